@@ -1,0 +1,178 @@
+"""The functions behind `import memplan`: load, plan, check, simulate, run, emit."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from memplan.budgets import resolve_capacity
+from memplan.check import Violation
+from memplan.check import check as check_rules
+from memplan.errors import InvalidPlanError, OptionError
+from memplan.graph import Graph
+from memplan.model import Model
+from memplan.options import Options
+from memplan.plan import Metrics, Plan, Status
+from memplan.problem import Problem
+from memplan.simulate import simulate as simulate_plan
+from memplan.solver import Budget, Progress, Solver, parse_spec
+from memplan.target import Target, load_target
+
+DEFAULT_SOLVER = "greedy"
+DEFAULT_TIME_LIMIT_S = 10.0
+
+
+def load(model: str | Path, dims: Mapping[str, int] | None = None) -> Model:
+    """The model in an .onnx or graph .json file, or of the zoo, by its name.
+
+    `dims` gives sizes to free dimensions, by name or as "INPUT:AXIS". GraphError if it cannot be
+    planned.
+    """
+    from memplan.importers import load_model
+
+    return load_model(model, dims or {})
+
+
+def plan(
+    model: Model | Graph,
+    target: str | Path | Target = "scratchpad",
+    *,
+    scratchpad: str | int | None = None,
+    alignment: int | None = None,
+    objective: str = "traffic",
+    weights: str | None = None,
+    io: str | None = None,
+    inplace: bool | None = None,
+    order: str = "free",
+    solver: str | Solver = DEFAULT_SOLVER,
+    time_limit_s: float = DEFAULT_TIME_LIMIT_S,
+    workers: int | None = None,
+    seed: int = 0,
+    progress: Callable[[Progress], None] | None = None,
+    cancel: Callable[[], bool] | None = None,
+) -> Plan:
+    """A checked plan for `model`. Its status says what was proved; infeasible and unknown carry no schedule.
+
+    `scratchpad` is a capacity: bytes, "256KiB", a budget ("MR", "0.75MP") or "max". Treatments
+    left at None come from the target. `progress` is called with every improvement, `cancel` is
+    asked often; once it returns true the best plan so far is returned.
+    """
+    chosen = parse_spec(solver)
+    problem, proved = make_problem(
+        model, target, scratchpad=scratchpad, alignment=alignment, objective=objective,
+        weights=weights, io=io, inplace=inplace, order=order,
+    )  # fmt: skip
+    if not (time_limit_s > 0 and time_limit_s < float("inf")):
+        raise OptionError(f"time limit {time_limit_s}", "it is a positive number of seconds")
+    if objective not in chosen.objectives:
+        raise OptionError(f"solver '{chosen.name}' cannot minimise {objective}",
+                          f"it knows {', '.join(sorted(chosen.objectives))}")  # fmt: skip
+    begin = time.monotonic()
+    budget = Budget(time_limit_s, workers or os.cpu_count() or 1, seed, progress, cancel)
+    found = _infeasible(problem, chosen, budget) or chosen.solve(problem, budget)
+    seconds = found.seconds or budget.seconds
+    done = evaluate(problem.graph, replace(found, seconds=seconds, budget_proved=proved))
+    return replace(done, total_seconds=time.monotonic() - begin)
+
+
+def make_problem(
+    model: Model | Graph,
+    target: str | Path | Target = "scratchpad",
+    *,
+    scratchpad: str | int | None = None,
+    alignment: int | None = None,
+    objective: str = "traffic",
+    weights: str | None = None,
+    io: str | None = None,
+    inplace: bool | None = None,
+    order: str = "free",
+) -> tuple[Problem, bool | None]:
+    """The problem these options pose, and whether the budget its capacity is made of is proved."""
+    graph = model.graph if isinstance(model, Model) else model
+    machine = load_target(target)
+    if alignment is not None:
+        machine = machine.with_scratchpad(machine.scratchpad.capacity, alignment)
+    usual = {"weights": "tensor" if machine.operands == "any" else "ignore", "io": "host",
+             "inplace": "off"} | dict(machine.defaults)  # fmt: skip
+    options = Options(
+        objective=objective,
+        weights=weights or usual["weights"],
+        io=io or usual["io"],
+        inplace=usual["inplace"] == "on" if inplace is None else inplace,
+        order=order,
+        dims=model.dims if isinstance(model, Model) else {},
+    )
+    if objective == "traffic" and machine.operands == "any":
+        raise OptionError(f"objective traffic on target '{machine.name}'",
+                          "operands may be served from host there; use latency or peak")  # fmt: skip
+    if objective == "latency" and not machine.timed:
+        raise OptionError(f"objective latency on target '{machine.name}', which has no timing",
+                          "choose a timed target, see `memplan targets`")  # fmt: skip
+    problem = Problem(graph, machine, options)
+    if scratchpad is None:
+        return problem, None
+    capacity, proved = resolve_capacity(scratchpad, problem)
+    return replace(problem, target=machine.with_scratchpad(capacity)), proved
+
+
+def _infeasible(problem: Problem, solver: Solver, budget: Budget) -> Plan | None:
+    """The answer where the capacity is below what one op needs: which op, and how much is missing."""
+    capacity = problem.capacity
+    if capacity is None or problem.min_capacity <= capacity:
+        return None
+    missing = problem.min_capacity - capacity
+    worst = max(range(problem.n), key=problem.need.__getitem__)
+    who = f"op '{problem.graph.ops[worst].name}' needs {problem.need[worst]} bytes"
+    if problem.need[worst] < problem.min_capacity:
+        who = f"the resident inputs or outputs need {problem.min_capacity} bytes"
+    reason = f"{who}, the scratchpad has {capacity}: {missing} bytes are missing"
+    return solver.no_answer(problem, budget, Status.INFEASIBLE, reason)
+
+
+def evaluate(graph: Graph, found: Plan) -> Plan:
+    """The plan with its metrics, value and status filled in, checked: InvalidPlanError if a rule breaks."""
+    if found.status in (Status.INFEASIBLE, Status.UNKNOWN):
+        return found
+    refuse(check_rules(graph, found, claims=False))
+    metrics = simulate_plan(graph, found)
+    value = metrics.value(found.options.objective)
+    if found.bound > value * (1 + 1e-9):
+        raise InvalidPlanError(f"solver '{found.solver}' claims the bound {found.bound} above the value {value}",
+                               "this is a bug in the solver")  # fmt: skip
+    status = Status.OPTIMAL if value <= found.bound else Status.FEASIBLE
+    return replace(found, metrics=metrics, value=value, status=status)
+
+
+def refuse(violations: list[Violation]) -> None:
+    """Raise InvalidPlanError with the first few violations, if there are any."""
+    if violations:
+        shown = [str(v) for v in violations[:10]]
+        more = [f"and {len(violations) - 10} more"] if len(violations) > 10 else []
+        raise InvalidPlanError("the plan is not valid:\n  " + "\n  ".join(shown + more))
+
+
+def check(model: Model | Graph, plan: Plan) -> list[Violation]:
+    """Every rule the plan breaks and every claim in it that does not recompute; empty for a valid plan."""
+    return check_rules(model.graph if isinstance(model, Model) else model, plan)
+
+
+def simulate(model: Model | Graph, plan: Plan) -> Metrics:
+    """What a valid plan costs, recomputed."""
+    return simulate_plan(model.graph if isinstance(model, Model) else model, plan)
+
+
+def run(model: Model, plan: Plan, inputs: Mapping | None = None, seed: int = 0):
+    """Execute the plan in a real arena and compare with the reference runtime; see `execute.run`."""
+    from memplan.execute import run as run_plan
+
+    return run_plan(model, plan, inputs, seed)
+
+
+def emit(model: Model, plan: Plan, formats: Iterable[str], folder: str | Path = ".") -> list[Path]:
+    """Write the plan in each format ("json", "onnx", …) as `folder/STEM.…`; the paths written."""
+    from memplan.emitters import emit_plan
+
+    return emit_plan(model, plan, formats, Path(folder))

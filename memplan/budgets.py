@@ -1,0 +1,88 @@
+"""The named budgets of a graph, M_R, M_P and M_H, and capacities written in terms of them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+from memplan.errors import OptionError
+from memplan.options import Options
+from memplan.plan import Status
+from memplan.problem import Problem
+from memplan.solver import Budget, parse_spec
+from memplan.target import Target
+from memplan.units import align_up, parse_size
+
+PEAK_SOLVER = "greedy"
+PEAK_TIME_LIMIT_S = 10.0
+
+
+@dataclass(frozen=True)
+class Budgets:
+    """Bytes. `mr`: the most one op touches; `mp`: the best known live peak over all orders;
+    `mh`: their mean, rounded up to the alignment; `mp_proved`: whether `mp` is proved least.
+    """
+
+    mr: int
+    mp: int
+    mh: int
+    mp_proved: bool
+
+
+def least_capacity(problem: Problem) -> int:
+    """M_R: the largest sum of the sizes of the distinct storages one non-view op touches."""
+    return max(_plain(problem, io="host").need, default=0)
+
+
+def budgets(problem: Problem) -> Budgets:
+    """The budgets under the problem's options and alignment, in-place off."""
+    mr = least_capacity(problem)
+    free = _plain(problem, objective="peak")
+    solver = parse_spec(PEAK_SOLVER)
+    plan = solver.solve(free, Budget(time_limit_s=PEAK_TIME_LIMIT_S))
+    if plan.status in (Status.INFEASIBLE, Status.UNKNOWN):
+        raise OptionError(f"no plan without a limit was found: {plan.reason}",
+                          "give the capacity in bytes")  # fmt: skip
+    from memplan.simulate import simulate
+
+    mp = simulate(problem.graph, plan).live_peak
+    mh = align_up(-(-(mr + mp) // 2), problem.target.scratchpad.alignment)
+    return Budgets(mr, mp, mh, mp_proved=mp <= plan.bound)
+
+
+_NAMED = re.compile(r"(\d+(?:\.\d+)?|\.\d+)?\s*(MR|MH|MP)", re.IGNORECASE)
+
+
+def resolve_capacity(text: str | int, problem: Problem) -> tuple[int | None, bool | None]:
+    """Bytes meant by `256KiB`, `MR`, `0.75MP` or `max` (None), and whether a budget used is proved.
+
+    Fractions are rounded up to the alignment. The second answer is None where no M_P was used.
+    """
+    if isinstance(text, int) and not isinstance(text, bool):
+        return parse_size(str(text)), None
+    if text.strip().lower() == "max":
+        return None, None
+    match = _NAMED.fullmatch(text.strip())
+    if not match:
+        try:
+            return parse_size(text), None
+        except OptionError as error:
+            raise OptionError(error.message, f"{error.hint}; or MR, MH, MP, 0.75MP, max") from None
+    name = match[2].upper()
+    factor = Fraction(match[1] or 1)
+    if name == "MR":
+        base, proved = least_capacity(problem), None
+    else:
+        known = budgets(problem)
+        base, proved = (known.mh if name == "MH" else known.mp), known.mp_proved
+    alignment = problem.target.scratchpad.alignment
+    capacity = align_up(-(-base * factor.numerator // factor.denominator), alignment)
+    return max(capacity, alignment), proved
+
+
+def _plain(problem: Problem, **options: str) -> Problem:
+    """The problem the budgets are defined on: in-place off, no limit, operands in the scratchpad."""
+    target: Target = replace(problem.target.with_scratchpad(None), operands="scratchpad")
+    plain: Options = replace(problem.options, inplace=False, **options)
+    return replace(problem, target=target, options=plain)

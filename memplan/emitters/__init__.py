@@ -1,0 +1,40 @@
+"""From a plan to files. One emitter per format; each returns the file's content."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from memplan.errors import OptionError, nearest
+from memplan.files import write_atomic
+from memplan.model import Model
+from memplan.plan import Plan
+
+
+def _json(model: Model, plan: Plan) -> str:
+    from memplan.emitters.json import plan_text
+
+    return plan_text(plan)
+
+
+def _onnx(model: Model, plan: Plan) -> bytes:
+    from memplan.emitters.onnx import annotated
+
+    return annotated(model, plan)
+
+
+FORMATS: dict[str, tuple[str, Callable[[Model, Plan], str | bytes]]] = {
+    "json": (".plan.json", _json),
+    "onnx": (".memplan.onnx", _onnx),
+}
+"""File ending and maker of each format."""
+
+
+def emit_plan(model: Model, plan: Plan, formats: Iterable[str], folder: Path) -> list[Path]:
+    """Write `folder/STEM.…` for each format; nothing is written if any format is unknown or fails."""
+    chosen = list(dict.fromkeys(formats))
+    for name in chosen:
+        if name not in FORMATS:
+            raise OptionError(f"unknown format '{name}'", nearest(name, FORMATS))
+    contents = [(FORMATS[name][0], FORMATS[name][1](model, plan)) for name in chosen]
+    return [write_atomic(folder / f"{model.stem}{ending}", content) for ending, content in contents]

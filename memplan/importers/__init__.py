@@ -1,0 +1,27 @@
+"""From a file or a zoo name to a Model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from memplan.errors import GraphError, OptionError
+from memplan.model import Model
+
+
+def load_model(model: str | Path, dims: Mapping[str, int]) -> Model:
+    """The model in the file `model`, by its ending, or the zoo model of that name."""
+    path = Path(model)
+    if path.suffix == ".json":
+        from memplan.importers.json import read_graph
+
+        if dims:
+            raise OptionError("a graph JSON has no free dimensions", "leave --dim out")
+        return Model(read_graph(path), path.stem)
+    if path.suffix == ".onnx":
+        from memplan.importers.onnx import read_onnx
+
+        return read_onnx(path, dims)
+    from memplan.zoo import load_zoo_model
+
+    return load_zoo_model(str(model), dims)

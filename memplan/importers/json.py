@@ -1,0 +1,190 @@
+"""Reads graph JSON and plan JSON (the formats of ARCHITECTURE.md), trusting nothing in them."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from memplan.errors import GraphError, MemplanError, PlanError
+from memplan.graph import Graph, Op, Tensor
+from memplan.options import Options
+from memplan.plan import Metrics, Move, Plan, Residency, Status
+from memplan.target import Target
+
+VERSION = 1
+ErrorKind = Callable[[str, str], MemplanError]
+
+
+def read_graph(path: Path) -> Graph:
+    """The graph in a file; GraphError says what is wrong and where."""
+    return graph_from_dict(_load(path, GraphError), str(path))
+
+
+def read_plan(path: Path) -> Plan:
+    """The plan in a file, unchecked; PlanError says what is wrong and where."""
+    return plan_from_dict(_load(path, PlanError), str(path))
+
+
+def graph_from_dict(data: Any, where: str) -> Graph:
+    """A graph from parsed JSON."""
+    get = _Reader(data, where, GraphError)
+    get.header("memplan-graph")
+    tensors = tuple(
+        Tensor(
+            name=item.text("name"),
+            nbytes=item.whole("nbytes"),
+            kind=item.text("kind"),
+            dtype=item.text("dtype") if item.has("dtype") else None,
+            shape=tuple(item.wholes("shape")) if item.has("shape") else None,
+        )
+        for item in get.items("tensors")
+    )
+    ops = tuple(
+        Op(
+            name=item.text("name"),
+            kind=item.text("kind"),
+            inputs=tuple(item.texts("inputs")),
+            outputs=tuple(item.texts("outputs")),
+            flops=item.whole("flops") if item.has("flops") else None,
+        )
+        for item in get.items("ops")
+    )
+    return Graph(get.text("name"), tensors, ops)
+
+
+def plan_from_dict(data: Any, where: str) -> Plan:
+    """A plan from parsed JSON; its numbers stay claims until `check` has recomputed them."""
+    get = _Reader(data, where, PlanError)
+    get.header("memplan-plan")
+    options = get.table("options")
+    metrics = get.table("metrics")
+    status = get.text("status")
+    if status not in set(Status):
+        raise PlanError(f"{where}: unknown status '{status}'", f"known: {', '.join(Status)}")
+    return Plan(
+        graph=get.text("graph"),
+        graph_sha256=get.text("graph_sha256"),
+        target=Target.from_dict(get.table("target").data, f"{where}: target"),
+        options=Options(
+            objective=options.text("objective"),
+            weights=options.text("weights"),
+            io=options.text("io"),
+            inplace=options.get("inplace"),
+            order=options.text("order"),
+            dims=options.table("dims").mapping(int) if options.has("dims") else {},
+        ),
+        solver=get.text("solver"),
+        status=Status(status),
+        schedule=tuple(get.texts("schedule")),
+        residencies=tuple(
+            Residency(r.text("tensor"), *(r.whole(k) for k in ("start", "stop", "offset", "size")))
+            for r in get.items("residencies")
+        ),
+        moves=tuple(
+            Move(m.text("kind"), m.text("tensor"), m.whole("issue"), m.whole("due"))
+            for m in get.items("moves")
+        ),
+        aliases=get.table("aliases").mapping(str) if get.has("aliases") else {},
+        inplace=get.table("inplace").mapping(str) if get.has("inplace") else {},
+        metrics=Metrics(**{
+            name: metrics.number(name) if name.endswith("_s") else metrics.whole(name)
+            for name in Metrics._fields
+            if metrics.has(name)
+        }),
+        value=get.number("value"),
+        bound=get.number("bound"),
+        seed=get.whole("seed") if get.has("seed") else 0,
+        workers=get.whole("workers") if get.has("workers") else 1,
+        seconds=get.number("seconds") if get.has("seconds") else 0.0,
+        total_seconds=get.number("total_seconds") if get.has("total_seconds") else 0.0,
+        budget_proved=get.get("budget_proved") if get.has("budget_proved") else None,
+    )  # fmt: skip
+
+
+def _load(path: Path, error: ErrorKind) -> Any:
+    try:
+        return json.loads(path.read_bytes())
+    except OSError as cause:
+        raise error(f"cannot read '{path}': {cause.strerror or cause}", "check the path") from cause
+    except (ValueError, RecursionError) as cause:
+        raise error(f"'{path}' is not JSON: {cause}", "is the file complete?") from cause
+
+
+class _Reader:
+    """A JSON object whose fields are asked for by type; says where a wrong one stands."""
+
+    def __init__(self, data: Any, where: str, error: ErrorKind) -> None:
+        if not isinstance(data, Mapping):
+            raise error(f"{where} is not a JSON object", "see the file formats in ARCHITECTURE.md")
+        self.data, self.where, self.error = data, where, error
+
+    def header(self, kind: str) -> None:
+        """Refuse another format, or a version from the future."""
+        found, version = self.data.get("format"), self.data.get("version")
+        if found != kind:
+            raise self.error(f"{self.where}: format is {found!r}, not '{kind}'", "is it the right file?")
+        if isinstance(version, bool) or not isinstance(version, int) or version > VERSION:
+            raise self.error(f"{self.where}: version {version!r} of {kind} is not known",
+                             f"this memplan reads versions up to {VERSION}; update it")  # fmt: skip
+
+    def has(self, key: str) -> bool:
+        return self.data.get(key) is not None
+
+    def get(self, key: str) -> Any:
+        if key not in self.data:
+            raise self.error(f"{self.where}: '{key}' is missing", "is the file complete?")
+        return self.data[key]
+
+    def _typed(self, key: str, kind: type, name: str) -> Any:
+        value = self.get(key)
+        if not isinstance(value, kind):
+            raise self._wrong(key, value, name)
+        return value
+
+    def _wrong(self, key: str, value: Any, name: str) -> MemplanError:
+        shown = repr(value)
+        shown = shown if len(shown) <= 60 else shown[:57] + "..."
+        return self.error(f"{self.where}: '{key}' is {shown}", f"expected {name}")
+
+    def text(self, key: str) -> str:
+        return self._typed(key, str, "a text")
+
+    def whole(self, key: str) -> int:
+        value = self.get(key)
+        if type(value) is not int or value < 0:
+            raise self._wrong(key, value, "a whole number from 0")
+        return value
+
+    def number(self, key: str) -> float:
+        value = self.get(key)
+        if type(value) not in (int, float) or not math.isfinite(value):
+            raise self._wrong(key, value, "a finite number")
+        return value
+
+    def texts(self, key: str) -> list[str]:
+        values = self._typed(key, list, "a list of texts")
+        if wrong := [v for v in values if not isinstance(v, str)]:
+            raise self._wrong(key, wrong[0], "a list of texts")
+        return values
+
+    def wholes(self, key: str) -> list[int]:
+        values = self._typed(key, list, "a list of whole numbers")
+        if wrong := [v for v in values if type(v) is not int or v < 0]:
+            raise self._wrong(key, wrong[0], "a list of whole numbers from 0")
+        return values
+
+    def table(self, key: str) -> _Reader:
+        return _Reader(self._typed(key, dict, "an object"), f"{self.where}: {key}", self.error)
+
+    def mapping(self, kind: type) -> dict[str, Any]:
+        for key, value in self.data.items():
+            if type(value) is not kind:
+                raise self._wrong(key, value, f"a {kind.__name__}")
+        return dict(self.data)
+
+    def items(self, key: str) -> list[_Reader]:
+        values = self._typed(key, list, "a list of objects")
+        return [_Reader(v, f"{self.where}: {key}[{i}]", self.error) for i, v in enumerate(values)]

@@ -1,0 +1,30 @@
+"""A loaded model: its graph, and what the executor and the annotating emitters need of its source."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from memplan.graph import Graph
+
+
+@dataclass(frozen=True)
+class Model:
+    """What `load` returns. `plan`, `check` and `simulate` use `graph` alone.
+
+    stem    what files made from it are called
+    dims    sizes given to free dimensions, by name
+    notes   what the importer decided on its own, one sentence each, for people
+    source  the onnx.ModelProto (dimensions fixed), the ExportedProgram, or None for graph JSON
+    plan    the plan an annotated file carries
+    folder  where external data of the source is looked for
+    """
+
+    graph: Graph
+    stem: str
+    dims: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    source: Any = None
+    plan: Any = None
+    folder: str = "."

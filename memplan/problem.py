@@ -1,0 +1,198 @@
+"""What a solver sees: graph, target and options, with ops and storages numbered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from memplan.graph import INPLACE_KINDS, Graph, Op
+from memplan.options import Options
+from memplan.target import Target
+from memplan.units import align_up
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """A placed storage. `producer` and `uses` are op numbers; `producer` is -1 for inputs and constants.
+
+    `size` is `nbytes` rounded up to the alignment. `in_host`: a valid host copy exists from the
+    start. `is_output`: must be in host at the end (io host) or resident at the end (io resident).
+    """
+
+    name: str
+    nbytes: int
+    size: int
+    producer: int
+    uses: tuple[int, ...]
+    is_input: bool
+    is_constant: bool
+    is_output: bool
+
+    @property
+    def in_host(self) -> bool:
+        """Whether host memory holds it before the first step."""
+        return self.is_input or self.is_constant
+
+    @property
+    def touches(self) -> tuple[int, ...]:
+        """Ops that write or read it, producer first."""
+        return self.uses if self.producer < 0 else (self.producer, *self.uses)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One graph to be planned for one target under one set of options. Solvers know only this.
+
+    Ops are numbered in program order, storages in order of first touch; storages that no
+    non-view op touches, and constants under weights=ignore, are not placed and have no number.
+    """
+
+    graph: Graph
+    target: Target
+    options: Options
+
+    @property
+    def n(self) -> int:
+        """Number of ops, and so of steps."""
+        return len(self.graph.ops)
+
+    @property
+    def capacity(self) -> int | None:
+        """Bytes of scratchpad, None without a limit."""
+        return self.target.scratchpad.capacity
+
+    @cached_property
+    def storages(self) -> tuple[Storage, ...]:
+        """The placed storages."""
+        graph, root = self.graph, self.graph.storage_of
+        outputs = {root[t.name] for t in graph.tensors if t.kind == "output"}
+        uses: dict[str, list[int]] = {}
+        for i, op in enumerate(graph.ops):
+            if op.is_view:
+                continue
+            for name in _distinct(op, root):
+                tensor = graph.tensor[name]
+                if tensor.kind != "constant" or self.options.weights != "ignore":
+                    seen = uses.setdefault(name, [])
+                    if graph.producer.get(name) != i:
+                        seen.append(i)
+        align = self.target.scratchpad.alignment
+        return tuple(
+            Storage(
+                name=name,
+                nbytes=graph.tensor[name].nbytes,
+                size=align_up(graph.tensor[name].nbytes, align),
+                producer=graph.producer.get(name, -1),
+                uses=tuple(readers),
+                is_input=graph.tensor[name].kind == "input",
+                is_constant=graph.tensor[name].kind == "constant",
+                is_output=name in outputs,
+            )
+            for name, readers in uses.items()
+        )
+
+    @cached_property
+    def number(self) -> dict[str, int]:
+        """Storage number by name."""
+        return {s.name: i for i, s in enumerate(self.storages)}
+
+    @cached_property
+    def reads(self) -> tuple[tuple[int, ...], ...]:
+        """Per op, the distinct placed storages it reads (none for a view)."""
+        root, number = self.graph.storage_of, self.number
+        return tuple(
+            ()
+            if op.is_view
+            else tuple(dict.fromkeys(number[root[n]] for n in op.inputs if root[n] in number))
+            for op in self.graph.ops
+        )
+
+    @cached_property
+    def writes(self) -> tuple[tuple[int, ...], ...]:
+        """Per op, the storages it writes (none for a view)."""
+        number = self.number
+        return tuple(() if op.is_view else tuple(number[n] for n in op.outputs) for op in self.graph.ops)
+
+    @cached_property
+    def preds(self) -> tuple[tuple[int, ...], ...]:
+        """Per op, the ops it depends on directly, views included."""
+        producer = self.graph.producer
+        return tuple(
+            tuple(dict.fromkeys(producer[n] for n in op.inputs if n in producer)) for op in self.graph.ops
+        )
+
+    @cached_property
+    def succs(self) -> tuple[tuple[int, ...], ...]:
+        """Per op, the ops that depend on it directly."""
+        out: list[list[int]] = [[] for _ in range(self.n)]
+        for i, sources in enumerate(self.preds):
+            for source in sources:
+                out[source].append(i)
+        return tuple(map(tuple, out))
+
+    @cached_property
+    def inplace_pairs(self) -> dict[int, tuple[int, tuple[int, ...]]]:
+        """Per op that may work in place: the storage it writes and those it could write over.
+
+        Static conditions only (rule 8): a plan must see to it that the input has no later use.
+        Empty unless the option is on.
+        """
+        if not self.options.inplace:
+            return {}
+        pairs = {}
+        for i, op in enumerate(self.graph.ops):
+            if op.kind in INPLACE_KINDS and len(op.outputs) == 1:
+                if sources := self._overwritable(i, op):
+                    pairs[i] = (self.writes[i][0], sources)
+        return pairs
+
+    def _overwritable(self, i: int, op: Op) -> tuple[int, ...]:
+        graph, root = self.graph, self.graph.storage_of
+        out = graph.tensor[op.outputs[0]]
+        found = []
+        for name in dict.fromkeys(op.inputs):
+            operand, storage = graph.tensor[name], self.number.get(root[name])
+            if storage is None or storage in found:
+                continue
+            s = self.storages[storage]
+            same = (operand.shape, operand.dtype) == (out.shape, out.dtype) and s.nbytes == out.nbytes
+            if same and not (s.in_host or s.is_output):
+                found.append(storage)
+        return tuple(found)
+
+    @cached_property
+    def need(self) -> tuple[int, ...]:
+        """Per op, the bytes of scratchpad it cannot do without (operands in the scratchpad)."""
+        sizes = [s.size for s in self.storages]
+        total = [sum(sizes[s] for s in {*r, *w}) for r, w in zip(self.reads, self.writes, strict=True)]
+        for i, (written, _) in self.inplace_pairs.items():
+            total[i] -= sizes[written]
+        return tuple(total)
+
+    @cached_property
+    def min_capacity(self) -> int:
+        """A capacity below which no plan exists, under every order (0 if operands may be in host)."""
+        if self.target.operands == "any":
+            return 0
+        least = max(self.need, default=0)
+        if self.options.io == "resident":
+            inputs = sum(s.size for s in self.storages if s.is_input)
+            outputs = sum(s.size for s in self.storages if s.is_output)
+            least = max(least, inputs, outputs)
+        return least
+
+    @cached_property
+    def free_bound(self) -> float:
+        """A lower bound on the objective that costs nothing to compute and holds for every plan."""
+        if self.options.objective == "peak":
+            return self.min_capacity
+        if self.options.objective == "traffic":
+            streamed = self.storages if self.options.weights == "stream" else ()
+            return sum(s.nbytes * (len(s.uses) - 1) for s in streamed if s.is_constant)
+        from memplan.simulate import latency_ends
+
+        return latency_ends(self.graph, self.target, self.options)[1]
+
+
+def _distinct(op: Op, root: dict[str, str]) -> dict[str, None]:
+    return dict.fromkeys(root[n] for n in (*op.inputs, *op.outputs))

@@ -1,0 +1,229 @@
+"""What a plan costs: traffic, peak and latency, from the graph, target, options and plan alone.
+
+One evaluator for every solver. Linear in ops + residencies + moves (moves are sorted once).
+Cost model of the timed part after XLA's memory space assignment simulator.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from memplan.errors import InvalidPlanError
+from memplan.graph import Graph, Op
+from memplan.options import Options
+from memplan.plan import Metrics, Move, Plan, Residency
+from memplan.target import Target
+
+
+def simulate(graph: Graph, plan: Plan) -> Metrics:
+    """The metrics of a valid plan (see `check`); latencies are 0 on an untimed target."""
+    spill_load, compulsory_load, spill_store, compulsory_store = _traffic(graph, plan)
+    live_peak, peak = _peaks(plan)
+    latency = all_host = unlimited = 0.0
+    if plan.target.timed:
+        latency = timeline(graph, plan).latency_s
+        all_host, unlimited = latency_ends(graph, plan.target, plan.options)
+    return Metrics(
+        spill_store=spill_store,
+        spill_load=spill_load,
+        compulsory_load=compulsory_load,
+        compulsory_store=compulsory_store,
+        live_peak=live_peak,
+        peak=peak,
+        latency_s=latency,
+        latency_all_host_s=all_host,
+        latency_unlimited_s=unlimited,
+    )
+
+
+def _traffic(graph: Graph, plan: Plan) -> tuple[int, int, int, int]:
+    """Bytes of spill_load, compulsory_load, spill_store, compulsory_store."""
+    outputs = {graph.storage_of[t.name] for t in graph.tensors if t.kind == "output"}
+    once: set[str] = set()
+    loads, stores = [0, 0], [0, 0]
+    for move in plan.moves:
+        tensor = graph.tensor[move.tensor]
+        if move.kind == "load":
+            first = tensor.kind in ("input", "constant") and move.tensor not in once
+            once.add(move.tensor)
+            loads[first] += tensor.nbytes
+        else:
+            stores[move.tensor in outputs] += tensor.nbytes
+    return loads[0], loads[1], stores[0], stores[1]
+
+
+def _peaks(plan: Plan) -> tuple[int, int]:
+    """Bytes of the largest sum of resident sizes at a step, and the largest offset + size."""
+    change = [0] * (len(plan.schedule) + 1)
+    first: dict[str, Residency] = {}
+    for r in plan.residencies:
+        change[r.start] += r.size
+        change[r.stop] -= r.size
+        if r.tensor not in first or r.start < first[r.tensor].start:
+            first[r.tensor] = r
+    for written in plan.inplace:  # shares its input's place during its first step
+        start, size = first[written].start, first[written].size
+        change[start] -= size
+        change[start + 1] += size
+    live = live_peak = 0
+    for delta in change:
+        live += delta
+        live_peak = max(live_peak, live)
+    return live_peak, max((r.offset + r.size for r in plan.residencies), default=0)
+
+
+class Timeline(NamedTuple):
+    """When things happen, in seconds: `ops[t]` is the (start, end) of step t's op, `moves[i]` of move i."""
+
+    ops: tuple[tuple[float, float], ...]
+    moves: tuple[tuple[float, float], ...]
+    latency_s: float
+
+
+def op_bytes(graph: Graph, op: Op, options: Options) -> dict[str, int]:
+    """Bytes an op reads and writes, by storage, each once; a view moves none."""
+    if op.is_view:
+        return {}
+    roots = dict.fromkeys(graph.storage_of[n] for n in (*op.inputs, *op.outputs))
+    return {
+        name: graph.tensor[name].nbytes
+        for name in roots
+        if options.weights != "ignore" or graph.tensor[name].kind != "constant"
+    }
+
+
+def op_time(graph: Graph, op: Op, target: Target, fast: int, slow: int) -> tuple[float, float]:
+    """Seconds of `op` with `fast` bytes in the scratchpad and `slow` in host; and its host time.
+
+    flops over the rate for the dtype of the first operand, absent flops counting as 0.
+    """
+    first = next(iter((*op.inputs, *op.outputs)), None)
+    rate = target.compute.rate(graph.tensor[first].dtype if first else None)
+    host_s = slow / target.host.bandwidth
+    busy = max((op.flops or 0) / rate, fast / target.scratchpad.bandwidth + host_s)
+    return busy + target.compute.overhead_s, host_s
+
+
+def latency_ends(graph: Graph, target: Target, options: Options) -> tuple[float, float]:
+    """Seconds with everything in host, and with everything in the scratchpad already (a lower bound)."""
+    if not target.timed:
+        return 0.0, 0.0
+    all_host = unlimited = 0.0
+    for op in graph.ops:
+        nbytes = sum(op_bytes(graph, op, options).values())
+        all_host += op_time(graph, op, target, 0, nbytes)[0]
+        unlimited += op_time(graph, op, target, nbytes, 0)[0]
+    return all_host, unlimited
+
+
+def timeline(graph: Graph, plan: Plan) -> Timeline:
+    """Play the plan on its (timed) target: ops in order, copies in the FIFO queues beside them."""
+    ops = {op.name: op for op in graph.ops}
+    queues = _Queues(graph, plan)
+    starting: dict[int, list[str]] = {}
+    stopping: dict[int, list[str]] = {}
+    for r in plan.residencies:
+        starting.setdefault(r.start, []).append(r.tensor)
+        stopping.setdefault(r.stop, []).append(r.tensor)
+    resident: dict[str, int] = {}
+    now, times = 0.0, []
+    for t, name in enumerate(plan.schedule):
+        for tensor in starting.get(t, ()):
+            resident[tensor] = resident.get(tensor, 0) + 1
+        for tensor in stopping.get(t, ()):
+            resident[tensor] -= 1
+        fast = slow = 0
+        for tensor, nbytes in op_bytes(graph, ops[name], plan.options).items():
+            if resident.get(tensor, 0) > 0:
+                fast += nbytes
+            else:
+                slow += nbytes
+        duration, host_s = op_time(graph, ops[name], plan.target, fast, slow)
+        start = queues.wait_for_due(t, now)
+        now = start + duration
+        queues.advance(start, now, 1 - host_s / duration if duration else 1.0)
+        times.append((start, now))
+    queues.open(len(plan.schedule))
+    last_store = queues.drain(now)
+    return Timeline(tuple(times), tuple(queues.times), max(now, last_store))
+
+
+class _Queues:
+    """The DMA queues: one FIFO of moves, or one of loads and one of stores, sharing B_host.
+
+    A move enters the order by issue step, stores after loads, then position in the plan. Head
+    moves of different queues share the bandwidth equally.
+    """
+
+    def __init__(self, graph: Graph, plan: Plan) -> None:
+        self.bandwidth = plan.target.host.bandwidth or 1.0
+        stepped = plan.options.objective != "latency"
+        self.times: list[tuple[float, float]] = [(0.0, 0.0)] * len(plan.moves)
+        self.left = [graph.tensor[m.tensor].nbytes / self.bandwidth for m in plan.moves]
+        self.stores = [m.kind == "store" for m in plan.moves]
+        # A move's copy may start once op `issue - 1` (load) or op `issue` (store) has ended.
+        self.opens = [m.issue + store for m, store in zip(plan.moves, self.stores, strict=True)]
+        order = sorted(range(len(plan.moves)), key=lambda i: (plan.moves[i].issue, self.stores[i], i))
+        two = plan.target.dma_queues == 2
+        lanes = [[i for i in order if not self.stores[i]], [i for i in order if self.stores[i]]]
+        self.lanes = [deque(lane) for lane in (lanes if two else [order])]
+        self.due = self._due_by_step(plan.moves, stepped, len(plan.schedule))
+        self.done = [False] * len(plan.moves)
+        self.started: dict[int, float] = {}
+        self.step = 0
+
+    def _due_by_step(self, moves: Sequence[Move], stepped: bool, n: int) -> list[list[int]]:
+        """Moves by the step that must wait for them; a step-model store is done a step later."""
+        due: list[list[int]] = [[] for _ in range(n + 2)]
+        for i, move in enumerate(moves):
+            due[move.due + (stepped and self.stores[i])].append(i)
+        return due
+
+    def open(self, step: int) -> None:
+        """Let moves start that may once op `step - 1` has ended."""
+        self.step = step
+
+    def heads(self) -> list[int]:
+        return [lane[0] for lane in self.lanes if lane and self.opens[lane[0]] <= self.step]
+
+    def wait_for_due(self, t: int, now: float) -> float:
+        """The time at which every move due at step t is done, the processor waiting from `now`."""
+        self.open(t)
+        while any(not self.done[i] for i in self.due[t]):
+            heads = self.heads()
+            if not heads:
+                raise InvalidPlanError(f"a move due at step {t} can never start", "run `check` first")
+            now = self._copy(heads, now, math.inf, 1.0)
+        return now
+
+    def advance(self, now: float, until: float, share: float) -> None:
+        """Copy from `now` to `until` with `share` of the host bandwidth."""
+        while now < until and share > 0 and (heads := self.heads()):
+            now = self._copy(heads, now, until, share)
+
+    def drain(self, now: float) -> float:
+        """Finish every copy after the last op; the end of the last store."""
+        while heads := self.heads():
+            now = self._copy(heads, now, math.inf, 1.0)
+        return max((end for (_, end), s in zip(self.times, self.stores, strict=True) if s), default=0.0)
+
+    def _copy(self, heads: list[int], now: float, until: float, share: float) -> float:
+        """Copy the heads until the first is done or `until`; returns the time reached."""
+        rate = share / len(heads)
+        least = min(self.left[i] for i in heads)
+        finishes = now + least / rate <= until
+        end = now + least / rate if finishes else until
+        for i in heads:
+            self.started.setdefault(i, now)
+            if finishes and self.left[i] == least:
+                self.done[i] = True
+                self.times[i] = (self.started[i], end)
+            else:
+                self.left[i] = max(0.0, self.left[i] - (end - now) * rate)
+        for lane in self.lanes:
+            if lane and self.done[lane[0]]:
+                lane.popleft()
+        return end
