@@ -140,8 +140,8 @@ def evaluate(graph: Graph, found: Plan) -> Plan:
     metrics = simulate_plan(graph, found)
     value = metrics.value(found.options.objective)
     if found.bound > value * (1 + 1e-9):
-        raise InvalidPlanError(f"solver '{found.solver}' claims the bound {found.bound} above the value {value}",
-                               "this is a bug in the solver")  # fmt: skip
+        claim = f"solver '{found.solver}' claims the bound {found.bound} above the value {value}"
+        raise InvalidPlanError(claim, "this is a bug in the solver")
     status = Status.OPTIMAL if value <= found.bound else Status.FEASIBLE
     return replace(found, metrics=metrics, value=value, status=status)
 

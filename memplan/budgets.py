@@ -32,13 +32,13 @@ class Budgets:
 
 def least_capacity(problem: Problem) -> int:
     """M_R: the largest sum of the sizes of the distinct storages one non-view op touches."""
-    return max(_plain(problem, io="host").need, default=0)
+    return max(_plain(problem, "host").need, default=0)
 
 
 def budgets(problem: Problem) -> Budgets:
     """The budgets under the problem's options and alignment, in-place off."""
     mr = least_capacity(problem)
-    free = _plain(problem, objective="peak")
+    free = _plain(problem, problem.options.io, objective="peak")
     solver = parse_spec(PEAK_SOLVER)
     plan = solver.solve(free, Budget(time_limit_s=PEAK_TIME_LIMIT_S))
     if plan.status in (Status.INFEASIBLE, Status.UNKNOWN):
@@ -59,7 +59,7 @@ def resolve_capacity(text: str | int, problem: Problem) -> tuple[int | None, boo
 
     Fractions are rounded up to the alignment. The second answer is None where no M_P was used.
     """
-    if isinstance(text, int) and not isinstance(text, bool):
+    if not isinstance(text, str):
         return parse_size(str(text)), None
     if text.strip().lower() == "max":
         return None, None
@@ -81,8 +81,8 @@ def resolve_capacity(text: str | int, problem: Problem) -> tuple[int | None, boo
     return max(capacity, alignment), proved
 
 
-def _plain(problem: Problem, **options: str) -> Problem:
+def _plain(problem: Problem, io: str, objective: str = "traffic") -> Problem:
     """The problem the budgets are defined on: in-place off, no limit, operands in the scratchpad."""
     target: Target = replace(problem.target.with_scratchpad(None), operands="scratchpad")
-    plain: Options = replace(problem.options, inplace=False, **options)
+    plain: Options = replace(problem.options, inplace=False, io=io, objective=objective)
     return replace(problem, target=target, options=plain)

@@ -82,7 +82,7 @@ class Plan:
     moves: tuple[Move, ...] = ()
     aliases: Mapping[str, str] = field(default_factory=dict)
     inplace: Mapping[str, str] = field(default_factory=dict)
-    metrics: Metrics = Metrics()
+    metrics: Metrics = field(default_factory=Metrics)
     value: float | None = None
     bound: float = 0
     seed: int = 0
@@ -94,7 +94,7 @@ class Plan:
 
     @property
     def gap(self) -> float | None:
-        """(value − bound) / value, 0 where the value is 0, None without a plan."""
+        """(value - bound) / value, 0 where the value is 0, None without a plan."""
         if self.value is None:
             return None
         return (self.value - self.bound) / self.value if self.value else 0.0

@@ -1,0 +1,63 @@
+"""The `memplan` program: finds the command, turns every error into one message and an exit status."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import NoReturn
+
+from memplan.errors import MemplanError, OptionError, nearest
+
+INTERRUPTED = 130
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors look like all other errors of the program."""
+
+    def error(self, message: str) -> NoReturn:
+        raise OptionError(message, f"see `{self.prog} --help`")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line; each command's module adds its own part."""
+    from memplan import __version__
+    from memplan.cli import check, listing, plan, run, show
+
+    parser = Parser(prog="memplan", description="Plans where and when tensors live in memory.")
+    parser.add_argument("--version", action="version", version=f"memplan {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=Parser)
+    for module in (plan, check, run, show, listing):
+        module.add_parser(commands)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; returns the exit status of MODEL: 0, 2, 3, 4, 5 or 130."""
+    arguments = sys.argv[1:] if argv is None else argv
+    try:
+        parser = build_parser()
+        _known_command(parser, arguments)
+        args = parser.parse_args(arguments)
+        if not hasattr(args, "run"):
+            parser.print_help()
+            return 0
+        status: int = args.run(args)
+        sys.stdout.flush()
+        return status
+    except MemplanError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_status
+    except KeyboardInterrupt:
+        print("interrupted before there was a plan", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of stdout has gone, as in `memplan zoo | head -1`
+        return 0
+
+
+def _known_command(parser: argparse.ArgumentParser, arguments: list[str]) -> None:
+    """Name the nearest command where the first word is none."""
+    actions = parser._subparsers._group_actions if parser._subparsers else []
+    known = [name for action in actions for name in (action.choices or ())]
+    if arguments and not arguments[0].startswith("-") and arguments[0] not in known:
+        raise OptionError(f"unknown command '{arguments[0]}'", nearest(arguments[0], known))

@@ -30,11 +30,17 @@ FORMATS: dict[str, tuple[str, Callable[[Model, Plan], str | bytes]]] = {
 """File ending and maker of each format."""
 
 
-def emit_plan(model: Model, plan: Plan, formats: Iterable[str], folder: Path) -> list[Path]:
-    """Write `folder/STEM.…` for each format; nothing is written if any format is unknown or fails."""
-    chosen = list(dict.fromkeys(formats))
+def check_formats(formats: Iterable[str]) -> list[str]:
+    """The formats, each once; OptionError names an unknown one and the nearest."""
+    chosen = list(dict.fromkeys(name.strip() for name in formats))
     for name in chosen:
         if name not in FORMATS:
             raise OptionError(f"unknown format '{name}'", nearest(name, FORMATS))
-    contents = [(FORMATS[name][0], FORMATS[name][1](model, plan)) for name in chosen]
+    return chosen
+
+
+def emit_plan(model: Model, plan: Plan, formats: Iterable[str], folder: Path) -> list[Path]:
+    """Write `folder/STEM.…` for each format; nothing is written if any format is unknown or fails."""
+    chosen = [FORMATS[name] for name in check_formats(formats)]
+    contents = [(ending, make(model, plan)) for ending, make in chosen]
     return [write_atomic(folder / f"{model.stem}{ending}", content) for ending, content in contents]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from memplan.errors import GraphError, OptionError
+from memplan.errors import OptionError
 from memplan.model import Model
 
 

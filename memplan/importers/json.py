@@ -89,11 +89,9 @@ def plan_from_dict(data: Any, where: str) -> Plan:
         ),
         aliases=get.table("aliases").mapping(str) if get.has("aliases") else {},
         inplace=get.table("inplace").mapping(str) if get.has("inplace") else {},
-        metrics=Metrics(**{
-            name: metrics.number(name) if name.endswith("_s") else metrics.whole(name)
-            for name in Metrics._fields
-            if metrics.has(name)
-        }),
+        metrics=Metrics._make(
+            metrics.number(name) if metrics.has(name) else 0 for name in Metrics._fields
+        ),
         value=get.number("value"),
         bound=get.number("bound"),
         seed=get.whole("seed") if get.has("seed") else 0,
@@ -150,7 +148,8 @@ class _Reader:
         return self.error(f"{self.where}: '{key}' is {shown}", f"expected {name}")
 
     def text(self, key: str) -> str:
-        return self._typed(key, str, "a text")
+        value: str = self._typed(key, str, "a text")
+        return value
 
     def whole(self, key: str) -> int:
         value = self.get(key)
@@ -162,16 +161,17 @@ class _Reader:
         value = self.get(key)
         if type(value) not in (int, float) or not math.isfinite(value):
             raise self._wrong(key, value, "a finite number")
-        return value
+        number: float = value
+        return number
 
     def texts(self, key: str) -> list[str]:
-        values = self._typed(key, list, "a list of texts")
+        values: list[str] = self._typed(key, list, "a list of texts")
         if wrong := [v for v in values if not isinstance(v, str)]:
             raise self._wrong(key, wrong[0], "a list of texts")
         return values
 
     def wholes(self, key: str) -> list[int]:
-        values = self._typed(key, list, "a list of whole numbers")
+        values: list[int] = self._typed(key, list, "a list of whole numbers")
         if wrong := [v for v in values if type(v) is not int or v < 0]:
             raise self._wrong(key, wrong[0], "a list of whole numbers from 0")
         return values

@@ -1,0 +1,38 @@
+"""`memplan check`: the rules and the simulator on a plan file."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from memplan.cli.common import load_with_plan, talk
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command to the program."""
+    p = commands.add_parser("check", help="check a plan against its model")
+    p.add_argument("model", metavar="MODEL", help="the model that was planned, or an annotated .onnx")
+    p.add_argument("plan", metavar="PLAN", nargs="?", help="plan JSON (default: the plan MODEL carries)")
+    p.add_argument("--json", action="store_true", help="print a JSON object on stdout")
+    p.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """0 if every rule holds and every claim recomputes, else 5."""
+    from memplan import api
+    from memplan.emitters.text import plan_summary
+
+    model, plan = load_with_plan(args.model, args.plan)
+    violations = api.check(model, plan)
+    metrics = None if violations else api.simulate(model, plan)._asdict()
+    if args.json:
+        rows = [v._asdict() for v in violations]
+        print(json.dumps({"valid": not violations, "violations": rows, "metrics": metrics}))
+    elif not violations:
+        print(f"valid: every rule holds and every claim recomputes\n{plan_summary(model.graph, plan)}")
+    for violation in violations:
+        talk(f"violation: {violation}")
+    if violations:
+        talk(f"error: the plan breaks {len(violations)} rule(s) or claims\nhint: make the plan anew")
+    return 5 if violations else 0

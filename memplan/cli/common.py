@@ -1,0 +1,106 @@
+"""What several commands share: reading options, the live line, Ctrl-C, loading a model with its plan."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from memplan.errors import OptionError, PlanError
+from memplan.model import Model
+from memplan.plan import Plan
+from memplan.solver import Progress
+
+
+def talk(text: str) -> None:
+    """Say something to the person at the terminal, beside the data on stdout."""
+    print(text, file=sys.stderr)
+
+
+def parse_dims(pairs: list[str]) -> dict[str, int]:
+    """Sizes of free dimensions from NAME=V and INPUT:AXIS=V words."""
+    dims: dict[str, int] = {}
+    for pair in pairs:
+        name, equals, value = pair.rpartition("=")
+        if not equals or not value.isdecimal() or int(value) < 1:
+            raise OptionError(f"--dim '{pair}'", "write NAME=V or INPUT:AXIS=V, V a whole number from 1")
+        dims[name] = int(value)
+    return dims
+
+
+def whole(option: str, text: str, least: int) -> int:
+    """`text` as a whole number from `least`."""
+    if not text.isdecimal() or not least <= int(text) < 2**31:
+        raise OptionError(f"{option} '{text}'", f"give a whole number from {least} to 2^31 - 1")
+    return int(text)
+
+
+def seconds(option: str, text: str) -> float:
+    """`text` as a positive, finite number of seconds."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise OptionError(f"{option} '{text}'", "give a positive number of seconds")
+    return value
+
+
+def load_with_plan(model: str, plan: str | None) -> tuple[Model, Plan]:
+    """The model, with the dimensions the plan was made for, and the plan (or the one it carries)."""
+    from memplan.importers import load_model
+    from memplan.importers.json import read_plan
+
+    if plan is not None:
+        given = read_plan(Path(plan))
+        return load_model(model, given.options.dims), given
+    loaded = load_model(model, {})
+    if loaded.plan is None:
+        raise PlanError(f"'{model}' carries no plan", "give a plan file, or an annotated .onnx")
+    return loaded, loaded.plan
+
+
+class LiveLine:
+    """Best value, bound, gap and time on one line of a terminal; silent when piped."""
+
+    def __init__(self) -> None:
+        self.shown = False
+        self.enabled = sys.stderr.isatty()
+
+    def __call__(self, progress: Progress) -> None:
+        if not self.enabled:
+            return
+        value, bound = progress.value, progress.bound
+        gap = f"{100 * (value - bound) / value:.1f} %" if value else "0.0 %" if value == 0 else "-"
+        best = "-" if value is None else f"{value:,.6g}"
+        line = f"{progress.phase}: best {best}, bound {bound:,.6g}, gap {gap}, {progress.seconds:.1f} s"
+        sys.stderr.write(f"\r\x1b[2K{line}")
+        sys.stderr.flush()
+        self.shown = True
+
+    def clear(self) -> None:
+        """Wipe the line before other output."""
+        if self.shown:
+            sys.stderr.write("\r\x1b[2K")
+            sys.stderr.flush()
+
+
+@contextmanager
+def interruptible() -> Iterator[Any]:
+    """A `cancel` callback that turns true on the first Ctrl-C; a second one stops at once."""
+    pressed: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        pressed.append(number)
+        if len(pressed) > 1:
+            raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield lambda: bool(pressed)
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,74 @@
+"""`memplan solvers`, `targets` and `zoo`: what there is, one line each."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any
+
+from memplan.units import format_size
+
+Row = dict[str, Any]
+
+
+def add_parser(commands: Any) -> None:
+    """Add the three commands to the program."""
+    for name, (rows, text) in LISTS.items():
+        p = commands.add_parser(name, help=text)
+        p.add_argument("--json", action="store_true", help="print a JSON list on stdout")
+        p.set_defaults(run=run, rows=rows)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the rows, aligned."""
+    rows: list[Row] = args.rows()
+    if args.json:
+        print(json.dumps(rows))
+        return 0
+    width = max((len(row["name"]) for row in rows), default=0)
+    for row in rows:
+        print(f"{row['name']:{width}}  {row['summary']}")
+    return 0
+
+
+def _solvers() -> list[Row]:
+    from memplan.solver import registry
+
+    return [
+        {
+            "name": name,
+            "summary": cls.summary,
+            "objectives": sorted(cls.objectives),
+            "fields": {f.name: f.default for f in fields(cls)},
+        }
+        for name, cls in registry().items()
+    ]
+
+
+def _targets() -> list[Row]:
+    from memplan.target import load_target, preset_names
+
+    rows = []
+    for name in preset_names():
+        target = load_target(name)
+        capacity = target.scratchpad.capacity
+        pad = "any capacity" if capacity is None else format_size(capacity)
+        timing = "timed" if target.timed else "untimed"
+        summary = f"{pad}, alignment {target.scratchpad.alignment}, operands {target.operands}, {timing}"
+        rows.append({"summary": summary} | target.to_dict())
+    return rows
+
+
+def _zoo() -> list[Row]:
+    from memplan.zoo import zoo_index
+
+    return [dict(entry) for entry in zoo_index()]
+
+
+LISTS: dict[str, tuple[Callable[[], list[Row]], str]] = {
+    "solvers": (_solvers, "list the solvers and their fields"),
+    "targets": (_targets, "list the target presets"),
+    "zoo": (_zoo, "list the zoo's models"),
+}

@@ -1,0 +1,103 @@
+"""`memplan plan`: import, solve, check, simulate, emit."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from memplan.cli import INTERRUPTED
+from memplan.cli.common import LiveLine, interruptible, parse_dims, seconds, talk, whole
+from memplan.options import CHOICES
+from memplan.plan import Plan, Status
+
+EXIT_STATUS = {Status.INFEASIBLE: 3, Status.UNKNOWN: 4}
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command to the program."""
+    p = commands.add_parser("plan", help="plan a model's memory and write the plan")
+    p.add_argument("model", metavar="MODEL", help=".onnx, .pt2, graph .json or a zoo model's name")
+    p.add_argument("--target", default="scratchpad", help="preset or .toml file (default: scratchpad)")
+    p.add_argument("--scratchpad", metavar="SIZE", help="256KiB, MR, MH, 0.75MP, max, …")
+    p.add_argument("--alignment", metavar="N", help="alignment of offsets in bytes")
+    p.add_argument("--dim", metavar="NAME=V", action="append", default=[], help="size of a free dimension")
+    for option in ("objective", "weights", "io", "order"):
+        p.add_argument(f"--{option}", choices=CHOICES[option], metavar="|".join(CHOICES[option]))
+    p.add_argument("--inplace", choices=("on", "off"), metavar="on|off")
+    p.add_argument("--solver", metavar="SPEC", help="name or name{field=value,…}, see `memplan solvers`")
+    p.add_argument("--time-limit", metavar="S", default="10", help="seconds to solve (default: 10)")
+    p.add_argument("--workers", metavar="N", help="processor cores to use (default: all)")
+    p.add_argument("--seed", metavar="N", default="0")
+    p.add_argument("--emit", metavar="FORMATS", default="json", help="json,onnx,… (default: json)")
+    p.add_argument("-o", "--output", metavar="DIR", default=".", help="folder to write to (default: .)")
+    p.add_argument("--json", action="store_true", help="print the plan JSON on stdout")
+    p.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Plan and write; the exit status says what was found."""
+    from memplan import api
+    from memplan.emitters import check_formats
+
+    formats = check_formats(args.emit.split(","))
+    numbers = {
+        "alignment": None if args.alignment is None else whole("--alignment", args.alignment, 1),
+        "workers": None if args.workers is None else whole("--workers", args.workers, 1),
+        "seed": whole("--seed", args.seed, 0),
+        "time_limit_s": seconds("--time-limit", args.time_limit),
+    }
+    model = api.load(args.model, parse_dims(args.dim))
+    for note in model.notes:
+        talk(f"note: {note}")
+    live = LiveLine()
+    with interruptible() as cancel:
+        plan = api.plan(
+            model,
+            args.target,
+            scratchpad=args.scratchpad,
+            objective=args.objective or "traffic",
+            weights=args.weights,
+            io=args.io,
+            inplace=None if args.inplace is None else args.inplace == "on",
+            order=args.order or "free",
+            solver=args.solver or api.DEFAULT_SOLVER,
+            progress=live,
+            cancel=cancel,
+            **numbers,
+        )
+        interrupted = cancel()
+    live.clear()
+    if plan.status in EXIT_STATUS:
+        return _no_plan(args, plan)
+    written = api.emit(model, plan, formats, args.output)
+    _print(args, model.graph, plan, written)
+    return INTERRUPTED if interrupted else 0
+
+
+def _no_plan(args: argparse.Namespace, plan: Plan) -> int:
+    """Say why there is no plan."""
+    if args.json:
+        from memplan.emitters.json import plan_text
+
+        sys.stdout.write(plan_text(plan))
+    words = {Status.INFEASIBLE: "no plan exists", Status.UNKNOWN: "no plan was found"}
+    hints = {
+        Status.INFEASIBLE: "give more memory (--scratchpad MR is the least with operands in the "
+        "scratchpad), or another --alignment, --weights or --io",
+        Status.UNKNOWN: "give more time (--time-limit), more memory, or another --solver",
+    }
+    talk(f"error: {words[plan.status]}: {plan.reason}\nhint: {hints[plan.status]}")
+    return EXIT_STATUS[plan.status]
+
+
+def _print(args: argparse.Namespace, graph: Any, plan: Plan, written: list[Path]) -> None:
+    from memplan.emitters.json import plan_text
+    from memplan.emitters.text import plan_summary
+
+    if args.json:
+        sys.stdout.write(plan_text(plan))
+        return
+    print(plan_summary(graph, plan))
+    print("wrote      " + ", ".join(str(path) for path in written))

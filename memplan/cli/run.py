@@ -1,0 +1,36 @@
+"""`memplan run`: execute a plan in a real arena and compare."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from memplan.cli.common import load_with_plan, talk, whole
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command to the program."""
+    p = commands.add_parser("run", help="execute a plan in a real arena and compare the outputs")
+    p.add_argument("model", metavar="MODEL", help="the .onnx that was planned, or an annotated one")
+    p.add_argument("plan", metavar="PLAN", nargs="?", help="plan JSON (default: the plan MODEL carries)")
+    p.add_argument("--inputs", metavar="F.npz", help="inputs by name (default: seeded ones in range)")
+    p.add_argument("--seed", metavar="N", default="0", help="seed of made-up inputs and weights")
+    p.add_argument("--json", action="store_true", help="print a JSON object on stdout")
+    p.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """0 if the plan is valid and every output is bit-identical, else 5."""
+    from memplan import api
+    from memplan.execute import load_inputs
+
+    model, plan = load_with_plan(args.model, args.plan)
+    api.refuse(api.check(model, plan))
+    inputs = load_inputs(args.inputs) if args.inputs else None
+    report = api.run(model, plan, inputs, whole("--seed", args.seed, 0))
+    print(json.dumps(report.to_dict()) if args.json else report)
+    if report.identical:
+        return 0
+    talk("error: the plan's outputs differ from the reference\nhint: check the plan with `memplan check`")
+    return 5
