@@ -42,12 +42,10 @@ def run(args: argparse.Namespace) -> int:
     from memplan.emitters import check_formats
 
     formats = check_formats(args.emit.split(","))
-    numbers = {
-        "alignment": None if args.alignment is None else whole("--alignment", args.alignment, 1),
-        "workers": None if args.workers is None else whole("--workers", args.workers, 1),
-        "seed": whole("--seed", args.seed, 0),
-        "time_limit_s": seconds("--time-limit", args.time_limit),
-    }
+    alignment = None if args.alignment is None else whole("--alignment", args.alignment, 1)
+    workers = None if args.workers is None else whole("--workers", args.workers, 1)
+    seed = whole("--seed", args.seed, 0)
+    time_limit_s = seconds("--time-limit", args.time_limit)
     model = api.load(args.model, parse_dims(args.dim))
     for note in model.notes:
         talk(f"note: {note}")
@@ -57,15 +55,18 @@ def run(args: argparse.Namespace) -> int:
             model,
             args.target,
             scratchpad=args.scratchpad,
+            alignment=alignment,
             objective=args.objective or "traffic",
             weights=args.weights,
             io=args.io,
             inplace=None if args.inplace is None else args.inplace == "on",
             order=args.order or "free",
             solver=args.solver or api.DEFAULT_SOLVER,
+            time_limit_s=time_limit_s,
+            workers=workers,
+            seed=seed,
             progress=live,
             cancel=cancel,
-            **numbers,
         )
         interrupted = cancel()
     live.clear()
