@@ -1,0 +1,194 @@
+"""`greedy`: the best of a deterministic portfolio of schedules, replacement policies and packings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+from memplan.errors import OptionError, nearest
+from memplan.plan import Plan, Status
+from memplan.problem import Problem
+from memplan.solver import Budget, Solver
+from memplan_solvers.offsets.one_pass import ORDERS, load, pack_greedy
+from memplan_solvers.replace import POLICIES
+from memplan_solvers.replace.allocate import allocate_on_demand
+from memplan_solvers.replace.evict import around_each_op, evict_on_demand
+from memplan_solvers.residency import Block, Stretch, Walk, blocks_of, materialise, traffic
+from memplan_solvers.schedule import SCHEDULES
+
+LARGE = 10_000
+"""Ops beyond which only the near-linear members of the portfolio run."""
+
+TIGHTER = (1.0, 0.97, 0.93, 0.88, 0.82, 0.75)
+"""Shares of the capacity that replacement is given until its stretches pack under the whole."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A placed answer: objective value first, then packed peak, decide."""
+
+    value: float
+    peak: int
+    walk: Walk
+    blocks: list[Block]
+    offsets: list[int]
+
+    @property
+    def key(self) -> tuple[float, int]:
+        return self.value, self.peak
+
+
+@dataclass(frozen=True)
+class Greedy(Solver):
+    """Best of the chosen families; each field names one member, or "all"."""
+
+    name: ClassVar[str] = "greedy"
+    summary: ClassVar[str] = "best of a portfolio of list schedules, eviction policies and one-pass packings"
+    objectives: ClassVar[frozenset[str]] = frozenset({"traffic", "peak", "latency"})
+
+    schedule: str = "all"
+    replace: str = "all"
+    offsets: str = "all"
+
+    def __post_init__(self) -> None:
+        for field, known in (("schedule", SCHEDULES), ("replace", POLICIES), ("offsets", ORDERS)):
+            word = getattr(self, field)
+            if word != "all" and word not in known:
+                raise OptionError(f"solver 'greedy': {field} = '{word}'", nearest(word, {*known, "all"}))
+
+    def solve(self, problem: Problem, budget: Budget) -> Plan:
+        """The best candidate; stops early where it meets the free bound."""
+        from memplan_solvers.timing import solve_timed
+
+        if problem.options.objective == "latency":
+            return solve_timed(self, problem, budget)
+        if problem.target.operands == "any":  # nothing needs a place: peak 0
+            order = tuple(range(problem.n))
+            return self.answer(problem, budget, order=order, residencies=[], moves=[])
+        best = self.best(problem, budget)
+        if best is None:
+            return self.no_answer(problem, budget, Status.UNKNOWN, "no heuristic found a plan that fits")
+        residencies, moves, inplace = materialise(best.walk, best.blocks, best.offsets)
+        return self.answer(
+            problem, budget, order=best.walk.order, residencies=residencies, moves=moves, inplace=inplace
+        )
+
+    def best(self, problem: Problem, budget: Budget) -> Candidate | None:
+        """The best candidate of the portfolio, None if none fits the capacity."""
+        best: Candidate | None = None
+        for walk in self.walks(problem):
+            for candidate in self._candidates(walk, best):
+                if best is None or candidate.key < best.key:
+                    best = candidate
+                    budget.report("greedy", best.value, problem.free_bound)
+                if best.value <= problem.free_bound or budget.spent():
+                    return best
+        return best
+
+    def _candidates(self, walk: Walk, best: Candidate | None) -> Iterator[Candidate]:
+        """The answers of one order; those that cannot beat `best` may be left out."""
+        problem = walk.problem
+        kept = self._keep_all(walk)
+        if kept is not None:
+            yield kept
+        if problem.options.objective == "peak" or problem.capacity is None:
+            return
+        for name in self._policies(problem):
+            found = self._evict(walk, name, best)
+            if found is not None:
+                yield found
+
+    def walks(self, problem: Problem) -> Iterator[Walk]:
+        """The distinct orders of the chosen schedules, made one at a time."""
+        names = list(SCHEDULES) if self.schedule == "all" else [self.schedule]
+        if problem.options.order == "program":
+            names = ["program"]
+        elif problem.n > LARGE and self.schedule == "all":
+            names = ["program", "least_live"]
+        seen = set()
+        for name in names:
+            order = SCHEDULES[name](problem)
+            if order not in seen:
+                seen.add(order)
+                yield Walk(problem, order)
+
+    def _policies(self, problem: Problem) -> list[str]:
+        if self.replace != "all":
+            return [self.replace]
+        return ["belady"] if problem.n > LARGE else list(POLICIES)
+
+    def _orders(self) -> tuple[str, ...]:
+        return tuple(ORDERS) if self.offsets == "all" else (self.offsets,)
+
+    def _pack(self, walk: Walk, stretches: list[list[Stretch]]) -> tuple[list[Block], list[int], int] | None:
+        """Blocks, offsets and peak of the stretches, None where they do not fit the capacity."""
+        problem = walk.problem
+        blocks = blocks_of(walk, stretches)
+        starts, stops = [b.start for b in blocks], [b.stop for b in blocks]
+        sizes = [b.size for b in blocks]
+        capacity = problem.capacity
+        if capacity is not None and load(starts, stops, sizes) > capacity:
+            return None
+        goal = None if problem.options.objective == "peak" else capacity
+        alignment = problem.target.scratchpad.alignment
+        offsets, peak = pack_greedy(starts, stops, sizes, alignment, goal, self._orders())
+        return None if capacity is not None and peak > capacity else (blocks, offsets, peak)
+
+    def _keep_all(self, walk: Walk) -> Candidate | None:
+        """The order without a spill."""
+        packed = self._pack(walk, walk.whole)
+        if packed is None:
+            return None
+        blocks, offsets, peak = packed
+        cost = peak if walk.problem.options.objective == "peak" else traffic(walk.problem, walk.whole)
+        return Candidate(cost, peak, walk, blocks, offsets)
+
+    def _evict(self, walk: Walk, policy: str, best: Candidate | None) -> Candidate | None:
+        """The order under one policy: by bytes then packed, or allocated as it goes; the better one."""
+        problem, rank = walk.problem, POLICIES[policy]
+        capacity = problem.capacity or 0
+        found: Candidate | None = None
+        for share in TIGHTER:
+            stretches = evict_on_demand(walk, int(capacity * share), rank)
+            if stretches is None:
+                break
+            value = traffic(problem, stretches)
+            if best is not None and value > best.value:
+                break
+            packed = self._pack(walk, stretches)
+            if packed is not None:
+                found = Candidate(value, packed[2], walk, packed[0], packed[1])
+                break
+        if problem.n > LARGE:
+            return found or self._last_resort(walk)
+        on_demand = allocate_on_demand(walk, capacity, rank or farthest_next_use)
+        if on_demand is not None:
+            blocks, offsets = on_demand
+            value = traffic(problem, _stretches(walk, blocks))
+            peak = max((o + b.size for o, b in zip(offsets, blocks, strict=True)), default=0)
+            candidate = Candidate(value, peak, walk, blocks, offsets)
+            if found is None or candidate.key < found.key:
+                found = candidate
+        return found
+
+    def _last_resort(self, walk: Walk) -> Candidate | None:
+        """Everything stored and reloaded around each op."""
+        stretches = around_each_op(walk)
+        packed = self._pack(walk, stretches)
+        if packed is None:
+            return None
+        return Candidate(traffic(walk.problem, stretches), packed[2], walk, packed[0], packed[1])
+
+
+def farthest_next_use(distance: int, size: int, cost: int) -> float:
+    """The farthest next use as a rank, for the allocator, which needs one."""
+    return float(distance)
+
+
+def _stretches(walk: Walk, blocks: list[Block]) -> list[list[Stretch]]:
+    found: list[list[Stretch]] = [[] for _ in walk.problem.storages]
+    for block in blocks:
+        for s, stretch in block.members:
+            found[s].append(stretch)
+    return found

@@ -1,0 +1,160 @@
+"""Offsets in one pass over an order of the buffers: first fit or best fit.
+
+Time-overlapping buffers already placed are found through a bucketed index over time, so the cost is
+near linear in buffers + overlaps. Nothing is compiled.
+"""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Callable, Sequence
+
+from memplan_solvers.offsets.sweep import sweep
+
+Key = Callable[[int, int, int, int], tuple[int, ...]]
+"""(start, stop, size, buffers overlapping in time) -> sort key, smallest first."""
+
+ORDERS: dict[str, Key] = {
+    "tflite": lambda a, b, z, c: (-z, a),  # size, as TensorFlow Lite's greedy planner
+    "xla": lambda a, b, z, c: (-z, a - b, a),  # size then duration, as XLA's best-fit heap
+    "area": lambda a, b, z, c: (-z * (b - a), -z, a),
+    "duration": lambda a, b, z, c: (a - b, -z, a),
+    "tvm": lambda a, b, z, c: (-c, -z, a),  # conflicts, as TVM's USMP
+    "executorch": lambda a, b, z, c: (-z, a, b),  # size then start, as ExecuTorch's greedy
+    "time": lambda a, b, z, c: (a, -z, -b),
+    "time_reversed": lambda a, b, z, c: (-b, -z, a),
+}
+"""Orders by the name used in spec strings."""
+
+
+MANY_OVERLAPS = 20_000_000
+"""Pairs of buffers that overlap in time beyond which only the sweep is affordable."""
+
+
+def load(starts: Sequence[int], stops: Sequence[int], sizes: Sequence[int]) -> int:
+    """The largest sum of sizes live at one step: a lower bound on every peak."""
+    events = sorted([(a, z) for a, z in zip(starts, sizes, strict=True)]
+                    + [(b, -z) for b, z in zip(stops, sizes, strict=True)])  # fmt: skip
+    live = most = 0
+    for _, change in events:
+        live += change
+        most = max(most, live)
+    return most
+
+
+class _Index:
+    """Buffers placed so far, by the buckets of steps they cover, each sorted by offset."""
+
+    def __init__(self, starts: Sequence[int], stops: Sequence[int], width: int) -> None:
+        self.starts, self.stops, self.width = starts, stops, max(1, width)
+        self.buckets: dict[int, list[tuple[int, int, int]]] = {}
+
+    def add(self, i: int, offset: int, end: int) -> None:
+        for b in range(self.starts[i] // self.width, (self.stops[i] - 1) // self.width + 1):
+            bisect.insort(self.buckets.setdefault(b, []), (offset, end, i))
+
+    def overlapping(self, i: int) -> list[tuple[int, int, int]]:
+        """(offset, end, buffer) of what overlaps buffer i in time, by offset; duplicates allowed."""
+        a, b = self.starts[i], self.stops[i]
+        first, last = a // self.width, (b - 1) // self.width
+        found: list[tuple[int, int, int]] = []
+        for k in range(first, last + 1):
+            found.extend(
+                row for row in self.buckets.get(k, ()) if self.starts[row[2]] < b and self.stops[row[2]] > a
+            )
+        if last > first:
+            found.sort()
+        return found
+
+
+def place(
+    order: Sequence[int],
+    starts: Sequence[int],
+    stops: Sequence[int],
+    sizes: Sequence[int],
+    alignment: int = 1,
+    best_fit: bool = False,
+    limit: int | None = None,
+) -> list[int] | None:
+    """Offsets of the buffers placed in `order`, None as soon as one ends above `limit`."""
+    horizon = max(stops, default=1)
+    index = _Index(starts, stops, horizon // 64)
+    offsets = [0] * len(sizes)
+    for i in order:
+        if sizes[i] == 0:
+            continue
+        offset = _hole(index.overlapping(i), sizes[i], alignment, best_fit)
+        end = offset + sizes[i]
+        if limit is not None and end > limit:
+            return None
+        offsets[i] = offset
+        index.add(i, offset, end)
+    return offsets
+
+
+def _hole(taken: list[tuple[int, int, int]], size: int, alignment: int, best_fit: bool) -> int:
+    """The lowest hole that fits, or the smallest one; above everything where none does."""
+    at = 0
+    best, best_slack = -1, 0
+    for offset, end, _ in taken:
+        slack = offset - at - size
+        if slack >= 0:
+            if not best_fit:
+                return at
+            if best < 0 or slack < best_slack:
+                best, best_slack = at, slack
+        if end > at:
+            at = -(-end // alignment) * alignment
+    return best if best >= 0 else at
+
+
+def overlaps(starts: Sequence[int], stops: Sequence[int]) -> int:
+    """How many ordered pairs of buffers overlap in time, each buffer with itself included."""
+    begun, ended = sorted(starts), sorted(stops)
+    return sum(
+        bisect.bisect_left(begun, b) - bisect.bisect_right(ended, a)
+        for a, b in zip(starts, stops, strict=True)
+    )
+
+
+def rows_in_order(name: str, starts: Sequence[int], stops: Sequence[int], sizes: Sequence[int]) -> list[int]:
+    """Buffer numbers in the order called `name`; ties by number."""
+    begun, ended = sorted(starts), sorted(stops)
+    key = ORDERS[name]
+
+    def full_key(i: int) -> tuple[int, ...]:
+        conflicts = bisect.bisect_left(begun, stops[i]) - bisect.bisect_right(ended, starts[i])
+        return (*key(starts[i], stops[i], sizes[i], conflicts), i)
+
+    return sorted(range(len(sizes)), key=full_key)
+
+
+def pack_greedy(
+    starts: Sequence[int],
+    stops: Sequence[int],
+    sizes: Sequence[int],
+    alignment: int = 1,
+    capacity: int | None = None,
+    orders: Sequence[str] = tuple(ORDERS),
+) -> tuple[list[int], int]:
+    """Offsets of the best of several one-pass packings, and their peak.
+
+    Stops where the peak meets the load, or with the first that fits `capacity` if that is given. The
+    sweep in time order comes first; where there are many overlaps it is all that is tried.
+    """
+    least = load(starts, stops, sizes)
+    enough = max(least, capacity or 0)
+    best = sweep(starts, stops, sizes)
+    best_peak = max((o + z for o, z in zip(best, sizes, strict=True)), default=0)
+    if overlaps(starts, stops) > MANY_OVERLAPS:
+        return best, best_peak
+    for name in orders:
+        rows = rows_in_order(name, starts, stops, sizes)
+        for best_fit in (False, True):
+            if best_peak <= enough:
+                return best, best_peak
+            offsets = place(rows, starts, stops, sizes, alignment, best_fit, best_peak - 1)
+            if offsets is not None:
+                best = offsets
+                best_peak = max((o + z for o, z in zip(offsets, sizes, strict=True)), default=0)
+    return best, best_peak

@@ -1,0 +1,158 @@
+"""Replacement and offsets at once, as a run-time allocator would: evict until there is a hole.
+
+Unlike eviction by bytes it never has to be repaired. With inputs and outputs in host it finds a plan
+wherever each op alone fits: in the worst case an op's operands are stored, everything else is
+evicted, and they come back side by side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from memplan_solvers.replace import Rank
+from memplan_solvers.replace.evict import Presence
+from memplan_solvers.residency import Block, Walk
+
+
+class Arena:
+    """Who lies where, in address order, and who may be moved out for whom."""
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        self.placed: list[tuple[int, int, int]] = []  # (offset, end, storage)
+
+    def add(self, offset: int, size: int, s: int) -> None:
+        self.placed.append((offset, offset + size, s))
+        self.placed.sort()
+
+    def remove(self, s: int) -> int:
+        """Take s out; its offset."""
+        k = next(k for k, row in enumerate(self.placed) if row[2] == s)
+        return self.placed.pop(k)[0]
+
+    def hole(self, size: int) -> int | None:
+        """The lowest offset of the smallest hole of at least `size` bytes."""
+        best, slack, at = None, 0, 0
+        for offset, end, _ in [*self.placed, (self.capacity, self.capacity, -1)]:
+            spare = offset - at - size
+            if spare >= 0 and (best is None or spare < slack):
+                best, slack = at, spare
+            at = max(at, end)
+        return best
+
+    def cheapest_window(self, size: int, price: dict[int, float]) -> list[int] | None:
+        """Storages to evict so that `size` bytes come free in one piece, least price in all.
+
+        Storages without a price cannot leave. Windows begin where a hole does; O(placed).
+        """
+        rows = [(0, 0, -1), *self.placed, (self.capacity, self.capacity, -1)]
+        best: list[int] | None = None
+        best_price = 0.0
+        for first in range(len(rows) - 1):
+            begin = rows[first][1]
+            inside: list[int] = []
+            total = 0.0
+            last = first + 1
+            while last < len(rows) and rows[last][0] - begin < size:
+                s = rows[last][2]
+                if s not in price:
+                    break
+                inside.append(s)
+                total += price[s]
+                if best is not None and total >= best_price:
+                    break
+                last += 1
+            else:
+                if last < len(rows) and (best is None or total < best_price):
+                    best, best_price = inside, total
+        return best
+
+
+def allocate_on_demand(walk: Walk, capacity: int, rank: Rank) -> tuple[list[Block], list[int]] | None:
+    """Blocks and their offsets, or None where resident inputs or outputs are in the way.
+
+    O(ops + placements x live storages).
+    """
+    return _Allocation(walk, capacity, rank).run()
+
+
+class _Allocation:
+    """One walk over the steps, with the arena as it stands."""
+
+    def __init__(self, walk: Walk, capacity: int, rank: Rank) -> None:
+        self.walk, self.rank = walk, rank
+        self.presence = Presence(walk)
+        self.sizes = [s.size for s in self.presence.storages]
+        self.arena = Arena(capacity)
+        self.blocks: list[Block] = []
+        self.offsets: list[int] = []
+        self.block_of: dict[int, int] = {}
+
+    def run(self) -> tuple[list[Block], list[int]] | None:
+        if not self._place_all(self.presence.opening(), 0, ()):
+            return None
+        for t, touched in enumerate(self.walk.touches):
+            if not self._step(t, touched):
+                return None
+        for s in sorted(self.presence.since):
+            self._leave(s, self.presence.n)
+        kept = [k for k, block in enumerate(self.blocks) if block.members]
+        return [self.blocks[k] for k in kept], [self.offsets[k] for k in kept]
+
+    def _step(self, t: int, touched: tuple[int, ...]) -> bool:
+        over = {s: self.walk.inplace[s] for s in touched
+                if s in self.walk.inplace and self.walk.steps[s][0] == t}  # fmt: skip
+        if not self._place_all([s for s in touched if s not in over], t, touched):
+            # The operands themselves are in the way: all leave, and come back side by side.
+            for s in [s for s in self.presence.since if s not in self.presence.pinned]:
+                self._leave(s, t)
+            if not self._place_all([s for s in touched if s not in over], t, touched):
+                return False
+        for written, source in over.items():
+            self.presence.enter(written, t)
+            self.arena.add(self.arena.remove(source), self.sizes[written], written)
+            self.block_of[written] = self.block_of[source]
+        for s in sorted(self.presence.pass_step(t), key=lambda s: s in over):
+            self._leave(s, t + 1)
+        return True
+
+    def _place_all(self, storages: Sequence[int], t: int, touched: tuple[int, ...]) -> bool:
+        """Place those that are not there, the largest first."""
+        absent = [s for s in storages if s not in self.presence.since]
+        return all(self._place(s, t, touched) for s in sorted(absent, key=lambda s: (-self.sizes[s], s)))
+
+    def _place(self, s: int, t: int, touched: tuple[int, ...]) -> bool:
+        size = self.sizes[s]
+        offset = self.arena.hole(size)
+        if offset is None:
+            presence = self.presence
+            price = {
+                v: presence.cost(v) / (1e-9 + abs(self.rank(*presence.outlook(v, t))))
+                for v in presence.since
+                if v not in touched and v not in presence.pinned
+            }
+            for v in self.arena.cheapest_window(size, price) or ():
+                self._leave(v, t)
+            offset = self.arena.hole(size)
+            if offset is None:
+                return False
+        self.presence.enter(s, t)
+        self.arena.add(offset, size, s)
+        self.block_of[s] = len(self.blocks)
+        self.blocks.append(Block(t, t, size))
+        self.offsets.append(offset)
+        return True
+
+    def _leave(self, s: int, stop: int) -> None:
+        """Close the stretch of s; one that has not begun yet is forgotten."""
+        start = self.presence.since[s]
+        overwritten = all(row[2] != s for row in self.arena.placed)
+        if not overwritten:
+            self.arena.remove(s)
+        if start == stop:
+            del self.presence.since[s]
+            return
+        self.presence.leave(s, stop)
+        block = self.blocks[self.block_of[s]]
+        block.members.append((s, (start, stop)))
+        block.stop = max(block.stop, stop)

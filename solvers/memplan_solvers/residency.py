@@ -1,0 +1,153 @@
+"""From an order and stretches of presence to the residencies and moves of a plan.
+
+Every solver decides, for a given order, in which stretches of steps each storage is present; what has
+to be loaded and stored follows from that alone and is written down here, once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from memplan.plan import Move, Residency
+from memplan.problem import Problem
+
+Stretch = tuple[int, int]
+"""Steps `[start, stop)` in which a storage is present without a break."""
+
+
+@dataclass(frozen=True)
+class Walk:
+    """An order of ops, seen from the storages: who is touched when.
+
+    order     op numbers by step
+    touches   per step, the storages its op touches
+    steps     per storage, the steps that touch it, ascending
+    inplace   storage written over, by the storage that does
+    whole     per storage, its stretches without any spill
+    """
+
+    problem: Problem
+    order: tuple[int, ...]
+
+    @cached_property
+    def touches(self) -> tuple[tuple[int, ...], ...]:
+        problem = self.problem
+        return tuple(tuple({*problem.reads[i], *problem.writes[i]}) for i in self.order)
+
+    @cached_property
+    def steps(self) -> tuple[tuple[int, ...], ...]:
+        found: list[list[int]] = [[] for _ in self.problem.storages]
+        for t, touched in enumerate(self.touches):
+            for s in touched:
+                found[s].append(t)
+        return tuple(map(tuple, found))
+
+    @cached_property
+    def inplace(self) -> dict[int, int]:
+        """Storage written over, by the storage that does: rule 8 under this order, first come."""
+        pairs, taken = {}, set()
+        for t, i in enumerate(self.order):
+            if i in self.problem.inplace_pairs:
+                written, sources = self.problem.inplace_pairs[i]
+                dying = [s for s in sources if self.steps[s][-1] == t and s not in taken]
+                if dying:
+                    pairs[written] = dying[0]
+                    taken.add(dying[0])
+        return pairs
+
+    @cached_property
+    def whole(self) -> list[list[Stretch]]:
+        """The stretches without any spill, per storage; streamed weights come and go."""
+        n, resident = self.problem.n, self.problem.options.io == "resident"
+        stream = self.problem.options.weights == "stream"
+        stretches: list[list[Stretch]] = []
+        for s, steps in zip(self.problem.storages, self.steps, strict=True):
+            if s.is_constant and stream:
+                stretches.append([(t, t + 1) for t in steps])
+                continue
+            start = 0 if resident and s.is_input else steps[0]
+            stop = n if resident and s.is_output and not s.is_constant else steps[-1] + 1
+            stretches.append([(start, stop)])
+        return stretches
+
+
+@dataclass
+class Block:
+    """What the packer places: one residency, or a chain of in-place ones that share an offset."""
+
+    start: int
+    stop: int
+    size: int
+    members: list[tuple[int, Stretch]] = field(default_factory=list)
+
+
+def blocks_of(walk: Walk, stretches: Sequence[Sequence[Stretch]]) -> list[Block]:
+    """One block per residency; in-place pairs whose stretches meet share one."""
+    sizes = [s.size for s in walk.problem.storages]
+    blocks: list[Block] = []
+    ending: dict[int, Block] = {}
+    written_over = set(walk.inplace.values())
+    # In order of start an overwritten storage's last block exists before the block that follows it.
+    for s, stretch in sorted(
+        ((s, x) for s, each in enumerate(stretches) for x in each),
+        key=lambda p: (p[1][0], p[0] in walk.inplace and p[1][0] == walk.steps[p[0]][0], p[0]),
+    ):
+        start, stop = stretch
+        source = walk.inplace.get(s)
+        host = ending.get(source) if source is not None and start == walk.steps[s][0] else None
+        if host is not None and host.stop == start + 1:
+            host.stop = stop
+            host.members.append((s, stretch))
+        else:
+            host = Block(start, stop, sizes[s], [(s, stretch)])
+            blocks.append(host)
+        if s in written_over:
+            ending[s] = host
+    return blocks
+
+
+def materialise(
+    walk: Walk, blocks: Sequence[Block], offsets: Sequence[int]
+) -> tuple[list[Residency], list[Move], dict[str, str]]:
+    """Residencies, moves (step model: issue = due) and in-place pairs of the placed blocks.
+
+    A storage is loaded where a stretch does not begin at its producer, and stored once, at the end of
+    its first stretch, if it comes back later or must be in host in the end.
+    """
+    problem = walk.problem
+    residencies: list[Residency] = []
+    stretches: dict[int, list[Stretch]] = {}
+    inplace: dict[str, str] = {}
+    for block, offset in zip(blocks, offsets, strict=True):
+        for k, (s, (start, stop)) in enumerate(block.members):
+            storage = problem.storages[s]
+            residencies.append(Residency(storage.name, start, stop, int(offset), storage.size))
+            stretches.setdefault(s, []).append((start, stop))
+            if k:
+                inplace[storage.name] = problem.storages[block.members[k - 1][0]].name
+    moves: list[Move] = []
+    for s, parts in stretches.items():
+        storage = problem.storages[s]
+        parts.sort()
+        resident = problem.options.io == "resident" and (storage.is_input or storage.is_output)
+        if resident and not storage.is_constant:
+            continue
+        first = 0 if storage.in_host else 1
+        moves.extend(Move("load", storage.name, start, start) for start, _ in parts[first:])
+        if first and (len(parts) > 1 or storage.is_output):
+            moves.append(Move("store", storage.name, parts[0][1] - 1, parts[0][1] - 1))
+    moves.sort(key=lambda m: (m.issue, m.kind, m.tensor))
+    return residencies, moves, inplace
+
+
+def traffic(problem: Problem, stretches: Sequence[Sequence[Stretch]]) -> int:
+    """Non-compulsory bytes of the stretches: every reload, and the stores that only reloads need."""
+    total = 0
+    for storage, parts in zip(problem.storages, stretches, strict=True):
+        if len(parts) > 1:
+            total += storage.nbytes * (len(parts) - 1)
+            if not (storage.in_host or storage.is_output):
+                total += storage.nbytes
+    return total
