@@ -1,0 +1,23 @@
+"""How each zoo model is built: the architecture from its paper, in code of our own, without weights."""
+
+from __future__ import annotations
+
+from memplan_models.recipes import (
+    classic,
+    detection,
+    mobile,
+    nas,
+    recurrent,
+    segmentation,
+    tiny,
+    transformer,
+)
+from memplan_models.recipes.builder import Recipe
+
+MODULES = (classic, mobile, nas, segmentation, detection, transformer, recurrent, tiny)
+
+
+def recipes() -> dict[str, Recipe]:
+    """Every recipe by name, sorted."""
+    found = [recipe for module in MODULES for recipe in module.RECIPES]
+    return {recipe.name: recipe for recipe in sorted(found, key=lambda r: r.name)}

@@ -1,0 +1,111 @@
+"""Image classifiers for phones: inverted residuals, channel shuffles, squeeze and excitation."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+
+from memplan_models.recipes.builder import BATCH, Builder, Recipe
+
+MOBILENET_V2 = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1),
+                (6, 160, 3, 2), (6, 320, 1, 1))  # fmt: skip
+"""Expansion, channels, repeats, stride of MobileNetV2's stages (its Table 2)."""
+
+
+def inverted_residual(b: Builder, x: str, expand: int, channels: int, stride: int) -> tuple[str, str]:
+    """MobileNetV2's block: (its output, its expanded features)."""
+    c = int(b.shape[x][1])
+    wide = b.relu6(b.conv(x, c * expand, 1)) if expand > 1 else x
+    y = b.relu6(b.conv(wide, c * expand, 3, stride, groups=c * expand))
+    y = b.conv(y, channels, 1)
+    return (b.add(x, y) if stride == 1 and c == channels else y), wide
+
+
+def mobilenet_v2() -> onnx.ModelProto:
+    """Inverted residuals with linear bottlenecks."""
+    b = Builder("mobilenet_v2")
+    x = b.relu6(b.conv(b.input("image", (BATCH, 3, 224, 224)), 32, 3, 2))
+    for stage, (expand, channels, repeats, stride) in enumerate(MOBILENET_V2):
+        for i in range(repeats):
+            with b.scope(f"stage{stage}.{i}"):
+                x, _ = inverted_residual(b, x, expand, channels, 1 if i else stride)
+    return b.finish(logits=b.classifier(b.relu6(b.conv(x, 1280, 1)), 1000))
+
+
+def shufflenet_v2() -> onnx.ModelProto:
+    """Half of the channels pass by, halves are interleaved after each unit."""
+    b = Builder("shufflenet_v2_x1")
+    x = b.conv_relu(b.input("image", (BATCH, 3, 224, 224)), 24, 3, 2)
+    x = b.pool("Max", x, 3, 2, 1)
+    for stage, (channels, repeats) in enumerate(((116, 4), (232, 8), (464, 4))):
+        half = channels // 2
+        for i in range(repeats):
+            with b.scope(f"stage{stage + 2}.{i}"):
+                if i == 0:
+                    c = int(b.shape[x][1])
+                    left = b.conv_relu(b.conv(x, c, 3, 2, groups=c), half, 1)
+                    right = b.conv(b.conv_relu(x, half, 1), half, 3, 2, groups=half)
+                else:
+                    left, right = b.split(x, 2)
+                    right = b.conv(b.conv_relu(right, half, 1), half, 3, groups=half)
+                y = b.concat([left, b.conv_relu(right, half, 1)])
+                _, _, h, w = b.shape[y]
+                y = b.reshape(y, (2, half, int(h), int(w)))
+                x = b.reshape(b.transpose(y, (0, 2, 1, 3, 4)), (channels, int(h), int(w)))
+    return b.finish(logits=b.classifier(b.conv_relu(x, 1024, 1), 1000))
+
+
+def efficientnet_b0() -> onnx.ModelProto:
+    """Mobile inverted bottlenecks with squeeze and excitation; swish is Sigmoid and Mul."""
+    b = Builder("efficientnet_b0")
+    x = b.swish(b.conv(b.input("image", (BATCH, 3, 224, 224)), 32, 3, 2))
+    stages = ((1, 3, 16, 1, 1), (6, 3, 24, 2, 2), (6, 5, 40, 2, 2), (6, 3, 80, 3, 2), (6, 5, 112, 3, 1),
+              (6, 5, 192, 4, 2), (6, 3, 320, 1, 1))  # fmt: skip
+    for stage, (expand, kernel, channels, repeats, stride) in enumerate(stages):
+        for i in range(repeats):
+            with b.scope(f"stage{stage}.{i}"):
+                c = int(b.shape[x][1])
+                y = b.swish(b.conv(x, c * expand, 1)) if expand > 1 else x
+                y = b.swish(b.conv(y, c * expand, kernel, 1 if i else stride, groups=c * expand))
+                gate = b.sigmoid(b.conv(b.swish(b.conv(b.gap(y), max(1, c // 4), 1)), c * expand, 1))
+                y = b.conv(b.mul(y, gate), channels, 1)
+                x = b.add(x, y) if i else y
+    return b.finish(logits=b.classifier(b.swish(b.conv(x, 1280, 1)), 1000))
+
+
+def mobilenet_v3_small() -> onnx.ModelProto:
+    """Searched inverted residuals with hard swish and squeeze and excitation."""
+    b = Builder("mobilenet_v3_small")
+
+    def hard_swish(x: str) -> str:
+        return b.op("HardSwish", [x], b.shape[x])
+
+    x = hard_swish(b.conv(b.input("image", (BATCH, 3, 224, 224)), 16, 3, 2))
+    rows = ((3, 16, 16, 1, 0, 2), (3, 72, 24, 0, 0, 2), (3, 88, 24, 0, 0, 1), (5, 96, 40, 1, 1, 2),
+            (5, 240, 40, 1, 1, 1), (5, 240, 40, 1, 1, 1), (5, 120, 48, 1, 1, 1), (5, 144, 48, 1, 1, 1),
+            (5, 288, 96, 1, 1, 2), (5, 576, 96, 1, 1, 1), (5, 576, 96, 1, 1, 1))  # fmt: skip
+    for i, (kernel, wide, channels, excite, hard, stride) in enumerate(rows):
+        with b.scope(f"block{i}"):
+            act = hard_swish if hard else b.relu
+            y = act(b.conv(x, wide, 1)) if wide != b.shape[x][1] else x
+            y = act(b.conv(y, wide, kernel, stride, groups=wide))
+            if excite:
+                squeezed = (wide // 4 + 4) // 8 * 8
+                gate = b.conv(b.conv_relu(b.gap(y), squeezed, 1), wide, 1)
+                y = b.mul(y, b.op("HardSigmoid", [gate], b.shape[gate], alpha=float(np.float32(1 / 6))))
+            y = b.conv(y, channels, 1)
+            x = b.add(x, y) if stride == 1 and b.shape[x] == b.shape[y] else y
+    x = hard_swish(b.conv(x, 576, 1))
+    return b.finish(logits=b.gemm(hard_swish(b.gemm(b.flatten(b.gap(x)), 1024)), 1000))
+
+
+RECIPES = (
+    Recipe("mobilenet_v2", "mobile", "float32", "Sandler et al. 2018, arXiv 1801.04381",
+           "MobileNetV2, 224 px: inverted residuals", mobilenet_v2),
+    Recipe("mobilenet_v3_small", "mobile", "float32", "Howard et al. 2019, arXiv 1905.02244",
+           "MobileNetV3-Small, 224 px: hard swish, squeeze and excitation", mobilenet_v3_small),
+    Recipe("shufflenet_v2_x1", "mobile", "float32", "Ma et al. 2018, arXiv 1807.11164",
+           "ShuffleNetV2 1x, 224 px: channel splits and shuffles", shufflenet_v2),
+    Recipe("efficientnet_b0", "mobile", "float32", "Tan & Le 2019, arXiv 1905.11946",
+           "EfficientNet-B0, 224 px: squeeze and excitation, swish", efficientnet_b0),
+)  # fmt: skip
