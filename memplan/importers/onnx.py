@@ -1,0 +1,235 @@
+"""Imports ONNX models: any opset, weights not needed, every size known before anything is planned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
+
+import onnx
+from google.protobuf.message import DecodeError
+
+from memplan.errors import GraphError
+from memplan.graph import Graph, Op, Tensor, sort_ops
+from memplan.importers.dtypes import ELEMENT_TYPES, nbytes
+from memplan.importers.flops import flops
+from memplan.importers.onnx_shapes import TensorType, fix_dims, infer_types
+from memplan.model import Model
+
+RANDOM_KINDS = frozenset({"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike",
+                          "Bernoulli", "Multinomial", "Dropout"})  # fmt: skip
+PLAN_KEY = "memplan.plan"
+
+
+def read_onnx(path: Path, dims: Mapping[str, int]) -> Model:
+    """The model in a file; GraphError says what cannot be planned, and how to mend it."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise GraphError(f"cannot read '{path}': {error.strerror or error}", "check the path") from error
+    return model_from_bytes(data, path.stem, str(path.parent), dims)
+
+
+def model_from_bytes(data: bytes, stem: str, folder: str, dims: Mapping[str, int]) -> Model:
+    """The model in the bytes of an .onnx file; external data is relative to `folder`, and need not exist."""
+    try:
+        proto = onnx.ModelProto.FromString(data)
+    except DecodeError as error:
+        raise GraphError(f"'{stem}' is not an ONNX model, or a part of it is missing",
+                         "is the file complete? export it again") from error  # fmt: skip
+    if not proto.HasField("graph") or not (proto.graph.node or proto.graph.output):
+        raise GraphError(f"'{stem}' holds no ONNX graph", "is the file complete? export it again")
+    return model_from_proto(proto, stem.removesuffix(".memplan"), folder, dims)
+
+
+def model_from_proto(proto: Any, stem: str, folder: str, dims: Mapping[str, int]) -> Model:
+    """The model in a ModelProto, which the result keeps and this function may complete."""
+    plan = None
+    if any(entry.key == PLAN_KEY for entry in proto.metadata_props):
+        from memplan.emitters.onnx import carried_plan, restore_program_order
+
+        plan = carried_plan(proto)
+        restore_program_order(proto)
+    if proto.functions:
+        proto = _inline(proto)
+    _check_external(proto.graph, folder)
+    dims_used, notes = fix_dims(proto.graph, dims)
+    _name_nodes(proto.graph)
+    nodes = list(_nodes(proto.graph))
+    constants = _constants(proto.graph, nodes)
+    nodes = [node for node in nodes if not _folded(node, constants)]
+    needed = {name for node in nodes for name in (*node.inputs, *node.outputs)}
+    needed.update(value.name for value in (*proto.graph.input, *proto.graph.output))
+    types = infer_types(proto, needed)
+    graph = _graph(proto.graph, stem, nodes, constants, types, needed)
+    return Model(graph, stem, dims_used, tuple(notes), proto, plan, folder)
+
+
+@dataclass(frozen=True)
+class _Node:
+    """A node as the graph sees it: operands that are there, captured ones included."""
+
+    proto: Any
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+
+def _inline(proto: Any) -> Any:
+    from onnx import inliner
+
+    try:
+        return inliner.inline_local_functions(proto)
+    except Exception as error:  # the inliner raises whatever its C++ side throws
+        raise GraphError(f"the model's local functions cannot be inlined: {_first_line(error)}",
+                         "export the model without functions") from error  # fmt: skip
+
+
+def _check_external(graph: Any, folder: str) -> None:
+    """Refuse weights that lie outside the model's folder; whether the file exists does not matter."""
+    for tensor in graph.initializer:
+        if tensor.data_location != onnx.TensorProto.EXTERNAL:
+            continue
+        location = next((e.value for e in tensor.external_data if e.key == "location"), "")
+        parts = (*PurePosixPath(location).parts, *PureWindowsPath(location).parts)
+        absolute = PurePosixPath(location).is_absolute() or PureWindowsPath(location).anchor
+        escapes = not location or absolute or ".." in parts or "\0" in location
+        if not escapes:
+            real = (Path(folder) / location).resolve()
+            escapes = not real.is_relative_to(Path(folder).resolve())
+        if escapes:
+            raise GraphError(f"initializer '{tensor.name}' has its data at {location!r}, outside the model's folder",
+                             "external data must lie beside the model")  # fmt: skip
+
+
+def _name_nodes(graph: Any) -> None:
+    """Give every node a name of its own: its own, or kind and first output."""
+    taken: set[str] = set()
+    for i, node in enumerate(graph.node):
+        name = node.name
+        if not name or name in taken:
+            first = next(iter(node.output), "")
+            name = f"{node.op_type}:{first}" if first else f"{node.op_type}:{i}"
+            while name in taken:
+                name += "'"
+            node.name = name
+        taken.add(name)
+
+
+def _nodes(graph: Any) -> Iterator[_Node]:
+    for node in graph.node:
+        inputs = [name for name in node.input if name]
+        if any(a.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS) for a in node.attribute):
+            inputs += sorted(_captured(node) - set(inputs))
+        yield _Node(node, tuple(inputs), tuple(name for name in node.output if name))
+
+
+def _captured(node: Any) -> set[str]:
+    """Names that the bodies of a control-flow node read from outside."""
+    found: set[str] = set()
+    for attribute in node.attribute:
+        for body in (*((attribute.g,) if attribute.HasField("g") else ()), *attribute.graphs):
+            own = {v.name for v in body.input} | {t.name for t in body.initializer}
+            own |= {name for inner in body.node for name in inner.output}
+            read = {name for inner in body.node for name in inner.input if name}
+            read |= {v.name for v in body.output}
+            for inner in body.node:
+                read |= _captured(inner)
+            found |= read - own
+    return found
+
+
+def _constants(graph: Any, nodes: list[_Node]) -> set[str]:
+    """Initializers, and whatever depends on constants alone."""
+    known = {t.name for t in graph.initializer} | {t.values.name for t in graph.sparse_initializer}
+    remaining = {v.name for v in graph.input} - known
+    for node in nodes:  # file order; nodes out of order are met again by the second pass
+        if _folded(node, known):
+            known.update(node.outputs)
+    changed = True
+    while changed:
+        changed = False
+        for node in nodes:
+            if node.outputs and node.outputs[0] not in known and _folded(node, known):
+                known.update(node.outputs)
+                changed = True
+    return known - remaining
+
+
+def _folded(node: _Node, constants: set[str]) -> bool:
+    return node.proto.op_type not in RANDOM_KINDS and all(name in constants for name in node.inputs)
+
+
+def _graph(
+    graph: Any,
+    name: str,
+    nodes: list[_Node],
+    constants: set[str],
+    types: Mapping[str, TensorType],
+    needed: set[str],
+) -> Graph:
+    inputs = [v.name for v in graph.input if v.name not in constants]
+    outputs = {v.name for v in graph.output}
+    written = [name for node in nodes for name in node.outputs]
+    produced = set(written)
+    read = dict.fromkeys(name for node in nodes for name in node.inputs)
+    fixed = [name for name in read if name in constants]
+    fixed += [name for name in sorted(outputs & constants) if name not in read]
+    for missing in sorted((set(read) | outputs) - constants - produced - set(inputs)):
+        raise GraphError(f"nothing produces '{missing}', which {_reader(nodes, missing)} reads",
+                         "the model is incomplete; export it again")  # fmt: skip
+    tensors = [_tensor(n, "input", types) for n in inputs]
+    tensors += [_tensor(n, "constant", types) for n in fixed]
+    tensors += [_tensor(n, "output" if n in outputs else "activation", types) for n in written]
+    shapes = {t.name: t.shape for t in tensors}
+    ops = [_op(node, shapes) for node in nodes]
+    available = {*inputs, *fixed}
+    if not _ordered(ops, available):
+        ops = sort_ops(ops, available)
+    return Graph(name, tuple(tensors), tuple(ops))
+
+
+def _reader(nodes: list[_Node], name: str) -> str:
+    found = next((node.proto.name for node in nodes if name in node.inputs), None)
+    return "the model's output" if found is None else f"node '{found}'"
+
+
+def _ordered(ops: list[Op], available: set[str]) -> bool:
+    ready = set(available)
+    for op in ops:
+        if any(name not in ready for name in op.inputs):
+            return False
+        ready.update(op.outputs)
+    return True
+
+
+def _tensor(name: str, kind: str, types: Mapping[str, TensorType]) -> Tensor:
+    if name not in types:
+        raise GraphError(f"the shape of tensor '{name}' is unknown",
+                         "fix free dimensions with --dim, or export the model with static shapes")  # fmt: skip
+    element, shape = types[name]
+    size = nbytes(name, element, shape)
+    return Tensor(name, size, kind, ELEMENT_TYPES[element][0], shape)
+
+
+def _op(node: _Node, shapes: Mapping[str, tuple[int, ...] | None]) -> Op:
+    proto = node.proto
+    attributes = {}
+    for a in proto.attribute:
+        if a.type == onnx.AttributeProto.INT:
+            attributes[a.name] = a.i
+        elif a.type == onnx.AttributeProto.INTS:
+            attributes[a.name] = tuple(a.ints)
+        elif a.type == onnx.AttributeProto.STRING:
+            attributes[a.name] = a.s
+    count = flops(
+        proto.op_type,
+        [shapes.get(name) if name else None for name in proto.input],
+        [shapes.get(name) if name else None for name in proto.output],
+        attributes,
+    )
+    return Op(proto.name, proto.op_type, node.inputs, node.outputs, count)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
