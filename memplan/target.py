@@ -67,8 +67,8 @@ class Target:
         if self.operands not in OPERANDS:
             raise TargetError(f"target '{self.name}': operands = '{self.operands}'",
                               "operands are 'scratchpad' or 'any'")  # fmt: skip
-        if self.dma_queues not in (1, 2):
-            raise TargetError(f"target '{self.name}': dma queues = {self.dma_queues}",
+        if type(self.dma_queues) is not int or self.dma_queues not in (1, 2):
+            raise TargetError(f"target '{self.name}': dma.queues = {self.dma_queues!r}",
                               "one FIFO queue, or two (loads and stores)")  # fmt: skip
         pad = self.scratchpad
         _whole(self, "scratchpad.alignment", pad.alignment)
@@ -123,15 +123,20 @@ class Target:
         dma = _table(d, "dma", {"queues"}, where)
         compute = _table(d, "compute", {"default", "rates", "overhead_s"}, where)
         rates = _table(compute, "rates", None, f"{where}: compute")
+        sources = _table(d, "sources", None, where)
         return Target(
-            name=str(d.get("name", where)),
+            name=_text(d, "name", where, where),
             scratchpad=Scratchpad(
-                capacity=_size(pad.get("capacity"), f"{where}: scratchpad.capacity"),
-                alignment=_size(pad.get("alignment", 1), f"{where}: scratchpad.alignment") or 1,
+                capacity=_size(pad["capacity"], f"{where}: scratchpad.capacity")
+                if "capacity" in pad
+                else None,
+                alignment=_size(pad["alignment"], f"{where}: scratchpad.alignment")
+                if "alignment" in pad
+                else 1,
                 bandwidth=_number(pad.get("bandwidth"), f"{where}: scratchpad.bandwidth"),
             ),
             host=Host(_number(host.get("bandwidth"), f"{where}: host.bandwidth")),
-            operands=str(d.get("operands", "scratchpad")),
+            operands=_text(d, "operands", "scratchpad", where),
             dma_queues=dma.get("queues", 1),
             compute=Compute(
                 default=_number(compute.get("default"), f"{where}: compute.default"),
@@ -139,7 +144,7 @@ class Target:
                 overhead_s=_number(compute.get("overhead_s", 0.0), f"{where}: compute.overhead_s") or 0.0,
             ),
             defaults=_table(d, "defaults", {"weights", "io", "inplace"}, where),
-            sources=_table(d, "sources", None, where),
+            sources={k: _text(sources, k, "", f"{where}: sources") for k in sources},
         )
 
 
@@ -167,7 +172,7 @@ def load_target(spec: str | Path | Target) -> Target:
                           f"{nearest(text, preset_names())}; or give a .toml file")  # fmt: skip
     try:
         return Target.from_dict(tomllib.loads(source), where=text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise TargetError(f"target file '{text}' is not TOML: {error}",
                           "see `memplan targets` for presets to start from") from error  # fmt: skip
 
@@ -186,8 +191,15 @@ def _table(d: Mapping[str, Any], key: str, known: set[str] | None, where: str) -
     return value
 
 
-def _size(value: Any, where: str) -> int | None:
-    if value is None or (isinstance(value, int) and not isinstance(value, bool)):
+def _text(d: Mapping[str, Any], key: str, default: str, where: str) -> str:
+    value = d.get(key, default)
+    if not isinstance(value, str):
+        raise TargetError(f"{where}: {key} = {value!r} is not a text", 'write it in quotes: "…"')
+    return value
+
+
+def _size(value: Any, where: str) -> int:
+    if isinstance(value, int) and not isinstance(value, bool):
         return value
     if isinstance(value, str):
         try:
@@ -203,7 +215,10 @@ def _number(value: Any, where: str) -> float | None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TargetError(f"{where} = {value!r} is not a number", "write a plain number")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
 
 
 def _positive(target: Target, key: str, value: float) -> None:

@@ -19,7 +19,7 @@ UNITS = {
 }
 MAX_BYTES = 2**62  # sums of a few of these still fit a signed 64-bit integer
 
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)")
+_SIZE = re.compile(r"(\d{1,40}(?:\.\d{1,40})?)\s*([A-Za-z]*)")
 
 
 def parse_size(text: str) -> int:

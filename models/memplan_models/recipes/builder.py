@@ -76,7 +76,7 @@ class Builder:
 
     def const(self, name: str, values: Any, dtype: type = np.float32) -> str:
         """A small constant, stored."""
-        array = np.asarray(values, dtype=dtype)
+        array: np.ndarray[Any, Any] = np.asarray(values, dtype=dtype)
         tensor = numpy_helper.from_array(array, self._unique(name))
         self._weights.append(tensor)
         return self._value(tensor.name, array.shape, tensor.data_type)
@@ -85,19 +85,12 @@ class Builder:
         self,
         kind: str,
         inputs: Sequence[str],
-        *shapes: Sequence[Dim],
+        shape: Sequence[Dim],
         dtype: int | None = None,
         **attributes: Any,
-    ) -> Any:
-        """Append a node with an output of each shape ("" for one left out); the output, or a tuple."""
-        name = self._unique(kind.lower())
-        source = next(i for i in inputs if i)
-        outputs = []
-        for i, shape in enumerate(shapes):
-            output = f"{name}.{i}" if len(shapes) > 1 else f"{name}.out"
-            outputs.append(self._value(output, shape, dtype or self._dtype[source]))
-        self._nodes.append(helper.make_node(kind, inputs, outputs, name=name, **attributes))
-        return outputs[0] if len(outputs) == 1 else tuple(outputs)
+    ) -> str:
+        """Append a node with one output, by default of its first input's dtype; the output."""
+        return self._node(kind, inputs, [shape], dtype, attributes)[0]
 
     def finish(self, **outputs: str) -> onnx.ModelProto:
         """The checked model with these outputs, renamed to their keys."""
@@ -142,14 +135,14 @@ class Builder:
         """A convolution, by default padded so that stride 1 keeps the size; the bias holds a folded norm."""
         batch, cin, *size = self.shape[x]
         kernel, stride = _pair(kernel), _pair(stride)
-        pad = _pair(pad) if pad is not None else tuple(dilation * (k - 1) // 2 for k in kernel)
+        reach = (dilation * (kernel[0] - 1) + 1, dilation * (kernel[1] - 1) + 1)
+        margin = ((reach[0] - 1) // 2, (reach[1] - 1) // 2) if pad is None else _pair(pad)
         inputs = [x, self.weight("conv.weight", (channels, int(cin) // groups, *kernel))]
         if bias:
             inputs.append(self.weight("conv.bias", (channels,)))
-        reach = tuple(dilation * (k - 1) + 1 for k in kernel)
         return self.op(
-            "Conv", inputs, (batch, channels, *_slide(size, reach, stride, pad)),
-            kernel_shape=kernel, strides=stride, pads=[*pad, *pad], group=groups,
+            "Conv", inputs, (batch, channels, *_slide(size, reach, stride, margin)),
+            kernel_shape=kernel, strides=stride, pads=[*margin, *margin], group=groups,
             dilations=[dilation, dilation],
         )  # fmt: skip
 
@@ -177,7 +170,7 @@ class Builder:
         return self.op("BatchNormalization", [x, *names], self.shape[x])
 
     def pool(self, kind: str, x: str, kernel: Pair, stride: Pair, pad: Pair = 0) -> str:
-        """"Max" or "Average" pooling; padding does not count in averages."""
+        """ "Max" or "Average" pooling; padding does not count in averages."""
         batch, c, *size = self.shape[x]
         kernel, stride, pad = _pair(kernel), _pair(stride), _pair(pad)
         shape = (batch, c, *_slide(size, kernel, stride, pad))
@@ -200,7 +193,7 @@ class Builder:
                        coordinate_transformation_mode="asymmetric", nearest_mode="floor")  # fmt: skip
 
     def up_conv(self, x: str, channels: int) -> str:
-        """A 2 × 2 transposed convolution of stride 2."""
+        """A 2 x 2 transposed convolution of stride 2."""
         batch, c, h, w = self.shape[x]
         weight = self.weight("up.weight", (int(c), channels, 2, 2))
         inputs = [x, weight, self.weight("up.bias", (channels,))]
@@ -230,8 +223,7 @@ class Builder:
         """Equal parts along an axis."""
         shape = list(self.shape[x])
         shape[axis] = int(shape[axis]) // parts
-        result: tuple[str, ...] = self.op("Split", [x], *[shape] * parts, axis=axis, num_outputs=parts)
-        return result
+        return self._node("Split", [x], [shape] * parts, None, {"axis": axis, "num_outputs": parts})
 
     def slice(self, x: str, start: int, axis: int) -> str:
         """What lies from `start` on along an axis."""
@@ -250,7 +242,7 @@ class Builder:
     def linear(self, x: str, n: int, bias: bool = True) -> str:
         """A fully connected layer on the last axis."""
         *lead, k = self.shape[x]
-        y: str = self.op("MatMul", [x, self.weight("linear.weight", (int(k), n))], (*lead, n))
+        y = self.op("MatMul", [x, self.weight("linear.weight", (int(k), n))], (*lead, n))
         return self.add(y, self.weight("linear.bias", (n,))) if bias else y
 
     def layer_norm(self, x: str) -> str:
@@ -303,6 +295,23 @@ class Builder:
         target = self.const("shape", [0, 0, directions * hidden], np.int64)
         return self.op("Reshape", [y, target], (time, batch, directions * hidden))
 
+    def _node(
+        self,
+        kind: str,
+        inputs: Sequence[str],
+        shapes: Sequence[Sequence[Dim]],
+        dtype: int | None,
+        attributes: dict[str, Any],
+    ) -> tuple[str, ...]:
+        name = self._unique(kind.lower())
+        dtype = dtype or self._dtype[next(i for i in inputs if i)]
+        ends = [f".{i}" for i in range(len(shapes))] if len(shapes) > 1 else [".out"]
+        outputs = tuple(
+            self._value(name + end, shape, dtype) for end, shape in zip(ends, shapes, strict=True)
+        )
+        self._nodes.append(helper.make_node(kind, inputs, outputs, name=name, **attributes))
+        return outputs
+
     def _value(self, name: str, shape: Sequence[Dim], dtype: int) -> str:
         self.shape[name] = tuple(shape)
         self._dtype[name] = dtype
@@ -319,7 +328,7 @@ def _pair(value: Pair) -> tuple[int, int]:
 
 
 def _slide(
-    size: Sequence[Dim], reach: tuple[int, ...], stride: tuple[int, int], pad: tuple[int, ...]
+    size: Sequence[Dim], reach: tuple[int, int], stride: tuple[int, int], pad: tuple[int, int]
 ) -> list[int]:
     """Output size of a sliding window along each axis."""
     return [(int(n) + 2 * p - r) // s + 1 for n, r, s, p in zip(size, reach, stride, pad, strict=True)]

@@ -8,7 +8,7 @@ from memplan_models.recipes.builder import BATCH, Builder, Recipe
 
 
 def resnet50() -> onnx.ModelProto:
-    """Four stages of bottleneck blocks, stride in the 3 × 3 convolution."""
+    """Four stages of bottleneck blocks, stride in the 3 x 3 convolution."""
     return _bottlenecks("resnet50", groups=1, base=64)
 
 

@@ -69,6 +69,7 @@ def ssdlite() -> onnx.ModelProto:
 RECIPES = (
     Recipe("yolov3_tiny", "detection", "float32", "Redmon & Farhadi 2018, arXiv 1804.02767",
            "YOLOv3-tiny, 416 px: two outputs", yolov3_tiny),
-    Recipe("ssdlite_mobilenet_v2", "detection", "float32", "Sandler et al. 2018, arXiv 1801.04381, section 6.2",
+    Recipe("ssdlite_mobilenet_v2", "detection", "float32",
+           "Sandler et al. 2018, arXiv 1801.04381, section 6.2",
            "SSDLite with MobileNetV2, 320 px: six feature maps", ssdlite),
 )  # fmt: skip

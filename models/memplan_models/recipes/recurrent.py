@@ -49,5 +49,5 @@ RECIPES = (
            "Amodei et al. 2015, arXiv 1512.02595 (5 layers, 3 recurrent; width 512)",
            "Deep Speech 2, 2 s of audio: bidirectional GRUs", deepspeech2),
     Recipe("crnn", "recurrent", "float32", "Shi et al. 2015, arXiv 1507.05717",
-           "CRNN text recogniser, 32 × 100 px: bidirectional LSTMs", crnn),
+           "CRNN text recogniser, 32 x 100 px: bidirectional LSTMs", crnn),
 )  # fmt: skip

@@ -70,6 +70,6 @@ RECIPES = (
            "Radford et al. 2019 (GPT-2); size of nanoGPT's character-level Shakespeare model",
            "GPT-2 blocks, 6 layers, prefill of 128 tokens", gpt2_char),
     Recipe("vit_ti16", "transformer", "float32",
-           "Dosovitskiy et al. 2020, arXiv 2010.11929; averaged tokens as in Beyer et al. 2022, arXiv 2205.01580",
+           "Dosovitskiy et al. 2020, arXiv 2010.11929; tokens averaged: Beyer et al. 2022, arXiv 2205.01580",
            "ViT-Ti/16, 224 px", vit_ti16),
 )  # fmt: skip

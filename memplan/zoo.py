@@ -1,0 +1,52 @@
+"""The zoo: models that come with memplan, read from the package `memplan_models` when asked for."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Mapping
+from importlib import resources
+from importlib.resources.abc import Traversable
+from typing import Any
+
+from memplan.errors import GraphError, nearest
+from memplan.model import Model
+
+PACKAGE = "memplan_models"
+
+
+def zoo_names() -> list[str]:
+    """Names of the zoo's models, sorted."""
+    return [entry["name"] for entry in zoo_index()]
+
+
+def zoo_index() -> list[dict[str, Any]]:
+    """What there is to know about each model without loading it, sorted by name.
+
+    Keys: name, family, summary, dtype, paper, recipe (module), file, ops, views, tensors, flops,
+    weight_bytes; and in bytes at batch 1: mr (weights ignored), mr_weights (weights as tensors) and
+    peak_program, the live peak in program order (io host, weights ignored).
+    """
+    entries: list[dict[str, Any]] = json.loads((_package() / "index.json").read_text(encoding="utf-8"))
+    return entries
+
+
+def load_zoo_model(name: str, dims: Mapping[str, int] | None = None) -> Model:
+    """The zoo's model of that name; GraphError with the nearest name if there is none."""
+    files = {entry["name"]: entry["file"] for entry in zoo_index()}
+    if name not in files:
+        raise GraphError(f"'{name}' is neither a file nor a zoo model",
+                         f"{nearest(name, files)}; `memplan zoo` lists them")  # fmt: skip
+    from memplan.importers.onnx import model_from_bytes
+
+    folder = _package() / "graphs"
+    data = gzip.decompress((folder / files[name]).read_bytes())
+    return model_from_bytes(data, name, str(folder), dims or {})
+
+
+def _package() -> Traversable:
+    try:
+        return resources.files(PACKAGE)
+    except ModuleNotFoundError:
+        raise GraphError(f"the zoo's package '{PACKAGE}' is not installed",
+                         "install memplan as a whole; a model file needs no zoo") from None  # fmt: skip
