@@ -1,0 +1,162 @@
+"""Executes a plan in a real arena and compares every output bit for bit with plain onnxruntime.
+
+The reference is one onnxruntime session over the whole model: one thread, sequential, all graph
+optimisations off. Where weights live in the arena (weights tensor or stream) the reference too runs
+without prepacked weights. Ops that draw random numbers differ from run to run and so from the reference.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from memplan.errors import ExecutionError
+from memplan.model import Model
+from memplan.plan import Plan
+from memplan.runtime.inputs import load_inputs
+from memplan.runtime.values import Value
+from memplan.units import format_size
+
+__all__ = ["OutputReport", "RunReport", "load_inputs", "run"]
+
+
+@dataclass(frozen=True)
+class OutputReport:
+    """One output: whether its bits equal the reference's, how far apart they are, and their SHA-256."""
+
+    name: str
+    equal: bool
+    max_abs_difference: float
+    sha256: str
+    reference_sha256: str
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """What an execution showed. Seconds are those of kernels and copies, without making sessions.
+
+    `plain_seconds` is the time of the same kernels in the same order, node by node in buffers of
+    their own; bytes are those that were copied.
+    """
+
+    model: str
+    ops: int
+    outputs: tuple[OutputReport, ...]
+    arena_bytes: int
+    loaded_bytes: int
+    stored_bytes: int
+    seconds: float
+    plain_seconds: float
+    sessions: int
+
+    @property
+    def identical(self) -> bool:
+        """Whether every output is bit-identical to the reference."""
+        return all(output.equal for output in self.outputs)
+
+    @property
+    def ratio(self) -> float:
+        """Time in the arena over time node by node."""
+        return self.seconds / self.plain_seconds if self.plain_seconds else 1.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as JSON types."""
+        return asdict(self) | {"identical": self.identical, "ratio": self.ratio}
+
+    def __str__(self) -> str:
+        wrong = [o for o in self.outputs if not o.equal]
+        verdict = f"all {len(self.outputs)} outputs bit-identical to onnxruntime"
+        if wrong:
+            listed = ", ".join(f"'{o.name}' (off by up to {o.max_abs_difference:g})" for o in wrong)
+            verdict = f"{len(wrong)} of {len(self.outputs)} outputs differ from onnxruntime: {listed}"
+        return (
+            f"{verdict}; {self.ops} ops in an arena of {format_size(self.arena_bytes)}, "
+            f"{self.loaded_bytes:,} B loaded, {self.stored_bytes:,} B stored; "
+            f"{self.seconds:.4f} s, {self.ratio:.2f} times node by node"
+        )
+
+
+def run(model: Model, plan: Plan, inputs: Mapping[str, Any] | None = None, seed: int = 0) -> RunReport:
+    """Execute `plan` op by op in one scratchpad-sized buffer and compare with the reference.
+
+    `inputs` are arrays by name (default: seeded, in range); absent weights are seeded. Bytes above
+    the plan's peak are never touched and not allocated. ExecutionError if the model has no ONNX
+    source, the plan is not of this graph, an operand is nowhere, or a kernel fails.
+    """
+    from memplan.runtime.arena import ArenaBuilder
+    from memplan.runtime.inputs import bind_inputs, seeded_inputs
+    from memplan.runtime.kernels import Kernels
+    from memplan.runtime.program import LOAD, STORE, plain_program
+    from memplan.runtime.source import prepare
+
+    _refuse_foreign(model, plan)
+    source = prepare(model, plan.options.weights, seed)
+    if inputs is None:
+        fed = seeded_inputs(model.graph, source.proto, source.constants, seed)
+    else:
+        fed = bind_inputs(model.graph, inputs)
+    expected = _reference(model, source, fed)
+    kernels = Kernels(source)
+    ops = {op.name: op for op in model.graph.ops}
+    plain = plain_program(source, kernels, [ops[name] for name in plan.schedule], fed)
+    program = ArenaBuilder(source, kernels, plan, fed).build()
+    plain.execute(plan.schedule)  # the first run of a session also sizes its workspace
+    seconds = program.execute(plan.schedule)
+    plain_seconds = plain.execute(plan.schedule)
+    return RunReport(
+        model=model.graph.name,
+        ops=len(plan.schedule),
+        outputs=tuple(_compare(n, program.outputs[n], v) for n, v in expected.items()),
+        arena_bytes=max((r.offset + r.size for r in plan.residencies), default=0),
+        loaded_bytes=program.moved(LOAD),
+        stored_bytes=program.moved(STORE),
+        seconds=seconds,
+        plain_seconds=plain_seconds,
+        sessions=len(kernels.cache),
+    )
+
+
+def _refuse_foreign(model: Model, plan: Plan) -> None:
+    if plan.graph_sha256 != model.graph.sha256:
+        raise ExecutionError(f"the plan was made for another graph than '{model.graph.name}'",
+                             "plan this model, with the same --dim")  # fmt: skip
+    if sorted(plan.schedule) != sorted(op.name for op in model.graph.ops):
+        why = f": {plan.reason}" if plan.reason else ""
+        raise ExecutionError(f"the plan has no complete schedule{why}", "execute a valid plan")
+
+
+def _reference(model: Model, source: Any, fed: Mapping[str, Value]) -> dict[str, Value]:
+    """The outputs of one session over the whole model."""
+    from onnx import ModelProto
+
+    from memplan.runtime.sessions import open_session, run_bound
+    from memplan.runtime.values import aligned, elem_type
+
+    initializers = {t.name for t in model.source.graph.initializer}
+    proto = ModelProto()
+    proto.CopyFrom(source.proto)
+    constants = {name: v for name, v in source.constants.items() if name in initializers}
+    session = open_session(proto, constants, source.prepack)
+    outputs = {}
+    for t in model.graph.tensors:
+        if t.kind == "output":
+            outputs[t.name] = Value(elem_type(t.dtype, t.name), t.shape or (), aligned(t.nbytes))
+    run_bound(session, fed, outputs)
+    return outputs
+
+
+def _compare(name: str, found: Value, expected: Value) -> OutputReport:
+    import numpy as np
+
+    from memplan.runtime.values import to_array
+
+    equal = found.data.tobytes() == expected.data.tobytes()
+    difference = 0.0
+    if not equal:
+        a, b = (to_array(v).astype(np.float64) for v in (found, expected))
+        with np.errstate(invalid="ignore"):
+            difference = float(np.max(np.nan_to_num(np.abs(a - b), nan=np.inf), initial=0.0))
+    digests = (hashlib.sha256(v.data.tobytes()).hexdigest() for v in (found, expected))
+    return OutputReport(name, equal, difference, *digests)
