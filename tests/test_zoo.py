@@ -1,0 +1,164 @@
+"""The zoo: index against files, files against recipes, architectures against their papers."""
+
+from __future__ import annotations
+
+import gzip
+import subprocess
+import sys
+from importlib import resources
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from memplan_models.recipes import make, recipes
+from memplan_models.recipes.nas import watts_strogatz
+
+import memplan
+from memplan import zoo
+from memplan.errors import GraphError
+
+NAMES = zoo.zoo_names()
+INDEX = {entry["name"]: entry for entry in zoo.zoo_index()}
+FILES = resources.files("memplan_models") / "graphs"
+
+PARAMETERS = {  # as published or commonly counted, in millions; folded norms and masks differ a little
+    "resnet50": 25.6, "resnext50_32x4d": 25.0, "densenet121": 8.0, "inception_v3": 23.8,
+    "squeezenet1_1": 1.24, "mobilenet_v2": 3.5, "mobilenet_v3_small": 2.54, "shufflenet_v2_x1": 2.28,
+    "efficientnet_b0": 5.3, "nasnet_a_mobile": 5.3, "darts_imagenet": 4.7, "randwire_ws_small": 5.6,
+    "unet": 31.0, "yolov3_tiny": 8.85, "vit_ti16": 5.7, "bert_small": 28.8, "crnn": 8.3,
+}  # fmt: skip
+MACS = {  # as published, in millions
+    "resnet50": 4089, "resnext50_32x4d": 4230, "densenet121": 2834, "inception_v3": 5713,
+    "mobilenet_v2": 300, "shufflenet_v2_x1": 146, "efficientnet_b0": 390, "nasnet_a_mobile": 564,
+    "randwire_ws_small": 583, "yolov3_tiny": 2780,
+}  # fmt: skip
+
+
+def test_the_zoo_covers_the_families() -> None:
+    families = {entry["family"] for entry in INDEX.values()}
+    assert {
+        "cnn",
+        "mobile",
+        "nas",
+        "segmentation",
+        "detection",
+        "transformer",
+        "recurrent",
+        "tiny",
+    } <= families
+    assert sorted(recipes()) == NAMES == sorted(NAMES)
+
+
+def test_every_file_is_in_the_index_and_small() -> None:
+    files = {file.name: len(file.read_bytes()) for file in FILES.iterdir()}
+    assert files.keys() == {entry["file"] for entry in INDEX.values()}
+    assert max(files.values()) < 50_000
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_index_says_what_the_file_holds(name: str) -> None:
+    model = zoo.load_zoo_model(name)
+    assert model.stem == model.graph.name == name
+    assert make.index_entry(recipes()[name], model.graph) == INDEX[name]
+    entry = INDEX[name]
+    assert 0 < entry["mr"] <= entry["peak_program"] and entry["mr"] <= entry["mr_weights"]
+    assert all(op.flops is not None for op in model.graph.ops)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_recipes_give_the_same_bytes(name: str) -> None:
+    assert make.model_bytes(recipes()[name]) == gzip.decompress((FILES / INDEX[name]["file"]).read_bytes())
+
+
+def test_compression_leaves_no_trace_of_time_or_place() -> None:
+    assert make.compress(b"abc")[:10] == b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\xff"
+    assert gzip.decompress(make.compress(b"abc")) == b"abc"
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_parameters_match_the_paper(name: str) -> None:
+    assert INDEX[name]["weight_bytes"] / 4e6 == pytest.approx(PARAMETERS[name], rel=0.02)
+
+
+@pytest.mark.parametrize("name", MACS)
+def test_arithmetic_matches_the_paper(name: str) -> None:
+    assert INDEX[name]["flops"] / 2e6 == pytest.approx(MACS[name], rel=0.05)
+
+
+def filled(model: onnx.ModelProto) -> bytes:
+    """The model with small random weights instead of the missing ones."""
+    rng = np.random.default_rng(0)
+    for tensor in model.graph.initializer:
+        if tensor.data_location == onnx.TensorProto.EXTERNAL:
+            kind = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)
+            values: Any = rng.integers(-100, 100, tuple(tensor.dims)).astype(kind)
+            if kind == np.float32:
+                fan_in = max(1, int(np.prod(tensor.dims[1:])))
+                values = (rng.standard_normal(tuple(tensor.dims)) / fan_in**0.5).astype(kind)
+            tensor.CopyFrom(onnx.numpy_helper.from_array(values, tensor.name))
+    data: bytes = model.SerializeToString()
+    return data
+
+
+@pytest.mark.parametrize("name", ["ds_cnn_int8", "resnet8_int8", "shufflenet_v2_x1", "gpt2_char", "darts_imagenet",
+                                  "vit_ti16", "ssdlite_mobilenet_v2", "crnn"])  # fmt: skip
+def test_models_run_with_weights_of_any_value(name: str) -> None:
+    ort = pytest.importorskip("onnxruntime")
+    model = recipes()[name].build()
+    session = ort.InferenceSession(filled(model), providers=["CPUExecutionProvider"])
+    rng = np.random.default_rng(1)
+    feeds = {}
+    for value in session.get_inputs():
+        shape = [2 if isinstance(d, str) else d for d in value.shape]  # the batch is free
+        ids = "int64" in value.type
+        feeds[value.name] = rng.integers(0, 2, shape) if ids else rng.random(shape, np.float32)
+    outputs = session.run(None, feeds)
+    assert all(np.isfinite(o).all() and o.std() > 0 for o in outputs)
+    assert {o.shape[0] for o in outputs} == {2} or name == "crnn"
+
+
+def test_batch_is_free() -> None:
+    one, four = zoo.load_zoo_model("resnet8_int8"), zoo.load_zoo_model("resnet8_int8", {"batch": 4})
+    assert four.graph.tensor["classes"].shape == (4, 10)
+    assert four.graph.tensor["classes"].nbytes == 4 * one.graph.tensor["classes"].nbytes
+    assert memplan.load("resnet8_int8", {"batch": 4}).graph == four.graph
+
+
+def test_weights_are_declared_but_absent() -> None:
+    model = recipes()["unet"].build()
+    declared = [t for t in model.graph.initializer if t.data_location == onnx.TensorProto.EXTERNAL]
+    assert len(declared) > 40 and not any(t.raw_data for t in declared)
+    fields = [{e.key: e.value for e in t.external_data} for t in declared]
+    assert {f["location"] for f in fields} == {"weights.bin"}
+    ends = [0, *(int(f["offset"]) + int(f["length"]) for f in fields)]
+    assert [int(f["offset"]) for f in fields] == ends[:-1]
+
+
+def test_random_wiring_is_a_watts_strogatz_graph() -> None:
+    preds = watts_strogatz(32, 4, 0.75, seed=0)
+    assert sum(map(len, preds)) == 32 * 4 // 2
+    assert all(u < v for v, sources in enumerate(preds) for u in sources)
+    ring = watts_strogatz(8, 2, 0.0, seed=0)
+    assert ring == [set(), {0}, {1}, {2}, {3}, {4}, {5}, {0, 6}]
+
+
+def test_unknown_names_are_refused_with_the_nearest() -> None:
+    with pytest.raises(GraphError, match="'resnet_50' is neither a file nor a zoo model") as caught:
+        memplan.load("resnet_50")
+    assert "did you mean 'resnet50'" in caught.value.hint
+
+
+def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zoo, "PACKAGE", "memplan_models_missing")
+    with pytest.raises(GraphError, match="memplan_models_missing' is not installed"):
+        zoo.zoo_names()
+
+
+def test_listing_needs_no_heavy_import() -> None:
+    code = (
+        "import sys, memplan.zoo as z; z.zoo_names(); "
+        "print([m for m in ('onnx', 'torch', 'onnxruntime', 'ortools', 'numba') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
