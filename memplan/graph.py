@@ -30,7 +30,7 @@ VIEW_KINDS = frozenset(
 INPLACE_KINDS = frozenset(
     {
         "Abs", "Acos", "Acosh", "Add", "Asin", "Asinh", "Atan", "Atanh", "Ceil", "Celu", "Clip",
-        "Cos", "Cosh", "Div", "Elu", "Erf", "Exp", "Floor", "Gelu", "HardSigmoid", "HardSwish",
+        "BatchNormalization", "Cos", "Cosh", "Div", "Elu", "Erf", "Exp", "Floor", "Gelu", "HardSigmoid", "HardSwish",
         "LeakyRelu", "Log", "Max", "Mean", "Min", "Mish", "Mul", "Neg", "Not", "Pow", "PRelu",
         "Reciprocal", "Relu", "Round", "Selu", "Sigmoid", "Sign", "Sin", "Sinh", "Softplus",
         "Softsign", "Sqrt", "Sub", "Sum", "Swish", "Tan", "Tanh", "ThresholdedRelu",
@@ -45,6 +45,13 @@ INPLACE_KINDS = frozenset(
     }
 )  # fmt: skip
 """Elementwise op kinds: element i of the output needs element i of each same-shaped input alone."""
+
+_INPLACE_LOWER = frozenset(kind.lower() for kind in INPLACE_KINDS) | {"bn", "wsum"}
+
+
+def is_inplace_kind(kind: str) -> bool:
+    """Whether an op of this kind may write its output over a same-shaped input; case does not matter."""
+    return kind.lower() in _INPLACE_LOWER
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from memplan.graph import INPLACE_KINDS, Graph, Op
+from memplan.graph import Graph, Op, is_inplace_kind
 from memplan.options import Options
 from memplan.target import Target
 from memplan.units import align_up
@@ -141,8 +141,9 @@ class Problem:
             return {}
         pairs = {}
         for i, op in enumerate(self.graph.ops):
-            if op.kind in INPLACE_KINDS and len(op.outputs) == 1:
-                if sources := self._overwritable(i, op):
+            if not op.is_view and is_inplace_kind(op.kind) and len(op.outputs) == 1:
+                sources = self._overwritable(i, op)
+                if sources:
                     pairs[i] = (self.writes[i][0], sources)
         return pairs
 

@@ -104,7 +104,7 @@ def _packed_attention(inputs: Shapes, outputs: Shapes, attributes: Attributes) -
     if x is None or w is None:
         raise ValueError("absent")
     batch, steps, features = x
-    heads = attributes.get("num_heads", 1)
+    heads = int(attributes.get("num_heads", 1))
     inner = w[-1] // 3
     projections = 2 * batch * steps * features * w[-1]
     return projections + batch * steps * steps * (4 * inner + 5 * heads)
