@@ -85,8 +85,8 @@ class Target:
         if pad.bandwidth and self.host.bandwidth and pad.bandwidth < self.host.bandwidth:
             raise TargetError(f"target '{self.name}': the scratchpad is slower than the host memory",
                               "scratchpad.bandwidth must be at least host.bandwidth")  # fmt: skip
-        for key, value in self.defaults.items():
-            _default(self, key, value)
+        for key, treatment in self.defaults.items():
+            _default(self, key, treatment)
 
     @property
     def timed(self) -> bool:
