@@ -1,0 +1,260 @@
+"""Seeded random graphs and random valid plans, made without any solver."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+from memplan.graph import Graph, Op, Tensor
+from memplan.options import Options
+from memplan.plan import Metrics, Move, Plan, Residency, Status
+from memplan.simulate import simulate
+from memplan.target import Compute, Host, Scratchpad, Target
+from memplan.units import align_up
+
+KINDS = ("Conv", "MatMul", "Relu", "Add", "Concat", "Split", "Sigmoid", "Softmax")
+TIMED = Target(
+    "timed", Scratchpad(None, 1, 4e9), Host(1e9), "any", 1, Compute(1e9, {"int8": 2e9}, 1e-8)
+)  # fmt: skip
+
+
+def random_graph(rng: random.Random, ops: int, sizes: tuple[int, ...] = (1, 2, 3, 4, 5, 8)) -> Graph:
+    """A connected-ish DAG: mixed sizes, views, several outputs an op, weights, dead ends, zero bytes."""
+    tensors: dict[str, Tensor] = {}
+    shaped = rng.random() < 0.7
+
+    def tensor(name: str, kind: str, nbytes: int) -> str:
+        shape = (nbytes,) if shaped else None
+        tensors[name] = Tensor(name, nbytes, kind, "int8" if shaped else None, shape)
+        return name
+
+    def size() -> int:
+        return 0 if rng.random() < 0.03 else rng.choice(sizes)
+
+    values = [tensor(f"x{i}", "input", size()) for i in range(rng.randint(1, 2))]
+    weights: list[str] = []
+    made: list[Op] = []
+    for i in range(ops):
+        kind = rng.choice(KINDS)
+        recent = values[-4:] if rng.random() < 0.6 else values
+        inputs = [rng.choice(recent) for _ in range(1 if rng.random() < 0.4 else rng.randint(1, 3))]
+        if rng.random() < 0.15:
+            out = tensor(f"v{i}", "activation", tensors[inputs[0]].nbytes)
+            made.append(Op(f"op{i}", "Reshape", (inputs[0],), (out,), 0))
+            values.append(out)
+            continue
+        if rng.random() < 0.3:
+            if not weights or rng.random() < 0.6:
+                weights.append(tensor(f"w{i}", "constant", size()))
+            inputs.append(rng.choice(weights))
+        count = rng.choice((1, 1, 1, 1, 2, 3)) if kind == "Split" else 1
+        elementwise = kind in ("Relu", "Add", "Sigmoid")
+        nbytes = tensors[inputs[0]].nbytes if elementwise else size()
+        outputs = [tensor(f"t{i}_{k}", "activation", nbytes) for k in range(count)]
+        made.append(Op(f"op{i}", kind, tuple(inputs), tuple(outputs), rng.choice((None, 10, 100))))
+        values += outputs
+    read = {name for op in made for name in op.inputs}
+    for name, t in list(tensors.items()):
+        dead = t.kind == "activation" and name not in read
+        if (dead and rng.random() < 0.8) or (t.kind == "activation" and rng.random() < 0.1):
+            tensors[name] = replace(t, kind="output")
+    return Graph(f"random{ops}", tuple(tensors.values()), tuple(made))
+
+
+def random_options(rng: random.Random, objective: str) -> Options:
+    """Any combination of treatments."""
+    return Options(
+        objective=objective,
+        weights=rng.choice(("ignore", "tensor", "stream")),
+        io=rng.choice(("host", "host", "resident")),
+        inplace=rng.random() < 0.5,
+        order=rng.choice(("free", "free", "program")),
+    )
+
+
+def random_order(rng: random.Random, graph: Graph) -> list[Op]:
+    """A random order that respects the dependencies."""
+    ready = {t.name for t in graph.tensors if t.kind in ("input", "constant")}
+    left, order = list(graph.ops), []
+    while left:
+        op = rng.choice([o for o in left if all(x in ready for x in o.inputs)])
+        left.remove(op)
+        order.append(op)
+        ready.update(op.outputs)
+    return order
+
+
+def random_plan(rng: random.Random, graph: Graph) -> Plan:
+    """A valid plan of random choices: order, what leaves when, addresses, operands in host, timing."""
+    objective = rng.choice(("traffic", "traffic", "peak", "latency", "latency"))
+    options = random_options(rng, objective)
+    target = replace(TIMED, dma_queues=rng.choice((1, 2)))
+    if objective == "traffic" or rng.random() < 0.5:
+        target = replace(target, operands="scratchpad")
+    if objective != "latency" and rng.random() < 0.5:
+        target = Target(operands=target.operands)
+    alignment = rng.choice((1, 1, 2, 4))
+    target = replace(target, scratchpad=replace(target.scratchpad, alignment=alignment))
+    order = list(graph.ops) if options.order == "program" else random_order(rng, graph)
+    spans = _Spans(rng, graph, target, options, order)
+    residencies = spans.placed()
+    peak = max((r.offset + r.size for r in residencies), default=0)
+    capacity = rng.choice((None, max(peak, 1), max(peak, 1) + rng.randint(0, 9)))
+    plan = Plan(
+        graph=graph.name,
+        graph_sha256=graph.sha256,
+        target=replace(target, scratchpad=replace(target.scratchpad, capacity=capacity)),
+        options=options,
+        solver="random",
+        status=Status.FEASIBLE,
+        schedule=tuple(op.name for op in order),
+        residencies=tuple(residencies),
+        moves=tuple(spans.moves),
+        aliases=graph.aliases,
+        inplace=spans.inplace,
+    )
+    return claimed(graph, plan, rng)
+
+
+def claimed(graph: Graph, plan: Plan, rng: random.Random) -> Plan:
+    """The plan with claims that are true."""
+    metrics: Metrics = simulate(graph, plan)
+    value = metrics.value(plan.options.objective)
+    bound = value if rng.random() < 0.3 else value / 2
+    status = Status.OPTIMAL if bound == value else Status.FEASIBLE
+    return replace(plan, metrics=metrics, value=value, bound=bound, status=status)
+
+
+class _Spans:
+    """Chooses stretches of presence and their moves, one storage at a time, then addresses."""
+
+    def __init__(
+        self, rng: random.Random, graph: Graph, target: Target, options: Options, order: list[Op]
+    ) -> None:
+        self.rng, self.graph, self.target, self.options = rng, graph, target, options
+        self.n = len(order)
+        self.timed = options.objective == "latency"
+        self.moves: list[Move] = []
+        self.inplace: dict[str, str] = {}
+        self.spans: list[tuple[str, int, int]] = []
+        root = graph.storage_of
+        self.outputs = {root[t.name] for t in graph.tensors if t.kind == "output"}
+        touches: dict[str, list[int]] = {}
+        self.born: dict[str, int] = {}
+        for t, op in enumerate(order):
+            if not op.is_view:
+                for name in dict.fromkeys(root[x] for x in (*op.inputs, *op.outputs)):
+                    touches.setdefault(name, []).append(t)
+                self.born.update(dict.fromkeys(op.outputs, t))
+        for name, steps in touches.items():
+            self._choose(name, steps)
+        if options.inplace:
+            self._overwrite(order)
+
+    def _choose(self, name: str, steps: list[int]) -> None:
+        kind, rng = self.graph.tensor[name].kind, self.rng
+        if kind == "constant" and self.options.weights == "ignore":
+            return
+        if self.options.io == "resident" and kind != "constant" and (kind == "input" or name in self.outputs):
+            stop = self.n if name in self.outputs else steps[-1] + 1
+            self.spans.append((name, 0 if kind == "input" else steps[0], stop))
+            return
+        if self.target.operands == "any" and rng.random() < 0.3:
+            return  # served from host throughout
+        streamed = kind == "constant" and self.options.weights == "stream"
+        spans, start = [], steps[0]
+        for before, after in zip(steps, [*steps[1:], None], strict=True):
+            leaves = after is None or streamed or rng.random() < 0.35
+            if not leaves:
+                continue
+            latest = before + 1 if streamed else (self.n if after is None else after)
+            stop = (
+                rng.choice((before + 1, rng.randint(before + 1, latest)))
+                if rng.random() < 0.3
+                else before + 1
+            )
+            if after is not None or spans or steps:
+                spans.append((start, stop))
+            start = after if after is not None else start
+        self._with_moves(name, kind, spans)
+
+    def _with_moves(self, name: str, kind: str, spans: list[tuple[int, int]]) -> None:
+        """Keep the spans with the loads and the store they need; join two where no store fits between."""
+        in_host = kind in ("input", "constant")
+        due = -1
+        if not in_host and (len(spans) > 1 or name in self.outputs or self.rng.random() < 0.1):
+            start, stop = spans[0]
+            last = spans[1][0] - 1 if len(spans) > 1 else self.n
+            if self.timed:
+                if stop == start + 1 and (last < stop):
+                    spans = [(start, spans[-1][1])]
+                    stop = spans[0][1]
+                    last = self.n
+                low = start
+                high = min(stop, last)
+                issue = self.rng.randint(low, max(low, high - 1))
+                due = self.rng.randint(issue + 1, max(issue + 1, high))
+            else:
+                issue = due = self.rng.randint(start, stop - 1)
+            self.moves.append(Move("store", name, issue, due))
+        for k, (start, stop) in enumerate(spans):
+            if k or in_host:
+                issue = start
+                if self.timed and self.rng.random() < 0.5:
+                    earliest = max(spans[k - 1][1] if k else 0, due + 1 if not in_host else 0)
+                    issue = self.rng.randint(min(earliest, start), start)
+                self.moves.append(Move("load", name, issue, start))
+                start = issue
+            self.spans.append((name, start, stop))
+
+    def _overwrite(self, order: list[Op]) -> None:
+        """Let some elementwise ops write over an operand that dies with them."""
+        ends = {name: max(stop for n, _, stop in self.spans if n == name) for name, _, _ in self.spans}
+        starts = {(name, start) for name, start, _ in self.spans}
+        uses: dict[str, int] = {}
+        for t, op in enumerate(order):
+            if not op.is_view:
+                uses.update({self.graph.storage_of[x]: t for x in op.inputs})
+        for t, op in enumerate(order):
+            if op.kind not in ("Relu", "Add", "Sigmoid") or self.rng.random() < 0.3:
+                continue
+            out = self.graph.tensor[op.outputs[0]]
+            for x in op.inputs:
+                source = self.graph.storage_of[x]
+                a, operand = self.graph.tensor[source], self.graph.tensor[x]
+                same = (operand.shape, operand.dtype) == (out.shape, out.dtype) and a.nbytes == out.nbytes
+                free = source not in self.outputs and source not in self.inplace.values()
+                dies = uses[source] == t and ends.get(source) == t + 1 and (out.name, t) in starts
+                if same and free and dies and a.kind == "activation":
+                    self.inplace[out.name] = source
+                    break
+
+    def placed(self) -> list[Residency]:
+        """Random order of first fits; in-place chains are placed as one."""
+        align = self.target.scratchpad.alignment
+        chains: list[list[tuple[str, int, int]]] = []
+        chain_of: dict[str, list[tuple[str, int, int]]] = {}
+        for span in sorted(self.spans, key=lambda s: (s[1], s[0] in self.inplace)):
+            source = self.inplace.get(span[0])
+            if source is not None and span[1] == self.born[span[0]]:
+                chain_of[source].append(span)
+                chain_of[span[0]] = chain_of[source]
+            else:
+                chains.append([span])
+                chain_of[span[0]] = chains[-1]
+        self.rng.shuffle(chains)
+        done: list[tuple[int, int, int, int]] = []
+        residencies = []
+        for chain in chains:
+            size = align_up(self.graph.tensor[chain[0][0]].nbytes, align)
+            start, stop = min(s[1] for s in chain), max(s[2] for s in chain)
+            offset = align * self.rng.choice((0, 0, 0, 1, 3))
+            while hit := [
+                d for d in done if d[0] < stop and d[1] > start and d[2] < offset + size and d[3] > offset
+            ]:
+                offset = max(d[3] for d in hit)
+            done.append((start, stop, offset, offset + size))
+            residencies += [Residency(n, a, b, offset, size) for n, a, b in chain]
+        residencies.sort(key=lambda r: (r.start, r.offset, r.tensor))
+        self.moves.sort(key=lambda m: (m.issue, m.kind, m.tensor, m.due))
+        return residencies
