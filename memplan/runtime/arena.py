@@ -66,6 +66,7 @@ class ArenaBuilder:
                 self._load(move.tensor, step)
             if not ops[name].is_view:
                 self._call(ops[name], step)
+            overwritten = self._overwritten(ops[name])
             for move in stores[step]:
                 self._store(move.tensor, step)
             if step == steps - 1:
@@ -73,7 +74,8 @@ class ArenaBuilder:
             for r in stopping[step]:
                 if self.resident.get(r.tensor) is r:
                     del self.resident[r.tensor]
-                self._emit(FREE, step, self.arena[r.offset : r.offset + r.size])
+                if (r.offset, r.tensor) not in overwritten:
+                    self._emit(FREE, step, self.arena[r.offset : r.offset + r.size])
         return self.program
 
     def _allocate(self) -> Bytes:
@@ -171,6 +173,11 @@ class ArenaBuilder:
         if name in self.graph.tensor:
             return viewed(self.graph, name, data)
         return self.source.constants[name]
+
+    def _overwritten(self, op: Op) -> set[tuple[int, str]]:
+        """Offset and name of the storages that op's in-place output has taken the place of."""
+        pairs = ((name, self.plan.inplace[name]) for name in op.outputs if name in self.plan.inplace)
+        return {(self.resident[written].offset, read) for written, read in pairs if written in self.resident}
 
     def _operand(self, name: str, step: int, op: Op) -> Bytes:
         """Where op finds the storage of `name`: in the arena, or in host memory if it may."""

@@ -1,8 +1,8 @@
 """The constants of a model: stored ones as they are, absent ones seeded so that activations stay finite.
 
 A weight whose external data is missing is drawn by the role its readers give it: normal with variance
-1 / fan-in for the operands of convolutions, matrix products and recurrences (LeCun initialisation, so
-that variance is kept through a layer), scales and variances near 1, biases and means near 0, quantised
+1 / fan-in for the operands of matrix products and recurrences (LeCun) and 2 / fan-in for convolutions,
+which a rectifier mostly follows (He), so that variance is kept through a layer; scales and variances near 1, biases and means near 0, quantised
 weights over the range of their type. Weights that the file itself makes, such as ConstantOfShape, are
 part of the model's meaning and stay what they are.
 """
@@ -89,7 +89,8 @@ def _float(rng: np.random.Generator, shape: tuple[int, ...], readers: list[Use])
         if role in SCALES:
             return rng.uniform(0.01, 0.03, shape)
         if fan_in := _fan_in(use, shape):
-            return rng.standard_normal(shape) / math.sqrt(fan_in)
+            gain = math.sqrt(2) if use.node.op_type.startswith("Conv") else 1.0
+            return gain * rng.standard_normal(shape) / math.sqrt(fan_in)
         if role in NEAR_ONE:
             return rng.uniform(0.8, 1.2, shape)
         if role in NEAR_ZERO:
