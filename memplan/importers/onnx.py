@@ -62,7 +62,8 @@ def model_from_proto(proto: Any, stem: str, folder: str, dims: Mapping[str, int]
     needed = {name for node in nodes for name in (*node.inputs, *node.outputs)}
     needed.update(value.name for value in (*proto.graph.input, *proto.graph.output))
     types = infer_types(proto, needed)
-    graph = _graph(proto.graph, stem, nodes, constants, types, needed)
+    name = stem if plan is None else plan.graph  # a carried plan is tied to the graph's name
+    graph = _graph(proto.graph, name, nodes, constants, types, needed)
     return Model(graph, stem, dims_used, tuple(notes), proto, plan, folder)
 
 
