@@ -172,13 +172,11 @@ class Problem:
 
     @cached_property
     def min_capacity(self) -> int:
-        """A capacity below which no plan exists, under every order (0 if operands may be in host)."""
-        if self.target.operands == "any":
-            return 0
-        least = max(self.need, default=0)
+        """A capacity below which no plan exists, under every order."""
+        least = 0 if self.target.operands == "any" else max(self.need, default=0)
         if self.options.io == "resident":
             inputs = sum(s.size for s in self.storages if s.is_input)
-            outputs = sum(s.size for s in self.storages if s.is_output)
+            outputs = sum(s.size for s in self.storages if s.is_output and not s.is_constant)
             least = max(least, inputs, outputs)
         return least
 

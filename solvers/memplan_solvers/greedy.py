@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from memplan.errors import OptionError, nearest
 from memplan.plan import Plan, Status
 from memplan.problem import Problem
+from memplan.simulate import timeline
 from memplan.solver import Budget, Solver
 from memplan_solvers.offsets.one_pass import ORDERS, load, pack_greedy
 from memplan_solvers.replace import POLICIES
 from memplan_solvers.replace.allocate import allocate_on_demand
-from memplan_solvers.replace.evict import around_each_op, evict_on_demand
+from memplan_solvers.replace.evict import around_each_op, evict_on_demand, only_pinned
 from memplan_solvers.residency import Block, Stretch, Walk, blocks_of, materialise, traffic
 from memplan_solvers.schedule import SCHEDULES
+from memplan_solvers.timing import stretch_stores
 
 LARGE = 10_000
 """Ops beyond which only the near-linear members of the portfolio run."""
@@ -59,13 +61,11 @@ class Greedy(Solver):
 
     def solve(self, problem: Problem, budget: Budget) -> Plan:
         """The best candidate; stops early where it meets the free bound."""
-        from memplan_solvers.timing import solve_timed
-
         if problem.options.objective == "latency":
-            return solve_timed(self, problem, budget)
-        if problem.target.operands == "any":  # nothing needs a place: peak 0
-            order = tuple(range(problem.n))
-            return self.answer(problem, budget, order=order, residencies=[], moves=[])
+            return self._solve_timed(problem, budget)
+        return self._solve_stepped(problem, budget)
+
+    def _solve_stepped(self, problem: Problem, budget: Budget) -> Plan:
         best = self.best(problem, budget)
         if best is None:
             return self.no_answer(problem, budget, Status.UNKNOWN, "no heuristic found a plan that fits")
@@ -73,6 +73,25 @@ class Greedy(Solver):
         return self.answer(
             problem, budget, order=best.walk.order, residencies=residencies, moves=moves, inplace=inplace
         )
+
+    def _solve_timed(self, problem: Problem, budget: Budget) -> Plan:
+        """The fastest of: only what must be placed (where operands may be in host), and the traffic plan."""
+        stepped = [replace(problem, options=replace(problem.options, objective="traffic"))]
+        if problem.target.operands == "any":
+            stepped += [replace(p, target=replace(p.target, operands="scratchpad")) for p in stepped]
+        plans = []
+        for variant in stepped:
+            if problem.capacity is None or variant.min_capacity <= problem.capacity:
+                plan = self._solve_stepped(variant, budget)
+                moves = stretch_stores(plan.residencies, plan.moves) if plan.schedule else None
+                if moves is not None or not problem.n:
+                    plans.append(
+                        replace(plan, target=problem.target, options=problem.options, moves=moves or ())
+                    )
+        if not plans:
+            return self.no_answer(problem, budget, Status.UNKNOWN, "no heuristic found a plan that fits")
+        best = min(plans, key=lambda plan: timeline(problem.graph, plan).latency_s)
+        return replace(best, bound=problem.free_bound)
 
     def best(self, problem: Problem, budget: Budget) -> Candidate | None:
         """The best candidate of the portfolio, None if none fits the capacity."""
@@ -89,9 +108,12 @@ class Greedy(Solver):
     def _candidates(self, walk: Walk, best: Candidate | None) -> Iterator[Candidate]:
         """The answers of one order; those that cannot beat `best` may be left out."""
         problem = walk.problem
-        kept = self._keep_all(walk)
+        anywhere = problem.target.operands == "any"
+        kept = self._keep(walk, only_pinned(walk) if anywhere else walk.whole)
         if kept is not None:
             yield kept
+        if anywhere:
+            return
         if problem.options.objective == "peak" or problem.capacity is None:
             return
         for name in self._policies(problem):
@@ -135,13 +157,13 @@ class Greedy(Solver):
         offsets, peak = pack_greedy(starts, stops, sizes, alignment, goal, self._orders())
         return None if capacity is not None and peak > capacity else (blocks, offsets, peak)
 
-    def _keep_all(self, walk: Walk) -> Candidate | None:
-        """The order without a spill."""
-        packed = self._pack(walk, walk.whole)
+    def _keep(self, walk: Walk, stretches: list[list[Stretch]]) -> Candidate | None:
+        """The order with exactly these stretches, if they pack."""
+        packed = self._pack(walk, stretches)
         if packed is None:
             return None
         blocks, offsets, peak = packed
-        cost = peak if walk.problem.options.objective == "peak" else traffic(walk.problem, walk.whole)
+        cost = traffic(walk.problem, stretches) if walk.problem.options.objective == "traffic" else peak
         return Candidate(cost, peak, walk, blocks, offsets)
 
     def _evict(self, walk: Walk, policy: str, best: Candidate | None) -> Candidate | None:
@@ -156,12 +178,11 @@ class Greedy(Solver):
             value = traffic(problem, stretches)
             if best is not None and value > best.value:
                 break
-            packed = self._pack(walk, stretches)
-            if packed is not None:
-                found = Candidate(value, packed[2], walk, packed[0], packed[1])
+            found = self._keep(walk, stretches)
+            if found is not None:
                 break
         if problem.n > LARGE:
-            return found or self._last_resort(walk)
+            return found or self._keep(walk, around_each_op(walk))
         on_demand = allocate_on_demand(walk, capacity, rank or farthest_next_use)
         if on_demand is not None:
             blocks, offsets = on_demand
@@ -171,14 +192,6 @@ class Greedy(Solver):
             if found is None or candidate.key < found.key:
                 found = candidate
         return found
-
-    def _last_resort(self, walk: Walk) -> Candidate | None:
-        """Everything stored and reloaded around each op."""
-        stretches = around_each_op(walk)
-        packed = self._pack(walk, stretches)
-        if packed is None:
-            return None
-        return Candidate(traffic(walk.problem, stretches), packed[2], walk, packed[0], packed[1])
 
 
 def farthest_next_use(distance: int, size: int, cost: int) -> float:

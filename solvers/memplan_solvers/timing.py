@@ -1,41 +1,8 @@
-"""A baseline for the timed model: a traffic plan with its stores given time to finish."""
+"""From the step model to the timed one: stores get the time in which their storage is there anyway."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
-
-from memplan.plan import Move, Plan, Residency
-from memplan.problem import Problem
-from memplan.simulate import timeline
-from memplan.solver import Budget
-
-if TYPE_CHECKING:
-    from memplan_solvers.greedy import Greedy
-
-
-def solve_timed(solver: Greedy, problem: Problem, budget: Budget) -> Plan:
-    """The faster of everything in host (where operands may be) and the re-timed traffic plan."""
-    plans = []
-    if problem.target.operands == "any":
-        order = tuple(range(problem.n))
-        plans.append(solver.answer(problem, budget, order=order, residencies=[], moves=[]))
-    strict = replace(
-        problem,
-        target=replace(problem.target, operands="scratchpad"),
-        options=replace(problem.options, objective="traffic"),
-    )
-    if problem.capacity is None or strict.min_capacity <= problem.capacity:
-        stepped = solver.solve(strict, budget)
-        moves = stretch_stores(stepped.residencies, stepped.moves)
-        if stepped.schedule and moves is not None:
-            plans.append(replace(stepped, target=problem.target, options=problem.options, moves=moves))
-    if not plans:
-        from memplan.plan import Status
-
-        return solver.no_answer(problem, budget, Status.UNKNOWN, "no heuristic found a plan that fits")
-    best = min(plans, key=lambda plan: timeline(problem.graph, plan).latency_s)
-    return replace(best, bound=problem.free_bound)
+from memplan.plan import Move, Residency
 
 
 def stretch_stores(residencies: tuple[Residency, ...], moves: tuple[Move, ...]) -> tuple[Move, ...] | None:

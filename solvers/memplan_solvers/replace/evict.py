@@ -120,6 +120,12 @@ def around_each_op(walk: Walk) -> list[list[Stretch]]:
     ]
 
 
+def only_pinned(walk: Walk) -> list[list[Stretch]]:
+    """Nothing but what must be there: for targets whose operands may be served from host."""
+    pinned = Presence(walk).pinned
+    return [whole if s in pinned else [] for s, whole in enumerate(walk.whole)]
+
+
 class _ByRank:
     """Victims by a rank that may change from step to step."""
 

@@ -1,0 +1,159 @@
+"""The conformance suite for solvers: run `check_solver("mine")` in your tests.
+
+It asks nothing about quality, only what every caller relies on: valid plans under every treatment,
+true bounds and statuses, determinism, the time limit and cancellation.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+from memplan.api import evaluate
+from memplan.budgets import least_capacity
+from memplan.errors import InvalidPlanError, MemplanError
+from memplan.graph import Graph, Op, Tensor
+from memplan.options import Options
+from memplan.plan import Plan, Status
+from memplan.problem import Problem
+from memplan.solver import Budget, Solver, parse_spec
+from memplan.target import Compute, Host, Scratchpad, Target
+
+NO_PLAN = (Status.INFEASIBLE, Status.UNKNOWN)
+TIMED = Target("conformance", Scratchpad(None, 1, 4e9), Host(1e9), "any", 1, Compute(1e9))
+
+
+class ConformanceError(AssertionError):
+    """A solver broke one of the suite's promises; the message names the check and the case."""
+
+
+def check_solver(solver: str | Solver, time_limit_s: float = 5.0) -> int:
+    """Run every check on `solver` (a spec string or an instance); how many problems it was given.
+
+    ConformanceError names the first check that fails.
+    """
+    chosen = parse_spec(solver)
+    count = 0
+    for case, problem, optimum in problems(chosen):
+        count += 1
+        budget = Budget(time_limit_s=time_limit_s, workers=1, seed=7)
+        before = (problem.graph.sha256, problem.target, problem.options)
+        plan = _solve(chosen, problem, budget, case)
+        if (problem.graph.sha256, problem.target, problem.options) != before:
+            raise ConformanceError(f"{case}: the problem was changed")
+        again = _solve(chosen, problem, Budget(time_limit_s=time_limit_s, workers=1, seed=7), case)
+        _same(case, plan, again)
+        _true(case, problem, plan, optimum)
+    _check_limits(chosen)
+    return count
+
+
+def problems(solver: Solver) -> Iterator[tuple[str, Problem, float | None]]:
+    """Named problems that `solver` must answer, each with its optimum where that is known."""
+    for graph in graphs():
+        for weights, io, inplace, order in itertools.product(
+            ("ignore", "tensor", "stream"), ("host", "resident"), (False, True), ("free", "program")
+        ):
+            for objective in sorted(solver.objectives):
+                options = Options(objective, weights, io, inplace, order)
+                target = TIMED if objective == "latency" else Target()
+                wide = Problem(graph, target, options)
+                least = max(least_capacity(wide), wide.min_capacity, 1)
+                for capacity in dict.fromkeys((None, least)):
+                    problem = replace(wide, target=target.with_scratchpad(capacity))
+                    words = f"{graph.name}, {objective}, weights {weights}, io {io}, inplace {inplace}, order {order}"
+                    optimum = None
+                    if objective == "traffic" and capacity is None:
+                        optimum = wide.free_bound  # nothing has to be spilled
+                    yield f"{words}, capacity {capacity}", problem, optimum
+
+
+def graphs() -> list[Graph]:
+    """Small graphs with one difficulty each."""
+
+    def tensor(name: str, nbytes: int, kind: str = "activation") -> Tensor:
+        return Tensor(name, nbytes, kind, "int8", (nbytes,))
+
+    x = tensor("x", 4, "input")
+    w = tensor("w", 3, "constant")
+    return [
+        Graph("empty", (), ()),
+        Graph("one op", (x, w, tensor("y", 2, "output")), (Op("a", "Conv", ("x", "w"), ("y",), 8),)),
+        Graph("zero bytes", (x, tensor("z", 0), tensor("y", 1, "output")), (
+            Op("a", "Conv", ("x",), ("z",)), Op("b", "Conv", ("z",), ("y",)))),
+        Graph("diamond", (x, tensor("a", 4), tensor("b", 8), tensor("c", 2), tensor("y", 4, "output")), (
+            Op("p", "Relu", ("x",), ("a",)), Op("q", "Conv", ("a",), ("b",)),
+            Op("r", "Conv", ("a",), ("c",)), Op("s", "Add", ("b", "c"), ("y",)))),
+        Graph("several outputs", (x, tensor("a", 2), tensor("b", 2, "output"), tensor("dead", 5), tensor("y", 2, "output")), (
+            Op("p", "Split", ("x",), ("a", "b", "dead")), Op("q", "Relu", ("a",), ("y",)))),
+        Graph("view", (x, w, tensor("v", 4), tensor("a", 4), tensor("u", 4, "output")), (
+            Op("p", "Reshape", ("x",), ("v",)), Op("q", "Conv", ("v", "w"), ("a",)),
+            Op("r", "Flatten", ("a",), ("u",)))),
+        Graph("weights used twice", (x, w, tensor("a", 6), tensor("b", 6), tensor("y", 4, "output")), (
+            Op("p", "Conv", ("x", "w"), ("a",)), Op("q", "Relu", ("a",), ("b",)),
+            Op("r", "Conv", ("b", "w", "x"), ("y",)))),
+    ]  # fmt: skip
+
+
+def chain(ops: int) -> Graph:
+    """A long graph with skip connections: work for as long as anybody likes."""
+    tensors = [Tensor("t0", 64, "input")]
+    made = []
+    for i in range(1, ops + 1):
+        tensors.append(Tensor(f"t{i}", 32 + (37 * i) % 64, "output" if i == ops else "activation"))
+        skip = f"t{(i * 7919) % i}"
+        made.append(Op(f"op{i}", "Add", tuple(dict.fromkeys((f"t{i - 1}", skip))), (f"t{i}",)))
+    return Graph(f"chain{ops}", tuple(tensors), tuple(made))
+
+
+def _solve(solver: Solver, problem: Problem, budget: Budget, case: str) -> Plan:
+    try:
+        return evaluate(problem.graph, solver.solve(problem, budget))
+    except InvalidPlanError as error:
+        raise ConformanceError(f"{case}: {error}") from error
+    except MemplanError as error:
+        raise ConformanceError(f"{case}: the solver refused a fair problem: {error}") from error
+
+
+def _same(case: str, plan: Plan, again: Plan) -> None:
+    quiet = {"seconds": 0.0, "total_seconds": 0.0}
+    if replace(plan, **quiet) != replace(again, **quiet):
+        raise ConformanceError(f"{case}: two runs with the same seed gave different plans")
+
+
+def _true(case: str, problem: Problem, plan: Plan, optimum: float | None) -> None:
+    capacity = problem.capacity
+    fits = capacity is None or problem.min_capacity <= capacity
+    if plan.status is Status.INFEASIBLE and fits and capacity is None:
+        raise ConformanceError(f"{case}: called infeasible without a limit")
+    if plan.status in NO_PLAN:
+        easy = problem.options.io == "host" and problem.options.objective == "traffic"
+        if easy and fits:
+            raise ConformanceError(f"{case}: no plan, though one exists wherever each op fits")
+        return
+    if plan.bound < problem.free_bound:
+        raise ConformanceError(f"{case}: bound {plan.bound} below the free bound {problem.free_bound}")
+    if optimum is not None and plan.value is not None and plan.bound > optimum:
+        raise ConformanceError(f"{case}: bound {plan.bound} above the optimum {optimum}")
+
+
+def _check_limits(solver: Solver) -> None:
+    """The time limit within 10 % + 1 s, and an answer soon after a cancellation."""
+    objective = sorted(solver.objectives)[-1]
+    target = TIMED if objective == "latency" else Target()
+    wide = Problem(chain(2000), target, Options(objective))
+    problem = replace(wide, target=target.with_scratchpad(max(wide.min_capacity, 2000)))
+    limit = 1.0
+    for what, budget in (
+        ("time limit", Budget(time_limit_s=limit)),
+        ("cancellation", Budget(time_limit_s=60.0, cancel=lambda: True)),
+    ):
+        begin = time.monotonic()
+        plan = solver.solve(problem, budget)
+        spent = time.monotonic() - begin
+        if spent > 1.1 * limit + 1.0:
+            raise ConformanceError(f"{what}: {spent:.1f} s were spent where {limit} s were allowed")
+        if plan.status in NO_PLAN and plan.schedule:
+            raise ConformanceError(f"{what}: a plan that is {plan.status} carries a schedule")
