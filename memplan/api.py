@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from memplan.budgets import resolve_capacity
 from memplan.check import Violation
@@ -20,6 +21,9 @@ from memplan.problem import Problem
 from memplan.simulate import simulate as simulate_plan
 from memplan.solver import Budget, Progress, Solver, parse_spec
 from memplan.target import Target, load_target
+
+if TYPE_CHECKING:
+    from memplan.execute import RunReport
 
 DEFAULT_SOLVER = "greedy"
 DEFAULT_TIME_LIMIT_S = 10.0
@@ -164,7 +168,7 @@ def simulate(model: Model | Graph, plan: Plan) -> Metrics:
     return simulate_plan(model.graph if isinstance(model, Model) else model, plan)
 
 
-def run(model: Model, plan: Plan, inputs: Mapping | None = None, seed: int = 0):
+def run(model: Model, plan: Plan, inputs: Mapping[str, Any] | None = None, seed: int = 0) -> RunReport:
     """Execute the plan in a real arena and compare with the reference runtime; see `execute.run`."""
     from memplan.execute import run as run_plan
 

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from memplan.errors import InvalidPlanError
+from memplan.errors import InvalidPlanError, TargetError
 from memplan.graph import Graph, Op
 from memplan.options import Options
 from memplan.plan import Metrics, Move, Plan, Residency
@@ -102,8 +102,13 @@ def op_time(graph: Graph, op: Op, target: Target, fast: int, slow: int) -> tuple
     """
     first = next(iter((*op.inputs, *op.outputs)), None)
     rate = target.compute.rate(graph.tensor[first].dtype if first else None)
-    host_s = slow / target.host.bandwidth
-    busy = max((op.flops or 0) / rate, fast / target.scratchpad.bandwidth + host_s)
+    pad, host = target.scratchpad.bandwidth, target.host.bandwidth
+    if not (rate and pad and host):
+        raise TargetError(
+            f"target '{target.name}' has no timing", "choose a timed target, see `memplan targets`"
+        )
+    host_s = slow / host
+    busy = max((op.flops or 0) / rate, fast / pad + host_s)
     return busy + target.compute.overhead_s, host_s
 
 

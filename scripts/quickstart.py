@@ -8,7 +8,7 @@ from pathlib import Path
 import memplan
 from memplan.emitters.text import plan_summary
 
-MODEL = "googlenet"
+MODEL = "nasnet_a_mobile"
 BUDGET = "MH"
 SOLVERS = (
     "greedy{schedule=program,replace=belady,offsets=tflite}",
