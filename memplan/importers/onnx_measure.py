@@ -59,7 +59,12 @@ def _main(path: str) -> None:
     import resource
 
     import numpy as np
+    import onnx
     import onnxruntime as ort
+
+    from memplan.runtime.inputs import compared_scalar
+    from memplan.runtime.uses import index, sinks
+    from memplan.runtime.weights import constant_nodes, stored_constants
 
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT, MEMORY_LIMIT))
     wanted = json.load(sys.stdin)
@@ -70,13 +75,20 @@ def _main(path: str) -> None:
     session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     names = {"tensor(float)": "float32", "tensor(double)": "float64", "tensor(float16)": "float16"}
     elements = {name: number for number, (name, _) in ELEMENT_TYPES.items()}
+    proto = onnx.load(path, load_external_data=False)
+    uses, constants = index(proto.graph), stored_constants(proto, ".", 0) | constant_nodes(proto.graph)
+    switches = {
+        value.name: compared_scalar(sinks(value.name, uses), constants) for value in proto.graph.input
+    }
     failure: Exception | None = None
     for fill in (0, 1):  # zeros are in range as indices, ones as lengths
         feed = {}
         for value in session.get_inputs():
             dtype = np.dtype(names.get(value.type, value.type.removeprefix("tensor(").removesuffix(")")))
-            floating = dtype.kind == "f"
-            feed[value.name] = np.full([int(d) for d in value.shape], 0.5 if floating else fill, dtype)
+            number = 0.5 if dtype.kind == "f" else fill
+            if not value.shape and (switch := switches.get(value.name)) is not None:
+                number = switch  # such as the sampling rate that chooses a branch
+            feed[value.name] = np.full([int(d) for d in value.shape], number, dtype)
         try:
             found = session.run(wanted, feed)
         except Exception as error:  # onnxruntime raises classes of its own

@@ -37,7 +37,7 @@ def fix_dims(graph: Any, dims: Mapping[str, int]) -> tuple[dict[str, int], list[
         if tensor is None or not tensor.HasField("shape"):
             raise GraphError(f"input '{value.name}' has no shape", "declare its shape and export again")
         for axis, dim in enumerate(tensor.shape.dim):
-            if dim.HasField("dim_value"):
+            if dim.HasField("dim_value") and dim.dim_value != -1:  # some exporters write a free one as -1
                 if dim.dim_value < 0:
                     raise GraphError(f"input '{value.name}' has the size {dim.dim_value} on axis {axis}",
                                      "sizes are whole numbers from 0")  # fmt: skip
@@ -67,11 +67,13 @@ def fix_dims(graph: Any, dims: Mapping[str, int]) -> tuple[dict[str, int], list[
 
 
 def _substitute(graph: Any, sizes: Mapping[str, int]) -> None:
-    """Sizes for the same names elsewhere; stale declarations that still have a free name are cleared."""
+    """Sizes for the same names elsewhere; -1 stands for unknown there too."""
     for value in (*graph.output, *graph.value_info):
         if not value.type.HasField("tensor_type") or not value.type.tensor_type.HasField("shape"):
             continue
         for dim in value.type.tensor_type.shape.dim:
+            if dim.dim_value == -1:
+                dim.ClearField("dim_value")
             if dim.dim_param in sizes and dim.HasField("dim_param"):
                 dim.dim_value = sizes[dim.dim_param]
 

@@ -85,9 +85,9 @@ def _draw(
     if "int" not in dtype:
         image = len(shape) == 4
         return np.asarray(rng.random(shape) if image else rng.standard_normal(shape), np.float64)
+    if not shape and (match := compared_scalar(readers, constants)) is not None:
+        return np.full(shape, match)
     for use in readers:
-        if not shape and (match := _compared(use, constants)) is not None:
-            return np.full(shape, match)
         if bounds := _bounds(use, graph):
             return rng.integers(bounds[0], max(bounds[1], bounds[0] + 1), shape)
     if dtype in ("int8", "uint8") and "type" not in name:
@@ -96,12 +96,13 @@ def _draw(
     return rng.integers(0, min(high, 8 if dtype == "int4" else high), shape)
 
 
-def _compared(use: Use, constants: Mapping[str, Value]) -> int | None:
-    """The constant a scalar is compared with."""
-    if use.node.op_type != "Equal":
-        return None
-    other = constants.get(use.node.input[1 - use.position])
-    return None if other is None or to_array(other).size != 1 else int(to_array(other).reshape(()))
+def compared_scalar(readers: list[Use], constants: Mapping[str, Value]) -> int | None:
+    """The first scalar constant that one of the uses compares its value with for equality."""
+    for use in readers:
+        other = constants.get(use.node.input[1 - use.position]) if use.node.op_type == "Equal" else None
+        if other is not None and to_array(other).size == 1:
+            return int(to_array(other).reshape(()))
+    return None
 
 
 def _bounds(use: Use, graph: Graph) -> tuple[int, int] | None:

@@ -6,15 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from memplan.errors import ExecutionError
 from memplan.graph import Graph
 from memplan.model import Model
 from memplan.runtime.sessions import make_session, run_bound
 from memplan.runtime.uses import captured
-from memplan.runtime.values import Value, aligned, elem_type, value_of
-from memplan.runtime.weights import fill_bodies, stored_constants
+from memplan.runtime.values import Value, aligned, elem_type
+from memplan.runtime.weights import constant_nodes, fill_bodies, stored_constants
 
 
 @dataclass(frozen=True)
@@ -53,33 +51,13 @@ def prepare(model: Model, weights: str, seed: int) -> Source:
     fill_bodies(proto.graph, model.folder, seed)
     fed = {value.name for value in proto.graph.input} if proto.ir_version >= 4 else set()
     stored = set(constants) - fed
-    for node in proto.graph.node:
-        if node.op_type == "Constant" and node.domain in ("", "ai.onnx"):
-            constants[node.output[0]] = _constant(node)
-            stored.add(node.output[0])
+    made = constant_nodes(proto.graph)
+    constants |= made
+    stored |= set(made)
     nodes = _nodes(model.graph, proto)
     prepack = weights == "ignore"
     folded = _fold(model.graph, proto, nodes, constants, frozenset(stored), prepack)
     return Source(model.graph, proto, nodes, constants | folded, frozenset(stored), prepack)
-
-
-def _constant(node: Any) -> Value:
-    from onnx import TensorProto, helper
-
-    from memplan.runtime.values import read_tensor
-
-    attribute = node.attribute[0]
-    held = helper.get_attribute_value(attribute)
-    if attribute.name == "value":
-        value = read_tensor(held, ".")
-        if value is not None:
-            return value
-    kinds = {"value_float": TensorProto.FLOAT, "value_floats": TensorProto.FLOAT,
-             "value_int": TensorProto.INT64, "value_ints": TensorProto.INT64}  # fmt: skip
-    if attribute.name not in kinds:
-        raise ExecutionError(f"Constant '{node.output[0]}' holds {attribute.name}, which cannot be executed",
-                             "store it as a tensor")  # fmt: skip
-    return value_of(np.asarray(held), kinds[attribute.name])
 
 
 def _nodes(graph: Graph, proto: Any) -> dict[str, Any]:

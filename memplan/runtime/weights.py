@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from memplan.errors import ExecutionError
 from memplan.runtime.uses import Use, attribute, index, sinks, subgraphs
 from memplan.runtime.values import Value, read_tensor, value_of
 
@@ -48,6 +49,29 @@ def stored_constants(source: Any, folder: str, seed: int) -> dict[str, Value]:
             value = seeded(proto, sinks(proto.name, uses), seed)
         found[proto.name] = value
     return found
+
+
+def constant_nodes(graph: Any) -> dict[str, Value]:
+    """The values of the graph's Constant nodes, which onnxruntime turns into initializers, by output."""
+    standard = (n for n in graph.node if n.op_type == "Constant" and n.domain in ("", "ai.onnx"))
+    return {node.output[0]: _constant(node) for node in standard}
+
+
+def _constant(node: Any) -> Value:
+    from onnx import TensorProto, helper
+
+    attribute = node.attribute[0]
+    held = helper.get_attribute_value(attribute)
+    if attribute.name == "value":
+        value = read_tensor(held, ".")
+        if value is not None:
+            return value
+    kinds = {"value_float": TensorProto.FLOAT, "value_floats": TensorProto.FLOAT,
+             "value_int": TensorProto.INT64, "value_ints": TensorProto.INT64}  # fmt: skip
+    if attribute.name not in kinds:
+        raise ExecutionError(f"Constant '{node.output[0]}' holds {attribute.name}, which cannot be executed",
+                             "store it as a tensor")  # fmt: skip
+    return value_of(np.asarray(held), kinds[attribute.name])
 
 
 def fill_bodies(graph: Any, folder: str, seed: int) -> None:

