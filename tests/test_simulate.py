@@ -1,0 +1,174 @@
+"""Costs: hand-computed cases, and an independent slow reference of the timed model."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from fractions import Fraction
+
+import pytest
+
+from memplan.graph import Graph, Op, Tensor
+from memplan.options import Options
+from memplan.plan import Move, Plan, Residency, Status
+from memplan.simulate import simulate, timeline
+from memplan.target import Compute, Host, Scratchpad, Target
+from tests.generate import random_graph, random_plan
+
+
+def _tensor(name: str, nbytes: int, kind: str = "activation") -> Tensor:
+    return Tensor(name, nbytes, kind, "int8", (nbytes,))
+
+
+GRAPH = Graph(
+    "g",
+    (_tensor("x", 100, "input"), _tensor("a", 200), _tensor("b", 50), _tensor("y", 10, "output")),
+    (
+        Op("p", "Conv", ("x",), ("a",), 1000),
+        Op("q", "Conv", ("a",), ("b",), 0),
+        Op("r", "Add", ("a", "b"), ("y",)),
+    ),
+)
+TARGET = Target("t", Scratchpad(None, 1, 100.0), Host(10.0), "any", 1, Compute(100.0, {}, 0.5))
+
+
+def _plan(residencies: list[Residency], moves: list[Move], objective: str = "traffic") -> Plan:
+    return Plan("g", GRAPH.sha256, TARGET, Options(objective), "hand", Status.FEASIBLE, ("p", "q", "r"),
+                tuple(residencies), tuple(moves))  # fmt: skip
+
+
+def test_traffic_tells_compulsory_from_spilled() -> None:
+    rows = [Residency("x", 0, 1, 0, 100), Residency("a", 0, 2, 100, 200), Residency("b", 1, 3, 0, 50),
+            Residency("a", 2, 3, 100, 200), Residency("y", 2, 3, 300, 10)]  # fmt: skip
+    moves = [
+        Move("load", "x", 0, 0),
+        Move("store", "a", 0, 0),
+        Move("load", "a", 2, 2),
+        Move("store", "y", 2, 2),
+    ]
+    m = simulate(GRAPH, _plan(rows, moves))
+    assert (m.compulsory_load, m.compulsory_store, m.spill_load, m.spill_store) == (100, 10, 200, 200)
+    assert (m.live_peak, m.peak) == (300, 310)
+    assert m.traffic == 400
+
+
+def test_latency_by_hand() -> None:
+    # All in host: op time = bytes / 10 + 0.5, but p computes 1000 / 100 = 10 s < 30 s of memory.
+    assert simulate(GRAPH, _plan([], [], "latency")).latency_s == pytest.approx(30.5 + 25.5 + 26.5)
+    # x loaded (10 s), everything resident: p is bound by compute (10.5 s), q 2.5 + 0.5, r 2.6 + 0.5.
+    # The store of y (1 s) may start when r has ended.
+    rows = [Residency("x", 0, 1, 0, 100), Residency("a", 0, 3, 100, 200), Residency("b", 1, 3, 0, 50),
+            Residency("y", 2, 3, 300, 10)]  # fmt: skip
+    moves = [Move("load", "x", 0, 0), Move("store", "y", 2, 3)]
+    m = simulate(GRAPH, _plan(rows, moves, "latency"))
+    assert m.latency_s == pytest.approx(10 + 10.5 + 3.0 + 3.1 + 1.0)
+    assert m.latency_unlimited_s == pytest.approx(10.5 + 3.0 + 3.1)
+    assert m.latency_all_host_s == pytest.approx(30.5 + 25.5 + 26.5)
+
+
+def test_prefetch_overlaps_with_what_the_op_leaves_of_the_bandwidth() -> None:
+    # q serves a from host: 20 of 21.0 s (0.5 resident b bytes + 0.5 overhead) keep the bus busy.
+    rows = [Residency("b", 1, 3, 0, 50), Residency("a", 1, 3, 50, 200)]
+    moves = [Move("load", "a", 1, 2)]
+    line = timeline(GRAPH, _plan(rows, moves, "latency"))
+    start, end = line.ops[1]
+    # a counts as resident from the load's issue on (its residency covers step 1).
+    assert end - start == pytest.approx(2.5 + 0.5)
+    # 3 s of the copy overlap with q, 17 remain before r.
+    assert line.ops[2][0] - end == pytest.approx(20 - 3.0)
+    assert line.moves[0] == pytest.approx((start, line.ops[2][0]))
+
+
+class _Fluid:
+    """The timed model once more, in exact fractions, one event at a time."""
+
+    def __init__(self, graph: Graph, plan: Plan) -> None:
+        self.g, self.p = graph, plan
+        self.bandwidth = Fraction(plan.target.host.bandwidth)
+
+    def latency(self) -> Fraction:
+        plan, graph = self.p, self.g
+        pad = Fraction(plan.target.scratchpad.bandwidth)
+        left = [Fraction(graph.tensor[m.tensor].nbytes) for m in plan.moves]
+        step_model = plan.options.objective != "latency"
+        due = [m.due + (step_model and m.kind == "store") for m in plan.moves]
+        queue = sorted(
+            range(len(left)), key=lambda i: (plan.moves[i].issue, plan.moves[i].kind == "store", i)
+        )
+        now, last_store = Fraction(0), Fraction(0)
+        steps = len(plan.schedule)
+        by_name = {op.name: op for op in graph.ops}
+        for t in range(steps + 1):
+            wait = [i for i in queue if due[i] <= t] if t < steps else list(queue)
+            while any(i in queue for i in wait):
+                now, done = self._run(queue, left, t, now, None, Fraction(1))
+                last_store = now if any(plan.moves[i].kind == "store" for i in done) else last_store
+            if t == steps:
+                break
+            op = by_name[plan.schedule[t]]
+            fast = slow = 0
+            names = set() if op.is_view else {graph.storage_of[x] for x in (*op.inputs, *op.outputs)}
+            for name in names:
+                if plan.options.weights == "ignore" and graph.tensor[name].kind == "constant":
+                    continue
+                inside = any(r.tensor == name and r.start <= t < r.stop for r in plan.residencies)
+                fast += graph.tensor[name].nbytes * inside
+                slow += graph.tensor[name].nbytes * (not inside)
+            first = next(iter((*op.inputs, *op.outputs)))
+            rate = Fraction(plan.target.compute.rate(graph.tensor[first].dtype))
+            host_s = slow / self.bandwidth
+            duration = max((op.flops or 0) / rate, fast / pad + host_s) + Fraction(
+                plan.target.compute.overhead_s
+            )
+            end = now + duration
+            share = 1 - host_s / duration if duration else Fraction(1)
+            at = now
+            while at < end:
+                moved, done = self._run(queue, left, t, at, end, share)
+                last_store = moved if any(plan.moves[i].kind == "store" for i in done) else last_store
+                at = moved
+            now = end
+        return max(now, last_store)
+
+    def _run(self, queue, left, t, now, until, share):
+        """Copy until the first head is done or `until`: (time reached, moves done)."""
+        lanes = [queue]
+        if self.p.target.dma_queues == 2:
+            lanes = [[i for i in queue if self.p.moves[i].kind == kind] for kind in ("load", "store")]
+        heads = []
+        for lane in lanes:
+            if lane:
+                move = self.p.moves[lane[0]]
+                if move.issue <= t if move.kind == "load" else move.issue < t:
+                    heads.append(lane[0])
+        if not heads or share <= 0:
+            return until, []
+        rate = self.bandwidth * share / len(heads)
+        least = min(left[i] for i in heads)
+        end = now + least / rate
+        if until is not None and end > until:
+            for i in heads:
+                left[i] -= (until - now) * rate
+            return until, []
+        done = [i for i in heads if left[i] == least]
+        for i in heads:
+            left[i] -= least
+        for i in done:
+            queue.remove(i)
+        return end, done
+
+
+def test_random_plans_agree_with_the_exact_reference() -> None:
+    compared = moved = 0
+    for seed in range(2500):
+        rng = random.Random(seed)
+        graph = random_graph(rng, rng.randint(1, 8))
+        plan = random_plan(rng, graph)
+        if not plan.target.timed:
+            continue
+        plan = replace(plan, target=replace(plan.target, dma_queues=rng.choice((1, 2))))
+        expected = float(_Fluid(graph, plan).latency())
+        assert simulate(graph, plan).latency_s == pytest.approx(expected, rel=1e-9), seed
+        compared += 1
+        moved += bool(plan.moves)
+    assert compared > 1200 and moved > 800
