@@ -56,7 +56,7 @@ def model_from_proto(proto: Any, stem: str, folder: str, dims: Mapping[str, int]
     _check_external(proto.graph, folder)
     dims_used, notes = fix_dims(proto.graph, dims)
     _name_nodes(proto.graph)
-    nodes = list(_nodes(proto.graph))
+    nodes = _in_order(proto.graph, list(_nodes(proto.graph)))
     constants = _constants(proto.graph, nodes)
     nodes = [node for node in nodes if not _folded(node, constants)]
     needed = {name for node in nodes for name in (*node.inputs, *node.outputs)}
@@ -109,7 +109,7 @@ def _name_nodes(graph: Any) -> None:
     for i, node in enumerate(graph.node):
         name = node.name
         if not name or name in taken:
-            first = next(iter(node.output), "")
+            first = next(filter(None, node.output), "")
             name = f"{node.op_type}:{first}" if first else f"{node.op_type}:{i}"
             while name in taken:
                 name += "'"
@@ -140,21 +140,51 @@ def _captured(node: Any) -> set[str]:
     return found
 
 
+def _given(graph: Any) -> dict[str, str]:
+    """What no node writes: "input" or "constant" by name."""
+    given = dict.fromkeys((value.name for value in graph.input), "input")
+    given |= dict.fromkeys((t.name for t in graph.initializer), "constant")
+    return given | dict.fromkeys((t.values.name for t in graph.sparse_initializer), "constant")
+
+
+def _in_order(graph: Any, nodes: list[_Node]) -> list[_Node]:
+    """The nodes so that each comes after what it reads; GraphError where that cannot be."""
+    given, written = _given(graph), set[str]()
+    for node in nodes:
+        for name in node.outputs:
+            if name in given:
+                raise GraphError(f"{given[name]} '{name}' is written by node '{node.proto.name}'",
+                                 "inputs and initializers have no producer")  # fmt: skip
+            if name in written:
+                raise GraphError(f"tensor '{name}' is written twice, again by node '{node.proto.name}'",
+                                 "every tensor has one producer")  # fmt: skip
+            written.add(name)
+    ready, ordered = set(given), True
+    for node in nodes:
+        for name in node.inputs:
+            if name not in given and name not in written:
+                raise GraphError(f"nothing produces '{name}', which node '{node.proto.name}' reads",
+                                 "the model is incomplete; export it again")  # fmt: skip
+            ordered = ordered and name in ready
+        ready.update(node.outputs)
+    for value in graph.output:
+        if value.name not in ready:
+            raise GraphError(f"nothing produces the output '{value.name}'",
+                             "the model is incomplete; export it again")  # fmt: skip
+    if ordered:
+        return nodes
+    by_name = {node.proto.name: node for node in nodes}
+    ops = [Op(name, node.proto.op_type, node.inputs, node.outputs) for name, node in by_name.items()]
+    return [by_name[op.name] for op in sort_ops(ops, set(given))]
+
+
 def _constants(graph: Any, nodes: list[_Node]) -> set[str]:
-    """Initializers, and whatever depends on constants alone."""
-    known = {t.name for t in graph.initializer} | {t.values.name for t in graph.sparse_initializer}
-    remaining = {v.name for v in graph.input} - known
-    for node in nodes:  # file order; nodes out of order are met again by the second pass
+    """Initializers, and whatever depends on constants alone; the nodes are in order."""
+    known = {name for name, kind in _given(graph).items() if kind == "constant"}
+    for node in nodes:
         if _folded(node, known):
             known.update(node.outputs)
-    changed = True
-    while changed:
-        changed = False
-        for node in nodes:
-            if node.outputs and node.outputs[0] not in known and _folded(node, known):
-                known.update(node.outputs)
-                changed = True
-    return known - remaining
+    return known
 
 
 def _folded(node: _Node, constants: set[str]) -> bool:
@@ -172,36 +202,14 @@ def _graph(
     inputs = [v.name for v in graph.input if v.name not in constants]
     outputs = {v.name for v in graph.output}
     written = [name for node in nodes for name in node.outputs]
-    produced = set(written)
     read = dict.fromkeys(name for node in nodes for name in node.inputs)
     fixed = [name for name in read if name in constants]
     fixed += [name for name in sorted(outputs & constants) if name not in read]
-    for missing in sorted((set(read) | outputs) - constants - produced - set(inputs)):
-        raise GraphError(f"nothing produces '{missing}', which {_reader(nodes, missing)} reads",
-                         "the model is incomplete; export it again")  # fmt: skip
     tensors = [_tensor(n, "input", types) for n in inputs]
     tensors += [_tensor(n, "constant", types) for n in fixed]
     tensors += [_tensor(n, "output" if n in outputs else "activation", types) for n in written]
     shapes = {t.name: t.shape for t in tensors}
-    ops = [_op(node, shapes) for node in nodes]
-    available = {*inputs, *fixed}
-    if not _ordered(ops, available):
-        ops = sort_ops(ops, available)
-    return Graph(name, tuple(tensors), tuple(ops))
-
-
-def _reader(nodes: list[_Node], name: str) -> str:
-    found = next((node.proto.name for node in nodes if name in node.inputs), None)
-    return "the model's output" if found is None else f"node '{found}'"
-
-
-def _ordered(ops: list[Op], available: set[str]) -> bool:
-    ready = set(available)
-    for op in ops:
-        if any(name not in ready for name in op.inputs):
-            return False
-        ready.update(op.outputs)
-    return True
+    return Graph(name, tuple(tensors), tuple(_op(node, shapes) for node in nodes))
 
 
 def _tensor(name: str, kind: str, types: Mapping[str, TensorType]) -> Tensor:

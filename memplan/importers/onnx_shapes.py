@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import onnx
@@ -26,10 +26,36 @@ def fix_dims(graph: Any, dims: Mapping[str, int]) -> tuple[dict[str, int], list[
     Returns the sizes by name (a dimension without one is called INPUT:AXIS) and what was decided
     without being told. A batch dimension, axis 0 by position or by name, becomes 1.
     """
-    weights = {t.name for t in graph.initializer}
+    free = list(_free_dims(graph))
+    names = {name for _, _, dim, place in free for name in (dim.dim_param, place) if name}
+    if unknown := sorted(set(dims) - names):
+        raise OptionError(f"the model has no free dimension '{unknown[0]}'", nearest(unknown[0], names))
     chosen: dict[str, int] = {}
     notes: list[str] = []
-    known: set[str] = set()
+    for tensor, axis, dim, place in free:
+        label = dim.dim_param or place
+        given = next((name for name in (place, dim.dim_param) if name in dims), None)
+        if given is not None:
+            size = dims[given]
+        elif label in chosen:
+            size = chosen[label]
+        elif axis == 0 and _BATCH.fullmatch(dim.dim_param):
+            size = 1
+            notes.append(f"dimension '{label}' of input '{tensor}' was free and is taken as 1; "
+                         f"change it with --dim {label}=V")  # fmt: skip
+        else:
+            raise GraphError(f"dimension '{label}' of input '{tensor}' (axis {axis}) is free",
+                             f"give it a size: --dim {label}=V")  # fmt: skip
+        chosen[given if given is not None else label] = size
+        dim.dim_value = size
+    _substitute(graph, chosen)
+    return chosen, notes
+
+
+def _free_dims(graph: Any) -> Iterator[tuple[str, int, Any, str]]:
+    """(input, axis, dimension, INPUT:AXIS) of what the inputs leave open; GraphError for shapes that
+    cannot be."""
+    weights = {t.name for t in graph.initializer}
     for value in graph.input:
         if value.name in weights:
             continue
@@ -37,33 +63,11 @@ def fix_dims(graph: Any, dims: Mapping[str, int]) -> tuple[dict[str, int], list[
         if tensor is None or not tensor.HasField("shape"):
             raise GraphError(f"input '{value.name}' has no shape", "declare its shape and export again")
         for axis, dim in enumerate(tensor.shape.dim):
-            if dim.HasField("dim_value") and dim.dim_value != -1:  # some exporters write a free one as -1
-                if dim.dim_value < 0:
-                    raise GraphError(f"input '{value.name}' has the size {dim.dim_value} on axis {axis}",
-                                     "sizes are whole numbers from 0")  # fmt: skip
-                continue
-            place = f"{value.name}:{axis}"
-            names = [name for name in (dim.dim_param, place) if name]
-            known.update(names)
-            given = next((name for name in (place, dim.dim_param) if name and name in dims), None)
-            label = names[0]
-            if given is not None:
-                size = dims[given]
-            elif label in chosen:
-                size = chosen[label]
-            elif axis == 0 and _BATCH.fullmatch(dim.dim_param):
-                size = 1
-                notes.append(f"dimension '{label}' of input '{value.name}' was free and is taken as 1; "
-                             f"change it with --dim {label}=V")  # fmt: skip
-            else:
-                raise GraphError(f"dimension '{label}' of input '{value.name}' (axis {axis}) is free",
-                                 f"give it a size: --dim {label}=V")  # fmt: skip
-            chosen[given if given is not None else label] = size
-            dim.dim_value = size
-    if unknown := sorted(set(dims) - known):
-        raise OptionError(f"the model has no free dimension '{unknown[0]}'", nearest(unknown[0], known))
-    _substitute(graph, chosen)
-    return chosen, notes
+            if not dim.HasField("dim_value"):
+                yield value.name, axis, dim, f"{value.name}:{axis}"
+            elif dim.dim_value < 0:
+                raise GraphError(f"input '{value.name}' has the size {dim.dim_value} on axis {axis}",
+                                 "sizes are whole numbers from 0")  # fmt: skip
 
 
 def _substitute(graph: Any, sizes: Mapping[str, int]) -> None:

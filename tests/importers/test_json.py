@@ -1,0 +1,127 @@
+"""Graph and plan JSON: round trips, and one clear error for whatever is wrong."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import memplan
+from memplan.emitters.json import graph_text, plan_text, without_times
+from memplan.errors import MemplanError
+from memplan.importers.json import graph_from_dict, plan_from_dict
+from tests.generate import random_graph, random_plan
+
+GOOD: dict[str, Any] = {
+    "format": "memplan-graph", "version": 1, "name": "net",
+    "tensors": [{"name": "x", "dtype": "int8", "shape": [4], "nbytes": 4, "kind": "input"},
+                {"name": "a", "nbytes": 4, "kind": "activation"},
+                {"name": "y", "nbytes": 2, "kind": "output"}],
+    "ops": [{"name": "p", "kind": "Relu", "inputs": ["x"], "outputs": ["a"], "flops": 4},
+            {"name": "q", "kind": "Conv", "inputs": ["a"], "outputs": ["y"]}],
+}  # fmt: skip
+
+
+def test_round_trips() -> None:
+    for seed in range(200):
+        rng = random.Random(seed)
+        graph = random_graph(rng, rng.randint(1, 9))
+        again = graph_from_dict(json.loads(graph_text(graph)), "test")
+        assert again == graph and again.sha256 == graph.sha256
+        plan = random_plan(rng, graph)
+        capacity = plan.target.scratchpad.capacity or max(plan.metrics.peak, plan.target.scratchpad.alignment)
+        back = plan_from_dict(json.loads(plan_text(plan)), "test")
+        assert back.target.scratchpad.capacity == capacity
+        assert back.schedule == plan.schedule and back.residencies == plan.residencies
+        assert back.moves == plan.moves and back.metrics == plan.metrics and back.options == plan.options
+        assert memplan.check(graph, back) == []
+        assert plan_text(back) == plan_text(plan)
+
+
+def test_same_plan_same_text() -> None:
+    graph = graph_from_dict(GOOD, "test")
+    first, second = (without_times(memplan.plan(graph, scratchpad="MR")) for _ in range(2))
+    assert plan_text(first) == plan_text(second)
+
+
+def _set(*path: Any) -> Callable[[Any], None]:
+    *keys, last, new = path
+
+    def change(d: Any) -> None:
+        for key in keys:
+            d = d[key]
+        if new is None:
+            del d[last]
+        else:
+            d[last] = new
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (_set("format", "other"), "format is 'other'"),
+        (_set("version", 2), "version 2 of memplan-graph is not known"),
+        (_set("version", True), "version True"),
+        (_set("name", None), "'name' is missing"),
+        (_set("tensors", "many"), "'tensors' is 'many'"),
+        (_set("tensors", 0, "nbytes", None), r"tensors\[0\]: 'nbytes' is missing"),
+        (_set("tensors", 0, "nbytes", -4), r"'nbytes' is -4"),
+        (_set("tensors", 0, "nbytes", 1.5), r"'nbytes' is 1.5"),
+        (_set("tensors", 0, "nbytes", 2**70), "x' has 1180591620717411303424 bytes"),
+        (_set("tensors", 0, "nbytes", True), r"'nbytes' is True"),
+        (_set("tensors", 0, "kind", "weight"), "'x' has kind 'weight'"),
+        (_set("tensors", 0, "shape", [-1]), r"'shape' is -1"),
+        (_set("tensors", 1, "name", "x"), "two tensors are named 'x'"),
+        (_set("tensors", 1, "name", ""), "a tensor has no name"),
+        (_set("tensors", 1, "name", 7), r"tensors\[1\]: 'name' is 7"),
+        (_set("tensors", 1, "kind", "constant"), "constant 'a' is written by an op"),
+        (_set("ops", 1, "name", "p"), "two ops are named 'p'"),
+        (_set("ops", 1, "name", ""), "an op has no name"),
+        (_set("ops", 0, "inputs", ["y"]), "form a cycle or are out of order"),
+        (_set("ops", 0, "inputs", ["z"]), "undeclared tensor 'z'"),
+        (_set("ops", 0, "outputs", ["z"]), "undeclared tensor 'z'"),
+        (_set("ops", 1, "outputs", ["a"]), "'a' is written twice"),
+        (_set("ops", 1, None), "output 'y' has no producer"),
+        (_set("ops", 0, "flops", -1), "'flops' is -1"),
+        (_set("ops", 0, 3), r"ops\[0\] is not a JSON object"),
+    ],
+)
+def test_bad_graphs(change: Callable[[Any], None], message: str) -> None:
+    data = json.loads(json.dumps(GOOD))
+    change(data)
+    with pytest.raises(MemplanError, match=message) as caught:
+        graph_from_dict(data, "test")
+    assert caught.value.hint and caught.value.exit_status == 2
+
+
+def test_files_that_are_not_json(tmp_path: Path) -> None:
+    text = json.dumps(GOOD)
+    for content in (
+        "",
+        text[:-20],
+        "[" * 100_000,
+        "\ud800".encode("utf-8", "surrogatepass"),
+        b"\xff\xfe\x00",
+    ):
+        path = tmp_path / "net.json"
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        with pytest.raises(MemplanError, match="hint"):
+            memplan.load(path)
+
+
+def test_a_plan_from_the_future_is_refused() -> None:
+    graph = graph_from_dict(GOOD, "test")
+    data = json.loads(plan_text(memplan.plan(graph)))
+    with pytest.raises(MemplanError, match="version 9 of memplan-plan is not known"):
+        plan_from_dict(data | {"version": 9}, "test")
+    for field in ("schedule", "target", "options", "value", "metrics", "status", "residencies"):
+        with pytest.raises(MemplanError, match=f"'{field}' is missing"):
+            plan_from_dict({k: v for k, v in data.items() if k != field}, "test")
+    with pytest.raises(MemplanError, match="'value' is"):
+        plan_from_dict(data | {"value": float("nan")}, "test")
