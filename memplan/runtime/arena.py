@@ -38,7 +38,7 @@ class ArenaBuilder:
         self.host: dict[str, Bytes] = {n: v.data for n, v in {**source.constants, **inputs}.items()}
         self.arena = self._allocate()
         self.bounce = aligned(self._bounce_bytes())
-        self.program.keep += [self.arena, self.bounce]
+        self.program.keep += [self.arena, self.bounce, *self.host.values()]
 
     def build(self) -> Program:
         """The program; the arena is poisoned and resident inputs are in it."""
@@ -132,6 +132,7 @@ class ArenaBuilder:
         copy = aligned(self.graph.tensor[name].nbytes)
         self._emit(STORE, step, copy, self._bytes(self.resident[name]))
         self.host[name] = copy
+        self.program.keep.append(copy)
 
     def _host_copy(self, name: str, step: int, verb: str) -> Bytes:
         if name not in self.host:
@@ -201,6 +202,7 @@ class ArenaBuilder:
         nbytes = self.graph.tensor[name].nbytes
         if self.plan.target.operands == "any" or not nbytes:
             self.host[name] = aligned(nbytes)
+            self.program.keep.append(self.host[name])  # bindings hold addresses alone
             return self.host[name]
         raise ExecutionError(f"op '{op.name}' at step {step} writes '{name}', which is not in the scratchpad",
                              "run `check` first")  # fmt: skip

@@ -39,7 +39,7 @@ class Kernels:
         writes = [name for name in node.output if name in source.graph.tensor]
         held = [n for n in reads if source.prepack and n in source.stored]
         bound = [n for n in reads if n not in set(held)]
-        local = {name: name for name in (*reads, *node.output)}
+        local = {name: name for name in (*reads, *node.output) if name}
         if next(subgraphs(node), None) is None:  # bodies read outer values by name
             local = {name: f"v{i}" for i, name in enumerate(local)}
         kinds = tuple(self._elem_type(n) for n in (*bound, *writes))
@@ -75,7 +75,7 @@ class Kernels:
             if field in bare.DESCRIPTOR.fields_by_name:
                 bare.ClearField(field)
         bare.input[:] = [local.get(n, "") for n in node.input]
-        bare.output[:] = [local.get(n, "") if n else "" for n in node.output]
+        bare.output[:] = [local.get(n, "") for n in node.output]
         return bare
 
     def _elem_type(self, name: str) -> int:

@@ -101,7 +101,10 @@ def plain_program(source: Source, kernels: Kernels, ops: list[Op], inputs: dict[
         for name in dict.fromkeys(root[n] for n in (*op.inputs, *op.outputs)):
             if last[name] == step and name in graph.producer and name not in kept:
                 pool.give(place.pop(name))
-    program.keep.extend(pool.buffers)
+    program.keep += [*pool.buffers, *place.values()]
+    for t in graph.tensors:
+        if t.kind == "output":
+            program.outputs[t.name] = viewed(graph, t.name, place[root[t.name]])
     return program
 
 
