@@ -21,6 +21,10 @@ from memplan.runtime.inputs import load_inputs
 from memplan.runtime.values import Value
 from memplan.units import format_size
 
+MAX_TURNS = 5
+TIMING_S = 0.5
+"""The two programs are timed in turns, at most this often and until this time is spent."""
+
 __all__ = ["OutputReport", "RunReport", "load_inputs", "run"]
 
 
@@ -37,10 +41,12 @@ class OutputReport:
 
 @dataclass(frozen=True)
 class RunReport:
-    """What an execution showed. Seconds are those of kernels and copies, without making sessions.
+    """What an execution showed. Seconds are those of kernels, copies and poisoning, without making
+    sessions: the least of a few runs after the one that was compared.
 
     `plain_seconds` is the time of the same kernels in the same order, node by node in buffers of
-    their own; bytes are those that were copied.
+    their own; bytes are those that were copied. `reference` is "onnxruntime", or "node by node"
+    where a model computes in 16-bit floats.
     """
 
     model: str
@@ -105,13 +111,13 @@ def run(model: Model, plan: Plan, inputs: Mapping[str, Any] | None = None, seed:
     ops = {op.name: op for op in model.graph.ops}
     plain = plain_program(source, kernels, [ops[name] for name in plan.schedule], fed)
     program = ArenaBuilder(source, kernels, plan, fed).build()
-    plain.execute(plan.schedule)  # the first run of a session also sizes its workspace
-    seconds = program.execute(plan.schedule)
-    plain_seconds = plain.execute(plan.schedule)
+    plain.execute(plan.schedule)
+    program.execute(plan.schedule)
     outputs = _compare(program.outputs, expected)
     reference = "onnxruntime"
     if not all(o.equal for o in outputs) and _computes_in_16_bits(model):
         outputs, reference = _compare(program.outputs, plain.outputs), "node by node"
+    seconds, plain_seconds = _times(program, plain, plan.schedule)
     return RunReport(
         model=model.graph.name,
         ops=len(plan.schedule),
@@ -124,6 +130,19 @@ def run(model: Model, plan: Plan, inputs: Mapping[str, Any] | None = None, seed:
         sessions=len(kernels.cache),
         reference=reference,
     )
+
+
+def _times(program: Any, plain: Any, schedule: tuple[str, ...]) -> tuple[float, float]:
+    """Least seconds of each program over turns of one after the other: others may use the machine too."""
+    best = (float("inf"), float("inf"))
+    spent = 0.0
+    for _ in range(MAX_TURNS):
+        turn = (program.execute(schedule), plain.execute(schedule))
+        best = (min(best[0], turn[0]), min(best[1], turn[1]))
+        spent += sum(turn)
+        if spent >= TIMING_S:
+            break
+    return best
 
 
 def _computes_in_16_bits(model: Model) -> bool:

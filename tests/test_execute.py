@@ -231,3 +231,33 @@ def test_report_as_json_and_text() -> None:
     report = memplan.run(model, planned(model))
     assert report.to_dict()["identical"] is True
     assert str(report).startswith("all 4 outputs bit-identical to onnxruntime; 6 ops in an arena of ")
+
+
+def test_a_size_of_minus_one_is_free() -> None:
+    """Some exporters of trained models write free dimensions so."""
+    source = proto([helper.make_node("Relu", ["x"], ["y"])], [("x", F32, [-1, 3])], [("y", F32, [-1, 3])])
+    model = load(source)
+    assert model.dims == {"x:0": 1}
+    assert memplan.run(model, planned(model)).identical
+
+
+def test_a_scalar_that_chooses_a_branch_takes_the_constant_it_is_compared_with() -> None:
+    """A branch whose shape only a run can tell, and that fails for any other value of the switch."""
+
+    def body(name: str, kind: str, reads: list[str]) -> Any:
+        return helper.make_graph([helper.make_node(kind, reads, [name])], name, [], [
+            helper.make_tensor_value_info(name, F32, None)])  # fmt: skip
+
+    nodes = [
+        helper.make_node("Equal", ["rate", "known"], ["match"]),
+        helper.make_node("Unsqueeze", ["rate", "zero"], ["length"]),
+        helper.make_node("If", ["match"], ["b"], then_branch=body("t", "Relu", ["x"]),
+                         else_branch=body("e", "Reshape", ["x", "length"])),
+        helper.make_node("Exp", ["b"], ["y"]),
+    ]  # fmt: skip
+    inputs = [("x", F32, [2, 3]), ("rate", TensorProto.INT64, [])]
+    source = proto(nodes, inputs, [], {"known": np.int64(16000), "zero": np.array([0])})
+    source.graph.output.append(helper.make_tensor_value_info("y", F32, None))
+    model = load(source)
+    assert model.graph.tensor["b"].shape == (2, 3)
+    assert memplan.run(model, planned(model)).identical

@@ -63,7 +63,7 @@ def _free_dims(graph: Any) -> Iterator[tuple[str, int, Any, str]]:
         if tensor is None or not tensor.HasField("shape"):
             raise GraphError(f"input '{value.name}' has no shape", "declare its shape and export again")
         for axis, dim in enumerate(tensor.shape.dim):
-            if not dim.HasField("dim_value"):
+            if not dim.HasField("dim_value") or dim.dim_value == -1:  # some exporters write a free one as -1
                 yield value.name, axis, dim, f"{value.name}:{axis}"
             elif dim.dim_value < 0:
                 raise GraphError(f"input '{value.name}' has the size {dim.dim_value} on axis {axis}",
