@@ -109,7 +109,9 @@ def test_views_and_inplace_pairs_are_marked() -> None:
 def test_external_data_references_are_kept(tmp_path: Path) -> None:
     source = FEATURES["branches"]()
     path = tmp_path / "net.onnx"
-    onnx.save(FEATURES["branches"](), path, save_as_external_data=True, location="net.bin", size_threshold=200)
+    onnx.save(
+        FEATURES["branches"](), path, save_as_external_data=True, location="net.bin", size_threshold=200
+    )
     model = memplan.load(path)
     (written,) = memplan.emit(model, planned(model), ["onnx"], tmp_path)
     assert written.name == "net.memplan.onnx" and written.stat().st_size < 40_000
