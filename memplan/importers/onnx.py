@@ -53,6 +53,7 @@ def model_from_proto(proto: Any, stem: str, folder: str, dims: Mapping[str, int]
         restore_program_order(proto)
     if proto.functions:
         proto = _inline(proto)
+    _check_text(proto.graph)
     _check_external(proto.graph, folder)
     dims_used, notes = fix_dims(proto.graph, dims)
     _name_nodes(proto.graph)
@@ -101,6 +102,15 @@ def _check_external(graph: Any, folder: str) -> None:
         if escapes:
             raise GraphError(f"initializer '{tensor.name}' has its data at {location!r}, outside the model's folder",
                              "external data must lie beside the model")  # fmt: skip
+
+
+def _check_text(graph: Any) -> None:
+    """Refuse names that are not text: damaged files have them, and protobuf hands them on as bytes."""
+    names = [x for node in graph.node for x in (node.name, node.op_type, *node.input, *node.output)]
+    names += [value.name for value in (*graph.input, *graph.output, *graph.initializer)]
+    names += [sparse.values.name for sparse in graph.sparse_initializer]
+    if broken := next((name for name in names if not isinstance(name, str)), None):
+        raise GraphError(f"the name {broken!r} is not UTF-8", "is the file damaged? export it again")
 
 
 def _name_nodes(graph: Any) -> None:

@@ -171,7 +171,7 @@ class Greedy(Solver):
         problem, rank = walk.problem, POLICIES[policy]
         capacity = problem.capacity or 0
         found: Candidate | None = None
-        for share in TIGHTER:
+        for share in TIGHTER if problem.n <= LARGE else TIGHTER[::2]:
             stretches = evict_on_demand(walk, int(capacity * share), rank)
             if stretches is None:
                 break

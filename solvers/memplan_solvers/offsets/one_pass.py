@@ -27,8 +27,9 @@ ORDERS: dict[str, Key] = {
 """Orders by the name used in spec strings."""
 
 
-MANY_OVERLAPS = 20_000_000
-"""Pairs of buffers that overlap in time beyond which only the sweep is affordable."""
+MANY = 20_000
+MANY_OVERLAPS = 5_000_000
+"""Buffers, and pairs of them that overlap in time, beyond which only the sweep is affordable."""
 
 
 def load(starts: Sequence[int], stops: Sequence[int], sizes: Sequence[int]) -> int:
@@ -146,7 +147,7 @@ def pack_greedy(
     enough = max(least, capacity or 0)
     best = sweep(starts, stops, sizes)
     best_peak = max((o + z for o, z in zip(best, sizes, strict=True)), default=0)
-    if overlaps(starts, stops) > MANY_OVERLAPS:
+    if len(sizes) > MANY or overlaps(starts, stops) > MANY_OVERLAPS:
         return best, best_peak
     for name in orders:
         rows = rows_in_order(name, starts, stops, sizes)

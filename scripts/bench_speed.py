@@ -1,0 +1,103 @@
+"""Times the program as its users meet it: whole processes, from a model file to an emitted plan."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+RUNS = 5
+
+
+def main() -> None:
+    """Print the table; OPS (default 100,000) is the size of the large graphs."""
+    ops = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
+    print(f"Command: `scripts/bench_speed {ops}`; {platform.machine()}, {os.cpu_count()} cores, "
+          f"Python {platform.python_version()}; whole processes, cold; medians of {RUNS}, large graphs once.\n")  # fmt: skip
+    print("| what | seconds | peak memory |\n| --- | --- | --- |")
+    with tempfile.TemporaryDirectory() as folder:
+        _row("`memplan --help`", ["--help"], RUNS)
+        _row("`memplan plan resnet50 --scratchpad MP --emit json,onnx`",
+             ["plan", "resnet50", "--scratchpad", "MP", "--emit", "json,onnx", "-o", folder], RUNS)  # fmt: skip
+        for shape in (wide, deep, random_wired):
+            once = _large(shape, ops, folder)
+            twice = _large(shape, 2 * ops, folder)
+            print(f"| twice the ops, {shape.__name__}: time ratio | {twice / once:.2f} | |", flush=True)
+
+
+def _large(shape, ops: int, folder: str) -> float:
+    path = Path(folder) / f"{shape.__name__}_{ops}.json"
+    path.write_text(json.dumps(shape(ops)))
+    label = f"{ops:,} ops, {shape.__name__}: import, plan at 0.7 M_P, check, emit"
+    return _row(label, ["plan", str(path), "--scratchpad", "0.7MP", "--time-limit", "60", "-o", folder], 1)
+
+
+def _row(label: str, arguments: list[str], runs: int) -> float:
+    """Run the program; print the median time and the largest memory; the median."""
+    seconds, memory = [], 0
+    for _ in range(runs):
+        begin = time.perf_counter()
+        child = subprocess.Popen([sys.executable, "-m", "memplan", *arguments], stdout=subprocess.DEVNULL)
+        _, status, usage = os.wait4(child.pid, 0)
+        seconds.append(time.perf_counter() - begin)
+        memory = max(memory, usage.ru_maxrss * 1024)
+        if os.waitstatus_to_exitcode(status) != 0:
+            raise SystemExit(f"{label}: exit status {os.waitstatus_to_exitcode(status)}")
+    median = statistics.median(seconds)
+    print(f"| {label} | {median:.2f} | {memory / 2**20:.0f} MiB |", flush=True)
+    return median
+
+
+def _graph(name: str, sizes: dict[str, int], ops: list[tuple[list[str], str]]) -> dict:
+    """Graph JSON: `x` is the input, the last op's output the output."""
+    last = ops[-1][1]
+    tensors = [{"name": "x", "nbytes": sizes["x"], "kind": "input"}]
+    tensors += [{"name": out, "nbytes": sizes[out], "kind": "output" if out == last else "activation"} for _, out in ops]
+    rows = [{"name": f"op_{out}", "kind": "Conv", "inputs": i, "outputs": [out]} for i, out in ops]
+    return {"format": "memplan-graph", "version": 1, "name": name, "tensors": tensors, "ops": rows}
+
+
+def wide(ops: int) -> dict:
+    """One input, half the ops read it, a tree of the other half joins them."""
+    rng = random.Random(0)
+    made = [(["x"], f"b{i}") for i in range(ops // 2)]
+    level = [out for _, out in made]
+    while len(level) > 1:
+        pairs = [level[i : i + 2] for i in range(0, len(level), 2)]
+        level = []
+        for pair in pairs:
+            made.append((pair, f"j{len(made)}"))
+            level.append(made[-1][1])
+    sizes = {out: rng.choice((64, 128, 256)) for _, out in made}
+    return _graph("wide", {"x": 256} | sizes, made)
+
+
+def deep(ops: int) -> dict:
+    """A chain with a skip connection every few ops."""
+    rng = random.Random(0)
+    made: list[tuple[list[str], str]] = [(["x"], "t0")]
+    for i in range(1, ops):
+        skip = [f"t{i - rng.randint(2, min(i, 12))}"] if i > 2 and rng.random() < 0.3 else []
+        made.append(([f"t{i - 1}", *skip], f"t{i}"))
+    return _graph("deep", {"x": 256} | {out: rng.choice((64, 128, 256)) for _, out in made}, made)
+
+
+def random_wired(ops: int) -> dict:
+    """Each op reads one to three of the last hundred values."""
+    rng = random.Random(0)
+    made: list[tuple[list[str], str]] = [(["x"], "t0")]
+    for i in range(1, ops):
+        count = rng.choice((1, 1, 2, 3))
+        made.append((sorted({f"t{rng.randint(max(0, i - 100), i - 1)}" for _ in range(count)}), f"t{i}"))
+    return _graph("random_wired", {"x": 256} | {out: rng.choice((64, 128, 256)) for _, out in made}, made)
+
+
+if __name__ == "__main__":
+    main()
