@@ -1,0 +1,1 @@
+"""Integer programs: the paper's time-indexed formulation, and the per-gap model of a fixed order."""

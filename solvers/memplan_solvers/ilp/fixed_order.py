@@ -1,0 +1,205 @@
+"""`fixed_order`: the best replacement for one order, by an integer program over its gaps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from memplan.errors import OptionError, nearest
+from memplan.plan import Plan, Status
+from memplan.problem import Problem
+from memplan.solver import Budget, Solver
+from memplan_solvers.greedy import Greedy
+from memplan_solvers.ilp.gaps import Gaps
+from memplan_solvers.ilp.linear import Linear, Outcome
+from memplan_solvers.ilp.mathopt import BACKENDS, solve_mathopt
+from memplan_solvers.ilp.place import place
+from memplan_solvers.residency import Block, Stretch, Walk, materialise, traffic
+from memplan_solvers.schedule import SCHEDULES
+
+LARGE = 200_000
+"""Gaps beyond which the program is not built."""
+
+TIGHTER = (0.99, 0.97, 0.94, 0.9, 0.85)
+"""Shares of the capacity tried where the best stretches have no addresses: SEARCH's S - epsilon."""
+
+ROUNDS = 30
+"""Stretches without addresses that are excluded one by one before the capacity is tightened."""
+
+PART = 0.4
+"""Share of the remaining time one attempt at exact addresses may take."""
+
+
+@dataclass(frozen=True)
+class Polished:
+    """A placed answer for an order: `value` its traffic, `bound` true for every plan with this order.
+
+    Where the order cannot be served at all `impossible` is set; where nothing was found in time `blocks`
+    is None.
+    """
+
+    walk: Walk
+    blocks: list[Block] | None
+    offsets: list[int]
+    value: int | None
+    bound: int
+    impossible: bool = False
+
+
+def polish(problem: Problem, order: Sequence[int], budget: Budget, backend: str = "highs",
+           hint: Sequence[Sequence[Stretch]] | None = None) -> Polished:  # fmt: skip
+    """The best replacement for `order` found within the budget, with addresses, and a bound.
+
+    `hint` may give stretches to start from. Each round solves the per-gap program and places its
+    answer. Where that is proved impossible the kept gaps may not all stay together: a cut that holds
+    for every placed plan, since keeping more only joins and adds blocks. (With in-place pairs the
+    proof covers one choice of pairs, so the bound stays that of the bytes.) Where it is open, the cut
+    is a guess and the bound stays. The last resort is a tightened capacity.
+    """
+    walk = Walk(problem, tuple(order))
+    free = int(problem.free_bound)
+    if problem.capacity is None:
+        placed = place(walk, walk.whole, None, budget)
+        return Polished(walk, placed.blocks, placed.offsets or [], free, free)
+    gaps = Gaps(walk, problem.capacity)
+    if max(gaps.base, default=0) > problem.capacity:
+        return Polished(walk, None, [], None, free, impossible=True)
+    if gaps.fits([1] * len(gaps.gaps)):
+        placed = place(walk, walk.whole, problem.capacity, budget.share(PART))
+        if placed.offsets is not None:
+            return Polished(walk, placed.blocks, placed.offsets, free, free)
+    if len(gaps.gaps) > LARGE:
+        return Polished(walk, None, [], None, free)
+    return _Rounds(gaps, budget, backend).run(hint)
+
+
+class _Rounds:
+    """The ladder for one order."""
+
+    def __init__(self, gaps: Gaps, budget: Budget, backend: str) -> None:
+        self.gaps, self.budget, self.backend = gaps, budget, backend
+        self.program, self.keep, self.store = gaps.linear()
+        self.bound = int(gaps.walk.problem.free_bound)
+        self.proving = True
+
+    def run(self, hint: Sequence[Sequence[Stretch]] | None) -> Polished:
+        start = None if hint is None else self._point(self.gaps.choice(hint))
+        for _ in range(ROUNDS):
+            found = self._solve(self.program, start)
+            if found.infeasible and self.proving:
+                return Polished(self.gaps.walk, None, [], None, self.bound, impossible=True)
+            if self.proving and found.bound is not None:
+                self.bound = max(self.bound, found.bound)
+            if found.x is None:
+                break
+            kept = [found.x[v] for v in self.keep]
+            placed = self._placed(kept)
+            if placed is not None:
+                return placed
+            self.program.add([(v, 1) for v, k in zip(self.keep, kept, strict=True) if k], high=sum(kept) - 1)
+            start = None
+            if self.budget.spent():
+                break
+        return self._tightened()
+
+    def _solve(self, program: Linear, start: list[int] | None) -> Outcome:
+        hint = start if start is not None and program.holds(start) else None
+        return solve_mathopt(program, self.budget, self.backend, hint)
+
+    def _point(self, kept: list[int]) -> list[int]:
+        """The program's variables for these kept gaps."""
+        x = [0] * len(self.program.lower)
+        for v, k, gap in zip(self.keep, kept, self.gaps.gaps, strict=True):
+            x[v] = k
+            if not k and gap.storage in self.store:
+                x[self.store[gap.storage]] = 1
+        return x
+
+    def _placed(self, kept: Sequence[int]) -> Polished | None:
+        """The answer with these gaps kept, if it has addresses; else note what its lack of them proves."""
+        walk = self.gaps.walk
+        stretches = self.gaps.stretches(kept)
+        placed = place(walk, stretches, walk.problem.capacity, self.budget.share(PART))
+        if placed.offsets is None:
+            self.proving = self.proving and placed.impossible and not walk.inplace
+            return None
+        value = traffic(walk.problem, stretches)
+        return Polished(walk, placed.blocks, placed.offsets, value, min(self.bound, value))
+
+    def _tightened(self) -> Polished:
+        walk, capacity = self.gaps.walk, self.gaps.capacity
+        for part in TIGHTER:
+            tight = Gaps(walk, int(capacity * part))
+            if self.budget.spent() or max(tight.base, default=0) > tight.capacity:
+                break
+            program, keep, _ = tight.linear()
+            found = self._solve(program, None)
+            placed = self._placed([found.x[v] for v in keep]) if found.x is not None else None
+            if placed is not None:
+                return placed
+        return Polished(walk, None, [], None, self.bound)
+
+
+@dataclass(frozen=True)
+class FixedOrder(Solver):
+    """Schedule by a heuristic (the program's where the options say so), replacement by the program.
+
+    schedule  a schedule's name, or best: that of the greedy portfolio's best plan
+    backend   highs, scip or gurobi
+    """
+
+    name: ClassVar[str] = "fixed_order"
+    summary: ClassVar[str] = (
+        "one order, its replacement by an integer program over gaps: optimal or with a bound"
+    )
+    objectives: ClassVar[frozenset[str]] = frozenset({"traffic"})
+
+    schedule: str = "best"
+    backend: str = "highs"
+
+    def __post_init__(self) -> None:
+        for field, known in (("schedule", {"best", *SCHEDULES}), ("backend", set(BACKENDS))):
+            word = getattr(self, field)
+            if word not in known:
+                raise OptionError(f"solver 'fixed_order': {field} = '{word}'", nearest(word, known))
+
+    def solve(self, problem: Problem, budget: Budget) -> Plan:
+        """The better of the greedy plan and its order's polish; the bound is the order's own only under
+        order=program."""
+        program = problem.options.order == "program"
+        word = "all" if self.schedule == "best" or program else self.schedule
+        greedy = Greedy(schedule=word).best(problem, replace(budget, progress=None))
+        if greedy is not None:
+            budget.report("greedy", greedy.value, problem.free_bound)
+            if greedy.value <= problem.free_bound:
+                return self._answer(problem, budget, greedy.walk, greedy.blocks, greedy.offsets, 0)
+            order = greedy.walk.order
+        else:
+            order = SCHEDULES["program" if word == "all" else word](problem)
+        hint: list[list[Stretch]] | None = None
+        if greedy is not None:
+            hint = [[] for _ in problem.storages]
+            for block in greedy.blocks:
+                for s, stretch in block.members:
+                    hint[s].append(stretch)
+        best = polish(problem, order, budget, self.backend, hint)
+        bound = best.bound if program else problem.free_bound
+        if (
+            best.blocks is not None
+            and best.value is not None
+            and (greedy is None or best.value < greedy.value)
+        ):
+            budget.report("polish", best.value, bound)
+            return self._answer(problem, budget, best.walk, best.blocks, best.offsets, bound)
+        if greedy is not None:
+            return self._answer(problem, budget, greedy.walk, greedy.blocks, greedy.offsets, bound)
+        if best.impossible and program and not best.walk.inplace:
+            return self.no_answer(problem, budget, Status.INFEASIBLE, "the program's order cannot be served")
+        return self.no_answer(problem, budget, Status.UNKNOWN, "no plan with this order was found")
+
+    def _answer(self, problem: Problem, budget: Budget, walk: Walk, blocks: list[Block],
+                offsets: list[int], bound: float) -> Plan:  # fmt: skip
+        residencies, moves, inplace = materialise(walk, blocks, offsets)
+        return self.answer(problem, budget, order=walk.order, residencies=residencies, moves=moves,
+                           inplace=inplace, bound=bound)  # fmt: skip

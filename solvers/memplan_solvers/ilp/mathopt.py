@@ -1,0 +1,120 @@
+"""Linear programs through OR-tools MathOpt: SCIP, HiGHS, or a user's own Gurobi.
+
+Floating-point solvers: points are rounded and verified in integers, and bounds lose a tolerance
+before they are rounded up.
+"""
+
+from __future__ import annotations
+
+import datetime
+import math
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from memplan.solver import Budget
+from memplan_solvers.ilp.linear import Linear, Outcome
+
+BACKENDS = {"highs": "HIGHS", "scip": "GSCIP", "gurobi": "GUROBI"}
+"""MathOpt's name of each backend."""
+
+ROW_TOLERANCE = 1e-6
+"""What a floating-point solver may lose per variable and row of the scaled program."""
+
+
+def solve_mathopt(linear: Linear, budget: Budget, backend: str = "highs",
+                  hint: list[int] | None = None, gap: float = 0.0) -> Outcome:  # fmt: skip
+    """The best point and bound within the budget; deterministic unless the time limit cuts."""
+    from ortools.math_opt.python import mathopt
+
+    if budget.spent():
+        return Outcome(hint, None)
+    kind = getattr(mathopt.SolverType, BACKENDS[backend])
+    scale = _scale(linear)
+    model, xs = _model(linear, scale)
+    parameters = mathopt.SolveParameters(
+        time_limit=datetime.timedelta(seconds=max(0.01, budget.remaining_s)),
+        relative_gap_tolerance=gap,
+        absolute_gap_tolerance=0.0 if backend != "highs" else None,
+        random_seed=budget.seed % 2**31,
+        threads=max(1, budget.workers) if backend == "gurobi" else None,
+    )
+    extra: dict[str, Any] = {}
+    if hint is not None:
+        values = {x: float(v) for x, v in zip(xs, hint, strict=True)}
+        extra["model_params"] = mathopt.ModelSolveParameters(
+            solution_hints=[mathopt.SolutionHint(variable_values=values)]
+        )
+    result = _wait(lambda: mathopt.solve(model, kind, params=parameters, **extra), budget)
+    if result is None:
+        return Outcome(hint, None)
+    if result.termination.reason == mathopt.TerminationReason.INFEASIBLE:
+        return Outcome(hint, None, infeasible=hint is None)
+    points = [hint] if hint is not None else []
+    for solution in result.solutions:
+        if solution.primal_solution is not None:
+            values = solution.primal_solution.variable_values
+            points.append([round(values.get(x, 0.0)) for x in xs])
+    points = [x for x in points if linear.holds(x)]
+    best = min(points, key=linear.value, default=None)
+    return Outcome(best, _bound(linear, result.termination.objective_bounds.dual_bound, scale))
+
+
+def _scale(linear: Linear) -> int:
+    """Costs are divided by this, so that tolerances are small against one step of the objective."""
+    return math.gcd(*linear.cost.values()) if linear.cost else 1
+
+
+def _bound(linear: Linear, dual: float, scale: int) -> int | None:
+    if not abs(dual) < 1e18:
+        return None
+    slack = ROW_TOLERANCE * (1 + len(linear.lower) + len(linear.rows)) + 1e-9 * abs(dual)
+    return linear.round_up(linear.constant + (dual - slack) * scale)
+
+
+def _model(linear: Linear, scale: int) -> tuple[Any, list[Any]]:
+    from ortools.math_opt.python import mathopt
+
+    model = mathopt.Model()
+    xs = [
+        model.add_variable(lb=a, ub=b, is_integer=True)
+        for a, b in zip(linear.lower, linear.upper, strict=True)
+    ]
+    for row, low, high in linear.rows:
+        constraint = model.add_linear_constraint(
+            lb=-float("inf") if low is None else low, ub=float("inf") if high is None else high
+        )
+        for v, c in row:
+            constraint.set_coefficient(xs[v], float(c))
+    for v, c in linear.cost.items():
+        model.objective.set_linear_coefficient(xs[v], c / scale)
+    model.objective.is_maximize = False
+    return model, xs
+
+
+def _wait(solve: Callable[[], Any], budget: Budget) -> Any:
+    """What `solve` returns, or None if the caller cancels before.
+
+    A cancelled run is left behind in its thread, where it ends at the time limit at the latest: SCIP can
+    be interrupted, but writes errors of its own to stderr when it is prepared for that; HiGHS cannot.
+    """
+    if budget.cancel is None:
+        return solve()
+    done: list[Any] = []
+    failed: list[Exception] = []
+
+    def work() -> None:
+        try:
+            done.append(solve())
+        except Exception as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    while thread.is_alive():
+        thread.join(0.05)
+        if budget.cancel() and thread.is_alive():
+            return None
+    if failed:
+        raise failed[0]
+    return done[0]
