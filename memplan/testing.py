@@ -104,7 +104,7 @@ def chain(ops: int) -> Graph:
     made = []
     for i in range(1, ops + 1):
         tensors.append(Tensor(f"t{i}", 32 + (37 * i) % 64, "output" if i == ops else "activation"))
-        skip = f"t{(i * 7919) % i}"
+        skip = f"t{(i * 2654435761 >> 7) % i}"
         made.append(Op(f"op{i}", "Add", tuple(dict.fromkeys((f"t{i - 1}", skip))), (f"t{i}",)))
     return Graph(f"chain{ops}", tuple(tensors), tuple(made))
 

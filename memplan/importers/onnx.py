@@ -109,6 +109,8 @@ def _check_text(graph: Any) -> None:
     names = [x for node in graph.node for x in (node.name, node.op_type, *node.input, *node.output)]
     names += [value.name for value in (*graph.input, *graph.output, *graph.initializer)]
     names += [sparse.values.name for sparse in graph.sparse_initializer]
+    shapes = [value.type.tensor_type.shape for value in (*graph.input, *graph.output, *graph.value_info)]
+    names += [dim.dim_param for shape in shapes for dim in shape.dim]
     if broken := next((name for name in names if not isinstance(name, str)), None):
         raise GraphError(f"the name {broken!r} is not UTF-8", "is the file damaged? export it again")
 

@@ -142,7 +142,7 @@ def _without_large_weights(proto: Any) -> Any:
     light.ir_version = max(proto.ir_version, 4)
     light.opset_import.extend(proto.opset_import)
     graph = light.graph
-    graph.name = proto.graph.name or "graph"
+    graph.name = "light"
     graph.node.extend(proto.graph.node)
     graph.output.extend(proto.graph.output)
     graph.value_info.extend(proto.graph.value_info)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -97,7 +97,7 @@ class Greedy(Solver):
         """The best candidate of the portfolio, None if none fits the capacity."""
         best: Candidate | None = None
         for walk in self.walks(problem):
-            for candidate in self._candidates(walk, best):
+            for candidate in self._candidates(walk, best, budget.spent):
                 if best is None or candidate.key < best.key:
                     best = candidate
                     budget.report("greedy", best.value, problem.free_bound)
@@ -105,8 +105,10 @@ class Greedy(Solver):
                     return best
         return best
 
-    def _candidates(self, walk: Walk, best: Candidate | None) -> Iterator[Candidate]:
-        """The answers of one order; those that cannot beat `best` may be left out."""
+    def _candidates(
+        self, walk: Walk, best: Candidate | None, stop: Callable[[], bool]
+    ) -> Iterator[Candidate]:
+        """The answers of one order; those that cannot beat `best`, or take too long, are left out."""
         problem = walk.problem
         anywhere = problem.target.operands == "any"
         kept = self._keep(walk, only_pinned(walk) if anywhere else walk.whole)
@@ -116,8 +118,12 @@ class Greedy(Solver):
             return
         if problem.options.objective == "peak" or problem.capacity is None:
             return
+        if best is None and kept is None:  # cheap, and there wherever each op fits
+            floor = self._keep(walk, around_each_op(walk))
+            if floor is not None:
+                yield floor
         for name in self._policies(problem):
-            found = self._evict(walk, name, best)
+            found = self._evict(walk, name, best, stop)
             if found is not None:
                 yield found
 
@@ -166,13 +172,15 @@ class Greedy(Solver):
         cost = traffic(walk.problem, stretches) if walk.problem.options.objective == "traffic" else peak
         return Candidate(cost, peak, walk, blocks, offsets)
 
-    def _evict(self, walk: Walk, policy: str, best: Candidate | None) -> Candidate | None:
+    def _evict(
+        self, walk: Walk, policy: str, best: Candidate | None, stop: Callable[[], bool]
+    ) -> Candidate | None:
         """The order under one policy: by bytes then packed, or allocated as it goes; the better one."""
         problem, rank = walk.problem, POLICIES[policy]
         capacity = problem.capacity or 0
         found: Candidate | None = None
         for share in TIGHTER if problem.n <= LARGE else TIGHTER[::2]:
-            stretches = evict_on_demand(walk, int(capacity * share), rank)
+            stretches = evict_on_demand(walk, int(capacity * share), rank, stop)
             if stretches is None:
                 break
             value = traffic(problem, stretches)
@@ -182,8 +190,8 @@ class Greedy(Solver):
             if found is not None:
                 break
         if problem.n > LARGE:
-            return found or self._keep(walk, around_each_op(walk))
-        on_demand = allocate_on_demand(walk, capacity, rank or farthest_next_use)
+            return found
+        on_demand = allocate_on_demand(walk, capacity, rank or farthest_next_use, stop)
         if on_demand is not None:
             blocks, offsets = on_demand
             value = traffic(problem, _stretches(walk, blocks))

@@ -7,7 +7,7 @@ evicted, and they come back side by side.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from memplan_solvers.replace import Rank
 from memplan_solvers.replace.evict import Presence
@@ -68,12 +68,14 @@ class Arena:
         return best
 
 
-def allocate_on_demand(walk: Walk, capacity: int, rank: Rank) -> tuple[list[Block], list[int]] | None:
-    """Blocks and their offsets, or None where resident inputs or outputs are in the way.
+def allocate_on_demand(
+    walk: Walk, capacity: int, rank: Rank, stop: Callable[[], bool] = lambda: False
+) -> tuple[list[Block], list[int]] | None:
+    """Blocks and their offsets; None where resident inputs or outputs are in the way, or on `stop`.
 
     O(ops + placements x live storages).
     """
-    return _Allocation(walk, capacity, rank).run()
+    return _Allocation(walk, capacity, rank).run(stop)
 
 
 class _Allocation:
@@ -88,11 +90,11 @@ class _Allocation:
         self.offsets: list[int] = []
         self.block_of: dict[int, int] = {}
 
-    def run(self) -> tuple[list[Block], list[int]] | None:
+    def run(self, stop: Callable[[], bool]) -> tuple[list[Block], list[int]] | None:
         if not self._place_all(self.presence.opening(), 0, ()):
             return None
         for t, touched in enumerate(self.walk.touches):
-            if not self._step(t, touched):
+            if stop() or not self._step(t, touched):
                 return None
         for s in sorted(self.presence.since):
             self._leave(s, self.presence.n)

@@ -7,6 +7,7 @@ next use. Bytes only; the packer decides afterwards whether the stretches have a
 from __future__ import annotations
 
 import heapq
+from collections.abc import Callable
 
 from memplan_solvers.replace import Rank
 from memplan_solvers.residency import Stretch, Walk
@@ -78,8 +79,10 @@ class Presence:
         return self.stretches
 
 
-def evict_on_demand(walk: Walk, capacity: int, rank: Rank | None) -> list[list[Stretch]] | None:
-    """Stretches per storage whose sizes fit `capacity` at every step, None where none fit.
+def evict_on_demand(
+    walk: Walk, capacity: int, rank: Rank | None, stop: Callable[[], bool] = lambda: False
+) -> list[list[Stretch]] | None:
+    """Stretches per storage whose sizes fit `capacity` at every step; None where none fit, or on `stop`.
 
     Without a `rank` the farthest next use leaves (Belady 1966), kept in a heap: O(touches log). With
     one, O(ops + evictions x live storages).
@@ -96,6 +99,8 @@ def evict_on_demand(walk: Walk, capacity: int, rank: Rank | None) -> list[list[S
         shared = sum(sizes[s] for s in touched if s in walk.inplace and walk.steps[s][0] == t)
         live += sum(sizes[s] for s in new) - shared
         if live > capacity:
+            if stop():
+                return None
             for s in victims.choose(touched, t, live - capacity):
                 presence.leave(s, t)
                 live -= sizes[s]

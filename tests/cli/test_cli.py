@@ -1,0 +1,183 @@
+"""The program as a process: exit statuses, what goes to stdout, what is left behind."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import onnx
+import pytest
+
+from memplan.emitters.json import graph_text
+from memplan.testing import chain
+from tests.importers.test_json import GOOD
+from tests.onnx_models import external, model, small_cnn, value
+
+
+def memplan(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "memplan", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=cwd)
+
+
+@pytest.fixture
+def net(tmp_path: Path) -> Path:
+    path = tmp_path / "net.onnx"
+    onnx.save(small_cnn("N"), path)
+    return path
+
+
+@pytest.fixture
+def graph(tmp_path: Path) -> Path:
+    path = tmp_path / "net.json"
+    path.write_text(json.dumps(GOOD))
+    return path
+
+
+def test_plan_check_run_show(net: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    done = memplan("plan", net, "--scratchpad", "MR", "--emit", "json,onnx", "-o", out)
+    assert done.returncode == 0, done.stderr
+    assert "status     " in done.stdout and "'N'" in done.stderr
+    assert sorted(p.name for p in out.iterdir()) == ["net.memplan.onnx", "net.plan.json"]
+    plan, annotated = out / "net.plan.json", out / "net.memplan.onnx"
+    for arguments in ((net, plan), (annotated,)):
+        checked = memplan("check", *arguments, "--json")
+        assert checked.returncode == 0 and json.loads(checked.stdout)["valid"] is True
+        ran = memplan("run", *arguments)
+        assert ran.returncode == 0 and "bit-identical" in ran.stdout
+        assert "conv1" in memplan("show", *arguments).stdout
+    assert "7 ops" in memplan("show", net).stdout
+
+
+def test_json_goes_to_stdout_alone(net: Path, tmp_path: Path) -> None:
+    done = memplan("plan", net, "--json", "-o", tmp_path)
+    plan = json.loads(done.stdout)
+    assert plan["format"] == "memplan-plan" and plan["status"] == "optimal" and plan["value"] == 0
+    assert plan == json.loads((tmp_path / "net.plan.json").read_text())
+
+
+def test_same_call_same_file(net: Path, tmp_path: Path) -> None:
+    texts = []
+    for folder in ("a", "b"):
+        memplan("plan", net, "--scratchpad", "MR", "-o", tmp_path / folder)
+        plan = json.loads((tmp_path / folder / "net.plan.json").read_text())
+        plan.pop("seconds"), plan.pop("total_seconds")
+        texts.append(json.dumps(plan))
+    assert texts[0] == texts[1]
+
+
+def test_infeasible_names_the_op_and_what_is_missing(net: Path, tmp_path: Path) -> None:
+    done = memplan("plan", net, "--scratchpad", 3000, "-o", tmp_path / "out")
+    assert done.returncode == 3
+    assert "op 'add' needs 3072 bytes" in done.stderr and "72 bytes are missing" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_broken_plan_is_refused(graph: Path, tmp_path: Path) -> None:
+    memplan("plan", graph, "-o", tmp_path)
+    path = tmp_path / "net.plan.json"
+    plan = json.loads(path.read_text())
+    plan["metrics"]["peak"] += 1
+    path.write_text(json.dumps(plan))
+    done = memplan("check", graph, path)
+    assert done.returncode == 5 and "peak is claimed as" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("plan", "GRAPH", "--solver", "gredy"), "did you mean 'greedy'"),
+        (("plan", "GRAPH", "--solver", "greedy{shedule=all}"), "did you mean 'schedule'"),
+        (("plan", "GRAPH", "--solver", "greedy{schedule=progam}"), "did you mean 'program'"),
+        (("plan", "GRAPH", "--target", "tpu-v4"), "did you mean 'tpu-v4i'"),
+        (("plan", "GRAPH", "--scratchpad", "64KX"), "'64KX' is not a size"),
+        (("plan", "GRAPH", "--scratchpad", "-5"), "error"),
+        (("plan", "GRAPH", "--scratchpad", "0.3"), "'0.3' is 0.3 bytes"),
+        (("plan", "GRAPH", "--scratchpad", "9999999999GiB"), "2^62"),
+        (("plan", "GRAPH", "--alignment", "0"), "--alignment '0'"),
+        (("plan", "GRAPH", "--time-limit", "nan"), "--time-limit 'nan'"),
+        (("plan", "GRAPH", "--workers", "many"), "--workers 'many'"),
+        (("plan", "GRAPH", "--objective", "speed"), "invalid choice: 'speed'"),
+        (("plan", "GRAPH", "--objective", "latency"), "has no timing"),
+        (("plan", "GRAPH", "--target", "tpu-v4i"), "use latency or peak"),
+        (("plan", "GRAPH", "--emit", "jsn"), "did you mean 'json'"),
+        (("plan", "GRAPH", "--emit", "onnx"), "hint"),
+        (("plan", "GRAPH", "--dim", "N"), "--dim 'N'"),
+        (("plan", "GRAPH", "--dim", "N=2"), "no free dimensions"),
+        (("plan", "GRAPH", "--frobnicate"), "unrecognized arguments: --frobnicate"),
+        (("plan",), "MODEL"),
+        (("plam", "GRAPH"), "did you mean 'plan'"),
+        (("plan", "resnet5"), "resnet50"),
+        (("plan", "absent.onnx"), "cannot read"),
+        (("check", "GRAPH"), "carries no plan"),
+        (("check", "GRAPH", "GRAPH"), "format is 'memplan-graph'"),
+        (("run", "GRAPH", "absent.json"), "cannot read"),
+    ],
+)
+def test_bad_usage_is_one_clear_error(
+    arguments: tuple[str, ...], message: str, graph: Path, tmp_path: Path
+) -> None:
+    words = [str(graph) if word == "GRAPH" else word for word in arguments]
+    before = sorted(tmp_path.iterdir())
+    done = memplan(*words, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert message in done.stderr
+    assert done.stderr.startswith("error: ") and "\nhint: " in done.stderr and "Traceback" not in done.stderr
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_bad_models_are_one_clear_error(tmp_path: Path) -> None:
+    outside = model([onnx.helper.make_node("MatMul", ["x", "w"], ["y"])], [value("x", [2, 3])], [value("y", None)],
+                    [external("w", [3, 4], "../../etc/passwd")])  # fmt: skip
+    for name, content in (
+        ("empty.onnx", b""), ("empty.json", b""), ("cut.onnx", small_cnn().SerializeToString()[:300]),
+        ("outside.onnx", outside.SerializeToString()), ("cut.json", json.dumps(GOOD).encode()[:90]),
+    ):  # fmt: skip
+        path = tmp_path / name
+        path.write_bytes(content)
+        done = memplan("plan", path, "-o", tmp_path / "out")
+        assert done.returncode == 2 and done.stderr.startswith("error: ") and "\nhint: " in done.stderr
+        assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_cannot_be_written(graph: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = memplan("plan", graph, "-o", tmp_path / "file" / "sub")
+    assert done.returncode == 2 and "cannot write" in done.stderr
+
+
+def test_lists() -> None:
+    for command, name in (("solvers", "greedy"), ("targets", "tpu-v4i"), ("zoo", "resnet50")):
+        assert name in memplan(command).stdout
+        assert name in [row["name"] for row in json.loads(memplan(command, "--json").stdout)]
+
+
+def test_help_and_version_are_quick() -> None:
+    times = []
+    for _ in range(5):
+        begin = time.perf_counter()
+        assert memplan("--help").returncode == 0
+        times.append(time.perf_counter() - begin)
+    assert min(times) < 0.3
+    assert memplan("--version").stdout.startswith("memplan ")
+    assert "--scratchpad" in memplan("plan", "--help").stdout
+
+
+def test_interrupt_writes_the_best_plan_so_far(tmp_path: Path) -> None:
+    path = tmp_path / "chain.json"
+    path.write_text(graph_text(chain(6000)))
+    command = [sys.executable, "-m", "memplan", "plan", str(path), "--scratchpad", "2000", "--time-limit", "60",
+               "-o", str(tmp_path)]  # fmt: skip
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    time.sleep(4.0)
+    child.send_signal(signal.SIGINT)
+    begin = time.monotonic()
+    _, errors = child.communicate(timeout=60)
+    assert child.returncode == 130, errors
+    assert time.monotonic() - begin < 10
+    assert memplan("check", path, tmp_path / "chain.plan.json").returncode == 0
