@@ -12,6 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import NamedTuple
 
 from memplan_solvers.ilp.linear import Linear
@@ -55,7 +56,7 @@ class Gaps:
             Gap(s, a, b)
             for s, steps in enumerate(self.walk.steps)
             if s not in self.pinned and not (stream and problem.storages[s].is_constant)
-            for a, b in zip(steps, steps[1:], strict=False)
+            for a, b in pairwise(steps)
         )
 
     @cached_property

@@ -1,0 +1,176 @@
+"""`ilp`: COSMA's integer program with free solvers, from the best heuristic's plan on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from memplan.errors import OptionError, nearest
+from memplan.plan import Plan, Status
+from memplan.problem import Problem
+from memplan.solver import Budget, Solver
+from memplan_solvers.greedy import Greedy
+from memplan_solvers.ilp.addresses import big_m, no_overlap
+from memplan_solvers.ilp.answer import Answer, better, from_greedy, hint_of, placed_peak, read
+from memplan_solvers.ilp.cpsat import solve_cpsat
+from memplan_solvers.ilp.fixed_order import polish
+from memplan_solvers.ilp.formulation import Formulation, OutOfTimeError, Window
+from memplan_solvers.ilp.linear import Outcome
+from memplan_solvers.ilp.mathopt import BACKENDS, solve_mathopt
+from memplan_solvers.ilp.steps import Steps
+from memplan_solvers.residency import materialise
+
+MOST_VARIABLES = 60_000
+"""Variables beyond which the whole program is not built: it would not be solved either."""
+
+MOST_PLACES = 4_000
+"""Storages times steps beyond which addresses are not modelled."""
+
+SPLIT_OPS = 12
+"""Ops that one window of the divide-and-conquer re-orders; windows overlap by half."""
+
+
+@dataclass(frozen=True)
+class Ilp(Solver):
+    """The paper's program: joint, with a fixed schedule (COSMA-FS), or for the peak (MPMF).
+
+    The objective chooses between traffic and MPMF, the option order=program the fixed schedule.
+
+    gap        relative gap at which to stop
+    backend    cpsat (exact arithmetic), highs, scip or gurobi
+    mode       joint, or fixed: the best heuristic's schedule (COSMA-FS)
+    addresses  model addresses where an answer for the bytes alone cannot be placed
+    split      auto: where the program is too large, re-solve windows of the best plan's order one by
+               one, the rest of the order fixed, until time runs out. This divide-and-conquer is ours;
+               the paper's own is not public. It proves nothing
+    """
+
+    name: ClassVar[str] = "ilp"
+    summary: ClassVar[str] = (
+        "COSMA's integer program (CP-SAT, HiGHS, SCIP, Gurobi): schedule, spills, addresses"
+    )
+
+    gap: float = 0.0
+    backend: str = "cpsat"
+    mode: str = "joint"
+    addresses: bool = True
+    split: str = "off"
+
+    def __post_init__(self) -> None:
+        known = {"backend": ("cpsat", *BACKENDS), "mode": ("joint", "fixed"), "split": ("off", "auto")}
+        for field, words in known.items():
+            if getattr(self, field) not in words:
+                raise OptionError(f"solver 'ilp': {field} = '{getattr(self, field)}'",
+                                  nearest(getattr(self, field), words))  # fmt: skip
+        if not 0 <= self.gap < 1:
+            raise OptionError(f"solver 'ilp': gap = {self.gap}", "a relative gap in [0, 1), such as 0.01")
+
+    def solve(self, problem: Problem, budget: Budget) -> Plan:
+        """The best of the heuristic's plan and the program's, with the program's proven bound."""
+        start = from_greedy(Greedy().best(problem, replace(budget, progress=None)))
+        bound = int(problem.free_bound)
+        if start is not None:
+            budget.report("greedy", start.value, bound)
+        if (start is not None and start.value <= bound) or budget.spent():
+            return self._plan(problem, budget, start, bound, "the time is up")
+        steps = Steps(problem)
+        fixed = self.mode == "fixed" or problem.options.order == "program"
+        windows: list[Window] = steps.windows
+        if fixed:
+            order = start.walk.order if start is not None else range(problem.n)
+            place = {i: t for t, i in enumerate(i for i in order if i in steps.number)}
+            windows = [(place[i], place[i]) for i in steps.ops]
+        if _variables(problem, steps, windows) > MOST_VARIABLES:
+            if self.split == "auto" and start is not None and not fixed:
+                start = self._split(problem, budget, steps, start)
+            return self._plan(problem, budget, start, bound, "the program is too large to be built")
+        proves = not fixed or problem.options.order == "program"
+        try:
+            best, proved, empty = self._program(problem, budget, steps, windows, start, placing=False)
+            if proves and empty:
+                return self.no_answer(problem, budget, Status.INFEASIBLE, "the program has no solution")
+            bound = max(bound, proved) if proves else bound
+            places = len(steps.ops) * len(problem.storages)
+            open_ = best is None or best.value > proved
+            if self.addresses and open_ and places <= MOST_PLACES and not problem.inplace_pairs:
+                best, proved, empty = self._program(problem, budget, steps, windows, best, placing=True)
+                if proves and empty:
+                    return self.no_answer(problem, budget, Status.INFEASIBLE, "no placement exists")
+                bound = max(bound, proved) if proves else bound
+        except OutOfTimeError:
+            best = start
+        return self._plan(problem, budget, best, bound, "no plan was found in time")
+
+    def _program(self, problem: Problem, budget: Budget, steps: Steps, windows: Sequence[Window],
+                 start: Answer | None, placing: bool) -> tuple[Answer | None, int, bool]:  # fmt: skip
+        """The better of `start` and the program's answer, its bound, and whether it is proved empty."""
+        f = Formulation(problem, steps, windows, budget)
+        hint = hint_of(f, start)
+        if placing and self.backend != "cpsat":
+            big_m(f)
+            hint = None
+        outcome = self._solve(f, budget, hint, placing)
+        # Only exact arithmetic may prove that there is no plan.
+        if outcome.infeasible:
+            return start, int(problem.free_bound), start is None and self.backend == "cpsat"
+        bound = int(problem.free_bound) if outcome.bound is None else outcome.bound
+        best = start
+        if outcome.x is not None:
+            order, stretches = read(f, outcome.x)
+            if problem.options.objective == "peak":
+                goal = f.linear.value(outcome.x) if placing else bound
+                found = placed_peak(problem, order, goal, budget)
+            else:
+                polished = polish(problem, order, budget, hint=stretches)
+                found = Answer.of(polished)
+            best = better(start, found)
+            if best is not None:
+                budget.report("ilp", best.value, bound)
+        return best, bound, False
+
+    def _solve(self, f: Formulation, budget: Budget, hint: list[int] | None, placing: bool) -> Outcome:
+        if self.backend != "cpsat":
+            hint = hint if hint is not None and f.linear.holds(hint) else None
+            return solve_mathopt(f.linear, budget, self.backend, hint, self.gap)
+        return solve_cpsat(f.linear, budget, hint, self.gap, no_overlap(f) if placing else None,
+                           lambda value, bound: budget.report("ilp", value, max(0.0, bound)))  # fmt: skip
+
+    def _split(self, problem: Problem, budget: Budget, steps: Steps, start: Answer) -> Answer:
+        """`start` improved window by window, in rounds, until a round changes nothing or time runs out."""
+        while not budget.spent():
+            before = start.value
+            for first in range(0, len(steps.ops), SPLIT_OPS // 2):
+                order = [steps.number[i] for i in start.walk.order if i in steps.number]
+                windows: list[Window] = [(0, 0)] * len(order)
+                for t, k in enumerate(order):
+                    inside = first <= t < first + SPLIT_OPS
+                    stop = min(first + SPLIT_OPS, len(order)) - 1
+                    windows[k] = (first, stop) if inside else (t, t)
+                try:
+                    part = budget.share(0.1)
+                    found, _, _ = self._program(problem, part, steps, windows, start, placing=False)
+                except OutOfTimeError:
+                    found = None
+                start = better(start, found) or start
+                if budget.spent() or start.value <= problem.free_bound:
+                    return start
+            if start.value == before:
+                break
+        return start
+
+    def _plan(self, problem: Problem, budget: Budget, best: Answer | None, bound: int, why: str) -> Plan:
+        if best is None:
+            return self.no_answer(problem, budget, Status.UNKNOWN, why)
+        residencies, moves, inplace = materialise(best.walk, best.blocks, best.offsets)
+        return self.answer(problem, budget, order=best.walk.order, residencies=residencies, moves=moves,
+                           inplace=inplace, bound=min(bound, best.value))  # fmt: skip
+
+
+def _variables(problem: Problem, steps: Steps, windows: Sequence[Window]) -> int:
+    """About how many variables the program would have."""
+    total = sum(hi - lo + 1 for lo, hi in windows)
+    for s in range(len(problem.storages)):
+        touches = [*steps.uses[s], *([steps.producer[s]] if steps.producer[s] >= 0 else [])]
+        total += 3 * (max(windows[k][1] for k in touches) - min(windows[k][0] for k in touches) + 1)
+    return total
