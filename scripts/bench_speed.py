@@ -59,7 +59,10 @@ def _graph(name: str, sizes: dict[str, int], ops: list[tuple[list[str], str]]) -
     """Graph JSON: `x` is the input, the last op's output the output."""
     last = ops[-1][1]
     tensors = [{"name": "x", "nbytes": sizes["x"], "kind": "input"}]
-    tensors += [{"name": out, "nbytes": sizes[out], "kind": "output" if out == last else "activation"} for _, out in ops]
+    tensors += [
+        {"name": out, "nbytes": sizes[out], "kind": "output" if out == last else "activation"}
+        for _, out in ops
+    ]
     rows = [{"name": f"op_{out}", "kind": "Conv", "inputs": i, "outputs": [out]} for i, out in ops]
     return {"format": "memplan-graph", "version": 1, "name": name, "tensors": tensors, "ops": rows}
 

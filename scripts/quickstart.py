@@ -20,7 +20,9 @@ SOLVERS = (
 def main() -> int:
     """Exit status 0 if every plan is valid and executes bit-identically."""
     model = memplan.load(MODEL)
-    print(f"{MODEL}: {len(model.graph.ops)} ops, scratchpad {BUDGET} (between the least possible and its peak)\n")
+    print(
+        f"{MODEL}: {len(model.graph.ops)} ops, scratchpad {BUDGET} (between the least possible and its peak)\n"
+    )
     plans = [memplan.plan(model, scratchpad=BUDGET, solver=spec) for spec in SOLVERS]
     print(f"{'solver':56} {'spilled bytes':>14} {'peak':>12} {'gap':>8} {'seconds':>8}")
     for plan in plans:
