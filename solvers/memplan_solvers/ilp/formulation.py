@@ -106,6 +106,14 @@ class Formulation:
         producer = self.steps.producer[s]
         return [(self.x[producer][t], 1)] if producer >= 0 and t in self.x[producer] else []
 
+    def freeze(self, x: list[int], within: Window) -> None:
+        """Fix what is preserved, stored and retrieved outside the steps `within` to the point x."""
+        for table in (self.preserved, self.retrieved, self.stored):
+            for row in table.values():
+                for t, v in row.items():
+                    if not within[0] <= t <= within[1] + 1:
+                        self.linear.lower[v] = self.linear.upper[v] = x[v]
+
     def _order(self) -> None:
         add, binary = self.linear.add, self.linear.binary
         self.x = [{t: binary() for t in range(lo, hi + 1)} for lo, hi in self.windows]

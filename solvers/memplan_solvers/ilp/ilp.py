@@ -72,6 +72,8 @@ class Ilp(Solver):
         bound = int(problem.free_bound)
         if start is not None:
             budget.report("greedy", start.value, bound)
+        if start is not None and start.value > bound and problem.options.objective == "traffic":
+            start = better(start, Answer.of(polish(problem, start.walk.order, budget.share(0.2))))
         if (start is not None and start.value <= bound) or budget.spent():
             return self._plan(problem, budget, start, bound, "the time is up")
         steps = Steps(problem)
@@ -103,10 +105,16 @@ class Ilp(Solver):
         return self._plan(problem, budget, best, bound, "no plan was found in time")
 
     def _program(self, problem: Problem, budget: Budget, steps: Steps, windows: Sequence[Window],
-                 start: Answer | None, placing: bool) -> tuple[Answer | None, int, bool]:  # fmt: skip
-        """The better of `start` and the program's answer, its bound, and whether it is proved empty."""
+                 start: Answer | None, placing: bool,
+                 within: Window | None = None) -> tuple[Answer | None, int, bool]:  # fmt: skip
+        """The better of `start` and the program's answer, its bound, and whether it is proved empty.
+
+        With `within`, what is resident at other steps stays as `start` has it.
+        """
         f = Formulation(problem, steps, windows, budget)
         hint = hint_of(f, start)
+        if within is not None and hint is not None:
+            f.freeze(hint, within)
         if placing and self.backend != "cpsat":
             big_m(f)
             hint = None
@@ -143,13 +151,14 @@ class Ilp(Solver):
             for first in range(0, len(steps.ops), SPLIT_OPS // 2):
                 order = [steps.number[i] for i in start.walk.order if i in steps.number]
                 windows: list[Window] = [(0, 0)] * len(order)
+                stop = min(first + SPLIT_OPS, len(order)) - 1
                 for t, k in enumerate(order):
-                    inside = first <= t < first + SPLIT_OPS
-                    stop = min(first + SPLIT_OPS, len(order)) - 1
-                    windows[k] = (first, stop) if inside else (t, t)
+                    windows[k] = (first, stop) if first <= t <= stop else (t, t)
                 try:
                     part = budget.share(0.1)
-                    found, _, _ = self._program(problem, part, steps, windows, start, placing=False)
+                    found, _, _ = self._program(
+                        problem, part, steps, windows, start, placing=False, within=(first, stop)
+                    )
                 except OutOfTimeError:
                     found = None
                 start = better(start, found) or start
