@@ -22,6 +22,10 @@ ROW_TOLERANCE = 1e-6
 """What a floating-point solver may lose per variable and row of the scaled program."""
 
 
+GRACE_S = 0.2
+"""Seconds a backend may take beyond the time limit before it is left behind."""
+
+
 def solve_mathopt(linear: Linear, budget: Budget, backend: str = "highs",
                   hint: list[int] | None = None, gap: float = 0.0) -> Outcome:  # fmt: skip
     """The best point and bound within the budget; deterministic unless the time limit cuts."""
@@ -93,13 +97,11 @@ def _model(linear: Linear, scale: int) -> tuple[Any, list[Any]]:
 
 
 def _wait(solve: Callable[[], Any], budget: Budget) -> Any:
-    """What `solve` returns, or None if the caller cancels before.
+    """What `solve` returns, or None if the caller cancels or the time limit has long passed before.
 
-    A cancelled run is left behind in its thread, where it ends at the time limit at the latest: SCIP can
+    A cancelled run is left behind in its thread, where it ends soon after the time limit: SCIP can
     be interrupted, but writes errors of its own to stderr when it is prepared for that; HiGHS cannot.
     """
-    if budget.cancel is None:
-        return solve()
     done: list[Any] = []
     failed: list[Exception] = []
 
@@ -109,11 +111,12 @@ def _wait(solve: Callable[[], Any], budget: Budget) -> Any:
         except Exception as error:
             failed.append(error)
 
-    thread = threading.Thread(target=work, daemon=True)
+    thread = threading.Thread(target=work)  # not a daemon: HiGHS aborts the process if cut off at exit
     thread.start()
     while thread.is_alive():
         thread.join(0.05)
-        if budget.cancel() and thread.is_alive():
+        cancelled = budget.cancel is not None and budget.cancel()
+        if thread.is_alive() and (cancelled or budget.seconds > budget.time_limit_s + GRACE_S):
             return None
     if failed:
         raise failed[0]
