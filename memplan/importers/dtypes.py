@@ -15,6 +15,7 @@ ELEMENT_TYPES: dict[int, tuple[str, int]] = {
     23: ("float4e2m1", 4), 24: ("float8e8m0", 8), 25: ("uint2", 2), 26: ("int2", 2),
 }  # fmt: skip
 STRING = 8
+MAX_RANK = 64
 
 
 def nbytes(name: str, element: int, shape: tuple[int, ...]) -> int:
@@ -24,6 +25,8 @@ def nbytes(name: str, element: int, shape: tuple[int, ...]) -> int:
     if element not in ELEMENT_TYPES:
         raise GraphError(f"tensor '{name}' has the unknown element type {element}",
                          "is the file damaged, or newer than this memplan?")  # fmt: skip
+    if len(shape) > MAX_RANK:
+        raise GraphError(f"tensor '{name}' has {len(shape)} dimensions", f"at most {MAX_RANK} are supported")
     count = 1
     for size in shape:
         if size < 0:

@@ -22,9 +22,10 @@ def flops(kind: str, inputs: Shapes, outputs: Shapes, attributes: Attributes) ->
     if formula is None:
         return None
     try:
-        return formula(inputs, outputs, attributes)
-    except (IndexError, TypeError, ValueError, KeyError):  # an operand the formula needs is absent
-        return None
+        count = formula(inputs, outputs, attributes)
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError):
+        return None  # an operand or attribute that the formula needs is absent, or not what it should be
+    return count if type(count) is int and count >= 0 else None
 
 
 def _size(shape: Shape | None) -> int:
@@ -57,19 +58,23 @@ def _matmul(left: int, right: int) -> Formula:
         _size(inputs[right])
         if a is None:
             raise ValueError("absent")
-        return 2 * _size(outputs[0]) * a[-1]
+        return 2 * _size(outputs[0]) * (a[-2] if attributes.get("transA", 0) else a[-1])
 
     return formula
 
 
-def _gemm(inputs: Shapes, outputs: Shapes, attributes: Attributes) -> int:
-    """2 M N K, plus M N for the bias: ONNX Gemm."""
-    a = inputs[0]
-    if a is None:
-        raise ValueError("absent")
-    k = a[0] if attributes.get("transA", 0) else a[1]
-    bias = len(inputs) > 2 and inputs[2] is not None
-    return 2 * _size(outputs[0]) * k + bias * _size(outputs[0])
+def _gemm(bias: int) -> Formula:
+    """2 M N K, plus M N for the bias, operand number `bias`: ONNX Gemm."""
+
+    def formula(inputs: Shapes, outputs: Shapes, attributes: Attributes) -> int:
+        a = inputs[0]
+        if a is None:
+            raise ValueError("absent")
+        k = a[0] if attributes.get("transA", 0) else a[1]
+        biased = len(inputs) > bias and inputs[bias] is not None
+        return (2 * k + biased) * _size(outputs[0])
+
+    return formula
 
 
 def _einsum(inputs: Shapes, outputs: Shapes, attributes: Attributes) -> int:
@@ -99,30 +104,42 @@ def _recurrent(gates: int) -> Formula:
 
 
 def _packed_attention(inputs: Shapes, outputs: Shapes, attributes: Attributes) -> int:
-    """com.microsoft Attention: projections 2 B S D 3D, scores and values 4 B S^2 D, softmax 5 B h S^2."""
+    """com.microsoft Attention: projections 2 B S D (D_q + D_k + D_v), then `_attention` over past and present."""
     x, w = inputs[0], inputs[1]
     if x is None or w is None:
         raise ValueError("absent")
     batch, steps, features = x
-    heads = int(attributes.get("num_heads", 1))
-    inner = w[-1] // 3
-    projections = 2 * batch * steps * features * w[-1]
-    return projections + batch * steps * steps * (4 * inner + 5 * heads)
+    heads: int = attributes["num_heads"]
+    width, _, out = attributes.get("qkv_hidden_sizes", (w[-1] // 3,) * 3)
+    past = inputs[4] if len(inputs) > 4 else None
+    keys = steps + (past[3] if past is not None else 0)  # past: (2, batch, heads, steps, size)
+    count: int = batch * steps * (2 * features * w[-1] + keys * (2 * width + 2 * out + 5 * heads))
+    return count
 
 
-def _attention(inputs: Shapes, outputs: Shapes, attributes: Attributes) -> int:
-    """Scaled dot product (Vaswani et al. 2017): 2 S_q S_k (d_qk + d_v) + 5 S_q S_k softmax, per head."""
-    q, k, v = inputs[0], inputs[1], inputs[2]
-    if q is None or k is None or v is None:
-        raise ValueError("absent")
-    if len(q) == 4:
-        batch, heads, steps, width = q
-        keys, out = k[2], v[3]
-    else:
-        heads = attributes.get("q_num_heads", attributes.get("num_heads", 1))
-        batch, steps, total = q
-        keys, width, out = k[1], total // heads, v[2] // heads
-    return batch * heads * steps * keys * (2 * width + 2 * out + 5)
+def _attention(past: int) -> Formula:
+    """Scaled dot product (Vaswani et al. 2017): 2 S_q S_k (d_qk + d_v) + 5 S_q S_k softmax, per head.
+
+    `past` is the number of the operand (batch, heads, steps, size) whose steps come before the keys'.
+    """
+
+    def formula(inputs: Shapes, outputs: Shapes, attributes: Attributes) -> int:
+        q, k, result = inputs[0], inputs[1] if len(inputs) > 1 else None, outputs[0]
+        if q is None or result is None:
+            raise ValueError("absent")
+        if len(q) == 4:  # batch, heads, steps, size
+            batch, heads, steps, width = q
+            out = result[3]
+        else:  # batch, steps, heads x size; com.microsoft may pack keys and values behind the queries
+            heads = attributes["q_num_heads"] if "q_num_heads" in attributes else attributes["num_heads"]
+            batch, steps, out = q[0], q[1], result[2] // heads
+            width = q[2] // heads if k is not None else out
+        keys = steps if k is None else k[2] if len(k) == 4 else k[1]
+        before = inputs[past] if len(inputs) > past else None
+        keys += before[2] if before is not None else 0
+        return batch * heads * steps * keys * (2 * width + 2 * out + 5)
+
+    return formula
 
 
 def _pool(inputs: Shapes, outputs: Shapes, attributes: Attributes) -> int:
@@ -158,7 +175,7 @@ ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd 
 ReduceSumSquare TopK
 """.split()
 _MOVEMENT = """
-Col2Im Compress Concat DepthToSpace Expand Flatten Gather GatherElements GatherND Identity Pad
+Col2Im Compress Concat DepthToSpace Dropout Expand EyeLike Flatten Gather GatherElements GatherND Identity OneHot Pad
 QLinearConcat Reshape ReverseSequence ScatterElements ScatterND Shape Size Slice SpaceToDepth Split
 Squeeze Tile Transpose Trilu Unsqueeze NonZero Constant ConstantOfShape Range
 """.split()
@@ -172,6 +189,7 @@ FORMULAS: dict[str, Formula] = {
     **dict.fromkeys(("Sum", "Max", "Min", "Mean"), _variadic),
     "Conv": _conv(1),
     "FusedConv": _conv(1),
+    "DeformConv": _conv(1),
     "ConvInteger": _conv(1),
     "QLinearConv": _conv(3),
     "ConvTranspose": _conv_transpose,
@@ -179,14 +197,20 @@ FORMULAS: dict[str, Formula] = {
     "FusedMatMul": _matmul(0, 1),
     "MatMulInteger": _matmul(0, 1),
     "QLinearMatMul": _matmul(0, 3),
-    "Gemm": _gemm,
-    "QGemm": _gemm,
+    "MatMulIntegerToFloat": _matmul(0, 1),
+    "DynamicQuantizeMatMul": _matmul(0, 1),
+    "MatMulNBits": _matmul(0, 1),
+    "Gemm": _gemm(2),
+    "FusedGemm": _gemm(2),
+    "QGemm": _gemm(6),
     "Einsum": _einsum,
     "LSTM": _recurrent(4),
     "GRU": _recurrent(3),
     "RNN": _recurrent(1),
-    "Attention": lambda i, o, a: _packed_attention(i, o, a) if "num_heads" in a else _attention(i, o, a),
-    "MultiHeadAttention": _attention,
+    "Attention": lambda i, o, a: (_packed_attention if "num_heads" in a else _attention(4))(i, o, a),
+    "QAttention": lambda i, o, a: _packed_attention((*i[:2], None, None, *i[8:9]), o, a),
+    "MultiHeadAttention": _attention(6),
+    "GroupQueryAttention": _attention(3),
     "MaxPool": _pool,
     "AveragePool": _pool,
     "LpPool": _pool,
@@ -199,11 +223,15 @@ FORMULAS: dict[str, Formula] = {
     "SkipLayerNormalization": _of_outputs(9),
     "RMSNormalization": _of_outputs(5),
     "SimplifiedLayerNormalization": _of_outputs(5),
+    "SkipSimplifiedLayerNormalization": _of_outputs(6),
+    "MeanVarianceNormalization": _of_outputs(6),
     "LRN": lambda i, o, a: (a.get("size", 5) * 2 + 3) * _size(o[0]),
     "LpNormalization": _of_outputs(4),
     # Softmax: subtract the maximum, exponentiate, sum, divide.
     "Softmax": _of_outputs(5),
     "LogSoftmax": _of_outputs(6),
+    "QLinearSoftmax": _of_outputs(8),
+    "RotaryEmbedding": _of_outputs(3),  # four products and two sums turn a pair (Su et al. 2021)
     "Hardmax": _of_outputs(2),
     "Resize": lambda i, o, a: (1 if a.get("mode", b"nearest") == b"nearest" else 7) * _size(o[0]),
     "Upsample": _of_outputs(1),

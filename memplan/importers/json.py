@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from memplan.plan import Metrics, Move, Plan, Residency, Status
 from memplan.target import Target
 
 VERSION = 1
+LARGEST = 10**40  # numbers beyond mean nothing and overflow arithmetic
 ErrorKind = Callable[[str, str], MemplanError]
 
 
@@ -155,11 +155,13 @@ class _Reader:
         value = self.get(key)
         if type(value) is not int or value < 0:
             raise self._wrong(key, value, "a whole number from 0")
+        if value > LARGEST:
+            raise self._wrong(key, value, "a number below 10^40")
         return value
 
     def number(self, key: str) -> float:
         value = self.get(key)
-        if type(value) not in (int, float) or not math.isfinite(value):
+        if type(value) not in (int, float) or not abs(value) <= LARGEST:
             raise self._wrong(key, value, "a finite number")
         number: float = value
         return number

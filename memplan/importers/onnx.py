@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 from typing import Any
 
 import onnx
@@ -14,11 +14,16 @@ from memplan.errors import GraphError
 from memplan.graph import Graph, Op, Tensor, sort_ops
 from memplan.importers.dtypes import ELEMENT_TYPES, nbytes
 from memplan.importers.flops import flops
-from memplan.importers.onnx_shapes import TensorType, fix_dims, infer_types
+from memplan.importers.onnx_checks import check_external, check_text, every_graph, inlined
+from memplan.importers.onnx_dims import fix_dims
+from memplan.importers.onnx_shapes import TensorType, infer_types
 from memplan.model import Model
+from memplan.runtime.uses import captured, subgraphs
 
 RANDOM_KINDS = frozenset({"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike",
                           "Bernoulli", "Multinomial", "Dropout"})  # fmt: skip
+STANDARD_DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml", "ai.onnx.preview.training", "ai.onnx.training",
+                              "com.microsoft", "com.microsoft.nchwc", "com.ms.internal.nhwc"})  # fmt: skip
 PLAN_KEY = "memplan.plan"
 
 
@@ -46,26 +51,28 @@ def model_from_bytes(data: bytes, stem: str, folder: str, dims: Mapping[str, int
 def model_from_proto(proto: Any, stem: str, folder: str, dims: Mapping[str, int]) -> Model:
     """The model in a ModelProto, which the result keeps and this function may complete."""
     plan = None
+    check_text(proto)
     if any(entry.key == PLAN_KEY for entry in proto.metadata_props):
         from memplan.emitters.onnx import carried_plan, restore_program_order
 
         plan = carried_plan(proto)
         restore_program_order(proto)
     if proto.functions:
-        proto = _inline(proto)
-    _check_text(proto.graph)
-    _check_external(proto.graph, folder)
+        proto = inlined(proto)
+        check_text(proto)
+    check_external(proto.graph, folder)
     dims_used, notes = fix_dims(proto.graph, dims)
     _name_nodes(proto.graph)
     nodes = _in_order(proto.graph, list(_nodes(proto.graph)))
+    everything = [node.proto for node in nodes]
     constants = _constants(proto.graph, nodes)
     nodes = [node for node in nodes if not _folded(node, constants)]
     needed = {name for node in nodes for name in (*node.inputs, *node.outputs)}
     needed.update(value.name for value in (*proto.graph.input, *proto.graph.output))
-    types = infer_types(proto, needed)
+    types, more = infer_types(proto, everything, needed)
     name = stem if plan is None else plan.graph  # a carried plan is tied to the graph's name
     graph = _graph(proto.graph, name, nodes, constants, types, needed)
-    return Model(graph, stem, dims_used, tuple(notes), proto, plan, folder)
+    return Model(graph, stem, dims_used, (*notes, *more), proto, plan, folder)
 
 
 @dataclass(frozen=True)
@@ -77,44 +84,6 @@ class _Node:
     outputs: tuple[str, ...]
 
 
-def _inline(proto: Any) -> Any:
-    from onnx import inliner
-
-    try:
-        return inliner.inline_local_functions(proto)
-    except Exception as error:  # the inliner raises whatever its C++ side throws
-        raise GraphError(f"the model's local functions cannot be inlined: {_first_line(error)}",
-                         "export the model without functions") from error  # fmt: skip
-
-
-def _check_external(graph: Any, folder: str) -> None:
-    """Refuse weights that lie outside the model's folder; whether the file exists does not matter."""
-    for tensor in graph.initializer:
-        if tensor.data_location != onnx.TensorProto.EXTERNAL:
-            continue
-        location = next((e.value for e in tensor.external_data if e.key == "location"), "")
-        parts = (*PurePosixPath(location).parts, *PureWindowsPath(location).parts)
-        absolute = PurePosixPath(location).is_absolute() or PureWindowsPath(location).anchor
-        escapes = not location or absolute or ".." in parts or "\0" in location
-        if not escapes:
-            real = (Path(folder) / location).resolve()
-            escapes = not real.is_relative_to(Path(folder).resolve())
-        if escapes:
-            raise GraphError(f"initializer '{tensor.name}' has its data at {location!r}, outside the model's folder",
-                             "external data must lie beside the model")  # fmt: skip
-
-
-def _check_text(graph: Any) -> None:
-    """Refuse names that are not text: damaged files have them, and protobuf hands them on as bytes."""
-    names = [x for node in graph.node for x in (node.name, node.op_type, *node.input, *node.output)]
-    names += [value.name for value in (*graph.input, *graph.output, *graph.initializer)]
-    names += [sparse.values.name for sparse in graph.sparse_initializer]
-    shapes = [value.type.tensor_type.shape for value in (*graph.input, *graph.output, *graph.value_info)]
-    names += [dim.dim_param for shape in shapes for dim in shape.dim]
-    if broken := next((name for name in names if not isinstance(name, str)), None):
-        raise GraphError(f"the name {broken!r} is not UTF-8", "is the file damaged? export it again")
-
-
 def _name_nodes(graph: Any) -> None:
     """Give every node a name of its own: its own, or kind and first output."""
     taken: set[str] = set()
@@ -124,7 +93,7 @@ def _name_nodes(graph: Any) -> None:
             first = next(filter(None, node.output), "")
             name = f"{node.op_type}:{first}" if first else f"{node.op_type}:{i}"
             while name in taken:
-                name += "'"
+                name += f"'{i}"
             node.name = name
         taken.add(name)
 
@@ -132,24 +101,8 @@ def _name_nodes(graph: Any) -> None:
 def _nodes(graph: Any) -> Iterator[_Node]:
     for node in graph.node:
         inputs = [name for name in node.input if name]
-        if any(a.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS) for a in node.attribute):
-            inputs += sorted(_captured(node) - set(inputs))
+        inputs += [name for name in captured(node) if name not in inputs]
         yield _Node(node, tuple(inputs), tuple(name for name in node.output if name))
-
-
-def _captured(node: Any) -> set[str]:
-    """Names that the bodies of a control-flow node read from outside."""
-    found: set[str] = set()
-    for attribute in node.attribute:
-        for body in (*((attribute.g,) if attribute.HasField("g") else ()), *attribute.graphs):
-            own = {v.name for v in body.input} | {t.name for t in body.initializer}
-            own |= {name for inner in body.node for name in inner.output}
-            read = {name for inner in body.node for name in inner.input if name}
-            read |= {v.name for v in body.output}
-            for inner in body.node:
-                read |= _captured(inner)
-            found |= read - own
-    return found
 
 
 def _given(graph: Any) -> dict[str, str]:
@@ -200,7 +153,12 @@ def _constants(graph: Any, nodes: list[_Node]) -> set[str]:
 
 
 def _folded(node: _Node, constants: set[str]) -> bool:
-    return node.proto.op_type not in RANDOM_KINDS and all(name in constants for name in node.inputs)
+    return all(name in constants for name in node.inputs) and not _is_random(node.proto)
+
+
+def _is_random(node: Any) -> bool:
+    inside = (n for body in subgraphs(node) for graph in every_graph(body) for n in graph.node)
+    return any(n.op_type in RANDOM_KINDS for n in (node, *inside))
 
 
 def _graph(
@@ -243,14 +201,14 @@ def _op(node: _Node, shapes: Mapping[str, tuple[int, ...] | None]) -> Op:
             attributes[a.name] = tuple(a.ints)
         elif a.type == onnx.AttributeProto.STRING:
             attributes[a.name] = a.s
+    known = proto.domain in STANDARD_DOMAINS
+    kind = (
+        proto.op_type if known else f"{proto.domain}::{proto.op_type}"
+    )  # whatever it does, it is not ONNX's
     count = flops(
-        proto.op_type,
+        kind,
         [shapes.get(name) if name else None for name in proto.input],
         [shapes.get(name) if name else None for name in proto.output],
         attributes,
     )
-    return Op(proto.name, proto.op_type, node.inputs, node.outputs, count)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+    return Op(proto.name, kind, node.inputs, node.outputs, count)

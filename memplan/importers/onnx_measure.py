@@ -7,6 +7,7 @@ has: it runs under a limit of both.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -16,18 +17,20 @@ from typing import Any
 from memplan.errors import GraphError
 from memplan.importers.dtypes import ELEMENT_TYPES
 
-TIME_LIMIT_S = 120
-MEMORY_LIMIT = 4 * 2**30
+TIME_LIMIT_S = 45
+MEMORY_LIMIT = 7 * 2**28  # bytes of data, 1.75 GiB
 MAX_MEASURED = 2**31  # known bytes of the model beyond which it is not run
 
+MeasuredTypes = dict[str, tuple[int, tuple[int, ...]]]
 
-def measure_types(
-    proto: Any, missing: list[str], known_nbytes: int
-) -> dict[str, tuple[int, tuple[int, ...]]]:
-    """Types of the tensors `missing` of a model whose large weights are inputs; absent where the run fails."""
+
+def measure_types(proto: Any, missing: list[str], known_nbytes: int) -> MeasuredTypes:
+    """Types of the tensors `missing` of a model whose large weights are inputs; without those no node makes.
+
+    GraphError where the model does not run within the limits.
+    """
     if known_nbytes > MAX_MEASURED:
-        raise GraphError(f"the shape of tensor '{missing[0]}' is unknown and the model too large to run",
-                         "export the model with static shapes")  # fmt: skip
+        raise _unknown(missing[0], "the model is too large to run")
     produced = {name for node in proto.graph.node for name in node.output}
     wanted = [name for name in missing if name in produced]
     if not wanted:
@@ -39,25 +42,74 @@ def measure_types(
     with tempfile.TemporaryDirectory(prefix="memplan-") as folder:
         path = Path(folder) / "model.onnx"
         path.write_bytes(proto.SerializeToString())
-        command = [sys.executable, "-m", "memplan.importers.onnx_measure", str(path)]
+        # -P: a file in the working folder must not pass for a module
+        command = [sys.executable, "-P", "-m", "memplan.importers.onnx_measure", str(path)]
+        paths = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         try:
-            done = subprocess.run(
-                command, input=json.dumps(wanted), capture_output=True, text=True, timeout=TIME_LIMIT_S
-            )
+            done = subprocess.run(command, input=json.dumps(wanted), capture_output=True, text=True,
+                                  timeout=TIME_LIMIT_S, env=paths)  # fmt: skip
         except subprocess.TimeoutExpired:
-            raise GraphError(f"the shape of tensor '{wanted[0]}' is unknown and the model ran over "
-                             f"{TIME_LIMIT_S} s", "export the model with static shapes") from None  # fmt: skip
+            raise _unknown(wanted[0], f"the model runs over {TIME_LIMIT_S} s") from None
     if done.returncode != 0:
-        why = (done.stderr.strip().splitlines() or ["it was killed"])[-1][:200]
-        raise GraphError(f"the shape of tensor '{wanted[0]}' is unknown and the model does not run: {why}",
-                         "export the model with static shapes, without sequences")  # fmt: skip
+        why = (done.stderr.strip().splitlines() or ["it was killed"])[-1].replace(str(path), "the model")
+        raise _unknown(wanted[0], f"the model does not run: {why[:200]}")
     return {name: (element, tuple(shape)) for name, (element, shape) in json.loads(done.stdout).items()}
+
+
+def _unknown(name: str, why: str) -> GraphError:
+    return GraphError(f"the shape of tensor '{name}' is unknown and {why}",
+                      "export the model with static shapes, without sequences")  # fmt: skip
 
 
 def _main(path: str) -> None:
     """Run the model on made-up inputs; print element type and shape of each tensor named on stdin."""
+    import onnx
+    import onnxruntime as ort
+
+    _limit_memory()
+    wanted = json.load(sys.stdin)
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 4
+    options.intra_op_num_threads = 1
+    options.enable_cpu_mem_arena = False  # an arena doubles: it would meet the limit at half of it
+    try:
+        session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime raises classes of its own
+        sys.exit(" ".join(str(error).split()))
+    proto = onnx.load(path, load_external_data=False)
+    elements = {value.name: _element(value.type) for value in session.get_outputs()}
+    if odd := next((name for name in wanted if elements.get(name) is None), None):
+        sys.exit(f"'{odd}' is not a tensor of numbers")
+    failure = ""
+    for fill in (0, 1):  # zeros are in range as indices, ones as lengths
+        try:
+            found = session.run_with_ort_values(wanted, _feed(session, proto, fill))
+        except Exception as error:
+            failure = " ".join(str(error).split())
+            continue
+        print(json.dumps({n: [elements[n], list(v.shape())] for n, v in zip(wanted, found, strict=True)}))
+        return
+    sys.exit(failure)
+
+
+def _limit_memory() -> None:
     import resource
 
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    limit = MEMORY_LIMIT if hard == resource.RLIM_INFINITY else min(MEMORY_LIMIT, hard)
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
+
+
+def _element(text: str) -> int | None:
+    """TensorProto.DataType of onnxruntime's name of a type, such as tensor(float); None if it is none."""
+    name = text.removeprefix("tensor(").removesuffix(")")
+    name = {"float": "float32", "double": "float64"}.get(name, name)
+    return next((number for number, (known, _) in ELEMENT_TYPES.items() if known == name), None)
+
+
+def _feed(session: Any, proto: Any, fill: int) -> dict[str, Any]:
+    """A value for each input: 0.5 where it is floating, a switch's own value, else `fill`."""
     import numpy as np
     import onnx
     import onnxruntime as ort
@@ -66,42 +118,22 @@ def _main(path: str) -> None:
     from memplan.runtime.uses import index, sinks
     from memplan.runtime.weights import constant_nodes, stored_constants
 
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT, MEMORY_LIMIT))
-    wanted = json.load(sys.stdin)
-    options = ort.SessionOptions()
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.log_severity_level = 4
-    options.intra_op_num_threads = 1
-    session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    names = {"tensor(float)": "float32", "tensor(double)": "float64", "tensor(float16)": "float16"}
-    elements = {name: number for number, (name, _) in ELEMENT_TYPES.items()}
-    proto = onnx.load(path, load_external_data=False)
     uses, constants = index(proto.graph), stored_constants(proto, ".", 0) | constant_nodes(proto.graph)
-    switches = {
-        value.name: compared_scalar(sinks(value.name, uses), constants) for value in proto.graph.input
-    }
-    failure: Exception | None = None
-    for fill in (0, 1):  # zeros are in range as indices, ones as lengths
-        feed = {}
-        for value in session.get_inputs():
-            dtype = np.dtype(names.get(value.type, value.type.removeprefix("tensor(").removesuffix(")")))
-            number = 0.5 if dtype.kind == "f" else fill
-            if not value.shape and (switch := switches.get(value.name)) is not None:
-                number = switch  # such as the sampling rate that chooses a branch
-            feed[value.name] = np.full([int(d) for d in value.shape], number, dtype)
-        try:
-            found = session.run(wanted, feed)
-        except Exception as error:  # onnxruntime raises classes of its own
-            failure = error
-            continue
-        print(
-            json.dumps(
-                {n: [elements[str(a.dtype)], list(a.shape)] for n, a in zip(wanted, found, strict=True)}
-            )
-        )
-        return
-    print(str(failure), file=sys.stderr)
-    sys.exit(1)
+    feed = {}
+    for value in session.get_inputs():
+        dtype = onnx.helper.tensor_dtype_to_np_dtype(_element(value.type) or onnx.TensorProto.FLOAT)
+        shape = [int(d) for d in value.shape]
+        number: float = 0.5 if "float" in dtype.name else fill
+        if not shape and (switch := compared_scalar(sinks(value.name, uses), constants)) is not None:
+            number = switch  # such as the sampling rate that chooses a branch
+        array = np.full(shape, number, dtype)
+        if dtype.name in ("float16", "float32", "float64") or dtype.kind in "biu":
+            feed[value.name] = ort.OrtValue.ortvalue_from_numpy(array)
+        else:  # a type that numpy does not know by itself travels as its bits
+            bits = array.view(f"uint{8 * dtype.itemsize}")
+            element = _element(value.type) or 0
+            feed[value.name] = ort.OrtValue.ortvalue_from_numpy_with_onnx_type(bits, element)
+    return feed
 
 
 if __name__ == "__main__":
