@@ -1,0 +1,65 @@
+"""`memplan pack`: offset assignment alone, from and to CSV."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from memplan.cli import INTERRUPTED
+from memplan.cli.common import LiveLine, interruptible, seconds, talk, whole
+from memplan.cli.plan import EXIT_STATUS
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command to the program."""
+    p = commands.add_parser("pack", help="assign offsets to buffers with fixed lifetimes")
+    p.add_argument("csv", metavar="CSV", help="id,lower,upper,size[,alignment][,offset][,gaps]")
+    goal = p.add_mutually_exclusive_group(required=True)
+    goal.add_argument("--capacity", metavar="SIZE", help="fit into this many bytes")
+    goal.add_argument("--minimize", action="store_true", help="find the least peak")
+    p.add_argument("--workers", metavar="N", help="processor cores to use (default: all)")
+    p.add_argument("--seed", metavar="N", default="0")
+    p.add_argument("--time-limit", metavar="S", default="10", help="seconds (default: 10)")
+    p.add_argument("-o", "--output", metavar="FILE", help="CSV to write (default: stdout)")
+    p.add_argument("--json", action="store_true", help="print a JSON object on stdout")
+    p.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Pack and write; the exit status says what was found."""
+    from memplan.emitters.csv import packing_text
+    from memplan.files import write_atomic
+    from memplan.importers.csv import read_buffers
+    from memplan.pack import pack
+    from memplan.units import parse_size
+
+    capacity = None if args.minimize else parse_size(args.capacity)
+    workers = None if args.workers is None else whole("--workers", args.workers, 1)
+    seed, time_limit_s = whole("--seed", args.seed, 0), seconds("--time-limit", args.time_limit)
+    buffers = read_buffers(Path(args.csv))
+    live = LiveLine()
+    with interruptible() as cancel:
+        found = pack(buffers, capacity, time_limit_s=time_limit_s, workers=workers, seed=seed,
+                     progress=live, cancel=cancel)  # fmt: skip
+        interrupted = cancel()
+    live.clear()
+    if args.json:
+        keys = ("status", "peak", "bound", "seconds", "nodes")
+        print(json.dumps({key: getattr(found, key) for key in keys}))
+    if found.status in EXIT_STATUS:
+        limit = f"under {capacity:,} bytes" if capacity is not None else "in time"
+        proof = "no packing exists" if EXIT_STATUS[found.status] == 3 else "no packing was found"
+        talk(f"error: {proof} {limit}; every packing needs at least {found.bound:,} bytes\n"
+             "hint: give more memory or more time")  # fmt: skip
+        return EXIT_STATUS[found.status]
+    text = packing_text(buffers, found.offsets)
+    if args.output:
+        write_atomic(Path(args.output), text)
+    elif not args.json:
+        sys.stdout.write(text)
+    talk(f"{found.status}: peak {found.peak:,}, bound {found.bound:,}, {len(buffers)} buffers, "
+         f"{found.seconds:.3f} s, {found.nodes:,} nodes ({found.method})")  # fmt: skip
+    return INTERRUPTED if interrupted else 0

@@ -1,0 +1,66 @@
+"""`pack`: offset assignment alone, through whichever packer is installed."""
+
+from __future__ import annotations
+
+import os
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from importlib.metadata import entry_points
+
+from memplan.buffers import Buffer, Packing
+from memplan.check_pack import check_packing
+from memplan.errors import InvalidPlanError, OptionError
+from memplan.plan import Status
+from memplan.solver import Budget, Progress
+
+ENTRY_POINTS = "memplan.packers"
+DEFAULT_PACKER = "ladder"
+
+
+class Packer(ABC):
+    """Assigns offsets. Found through the entry-point group `memplan.packers`."""
+
+    @abstractmethod
+    def pack(self, buffers: Sequence[Buffer], capacity: int | None, budget: Budget) -> Packing:
+        """Offsets under `capacity`, or with the least peak where it is None.
+
+        Deterministic for the same buffers, seed and workers unless the time ran out. The bound is
+        true: no valid packing has a smaller peak. Status infeasible only where that is proved.
+        """
+
+
+def pack(
+    buffers: Sequence[Buffer],
+    capacity: int | None = None,
+    *,
+    time_limit_s: float = 10.0,
+    workers: int | None = None,
+    seed: int = 0,
+    progress: Callable[[Progress], None] | None = None,
+    cancel: Callable[[], bool] | None = None,
+) -> Packing:
+    """Checked offsets for `buffers`: within `capacity`, or with the least peak if that is None.
+
+    `status` is optimal where the peak is proved least, feasible where it fits, infeasible where no
+    packing exists (proved), unknown where none was found in time.
+    """
+    if capacity is not None and capacity < 0:
+        raise OptionError(f"capacity {capacity}", "give a whole number of bytes from 0")
+    points = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
+    if DEFAULT_PACKER not in points:
+        raise OptionError("no packer is installed", "install memplan with its solvers")
+    packer: Packer = points[DEFAULT_PACKER].load()()
+    budget = Budget(time_limit_s, workers or os.cpu_count() or 1, seed, progress, cancel)
+    begin = time.monotonic()
+    answer = packer.pack(buffers, capacity, budget)
+    if answer.status not in (Status.INFEASIBLE, Status.UNKNOWN):
+        if violations := check_packing(buffers, answer.offsets, capacity):
+            raise InvalidPlanError(f"the packing is not valid: {violations[0]}", "this is a bug in the packer")
+        peak = max((o + b.size for o, b in zip(answer.offsets, buffers, strict=True)), default=0)
+        if answer.bound > peak:
+            raise InvalidPlanError(f"the bound {answer.bound} is above the peak {peak}", "this is a bug in the packer")
+        status = Status.OPTIMAL if peak == answer.bound else Status.FEASIBLE
+        answer = replace(answer, peak=peak, status=status)
+    return replace(answer, seconds=answer.seconds or time.monotonic() - begin)
