@@ -1,0 +1,137 @@
+"""What is live when: the sets of ops executed decide it, nothing else does.
+
+A storage is live between its first and its last touch, so live(D) = sum of size x ([some touch in D] -
+[all touches in D]): a cut function, submodular in the set D of executed ops. Storages that lie in the arena
+from the start (to the end) lose the second (third) bracket and stay submodular.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import reduce
+from operator import or_
+
+from memplan.problem import Problem
+
+LARGE = 20_000
+"""Ops beyond which `certain_bound` is not computed: its memory is quadratic, 1 bit a pair."""
+
+
+@dataclass(frozen=True)
+class LiveModel:
+    """A problem without spills, reduced to what the live bytes depend on.
+
+    size      bytes per storage that is ever live between two steps
+    opening   per storage, whether it is live from the start; closing: whether it stays to the end
+    touched   per op, the storages it writes or reads
+    extra     per op, bytes that are live during its step alone
+    over      per op that may work in place: bytes saved, and the storages one of which must die with it
+    """
+
+    size: tuple[int, ...]
+    opening: tuple[bool, ...]
+    closing: tuple[bool, ...]
+    touched: tuple[tuple[int, ...], ...]
+    extra: tuple[int, ...]
+    over: dict[int, tuple[int, tuple[int, ...]]]
+    preds: tuple[tuple[int, ...], ...]
+    succs: tuple[tuple[int, ...], ...]
+
+    @property
+    def n(self) -> int:
+        """Number of ops."""
+        return len(self.touched)
+
+    @property
+    def touches(self) -> list[list[int]]:
+        """Per storage, the ops that touch it."""
+        found: list[list[int]] = [[] for _ in self.size]
+        for i, storages in enumerate(self.touched):
+            for s in storages:
+                found[s].append(i)
+        return found
+
+
+def live_model(problem: Problem) -> LiveModel:
+    """The model of plans without spills; with operands anywhere, of what must lie in the arena."""
+    options = problem.options
+    resident, anywhere = options.io == "resident", problem.target.operands == "any"
+    extra = [0] * problem.n
+    touched: list[list[int]] = [[] for _ in range(problem.n)]
+    size: list[int] = []
+    opening: list[bool] = []
+    closing: list[bool] = []
+    number: dict[int, int] = {}
+    for k, s in enumerate(problem.storages):
+        pinned = resident and (s.is_input or s.is_output) and not s.is_constant
+        if anywhere and not pinned:
+            continue
+        fleeting = len(s.touches) == 1 and not pinned
+        if fleeting or (s.is_constant and options.weights == "stream"):
+            for i in s.touches:
+                extra[i] += s.size
+            continue
+        number[k] = len(size)
+        size.append(s.size)
+        opening.append(pinned and s.is_input)
+        closing.append(pinned and s.is_output)
+        for i in s.touches:
+            touched[i].append(number[k])
+    over = {}
+    for i, (written, sources) in problem.inplace_pairs.items():
+        dying = tuple(number[s] for s in sources if s in number)
+        if dying and not anywhere:
+            over[i] = problem.storages[written].size, dying
+    return LiveModel(tuple(size), tuple(opening), tuple(closing), tuple(map(tuple, touched)), tuple(extra),
+                     over, problem.preds, problem.succs)  # fmt: skip
+
+
+def live_peak(model: LiveModel, order: Sequence[int]) -> int:
+    """The largest sum of live bytes at a step of `order`; linear."""
+    left = [len(t) for t in model.touches]
+    present = list(model.opening)
+    live = sum(z for z, there in zip(model.size, present, strict=True) if there)
+    peak = 0
+    for i in order:
+        for s in model.touched[i]:
+            if not present[s]:
+                present[s] = True
+                live += model.size[s]
+        saved, sources = model.over.get(i, (0, ()))
+        peak = max(peak, live + model.extra[i] - (saved if any(left[s] == 1 for s in sources) else 0))
+        for s in model.touched[i]:
+            left[s] -= 1
+            if not left[s] and not model.closing[s]:
+                live -= model.size[s]
+    return peak
+
+
+def certain_bound(model: LiveModel) -> int:
+    """The most bytes that are live at some op's step under every order: O(n x (storages + edges) / 64).
+
+    A storage is live at an op it does not touch if an ancestor has touched it and a descendant will.
+    """
+    if not 0 < model.n <= LARGE:
+        return 0
+    import numpy as np
+
+    n = model.n
+    before, after = [0] * n, [0] * n
+    for i in range(n):
+        before[i] = reduce(or_, (before[p] | 1 << p for p in model.preds[i]), 0)
+    for i in reversed(range(n)):
+        after[i] = reduce(or_, (after[j] | 1 << j for j in model.succs[i]), 0)
+    total = np.array(model.extra, dtype=np.int64)
+    for i, (saved, _) in model.over.items():
+        total[i] -= saved
+    everywhere = (1 << n) - 1
+    for z, first, last, ops in zip(model.size, model.opening, model.closing, model.touches, strict=True):
+        begun = everywhere if first else reduce(or_, (after[i] for i in ops), 0)
+        needed = everywhere if last else reduce(or_, (before[i] for i in ops), 0)
+        mask = (begun & needed) | sum(1 << i for i in ops)
+        bits = np.frombuffer(mask.to_bytes(-(-n // 8), "little"), dtype=np.uint8)
+        total += z * np.unpackbits(bits, bitorder="little", count=n).astype(np.int64)
+    opening = sum(z for z, first in zip(model.size, model.opening, strict=True) if first)
+    closing = sum(z for z, last in zip(model.size, model.closing, strict=True) if last)
+    return max(int(total.max()), opening, closing)

@@ -1,0 +1,175 @@
+"""`peak`: the order of least live bytes, proved, and the best addresses found for orders like it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import ClassVar
+
+from memplan.buffers import Buffer
+from memplan.errors import OptionError, nearest
+from memplan.packing import pack_buffers
+from memplan.plan import Plan, Status
+from memplan.problem import Problem
+from memplan.solver import Budget, Solver
+from memplan_solvers.greedy import Greedy
+from memplan_solvers.offsets.one_pass import pack_greedy
+from memplan_solvers.peak.live import live_model, live_peak
+from memplan_solvers.peak.search import LARGE, PeakResult, Search, minimum_peak_order
+from memplan_solvers.replace.evict import only_pinned
+from memplan_solvers.residency import Block, Walk, blocks_of, materialise
+from memplan_solvers.schedule import SCHEDULES
+
+ORDERS = 12
+"""Orders within the peak that are packed where the first does not pack into it."""
+
+PATIENCE = 4_000_000
+"""Evaluations the search for one more order may take."""
+
+
+@dataclass(frozen=True)
+class Placed:
+    """An order with addresses: `peak` the largest offset + size."""
+
+    walk: Walk
+    blocks: list[Block]
+    offsets: Sequence[int]
+    peak: int
+
+
+@dataclass(frozen=True)
+class Peak(Solver):
+    """Plans without spills. The bound is on the peak of live bytes; the value includes addresses.
+
+    packing  exact, or one_pass: quick, nothing compiled for it, a higher peak at times
+    """
+
+    name: ClassVar[str] = "peak"
+    summary: ClassVar[str] = (
+        "the order of least live bytes, proved by search over sets of executed ops; never spills"
+    )
+
+    packing: str = "exact"
+
+    def __post_init__(self) -> None:
+        if self.packing not in ("exact", "one_pass"):
+            raise OptionError(f"solver 'peak': packing = '{self.packing}'",
+                              nearest(self.packing, ("exact", "one_pass")))  # fmt: skip
+
+    def solve(self, problem: Problem, budget: Budget) -> Plan:
+        """A plan without spills if one is found that fits.
+
+        Else, for the objective peak, which allows no spills, what was proved; for traffic the greedy plan, with the
+        bound that at least one spill is needed where that is proved.
+        """
+        goal = None if problem.options.objective == "peak" else problem.capacity
+        found = minimum_peak_order(problem, budget.share(0.6), goal=goal)
+        plan = self._answer(problem, budget, found)
+        return replace(plan, seconds=max(budget.seconds - found.compile_s, 1e-6))
+
+    def _answer(self, problem: Problem, budget: Budget, found: PeakResult) -> Plan:
+        capacity = problem.capacity
+        if capacity is not None and found.peak > capacity:
+            if found.bound <= capacity:
+                why = f"the best order found has {found.peak} live bytes without spills, {found.bound} is proved"
+                return self._otherwise(problem, budget, Status.UNKNOWN, why)
+            why = f"proved: without spills every order has {found.bound} live bytes or more at some step"
+            return self._otherwise(problem, budget, Status.INFEASIBLE, why)
+        placed = self._place(problem, found, budget)
+        if placed is None:
+            why = f"an order with {found.peak} live bytes was found, but no addresses for it"
+            return self._otherwise(problem, budget, Status.UNKNOWN, why)
+        return self._plan(problem, budget, placed, found.bound if problem.options.objective == "peak" else 0)
+
+    def _otherwise(self, problem: Problem, budget: Budget, without: Status, why: str) -> Plan:
+        """The answer where no plan without spills fits; `without` is what is known of there being one."""
+        if problem.options.objective == "peak":
+            return self.no_answer(
+                problem, budget, without, f"{why}; the scratchpad has {problem.capacity} bytes"
+            )
+        best = Greedy().best(problem, budget)
+        if best is None:
+            return self.no_answer(problem, budget, Status.UNKNOWN, f"{why}; the scratchpad has {problem.capacity} "
+                                  "bytes, and no heuristic found a plan that spills")  # fmt: skip
+        spill = min((s.nbytes for s in problem.storages if s.nbytes), default=0)
+        bound = problem.free_bound + spill if without is Status.INFEASIBLE else 0
+        return self._plan(problem, budget, Placed(best.walk, best.blocks, best.offsets, best.peak), bound)
+
+    def _plan(self, problem: Problem, budget: Budget, placed: Placed, bound: float) -> Plan:
+        residencies, moves, inplace = materialise(placed.walk, placed.blocks, placed.offsets)
+        return self.answer(problem, budget, order=placed.walk.order, residencies=residencies, moves=moves,
+                           inplace=inplace, bound=bound)  # fmt: skip
+
+    def _place(self, problem: Problem, found: PeakResult, budget: Budget) -> Placed | None:
+        """Addresses as low as found for the objective peak, else within the capacity: many orders in one pass, then,
+        the most promising first, exactly."""
+        by_peak, capacity = problem.options.objective == "peak", problem.capacity
+        goal = found.bound if by_peak else capacity
+        tried: list[Placed] = []
+        for order in islice(_orders(problem, found, budget), ORDERS):
+            placed = _one_pass(problem, order, goal)
+            tried.append(placed)
+            if goal is None or placed.peak <= goal:
+                return placed
+            if budget.spent():
+                break
+        tried.sort(key=lambda p: p.peak)
+        best = tried[0]
+        if self.packing == "exact":
+            for k, placed in enumerate(tried):
+                if budget.spent():
+                    break
+                part = budget.share(0.5 if k + 1 < len(tried) else 1.0)
+                exact = _exact(placed, None if by_peak else capacity, part)
+                best = exact if exact is not None and exact.peak < best.peak else best
+                if goal is not None and best.peak <= goal:
+                    break
+                budget.report("addresses", best.peak, found.bound)
+        return best if capacity is None or best.peak <= capacity else None
+
+
+def _orders(problem: Problem, found: PeakResult, budget: Budget) -> Iterator[tuple[int, ...]]:
+    """The order found, then distinct others whose live bytes allow the same goal."""
+    yield found.order
+    if problem.options.order == "program":
+        return
+    model, seen = live_model(problem), {found.order}
+    limit = found.peak
+    if problem.options.objective == "traffic" and problem.capacity is not None:
+        limit = problem.capacity
+    for name in SCHEDULES if problem.n <= LARGE else ():
+        order = SCHEDULES[name](problem)
+        if order not in seen and live_peak(model, order) <= limit:
+            seen.add(order)
+            yield order
+    search = Search(model)
+    for seed in range(1, 2 * ORDERS):
+        if budget.spent():
+            return
+        other = search.within(found.peak, budget, PATIENCE, seed)
+        if isinstance(other, tuple) and other and other not in seen:
+            seen.add(other)
+            yield other
+
+
+def _one_pass(problem: Problem, order: tuple[int, ...], goal: int | None) -> Placed:
+    """The order without spills, placed by the best one-pass packing."""
+    walk = Walk(problem, order)
+    blocks = blocks_of(walk, only_pinned(walk) if problem.target.operands == "any" else walk.whole)
+    starts, stops = [b.start for b in blocks], [b.stop for b in blocks]
+    offsets, peak = pack_greedy(
+        starts, stops, [b.size for b in blocks], problem.target.scratchpad.alignment, goal
+    )
+    return Placed(walk, blocks, offsets, peak)
+
+
+def _exact(placed: Placed, capacity: int | None, budget: Budget) -> Placed | None:
+    """The same blocks, placed by the packer under `capacity`, or as low as it gets."""
+    alignment = placed.walk.problem.target.scratchpad.alignment
+    buffers = [Buffer(str(k), b.start, b.stop, b.size, alignment) for k, b in enumerate(placed.blocks)]
+    packing = pack_buffers(buffers, capacity, time_limit_s=max(budget.remaining_s, 0.01), workers=budget.workers,
+                   seed=budget.seed, cancel=budget.cancel)  # fmt: skip
+    if packing.peak is None:
+        return None
+    return Placed(placed.walk, placed.blocks, packing.offsets, packing.peak)

@@ -1,0 +1,205 @@
+"""`minimum_peak_order`: the order with the least peak of live bytes, and what is proved about it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from functools import cache
+from itertools import chain
+from typing import Any, NamedTuple
+
+from memplan.problem import Problem
+from memplan.solver import Budget
+from memplan_solvers.peak.live import LiveModel, certain_bound, live_model, live_peak
+from memplan_solvers.schedule import SCHEDULES
+
+RULES = frozenset({"shrink", "path", "visited", "jump", "certain"})
+"""What makes the search fast; each may be left out without changing a result (the tests do).
+
+shrink   a ready op that fits and leaves no more bytes live than before is executed at once
+path     so is a chain of ops, each enabled by the one before, up to its first return to the live bytes it began with
+visited  a set of executed ops that failed once is not tried again
+jump     a failed search proves the least transient it cut off, not just one byte more than its budget
+certain  the search begins at what is live at some step under every order
+
+The two safe moves rest on submodularity: for Q the ops moved to the front of a completion of D, and any part P of that
+completion, live(D+P+Q) <= live(D+P) + live(D+Q) - live(D+(P and Q)), and no part of Q has fewer live bytes than
+Q. The transient of an op that comes later obeys the same inequality, since its operands only count as live
+throughout. Working in place needs more ops executed before, never fewer, so it is never lost by a safe move.
+"""
+
+LARGE = 10_000
+"""Ops beyond which only near-linear heuristics give the first order."""
+
+EFFORT = 400_000
+"""Evaluations of an op between two looks at the clock: some 20 ms."""
+
+MOST_SEEN = 12_000_000
+"""Sets that are remembered at most, 16 bytes each at a load of 3/4; beyond, the search goes on without."""
+
+PATIENCE = 20_000_000
+"""Evaluations one budget may take before the next larger one is tried."""
+
+
+class PeakResult(NamedTuple):
+    """An order, its peak of live bytes, a lower bound on that of every order, sets expanded by the search.
+
+    `compile_s` are the seconds that went into compiling or loading the search, 0 where it was not needed.
+    """
+
+    order: tuple[int, ...]
+    peak: int
+    bound: int
+    nodes: int
+    compile_s: float = 0.0
+
+    @property
+    def proved(self) -> bool:
+        """Whether no order has a smaller peak."""
+        return self.peak <= self.bound
+
+
+def minimum_peak_order(problem: Problem, budget: Budget, goal: int | None = None,
+                       rules: frozenset[str] = RULES) -> PeakResult:  # fmt: skip
+    """The order of least live peak without spills, or the best found by the time `budget` is spent.
+
+    With a `goal` the search ends as soon as a peak of at most `goal` is found or proved impossible. The bound is
+    true whenever the search stops. Nothing is compiled where a heuristic order meets the bound. Exponential in
+    the worst case; peaks between bound and best order are tried by bisection, one depth-first search each.
+    """
+    model = live_model(problem)
+    if problem.options.order == "program":
+        order = tuple(range(problem.n))
+        peak = live_peak(model, order)
+        return PeakResult(order, peak, peak, 0)
+    bound = int(problem.min_capacity)
+    enough = -1 if goal is None else goal
+    order, peak = _first(problem, model, max(bound, enough), budget)
+    if peak > max(bound, enough) and "certain" in rules:
+        bound = max(bound, certain_bound(model))
+    if _settled(peak, bound, goal) or budget.spent():
+        return PeakResult(order, peak, bound, 0)
+    before = budget.seconds
+    compile_s()
+    spent = budget.seconds - before
+    return _bisect(Search(model, rules), order, peak, bound, goal, budget)._replace(compile_s=spent)
+
+
+def _settled(peak: int, bound: int, goal: int | None) -> bool:
+    return peak <= bound or (goal is not None and (peak <= goal or bound > goal))
+
+
+def _first(problem: Problem, model: LiveModel, enough: int, budget: Budget) -> tuple[tuple[int, ...], int]:
+    """The best heuristic order and its peak; stops at one of at most `enough`."""
+    best: tuple[tuple[int, ...], int] | None = None
+    names = SCHEDULES if problem.n <= LARGE else ("program", "least_live")
+    for name in names:
+        order = SCHEDULES[name](problem)
+        peak = live_peak(model, order)
+        if best is None or peak < best[1]:
+            best = order, peak
+            budget.report("orders", peak, problem.free_bound)
+        if best[1] <= enough or budget.spent():
+            break
+    assert best is not None  # SCHEDULES is not empty
+    return best
+
+
+def _bisect(search: Search, order: tuple[int, ...], peak: int, bound: int, goal: int | None,
+            budget: Budget) -> PeakResult:  # fmt: skip
+    """Close the gap: a found order lowers the peak, a failed search raises the bound."""
+    low = bound  # the least budget worth trying: below it the search failed or gave up
+    patience, limit = PATIENCE, bound if goal is None else goal
+    while not (_settled(peak, bound, goal) or budget.spent()):
+        outcome = search.within(limit, budget, patience)
+        if isinstance(outcome, int):
+            bound = low = max(bound, outcome if "jump" in search.rules else limit + 1)
+        elif outcome:
+            order = outcome
+            peak = live_peak(search.model, order)
+        elif goal is None and limit < peak - 1:
+            low = limit + 1  # hard: look for a better order above it first
+        else:
+            low, patience = bound, 8 * patience
+        budget.report("peak", peak, bound)
+        limit = min((low + peak) // 2, peak - 1) if goal is None else goal
+    return PeakResult(order, peak, min(bound, peak), search.nodes)
+
+
+@cache
+def compile_s() -> float:
+    """Seconds that compiling the search, or loading it, took: done on the first call, for all of the process."""
+    begin = time.monotonic()
+    Search(LiveModel((), (), (), (), (), {}, (), ())).within(0, Budget(), PATIENCE)
+    return time.monotonic() - begin
+
+
+class Search:
+    """One model's arrays, and depth-first searches over them."""
+
+    def __init__(self, model: LiveModel, rules: frozenset[str] = RULES) -> None:
+        import numpy as np
+
+        self.model, self.rules, self.nodes = model, rules, 0
+        self.np = np
+        self.keys = np.random.default_rng(0x6D656D).integers(-(2**63), 2**63 - 1, (max(model.n, 1), 2))
+        self.total = self._flat([len(t) for t in model.touches])
+        over = [model.over.get(i, (0, ())) for i in range(model.n)]
+        self.fixed = (
+            *self._rows(model.touched), self._flat(model.size), np.array(model.opening, dtype=np.bool_),
+            np.array(model.closing, dtype=np.bool_), self.total, self._flat(model.extra),
+            *self._rows([sources for _, sources in over]), self._flat([saved for saved, _ in over]),
+            *self._rows(model.succs),
+        )  # fmt: skip
+
+    def within(self, limit: int, budget: Budget, patience: int, seed: int = 0) -> tuple[int, ...] | int:
+        """An order whose live peak is at most `limit`, () if none was found in time, or the number of bytes
+        that every order needs where it is proved that there is none.
+
+        `patience` is the number of evaluations allowed. `seed` varies which of equally good ops goes first.
+        """
+        from memplan_solvers.peak import kernel
+
+        run: Any = kernel.run
+
+        np, n = self.np, self.model.n
+        waits = self._flat([len(p) for p in self.model.preds])
+        ready, place = np.zeros(n + 1, np.int64), np.zeros(n, np.int64)
+        opening = [z for z, there in zip(self.model.size, self.model.opening, strict=True) if there]
+        state = np.zeros(kernel.KEY_B + 1, np.int64)
+        state[kernel.LIVE], state[kernel.CUT] = sum(opening), kernel.NONE
+        for i in np.flatnonzero(waits == 0):
+            ready[state[kernel.READY]], place[i] = i, state[kernel.READY]
+            state[kernel.READY] += 1
+        rank = np.arange(n) if seed == 0 else np.random.default_rng(seed).permutation(n)
+        trail, changes, frames = np.zeros(n, np.int64), np.zeros(n, np.int64), np.zeros((n + 1, 2), np.int64)
+        candidates, seen = np.zeros((8 * n + 64, 2), np.int64), np.zeros((1 << 12, 2), np.int64)
+        count = np.zeros(len(self.model.size), np.int64)
+        effort = 0
+        rules = tuple(rule in self.rules for rule in ("shrink", "path", "visited"))
+        while True:
+            end = run(limit, EFFORT, *rules, MOST_SEEN, state, trail, changes, ready, place, waits, frames,
+                             candidates, seen, count, self.keys, rank, *self.fixed)  # fmt: skip
+            if end == kernel.FULL:
+                if state[kernel.CANDIDATES] + n > len(candidates):
+                    candidates = np.concatenate([candidates, np.zeros_like(candidates)])
+                if 4 * (state[kernel.SEEN] + 1) > 3 * len(seen):
+                    old, seen = seen, np.zeros((4 * len(seen), 2), np.int64)
+                    kernel.enlarge(old, seen)
+                continue
+            effort += EFFORT
+            if end != kernel.PAUSED or budget.spent() or effort >= patience:
+                break
+        self.nodes += int(state[kernel.NODES])
+        if end == kernel.FAILED:
+            return int(state[kernel.CUT])
+        return tuple(trail.tolist()) if end == kernel.FOUND else ()
+
+    def _flat(self, values: Sequence[int]) -> Any:
+        return self.np.array(values, dtype=self.np.int64)
+
+    def _rows(self, rows: Sequence[Sequence[int]]) -> tuple[Any, Any]:
+        """Rows end to end, and where each begins."""
+        at = self.np.zeros(len(rows) + 1, dtype=self.np.int64)
+        at[1:] = self.np.cumsum([len(r) for r in rows])
+        return at, self._flat(list(chain.from_iterable(rows)))
