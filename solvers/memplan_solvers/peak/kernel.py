@@ -23,7 +23,7 @@ NONE = np.int64(2**62)
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
 def _cost(  # type: ignore[no-untyped-def]
-    i, live, touch_at, touch, size, opening, closing, total, count, extra, over_at, over, saved
+    i, live, touch_at, touch, size, opening, closing, total, count, extra, over_at, over, saved, dying
 ):  # fmt: skip
     """Bytes live during op i, and the change it leaves behind."""
     alloc = 0
@@ -38,10 +38,19 @@ def _cost(  # type: ignore[no-untyped-def]
     during = live + alloc + extra[i]
     for k in range(over_at[i], over_at[i + 1]):
         s = over[k]
-        if count[s] + 1 == total[s]:
+        if count[s] == dying[s]:
             during -= saved[i]
             break
     return during, alloc - freed
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+def _barred(i, rival_at, rival, count):  # type: ignore[no-untyped-def]
+    """Whether op i, moved to the front, would take from another op the possibility to work in place."""
+    for k in range(rival_at[i], rival_at[i + 1]):
+        if count[rival[k]] == 0:
+            return True
+    return False
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
@@ -123,7 +132,7 @@ def enlarge(  # type: ignore[no-untyped-def]
 def run(  # type: ignore[no-untyped-def]
     budget, effort, shrink, path, remember, most, state, trail, changes, ready, place, waits, frames,
     candidates, seen, count, keys, rank, touch_at, touch, size, opening, closing, total, extra, over_at,
-    over, saved, succ_at, succ
+    over, saved, dying, rival_at, rival, succ_at, succ
 ):  # fmt: skip
     """Search on for an order whose live bytes never exceed `budget`; one of FOUND, FAILED, PAUSED, FULL.
 
@@ -150,8 +159,8 @@ def run(  # type: ignore[no-untyped-def]
                         i = ready[k]
                         work += 1
                         during, change = _cost(i, state[LIVE], touch_at, touch, size, opening, closing, total, count,
-                                               extra, over_at, over, saved)  # fmt: skip
-                        if during <= budget and change <= 0:
+                                               extra, over_at, over, saved, dying)  # fmt: skip
+                        if during <= budget and change <= 0 and not _barred(i, rival_at, rival, count):
                             _execute(i, change, state, trail, changes, ready, place, waits, succ_at, succ, touch_at,
                                      touch, count, keys)  # fmt: skip
                             moved = True  # another ready op has taken its place, so k stays
@@ -164,8 +173,8 @@ def run(  # type: ignore[no-untyped-def]
                         while i >= 0:
                             work += 1
                             during, change = _cost(i, state[LIVE], touch_at, touch, size, opening, closing, total,
-                                                   count, extra, over_at, over, saved)  # fmt: skip
-                            if during > budget:
+                                                   count, extra, over_at, over, saved, dying)  # fmt: skip
+                            if during > budget or _barred(i, rival_at, rival, count):
                                 break
                             _execute(i, change, state, trail, changes, ready, place, waits, succ_at, succ, touch_at,
                                      touch, count, keys)  # fmt: skip
@@ -180,7 +189,7 @@ def run(  # type: ignore[no-untyped-def]
                                 if waits[j] == 0:
                                     work += 1
                                     during, change = _cost(j, state[LIVE], touch_at, touch, size, opening, closing,
-                                                           total, count, extra, over_at, over, saved)  # fmt: skip
+                                                           total, count, extra, over_at, over, saved, dying)  # fmt: skip
                                     if during <= budget and change < least:
                                         follower = j
                                         least = change
@@ -208,7 +217,7 @@ def run(  # type: ignore[no-untyped-def]
                 i = ready[k]
                 work += 1
                 during, change = _cost(i, state[LIVE], touch_at, touch, size, opening, closing, total, count, extra,
-                                       over_at, over, saved)  # fmt: skip
+                                       over_at, over, saved, dying)  # fmt: skip
                 if during > budget:
                     state[CUT] = min(state[CUT], during)
                     continue

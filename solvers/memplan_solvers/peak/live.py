@@ -8,7 +8,7 @@ from the start (to the end) lose the second (third) bracket and stay submodular.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from operator import or_
 
@@ -27,6 +27,7 @@ class LiveModel:
     touched   per op, the storages it writes or reads
     extra     per op, bytes that are live during its step alone
     over      per op that may work in place: bytes saved, and the storages one of which must die with it
+    backward  whether the ops are executed from last to first: then a storage dies with the op that touches it first
     """
 
     size: tuple[int, ...]
@@ -37,6 +38,7 @@ class LiveModel:
     over: dict[int, tuple[int, tuple[int, ...]]]
     preds: tuple[tuple[int, ...], ...]
     succs: tuple[tuple[int, ...], ...]
+    backward: bool = False
 
     @property
     def n(self) -> int:
@@ -51,6 +53,27 @@ class LiveModel:
             for s in storages:
                 found[s].append(i)
         return found
+
+    @property
+    def reversed(self) -> LiveModel:
+        """The same model with time turned round: an order of it, read from its end, has the same live bytes."""
+        return replace(self, opening=self.closing, closing=self.opening, preds=self.succs, succs=self.preds,
+                       backward=not self.backward)  # fmt: skip
+
+    @property
+    def rivals(self) -> list[list[int]]:
+        """Per op, the storages that it touches and that another op may write over; none going forwards.
+
+        Going backwards an op that touches one of these first takes that possibility from the other op, so that it
+        may be moved to the front only when the storage has been touched already.
+        """
+        if not self.backward:
+            return [[] for _ in range(self.n)]
+        by: dict[int, list[int]] = {}
+        for i, (_, sources) in self.over.items():
+            for s in sources:
+                by.setdefault(s, []).append(i)
+        return [[s for s in self.touched[i] if any(j != i for j in by.get(s, ()))] for i in range(self.n)]
 
 
 def live_model(problem: Problem) -> LiveModel:

@@ -16,7 +16,7 @@ from memplan.solver import Budget, Solver
 from memplan_solvers.greedy import Greedy
 from memplan_solvers.offsets.one_pass import pack_greedy
 from memplan_solvers.peak.live import live_model, live_peak
-from memplan_solvers.peak.search import LARGE, PeakResult, Search, minimum_peak_order
+from memplan_solvers.peak.search import LARGE, Directions, PeakResult, minimum_peak_order
 from memplan_solvers.replace.evict import only_pinned
 from memplan_solvers.residency import Block, Walk, blocks_of, materialise
 from memplan_solvers.schedule import SCHEDULES
@@ -143,7 +143,7 @@ def _orders(problem: Problem, found: PeakResult, budget: Budget) -> Iterator[tup
         if order not in seen and live_peak(model, order) <= limit:
             seen.add(order)
             yield order
-    search = Search(model)
+    search = Directions(model)
     for seed in range(1, 2 * ORDERS):
         if budget.spent():
             return

@@ -13,7 +13,7 @@ from memplan.solver import Budget
 from memplan_solvers.peak.live import LiveModel, certain_bound, live_model, live_peak
 from memplan_solvers.schedule import SCHEDULES
 
-RULES = frozenset({"shrink", "path", "visited", "jump", "certain"})
+RULES = frozenset({"shrink", "path", "visited", "jump", "certain", "backward"})
 """What makes the search fast; each may be left out without changing a result (the tests do).
 
 shrink   a ready op that fits and leaves no more bytes live than before is executed at once
@@ -21,11 +21,13 @@ path     so is a chain of ops, each enabled by the one before, up to its first r
 visited  a set of executed ops that failed once is not tried again
 jump     a failed search proves the least transient it cut off, not just one byte more than its budget
 certain  the search begins at what is live at some step under every order
+backward a search that takes long is tried from the other end too, last op first: one may need a thousandth of the other
 
 The two safe moves rest on submodularity: for Q the ops moved to the front of a completion of D, and any part P of that
 completion, live(D+P+Q) <= live(D+P) + live(D+Q) - live(D+(P and Q)), and no part of Q has fewer live bytes than
 Q. The transient of an op that comes later obeys the same inequality, since its operands only count as live
-throughout. Working in place needs more ops executed before, never fewer, so it is never lost by a safe move.
+throughout. Working in place needs more ops executed before, never fewer, so forwards it is never lost by a safe move;
+backwards the moves that could lose it are not made. Turning time round leaves live bytes and inequality as they are.
 """
 
 LARGE = 10_000
@@ -37,8 +39,11 @@ EFFORT = 400_000
 MOST_SEEN = 12_000_000
 """Sets that are remembered at most, 16 bytes each at a load of 3/4; beyond, the search goes on without."""
 
-PATIENCE = 20_000_000
-"""Evaluations one budget may take before the next larger one is tried."""
+PATIENCE = 25_000_000
+"""Evaluations that one budget may take in one direction before a larger budget is tried."""
+
+FIRST_PATIENCE = 400_000
+"""Evaluations after which the other direction has its turn; each turn is four times as long as the last."""
 
 
 class PeakResult(NamedTuple):
@@ -82,7 +87,7 @@ def minimum_peak_order(problem: Problem, budget: Budget, goal: int | None = None
     before = budget.seconds
     compile_s()
     spent = budget.seconds - before
-    return _bisect(Search(model, rules), order, peak, bound, goal, budget)._replace(compile_s=spent)
+    return _bisect(Directions(model, rules), order, peak, bound, goal, budget)._replace(compile_s=spent)
 
 
 def _settled(peak: int, bound: int, goal: int | None) -> bool:
@@ -105,7 +110,7 @@ def _first(problem: Problem, model: LiveModel, enough: int, budget: Budget) -> t
     return best
 
 
-def _bisect(search: Search, order: tuple[int, ...], peak: int, bound: int, goal: int | None,
+def _bisect(search: Directions, order: tuple[int, ...], peak: int, bound: int, goal: int | None,
             budget: Budget) -> PeakResult:  # fmt: skip
     """Close the gap: a found order lowers the peak, a failed search raises the bound."""
     low = bound  # the least budget worth trying: below it the search failed or gave up
@@ -134,6 +139,32 @@ def compile_s() -> float:
     return time.monotonic() - begin
 
 
+class Directions:
+    """The searches of one model from both ends."""
+
+    def __init__(self, model: LiveModel, rules: frozenset[str] = RULES) -> None:
+        self.model, self.rules = model, rules
+        ways = (model, model.reversed) if "backward" in rules else (model,)
+        self.searches = [Search(way, rules) for way in ways]
+
+    @property
+    def nodes(self) -> int:
+        """Sets expanded so far, in both directions."""
+        return sum(search.nodes for search in self.searches)
+
+    def within(self, limit: int, budget: Budget, patience: int, seed: int = 0) -> tuple[int, ...] | int:
+        """As `Search.within`, from whichever end is done first; turn by turn."""
+        turn = min(FIRST_PATIENCE, patience)
+        while True:
+            for search in self.searches:
+                outcome = search.within(limit, budget, turn, seed)
+                if outcome or budget.spent():
+                    return outcome
+            if turn >= patience:
+                return ()
+            turn = min(4 * turn, patience)
+
+
 class Search:
     """One model's arrays, and depth-first searches over them."""
 
@@ -145,10 +176,12 @@ class Search:
         self.keys = np.random.default_rng(0x6D656D).integers(-(2**63), 2**63 - 1, (max(model.n, 1), 2))
         self.total = self._flat([len(t) for t in model.touches])
         over = [model.over.get(i, (0, ())) for i in range(model.n)]
+        self.dying = self.total * 0 if model.backward else self.total - 1
         self.fixed = (
             *self._rows(model.touched), self._flat(model.size), np.array(model.opening, dtype=np.bool_),
             np.array(model.closing, dtype=np.bool_), self.total, self._flat(model.extra),
             *self._rows([sources for _, sources in over]), self._flat([saved for saved, _ in over]),
+            self.dying, *self._rows(model.rivals),
             *self._rows(model.succs),
         )  # fmt: skip
 
@@ -193,7 +226,9 @@ class Search:
         self.nodes += int(state[kernel.NODES])
         if end == kernel.FAILED:
             return int(state[kernel.CUT])
-        return tuple(trail.tolist()) if end == kernel.FOUND else ()
+        if end != kernel.FOUND:
+            return ()
+        return tuple(trail[::-1].tolist() if self.model.backward else trail.tolist())
 
     def _flat(self, values: Sequence[int]) -> Any:
         return self.np.array(values, dtype=self.np.int64)
