@@ -1,10 +1,12 @@
 """memplan plans where and when the tensors of a neural network live in memory."""
 
 from memplan.api import check, emit, load, plan, run, simulate
+from memplan.buffers import Buffer, Packing
 from memplan.errors import MemplanError
 from memplan.graph import Graph, Op, Tensor
 from memplan.model import Model
 from memplan.options import Options
+from memplan.packing import pack
 from memplan.plan import Metrics, Move, Plan, Residency, Status
 from memplan.problem import Problem
 from memplan.solver import Budget, Progress, Solver
@@ -13,7 +15,7 @@ from memplan.target import Target, load_target
 __version__ = "0.1.0"
 
 __all__ = [
-    "Budget", "Graph", "MemplanError", "Metrics", "Model", "Move", "Op", "Options", "Plan",
+    "Budget", "Buffer", "Graph", "MemplanError", "Metrics", "Model", "Move", "Op", "Options", "Packing", "Plan",
     "Problem", "Progress", "Residency", "Solver", "Status", "Target", "Tensor", "check", "emit",
-    "load", "load_target", "plan", "run", "simulate",
+    "load", "load_target", "pack", "plan", "run", "simulate",
 ]  # fmt: skip

@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     from memplan.emitters.csv import packing_text
     from memplan.files import write_atomic
     from memplan.importers.csv import read_buffers
-    from memplan.pack import pack
+    from memplan.packing import pack_buffers
     from memplan.units import parse_size
 
     capacity = None if args.minimize else parse_size(args.capacity)
@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     buffers = read_buffers(Path(args.csv))
     live = LiveLine()
     with interruptible() as cancel:
-        found = pack(buffers, capacity, time_limit_s=time_limit_s, workers=workers, seed=seed,
+        found = pack_buffers(buffers, capacity, time_limit_s=time_limit_s, workers=workers, seed=seed,
                      progress=live, cancel=cancel)  # fmt: skip
         interrupted = cancel()
     live.clear()

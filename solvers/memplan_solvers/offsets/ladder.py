@@ -1,47 +1,61 @@
-"""The packer: a free bound, one-pass orders, and only then the exact search, compiled on first use."""
+"""The packer: a free bound, one-pass orders, and only then what is compiled: exact search and repair."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
 
 from memplan.buffers import Buffer, Packing
-from memplan.pack import Packer
+from memplan.packing import Packer
 from memplan.plan import Status
 from memplan.solver import Budget
-from memplan_solvers.offsets.conflicts import conflicts
-from memplan_solvers.offsets.first_fit import best_first_fit
-from memplan_solvers.offsets.one_pass import pack_greedy
+from memplan_solvers.offsets.bounds import least_peak, unit
+from memplan_solvers.offsets.conflicts import Conflicts, conflicts
+from memplan_solvers.offsets.eject import Ejector
+from memplan_solvers.offsets.first_fit import first_fit
+from memplan_solvers.offsets.one_pass import ORDERS, overlaps, pack_greedy
+from memplan_solvers.offsets.sweep import sweep
 
-EXACT_PAIRS = 3_000_000
-"""Conflicting pairs beyond which the exact search is not tried: its memory is linear in them."""
+EXACT_PAIRS = 2_000_000
+"""Pairs of buffers that overlap beyond which no exact search is tried: its memory is linear in them."""
+PASS_PAIRS = 600_000
+"""Pairs that one-pass orders may visit in all: more is too slow, uncompiled."""
+QUICK_NODES = 400_000
+"""Nodes of the exact search before repair has its turn."""
+REPAIR_SHARE = 0.3
+"""Share of the remaining time for repair where an exact search follows."""
 
 
 class Ladder(Packer):
     """Cheap things first: nothing is compiled where a one-pass order meets the bound."""
 
     def pack(self, buffers: Sequence[Buffer], capacity: int | None, budget: Budget) -> Packing:
-        """See `Packer.pack`. Parts that share no step are packed apart; a peak is the largest of theirs."""
+        """See `Packer.pack`. Parts that share no step are packed apart, the one with the highest bound first."""
         offsets = [b.offset or 0 for b in buffers]
-        status, bound, nodes, methods = Status.OPTIMAL, 0, 0, []
-        parts = _parts(buffers)
-        for part in parts:
-            found = _Part([buffers[i] for i in part], capacity, budget).solve(max(bound, 0))
+        peak = bound = max((b.size + (b.offset or 0) for b in buffers if not b.segments), default=0)
+        if capacity is not None and bound > capacity:
+            return Packing(Status.INFEASIBLE, (), None, bound, method="bound")
+        nodes, method = 0, "one pass"
+        parts = [_Part([buffers[i] for i in part], part) for part in _parts(buffers)]
+        for part in sorted(parts, key=lambda part: -part.bound):
+            goal = max(part.bound, peak) if capacity is None else capacity
+            found = part.fit(goal, budget) if capacity is not None else part.minimize(goal, budget)
             bound, nodes = max(bound, found.bound), nodes + found.nodes
-            methods.append(found.method)
             if found.status in (Status.INFEASIBLE, Status.UNKNOWN):
-                return Packing(found.status, (), None, bound, nodes=nodes, method=found.method)
-            for i, offset in zip(part, found.offsets, strict=True):
+                return replace(found, bound=bound, nodes=nodes)
+            for i, offset in zip(part.numbers, found.offsets, strict=True):
                 offsets[i] = offset
-        peak = max((o + b.size for o, b in zip(offsets, buffers, strict=True)), default=0)
-        method = "exact" if "exact" in methods else "one pass"
-        return Packing(status, tuple(offsets), peak, bound, nodes=nodes, method=method)
+                peak = max(peak, offset + buffers[i].size)
+            method = max(method, found.method, key=("one pass", "repair", "exact").index)
+        return Packing(Status.FEASIBLE, tuple(offsets), None, bound, nodes=nodes, method=method)
 
 
 def _parts(buffers: Sequence[Buffer]) -> list[list[int]]:
-    """Numbers of the buffers by stretch of steps without a break, those of 0 bytes left out."""
+    """Numbers of the buffers by stretch of steps without a break; those that use no byte, ever, are left out."""
     parts: list[list[int]] = []
     reach = -1
-    for i in sorted((i for i, b in enumerate(buffers) if b.size), key=lambda i: (buffers[i].start, i)):
+    for i in sorted((i for i, b in enumerate(buffers) if b.segments), key=lambda i: (buffers[i].start, i)):
         if buffers[i].start >= reach:
             parts.append([])
         parts[-1].append(i)
@@ -50,88 +64,132 @@ def _parts(buffers: Sequence[Buffer]) -> list[list[int]]:
 
 
 class _Part:
-    """One connected stretch."""
+    """One connected stretch of time; `numbers` are its buffers' in the whole."""
 
-    def __init__(self, buffers: list[Buffer], capacity: int | None, budget: Budget) -> None:
-        self.buffers, self.capacity, self.budget = buffers, capacity, budget
-        self.bound = max(_load(buffers), max(b.size + (b.offset or 0) for b in buffers))
+    def __init__(self, buffers: list[Buffer], numbers: list[int]) -> None:
+        self.buffers, self.numbers = buffers, numbers
+        self.unit = unit(buffers)
+        self.bound = -(-least_peak(buffers) // self.unit) * self.unit
+        self.starts, self.stops, self.sizes = ([*x] for x in zip(*((b.start, b.stop, b.size) for b in buffers), strict=True))
+        a = buffers[0].alignment
+        self.plain = all(b.offset is None and not b.gaps and b.alignment == a and b.size % a == 0 for b in buffers)
+        self.pairs = overlaps(self.starts, self.stops)
 
-    def solve(self, elsewhere: int) -> Packing:
-        """`elsewhere` is a peak that other parts need anyway: to go below it is no use."""
-        if self.capacity is not None and self.bound > self.capacity:
+    @property
+    def most(self) -> int:
+        """A capacity that suffices if any does: all free buffers in a row above the fixed ones."""
+        fixed = max((b.offset + b.size for b in self.buffers if b.offset is not None), default=0)
+        return fixed + sum(b.size + b.alignment for b in self.buffers)
+
+    @cached_property
+    def conflicts(self) -> Conflicts:
+        return conflicts(self.buffers)
+
+    @cached_property
+    def ejector(self) -> Ejector:
+        return Ejector(self.starts, self.stops, self.sizes)
+
+    def fit(self, capacity: int, budget: Budget) -> Packing:
+        """Offsets under `capacity`, or that there are none, or unknown."""
+        if self.bound > capacity:
             return self._answer(Status.INFEASIBLE, [], 0, "bound")
-        goal = max(self.bound, elsewhere) if self.capacity is None else self.capacity
+        offsets = self._one_pass(capacity)
+        if offsets and self._peak(offsets) <= capacity:
+            return self._answer(Status.FEASIBLE, offsets, 0, "one pass")
+        nodes = 0
+        for limit in (QUICK_NODES, None):
+            if self.pairs <= EXACT_PAIRS:
+                status, found, nodes = self._exact(capacity, budget, limit)
+                if status is not Status.UNKNOWN:
+                    return self._answer(status, found, nodes, "exact")
+            if self.plain and offsets and not budget.spent():
+                repaired = self.ejector.fit(offsets, capacity, budget if limit is None else budget.share(REPAIR_SHARE))
+                if repaired:
+                    return self._answer(Status.FEASIBLE, repaired, nodes, "repair")
+        return self._answer(Status.UNKNOWN, [], nodes, "exact")
+
+    def minimize(self, goal: int, budget: Budget) -> Packing:
+        """Offsets with the least peak found and a bound on it; to go below `goal` is no use."""
         offsets = self._one_pass(goal)
-        peak = self._peak(offsets)
-        if offsets is not None and peak <= goal:
-            return self._answer(Status.FEASIBLE, offsets, 0, "one pass")
-        if _pairs(self.buffers) > EXACT_PAIRS:
-            if self.capacity is not None or offsets is None:
-                return self._answer(Status.UNKNOWN, [], 0, "one pass")
-            return self._answer(Status.FEASIBLE, offsets, 0, "one pass")
-        return self._exact(offsets, goal)
+        method, nodes = "one pass", 0
+        exact = self.pairs <= EXACT_PAIRS
+        if exact and not self._done(offsets, goal, budget):
+            status, found, nodes = self._exact(goal, budget, QUICK_NODES)
+            if status is Status.INFEASIBLE:
+                self.bound = goal = goal + self.unit
+            elif status is Status.FEASIBLE:
+                offsets, method = found, "exact"
+        if self.plain and offsets and not self._done(offsets, goal, budget):
+            before = self._peak(offsets)
+            share = budget.share(REPAIR_SHARE) if exact else budget
+            offsets = self.ejector.improve(offsets, goal, self.unit, share, lambda peak: self._report(peak, budget))
+            method = "repair" if self._peak(offsets) < before else method
+        if not offsets and exact:
+            status, offsets, spent = self._exact(self.most, budget, None)
+            if status is not Status.FEASIBLE:
+                return self._answer(status, [], nodes + spent, "exact")
+        limit, low = QUICK_NODES, goal
+        while exact and offsets and not self._done(offsets, goal, budget):
+            # Halve the distance between what is open and the best; the last step tries one unit below it.
+            peak = self._peak(offsets)
+            target = max(low, min((low + peak) // 2, peak - self.unit)) // self.unit * self.unit
+            status, found, spent = self._exact(target, budget, limit)
+            nodes += spent
+            if status is Status.FEASIBLE:
+                offsets, method = found, "exact"
+            elif status is Status.INFEASIBLE:
+                self.bound = low = target + self.unit
+                goal = max(goal, low)
+            elif target + self.unit >= peak:
+                low, limit = goal, 4 * limit
+            else:
+                low = target + self.unit
+            self._report(self._peak(offsets), budget)
+        status = Status.FEASIBLE if offsets else Status.UNKNOWN
+        return self._answer(status, offsets or [], nodes, method)
+
+    def _done(self, offsets: list[int] | None, goal: int, budget: Budget) -> bool:
+        return budget.spent() or (bool(offsets) and self._peak(offsets or []) <= goal)
 
     def _one_pass(self, goal: int) -> list[int] | None:
         """Offsets of the best one-pass order, None where fixed ones stand in every order's way."""
-        plain = all(b.offset is None and not b.gaps for b in self.buffers)
-        unit = self.buffers[0].alignment
-        if plain and all(b.alignment == unit and b.size % unit == 0 for b in self.buffers):
-            rows = [(b.start, b.stop, b.size) for b in self.buffers]
-            starts, stops, sizes = map(list, zip(*rows, strict=True))
-            return pack_greedy(starts, stops, sizes, unit, goal)[0]
-        return best_first_fit(self.buffers, conflicts(self.buffers), goal)
+        if not self.plain:
+            return self._first_fit(goal) if self.pairs <= EXACT_PAIRS else None
+        if orders := tuple(ORDERS)[: PASS_PAIRS // self.pairs]:
+            return pack_greedy(self.starts, self.stops, self.sizes, self.buffers[0].alignment, goal, orders)[0]
+        swept = sweep(self.starts, self.stops, self.sizes)
+        dived = None if self._peak(swept) <= goal else self.ejector.first()
+        return min((o for o in (swept, dived) if o), key=self._peak)
 
-    def _exact(self, offsets: list[int] | None, goal: int) -> Packing:
-        """Under the capacity, or down from the best peak and up from the bound until they meet."""
+    def _first_fit(self, goal: int) -> list[int] | None:
+        """The best of first fits over the one-pass orders; stops at the first that reaches `goal`."""
+        best: list[int] | None = None
+        degree = self.conflicts.degree.tolist()
+        for key in ORDERS.values():
+            keys = [key(b.start, b.stop, b.size, d) for b, d in zip(self.buffers, degree, strict=True)]
+            offsets = first_fit(self.buffers, self.conflicts, sorted(range(len(keys)), key=lambda i: (keys[i], i)))
+            if offsets is None:
+                return None
+            if best is None or self._peak(offsets) < self._peak(best):
+                best = offsets
+            if self._peak(best) <= goal:
+                break
+        return best
+
+    def _exact(self, capacity: int, budget: Budget, limit: int | None) -> tuple[Status, list[int], int]:
         from memplan_solvers.offsets.exact import solve
+        from memplan_solvers.offsets.windows import solve_windows
 
-        graph = conflicts(self.buffers)
-        if self.capacity is not None:
-            status, found, nodes = solve(self.buffers, graph, self.capacity, self.budget)
-            return self._answer(status, found, nodes, "exact")
-        total = 0
-        best, peak = offsets, self._peak(offsets) if offsets is not None else sum(b.size for b in self.buffers) * 2
-        target, limit = goal, 2_000_000
-        while self.bound < peak and peak > goal and not self.budget.spent():
-            status, found, nodes = solve(self.buffers, graph, target, self.budget, limit)
-            total += nodes
-            if status is Status.FEASIBLE:
-                best, peak = found, self._peak(found)
-            elif status is Status.INFEASIBLE:
-                self.bound = target + 1
-            self.budget.report("pack", peak, self.bound)
-            if status is Status.UNKNOWN and target >= peak - 1:
-                limit *= 4
-                target = self.bound
-                continue
-            # Halve the distance to the best; the last step tries one byte below it.
-            low = self.bound if status is not Status.UNKNOWN else target
-            target = min(max((low + peak) // 2, self.bound), peak - 1)
-        if best is None:
-            return self._answer(Status.UNKNOWN, [], total, "exact")
-        return self._answer(Status.FEASIBLE, best, total, "exact")
+        status, found, nodes = solve(self.buffers, self.conflicts, capacity, budget, limit)
+        if status is Status.UNKNOWN and not self.conflicts.exact:
+            status, found = solve_windows(self.buffers, capacity, budget)
+        return status, found, nodes
 
-    def _peak(self, offsets: list[int] | None) -> int:
-        return max((o + b.size for o, b in zip(offsets or (), self.buffers, strict=False)), default=0)
+    def _peak(self, offsets: Sequence[int]) -> int:
+        return max((o + z for o, z in zip(offsets, self.sizes, strict=True)), default=0)
+
+    def _report(self, peak: int, budget: Budget) -> None:
+        budget.report("pack", peak, self.bound)
 
     def _answer(self, status: Status, offsets: list[int], nodes: int, method: str) -> Packing:
         return Packing(status, tuple(offsets), None, self.bound, nodes=nodes, method=method)
-
-
-def _load(buffers: Sequence[Buffer]) -> int:
-    """The most bytes used at one step: no packing has a smaller peak."""
-    events = []
-    for b in buffers:
-        for s in b.segments:
-            events += [(s.start, s.high - s.low), (s.stop, s.low - s.high)]
-    live = most = 0
-    for _, change in sorted(events):
-        live += change
-        most = max(most, live)
-    return most
-
-
-def _pairs(buffers: Sequence[Buffer]) -> int:
-    from memplan_solvers.offsets.one_pass import overlaps
-
-    return overlaps([b.start for b in buffers], [b.stop for b in buffers])

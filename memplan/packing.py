@@ -1,4 +1,4 @@
-"""`pack`: offset assignment alone, through whichever packer is installed."""
+"""Offset assignment alone, through whichever packer is installed."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib.metadata import entry_points
+from typing import Any
 
-from memplan.buffers import Buffer, Packing
+from memplan.buffers import Buffer, Gap, Packing
 from memplan.check_pack import check_packing
-from memplan.errors import InvalidPlanError, OptionError
+from memplan.errors import GraphError, InvalidPlanError, OptionError
 from memplan.plan import Status
 from memplan.solver import Budget, Progress
+from memplan.units import MAX_BYTES
 
 ENTRY_POINTS = "memplan.packers"
 DEFAULT_PACKER = "ladder"
@@ -32,6 +34,34 @@ class Packer(ABC):
 
 
 def pack(
+    starts: Sequence[int],
+    stops: Sequence[int],
+    sizes: Sequence[int],
+    capacity: int | None = None,
+    *,
+    alignment: int | Sequence[int] = 1,
+    offsets: Sequence[int | None] | None = None,
+    gaps: Sequence[Sequence[Gap]] | None = None,
+    **options: Any,
+) -> Packing:
+    """`pack_buffers` for arrays: buffer i lives in steps `[starts[i], stops[i])` and has `sizes[i]` bytes.
+
+    `offsets` fixes those that are not None. Arrays of NumPy do as well as lists. `options`: as of
+    `pack_buffers`. GraphError where lengths differ or a buffer makes no sense.
+    """
+    n = len(sizes)
+    alignments = [alignment] * n if isinstance(alignment, int) else alignment
+    columns = (starts, stops, sizes, alignments, [None] * n if offsets is None else offsets, gaps or [()] * n)
+    if any(len(column) != n for column in columns):
+        raise GraphError("the arrays differ in length", "give one entry a buffer in each")
+    buffers = [
+        Buffer(str(i), int(a), int(b), int(z), int(g), None if at is None else int(at), tuple(Gap(*w) for w in windows))
+        for i, (a, b, z, g, at, windows) in enumerate(zip(*columns, strict=True))
+    ]
+    return pack_buffers(buffers, capacity, **options)
+
+
+def pack_buffers(
     buffers: Sequence[Buffer],
     capacity: int | None = None,
     *,
@@ -44,8 +74,11 @@ def pack(
     """Checked offsets for `buffers`: within `capacity`, or with the least peak if that is None.
 
     `status` is optimal where the peak is proved least, feasible where it fits, infeasible where no
-    packing exists (proved), unknown where none was found in time.
+    packing exists (proved), unknown where none was found in time. GraphError where the sizes add up
+    to more than memory can have.
     """
+    if sum(b.size + b.alignment for b in buffers) + max((b.offset or 0 for b in buffers), default=0) > MAX_BYTES:
+        raise GraphError("the sizes of the buffers add up to more than 2^62 bytes", "give sizes in bytes")
     if capacity is not None and capacity < 0:
         raise OptionError(f"capacity {capacity}", "give a whole number of bytes from 0")
     points = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
