@@ -66,7 +66,7 @@ class Metrics(NamedTuple):
 class Plan:
     """One answer to one problem. Frozen; numbers in it are claims until `check` has recomputed them.
 
-    A plan without a schedule (`status` infeasible or unknown) says why in `reason`.
+    `reason` says why there is no schedule (`status` infeasible or unknown), or how an answer came about.
     `bound` is a true lower bound on the objective over all plans that the options allow.
     `budget_proved` is False while a capacity was derived from a peak that is not proved optimal.
     """

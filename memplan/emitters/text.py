@@ -43,6 +43,11 @@ def plan_summary(graph: Graph, plan: Plan) -> str:
         rows.append(("latency", f"{m.latency_s:.6g} s; all in host {m.latency_all_host_s:.6g} s, "
                                 f"unlimited scratchpad {m.latency_unlimited_s:.6g} s"))  # fmt: skip
     rows.append(("solver", f"{plan.solver}, {plan.seconds:.3f} s ({plan.total_seconds:.3f} s in all)"))
+    if plan.reason:
+        rows.append(("how", plan.reason))
+    missing = sum(op.flops is None for op in graph.ops)
+    if plan.target.timed and missing:
+        rows.append(("note", f"{missing} ops have no flops; they are timed by their bytes alone"))
     return "\n".join(f"{name:10} {text}" for name, text in rows)
 
 

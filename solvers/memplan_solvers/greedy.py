@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from memplan.errors import OptionError, nearest
 from memplan.plan import Plan, Status
@@ -12,6 +12,7 @@ from memplan.problem import Problem
 from memplan.simulate import timeline
 from memplan.solver import Budget, Solver
 from memplan_solvers.offsets.one_pass import ORDERS, load, pack_greedy
+from memplan_solvers.place import harder
 from memplan_solvers.replace import POLICIES
 from memplan_solvers.replace.allocate import allocate_on_demand
 from memplan_solvers.replace.evict import around_each_op, evict_on_demand, only_pinned
@@ -25,6 +26,9 @@ LARGE = 10_000
 TIGHTER = (1.0, 0.97, 0.93, 0.88, 0.82, 0.75)
 """Shares of the capacity that replacement is given until its stretches pack under the whole."""
 
+HARDER, NODES = 4, 50_000
+"""How many answers that fit by bytes only are packed by exact search, and its nodes for each."""
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -36,9 +40,19 @@ class Candidate:
     blocks: list[Block]
     offsets: list[int]
 
+    method: str = "one pass"
+
     @property
     def key(self) -> tuple[float, int]:
         return self.value, self.peak
+
+
+class Missed(NamedTuple):
+    """Blocks that fit by bytes, and no one-pass order packs them."""
+
+    value: float
+    walk: Walk
+    blocks: list[Block]
 
 
 @dataclass(frozen=True)
@@ -70,9 +84,10 @@ class Greedy(Solver):
         if best is None:
             return self.no_answer(problem, budget, Status.UNKNOWN, "no heuristic found a plan that fits")
         residencies, moves, inplace = materialise(best.walk, best.blocks, best.offsets)
-        return self.answer(
+        plan = self.answer(
             problem, budget, order=best.walk.order, residencies=residencies, moves=moves, inplace=inplace
         )
+        return plan if best.method == "one pass" else replace(plan, reason=f"packed by {best.method} search")
 
     def _solve_timed(self, problem: Problem, budget: Budget) -> Plan:
         """The fastest of: only what must be placed (where operands may be in host), and the traffic plan."""
@@ -96,22 +111,37 @@ class Greedy(Solver):
     def best(self, problem: Problem, budget: Budget) -> Candidate | None:
         """The best candidate of the portfolio, None if none fits the capacity."""
         best: Candidate | None = None
+        missed: list[Missed] = []
         for walk in self.walks(problem):
-            for candidate in self._candidates(walk, best, budget.spent):
+            for candidate in self._candidates(walk, best, missed, budget.spent):
                 if best is None or candidate.key < best.key:
                     best = candidate
                     budget.report("greedy", best.value, problem.free_bound)
                 if best.value <= problem.free_bound or budget.spent():
                     return best
+        return self._packed_harder(missed, best, budget)
+
+    def _packed_harder(self, missed: list[Missed], best: Candidate | None, budget: Budget) -> Candidate | None:
+        """The cheapest of what fits by bytes and packs after all, if it beats `best`."""
+        for m in sorted(missed, key=lambda m: m.value)[:HARDER]:
+            if budget.spent() or (best is not None and m.value >= best.value):
+                break
+            placed = harder(m.walk, m.blocks, m.walk.problem.capacity or 0, budget, NODES)
+            if placed.offsets is not None:
+                budget.report("greedy", m.value, m.walk.problem.free_bound)
+                return Candidate(m.value, placed.peak, m.walk, m.blocks, placed.offsets, placed.method)
         return best
 
     def _candidates(
-        self, walk: Walk, best: Candidate | None, stop: Callable[[], bool]
+        self, walk: Walk, best: Candidate | None, missed: list[Missed], stop: Callable[[], bool]
     ) -> Iterator[Candidate]:
-        """The answers of one order; those that cannot beat `best`, or take too long, are left out."""
+        """The answers of one order; those that cannot beat `best`, or take too long, are left out.
+
+        What fits by bytes but packs in no one-pass order joins `missed`.
+        """
         problem = walk.problem
         anywhere = problem.target.operands == "any"
-        kept = self._keep(walk, only_pinned(walk) if anywhere else walk.whole)
+        kept = self._keep(walk, only_pinned(walk) if anywhere else walk.whole, missed)
         if kept is not None:
             yield kept
         if anywhere:
@@ -119,11 +149,11 @@ class Greedy(Solver):
         if problem.options.objective == "peak" or problem.capacity is None:
             return
         if best is None and kept is None:  # cheap, and there wherever each op fits
-            floor = self._keep(walk, around_each_op(walk))
+            floor = self._keep(walk, around_each_op(walk), missed)
             if floor is not None:
                 yield floor
         for name in self._policies(problem):
-            found = self._evict(walk, name, best, stop)
+            found = self._evict(walk, name, best, missed, stop)
             if found is not None:
                 yield found
 
@@ -149,8 +179,8 @@ class Greedy(Solver):
     def _orders(self) -> tuple[str, ...]:
         return tuple(ORDERS) if self.offsets == "all" else (self.offsets,)
 
-    def _pack(self, walk: Walk, stretches: list[list[Stretch]]) -> tuple[list[Block], list[int], int] | None:
-        """Blocks, offsets and peak of the stretches, None where they do not fit the capacity."""
+    def _keep(self, walk: Walk, stretches: list[list[Stretch]], missed: list[Missed]) -> Candidate | None:
+        """The order with exactly these stretches, if they pack."""
         problem = walk.problem
         blocks = blocks_of(walk, stretches)
         starts, stops = [b.start for b in blocks], [b.stop for b in blocks]
@@ -161,19 +191,15 @@ class Greedy(Solver):
         goal = None if problem.options.objective == "peak" else capacity
         alignment = problem.target.scratchpad.alignment
         offsets, peak = pack_greedy(starts, stops, sizes, alignment, goal, self._orders())
-        return None if capacity is not None and peak > capacity else (blocks, offsets, peak)
-
-    def _keep(self, walk: Walk, stretches: list[list[Stretch]]) -> Candidate | None:
-        """The order with exactly these stretches, if they pack."""
-        packed = self._pack(walk, stretches)
-        if packed is None:
-            return None
-        blocks, offsets, peak = packed
-        cost = traffic(walk.problem, stretches) if walk.problem.options.objective == "traffic" else peak
-        return Candidate(cost, peak, walk, blocks, offsets)
+        cost = traffic(problem, stretches) if problem.options.objective == "traffic" else peak
+        if capacity is None or peak <= capacity:
+            return Candidate(cost, peak, walk, blocks, offsets)
+        if problem.n <= LARGE and problem.options.objective == "traffic":
+            missed.append(Missed(cost, walk, blocks))
+        return None
 
     def _evict(
-        self, walk: Walk, policy: str, best: Candidate | None, stop: Callable[[], bool]
+        self, walk: Walk, policy: str, best: Candidate | None, missed: list[Missed], stop: Callable[[], bool]
     ) -> Candidate | None:
         """The order under one policy: by bytes then packed, or allocated as it goes; the better one."""
         problem, rank = walk.problem, POLICIES[policy]
@@ -186,7 +212,7 @@ class Greedy(Solver):
             value = traffic(problem, stretches)
             if best is not None and value > best.value:
                 break
-            found = self._keep(walk, stretches)
+            found = self._keep(walk, stretches, missed)
             if found is not None:
                 break
         if problem.n > LARGE:

@@ -10,7 +10,7 @@ from memplan_solvers.greedy import Candidate
 from memplan_solvers.ilp.fixed_order import Polished
 from memplan_solvers.ilp.formulation import Formulation
 from memplan_solvers.ilp.gaps import Gaps
-from memplan_solvers.ilp.place import place
+from memplan_solvers.place import place
 from memplan_solvers.residency import Block, Stretch, Walk
 
 

@@ -14,7 +14,7 @@ from memplan_solvers.greedy import Greedy
 from memplan_solvers.ilp.gaps import Gaps
 from memplan_solvers.ilp.linear import Linear, Outcome
 from memplan_solvers.ilp.mathopt import BACKENDS, solve_mathopt
-from memplan_solvers.ilp.place import place
+from memplan_solvers.place import place
 from memplan_solvers.residency import Block, Stretch, Walk, materialise, traffic
 from memplan_solvers.schedule import SCHEDULES
 

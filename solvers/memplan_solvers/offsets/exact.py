@@ -13,7 +13,7 @@ from memplan.plan import Status
 from memplan.solver import Budget
 from memplan_solvers.offsets.conflicts import Conflicts, Ints
 
-ORDERS = ("cwa", "wac", "daw", "wca", "caw", "zwc", "awc", "dwa", "zca", "wzc")
+ORDERS = ("cwa", "wac", "daw", "wca", "zac", "caw", "zwc", "awc", "dwa", "wzc")
 """Branching orders by sort keys, largest first: the load around the buffer (c for crowding), width in steps, size (z),
 area, degree. Chosen on random perfect packings and on mirrored and perturbed traces."""
 SLICE = 2_000
@@ -23,34 +23,47 @@ PATIENCE = 12
 RACERS = 2
 
 
-def solve(
-    buffers: Sequence[Buffer], graph: Conflicts, capacity: int, budget: Budget, node_limit: int | None = None
-) -> tuple[Status, list[int], int]:
-    """Offsets under `capacity`: (feasible, infeasible or unknown; offsets; nodes).
+class Race:
+    """The searches for one capacity: orders take turns, and more of them join while none has ended.
 
-    Orders take turns, `budget.workers` at a time; the first in the row that ends decides, so the answer depends on
-    the number of workers but not on their speed. Infeasible is a proof.
+    They run `budget.workers` at a time; the first in the row that ends decides, so the answer depends on the
+    number of workers but not on their speed.
     """
-    searches: list[Search] = []
-    nodes, rounds, size = 0, 0, max(SLICE, 2 * len(buffers))
-    with ThreadPoolExecutor(budget.workers) as pool:
-        while True:
-            while len(searches) < min(len(ORDERS), RACERS + rounds // PATIENCE):
-                searches.append(Search(buffers, graph, branching(buffers, graph, ORDERS[len(searches)]), capacity))
-            for k in range(0, len(searches), budget.workers):
-                batch = searches[k : k + budget.workers]
-                ends = list(pool.map(lambda search: search.advance(size), batch))
-                nodes = sum(search.nodes for search in searches)
-                for search, end in zip(batch, ends, strict=True):
-                    if end == 1:
-                        return Status.FEASIBLE, search.offsets, nodes
-                    if end == 0 and graph.exact:
-                        return Status.INFEASIBLE, [], nodes
-                if budget.spent() or (node_limit is not None and nodes >= node_limit):
-                    return Status.UNKNOWN, [], nodes
-                if 0 in ends:
-                    return Status.UNKNOWN, [], nodes
-            rounds += 1
+
+    def __init__(self, buffers: Sequence[Buffer], graph: Conflicts, capacity: int) -> None:
+        self.buffers, self.graph, self.capacity = buffers, graph, capacity
+        self.searches: list[Search] = []
+        self.rounds = 0
+        self.slice = max(SLICE, 2 * len(buffers))
+
+    @property
+    def nodes(self) -> int:
+        """Decisions taken so far."""
+        return sum(search.nodes for search in self.searches)
+
+    def run(self, budget: Budget, node_limit: int | None = None) -> tuple[Status, list[int]]:
+        """Go on until it is settled, the time is up or `node_limit` more nodes are spent.
+
+        Feasible with offsets, infeasible (a proof) or unknown: then it may be run again, unless it is over.
+        """
+        stop = None if node_limit is None else self.nodes + node_limit
+        with ThreadPoolExecutor(budget.workers) as pool:
+            while not budget.spent() and (stop is None or self.nodes < stop):
+                while len(self.searches) < min(len(ORDERS), RACERS + self.rounds // PATIENCE):
+                    order = branching(self.buffers, self.graph, ORDERS[len(self.searches)])
+                    self.searches.append(Search(self.buffers, self.graph, order, self.capacity))
+                for k in range(0, len(self.searches), budget.workers):
+                    batch = self.searches[k : k + budget.workers]
+                    ends = list(pool.map(lambda search: search.advance(self.slice), batch))
+                    for search, end in zip(batch, ends, strict=True):
+                        if end == 1:
+                            return Status.FEASIBLE, search.offsets
+                    if 0 in ends:
+                        return (Status.INFEASIBLE if self.graph.exact else Status.UNKNOWN), []
+                    if budget.spent():
+                        break
+                self.rounds += 1
+        return Status.UNKNOWN, []
 
 
 def branching(buffers: Sequence[Buffer], graph: Conflicts, name: str) -> Ints:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
 
@@ -13,6 +13,7 @@ from memplan.solver import Budget
 from memplan_solvers.offsets.bounds import least_peak, unit
 from memplan_solvers.offsets.conflicts import Conflicts, conflicts
 from memplan_solvers.offsets.eject import Ejector
+from memplan_solvers.offsets.exact import Race
 from memplan_solvers.offsets.first_fit import first_fit
 from memplan_solvers.offsets.one_pass import ORDERS, overlaps, pack_greedy
 from memplan_solvers.offsets.sweep import sweep
@@ -21,8 +22,8 @@ EXACT_PAIRS = 2_000_000
 """Pairs of buffers that overlap beyond which no exact search is tried: its memory is linear in them."""
 PASS_PAIRS = 600_000
 """Pairs that one-pass orders may visit in all: more is too slow, uncompiled."""
-QUICK_NODES = 400_000
-"""Nodes of the exact search before repair has its turn."""
+QUICK_WORK = 100_000_000
+"""Nodes x buffers of the exact search before repair has its turn."""
 REPAIR_SHARE = 0.3
 """Share of the remaining time for repair where an exact search follows."""
 
@@ -31,24 +32,39 @@ class Ladder(Packer):
     """Cheap things first: nothing is compiled where a one-pass order meets the bound."""
 
     def pack(self, buffers: Sequence[Buffer], capacity: int | None, budget: Budget) -> Packing:
-        """See `Packer.pack`. Parts that share no step are packed apart, the one with the highest bound first."""
-        offsets = [b.offset or 0 for b in buffers]
-        peak = bound = max((b.size + (b.offset or 0) for b in buffers if not b.segments), default=0)
-        if capacity is not None and bound > capacity:
-            return Packing(Status.INFEASIBLE, (), None, bound, method="bound")
-        nodes, method = 0, "one pass"
-        parts = [_Part([buffers[i] for i in part], part) for part in _parts(buffers)]
-        for part in sorted(parts, key=lambda part: -part.bound):
-            goal = max(part.bound, peak) if capacity is None else capacity
-            found = part.fit(goal, budget) if capacity is not None else part.minimize(goal, budget)
-            bound, nodes = max(bound, found.bound), nodes + found.nodes
-            if found.status in (Status.INFEASIBLE, Status.UNKNOWN):
-                return replace(found, bound=bound, nodes=nodes)
-            for i, offset in zip(part.numbers, found.offsets, strict=True):
-                offsets[i] = offset
-                peak = max(peak, offset + buffers[i].size)
-            method = max(method, found.method, key=("one pass", "repair", "exact").index)
-        return Packing(Status.FEASIBLE, tuple(offsets), None, bound, nodes=nodes, method=method)
+        """See `Packer.pack`."""
+        return fit(buffers, capacity, budget) if capacity is not None else _minimize(buffers, budget)
+
+
+def fit(buffers: Sequence[Buffer], capacity: int, budget: Budget, node_limit: int | None = None) -> Packing:
+    """`Ladder` under a capacity, with a limit on the nodes of the exact search a part."""
+    return _by_parts(buffers, capacity, lambda part, goal: part.fit(capacity, budget, node_limit))
+
+
+def _minimize(buffers: Sequence[Buffer], budget: Budget) -> Packing:
+    return _by_parts(buffers, None, lambda part, goal: part.minimize(goal, budget))
+
+
+def _by_parts(
+    buffers: Sequence[Buffer], capacity: int | None, solve: Callable[[_Part, int], Packing]
+) -> Packing:  # fmt: skip
+    """Parts that share no step are packed apart, the one with the highest bound first: its peak is the others' goal."""
+    offsets = [b.offset or 0 for b in buffers]
+    peak = bound = max((b.size + (b.offset or 0) for b in buffers if not b.segments), default=0)
+    if capacity is not None and bound > capacity:
+        return Packing(Status.INFEASIBLE, (), None, bound, method="bound")
+    nodes, method = 0, "one pass"
+    parts = [_Part([buffers[i] for i in part], part) for part in _parts(buffers)]
+    for part in sorted(parts, key=lambda part: -part.bound):
+        found = solve(part, max(part.bound, peak))
+        bound, nodes = max(bound, found.bound), nodes + found.nodes
+        if found.status in (Status.INFEASIBLE, Status.UNKNOWN):
+            return replace(found, bound=bound, nodes=nodes)
+        for i, offset in zip(part.numbers, found.offsets, strict=True):
+            offsets[i] = offset
+            peak = max(peak, offset + buffers[i].size)
+        method = max(method, found.method, key=("one pass", "repair", "exact").index)
+    return Packing(Status.FEASIBLE, tuple(offsets), None, bound, nodes=nodes, method=method)
 
 
 def _parts(buffers: Sequence[Buffer]) -> list[list[int]]:
@@ -74,6 +90,9 @@ class _Part:
         a = buffers[0].alignment
         self.plain = all(b.offset is None and not b.gaps and b.alignment == a and b.size % a == 0 for b in buffers)
         self.pairs = overlaps(self.starts, self.stops)
+        self.nodes = 0
+        self.races: dict[int, Race] = {}
+        self.quick = QUICK_WORK // len(buffers)
 
     @property
     def most(self) -> int:
@@ -89,64 +108,63 @@ class _Part:
     def ejector(self) -> Ejector:
         return Ejector(self.starts, self.stops, self.sizes)
 
-    def fit(self, capacity: int, budget: Budget) -> Packing:
+    def fit(self, capacity: int, budget: Budget, node_limit: int | None) -> Packing:
         """Offsets under `capacity`, or that there are none, or unknown."""
         if self.bound > capacity:
-            return self._answer(Status.INFEASIBLE, [], 0, "bound")
+            return self._answer(Status.INFEASIBLE, [], "bound")
         offsets = self._one_pass(capacity)
         if offsets and self._peak(offsets) <= capacity:
-            return self._answer(Status.FEASIBLE, offsets, 0, "one pass")
-        nodes = 0
-        for limit in (QUICK_NODES, None):
+            return self._answer(Status.FEASIBLE, offsets, "one pass")
+        for limit in (self.quick, None) if node_limit is None else (node_limit,):
             if self.pairs <= EXACT_PAIRS:
-                status, found, nodes = self._exact(capacity, budget, limit)
+                status, found = self._exact(capacity, budget, limit)
                 if status is not Status.UNKNOWN:
-                    return self._answer(status, found, nodes, "exact")
-            if self.plain and offsets and not budget.spent():
+                    return self._answer(status, found, "exact")
+            if self.plain and offsets and node_limit is None and not budget.spent():
                 repaired = self.ejector.fit(offsets, capacity, budget if limit is None else budget.share(REPAIR_SHARE))
                 if repaired:
-                    return self._answer(Status.FEASIBLE, repaired, nodes, "repair")
-        return self._answer(Status.UNKNOWN, [], nodes, "exact")
+                    return self._answer(Status.FEASIBLE, repaired, "repair")
+        return self._answer(Status.UNKNOWN, [], "exact")
 
     def minimize(self, goal: int, budget: Budget) -> Packing:
         """Offsets with the least peak found and a bound on it; to go below `goal` is no use."""
-        offsets = self._one_pass(goal)
-        method, nodes = "one pass", 0
+        offsets, method = self._one_pass(goal), "one pass"
         exact = self.pairs <= EXACT_PAIRS
-        if exact and not self._done(offsets, goal, budget):
-            status, found, nodes = self._exact(goal, budget, QUICK_NODES)
-            if status is Status.INFEASIBLE:
-                self.bound = goal = goal + self.unit
-            elif status is Status.FEASIBLE:
-                offsets, method = found, "exact"
-        if self.plain and offsets and not self._done(offsets, goal, budget):
-            before = self._peak(offsets)
-            share = budget.share(REPAIR_SHARE) if exact else budget
-            offsets = self.ejector.improve(offsets, goal, self.unit, share, lambda peak: self._report(peak, budget))
-            method = "repair" if self._peak(offsets) < before else method
-        if not offsets and exact:
-            status, offsets, spent = self._exact(self.most, budget, None)
+        if exact and not offsets:
+            status, offsets = self._exact(self.most, budget, None)
             if status is not Status.FEASIBLE:
-                return self._answer(status, [], nodes + spent, "exact")
-        limit, low = QUICK_NODES, goal
+                return self._answer(status, [], "exact")
+            method = "exact"
+        limit, low, repaired = self.quick, goal, not self.plain
         while exact and offsets and not self._done(offsets, goal, budget):
-            # Halve the distance between what is open and the best; the last step tries one unit below it.
+            # First the goal, then repair, then halve the distance between what is open and the best; the last step
+            # tries one unit below it, and after that all begins again with more nodes.
             peak = self._peak(offsets)
             target = max(low, min((low + peak) // 2, peak - self.unit)) // self.unit * self.unit
-            status, found, spent = self._exact(target, budget, limit)
-            nodes += spent
+            status, found = self._exact(goal if low == goal else target, budget, limit)
             if status is Status.FEASIBLE:
                 offsets, method = found, "exact"
             elif status is Status.INFEASIBLE:
-                self.bound = low = target + self.unit
+                self.bound = low = (goal if low == goal else target) + self.unit
                 goal = max(goal, low)
+            elif not repaired:
+                repaired = True
+                offsets, method = self._repaired(offsets, method, goal, budget.share(REPAIR_SHARE))
+                low = goal + self.unit
             elif target + self.unit >= peak:
-                low, limit = goal, 4 * limit
+                low, limit = goal, 2 * limit
             else:
                 low = target + self.unit
             self._report(self._peak(offsets), budget)
-        status = Status.FEASIBLE if offsets else Status.UNKNOWN
-        return self._answer(status, offsets or [], nodes, method)
+        if not exact and offsets and not self._done(offsets, goal, budget):
+            offsets, method = self._repaired(offsets, method, goal, budget)
+        return self._answer(Status.FEASIBLE if offsets else Status.UNKNOWN, offsets or [], method)
+
+    def _repaired(self, offsets: list[int], method: str, goal: int, budget: Budget) -> tuple[list[int], str]:
+        if not self.plain:
+            return offsets, method
+        better = self.ejector.improve(offsets, goal, self.unit, budget, lambda peak: self._report(peak, budget))
+        return better, "repair" if self._peak(better) < self._peak(offsets) else method
 
     def _done(self, offsets: list[int] | None, goal: int, budget: Budget) -> bool:
         return budget.spent() or (bool(offsets) and self._peak(offsets or []) <= goal)
@@ -158,7 +176,7 @@ class _Part:
         if orders := tuple(ORDERS)[: PASS_PAIRS // self.pairs]:
             return pack_greedy(self.starts, self.stops, self.sizes, self.buffers[0].alignment, goal, orders)[0]
         swept = sweep(self.starts, self.stops, self.sizes)
-        dived = None if self._peak(swept) <= goal else self.ejector.first()
+        dived = None if self._peak(swept) <= goal else self.ejector.first(goal)
         return min((o for o in (swept, dived) if o), key=self._peak)
 
     def _first_fit(self, goal: int) -> list[int] | None:
@@ -176,14 +194,19 @@ class _Part:
                 break
         return best
 
-    def _exact(self, capacity: int, budget: Budget, limit: int | None) -> tuple[Status, list[int], int]:
-        from memplan_solvers.offsets.exact import solve
+    def _exact(self, capacity: int, budget: Budget, limit: int | None) -> tuple[Status, list[int]]:
+        """Search on for a packing under `capacity`, for `limit` nodes."""
         from memplan_solvers.offsets.windows import solve_windows
 
-        status, found, nodes = solve(self.buffers, self.conflicts, capacity, budget, limit)
+        race = self.races.setdefault(capacity, Race(self.buffers, self.conflicts, capacity))
+        before = race.nodes
+        status, found = race.run(budget, limit)
+        self.nodes += race.nodes - before
         if status is Status.UNKNOWN and not self.conflicts.exact:
             status, found = solve_windows(self.buffers, capacity, budget)
-        return status, found, nodes
+        if status is not Status.UNKNOWN:
+            del self.races[capacity]
+        return status, found
 
     def _peak(self, offsets: Sequence[int]) -> int:
         return max((o + z for o, z in zip(offsets, self.sizes, strict=True)), default=0)
@@ -191,5 +214,5 @@ class _Part:
     def _report(self, peak: int, budget: Budget) -> None:
         budget.report("pack", peak, self.bound)
 
-    def _answer(self, status: Status, offsets: list[int], nodes: int, method: str) -> Packing:
-        return Packing(status, tuple(offsets), None, self.bound, nodes=nodes, method=method)
+    def _answer(self, status: Status, offsets: list[int], method: str) -> Packing:
+        return Packing(status, tuple(offsets), None, self.bound, nodes=self.nodes, method=method)

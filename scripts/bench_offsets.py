@@ -1,0 +1,185 @@
+"""Offset assignment: memplan beside omnimalloc, Vela, CP-SAT and a MiniMalloc binary, in one run."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import multiprocessing
+import os
+import platform
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from memplan_solvers.offsets.bounds import least_peak
+
+from memplan.buffers import Buffer
+from memplan.check_pack import check_packing
+from memplan.emitters.csv import packing_text
+from memplan.importers.csv import read_buffers
+from memplan.packing import pack_buffers
+from memplan.plan import Status
+from tests.offsets.instances import heavy_tailed, perfect
+
+Answer = tuple[Sequence[int] | None, str]
+"""Offsets by buffer, and what else to say (nodes, proved)."""
+WORKERS = 2
+
+
+def ours(buffers: list[Buffer], limit: float, workers: int) -> Answer:
+    found = pack_buffers(buffers, time_limit_s=limit, workers=workers)
+    proof = ", proved" if found.status is Status.OPTIMAL else ""
+    return found.offsets or None, f"{found.nodes:,} nodes{proof}"
+
+
+def omnimalloc(buffers: list[Buffer], limit: float, best: bool) -> Answer:
+    from omnimalloc import Allocation, allocate
+    from omnimalloc.allocators import SupermallocAllocator
+
+    rows = [Allocation(i, b.size, b.start, b.stop) for i, b in enumerate(buffers)]
+    placed = allocate(rows, SupermallocAllocator(timeout=limit, num_threads=12)) if best else allocate(rows)
+    at = {a.id: a.offset for a in placed}
+    return [at[i] for i in range(len(buffers))], ""
+
+
+def vela(buffers: list[Buffer], limit: float) -> Answer:
+    """Its hill climb, at the number of iterations that its compiler uses by default."""
+    from ethosu.vela.hillclimb_allocation import HillClimbAllocator
+
+    class Range:
+        def __init__(self, b: Buffer) -> None:
+            self.start_time, self.end_time, self.size = b.start, b.stop - 1, b.size
+
+        def get_alignment(self) -> int:
+            return 1
+
+    return HillClimbAllocator([Range(b) for b in buffers], 99_999, 2**40).allocate(), ""
+
+
+def cpsat(buffers: list[Buffer], limit: float) -> Answer:
+    from ortools.sat.python import cp_model
+
+    model, most = cp_model.CpModel(), sum(b.size for b in buffers)
+    peak = model.new_int_var(least_peak(buffers), most, "peak")
+    places = [model.new_int_var(0, most, f"o{i}") for i in range(len(buffers))]
+    model.add_no_overlap_2d(
+        [model.new_fixed_size_interval_var(b.start, b.stop - b.start, "") for b in buffers],
+        [model.new_fixed_size_interval_var(o, b.size, "") for o, b in zip(places, buffers, strict=True)],
+    )
+    for o, b in zip(places, buffers, strict=True):
+        model.add(o + b.size <= peak)
+    model.minimize(peak)
+    solver = cp_model.CpSolver()
+    solver.parameters.max_time_in_seconds, solver.parameters.num_workers = limit, WORKERS
+    status = solver.solve(model)
+    if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
+        return None, ""
+    return [solver.value(o) for o in places], "proved" if status == cp_model.OPTIMAL else ""
+
+
+def minimalloc(buffers: list[Buffer], limit: float, binary: str) -> Answer:
+    """It needs a capacity: the load, which is the least that can be asked."""
+    with tempfile.TemporaryDirectory() as folder:
+        given, out = Path(folder) / "in.csv", Path(folder) / "out.csv"
+        lines = packing_text(buffers, [0] * len(buffers)).splitlines()
+        given.write_text("\n".join(line.rpartition(",")[0] for line in lines) + "\n")
+        subprocess.run([binary, f"--capacity={least_peak(buffers)}", f"--input={given}", f"--output={out}",
+                        f"--timeout={math.ceil(limit)}s"], capture_output=True, timeout=limit + 5)  # fmt: skip
+        if not out.exists() or not out.read_text().strip():
+            return None, ""
+        at = {b.name: b.offset for b in read_buffers(out)}
+        return [at[b.name] or 0 for b in buffers], ""
+
+
+def main() -> None:
+    """Print and save the table."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("instances", nargs="*", type=Path)
+    parser.add_argument("--limit", type=float, default=10.0)
+    parser.add_argument("--minimalloc", metavar="PATH")
+    parser.add_argument("-o", "--output", type=Path)
+    args = parser.parse_args()
+    solvers: dict[str, Callable[[list[Buffer], float], Answer]] = {
+        "memplan, 1 core": lambda b, s: ours(b, s, 1),
+        "memplan, 2 cores": lambda b, s: ours(b, s, 2),
+        "omnimalloc": lambda b, s: omnimalloc(b, s, False),
+        "omnimalloc, supermalloc, 12 threads": lambda b, s: omnimalloc(b, s, True),
+        "Vela": vela,
+        "CP-SAT, 2 workers": cpsat,
+    }
+    if args.minimalloc:
+        solvers["MiniMalloc"] = lambda b, s: minimalloc(b, s, args.minimalloc)
+    given = " ".join(sys.argv[1:]) if not args.output else " ".join(w for w in sys.argv[1:] if w not in ("-o", str(args.output)))
+    lines = [
+        f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}; limit {args.limit:g} s a case, each in a "
+        "process of its own, compiled before it is timed; peak ÷ bound, seconds. Every answer is checked; `-`: none within twice "
+        "the limit.", "", f"Arguments: `{given}`.", "",
+        "| instance | buffers | " + " | ".join(solvers) + " |", "| --- | --- |" + " --- |" * len(solvers),
+    ]  # fmt: skip
+    print("\n".join(lines), flush=True)
+    for name, buffers in instances(args.instances):
+        cells = [name, f"{len(buffers):,}"]
+        for solve in solvers.values():
+            cells.append(case(solve, buffers, args.limit))
+        lines.append("| " + " | ".join(cells) + " |")
+        print(lines[-1], flush=True)
+    if args.output:
+        args.output.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def instances(paths: Sequence[Path]) -> list[tuple[str, list[Buffer]]]:
+    """Those given, then generated ones: perfect packings (peak = load exists) and large heavy-tailed traces."""
+    files = sorted(f for p in paths for f in (p.glob("*.csv") if p.is_dir() else [p]))
+    rows = [(f.stem.removesuffix(".1048576"), read_buffers(f)) for f in files]
+    for seed, (count, steps, height) in enumerate([(60, 60, 32), (120, 100, 32), (250, 400, 32)]):
+        rows.append((f"perfect {count}", perfect(random.Random(seed), count, steps, height)))
+    rows += [(f"heavy-tailed {n:,}", heavy_tailed(7, n)) for n in (3_000, 28_526, 60_000)]
+    return rows
+
+
+def case(solve: Callable[[list[Buffer], float], Answer], buffers: list[Buffer], limit: float) -> str:
+    """One cell: the ratio, the seconds and what else there is; the process is killed past twice the limit."""
+    context = multiprocessing.get_context("fork")
+    mine, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_run, args=(solve, buffers, limit, theirs))
+    process.start()
+    theirs.close()
+    answer = None
+    if mine.poll(2 * limit + 20):
+        try:
+            answer = mine.recv()
+        except EOFError:
+            pass
+    process.kill()
+    process.join()
+    if answer is None:
+        return "-"
+    offsets, more, seconds = answer
+    if not offsets:
+        return f"-, {seconds:.2f} s"
+    if wrong := check_packing(buffers, offsets, None):
+        return f"wrong: {wrong[0]}"
+    peak = max(o + b.size for o, b in zip(offsets, buffers, strict=True))
+    return f"{peak / least_peak(buffers):.4f}, {seconds:.2f} s" + (f", {more}" if more else "")
+
+
+def _run(solve, buffers: list[Buffer], limit: float, pipe) -> None:  # type: ignore[no-untyped-def]
+    try:
+        if "ours" in solve.__code__.co_names:
+            for warm in (perfect(random.Random(1), 60, 60, 32), heavy_tailed(3, 3_000)):
+                pack_buffers(warm, time_limit_s=0.5)
+        begin = time.perf_counter()
+        offsets, more = solve(buffers, limit)
+        pipe.send((None if offsets is None else list(map(int, offsets)), more, time.perf_counter() - begin))
+    except Exception as error:  # one solver's fault costs its own cell
+        pipe.send((None, repr(error), time.perf_counter() - begin))
+
+
+if __name__ == "__main__":
+    main()

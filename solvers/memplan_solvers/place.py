@@ -1,0 +1,60 @@
+"""Addresses for given stretches: one-pass packings first, then the exact packer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from memplan.buffers import Buffer
+from memplan.plan import Status
+from memplan.solver import Budget
+from memplan_solvers.offsets.one_pass import load, pack_greedy
+from memplan_solvers.residency import Block, Stretch, Walk, blocks_of
+
+
+class Placed(NamedTuple):
+    """Offsets of the blocks, None where none were found; `impossible` says that there are none.
+
+    `method` is what packed them: one pass, exact or repair.
+    """
+
+    blocks: list[Block]
+    offsets: list[int] | None
+    impossible: bool
+    method: str = "one pass"
+
+    @property
+    def peak(self) -> int:
+        """The largest offset + size."""
+        ends = [o + b.size for o, b in zip(self.offsets or (), self.blocks, strict=False)]
+        return max(ends, default=0)
+
+
+def place(walk: Walk, stretches: Sequence[Sequence[Stretch]], capacity: int | None, budget: Budget) -> Placed:
+    """Place the stretches under `capacity`, or as low as one pass gets where there is none."""
+    blocks = blocks_of(walk, stretches)
+    starts, stops = [b.start for b in blocks], [b.stop for b in blocks]
+    sizes = [b.size for b in blocks]
+    alignment = walk.problem.target.scratchpad.alignment
+    if capacity is not None and load(starts, stops, sizes) > capacity:
+        return Placed(blocks, None, True)
+    offsets, peak = pack_greedy(starts, stops, sizes, alignment, capacity)
+    if capacity is None or peak <= capacity:
+        return Placed(blocks, offsets, False)
+    if budget.spent():
+        return Placed(blocks, None, False)
+    return harder(walk, blocks, capacity, budget)
+
+
+def harder(walk: Walk, blocks: list[Block], capacity: int, budget: Budget, node_limit: int | None = None) -> Placed:
+    """Place blocks that no one-pass order gets under `capacity`; `impossible` is a proof.
+
+    With a `node_limit` the effort is counted in decisions, the same on every machine.
+    """
+    from memplan_solvers.offsets.ladder import fit  # numpy is not needed where one pass does
+
+    alignment = walk.problem.target.scratchpad.alignment
+    buffers = [Buffer(str(k), b.start, b.stop, b.size, alignment) for k, b in enumerate(blocks)]
+    found = fit(buffers, capacity, budget, node_limit)
+    offsets = list(found.offsets) if found.status is Status.FEASIBLE else None
+    return Placed(blocks, offsets, found.status is Status.INFEASIBLE, found.method)

@@ -1,0 +1,190 @@
+"""The packer against a brute force, and what it promises on larger instances."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from memplan_solvers.offsets.conflicts import conflicts
+from memplan_solvers.offsets.eject import Ejector
+from memplan_solvers.offsets.exact import ORDERS, Race, Search, branching
+from memplan_solvers.offsets.one_pass import load
+
+import memplan
+from memplan.buffers import Buffer
+from memplan.check_pack import check_packing
+from memplan.errors import MemplanError
+from memplan.packing import pack_buffers
+from memplan.plan import Status
+from tests.offsets.instances import clash, heavy_tailed, least_peak, perfect, tiny
+
+NO_LIMIT = memplan.Budget(60.0)
+
+
+@pytest.mark.parametrize("block", range(10))
+def test_agrees_with_brute_force(block):
+    """500 instances each: the least peak, one byte less, and a random capacity."""
+    for seed in range(500 * block, 500 * (block + 1)):
+        rng = random.Random(seed)
+        buffers = tiny(rng)
+        found = pack_buffers(buffers, workers=1, time_limit_s=5)
+        least = least_peak(buffers)
+        assert found.peak == least, (seed, found, least)
+        assert found.status is (Status.INFEASIBLE if least is None else Status.OPTIMAL), (seed, found)
+        assert found.bound <= (least if least is not None else 10**9)
+        capacity = rng.randint(0, 20)
+        fitted = pack_buffers(buffers, capacity, workers=1, time_limit_s=5)
+        possible = least is not None and capacity >= least
+        assert (fitted.status in (Status.FEASIBLE, Status.OPTIMAL)) == possible, (seed, capacity, fitted)
+        if not possible:
+            assert fitted.status is Status.INFEASIBLE, (seed, capacity, fitted)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_every_branching_order_is_exact(order):
+    """Without the ladder around it: each order alone says feasible and infeasible rightly."""
+    for seed in range(300):
+        rng = random.Random(10_000 + seed)
+        buffers = [b for b in tiny(rng) if b.segments]
+        if not buffers:
+            continue
+        graph = conflicts(buffers)
+        capacity = rng.randint(max(b.size for b in buffers), 20)
+        search = Search(buffers, graph, branching(buffers, graph, order), capacity)
+        end = search.advance(10**6)
+        least = least_peak(buffers)
+        possible = least is not None and least <= capacity
+        assert end == possible or (end == 0 and not graph.exact), (seed, capacity)
+        if end == 1:
+            assert not check_packing(buffers, search.offsets, capacity)
+
+
+def test_perfect_packings_are_found_and_proved():
+    for seed in range(12):
+        rng = random.Random(seed)
+        buffers = perfect(rng, rng.randint(20, 60), 60, 32)
+        found = pack_buffers(buffers, workers=1)
+        assert (found.status, found.peak) == (Status.OPTIMAL, 32), seed
+        impossible = pack_buffers(buffers, 31, workers=1)
+        assert impossible.status is Status.INFEASIBLE
+
+
+def test_slices_do_not_change_the_search():
+    buffers = perfect(random.Random(3), 60, 60, 32)
+    graph = conflicts(buffers)
+    order = branching(buffers, graph, "cwa")
+    whole, sliced = (Search(buffers, graph, order, 32) for _ in range(2))
+    assert whole.advance(10**6) == 1
+    while sliced.advance(7) == 2:
+        pass
+    assert (sliced.nodes, sliced.offsets) == (whole.nodes, whole.offsets)
+
+
+def test_splitting_keeps_far_apart_trouble_apart():
+    """Two halves that hardly touch: the nodes of the whole are about those of the halves, not their product."""
+    left = perfect(random.Random(1), 40, 40, 24)
+    right = [replace(b, name=f"r{b.name}", start=b.start + 40, stop=b.stop + 40)
+             for b in perfect(random.Random(2), 40, 40, 24)]  # fmt: skip
+    bridge = [Buffer("bridge", 39, 41, 1)]
+
+    def nodes(buffers):
+        race = Race(buffers, conflicts(buffers), 24)
+        assert race.run(NO_LIMIT, 10**7)[0] is not Status.UNKNOWN
+        return race.nodes
+
+    narrow = [replace(b, size=b.size - 1) if b.stop == 40 and b.size > 1 else b for b in left]
+    narrow_right = [replace(b, size=b.size - 1) if b.start == 40 and b.size > 1 else b for b in right]
+    assert nodes(narrow + narrow_right + bridge) < 4 * (nodes(narrow) + nodes(narrow_right))
+
+
+def test_same_answer_again():
+    buffers = perfect(random.Random(5), 80, 60, 24)
+    assert pack_buffers(buffers, workers=2).offsets == pack_buffers(buffers, workers=2).offsets
+
+
+def test_bound_counts_alignment():
+    """Three buffers of one byte each take a full alignment, but for the one on top."""
+    buffers = [Buffer(str(k), 0, 1, 1, alignment=8) for k in range(3)]
+    found = pack_buffers(buffers)
+    assert (found.bound, found.peak, found.nodes) == (17, 17, 0)
+
+
+def test_colliding_fixed_offsets_are_infeasible():
+    buffers = [Buffer("a", 0, 2, 4, offset=0), Buffer("b", 1, 3, 4, offset=2)]
+    assert pack_buffers(buffers, 100).status is Status.INFEASIBLE
+    assert pack_buffers(buffers).status is Status.INFEASIBLE
+
+
+def test_large_trace_is_packed_close_to_its_load_in_time():
+    buffers = heavy_tailed(1, 6_000)
+    begin = time.monotonic()
+    found = pack_buffers(buffers, time_limit_s=5)
+    assert time.monotonic() - begin < 6.5 + 4  # the first call compiles
+    assert found.peak <= 1.03 * found.bound
+    assert not check_packing(buffers, found.offsets, None)
+
+
+def test_repair_meets_a_limit_that_one_pass_does_not():
+    buffers = heavy_tailed(2, 3_000)
+    starts, stops, sizes = ([*x] for x in zip(*((b.start, b.stop, b.size) for b in buffers), strict=True))
+    ejector = Ejector(starts, stops, sizes)
+    first = ejector.first(0)
+    peak = max(o + z for o, z in zip(first, sizes, strict=True))
+    least = load(starts, stops, sizes)
+    better = ejector.improve(first, least, 1, memplan.Budget(5.0), lambda peak: None)
+    assert not check_packing(buffers, better, None)
+    assert max(o + z for o, z in zip(better, sizes, strict=True)) - least < (peak - least) / 2
+
+
+def test_check_finds_every_kind_of_fault():
+    """Mutated packings: moved onto another, off the alignment, off the fixed offset, above the capacity."""
+    for seed in range(200):
+        rng = random.Random(seed)
+        buffers = tiny(rng)
+        found = pack_buffers(buffers, workers=1)
+        if not found.offsets:
+            continue
+        offsets = list(found.offsets)
+        k = rng.randrange(len(buffers))
+        offsets[k] = rng.randint(0, found.peak + 3)
+        capacity = rng.choice((None, found.peak))
+        b = buffers[k]
+        wrong = (
+            offsets[k] % b.alignment != 0
+            or b.offset not in (None, offsets[k])
+            or (capacity is not None and offsets[k] + b.size > capacity)
+            or any(clash(b, offsets[k], c, offsets[j]) for j, c in enumerate(buffers) if j != k)
+        )
+        assert bool(check_packing(buffers, offsets, capacity)) == wrong, (seed, k)
+    assert check_packing(buffers, offsets[:-1], None)
+
+
+def test_arrays_do_as_well_as_buffers():
+    found = memplan.pack(np.array([0, 1, 0]), np.array([2, 3, 3]), np.array([4, 4, 2]), alignment=2,
+                         offsets=[None, None, 8])  # fmt: skip
+    assert found.offsets[2] == 8 and found.peak == 10
+    with pytest.raises(MemplanError, match="differ in length"):
+        memplan.pack([0], [1, 2], [3])
+    with pytest.raises(MemplanError, match="2\\^62"):
+        memplan.pack([0, 0], [1, 1], [2**61, 2**61])
+
+
+def test_nothing_is_compiled_where_one_pass_meets_the_bound():
+    code = (
+        "import sys, memplan; memplan.pack([0, 1, 2], [2, 3, 4], [5, 6, 7]); "
+        "sys.exit('numba' in sys.modules or 'ortools' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_time_limit_is_kept():
+    buffers = [replace(b, size=b.size * 1024 + i) for i, b in enumerate(perfect(random.Random(9), 300, 200, 1024))]
+    pack_buffers(buffers, time_limit_s=0.1)  # compiles
+    begin = time.monotonic()
+    found = pack_buffers(buffers, time_limit_s=2)
+    assert time.monotonic() - begin < 3.2 and found.bound <= found.peak
