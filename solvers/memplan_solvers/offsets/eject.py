@@ -13,12 +13,16 @@ DIVES = ("cwa", "zwa", "awc", "wac")
 """Orders of dives."""
 MANY = 10_000
 """Buffers beyond which only the first of them is tried."""
+LEVELS = 8
+"""Most levels of buckets of steps: the finest has 2^(LEVELS - 1), each with 128 buffers or more of those that begin."""
 MOVES = 512
 """Moves between two looks at the clock."""
 ROUNDS = 2
 """Moves per buffer before a limit is given up."""
 PATIENCE = 400
 """How often a buffer may be put back in a dive, on average."""
+LEAP = 1.0125
+"""How many bounds to aim at in one go from far above; below, the distance is halved."""
 NEAR = 1.003
 """Peaks below this many bounds are followed by a try at the bound itself."""
 CLOSE = 5e-4
@@ -34,6 +38,9 @@ class Ejector:
             np.array(x, np.int64)[self.back] for x in (starts, stops, sizes)
         )  # fmt: skip
         self.area = self.size * (self.stop - self.start).astype(float)
+        self.times, steps = np.unique(np.concatenate([self.start, self.stop]), return_inverse=True)
+        self.begin, self.end = steps[: self.size.size].copy(), steps[self.size.size :].copy()
+        self.levels = min(LEVELS, max(1, self.size.size.bit_length() - 8))
 
     def first(self, goal: int) -> list[int] | None:
         """Offsets of the best of a few dives, None where dives drag on; stops at the first that reaches `goal`.
@@ -42,9 +49,8 @@ class Ejector:
         """
         from memplan_solvers.offsets.eject_kernel import dive
 
-        times, width = np.unique(np.concatenate([self.start, self.stop])), self.stop - self.start
-        a, z = np.searchsorted(times, self.start), np.searchsorted(times, self.stop)
-        change = np.zeros(times.size + 1, np.int64)
+        a, z, width = self.begin, self.end, self.stop - self.start
+        change = np.zeros(self.times.size + 1, np.int64)
         np.add.at(change, a, self.size)
         np.add.at(change, z, -self.size)
         crowding = np.maximum.reduceat(change.cumsum(), np.stack([a, z], 1).ravel())[::2]
@@ -67,7 +73,8 @@ class Ejector:
         best = np.array(offsets, np.int64)[self.back]
         peak, floor, rounds = int((best + self.size).max()), bound, ROUNDS
         while peak > bound and not budget.spent():
-            target = max(bound, (floor + peak) // 2 // unit * unit) if peak > NEAR * bound else bound
+            target = bound if peak < NEAR * bound else min((floor + peak) // 2, max(floor, int(LEAP * bound)))
+            target = max(bound, target // unit * unit)
             found = self._repair(best, target, rounds, budget)
             if found is not None:
                 best, peak = found, int((found + self.size).max())
@@ -86,25 +93,38 @@ class Ejector:
         return None if found is None else self._by_number(found)
 
     def _repair(self, offset: Ints, target: int, rounds: int, budget: Budget) -> Ints | None:
-        from memplan_solvers.offsets.eject_kernel import repair
+        from memplan_solvers.offsets.eject_kernel import lay_all, repair
 
         offset = offset.copy()
         end = offset + self.size
-        out = np.flatnonzero(end > target)
-        lying = np.flatnonzero(end <= target)
-        queue, by_offset, by_end = (np.empty(offset.size, np.int64) for _ in range(3))
+        out, lying = np.flatnonzero(end > target), np.flatnonzero(end <= target)
+        queue = np.empty(offset.size, np.int64)
         queue[: out.size] = out[np.argsort(self.size[out], kind="stable")]
-        by_offset[: lying.size] = lying[np.argsort(offset[lying], kind="stable")]
-        by_end[: lying.size] = lying[np.argsort(end[lying], kind="stable")]
-        penalty = np.sqrt(self.area / self.area.mean())
-        state = np.array([out.size, lying.size], np.int64)
+        first = self._rows()
+        length, rows = np.zeros((2, first.size), np.int64), np.empty((2, first[-1]), np.int64)
+        steps = self.begin, self.end, self.times.size, self.levels, first
+        for k, keys in enumerate((offset, end)):
+            lay_all(*steps, length[k], rows[k], keys, lying[np.argsort(keys[lying], kind="stable")])
+        penalty, waiting = np.sqrt(self.area / self.area.mean()), out.size
         for _ in range(rounds * offset.size // MOVES + 8):
-            if repair(self.start, self.stop, self.size, target, MOVES, offset, end, queue, by_offset, by_end,
-                      penalty, state) == 0:  # fmt: skip
+            waiting = repair(self.begin, self.end, self.size, *steps[2:], target, MOVES, offset, end, queue, waiting,
+                             length, *rows, penalty)  # fmt: skip
+            if waiting == 0:
                 return offset
             if budget.spent():
                 break
         return None
+
+    def _rows(self) -> Ints:
+        """Where the row of each bucket begins, level by level, with room for all that overlap it."""
+        counts = []
+        for level in range(self.levels):
+            low, high = (self.begin << level) // self.times.size, ((self.end - 1) << level) // self.times.size
+            change = np.zeros((1 << level) + 1, np.int64)
+            np.add.at(change, low, 1)
+            np.add.at(change, high + 1, -1)
+            counts.append(change.cumsum()[:-1])
+        return np.concatenate([[0], np.concatenate(counts).cumsum()])
 
     def _by_number(self, offset: Ints) -> list[int]:
         found = np.empty_like(offset)
