@@ -25,7 +25,7 @@ from memplan.target import Target, load_target
 if TYPE_CHECKING:
     from memplan.execute import RunReport
 
-DEFAULT_SOLVER = "greedy"
+DEFAULT_SOLVER = "portfolio"
 DEFAULT_TIME_LIMIT_S = 10.0
 
 

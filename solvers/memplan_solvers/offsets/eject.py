@@ -102,13 +102,14 @@ class Ejector:
         queue[: out.size] = out[np.argsort(self.size[out], kind="stable")]
         first = self._rows()
         length, rows = np.zeros((2, first.size), np.int64), np.empty((2, first[-1]), np.int64)
-        steps = self.begin, self.end, self.times.size, self.levels, first
+        horizon, levels = self.times.size, self.levels
         for k, keys in enumerate((offset, end)):
-            lay_all(*steps, length[k], rows[k], keys, lying[np.argsort(keys[lying], kind="stable")])
+            order = lying[np.argsort(keys[lying], kind="stable")]
+            lay_all(self.begin, self.end, horizon, levels, first, length[k], rows[k], keys, order)
         penalty, waiting = np.sqrt(self.area / self.area.mean()), out.size
         for _ in range(rounds * offset.size // MOVES + 8):
-            waiting = repair(self.begin, self.end, self.size, *steps[2:], target, MOVES, offset, end, queue, waiting,
-                             length, *rows, penalty)  # fmt: skip
+            waiting = repair(self.begin, self.end, self.size, horizon, levels, first, target, MOVES, offset, end, queue, waiting,
+                             length, rows[0], rows[1], penalty)  # fmt: skip
             if waiting == 0:
                 return offset
             if budget.spent():

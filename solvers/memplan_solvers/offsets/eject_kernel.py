@@ -7,6 +7,7 @@ import heapq
 import numba
 import numpy as np
 
+
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
 def dive(order, start, stop, size, patience):  # type: ignore[no-untyped-def]
     """Offsets where the buffer whose lowest place is lowest goes next, the first in `order` of those.
@@ -111,8 +112,9 @@ def lay_all(start, stop, horizon, levels, first, length, row, keys, order):  # t
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
-def repair(start, stop, size, horizon, levels, first, target, moves,
-           offset, end, queue, waiting, length, by_offset, by_end, penalty):  # type: ignore[no-untyped-def]  # fmt: skip
+def repair(  # type: ignore[no-untyped-def]
+    start, stop, size, horizon, levels, first, target, moves, offset, end, queue, waiting, length, by_offset, by_end, penalty
+):  # fmt: skip
     """Put the `waiting` last buffers of the queue below `target`, in at most `moves` moves; how many still wait.
 
     The last in the queue takes the smallest hole that it fits; where there is none it takes the place whose

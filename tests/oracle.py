@@ -1,0 +1,316 @@
+"""The optimum of tiny problems by brute force, straight from the model's definitions.
+
+Written apart from every engine: it reads the graph, the target and the options only, knows nothing of bounds, windows,
+dominance or integer programs, and shares no code with the solvers. Exponential; for at most 8 ops, with
+addresses for at most 6.
+
+Two exchanges are used, and nothing else: a load that is not due at this step may wait for the step that needs it, and
+an eviction that makes no room at this step may wait for one that does. Both leave traffic and live bytes as they are or
+lower, and only shorten residencies or keep them within the capacity.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+
+from memplan.graph import is_inplace_kind
+from memplan.problem import Problem
+from memplan.units import align_up
+
+Row = tuple[int, int, int]
+"""(start, stop, size): bytes needed in steps [start, stop) at one offset."""
+
+
+@dataclass(frozen=True)
+class Thing:
+    """One storage that may be placed. `touches` are op numbers; `writer` is -1 for inputs and constants."""
+
+    name: str
+    nbytes: int
+    size: int
+    touches: frozenset[int]
+    writer: int
+    constant: bool
+    output: bool
+    from_start: bool
+    to_end: bool
+    streamed: bool
+
+    @property
+    def pinned(self) -> bool:
+        """Whether it is the caller's buffer in the arena: never moved."""
+        return self.from_start or self.to_end
+
+
+class Oracle:
+    """One problem, seen through the definitions."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.graph, self.options, self.target = problem.graph, problem.options, problem.target
+        self.capacity = self.target.scratchpad.capacity
+        self.alignment = self.target.scratchpad.alignment
+        self.n = len(self.graph.ops)
+        self.things = self._things()
+        self.touched = [{k for k, s in enumerate(self.things) if i in s.touches} for i in range(self.n)]
+        self.pairs = self._pairs()
+        producer = self.graph.producer
+        self.needs = [{producer[x] for x in op.inputs if x in producer} for op in self.graph.ops]
+
+    def _things(self) -> list[Thing]:
+        graph, options = self.graph, self.options
+        root = graph.storage_of
+        touches: dict[str, set[int]] = {}
+        for i, op in enumerate(graph.ops):
+            if not op.is_view:
+                for name in {root[x] for x in (*op.inputs, *op.outputs)}:
+                    touches.setdefault(name, set()).add(i)
+        outputs = {root[t.name] for t in graph.tensors if t.kind == "output"}
+        found = []
+        for name in sorted(touches):
+            tensor = graph.tensor[name]
+            constant = tensor.kind == "constant"
+            if constant and options.weights == "ignore":
+                continue
+            resident = options.io == "resident" and not constant
+            found.append(
+                Thing(
+                    name, tensor.nbytes, align_up(tensor.nbytes, self.alignment), frozenset(touches[name]),
+                    graph.producer.get(name, -1), constant, name in outputs,
+                    from_start=resident and tensor.kind == "input", to_end=resident and name in outputs,
+                    streamed=constant and options.weights == "stream",
+                )
+            )  # fmt: skip
+        return found
+
+    def _pairs(self) -> dict[int, tuple[int, list[int]]]:
+        """Per op that may work in place: what it writes, and what it might write over (rule 8)."""
+        if not self.options.inplace or self.target.operands == "any":
+            return {}
+        graph, number = self.graph, {s.name: k for k, s in enumerate(self.things)}
+        pairs = {}
+        for i, op in enumerate(graph.ops):
+            if op.is_view or not is_inplace_kind(op.kind) or len(op.outputs) != 1:
+                continue
+            out = graph.tensor[op.outputs[0]]
+            over = []
+            for x in op.inputs:
+                source = number.get(graph.storage_of[x])
+                if source is None or source in over:
+                    continue
+                s, operand = self.things[source], graph.tensor[x]
+                same = (operand.shape, operand.dtype, s.nbytes) == (out.shape, out.dtype, out.nbytes)
+                if same and s.writer >= 0 and not s.output:
+                    over.append(source)
+            if over:
+                pairs[i] = number[out.name], over
+        return pairs
+
+    # Orders
+
+    def ready(self, done: frozenset[int]) -> list[int]:
+        """Ops that may come next."""
+        if self.options.order == "program":
+            return [len(done)] if len(done) < self.n else []
+        return [i for i in range(self.n) if i not in done and self.needs[i] <= done]
+
+    def orders(self, done: tuple[int, ...] = ()) -> Iterator[tuple[int, ...]]:
+        """Every order the options allow."""
+        if len(done) == self.n:
+            yield done
+        for i in self.ready(frozenset(done)):
+            yield from self.orders((*done, i))
+
+    def may_overwrite(self, i: int, done: frozenset[int]) -> list[int]:
+        """What op i could write over if it comes right after `done`: its operands without a later use."""
+        return [s for s in self.pairs.get(i, (0, []))[1] if self.things[s].touches <= done | {i}]
+
+    # Without spills
+
+    def least_live_peak(self) -> int:
+        """The least live peak of any order without spills."""
+
+        @cache
+        def rest(done: frozenset[int]) -> int:
+            ways = []
+            for i in self.ready(done):
+                live = 0
+                for s in self.things:
+                    if self.target.operands == "any" and not s.pinned:
+                        continue
+                    begun = s.from_start or bool(s.touches & done)
+                    needed = s.to_end or bool(s.touches - done)
+                    if i in s.touches or (begun and needed and not s.streamed):
+                        live += s.size
+                if self.may_overwrite(i, done):
+                    live -= self.things[self.pairs[i][0]].size
+                ways.append(max(live, rest(done | {i})))
+            return min(ways, default=0)
+
+        return rest(frozenset())
+
+    # Spills, by bytes
+
+    def least_traffic(self) -> int | None:
+        """The least traffic of residency sets that fit by bytes, addresses unseen; None where there is none."""
+
+        @cache
+        def rest(done: frozenset[int], inside: frozenset[int], hosted: frozenset[int]) -> int | None:
+            if len(done) == self.n:
+                return 0
+            best = None
+            for i in self.ready(done):
+                arrive = self.touched[i] - inside
+                cost = sum(self._load(k, done, hosted) for k in arrive)
+                hosted_now = hosted | {k for k in arrive if self.things[k].writer < 0}
+                shared = self.things[self.pairs[i][0]].size if self.may_overwrite(i, done) else 0
+                for stay in self._stays(inside, self.touched[i], shared):
+                    leave = inside - stay - self.touched[i]
+                    stored = {k for k in leave if self.things[k].writer >= 0 and k not in hosted}
+                    paid = sum(self.things[k].nbytes for k in stored if not self.things[k].output)
+                    after = done | {i}
+                    kept = frozenset(
+                        k
+                        for k in stay | self.touched[i]
+                        if self.things[k].to_end or (self.things[k].touches - after and not self.things[k].streamed)
+                    )
+                    more = rest(after, kept, frozenset(hosted_now | stored))
+                    if more is not None and (best is None or cost + paid + more < best):
+                        best = cost + paid + more
+            return best
+
+        return rest(frozenset(), frozenset(k for k, s in enumerate(self.things) if s.from_start), frozenset())
+
+    def _load(self, k: int, done: frozenset[int], hosted: frozenset[int]) -> int:
+        """Spilled bytes of bringing k in: nothing if it is being written or never was loaded before."""
+        s = self.things[k]
+        first = not s.touches & done
+        assert first or s.writer < 0 or k in hosted
+        return 0 if first else s.nbytes
+
+    def _stays(self, inside: frozenset[int], touched: set[int], shared: int) -> Iterator[frozenset[int]]:
+        """The largest sets of what is inside and not touched that fit beside the op; none if it does not fit."""
+        sizes = [s.size for s in self.things]
+        base = sum(sizes[k] for k in touched) - shared
+        others = sorted(inside - touched)
+        must = {k for k in others if self.things[k].pinned}
+        found: list[frozenset[int]] = []
+        for count in range(len(others), -1, -1):
+            for chosen in itertools.combinations(others, count):
+                stay = frozenset(chosen)
+                if not must <= stay or any(stay < larger for larger in found):
+                    continue
+                if self.capacity is None or base + sum(sizes[k] for k in stay) <= self.capacity:
+                    found.append(stay)
+                    yield stay
+
+    # With addresses
+
+    def least_placed_traffic(self, at_least: int) -> int | None:
+        """The least traffic of plans with addresses; `at_least` (the optimum by bytes) ends the enumeration."""
+        best = None
+        for order in self.orders():
+            for cost, rows_of in self._choices(order):
+                if best is not None and cost >= best:
+                    break
+                if any(self._packs(rows, self.capacity) for rows in self._chained(order, rows_of)):
+                    best = cost
+                    break
+            if best == at_least:
+                break
+        return best
+
+    def least_placed_peak(self, at_least: int) -> int:
+        """The least largest end address of plans without spills; counts up from `at_least`, the least live peak."""
+        ways = set()
+        for order in self.orders():
+            whole = [self._whole(k, order) for k in range(len(self.things))]
+            ways |= set(self._chained(order, whole))
+        peak = at_least
+        while not any(self._packs(rows, peak) for rows in ways):
+            peak += self.alignment
+        return peak
+
+    def _whole(self, k: int, order: tuple[int, ...]) -> list[tuple[int, int]]:
+        """The stretches of a storage without spills."""
+        s = self.things[k]
+        if self.target.operands == "any" and not s.pinned:
+            return []
+        steps = [t for t, i in enumerate(order) if i in s.touches]
+        if s.streamed:
+            return [(t, t + 1) for t in steps]
+        return [(0 if s.from_start else steps[0], self.n if s.to_end else steps[-1] + 1)]
+
+    def _choices(self, order: tuple[int, ...]) -> list[tuple[int, list[list[tuple[int, int]]]]]:
+        """Every way to keep or drop each storage between its touches, with its traffic, the cheapest first."""
+        ways: list[list[tuple[int, list[tuple[int, int]]]]] = []
+        for k, s in enumerate(self.things):
+            steps = [t for t, i in enumerate(order) if i in s.touches]
+            if s.pinned:
+                ways.append([(0, self._whole(k, order))])
+                continue
+            mine = []
+            for drops in itertools.product((False, True), repeat=len(steps) - 1):
+                if s.streamed and not all(drops):
+                    continue
+                stretches = [(steps[0], steps[0] + 1)]
+                for t, drop in zip(steps[1:], drops, strict=True):
+                    if drop:
+                        stretches.append((t, t + 1))
+                    else:
+                        stretches[-1] = stretches[-1][0], t + 1
+                cost = s.nbytes * sum(drops)
+                if any(drops) and s.writer >= 0 and not s.output:
+                    cost += s.nbytes
+                mine.append((cost, stretches))
+            ways.append(mine)
+        found = []
+        for way in itertools.product(*ways):
+            found.append((sum(cost for cost, _ in way), [stretches for _, stretches in way]))
+        return sorted(found, key=lambda w: w[0])
+
+    def _chained(self, order: tuple[int, ...], stretches: list[list[tuple[int, int]]]) -> Iterator[tuple[Row, ...]]:
+        """The rows to be packed, under every choice of who is written over: such pairs become one row."""
+        options: list[list[tuple[int, int] | None]] = []
+        for t, i in enumerate(order):
+            sources = self.may_overwrite(i, frozenset(order[:t]))
+            if sources:
+                options.append([None, *((self.pairs[i][0], source) for source in sources)])
+        for chosen in itertools.product(*options):
+            after = {written: source for written, source in filter(None, chosen)}
+            rows: dict[tuple[int, int], Row] = {}
+            for k, parts in enumerate(stretches):
+                for j, (start, stop) in enumerate(parts):
+                    rows[k, j] = start, stop, self.things[k].size
+            # A written storage's first stretch continues its source's last; later pairs first, so chains join.
+            for written, source in sorted(after.items(), key=lambda p: -stretches[p[0]][0][0]):
+                head = rows[source, len(stretches[source]) - 1]
+                tail = rows.pop((written, 0))
+                rows[source, len(stretches[source]) - 1] = head[0], tail[1], head[2]
+            yield tuple(sorted(rows.values()))
+
+    def _packs(self, rows: tuple[Row, ...], capacity: int | None) -> bool:
+        """Whether the rows have offsets under the capacity: every multiple of the alignment is tried."""
+        if capacity is None:
+            return True
+        most = max((stop for _, stop, _ in rows), default=0)
+        if any(sum(z for a, b, z in rows if a <= t < b) > capacity for t in range(most)):
+            return False
+        todo = sorted((r for r in rows if r[2]), key=lambda r: (-r[2] * (r[1] - r[0]), r))
+        placed: list[tuple[Row, int]] = []
+
+        def place() -> bool:
+            if len(placed) == len(todo):
+                return True
+            a, b, z = todo[len(placed)]
+            for offset in range(0, capacity - z + 1, self.alignment):
+                if all(b <= r[0] or r[1] <= a or offset + z <= o or o + r[2] <= offset for r, o in placed):
+                    placed.append(((a, b, z), offset))
+                    if place():
+                        return True
+                    placed.pop()
+            return False
+
+        return place()
