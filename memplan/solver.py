@@ -33,6 +33,9 @@ class Budget:
 
     The clock starts when the budget is made. A solver looks at `spent()` at least every 0.1 s
     and answers with its best plan once it is true.
+
+    `start` are answers to the same problem at other capacities, evaluated: where a solver may begin. `bound` holds
+    for the problem, proved elsewhere: a solver whose value meets it may stop.
     """
 
     time_limit_s: float = 10.0
@@ -40,6 +43,8 @@ class Budget:
     seed: int = 0
     progress: Callable[[Progress], None] | None = None
     cancel: Callable[[], bool] | None = None
+    start: tuple[Plan, ...] = ()
+    bound: float = 0
     started: float = field(default_factory=time.monotonic)
 
     @property

@@ -94,6 +94,12 @@ class Target:
         known = (self.scratchpad.bandwidth, self.host.bandwidth, self.compute.default)
         return None not in known
 
+    @property
+    def treatments(self) -> dict[str, str]:
+        """The treatments where the call names none: the target's defaults, else memplan's."""
+        weights = "tensor" if self.operands == "any" else "ignore"
+        return {"weights": weights, "io": "host", "inplace": "off"} | dict(self.defaults)
+
     def with_scratchpad(self, capacity: int | None, alignment: int | None = None) -> Target:
         """This target with another capacity (None: no limit) and, if given, alignment."""
         pad = replace(self.scratchpad, capacity=capacity)
