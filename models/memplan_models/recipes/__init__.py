@@ -5,6 +5,8 @@ from __future__ import annotations
 from memplan_models.recipes import (
     classic,
     detection,
+    int8,
+    matmul,
     mobile,
     nas,
     recurrent,
@@ -12,9 +14,9 @@ from memplan_models.recipes import (
     tiny,
     transformer,
 )
-from memplan_models.recipes.builder import Recipe
+from memplan_models.recipes.recipe import Recipe
 
-MODULES = (classic, mobile, nas, segmentation, detection, transformer, recurrent, tiny)
+MODULES = (classic, mobile, nas, segmentation, detection, transformer, recurrent, tiny, int8, matmul)
 
 
 def recipes() -> dict[str, Recipe]:

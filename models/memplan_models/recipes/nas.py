@@ -8,7 +8,8 @@ from collections.abc import Callable
 import numpy as np
 import onnx
 
-from memplan_models.recipes.builder import BATCH, Builder, Recipe
+from memplan_models.recipes.builder import BATCH, Builder
+from memplan_models.recipes.recipe import Recipe
 
 
 def separable(b: Builder, x: str, channels: int, kernel: int, stride: int) -> str:
