@@ -12,7 +12,9 @@ import numpy as np
 import onnx
 import pytest
 from memplan_models.recipes import make, recipes
-from memplan_models.recipes.nas import watts_strogatz
+from memplan_models.recipes.cells import amoebanet_a
+from memplan_models.recipes.randwire import barabasi_albert, erdos_renyi, watts_strogatz
+from memplan_models.recipes.recipe import imported
 
 import memplan
 from memplan import zoo
@@ -31,12 +33,16 @@ PARAMETERS = {  # as published or commonly counted, in millions; folded norms an
     "unet_plus_plus": 9.04, "fc_densenet56": 1.4, "fc_densenet103_int8": 9.4, "fcn_resnet50_int8": 33.0,
     "deeplabv3_resnet50_int8": 39.6, "lraspp_mobilenet_v3_int8": 3.22, "r2plus1d_18_int8": 31.5, "s3d_int8": 8.32,
     "transformer_base_int8": 63.1, "vit_b16_int8": 86.6,
+    "pnasnet5_mobile_int8": 5.1, "pnasnet5_large": 86.1, "amoebanet_d_int8": 82.0, "nasnet_a_large": 88.9,
+    "nasnet_a_cifar": 3.3, "darts_cifar": 3.3,
 }  # fmt: skip
 MACS = {  # as published, in millions
     "resnet50": 4089, "resnext50_32x4d": 4230, "densenet121": 2834, "inception_v3": 5713,
     "mobilenet_v2": 300, "shufflenet_v2_x1": 146, "efficientnet_b0": 390, "nasnet_a_mobile": 564,
     "randwire_ws_small": 583, "yolov3_tiny": 2780,
     "r2plus1d_18_int8": 162_000, "s3d_int8": 17_980, "vit_b16_int8": 17_560,
+    "pnasnet5_mobile_int8": 588, "pnasnet5_large": 25_000, "nasnet_a_large": 23_800, "randwire_ws_regular_int8": 4009,
+    "randwire_er_small": 583, "randwire_ba_small": 583, "randwire_ws_small_b": 583,
 }  # fmt: skip
 
 
@@ -92,6 +98,13 @@ def test_parameters_match_the_paper(name: str) -> None:
 @pytest.mark.parametrize("name", MACS)
 def test_arithmetic_matches_the_paper(name: str) -> None:
     assert INDEX[name]["flops"] / 2e6 == pytest.approx(MACS[name], rel=0.05)
+
+
+def test_amoebanet_a_has_the_published_size() -> None:
+    graph = imported(amoebanet_a("amoebanet_a", 331, 6, 190, 96))
+    parameters = sum(t.nbytes for t in graph.tensors if t.kind == "constant") / 4e6
+    assert parameters == pytest.approx(86.7, rel=0.03)
+    assert sum(op.flops or 0 for op in graph.ops) / 2e6 == pytest.approx(23_100, rel=0.03)
 
 
 def filled(model: onnx.ModelProto) -> bytes:
@@ -164,6 +177,17 @@ def test_random_wiring_is_a_watts_strogatz_graph() -> None:
     assert all(u < v for v, sources in enumerate(preds) for u in sources)
     ring = watts_strogatz(8, 2, 0.0, seed=0)
     assert ring == [set(), {0}, {1}, {2}, {3}, {4}, {5}, {0, 6}]
+
+
+def test_other_random_wirings() -> None:
+    joined = erdos_renyi(64, 0.2, seed=0)
+    assert sum(map(len, joined)) == pytest.approx(0.2 * 64 * 63 / 2, rel=0.15)
+    busy = barabasi_albert(32, 5, seed=0)
+    assert [len(sources) for sources in busy] == [0] * 5 + [5] * 27
+    for preds in (joined, busy):
+        assert all(u < v for v, sources in enumerate(preds) for u in sources)
+    degree = [sum(u in sources for sources in busy) for u in range(32)]
+    assert max(degree) > 3 * 5  # a few nodes gather most edges
 
 
 def test_unknown_names_are_refused_with_the_nearest() -> None:

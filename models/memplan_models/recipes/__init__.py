@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from memplan_models.recipes import (
+    cells,
     classic,
     detection,
     int8,
     matmul,
     mobile,
     nas,
+    randwire,
     recurrent,
     segmentation,
     tiny,
@@ -16,7 +18,20 @@ from memplan_models.recipes import (
 )
 from memplan_models.recipes.recipe import Recipe
 
-MODULES = (classic, mobile, nas, segmentation, detection, transformer, recurrent, tiny, int8, matmul)
+MODULES = (
+    cells,
+    classic,
+    detection,
+    int8,
+    matmul,
+    mobile,
+    nas,
+    randwire,
+    recurrent,
+    segmentation,
+    tiny,
+    transformer,
+)
 
 
 def recipes() -> dict[str, Recipe]:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import onnx
 
-from memplan_models.recipes import classic, nas, segmentation, transformer, video
+from memplan_models.recipes import cells, classic, nas, randwire, segmentation, transformer, video
 from memplan_models.recipes.recipe import Recipe, narrowed
 
 
@@ -44,4 +44,15 @@ RECIPES = (
           "transformer_base"),
     _int8("transformer", "Dosovitskiy et al. 2020, arXiv 2010.11929",
           "ViT-B/16, 224 px", transformer.vit_b16, "vit_b16"),
+    _int8("nas", "Liu et al. 2017, arXiv 1712.00559",
+          "PNASNet-5 (3, 54), 224 px", cells.pnasnet5_mobile, "pnasnet5_mobile"),
+    _int8("nas", "Real et al. 2018, arXiv 1802.01548; Huang et al. 2018, arXiv 1811.06965",
+          "AmoebaNet-D (18, 208), 224 px", cells.amoebanet_d_18_208, "amoebanet_d"),
+    _int8("nas", "Zoph et al. 2017, arXiv 1707.07012",
+          "NASNet-A (4 @ 1056), 224 px", nas.nasnet_mobile, "nasnet_a_mobile"),
+    _int8("nas", "Liu et al. 2018, arXiv 1806.09055",
+          "DARTS second order, 14 cells, 224 px", nas.darts_imagenet, "darts_imagenet"),
+    _int8("nas", randwire.PAPER,
+          "RandWire-WS(4, 0.75) regular, 224 px: four randomly wired stages", randwire.randwire_ws_regular,
+          "randwire_ws_regular"),
 )  # fmt: skip
