@@ -92,7 +92,9 @@ def test_compression_leaves_no_trace_of_time_or_place() -> None:
 
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_parameters_match_the_paper(name: str) -> None:
-    assert INDEX[name]["weight_bytes"] / WIDTH[INDEX[name]["dtype"]] / 1e6 == pytest.approx(PARAMETERS[name], rel=0.02)
+    assert INDEX[name]["weight_bytes"] / WIDTH[INDEX[name]["dtype"]] / 1e6 == pytest.approx(
+        PARAMETERS[name], rel=0.02
+    )
 
 
 @pytest.mark.parametrize("name", MACS)

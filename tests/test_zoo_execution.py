@@ -14,7 +14,7 @@ from memplan.zoo import load_zoo_model, zoo_index
 
 MODELS = (
     "bert_small", "crnn", "darts_imagenet", "deepspeech2_3gru", "densenet121", "ds_cnn_int8", "efficientnet_b0",
-    "gpt2_char", "matmul_444_rank49_strassen", "mobilenet_v1_025_int8", "mobilenet_v3_small", "resnet50",
+    "gpt2_char", "matmul_222_rank7_winograd", "matmul_444_rank64_classical", "mobilenet_v1_025_int8", "mobilenet_v3_small", "resnet50",
     "resnet8_int8", "shufflenet_v2_x1", "squeezenet1_1", "unet", "unet_plus_plus", "vit_ti16", "yolov3_tiny",
 )  # fmt: skip
 

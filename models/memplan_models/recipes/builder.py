@@ -328,8 +328,6 @@ def _each(value: Extent, rank: int) -> tuple[int, ...]:
     return (value,) * rank if isinstance(value, int) else value
 
 
-def _slide(
-    size: Sequence[Dim], reach: Sequence[int], stride: Sequence[int], pad: Sequence[int]
-) -> list[int]:
+def _slide(size: Sequence[Dim], reach: Sequence[int], stride: Sequence[int], pad: Sequence[int]) -> list[int]:
     """Output size of a sliding window along each axis."""
     return [(int(n) + 2 * p - r) // s + 1 for n, r, s, p in zip(size, reach, stride, pad, strict=True)]

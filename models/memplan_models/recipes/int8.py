@@ -14,10 +14,10 @@ from memplan_models.recipes import cells, classic, nas, randwire, segmentation, 
 from memplan_models.recipes.recipe import Recipe, narrowed
 
 
-def _int8(
-    family: str, paper: str, summary: str, build: Callable[[], onnx.ModelProto], name: str
-) -> Recipe:
-    return Recipe(f"{name}_int8", family, "int8", paper, f"{summary}, int8", lambda: narrowed(build(), "int8"))
+def _int8(family: str, paper: str, summary: str, build: Callable[[], onnx.ModelProto], name: str) -> Recipe:
+    return Recipe(
+        f"{name}_int8", family, "int8", paper, f"{summary}, int8", lambda: narrowed(build(), "int8")
+    )
 
 
 RECIPES = (
