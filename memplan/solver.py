@@ -8,14 +8,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cache
-from importlib.metadata import entry_points
 from typing import Any, ClassVar, NamedTuple
 
 from memplan.errors import OptionError, nearest
 from memplan.plan import Move, Plan, Residency, Status
+from memplan.plugins import SOLVERS, load_plugin, plugins
 from memplan.problem import Problem
-
-ENTRY_POINTS = "memplan.solvers"
 
 
 class Progress(NamedTuple):
@@ -141,15 +139,15 @@ class Solver(ABC):
 @cache
 def registry() -> Mapping[str, type[Solver]]:
     """Every solver by name, from the entry points of installed packages."""
-    return {point.name: point.load() for point in sorted(entry_points(group=ENTRY_POINTS))}
+    return {name: load_plugin(point) for name, point in plugins(SOLVERS).items()}
 
 
 def solver_class(name: str) -> type[Solver]:
     """The solver called `name`, without importing any other; OptionError names the nearest."""
-    points = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
+    points = plugins(SOLVERS)
     if name not in points:
         raise OptionError(f"unknown solver '{name}'", nearest(name, points))
-    cls: type[Solver] = points[name].load()
+    cls: type[Solver] = load_plugin(points[name])
     return cls
 
 
