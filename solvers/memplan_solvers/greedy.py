@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import ClassVar, NamedTuple
 
 from memplan.errors import OptionError, nearest
@@ -112,12 +113,13 @@ class Greedy(Solver):
         """The best candidate of the portfolio, None if none fits the capacity."""
         best: Candidate | None = None
         missed: list[Missed] = []
-        for walk in self.walks(problem):
+        enough = max(problem.free_bound, budget.bound)
+        for walk in self.walks(problem, budget.start):
             for candidate in self._candidates(walk, best, missed, budget.spent):
                 if best is None or candidate.key < best.key:
                     best = candidate
                     budget.report("greedy", best.value, problem.free_bound)
-                if best.value <= problem.free_bound or budget.spent():
+                if best.value <= enough or budget.spent():
                     return best
         return self._packed_harder(missed, best, budget)
 
@@ -157,16 +159,17 @@ class Greedy(Solver):
             if found is not None:
                 yield found
 
-    def walks(self, problem: Problem) -> Iterator[Walk]:
-        """The distinct orders of the chosen schedules, made one at a time."""
+    def walks(self, problem: Problem, start: tuple[Plan, ...] = ()) -> Iterator[Walk]:
+        """The distinct orders of `start` and of the chosen schedules, made one at a time."""
         names = list(SCHEDULES) if self.schedule == "all" else [self.schedule]
         if problem.options.order == "program":
             names = ["program"]
         elif problem.n > LARGE and self.schedule == "all":
             names = ["program", "least_live"]
+        number = {op.name: i for i, op in enumerate(problem.graph.ops)}
+        given = (tuple(number[name] for name in plan.schedule) for plan in start if plan.schedule)
         seen = set()
-        for name in names:
-            order = SCHEDULES[name](problem)
+        for order in chain(given, (SCHEDULES[name](problem) for name in names)):
             if order not in seen:
                 seen.add(order)
                 yield Walk(problem, order)
