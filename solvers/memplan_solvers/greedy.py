@@ -15,7 +15,7 @@ from memplan_solvers.offsets.one_pass import ORDERS, load, pack_greedy
 from memplan_solvers.place import harder
 from memplan_solvers.replace import POLICIES
 from memplan_solvers.replace.allocate import allocate_on_demand
-from memplan_solvers.replace.evict import around_each_op, evict_on_demand, only_pinned
+from memplan_solvers.replace.evict import around_each_op, evict_on_demand, without_spills
 from memplan_solvers.residency import Block, Stretch, Walk, blocks_of, materialise, traffic
 from memplan_solvers.schedule import SCHEDULES
 from memplan_solvers.timing import stretch_stores
@@ -141,7 +141,7 @@ class Greedy(Solver):
         """
         problem = walk.problem
         anywhere = problem.target.operands == "any"
-        kept = self._keep(walk, only_pinned(walk) if anywhere else walk.whole, missed)
+        kept = self._keep(walk, without_spills(walk), missed)
         if kept is not None:
             yield kept
         if anywhere:

@@ -17,7 +17,7 @@ from memplan_solvers.greedy import Greedy
 from memplan_solvers.offsets.one_pass import pack_greedy
 from memplan_solvers.peak.live import live_model, live_peak
 from memplan_solvers.peak.search import LARGE, Directions, PeakResult, minimum_peak_order
-from memplan_solvers.replace.evict import only_pinned
+from memplan_solvers.replace.evict import without_spills
 from memplan_solvers.residency import Block, Walk, blocks_of, materialise
 from memplan_solvers.schedule import SCHEDULES
 
@@ -156,7 +156,7 @@ def _orders(problem: Problem, found: PeakResult, budget: Budget) -> Iterator[tup
 def _one_pass(problem: Problem, order: tuple[int, ...], goal: int | None) -> Placed:
     """The order without spills, placed by the best one-pass packing."""
     walk = Walk(problem, order)
-    blocks = blocks_of(walk, only_pinned(walk) if problem.target.operands == "any" else walk.whole)
+    blocks = blocks_of(walk, without_spills(walk))
     starts, stops = [b.start for b in blocks], [b.stop for b in blocks]
     offsets, peak = pack_greedy(
         starts, stops, [b.size for b in blocks], problem.target.scratchpad.alignment, goal
