@@ -80,7 +80,11 @@ class Peak(Solver):
         if placed is None:
             why = f"an order with {found.peak} live bytes was found, but no addresses for it"
             return self._otherwise(problem, budget, Status.UNKNOWN, why)
-        return self._plan(problem, budget, placed, found.bound if problem.options.objective == "peak" else 0)
+        least = "the least" if found.proved else f"{found.bound} is proved"
+        why = f"live bytes {found.peak}, {least}; with addresses {placed.peak}"
+        if problem.options.objective != "peak":
+            return self._plan(problem, budget, placed, 0)
+        return replace(self._plan(problem, budget, placed, found.bound), reason=why)
 
     def _otherwise(self, problem: Problem, budget: Budget, without: Status, why: str) -> Plan:
         """The answer where no plan without spills fits; `without` is what is known of there being one."""
