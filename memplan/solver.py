@@ -17,12 +17,23 @@ from memplan.problem import Problem
 
 
 class Progress(NamedTuple):
-    """One line of a solver's progress: best value so far, bound, seconds since the start."""
+    """One line of a solver's progress: best value so far, bound, seconds since the start.
+
+    `nodes` counts what the phase has expanded (sets, states, branches), where it counts anything.
+    """
 
     phase: str
     value: float | None
     bound: float
     seconds: float
+    nodes: int | None = None
+
+    @property
+    def gap(self) -> float | None:
+        """(value - bound) / value, 0 where the value is 0, None without a value."""
+        if self.value is None:
+            return None
+        return (self.value - self.bound) / self.value if self.value else 0.0
 
 
 @dataclass(frozen=True)
@@ -59,10 +70,10 @@ class Budget:
         """Whether the time is up or somebody wants the solve to stop."""
         return self.seconds >= self.time_limit_s or (self.cancel is not None and self.cancel())
 
-    def report(self, phase: str, value: float | None, bound: float) -> None:
+    def report(self, phase: str, value: float | None, bound: float, nodes: int | None = None) -> None:
         """Tell the caller how far the solve is."""
         if self.progress is not None:
-            self.progress(Progress(phase, value, bound, self.seconds))
+            self.progress(Progress(phase, value, bound, self.seconds, nodes))
 
     def share(self, part: float) -> Budget:
         """A budget of `part` of the remaining time, starting now."""
