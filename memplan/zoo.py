@@ -37,11 +37,23 @@ def load_zoo_model(name: str, dims: Mapping[str, int] | None = None) -> Model:
     if name not in files:
         raise GraphError(f"'{name}' is neither a file nor a zoo model",
                          f"{nearest(name, files)}; `memplan zoo` lists them")  # fmt: skip
-    from memplan.importers.onnx import model_from_bytes
-
     folder = _package() / "graphs"
     data = gzip.decompress((folder / files[name]).read_bytes())
-    return model_from_bytes(data, name, str(folder), dims or {})
+    return read_model(files[name], data, name, str(folder), dims or {})
+
+
+def read_model(file: str, data: bytes, name: str, folder: str, dims: Mapping[str, int]) -> Model:
+    """The model in `data`, graph JSON or ONNX as the file's name says."""
+    if file.endswith(".json.gz"):
+        from memplan.importers.json import graph_from_dict
+
+        if dims:
+            raise GraphError(f"zoo model '{name}' is graph JSON and has no free dimension",
+                             "leave its dimensions alone")  # fmt: skip
+        return Model(graph_from_dict(json.loads(data), file), name)
+    from memplan.importers.onnx import model_from_bytes
+
+    return model_from_bytes(data, name, folder, dims)
 
 
 def _package() -> Traversable:

@@ -3,18 +3,35 @@
 from __future__ import annotations
 
 from memplan_models.recipes import (
+    cells,
     classic,
     detection,
+    int8,
+    matmul,
     mobile,
     nas,
+    randwire,
     recurrent,
     segmentation,
     tiny,
     transformer,
 )
-from memplan_models.recipes.builder import Recipe
+from memplan_models.recipes.recipe import Recipe
 
-MODULES = (classic, mobile, nas, segmentation, detection, transformer, recurrent, tiny)
+MODULES = (
+    cells,
+    classic,
+    detection,
+    int8,
+    matmul,
+    mobile,
+    nas,
+    randwire,
+    recurrent,
+    segmentation,
+    tiny,
+    transformer,
+)
 
 
 def recipes() -> dict[str, Recipe]:

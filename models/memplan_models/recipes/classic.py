@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import onnx
 
-from memplan_models.recipes.builder import BATCH, Builder, Recipe
+from memplan_models.recipes.builder import BATCH, Builder
+from memplan_models.recipes.recipe import Recipe
 
 
 def resnet50() -> onnx.ModelProto:
@@ -19,17 +22,27 @@ def resnext50() -> onnx.ModelProto:
 
 def _bottlenecks(name: str, groups: int, base: int) -> onnx.ModelProto:
     b = Builder(name)
-    x = b.conv_relu(b.input("image", (BATCH, 3, 224, 224)), 64, 7, 2)
-    x = b.pool("Max", x, 3, 2, 1)
+    stages = bottlenecks(b, b.input("image", (BATCH, 3, 224, 224)), groups, base)
+    return b.finish(logits=b.classifier(stages[-1], 1000))
+
+
+def bottlenecks(
+    b: Builder, image: str, groups: int = 1, base: int = 64, dilations: Sequence[int] = (1, 1, 1, 1)
+) -> list[str]:
+    """What ResNet-50's four stages give; a dilated stage keeps the image size, as segmentation wants it."""
+    x = b.pool("Max", b.conv_relu(image, 64, 7, 2), 3, 2, 1)
+    stages = []
     for stage, blocks in enumerate((3, 4, 6, 3)):
         for block in range(blocks):
-            stride = 2 if stage and not block else 1
+            stride = 2 if stage and not block and dilations[stage] == 1 else 1
+            dilation = dilations[stage] if block else max(1, dilations[stage] // 2)
             with b.scope(f"layer{stage + 1}.{block}"):
                 y = b.conv_relu(x, base << stage, 1)
-                y = b.conv_relu(y, base << stage, 3, stride, groups=groups)
+                y = b.conv_relu(y, base << stage, 3, stride, groups=groups, dilation=dilation)
                 y = b.conv(y, 256 << stage, 1)
                 x = b.relu(b.add(y, x if block else b.conv(x, 256 << stage, 1, stride)))
-    return b.finish(logits=b.classifier(x, 1000))
+        stages.append(x)
+    return stages
 
 
 def densenet121() -> onnx.ModelProto:

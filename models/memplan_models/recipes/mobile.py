@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import onnx
 
-from memplan_models.recipes.builder import BATCH, Builder, Recipe
+from memplan_models.recipes.builder import BATCH, Builder
+from memplan_models.recipes.recipe import Recipe
 
 MOBILENET_V2 = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1),
                 (6, 160, 3, 2), (6, 320, 1, 1))  # fmt: skip
@@ -73,30 +76,69 @@ def efficientnet_b0() -> onnx.ModelProto:
     return b.finish(logits=b.classifier(b.swish(b.conv(x, 1280, 1)), 1000))
 
 
+MOBILENET_V3_SMALL = (
+    (3, 16, 16, 1, 0, 2), (3, 72, 24, 0, 0, 2), (3, 88, 24, 0, 0, 1), (5, 96, 40, 1, 1, 2),
+    (5, 240, 40, 1, 1, 1), (5, 240, 40, 1, 1, 1), (5, 120, 48, 1, 1, 1), (5, 144, 48, 1, 1, 1),
+    (5, 288, 96, 1, 1, 2), (5, 576, 96, 1, 1, 1), (5, 576, 96, 1, 1, 1),
+)  # fmt: skip
+MOBILENET_V3_LARGE = (
+    (3, 16, 16, 0, 0, 1), (3, 64, 24, 0, 0, 2), (3, 72, 24, 0, 0, 1), (5, 72, 40, 1, 0, 2),
+    (5, 120, 40, 1, 0, 1), (5, 120, 40, 1, 0, 1), (3, 240, 80, 0, 1, 2), (3, 200, 80, 0, 1, 1),
+    (3, 184, 80, 0, 1, 1), (3, 184, 80, 0, 1, 1), (3, 480, 112, 1, 1, 1), (3, 672, 112, 1, 1, 1),
+    (5, 672, 160, 1, 1, 2), (5, 960, 160, 1, 1, 1), (5, 960, 160, 1, 1, 1),
+)  # fmt: skip
+"""Kernel, expanded width, channels, squeeze and excitation, hard swish, stride (its Tables 1 and 2)."""
+
+
 def mobilenet_v3_small() -> onnx.ModelProto:
     """Searched inverted residuals with hard swish and squeeze and excitation."""
-    b = Builder("mobilenet_v3_small")
+    return _mobilenet_v3("mobilenet_v3_small", MOBILENET_V3_SMALL, 1024)
 
-    def hard_swish(x: str) -> str:
-        return b.op("HardSwish", [x], b.shape[x])
 
-    x = hard_swish(b.conv(b.input("image", (BATCH, 3, 224, 224)), 16, 3, 2))
-    rows = ((3, 16, 16, 1, 0, 2), (3, 72, 24, 0, 0, 2), (3, 88, 24, 0, 0, 1), (5, 96, 40, 1, 1, 2),
-            (5, 240, 40, 1, 1, 1), (5, 240, 40, 1, 1, 1), (5, 120, 48, 1, 1, 1), (5, 144, 48, 1, 1, 1),
-            (5, 288, 96, 1, 1, 2), (5, 576, 96, 1, 1, 1), (5, 576, 96, 1, 1, 1))  # fmt: skip
+def mobilenet_v3_large() -> onnx.ModelProto:
+    """The large one of the pair."""
+    return _mobilenet_v3("mobilenet_v3_large", MOBILENET_V3_LARGE, 1280)
+
+
+def _mobilenet_v3(name: str, rows: Sequence[Sequence[int]], hidden: int) -> onnx.ModelProto:
+    b = Builder(name)
+    x = mobilenet_v3_blocks(b, b.input("image", (BATCH, 3, 224, 224)), rows)[-1]
+    return b.finish(logits=b.gemm(hard_swish(b, b.gemm(b.flatten(b.gap(x)), hidden)), 1000))
+
+
+def hard_swish(b: Builder, x: str) -> str:
+    """x · min(max(x / 6 + 1 / 2, 0), 1)."""
+    return b.op("HardSwish", [x], b.shape[x])
+
+
+def mobilenet_v3_blocks(
+    b: Builder, image: str, rows: Sequence[Sequence[int]], dilated: int = 99
+) -> list[str]:
+    """What each block gives, and last the features before pooling; blocks from `dilated` on keep the image
+    size and reach twice as far."""
+    x = hard_swish(b, b.conv(image, 16, 3, 2))
+    outs = []
     for i, (kernel, wide, channels, excite, hard, stride) in enumerate(rows):
+        dilation = 1 if i < dilated else 2
         with b.scope(f"block{i}"):
-            act = hard_swish if hard else b.relu
+
+            def act(y: str, hard: int = hard) -> str:
+                return hard_swish(b, y) if hard else b.relu(y)
+
             y = act(b.conv(x, wide, 1)) if wide != b.shape[x][1] else x
-            y = act(b.conv(y, wide, kernel, stride, groups=wide))
+            y = act(b.conv(y, wide, kernel, stride if dilation == 1 else 1, groups=wide, dilation=dilation))
             if excite:
-                squeezed = (wide // 4 + 4) // 8 * 8
-                gate = b.conv(b.conv_relu(b.gap(y), squeezed, 1), wide, 1)
-                y = b.mul(y, b.op("HardSigmoid", [gate], b.shape[gate], alpha=float(np.float32(1 / 6))))
+                y = b.mul(y, excitation(b, y, (wide // 4 + 4) // 8 * 8))
             y = b.conv(y, channels, 1)
             x = b.add(x, y) if stride == 1 and b.shape[x] == b.shape[y] else y
-    x = hard_swish(b.conv(x, 576, 1))
-    return b.finish(logits=b.gemm(hard_swish(b.gemm(b.flatten(b.gap(x)), 1024)), 1000))
+        outs.append(x)
+    return [*outs, hard_swish(b, b.conv(x, 6 * int(b.shape[x][1]), 1))]
+
+
+def excitation(b: Builder, x: str, squeezed: int) -> str:
+    """A hard gate per channel from globally pooled features."""
+    gate = b.conv(b.conv_relu(b.gap(x), squeezed, 1), int(b.shape[x][1]), 1)
+    return b.op("HardSigmoid", [gate], b.shape[gate], alpha=float(np.float32(1 / 6)))
 
 
 RECIPES = (

@@ -8,7 +8,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto
 
-from memplan_models.recipes.builder import BATCH, Builder, Pair, Recipe
+from memplan_models.recipes.builder import BATCH, Builder, Extent
+from memplan_models.recipes.recipe import Recipe
 
 PAPER = "Banbury et al. 2021, arXiv 2106.07597 (MLPerf Tiny)"
 SCALE = 1 / 16  # of every activation
@@ -34,7 +35,7 @@ class QuantisedBuilder(Builder):
         return self.op("DequantizeLinear", inputs, self.shape[x], dtype=TensorProto.FLOAT)
 
     def qconv(
-        self, x: str, channels: int, kernel: Pair, stride: Pair = 1, groups: int = 1, relu: bool = True
+        self, x: str, channels: int, kernel: Extent, stride: Extent = 1, groups: int = 1, relu: bool = True
     ) -> str:
         """An int8 convolution with TFLite's SAME padding."""
         batch, cin, *size = self.shape[x]
