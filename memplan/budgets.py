@@ -14,7 +14,7 @@ from memplan.solver import Budget, parse_spec
 from memplan.target import Target
 from memplan.units import align_up, parse_size
 
-PEAK_SOLVER = "peak{packing=one_pass}"
+PEAK_SOLVER = "peak{packing=none}"
 PEAK_TIME_LIMIT_S = 10.0
 
 

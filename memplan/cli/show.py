@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from memplan.errors import OptionError
+from memplan.errors import OptionError, PlanError
 from memplan.graph import Graph
 from memplan.plan import Plan
 
@@ -67,5 +67,9 @@ def _write(graph: Graph, plans: list[Plan], path: Path) -> None:
     from memplan.files import write_atomic
 
     for plan in plans:
-        refuse(check(graph, plan))
+        if plan.graph_sha256 != graph.sha256:
+            raise PlanError(f"the plan was made for another graph than '{graph.name}'",
+                            "show it with the model it was made for, with the same --dim")  # fmt: skip
+        if plan.schedule:
+            refuse(check(graph, plan))
     print(f"wrote {write_atomic(path, report_page(graph, plans))}")

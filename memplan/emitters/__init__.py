@@ -35,10 +35,17 @@ def _trace(model: Model, plan: Plan) -> str:
     return trace_text(model.graph, plan)
 
 
+def _svg(model: Model, plan: Plan) -> str:
+    from memplan.emitters.svg import svg_text
+
+    return svg_text(model.graph, plan)
+
+
 FORMATS: dict[str, tuple[str, Callable[[Model, Plan], str | bytes]]] = {
     "json": (".plan.json", _json),
     "onnx": (".memplan.onnx", _onnx),
     "html": (".html", _html),
+    "svg": (".svg", _svg),
     "trace": (".trace.json", _trace),
 }
 """File ending and maker of each format."""
