@@ -88,7 +88,7 @@ def solve(job: Job, say: Say) -> dict[str, Any]:
     def progress(news: Progress) -> None:
         if time.monotonic() - last[0] >= NEWS_S:
             last[0] = time.monotonic()
-            say({"news": list(news)})
+            say({"news": [news.phase, news.value, news.bound, news.seconds]})
 
     model = Model(graph_from_dict(job["graph"], job["model"]), job["model"], job["dims"])
     found = plan(
