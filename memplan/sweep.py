@@ -46,7 +46,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Sweep:
-    """The points by rising capacity, the model's budgets, and the seconds all of it took."""
+    """The points by rising capacity, the model's budgets, and the seconds in the solver, compilation left out."""
 
     graph: str
     objective: str
@@ -85,19 +85,21 @@ def sweep(
     known = budgets(problem)
     capacities = spread(problem, known, points, least, most)
     curve = _Curve(problem, capacities)
-    begin = time.monotonic()
+    begin, spent = time.monotonic(), 0.0
     whole = WHOLE * time_limit_s
     later = (whole - 2 * time_limit_s) / max(1, len(capacities) - 2)
     for turn, i in enumerate(_turns(curve)):
-        left = whole - (time.monotonic() - begin)
+        left = whole - spent
         if left < 0.02 * time_limit_s or (cancel is not None and cancel()):
             break
         told = None if progress is None else _named(progress, capacities[i], begin)
         slice_s = time_limit_s if turn < 2 else later * 2.0 ** curve.cuts.get(i, 0)
         budget = Budget(min(left, slice_s), workers or os.cpu_count() or 1, seed, told, cancel,
                         curve.neighbours(i), curve.bound(i))  # fmt: skip
-        curve.learn(i, chosen.solve(curve.problem(i), budget), budget)
-    return Sweep(problem.graph.name, objective, chosen.spec, known, curve.points(), time.monotonic() - begin)
+        found = chosen.solve(curve.problem(i), budget)
+        spent += found.seconds or budget.seconds
+        curve.learn(i, found, budget)
+    return Sweep(problem.graph.name, objective, chosen.spec, known, curve.points(), spent)
 
 
 def spread(problem: Problem, known: Budgets, points: int, least: str | None, most: str | None) -> list[int]:
@@ -135,7 +137,7 @@ class _Curve:
     def learn(self, i: int, found: Plan, budget: Budget) -> None:
         """Take over a solver's answer, checked."""
         self.seen[i] = self.given(i)
-        self.cuts[i] = self.cuts.get(i, 0) + (budget.remaining_s < 0.1 * budget.time_limit_s)
+        self.cuts[i] = self.cuts.get(i, 0) + ((found.seconds or budget.seconds) > 0.9 * budget.time_limit_s)
         plan = evaluate(self.base.graph, found)
         infeasible = plan.status is Status.INFEASIBLE
         self.bounds[i] = max(self.bounds.get(i, 0), float("inf") if infeasible else plan.bound)
