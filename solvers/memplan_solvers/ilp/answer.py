@@ -11,6 +11,7 @@ from memplan_solvers.ilp.fixed_order import Polished
 from memplan_solvers.ilp.formulation import Formulation
 from memplan_solvers.ilp.gaps import Gaps
 from memplan_solvers.place import place
+from memplan_solvers.replace.evict import only_pinned
 from memplan_solvers.residency import Block, Stretch, Walk
 
 
@@ -55,9 +56,10 @@ def stretches_of(answer: Answer) -> list[list[Stretch]]:
 def placed_peak(problem: Problem, order: tuple[int, ...], goal: int, budget: Budget) -> Answer | None:
     """The order without spills, placed under `goal` bytes if that is possible, else as low as found."""
     walk = Walk(problem, order)
-    found = place(walk, walk.whole, goal, budget.share(0.5))
+    whole = only_pinned(walk) if problem.target.operands == "any" else walk.whole
+    found = place(walk, whole, goal, budget.share(0.5))
     if found.offsets is None:
-        found = place(walk, walk.whole, None, budget)
+        found = place(walk, whole, None, budget)
     if found.offsets is None or (problem.capacity is not None and found.peak > problem.capacity):
         return None
     return Answer(walk, found.blocks, found.offsets, found.peak)

@@ -14,9 +14,9 @@ from memplan.plan import Plan, Status
 from memplan.problem import Problem
 from memplan.solver import Budget, Solver
 from memplan_solvers.greedy import Greedy
-from memplan_solvers.offsets.one_pass import pack_greedy
 from memplan_solvers.peak.live import live_model, live_peak
 from memplan_solvers.peak.search import LARGE, Directions, PeakResult, minimum_peak_order
+from memplan_solvers.place import one_pass
 from memplan_solvers.replace.evict import only_pinned
 from memplan_solvers.residency import Block, Walk, blocks_of, materialise
 from memplan_solvers.schedule import SCHEDULES
@@ -109,11 +109,14 @@ class Peak(Solver):
         tried: list[Placed] = []
         for order in islice(_orders(problem, found, budget), ORDERS):
             placed = _one_pass(problem, order, goal)
-            tried.append(placed)
-            if goal is None or placed.peak <= goal:
-                return placed
+            if placed is not None:
+                tried.append(placed)
+                if goal is None or placed.peak <= goal:
+                    return placed
             if budget.spent():
                 break
+        if not tried:
+            return None
         tried.sort(key=lambda p: p.peak)
         best = tried[0]
         if self.packing == "exact":
@@ -153,21 +156,18 @@ def _orders(problem: Problem, found: PeakResult, budget: Budget) -> Iterator[tup
             yield other
 
 
-def _one_pass(problem: Problem, order: tuple[int, ...], goal: int | None) -> Placed:
-    """The order without spills, placed by the best one-pass packing."""
+def _one_pass(problem: Problem, order: tuple[int, ...], goal: int | None) -> Placed | None:
+    """The order without spills, placed by the best one-pass packing; None where pinned places are in the way."""
     walk = Walk(problem, order)
     blocks = blocks_of(walk, only_pinned(walk) if problem.target.operands == "any" else walk.whole)
-    starts, stops = [b.start for b in blocks], [b.stop for b in blocks]
-    offsets, peak = pack_greedy(
-        starts, stops, [b.size for b in blocks], problem.target.scratchpad.alignment, goal
-    )
-    return Placed(walk, blocks, offsets, peak)
+    offsets, peak = one_pass(problem, blocks, goal)
+    return None if offsets is None else Placed(walk, blocks, offsets, peak)
 
 
 def _exact(placed: Placed, capacity: int | None, budget: Budget) -> Placed | None:
     """The same blocks, placed by the packer under `capacity`, or as low as it gets."""
     alignment = placed.walk.problem.target.scratchpad.alignment
-    buffers = [Buffer(str(k), b.start, b.stop, b.size, alignment) for k, b in enumerate(placed.blocks)]
+    buffers = [Buffer(str(k), b.start, b.stop, b.size, alignment, b.offset) for k, b in enumerate(placed.blocks)]
     packing = pack_buffers(buffers, capacity, time_limit_s=max(budget.remaining_s, 0.01), workers=budget.workers,
                    seed=budget.seed, cancel=budget.cancel)  # fmt: skip
     if packing.peak is None:
