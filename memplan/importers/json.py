@@ -52,7 +52,8 @@ def graph_from_dict(data: Any, where: str) -> Graph:
         )
         for item in get.items("ops")
     )
-    return Graph(get.text("name"), tensors, ops)
+    updates = get.table("updates").mapping(str) if get.has("updates") else {}
+    return Graph(get.text("name"), tensors, ops, tuple(updates.items()))
 
 
 def plan_from_dict(data: Any, where: str) -> Plan:
@@ -100,6 +101,7 @@ def plan_from_dict(data: Any, where: str) -> Plan:
         seconds=get.number("seconds") if get.has("seconds") else 0.0,
         total_seconds=get.number("total_seconds") if get.has("total_seconds") else 0.0,
         budget_proved=get.get("budget_proved") if get.has("budget_proved") else None,
+        reason=get.text("reason") if get.has("reason") else "",
     )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import memplan
 from memplan.emitters.json import graph_text, plan_text, without_times
 from memplan.errors import MemplanError
 from memplan.importers.json import graph_from_dict, plan_from_dict
+from memplan.plan import Plan
 from tests.generate import random_graph, random_plan
 
 GOOD: dict[str, Any] = {
@@ -125,3 +127,13 @@ def test_a_plan_from_the_future_is_refused() -> None:
             plan_from_dict({k: v for k, v in data.items() if k != field}, "test")
     with pytest.raises(MemplanError, match="'value' is"):
         plan_from_dict(data | {"value": float("nan")}, "test")
+
+
+def test_every_field_of_a_plan_comes_back() -> None:
+    graph = graph_from_dict(GOOD, "test")
+    plan = replace(memplan.plan(graph, scratchpad="MP"), reason="found by hand", budget_proved=True)
+    again = plan_from_dict(json.loads(plan_text(plan)), "test")
+    for field in fields(Plan):
+        if field.name not in ("seconds", "total_seconds", "target"):
+            assert getattr(again, field.name) == getattr(plan, field.name), field.name
+    assert again.target.to_dict() == plan.target.to_dict()

@@ -3,18 +3,43 @@
 from __future__ import annotations
 
 from memplan_models.recipes import (
+    cells,
     classic,
     detection,
+    diffusion,
+    int8,
+    llm,
+    matmul,
     mobile,
     nas,
+    pyramid,
+    randwire,
     recurrent,
     segmentation,
+    speech,
     tiny,
     transformer,
 )
-from memplan_models.recipes.builder import Recipe
+from memplan_models.recipes.recipe import Recipe
 
-MODULES = (classic, mobile, nas, segmentation, detection, transformer, recurrent, tiny)
+MODULES = (
+    cells,
+    classic,
+    detection,
+    diffusion,
+    int8,
+    llm,
+    matmul,
+    mobile,
+    nas,
+    pyramid,
+    randwire,
+    recurrent,
+    segmentation,
+    speech,
+    tiny,
+    transformer,
+)
 
 
 def recipes() -> dict[str, Recipe]:

@@ -17,7 +17,7 @@ from memplan_solvers.greedy import Greedy
 from memplan_solvers.peak.live import live_model, live_peak
 from memplan_solvers.peak.search import LARGE, Directions, PeakResult, minimum_peak_order
 from memplan_solvers.place import one_pass
-from memplan_solvers.replace.evict import only_pinned
+from memplan_solvers.replace.evict import without_spills
 from memplan_solvers.residency import Block, Walk, blocks_of, materialise
 from memplan_solvers.schedule import SCHEDULES
 
@@ -80,7 +80,11 @@ class Peak(Solver):
         if placed is None:
             why = f"an order with {found.peak} live bytes was found, but no addresses for it"
             return self._otherwise(problem, budget, Status.UNKNOWN, why)
-        return self._plan(problem, budget, placed, found.bound if problem.options.objective == "peak" else 0)
+        least = "the least" if found.proved else f"{found.bound} is proved"
+        why = f"live bytes {found.peak}, {least}; with addresses {placed.peak}"
+        if problem.options.objective != "peak":
+            return self._plan(problem, budget, placed, 0)
+        return replace(self._plan(problem, budget, placed, found.bound), reason=why)
 
     def _otherwise(self, problem: Problem, budget: Budget, without: Status, why: str) -> Plan:
         """The answer where no plan without spills fits; `without` is what is known of there being one."""
@@ -159,7 +163,7 @@ def _orders(problem: Problem, found: PeakResult, budget: Budget) -> Iterator[tup
 def _one_pass(problem: Problem, order: tuple[int, ...], goal: int | None) -> Placed | None:
     """The order without spills, placed by the best one-pass packing; None where pinned places are in the way."""
     walk = Walk(problem, order)
-    blocks = blocks_of(walk, only_pinned(walk) if problem.target.operands == "any" else walk.whole)
+    blocks = blocks_of(walk, without_spills(walk))
     offsets, peak = one_pass(problem, blocks, goal)
     return None if offsets is None else Placed(walk, blocks, offsets, peak)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable
+from typing import Protocol
 
 from memplan_solvers.replace import Rank
 from memplan_solvers.residency import Stretch, Walk
@@ -83,7 +84,23 @@ def evict_on_demand(
     one, O(ops + evictions x live storages).
     """
     presence = Presence(walk)
-    victims = _ByNextUse(presence) if rank is None else _ByRank(presence, rank)
+    return evict(walk, capacity, presence, _ByNextUse(presence) if rank is None else _ByRank(presence, rank), stop)
+
+
+class Victims(Protocol):
+    """Who decides what leaves."""
+
+    def choose(self, touched: tuple[int, ...], t: int, deficit: int) -> list[int]:
+        """Storages to evict before step t, none of them touched by it, so that `deficit` bytes come free."""
+
+    def touched(self, storages: tuple[int, ...]) -> None:
+        """Told of what each step's op touched, after the step."""
+
+
+def evict(
+    walk: Walk, capacity: int, presence: Presence, victims: Victims, stop: Callable[[], bool] = lambda: False
+) -> list[list[Stretch]] | None:
+    """`evict_on_demand` with a choice of victims of one's own, who see `presence`."""
     sizes = [s.size for s in presence.storages]
     live = 0
     for s in presence.opening():
@@ -124,6 +141,11 @@ def only_pinned(walk: Walk) -> list[list[Stretch]]:
     """Nothing but what must be there: for targets whose operands may be served from host."""
     pinned = Presence(walk).pinned
     return [whole if s in pinned else [] for s, whole in enumerate(walk.whole)]
+
+
+def without_spills(walk: Walk) -> list[list[Stretch]]:
+    """What is present where nothing spills: everything, or with operands anywhere what must be there."""
+    return only_pinned(walk) if walk.problem.target.operands == "any" else walk.whole
 
 
 class _ByRank:
