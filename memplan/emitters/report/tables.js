@@ -108,7 +108,7 @@ function graphNumbers() {
     el("div", { class: "figures" }, graphFigures().map(([name, value, note]) => figure(name, value, note))),
     el("table", { class: "plain kinds" }, el("tr", {}, ["op kind", "", "ops", "flops", "bytes written"].map((text, k) => el("th", { class: k > 1 ? "num" : "", textContent: text }))),
       rows.map(([kind, [n, flops, size]]) => el("tr", {}, el("td", { textContent: G.opKinds[kind] }),
-        el("td", { class: "bar" }, el("div", { class: "meter" }, el("i", { style: `width:${100 * n / most}%` }))),
+        el("td", { class: "share" }, el("div", { class: "meter" }, el("i", { style: `width:${100 * n / most}%` }))),
         el("td", { class: "num", textContent: count(n) }), el("td", { class: "num", textContent: flops ? big(flops) : "–" }), el("td", { class: "num", textContent: bytes(size) })))));
 }
 
