@@ -18,7 +18,7 @@ from memplan_solvers.greedy import Greedy
 from memplan_solvers.offsets.one_pass import pack_greedy
 from memplan_solvers.peak.live import live_model, live_peak
 from memplan_solvers.peak.search import LARGE, Directions, PeakResult, minimum_peak_order
-from memplan_solvers.replace.evict import only_pinned
+from memplan_solvers.replace.evict import without_spills
 from memplan_solvers.residency import Block, Walk, blocks_of, materialise
 from memplan_solvers.schedule import SCHEDULES
 
@@ -83,7 +83,11 @@ class Peak(Solver):
         if placed is None:
             why = f"an order with {found.peak} live bytes was found, but no addresses for it"
             return self._otherwise(problem, budget, Status.UNKNOWN, why)
-        return self._plan(problem, budget, placed, found.bound if problem.options.objective == "peak" else 0)
+        least = "the least" if found.proved else f"{found.bound} is proved"
+        why = f"live bytes {found.peak}, {least}; with addresses {placed.peak}"
+        if problem.options.objective != "peak":
+            return self._plan(problem, budget, placed, 0)
+        return replace(self._plan(problem, budget, placed, found.bound), reason=why)
 
     def _otherwise(self, problem: Problem, budget: Budget, without: Status, why: str) -> Plan:
         """The answer where no plan without spills fits; `without` is what is known of there being one."""
@@ -160,7 +164,7 @@ def _orders(problem: Problem, found: PeakResult, budget: Budget) -> Iterator[tup
 def _blocks(problem: Problem, order: tuple[int, ...]) -> tuple[Walk, list[Block]]:
     """The order without spills, and what it keeps when."""
     walk = Walk(problem, order)
-    return walk, blocks_of(walk, only_pinned(walk) if problem.target.operands == "any" else walk.whole)
+    return walk, blocks_of(walk, without_spills(walk))
 
 
 def _stacked(problem: Problem, order: tuple[int, ...], goal: int | None) -> Placed:
