@@ -168,6 +168,7 @@ def _roles(graph: Graph, plan: Plan) -> dict[str, str]:
     """What each placed storage is: spilled before output before its kind."""
     outputs = {graph.storage_of[t.name] for t in graph.tensors if t.kind == "output"}
     left = {s.tensor for s in spills(graph, plan) if not s.streamed}
+    left |= {m.tensor for m, spilled in zip(plan.moves, spill_moves(graph, plan), strict=True) if spilled and m.kind == "store"}
     return {
         r.tensor: "spilled" if r.tensor in left else "output" if r.tensor in outputs else graph.tensor[r.tensor].kind
         for r in plan.residencies

@@ -33,7 +33,7 @@ function timedNote(plan) {
 function summaryOf(plan) {
   const m = plan.metrics, used = plan.limit ? m.peak / plan.limit : null;
   const proof = plan.budgetProved === false ? ", from a peak not proved least" : "";
-  const spilled = m.spill_store + m.spill_load, names = new Set(plan.spills.filter(s => !s[8]).map(s => s[0])).size;
+  const spilled = m.spill_store + m.spill_load, names = plan.leaves.size;
   return [
     figure("Target", plan.target.name, `${capacityText(plan)}, alignment ${count(plan.target.alignment)}${proof}`),
     figure("Status", statusBadge(plan), plan.reason || (plan.status === "optimal" ? "no plan is better" : ""), null, "wide"),
