@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from memplan.errors import TargetError
+from memplan.errors import OptionError, TargetError
 from memplan.plan import Move, Plan, Residency
 from memplan.problem import Problem
 from memplan.simulate import latency_ends
@@ -27,7 +27,8 @@ from memplan_solvers.malloc_game.state import (
 def open_board(problem: Problem, budget: Budget) -> Board | None:
     """The board of a latency problem; None if what must stay in the scratchpad could not be placed.
 
-    OptionError where operands must be in the scratchpad, TargetError for two queues: the game has one.
+    OptionError where operands must be in the scratchpad or a kept storage has to be copied, TargetError for two
+    queues: the game has one.
     """
     if problem.target.dma_queues != 1:
         raise TargetError(
@@ -37,6 +38,12 @@ def open_board(problem: Problem, budget: Budget) -> Board | None:
     timed = flatten(problem, budget)
     if timed is None:
         return None
+    for s in problem.storages:
+        if s.keep and not s.resident and (s.in_host or s.is_output):
+            raise OptionError(
+                f"'{s.name}' is pinned to the scratchpad, but has to be copied, and the mallocGame does not plan its copy",
+                "keep only activations there, or use anneal or msa",
+            )
     return make_board(timed, latency_ends(problem.graph, problem.target, problem.options)[0])
 
 

@@ -144,6 +144,7 @@ def _with_beginning(timed: Timed, board: Board) -> Board:
     state = _view(board, ints, reals)
     state.of[:, ROW] = state.of[:, ISSUED] = state.of[:, DUE_BY] = state.of[:, SEEN] = -1
     state.at[:] = FREE
+    state.of[:, OVER] = (timed.fixed >= 0) & (timed.over >= 0)
     for s in range(m):
         state.of[s, HOST_FROM] = NEVER if timed.movable[s] and timed.producer[s] >= 0 else -1
         if timed.fixed[s] >= 0:
