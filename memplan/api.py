@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,7 +30,7 @@ DEFAULT_TIME_LIMIT_S = 10.0
 
 
 def load(model: str | Path, dims: Mapping[str, int] | None = None) -> Model:
-    """The model in an .onnx or graph .json file, or of the zoo, by its name.
+    """The model in an .onnx, .pt2 or graph .json file, or of the zoo, by its name.
 
     `dims` gives sizes to free dimensions, by name or as "INPUT:AXIS". GraphError if it cannot be
     planned.
@@ -38,6 +38,20 @@ def load(model: str | Path, dims: Mapping[str, int] | None = None) -> Model:
     from memplan.importers import load_model
 
     return load_model(model, dims or {})
+
+
+def from_exported(program: Any, dims: Mapping[str, int] | None = None, name: str = "graph") -> Model:
+    """The model in a torch.export.ExportedProgram, which needs no weights; see `importers.torch`."""
+    from memplan.importers import torch
+
+    return torch.from_exported(program, dims, name)
+
+
+def from_fx(module: Any, example_inputs: Sequence[Any] | None = None, name: str = "graph") -> Model:
+    """The model in a torch.fx.GraphModule called with such inputs; see `importers.torch`."""
+    from memplan.importers import torch
+
+    return torch.from_fx(module, example_inputs, name)
 
 
 def plan(
@@ -99,8 +113,7 @@ def make_problem(
     machine = load_target(target)
     if alignment is not None:
         machine = machine.with_scratchpad(machine.scratchpad.capacity, alignment)
-    usual = {"weights": "tensor" if machine.operands == "any" else "ignore", "io": "host",
-             "inplace": "off"} | dict(machine.defaults)  # fmt: skip
+    usual = machine.treatments
     options = Options(
         objective=objective,
         weights=weights or usual["weights"],

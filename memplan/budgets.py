@@ -29,6 +29,19 @@ class Budgets:
     mh: int
     mp_proved: bool
 
+    def resolve(self, text: str, alignment: int) -> tuple[int | None, bool | None]:
+        """Bytes meant by `256KiB`, `MR`, `0.75MP` or `max` (None), and whether a budget used is proved.
+
+        Fractions are rounded up to the alignment. The second answer is None where no M_P was used.
+        """
+        written = parse_capacity(text)
+        if not isinstance(written, tuple):
+            return written, None
+        factor, name = written
+        base = {"MR": self.mr, "MH": self.mh, "MP": self.mp}[name]
+        capacity = align_up(-(-base * factor.numerator // factor.denominator), alignment)
+        return max(capacity, alignment), None if name == "MR" else self.mp_proved
+
 
 def least_capacity(problem: Problem) -> int:
     """M_R: the largest sum of the sizes of the distinct storages one non-view op touches."""
@@ -54,31 +67,35 @@ def budgets(problem: Problem) -> Budgets:
 _NAMED = re.compile(r"(\d+(?:\.\d+)?|\.\d+)?\s*(MR|MH|MP)", re.IGNORECASE)
 
 
-def resolve_capacity(text: str | int, problem: Problem) -> tuple[int | None, bool | None]:
-    """Bytes meant by `256KiB`, `MR`, `0.75MP` or `max` (None), and whether a budget used is proved.
+def parse_capacity(text: str) -> tuple[Fraction, str] | int | None:
+    """What a capacity is written as: a factor of a named budget, bytes, or None for `max`.
 
-    Fractions are rounded up to the alignment. The second answer is None where no M_P was used.
+    OptionError for anything else.
     """
-    if not isinstance(text, str):
-        return parse_size(str(text)), None
     if text.strip().lower() == "max":
-        return None, None
-    match = _NAMED.fullmatch(text.strip())
-    if not match:
-        try:
-            return parse_size(text), None
-        except OptionError as error:
-            raise OptionError(error.message, f"{error.hint}; or MR, MH, MP, 0.75MP, max") from None
-    name = match[2].upper()
-    factor = Fraction(match[1] or 1)
-    if name == "MR":
-        base, proved = least_capacity(problem), None
-    else:
+        return None
+    if match := _NAMED.fullmatch(text.strip()):
+        return Fraction(match[1] or 1), match[2].upper()
+    try:
+        return parse_size(text)
+    except OptionError as error:
+        raise OptionError(error.message, f"{error.hint}; or MR, MH, MP, 0.75MP, max") from None
+
+
+def needs_peak(text: str) -> bool:
+    """Whether a capacity is written in terms of M_P, which takes a search."""
+    written = parse_capacity(text)
+    return isinstance(written, tuple) and written[1] != "MR"
+
+
+def resolve_capacity(text: str | int, problem: Problem) -> tuple[int | None, bool | None]:
+    """`Budgets.resolve` on the problem's own budgets, of which no more is computed than `text` needs."""
+    written = str(text)
+    if needs_peak(written):
         known = budgets(problem)
-        base, proved = (known.mh if name == "MH" else known.mp), known.mp_proved
-    alignment = problem.target.scratchpad.alignment
-    capacity = align_up(-(-base * factor.numerator // factor.denominator), alignment)
-    return max(capacity, alignment), proved
+    else:
+        known = Budgets(least_capacity(problem), 0, 0, mp_proved=False)
+    return known.resolve(written, problem.target.scratchpad.alignment)
 
 
 def _plain(problem: Problem, io: str, objective: str = "traffic") -> Problem:

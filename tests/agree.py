@@ -30,7 +30,7 @@ from tests.oracle import Oracle
 ADDRESSES = 6
 """Ops up to which the oracle enumerates addresses too."""
 
-EXACT = ("fixed_order", "ilp", "peak")
+EXACT = ("fixed_order", "ilp", "peak", "search")
 """Solver specs that the oracle is asked about."""
 
 
@@ -112,6 +112,8 @@ def must_prove(engine: str, problem: Problem, best: Optimum) -> bool:
         return False
     if engine == "peak":
         return problem.options.objective == "peak" and best.placed == best.by_bytes and best.placed is not None
+    if engine == "search":
+        return best.placed == best.by_bytes and best.placed is not None
     return engine == "ilp" or problem.options.order == "program"
 
 

@@ -52,7 +52,8 @@ def graph_from_dict(data: Any, where: str) -> Graph:
         )
         for item in get.items("ops")
     )
-    return Graph(get.text("name"), tensors, ops)
+    updates = get.table("updates").mapping(str) if get.has("updates") else {}
+    return Graph(get.text("name"), tensors, ops, tuple(updates.items()))
 
 
 def plan_from_dict(data: Any, where: str) -> Plan:

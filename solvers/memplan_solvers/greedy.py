@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import chain, product
 from typing import ClassVar, NamedTuple
 
 from memplan.errors import OptionError, nearest
@@ -119,13 +119,14 @@ class Greedy(Solver):
         """The best candidate of the portfolio, None if none fits the capacity."""
         best: Candidate | None = None
         missed: list[Missed] = []
-        walks = list(self.walks(problem))
-        for way, walk in itertools.product((self._without_spills, self._with_spills), walks):
+        enough = max(problem.free_bound, budget.bound)
+        walks = list(self.walks(problem, budget.start))
+        for way, walk in product((self._without_spills, self._with_spills), walks):
             for candidate in way(walk, best, missed, budget.spent):
                 if best is None or candidate.key < best.key:
                     best = candidate
                     budget.report("greedy", best.value, problem.free_bound)
-                if best.value <= problem.free_bound or budget.spent():
+                if best.value <= enough or budget.spent():
                     return best
         return self._packed_harder(missed, best, budget)
 
@@ -168,16 +169,17 @@ class Greedy(Solver):
             if found is not None:
                 yield found
 
-    def walks(self, problem: Problem) -> Iterator[Walk]:
-        """The distinct orders of the chosen schedules, made one at a time."""
+    def walks(self, problem: Problem, start: tuple[Plan, ...] = ()) -> Iterator[Walk]:
+        """The distinct orders of `start` and of the chosen schedules, made one at a time."""
         names = list(SCHEDULES) if self.schedule == "all" else [self.schedule]
         if problem.options.order == "program":
             names = ["program"]
         elif problem.n > LARGE and self.schedule == "all":
             names = ["program", "least_live"]
+        number = {op.name: i for i, op in enumerate(problem.graph.ops)}
+        given = (tuple(number[name] for name in plan.schedule) for plan in start if plan.schedule)
         seen = set()
-        for name in names:
-            order = SCHEDULES[name](problem)
+        for order in chain(given, (SCHEDULES[name](problem) for name in names)):
             if order not in seen:
                 seen.add(order)
                 yield Walk(problem, order)

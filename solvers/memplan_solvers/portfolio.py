@@ -25,8 +25,8 @@ class Round(NamedTuple):
 ROUNDS: dict[str, tuple[Round, ...]] = {
     "traffic": (
         Round(0.9, ("greedy",)),
-        Round(0.4, ("peak",)),
-        Round(0.3, ("fixed_order", "fixed_order{schedule=peak}")),
+        Round(0.6, ("search",)),
+        Round(0.4, ("fixed_order", "fixed_order{schedule=peak}")),
         Round(1.0, ("ilp{split=auto}",)),
     ),
     "peak": (Round(0.9, ("greedy",)), Round(1.0, ("peak",))),
@@ -46,7 +46,7 @@ class Portfolio(Solver):
     """
 
     name: ClassVar[str] = "portfolio"
-    summary: ClassVar[str] = "the default: greedy, then peak, fixed_order and ilp as time allows; best plan, best bound"
+    summary: ClassVar[str] = "the default: greedy, then search, fixed_order and ilp as time allows; best plan, best bound"
     objectives: ClassVar[frozenset[str]] = frozenset(ROUNDS)
 
     skip: str = ""
@@ -81,6 +81,8 @@ class _Run:
         self.finder = ""
         self.value = float("inf")
         self.bound, self.prover = float(problem.free_bound), "nothing: it is the free bound"
+        if budget.bound > self.bound:
+            self.bound, self.prover = budget.bound, "another capacity"
         self.seconds = 0.0
         self.last: Plan | None = None
 
