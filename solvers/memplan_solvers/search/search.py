@@ -45,22 +45,22 @@ class Search(Improver):
             raise OptionError(f"solver 'search': beam = {self.beam}", "at least one state has to go on")
 
     def solve(self, problem: Problem, budget: Budget) -> Plan:
-        """The best plan found, from the greedy one on, with a bound for every plan that the options allow."""
-        start = Greedy().best(problem, replace(budget.share(0.5), progress=None))
+        """The best plan found, with a bound for every plan that the options allow."""
+        found = Greedy().best(problem, replace(budget.share(0.5), progress=None))
+        start = None if found is None else found.answer
         if start is not None:
             budget.report("greedy", start.value, problem.free_bound)
-        return self.improve(problem, budget, None if start is None else start.answer)
+        return self.improve(problem, budget, start)
 
     def improve(self, problem: Problem, budget: Budget, start: Answer | None) -> Plan:
-        """The better of `start` and what the search finds, with the search's bound."""
-        free = problem.free_bound
+        """The better of `start` and the best way found, with a bound for every plan."""
+        free = int(problem.free_bound)
         if problem.capacity is None or (start is not None and start.value <= free) or budget.spent():
             return self.plan_of(problem, budget, start, free, "no plan was found in time")
         before = budget.seconds
         compile_s()
         compiled = budget.seconds - before
-        run = _Run(self, problem, replace(budget, started=budget.started + compiled), start)
-        plan = run.solve()
+        plan = _Run(self, problem, replace(budget, started=budget.started + compiled), start).solve()
         return replace(plan, seconds=max(budget.seconds - compiled, 1e-6))
 
 
@@ -102,7 +102,7 @@ class _Run:
         if self.best is not None and self.best.value <= self.bound:
             why = ""
         plan = self.solver.plan_of(self.problem, self.budget, self.best, self.bound, why or "no plan was found in time")
-        return replace(plan, reason=plan.reason or why)
+        return plan if self.best is None else replace(plan, reason=why)
 
     def repaired(self, found: _Parts) -> None:
         """Addresses for what fits by bytes: other residencies for the same order, then a tighter capacity."""
