@@ -14,7 +14,7 @@ from memplan.solver import Budget, parse_spec
 from memplan.target import Target
 from memplan.units import align_up, parse_size
 
-PEAK_SOLVER = "peak{packing=one_pass}"
+PEAK_SOLVER = "peak{packing=none}"
 PEAK_TIME_LIMIT_S = 10.0
 
 
@@ -48,12 +48,28 @@ def least_capacity(problem: Problem) -> int:
     return max(_plain(problem, "host").need, default=0)
 
 
-def budgets(problem: Problem) -> Budgets:
-    """The budgets under the problem's options and alignment, in-place off."""
+def budgets(problem: Problem, time_limit_s: float = PEAK_TIME_LIMIT_S) -> Budgets:
+    """The budgets under the problem's options and alignment, in-place off.
+
+    Those of the last few problems are remembered: whoever reports a plan made for M_H means the same M_H.
+    """
+    options = problem.options
+    key = (problem.graph.sha256, problem.target.scratchpad.alignment, options.weights, options.io, options.order)
+    if key not in _known:
+        if len(_known) >= 8:
+            del _known[next(iter(_known))]
+        _known[key] = _compute(problem, time_limit_s)
+    return _known[key]
+
+
+_known: dict[tuple[str | int, ...], Budgets] = {}
+
+
+def _compute(problem: Problem, time_limit_s: float) -> Budgets:
     mr = least_capacity(problem)
     free = _plain(problem, problem.options.io, objective="peak")
     solver = parse_spec(PEAK_SOLVER)
-    plan = solver.solve(free, Budget(time_limit_s=PEAK_TIME_LIMIT_S))
+    plan = solver.solve(free, Budget(time_limit_s=time_limit_s))
     if plan.status in (Status.INFEASIBLE, Status.UNKNOWN):
         raise OptionError(f"no plan without a limit was found: {plan.reason}",
                           "give the capacity in bytes")  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from memplan_models.recipes.nas import watts_strogatz
+from memplan_models.recipes.randwire import watts_strogatz
 
 from memplan.graph import Graph, Op, Tensor
 
