@@ -127,7 +127,9 @@ def must_prove(engine: str, problem: Problem, best: Optimum) -> bool:
     if not best.known or problem.inplace_pairs:
         return False
     if engine == "peak":
-        return problem.options.objective == "peak" and best.placed == best.by_bytes and best.placed is not None
+        return (
+            problem.options.objective == "peak" and best.placed == best.by_bytes and best.placed is not None
+        )
     if engine == "search":
         return best.placed == best.by_bytes and best.placed is not None
     return engine == "ilp" or problem.options.order == "program"
@@ -165,14 +167,18 @@ def check_rule(rule: str | None, seeds: Iterable[int]) -> int:
         problem = random_problem(seed, "peak", ops=11)
         least = Oracle(problem).least_live_peak()
         found = minimum_peak_order(problem, Budget(60.0), rules=RULES - {rule})
-        assert (found.peak, found.bound) == (least, least), f"without {rule}, seed {seed}: {found}, not {least}"
+        assert (found.peak, found.bound) == (least, least), (
+            f"without {rule}, seed {seed}: {found}, not {least}"
+        )
         if problem.options.order == "program" or least == 0:
             continue
         # Heuristics settle most small graphs: ask the search itself, just above and just below.
         model = live_model(problem)
         search = Directions(model, RULES - {rule})
         order, proof = (search.within(limit, Budget(60.0), 10**9) for limit in (least, least - 1))
-        assert isinstance(order, tuple) and live_peak(model, order) == least, f"without {rule}, seed {seed}: {order}"
+        assert isinstance(order, tuple) and live_peak(model, order) == least, (
+            f"without {rule}, seed {seed}: {order}"
+        )
         assert isinstance(proof, int) and least - 1 < proof <= least, f"without {rule}, seed {seed}: {proof}"
         count += 1
     return count
@@ -211,7 +217,10 @@ def main() -> None:
         begin = time.process_time()
         seen = check(engine, seeds)
         words = ", ".join(f"{n} {what}" for what, n in sorted(seen.items()))
-        print(f"{engine}: {args.count} problems an objective agree: {words}; {time.process_time() - begin:.0f} s", flush=True)
+        print(
+            f"{engine}: {args.count} problems an objective agree: {words}; {time.process_time() - begin:.0f} s",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -184,7 +184,8 @@ class Oracle:
                     kept = frozenset(
                         k
                         for k in stay | self.touched[i]
-                        if self.things[k].to_end or (self.things[k].touches - after and not self.things[k].streamed)
+                        if self.things[k].to_end
+                        or (self.things[k].touches - after and not self.things[k].streamed)
                     )
                     more = rest(after, kept, frozenset(hosted_now | stored))
                     if more is not None and (best is None or cost + paid + more < best):
@@ -285,7 +286,9 @@ class Oracle:
             found.append((sum(cost for cost, _ in way), [stretches for _, stretches in way]))
         return sorted(found, key=lambda w: w[0])
 
-    def _chained(self, order: tuple[int, ...], stretches: list[list[tuple[int, int]]]) -> Iterator[tuple[Row, ...]]:
+    def _chained(
+        self, order: tuple[int, ...], stretches: list[list[tuple[int, int]]]
+    ) -> Iterator[tuple[Row, ...]]:
         """The rows to be packed, under every choice of who is written over: such pairs become one row."""
         options: list[list[tuple[int, int] | None]] = []
         for t, i in enumerate(order):

@@ -114,13 +114,15 @@ class Peak(Solver):
         by_peak, capacity = problem.options.objective == "peak", problem.capacity
         goal = found.bound if by_peak else capacity
         tried: list[Placed] = []
-        place = _stacked if self.packing == "none" else _one_pass
+        if self.packing == "none":
+            stacked = _stacked(problem, found.order)
+            return stacked if stacked and (capacity is None or stacked.peak <= capacity) else None
         for order in islice(_orders(problem, found, budget), ORDERS):
-            placed = place(problem, order, goal)
-            if placed is not None:
-                tried.append(placed)
-                if goal is None or placed.peak <= goal:
-                    return placed
+            candidate = _one_pass(problem, order, goal)
+            if candidate is not None:
+                tried.append(candidate)
+                if goal is None or candidate.peak <= goal:
+                    return candidate
             if budget.spent():
                 break
         if not tried:
@@ -170,11 +172,11 @@ def _blocks(problem: Problem, order: tuple[int, ...]) -> tuple[Walk, list[Block]
     return walk, blocks_of(walk, without_spills(walk))
 
 
-def _stacked(problem: Problem, order: tuple[int, ...], goal: int | None) -> Placed | None:
-    """The order without spills, every block above all before it; in one pass where places are pinned."""
+def _stacked(problem: Problem, order: tuple[int, ...]) -> Placed | None:
+    """The order without spills, every block above all before it; one pass where places are pinned."""
     walk, blocks = _blocks(problem, order)
     if any(b.offset is not None for b in blocks):
-        return _one_pass(problem, order, goal)
+        return _one_pass(problem, order, None)
     *offsets, peak = accumulate((align_up(b.size, problem.target.scratchpad.alignment) for b in blocks), initial=0)
     return Placed(walk, blocks, offsets, peak)
 
