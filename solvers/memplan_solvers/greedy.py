@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import ClassVar, NamedTuple
 
 from memplan.errors import OptionError, nearest
@@ -124,8 +125,9 @@ class Greedy(Solver):
         enough = max(problem.free_bound, budget.bound)
         if best is not None and best.value <= enough:
             return best
-        for walk in self.walks(problem, budget.start):
-            for candidate in self._candidates(walk, best, missed, budget.spent):
+        walks = list(self.walks(problem, budget.start))
+        for way, walk in product((self._without_spills, self._with_spills), walks):
+            for candidate in way(walk, best, missed, budget.spent):
                 if best is None or candidate.key < best.key:
                     best = candidate
                     budget.report("greedy", best.value, problem.free_bound)
@@ -154,23 +156,25 @@ class Greedy(Solver):
                 return Candidate(m.value, placed.peak, m.walk, m.blocks, placed.offsets, placed.method)
         return best
 
-    def _candidates(
+    def _without_spills(
         self, walk: Walk, best: Candidate | None, missed: list[Missed], stop: Callable[[], bool]
     ) -> Iterator[Candidate]:
-        """The answers of one order; those that cannot beat `best`, or take too long, are left out.
+        """The answer of one order that keeps everything, if it fits; what fits by bytes only joins `missed`."""
+        kept = self._keep(walk, without_spills(walk), missed)
+        if kept is not None:
+            yield kept
+
+    def _with_spills(
+        self, walk: Walk, best: Candidate | None, missed: list[Missed], stop: Callable[[], bool]
+    ) -> Iterator[Candidate]:
+        """The answers of one order that evict; those that cannot beat `best`, or take too long, are left out.
 
         What fits by bytes but packs in no one-pass order joins `missed`.
         """
         problem = walk.problem
-        anywhere = problem.target.operands == "any"
-        kept = self._keep(walk, without_spills(walk), missed)
-        if kept is not None:
-            yield kept
-        if anywhere:
+        if problem.target.operands == "any" or problem.options.objective == "peak":
             return
-        if problem.options.objective == "peak" or (kept is not None and problem.capacity is None):
-            return
-        if best is None and kept is None:  # cheap, and there wherever each op fits
+        if best is None:  # cheap, and there wherever each op fits
             floor = self._keep(walk, around_each_op(walk), missed)
             if floor is not None:
                 yield floor
