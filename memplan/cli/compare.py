@@ -51,8 +51,10 @@ def add_parser(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Compare and report; 0 once every case has an answer, whatever it is, but 5 where a plan failed the check."""
+    """Compare and report; 0 once every case has an answer, whatever it is, but 5 where a plan failed the check or one
+    solver's proof is contradicted by another's plan."""
     from memplan.compare.cases import Setting
+    from memplan.compare.instances import instances_of
     from memplan.compare.report import write_report
     from memplan.compare.results import open_results
     from memplan.compare.runner import compare, local_pool
@@ -93,7 +95,10 @@ def run(args: argparse.Namespace) -> int:
         print("\n".join(str(path) for path in written))
     if interrupted:
         return INTERRUPTED
-    return INVALID if outcomes["invalid"] else 0
+    wrong = [spec for instance in instances_of(records) for spec in instance.contradictions]
+    if wrong:
+        talk(f"error: proofs of {', '.join(sorted(set(wrong)))} are contradicted by plans of others, see report.md")
+    return INVALID if outcomes["invalid"] or wrong else 0
 
 
 def split(text: str) -> list[str]:

@@ -99,15 +99,18 @@ def case_table(instances: Sequence[Instance]) -> Table:
 
 
 def failure_table(instances: Sequence[Instance]) -> Table:
-    """Cases whose process ended without an answer, or with a plan that the checker refused, and why."""
-    rows = tuple(
-        (Cell(i.one["model"]), Cell(f"{i.label}, {i.one['budget']}"), Cell(spec), Cell(r["outcome"], tone="bad"),
-         Cell(r["reason"]))
-        for i in instances
-        for spec, r in i.records.items()
-        if r["outcome"] != "done"
-    )  # fmt: skip
-    return Table(("model", "problem", "solver", "outcome", "reason"), rows, frozenset())
+    """Cases whose process ended without an answer, or with a plan that the checker refused, and why; and solvers whose
+    proof another solver's plan contradicts."""
+    rows = []
+    for i in instances:
+        problem = Cell(f"{i.label}, {i.one['budget']}")
+        for spec, r in i.records.items():
+            if r["outcome"] != "done":
+                rows.append((Cell(i.one["model"]), problem, Cell(spec), Cell(r["outcome"], tone="bad"), Cell(r["reason"])))
+        for spec in i.contradictions:
+            claim = f"{i.records[spec]['status']}, bound {i.records[spec]['bound']}: another solver found {i.best}"
+            rows.append((Cell(i.one["model"]), problem, Cell(spec), Cell("contradicted", tone="bad"), Cell(claim)))
+    return Table(("model", "problem", "solver", "outcome", "reason"), tuple(rows), frozenset())
 
 
 def show_value(value: float | None, objective: str) -> str:

@@ -29,7 +29,7 @@ def headline(instances: Sequence[Instance]) -> str:
     models = len({i.one["model"] for i in instances})
     cases = sum(len(i.records) for i in instances)
     solved = sum(i.best is not None for i in instances)
-    proved = sum(i.best is not None and i.bound is not None and i.best <= i.bound for i in instances)
+    proved = sum(i.proved for i in instances)
     cores = "core" if one["workers"] == 1 else "cores"
     return (
         f"{len(solvers_of(instances))} solvers on {models} models: {len(instances)} instances, {cases} cases, each with "
