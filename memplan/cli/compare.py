@@ -119,12 +119,13 @@ class Board:
     def __init__(self) -> None:
         self.enabled = sys.stderr.isatty()
         self.lock = threading.Lock()
-        self.cases, self.finished, self.begin = 0, 0, time.monotonic()
+        self.labels: Mapping[str, str] = {}
+        self.finished, self.begin = 0, time.monotonic()
         self.under_way: dict[str, str] = {}
 
-    def total(self, cases: int, known: int) -> None:
+    def total(self, cases: Mapping[str, str], known: int) -> None:
         with self.lock:
-            self.cases, self.finished = cases, known
+            self.labels, self.finished = cases, known
             self._show()
 
     def started(self, name: str) -> None:
@@ -157,10 +158,9 @@ class Board:
     def _show(self, above: str = "") -> None:
         if not self.enabled:
             return
-        done = f"{self.finished}/{self.cases}" if self.cases else "loading"
+        done = f"{self.finished}/{len(self.labels)}" if self.labels else "loading"
         spent = time.monotonic() - self.begin
-        now = "; ".join(name.rpartition("-")[0][:60] + text if self.cases else name
-                        for name, text in self.under_way.items())  # fmt: skip
+        now = "; ".join(self.labels.get(name, name) + text for name, text in self.under_way.items())
         line = f"{done}, {spent:.0f} s | {now}"[: shutil.get_terminal_size().columns - 1]
         sys.stderr.write("\r\x1b[2K" + (above + "\n" if above else "") + line)
         sys.stderr.flush()
