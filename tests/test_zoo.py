@@ -6,6 +6,7 @@ import gzip
 import subprocess
 import sys
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -63,6 +64,11 @@ def test_the_zoo_covers_the_families() -> None:
     assert families == set(wanted)
     assert {entry["dtype"] for entry in INDEX.values()} == {"int8", "float16", "float32"}
     assert sorted(recipes()) == NAMES == sorted(NAMES) and len(NAMES) >= 60
+
+
+def test_the_catalogue_is_that_of_the_index() -> None:
+    page = Path(make.__file__).parents[2] / "README.md"
+    assert page.read_text(encoding="utf-8") == make.catalogue(zoo.zoo_index())
 
 
 def test_every_file_is_in_the_index_and_small() -> None:
