@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import subprocess
 import sys
+from collections import Counter
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,18 @@ def test_arithmetic_matches_the_paper(name: str) -> None:
     assert INDEX[name]["flops"] / 2e6 == pytest.approx(MACS[name], rel=0.05)
 
 
+@pytest.mark.parametrize(("name", "layers", "projections"), [
+    ("resnet50", 50, 4), ("resnext50_32x4d_int8", 50, 4), ("densenet121_int8", 121, 0), ("vgg16", 16, 0),
+    ("fc_densenet56", 56, 0), ("fc_densenet103_int8", 103, 0), ("mobilenet_v1", 28, 0), ("squeezenet1_1", 26, 0),
+])  # fmt: skip
+def test_layers_with_weights_are_as_many_as_the_paper_counts(
+    name: str, layers: int, projections: int
+) -> None:
+    """Convolutions, transposed ones and fully connected layers; projections of shortcuts do not count."""
+    kinds = Counter(op.kind for op in zoo.load_zoo_model(name).graph.ops)
+    assert kinds["Conv"] + kinds["ConvTranspose"] + kinds["Gemm"] - projections == layers
+
+
 def test_amoebanet_a_has_the_published_size() -> None:
     graph = imported(amoebanet_a("amoebanet_a", 331, 6, 190, 96))
     parameters = sum(t.nbytes for t in graph.tensors if t.kind == "constant") / 4e6
@@ -201,6 +214,17 @@ def test_other_random_wirings() -> None:
         assert all(u < v for v, sources in enumerate(preds) for u in sources)
     degree = [sum(u in sources for sources in busy) for u in range(32)]
     assert max(degree) > 3 * 5  # a few nodes gather most edges
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if INDEX[n]["family"] == "streaming"])
+def test_streamed_weights_outgrow_what_a_plan_needs(name: str) -> None:
+    entry = INDEX[name]
+    assert entry["weight_bytes"] > 10 * entry["mr_weights"]
+    model = memplan.load(name)
+    plan = memplan.plan(model, scratchpad=2 * entry["mr_weights"], weights="tensor", solver="greedy")
+    assert memplan.check(model, plan) == []
+    assert plan.metrics.compulsory_load >= entry["weight_bytes"]
+    assert plan.metrics.traffic == 0  # every tile is brought in once
 
 
 def test_unknown_names_are_refused_with_the_nearest() -> None:
