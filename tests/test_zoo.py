@@ -239,6 +239,15 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         zoo.zoo_names()
 
 
+def test_traced_graphs_load_without_torch() -> None:
+    code = (
+        "import sys; sys.modules['torch'] = sys.modules['onnx'] = None; import memplan.zoo as z; "
+        "print(len([z.load_zoo_model(n) for n in z.zoo_names() if n.startswith('torch_')]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(done.stdout) == sum(name.startswith("torch_") for name in NAMES) > 5
+
+
 def test_listing_needs_no_heavy_import() -> None:
     code = (
         "import sys, memplan.zoo as z; z.zoo_names(); "

@@ -26,7 +26,7 @@ CATALOGUE = """# The zoo
 {models} models in {families} families, written by `scripts/make_zoo` with the graphs and their index. None holds weights.
 Sizes are at batch 1 or as the summary says; *peak* is that of live activations in program order and *M_R* the least
 scratchpad any plan can do with, both with weights ignored and inputs and outputs in host memory. A multiply-accumulate
-counts as two operations. Trained models of public packages (`memplan_models/trained.json`) join where those are installed.
+counts as two operations. What a training step changes, parameters included, is input and output. Trained models of public packages (`memplan_models/trained.json`) join where those are installed.
 """
 CATALOGUE_HEAD = """\
 | model | what | dtype | ops | Gflop | weights (MB) | peak (MB) | M_R (MB) | after |
