@@ -20,6 +20,7 @@ from memplan_solvers.peak.search import RULES, Directions, minimum_peak_order
 
 from memplan.api import evaluate
 from memplan.budgets import least_capacity
+from memplan.pins import contradiction
 from memplan.plan import Plan, Status
 from memplan.problem import Problem
 from memplan.solver import Budget, Solver, parse_spec
@@ -57,6 +58,9 @@ def random_problem(seed: int, objective: str, ops: int = 8) -> Problem:
     anywhere = objective == "peak" and rng.random() < 0.15
     target = Target(operands="any" if anywhere else "scratchpad").with_scratchpad(None, alignment)
     problem = Problem(graph, target, options)
+    if seed % 3 == 0:
+        pinned = replace(options, pins=random_pins(random.Random(f"pins {objective} {seed}"), problem))
+        problem = replace(problem, options=pinned)
     if objective == "peak" and rng.random() < 0.7:
         return problem
     least = max(least_capacity(problem), problem.min_capacity, 1)
@@ -64,12 +68,23 @@ def random_problem(seed: int, objective: str, ops: int = 8) -> Problem:
     return replace(problem, target=target.with_scratchpad(capacity, alignment))
 
 
+def random_pins(rng: random.Random, problem: Problem) -> dict[str, str]:
+    """Up to three pins that make sense one by one; together they may leave no plan."""
+    pins = {}
+    for s in rng.sample(problem.storages, min(len(problem.storages), rng.randint(1, 3))):
+        streamed = s.is_constant and problem.options.weights == "stream"
+        words = ["" if streamed else "keep", f"@{rng.randint(0, 4) * problem.target.scratchpad.alignment}"]
+        words += [words[0] + words[1]] + ["host"] * (problem.target.operands == "any" and not s.resident)
+        pins[s.name] = rng.choice([word for word in words if word])
+    return pins
+
+
 def optimum(problem: Problem) -> Optimum:
     """The optimum by brute force."""
     oracle, capacity = Oracle(problem), problem.capacity
     small = problem.n <= ADDRESSES
     if problem.options.objective == "peak":
-        live = oracle.least_live_peak()
+        live = max([oracle.least_live_peak(), *(s.place + s.size for s in oracle.things if s.place >= 0 and oracle.lies(s))])
         placed = oracle.least_placed_peak(live) if small else None
         if capacity is not None and live > capacity:
             return Optimum(None, None, True)
@@ -85,7 +100,11 @@ def optimum(problem: Problem) -> Optimum:
 def fault(engine: str, problem: Problem, best: Optimum, plan: Plan) -> str:
     """What is wrong with the engine's answer; nothing if it agrees."""
     if plan.status is Status.INFEASIBLE:
-        return "called infeasible" if best.placed is not None or not (best.known or best.by_bytes is None) else ""
+        return (
+            "called infeasible"
+            if best.placed is not None or not (best.known or best.by_bytes is None)
+            else ""
+        )
     if plan.status is Status.UNKNOWN:
         return "nothing proved" if must_prove(engine, problem, best) else ""
     if best.by_bytes is None or (best.known and best.placed is None):
@@ -111,7 +130,9 @@ def must_prove(engine: str, problem: Problem, best: Optimum) -> bool:
     if not best.known or problem.inplace_pairs:
         return False
     if engine == "peak":
-        return problem.options.objective == "peak" and best.placed == best.by_bytes and best.placed is not None
+        return (
+            problem.options.objective == "peak" and best.placed == best.by_bytes and best.placed is not None
+        )
     if engine == "search":
         return best.placed == best.by_bytes and best.placed is not None
     return engine == "ilp" or problem.options.order == "program"
@@ -129,6 +150,11 @@ def check(engine: str, seeds: Iterable[int], time_limit_s: float = 60.0) -> Coun
     for seed in seeds:
         for objective in sorted(solver.objectives - {"latency"}):
             problem = random_problem(seed, objective)
+            if contradiction(problem):
+                best = optimum(problem)
+                assert best.placed is None, f"{objective}, seed {seed}: called a contradiction"
+                seen["contradiction"] += 1
+                continue
             plan = solved(solver, problem, time_limit_s)
             wrong = fault(solver.name, problem, optimum(problem), plan)
             assert not wrong, f"{engine}, {objective}, seed {seed}: {wrong}"
@@ -144,14 +170,18 @@ def check_rule(rule: str | None, seeds: Iterable[int]) -> int:
         problem = random_problem(seed, "peak", ops=11)
         least = Oracle(problem).least_live_peak()
         found = minimum_peak_order(problem, Budget(60.0), rules=RULES - {rule})
-        assert (found.peak, found.bound) == (least, least), f"without {rule}, seed {seed}: {found}, not {least}"
+        assert (found.peak, found.bound) == (least, least), (
+            f"without {rule}, seed {seed}: {found}, not {least}"
+        )
         if problem.options.order == "program" or least == 0:
             continue
         # Heuristics settle most small graphs: ask the search itself, just above and just below.
         model = live_model(problem)
         search = Directions(model, RULES - {rule})
         order, proof = (search.within(limit, Budget(60.0), 10**9) for limit in (least, least - 1))
-        assert isinstance(order, tuple) and live_peak(model, order) == least, f"without {rule}, seed {seed}: {order}"
+        assert isinstance(order, tuple) and live_peak(model, order) == least, (
+            f"without {rule}, seed {seed}: {order}"
+        )
         assert isinstance(proof, int) and least - 1 < proof <= least, f"without {rule}, seed {seed}: {proof}"
         count += 1
     return count
@@ -190,7 +220,10 @@ def main() -> None:
         begin = time.process_time()
         seen = check(engine, seeds)
         words = ", ".join(f"{n} {what}" for what, n in sorted(seen.items()))
-        print(f"{engine}: {args.count} problems an objective agree: {words}; {time.process_time() - begin:.0f} s", flush=True)
+        print(
+            f"{engine}: {args.count} problems an objective agree: {words}; {time.process_time() - begin:.0f} s",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":
