@@ -8,7 +8,7 @@ import memplan
 from memplan.emitters.svg import svg_text
 from memplan.files import write_atomic
 
-MODEL, BUDGET, SOLVER = "randwire_ws_small", "MH", "greedy"
+MODEL, BUDGET, SOLVER = "nasnet_a_mobile", "MH", "search"
 PICTURE = Path(__file__).parent.parent / "docs" / "picture.svg"
 
 

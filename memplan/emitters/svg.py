@@ -24,6 +24,8 @@ LIVE = (372, 60)
 FONT = "font-family: 'Helvetica Neue', Helvetica, Arial, 'Liberation Sans', sans-serif"
 GLYPH = 0.54
 """Width of a letter by the font's size, on average, rather more than less."""
+JOURNEYS = 24
+"""Ways through host memory that are drawn; more would be a thicket."""
 
 LIGHT = {
     "page": "#ffffff", "ground": "#f2f4f7", "grid": "#d9dfe6", "text": "#14202d", "muted": "#566473",
@@ -64,6 +66,7 @@ def svg_text(graph: Graph, plan: Plan, adaptive: bool = False) -> str:
         *_heading(graph, plan),
         *_axes(x, y, n, top),
         *_boxes(graph, plan, x, y),
+        *_journeys(graph, plan, x, y),
         *_moves(graph, plan, x, y),
     ]
     if capacity is not None:
@@ -205,6 +208,22 @@ def _moves(graph: Graph, plan: Plan, x: _Scale, y: _Scale) -> list[str]:
     return [f'<path class="mark {kind}" d="{"".join(marks)}"/>' for kind, marks in found.items() if marks]
 
 
+def _journeys(graph: Graph, plan: Plan, x: _Scale, y: _Scale) -> list[str]:
+    """The way of what is spilled through host memory, where that are few enough to follow."""
+    found = [s for s in spills(graph, plan) if not s.streamed]
+    if not 0 < len(found) <= JOURNEYS:
+        return []
+    at, parts = _places(plan.residencies), list[str]()
+    for s in found:
+        away = next(r for r in at[s.tensor] if r.stop == s.start)
+        back = next(r for r in at[s.tensor] if r.start == s.stop)
+        x0, y0 = x(away.stop), y(away.offset + away.size / 2)
+        x1, y1 = x(back.start), y(back.offset + back.size / 2)
+        bend, lift = max(20.0, (x1 - x0) / 3), 20 if abs(y0 - y1) < 12 else 0
+        parts.append(f"M{_n(x0)} {_n(y0)}C{_n(x0 + bend)} {_n(y0 - lift)} {_n(x1 - bend)} {_n(y1 - lift)} {_n(x1)} {_n(y1)}")
+    return [f'<path class="line ghost dash" d="{"".join(parts)}"/>']
+
+
 def _places(residencies: Iterable[Residency]) -> dict[str, list[Residency]]:
     places: dict[str, list[Residency]] = {}
     for r in residencies:
@@ -261,5 +280,5 @@ def _legend(graph: Graph, plan: Plan) -> list[str]:
             at += 10 + 6 * len(words) + 16
     if "spilled" in present:
         parts.append(_line("ghost dash", at, base - 4, at + 20, base - 4))
-        parts.append(_text("small", at + 25, base, "live bytes had nothing left"))
+        parts.append(_text("small", at + 25, base, "through host; live bytes without spills"))
     return parts

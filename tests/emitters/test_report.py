@@ -303,13 +303,18 @@ def test_theme_follows_the_system_and_print_is_light(browser: Browser, tmp_path:
     quiet(browser)
 
 
-def test_large_plans_stay_smooth(browser: Browser, tmp_path: Path) -> None:
-    """2,000 ops on whatever processor this is: frames far below what a person notices as waiting."""
-    graph = random_graph(random.Random(3), 2000, sizes=(1024, 4096, 16384))
+@pytest.mark.parametrize(("ops", "frame_ms"), [(2_000, 50), (20_000, 250)])
+def test_large_plans_stay_usable(browser: Browser, tmp_path: Path, ops: int, frame_ms: float) -> None:
+    """On whatever processor this is: the scripts of a frame of the whole run leave no noticeable wait."""
+    graph = random_graph(random.Random(3), ops, sizes=(1024, 4096, 16384))
     opened(browser, tmp_path, graph, planned(graph, "max", order="program", solver="peak{packing=none}"))
     times = browser.js(
         "(() => { const p = report.PANES[0], out = []; for (let k = 0; k < 9; k++) { p.dirty = true; const t = performance.now(); p.paintNow(); out.push(performance.now() - t); }"
         " return out.sort((a, b) => a - b); })()"
     )
-    assert times[4] < 100, times
+    assert times[0] < frame_ms, times
+    browser.key("n")
+    browser.key("/")
+    browser.type("t1234_0")
+    assert "1 of" in text(browser, "#found")
     quiet(browser)

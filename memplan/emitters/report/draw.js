@@ -89,6 +89,7 @@ function drawMap(pane, c) {
       c.fillStyle = colour;
       for (const i of list) fillBox(c, pane.box(i), fine);
     }
+    drawJourneys(pane, c);
     drawMarks(pane, c, seen);
     drawLabels(pane, c, seen);
     drawCapacity(pane, c, lane);
@@ -116,6 +117,25 @@ function drawMarks(pane, c, seen) {
     if (plan.rloaded[i]) wedge(c, x, y + h / 2, size, load);
     if (plan.rstored[i]) wedge(c, x + w - size, y + h / 2, size, store);
   }
+}
+
+// The way of what is spilled through host memory, where that are few.
+function drawJourneys(pane, c) {
+  const { plan } = pane;
+  if (plan.spills.length > 40) return;
+  c.strokeStyle = Theme.get("ghost"); c.lineWidth = 1; c.globalAlpha = 0.7; c.setLineDash([3, 3]);
+  for (const [t, , stop, , , , , , streamed] of plan.spills) {
+    const parts = plan.placed.get(t), k = parts.findIndex(i => plan.rs[i] === stop);
+    if (streamed || k < 1 || (State.active && !State.match[t])) continue;
+    c.beginPath(); journey(c, pane.box(parts[k - 1]), pane.box(parts[k])); c.stroke();
+  }
+  c.setLineDash([]); c.globalAlpha = 1;
+}
+
+function journey(c, [ax, ay, aw, ah], [bx, by, , bh]) {
+  const bend = Math.max(20, (bx - ax - aw) / 3);
+  c.moveTo(ax + aw, ay + ah / 2);
+  c.bezierCurveTo(ax + aw + bend, ay + ah / 2, bx - bend, by + bh / 2, bx, by + bh / 2);
 }
 
 function wedge(c, x, y, size, colour) {
@@ -360,15 +380,10 @@ function outline(pane, c, root, colour, width) {
   c.lineWidth = width; c.strokeStyle = colour;
   let before = null;
   for (const i of parts) {
-    const [x, y, w, h] = pane.box(i);
+    const box = pane.box(i), [x, y, w, h] = box;
     c.strokeRect(x, y, Math.max(1, w - 1), Math.max(1, h - 1));
-    if (before) {
-      const [bx, by, bw, bh] = before;
-      c.setLineDash([4, 3]); c.beginPath(); c.moveTo(bx + bw, by + bh / 2);
-      const bend = Math.max(20, (x - bx - bw) / 3);
-      c.bezierCurveTo(bx + bw + bend, by + bh / 2, x - bend, y + h / 2, x, y + h / 2); c.stroke(); c.setLineDash([]);
-    }
-    before = [x, y, w, h];
+    if (before) { c.setLineDash([4, 3]); c.beginPath(); journey(c, before, box); c.stroke(); c.setLineDash([]); }
+    before = box;
   }
   c.fillStyle = colour;
   for (const step of [producerOf[root], ...usersOf(root)].filter(op => op >= 0).map(op => plan.stepOf[op])) {

@@ -146,7 +146,7 @@ function legendPanel() {
   parts.push(el("div", { class: "legend marks" },
     el("span", {}, el("i", { class: "wedge", style: "--c: var(--load)" }), " loaded again here"),
     el("span", {}, el("i", { class: "wedge", style: "--c: var(--store)" }), " stored here"),
-    el("span", {}, el("i", { class: "dash" }), " live bytes had nothing left")));
+    el("span", {}, el("i", { class: "dash" }), " through host; live bytes without spills")));
   if (DRAWN.some(plan => plan.timeline)) parts.push(el("div", { class: "legend marks" },
     el("span", {}, el("i", { class: "swatch", style: "--c: var(--curve)" }), " op from scratchpad"),
     el("span", {}, el("i", { class: "swatch", style: "--c: var(--compute)" }), " op with operands in host"),
