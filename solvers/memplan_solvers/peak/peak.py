@@ -115,7 +115,8 @@ class Peak(Solver):
         goal = found.bound if by_peak else capacity
         tried: list[Placed] = []
         if self.packing == "none":
-            return _stacked(problem, found.order)
+            stacked = _stacked(problem, found.order)
+            return stacked if stacked and (capacity is None or stacked.peak <= capacity) else None
         for order in islice(_orders(problem, found, budget), ORDERS):
             candidate = _one_pass(problem, order, goal)
             if candidate is not None:
