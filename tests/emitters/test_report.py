@@ -236,6 +236,9 @@ def test_two_plans_side_by_side(browser: Browser, tmp_path: Path) -> None:
     browser.key("+")
     views = browser.js("report.PANES.map(p => [p.view.x0, p.view.x1])")
     assert views[0] == views[1] != [0, browser.js("report.PANES[0].plan.end")]
+    browser.key("0")
+    views = browser.js("report.PANES.map(p => [p.view.x0, p.view.x1, p.view.y1 / p.plan.top])")
+    assert views[0] == views[1] == [0, len(graph.ops), pytest.approx(1.02)]
     browser.click_on("#link")
     browser.key("+")
     views = browser.js("report.PANES.map(p => [p.view.x0, p.view.x1])")
@@ -252,6 +255,7 @@ def test_timeline(browser: Browser, tmp_path: Path) -> None:
     opened(browser, tmp_path, graph, plan)
     assert {"compute", "loads", "stores", "map", "live"} <= set(browser.js("Object.keys(report.PANES[0].lanes)"))
     assert browser.js("report.PANES[0].plan.end") == pytest.approx(1e9 * plan.metrics.latency_s, rel=1e-6)
+    assert "waiting for copies" in text(browser, "#inspector")
     x, y = browser.js(
         "(() => { const p = report.PANES[0], r = p.over.getBoundingClientRect(), i = p.plan.moves.findIndex(m => m[0] === 0), [a, b] = p.plan.moveSpan(i);"
         " return [r.x + p.X((a + b) / 2), r.y + p.lanes.loads.top + 7]; })()"

@@ -130,7 +130,7 @@ function closeButton() {
 
 function overviewPanel() {
   if (DRAWN.every(plan => plan.sketch)) return graphPanel();
-  return [legendPanel(), DRAWN.map(plan => [spillPanel(plan), reliefPanel(plan)])].flat(3).filter(Boolean);
+  return [legendPanel(), DRAWN.map(plan => [timePanel(plan), spillPanel(plan), reliefPanel(plan)])].flat(3).filter(Boolean);
 }
 
 function legendPanel() {
@@ -152,6 +152,20 @@ function legendPanel() {
     el("span", {}, el("i", { class: "swatch", style: "--c: var(--compute)" }), " op with operands in host"),
     el("span", {}, el("i", { class: "swatch", style: "--c: var(--stall)" }), " waiting for copies")));
   return parts;
+}
+
+// Where the time goes on a timed target.
+function timePanel(plan) {
+  if (!plan.timeline) return null;
+  const { ops, moves, latency } = plan.timeline;
+  const busy = spans => spans.reduce((sum, [a, b]) => sum + b - a, 0);
+  const copies = kind => busy(moves.filter((_, i) => plan.moves[i][0] === kind));
+  const waits = ops.reduce((sum, [start], t) => sum + start - plan.byTime[t], 0);
+  const rows = [["ops run", busy(ops), "compute"], ["waiting for copies", waits, "stall"], ["copying in", copies(0), "load"], ["copying out", copies(1), "store"]];
+  return [el("h2", { class: "gap", textContent: DRAWN.length > 1 ? `Time of plan ${plan.label}` : "Time" }),
+    el("table", { class: "plain" }, rows.map(([name, ns, token]) => el("tr", {},
+      el("td", {}, el("i", { class: "swatch", style: `--c: var(--${token})` }), " " + name), el("td", { class: "num", textContent: time(ns) }),
+      el("td", { class: "num", textContent: latency ? percent(ns / latency) : "–" }))))];
 }
 
 function spillPanel(plan) {
@@ -177,11 +191,11 @@ function reliefPanel(plan) {
   return [
     el("h2", { class: "gap", textContent: "What more capacity would buy" }),
     el("table", { class: "plain" },
-      el("tr", {}, ["capacity", "more", "fewer spills", "saved"].map(text => el("th", { class: "num", textContent: text }))),
+      el("tr", {}, ["capacity", "more", "spills", "saved"].map(text => el("th", { class: "num", textContent: text }))),
       rows.map(([capacity, spills, saved]) => el("tr", {},
         el("td", { class: "num", textContent: bytes(capacity), title: exact(capacity) }),
         el("td", { class: "num", textContent: capacity > plan.limit ? "+" + bytes(capacity - plan.limit) : "none" }),
-        el("td", { class: "num", textContent: count(spills) }), el("td", { class: "num", textContent: bytes(saved), title: exact(saved) })))),
+        el("td", { class: "num", textContent: "−" + count(spills) }), el("td", { class: "num", textContent: bytes(saved), title: exact(saved) })))),
     el("p", { class: "muted", textContent: "This order and these residencies kept; better plans may exist." }),
   ];
 }

@@ -163,16 +163,23 @@ class Pane {
     y0 = Math.min(Math.max(0, y0), most - high); y1 = y0 + high;
     this.view = { x0, x1, y0, y1 };
     this.paint();
-    if (linked && State.linked) for (const other of this.panes) if (other !== this) other.look({ x0, x1, y0, y1 }, false);
+    if (linked && State.linked) for (const other of this.panes) if (other !== this) this.lead(other);
   }
 
-  glide(next) {
-    if (matchMedia("(prefers-reduced-motion: reduce)").matches) return this.look(next);
+  // Show the same steps, or times, and addresses in another pane; the same share where the axes differ.
+  lead(other) {
+    const { x0, x1, y0, y1 } = this.view;
+    const x = other.plan.timed === this.plan.timed ? 1 : other.plan.end / this.plan.end, y = other.plan.top / this.plan.top;
+    other.look({ x0: x0 * x, x1: x1 * x, y0: y0 * y, y1: y1 * y }, false);
+  }
+
+  glide(next, linked = true) {
+    if (matchMedia("(prefers-reduced-motion: reduce)").matches) return this.look(next, linked);
     const from = this.view, to = { ...from, ...next }, begin = performance.now();
     const tick = now => {
       const p = Math.min(1, (now - begin) / 140), e = 1 - (1 - p) ** 3, at = {};
       for (const key of ["x0", "x1", "y0", "y1"]) at[key] = from[key] + (to[key] - from[key]) * e;
-      this.look(at);
+      this.look(at, linked);
       if (p < 1 && this.gliding === tick) requestAnimationFrame(tick);
     };
     this.gliding = tick;
@@ -191,7 +198,9 @@ class Pane {
     this.look({ x0: this.view.x0 + dx * wide, x1: this.view.x1 + dx * wide, y0: this.view.y0 + dy * high, y1: this.view.y1 + dy * high });
   }
 
-  home() { this.glide({ x0: 0, x1: this.plan.end, y0: 0, y1: this.plan.top * 1.02 }); }
+  home() {
+    for (const pane of State.linked ? this.panes : [this]) pane.glide({ x0: 0, x1: pane.plan.end, y0: 0, y1: pane.plan.top * 1.02 }, false);
+  }
 
   // Bring a storage into sight; `close` zooms in on it.
   show(root, close = false) {

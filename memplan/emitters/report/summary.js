@@ -31,18 +31,18 @@ function timedNote(plan) {
 }
 
 function summaryOf(plan) {
-  const m = plan.metrics, used = plan.limit ? m.peak / plan.limit : null;
+  const m = plan.metrics, used = plan.limit && plan.n ? m.peak / plan.limit : null;
   const proof = plan.budgetProved === false ? ", from a peak not proved least" : "";
   const spilled = m.spill_store + m.spill_load, names = plan.leaves.size;
   return [
     figure("Target", plan.target.name, `${capacityText(plan)}, alignment ${count(plan.target.alignment)}${proof}`),
     figure("Status", statusBadge(plan), plan.reason || (plan.status === "optimal" ? "no plan is better" : ""), null, "wide"),
-    figure(OBJECTIVES[plan.options.objective], plan.value === null ? "–" : plan.unit(plan.value), plan.timeline ? timedNote(plan) : plan.options.objective === "traffic" ? exact(plan.value ?? 0) : ""),
+    figure(OBJECTIVES[plan.options.objective], plan.value === null ? "–" : plan.unit(plan.value), plan.timeline ? timedNote(plan) : plan.options.objective === "traffic" && plan.value !== null ? exact(plan.value) : ""),
     figure("Bound", plan.unit(plan.bound), plan.gap === null ? "" : `gap ${percent(plan.gap)}`,
       plan.value ? el("div", { class: "meter", title: gapNote(plan) }, el("i", { style: `width:${100 * Math.min(1, plan.bound / plan.value)}%; --c: var(--good)` })) : null),
-    figure("Peak", bytes(m.peak), plan.limit === null ? `${bytes(m.live_peak)} live` : `${percent(used)} of the capacity, ${bytes(m.live_peak)} live`,
+    !plan.n ? null : figure("Peak", bytes(m.peak), plan.limit === null ? `${bytes(m.live_peak)} live` : `${percent(used)} of the capacity, ${bytes(m.live_peak)} live`,
       used === null ? null : el("div", { class: "meter" }, el("i", { style: `width:${100 * Math.min(1, used)}%` }))),
-    figure("Spilled", names ? plural(names, "tensor") : "nothing", names || spilled ? `${bytes(m.spill_store)} stored, ${bytes(m.spill_load)} loaded again` : `${bytes(m.compulsory_load + m.compulsory_store)} compulsory`),
+    !plan.n ? null : figure("Spilled", names ? plural(names, "tensor") : "nothing", names || spilled ? `${bytes(m.spill_store)} stored, ${bytes(m.spill_load)} loaded again` : `${bytes(m.compulsory_load + m.compulsory_store)} compulsory`),
     figure("Solver", el("span", { class: "solver", title: plan.solver, textContent: plan.solver }), `${short(plan.seconds)} s, seed ${plan.seed}, ${plural(plan.workers, "worker")}`),
   ];
 }
@@ -86,7 +86,7 @@ function drawSummary() {
   $("#graph-note").title = $("#graph-note").textContent;
   const box = $("#summary");
   if (PLANS.length > 1) { box.classList.add("compared"); box.replaceChildren(comparisonTable()); }
-  else if (PLANS.length) box.replaceChildren(...summaryOf(PLANS[0]));
+  else if (PLANS.length) box.replaceChildren(...summaryOf(PLANS[0]).filter(Boolean));
   else box.replaceChildren(...graphFigures().map(([name, value, note]) => figure(name, value, note)));
 }
 
