@@ -8,7 +8,7 @@ solver that found nothing better). All figures count bytes, not addresses.
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 from memplan.graph import Graph
@@ -108,17 +108,20 @@ def live_bytes(plan: Plan) -> list[int]:
     return live
 
 
-def capacity_without_spills(graph: Graph, plan: Plan) -> int:
-    """The fewest bytes at which this order needs no spill: its live peak had every storage stayed.
-
-    Streamed constants come and go at any capacity and are left as they are.
-    """
+def live_without_spills(graph: Graph, plan: Plan) -> list[int]:
+    """Resident bytes per step had every storage stayed; streamed constants come and go at any capacity."""
     live = live_bytes(plan)
+    change = [0] * (len(live) + 1)
     for spill in spills(graph, plan):
         if not spill.streamed:
-            for t in range(spill.start, spill.stop):
-                live[t] += spill.size
-    return max(live, default=0)
+            change[spill.start] += spill.size
+            change[spill.stop] -= spill.size
+    return [there + more for there, more in zip(live, accumulate(change), strict=False)]
+
+
+def capacity_without_spills(graph: Graph, plan: Plan) -> int:
+    """The fewest bytes at which this order needs no spill: its live peak had every storage stayed."""
+    return max(live_without_spills(graph, plan), default=0)
 
 
 def relief(graph: Graph, plan: Plan) -> list[Relief]:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import NamedTuple
 
-from memplan.explain import live_bytes, spills
+from memplan.explain import live_bytes, live_without_spills, spills
 from memplan.graph import Graph
 from memplan.plan import Plan, Residency
 from memplan.simulate import spill_moves
@@ -259,11 +259,7 @@ def _places(residencies: Iterable[Residency]) -> dict[str, list[Residency]]:
 def _live(graph: Graph, plan: Plan, x: _Scale, top: float) -> list[str]:
     """Live bytes as an area; dashed, what they would be had nothing left."""
     live = live_bytes(plan)
-    ghost = list(live)
-    for s in spills(graph, plan):
-        if not s.streamed:
-            for t in range(s.start, s.stop):
-                ghost[t] += s.size
+    ghost = live_without_spills(graph, plan)
     top = max(top, *ghost) if ghost else top
     y = _Scale(top * 1.05, sum(LIVE), -LIVE[1])
     outline = _stairs(live, x, y)

@@ -80,7 +80,7 @@ function drawLive(pane, c) {
 // What the live bytes would be had nothing left, where that is more.
 function drawGhost(pane, c, Y) {
   const live = columnsOf(pane, pane.plan.live);
-  const ghost = columnsOf(pane, pane.plan.ghost);
+  const ghost = columnsOf(pane, pane.plan.liveWithoutSpills);
   c.beginPath();
   for (let x = 0; x < live.length; x++) {
     if (ghost[x] <= live[x]) continue;

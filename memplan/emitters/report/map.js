@@ -149,7 +149,8 @@ function drawLabels(pane, c, seen) {
     if (two) {
       c.globalAlpha = 0.75;
       c.font = SMALL;
-      c.fillText(fitted(c, bytes(T.nbytes[pane.plan.rt[i]]), w - pad - 6), x + pad, y + h / 2 + 7);
+      const size = bytes(T.nbytes[pane.plan.rt[i]]);
+      if (c.measureText(size).width <= w - pad - 2) c.fillText(size, x + pad, y + h / 2 + 7);
       c.globalAlpha = 1;
     }
   }

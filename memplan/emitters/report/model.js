@@ -73,18 +73,9 @@ class Plan {
     this.role = T.name.map((_, t) => this.roleOf(t));
     this.columns();
     this.axes();
-    this.ghost = Array.from(facts.live); // live bytes had nothing left
-    for (const [t, start, stop, , , , , , streamed] of facts.spills) {
-      if (!streamed) for (let step = start; step < stop; step++) this.ghost[step] += this.sizeOf(t);
-    }
     this.limit = facts.target.capacity;
     this.top = this.limit ?? Math.max(facts.metrics.peak, 1);
     this.livePeak = facts.live.reduce((a, b) => Math.max(a, b), 0);
-  }
-
-  sizeOf(t) {
-    const first = this.placed.get(t);
-    return first ? this.residencies[first[0]][4] : T.nbytes[t];
   }
 
   roleOf(t) {
@@ -220,6 +211,7 @@ function sketch() {
     change[Math.max(...touches) + 1] -= T.nbytes[t];
   });
   let live = 0;
+  const steps = O.name.map((_, t) => (live += change[t]));
   return new Plan({
     sketch: true,
     label: "graph",
@@ -230,7 +222,8 @@ function sketch() {
     spills: [],
     relief: [],
     timeline: null,
-    live: O.name.map((_, t) => (live += change[t])),
+    live: steps,
+    liveWithoutSpills: steps,
     metrics: { peak: 0 },
     budgets: DATA.budgets,
     target: { name: "", capacity: null, alignment: 1, operands: "scratchpad" },

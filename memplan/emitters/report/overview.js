@@ -57,8 +57,8 @@ function legendPanel() {
     el(
       "div",
       { class: "legend marks" },
-      el("span", {}, el("i", { class: "wedge", style: "--c: var(--load)" }), " loaded again here"),
-      el("span", {}, el("i", { class: "wedge", style: "--c: var(--store)" }), " stored here"),
+      el("span", {}, el("i", { class: "wedge", style: "--c: var(--load)" }), " loaded from host"),
+      el("span", {}, el("i", { class: "wedge", style: "--c: var(--store)" }), " stored to host"),
       el("span", {}, el("i", { class: "dash" }), " through host; live bytes without spills"),
     ),
   );

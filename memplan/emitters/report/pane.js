@@ -44,7 +44,7 @@ class Pane {
       Math.max(
         1,
         ...marks,
-        plan.ghost.reduce((a, b) => Math.max(a, b), 0),
+        plan.liveWithoutSpills.reduce((a, b) => Math.max(a, b), 0),
       );
     this.fit();
   }
