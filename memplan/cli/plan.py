@@ -33,7 +33,7 @@ def add_parser(commands: Any) -> None:
     p.add_argument("--time-limit", metavar="S", default="10", help="seconds to solve (default: 10)")
     p.add_argument("--workers", metavar="N", help="processor cores to use (default: all)")
     p.add_argument("--seed", metavar="N", default="0")
-    p.add_argument("--emit", metavar="FORMATS", default="json", help="json,onnx,… (default: json)")
+    p.add_argument("--emit", metavar="FORMATS", default="json", help="json,onnx,html,svg,trace (default: json)")
     p.add_argument("-o", "--output", metavar="DIR", default=".", help="folder to write to (default: .)")
     p.add_argument("--json", action="store_true", help="print the plan JSON on stdout")
     p.set_defaults(run=run)
