@@ -113,8 +113,7 @@ def make_problem(
     machine = load_target(target)
     if alignment is not None:
         machine = machine.with_scratchpad(machine.scratchpad.capacity, alignment)
-    usual = {"weights": "tensor" if machine.operands == "any" else "ignore", "io": "host",
-             "inplace": "off"} | dict(machine.defaults)  # fmt: skip
+    usual = machine.treatments
     options = Options(
         objective=objective,
         weights=weights or usual["weights"],

@@ -39,19 +39,30 @@ def simulate(graph: Graph, plan: Plan) -> Metrics:
     )
 
 
-def _traffic(graph: Graph, plan: Plan) -> tuple[int, int, int, int]:
-    """Bytes of spill_load, compulsory_load, spill_store, compulsory_store."""
+def spill_moves(graph: Graph, plan: Plan) -> list[bool]:
+    """Per move, whether it is spill traffic; the others are compulsory.
+
+    Compulsory are the first load of an input or constant, and the store of an output.
+    """
     outputs = {graph.storage_of[t.name] for t in graph.tensors if t.kind == "output"}
     once: set[str] = set()
-    loads, stores = [0, 0], [0, 0]
+    spilled = []
     for move in plan.moves:
-        tensor = graph.tensor[move.tensor]
         if move.kind == "load":
-            first = tensor.kind in ("input", "constant") and move.tensor not in once
+            given = graph.tensor[move.tensor].kind in ("input", "constant")
+            spilled.append(not given or move.tensor in once)
             once.add(move.tensor)
-            loads[first] += tensor.nbytes
         else:
-            stores[move.tensor in outputs] += tensor.nbytes
+            spilled.append(move.tensor not in outputs)
+    return spilled
+
+
+def _traffic(graph: Graph, plan: Plan) -> tuple[int, int, int, int]:
+    """Bytes of spill_load, compulsory_load, spill_store, compulsory_store."""
+    loads, stores = [0, 0], [0, 0]
+    for move, spilled in zip(plan.moves, spill_moves(graph, plan), strict=True):
+        side = loads if move.kind == "load" else stores
+        side[not spilled] += graph.tensor[move.tensor].nbytes
     return loads[0], loads[1], stores[0], stores[1]
 
 

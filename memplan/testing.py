@@ -30,7 +30,7 @@ class ConformanceError(AssertionError):
     """A solver broke one of the suite's promises; the message names the check and the case."""
 
 
-def check_solver(solver: str | Solver, time_limit_s: float = 5.0) -> int:
+def check_solver(solver: str | Solver, time_limit_s: float = 60.0) -> int:
     """Run every check on `solver` (a spec string or an instance); how many problems it was given.
 
     ConformanceError names the first check that fails.

@@ -1,17 +1,28 @@
-"""Whether an engine agrees with the oracle on seeded random problems: optima, statuses and bounds."""
+"""Whether an engine agrees with the oracle on seeded random problems: optima, statuses and bounds.
+
+`python -m tests.agree --count 10000` asks every engine about as many problems of each of its objectives;
+`python -m tests.agree --rules --count 2000` leaves out each pruning rule in turn.
+"""
 
 from __future__ import annotations
 
+import argparse
 import random
+import time
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from unittest.mock import patch
+
+from memplan_solvers.ilp.steps import Steps
+from memplan_solvers.peak.live import live_model, live_peak
+from memplan_solvers.peak.search import RULES, Directions, minimum_peak_order
 
 from memplan.api import evaluate
 from memplan.budgets import least_capacity
 from memplan.plan import Plan, Status
 from memplan.problem import Problem
-from memplan.solver import Budget, parse_spec
+from memplan.solver import Budget, Solver, parse_spec
 from memplan.target import Target
 from tests.generate import random_graph, random_options
 from tests.oracle import Oracle
@@ -19,7 +30,7 @@ from tests.oracle import Oracle
 ADDRESSES = 6
 """Ops up to which the oracle enumerates addresses too."""
 
-EXACT = ("fixed_order", "ilp", "peak")
+EXACT = ("fixed_order", "ilp", "peak", "search")
 """Solver specs that the oracle is asked about."""
 
 
@@ -36,11 +47,11 @@ class Optimum:
     known: bool
 
 
-def random_problem(seed: int, objective: str) -> Problem:
-    """Up to 8 ops; views, weights, several outputs, mixed sizes, alignment; tight and loose capacities."""
+def random_problem(seed: int, objective: str, ops: int = 8) -> Problem:
+    """Up to `ops` ops; views, weights, several outputs, mixed sizes, alignment; tight and loose capacities."""
     rng = random.Random(f"{objective} {seed}")
     sizes = rng.choice(((1, 2, 3, 4, 5, 8), (1, 2, 3, 4, 5, 8), (1, 3, 7, 16), (4,)))
-    graph = random_graph(rng, rng.randint(1, 8), sizes)
+    graph = random_graph(rng, rng.randint(1, ops), sizes)
     options = random_options(rng, objective)
     alignment = rng.choice((1, 1, 2, 4))
     anywhere = objective == "peak" and rng.random() < 0.15
@@ -101,7 +112,14 @@ def must_prove(engine: str, problem: Problem, best: Optimum) -> bool:
         return False
     if engine == "peak":
         return problem.options.objective == "peak" and best.placed == best.by_bytes and best.placed is not None
+    if engine == "search":
+        return best.placed == best.by_bytes and best.placed is not None
     return engine == "ilp" or problem.options.order == "program"
+
+
+def solved(engine: str | Solver, problem: Problem, time_limit_s: float = 60.0) -> Plan:
+    """The engine's checked and evaluated plan."""
+    return evaluate(problem.graph, parse_spec(engine).solve(problem, Budget(time_limit_s)))
 
 
 def check(engine: str, seeds: Iterable[int], time_limit_s: float = 60.0) -> Counter[str]:
@@ -111,9 +129,69 @@ def check(engine: str, seeds: Iterable[int], time_limit_s: float = 60.0) -> Coun
     for seed in seeds:
         for objective in sorted(solver.objectives - {"latency"}):
             problem = random_problem(seed, objective)
-            plan = evaluate(problem.graph, solver.solve(problem, Budget(time_limit_s)))
+            plan = solved(solver, problem, time_limit_s)
             wrong = fault(solver.name, problem, optimum(problem), plan)
             assert not wrong, f"{engine}, {objective}, seed {seed}: {wrong}"
             seen[f"{objective} {plan.status}"] += 1
             seen["spills"] += bool(plan.metrics.traffic)
     return seen
+
+
+def check_rule(rule: str | None, seeds: Iterable[int]) -> int:
+    """How many least live peaks the search gets right without `rule`; AssertionError at the first it does not."""
+    count = 0
+    for seed in seeds:
+        problem = random_problem(seed, "peak", ops=11)
+        least = Oracle(problem).least_live_peak()
+        found = minimum_peak_order(problem, Budget(60.0), rules=RULES - {rule})
+        assert (found.peak, found.bound) == (least, least), f"without {rule}, seed {seed}: {found}, not {least}"
+        if problem.options.order == "program" or least == 0:
+            continue
+        # Heuristics settle most small graphs: ask the search itself, just above and just below.
+        model = live_model(problem)
+        search = Directions(model, RULES - {rule})
+        order, proof = (search.within(limit, Budget(60.0), 10**9) for limit in (least, least - 1))
+        assert isinstance(order, tuple) and live_peak(model, order) == least, f"without {rule}, seed {seed}: {order}"
+        assert isinstance(proof, int) and least - 1 < proof <= least, f"without {rule}, seed {seed}: {proof}"
+        count += 1
+    return count
+
+
+def check_program_without(rule: str, seeds: Iterable[int]) -> int:
+    """How many problems `ilp` gets right without its windows or its twins; AssertionError at the first it does not."""
+    whole = property(lambda steps: [(0, len(steps.ops) - 1)] * len(steps.ops))
+    count = 0
+    with patch.object(Steps, rule, {"windows": whole, "twins": []}[rule]):
+        for seed in seeds:
+            objective = ("peak", "traffic")[seed % 2]
+            problem = random_problem(seed, objective)
+            wrong = fault("ilp", problem, optimum(problem), solved("ilp", problem))
+            assert not wrong, f"ilp without {rule}, {objective}, seed {seed}: {wrong}"
+            count += 1
+    return count
+
+
+def main() -> None:
+    """Ask engines about many problems; one line each, and an AssertionError at the first fault."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("engines", nargs="*", default=EXACT, metavar="SPEC")
+    parser.add_argument("--count", type=int, default=10_000)
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
+    parser.add_argument("--rules", action="store_true", help="leave out each rule instead of asking engines")
+    args = parser.parse_args()
+    seeds = range(args.first, args.first + args.count)
+    if args.rules:
+        for rule in sorted(RULES):
+            print(f"peak search without {rule}: {check_rule(rule, seeds)} graphs agree", flush=True)
+        for rule in ("twins", "windows"):
+            print(f"ilp without {rule}: {check_program_without(rule, seeds)} graphs agree", flush=True)
+        return
+    for engine in args.engines:
+        begin = time.process_time()
+        seen = check(engine, seeds)
+        words = ", ".join(f"{n} {what}" for what, n in sorted(seen.items()))
+        print(f"{engine}: {args.count} problems an objective agree: {words}; {time.process_time() - begin:.0f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()

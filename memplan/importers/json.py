@@ -93,7 +93,7 @@ def plan_from_dict(data: Any, where: str) -> Plan:
         metrics=Metrics._make(
             metrics.number(name) if metrics.has(name) else 0 for name in Metrics._fields
         ),
-        value=get.number("value"),
+        value=get.number("value") if get.texts("schedule") or get.has("value") else None,
         bound=get.number("bound"),
         seed=get.whole("seed") if get.has("seed") else 0,
         workers=get.whole("workers") if get.has("workers") else 1,

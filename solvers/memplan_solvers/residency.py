@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from memplan.plan import Move, Residency
+from memplan.plan import Move, Plan, Residency
 from memplan.problem import Problem
 
 Stretch = tuple[int, int]
@@ -140,6 +140,38 @@ def materialise(
             moves.append(Move("store", storage.name, parts[0][1] - 1, parts[0][1] - 1))
     moves.sort(key=lambda m: (m.issue, m.kind, m.tensor))
     return residencies, moves, inplace
+
+
+def read_plan(problem: Problem, plan: Plan) -> tuple[Walk, list[Block], list[int]]:
+    """Order, blocks and offsets of a valid plan: `materialise` makes the same plan of them."""
+    op = {o.name: i for i, o in enumerate(problem.graph.ops)}
+    walk = Walk(problem, tuple(op[name] for name in plan.schedule))
+    blocks: list[Block] = []
+    offsets: list[int] = []
+    last: dict[str, Block] = {}
+    for r in sorted(plan.residencies, key=lambda r: (r.start, r.tensor in plan.inplace)):
+        member = problem.number[r.tensor], (r.start, r.stop)
+        host = last.get(plan.inplace.get(r.tensor, ""))
+        if host is not None and r.tensor not in last and host.stop == r.start + 1:
+            host.stop = r.stop
+            host.members.append(member)
+        else:
+            host = Block(r.start, r.stop, r.size, [member])
+            blocks.append(host)
+            offsets.append(r.offset)
+        last[r.tensor] = host
+    return walk, blocks, offsets
+
+
+def stretches_of(problem: Problem, blocks: Sequence[Block]) -> list[list[Stretch]]:
+    """The stretches of the blocks, per storage, ascending."""
+    found: list[list[Stretch]] = [[] for _ in problem.storages]
+    for block in blocks:
+        for s, stretch in block.members:
+            found[s].append(stretch)
+    for parts in found:
+        parts.sort()
+    return found
 
 
 def traffic(problem: Problem, stretches: Sequence[Sequence[Stretch]]) -> int:

@@ -85,12 +85,19 @@ class Formulation:
         io = self.problem.options.io == "resident"
         return io and (storage.is_input or storage.is_output) and not storage.is_constant
 
+    @property
+    def anywhere(self) -> bool:
+        """Whether operands may be served from host, so that only what is pinned needs a place."""
+        return self.problem.target.operands == "any"
+
     def is_streamed(self, s: int) -> bool:
         """Whether the storage is a constant that comes for each use and goes."""
         return self.problem.options.weights == "stream" and self.problem.storages[s].is_constant
 
     def resident(self, s: int, t: int) -> list[Term]:
         """Terms whose sum is 1 where storage s is in the scratchpad at step t."""
+        if self.anywhere and not self.is_pinned(s):
+            return []
         if self.is_streamed(s):
             return [(self.x[k][t], 1) for k in self.steps.uses[s] if t in self.x[k]]
         if self.is_pinned(s):
@@ -135,7 +142,7 @@ class Formulation:
     def _storage(self, s: int) -> None:
         self._check_time()
         storage, uses, producer = self.problem.storages[s], self.steps.uses[s], self.steps.producer[s]
-        if self.is_streamed(s):
+        if self.is_streamed(s) or (self.anywhere and not self.is_pinned(s)):
             return
         if self.is_pinned(s):
             if producer < 0:
@@ -207,6 +214,8 @@ class Formulation:
     def _overwritten(self) -> dict[int, list[Term]]:
         """Per step, what in-place pairs take off its bytes."""
         terms: dict[int, list[Term]] = {}
+        if self.anywhere:
+            return terms
         for i, (written, sources) in self.problem.inplace_pairs.items():
             k = self.steps.number[i]
             for t, v in self.x[k].items():

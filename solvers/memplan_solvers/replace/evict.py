@@ -148,6 +148,11 @@ def only_pinned(walk: Walk) -> list[list[Stretch]]:
     return [whole if s in pinned else [] for s, whole in enumerate(walk.whole)]
 
 
+def without_spills(walk: Walk) -> list[list[Stretch]]:
+    """What is present where nothing spills: everything, or with operands anywhere what must be there."""
+    return only_pinned(walk) if walk.problem.target.operands == "any" else walk.whole
+
+
 class _ByRank:
     """Victims by a rank that may change from step to step."""
 
