@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from memplan.budgets import resolve_capacity
 from memplan.check import Violation
 from memplan.check import check as check_rules
-from memplan.errors import InvalidPlanError, OptionError
+from memplan.errors import InvalidPlanError, OptionError, nearest
 from memplan.graph import Graph
 from memplan.model import Model
 from memplan.options import Options
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 DEFAULT_SOLVER = "portfolio"
 DEFAULT_TIME_LIMIT_S = 10.0
+UPDATED = "updated"
+"""Stands for every input that the graph updates, where inputs are donated."""
 
 
 def load(model: str | Path, dims: Mapping[str, int] | None = None) -> Model:
@@ -64,6 +66,7 @@ def plan(
     weights: str | None = None,
     io: str | None = None,
     inplace: bool | None = None,
+    donate: str | Iterable[str] = (),
     order: str = "free",
     solver: str | Solver = DEFAULT_SOLVER,
     time_limit_s: float = DEFAULT_TIME_LIMIT_S,
@@ -74,14 +77,15 @@ def plan(
 ) -> Plan:
     """A checked plan for `model`. Its status says what was proved; infeasible and unknown carry no schedule.
 
-    `scratchpad` is a capacity: bytes, "256KiB", a budget ("MR", "0.75MP") or "max". Treatments
+    `donate` names inputs whose storage an output may take over, or is "updated": those that the graph
+    updates. `scratchpad` is a capacity: bytes, "256KiB", a budget ("MR", "0.75MP") or "max". Treatments
     left at None come from the target. `progress` is called with every improvement, `cancel` is
     asked often; once it returns true the best plan so far is returned.
     """
     chosen = parse_spec(solver)
     problem, proved = make_problem(
         model, target, scratchpad=scratchpad, alignment=alignment, objective=objective,
-        weights=weights, io=io, inplace=inplace, order=order,
+        weights=weights, io=io, inplace=inplace, donate=donate, order=order,
     )  # fmt: skip
     if not (time_limit_s > 0 and time_limit_s < float("inf")):
         raise OptionError(f"time limit {time_limit_s}", "it is a positive number of seconds")
@@ -106,6 +110,7 @@ def make_problem(
     weights: str | None = None,
     io: str | None = None,
     inplace: bool | None = None,
+    donate: str | Iterable[str] = (),
     order: str = "free",
 ) -> tuple[Problem, bool | None]:
     """The problem these options pose, and whether the budget its capacity is made of is proved."""
@@ -121,6 +126,7 @@ def make_problem(
         inplace=usual["inplace"] == "on" if inplace is None else inplace,
         order=order,
         dims=model.dims if isinstance(model, Model) else {},
+        donate=_donated(graph, donate),
     )
     if objective == "traffic" and machine.operands == "any":
         raise OptionError(f"objective traffic on target '{machine.name}'",
@@ -133,6 +139,23 @@ def make_problem(
         return problem, None
     capacity, proved = resolve_capacity(scratchpad, problem)
     return replace(problem, target=machine.with_scratchpad(capacity)), proved
+
+
+def _donated(graph: Graph, donate: str | Iterable[str]) -> tuple[str, ...]:
+    """The inputs meant by `donate`, sorted; OptionError on a name that is none."""
+    words = donate.split(",") if isinstance(donate, str) else list(donate)
+    inputs = {t.name for t in graph.tensors if t.kind == "input"}
+    found: set[str] = set()
+    for word in filter(None, words):
+        if word == UPDATED and word not in inputs:
+            found.update(renewed for _, renewed in graph.updates)
+        elif word in inputs:
+            found.add(word)
+        else:
+            raise OptionError(
+                f"'{word}' cannot be donated: it is no input of '{graph.name}'", nearest(word, inputs)
+            )
+    return tuple(sorted(found))
 
 
 def _infeasible(problem: Problem, solver: Solver, budget: Budget) -> Plan | None:

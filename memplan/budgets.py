@@ -117,5 +117,5 @@ def resolve_capacity(text: str | int, problem: Problem) -> tuple[int | None, boo
 def _plain(problem: Problem, io: str, objective: str = "traffic") -> Problem:
     """The problem the budgets are defined on: in-place off, no limit, operands in the scratchpad."""
     target: Target = replace(problem.target.with_scratchpad(None), operands="scratchpad")
-    plain: Options = replace(problem.options, inplace=False, io=io, objective=objective)
+    plain: Options = replace(problem.options, inplace=False, donate=(), io=io, objective=objective)
     return replace(problem, target=target, options=plain)

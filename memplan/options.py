@@ -28,6 +28,7 @@ class Options:
     inplace  an elementwise op may write its output over its dying input
     order    free, or the graph's own (program)
     dims     sizes that the importer gave to free dimensions
+    donate   inputs whose storage an output may take over: the op that makes it writes over them
     """
 
     objective: str = "traffic"
@@ -36,6 +37,7 @@ class Options:
     inplace: bool = False
     order: str = "free"
     dims: Mapping[str, int] = field(default_factory=dict)
+    donate: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for key, known in CHOICES.items():
@@ -47,4 +49,4 @@ class Options:
 
     def to_dict(self) -> dict[str, Any]:
         """The options as plan files record them."""
-        return asdict(self) | {"dims": dict(self.dims)}
+        return asdict(self) | {"dims": dict(self.dims), "donate": list(self.donate)}

@@ -20,6 +20,8 @@ from memplan_solvers.peak.search import RULES, Directions, minimum_peak_order
 
 from memplan.api import evaluate
 from memplan.budgets import least_capacity
+from memplan.graph import Graph
+from memplan.options import Options
 from memplan.plan import Plan, Status
 from memplan.problem import Problem
 from memplan.solver import Budget, Solver, parse_spec
@@ -47,12 +49,17 @@ class Optimum:
     known: bool
 
 
-def random_problem(seed: int, objective: str, ops: int = 8) -> Problem:
-    """Up to `ops` ops; views, weights, several outputs, mixed sizes, alignment; tight and loose capacities."""
+def random_problem(seed: int, objective: str, ops: int = 8, donate: bool = False) -> Problem:
+    """Up to `ops` ops; views, weights, several outputs, mixed sizes, alignment; tight and loose capacities.
+
+    With `donate` most inputs are donated, and some ops update their first input.
+    """
     rng = random.Random(f"{objective} {seed}")
     sizes = rng.choice(((1, 2, 3, 4, 5, 8), (1, 2, 3, 4, 5, 8), (1, 3, 7, 16), (4,)))
     graph = random_graph(rng, rng.randint(1, ops), sizes)
     options = random_options(rng, objective)
+    if donate:
+        graph, options = _donated(graph, options, random.Random(seed))
     alignment = rng.choice((1, 1, 2, 4))
     anywhere = objective == "peak" and rng.random() < 0.15
     target = Target(operands="any" if anywhere else "scratchpad").with_scratchpad(None, alignment)
@@ -62,6 +69,13 @@ def random_problem(seed: int, objective: str, ops: int = 8) -> Problem:
     least = max(least_capacity(problem), problem.min_capacity, 1)
     capacity = rng.choice((max(problem.min_capacity, 1), least, least, least + rng.randint(0, 8), 3 * least))
     return replace(problem, target=target.with_scratchpad(capacity, alignment))
+
+
+def _donated(graph: Graph, options: Options, rng: random.Random) -> tuple[Graph, Options]:
+    inputs = tuple(t.name for t in graph.tensors if t.kind == "input" and rng.random() < 0.8)
+    kinds = {"Conv": "aten.index_copy.default", "MatMul": "Add"}
+    ops = tuple(replace(op, kind=kinds.get(op.kind, op.kind)) if rng.random() < 0.6 else op for op in graph.ops)
+    return replace(graph, ops=ops), replace(options, donate=inputs)
 
 
 def optimum(problem: Problem) -> Optimum:
@@ -122,18 +136,21 @@ def solved(engine: str | Solver, problem: Problem, time_limit_s: float = 60.0) -
     return evaluate(problem.graph, parse_spec(engine).solve(problem, Budget(time_limit_s)))
 
 
-def check(engine: str, seeds: Iterable[int], time_limit_s: float = 60.0) -> Counter[str]:
+def check(
+    engine: str, seeds: Iterable[int], time_limit_s: float = 60.0, donate: bool = False
+) -> Counter[str]:
     """How often the engine gave which status over the seeds; AssertionError names the first it got wrong."""
     solver = parse_spec(engine)
     seen: Counter[str] = Counter()
     for seed in seeds:
         for objective in sorted(solver.objectives - {"latency"}):
-            problem = random_problem(seed, objective)
+            problem = random_problem(seed, objective, donate=donate)
             plan = solved(solver, problem, time_limit_s)
             wrong = fault(solver.name, problem, optimum(problem), plan)
             assert not wrong, f"{engine}, {objective}, seed {seed}: {wrong}"
             seen[f"{objective} {plan.status}"] += 1
             seen["spills"] += bool(plan.metrics.traffic)
+            seen["donated"] += any(problem.graph.tensor[s].kind == "input" for s in plan.inplace.values())
     return seen
 
 

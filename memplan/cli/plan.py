@@ -26,6 +26,8 @@ def add_parser(commands: Any) -> None:
     for option in ("objective", "weights", "io", "order"):
         p.add_argument(f"--{option}", choices=CHOICES[option], metavar="|".join(CHOICES[option]))
     p.add_argument("--inplace", choices=("on", "off"), metavar="on|off")
+    p.add_argument("--donate", metavar="NAMES", default="", help="inputs that outputs may take the place of: "
+                   "names with commas between, or 'updated': all that the model updates")  # fmt: skip
     p.add_argument("--solver", metavar="SPEC", help="name or name{field=value,…}, see `memplan solvers`")
     p.add_argument("--time-limit", metavar="S", default="10", help="seconds to solve (default: 10)")
     p.add_argument("--workers", metavar="N", help="processor cores to use (default: all)")
@@ -60,6 +62,7 @@ def run(args: argparse.Namespace) -> int:
             weights=args.weights,
             io=args.io,
             inplace=None if args.inplace is None else args.inplace == "on",
+            donate=args.donate,
             order=args.order or "free",
             solver=args.solver or api.DEFAULT_SOLVER,
             time_limit_s=time_limit_s,

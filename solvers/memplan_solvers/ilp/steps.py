@@ -71,7 +71,7 @@ class Steps:
         None in place, where shapes and kinds matter too.
         """
         problem = self.problem
-        if problem.options.inplace:
+        if problem.inplace_pairs:
             return []
         succs: list[list[int]] = [[] for _ in self.ops]
         for k, preds in enumerate(self.preds):

@@ -90,7 +90,7 @@ def live_model(problem: Problem) -> LiveModel:
         pinned = resident and (s.is_input or s.is_output) and not s.is_constant
         if anywhere and not pinned:
             continue
-        fleeting = len(s.touches) == 1 and not pinned
+        fleeting = len(s.touches) == 1 and not pinned and k not in problem.overwritable
         if fleeting or (s.is_constant and options.weights == "stream"):
             for i in s.touches:
                 extra[i] += s.size
