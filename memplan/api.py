@@ -16,6 +16,7 @@ from memplan.errors import InvalidPlanError, OptionError, nearest
 from memplan.graph import Graph
 from memplan.model import Model
 from memplan.options import Options
+from memplan.pins import contradiction, resolve_pins
 from memplan.plan import Metrics, Plan, Status
 from memplan.problem import Problem
 from memplan.simulate import simulate as simulate_plan
@@ -68,6 +69,7 @@ def plan(
     inplace: bool | None = None,
     donate: str | Iterable[str] = (),
     order: str = "free",
+    pins: Mapping[str, str | int] | None = None,
     solver: str | Solver = DEFAULT_SOLVER,
     time_limit_s: float = DEFAULT_TIME_LIMIT_S,
     workers: int | None = None,
@@ -79,13 +81,14 @@ def plan(
 
     `donate` names inputs whose storage an output may take over, or is "updated": those that the graph
     updates. `scratchpad` is a capacity: bytes, "256KiB", a budget ("MR", "0.75MP") or "max". Treatments
-    left at None come from the target. `progress` is called with every improvement, `cancel` is
+    left at None come from the target. `pins` says by tensor name what is never spilled ("keep"), never
+    placed ("host") or lies at a fixed offset ("@4096", 4096, "keep@4096"). `progress` is called with every improvement, `cancel` is
     asked often; once it returns true the best plan so far is returned.
     """
     chosen = parse_spec(solver)
     problem, proved = make_problem(
         model, target, scratchpad=scratchpad, alignment=alignment, objective=objective,
-        weights=weights, io=io, inplace=inplace, donate=donate, order=order,
+        weights=weights, io=io, inplace=inplace, donate=donate, order=order, pins=pins,
     )  # fmt: skip
     if not (time_limit_s > 0 and time_limit_s < float("inf")):
         raise OptionError(f"time limit {time_limit_s}", "it is a positive number of seconds")
@@ -112,6 +115,7 @@ def make_problem(
     inplace: bool | None = None,
     donate: str | Iterable[str] = (),
     order: str = "free",
+    pins: Mapping[str, str | int] | None = None,
 ) -> tuple[Problem, bool | None]:
     """The problem these options pose, and whether the budget its capacity is made of is proved."""
     graph = model.graph if isinstance(model, Model) else model
@@ -134,6 +138,7 @@ def make_problem(
     if objective == "latency" and not machine.timed:
         raise OptionError(f"objective latency on target '{machine.name}', which has no timing",
                           "choose a timed target, see `memplan targets`")  # fmt: skip
+    options = replace(options, pins=resolve_pins(pins or {}, graph, machine, options))
     problem = Problem(graph, machine, options)
     if scratchpad is None:
         return problem, None
@@ -159,17 +164,27 @@ def _donated(graph: Graph, donate: str | Iterable[str]) -> tuple[str, ...]:
 
 
 def _infeasible(problem: Problem, solver: Solver, budget: Budget) -> Plan | None:
-    """The answer where the capacity is below what one op needs: which op, and how much is missing."""
-    capacity = problem.capacity
-    if capacity is None or problem.min_capacity <= capacity:
-        return None
-    missing = problem.min_capacity - capacity
+    """The answer where no plan exists for a reason that costs nothing to see: which, and how much is missing."""
+    reason = _shortage(problem) or contradiction(problem)
+    return solver.no_answer(problem, budget, Status.INFEASIBLE, reason) if reason else None
+
+
+def _shortage(problem: Problem) -> str:
+    """What the capacity is too small for; nothing if it is not."""
+    capacity, least = problem.capacity, problem.min_capacity
+    if capacity is None or least <= capacity:
+        return ""
     worst = max(range(problem.n), key=problem.need.__getitem__)
-    who = f"op '{problem.graph.ops[worst].name}' needs {problem.need[worst]} bytes"
-    if problem.need[worst] < problem.min_capacity:
-        who = f"the resident inputs or outputs need {problem.min_capacity} bytes"
-    reason = f"{who}, the scratchpad has {capacity}: {missing} bytes are missing"
-    return solver.no_answer(problem, budget, Status.INFEASIBLE, reason)
+    fixed = max(problem.storages, key=lambda s: s.end if s.offset is not None else 0)
+    if problem.need[worst] == least:
+        who = f"op '{problem.graph.ops[worst].name}' needs {least} bytes"
+        kept = [problem.storages[s].name for s in problem.present[worst] if problem.storages[s].keep]
+        who += f", what is pinned to stay included ({', '.join(kept[:4])}{', …' if kept[4:] else ''})" if kept else ""
+    elif fixed.offset is not None and fixed.end == least:
+        who = f"'{fixed.name}', pinned to {fixed.offset}, ends at {least}"
+    else:
+        who = f"the resident inputs or outputs need {least} bytes"
+    return f"{who}, the scratchpad has {capacity}: {least - capacity} bytes are missing"
 
 
 def evaluate(graph: Graph, found: Plan) -> Plan:

@@ -22,6 +22,7 @@ from memplan.api import evaluate
 from memplan.budgets import least_capacity
 from memplan.graph import Graph
 from memplan.options import Options
+from memplan.pins import contradiction
 from memplan.plan import Plan, Status
 from memplan.problem import Problem
 from memplan.solver import Budget, Solver, parse_spec
@@ -64,6 +65,9 @@ def random_problem(seed: int, objective: str, ops: int = 8, donate: bool = False
     anywhere = objective == "peak" and rng.random() < 0.15
     target = Target(operands="any" if anywhere else "scratchpad").with_scratchpad(None, alignment)
     problem = Problem(graph, target, options)
+    if seed % 3 == 0:
+        pinned = replace(options, pins=random_pins(random.Random(f"pins {objective} {seed}"), problem))
+        problem = replace(problem, options=pinned)
     if objective == "peak" and rng.random() < 0.7:
         return problem
     least = max(least_capacity(problem), problem.min_capacity, 1)
@@ -78,12 +82,23 @@ def _donated(graph: Graph, options: Options, rng: random.Random) -> tuple[Graph,
     return replace(graph, ops=ops), replace(options, donate=inputs)
 
 
+def random_pins(rng: random.Random, problem: Problem) -> dict[str, str]:
+    """Up to three pins that make sense one by one; together they may leave no plan."""
+    pins = {}
+    for s in rng.sample(problem.storages, min(len(problem.storages), rng.randint(1, 3))):
+        streamed = s.is_constant and problem.options.weights == "stream"
+        words = ["" if streamed else "keep", f"@{rng.randint(0, 4) * problem.target.scratchpad.alignment}"]
+        words += [words[0] + words[1]] + ["host"] * (problem.target.operands == "any" and not s.resident)
+        pins[s.name] = rng.choice([word for word in words if word])
+    return pins
+
+
 def optimum(problem: Problem) -> Optimum:
     """The optimum by brute force."""
     oracle, capacity = Oracle(problem), problem.capacity
     small = problem.n <= ADDRESSES
     if problem.options.objective == "peak":
-        live = oracle.least_live_peak()
+        live = max([oracle.least_live_peak(), *(s.place + s.size for s in oracle.things if s.place >= 0 and oracle.lies(s))])
         placed = oracle.least_placed_peak(live) if small else None
         if capacity is not None and live > capacity:
             return Optimum(None, None, True)
@@ -99,7 +114,11 @@ def optimum(problem: Problem) -> Optimum:
 def fault(engine: str, problem: Problem, best: Optimum, plan: Plan) -> str:
     """What is wrong with the engine's answer; nothing if it agrees."""
     if plan.status is Status.INFEASIBLE:
-        return "called infeasible" if best.placed is not None or not (best.known or best.by_bytes is None) else ""
+        return (
+            "called infeasible"
+            if best.placed is not None or not (best.known or best.by_bytes is None)
+            else ""
+        )
     if plan.status is Status.UNKNOWN:
         return "nothing proved" if must_prove(engine, problem, best) else ""
     if best.by_bytes is None or (best.known and best.placed is None):
@@ -122,10 +141,12 @@ def fault(engine: str, problem: Problem, best: Optimum, plan: Plan) -> str:
 
 def must_prove(engine: str, problem: Problem, best: Optimum) -> bool:
     """Whether the engine promises a proof here: nobody does with in-place pairs, whose choice is a heuristic's."""
-    if not best.known or problem.inplace_pairs:
+    if not best.known or problem.inplace_pairs or problem.options.donate:
         return False
     if engine == "peak":
-        return problem.options.objective == "peak" and best.placed == best.by_bytes and best.placed is not None
+        return (
+            problem.options.objective == "peak" and best.placed == best.by_bytes and best.placed is not None
+        )
     if engine == "search":
         return best.placed == best.by_bytes and best.placed is not None
     return engine == "ilp" or problem.options.order == "program"
@@ -144,7 +165,12 @@ def check(
     seen: Counter[str] = Counter()
     for seed in seeds:
         for objective in sorted(solver.objectives - {"latency"}):
-            problem = random_problem(seed, objective, donate=donate)
+            problem = random_problem(seed, objective, ADDRESSES if donate else 8, donate)
+            if contradiction(problem):
+                best = optimum(problem)
+                assert best.placed is None, f"{objective}, seed {seed}: called a contradiction"
+                seen["contradiction"] += 1
+                continue
             plan = solved(solver, problem, time_limit_s)
             wrong = fault(solver.name, problem, optimum(problem), plan)
             assert not wrong, f"{engine}, {objective}, seed {seed}: {wrong}"
@@ -161,14 +187,18 @@ def check_rule(rule: str | None, seeds: Iterable[int]) -> int:
         problem = random_problem(seed, "peak", ops=11)
         least = Oracle(problem).least_live_peak()
         found = minimum_peak_order(problem, Budget(60.0), rules=RULES - {rule})
-        assert (found.peak, found.bound) == (least, least), f"without {rule}, seed {seed}: {found}, not {least}"
+        assert (found.peak, found.bound) == (least, least), (
+            f"without {rule}, seed {seed}: {found}, not {least}"
+        )
         if problem.options.order == "program" or least == 0:
             continue
         # Heuristics settle most small graphs: ask the search itself, just above and just below.
         model = live_model(problem)
         search = Directions(model, RULES - {rule})
         order, proof = (search.within(limit, Budget(60.0), 10**9) for limit in (least, least - 1))
-        assert isinstance(order, tuple) and live_peak(model, order) == least, f"without {rule}, seed {seed}: {order}"
+        assert isinstance(order, tuple) and live_peak(model, order) == least, (
+            f"without {rule}, seed {seed}: {order}"
+        )
         assert isinstance(proof, int) and least - 1 < proof <= least, f"without {rule}, seed {seed}: {proof}"
         count += 1
     return count
@@ -194,6 +224,7 @@ def main() -> None:
     parser.add_argument("engines", nargs="*", default=EXACT, metavar="SPEC")
     parser.add_argument("--count", type=int, default=10_000)
     parser.add_argument("--first", type=int, default=0, help="the first seed")
+    parser.add_argument("--donate", action="store_true", help="with donated inputs")
     parser.add_argument("--rules", action="store_true", help="leave out each rule instead of asking engines")
     args = parser.parse_args()
     seeds = range(args.first, args.first + args.count)
@@ -205,9 +236,12 @@ def main() -> None:
         return
     for engine in args.engines:
         begin = time.process_time()
-        seen = check(engine, seeds)
+        seen = check(engine, seeds, donate=args.donate)
         words = ", ".join(f"{n} {what}" for what, n in sorted(seen.items()))
-        print(f"{engine}: {args.count} problems an objective agree: {words}; {time.process_time() - begin:.0f} s", flush=True)
+        print(
+            f"{engine}: {args.count} problems an objective agree: {words}; {time.process_time() - begin:.0f} s",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

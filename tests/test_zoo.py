@@ -22,6 +22,9 @@ from memplan.errors import GraphError
 
 NAMES = zoo.zoo_names()
 INDEX = {entry["name"]: entry for entry in zoo.zoo_index()}
+SLOW = "torch_bert torch_convnext torch_gpt2 torch_llama torch_resnet18 torch_tiny_gpt torch_unet".split()
+MADE = [name for name in NAMES if not name.startswith(tuple(SLOW))]
+"""The models whose recipes are run again; tracing the other ones takes seconds each."""
 WIDTH = {"int8": 1, "float16": 2, "float32": 4}
 FILES = resources.files("memplan_models") / "graphs"
 
@@ -38,7 +41,7 @@ PARAMETERS = {  # as published or commonly counted, in millions; folded norms an
     "ghostnet": 5.2, "mcunet_320kb_int8": 0.74, "vgg16": 138.4, "convnext_tiny": 28.6, "retinanet_resnet50": 34.0,
     "efficientdet_d0": 3.9, "yolov8n": 3.16, "hrnet_w32_pose": 28.5, "wav2letter_int8": 23.6, "tc_resnet8": 0.066,
     "whisper_tiny_encoder": 8.2, "gpt2_prefill": 124.4, "gpt2_decode": 124.4, "llama_1b_decode": 1100,
-    "llama_7b_block_decode": 202.4, "mixtral_block_decode": 1451, "ddpm_cifar": 35.7, "stable_diffusion_unet": 859.5,
+    "llama_7b_block_decode": 202.4, "mixtral_block_decode": 1451, "ddpm_cifar": 35.7, "torch_bert_base": 109.5, "torch_gpt2_prefill": 124.4, "torch_convnext_tiny": 28.6, "stable_diffusion_unet": 859.5,
 }  # fmt: skip
 MACS = {  # as published, in millions
     "resnet50": 4089, "resnext50_32x4d": 4230, "densenet121": 2834, "inception_v3": 5713,
@@ -55,19 +58,11 @@ MACS = {  # as published, in millions
 
 def test_the_zoo_covers_the_families() -> None:
     families = {entry["family"] for entry in INDEX.values()}
-    assert {
-        "cnn",
-        "mobile",
-        "nas",
-        "segmentation",
-        "detection",
-        "transformer",
-        "recurrent",
-        "tiny",
-        "video",
-        "matmul",
-    } <= families
-    assert sorted(recipes()) == NAMES == sorted(NAMES)
+    wanted = """cnn mobile nas segmentation detection keypoints video transformer recurrent speech tiny llm diffusion
+    matmul training streaming""".split()
+    assert families == set(wanted)
+    assert {entry["dtype"] for entry in INDEX.values()} == {"int8", "float16", "float32"}
+    assert sorted(recipes()) == NAMES == sorted(NAMES) and len(NAMES) >= 60
 
 
 def test_every_file_is_in_the_index_and_small() -> None:
@@ -83,10 +78,10 @@ def test_the_index_says_what_the_file_holds(name: str) -> None:
     assert make.index_entry(recipes()[name], INDEX[name]["file"], model.graph) == INDEX[name]
     entry = INDEX[name]
     assert 0 < entry["mr"] <= entry["peak_program"] and entry["mr"] <= entry["mr_weights"]
-    assert all(op.flops is not None for op in model.graph.ops)
+    assert all(op.flops is not None or op.is_view for op in model.graph.ops)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", MADE)
 def test_recipes_give_the_same_bytes(name: str) -> None:
     file, data = make.model_file(recipes()[name])
     assert file == INDEX[name]["file"] and data == gzip.decompress((FILES / file).read_bytes())

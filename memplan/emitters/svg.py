@@ -22,8 +22,8 @@ LEFT, RIGHT, TOP = 72, 20, 54
 MAP = (TOP, 296)  # top and height of the map, then of the live bytes
 LIVE = (372, 60)
 FONT = "font-family: 'Helvetica Neue', Helvetica, Arial, 'Liberation Sans', sans-serif"
-GLYPH = 5.9
-"""Pixels a letter takes at most, on average."""
+GLYPH = 0.54
+"""Width of a letter by the font's size, on average, rather more than less."""
 
 LIGHT = {
     "page": "#ffffff", "ground": "#f2f4f7", "grid": "#d9dfe6", "text": "#14202d", "muted": "#566473",
@@ -75,6 +75,7 @@ def svg_text(graph: Graph, plan: Plan, adaptive: bool = False) -> str:
 
 def _style(adaptive: bool) -> str:
     rules = [f"text {{ {FONT}; font-size: 11px }} .title {{ font-size: 14px; font-weight: 600 }} .small {{ font-size: 10px }}",
+             ".tiny { font-size: 8px } .shade1 { fill-opacity: 0.86 } .shade2 { fill-opacity: 0.74 }",
              ".line { fill: none; stroke-width: 1.2 } .dash { stroke-dasharray: 4 3 }"]  # fmt: skip
     rules.append(_colours(LIGHT))
     if adaptive:
@@ -121,15 +122,16 @@ def _heading(graph: Graph, plan: Plan) -> list[str]:
     if plan.target.scratchpad.capacity is not None:
         peak += f" of {format_size(plan.target.scratchpad.capacity)}"
     note = f"{len(plan.schedule)} steps on {plan.target.name}: {value} {words}, {proof}; {peak}; solver {plan.solver}"
-    return [_text("title", LEFT, 24, _fitted(graph.name, 500)), _text("muted", LEFT, 42, _fitted(note, WIDTH - LEFT - RIGHT))]
+    return [_text("title", LEFT, 24, _fitted(graph.name, WIDTH - LEFT - RIGHT, 14)),
+            _text("muted", LEFT, 42, _fitted(note, WIDTH - LEFT - RIGHT, 11))]  # fmt: skip
 
 
 def _quantity(plan: Plan, value: float) -> str:
     return f"{value:.4g} s" if plan.options.objective == "latency" else format_size(int(value))
 
 
-def _fitted(text: str, width: float) -> str:
-    most = int(width / GLYPH)
+def _fitted(text: str, width: float, font_size: int) -> str:
+    most = int(width / (GLYPH * font_size))
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
@@ -150,6 +152,8 @@ def _axes(x: _Scale, y: _Scale, n: int, top: float) -> list[str]:
              f'<rect class="ground" x="{LEFT}" y="{LIVE[0]}" width="{WIDTH - LEFT - RIGHT}" height="{LIVE[1]}"/>']  # fmt: skip
     for step in _ticks(n, 9, False):
         parts.append(_line("grid", x(step), MAP[0], x(step), bottom))
+        if x(step) > WIDTH - RIGHT - 45:
+            continue
         parts.append(_text("small muted", x(step), bottom + 13, f"{step:,}", "middle"))
     for address in _ticks(top, 7, True):
         parts.append(_line("grid", LEFT - 4, y(address), LEFT, y(address)))
@@ -164,6 +168,7 @@ def _roles(graph: Graph, plan: Plan) -> dict[str, str]:
     """What each placed storage is: spilled before output before its kind."""
     outputs = {graph.storage_of[t.name] for t in graph.tensors if t.kind == "output"}
     left = {s.tensor for s in spills(graph, plan) if not s.streamed}
+    left |= {m.tensor for m, spilled in zip(plan.moves, spill_moves(graph, plan), strict=True) if spilled and m.kind == "store"}
     return {
         r.tensor: "spilled" if r.tensor in left else "output" if r.tensor in outputs else graph.tensor[r.tensor].kind
         for r in plan.residencies
@@ -173,17 +178,18 @@ def _roles(graph: Graph, plan: Plan) -> dict[str, str]:
 def _boxes(graph: Graph, plan: Plan, x: _Scale, y: _Scale) -> list[str]:
     """One path a role, and names in the boxes that have room."""
     roles = _roles(graph, plan)
+    number = {name: k for k, name in enumerate(roles)}
     paths: dict[str, dict[str, None]] = {}
     labels = []
     for r in sorted(plan.residencies, key=lambda r: (r.start, r.offset, r.tensor)):
         left, high = x(r.start), y(r.offset + r.size)
         w, h = max(x(r.stop) - left, 0.3), max(y(r.offset) - high, 0.3)
-        paths.setdefault(roles[r.tensor], {})[f"M{_n(left)} {_n(high)}h{_n(w)}v{_n(h)}h-{_n(w)}z"] = None
-        if h >= 12 and w >= 60:
-            name = _fitted(r.tensor, w - 8)
-            labels.append(_text("small ink", left + 4, high + h / 2 + 3.5, name))
-    order = [role for role in ROLES if role in paths]
-    return [f'<path class="box {role}" d="{"".join(paths[role])}"/>' for role in order] + labels
+        shade = f"{roles[r.tensor]} shade{number[r.tensor] % 3}"
+        paths.setdefault(shade, {})[f"M{_n(left)} {_n(high)}h{_n(w)}v{_n(h)}h-{_n(w)}z"] = None
+        if h >= 9 and w >= 50:
+            kind, font_size = ("tiny", 8) if h < 13 else ("small", 10)
+            labels.append(_text(f"{kind} ink", left + 4, high + h / 2 + 3, _fitted(r.tensor, w - 7, font_size)))
+    return [f'<path class="box {kind}" d="{"".join(paths[kind])}"/>' for kind in sorted(paths)] + labels
 
 
 def _moves(graph: Graph, plan: Plan, x: _Scale, y: _Scale) -> list[str]:

@@ -77,6 +77,7 @@ def plan_from_dict(data: Any, where: str) -> Plan:
             order=options.text("order"),
             dims=options.table("dims").mapping(int) if options.has("dims") else {},
             donate=tuple(options.texts("donate")) if options.has("donate") else (),
+            pins=options.table("pins").mapping(str) if options.has("pins") else {},
         ),
         solver=get.text("solver"),
         status=Status(status),

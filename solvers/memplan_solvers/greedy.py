@@ -13,8 +13,8 @@ from memplan.problem import Problem
 from memplan.simulate import timeline
 from memplan.solver import Budget, Solver
 from memplan_solvers.improve import Answer
-from memplan_solvers.offsets.one_pass import ORDERS, load, pack_greedy
-from memplan_solvers.place import harder
+from memplan_solvers.offsets.one_pass import ORDERS
+from memplan_solvers.place import harder, live_bytes, one_pass
 from memplan_solvers.replace import POLICIES
 from memplan_solvers.replace.allocate import allocate_on_demand
 from memplan_solvers.replace.evict import around_each_op, evict_on_demand, without_spills
@@ -134,7 +134,7 @@ class Greedy(Solver):
         for m in sorted(missed, key=lambda m: m.value)[:HARDER]:
             if budget.spent() or (best is not None and m.value >= best.value):
                 break
-            placed = harder(m.walk, m.blocks, m.walk.problem.capacity or 0, budget, NODES)
+            placed = harder(m.walk, m.blocks, m.walk.problem.room, budget, NODES)
             if placed.offsets is not None:
                 budget.report("greedy", m.value, m.walk.problem.free_bound)
                 return Candidate(m.value, placed.peak, m.walk, m.blocks, placed.offsets, placed.method)
@@ -154,7 +154,7 @@ class Greedy(Solver):
             yield kept
         if anywhere:
             return
-        if problem.options.objective == "peak" or problem.capacity is None:
+        if problem.options.objective == "peak" or (kept is not None and problem.capacity is None):
             return
         if best is None and kept is None:  # cheap, and there wherever each op fits
             floor = self._keep(walk, around_each_op(walk), missed)
@@ -192,14 +192,13 @@ class Greedy(Solver):
         """The order with exactly these stretches, if they pack."""
         problem = walk.problem
         blocks = blocks_of(walk, stretches)
-        starts, stops = [b.start for b in blocks], [b.stop for b in blocks]
-        sizes = [b.size for b in blocks]
         capacity = problem.capacity
-        if capacity is not None and load(starts, stops, sizes) > capacity:
+        if capacity is not None and live_bytes(blocks) > capacity:
             return None
         goal = None if problem.options.objective == "peak" else capacity
-        alignment = problem.target.scratchpad.alignment
-        offsets, peak = pack_greedy(starts, stops, sizes, alignment, goal, self._orders())
+        offsets, peak = one_pass(problem, blocks, goal, self._orders())
+        if offsets is None:
+            return None
         cost = traffic(problem, stretches) if problem.options.objective == "traffic" else peak
         if capacity is None or peak <= capacity:
             return Candidate(cost, peak, walk, blocks, offsets)
@@ -212,7 +211,7 @@ class Greedy(Solver):
     ) -> Candidate | None:
         """The order under one policy: by bytes then packed, or allocated as it goes; the better one."""
         problem, rank = walk.problem, POLICIES[policy]
-        capacity = problem.capacity or 0
+        capacity = problem.room
         found: Candidate | None = None
         for share in TIGHTER if problem.n <= LARGE else TIGHTER[::2]:
             stretches = evict_on_demand(walk, int(capacity * share), rank, stop)

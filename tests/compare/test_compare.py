@@ -33,7 +33,9 @@ def names(records: list[dict[str, Any]]) -> list[str]:
     return sorted(record["case"] for record in records)
 
 
-def test_every_case_once_and_every_plan_checks(command: Run, model: Path, other: Path, tmp_path: Path) -> None:
+def test_every_case_once_and_every_plan_checks(
+    command: Run, model: Path, other: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "out"
     done = command("compare", model, other, "--solvers", "greedy,greedy{schedule=program,replace=belady}",
                    "--budgets", "MR,0.9MP,max", "--objectives", "traffic,peak", "--weights", "ignore",
@@ -55,7 +57,11 @@ def test_every_case_once_and_every_plan_checks(command: Run, model: Path, other:
             continue
         plan = read_plan(out / record["plan"])
         assert not check(graphs[record["model"]], plan)
-        assert (plan.value, plan.bound, str(plan.status)) == (record["value"], record["bound"], record["status"])
+        assert (plan.value, plan.bound, str(plan.status)) == (
+            record["value"],
+            record["bound"],
+            record["status"],
+        )
         assert (record["workers"], record["time_limit_s"], record["seed"]) == (1, 2.0, 0)
     assert command("check", model, out / next(r["plan"] for r in records if r["model"] == "small" and r["plan"])
                    ).returncode == 0  # fmt: skip
@@ -65,7 +71,10 @@ def test_budgets_equal_in_bytes_are_cases_of_their_own(command: Run, tmp_path: P
     line = tmp_path / "line.json"
     line.write_text(graph_text(chain(2)))
     out = tmp_path / "out"
-    assert command("compare", line, "--solvers", "greedy", "--budgets", "MR,MH,MP,1.0MP", "-o", out).returncode == 0
+    assert (
+        command("compare", line, "--solvers", "greedy", "--budgets", "MR,MH,MP,1.0MP", "-o", out).returncode
+        == 0
+    )
     records = lines(out)
     assert sorted(r["budget"] for r in records) == ["1.0MP", "MH", "MP", "MR"]
     assert len({r["capacity"] for r in records}) == 1 and len({r["plan"] for r in records}) == 4
@@ -154,7 +163,9 @@ def test_killed_at_any_moment_then_resumed(
     assert names(lines(out)) == names(lines(whole))
     values = [{r["case"]: (r["value"], r["bound"], r["status"]) for r in lines(f)} for f in (out, whole)]
     assert values[0] == values[1]
-    assert sorted(p.name for p in (out / "plans").iterdir()) == sorted(p.name for p in (whole / "plans").iterdir())
+    assert sorted(p.name for p in (out / "plans").iterdir()) == sorted(
+        p.name for p in (whole / "plans").iterdir()
+    )
 
 
 def test_the_cases_end_with_the_runner(plugins: dict[str, str], model: Path, tmp_path: Path) -> None:
@@ -261,7 +272,11 @@ def test_bad_input_is_one_error_and_no_folder(command: Run, model: Path, tmp_pat
 def test_a_model_that_cannot_be_loaded_stops_all(command: Run, model: Path, tmp_path: Path) -> None:
     bad = tmp_path / "bad.json"
     bad.write_text('{"format": "memplan-graph", "version": 1')
-    for name, message in ((bad, "is not JSON"), ("resnet55", "did you mean 'resnet50'"), (tmp_path / "no.onnx", "no.onnx")):
+    for name, message in (
+        (bad, "is not JSON"),
+        ("resnet55", "did you mean 'resnet50'"),
+        (tmp_path / "no.onnx", "no.onnx"),
+    ):
         done = command("compare", model, name, "--solvers", "greedy", "-o", tmp_path / "out", "--resume")
         assert done.returncode == 2 and message in done.stderr and "Traceback" not in done.stderr
         assert (tmp_path / "out" / "results.jsonl").read_text() == ""
@@ -272,10 +287,14 @@ def test_a_model_that_cannot_be_loaded_stops_all(command: Run, model: Path, tmp_
     assert done.returncode == 2 and "both called 'small'" in done.stderr
 
 
-def test_two_runners_do_not_share_a_folder(plugins: dict[str, str], command: Run, model: Path, tmp_path: Path) -> None:
+def test_two_runners_do_not_share_a_folder(
+    plugins: dict[str, str], command: Run, model: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "out"
     words = ["compare", str(model), "--solvers", "wild{fault=hang}", "--budgets", "MR", "-o", str(out)]
-    first = subprocess.Popen([sys.executable, "-m", "memplan", *words], env=plugins, stderr=subprocess.DEVNULL)
+    first = subprocess.Popen(
+        [sys.executable, "-m", "memplan", *words], env=plugins, stderr=subprocess.DEVNULL
+    )
     while not (out / "results.jsonl").exists():
         time.sleep(0.05)
     time.sleep(0.2)

@@ -45,7 +45,11 @@ def test_all_three_join_a_comparison(installed: dict[str, str], tmp_path: Path) 
     assert done.returncode == 0, done.stderr
     records = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text().splitlines()]
     assert len(records) == 16 and {r["outcome"] for r in records} == {"done"}
-    mine = {(r["solver"], r["budget"]): r["value"] for r in records if r["model"] == "hourglass" and r["target"] == "tiny-npu"}
+    mine = {
+        (r["solver"], r["budget"]): r["value"]
+        for r in records
+        if r["model"] == "hourglass" and r["target"] == "tiny-npu"
+    }
     assert mine["keep_or_reload{tries=5}", "MR"] >= mine["greedy", "MR"] > 0
     assert mine["keep_or_reload{tries=5}", "MP"] == mine["greedy", "MP"] == 0
 

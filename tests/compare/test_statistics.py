@@ -15,7 +15,9 @@ from memplan.compare.markdown import report_md
 from memplan.compare.statistics import profile, tally, wins, within
 
 
-def record(model: str, budget: str, solver: str, value: float | None, bound: float = 0, **more: Any) -> dict[str, Any]:
+def record(
+    model: str, budget: str, solver: str, value: float | None, bound: float = 0, **more: Any
+) -> dict[str, Any]:
     gap = None if value is None else (value - bound) / value if value else 0.0
     status = "unknown" if value is None else "optimal" if value <= bound else "feasible"
     return {

@@ -109,7 +109,9 @@ def test_ends_that_make_no_sense() -> None:
 
 def test_the_program_writes_csv_svg_html_and_json(command: Run, model: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    done = command("sweep", model, "--points", 6, "--solver", "greedy", "--time-limit", 1, "-o", out, "--json")
+    done = command(
+        "sweep", model, "--points", 6, "--solver", "greedy", "--time-limit", 1, "-o", out, "--json"
+    )
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     assert sorted(p.name for p in out.iterdir()) == ["small.sweep.csv", "small.sweep.html", "small.sweep.svg"]

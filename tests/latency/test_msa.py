@@ -99,7 +99,14 @@ def test_the_smallest_gap_and_one_that_lasts_until_the_farthest_use() -> None:
     # a, b, c are stacked from below. d is written while a is read: it goes on top. e finds the hole that a
     # left, f the rest of it and what b left.
     rows, _ = _run(problem, ["a", "b", "c", "d", "e", "f"])
-    assert rows == {("a", 0, 2, 0), ("b", 0, 3, 12), ("c", 0, 4, 22), ("d", 1, 5, 30), ("e", 2, 5, 0), ("f", 3, 5, 9)}
+    assert rows == {
+        ("a", 0, 2, 0),
+        ("b", 0, 3, 12),
+        ("c", 0, 4, 22),
+        ("d", 1, 5, 30),
+        ("e", 2, 5, 0),
+        ("f", 3, 5, 9),
+    }
     # Best fit: of the holes [0, 12) and [20, 29) a newcomer of 9 bytes takes the second.
     holes = _problem("x>a,b,c,d a,c>e e>f b,d,e,f>y", {"a": 12, "b": 8, "c": 9, "d": 7, "e": 90, "f": 9}, 100)
     rows, _ = _run(holes, ["a", "b", "c", "d", "f"])

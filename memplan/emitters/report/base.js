@@ -124,12 +124,14 @@ class Table {
 
   set(rows) {
     this.rows = rows;
-    this.shown = rows.slice();
-    if (this.sortBy !== null) {
-      const key = this.columns[this.sortBy].sort ?? this.columns[this.sortBy].text, sign = this.down ? -1 : 1;
-      this.shown.sort((a, b) => { const x = key(a), y = key(b); return x < y ? -sign : x > y ? sign : 0; });
-    }
+    this.shown = this.sorted(rows);
     this.draw();
+  }
+
+  sorted(rows) {
+    if (this.sortBy === null) return rows.slice();
+    const key = this.columns[this.sortBy].sort ?? this.columns[this.sortBy].text, sign = this.down ? -1 : 1;
+    return rows.slice().sort((a, b) => { const x = key(a), y = key(b); return x < y ? -sign : x > y ? sign : 0; });
   }
 
   reveal(row) {
@@ -140,10 +142,10 @@ class Table {
     this.draw();
   }
 
-  draw(all = false) {
+  draw() {
     if (!this.scroller) return;
-    const first = all ? 0 : Math.max(0, Math.floor(this.scroller.scrollTop / Table.ROW) - 4);
-    const last = all || Math.min(this.shown.length, first + Math.ceil(this.scroller.clientHeight / Table.ROW) + 10);
+    const first = Math.max(0, Math.floor(this.scroller.scrollTop / Table.ROW) - 4);
+    const last = Math.min(this.shown.length, first + Math.ceil(this.scroller.clientHeight / Table.ROW) + 10);
     this.body.style.height = Math.max(1, this.shown.length) * Table.ROW + "px";
     const rows = this.shown.slice(first, last).map((row, k) => el(
       "div",

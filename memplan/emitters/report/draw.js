@@ -62,14 +62,22 @@ function drawMap(pane, c) {
     c.fillStyle = Theme.get("sunken");
     c.fillRect(pane.left, lane.top, pane.width, lane.height);
     drawGridLines(pane, c, lane);
-    const seen = [], buckets = new Map(), dim = [];
+    const seen = [], buckets = new Map(), spilled = new Map(), dim = [];
+    const perPixel = pane.width / (view.x1 - view.x0), tallest = new Float64Array((Math.ceil(pane.width) + 1) * (Math.ceil(lane.height) + 1));
     for (let i = 0; i < plan.rt.length; i++) {
       const x0 = plan.edge[plan.rs[i]], x1 = plan.edge[plan.re[i]];
       if (x1 <= view.x0 || x0 >= view.x1 || plan.ro[i] >= view.y1 || plan.ro[i] + plan.rz[i] <= view.y0) continue;
       if (State.active && !State.match[plan.rt[i]]) { dim.push(i); continue; }
-      const colour = Colours.of(plan, i);
-      if (!buckets.has(colour)) buckets.set(colour, []);
-      buckets.get(colour).push(i);
+      const leaves = plan.role[plan.rt[i]] === ROLE.spilled;
+      if (!leaves && (x1 - x0) * perPixel < 1) {
+        // Thinner than a pixel: of those that end at the same pixel the tallest is enough.
+        const at = Math.max(0, ((x0 - view.x0) * perPixel) | 0) * (Math.ceil(lane.height) + 1) + Math.max(0, Math.min(lane.height, pane.Y(plan.ro[i]) - lane.top) | 0);
+        if (tallest[at] >= plan.rz[i]) continue;
+        tallest[at] = plan.rz[i];
+      }
+      const colour = Colours.of(plan, i), into = leaves ? spilled : buckets;
+      if (!into.has(colour)) into.set(colour, []);
+      into.get(colour).push(i);
       seen.push(i);
     }
     const fine = seen.length < 3000;
@@ -77,7 +85,7 @@ function drawMap(pane, c) {
     c.fillStyle = Theme.get("faint");
     for (const i of dim) fillBox(c, pane.box(i), fine);
     c.globalAlpha = 1;
-    for (const [colour, list] of buckets) {
+    for (const [colour, list] of [...buckets, ...spilled]) {
       c.fillStyle = colour;
       for (const i of list) fillBox(c, pane.box(i), fine);
     }

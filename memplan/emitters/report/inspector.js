@@ -134,7 +134,7 @@ function overviewPanel() {
 }
 
 function legendPanel() {
-  const parts = [el("div", { class: "panel-head" }, el("h2", { textContent: "Legend" }), el("span", { class: "muted", textContent: "click to hide" }))];
+  const parts = [el("div", { class: "panel-head" }, el("h2", { textContent: "Legend" }), State.colour === "role" && el("span", { class: "muted", textContent: "click to hide" }))];
   if (State.colour === "role") {
     parts.push(el("div", { class: "legend" }, ROLES.map((role, i) => {
       const n = new Set(DRAWN.flatMap(plan => [...plan.placed.keys()].filter(t => plan.role[t] === i))).size;

@@ -6,7 +6,7 @@ const KINDS = ["input", "constant", "activation", "output"];
 // What a storage is in a plan, in the order of the legend.
 const ROLES = [
   { key: "activation", name: "Activation", about: "stays from its first touch to its last" },
-  { key: "spilled", name: "Spilled", about: "leaves and is loaded again later" },
+  { key: "spilled", name: "Spilled", about: "leaves before its last use: loaded again later, or served from host" },
   { key: "input", name: "Input", about: "comes from host" },
   { key: "output", name: "Output", about: "goes to host" },
   { key: "constant", name: "Constant", about: "weights and other constants" },
@@ -41,6 +41,8 @@ class Plan {
     facts.residencies.forEach((r, i) => { if (!this.placed.has(r[0])) this.placed.set(r[0], []); this.placed.get(r[0]).push(i); });
     for (const list of this.placed.values()) list.sort((a, b) => facts.residencies[a][1] - facts.residencies[b][1]);
     this.spillsOf = group(facts.spills, s => s[0]);
+    // What leaves before its last use: loaded again, or stored and served from host from then on.
+    this.leaves = new Set([...facts.spills.filter(s => !s[8]).map(s => s[0]), ...facts.moves.filter(m => m[0] && m[4]).map(m => m[1])]);
     this.movesOf = group(facts.moves.map((m, i) => i), i => facts.moves[i][1]);
     this.role = T.name.map((_, t) => this.roleOf(t));
     this.columns();
@@ -57,7 +59,7 @@ class Plan {
   sizeOf(t) { const first = this.placed.get(t); return first ? this.residencies[first[0]][4] : T.nbytes[t]; }
 
   roleOf(t) {
-    if (this.spillsOf.get(t)?.some(s => !s[8])) return ROLE.spilled;
+    if (this.leaves.has(t)) return ROLE.spilled;
     if (isOutput[t]) return ROLE.output;
     return ROLE[KINDS[T.kind[t]]];
   }
@@ -123,7 +125,7 @@ class Plan {
     const spills = this.spillsOf.get(t)?.length ?? 0;
     if (spills) return spills > 1 ? `spilled ${spills}×` : "spilled";
     if (this.sketch) return "";
-    if (this.placed.has(t)) return "resident";
+    if (this.placed.has(t)) return this.leaves.has(t) ? "left for host" : "resident";
     return T.kind[t] === 1 && this.options.weights === "ignore" ? "not placed" : "in host";
   }
 

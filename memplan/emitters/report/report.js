@@ -131,14 +131,15 @@ State.listeners.push(change => {
 Theme.listeners.push(() => PANES.forEach(pane => pane.paint()));
 
 // Print: light, the whole run, tables written out up to a page or two.
-const PRINTED = 60;
+const PRINTED = 40;
 let before = null;
 addEventListener("beforeprint", () => {
-  before = { dark: Theme.dark, views: PANES.map(pane => pane.view), tab: openedTab };
+  before = { dark: Theme.dark, views: PANES.map(pane => pane.view) };
   Theme.set(false);
   document.body.classList.add("printing");
   const box = $("#print");
-  box.replaceChildren(...Object.values(TABS).filter(({ table }) => table).flatMap(({ name, table, rows }) => printed(name, table, rows())), el("h2", { textContent: "Graph" }), graphNumbers());
+  const tables = ["spills", "differences", "moves", "tensors", "steps"].map(key => TABS[key]).filter(Boolean);
+  box.replaceChildren(...(PLACED.length ? legendPanel() : []), ...tables.flatMap(({ name, table, rows }) => printed(name, table, table.sorted(rows()))), el("h2", { textContent: "Graph" }), graphNumbers());
   for (const pane of PANES) { pane.forced = 2; pane.fit(); pane.resize(); pane.paintNow(); }
 });
 addEventListener("afterprint", () => {

@@ -33,7 +33,7 @@ function timedNote(plan) {
 function summaryOf(plan) {
   const m = plan.metrics, used = plan.limit ? m.peak / plan.limit : null;
   const proof = plan.budgetProved === false ? ", from a peak not proved least" : "";
-  const spilled = m.spill_store + m.spill_load, names = new Set(plan.spills.filter(s => !s[8]).map(s => s[0])).size;
+  const spilled = m.spill_store + m.spill_load, names = plan.leaves.size;
   return [
     figure("Target", plan.target.name, `${capacityText(plan)}, alignment ${count(plan.target.alignment)}${proof}`),
     figure("Status", statusBadge(plan), plan.reason || (plan.status === "optimal" ? "no plan is better" : ""), null, "wide"),
@@ -91,14 +91,15 @@ function drawSummary() {
 }
 
 function graphFigures() {
+  const tensors = kind => plural(T.kind.filter(k => k === kind).length, "tensor");
   const size = kind => T.kind.reduce((sum, k, t) => sum + (k === kind && T.root[t] === t ? T.nbytes[t] : 0), 0);
   const known = O.flops.filter(x => x !== null), b = PLANS[0]?.budgets ?? DATA.budgets;
   return [
-    ["Ops", count(O.name.length), `${count(O.view.reduce((a, x) => a + x, 0))} of them views, ${plural(G.opKinds.length, "kind")}`],
-    ["Activations", bytes(size(2)), `${count(T.kind.filter(k => k === 2).length)} tensors`],
-    ["Constants", bytes(size(1)), `${count(T.kind.filter(k => k === 1).length)} tensors`],
-    ["Inputs", bytes(size(0)), `${count(T.kind.filter(k => k === 0).length)} tensors`],
-    ["Outputs", bytes(size(3)), `${count(T.kind.filter(k => k === 3).length)} tensors`],
+    ["Ops", count(O.name.length), `${plural(G.opKinds.length, "kind")}, ${plural(O.view.reduce((a, x) => a + x, 0), "view")}`],
+    ["Activations", bytes(size(2)), tensors(2)],
+    ["Constants", bytes(size(1)), tensors(1)],
+    ["Inputs", bytes(size(0)), tensors(0)],
+    ["Outputs", bytes(size(3)), tensors(3)],
     ["Flops", known.length ? big(known.reduce((a, x) => a + x, 0)) : "unknown", `known for ${count(known.length)} of ${count(O.name.length)} ops`],
     ["M_R", bytes(b.mr), "the most one op touches"],
     ["M_P", b.mp === null ? "unknown" : bytes(b.mp), b.proved ? "the least live peak, proved" : "the best known live peak"],

@@ -81,8 +81,8 @@ function differenceTab() {
   const all = T.name.map((_, t) => ({ tensor: t, a: a.state(t), b: b.state(t), inA: moved(a, t), inB: moved(b, t) })).filter(row => row.a !== row.b || row.inA !== row.inB);
   const table = new Table([
     column("tensor", 320, row => T.name[row.tensor]), sized("size", 100, row => T.nbytes[row.tensor]), column("in A", 120, row => row.a), column("in B", 120, row => row.b),
-    sized("moved in A", 110, row => row.inA), sized("moved in B", 110, row => row.inB), sized("B − A", 110, row => row.inB - row.inA, x => (x > 0 ? "+" : "") + bytes(x)),
-  ], { onpick: choose, picked: isChosen, sortBy: 6, empty: all.length ? "No difference matches the search." : "Both plans keep every tensor alike." });
+    sized("moved in A", 110, row => row.inA), sized("moved in B", 110, row => row.inB), { ...sized("B − A", 110, row => row.inB - row.inA, x => (x > 0 ? "+" : "") + bytes(x)), sort: row => Math.abs(row.inB - row.inA) },
+  ], { onpick: choose, picked: isChosen, sortBy: 6, down: true, empty: all.length ? "No difference matches the search." : "Both plans keep every tensor alike." });
   return tab("Differences", table, () => all.filter(row => State.match[row.tensor]));
 }
 
@@ -108,7 +108,7 @@ function graphNumbers() {
     el("div", { class: "figures" }, graphFigures().map(([name, value, note]) => figure(name, value, note))),
     el("table", { class: "plain kinds" }, el("tr", {}, ["op kind", "", "ops", "flops", "bytes written"].map((text, k) => el("th", { class: k > 1 ? "num" : "", textContent: text }))),
       rows.map(([kind, [n, flops, size]]) => el("tr", {}, el("td", { textContent: G.opKinds[kind] }),
-        el("td", { class: "bar" }, el("div", { class: "meter" }, el("i", { style: `width:${100 * n / most}%` }))),
+        el("td", { class: "share" }, el("div", { class: "meter" }, el("i", { style: `width:${100 * n / most}%` }))),
         el("td", { class: "num", textContent: count(n) }), el("td", { class: "num", textContent: flops ? big(flops) : "–" }), el("td", { class: "num", textContent: bytes(size) })))));
 }
 

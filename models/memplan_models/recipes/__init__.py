@@ -17,7 +17,9 @@ from memplan_models.recipes import (
     recurrent,
     segmentation,
     speech,
+    streaming,
     tiny,
+    training_steps,
     transformer,
 )
 from memplan_models.recipes.recipe import Recipe
@@ -37,12 +39,16 @@ MODULES = (
     recurrent,
     segmentation,
     speech,
+    streaming,
     tiny,
+    training_steps,
     transformer,
 )
 
 
 def recipes() -> dict[str, Recipe]:
-    """Every recipe by name, sorted."""
-    found = [recipe for module in MODULES for recipe in module.RECIPES]
+    """Every recipe by name, sorted. Those that are traced need torch."""
+    from memplan_models.recipes.torch_zoo import torch_graph_recipes
+
+    found = [recipe for module in MODULES for recipe in module.RECIPES] + torch_graph_recipes()
     return {recipe.name: recipe for recipe in sorted(found, key=lambda r: r.name)}

@@ -131,8 +131,8 @@ def unet(size: int = 128) -> Any:
 
 
 RECIPES = (
-    TorchRecipe("torch_convnext_tiny", "torch", "float32", "Liu et al. 2022, arXiv 2201.03545",
+    TorchRecipe("torch_convnext_tiny", "cnn", "float32", "Liu et al. 2022, arXiv 2201.03545",
                 "ConvNeXt-T, its channels permuted back and forth by views, from torch.export", convnext_tiny),
-    TorchRecipe("torch_unet", "torch", "float32", "Ronneberger et al. 2015, arXiv 1505.04597",
+    TorchRecipe("torch_unet", "segmentation", "float32", "Ronneberger et al. 2015, arXiv 1505.04597",
                 "U-Net of four levels on 128 x 128, long skips, from torch.export", unet),
 )  # fmt: skip

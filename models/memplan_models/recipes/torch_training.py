@@ -69,10 +69,10 @@ def tiny_gpt_step(layers: int = 2, width: int = 128, heads: int = 4, batch: int 
 
 
 RECIPES = (
-    TorchRecipe("torch_resnet18_train", "torch", "float32", "He et al. 2016, arXiv 1512.03385",
+    TorchRecipe("torch_resnet18_train", "training", "float32", "He et al. 2016, arXiv 1512.03385",
                 "training step of ResNet-18 (batch 8, 32 x 32): forward, backward, SGD with momentum", resnet18_step),
-    TorchRecipe("torch_tiny_gpt_train", "torch", "float32", "Radford et al. 2019; Kingma & Ba 2015, arXiv 1412.6980",
+    TorchRecipe("torch_tiny_gpt_train", "training", "float32", "Radford et al. 2019; Kingma & Ba 2015, arXiv 1412.6980",
                 "training step of a two-layer decoder (batch 4, 64 tokens): forward, backward, Adam", tiny_gpt_step),
-    TorchRecipe("torch_small_cnn_train", "torch", "float32", "LeCun et al. 1998",
+    TorchRecipe("torch_small_cnn_train", "training", "float32", "LeCun et al. 1998",
                 "training step of a three-layer CNN (batch 8, 32 x 32): forward, backward, SGD", small_cnn_step),
 )  # fmt: skip

@@ -228,12 +228,12 @@ def llama_decode(
 
 
 RECIPES = (
-    TorchRecipe("torch_bert_base", "torch", "float32", "Devlin et al. 2019, arXiv 1810.04805",
+    TorchRecipe("torch_bert_base", "transformer", "float32", "Devlin et al. 2019, arXiv 1810.04805",
                 "BERT-base encoder, 128 tokens, from torch.export", bert_base),
-    TorchRecipe("torch_gpt2_prefill", "torch", "float32", "Radford et al. 2019 (GPT-2)",
+    TorchRecipe("torch_gpt2_prefill", "llm", "float32", "Radford et al. 2019 (GPT-2)",
                 "GPT-2 small reading a prompt of 128 tokens, from torch.export", gpt2_prefill),
-    TorchRecipe("torch_gpt2_decode", "torch", "float32", "Radford et al. 2019 (GPT-2)",
+    TorchRecipe("torch_gpt2_decode", "llm", "float32", "Radford et al. 2019 (GPT-2)",
                 "GPT-2 small, one decoding step over a KV cache of 256 steps updated in place", gpt2_decode),
-    TorchRecipe("torch_llama_decode", "torch", "float32", "Touvron et al. 2023, arXiv 2302.13971",
+    TorchRecipe("torch_llama_decode", "llm", "float32", "Touvron et al. 2023, arXiv 2302.13971",
                 "four Llama blocks with grouped queries, one decoding step over a KV cache of 512 steps", llama_decode),
 )  # fmt: skip

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from memplan.emitters.json import graph_text
+from memplan.graph import Graph
 from memplan.model import Model
 from memplan_models.recipes import torch_cnns, torch_training, torch_transformers
+from memplan_models.recipes.recipe import Recipe
 from memplan_models.recipes.torch_builder import TorchRecipe
 
 MODULES = (torch_transformers, torch_cnns, torch_training)
@@ -14,6 +18,17 @@ def torch_recipes() -> dict[str, TorchRecipe]:
     """Every torch recipe by name, sorted."""
     found = [recipe for module in MODULES for recipe in module.RECIPES]
     return {recipe.name: recipe for recipe in sorted(found, key=lambda r: r.name)}
+
+
+def torch_graph_recipes() -> list[Recipe]:
+    """The torch recipes as recipes of graphs."""
+
+    def graph_of(recipe: TorchRecipe) -> Callable[[], Graph]:
+        return lambda: torch_model(recipe).graph
+
+    return [
+        Recipe(r.name, r.family, r.dtype, r.paper, r.summary, graph_of(r)) for r in torch_recipes().values()
+    ]
 
 
 def torch_model(recipe: TorchRecipe) -> Model:

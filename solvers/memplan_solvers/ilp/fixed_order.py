@@ -67,12 +67,13 @@ def polish(problem: Problem, order: Sequence[int], budget: Budget, backend: str 
     free = int(problem.free_bound)
     if problem.capacity is None:
         placed = place(walk, walk.whole, None, budget)
-        return Polished(walk, placed.blocks, placed.offsets or [], free, free)
-    gaps = Gaps(walk, problem.capacity)
-    if max(gaps.base, default=0) > problem.capacity:
+        if placed.offsets is not None:  # pinned places may be in each other's way
+            return Polished(walk, placed.blocks, placed.offsets, free, free)
+    gaps = Gaps(walk, problem.room)
+    if max(gaps.base, default=0) > problem.room:
         return Polished(walk, None, [], None, free, impossible=True)
     if gaps.fits([1] * len(gaps.gaps)):
-        placed = place(walk, walk.whole, problem.capacity, budget.share(PART))
+        placed = place(walk, walk.whole, problem.room, budget.share(PART))
         if placed.offsets is not None:
             return Polished(walk, placed.blocks, placed.offsets, free, free)
     if len(gaps.gaps) > LARGE:

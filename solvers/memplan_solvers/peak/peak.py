@@ -15,9 +15,9 @@ from memplan.problem import Problem
 from memplan.solver import Budget, Solver
 from memplan.units import align_up
 from memplan_solvers.greedy import Greedy
-from memplan_solvers.offsets.one_pass import pack_greedy
 from memplan_solvers.peak.live import live_model, live_peak
 from memplan_solvers.peak.search import LARGE, Directions, PeakResult, minimum_peak_order
+from memplan_solvers.place import one_pass
 from memplan_solvers.replace.evict import without_spills
 from memplan_solvers.residency import Block, Walk, blocks_of, materialise
 from memplan_solvers.schedule import SCHEDULES
@@ -114,14 +114,18 @@ class Peak(Solver):
         by_peak, capacity = problem.options.objective == "peak", problem.capacity
         goal = found.bound if by_peak else capacity
         tried: list[Placed] = []
-        place = _stacked if self.packing == "none" else _one_pass
+        if self.packing == "none":
+            return _stacked(problem, found.order)
         for order in islice(_orders(problem, found, budget), ORDERS):
-            placed = place(problem, order, goal)
-            tried.append(placed)
-            if goal is None or placed.peak <= goal:
-                return placed
+            candidate = _one_pass(problem, order, goal)
+            if candidate is not None:
+                tried.append(candidate)
+                if goal is None or candidate.peak <= goal:
+                    return candidate
             if budget.spent():
                 break
+        if not tried:
+            return None
         tried.sort(key=lambda p: p.peak)
         best = tried[0]
         if self.packing == "exact":
@@ -167,27 +171,26 @@ def _blocks(problem: Problem, order: tuple[int, ...]) -> tuple[Walk, list[Block]
     return walk, blocks_of(walk, without_spills(walk))
 
 
-def _stacked(problem: Problem, order: tuple[int, ...], goal: int | None) -> Placed:
-    """The order without spills, every block above all before it."""
+def _stacked(problem: Problem, order: tuple[int, ...]) -> Placed | None:
+    """The order without spills, every block above all before it; one pass where places are pinned."""
     walk, blocks = _blocks(problem, order)
+    if any(b.offset is not None for b in blocks):
+        return _one_pass(problem, order, None)
     *offsets, peak = accumulate((align_up(b.size, problem.target.scratchpad.alignment) for b in blocks), initial=0)
     return Placed(walk, blocks, offsets, peak)
 
 
-def _one_pass(problem: Problem, order: tuple[int, ...], goal: int | None) -> Placed:
-    """The order without spills, placed by the best one-pass packing."""
+def _one_pass(problem: Problem, order: tuple[int, ...], goal: int | None) -> Placed | None:
+    """The order without spills, placed by the best one-pass packing; None where pinned places are in the way."""
     walk, blocks = _blocks(problem, order)
-    starts, stops = [b.start for b in blocks], [b.stop for b in blocks]
-    offsets, peak = pack_greedy(
-        starts, stops, [b.size for b in blocks], problem.target.scratchpad.alignment, goal
-    )
-    return Placed(walk, blocks, offsets, peak)
+    offsets, peak = one_pass(problem, blocks, goal)
+    return None if offsets is None else Placed(walk, blocks, offsets, peak)
 
 
 def _exact(placed: Placed, capacity: int | None, budget: Budget) -> Placed | None:
     """The same blocks, placed by the packer under `capacity`, or as low as it gets."""
     alignment = placed.walk.problem.target.scratchpad.alignment
-    buffers = [Buffer(str(k), b.start, b.stop, b.size, alignment) for k, b in enumerate(placed.blocks)]
+    buffers = [Buffer(str(k), b.start, b.stop, b.size, alignment, b.offset) for k, b in enumerate(placed.blocks)]
     packing = pack_buffers(buffers, capacity, time_limit_s=max(budget.remaining_s, 0.01), workers=budget.workers,
                    seed=budget.seed, cancel=budget.cancel)  # fmt: skip
     if packing.peak is None:
