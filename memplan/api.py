@@ -179,7 +179,11 @@ def _shortage(problem: Problem) -> str:
     if problem.need[worst] == least:
         who = f"op '{problem.graph.ops[worst].name}' needs {least} bytes"
         kept = [problem.storages[s].name for s in problem.present[worst] if problem.storages[s].keep]
-        who += f", what is pinned to stay included ({', '.join(kept[:4])}{', …' if kept[4:] else ''})" if kept else ""
+        who += (
+            f", what is pinned to stay included ({', '.join(kept[:4])}{', …' if kept[4:] else ''})"
+            if kept
+            else ""
+        )
     elif fixed.offset is not None and fixed.end == least:
         who = f"'{fixed.name}', pinned to {fixed.offset}, ends at {least}"
     else:
@@ -224,6 +228,22 @@ def run(model: Model, plan: Plan, inputs: Mapping[str, Any] | None = None, seed:
     from memplan.execute import run as run_plan
 
     return run_plan(model, plan, inputs, seed)
+
+
+def emit_fx(model: Model, plan: Plan, *, moves: bool = False, poison: bool = False) -> Any:
+    """The torch model's GraphModule in the plan's order, with every move in it on request; see `emitters.torch`."""
+    from memplan.emitters import torch
+
+    return torch.emit_fx(model, plan, moves=moves, poison=poison)
+
+
+def fx_pass(
+    target: str | Path | Target = "scratchpad", *, moves: bool = False, **options: Any
+) -> Callable[..., Any]:
+    """A pass for fx compilers: plans a GraphModule with these options of `plan` and returns it emitted."""
+    from memplan.emitters import torch
+
+    return torch.fx_pass(target, moves=moves, **options)
 
 
 def emit(model: Model, plan: Plan, formats: Iterable[str], folder: str | Path = ".") -> list[Path]:
