@@ -42,7 +42,7 @@ def small(name: str) -> Model:
         return memplan.from_fx(torch_training.small_cnn_step(2, 16), name=name)
     if name == "resnet step":
         return memplan.from_fx(torch_training.resnet18_step(2, 8), name=name)
-    return memplan.from_fx(torch_training.tiny_gpt_step(1, 32, 4, 2, 8), name=name)
+    return memplan.from_fx(torch_training.tiny_gpt_step(1, 16, 2, 2, 8), name=name)
 
 
 NAMES = ("bert", "gpt2 prefill", "gpt2 decode", "llama decode", "unet", "cnn step", "gpt step")
@@ -100,7 +100,7 @@ def test_resnet_training_step_with_running_statistics() -> None:
 def test_operands_served_from_host_on_a_timed_target() -> None:
     model = small("bert")
     for objective in ("latency", "peak"):
-        plan = planned(model, target="trn2", scratchpad=4096, objective=objective)
+        plan = planned(model, target="ethos-u65", scratchpad=4096, objective=objective)
         assert memplan.run(model, plan).identical
 
 

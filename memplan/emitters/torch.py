@@ -21,6 +21,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+from torch._subclasses.fake_tensor import unset_fake_temporarily
 from torch.fx import GraphModule, Node
 
 from memplan.emitters.events import events_of, note
@@ -63,12 +64,13 @@ def fx_pass(target: Any = "scratchpad", *, moves: bool = False, **options: Any) 
     def run(module: GraphModule, example_inputs: Sequence[Any] | None = None) -> GraphModule:
         import memplan
 
-        model = memplan.from_fx(module, example_inputs)
-        plan = memplan.plan(model, target, **options)
-        if not plan.schedule and model.graph.ops:
-            raise MemplanError(f"no plan for the module: {plan.reason or plan.status}",
-                               "give more memory or more time")  # fmt: skip
-        return emit_fx(model, plan, moves=moves)
+        with unset_fake_temporarily():  # compilers call passes under a mode that makes every tensor fake
+            model = memplan.from_fx(module, example_inputs)
+            plan = memplan.plan(model, target, **options)
+            if not plan.schedule and model.graph.ops:
+                raise MemplanError(f"no plan for the module: {plan.reason or plan.status}",
+                                   "give more memory or more time")  # fmt: skip
+            return emit_fx(model, plan, moves=moves)
 
     return run
 
