@@ -40,13 +40,14 @@ def test_cosma_s_table() -> None:
         *cosma("resnet50_int8", "MR", "tensor", 7, 7, 14, 14, 14, 14),
     ]
     text = cosma_md(instances_of(found))
-    first, second, third, whole = rows(text, "human-designed")[:4]
-    assert first[1:] == ["MR", "75.0 % (2 of 2)", "75.0 % (1 of 2)", "50.0 % (2 of 2)", "0.0 % (2 of 2)", "1 of 2"]
-    assert second[1] == "MH" and second[2] == "– (0 of 0)" and third[1:3] == ["MP", "100.0 % (1 of 1)"]
-    assert whole[1:3] == ["all", "80.0 % (3 of 3)"]
+    first, mean, second, _, third, _, whole, _ = rows(text, "human-designed")[:8]
+    assert first[1:] == ["MR", "of the sum", "75.0 % (2 of 2)", "75.0 % (1 of 2)", "50.0 % (2 of 2)", "0.0 % (2 of 2)", "1 of 2"]
+    assert mean[1:] == ["MR", "mean", "75.0 %", "75.0 %", "50.0 %", "0.0 %", ""]
+    assert second[1:4] == ["MH", "of the sum", "– (0 of 0)"] and third[1:4] == ["MP", "of the sum", "100.0 % (1 of 1)"]
+    assert whole[1:4] == ["all", "of the sum", "80.0 % (3 of 3)"]
     assert rows(text, "resnet50_int8")[0][1:] == ["MR", "100", "100", "80", "40", "20", "20", "20", "0.0 %", "1.00"]
     assert rows(text, "vit_b16_int8")[0][8:10] == ["0", "100.0 %"]
-    assert rows(text.split("### Activations and parameters")[1], "human-designed")[0][2] == "50.0 % (1 of 1)"
+    assert rows(text.split("### Activations and parameters")[1], "human-designed")[0][3] == "50.0 % (1 of 1)"
 
 
 def test_olla_s_table() -> None:
