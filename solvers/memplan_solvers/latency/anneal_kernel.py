@@ -128,12 +128,13 @@ def _choose(timed: Timed, search: Search, seed: int, t: int, out: Array) -> int:
     low = int(rand(random) * max(1, timed.capacity - size + 1))
     share = 1.5 * rand(random) / 10.0
     for r in range(search.space.count[0]):
-        row = rows[r]
-        s = row[STORAGE]
-        if s == seed or timed.fixed[s] >= 0 or row[START] > t + 2 or row[STOP] <= t - 1:
+        if rows[r, START] > t + 2 or rows[r, STOP] <= t - 1:
+            continue
+        s = rows[r, STORAGE]
+        if s == seed or timed.fixed[s] >= 0:
             continue
         if mode < 0.75:
-            if row[OFFSET] >= low + size or row[OFFSET] + timed.size[s] <= low:
+            if rows[r, OFFSET] >= low + size or rows[r, OFFSET] + timed.size[s] <= low:
                 continue
         elif rand(random) > share:
             continue
@@ -245,13 +246,14 @@ def _begin(timed: Timed, search: Search, s: int, start: int, k: int, fit: int) -
 def _gap(timed: Timed, space: Space, size: int, start: int, stop: int, fit: int) -> int:
     """An offset free during `[start, stop)`, or -1: of the smallest gap, its lower end (fit < 5) or its upper end
     (5); the lowest of all (6); the highest of all (7)."""
+    rows, sizes, by_offset = space.rows, timed.size, space.by_offset
     best, slack, top = -1, np.int64(2**62), np.int64(0)
     for k in range(space.count[0] + 1):
         if k < space.count[0]:
-            row = space.rows[space.by_offset[k]]
-            if row[START] >= stop or row[STOP] <= start:
+            r = by_offset[k]
+            if rows[r, START] >= stop or rows[r, STOP] <= start:
                 continue
-            low, high = row[OFFSET], row[OFFSET] + timed.size[row[STORAGE]]
+            low, high = rows[r, OFFSET], rows[r, OFFSET] + sizes[rows[r, STORAGE]]
         else:
             low = high = timed.capacity
         gap = low - top
