@@ -20,8 +20,8 @@ from memplan_solvers.latency.msa import Layout, tuned
 from memplan_solvers.latency.space import add, make_space
 from memplan_solvers.latency.timed import UNPLACED, Timed, flatten, stores_of_fixed
 
-SLICE_S = 0.05
-"""Seconds between two looks at the clock."""
+SLICE_S, FIRST = 0.05, 200
+"""Seconds between two looks at the clock; rounds before the first."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,9 @@ class Anneal(Solver):
     summary: ClassVar[str] = "annealing over residencies and prefetches: the best latency without a learnt policy"
     objectives: ClassVar[frozenset[str]] = frozenset({"latency"})
 
-    effort: int = 3000
-    hot: float = 1e-3
-    cold: float = 1e-6
+    effort: int = 1000
+    hot: float = 3e-4
+    cold: float = 3e-6
 
     def __post_init__(self) -> None:
         if self.effort < 0:
@@ -60,26 +60,24 @@ class Anneal(Solver):
     def improve(self, timed: Timed, start: Layout, budget: Budget, bound: float) -> Layout:
         """The best layout met from `start` on."""
         search = make_search(timed, start, budget.seed)
-        total = self.effort * len(timed.touch)
-        if not len(search.choices) or start.seconds <= bound:
+        total, available = self.effort * len(timed.touch), max(1e-9, budget.remaining_s)
+        if not len(search.choices):
             return start
-        done, pace, share = 0, 0.0, 0.0
-        rounds, by_time, begin = 200, False, time.monotonic()
-        while share < 1.0 and not budget.spent() and search.seconds[1] > bound:
-            ahead = min(1.0, share + (rounds * pace / budget.time_limit_s if by_time else rounds / max(1, total)))
-            before = time.monotonic()
-            kernel.run(timed, search, rounds, self._heat(start, share), self._heat(start, ahead))
-            now = time.monotonic()
+        rounds, done, share, step = min(FIRST, total), 0, 0.0, min(FIRST, total) / max(1, total)
+        by_time, begin = False, time.monotonic()
+        while done < total and share < 1.0 and search.seconds[1] > bound and not budget.spent():
+            kernel.run(timed, search, rounds, self._heat(start, share), self._heat(start, min(1.0, share + step)))
+            if not done:  # it may have been compiling
+                begin, available = time.monotonic(), max(1e-9, budget.remaining_s)
+                pace = 1e-4
+            else:
+                pace = (time.monotonic() - begin) / max(1, done - FIRST + rounds)
+                by_time = by_time or pace * total > available
             done += rounds
-            if done > rounds:  # the first slice may have been compiling
-                pace = (now - before) / rounds
-                by_time = by_time or pace * (total - done) > budget.remaining_s
-                rounds = max(1, int(SLICE_S / pace))
-            rounds = max(1, min(rounds, total - done))
-            share = done / total if not by_time else max(share, 1.0 - budget.remaining_s / max(1e-9, budget.seconds + budget.remaining_s - (begin - budget.started)))
+            share = (time.monotonic() - begin) / available if by_time else done / total
+            rounds = max(1, min(int(SLICE_S / max(pace, 1e-9)), total - done))
+            step = rounds * pace / available if by_time else rounds / total
             budget.report("anneal", float(search.seconds[1]), bound)
-            if done >= total:
-                break
         count = int(search.best_count[0])
         return Layout(search.best_rows[:count].copy(), search.best_stores.copy(), float(search.seconds[1]))
 
