@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from memplan.problem import Problem
@@ -109,6 +109,17 @@ class Piece:
             tuple(tuple(number[s] for s in each if s in number) for each in self.touched),
             tuple(extra), over, self.preds, self.succs,
         )  # fmt: skip
+
+    @property
+    def backward(self) -> Piece:
+        """Loads alone, last op first: dropping a storage costs its reload, nothing is stored.
+
+        In-place pairs count as if they always worked, which is the less strict.
+        """
+        extra = [z - self.over.get(i, (0, ()))[0] for i, z in enumerate(self.extra)]
+        nothing = (0,) * len(self.size)
+        return replace(self, extra=tuple(extra), over={}, preds=self.succs, store=nothing, begun=self.closing,
+                       inside=self.closing, clean=(False,) * len(self.size), closing=self.begun)  # fmt: skip
 
     @cached_property
     def rate(self) -> float:

@@ -23,6 +23,12 @@ from memplan_solvers.search.piece import NEVER, Piece, pieces
 BEAMS = (30, 300, 3_000, 30_000, 3_000_000)
 """States of a level that go on, one pass after the other, until nothing is cut or time is up."""
 
+LOOK_BACK = 3_000
+"""The beam before which the frontier of loads is made."""
+
+POINTS = 1_000_000
+"""Points that a frontier may have in all."""
+
 TIGHTER = (0.99, 0.97, 0.94, 0.9)
 """Shares of the capacity searched where what was found has no addresses."""
 
@@ -161,26 +167,38 @@ class _Parts:
         """Search every piece, with wider and wider beams; False where one has no way through."""
         run = self.run
         for beam in [b for b in BEAMS if b < most] + [most]:
-            for k, engine in enumerate(self.engines):
-                if self.done[k]:
-                    continue
-                before = self.found[k]
-                below = NEVER if before is None or before.value is None else before.value
-                now = engine.search(below, run.budget, beam)
-                if now.value is not None:
-                    self.found[k] = now
-                self.low[k] = max(self.low[k], now.bound)
-                self.done[k] = now.complete
-                if now.complete and self.found[k] is None:
+            for k in range(len(self.parts)):
+                if not self.done[k] and not self.search(k, beam):
                     return False
-                if self.proving:
-                    run.bound = run.free + sum(self.low)
                 if run.budget.spent():
                     return True
             self.pack()
             if all(self.done):
                 break
         return True
+
+    def search(self, k: int, beam: int) -> bool:
+        """One more pass over a piece, after its frontier where it is its turn; whether there may be a way through."""
+        from memplan_solvers.search.frontier import loads_frontier
+
+        run, engine, before = self.run, self.engines[k], self.found[k]
+        below = NEVER if before is None or before.value is None else before.value
+        if beam == LOOK_BACK and below < NEVER and engine.tabulate(run.budget):
+            _, stores = engine.root()
+            loads = loads_frontier(engine, below - stores, run.budget.share(0.5), POINTS)
+            self.learn(k, 0 if loads is None else loads + stores)
+        now = engine.search(below, run.budget, beam)
+        if now.value is not None:
+            self.found[k] = now
+        self.learn(k, now.bound)
+        self.done[k] = now.complete
+        return not now.complete or self.found[k] is not None
+
+    def learn(self, k: int, bound: int) -> None:
+        """Note a lower bound on what a piece costs."""
+        self.low[k] = max(self.low[k], bound)
+        if self.proving:
+            self.run.bound = self.run.free + sum(self.low)
 
     def answers(self) -> list[tuple[tuple[int, ...], list[list[tuple[int, int]]]]]:
         """The order and the stretches of the best ways."""
