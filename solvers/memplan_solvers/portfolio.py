@@ -80,7 +80,7 @@ class _Run:
         self.best: Plan | None = None
         self.finder = ""
         self.value = float("inf")
-        self.bound, self.prover = float(problem.free_bound), "nothing: it is the free bound"
+        self.bound, self.prover = float(problem.free_bound), ""
         if budget.bound > self.bound:
             self.bound, self.prover = budget.bound, "another capacity"
         self.seconds = 0.0
@@ -163,7 +163,7 @@ class _Run:
         how = f"found by {self.finder}" + (f" ({plan.reason})" if plan.reason else "")
         return replace(
             plan, solver=self.portfolio.spec, bound=min(self.bound, self.value),
-            reason=f"{how}; bound proved by {self.prover}", seconds=self.seconds, workers=self.budget.workers,
+            reason=f"{how}; " + (f"bound proved by {self.prover}" if self.prover else "the bound is free"), seconds=self.seconds, workers=self.budget.workers,
         )  # fmt: skip
 
     def _progress(self, part: str) -> Callable[[Progress], None] | None:
