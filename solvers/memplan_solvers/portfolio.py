@@ -25,7 +25,7 @@ class Round(NamedTuple):
 ROUNDS: dict[str, tuple[Round, ...]] = {
     "traffic": (
         Round(0.9, ("greedy",)),
-        Round(0.6, ("search",)),
+        Round(0.6, ("search", "benders")),
         Round(0.4, ("fixed_order", "fixed_order{schedule=peak}")),
         Round(1.0, ("ilp{split=auto}",)),
     ),
@@ -46,7 +46,7 @@ class Portfolio(Solver):
     """
 
     name: ClassVar[str] = "portfolio"
-    summary: ClassVar[str] = "the default: greedy, then search, fixed_order and ilp as time allows; best plan, best bound"
+    summary: ClassVar[str] = "the default: greedy, then search, benders, fixed_order and ilp as time allows; best plan, best bound"
     objectives: ClassVar[frozenset[str]] = frozenset(ROUNDS)
 
     skip: str = ""
