@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from memplan.errors import InvalidPlanError, OptionError
 from memplan.graph import Graph
 from memplan.model import Model
 from memplan.options import Options
+from memplan.pins import contradiction, resolve_pins
 from memplan.plan import Metrics, Plan, Status
 from memplan.problem import Problem
 from memplan.simulate import simulate as simulate_plan
@@ -30,7 +31,7 @@ DEFAULT_TIME_LIMIT_S = 10.0
 
 
 def load(model: str | Path, dims: Mapping[str, int] | None = None) -> Model:
-    """The model in an .onnx or graph .json file, or of the zoo, by its name.
+    """The model in an .onnx, .pt2 or graph .json file, or of the zoo, by its name.
 
     `dims` gives sizes to free dimensions, by name or as "INPUT:AXIS". GraphError if it cannot be
     planned.
@@ -38,6 +39,20 @@ def load(model: str | Path, dims: Mapping[str, int] | None = None) -> Model:
     from memplan.importers import load_model
 
     return load_model(model, dims or {})
+
+
+def from_exported(program: Any, dims: Mapping[str, int] | None = None, name: str = "graph") -> Model:
+    """The model in a torch.export.ExportedProgram, which needs no weights; see `importers.torch`."""
+    from memplan.importers import torch
+
+    return torch.from_exported(program, dims, name)
+
+
+def from_fx(module: Any, example_inputs: Sequence[Any] | None = None, name: str = "graph") -> Model:
+    """The model in a torch.fx.GraphModule called with such inputs; see `importers.torch`."""
+    from memplan.importers import torch
+
+    return torch.from_fx(module, example_inputs, name)
 
 
 def plan(
@@ -51,6 +66,7 @@ def plan(
     io: str | None = None,
     inplace: bool | None = None,
     order: str = "free",
+    pins: Mapping[str, str | int] | None = None,
     solver: str | Solver = DEFAULT_SOLVER,
     time_limit_s: float = DEFAULT_TIME_LIMIT_S,
     workers: int | None = None,
@@ -61,13 +77,14 @@ def plan(
     """A checked plan for `model`. Its status says what was proved; infeasible and unknown carry no schedule.
 
     `scratchpad` is a capacity: bytes, "256KiB", a budget ("MR", "0.75MP") or "max". Treatments
-    left at None come from the target. `progress` is called with every improvement, `cancel` is
+    left at None come from the target. `pins` says by tensor name what is never spilled ("keep"), never
+    placed ("host") or lies at a fixed offset ("@4096", 4096, "keep@4096"). `progress` is called with every improvement, `cancel` is
     asked often; once it returns true the best plan so far is returned.
     """
     chosen = parse_spec(solver)
     problem, proved = make_problem(
         model, target, scratchpad=scratchpad, alignment=alignment, objective=objective,
-        weights=weights, io=io, inplace=inplace, order=order,
+        weights=weights, io=io, inplace=inplace, order=order, pins=pins,
     )  # fmt: skip
     if not (time_limit_s > 0 and time_limit_s < float("inf")):
         raise OptionError(f"time limit {time_limit_s}", "it is a positive number of seconds")
@@ -93,14 +110,14 @@ def make_problem(
     io: str | None = None,
     inplace: bool | None = None,
     order: str = "free",
+    pins: Mapping[str, str | int] | None = None,
 ) -> tuple[Problem, bool | None]:
     """The problem these options pose, and whether the budget its capacity is made of is proved."""
     graph = model.graph if isinstance(model, Model) else model
     machine = load_target(target)
     if alignment is not None:
         machine = machine.with_scratchpad(machine.scratchpad.capacity, alignment)
-    usual = {"weights": "tensor" if machine.operands == "any" else "ignore", "io": "host",
-             "inplace": "off"} | dict(machine.defaults)  # fmt: skip
+    usual = machine.treatments
     options = Options(
         objective=objective,
         weights=weights or usual["weights"],
@@ -115,6 +132,7 @@ def make_problem(
     if objective == "latency" and not machine.timed:
         raise OptionError(f"objective latency on target '{machine.name}', which has no timing",
                           "choose a timed target, see `memplan targets`")  # fmt: skip
+    options = replace(options, pins=resolve_pins(pins or {}, graph, machine, options))
     problem = Problem(graph, machine, options)
     if scratchpad is None:
         return problem, None
@@ -123,17 +141,27 @@ def make_problem(
 
 
 def _infeasible(problem: Problem, solver: Solver, budget: Budget) -> Plan | None:
-    """The answer where the capacity is below what one op needs: which op, and how much is missing."""
-    capacity = problem.capacity
-    if capacity is None or problem.min_capacity <= capacity:
-        return None
-    missing = problem.min_capacity - capacity
+    """The answer where no plan exists for a reason that costs nothing to see: which, and how much is missing."""
+    reason = _shortage(problem) or contradiction(problem)
+    return solver.no_answer(problem, budget, Status.INFEASIBLE, reason) if reason else None
+
+
+def _shortage(problem: Problem) -> str:
+    """What the capacity is too small for; nothing if it is not."""
+    capacity, least = problem.capacity, problem.min_capacity
+    if capacity is None or least <= capacity:
+        return ""
     worst = max(range(problem.n), key=problem.need.__getitem__)
-    who = f"op '{problem.graph.ops[worst].name}' needs {problem.need[worst]} bytes"
-    if problem.need[worst] < problem.min_capacity:
-        who = f"the resident inputs or outputs need {problem.min_capacity} bytes"
-    reason = f"{who}, the scratchpad has {capacity}: {missing} bytes are missing"
-    return solver.no_answer(problem, budget, Status.INFEASIBLE, reason)
+    fixed = max(problem.storages, key=lambda s: s.end if s.offset is not None else 0)
+    if problem.need[worst] == least:
+        who = f"op '{problem.graph.ops[worst].name}' needs {least} bytes"
+        kept = [problem.storages[s].name for s in problem.present[worst] if problem.storages[s].keep]
+        who += f", what is pinned to stay included ({', '.join(kept[:4])}{', …' if kept[4:] else ''})" if kept else ""
+    elif fixed.offset is not None and fixed.end == least:
+        who = f"'{fixed.name}', pinned to {fixed.offset}, ends at {least}"
+    else:
+        who = f"the resident inputs or outputs need {least} bytes"
+    return f"{who}, the scratchpad has {capacity}: {least - capacity} bytes are missing"
 
 
 def evaluate(graph: Graph, found: Plan) -> Plan:

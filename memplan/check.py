@@ -17,6 +17,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import NamedTuple
 
+from memplan.check_pins import pin_faults
 from memplan.check_space import overlaps
 from memplan.graph import Graph, Op, is_inplace_kind
 from memplan.plan import Move, Plan, Residency, Status
@@ -54,7 +55,7 @@ def check(graph: Graph, plan: Plan, *, claims: bool = True) -> list[Violation]:
     if not found:
         facts = _Facts(graph, plan)
         found += [*_inplace(facts), *_space(facts), *_origins(facts), *_operands(facts)]
-        found += [*_stores(facts), *_outputs(facts), *_treatments(facts)]
+        found += [*_stores(facts), *_outputs(facts), *_treatments(facts), *_pins(facts)]
     if claims and not found:
         found += _claims(graph, plan)
     return found
@@ -405,6 +406,19 @@ def _resident_io(facts: _Facts) -> list[Violation]:
         if name in facts.loads or name in facts.stores:
             found.append(Violation("io", f"'{name}' lies in the arena and must not be moved", None, (name,)))
     return found
+
+
+def _pins(facts: _Facts) -> list[Violation]:
+    """What the options pin."""
+    touches = {
+        name: [*facts.uses.get(name, ()), *([facts.produced[name]] if name in facts.produced else ())]
+        for name in set(facts.graph.storage_of.values())
+    }
+    moved = {*facts.loads, *facts.stores}
+    return [
+        Violation("pins", f.message, f.step, (f.tensor,), () if f.offset is None else (f.offset,))
+        for f in pin_faults(facts.plan.options.pins, facts.residencies, touches, moved)
+    ]
 
 
 def _claims(graph: Graph, plan: Plan) -> list[Violation]:

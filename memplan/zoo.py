@@ -5,12 +5,15 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib import resources
 from importlib.resources.abc import Traversable
 from typing import Any
 
 from memplan.errors import GraphError, nearest
+from memplan.graph import Graph
 from memplan.model import Model
+from memplan.plugins import MODELS, load_plugin, plugins
 
 PACKAGE = "memplan_models"
 
@@ -32,16 +35,43 @@ def zoo_index() -> list[dict[str, Any]]:
 
 
 def load_zoo_model(name: str, dims: Mapping[str, int] | None = None) -> Model:
-    """The zoo's model of that name; GraphError with the nearest name if there is none."""
+    """The zoo's model of that name, or another package's; GraphError with the nearest name if there is none."""
     files = {entry["name"]: entry["file"] for entry in zoo_index()}
     if name not in files:
+        if name in plugins(MODELS):
+            return _added_model(name, dims or {})
         raise GraphError(f"'{name}' is neither a file nor a zoo model",
-                         f"{nearest(name, files)}; `memplan zoo` lists them")  # fmt: skip
-    from memplan.importers.onnx import model_from_bytes
-
+                         f"{nearest(name, {*files, *plugins(MODELS)})}; `memplan zoo` lists them")  # fmt: skip
     folder = _package() / "graphs"
     data = gzip.decompress((folder / files[name]).read_bytes())
-    return model_from_bytes(data, name, str(folder), dims or {})
+    return read_model(files[name], data, name, str(folder), dims or {})
+
+
+def _added_model(name: str, dims: Mapping[str, int]) -> Model:
+    """The model that another package adds under this name."""
+    made = load_plugin(plugins(MODELS)[name])()
+    if isinstance(made, Graph):
+        made = Model(made, name)
+    if not isinstance(made, Model):
+        raise GraphError(f"model '{name}' is a {type(made).__name__}", "its package gives a function that makes a "
+                         "memplan.Graph or memplan.Model")  # fmt: skip
+    if dims:
+        raise GraphError(f"model '{name}' has no free dimension", "leave its dimensions alone")
+    return replace(made, stem=name)
+
+
+def read_model(file: str, data: bytes, name: str, folder: str, dims: Mapping[str, int]) -> Model:
+    """The model in `data`, graph JSON or ONNX as the file's name says."""
+    if file.endswith(".json.gz"):
+        from memplan.importers.json import graph_from_dict
+
+        if dims:
+            raise GraphError(f"zoo model '{name}' is graph JSON and has no free dimension",
+                             "leave its dimensions alone")  # fmt: skip
+        return Model(graph_from_dict(json.loads(data), file), name)
+    from memplan.importers.onnx import model_from_bytes
+
+    return model_from_bytes(data, name, folder, dims)
 
 
 def _package() -> Traversable:

@@ -48,7 +48,21 @@ class _Naive:
             self.storage(s)
         self.steps()
         self.memory()
+        self.pins()
         return True
+
+    def pins(self) -> None:
+        for s, word in self.p.options.pins.items():
+            _must(s in self.place)
+            kept, _, at = word.partition("@")
+            used = [t for t in range(self.n) if t in self.use[s] or self.born.get(s) == t]
+            if kept == "host":
+                _must(set(self.place[s]) <= {None} and not self.loads[s] and not self.stores[s])
+            if kept == "keep" and used:
+                _must(all(self.place[s][t] is not None for t in range(used[0], used[-1] + 1)))
+                _must(len(self.runs(s)) == 1)
+            if at:
+                _must(set(self.place[s]) <= {None, int(at)})
 
     def schedule(self) -> None:
         names = [op.name for op in self.g.ops]

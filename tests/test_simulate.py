@@ -13,7 +13,7 @@ from memplan.options import Options
 from memplan.plan import Move, Plan, Residency, Status
 from memplan.simulate import simulate, timeline
 from memplan.target import Compute, Host, Scratchpad, Target
-from tests.generate import random_graph, random_plan
+from tests.generate import TIMED, random_graph, random_plan
 
 
 def _tensor(name: str, nbytes: int, kind: str = "activation") -> Tensor:
@@ -159,16 +159,14 @@ class _Fluid:
 
 
 def test_random_plans_agree_with_the_exact_reference() -> None:
-    compared = moved = 0
-    for seed in range(2500):
+    moved = 0
+    for seed in range(2000):
         rng = random.Random(seed)
         graph = random_graph(rng, rng.randint(1, 8))
         plan = random_plan(rng, graph)
-        if not plan.target.timed:
-            continue
-        plan = replace(plan, target=replace(plan.target, dma_queues=rng.choice((1, 2))))
+        pad = replace(plan.target.scratchpad, bandwidth=TIMED.scratchpad.bandwidth)
+        plan = replace(plan, target=replace(TIMED, scratchpad=pad, dma_queues=rng.choice((1, 2))))
         expected = float(_Fluid(graph, plan).latency())
         assert simulate(graph, plan).latency_s == pytest.approx(expected, rel=1e-9), seed
-        compared += 1
         moved += bool(plan.moves)
-    assert compared > 1200 and moved > 800
+    assert moved > 1300

@@ -62,9 +62,14 @@ def _targets() -> list[Row]:
 
 
 def _zoo() -> list[Row]:
+    from memplan.plugins import MODELS, plugins
     from memplan.zoo import zoo_index
 
-    return [dict(entry) for entry in zoo_index()]
+    added = [
+        {"name": name, "summary": f"a model of package '{point.dist.name if point.dist else point.value}'"}
+        for name, point in plugins(MODELS).items()
+    ]
+    return [dict(entry) for entry in zoo_index()] + added
 
 
 LISTS: dict[str, tuple[Callable[[], list[Row]], str]] = {

@@ -62,6 +62,8 @@ class _Run:
         self.best: Plan | None = None
         self.value = float("inf")
         self.bound, self.prover = float(problem.free_bound), "the free bound"
+        if budget.bound > self.bound:
+            self.bound, self.prover = budget.bound, "another capacity"
         self.seconds = 0.0
         self.last: Plan | None = None
 

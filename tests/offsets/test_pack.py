@@ -183,7 +183,9 @@ def test_nothing_is_compiled_where_one_pass_meets_the_bound():
 
 
 def test_time_limit_is_kept():
-    buffers = [replace(b, size=b.size * 1024 + i) for i, b in enumerate(perfect(random.Random(9), 300, 200, 1024))]
+    buffers = [
+        replace(b, size=b.size * 1024 + i) for i, b in enumerate(perfect(random.Random(9), 300, 200, 1024))
+    ]
     pack_buffers(buffers, time_limit_s=0.1)  # compiles
     begin = time.monotonic()
     found = pack_buffers(buffers, time_limit_s=2)

@@ -9,9 +9,8 @@ convolution is folded into its bias, as inference compilers do.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,26 +21,19 @@ OPSET = 20
 IR_VERSION = 10
 BATCH = "batch"
 Dim = int | str
-Pair = int | tuple[int, int]
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """One zoo model: `build` makes its ModelProto; `paper` is where the architecture is defined."""
-
-    name: str
-    family: str
-    dtype: str
-    paper: str
-    summary: str
-    build: Callable[[], onnx.ModelProto]
+Extent = int | tuple[int, ...]
+"""A size along every spatial axis, or one a axis."""
 
 
 class Builder:
-    """A graph under construction. Values are tensor names; `shape[name]` is known for each."""
+    """A graph under construction. Values are tensor names; `shape[name]` is known for each.
 
-    def __init__(self, name: str) -> None:
+    `dtype` is what inputs, weights and constants are made of where nothing else is said.
+    """
+
+    def __init__(self, name: str, dtype: int = TensorProto.FLOAT) -> None:
         self.name = name
+        self.dtype = dtype
         self.shape: dict[str, tuple[Dim, ...]] = {}
         self._dtype: dict[str, int] = {}
         self._nodes: list[onnx.NodeProto] = []
@@ -58,13 +50,18 @@ class Builder:
         yield
         self._scope.pop()
 
-    def input(self, name: str, shape: Sequence[Dim], dtype: int = TensorProto.FLOAT) -> str:
+    def path(self, name: str) -> str:
+        """`name` under the present scopes."""
+        return "/".join([*self._scope, name])
+
+    def input(self, name: str, shape: Sequence[Dim], dtype: int | None = None) -> str:
         """A graph input."""
         self._inputs.append(name)
-        return self._value(name, shape, dtype)
+        return self._value(name, shape, dtype or self.dtype)
 
-    def weight(self, name: str, shape: Sequence[int], dtype: int = TensorProto.FLOAT) -> str:
+    def weight(self, name: str, shape: Sequence[int], dtype: int | None = None) -> str:
         """A parameter whose values are not stored."""
+        dtype = dtype or self.dtype
         tensor = TensorProto(name=self._unique(name), data_type=dtype, dims=shape)
         tensor.data_location = TensorProto.EXTERNAL
         length = math.prod(shape) * helper.tensor_dtype_to_np_dtype(dtype).itemsize
@@ -74,9 +71,10 @@ class Builder:
         self._weights.append(tensor)
         return self._value(tensor.name, shape, dtype)
 
-    def const(self, name: str, values: Any, dtype: type = np.float32) -> str:
+    def const(self, name: str, values: Any, dtype: Any = None) -> str:
         """A small constant, stored."""
-        array: np.ndarray[Any, Any] = np.asarray(values, dtype=dtype)
+        kind = helper.tensor_dtype_to_np_dtype(self.dtype) if dtype is None else dtype
+        array: np.ndarray[Any, Any] = np.asarray(values, dtype=kind)
         tensor = numpy_helper.from_array(array, self._unique(name))
         self._weights.append(tensor)
         return self._value(tensor.name, array.shape, tensor.data_type)
@@ -118,33 +116,41 @@ class Builder:
         onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
         return model
 
-    # layers on images, [batch, channels, height, width]
+    # layers on images, [batch, channels, height, width], and on videos, [batch, channels, time, height, width]
 
     def conv(
         self,
         x: str,
         channels: int,
-        kernel: Pair,
-        stride: Pair = 1,
-        pad: Pair | None = None,
+        kernel: Extent,
+        stride: Extent = 1,
+        pad: Extent | None = None,
         *,
         groups: int = 1,
         dilation: int = 1,
         bias: bool = True,
+        weights: Sequence[str] = (),
     ) -> str:
-        """A convolution, by default padded so that stride 1 keeps the size; the bias holds a folded norm."""
+        """A convolution, by default padded so that stride 1 keeps the size; the bias holds a folded norm.
+
+        `weights` are those of another convolution, to share them: `conv_weights` makes such.
+        """
         batch, cin, *size = self.shape[x]
-        kernel, stride = _pair(kernel), _pair(stride)
-        reach = (dilation * (kernel[0] - 1) + 1, dilation * (kernel[1] - 1) + 1)
-        margin = ((reach[0] - 1) // 2, (reach[1] - 1) // 2) if pad is None else _pair(pad)
-        inputs = [x, self.weight("conv.weight", (channels, int(cin) // groups, *kernel))]
-        if bias:
-            inputs.append(self.weight("conv.bias", (channels,)))
+        rank = len(size)
+        kernel, stride = _each(kernel, rank), _each(stride, rank)
+        reach = tuple(dilation * (k - 1) + 1 for k in kernel)
+        margin = tuple((r - 1) // 2 for r in reach) if pad is None else _each(pad, rank)
+        weights = weights or self.conv_weights(int(cin) // groups, channels, kernel, bias)
         return self.op(
-            "Conv", inputs, (batch, channels, *_slide(size, reach, stride, margin)),
+            "Conv", [x, *weights], (batch, channels, *_slide(size, reach, stride, margin)),
             kernel_shape=kernel, strides=stride, pads=[*margin, *margin], group=groups,
-            dilations=[dilation, dilation],
+            dilations=[dilation] * rank,
         )  # fmt: skip
+
+    def conv_weights(self, cin: int, channels: int, kernel: Sequence[int], bias: bool = True) -> list[str]:
+        """Weight and bias of a convolution from `cin` channels a group."""
+        weight = self.weight("conv.weight", (channels, cin, *kernel))
+        return [weight, self.weight("conv.bias", (channels,))] if bias else [weight]
 
     def relu(self, x: str) -> str:
         return self.op("Relu", [x], self.shape[x])
@@ -159,7 +165,7 @@ class Builder:
         """x · sigmoid(x), as two ops."""
         return self.mul(x, self.sigmoid(x))
 
-    def conv_relu(self, x: str, channels: int, kernel: Pair, stride: Pair = 1, **more: Any) -> str:
+    def conv_relu(self, x: str, channels: int, kernel: Extent, stride: Extent = 1, **more: Any) -> str:
         return self.relu(self.conv(x, channels, kernel, stride, **more))
 
     def norm(self, x: str) -> str:
@@ -169,16 +175,17 @@ class Builder:
                  self.weight("norm.mean", (c,)), self.const("norm.var", np.ones(c))]  # fmt: skip
         return self.op("BatchNormalization", [x, *names], self.shape[x])
 
-    def pool(self, kind: str, x: str, kernel: Pair, stride: Pair, pad: Pair = 0) -> str:
+    def pool(self, kind: str, x: str, kernel: Extent, stride: Extent, pad: Extent = 0) -> str:
         """ "Max" or "Average" pooling; padding does not count in averages."""
         batch, c, *size = self.shape[x]
-        kernel, stride, pad = _pair(kernel), _pair(stride), _pair(pad)
+        kernel, stride, pad = (_each(value, len(size)) for value in (kernel, stride, pad))
         shape = (batch, c, *_slide(size, kernel, stride, pad))
         return self.op(f"{kind}Pool", [x], shape, kernel_shape=kernel, strides=stride, pads=[*pad, *pad])
 
     def gap(self, x: str) -> str:
-        """Global average pooling to [batch, channels, 1, 1]."""
-        return self.op("GlobalAveragePool", [x], (*self.shape[x][:2], 1, 1))
+        """Global average pooling to one value a channel."""
+        batch, c, *size = self.shape[x]
+        return self.op("GlobalAveragePool", [x], (batch, c, *(1 for _ in size)))
 
     def flatten(self, x: str) -> str:
         batch, *rest = self.shape[x]
@@ -187,18 +194,19 @@ class Builder:
     def resize(self, x: str, factor: int, mode: str = "nearest") -> str:
         """Upsampling of an image by `factor`."""
         batch, c, h, w = self.shape[x]
-        scales = self.const("scales", [1, 1, factor, factor])
+        scales = self.const("scales", [1, 1, factor, factor], np.float32)
         shape = (batch, c, int(h) * factor, int(w) * factor)
         return self.op("Resize", [x, "", scales], shape, mode=mode,
                        coordinate_transformation_mode="asymmetric", nearest_mode="floor")  # fmt: skip
 
-    def up_conv(self, x: str, channels: int) -> str:
-        """A 2 x 2 transposed convolution of stride 2."""
+    def up_conv(self, x: str, channels: int, kernel: int = 2) -> str:
+        """A transposed convolution of stride 2 that doubles the image."""
         batch, c, h, w = self.shape[x]
-        weight = self.weight("up.weight", (int(c), channels, 2, 2))
+        weight = self.weight("up.weight", (int(c), channels, kernel, kernel))
         inputs = [x, weight, self.weight("up.bias", (channels,))]
         shape = (batch, channels, 2 * int(h), 2 * int(w))
-        return self.op("ConvTranspose", inputs, shape, kernel_shape=[2, 2], strides=[2, 2])
+        pads = {"pads": [0, 0, kernel - 2, kernel - 2]} if kernel > 2 else {}
+        return self.op("ConvTranspose", inputs, shape, kernel_shape=[kernel] * 2, strides=[2, 2], **pads)
 
     def classifier(self, x: str, classes: int) -> str:
         """Global pooling and a fully connected layer."""
@@ -225,10 +233,10 @@ class Builder:
         shape[axis] = int(shape[axis]) // parts
         return self._node("Split", [x], [shape] * parts, None, {"axis": axis, "num_outputs": parts})
 
-    def slice(self, x: str, start: int, axis: int) -> str:
-        """What lies from `start` on along an axis."""
+    def slice(self, x: str, start: int, axis: int, end: int | None = None) -> str:
+        """What lies from `start` on, up to `end`, along an axis."""
         shape = list(self.shape[x])
-        end = int(shape[axis])
+        end = int(shape[axis]) if end is None else end
         shape[axis] = end - start
         bounds = [self.const(n, [v], np.int64) for n, v in (("start", start), ("end", end), ("axis", axis))]
         return self.op("Slice", [x, *bounds], shape)
@@ -250,8 +258,8 @@ class Builder:
         inputs = [x, self.weight("ln.scale", (d,)), self.weight("ln.bias", (d,))]
         return self.op("LayerNormalization", inputs, self.shape[x], axis=-1)
 
-    def softmax(self, x: str) -> str:
-        return self.op("Softmax", [x], self.shape[x], axis=-1)
+    def softmax(self, x: str, axis: int = -1) -> str:
+        return self.op("Softmax", [x], self.shape[x], axis=axis)
 
     def gelu(self, x: str) -> str:
         return self.op("Gelu", [x], self.shape[x])
@@ -264,13 +272,28 @@ class Builder:
     def transpose(self, x: str, perm: Sequence[int]) -> str:
         return self.op("Transpose", [x], [self.shape[x][p] for p in perm], perm=list(perm))
 
-    def attention(self, x: str, heads: int, mask: str = "") -> str:
-        """Multi-head self-attention on [batch, tokens, width], with its output projection."""
+    def top_k(self, x: str, k: int) -> tuple[str, str]:
+        """The k largest along the last axis and where they are."""
+        shape = (*self.shape[x][:-1], k)
+        count = self.const("k", [k], np.int64)
+        values, places = self._node("TopK", [x, count], [shape, shape], None, {"axis": -1})
+        self._dtype[places] = TensorProto.INT64
+        return values, places
+
+    def attention(self, x: str, heads: int, mask: str = "", memory: str = "", bias: bool = True) -> str:
+        """Multi-head attention of [batch, tokens, width] to itself or to a memory, and its output projection.
+
+        `bias` says whether queries, keys and values have one.
+        """
         batch, tokens, width = self.shape[x]
         n, d = int(tokens), int(width) // heads
-        query, key, value = (self.reshape(self.linear(x, int(width)), (n, heads, d)) for _ in range(3))
+        m = int(self.shape[memory or x][1])
+        query, key, value = (
+            self.reshape(self.linear(source, int(width), bias), (steps, heads, d))
+            for source, steps in ((x, n), (memory or x, m), (memory or x, m))
+        )
         query, value = self.transpose(query, (0, 2, 1, 3)), self.transpose(value, (0, 2, 1, 3))
-        scores = self.op("MatMul", [query, self.transpose(key, (0, 2, 3, 1))], (batch, heads, n, n))
+        scores = self.op("MatMul", [query, self.transpose(key, (0, 2, 3, 1))], (batch, heads, n, m))
         scores = self.mul(scores, self.const("scale", 1 / math.sqrt(d)))
         if mask:
             scores = self.add(scores, mask)
@@ -318,17 +341,15 @@ class Builder:
         return name
 
     def _unique(self, name: str) -> str:
-        path = "/".join([*self._scope, name])
+        path = self.path(name)
         count = self._counts[path] = self._counts.get(path, 0) + 1
         return path if count == 1 else f"{path}_{count}"
 
 
-def _pair(value: Pair) -> tuple[int, int]:
-    return (value, value) if isinstance(value, int) else value
+def _each(value: Extent, rank: int) -> tuple[int, ...]:
+    return (value,) * rank if isinstance(value, int) else value
 
 
-def _slide(
-    size: Sequence[Dim], reach: tuple[int, int], stride: tuple[int, int], pad: tuple[int, int]
-) -> list[int]:
+def _slide(size: Sequence[Dim], reach: Sequence[int], stride: Sequence[int], pad: Sequence[int]) -> list[int]:
     """Output size of a sliding window along each axis."""
     return [(int(n) + 2 * p - r) // s + 1 for n, r, s, p in zip(size, reach, stride, pad, strict=True)]

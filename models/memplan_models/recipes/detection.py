@@ -6,8 +6,9 @@ import math
 
 import onnx
 
-from memplan_models.recipes.builder import BATCH, Builder, Recipe
+from memplan_models.recipes.builder import BATCH, Builder
 from memplan_models.recipes.mobile import MOBILENET_V2, inverted_residual
+from memplan_models.recipes.recipe import Recipe
 
 
 def yolov3_tiny() -> onnx.ModelProto:

@@ -1,4 +1,4 @@
-"""Makes the zoo: runs the recipes, writes graphs/*.onnx.gz and index.json beside them.
+"""Makes the zoo: runs the recipes, writes graphs/*.onnx.gz, graphs/*.json.gz and index.json beside them.
 
 `python -m memplan_models.recipes.make` in a checkout. The same recipes give the same bytes.
 """
@@ -12,20 +12,23 @@ from pathlib import Path
 from typing import Any
 
 from memplan.graph import Graph
-from memplan.importers.onnx import model_from_bytes
 from memplan.options import Options
 from memplan.problem import Problem
 from memplan.target import Target
+from memplan.zoo import read_model
 from memplan_models.recipes import recipes
-from memplan_models.recipes.builder import Recipe
+from memplan_models.recipes.recipe import Recipe
 
 FOLDER = Path(__file__).parents[1]
 
 
-def model_bytes(recipe: Recipe) -> bytes:
-    """The recipe's ONNX file, uncompressed."""
-    data: bytes = recipe.build().SerializeToString(deterministic=True)
-    return data
+def model_file(recipe: Recipe) -> tuple[str, bytes]:
+    """Name and uncompressed content of the recipe's file: ONNX, or graph JSON."""
+    made = recipe.build()
+    if isinstance(made, Graph):
+        text = json.dumps(made.to_dict(), separators=(",", ":"), ensure_ascii=False)
+        return f"{recipe.name}.json.gz", text.encode()
+    return f"{recipe.name}.onnx.gz", made.SerializeToString(deterministic=True)
 
 
 def compress(data: bytes) -> bytes:
@@ -36,8 +39,8 @@ def compress(data: bytes) -> bytes:
     return buffer.getvalue()
 
 
-def index_entry(recipe: Recipe, graph: Graph) -> dict[str, Any]:
-    """The recipe's line of the index; sizes in bytes at batch 1."""
+def index_entry(recipe: Recipe, file: str, graph: Graph) -> dict[str, Any]:
+    """The recipe's line of the index, its graph being in `file`; sizes in bytes at batch 1."""
     plain = Problem(graph, Target(), Options())
     weighted = Problem(graph, Target(), Options(weights="tensor"))
     return {
@@ -47,7 +50,7 @@ def index_entry(recipe: Recipe, graph: Graph) -> dict[str, Any]:
         "dtype": recipe.dtype,
         "paper": recipe.paper,
         "recipe": recipe.build.__module__,
-        "file": f"{recipe.name}.onnx.gz",
+        "file": file,
         "ops": len(graph.ops),
         "views": sum(op.is_view for op in graph.ops),
         "tensors": len(graph.tensors),
@@ -78,12 +81,12 @@ def main() -> None:
     graphs.mkdir(exist_ok=True)
     index = []
     for name, recipe in recipes().items():
-        data = model_bytes(recipe)
-        index.append(index_entry(recipe, model_from_bytes(data, name, str(graphs), {}).graph))
-        path = graphs / index[-1]["file"]
+        file, data = model_file(recipe)
+        index.append(index_entry(recipe, file, read_model(file, data, name, str(graphs), {}).graph))
+        path = graphs / file
         if not path.exists() or gzip.decompress(path.read_bytes()) != data:
             path.write_bytes(compress(data))
-        print(f"{name:24} {index[-1]['ops']:5} ops {path.stat().st_size:7} bytes")
+        print(f"{name:28} {index[-1]['ops']:5} ops {path.stat().st_size:7} bytes")
     for path in graphs.iterdir():
         if path.name not in {entry["file"] for entry in index}:
             path.unlink()

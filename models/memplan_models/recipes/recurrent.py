@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import onnx
 
-from memplan_models.recipes.builder import BATCH, Builder, Recipe
+from memplan_models.recipes.builder import BATCH, Builder
+from memplan_models.recipes.recipe import Recipe
 
 
 def _sequence(b: Builder, x: str) -> str:

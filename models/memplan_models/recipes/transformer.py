@@ -6,7 +6,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto
 
-from memplan_models.recipes.builder import BATCH, Builder, Recipe
+from memplan_models.recipes.builder import BATCH, Builder
+from memplan_models.recipes.recipe import Recipe
 
 MASKED = -10000.0
 
@@ -44,6 +45,53 @@ def gpt2_char() -> onnx.ModelProto:
             x = b.add(x, b.attention(b.layer_norm(x), 6, causal))
             x = b.add(x, b.linear(b.gelu(b.linear(b.layer_norm(x), 4 * width)), width))
     return b.finish(logits=b.linear(b.layer_norm(x), 65, bias=False))
+
+
+def transformer_base() -> onnx.ModelProto:
+    """The base encoder and decoder: 6 layers each, 512 wide, 8 heads, 128 tokens in and out, one embedding;
+    batch 1."""
+    b = Builder("transformer_base")
+    tokens, width, vocabulary = 128, 512, 37000
+    table = b.weight("embedding", (vocabulary, width))
+    positions = b.weight("positions", (tokens, width))
+    causal = b.const("causal", np.triu(np.full((1, 1, tokens, tokens), MASKED), 1))
+
+    def embedded(name: str) -> str:
+        ids = b.input(name, (1, tokens), TensorProto.INT64)
+        x = b.op("Gather", [table, ids], (1, tokens, width), dtype=b.dtype)
+        return b.add(b.mul(x, b.const("scale", width**0.5)), positions)
+
+    def forward(x: str) -> str:
+        return b.layer_norm(b.add(x, b.linear(b.relu(b.linear(x, 4 * width)), width)))
+
+    memory = embedded("source_ids")
+    for i in range(6):
+        with b.scope(f"encoder{i}"):
+            memory = forward(b.layer_norm(b.add(memory, b.attention(memory, 8))))
+    x = embedded("target_ids")
+    for i in range(6):
+        with b.scope(f"decoder{i}"):
+            x = b.layer_norm(b.add(x, b.attention(x, 8, causal)))
+            x = forward(b.layer_norm(b.add(x, b.attention(x, 8, memory=memory))))
+    flat = b.op("Reshape", [x, b.const("shape", [tokens, width], np.int64)], (tokens, width))
+    logits = b.op("Gemm", [flat, table], (tokens, vocabulary), transB=1)
+    return b.finish(probabilities=b.softmax(logits))
+
+
+def vit_b16() -> onnx.ModelProto:
+    """ViT-B/16 at 224 px: 12 pre-norm blocks, 768 wide, 12 heads, a class token; batch 1."""
+    b = Builder("vit_b16")
+    width, tokens = 768, 196
+    x = b.conv(b.input("image", (1, 3, 224, 224)), width, 16, 16, pad=0)
+    x = b.transpose(b.reshape(x, (width, tokens)), (0, 2, 1))
+    x = b.concat([b.weight("class", (1, 1, width)), x])
+    x = b.add(x, b.weight("positions", (tokens + 1, width)))
+    for i in range(12):
+        with b.scope(f"block{i}"):
+            x = b.add(x, b.attention(b.layer_norm(x), 12))
+            x = b.add(x, b.linear(b.gelu(b.linear(b.layer_norm(x), 4 * width)), width))
+    first = b.op("Gather", [b.layer_norm(x), b.const("first", 0, np.int64)], (1, width), axis=1)
+    return b.finish(logits=b.gemm(first, 1000))
 
 
 def vit_ti16() -> onnx.ModelProto:

@@ -81,7 +81,7 @@ class Steps:
         pairs = []
         for k, i in enumerate(self.ops):
             written = [problem.storages[s] for s in problem.writes[i]]
-            outputs = tuple((s.nbytes, s.uses, s.is_output) for s in written)
+            outputs = tuple((s.nbytes, s.uses, s.is_output, s.keep, s.offset) for s in written)
             key = frozenset(problem.reads[i]), frozenset(self.preds[k]), tuple(succs[k]), outputs
             if key in last:
                 pairs.append((last[key], k))

@@ -1,0 +1,90 @@
+"""Which places are free: residency rows kept in order of offset, and the best-fitting gap over a window."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numba
+import numpy as np
+
+from memplan_solvers.latency.evaluate import OFFSET, START, STOP, STORAGE
+from memplan_solvers.latency.timed import Array, Timed
+
+
+class Space(NamedTuple):
+    """Residencies of one layout. Rows are dense; `by_offset` lists them by ascending offset."""
+
+    rows: Array  # int64[r, 4]: storage, start, stop, offset
+    by_offset: Array  # int64[r]
+    count: Array  # int64[1]
+
+
+def make_space(timed: Timed) -> Space:
+    """An empty layout, but for what is fixed."""
+    room = len(timed.touch) + len(timed.size) + 1
+    space = Space(np.zeros((room, 4), np.int64), np.zeros(room, np.int64), np.zeros(1, np.int64))
+    for s in np.flatnonzero(timed.fixed >= 0):
+        add(timed, space, int(s), int(timed.fixed_span[s, 0]), int(timed.fixed_span[s, 1]), int(timed.fixed[s]))
+    return space
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+def add(timed: Timed, space: Space, s: int, start: int, stop: int, offset: int) -> int:
+    """Enter a residency; its row."""
+    r = space.count[0]
+    space.rows[r, STORAGE], space.rows[r, START], space.rows[r, STOP] = s, start, stop
+    space.rows[r, OFFSET] = offset
+    k = r
+    while k > 0 and space.rows[space.by_offset[k - 1], OFFSET] > offset:
+        space.by_offset[k] = space.by_offset[k - 1]
+        k -= 1
+    space.by_offset[k] = r
+    space.count[0] = r + 1
+    return int(r)
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+def drop(space: Space, r: int) -> None:
+    """Take row r out; the last row moves into its place."""
+    last = space.count[0] - 1
+    k = 0
+    while space.by_offset[k] != r:
+        k += 1
+    for i in range(k, last):
+        space.by_offset[i] = space.by_offset[i + 1]
+    if r != last:
+        for c in range(4):
+            space.rows[r, c] = space.rows[last, c]
+        k = 0
+        while space.by_offset[k] != last:
+            k += 1
+        space.by_offset[k] = r
+    space.count[0] = last
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+def is_free(timed: Timed, space: Space, offset: int, size: int, start: int, stop: int) -> bool:
+    """Whether nothing lies in `[offset, offset + size)` during `[start, stop)`."""
+    for r in range(space.count[0]):
+        row = space.rows[r]
+        if row[START] < stop and row[STOP] > start and row[OFFSET] < offset + size:
+            if row[OFFSET] + timed.size[row[STORAGE]] > offset:
+                return False
+    return True
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+def best_gap(timed: Timed, space: Space, size: int, start: int, stop: int) -> int:
+    """The lowest offset of the smallest gap of `size` bytes free during `[start, stop)`, or -1."""
+    best, slack, top = -1, 2**62, 0
+    for k in range(space.count[0]):
+        row = space.rows[space.by_offset[k]]
+        if row[START] < stop and row[STOP] > start:
+            gap = row[OFFSET] - top
+            if gap >= size and gap - size < slack:
+                best, slack = top, int(gap - size)
+            top = max(top, int(row[OFFSET] + timed.size[row[STORAGE]]))
+    gap = timed.capacity - top
+    if gap >= size and gap - size < slack:
+        best = top
+    return int(best)

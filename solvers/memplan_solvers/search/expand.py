@@ -1,0 +1,434 @@
+"""From one level of states to the next, in numba: moves, evictions, bounds, and what dominates what."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit
+
+from memplan_solvers.search.kernel import (
+    NEVER,
+    begun,
+    demand,
+    is_free,
+    left,
+    members,
+    mix,
+    rank_victims,
+    same,
+)
+from memplan_solvers.search.peaks import (
+    FAILED,
+    FOUND,
+    LIVE,
+    READY,
+    execute,
+    price,
+    settle,
+    undo,
+    within,
+)
+
+MINIMAL, BELADY, FREE, STORES, LOADS, GOAL = range(6)
+"""Entries of `rules`, see `levels.RULES`."""
+
+STATES, SETS, BEST, PARENT, MOVE, CUT = range(6)
+"""Entries of `made`: children; distinct sets of executed ops among them; the best goal's value, parent and op; the
+least f that was pruned."""
+
+ROUNDS = 12
+"""Budgets that the search for the least peak from a set on may try."""
+
+
+class Level(NamedTuple):
+    """States of one level. Per state: its row, what was paid, its parent, its last op, its set's number; per distinct
+    set of executed ops: its words, lower bounds on the live and the dirty peak to come, live and dirty bytes, and whether
+    the rest needs no spill."""
+
+    row: Any
+    paid: Any
+    parent: Any
+    move: Any
+    set_of: Any
+    words: Any
+    low: Any
+    low_dirty: Any
+    live: Any
+    live_dirty: Any
+    goal: Any
+    slots: Any
+    set_slots: Any
+    made: Any
+    goal_row: Any
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+def refine(pk, low, room, effort):  # type: ignore[no-untyped-def]
+    """A lower bound on the peak from where the search stands on, and whether it is at most `room`."""
+    for _ in range(ROUNDS):
+        limit = max(low, room)
+        outcome, value = within(pk, limit, effort, True)
+        if outcome == FAILED:
+            low = max(low, value)
+        elif outcome == FOUND:
+            return low, limit == room
+        else:
+            break
+    return low, False
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+def find_set(level, done, width):  # type: ignore[no-untyped-def]
+    """The number of a set of executed ops; -1 and its free slot where it is new."""
+    mask = level.set_slots.shape[0] - 1
+    slot = mix(done, 0, width) & mask
+    while level.set_slots[slot] >= 0:
+        if same(level.words[level.set_slots[slot]], done, 0, width):
+            return level.set_slots[slot], slot
+        slot = (slot + 1) & mask
+    return np.int64(-1), slot
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+def add_set(level, done, width, slot, i, live, dirty, low, low_dirty, room, effort, rules):  # type: ignore[no-untyped-def]
+    """Number the set reached by op i, with bounds on what is to come."""
+    number = level.made[SETS]
+    level.made[SETS] += 1
+    level.set_slots[slot] = number
+    for w in range(width):
+        level.words[number, w] = done[w]
+    if i >= 0:
+        start = live.state[0]
+        during, change = price(live, i)
+        if during >= low:
+            low = np.int64(0)
+        execute(live, i, change)
+    level.live[number] = live.state[LIVE]
+    goal = False
+    if rules[GOAL] or rules[LOADS]:
+        low, goal = refine(live, low, room, effort)
+    if i >= 0:
+        undo(live, start)
+        start = dirty.state[0]
+        during, change = price(dirty, i)
+        if during >= low_dirty:
+            low_dirty = np.int64(0)
+        execute(dirty, i, change)
+    level.live_dirty[number] = dirty.state[LIVE]
+    if rules[STORES] and not (goal and rules[GOAL]):
+        low_dirty, _ = refine(dirty, low_dirty, room, effort)
+    if i >= 0:
+        undo(dirty, start)
+    level.low[number] = low
+    level.low_dirty[number] = low_dirty
+    level.goal[number] = goal and rules[GOAL]
+    return number
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+def bound(flat, level, number, inside, clean, room, rate, rules, m):  # type: ignore[no-untyped-def]
+    """A lower bound on what is still to be paid: loads and stores, each for itself."""
+    if not (rules[LOADS] or rules[STORES]):
+        return np.int64(0)
+    held = np.int64(0)
+    unsafe = np.int64(0)
+    for s in range(m):
+        if (inside[s >> 6] >> (s & 63)) & 1:
+            held += flat.size[s]
+            if flat.store[s] and (clean[s >> 6] >> (s & 63)) & 1 == 0:
+                unsafe += flat.size[s]
+    total = np.int64(0)
+    if rules[LOADS]:
+        total += max(np.int64(0), level.low[number] - room - (level.live[number] - held))
+    if rules[STORES]:
+        total += max(np.int64(0), level.low_dirty[number] - room - (level.live_dirty[number] - unsafe))
+    if rate < 1:
+        return np.int64(np.ceil(total * rate - 1e-6))
+    return total
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+def add_state(level, row, cost, parent, op, number):  # type: ignore[no-untyped-def]
+    """Keep a state, or the cheaper way to it; False where there is no room."""
+    mask = level.slots.shape[0] - 1
+    width = row.shape[0]
+    slot = mix(row, 0, width) & mask
+    while level.slots[slot] >= 0:
+        k = level.slots[slot]
+        if same(level.row[k], row, 0, width):
+            if cost < level.paid[k]:
+                level.paid[k] = cost
+                level.parent[k] = parent
+                level.move[k] = op
+            return True
+        slot = (slot + 1) & mask
+    k = level.made[STATES]
+    if k == level.row.shape[0]:
+        return False
+    level.slots[slot] = k
+    for w in range(width):
+        level.row[k, w] = row[w]
+    level.paid[k] = cost
+    level.parent[k] = parent
+    level.move[k] = op
+    level.set_of[k] = number
+    level.made[STATES] += 1
+    return True
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+def emit(flat, old, new, p, i, number, out, chosen, dead, row, W, V, room, rate, rules):  # type: ignore[no-untyped-def]
+    """The child of state p by op i after the evictions `out[chosen[:dead]]`; False where there is no room."""
+    m = flat.size.shape[0]
+    R, C = W, W + V
+    for w in range(row.shape[0]):
+        row[w] = old.row[p, w]
+    for w in range(W):
+        row[w] = new.words[number, w]
+    cost = old.paid[p]
+    for k in range(dead):
+        s = out[chosen[k]]
+        cost += flat.reload[s]
+        if (row[C + (s >> 6)] >> (s & 63)) & 1 == 0:
+            cost += flat.store[s]
+        row[R + (s >> 6)] &= ~(np.int64(1) << (s & 63))
+        row[C + (s >> 6)] &= ~(np.int64(1) << (s & 63))
+    done = old.row[p, :W]
+    for k in range(flat.touch_at[i], flat.touch_at[i + 1]):
+        s = flat.touch[k]
+        bit = np.int64(1) << (s & 63)
+        if not flat.closing[s] and left(flat, s, done) == 1:
+            row[R + (s >> 6)] &= ~bit
+            row[C + (s >> 6)] &= ~bit
+        elif row[R + (s >> 6)] & bit == 0:
+            row[R + (s >> 6)] |= bit
+            if flat.store[s] and begun(flat, s, done):
+                row[C + (s >> 6)] |= bit
+    if new.goal[number]:
+        if cost < new.made[BEST]:
+            new.made[BEST] = cost
+            new.made[PARENT] = p
+            new.made[MOVE] = i
+            for w in range(row.shape[0]):
+                new.goal_row[w] = row[w]
+        return True
+    f = cost + bound(flat, new, number, row[R : R + V], row[C : C + V], room, rate, rules, m)
+    if f >= new.made[BEST]:
+        new.made[CUT] = min(new.made[CUT], f)
+        return True
+    return add_state(new, row, cost, p, i, number)
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+def expand(flat, live, dirty, old, new, start, stop, room, rate, effort, rules, W, V, scratch, before):  # type: ignore[no-untyped-def]
+    """Add the children of the states [start, stop) of `old`, sorted by set, to `new`; where it stopped for want of room."""
+    m = flat.size.shape[0]
+    ready, present, out, chosen, mine = scratch[0], scratch[1], scratch[2], scratch[3], scratch[4]
+    row = np.empty(W + 2 * V, np.int64)
+    done = np.empty(W, np.int64)
+    covered = np.empty(W, np.int64)
+    standing = np.int64(-1)
+    for p in range(start, stop):
+        if new.made[SETS] + live.waits.shape[0] > new.words.shape[0]:
+            return p
+        number = old.set_of[p]
+        if number != standing:
+            settle(live, old.row[p, :W])
+            settle(dirty, old.row[p, :W])
+            standing = number
+            count_ready = live.state[READY]
+            for k in range(count_ready):
+                ready[k] = live.ready[k]
+            ready[:count_ready].sort()
+        here = old.row[p, :W]
+        inside = old.row[p, W : W + V]
+        clean = old.row[p, W + V :]
+        if old.paid[p] + bound(flat, old, number, inside, clean, room, rate, rules, m) >= new.made[BEST]:
+            continue
+        held = np.int64(0)
+        count = members(inside, m, present)
+        for k in range(count):
+            held += flat.size[present[k]]
+        only = np.int64(-1)
+        if rules[FREE]:
+            for k in range(count_ready):
+                i = ready[k]
+                if demand(flat, i, here, inside, held) <= room and is_free(flat, i, here, inside, clean):
+                    only = i
+                    break
+        ranked = False
+        for k in range(count_ready):
+            i = ready[k]
+            if only >= 0 and i != only:
+                continue
+            lack = demand(flat, i, here, inside, held) - room
+            # Who may leave: all that is present, not touched and not pinned, the largest first.
+            candidates = 0
+            if lack > 0:
+                for a in range(count):
+                    s = present[a]
+                    if flat.reload[s] >= NEVER or flat.size[s] == 0:
+                        continue
+                    used = False
+                    for e in range(flat.touch_at[i], flat.touch_at[i + 1]):
+                        if flat.touch[e] == s:
+                            used = True
+                            break
+                    if used:
+                        continue
+                    at = candidates
+                    while at > 0 and flat.size[out[at - 1]] < flat.size[s]:
+                        out[at] = out[at - 1]
+                        mine[at] = mine[at - 1]
+                        at -= 1
+                    out[at] = s
+                    mine[at] = a
+                    candidates += 1
+                total = np.int64(0)
+                for a in range(candidates):
+                    total += flat.size[out[a]]
+                if total < lack:
+                    continue
+                if rules[BELADY] and not ranked:
+                    rank_victims(flat, here, clean, present, count, before, covered)
+                    ranked = True
+            for w in range(W):
+                done[w] = here[w]
+            done[i >> 6] |= np.int64(1) << (i & 63)
+            child, slot = find_set(new, done, W)
+            if child < 0:
+                child = add_set(new, done, W, slot, i, live, dirty, old.low[number], old.low_dirty[number], room,
+                                effort, rules)  # fmt: skip
+            if lack <= 0:
+                if not emit(flat, old, new, p, i, child, out, chosen, 0, row, W, V, room, rate, rules):
+                    return p
+                continue
+            # All inclusion-minimal sets: the last and smallest chosen is needed, so every one is.
+            depth = 0
+            at = 0
+            freed = np.int64(0)
+            rest = total
+            cost = old.paid[p]
+            while True:
+                if freed >= lack:
+                    allowed = True
+                    if rules[BELADY]:
+                        for x in range(depth):
+                            for a in range(candidates):
+                                if before[mine[a], mine[chosen[x]]]:
+                                    inside_chosen = False
+                                    for y in range(depth):
+                                        if chosen[y] == a:
+                                            inside_chosen = True
+                                            break
+                                    if not inside_chosen:
+                                        allowed = False
+                                        break
+                            if not allowed:
+                                break
+                    if allowed and not emit(flat, old, new, p, i, child, out, chosen, depth, row, W, V, room, rate, rules):  # fmt: skip
+                        return p
+                if at == candidates or (freed >= lack and rules[MINIMAL]) or freed + rest < lack:
+                    # Take back the last one chosen, and go on without it.
+                    if depth == 0:
+                        break
+                    depth -= 1
+                    at = chosen[depth]
+                    s = out[at]
+                    freed -= flat.size[s]
+                    cost -= flat.reload[s]
+                    if (clean[s >> 6] >> (s & 63)) & 1 == 0:
+                        cost -= flat.store[s]
+                    rest = np.int64(0)
+                    for a in range(at + 1, candidates):
+                        rest += flat.size[out[a]]
+                    at += 1
+                    continue
+                s = out[at]
+                price_ = flat.reload[s]
+                if (clean[s >> 6] >> (s & 63)) & 1 == 0:
+                    price_ += flat.store[s]
+                rest -= flat.size[s]
+                if cost + price_ < new.made[BEST]:
+                    chosen[depth] = at
+                    depth += 1
+                    freed += flat.size[s]
+                    cost += price_
+                else:
+                    new.made[CUT] = min(new.made[CUT], cost + price_)
+                at += 1
+    return stop
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+def dominate(flat, level, order, keep, most, W, V, kept):  # type: ignore[no-untyped-def]
+    """Clear `keep` of states that another of the same set turns into at no more cost.
+
+    `order` lists states by set, then by what was paid. Each is compared with the `most` cheapest that remain.
+    """
+    count = 0
+    standing = np.int64(-1)
+    for x in range(order.shape[0]):
+        b = order[x]
+        if level.set_of[b] != standing:
+            standing = level.set_of[b]
+            count = 0
+        worse = False
+        for y in range(count):
+            a = kept[y]
+            slack = level.paid[b] - level.paid[a]
+            for w in range(V):
+                here = level.row[a, W + w]
+                there = level.row[b, W + w]
+                clean = level.row[a, W + V + w]
+                bits = here & ~there
+                s = w << 6
+                while bits != 0 and slack >= 0:
+                    if bits & 1:
+                        slack -= flat.reload[s]
+                        if clean & 1 == 0:
+                            slack -= flat.store[s]
+                    bits = (bits >> 1) & 0x7FFFFFFFFFFFFFFF
+                    clean = (clean >> 1) & 0x7FFFFFFFFFFFFFFF
+                    s += 1
+                bits = here & there & ~level.row[a, W + V + w] & level.row[b, W + V + w]
+                s = w << 6
+                while bits != 0 and slack >= 0:
+                    if bits & 1:
+                        slack -= flat.store[s]
+                    bits = (bits >> 1) & 0x7FFFFFFFFFFFFFFF
+                    s += 1
+                if slack < 0:
+                    break
+            if slack >= 0:
+                worse = True
+                break
+        keep[b] = not worse
+        if not worse and count < most:
+            kept[count] = b
+            count += 1
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+def values(flat, level, order, f, room, rate, rules, W, V):  # type: ignore[no-untyped-def]
+    """f of the states `order`."""
+    m = flat.size.shape[0]
+    for x in range(order.shape[0]):
+        k = order[x]
+        f[x] = level.paid[k] + bound(flat, level, level.set_of[k], level.row[k, W : W + V], level.row[k, W + V :],
+                                     room, rate, rules, m)  # fmt: skip
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+def restore(new, old, order, width):  # type: ignore[no-untyped-def]
+    """Fill an empty level with the states `order` of another one and all its sets."""
+    for x in range(order.shape[0]):
+        k = order[x]
+        add_state(new, old.row[k], old.paid[k], old.parent[k], old.move[k], old.set_of[k])
+    mask = new.set_slots.shape[0] - 1
+    for number in range(new.made[SETS]):
+        slot = mix(new.words[number], 0, width) & mask
+        while new.set_slots[slot] >= 0:
+            slot = (slot + 1) & mask
+        new.set_slots[slot] = number

@@ -1,0 +1,203 @@
+"""`Piece`: a part of a problem that can be solved apart, and the numbers that its search needs.
+
+A storage that leaves while it is still needed is charged at once: its reload, and its store unless host has it or
+gets it anyway. Its return is free then. What remains is which storages are present between two steps.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from memplan.problem import Problem
+from memplan_solvers.peak.live import LiveModel
+
+NEVER = 1 << 50
+"""The price of evicting what may not leave."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Some ops of a problem with the storages they share, under `capacity` bytes.
+
+    ops       op numbers of the problem, in a valid order; everything else is numbered by position here
+    storages  numbers of the storages that are ever present between two steps; those that live for one step are in `extra`
+    size      bytes of scratchpad; reload, store: what eviction costs, `store` only the first time
+    touched   per op, the storages it writes or reads; extra: bytes that are there during its step alone
+    over      per op that may work in place: bytes saved, and the storages one of which must die with it
+    begun     whether the storage exists at the start; inside: whether it is present then; clean: whether host has it
+    closing   whether it is needed after the last op
+    """
+
+    capacity: int
+    ops: tuple[int, ...]
+    storages: tuple[int, ...]
+    size: tuple[int, ...]
+    reload: tuple[int, ...]
+    store: tuple[int, ...]
+    touched: tuple[tuple[int, ...], ...]
+    extra: tuple[int, ...]
+    over: dict[int, tuple[int, tuple[int, ...]]]
+    preds: tuple[tuple[int, ...], ...]
+    begun: tuple[bool, ...]
+    inside: tuple[bool, ...]
+    clean: tuple[bool, ...]
+    closing: tuple[bool, ...]
+
+    @property
+    def n(self) -> int:
+        """Number of ops."""
+        return len(self.ops)
+
+    @cached_property
+    def succs(self) -> tuple[tuple[int, ...], ...]:
+        """Per op, the ops that depend on it directly."""
+        found: list[list[int]] = [[] for _ in self.ops]
+        for i, sources in enumerate(self.preds):
+            for source in sources:
+                found[source].append(i)
+        return tuple(map(tuple, found))
+
+    @cached_property
+    def touches(self) -> list[list[int]]:
+        """Per storage, the ops that touch it."""
+        found: list[list[int]] = [[] for _ in self.size]
+        for i, storages in enumerate(self.touched):
+            for s in storages:
+                found[s].append(i)
+        return found
+
+    @cached_property
+    def unit(self) -> int:
+        """The greatest common divisor of all sums of sizes that a step may need."""
+        return math.gcd(*self.size, *self.extra, *(saved for saved, _ in self.over.values())) or 1
+
+    @property
+    def room(self) -> int:
+        """The capacity, rounded down to the unit."""
+        return self.capacity // self.unit * self.unit
+
+    @cached_property
+    def live(self) -> LiveModel:
+        """What is live without spills."""
+        return LiveModel(self.size, self.begun, self.closing, self.touched, self.extra, self.over, self.preds,
+                         self.succs)  # fmt: skip
+
+    @cached_property
+    def dirty(self) -> LiveModel:
+        """The same with storages that host has, or gets anyway, counted only where they are touched."""
+        extra = list(self.extra)
+        number: dict[int, int] = {}
+        for s, price in enumerate(self.store):
+            if price:
+                number[s] = len(number)
+            else:
+                for i in self.touches[s]:
+                    extra[i] += self.size[s]
+        over = {}
+        for i, (saved, sources) in self.over.items():
+            if all(s in number for s in sources):
+                over[i] = saved, tuple(number[s] for s in sources)
+            else:
+                extra[i] -= saved
+        kept = list(number)
+        return LiveModel(
+            tuple(self.size[s] for s in kept), tuple(self.begun[s] for s in kept),
+            tuple(self.closing[s] for s in kept),
+            tuple(tuple(number[s] for s in each if s in number) for each in self.touched),
+            tuple(extra), over, self.preds, self.succs,
+        )  # fmt: skip
+
+    @cached_property
+    def rate(self) -> float:
+        """The least cost of a byte of scratchpad evicted: below 1 where sizes were rounded up."""
+        rates = [c / z for c, z in zip(self.reload, self.size, strict=True) if z]
+        return min([1.0, *rates])
+
+
+def whole(problem: Problem) -> Piece:
+    """The problem as one piece; its capacity must be given."""
+    return cut_out(problem, range(problem.n))
+
+
+def cut_out(problem: Problem, ops: Iterable[int]) -> Piece:
+    """The piece of these consecutive-by-dependency ops (see `pieces`).
+
+    What they touch and an op before them has touched is present and dirty at the start; what an op after them will
+    touch must be kept to the end.
+    """
+    chosen = tuple(ops)
+    position = {i: k for k, i in enumerate(chosen)}
+    resident, stream = problem.options.io == "resident", problem.options.weights == "stream"
+    extra = [0] * len(chosen)
+    touched: list[list[int]] = [[] for _ in chosen]
+    columns: list[tuple[int, int, int, int, bool, bool]] = []
+    number: dict[int, int] = {}
+    for k, s in enumerate(problem.storages):
+        mine = [position[i] for i in s.touches if i in position]
+        pinned = resident and (s.is_input or s.is_output) and not s.is_constant
+        opening = (pinned and s.is_input) or any(i < chosen[0] for i in s.touches)
+        closing = (pinned and s.is_output) or any(i > chosen[-1] for i in s.touches)
+        if not mine and not (opening and closing):
+            continue
+        if (s.is_constant and stream) or (len(mine) == 1 and not (opening or closing)):
+            for i in mine:
+                extra[i] += s.size
+            continue
+        number[k] = len(columns)
+        price = NEVER if pinned else s.nbytes
+        store = 0 if pinned or s.in_host or s.is_output else s.nbytes
+        columns.append((k, s.size, price, store, opening, closing))
+        for i in mine:
+            touched[i].append(number[k])
+    over = {}
+    for i, (written, sources) in problem.inplace_pairs.items():
+        dying = tuple(number[s] for s in sources if s in number and not columns[number[s]][5])
+        if i in position and dying:
+            over[position[i]] = problem.storages[written].size, dying
+    parts = tuple(zip(*columns, strict=True)) if columns else ((),) * 6
+    storages, size, reload, stores, opening_, closing_ = parts
+    return Piece(
+        problem.capacity or 0, chosen, storages, size, reload, stores, tuple(map(tuple, touched)), tuple(extra),
+        over, _preds(problem, chosen, position), opening_, opening_, (False,) * len(storages), closing_,
+    )  # fmt: skip
+
+
+def _preds(problem: Problem, chosen: Sequence[int], position: dict[int, int]) -> tuple[tuple[int, ...], ...]:
+    if problem.options.order == "program":
+        return tuple((k - 1,) if k else () for k in range(len(chosen)))
+    return tuple(tuple(position[p] for p in problem.preds[i] if p in position) for i in chosen)
+
+
+def pieces(problem: Problem) -> list[Piece]:
+    """The problem cut at every op that is ancestor or descendant of all others and leaves nothing live but what it wrote.
+
+    There the state is the same whatever came before, so the pieces are solved apart and their costs add up. Buffers of
+    the caller may lie across a cut: they never leave. O(ops x edges / 64).
+    """
+    n = problem.n
+    before, after = [0] * n, [0] * n
+    program = problem.options.order == "program"
+    for i in range(n):
+        for p in problem.preds[i]:
+            before[i] |= before[p] | 1 << p
+    for i in reversed(range(n)):
+        for j in problem.succs[i]:
+            after[i] |= after[j] | 1 << j
+    resident = problem.options.io == "resident"
+    change = [0] * (n + 1)  # storages across the boundary behind op i that may leave
+    for s in problem.storages:
+        pinned = resident and (s.is_input or s.is_output) and not s.is_constant
+        if not pinned and len(s.touches) > 1 and not (s.is_constant and problem.options.weights == "stream"):
+            change[min(s.touches)] += 1
+            change[max(s.touches)] -= 1
+    cuts, live = [0], 0
+    for i in range(n - 1):
+        live += change[i]
+        mine = sum(1 for s in problem.writes[i] if len(problem.storages[s].touches) > 1)
+        comparable = program or (before[i] | after[i]).bit_count() == n - 1
+        if comparable and (live == 0 or (live == 1 and mine == 1)):
+            cuts.append(i + 1)
+    return [cut_out(problem, range(a, b)) for a, b in zip(cuts, [*cuts[1:], n], strict=True)]

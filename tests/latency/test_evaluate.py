@@ -1,0 +1,73 @@
+"""The compiled evaluator against the simulator, and the simulator's speed."""
+
+from __future__ import annotations
+
+import random
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from memplan_solvers.latency.layout import value
+from memplan_solvers.latency.timed import flatten
+
+from memplan.graph import Graph
+from memplan.plan import Plan
+from memplan.problem import Problem
+from memplan.simulate import simulate
+from memplan.solver import Budget
+from memplan.testing import TIMED, chain
+from tests.generate import random_graph, random_plan
+
+
+def _in_program_order(graph: Graph, plan: Plan) -> Graph:
+    by_name = {op.name: op for op in graph.ops}
+    return Graph(graph.name, graph.tensors, tuple(by_name[name] for name in plan.schedule))
+
+
+def test_compiled_latency_is_the_simulators() -> None:
+    compared = moved = two = 0
+    for seed in range(4000):
+        rng = random.Random(seed)
+        graph = random_graph(rng, rng.randint(1, 10))
+        plan = random_plan(rng, graph)
+        if plan.options.objective != "latency":
+            continue
+        graph = _in_program_order(graph, plan)
+        plan = replace(plan, target=replace(plan.target, operands="any"))
+        problem = Problem(graph, plan.target, plan.options)
+        timed = flatten(problem, Budget(1.0))
+        if timed is None:
+            continue
+        # Each row ends at its storage's last step there, so joined residencies are one row already.
+        rows = np.array(
+            [(problem.number[r.tensor], r.start, r.stop, r.offset) for r in plan.residencies], dtype=np.int64
+        ).reshape(-1, 4)
+        order = {(m.tensor, m.issue): k for k, m in enumerate(plan.moves) if m.kind == "load"}
+        rows = np.array(sorted(rows.tolist(), key=lambda r: order.get((problem.storages[r[0]].name, r[1]), -1)),
+                        dtype=np.int64).reshape(-1, 4)  # fmt: skip
+        stores = np.full((len(problem.storages), 2), -1, dtype=np.int64)
+        listed = [m for m in plan.moves if m.kind == "store"]
+        if [m.tensor for m in sorted(listed, key=lambda m: (m.issue, problem.number[m.tensor]))] != [
+            m.tensor for m in sorted(listed, key=lambda m: m.issue)
+        ]:
+            continue  # a tie in the file that the compiled twin breaks by number
+        for m in listed:
+            stores[problem.number[m.tensor]] = m.issue, m.due
+        found = value(timed, rows, len(rows), stores)
+        assert found == pytest.approx(simulate(graph, plan).latency_s, rel=1e-9), seed
+        compared += 1
+        moved += bool(plan.moves)
+        two += plan.target.dma_queues == 2 and len(plan.moves) > 1
+    assert compared > 1000 and moved > 600 and two > 200
+
+
+def test_simulator_takes_milliseconds_for_a_thousand_ops() -> None:
+    from memplan.api import plan as solve
+
+    graph = chain(1000)
+    plan = solve(graph, TIMED, scratchpad=4000, objective="latency", solver="greedy", order="program")
+    begin = time.process_time()
+    for _ in range(5):
+        simulate(graph, plan)
+    assert (time.process_time() - begin) / 5 < 0.1

@@ -1,0 +1,82 @@
+"""`search` against brute force, with each of its rules left out, and on graphs whose optimum takes a proof."""
+
+from __future__ import annotations
+
+import pytest
+from memplan_solvers.search.levels import RULES, Engine, Found
+from memplan_solvers.search.piece import NEVER, Piece, pieces, whole
+
+from memplan.api import plan
+from memplan.errors import OptionError
+from memplan.plan import Status
+from memplan.problem import Problem
+from memplan.solver import Budget, parse_spec
+from memplan.testing import check_solver
+from tests.agree import check, random_problem
+from tests.oracle import Oracle
+from tests.stages import stage
+
+SEEDS = 250
+"""Random problems per comparison; a hundred times as many were run once by hand."""
+
+
+def best(problem: Problem, parts: list[Piece], rules: frozenset[str] = RULES, beam: int = 3_000_000) -> Found:
+    """The pieces' results added up."""
+    found = [Engine(p, rules).search(NEVER, Budget(60), beam) for p in parts]
+    value = None if any(f.value is None for f in found) else sum(f.value or 0 for f in found)
+    order, evictions, complete = (), (), all(f.complete for f in found)
+    return Found(value, sum(f.bound for f in found), order, evictions, complete, sum(f.states for f in found))
+
+
+def test_conforms() -> None:
+    assert check_solver("search") > 0
+
+
+def test_agrees_with_brute_force_addresses_included() -> None:
+    seen = check("search", range(SEEDS))
+    assert seen["traffic optimal"] > SEEDS / 2 and seen["spills"]
+
+
+@pytest.mark.parametrize("left_out", ["", *sorted(RULES)])
+def test_every_rule_alone_may_be_left_out(left_out: str) -> None:
+    spilled = 0
+    for seed in range(SEEDS):
+        problem = random_problem(seed, "traffic")
+        least = Oracle(problem).least_traffic()
+        found = best(problem, [whole(problem)], RULES - {left_out})
+        assert found.complete
+        value = None if found.value is None else found.value + problem.free_bound
+        assert value == least, f"seed {seed} without {left_out}"
+        assert found.value is None or found.bound == found.value
+        spilled += bool(found.value)
+    assert spilled > SEEDS / 20
+
+
+def test_pieces_add_up_and_a_narrow_beam_keeps_a_true_bound() -> None:
+    split = 0
+    for seed in range(SEEDS):
+        problem = random_problem(seed, "traffic")
+        least, parts = Oracle(problem).least_traffic(), pieces(problem)
+        split += len(parts) > 1
+        found = best(problem, parts)
+        assert (None if found.value is None else found.value + problem.free_bound) == least, f"seed {seed}"
+        narrow = best(problem, parts, beam=1)
+        if least is not None:
+            assert narrow.bound + problem.free_bound <= least, f"seed {seed}"
+            assert narrow.value is None or narrow.value + problem.free_bound >= least
+    assert split > SEEDS / 4
+
+
+def test_proves_a_randomly_wired_stage() -> None:
+    made = plan(stage(3), scratchpad=12, solver="search", time_limit_s=60)
+    assert (made.status, made.value) == (Status.OPTIMAL, 4)
+
+
+def test_stages_in_a_row_are_solved_apart() -> None:
+    made = plan(stage(3, nodes=16, stages=3), scratchpad=8, solver="search", time_limit_s=60)
+    assert made.status is Status.OPTIMAL and made.value
+
+
+def test_refuses_a_beam_of_nothing() -> None:
+    with pytest.raises(OptionError, match="at least one state"):
+        parse_spec("search{beam=0}")
