@@ -1,51 +1,24 @@
 """Plots as inline SVG: lines, steps and bands on linear or logarithmic axes, coloured by the page's style.
 
-Series carry the classes s0 … s7 (see `style`) and a marker shape each, so that they can be told
+Series carry the classes s0 … s7 (charts.css) and a marker shape each, so that they can be told
 apart without colour. Marks have tooltips and may be links.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 
+from memplan.emitters.page import part
 from memplan.units import format_size
 
 WIDTH, HEIGHT = 460, 270
 LEFT, RIGHT, TOP, BOTTOM = 74, 14, 12, 44
-PALETTE = (
-    ("#0072b2", "#56b4e9"), ("#d55e00", "#f08a3c"), ("#009e73", "#3fcf9f"), ("#b2479a", "#e08cc8"),
-    ("#7a6a00", "#e0cf4a"), ("#4b8fc9", "#8fc4f2"), ("#6b7280", "#a7b0bd"), ("#9c4a1a", "#d99064"),
-)  # fmt: skip
-"""Colours of the series on light and on dark, after Okabe and Ito."""
-
-SHADES = len(PALETTE)
-
-
-def style(dark: bool = True) -> str:
-    """What a page with charts needs beside the house style; without `dark`, what any viewer of SVG understands."""
-
-    def colour(light: str, other: str) -> str:
-        return f"light-dark({light}, {other})" if dark else light
-
-    muted, line, strong = colour("#566473", "#9aa8b7"), colour("#dbe1e8", "#27313d"), colour("#b9c3cf", "#3d4a59")
-    shades = "".join(
-        f".chart .s{k} {{ stroke: {colour(*pair)}; }}\n"
-        f".chart .s{k}.mark, .chart .s{k}.band {{ fill: {colour(*pair)}; }}\n"
-        for k, pair in enumerate(PALETTE)
-    )
-    return f"""
-.chart {{ width: 100%; max-width: 720px; height: auto; display: block; font: 11px system-ui, sans-serif; }}
-.chart text {{ fill: {muted}; }}
-.chart .grid {{ stroke: {line}; stroke-width: 1; display: inline; }}
-.chart .frame {{ stroke: {strong}; stroke-width: 1; fill: none; }}
-{shades}.chart .stroke {{ fill: none; stroke-width: 1.8; }}
-.chart .proved {{ stroke-dasharray: 5 3; }}
-.chart .band {{ opacity: 0.14; stroke: none; }}
-.chart a:focus-visible .mark, .chart a:hover .mark {{ stroke-width: 4; }}
-"""
+SHADES = 8
+"""Colours of series, in charts.css."""
 
 
 @dataclass(frozen=True)
@@ -116,11 +89,11 @@ def plot(
         f'<rect class="frame" x="{LEFT}" y="{TOP}" width="{WIDTH - LEFT - RIGHT}" height="{HEIGHT - TOP - BOTTOM}"/>',
     ]
     for tick in x.ticks():
-        parts.append(f'<line class="grid" x1="{px(tick)}" x2="{px(tick)}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"/>'
+        parts.append(f'<line class="rule" x1="{px(tick)}" x2="{px(tick)}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"/>'
                      f'<text x="{px(tick)}" y="{HEIGHT - BOTTOM + 15}" text-anchor="middle">{escape(x.show(tick))}</text>'
                      )  # fmt: skip
     for tick in y.ticks():
-        parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{py(tick)}" y2="{py(tick)}"/>'
+        parts.append(f'<line class="rule" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{py(tick)}" y2="{py(tick)}"/>'
                      f'<text x="{LEFT - 6}" y="{py(tick) + 4:.1f}" text-anchor="end">{escape(y.show(tick))}</text>'
                      )  # fmt: skip
     parts.append(f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 8}" text-anchor="middle">{escape(x.label)}</text>'
@@ -164,8 +137,9 @@ def legend(series: Sequence[Series]) -> str:
 
 
 def standalone(svg: str) -> str:
-    """The plot as a file of its own, on white."""
-    return svg.replace("<title>", f'<style>{style(dark=False)}</style><rect width="100%" height="100%" fill="#fff"/><title>', 1)
+    """The plot as a file of its own, on white, in words that any viewer of SVG understands."""
+    plain = re.sub(r"light-dark\(([^,]+), [^)]+\)", r"\1", part("charts.css"))
+    return svg.replace("<title>", f'<style>{plain}</style><rect width="100%" height="100%" fill="#fff"/><title>', 1)
 
 
 def _corners(s: Series) -> list[tuple[float, float]]:

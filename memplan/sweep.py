@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
@@ -17,8 +18,12 @@ from memplan.units import align_up
 
 OBJECTIVES = ("traffic", "latency")
 
-WHOLE = 4.5
-"""What a whole sweep may take, in time limits of a single plan: under five, however many points."""
+WHOLE = 4.0
+"""What a whole sweep may take, in time limits of a single plan, however many points."""
+
+SLICE = 0.4
+"""What a point between the ends is given at first, in the same unit; one that was cut short gets twice that when its turn
+comes again."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Sweep:
-    """The points by rising capacity, the model's budgets, and the seconds all of it took."""
+    """The points by rising capacity, the model's budgets, and the seconds in the solver, compilation left out."""
 
     graph: str
     objective: str
@@ -71,7 +76,7 @@ def sweep(
 ) -> Sweep:
     """The curve at `points` capacities, evenly from `least` to `most` (M_R and M_P where not given).
 
-    `time_limit_s` is what a single plan would get; all points together take less than five times that (budgets
+    `time_limit_s` is what a single plan would get; all points together take at most four times that (budgets
     apart): the ends first, then halves of what is still open, each begun with the plans of its neighbours; what
     time is left goes where the gap is widest. Whatever neighbours settle is not solved.
     """
@@ -85,19 +90,20 @@ def sweep(
     known = budgets(problem)
     capacities = spread(problem, known, points, least, most)
     curve = _Curve(problem, capacities)
-    begin = time.monotonic()
+    begin, spent = time.monotonic(), 0.0
     whole = WHOLE * time_limit_s
-    later = (whole - 2 * time_limit_s) / max(1, len(capacities) - 2)
     for turn, i in enumerate(_turns(curve)):
-        left = whole - (time.monotonic() - begin)
+        left = whole - spent
         if left < 0.02 * time_limit_s or (cancel is not None and cancel()):
             break
         told = None if progress is None else _named(progress, capacities[i], begin)
-        slice_s = time_limit_s if turn < 2 else later * 2.0 ** curve.cuts.get(i, 0)
+        slice_s = time_limit_s * (1.0 if turn < 2 else min(1.0, SLICE * 2.0 ** curve.cuts.get(i, 0)))
         budget = Budget(min(left, slice_s), workers or os.cpu_count() or 1, seed, told, cancel,
                         curve.neighbours(i), curve.bound(i))  # fmt: skip
-        curve.learn(i, chosen.solve(curve.problem(i), budget), budget)
-    return Sweep(problem.graph.name, objective, chosen.spec, known, curve.points(), time.monotonic() - begin)
+        found = chosen.solve(curve.problem(i), budget)
+        spent += found.seconds or budget.seconds
+        curve.learn(i, found, budget)
+    return Sweep(problem.graph.name, objective, chosen.spec, known, curve.points(), spent)
 
 
 def spread(problem: Problem, known: Budgets, points: int, least: str | None, most: str | None) -> list[int]:
@@ -133,15 +139,17 @@ class _Curve:
         return replace(self.base, target=self.base.target.with_scratchpad(self.capacities[i]))
 
     def learn(self, i: int, found: Plan, budget: Budget) -> None:
-        """Take over a solver's answer, checked."""
+        """Take over a solver's answer, checked, from the least capacity it fits."""
         self.seen[i] = self.given(i)
-        self.cuts[i] = self.cuts.get(i, 0) + (budget.remaining_s < 0.1 * budget.time_limit_s)
+        self.cuts[i] = self.cuts.get(i, 0) + ((found.seconds or budget.seconds) > 0.9 * budget.time_limit_s)
         plan = evaluate(self.base.graph, found)
         infeasible = plan.status is Status.INFEASIBLE
         self.bounds[i] = max(self.bounds.get(i, 0), float("inf") if infeasible else plan.bound)
-        before = self.plans.get(i)
-        if plan.value is not None and (before is None or before.value is None or plan.value < before.value):
-            self.plans[i] = plan
+        if plan.value is not None:
+            fits = bisect_left(self.capacities, plan.metrics.peak)
+            before = self.plans.get(fits)
+            if before is None or before.value is None or plan.value < before.value:
+                self.plans[fits] = plan
 
     def best(self, i: int) -> Plan | None:
         """The best plan that fits at point i."""
@@ -188,12 +196,12 @@ def _turns(curve: _Curve) -> Iterator[int]:
     if last:
         yield last
     stretches = [(0, last)]
-    for low, high in stretches:
+    for low, high in stretches:  # larger capacities first: their plans are found and proved sooner
         middle = (low + high) // 2
         if low < middle < high:
             if curve.gap(middle):
                 yield middle
-            stretches += [(low, middle), (middle, high)]
+            stretches += [(middle, high), (low, middle)]
     while True:
         again = [i for i in range(last + 1) if curve.gap(i) and curve.seen.get(i) != curve.given(i)]
         if not again:

@@ -48,8 +48,8 @@ class Optimum:
     known: bool
 
 
-def random_problem(seed: int, objective: str, ops: int = 8) -> Problem:
-    """Up to `ops` ops; views, weights, several outputs, mixed sizes, alignment; tight and loose capacities."""
+def random_problem(seed: int, objective: str, ops: int = 8, pins: bool = True) -> Problem:
+    """Up to `ops` ops, a third with `pins`; views, weights, several outputs, mixed sizes, alignment; tight and loose capacities."""
     rng = random.Random(f"{objective} {seed}")
     sizes = rng.choice(((1, 2, 3, 4, 5, 8), (1, 2, 3, 4, 5, 8), (1, 3, 7, 16), (4,)))
     graph = random_graph(rng, rng.randint(1, ops), sizes)
@@ -58,7 +58,7 @@ def random_problem(seed: int, objective: str, ops: int = 8) -> Problem:
     anywhere = objective == "peak" and rng.random() < 0.15
     target = Target(operands="any" if anywhere else "scratchpad").with_scratchpad(None, alignment)
     problem = Problem(graph, target, options)
-    if seed % 3 == 0:
+    if pins and seed % 6 == 0:
         pinned = replace(options, pins=random_pins(random.Random(f"pins {objective} {seed}"), problem))
         problem = replace(problem, options=pinned)
     if objective == "peak" and rng.random() < 0.7:
@@ -100,11 +100,8 @@ def optimum(problem: Problem) -> Optimum:
 def fault(engine: str, problem: Problem, best: Optimum, plan: Plan) -> str:
     """What is wrong with the engine's answer; nothing if it agrees."""
     if plan.status is Status.INFEASIBLE:
-        return (
-            "called infeasible"
-            if best.placed is not None or not (best.known or best.by_bytes is None)
-            else ""
-        )
+        fair = best.known or best.by_bytes is None or problem.options.pins  # pinned places may leave no addresses
+        return "called infeasible" if best.placed is not None or not fair else ""
     if plan.status is Status.UNKNOWN:
         return "nothing proved" if must_prove(engine, problem, best) else ""
     if best.by_bytes is None or (best.known and best.placed is None):
@@ -167,7 +164,7 @@ def check_rule(rule: str | None, seeds: Iterable[int]) -> int:
     """How many least live peaks the search gets right without `rule`; AssertionError at the first it does not."""
     count = 0
     for seed in seeds:
-        problem = random_problem(seed, "peak", ops=11)
+        problem = random_problem(seed, "peak", ops=11, pins=False)
         least = Oracle(problem).least_live_peak()
         found = minimum_peak_order(problem, Budget(60.0), rules=RULES - {rule})
         assert (found.peak, found.bound) == (least, least), (

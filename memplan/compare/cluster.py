@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import socket
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
@@ -10,6 +12,7 @@ from memplan.compare.isolate import Outcome, run_isolated
 from memplan.compare.runner import Job, Limits, Pool, Watcher
 from memplan.errors import MemplanError
 
+HINT = "give HOST:PORT of its head, ray://HOST:PORT, auto or local"
 LOOK_S = 0.5
 """How often an interruption is looked for."""
 
@@ -20,14 +23,15 @@ def ray_pool(address: str, workers: int) -> Pool:
     memplan must be installed on every node. MemplanError where Ray is not installed or does not answer.
     """
     try:
-        import ray
+        ray: Any = importlib.import_module("ray")
     except ImportError as error:
         raise MemplanError("Ray is not installed", "pip install 'memplan[ray]'") from error
+    _reachable(address)
     try:
         ray.init(address=address, log_to_driver=False, logging_level="error")
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise MemplanError(f"no Ray cluster at '{address}': {str(error).splitlines()[0]}",
-                           "give HOST:PORT of its head, ray://HOST:PORT, auto or local") from error  # fmt: skip
+                           HINT) from error  # fmt: skip
     task = ray.remote(num_cpus=workers, max_retries=0)(_task)
 
     def run(
@@ -55,6 +59,17 @@ def ray_pool(address: str, workers: int) -> Pool:
             ray.shutdown()
 
     return run
+
+
+def _reachable(address: str) -> None:
+    """Look whether anybody listens at HOST:PORT: Ray itself would try for minutes."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not (colon and port.isdecimal()):
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except (OSError, OverflowError) as error:
+        raise MemplanError(f"no Ray cluster at '{address}': {error}", HINT) from error
 
 
 def _task(job: dict[str, Any], deadline_s: float, memory: int) -> Outcome:

@@ -9,7 +9,7 @@ from itertools import groupby
 
 from memplan.charts import SHADES, Axis, Mark, Series, byte_axis, cost_axis, legend, plot
 from memplan.compare.instances import Instance, curves, solvers_of
-from memplan.compare.page import page
+from memplan.compare.results import page_of
 from memplan.compare.statistics import profile
 from memplan.compare.tables import (
     Cell,
@@ -22,6 +22,7 @@ from memplan.compare.tables import (
     wins_table,
 )
 from memplan.compare.wording import NOTES, headline
+from memplan.emitters.sheet import sheet
 from memplan.units import format_size
 
 
@@ -45,7 +46,8 @@ def report_html(instances: Sequence[Instance]) -> str:
         for title, (ident, note, content) in sections.items()
     )
     lead = f'<p class="lead">{escape(headline(instances))}</p>'
-    return page("memplan comparison", [(ident, title) for title, (ident, _, _) in sections.items()], lead + body)
+    links = [(ident, title) for title, (ident, _, _) in sections.items()]
+    return sheet("memplan comparison", links, lead + body)
 
 
 def _profiles(instances: Sequence[Instance]) -> str:
@@ -97,7 +99,7 @@ def _curve(group: Sequence[Instance], solvers: Sequence[str]) -> str:
             r = i.records.get(spec)
             if r and r["value"] is not None:
                 title = f"{spec} at {r['budget']} ({format_size(r['capacity'])}): {show_value(r['value'], objective)}"
-                marks.append(Mark(r["capacity"], r["value"], title, r["plan"] or ""))
+                marks.append(Mark(r["capacity"], r["value"], title, page_of(r)))
         if marks:
             series.append(Series(spec, k % SHADES, tuple(marks)))
     series.append(Series("proved bound", SHADES - 2, tuple(_bounds(group)), "left", proved=True, dots=False))

@@ -52,17 +52,17 @@ class Instance:
 
 
 def instances_of(records: Iterable[Record]) -> list[Instance]:
-    """The instances in order of family, model and capacity; of a case that was run twice the last result counts."""
+    """The instances in order of family, model, capacity and solver; of a case that was run twice the last result counts."""
     grouped: dict[tuple[str, ...], dict[str, Record]] = {}
     for record in records:
         grouped.setdefault(tuple(record[name] for name in INSTANCE), {})[record["solver"]] = record
-    found = [Instance(key, rows) for key, rows in grouped.items()]
+    found = [Instance(key, dict(sorted(rows.items()))) for key, rows in grouped.items()]
     return sorted(found, key=lambda i: (i.one["family"], i.key[:-1], i.capacity or 2**63, i.key[-1]))
 
 
 def solvers_of(instances: Iterable[Instance]) -> list[str]:
-    """Every solver's spec, in order of first appearance."""
-    return list(dict.fromkeys(spec for instance in instances for spec in instance.records))
+    """Every solver's spec, sorted."""
+    return sorted({spec for instance in instances for spec in instance.records})
 
 
 def curves(instances: Iterable[Instance]) -> list[list[Instance]]:

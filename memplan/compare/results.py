@@ -32,10 +32,11 @@ class Results:
         self.folder, self.records = folder, records
         self._handle = handle
 
-    def add(self, record: Record, plan: str | None) -> None:
-        """Keep a finished case: its plan first, then its line, on disk when this returns."""
-        if plan is not None:
+    def add(self, record: Record, plan: str | None, page: str | None) -> None:
+        """Keep a finished case: its plan and the plan's page first, then its line, on disk when this returns."""
+        if plan is not None and page is not None:
             write_atomic(self.folder / record["plan"], plan)
+            write_atomic(self.folder / page_of(record), page)
         line = json.dumps(record, allow_nan=False).encode() + b"\n"
         try:
             while line:
@@ -45,6 +46,12 @@ class Results:
             raise MemplanError(f"cannot write to '{self.folder}': {error.strerror or error}",
                                "make room, then go on by --resume") from error  # fmt: skip
         self.records[record["case"]] = record
+
+
+def page_of(record: Record) -> str:
+    """Where the page of a case's plan lies in the folder; empty where there is no plan."""
+    plan: str | None = record["plan"]
+    return plan.removesuffix(".plan.json") + ".html" if plan else ""
 
 
 @contextmanager

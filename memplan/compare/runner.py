@@ -27,7 +27,7 @@ PREPARE_S = 300.0
 
 Job = Mapping[str, Any]
 
-ANSWER = ("status", "value", "bound", "gap", "seconds", "total_seconds", "reason", "metrics", "peak_rss", "plan")
+ANSWER = ("status", "value", "bound", "gap", "seconds", "total_seconds", "reason", "metrics", "peak_rss", "plan", "page")
 """What the answer of a solve holds (worker.py)."""
 
 
@@ -201,7 +201,7 @@ def _keep(
 ) -> None:
     """Write down how a case ended."""
     answer = {name: None for name in ANSWER} | {"status": "unknown"} | dict(outcome.answer or {})
-    plan = answer.pop("plan")
+    plan, page = answer.pop("plan"), answer.pop("page")
     capacity = job.get("capacity")
     record = {
         "case": ident,
@@ -223,5 +223,5 @@ def _keep(
         "wall_seconds": round(outcome.seconds, 3),
         "plan": f"plans/{ident}.plan.json" if plan is not None else None,
     }
-    results.add(record, plan)
+    results.add(record, plan, page)
     watcher.ended(ident, outcome.word, record)

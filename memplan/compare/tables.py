@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from memplan.compare.instances import Instance, solvers_of
-from memplan.compare.results import Record
+from memplan.compare.results import Record, page_of
 from memplan.compare.statistics import profile, tally, wins, within
 
 TAUS = (1.0, 1.01, 1.05, 1.1, 1.25, 1.5, 2.0, 5.0)
@@ -84,7 +84,7 @@ def family_table(instances: Sequence[Instance]) -> Table:
     return Table(head, tuple(rows), frozenset(range(3, 9)))
 
 
-def case_table(instances: Sequence[Instance], link: bool = True) -> Table:
+def case_table(instances: Sequence[Instance]) -> Table:
     """One row a case: value, bound, gap and time, each plan a link."""
     head = ("model", "problem", "budget", "capacity", "solver", "value", "bound", "gap", "seconds", "status")
     rows = []
@@ -93,7 +93,7 @@ def case_table(instances: Sequence[Instance], link: bool = True) -> Table:
             capacity = "max" if i.capacity is None else f"{i.capacity:,}"
             budget = Cell(i.one["budget"] + ("" if i.one["budget_proved"] is not False else " (M_P unproved)"))
             rows.append((Cell(i.one["model"]), Cell(i.label), budget, Cell(capacity, rank=i.capacity or 2**63),
-                         Cell(spec), _value(i, r, link), _number(r["bound"], r), _percent(r["gap"]),
+                         Cell(spec), _value(i, r), _number(r["bound"], r), _percent(r["gap"]),
                          _seconds(r["seconds"]), _status(r)))  # fmt: skip
     return Table(head, tuple(rows), frozenset((3, 5, 6, 7, 8)))
 
@@ -121,12 +121,11 @@ def _family(instance: Instance) -> tuple[str, str]:
     return instance.one["family"], instance.one["objective"]
 
 
-def _value(instance: Instance, record: Record, link: bool) -> Cell:
+def _value(instance: Instance, record: Record) -> Cell:
     if record["value"] is None:
         return Cell("–", rank=float("inf"))
     tone = "good" if instance.best is not None and record["value"] <= instance.best else ""
-    href = record["plan"] if link and record["plan"] else ""
-    return Cell(show_value(record["value"], record["objective"]), href, record["value"], tone)
+    return Cell(show_value(record["value"], record["objective"]), page_of(record), record["value"], tone)
 
 
 def _status(record: Record) -> Cell:

@@ -15,7 +15,7 @@ NOTES = {
     "Moré 2002). Where the best is 0, only 0 is within any factor.",
     "seconds": "Share of the instances on which the best value known was reached within a factor of the least time "
     "anybody took to answer with it.",
-    "cases": "Value and bound in bytes, latency in seconds. A value links to its plan.",
+    "cases": "Value and bound in bytes, latency in seconds. A value opens its plan's memory map.",
     "curves": "Best value by capacity; the dashed line is the greatest bound proved by any solver, below which no "
     "plan lies. A plan for less memory is valid with more, so each curve falls.",
 }

@@ -74,8 +74,9 @@ def prepare(job: Job, say: Say) -> dict[str, Any]:
 
 
 def solve(job: Job, say: Say) -> dict[str, Any]:
-    """Plan once, checked and evaluated; the numbers of the answer and the plan's text."""
+    """Plan once, checked and evaluated; the numbers of the answer, the plan as JSON and as a page."""
     from memplan.api import plan
+    from memplan.emitters.html import report_page
     from memplan.emitters.json import plan_text
     from memplan.importers.json import graph_from_dict
     from memplan.model import Model
@@ -87,7 +88,7 @@ def solve(job: Job, say: Say) -> dict[str, Any]:
     def progress(news: Progress) -> None:
         if time.monotonic() - last[0] >= NEWS_S:
             last[0] = time.monotonic()
-            say({"news": list(news)})
+            say({"news": [news.phase, news.value, news.bound, news.seconds]})
 
     model = Model(graph_from_dict(job["graph"], job["model"]), job["model"], job["dims"])
     found = plan(
@@ -116,6 +117,7 @@ def solve(job: Job, say: Say) -> dict[str, Any]:
         "metrics": found.metrics._asdict() if found.schedule or found.value is not None else None,
         "peak_rss": _peak_rss(),
         "plan": plan_text(found) if found.value is not None else None,
+        "page": report_page(model.graph, [found]) if found.value is not None else None,
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from memplan.emitters.facts import facts
-from memplan.emitters.page import page
+from memplan.emitters.page import page, part
 from memplan.graph import Graph
 from memplan.plan import Plan
 
@@ -21,4 +21,4 @@ def report_page(graph: Graph, plans: Sequence[Plan]) -> str:
     labels = ["A", "B"][: len(plans)]
     solvers = ", ".join(plan.solver for plan in plans)
     title = f"{graph.name}: {solvers} | memplan" if plans else f"{graph.name} | memplan"
-    return page(title, "report.html", STYLES, SCRIPTS, facts(graph, plans, labels))
+    return page(title, part("report.html"), STYLES, SCRIPTS, facts(graph, plans, labels))

@@ -21,7 +21,7 @@ _SLOT = re.compile(r"\{\{(\w+)\}\}")
 
 
 def page(title: str, markup: str, styles: Sequence[str], scripts: Sequence[str], data: Any) -> str:
-    """A page from the names of its parts in the report folder, with `data` for its scripts.
+    """A page of `markup`, styles and scripts (names of parts in the report folder), with `data` for the scripts.
 
     The scripts share one scope in the order given, the house's before them, and read `data` as DATA.
     Names in `data` may be anything: nothing in it can end its element or be taken for markup.
@@ -29,7 +29,7 @@ def page(title: str, markup: str, styles: Sequence[str], scripts: Sequence[str],
     slots = {
         "title": html.escape(title),
         "style": "\n".join(map(part, (*HOUSE_STYLES, *styles))),
-        "markup": part(markup),
+        "markup": markup,
         "data": embedded(data),
         "script": "\n".join(map(part, (*HOUSE_SCRIPTS, *scripts))),
     }

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from html import escape
 
 from memplan.charts import Mark, Series, byte_axis, cost_axis, legend, plot, standalone
-from memplan.compare.page import page
+from memplan.emitters.sheet import sheet
 from memplan.sweep import Sweep
 from memplan.units import format_size
 
@@ -95,7 +95,7 @@ def sweep_html(sweep: Sweep) -> str:
         f'<section class="card"><h2>Points</h2><div class="scroll"><table class="sheet"><thead><tr>{head}</tr></thead>'
         f"<tbody>{rows}</tbody></table></div></section>"
     )
-    return page(f"{sweep.graph}: how much scratchpad?", [], body)
+    return sheet(f"{sweep.graph}: how much scratchpad?", [], body)
 
 
 def _series(sweep: Sweep) -> list[Series]:

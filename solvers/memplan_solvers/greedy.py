@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from itertools import chain
+from itertools import product
 from typing import ClassVar, NamedTuple
 
 from memplan.errors import OptionError, nearest
@@ -116,18 +116,34 @@ class Greedy(Solver):
         return replace(best, bound=problem.free_bound)
 
     def best(self, problem: Problem, budget: Budget) -> Candidate | None:
-        """The best candidate of the portfolio, None if none fits the capacity."""
-        best: Candidate | None = None
+        """The best candidate of the portfolio, None if none fits the capacity.
+
+        With answers to start from, only their orders are looked at: they were the best elsewhere.
+        """
+        best = self._given(problem, budget.start)
         missed: list[Missed] = []
         enough = max(problem.free_bound, budget.bound)
-        for walk in self.walks(problem, budget.start):
-            for candidate in self._candidates(walk, best, missed, budget.spent):
+        if best is not None and best.value <= enough:
+            return best
+        walks = list(self.walks(problem, budget.start))
+        for way, walk in product((self._without_spills, self._with_spills), walks):
+            for candidate in way(walk, best, missed, budget.spent):
                 if best is None or candidate.key < best.key:
                     best = candidate
                     budget.report("greedy", best.value, problem.free_bound)
                 if best.value <= enough or budget.spent():
                     return best
         return self._packed_harder(missed, best, budget)
+
+    def _given(self, problem: Problem, start: tuple[Plan, ...]) -> Candidate | None:
+        """The best of the answers to start from, as they are, that fit."""
+        if problem.options.objective != "traffic":
+            return None
+        fitting = [p for p in start if p.options == problem.options and p.metrics.peak <= problem.room]
+        answers = filter(None, (Answer.of_plan(problem, plan) for plan in fitting))
+        found = [Candidate(a.value, p.metrics.peak, a.walk, list(a.blocks), list(a.offsets))
+                 for a, p in zip(answers, fitting, strict=True)]  # fmt: skip
+        return min(found, key=lambda candidate: candidate.key, default=None)
 
     def _packed_harder(self, missed: list[Missed], best: Candidate | None, budget: Budget) -> Candidate | None:
         """The cheapest of what fits by bytes and packs after all, if it beats `best`."""
@@ -140,23 +156,25 @@ class Greedy(Solver):
                 return Candidate(m.value, placed.peak, m.walk, m.blocks, placed.offsets, placed.method)
         return best
 
-    def _candidates(
+    def _without_spills(
         self, walk: Walk, best: Candidate | None, missed: list[Missed], stop: Callable[[], bool]
     ) -> Iterator[Candidate]:
-        """The answers of one order; those that cannot beat `best`, or take too long, are left out.
+        """The answer of one order that keeps everything, if it fits; what fits by bytes only joins `missed`."""
+        kept = self._keep(walk, without_spills(walk), missed)
+        if kept is not None:
+            yield kept
+
+    def _with_spills(
+        self, walk: Walk, best: Candidate | None, missed: list[Missed], stop: Callable[[], bool]
+    ) -> Iterator[Candidate]:
+        """The answers of one order that evict; those that cannot beat `best`, or take too long, are left out.
 
         What fits by bytes but packs in no one-pass order joins `missed`.
         """
         problem = walk.problem
-        anywhere = problem.target.operands == "any"
-        kept = self._keep(walk, without_spills(walk), missed)
-        if kept is not None:
-            yield kept
-        if anywhere:
+        if problem.target.operands == "any" or problem.options.objective == "peak":
             return
-        if problem.options.objective == "peak" or (kept is not None and problem.capacity is None):
-            return
-        if best is None and kept is None:  # cheap, and there wherever each op fits
+        if best is None:  # cheap, and there wherever each op fits
             floor = self._keep(walk, around_each_op(walk), missed)
             if floor is not None:
                 yield floor
@@ -166,16 +184,16 @@ class Greedy(Solver):
                 yield found
 
     def walks(self, problem: Problem, start: tuple[Plan, ...] = ()) -> Iterator[Walk]:
-        """The distinct orders of `start` and of the chosen schedules, made one at a time."""
+        """The distinct orders of `start`, else of the chosen schedules, made one at a time."""
         names = list(SCHEDULES) if self.schedule == "all" else [self.schedule]
         if problem.options.order == "program":
             names = ["program"]
         elif problem.n > LARGE and self.schedule == "all":
             names = ["program", "least_live"]
         number = {op.name: i for i, op in enumerate(problem.graph.ops)}
-        given = (tuple(number[name] for name in plan.schedule) for plan in start if plan.schedule)
+        given = [tuple(number[name] for name in plan.schedule) for plan in start if plan.schedule]
         seen = set()
-        for order in chain(given, (SCHEDULES[name](problem) for name in names)):
+        for order in given or (SCHEDULES[name](problem) for name in names):
             if order not in seen:
                 seen.add(order)
                 yield Walk(problem, order)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from memplan.plan import Plan, Status
 from memplan.problem import Problem
@@ -37,7 +38,7 @@ class Answer:
         """When each storage is present."""
         return stretches_of(self.problem, self.blocks)
 
-    @property
+    @cached_property
     def value(self) -> int:
         """Bytes of the objective."""
         if self.problem.options.objective == "peak":

@@ -25,7 +25,7 @@ def record(
         "objective": "traffic", "weights": "ignore", "io": "host", "inplace": "off", "budget": budget,
         "capacity": {"MR": 100, "MH": 150, "MP": 200}[budget], "budget_proved": None, "solver": solver,
         "time_limit_s": 1.0, "workers": 1, "seed": 0, "outcome": "done", "status": status, "value": value,
-        "bound": bound, "gap": gap, "seconds": 1.0, "reason": "", "plan": None if value is None else "plans/x.json",
+        "bound": bound, "gap": gap, "seconds": 1.0, "reason": "", "plan": None if value is None else "plans/x.plan.json",
     } | more  # fmt: skip
 
 
@@ -80,7 +80,7 @@ def test_curves_are_by_rising_capacity() -> None:
 def test_markdown_is_the_same_numbers() -> None:
     text = report_md(instances_of(RECORDS))
     assert "| x | 5 | 3 | 3 | 2 | 1.000 |" in text and "killed by SIGSEGV" in text
-    assert "[100](plans/x.json)" in text and "## Without an answer" in text
+    assert "[100](plans/x.html)" in text and "## Without an answer" in text
 
 
 def test_names_are_text_not_markup() -> None:

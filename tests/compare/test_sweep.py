@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from memplan.api import evaluate, load, make_problem
-from memplan.api import plan as plan_once
 from memplan.check import check
 from memplan.errors import OptionError
 from memplan.graph import Graph
@@ -42,13 +41,13 @@ def test_the_curve_is_monotone_checked_and_ends_at_the_peak() -> None:
     assert found.seconds < WHOLE * 2.0 + 1
 
 
-def test_never_worse_than_each_point_alone() -> None:
-    graph = chain(40)
-    problem, _ = make_problem(graph)
+def test_never_worse_than_the_plans_it_starts_from() -> None:
+    problem, _ = make_problem(chain(40))
     found = sweep(problem, points=6, solver="greedy", time_limit_s=5.0, workers=1)
-    for p in found.points:
-        alone = plan_once(graph, scratchpad=p.capacity, solver="greedy", workers=1)
-        assert p.value <= alone.value
+    for low, high in zip(found.points, found.points[1:], strict=False):
+        wide = replace(problem, target=problem.target.with_scratchpad(high.capacity))
+        begun = parse_spec("greedy").solve(wide, Budget(time_limit_s=5.0, start=(low.plan,)))
+        assert evaluate(problem.graph, begun).value <= low.value
 
 
 def test_settled_points_are_not_solved(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from memplan.emitters import page
+from memplan.emitters import page, sheet
 from memplan.emitters.facts import facts
 from memplan.emitters.html import SCRIPTS, STYLES, report_page
 from memplan.explain import live_bytes, spills
@@ -18,6 +18,9 @@ from memplan.simulate import timeline
 from tests.generate import random_graph, random_plan
 
 NASTY = ('</script><script>alert(1)</script>', "<img src=x onerror=alert(2)>", "{{data}}", "a&b\"'`", "\u2028", "\ud800", "]]>")
+
+
+PARTS = (*page.HOUSE_STYLES, *STYLES, *sheet.STYLES, *page.HOUSE_SCRIPTS, *SCRIPTS, *sheet.SCRIPTS, "page.html", "report.html")
 
 
 def nasty_graph() -> Graph:
@@ -44,7 +47,7 @@ def test_names_are_harmless_and_come_back() -> None:
     text.encode()
 
 
-@pytest.mark.parametrize("name", [*page.HOUSE_STYLES, *STYLES, *page.HOUSE_SCRIPTS, *SCRIPTS, "page.html", "report.html"])
+@pytest.mark.parametrize("name", PARTS)
 def test_parts_ask_for_nothing_and_make_no_markup_of_texts(name: str) -> None:
     text = page.part(name)
     assert not re.search(r"https?://|//cdn|@import|url\(|\bfetch\(|XMLHttpRequest|WebSocket|sendBeacon|\bimport\(", text)
@@ -53,8 +56,7 @@ def test_parts_ask_for_nothing_and_make_no_markup_of_texts(name: str) -> None:
 
 def test_every_part_of_the_folder_is_used() -> None:
     folder = Path(page.__file__).parent / "report"
-    used = {*page.HOUSE_STYLES, *STYLES, *page.HOUSE_SCRIPTS, *SCRIPTS, "page.html", "report.html"}
-    assert {f.name for f in folder.iterdir()} == used
+    assert {f.name for f in folder.iterdir()} == set(PARTS)
 
 
 @pytest.mark.parametrize("seed", range(30))

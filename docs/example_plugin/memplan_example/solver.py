@@ -35,21 +35,20 @@ class KeepOrReload(Solver):
 
     def solve(self, problem: Problem, budget: Budget) -> Plan:
         """The first order in which everything can stay, else the program's with all operands reloaded."""
-        for order in self.orders(problem, random.Random(budget.seed)):
-            if budget.spent():
-                break
-            stays = stays_of(problem, order, keep=True)
-            found = pack([s.start for s in stays], [s.stop for s in stays], [problem.storages[s.s].size for s in stays],
-                         problem.capacity, alignment=problem.target.scratchpad.alignment, workers=budget.workers,
-                         time_limit_s=max(0.01, 0.2 * budget.remaining_s), cancel=budget.cancel)  # fmt: skip
+        program = tuple(range(problem.n))
+        tries = [(order, True) for order in self.orders(problem, random.Random(budget.seed))] + [(program, False)]
+        for order, keep in tries:
+            if budget.spent() and keep:
+                continue
+            stays = stays_of(problem, order, keep)
+            storages = [problem.storages[stay.s] for stay in stays]
+            found = pack([stay.start for stay in stays], [stay.stop for stay in stays], [s.size for s in storages],
+                         problem.capacity, alignment=problem.target.scratchpad.alignment,
+                         offsets=[s.offset for s in storages], workers=budget.workers,
+                         time_limit_s=max(0.05, 0.2 * budget.remaining_s), cancel=budget.cancel)  # fmt: skip
             if found.peak is not None:
                 return self.plan(problem, budget, order, stays, list(found.offsets))
-        order = tuple(range(problem.n))
-        stays = stays_of(problem, order, keep=False)
-        offsets = stacked(problem, stays)
-        if offsets is None:
-            return self.no_answer(problem, budget, Status.UNKNOWN, "what must stay leaves no room for an op")
-        return self.plan(problem, budget, order, stays, offsets)
+        return self.no_answer(problem, budget, Status.UNKNOWN, "what must stay leaves no room for an op")
 
     def orders(self, problem: Problem, dice: random.Random) -> Iterator[tuple[int, ...]]:
         """The program's order, then random ones where the options allow another."""
@@ -83,32 +82,16 @@ class KeepOrReload(Solver):
 def stays_of(problem: Problem, order: tuple[int, ...], keep: bool) -> list[Stay]:
     """When each storage is present: from its first touch to its last, or at each touch alone."""
     step = {i: t for t, i in enumerate(order)}
-    resident, stream = problem.options.io == "resident", problem.options.weights == "stream"
+    stream = problem.options.weights == "stream"
     stays = []
     for k, s in enumerate(problem.storages):
         steps = sorted(step[i] for i in s.touches)
-        if resident and (s.is_input or (s.is_output and not s.is_constant)):  # the caller's own buffers
+        if s.resident:  # the caller's own buffer
             start, stop = 0 if s.is_input else steps[0], problem.n if s.is_output else steps[-1] + 1
             stays.append(Stay(k, start, stop, False, False))
-        elif keep and not (s.is_constant and stream):
+        elif s.keep or (keep and not (s.is_constant and stream)):
             stays.append(Stay(k, steps[0], steps[-1] + 1, s.in_host, s.is_output and not s.in_host))
         else:
             store = not s.in_host and (s.is_output or len(steps) > 1)
             stays += [Stay(k, t, t + 1, s.in_host or n > 0, store and n == 0) for n, t in enumerate(steps)]
     return stays
-
-
-def stacked(problem: Problem, stays: list[Stay]) -> list[int] | None:
-    """Addresses by piling up: what stays for more than a step at the bottom, then each step's own; None if too high."""
-    top, offsets = 0, [0] * len(stays)
-    for k, stay in enumerate(stays):
-        if stay.stop - stay.start > 1:
-            offsets[k] = top
-            top += problem.storages[stay.s].size
-    above: dict[int, int] = {}
-    for k, stay in enumerate(stays):
-        if stay.stop - stay.start == 1:
-            offsets[k] = above.get(stay.start, top)
-            above[stay.start] = offsets[k] + problem.storages[stay.s].size
-    peak = max(above.values(), default=top)
-    return offsets if problem.capacity is None or peak <= problem.capacity else None

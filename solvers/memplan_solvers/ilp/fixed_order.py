@@ -15,6 +15,7 @@ from memplan_solvers.ilp.gaps import Gaps
 from memplan_solvers.ilp.linear import Linear, Outcome
 from memplan_solvers.ilp.mathopt import BACKENDS, solve_mathopt
 from memplan_solvers.improve import Answer, Improver, better
+from memplan_solvers.peak.search import minimum_peak_order
 from memplan_solvers.place import place
 from memplan_solvers.residency import Block, Stretch, Walk, traffic
 from memplan_solvers.schedule import SCHEDULES
@@ -152,7 +153,7 @@ class _Rounds:
 class FixedOrder(Improver):
     """Schedule by a heuristic (the program's where the options say so), replacement by the program.
 
-    schedule  a schedule's name, or best: that of the greedy portfolio's best plan
+    schedule  a schedule's name; peak: the order of least live bytes; best: that of the answer it begins with
     backend   highs, scip or gurobi
     """
 
@@ -166,32 +167,35 @@ class FixedOrder(Improver):
     backend: str = "highs"
 
     def __post_init__(self) -> None:
-        for field, known in (("schedule", {"best", *SCHEDULES}), ("backend", set(BACKENDS))):
+        for field, known in (("schedule", {"best", "peak", *SCHEDULES}), ("backend", set(BACKENDS))):
             word = getattr(self, field)
             if word not in known:
                 raise OptionError(f"solver 'fixed_order': {field} = '{word}'", nearest(word, known))
 
     def solve(self, problem: Problem, budget: Budget) -> Plan:
-        """The better of the greedy plan and its order's polish, the schedule's own order where one is named."""
-        program = problem.options.order == "program"
-        word = "all" if self.schedule == "best" or program else self.schedule
-        greedy = Greedy(schedule=word).best(problem, replace(budget, progress=None))
-        if greedy is None:
-            return self._polished(problem, budget, SCHEDULES["program" if word == "all" else word](problem), None)
-        budget.report("greedy", greedy.value, problem.free_bound)
-        return self.improve(problem, budget, greedy.answer)
+        """The better of the greedy plan of the order and its polish."""
+        named = self.schedule in SCHEDULES and problem.options.order == "free"
+        greedy = Greedy(schedule=self.schedule if named else "all").best(problem, replace(budget, progress=None))
+        if greedy is not None:
+            budget.report("greedy", greedy.value, problem.free_bound)
+        return self.improve(problem, budget, None if greedy is None else greedy.answer)
 
     def improve(self, problem: Problem, budget: Budget, start: Answer | None) -> Plan:
-        """The better of `start` and its order's polish, the program's order without a start."""
-        order = tuple(range(problem.n)) if start is None else start.walk.order
+        """The better of `start` and the polish of the order chosen, the program's order without a start."""
         if start is not None and start.value <= problem.free_bound:
             return self.plan_of(problem, budget, start, problem.free_bound, "")
+        order = tuple(range(problem.n)) if start is None else start.walk.order
+        if problem.options.order == "free" and self.schedule == "peak":
+            order = minimum_peak_order(problem, replace(budget.share(0.3), progress=None)).order
+        elif problem.options.order == "free" and self.schedule != "best":
+            order = SCHEDULES[self.schedule](problem)
         return self._polished(problem, budget, order, start)
 
     def _polished(self, problem: Problem, budget: Budget, order: tuple[int, ...], start: Answer | None) -> Plan:
         """The bound is the order's own only under order=program."""
         program = problem.options.order == "program"
-        found = polish(problem, order, budget, self.backend, None if start is None else start.stretches)
+        hint = start.stretches if start is not None and start.walk.order == order else None
+        found = polish(problem, order, budget, self.backend, hint)
         bound = found.bound if program else problem.free_bound
         if found.impossible and start is None and program and not found.walk.inplace:
             return self.no_answer(problem, budget, Status.INFEASIBLE, "the program's order cannot be served")

@@ -90,7 +90,7 @@ class Formulation:
 
     @property
     def anywhere(self) -> bool:
-        """Whether operands may be served from host, so that only what is pinned needs a place."""
+        """Whether operands may be served from host, so that only what must stay needs a place."""
         return self.problem.target.operands == "any"
 
     def is_streamed(self, s: int) -> bool:
@@ -99,7 +99,7 @@ class Formulation:
 
     def resident(self, s: int, t: int) -> list[Term]:
         """Terms whose sum is 1 where storage s is in the scratchpad at step t."""
-        if self.anywhere and not self.is_pinned(s):
+        if self.anywhere and not self.problem.storages[s].stays:
             return []
         if self.is_streamed(s):
             return [(self.x[k][t], 1) for k in self.steps.uses[s] if t in self.x[k]]
@@ -145,7 +145,7 @@ class Formulation:
     def _storage(self, s: int) -> None:
         self._check_time()
         storage, uses, producer = self.problem.storages[s], self.steps.uses[s], self.steps.producer[s]
-        if self.is_streamed(s) or (self.anywhere and not self.is_pinned(s)):
+        if self.is_streamed(s) or (self.anywhere and not storage.stays):
             return
         if self.is_pinned(s):
             if producer < 0:

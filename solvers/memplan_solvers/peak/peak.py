@@ -12,14 +12,15 @@ from memplan.errors import OptionError, nearest
 from memplan.packing import pack_buffers
 from memplan.plan import Plan, Status
 from memplan.problem import Problem
-from memplan.solver import Budget, Solver
+from memplan.solver import Budget
 from memplan.units import align_up
 from memplan_solvers.greedy import Greedy
+from memplan_solvers.improve import Answer, Improver, better
 from memplan_solvers.peak.live import live_model, live_peak
 from memplan_solvers.peak.search import LARGE, Directions, PeakResult, minimum_peak_order
 from memplan_solvers.place import one_pass
 from memplan_solvers.replace.evict import without_spills
-from memplan_solvers.residency import Block, Walk, blocks_of, materialise
+from memplan_solvers.residency import Block, Walk, blocks_of
 from memplan_solvers.schedule import SCHEDULES
 
 ORDERS = 12
@@ -40,9 +41,14 @@ class Placed:
     offsets: Sequence[int]
     peak: int
 
+    @property
+    def answer(self) -> Answer:
+        """What others may go on from."""
+        return Answer(self.walk, self.blocks, self.offsets)
+
 
 @dataclass(frozen=True)
-class Peak(Solver):
+class Peak(Improver):
     """Plans without spills. The bound is on the peak of live bytes; the value includes addresses.
 
     packing  exact, or none: no address is used twice, for those who ask for the peak of live bytes alone
@@ -66,47 +72,50 @@ class Peak(Solver):
         Else, for the objective peak, which allows no spills, what was proved; for traffic the greedy plan, with the
         bound that at least one spill is needed where that is proved.
         """
+        return self.improve(problem, budget, None)
+
+    def improve(self, problem: Problem, budget: Budget, start: Answer | None) -> Plan:
+        """The plan without spills where one is found, else `start`; the greedy plan is made only where it is needed."""
+        if start is not None and start.value <= problem.free_bound:
+            return self.plan_of(problem, budget, start, problem.free_bound, "")
         goal = None if problem.options.objective == "peak" else problem.capacity
         found = minimum_peak_order(problem, budget.share(0.6), goal=goal)
-        plan = self._answer(problem, budget, found)
+        plan = self._answer(problem, budget, found, start)
         return replace(plan, seconds=max(budget.seconds - found.compile_s, 1e-6))
 
-    def _answer(self, problem: Problem, budget: Budget, found: PeakResult) -> Plan:
+    def _answer(self, problem: Problem, budget: Budget, found: PeakResult, start: Answer | None) -> Plan:
         capacity = problem.capacity
         if capacity is not None and found.peak > capacity:
             if found.bound <= capacity:
                 why = f"the best order found has {found.peak} live bytes without spills, {found.bound} is proved"
-                return self._otherwise(problem, budget, Status.UNKNOWN, why)
+                return self._otherwise(problem, budget, start, Status.UNKNOWN, why)
             why = f"proved: without spills every order has {found.bound} live bytes or more at some step"
-            return self._otherwise(problem, budget, Status.INFEASIBLE, why)
+            return self._otherwise(problem, budget, start, Status.INFEASIBLE, why)
         placed = self._place(problem, found, budget)
         if placed is None:
             why = f"an order with {found.peak} live bytes was found, but no addresses for it"
-            return self._otherwise(problem, budget, Status.UNKNOWN, why)
+            return self._otherwise(problem, budget, start, Status.UNKNOWN, why)
         least = "the least" if found.proved else f"{found.bound} is proved"
         why = f"live bytes {found.peak}, {least}; with addresses {placed.peak}"
         if problem.options.objective != "peak":
-            return self._plan(problem, budget, placed, 0)
-        return replace(self._plan(problem, budget, placed, found.bound), reason=why)
+            return self.plan_of(problem, budget, placed.answer, problem.free_bound, "")
+        best = better(start, placed.answer)
+        return replace(self.plan_of(problem, budget, best, found.bound, ""), reason=why)
 
-    def _otherwise(self, problem: Problem, budget: Budget, without: Status, why: str) -> Plan:
+    def _otherwise(
+        self, problem: Problem, budget: Budget, start: Answer | None, without: Status, why: str
+    ) -> Plan:
         """The answer where no plan without spills fits; `without` is what is known of there being one."""
+        why = f"{why}; the scratchpad has {problem.capacity} bytes"
         if problem.options.objective == "peak":
-            return self.no_answer(
-                problem, budget, without, f"{why}; the scratchpad has {problem.capacity} bytes"
-            )
-        best = Greedy().best(problem, budget)
-        if best is None:
-            return self.no_answer(problem, budget, Status.UNKNOWN, f"{why}; the scratchpad has {problem.capacity} "
-                                  "bytes, and no heuristic found a plan that spills")  # fmt: skip
+            return self.no_answer(problem, budget, without, why) if start is None else self.plan_of(
+                problem, budget, start, problem.free_bound, why)  # fmt: skip
+        if start is None:
+            best = Greedy().best(problem, budget)
+            start = None if best is None else best.answer
         spill = min((s.nbytes for s in problem.storages if s.nbytes), default=0)
-        bound = problem.free_bound + spill if without is Status.INFEASIBLE else 0
-        return self._plan(problem, budget, Placed(best.walk, best.blocks, best.offsets, best.peak), bound)
-
-    def _plan(self, problem: Problem, budget: Budget, placed: Placed, bound: float) -> Plan:
-        residencies, moves, inplace = materialise(placed.walk, placed.blocks, placed.offsets)
-        return self.answer(problem, budget, order=placed.walk.order, residencies=residencies, moves=moves,
-                           inplace=inplace, bound=bound)  # fmt: skip
+        bound = problem.free_bound + (spill if without is Status.INFEASIBLE else 0)
+        return self.plan_of(problem, budget, start, bound, f"{why}, and no heuristic found a plan that spills")
 
     def _place(self, problem: Problem, found: PeakResult, budget: Budget) -> Placed | None:
         """Addresses as low as found for the objective peak, else within the capacity: many orders in one pass, then,
