@@ -16,7 +16,7 @@ from memplan_solvers.malloc_game.state import ANSWER, MOVE, Board, State
 
 
 class Player(NamedTuple):
-    """A network with what it needs to look at one board; `x`, `h0`, `h1`, `out`, `legal` and `seen` are scratch."""
+    """A network with what it needs to look at one board. All but `net` and `table` is scratch."""
 
     net: Network
     table: Array
@@ -32,39 +32,7 @@ def make_player(net: Network, board: Board) -> Player:
     """A player for games on this board."""
     return Player(net, prices(board), make_observation(), np.zeros(INPUTS, np.float32),
                   np.zeros(HIDDEN[0], np.float32), np.zeros(HIDDEN[1], np.float32),
-                  np.zeros(ACTIONS + BINS, np.float32), np.zeros(3, np.bool_))  # fmt: skip
-
-
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
-def choose(board: Board, state: State, player: Player, temperature: float) -> int:
-    """The answer of largest logit + temperature x Gumbel noise among the legal ones."""
-    mask(board, state, player.legal)
-    count, best = 0, -1
-    for a in range(3):
-        if player.legal[a]:
-            count += 1
-            best = a
-    if count == 1:
-        return best
-    encode(board, state, player.table, player.seen, player.x)
-    forward(player.net, player.x, player.h0, player.h1, player.out)
-    most = -np.inf
-    for a in range(3):
-        if player.legal[a]:
-            score = float(player.out[a])
-            if temperature > 0.0:
-                score -= temperature * np.log(-np.log(np.random.random()))
-            if score > most:
-                best, most = a, score
-    return best
-
-
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
-def finish(board: Board, state: State, player: Player, temperature: float) -> float:
-    """Play on to the end; the latency."""
-    while not is_over(board, state):
-        play(board, state, choose(board, state, player, temperature))
-    return float(state.total[0])
+                  np.zeros(ACTIONS + BINS, np.float32), np.zeros(ACTIONS, np.bool_))  # fmt: skip
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
@@ -74,68 +42,147 @@ def seed_noise(seed: int) -> None:
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
-def sample(board: Board, state: State, player: Player, games: int, temperature: float, best: float, answers: Array) -> float:
-    """The least latency of so many sampled games and `best`; `answers`, int64[k], become the best game's."""
-    for _ in range(games):
-        reset(board, state)
-        latency = finish(board, state, player, temperature)
-        if latency < best:
-            best = latency
-            answers[:] = state.history[: len(answers), ANSWER]
+def look(board: Board, state: State, player: Player) -> int:
+    """Fill `player.legal` for the next move and, if there is a choice, `player.x` and `player.out`; how many are legal."""
+    mask(board, state, player.legal)
+    count = 0
+    for a in range(ACTIONS):
+        count += 1 if player.legal[a] else 0
+    if count > 1:
+        encode(board, state, player.table, player.seen, player.x)
+        forward(player.net, player.x, player.h0, player.h1, player.out)
+    return count
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+def choose(board: Board, state: State, player: Player, temperature: float, banned: int) -> int:
+    """The legal answer of largest logit + temperature x Gumbel noise, another than `banned` if there is one."""
+    count = look(board, state, player)
+    best, most = -1, -np.inf
+    for a in range(ACTIONS):
+        if player.legal[a] and (a != banned or count == 1):
+            score = float(player.out[a])
+            if temperature > 0.0:
+                score -= temperature * np.log(-np.log(np.random.random()))
+            if best < 0 or score > most:
+                best, most = a, score
     return best
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
-def follow(board: Board, state: State, player: Player, answers: Array, until: int) -> None:
-    """Give these answers up to move `until`, the network's own where one has become illegal."""
-    while state.counts[MOVE] < until and not is_over(board, state):
-        if not play(board, state, answers[state.counts[MOVE]]):
-            play(board, state, choose(board, state, player, 0.0))
+def finish(board: Board, state: State, player: Player, temperature: float) -> float:
+    """Play on to the end; the latency."""
+    while not is_over(board, state):
+        play(board, state, choose(board, state, player, temperature, -1))
+    return float(state.total[0])
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
-def anneal(
-    board: Board, state: State, player: Player, answers: Array, rounds: int, hot: float, cold: float, temperature: float,
-    widest: int, best_answers: Array, best: float,
-) -> float:  # fmt: skip
-    """Change a finished game, `rounds` times: somewhere play on by the network's noise for up to `widest` moves, then as before.
+def follow(board: Board, state: State, player: Player, answers: Array) -> float:
+    """Play on to the end by these answers, the network's own where one is illegal; the latency."""
+    while not is_over(board, state):
+        if not play(board, state, answers[state.counts[MOVE]]):
+            play(board, state, choose(board, state, player, 0.0, -1))
+    return float(state.total[0])
 
-    The state must stand at the end of the game of `answers`. A worse game is kept with the chance of simulated
-    annealing between `hot` and `cold`, in shares of the latency. The least latency; `best_answers` become its game.
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+def back_to(board: Board, state: State, move: int) -> None:
+    """Undo until `move` is the next one."""
+    while state.counts[MOVE] > move:
+        undo(board, state)
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+def improve(
+    board: Board, state: State, player: Player, answers: Array, rounds: int, hot: float, cold: float,
+    temperature: float, widest: int,
+) -> float:  # fmt: skip
+    """Simulated annealing of a game: `answers` become the best one found in `rounds` rounds; its latency.
+
+    A round goes back to some move, answers it otherwise, plays on by the network and its noise for up to `widest`
+    moves, and then as before, the network answering where that has become illegal. `hot` and `cold` are shares of
+    the latency. On return the state stands at the end of some game.
     """
     k = len(answers)
-    now = state.total[0]
-    old = answers.copy()
+    reset(board, state)
+    best = now = follow(board, state, player, answers)
+    answers[:] = state.history[:k, ANSWER]
+    current = answers.copy()
     for r in range(rounds):
-        heat = hot * (cold / hot) ** (r / rounds) * now
         at = np.random.randint(k)
-        width = 1 + np.random.randint(widest)
-        while state.counts[MOVE] > at:
-            undo(board, state)
-        mask(board, state, player.legal)
-        first = choose(board, state, player, temperature)
-        choices = 0
-        for a in range(3):
-            choices += 1 if player.legal[a] else 0
-        if choices > 1 and first == answers[at]:
-            for _ in range(3):
-                a = np.random.randint(3)
-                if player.legal[a] and a != answers[at]:
-                    first = a
-        play(board, state, first)
-        while state.counts[MOVE] < min(at + width, k):
-            play(board, state, choose(board, state, player, temperature))
-        follow(board, state, player, answers, k)
-        latency = state.total[0]
+        end = min(k, at + 1 + np.random.randint(widest))
+        back_to(board, state, at)
+        play(board, state, choose(board, state, player, temperature, current[at]))
+        while state.counts[MOVE] < end:
+            play(board, state, choose(board, state, player, temperature, -1))
+        latency = follow(board, state, player, current)
+        heat = hot * (cold / hot) ** (r / rounds) * best
         if latency <= now or np.random.random() < np.exp((now - latency) / heat):
             now = latency
-            answers[:] = state.history[:k, ANSWER]
+            current[:] = state.history[:k, ANSWER]
             if latency < best:
                 best = latency
-                best_answers[:] = answers
+                answers[:] = current
         else:
-            while state.counts[MOVE] > at:
-                undo(board, state)
-            follow(board, state, player, answers, k)
-    answers[:] = old
-    return best
+            back_to(board, state, at)
+            follow(board, state, player, current)
+    return float(best)
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+def lesson(board: Board, state: State, player: Player, answers: Array, x: Array, legal: Array, answer: Array, left: Array) -> int:
+    """What a game teaches: fills a row for every move with a choice, in order; how many.
+
+    x: float32[k, INPUTS]; legal: bool[k, ACTIONS]; answer: int64[k]; left: float32[k], the return still to come.
+    """
+    reset(board, state)
+    rows = 0
+    for i in range(len(answers)):
+        if look(board, state, player) > 1:
+            x[rows], legal[rows], answer[rows] = player.x, player.legal, answers[i]
+            left[rows] = state.total[0]
+            rows += 1
+        play(board, state, answers[i])
+    for r in range(rows):
+        left[r] = (left[r] - state.total[0]) / board.all_host
+    return rows
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+def probe(board: Board, state: State, player: Player, path: Array, logits: Array) -> tuple[float, float, bool]:
+    """What lies behind `path`: the last reward, the network's value and whether the game is over; fills `logits`.
+
+    The state is the same afterwards. Illegal answers get -inf.
+    """
+    before = state.total[0]
+    for a in path:
+        before = state.total[0]
+        play(board, state, a)
+    reward = (before - state.total[0]) / board.all_host
+    over = is_over(board, state)
+    value = 0.0
+    if not over:
+        count = look(board, state, player)
+        if count == 1:  # look at it all the same: the value is wanted
+            encode(board, state, player.table, player.seen, player.x)
+            forward(player.net, player.x, player.h0, player.h1, player.out)
+        value = expected(player.out)
+        for a in range(ACTIONS):
+            logits[a] = player.out[a] if player.legal[a] else -np.inf
+    for _ in path:
+        undo(board, state)
+    return reward, value, over
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+def expected(out: Array) -> float:
+    """The mean of the value's distribution, over bins from 0 to 1."""
+    most, total, mean = -np.inf, 0.0, 0.0
+    for b in range(BINS):
+        most = max(most, out[ACTIONS + b])
+    for b in range(BINS):
+        weight = np.exp(out[ACTIONS + b] - most)
+        total += weight
+        mean += weight * b / (BINS - 1)
+    return mean / total

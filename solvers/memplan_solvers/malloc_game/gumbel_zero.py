@@ -1,0 +1,41 @@
+"""Gumbel AlphaZero on the true game: the shared search over compiled dynamics, one episode at a time."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from memplan_solvers.latency.timed import Array
+from memplan_solvers.malloc_game.game import Game
+from memplan_solvers.malloc_game.network import ACTIONS, Network
+from memplan_solvers.malloc_game.rollout import make_player, probe
+from memplan_solvers.malloc_game.tree_search import Leaf, Path, Settings, drive, search
+
+
+class Episode(NamedTuple):
+    """A finished game: answers, int64[k]; the search's policy at each move, float64[k, 3]; its latency in seconds."""
+
+    answers: Array
+    policies: Array
+    latency: float
+
+
+def play_episode(game: Game, net: Network, settings: Settings, seed: int) -> Episode:
+    """Play the whole game, every move by a search of its own. Deterministic for the same seed."""
+    board, state, rng = game.board, game.state, np.random.default_rng(seed)
+    player = make_player(net, board)
+    game.reset()
+
+    def expand(path: Path) -> Leaf:
+        logits = np.full(ACTIONS, -np.inf)
+        reward, value, over = probe(board, state, player, np.array(path, np.int64), logits)
+        return Leaf(reward, logits, value, over)
+
+    answers, policies = np.zeros(game.moves, np.int64), np.zeros((game.moves, ACTIONS))
+    while not game.is_over:
+        move = game.move
+        found = drive(search(expand(()), settings, rng), expand)
+        answers[move], policies[move] = found.action, found.policy
+        game.step(found.action)
+    return Episode(answers, policies, game.latency)
