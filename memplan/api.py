@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from memplan.budgets import resolve_capacity
 from memplan.check import Violation
 from memplan.check import check as check_rules
-from memplan.errors import InvalidPlanError, OptionError
+from memplan.errors import InvalidPlanError, OptionError, nearest
 from memplan.graph import Graph
 from memplan.model import Model
 from memplan.options import Options
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 DEFAULT_SOLVER = "portfolio"
 DEFAULT_TIME_LIMIT_S = 10.0
+UPDATED = "updated"
+"""Stands for every input that the graph updates, where inputs are donated."""
 
 
 def load(model: str | Path, dims: Mapping[str, int] | None = None) -> Model:
@@ -65,6 +67,7 @@ def plan(
     weights: str | None = None,
     io: str | None = None,
     inplace: bool | None = None,
+    donate: str | Iterable[str] = (),
     order: str = "free",
     pins: Mapping[str, str | int] | None = None,
     solver: str | Solver = DEFAULT_SOLVER,
@@ -76,7 +79,8 @@ def plan(
 ) -> Plan:
     """A checked plan for `model`. Its status says what was proved; infeasible and unknown carry no schedule.
 
-    `scratchpad` is a capacity: bytes, "256KiB", a budget ("MR", "0.75MP") or "max". Treatments
+    `donate` names inputs whose storage an output may take over, or is "updated": those that the graph
+    updates. `scratchpad` is a capacity: bytes, "256KiB", a budget ("MR", "0.75MP") or "max". Treatments
     left at None come from the target. `pins` says by tensor name what is never spilled ("keep"), never
     placed ("host") or lies at a fixed offset ("@4096", 4096, "keep@4096"). `progress` is called with every improvement, `cancel` is
     asked often; once it returns true the best plan so far is returned.
@@ -84,7 +88,7 @@ def plan(
     chosen = parse_spec(solver)
     problem, proved = make_problem(
         model, target, scratchpad=scratchpad, alignment=alignment, objective=objective,
-        weights=weights, io=io, inplace=inplace, order=order, pins=pins,
+        weights=weights, io=io, inplace=inplace, donate=donate, order=order, pins=pins,
     )  # fmt: skip
     if not (time_limit_s > 0 and time_limit_s < float("inf")):
         raise OptionError(f"time limit {time_limit_s}", "it is a positive number of seconds")
@@ -109,6 +113,7 @@ def make_problem(
     weights: str | None = None,
     io: str | None = None,
     inplace: bool | None = None,
+    donate: str | Iterable[str] = (),
     order: str = "free",
     pins: Mapping[str, str | int] | None = None,
 ) -> tuple[Problem, bool | None]:
@@ -125,6 +130,7 @@ def make_problem(
         inplace=usual["inplace"] == "on" if inplace is None else inplace,
         order=order,
         dims=model.dims if isinstance(model, Model) else {},
+        donate=_donated(graph, donate),
     )
     if objective == "traffic" and machine.operands == "any":
         raise OptionError(f"objective traffic on target '{machine.name}'",
@@ -138,6 +144,23 @@ def make_problem(
         return problem, None
     capacity, proved = resolve_capacity(scratchpad, problem)
     return replace(problem, target=machine.with_scratchpad(capacity)), proved
+
+
+def _donated(graph: Graph, donate: str | Iterable[str]) -> tuple[str, ...]:
+    """The inputs meant by `donate`, sorted; OptionError on a name that is none."""
+    words = donate.split(",") if isinstance(donate, str) else list(donate)
+    inputs = {t.name for t in graph.tensors if t.kind == "input"}
+    found: set[str] = set()
+    for word in filter(None, words):
+        if word == UPDATED and word not in inputs:
+            found.update(renewed for _, renewed in graph.updates)
+        elif word in inputs:
+            found.add(word)
+        else:
+            raise OptionError(
+                f"'{word}' cannot be donated: it is no input of '{graph.name}'", nearest(word, inputs)
+            )
+    return tuple(sorted(found))
 
 
 def _infeasible(problem: Problem, solver: Solver, budget: Budget) -> Plan | None:
@@ -156,7 +179,11 @@ def _shortage(problem: Problem) -> str:
     if problem.need[worst] == least:
         who = f"op '{problem.graph.ops[worst].name}' needs {least} bytes"
         kept = [problem.storages[s].name for s in problem.present[worst] if problem.storages[s].keep]
-        who += f", what is pinned to stay included ({', '.join(kept[:4])}{', …' if kept[4:] else ''})" if kept else ""
+        who += (
+            f", what is pinned to stay included ({', '.join(kept[:4])}{', …' if kept[4:] else ''})"
+            if kept
+            else ""
+        )
     elif fixed.offset is not None and fixed.end == least:
         who = f"'{fixed.name}', pinned to {fixed.offset}, ends at {least}"
     else:
@@ -201,6 +228,22 @@ def run(model: Model, plan: Plan, inputs: Mapping[str, Any] | None = None, seed:
     from memplan.execute import run as run_plan
 
     return run_plan(model, plan, inputs, seed)
+
+
+def emit_fx(model: Model, plan: Plan, *, moves: bool = False, poison: bool = False) -> Any:
+    """The torch model's GraphModule in the plan's order, with every move in it on request; see `emitters.torch`."""
+    from memplan.emitters import torch
+
+    return torch.emit_fx(model, plan, moves=moves, poison=poison)
+
+
+def fx_pass(
+    target: str | Path | Target = "scratchpad", *, moves: bool = False, **options: Any
+) -> Callable[..., Any]:
+    """A pass for fx compilers: plans a GraphModule with these options of `plan` and returns it emitted."""
+    from memplan.emitters import torch
+
+    return torch.fx_pass(target, moves=moves, **options)
 
 
 def emit(model: Model, plan: Plan, formats: Iterable[str], folder: str | Path = ".") -> list[Path]:

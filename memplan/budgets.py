@@ -117,5 +117,7 @@ def resolve_capacity(text: str | int, problem: Problem) -> tuple[int | None, boo
 def _plain(problem: Problem, io: str, objective: str = "traffic") -> Problem:
     """The problem the budgets are defined on: in-place off, no limit, no pins, operands in the scratchpad."""
     target: Target = replace(problem.target.with_scratchpad(None), operands="scratchpad")
-    plain: Options = replace(problem.options, inplace=False, io=io, objective=objective, pins={})
+    plain: Options = replace(
+        problem.options, inplace=False, donate=(), io=io, objective=objective, pins={}
+    )
     return replace(problem, target=target, options=plain)

@@ -22,9 +22,9 @@ VIEW_KINDS = frozenset(
         "aten.view.default", "aten._unsafe_view.default", "aten.reshape.default",
         "aten.alias.default", "aten.detach.default", "aten.squeeze.default",
         "aten.squeeze.dim", "aten.squeeze.dims", "aten.unsqueeze.default",
-        "aten.flatten.using_ints", "aten.unflatten.int", "aten.view_as.default", "aten.view.dtype",
+        "aten.flatten.using_ints", "aten.unflatten.int", "aten.view.dtype",
         "aten._reshape_alias.default", "aten.permute.default", "aten.transpose.int", "aten.t.default",
-        "aten.movedim.int", "aten.expand.default", "aten.expand_as.default", "aten.slice.Tensor",
+        "aten.movedim.int", "aten.expand.default", "aten.slice.Tensor",
         "aten.select.int", "aten.narrow.default", "aten.diagonal.default", "aten.unfold.default",
         "aten.as_strided.default", "aten.split.Tensor", "aten.split_with_sizes.default",
         "aten.chunk.default", "aten.unbind.int", "aten.view_as_real.default", "aten.view_as_complex.default",
@@ -48,11 +48,20 @@ INPLACE_KINDS = frozenset(
         "aten.hardswish.default", "aten.hardtanh.default", "aten.leaky_relu.default",
         "aten.log.default", "aten.mul.Tensor", "aten.mul.Scalar", "aten.neg.default",
         "aten.pow.Tensor_Scalar", "aten.reciprocal.default", "aten.relu.default",
-        "aten.rsqrt.default", "aten.sigmoid.default", "aten.silu.default", "aten.sin.default",
+        "aten.addcdiv.default", "aten.addcmul.default", "aten.rsqrt.default", "aten.sigmoid.default", "aten.silu.default", "aten.sin.default",
         "aten.sqrt.default", "aten.sub.Tensor", "aten.tanh.default",
     }
 )  # fmt: skip
 """Elementwise op kinds: element i of the output needs element i of each same-shaped input alone."""
+
+UPDATE_KINDS = frozenset(
+    {
+        "aten.index_add.default", "aten.index_copy.default", "aten.index_put.default", "aten.masked_fill.Scalar",
+        "aten.scatter.src", "aten.scatter.value", "aten.scatter_add.default", "aten.select_scatter.default",
+        "aten.slice_scatter.default",
+    }
+)  # fmt: skip
+"""Op kinds whose output is their first input with a part of it changed."""
 
 _INPLACE_LOWER = frozenset(kind.lower() for kind in INPLACE_KINDS) | {"bn", "wsum"}
 
@@ -60,6 +69,12 @@ _INPLACE_LOWER = frozenset(kind.lower() for kind in INPLACE_KINDS) | {"bn", "wsu
 def is_inplace_kind(kind: str) -> bool:
     """Whether an op of this kind may write its output over a same-shaped input; case does not matter."""
     return kind.lower() in _INPLACE_LOWER
+
+
+def may_write_over(op: Op, operand: str) -> bool:
+    """Whether the op may write its one output over the input `operand`, sizes and later uses aside."""
+    updates = op.kind in UPDATE_KINDS and op.inputs[:1] == (operand,)
+    return len(op.outputs) == 1 and not op.is_view and (updates or is_inplace_kind(op.kind))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from memplan.graph import Graph, Op, is_inplace_kind
+from memplan.graph import Graph, Op, may_write_over
 from memplan.options import Options
 from memplan.pins import Pin, certainly_kept, parse_pin
 from memplan.target import Target
@@ -171,32 +171,35 @@ class Problem:
     def inplace_pairs(self) -> dict[int, tuple[int, tuple[int, ...]]]:
         """Per op that may work in place: the storage it writes and those it could write over.
 
-        Static conditions only (rule 8): a plan must see to it that the input has no later use.
-        Empty unless the option is on.
+        Static conditions only (rule 8): a plan must see to it that the input has no later use. An
+        activation may be written over when in-place is on, an input of the graph when it is donated.
         """
-        if not self.options.inplace:
+        if not (self.options.inplace or self.options.donate):
             return {}
         pairs = {}
         for i, op in enumerate(self.graph.ops):
-            if not op.is_view and is_inplace_kind(op.kind) and len(op.outputs) == 1 and self.writes[i]:
-                sources = self._overwritable(i, op)
-                if sources:
-                    pairs[i] = (self.writes[i][0], sources)
+            if self.writes[i] and (sources := self._overwritable(i, op)):
+                pairs[i] = (self.writes[i][0], sources)
         return pairs
+
+    @cached_property
+    def overwritable(self) -> frozenset[int]:
+        """The storages that some op might write over."""
+        return frozenset(s for _, sources in self.inplace_pairs.values() for s in sources)
 
     def _overwritable(self, i: int, op: Op) -> tuple[int, ...]:
         graph, root = self.graph, self.graph.storage_of
-        out = graph.tensor[op.outputs[0]]
         place = self.storages[self.writes[i][0]].offset
-        found = []
+        found: list[int] = []
         for name in dict.fromkeys(op.inputs):
             operand, storage = graph.tensor[name], self.number.get(root[name])
-            if storage is None or storage in found:
+            if storage is None or storage in found or not may_write_over(op, name):
                 continue
-            s = self.storages[storage]
+            s, out = self.storages[storage], graph.tensor[op.outputs[0]]
             same = (operand.shape, operand.dtype) == (out.shape, out.dtype) and s.nbytes == out.nbytes
             meet = place is None or s.offset is None or place == s.offset
-            if same and meet and not (s.in_host or s.is_output):
+            asked = s.name in self.options.donate if s.is_input else self.options.inplace
+            if same and meet and asked and not (s.is_constant or s.is_output):
                 found.append(storage)
         return tuple(found)
 

@@ -14,6 +14,7 @@ from memplan.errors import GraphError, nearest
 from memplan.graph import Graph
 from memplan.model import Model
 from memplan.plugins import MODELS, load_plugin, plugins
+from memplan.trained import installed_file, load_trained, trained_table
 
 PACKAGE = "memplan_models"
 
@@ -34,14 +35,22 @@ def zoo_index() -> list[dict[str, Any]]:
     return entries
 
 
+def trained_index() -> list[dict[str, Any]]:
+    """The trained models whose packages are installed, sorted by name: name, family, summary and the package."""
+    return [entry for entry in trained_table(_package()) if installed_file(entry)]
+
+
 def load_zoo_model(name: str, dims: Mapping[str, int] | None = None) -> Model:
     """The zoo's model of that name, or another package's; GraphError with the nearest name if there is none."""
     files = {entry["name"]: entry["file"] for entry in zoo_index()}
     if name not in files:
         if name in plugins(MODELS):
             return _added_model(name, dims or {})
+        trained = {entry["name"]: entry for entry in trained_table(_package())}
+        if name in trained:
+            return load_trained(trained[name], dims or {})
         raise GraphError(f"'{name}' is neither a file nor a zoo model",
-                         f"{nearest(name, {*files, *plugins(MODELS)})}; `memplan zoo` lists them")  # fmt: skip
+                         f"{nearest(name, {*files, *plugins(MODELS), *trained})}; `memplan zoo` lists them")  # fmt: skip
     folder = _package() / "graphs"
     data = gzip.decompress((folder / files[name]).read_bytes())
     return read_model(files[name], data, name, str(folder), dims or {})

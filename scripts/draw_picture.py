@@ -8,7 +8,7 @@ import memplan
 from memplan.emitters.svg import svg_text
 from memplan.files import write_atomic
 
-MODEL, BUDGET, SOLVER = "randwire_ws_small", "MH", "greedy"
+MODEL, BUDGET, SOLVER = "nasnet_a_mobile", "MH", "search"
 PICTURE = Path(__file__).parent.parent / "docs" / "picture.svg"
 
 
@@ -17,7 +17,9 @@ def main() -> None:
     graph = memplan.load(MODEL).graph
     plan = memplan.plan(graph, scratchpad=BUDGET, solver=SOLVER, time_limit_s=60)
     path = write_atomic(PICTURE, svg_text(graph, plan, adaptive=True))
-    print(f"{path.name}: {MODEL} at {BUDGET} by {SOLVER}, {plan.metrics.traffic:,} B spilled, {path.stat().st_size:,} B")
+    print(
+        f"{path.name}: {MODEL} at {BUDGET} by {SOLVER}, {plan.metrics.traffic:,} B spilled, {path.stat().st_size:,} B"
+    )
 
 
 if __name__ == "__main__":

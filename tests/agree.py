@@ -20,6 +20,8 @@ from memplan_solvers.peak.search import RULES, Directions, minimum_peak_order
 
 from memplan.api import evaluate
 from memplan.budgets import least_capacity
+from memplan.graph import Graph
+from memplan.options import Options
 from memplan.pins import contradiction
 from memplan.plan import Plan, Status
 from memplan.problem import Problem
@@ -48,12 +50,19 @@ class Optimum:
     known: bool
 
 
-def random_problem(seed: int, objective: str, ops: int = 8, pins: bool = True) -> Problem:
-    """Up to `ops` ops, a third with `pins`; views, weights, several outputs, mixed sizes, alignment; tight and loose capacities."""
+def random_problem(
+    seed: int, objective: str, ops: int = 8, donate: bool = False, pins: bool = True
+) -> Problem:
+    """Up to `ops` ops, a third with `pins`; views, weights, several outputs, mixed sizes, alignment; tight and loose capacities.
+
+    With `donate` most inputs are donated, and some ops update their first input.
+    """
     rng = random.Random(f"{objective} {seed}")
     sizes = rng.choice(((1, 2, 3, 4, 5, 8), (1, 2, 3, 4, 5, 8), (1, 3, 7, 16), (4,)))
     graph = random_graph(rng, rng.randint(1, ops), sizes)
     options = random_options(rng, objective)
+    if donate:
+        graph, options = _donated(graph, options, random.Random(seed))
     alignment = rng.choice((1, 1, 2, 4))
     anywhere = objective == "peak" and rng.random() < 0.15
     target = Target(operands="any" if anywhere else "scratchpad").with_scratchpad(None, alignment)
@@ -66,6 +75,13 @@ def random_problem(seed: int, objective: str, ops: int = 8, pins: bool = True) -
     least = max(least_capacity(problem), problem.min_capacity, 1)
     capacity = rng.choice((max(problem.min_capacity, 1), least, least, least + rng.randint(0, 8), 3 * least))
     return replace(problem, target=target.with_scratchpad(capacity, alignment))
+
+
+def _donated(graph: Graph, options: Options, rng: random.Random) -> tuple[Graph, Options]:
+    inputs = tuple(t.name for t in graph.tensors if t.kind == "input" and rng.random() < 0.8)
+    kinds = {"Conv": "aten.index_copy.default", "MatMul": "Add"}
+    ops = tuple(replace(op, kind=kinds.get(op.kind, op.kind)) if rng.random() < 0.6 else op for op in graph.ops)
+    return replace(graph, ops=ops), replace(options, donate=inputs)
 
 
 def random_pins(rng: random.Random, problem: Problem) -> dict[str, str]:
@@ -124,7 +140,7 @@ def fault(engine: str, problem: Problem, best: Optimum, plan: Plan) -> str:
 
 def must_prove(engine: str, problem: Problem, best: Optimum) -> bool:
     """Whether the engine promises a proof here: nobody does with in-place pairs, whose choice is a heuristic's."""
-    if not best.known or problem.inplace_pairs:
+    if not best.known or problem.inplace_pairs or problem.options.donate:
         return False
     if engine == "peak":
         return (
@@ -140,13 +156,15 @@ def solved(engine: str | Solver, problem: Problem, time_limit_s: float = 60.0) -
     return evaluate(problem.graph, parse_spec(engine).solve(problem, Budget(time_limit_s)))
 
 
-def check(engine: str, seeds: Iterable[int], time_limit_s: float = 60.0) -> Counter[str]:
+def check(
+    engine: str, seeds: Iterable[int], time_limit_s: float = 60.0, donate: bool = False
+) -> Counter[str]:
     """How often the engine gave which status over the seeds; AssertionError names the first it got wrong."""
     solver = parse_spec(engine)
     seen: Counter[str] = Counter()
     for seed in seeds:
         for objective in sorted(solver.objectives - {"latency"}):
-            problem = random_problem(seed, objective)
+            problem = random_problem(seed, objective, ADDRESSES if donate else 8, donate)
             if contradiction(problem):
                 best = optimum(problem)
                 assert best.placed is None, f"{objective}, seed {seed}: called a contradiction"
@@ -157,6 +175,7 @@ def check(engine: str, seeds: Iterable[int], time_limit_s: float = 60.0) -> Coun
             assert not wrong, f"{engine}, {objective}, seed {seed}: {wrong}"
             seen[f"{objective} {plan.status}"] += 1
             seen["spills"] += bool(plan.metrics.traffic)
+            seen["donated"] += any(problem.graph.tensor[s].kind == "input" for s in plan.inplace.values())
     return seen
 
 
@@ -204,6 +223,7 @@ def main() -> None:
     parser.add_argument("engines", nargs="*", default=EXACT, metavar="SPEC")
     parser.add_argument("--count", type=int, default=10_000)
     parser.add_argument("--first", type=int, default=0, help="the first seed")
+    parser.add_argument("--donate", action="store_true", help="with donated inputs")
     parser.add_argument("--rules", action="store_true", help="leave out each rule instead of asking engines")
     args = parser.parse_args()
     seeds = range(args.first, args.first + args.count)
@@ -215,7 +235,7 @@ def main() -> None:
         return
     for engine in args.engines:
         begin = time.process_time()
-        seen = check(engine, seeds)
+        seen = check(engine, seeds, donate=args.donate)
         words = ", ".join(f"{n} {what}" for what, n in sorted(seen.items()))
         print(
             f"{engine}: {args.count} problems an objective agree: {words}; {time.process_time() - begin:.0f} s",

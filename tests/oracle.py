@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
-from memplan.graph import is_inplace_kind
+from memplan.graph import UPDATE_KINDS, is_inplace_kind
 from memplan.problem import Problem
 from memplan.units import align_up
 
@@ -91,12 +91,12 @@ class Oracle:
 
     def _pairs(self) -> dict[int, tuple[int, list[int]]]:
         """Per op that may work in place: what it writes, and what it might write over (rule 8)."""
-        if not self.options.inplace:
+        if not (self.options.inplace or self.options.donate):
             return {}
         graph, number = self.graph, {s.name: k for k, s in enumerate(self.things)}
         pairs = {}
         for i, op in enumerate(graph.ops):
-            if op.is_view or not is_inplace_kind(op.kind) or len(op.outputs) != 1:
+            if op.is_view or len(op.outputs) != 1:
                 continue
             out = graph.tensor[op.outputs[0]]
             if out.name not in number or not self.lies(self.things[number[out.name]]):
@@ -108,7 +108,10 @@ class Oracle:
                     continue
                 s, operand = self.things[source], graph.tensor[x]
                 same = (operand.shape, operand.dtype, s.nbytes) == (out.shape, out.dtype, out.nbytes)
-                if same and s.writer >= 0 and not s.output:
+                kind = is_inplace_kind(op.kind) or (op.kind in UPDATE_KINDS and x == op.inputs[0])
+                donated = s.name in self.options.donate
+                may = donated if graph.tensor[s.name].kind == "input" else self.options.inplace and s.writer >= 0
+                if same and kind and may and not s.output:
                     over.append(source)
             if over:
                 pairs[i] = number[out.name], over

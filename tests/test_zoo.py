@@ -5,7 +5,9 @@ from __future__ import annotations
 import gzip
 import subprocess
 import sys
+from collections import Counter
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -65,6 +67,11 @@ def test_the_zoo_covers_the_families() -> None:
     assert sorted(recipes()) == NAMES == sorted(NAMES) and len(NAMES) >= 60
 
 
+def test_the_catalogue_is_that_of_the_index() -> None:
+    page = Path(make.__file__).parents[2] / "README.md"
+    assert page.read_text(encoding="utf-8") == make.catalogue(zoo.zoo_index())
+
+
 def test_every_file_is_in_the_index_and_small() -> None:
     files = {file.name: len(file.read_bytes()) for file in FILES.iterdir()}
     assert files.keys() == {entry["file"] for entry in INDEX.values()}
@@ -102,6 +109,18 @@ def test_parameters_match_the_paper(name: str) -> None:
 @pytest.mark.parametrize("name", MACS)
 def test_arithmetic_matches_the_paper(name: str) -> None:
     assert INDEX[name]["flops"] / 2e6 == pytest.approx(MACS[name], rel=0.05)
+
+
+@pytest.mark.parametrize(("name", "layers", "projections"), [
+    ("resnet50", 50, 4), ("resnext50_32x4d_int8", 50, 4), ("densenet121_int8", 121, 0), ("vgg16", 16, 0),
+    ("fc_densenet56", 56, 0), ("fc_densenet103_int8", 103, 0), ("mobilenet_v1", 28, 0), ("squeezenet1_1", 26, 0),
+])  # fmt: skip
+def test_layers_with_weights_are_as_many_as_the_paper_counts(
+    name: str, layers: int, projections: int
+) -> None:
+    """Convolutions, transposed ones and fully connected layers; projections of shortcuts do not count."""
+    kinds = Counter(op.kind for op in zoo.load_zoo_model(name).graph.ops)
+    assert kinds["Conv"] + kinds["ConvTranspose"] + kinds["Gemm"] - projections == layers
 
 
 def test_amoebanet_a_has_the_published_size() -> None:
@@ -197,6 +216,17 @@ def test_other_random_wirings() -> None:
     assert max(degree) > 3 * 5  # a few nodes gather most edges
 
 
+@pytest.mark.parametrize("name", [n for n in NAMES if INDEX[n]["family"] == "streaming"])
+def test_streamed_weights_outgrow_what_a_plan_needs(name: str) -> None:
+    entry = INDEX[name]
+    assert entry["weight_bytes"] > 10 * entry["mr_weights"]
+    model = memplan.load(name)
+    plan = memplan.plan(model, scratchpad=2 * entry["mr_weights"], weights="tensor", solver="greedy")
+    assert memplan.check(model, plan) == []
+    assert plan.metrics.compulsory_load >= entry["weight_bytes"]
+    assert plan.metrics.traffic == 0  # every tile is brought in once
+
+
 def test_unknown_names_are_refused_with_the_nearest() -> None:
     with pytest.raises(GraphError, match="'resnet_50' is neither a file nor a zoo model") as caught:
         memplan.load("resnet_50")
@@ -207,6 +237,15 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(zoo, "PACKAGE", "memplan_models_missing")
     with pytest.raises(GraphError, match="memplan_models_missing' is not installed"):
         zoo.zoo_names()
+
+
+def test_traced_graphs_load_without_torch() -> None:
+    code = (
+        "import sys; sys.modules['torch'] = sys.modules['onnx'] = None; import memplan.zoo as z; "
+        "print(len([z.load_zoo_model(n) for n in z.zoo_names() if n.startswith('torch_')]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(done.stdout) == sum(name.startswith("torch_") for name in NAMES) > 5
 
 
 def test_listing_needs_no_heavy_import() -> None:

@@ -29,7 +29,8 @@ def test_bit_identical_at_every_budget(name: str) -> None:
         assert memplan.check(model, plan) == []
         report = memplan.run(model, plan)
         assert report.identical, f"{budget}: {report}"
-        assert report.reference == "onnxruntime" and isfinite(report.ratio)
+        halves = any(t.dtype == "float16" for t in model.graph.tensors)
+        assert isfinite(report.ratio) and (report.reference == "onnxruntime" or halves)
         assert report.loaded_bytes == plan.metrics.compulsory_load + plan.metrics.spill_load
         assert report.stored_bytes == plan.metrics.compulsory_store + plan.metrics.spill_store
         digests.add(tuple(o.sha256 for o in report.outputs))

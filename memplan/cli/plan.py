@@ -26,6 +26,8 @@ def add_parser(commands: Any) -> None:
     for option in ("objective", "weights", "io", "order"):
         p.add_argument(f"--{option}", choices=CHOICES[option], metavar="|".join(CHOICES[option]))
     p.add_argument("--inplace", choices=("on", "off"), metavar="on|off")
+    p.add_argument("--donate", metavar="NAMES", default="", help="inputs that outputs may take the place of: "
+                   "names with commas between, or 'updated': all that the model updates")  # fmt: skip
     p.add_argument("--pin", metavar="TENSOR=PIN", action="append", default=[],
                    help="keep (never spill), host (never place), @OFFSET or keep@OFFSET; may be repeated")  # fmt: skip
     p.add_argument("--pins", metavar="FILE", help="pins as a JSON object by tensor name; --pin overrides")
@@ -33,7 +35,7 @@ def add_parser(commands: Any) -> None:
     p.add_argument("--time-limit", metavar="S", default="10", help="seconds to solve (default: 10)")
     p.add_argument("--workers", metavar="N", help="processor cores to use (default: all)")
     p.add_argument("--seed", metavar="N", default="0")
-    p.add_argument("--emit", metavar="FORMATS", default="json", help="json,onnx,… (default: json)")
+    p.add_argument("--emit", metavar="FORMATS", default="json", help="json,onnx,html,svg,trace (default: json)")
     p.add_argument("-o", "--output", metavar="DIR", default=".", help="folder to write to (default: .)")
     p.add_argument("--json", action="store_true", help="print the plan JSON on stdout")
     p.set_defaults(run=run)
@@ -65,6 +67,7 @@ def run(args: argparse.Namespace) -> int:
             weights=args.weights,
             io=args.io,
             inplace=None if args.inplace is None else args.inplace == "on",
+            donate=args.donate,
             order=args.order or "free",
             pins=pins,
             solver=args.solver or api.DEFAULT_SOLVER,

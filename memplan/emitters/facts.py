@@ -11,7 +11,7 @@ from typing import Any
 
 from memplan.budgets import budgets, least_capacity
 from memplan.errors import OptionError
-from memplan.explain import live_bytes, relief, spills
+from memplan.explain import live_bytes, live_without_spills, relief, spills
 from memplan.graph import TENSOR_KINDS, Graph
 from memplan.options import Options
 from memplan.plan import Plan
@@ -91,6 +91,7 @@ def plan_facts(graph: Graph, plan: Plan) -> dict[str, Any]:
         ],
         "inplace": [[tensor[a], tensor[b]] for a, b in plan.inplace.items()],
         "live": live_bytes(plan),
+        "liveWithoutSpills": live_without_spills(graph, plan),
         "spills": [
             [tensor[s.tensor], s.start, s.stop, s.cost, op[s.before], op[s.after], s.tightest, s.over,
              int(s.streamed)]

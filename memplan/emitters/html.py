@@ -10,7 +10,10 @@ from memplan.graph import Graph
 from memplan.plan import Plan
 
 STYLES = ("report.css",)
-SCRIPTS = ("model.js", "draw.js", "inspector.js", "pane.js", "summary.js", "tables.js", "report.js")
+SCRIPTS = (
+    "model.js", "state.js", "colours.js", "map.js", "lanes.js", "inspector.js", "overview.js", "mouse.js", "pane.js",
+    "summary.js", "tables.js", "print.js", "report.js",
+)  # fmt: skip
 
 
 def report_page(graph: Graph, plans: Sequence[Plan]) -> str:

@@ -1,6 +1,6 @@
 """Self-contained HTML pages: markup, styles, scripts and data in one file that asks nothing of a network.
 
-The parts lie in `memplan/emitters/report/`; `tokens.css` and `base.js` are the house style that every
+The parts lie in `memplan/emitters/report/`; `tokens.css`, `base.js` and `table.js` are the house style that every
 page shares. A content security policy in the page forbids any request, whatever a script would like.
 """
 
@@ -14,7 +14,7 @@ from importlib import resources
 from typing import Any
 
 HOUSE_STYLES = ("tokens.css",)
-HOUSE_SCRIPTS = ("base.js",)
+HOUSE_SCRIPTS = ("base.js", "table.js")
 
 _UNSAFE = re.compile("[<>&\u2028\u2029]")
 _SLOT = re.compile(r"\{\{(\w+)\}\}")
@@ -44,4 +44,8 @@ def part(name: str) -> str:
 def embedded(data: Any) -> str:
     """`data` as JSON that is harmless inside a script element."""
     text = json.dumps(data, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text).encode("utf-8", "backslashreplace").decode()
+    return (
+        _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+        .encode("utf-8", "backslashreplace")
+        .decode()
+    )

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import NamedTuple
 
-from memplan.explain import live_bytes, spills
+from memplan.explain import live_bytes, live_without_spills, spills
 from memplan.graph import Graph
 from memplan.plan import Plan, Residency
 from memplan.simulate import spill_moves
@@ -24,6 +24,8 @@ LIVE = (372, 60)
 FONT = "font-family: 'Helvetica Neue', Helvetica, Arial, 'Liberation Sans', sans-serif"
 GLYPH = 0.54
 """Width of a letter by the font's size, on average, rather more than less."""
+JOURNEYS = 24
+"""Ways through host memory that are drawn; more would be a thicket."""
 
 LIGHT = {
     "page": "#ffffff", "ground": "#f2f4f7", "grid": "#d9dfe6", "text": "#14202d", "muted": "#566473",
@@ -64,11 +66,14 @@ def svg_text(graph: Graph, plan: Plan, adaptive: bool = False) -> str:
         *_heading(graph, plan),
         *_axes(x, y, n, top),
         *_boxes(graph, plan, x, y),
+        *_journeys(graph, plan, x, y),
         *_moves(graph, plan, x, y),
     ]
     if capacity is not None:
         parts.append(_line("limit", x(0), y(capacity), x(n), y(capacity)))
-        parts.append(_text("small limit", x(n) - 4, y(capacity) - 4, f"capacity {format_size(capacity)}", "end"))
+        parts.append(
+            _text("small limit", x(n) - 4, y(capacity) - 4, f"capacity {format_size(capacity)}", "end")
+        )
     parts += [*_live(graph, plan, x, top), *_legend(graph, plan), "</svg>"]
     return "\n".join(parts) + "\n"
 
@@ -87,16 +92,23 @@ def _colours(palette: dict[str, str]) -> str:
     fills = (*ROLES, "page", "ground", "load", "store")
     rules = [f".{name} {{ fill: {palette[name]} }}" for name in fills]
     rules.append(f"text {{ fill: {palette['text']} }} .muted {{ fill: {palette['muted']} }}")
-    rules.append(f"text.limit {{ fill: {palette['limit']} }} .ink {{ fill: {'#0c1622' if palette is LIGHT else '#ffffff'} }}")
+    rules.append(
+        f"text.limit {{ fill: {palette['limit']} }} .ink {{ fill: {'#0c1622' if palette is LIGHT else '#ffffff'} }}"
+    )
     rules += [f".line.{name} {{ stroke: {palette[name]} }}" for name in ("grid", "limit", "curve", "ghost")]
     rules.append(f".under {{ fill: {palette['curve']}; fill-opacity: 0.2 }}")
-    rules.append(f".box {{ stroke: {palette['ground']}; stroke-width: 0.6 }} .mark {{ stroke: {palette['page']}; stroke-width: 0.8 }}")
+    rules.append(
+        f".box {{ stroke: {palette['ground']}; stroke-width: 0.6 }} .mark {{ stroke: {palette['page']}; stroke-width: 0.8 }}"
+    )
     return " ".join(rules)
 
 
 def _clean(text: str) -> str:
     """Without what XML cannot hold: control characters and lone surrogates."""
-    return "".join(c if c >= " " and not "\ud800" <= c <= "\udfff" and c not in "\ufffe\uffff" else "\ufffd" for c in text)
+    return "".join(
+        c if c >= " " and not "\ud800" <= c <= "\udfff" and c not in "\ufffe\uffff" else "\ufffd"
+        for c in text
+    )
 
 
 def _n(value: float) -> str:
@@ -159,8 +171,12 @@ def _axes(x: _Scale, y: _Scale, n: int, top: float) -> list[str]:
         parts.append(_line("grid", LEFT - 4, y(address), LEFT, y(address)))
         parts.append(_text("small muted", LEFT - 7, y(address) + 3.5, format_size(address), "end"))
     parts.append(_text("muted small", WIDTH - RIGHT, bottom + 13, "step", "end"))
-    parts.append(f'<text class="muted small" transform="translate(14 {MAP[0] + MAP[1] / 2}) rotate(-90)" text-anchor="middle">address</text>')
-    parts.append(f'<text class="muted small" transform="translate(14 {(LIVE[0] + below) / 2}) rotate(-90)" text-anchor="middle">live</text>')
+    parts.append(
+        f'<text class="muted small" transform="translate(14 {MAP[0] + MAP[1] / 2}) rotate(-90)" text-anchor="middle">address</text>'
+    )
+    parts.append(
+        f'<text class="muted small" transform="translate(14 {(LIVE[0] + below) / 2}) rotate(-90)" text-anchor="middle">live</text>'
+    )
     return parts
 
 
@@ -168,9 +184,17 @@ def _roles(graph: Graph, plan: Plan) -> dict[str, str]:
     """What each placed storage is: spilled before output before its kind."""
     outputs = {graph.storage_of[t.name] for t in graph.tensors if t.kind == "output"}
     left = {s.tensor for s in spills(graph, plan) if not s.streamed}
-    left |= {m.tensor for m, spilled in zip(plan.moves, spill_moves(graph, plan), strict=True) if spilled and m.kind == "store"}
+    left |= {
+        m.tensor
+        for m, spilled in zip(plan.moves, spill_moves(graph, plan), strict=True)
+        if spilled and m.kind == "store"
+    }
     return {
-        r.tensor: "spilled" if r.tensor in left else "output" if r.tensor in outputs else graph.tensor[r.tensor].kind
+        r.tensor: "spilled"
+        if r.tensor in left
+        else "output"
+        if r.tensor in outputs
+        else graph.tensor[r.tensor].kind
         for r in plan.residencies
     }
 
@@ -188,7 +212,9 @@ def _boxes(graph: Graph, plan: Plan, x: _Scale, y: _Scale) -> list[str]:
         paths.setdefault(shade, {})[f"M{_n(left)} {_n(high)}h{_n(w)}v{_n(h)}h-{_n(w)}z"] = None
         if h >= 9 and w >= 50:
             kind, font_size = ("tiny", 8) if h < 13 else ("small", 10)
-            labels.append(_text(f"{kind} ink", left + 4, high + h / 2 + 3, _fitted(r.tensor, w - 7, font_size)))
+            labels.append(
+                _text(f"{kind} ink", left + 4, high + h / 2 + 3, _fitted(r.tensor, w - 7, font_size))
+            )
     return [f'<path class="box {kind}" d="{"".join(paths[kind])}"/>' for kind in sorted(paths)] + labels
 
 
@@ -205,6 +231,24 @@ def _moves(graph: Graph, plan: Plan, x: _Scale, y: _Scale) -> list[str]:
     return [f'<path class="mark {kind}" d="{"".join(marks)}"/>' for kind, marks in found.items() if marks]
 
 
+def _journeys(graph: Graph, plan: Plan, x: _Scale, y: _Scale) -> list[str]:
+    """The way of what is spilled through host memory, where that are few enough to follow."""
+    found = [s for s in spills(graph, plan) if not s.streamed]
+    if not 0 < len(found) <= JOURNEYS:
+        return []
+    at, parts = _places(plan.residencies), list[str]()
+    for s in found:
+        away = next(r for r in at[s.tensor] if r.stop == s.start)
+        back = next(r for r in at[s.tensor] if r.start == s.stop)
+        x0, y0 = x(away.stop), y(away.offset + away.size / 2)
+        x1, y1 = x(back.start), y(back.offset + back.size / 2)
+        bend, lift = max(20.0, (x1 - x0) / 3), 20 if abs(y0 - y1) < 12 else 0
+        parts.append(
+            f"M{_n(x0)} {_n(y0)}C{_n(x0 + bend)} {_n(y0 - lift)} {_n(x1 - bend)} {_n(y1 - lift)} {_n(x1)} {_n(y1)}"
+        )
+    return [f'<path class="line ghost dash" d="{"".join(parts)}"/>']
+
+
 def _places(residencies: Iterable[Residency]) -> dict[str, list[Residency]]:
     places: dict[str, list[Residency]] = {}
     for r in residencies:
@@ -215,11 +259,7 @@ def _places(residencies: Iterable[Residency]) -> dict[str, list[Residency]]:
 def _live(graph: Graph, plan: Plan, x: _Scale, top: float) -> list[str]:
     """Live bytes as an area; dashed, what they would be had nothing left."""
     live = live_bytes(plan)
-    ghost = list(live)
-    for s in spills(graph, plan):
-        if not s.streamed:
-            for t in range(s.start, s.stop):
-                ghost[t] += s.size
+    ghost = live_without_spills(graph, plan)
     top = max(top, *ghost) if ghost else top
     y = _Scale(top * 1.05, sum(LIVE), -LIVE[1])
     outline = _stairs(live, x, y)
@@ -261,5 +301,5 @@ def _legend(graph: Graph, plan: Plan) -> list[str]:
             at += 10 + 6 * len(words) + 16
     if "spilled" in present:
         parts.append(_line("ghost dash", at, base - 4, at + 20, base - 4))
-        parts.append(_text("small", at + 25, base, "live bytes had nothing left"))
+        parts.append(_text("small", at + 25, base, "through host; live bytes without spills"))
     return parts

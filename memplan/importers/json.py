@@ -76,6 +76,7 @@ def plan_from_dict(data: Any, where: str) -> Plan:
             inplace=options.get("inplace"),
             order=options.text("order"),
             dims=options.table("dims").mapping(int) if options.has("dims") else {},
+            donate=tuple(options.texts("donate")) if options.has("donate") else (),
             pins=options.table("pins").mapping(str) if options.has("pins") else {},
         ),
         solver=get.text("solver"),

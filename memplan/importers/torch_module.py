@@ -325,8 +325,15 @@ _FILLS: dict[Any, int | None] = {
 _NAMES = (torch.ops.aten.detach.default, torch.ops.aten.alias.default, torch.ops.aten.lift_fresh.default)
 
 
+_LIKE: dict[Any, Any] = {
+    torch.ops.aten.expand_as.default: torch.ops.aten.expand.default,
+    torch.ops.aten.view_as.default: torch.ops.aten.view.default,
+}
+"""Views that take their shape from another tensor, and those that are told it."""
+
+
 def _simplify(module: GraphModule) -> None:
-    """Leave out what gives a tensor a second name, and write fills like another tensor as fills of a size."""
+    """Leave out what gives a tensor a second name; take sizes as numbers where another tensor gives them."""
     for node in list(module.graph.nodes):
         if node.target in _NAMES:
             node.replace_all_uses_with(node.args[0])
@@ -338,6 +345,9 @@ def _simplify(module: GraphModule) -> None:
             module.graph.erase_node(node)
         elif node.target in _FILLS:
             _fill(module, node)
+        elif node.target in _LIKE:
+            node.target = _LIKE[node.target]
+            node.args = (node.args[0], [int(n) for n in node.meta["val"].shape])
 
 
 def _same(a: Any, b: Any) -> bool:

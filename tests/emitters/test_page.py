@@ -17,7 +17,15 @@ from memplan.graph import Graph, Op, Tensor
 from memplan.simulate import timeline
 from tests.generate import random_graph, random_plan
 
-NASTY = ('</script><script>alert(1)</script>', "<img src=x onerror=alert(2)>", "{{data}}", "a&b\"'`", "\u2028", "\ud800", "]]>")
+NASTY = (
+    "</script><script>alert(1)</script>",
+    "<img src=x onerror=alert(2)>",
+    "{{data}}",
+    "a&b\"'`",
+    "\u2028",
+    "\ud800",
+    "]]>",
+)
 
 
 PARTS = (*page.HOUSE_STYLES, *STYLES, *sheet.STYLES, *page.HOUSE_SCRIPTS, *SCRIPTS, *sheet.SCRIPTS, "page.html", "report.html")
@@ -50,8 +58,12 @@ def test_names_are_harmless_and_come_back() -> None:
 @pytest.mark.parametrize("name", PARTS)
 def test_parts_ask_for_nothing_and_make_no_markup_of_texts(name: str) -> None:
     text = page.part(name)
-    assert not re.search(r"https?://|//cdn|@import|url\(|\bfetch\(|XMLHttpRequest|WebSocket|sendBeacon|\bimport\(", text)
-    assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function", text)
+    assert not re.search(
+        r"https?://|//cdn|@import|url\(|\bfetch\(|XMLHttpRequest|WebSocket|sendBeacon|\bimport\(", text
+    )
+    assert not re.search(
+        r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function", text
+    )
 
 
 def test_every_part_of_the_folder_is_used() -> None:

@@ -34,7 +34,9 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 def ladder(rungs: int, nbytes: int = 1024) -> Graph:
     """A chain whose every tensor is needed again at the end: it spills where it may not keep all."""
     tensors = [Tensor("x", nbytes, "input", "int8", (nbytes,))]
-    tensors += [Tensor(f"t{i}", nbytes + 64 * i, "activation", "int8", (1, nbytes + 64 * i)) for i in range(rungs)]
+    tensors += [
+        Tensor(f"t{i}", nbytes + 64 * i, "activation", "int8", (1, nbytes + 64 * i)) for i in range(rungs)
+    ]
     tensors.append(Tensor("y", 64, "output"))
     ops = [Op(f"up{i}", "Conv", (tensors[i].name,), (tensors[i + 1].name,), 1000 * i) for i in range(rungs)]
     carry = tensors[rungs].name
@@ -48,7 +50,13 @@ def ladder(rungs: int, nbytes: int = 1024) -> Graph:
 
 
 def planned(graph: Graph, capacity: int | str = "MH", **options: Any) -> Plan:
-    return memplan.plan(graph, scratchpad=capacity, solver=options.pop("solver", "greedy"), workers=1, **{"time_limit_s": 1.0, **options})
+    return memplan.plan(
+        graph,
+        scratchpad=capacity,
+        solver=options.pop("solver", "greedy"),
+        workers=1,
+        **{"time_limit_s": 1.0, **options},
+    )
 
 
 def opened(browser: Browser, folder: Path, graph: Graph, *plans: Plan) -> Browser:
@@ -89,7 +97,18 @@ def test_first_view_answers(browser: Browser, tmp_path: Path) -> None:
     assert plan.metrics.spill_load
     opened(browser, tmp_path, graph, plan)
     shown = text(browser, ".bar") + text(browser, "#summary")
-    for part in ("ladder", "scratchpad", "feasible", f"{plan.value:,.0f} B", "BOUND", "gap", "PEAK", "of the capacity", "SPILLED", "greedy"):
+    for part in (
+        "ladder",
+        "scratchpad",
+        "feasible",
+        f"{plan.value:,.0f} B",
+        "BOUND",
+        "gap",
+        "PEAK",
+        "of the capacity",
+        "SPILLED",
+        "greedy",
+    ):
         assert part in shown, part
     assert browser.js("report.PANES[0].drawMs") > 0
     painted = browser.js(
@@ -114,12 +133,24 @@ def test_hover_and_click_tell_about_a_tensor(browser: Browser, tmp_path: Path) -
     assert name in tip and f"made by up{k} (Conv)" in tip and "away in steps" in tip
     browser.click(x, y)
     panel = text(browser, "#inspector")
-    for part in (name, f"{graph.tensor[name].nbytes:,} B", "int8", f"down{k}", "Away in steps", f"spill store of {name}", f"spill load of {name}"):
+    for part in (
+        name,
+        f"{graph.tensor[name].nbytes:,} B",
+        "int8",
+        f"down{k}",
+        "Away in steps",
+        f"spill store of {name}",
+        f"spill load of {name}",
+    ):
         assert part in panel, part
     browser.click_on("#inspector .link")  # its producer
-    assert "flops" in text(browser, "#inspector") and browser.js("report.State.step") == plan.schedule.index(f"up{k}")
+    assert "flops" in text(browser, "#inspector") and browser.js("report.State.step") == plan.schedule.index(
+        f"up{k}"
+    )
     browser.key("Escape")
-    assert browser.js("report.State.step") is None and "Legend" in browser.js("document.querySelector('#inspector').textContent")
+    assert browser.js("report.State.step") is None and "Legend" in browser.js(
+        "document.querySelector('#inspector').textContent"
+    )
     quiet(browser)
 
 
@@ -135,7 +166,9 @@ def test_wheel_drag_box_and_double_click(browser: Browser, tmp_path: Path) -> No
     browser.wheel(x, y, -240)
     zoomed = view(browser)
     assert zoomed["x1"] - zoomed["x0"] < 0.7 * (whole["x1"] - whole["x0"]) and zoomed["y1"] == whole["y1"]
-    assert browser.js(f"report.PANES[0].atX({x - left} + report.PANES[0].left)") == pytest.approx(under, abs=0.5)
+    assert browser.js(f"report.PANES[0].atX({x - left} + report.PANES[0].left)") == pytest.approx(
+        under, abs=0.5
+    )
     browser.wheel(x, y, -240, modifiers=2)
     assert view(browser)["y1"] - view(browser)["y0"] < 0.7 * (whole["y1"] - whole["y0"])
     before = view(browser)
@@ -147,7 +180,9 @@ def test_wheel_drag_box_and_double_click(browser: Browser, tmp_path: Path) -> No
     assert view(browser) == whole
     browser.drag((left + width * 0.5, top + 5), (left + width * 0.75, top + height - 5), modifiers=8)
     boxed = view(browser)
-    assert boxed["x0"] == pytest.approx(whole["x1"] * 0.5, rel=0.02) and boxed["x1"] == pytest.approx(whole["x1"] * 0.75, rel=0.02)
+    assert boxed["x0"] == pytest.approx(whole["x1"] * 0.5, rel=0.02) and boxed["x1"] == pytest.approx(
+        whole["x1"] * 0.75, rel=0.02
+    )
     browser.click(left + width - 3, top + 3, times=2)
     assert view(browser) == whole
     browser.click(left + width * 0.9, top - 40)  # the overview does not choose anything
@@ -236,22 +271,38 @@ def test_two_plans_side_by_side(browser: Browser, tmp_path: Path) -> None:
     browser.key("+")
     views = browser.js("report.PANES.map(p => [p.view.x0, p.view.x1])")
     assert views[0] == views[1] != [0, browser.js("report.PANES[0].plan.end")]
+    browser.key("0")
+    views = browser.js("report.PANES.map(p => [p.view.x0, p.view.x1, p.view.y1 / p.plan.top])")
+    assert views[0] == views[1] == [0, len(graph.ops), pytest.approx(1.02)]
     browser.click_on("#link")
     browser.key("+")
     views = browser.js("report.PANES.map(p => [p.view.x0, p.view.x1])")
     assert views[0] != views[1]
     browser.key("5")
-    assert "spilled" in text(browser, "#table") and text(browser, ".tab[aria-selected=true]").startswith("Differences")
+    assert "spilled" in text(browser, "#table") and text(browser, ".tab[aria-selected=true]").startswith(
+        "Differences"
+    )
     quiet(browser)
 
 
 def test_timeline(browser: Browser, tmp_path: Path) -> None:
     graph = ladder(12)
-    plan = memplan.plan(graph, load_target("cortex-m7"), scratchpad="MH", objective="latency", io="host", solver="greedy", workers=1)
+    plan = memplan.plan(
+        graph,
+        load_target("cortex-m7"),
+        scratchpad="MH",
+        objective="latency",
+        io="host",
+        solver="greedy",
+        workers=1,
+    )
     assert plan.moves
     opened(browser, tmp_path, graph, plan)
-    assert {"compute", "loads", "stores", "map", "live"} <= set(browser.js("Object.keys(report.PANES[0].lanes)"))
+    assert {"compute", "loads", "stores", "map", "live"} <= set(
+        browser.js("Object.keys(report.PANES[0].lanes)")
+    )
     assert browser.js("report.PANES[0].plan.end") == pytest.approx(1e9 * plan.metrics.latency_s, rel=1e-6)
+    assert "waiting for copies" in text(browser, "#inspector")
     x, y = browser.js(
         "(() => { const p = report.PANES[0], r = p.over.getBoundingClientRect(), i = p.plan.moves.findIndex(m => m[0] === 0), [a, b] = p.plan.moveSpan(i);"
         " return [r.x + p.X((a + b) / 2), r.y + p.lanes.loads.top + 7]; })()"
@@ -303,13 +354,18 @@ def test_theme_follows_the_system_and_print_is_light(browser: Browser, tmp_path:
     quiet(browser)
 
 
-def test_large_plans_stay_smooth(browser: Browser, tmp_path: Path) -> None:
-    """2,000 ops on whatever processor this is: frames far below what a person notices as waiting."""
-    graph = random_graph(random.Random(3), 2000, sizes=(1024, 4096, 16384))
+@pytest.mark.parametrize(("ops", "frame_ms"), [(2_000, 50), (20_000, 250)])
+def test_large_plans_stay_usable(browser: Browser, tmp_path: Path, ops: int, frame_ms: float) -> None:
+    """On whatever processor this is: the scripts of a frame of the whole run leave no noticeable wait."""
+    graph = random_graph(random.Random(3), ops, sizes=(1024, 4096, 16384))
     opened(browser, tmp_path, graph, planned(graph, "max", order="program", solver="peak{packing=none}"))
     times = browser.js(
         "(() => { const p = report.PANES[0], out = []; for (let k = 0; k < 9; k++) { p.dirty = true; const t = performance.now(); p.paintNow(); out.push(performance.now() - t); }"
         " return out.sort((a, b) => a - b); })()"
     )
-    assert times[4] < 100, times
+    assert times[0] < frame_ms, times
+    browser.key("n")
+    browser.key("/")
+    browser.type("t1234_0")
+    assert "1 of" in text(browser, "#found")
     quiet(browser)

@@ -50,7 +50,18 @@ def test_axes_have_units_and_the_legend_says_what_occurs() -> None:
     graph = ladder(12)
     plan = memplan.plan(graph, scratchpad="MH", solver="greedy", workers=1, time_limit_s=1)
     texts = [t.text or "" for t in drawn(graph, plan).iter(f"{SVG}text")]
-    for part in ("ladder", "step", "address", "activation", "spilled", "input", "output", "stored to host", "loaded again", "0 B"):
+    for part in (
+        "ladder",
+        "step",
+        "address",
+        "activation",
+        "spilled",
+        "input",
+        "output",
+        "stored to host",
+        "loaded again",
+        "0 B",
+    ):
         assert part in texts, part
     assert "constant" not in texts and any("KiB" in t and "capacity" in t for t in texts)
     calm = memplan.plan(graph, scratchpad="max", solver="greedy", workers=1, time_limit_s=1)
@@ -64,7 +75,14 @@ def test_stays_inside_and_asks_for_nothing() -> None:
     text = svg_text(graph, plan, adaptive=True)
     text.encode()
     picture = ElementTree.fromstring(text)
-    assert {e.tag.removeprefix(SVG) for e in picture.iter()} <= {"svg", "title", "style", "rect", "path", "text"}
+    assert {e.tag.removeprefix(SVG) for e in picture.iter()} <= {
+        "svg",
+        "title",
+        "style",
+        "rect",
+        "path",
+        "text",
+    }
     assert not re.search(r"href|url\(|@import", text) and text.count("http") == 1
     for x, y, w, h in boxes(picture):
         assert LEFT <= x <= x + w <= WIDTH - RIGHT + 0.5 and MAP[0] - 0.5 <= y <= y + h <= HEIGHT

@@ -24,7 +24,9 @@ def traced(seed: int) -> tuple[Graph, Plan, list[dict[str, Any]]]:
 
 
 def slices(events: list[dict[str, Any]], lane: int) -> list[dict[str, Any]]:
-    return sorted((e for e in events if e["ph"] == "X" and e["tid"] == lane), key=lambda e: (e["ts"], e["dur"]))
+    return sorted(
+        (e for e in events if e["ph"] == "X" and e["tid"] == lane), key=lambda e: (e["ts"], e["dur"])
+    )
 
 
 @pytest.mark.parametrize("seed", range(40))

@@ -20,6 +20,12 @@ def test_agrees_with_the_oracle(engine: str) -> None:
     assert proved > 330 and seen["spills"] > 50
 
 
+@pytest.mark.parametrize("engine", agree.EXACT)
+def test_agrees_with_the_oracle_where_inputs_are_donated(engine: str) -> None:
+    seen = agree.check(engine, range(400_000, 400_150), donate=True)
+    assert seen["donated"] > 30
+
+
 @pytest.mark.parametrize("rule", [None, *sorted(agree.RULES)])
 def test_the_peak_search_needs_none_of_its_rules(rule: str | None) -> None:
     assert agree.check_rule(rule, range(200_000, 200_300)) > 180

@@ -1,6 +1,8 @@
 // The graph and the plans as the page's parts ask for them: indices over the columns of DATA.
 
-const G = DATA.graph, T = G.tensors, O = G.ops;
+const G = DATA.graph;
+const T = G.tensors;
+const O = G.ops;
 const KINDS = ["input", "constant", "activation", "output"];
 
 // What a storage is in a plan, in the order of the legend.
@@ -17,13 +19,26 @@ const producerOf = new Int32Array(T.name.length).fill(-1);
 const readersOf = T.name.map(() => []);
 const viewsOf = T.name.map(() => []);
 const isOutput = new Uint8Array(T.name.length);
-O.outputs.forEach((list, op) => list.forEach(t => { producerOf[t] = op; }));
+O.outputs.forEach((list, op) =>
+  list.forEach(t => {
+    producerOf[t] = op;
+  }),
+);
 O.inputs.forEach((list, op) => [...new Set(list)].forEach(t => readersOf[t].push(op)));
-T.root.forEach((root, t) => { if (root !== t) viewsOf[root].push(t); if (T.kind[t] === 3) isOutput[root] = 1; });
+T.root.forEach((root, t) => {
+  if (root !== t) viewsOf[root].push(t);
+  if (T.kind[t] === 3) isOutput[root] = 1;
+});
 
-function kindOf(op) { return G.opKinds[O.kind[op]]; }
-function dtypeOf(t) { return G.dtypes[T.dtype[t]] ?? "–"; }
-function shapeOf(t) { return T.shape[t] ? (T.shape[t].length ? T.shape[t].join(" × ") : "scalar") : "–"; }
+function kindOf(op) {
+  return G.opKinds[O.kind[op]];
+}
+function dtypeOf(t) {
+  return G.dtypes[T.dtype[t]] ?? "–";
+}
+function shapeOf(t) {
+  return T.shape[t] ? (T.shape[t].length ? T.shape[t].join(" × ") : "scalar") : "–";
+}
 
 // Ops that read a storage through any of its names, views aside.
 function usersOf(root) {
@@ -36,27 +51,32 @@ class Plan {
     Object.assign(this, facts);
     this.n = facts.schedule.length;
     this.stepOf = new Int32Array(O.name.length).fill(-1);
-    facts.schedule.forEach((op, t) => { this.stepOf[op] = t; });
-    this.placed = new Map();  // storage -> numbers of its residencies, by start
-    facts.residencies.forEach((r, i) => { if (!this.placed.has(r[0])) this.placed.set(r[0], []); this.placed.get(r[0]).push(i); });
+    facts.schedule.forEach((op, t) => {
+      this.stepOf[op] = t;
+    });
+    this.placed = new Map(); // storage -> numbers of its residencies, by start
+    facts.residencies.forEach((r, i) => {
+      if (!this.placed.has(r[0])) this.placed.set(r[0], []);
+      this.placed.get(r[0]).push(i);
+    });
     for (const list of this.placed.values()) list.sort((a, b) => facts.residencies[a][1] - facts.residencies[b][1]);
     this.spillsOf = group(facts.spills, s => s[0]);
     // What leaves before its last use: loaded again, or stored and served from host from then on.
-    this.leaves = new Set([...facts.spills.filter(s => !s[8]).map(s => s[0]), ...facts.moves.filter(m => m[0] && m[4]).map(m => m[1])]);
-    this.movesOf = group(facts.moves.map((m, i) => i), i => facts.moves[i][1]);
+    this.leaves = new Set([
+      ...facts.spills.filter(s => !s[8]).map(s => s[0]),
+      ...facts.moves.filter(m => m[0] && m[4]).map(m => m[1]),
+    ]);
+    this.movesOf = group(
+      facts.moves.map((m, i) => i),
+      i => facts.moves[i][1],
+    );
     this.role = T.name.map((_, t) => this.roleOf(t));
     this.columns();
     this.axes();
-    this.ghost = Array.from(facts.live);  // live bytes had nothing left
-    for (const [t, start, stop, , , , , , streamed] of facts.spills) {
-      if (!streamed) for (let step = start; step < stop; step++) this.ghost[step] += this.sizeOf(t);
-    }
     this.limit = facts.target.capacity;
     this.top = this.limit ?? Math.max(facts.metrics.peak, 1);
     this.livePeak = facts.live.reduce((a, b) => Math.max(a, b), 0);
   }
-
-  sizeOf(t) { const first = this.placed.get(t); return first ? this.residencies[first[0]][4] : T.nbytes[t]; }
 
   roleOf(t) {
     if (this.leaves.has(t)) return ROLE.spilled;
@@ -67,13 +87,19 @@ class Plan {
   // Residencies as flat arrays for drawing and hit tests.
   columns() {
     const rows = this.residencies;
-    this.rt = Int32Array.from(rows, r => r[0]); this.rs = Int32Array.from(rows, r => r[1]); this.re = Int32Array.from(rows, r => r[2]);
-    this.ro = Float64Array.from(rows, r => r[3]); this.rz = Float64Array.from(rows, r => r[4]);
-    this.rloaded = new Uint8Array(rows.length); this.rstored = new Uint8Array(rows.length);
-    const loads = new Set(), stores = new Map();
+    this.rt = Int32Array.from(rows, r => r[0]);
+    this.rs = Int32Array.from(rows, r => r[1]);
+    this.re = Int32Array.from(rows, r => r[2]);
+    this.ro = Float64Array.from(rows, r => r[3]);
+    this.rz = Float64Array.from(rows, r => r[4]);
+    this.rloaded = new Uint8Array(rows.length);
+    this.rstored = new Uint8Array(rows.length);
+    const loads = new Set();
+    const stores = new Map();
     for (const [store, t, issue, , spill] of this.moves) {
       if (!spill) continue;
-      if (store) stores.set(t, issue); else loads.add(t + ":" + issue);
+      if (store) stores.set(t, issue);
+      else loads.add(t + ":" + issue);
     }
     rows.forEach(([t, start, stop], i) => {
       if (loads.has(t + ":" + start)) this.rloaded[i] = 1;
@@ -84,7 +110,8 @@ class Plan {
   // Where steps begin on each axis: by step, or by simulated time (a step begins when the op before has ended).
   axes() {
     this.bySteps = Float64Array.from({ length: this.n + 1 }, (_, t) => t);
-    this.byTime = this.timeline && Float64Array.from({ length: this.n + 1 }, (_, t) => t ? this.timeline.ops[t - 1][1] : 0);
+    this.byTime =
+      this.timeline && Float64Array.from({ length: this.n + 1 }, (_, t) => (t ? this.timeline.ops[t - 1][1] : 0));
     this.useTime(this.options.objective === "latency");
   }
 
@@ -97,16 +124,26 @@ class Plan {
   // The step at a position of the axis.
   stepAt(x) {
     if (!this.timed) return Math.min(this.n - 1, Math.max(0, Math.floor(x)));
-    let low = 0, high = this.n - 1;
-    while (low < high) { const mid = (low + high + 1) >> 1; if (this.edge[mid] <= x) low = mid; else high = mid - 1; }
+    let low = 0;
+    let high = this.n - 1;
+    while (low < high) {
+      const mid = (low + high + 1) >> 1;
+      if (this.edge[mid] <= x) low = mid;
+      else high = mid - 1;
+    }
     return low;
   }
 
   // The position of a simulated time on the axis.
   atTime(ns) {
     if (this.timed) return ns;
-    let low = 0, high = this.n;
-    while (low < high) { const mid = (low + high + 1) >> 1; if (this.byTime[mid] <= ns) low = mid; else high = mid - 1; }
+    let low = 0;
+    let high = this.n;
+    while (low < high) {
+      const mid = (low + high + 1) >> 1;
+      if (this.byTime[mid] <= ns) low = mid;
+      else high = mid - 1;
+    }
     if (low >= this.n) return this.n;
     const width = this.byTime[low + 1] - this.byTime[low];
     return low + (width > 0 ? (ns - this.byTime[low]) / width : 0);
@@ -114,7 +151,10 @@ class Plan {
 
   // Begin and end of a move on the axis, in the lane it is drawn in: simulated, or within its step.
   moveSpan(i) {
-    if (this.timeline) { const [a, b] = this.timeline.moves[i]; return [this.atTime(a), this.atTime(b)]; }
+    if (this.timeline) {
+      const [a, b] = this.timeline.moves[i];
+      return [this.atTime(a), this.atTime(b)];
+    }
     return [this.moves[i][2], this.moves[i][3] + 1];
   }
 
@@ -134,16 +174,29 @@ class Plan {
     const op = O.name[this.schedule[tightest]];
     if (streamed) return "Streamed: the options load it for each use.";
     if (start === stop) return `Moved to another address before step ${stop} (${op}).`;
-    if (over > 0) return `Tightest at step ${tightest} (${op}): ${bytes(this.live[tightest])} are there already; had it stayed, the step would need ${bytes(over)} more than the capacity.`;
-    return `It would fit by bytes (${bytes(-over)} to spare at step ${tightest}, ${op}): addresses, or the solver's choice.`;
+    if (over > 0)
+      return (
+        `Tightest at step ${tightest} (${op}): ${bytes(this.live[tightest])} are there already; ` +
+        `had it stayed, the step would need ${bytes(over)} more than the capacity.`
+      );
+    return (
+      `It would fit by bytes (${bytes(-over)} to spare at step ${tightest}, ${op}): ` +
+      `addresses, or the solver's choice.`
+    );
   }
 
-  get unit() { return this.options.objective === "latency" ? x => time(1e9 * x) : x => bytes(x); }
+  get unit() {
+    return this.options.objective === "latency" ? x => time(1e9 * x) : x => bytes(x);
+  }
 }
 
 function group(rows, key) {
   const found = new Map();
-  for (const row of rows) { const k = key(row); if (!found.has(k)) found.set(k, []); found.get(k).push(row); }
+  for (const row of rows) {
+    const k = key(row);
+    if (!found.has(k)) found.set(k, []);
+    found.get(k).push(row);
+  }
   return found;
 }
 
@@ -154,46 +207,29 @@ function sketch() {
     if (root !== t || T.kind[t] === 1) return;
     const touches = [producerOf[t], ...usersOf(t)].filter(op => op >= 0);
     if (!touches.length) return;
-    change[Math.min(...touches)] += T.nbytes[t]; change[Math.max(...touches) + 1] -= T.nbytes[t];
+    change[Math.min(...touches)] += T.nbytes[t];
+    change[Math.max(...touches) + 1] -= T.nbytes[t];
   });
   let live = 0;
+  const steps = O.name.map((_, t) => (live += change[t]));
   return new Plan({
-    sketch: true, label: "graph", schedule: O.name.map((_, op) => op), residencies: [], moves: [], inplace: [], spills: [], relief: [], timeline: null,
-    live: O.name.map((_, t) => live += change[t]), metrics: { peak: 0 }, budgets: DATA.budgets,
-    target: { name: "", capacity: null, alignment: 1, operands: "scratchpad" }, options: { objective: "peak", weights: "ignore" },
+    sketch: true,
+    label: "graph",
+    schedule: O.name.map((_, op) => op),
+    residencies: [],
+    moves: [],
+    inplace: [],
+    spills: [],
+    relief: [],
+    timeline: null,
+    live: steps,
+    liveWithoutSpills: steps,
+    metrics: { peak: 0 },
+    budgets: DATA.budgets,
+    target: { name: "", capacity: null, alignment: 1, operands: "scratchpad" },
+    options: { objective: "peak", weights: "ignore" },
   });
 }
 
 const PLANS = DATA.plans.map(facts => new Plan(facts));
 const DRAWN = PLANS.length || !O.name.length ? PLANS.filter(plan => plan.n) : [sketch()];
-
-// ---- what is chosen, searched and hidden: one state for the whole page ----
-
-const State = {
-  tensor: null, step: null, plan: DRAWN[0] ?? null, query: "", least: 0, hidden: new Set(), colour: "role", onlyMoved: false,
-  listeners: [],
-  set(change) {
-    Object.assign(this, change);
-    if (["query", "least", "hidden", "onlyMoved"].some(key => key in change)) this.filter();
-    for (const listener of this.listeners) listener(change);
-  },
-  filter() {
-    const words = this.query.toLowerCase().split(/\s+/).filter(Boolean);
-    this.active = words.length > 0 || this.least > 0 || this.hidden.size > 0 || this.onlyMoved;
-    this.match = Uint8Array.from(T.name, (name, t) => Number(this.matches(t, words)));
-    // A storage is found by the names of its views too.
-    T.root.forEach((root, t) => { if (this.match[t] && root !== t) this.match[root] = Math.max(this.match[root], Number(this.passes(root))); });
-  },
-  passes(t) {
-    if (T.nbytes[t] < this.least) return false;
-    if (DRAWN.length && !DRAWN.some(plan => !this.hidden.has(plan.role[T.root[t]]))) return false;
-    return !this.onlyMoved || DRAWN.some(plan => plan.movesOf.has(t));
-  },
-  matches(t, words) {
-    if (!this.passes(t)) return false;
-    const op = producerOf[t];
-    const text = (T.name[t] + " " + (op < 0 ? KINDS[T.kind[t]] : O.name[op] + " " + kindOf(op)) + " " + dtypeOf(t)).toLowerCase();
-    return words.every(word => text.includes(word));
-  },
-};
-State.filter();

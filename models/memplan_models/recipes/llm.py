@@ -164,10 +164,9 @@ def llama_7b_block(name: str, queries: int, past: int) -> onnx.ModelProto:
     return b.finish(output=_gated(b, x, s), key=keys, value=values)
 
 
-def mixtral_block_decode() -> onnx.ModelProto:
-    """One layer of Mixtral 8x7B for one token after 511: the weights of 2 of 8 experts are gathered."""
-    b = Builder("mixtral_block_decode", TensorProto.FLOAT16)
-    s = Shape(4096, 32, 8, 14336, 1, 511)
+def mixtral_block(name: str, s: Shape, dtype: int = TensorProto.FLOAT16) -> onnx.ModelProto:
+    """One layer whose feed-forward is a mixture, for one token: the weights of 2 of 8 experts are gathered."""
+    b = Builder(name, dtype)
     x, keys, values = _llama_attention(b, b.input("hidden", (1, 1, s.width)), _turn(b, s), "", s)
     y = b.reshape(_rms_norm(b, x), (s.width,))
     gates, chosen = b.top_k(b.linear(y, 8, False), 2)
@@ -187,10 +186,9 @@ def mixtral_block_decode() -> onnx.ModelProto:
     return b.finish(output=b.add(x, out), key=keys, value=values)
 
 
-def expert_choice_prefill() -> onnx.ModelProto:
-    """A feed-forward layer of 16 experts that each choose 16 of 128 tokens: parallel branches, then sums."""
-    b = Builder("expert_choice_prefill")
-    tokens, width, experts, capacity = 128, 768, 16, 16
+def expert_choice(name: str, tokens: int, width: int, experts: int, capacity: int) -> onnx.ModelProto:
+    """A feed-forward layer of experts that each choose `capacity` tokens: parallel branches, then sums."""
+    b = Builder(name)
     x = b.input("hidden", (tokens, width))
     y = b.layer_norm(x)
     router = b.op("MatMul", [y, b.weight("router", (width, experts))], (tokens, experts))
@@ -224,7 +222,9 @@ RECIPES = (
            "One layer of Llama-7B, one token after 2047, float16",
            lambda: llama_7b_block("llama_7b_block_decode", 1, 2047)),
     Recipe("mixtral_block_decode", "llm", "float16", "Jiang et al. 2024, arXiv 2401.04088",
-           "One layer of Mixtral 8x7B, one token after 511: 2 of 8 experts, float16", mixtral_block_decode),
+           "One layer of Mixtral 8x7B, one token after 511: 2 of 8 experts, float16",
+           lambda: mixtral_block("mixtral_block_decode", Shape(4096, 32, 8, 14336, 1, 511))),
     Recipe("expert_choice_prefill", "llm", "float32", "Zhou et al. 2022, arXiv 2202.09368",
-           "Mixture of 16 experts that choose their tokens, 128 tokens", expert_choice_prefill),
+           "Mixture of 16 experts that choose 16 of 128 tokens each",
+           lambda: expert_choice("expert_choice_prefill", 128, 768, 16, 16)),
 )  # fmt: skip

@@ -73,7 +73,7 @@ def conformer_s() -> onnx.ModelProto:
 
 def relative_attention(b: Builder, x: str, distances: str, heads: int) -> str:
     """Self-attention with relative positions and a residual (Dai et al. 2019): the scores of all distances
-    are shifted so that each query meets its own."""
+    are shifted so that key j meets query i at distance j - i."""
     batch, n, width = b.shape[x][0], int(b.shape[x][1]), int(b.shape[x][2])
     d = width // heads
     y = b.layer_norm(x)
@@ -86,7 +86,7 @@ def relative_attention(b: Builder, x: str, distances: str, heads: int) -> str:
     far = b.op("MatMul", [place, b.transpose(far, (1, 2, 0))], (batch, heads, n, 2 * n - 1))
     pads = b.const("pads", [0, 0, 0, 1, 0, 0, 0, 0], np.int64)
     far = b.reshape(b.op("Pad", [far, pads], (batch, heads, n, 2 * n)), (heads, 2 * n, n))
-    far = b.slice(b.reshape(b.slice(far, 1, 2), (heads, n, 2 * n - 1)), n - 1, 3)
+    far = b.slice(b.reshape(b.slice(far, 1, 2), (heads, n, 2 * n - 1)), 0, 3, end=n)
     scores = b.mul(b.add(scores, far), b.const("scale", 1 / math.sqrt(d)))
     value = b.transpose(value, (0, 2, 1, 3))
     mixed = b.op("MatMul", [b.softmax(scores), value], (batch, heads, n, d))

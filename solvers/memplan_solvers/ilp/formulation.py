@@ -218,9 +218,10 @@ class Formulation:
     def _overwritten(self) -> dict[int, list[Term]]:
         """Per step, what in-place pairs take off its bytes."""
         terms: dict[int, list[Term]] = {}
-        if self.anywhere:
-            return terms
+        storages = self.problem.storages
         for i, (written, sources) in self.problem.inplace_pairs.items():
+            if self.anywhere:  # only what must lie in the scratchpad does so in this program
+                sources = tuple(s for s in sources if storages[s].stays and storages[written].stays)
             k = self.steps.number[i]
             for t, v in self.x[k].items():
                 pairs = []

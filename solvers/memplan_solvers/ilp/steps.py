@@ -71,7 +71,7 @@ class Steps:
         None in place, where shapes and kinds matter too.
         """
         problem = self.problem
-        if problem.options.inplace:
+        if problem.inplace_pairs:
             return []
         succs: list[list[int]] = [[] for _ in self.ops]
         for k, preds in enumerate(self.preds):
@@ -89,8 +89,13 @@ class Steps:
         return pairs
 
     def with_views(self, order: list[int]) -> tuple[int, ...]:
-        """Op numbers of the problem for an order of positions, each view as early as it may run."""
+        """Op numbers of the problem for an order of positions, each view as early as it may run.
+
+        The program's own order where the options ask for that.
+        """
         problem = self.problem
+        if problem.options.order == "program":
+            return tuple(range(problem.n))
         waits = [len(p) for p in problem.preds]
         found: list[int] = []
 

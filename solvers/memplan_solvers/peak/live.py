@@ -89,7 +89,7 @@ def live_model(problem: Problem) -> LiveModel:
     for k, s in enumerate(problem.storages):
         if anywhere and not s.stays:
             continue
-        fleeting = len(s.touches) == 1 and not s.resident
+        fleeting = len(s.touches) == 1 and not s.resident and k not in problem.overwritable
         if fleeting or (s.is_constant and options.weights == "stream"):
             for i in s.touches:
                 extra[i] += s.size

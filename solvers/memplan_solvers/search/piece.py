@@ -142,7 +142,8 @@ def cut_out(problem: Problem, ops: Iterable[int]) -> Piece:
         closing = (pinned and s.is_output) or any(i > chosen[-1] for i in s.touches)
         if not mine and not (opening and closing):
             continue
-        if (s.is_constant and stream) or (len(mine) == 1 and not (opening or closing)):
+        fleeting = len(mine) == 1 and not (opening or closing) and k not in problem.overwritable
+        if (s.is_constant and stream) or fleeting:
             for i in mine:
                 extra[i] += s.size
             continue
