@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-
 from memplan_solvers.malloc_game.tree_search import Leaf, Path, Settings, drive, search, softmax
 
 FLAT = np.zeros(3)

@@ -23,7 +23,8 @@ from memplan_solvers.malloc_game.game import Game, open_board
 from memplan_solvers.malloc_game.greedy import play_greedy
 from memplan_solvers.malloc_game.gumbel_zero import play_episode
 from memplan_solvers.malloc_game.network import Network
-from memplan_solvers.malloc_game.rollout import finish, improve, lesson, make_player, seed_noise
+from memplan_solvers.malloc_game.refine import Refiner
+from memplan_solvers.malloc_game.rollout import lesson
 from memplan_solvers.malloc_game.state import ANSWER, Board
 from memplan_solvers.malloc_game.tree_search import Settings
 
@@ -105,34 +106,33 @@ def run_task(task: Task) -> Outcome:
     """Play. Deterministic for the same task."""
     board = board_of(task.case)
     game = Game(board)
+    refiner = Refiner(game, task.net, task.seed)
     game.reset()
-    player, k = make_player(task.net, board), game.moves
-    policy = finish(board, game.state, player, 0.0)
-    answers, latency = game.state.history[:k, ANSWER].copy(), policy
     if task.best is None:
-        game.reset()
-        greedy = play_greedy(board, game.state, 0)
-        if greedy < latency:
-            answers, latency = game.state.history[:k, ANSWER].copy(), greedy
+        refiner.consider(*_greedy(game))
     else:
-        game.reset()
         for answer in task.best:
             game.step(int(answer))
-        if game.latency < latency:
-            answers, latency = task.best.copy(), game.latency
+        refiner.consider(task.best.copy(), game.latency)
     policies = None
     if task.rounds:
-        seed_noise(task.seed)
-        latency = improve(board, game.state, player, answers, task.rounds, 0.002, 0.0002, 0.7, 12)
+        refiner.cycle(task.rounds, lambda: False)
+        answers, latency = refiner.best, refiner.least
     else:
-        episode = play_episode(game, task.net, task.settings, task.seed)
-        answers, policies, latency = episode
+        answers, policies, latency = play_episode(game, task.net, task.settings, task.seed)
+    k, player = game.moves, refiner.player
     rows = (np.zeros((k, len(player.x)), np.float32), np.zeros((k, 3), np.bool_), np.zeros(k, np.int64),
             np.zeros(k, np.float32))  # fmt: skip
     count = lesson(board, game.state, player, answers, *rows)
     x, legal, answer, left = (part[:count] for part in rows)
     target = np.eye(3, dtype=np.float32)[answer] if policies is None else policies[rows_with_choice(game, answers)]
-    return Outcome(task.case, answers, latency, policy, x, legal, target.astype(np.float32), left)
+    return Outcome(task.case, answers, latency, refiner.policy_latency, x, legal, target.astype(np.float32), left)
+
+
+def _greedy(game: Game) -> tuple[Array, float]:
+    """The greedy game and its latency."""
+    latency = play_greedy(game.board, game.state, 0)
+    return game.state.history[: game.moves, ANSWER].copy(), latency
 
 
 def rows_with_choice(game: Game, answers: Array) -> Array:
@@ -153,6 +153,7 @@ class Actors(ABC):
     def run(self, tasks: Sequence[Task]) -> Iterator[Outcome]:
         """Every task's outcome. An actor that dies is replaced, and its task is run again."""
 
+    @abstractmethod
     def close(self) -> None:
         """Let the actors go."""
 
@@ -162,6 +163,9 @@ class Alone(Actors):
 
     def run(self, tasks: Sequence[Task]) -> Iterator[Outcome]:
         return map(run_task, tasks)
+
+    def close(self) -> None:
+        pass
 
 
 class Processes(Actors):

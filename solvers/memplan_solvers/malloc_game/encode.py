@@ -15,7 +15,16 @@ import numpy as np
 from memplan_solvers.latency.timed import Array
 from memplan_solvers.malloc_game.features import AHEAD, BINS, FEATURES, STEPS, Observation, observe
 from memplan_solvers.malloc_game.state import (
-    AFTER, BEFORE, COPY_S, MOVE, PAD_S, SIZE, STEP, STORAGE, Board, State,
+    AFTER,
+    BEFORE,
+    COPY_S,
+    MOVE,
+    PAD_S,
+    SIZE,
+    STEP,
+    STORAGE,
+    Board,
+    State,
 )  # fmt: skip
 
 GRANTED, DENSITY, RATIO, SAVED = range(4)

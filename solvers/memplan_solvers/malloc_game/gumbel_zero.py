@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -21,8 +23,13 @@ class Episode(NamedTuple):
     latency: float
 
 
-def play_episode(game: Game, net: Network, settings: Settings, seed: int) -> Episode:
-    """Play the whole game, every move by a search of its own. Deterministic for the same seed."""
+def play_episode(
+    game: Game, net: Network, settings: Settings, seed: int, stop: Callable[[], bool] = lambda: False
+) -> Episode:
+    """Play the whole game, every move by a search of its own; once told to stop, by the network alone.
+
+    Deterministic for the same seed.
+    """
     board, state, rng = game.board, game.state, np.random.default_rng(seed)
     player = make_player(net, board)
     game.reset()
@@ -35,7 +42,8 @@ def play_episode(game: Game, net: Network, settings: Settings, seed: int) -> Epi
     answers, policies = np.zeros(game.moves, np.int64), np.zeros((game.moves, ACTIONS))
     while not game.is_over:
         move = game.move
-        found = drive(search(expand(()), settings, rng), expand)
+        allowed = replace(settings, simulations=1, considered=1, noise=0.0) if stop() else settings
+        found = drive(search(expand(()), allowed, rng), expand)
         answers[move], policies[move] = found.action, found.policy
         game.step(found.action)
     return Episode(answers, policies, game.latency)

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 from memplan_solvers.latency.timed import Array
 from memplan_solvers.malloc_game.network import ACTIONS, BINS, Network
+from memplan_solvers.malloc_game.refine import Refiner
+from memplan_solvers.malloc_game.rollout import lesson
 
 
 class Lesson(NamedTuple):
@@ -55,7 +57,7 @@ class Learner:
         """The weights as the game plays them."""
         return Network(*(np.ascontiguousarray(w.detach().numpy().copy()) for w in self.weights))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Any:
         """Logits of the actions and of the value's bins, float32[r, ACTIONS + BINS]."""
         w = self.weights
         hidden = torch.relu(torch.relu(x @ w[0] + w[1]) @ w[2] + w[3])
@@ -69,7 +71,7 @@ class Learner:
         loss = 0.0
         for _ in range(epochs):
             loss, order = 0.0, torch.randperm(len(x), generator=self.dice)
-            for part in order.split(batch):
+            for part in torch.split(order, batch):
                 out = self.forward(x[part])
                 logits = out[:, :ACTIONS].masked_fill(~legal[part], -1e9).log_softmax(1)
                 bins = out[:, ACTIONS:].log_softmax(1)
@@ -90,3 +92,27 @@ class Learner:
         self.weights.load_state_dict(state["weights"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.dice.set_state(state["dice"])
+
+
+class Tuner:
+    """Teaches the network of one game its best answers so far."""
+
+    def __init__(self, refiner: Refiner) -> None:
+        self.refiner, self.learner = refiner, Learner(refiner.player.net, rate=3e-4)
+
+    def tune(self, epochs: int = 4) -> None:
+        """Learn the best game, and go on with the network that has."""
+        lessons = [game_lesson(self.refiner)]
+        if len(lessons[0].x):
+            self.learner.fit(lessons, epochs, batch=128)
+            self.refiner.use(self.learner.net)
+
+
+def game_lesson(refiner: Refiner) -> Lesson:
+    """What the refiner's best game teaches."""
+    game, player, k = refiner.game, refiner.player, refiner.k
+    rows = (np.zeros((k, len(player.x)), np.float32), np.zeros((k, ACTIONS), np.bool_), np.zeros(k, np.int64),
+            np.zeros(k, np.float32))  # fmt: skip
+    count = lesson(game.board, game.state, player, refiner.best, *rows)
+    x, legal, answer, left = (part[:count] for part in rows)
+    return Lesson(x, legal, np.eye(ACTIONS, dtype=np.float32)[answer], left)

@@ -95,21 +95,19 @@ def back_to(board: Board, state: State, move: int) -> None:
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
 def improve(
-    board: Board, state: State, player: Player, answers: Array, rounds: int, hot: float, cold: float,
+    board: Board, state: State, player: Player, current: Array, best: Array, least: float, rounds: int, hot: float, cold: float,
     temperature: float, widest: int,
 ) -> float:  # fmt: skip
-    """Simulated annealing of a game: `answers` become the best one found in `rounds` rounds; its latency.
+    """Simulated annealing of a game for some rounds; the least latency, whose answers `best` become.
 
-    A round goes back to some move, answers it otherwise, plays on by the network and its noise for up to `widest`
-    moves, and then as before, the network answering where that has become illegal. `hot` and `cold` are shares of
-    the latency. On return the state stands at the end of some game.
+    The state stands at the end of the game of `current`, before and after; `least` is the latency of `best`. A
+    round goes back to some move, answers it otherwise, plays on by the network and its noise for up to `widest`
+    moves, and then as before, the network answering where that has become illegal. A worse game is kept with
+    the chance exp(-loss / heat), the heat falling from `hot` to `cold`, in seconds.
     """
-    k = len(answers)
-    reset(board, state)
-    best = now = follow(board, state, player, answers)
-    answers[:] = state.history[:k, ANSWER]
-    current = answers.copy()
+    k = len(current)
     for r in range(rounds):
+        now = state.total[0]
         at = np.random.randint(k)
         end = min(k, at + 1 + np.random.randint(widest))
         back_to(board, state, at)
@@ -117,17 +115,15 @@ def improve(
         while state.counts[MOVE] < end:
             play(board, state, choose(board, state, player, temperature, -1))
         latency = follow(board, state, player, current)
-        heat = hot * (cold / hot) ** (r / rounds) * best
-        if latency <= now or np.random.random() < np.exp((now - latency) / heat):
-            now = latency
+        if latency <= now or np.random.random() < np.exp((now - latency) / (hot * (cold / hot) ** (r / rounds))):
             current[:] = state.history[:k, ANSWER]
-            if latency < best:
-                best = latency
-                answers[:] = current
+            if latency < least:
+                least = latency
+                best[:] = current
         else:
             back_to(board, state, at)
             follow(board, state, player, current)
-    return float(best)
+    return float(least)
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]

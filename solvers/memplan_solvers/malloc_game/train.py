@@ -30,11 +30,11 @@ class Schedule:
     games are played by tree search at every move.
     """
 
-    iterations: int = 40
+    iterations: int = 30
     first_epochs: int = 30
     epochs: int = 12
-    moves: int = 300_000
-    least_rounds: int = 60
+    moves: int = 150_000
+    least_rounds: int = 40
     most_rounds: int = 600
     searched: float = 0.0
     seed: int = 0
