@@ -44,6 +44,10 @@ def play_episode(
         move = game.move
         allowed = replace(settings, simulations=1, considered=1, noise=0.0) if stop() else settings
         found = drive(search(expand(()), allowed, rng), expand)
-        answers[move], policies[move] = found.action, found.policy
-        game.step(found.action)
+        policies[move] = found.policy
+        for answer in found.line or (found.action,):  # what is played out needs no further search
+            if game.move > move:
+                policies[game.move, answer] = 1.0
+            answers[game.move] = answer
+            game.step(answer)
     return Episode(answers, policies, game.latency)

@@ -22,8 +22,11 @@ FIRST_CYCLE = 64
 ROUNDS_PER_MOVE = 500
 """Rounds of annealing after which the agent is content, per move of the game."""
 
-EXHAUSTIVE = 12
-"""Moves up to which every game is played."""
+EXHAUSTIVE, PLAYED_OUT = 12, 20_000
+"""Moves up to which the tree search tries to play every game out first, with at most so many leaves."""
+
+EPISODES = 16
+"""Games that mode=search plays at most."""
 
 
 @dataclass(frozen=True)
@@ -100,16 +103,15 @@ class MallocGame(Solver):
         refiner = Refiner(game, net, budget.seed)
         budget.report("policy", refiner.least, 0.0)
         if game.moves <= EXHAUSTIVE and self.mode != "policy":
-            settings = Settings(simulations=4**EXHAUSTIVE, noise=0.0)
-            episode = play_episode(game, net, settings, budget.seed, budget.spent)
+            episode = play_episode(game, net, Settings(simulations=PLAYED_OUT, noise=0.0), budget.seed, budget.spent)
             refiner.consider(episode.answers, episode.latency)
-        elif self.mode == "search":
-            for seed in range(budget.seed, budget.seed + 1000):
+        if self.mode == "search":
+            for seed in range(budget.seed, budget.seed + EPISODES):
+                if budget.spent():
+                    break
                 episode = play_episode(game, net, Settings(), seed, budget.spent)
                 refiner.consider(episode.answers, episode.latency)
                 budget.report("search", refiner.least, 0.0)
-                if budget.spent():
-                    break
         elif self.mode != "policy":
             self._anneal(refiner, budget)
         refiner.replay()

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from memplan.solver import Budget
 from memplan_solvers.latency.timed import Array
-from memplan_solvers.malloc_game.encode import INPUTS
+from memplan_solvers.malloc_game.encode import INPUTS, encode
 from memplan_solvers.malloc_game.game import Game
 from memplan_solvers.malloc_game.network import ACTIONS, make_network
 from memplan_solvers.malloc_game.play import play_random
@@ -101,6 +101,7 @@ class Agent:
             if stop is not None and stop():
                 return None
             choices = look(game.board, game.state, self.player)
+            encode(game.board, game.state, self.player.table, self.player.seen, self.player.x)
             x[i], legal[i] = self.player.x, self.player.legal
             if choices == 1:
                 answer[i], policy[i] = int(np.argmax(legal[i])), legal[i]

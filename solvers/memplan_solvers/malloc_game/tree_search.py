@@ -36,11 +36,15 @@ class Leaf(NamedTuple):
 
 
 class Found(NamedTuple):
-    """The result of a search: the action, the improved policy (shape (actions,)) and the root's value."""
+    """The result of a search: the action, the improved policy (shape (actions,)) and the root's value.
+
+    line  where everything was played out: the actions of the best game from the root on; else empty
+    """
 
     action: int
     policy: Floats
     value: float
+    line: Path = ()
 
 
 @dataclass(frozen=True)
@@ -152,11 +156,21 @@ def search(root: Leaf, settings: Settings, rng: np.random.Generator) -> Generato
     # A solved action needs no more visits to be believed.
     trust = top.visits[kept] + np.array([np.inf if a in top.children and top.children[a].solved else 0 for a in kept])
     finalists = kept[trust >= top.visits[kept].max()]
-    action = finalists[np.argmax((score + top.sigma(settings))[finalists])]
+    action = int(finalists[np.argmax((score + top.sigma(settings))[finalists])])
     if not top.open()[kept].any():
-        action = kept[np.argmax(top.best[kept])]
+        action = int(kept[np.argmax(top.best[kept])])
     policy = top.improved(settings)
-    return Found(int(action), policy, float((policy * np.where(top.legal, top.completed(), 0.0)).sum()))
+    value = float((policy * np.where(top.legal, top.completed(), 0.0)).sum())
+    return Found(action, policy, value, _line(top) if top.solved else ())
+
+
+def _line(top: _Node) -> Path:
+    """The best game through what has been played out."""
+    line, node = [], top
+    while not node.leaf.over:
+        line.append(int(np.argmax(node.best)))
+        node = node.children[line[-1]]
+    return tuple(line)
 
 
 def _simulate(top: _Node, action: int, settings: Settings) -> Generator[Path, Leaf, None]:
