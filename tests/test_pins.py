@@ -130,3 +130,15 @@ def test_words_and_files(tmp_path: Path) -> None:
 def test_agrees_with_brute_force_under_pins(engine: str, count: int) -> None:
     seen = check_against_oracle(engine, range(0, 6 * count, 6))
     assert sum(n for what, n in seen.items() if what != "spills") >= count and seen["contradiction"]
+
+
+@pytest.mark.parametrize(("solver", "said"), [
+    ("greedy", "residencies of 0 B traffic fit by bytes but were not packed: repaired for 8 B more"),
+    ("fixed_order", "have no addresses: repaired for 8 B more, the least that this order allows"),
+    ("portfolio", "repaired for 8 B more"),
+])  # fmt: skip
+def test_a_repair_says_what_it_cost(solver: str, said: str) -> None:
+    """Between 3 and 9 there are 3 bytes below and 7 above: b fits, a does not."""
+    found = plan(solver, scratchpad=16, pins={"m": "@3"}, order="program")
+    assert found.value == 8
+    assert said in found.reason, found.reason

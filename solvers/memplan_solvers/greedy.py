@@ -14,7 +14,7 @@ from memplan.simulate import timeline
 from memplan.solver import Budget, Solver
 from memplan_solvers.improve import Answer
 from memplan_solvers.offsets.one_pass import ORDERS
-from memplan_solvers.place import harder, live_bytes, one_pass
+from memplan_solvers.place import harder, live_bytes, one_pass, repaired
 from memplan_solvers.replace import POLICIES
 from memplan_solvers.replace.allocate import allocate_on_demand
 from memplan_solvers.replace.evict import around_each_op, evict_on_demand, without_spills
@@ -42,7 +42,7 @@ class Candidate:
     blocks: list[Block]
     offsets: list[int]
 
-    method: str = "one pass"
+    how: str = ""
 
     @property
     def key(self) -> tuple[float, int]:
@@ -51,7 +51,7 @@ class Candidate:
     @property
     def answer(self) -> Answer:
         """What others may go on from."""
-        return Answer(self.walk, self.blocks, self.offsets)
+        return Answer(self.walk, self.blocks, self.offsets, self.how)
 
 
 class Missed(NamedTuple):
@@ -94,7 +94,7 @@ class Greedy(Solver):
         plan = self.answer(
             problem, budget, order=best.walk.order, residencies=residencies, moves=moves, inplace=inplace
         )
-        return plan if best.method == "one pass" else replace(plan, reason=f"packed by {best.method} search")
+        return replace(plan, reason=best.how)
 
     def _solve_timed(self, problem: Problem, budget: Budget) -> Plan:
         """The fastest of: only what must be placed (where operands may be in host), and the traffic plan."""
@@ -146,14 +146,17 @@ class Greedy(Solver):
         return min(found, key=lambda candidate: candidate.key, default=None)
 
     def _packed_harder(self, missed: list[Missed], best: Candidate | None, budget: Budget) -> Candidate | None:
-        """The cheapest of what fits by bytes and packs after all, if it beats `best`."""
+        """The cheapest of what fits by bytes and packs after all, if it beats `best`; else that, saying so."""
         for m in sorted(missed, key=lambda m: m.value)[:HARDER]:
             if budget.spent() or (best is not None and m.value >= best.value):
                 break
             placed = harder(m.walk, m.blocks, m.walk.problem.room, budget, NODES)
             if placed.offsets is not None:
                 budget.report("greedy", m.value, m.walk.problem.free_bound)
-                return Candidate(m.value, placed.peak, m.walk, m.blocks, placed.offsets, placed.method)
+                return Candidate(m.value, placed.peak, m.walk, m.blocks, placed.offsets, placed.how)
+        least = min((m.value for m in missed), default=None)
+        if best is not None and least is not None and least < best.value:
+            return replace(best, how=repaired(least, best.value, "were not packed"))
         return best
 
     def _without_spills(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from memplan.plan import Plan, Status
@@ -15,11 +15,15 @@ from memplan_solvers.residency import Block, Stretch, Walk, materialise, read_pl
 
 @dataclass(frozen=True)
 class Answer:
-    """An order whose blocks have addresses: what a plan without moves in time comes down to."""
+    """An order whose blocks have addresses: what a plan without moves in time comes down to.
+
+    `how` says what it took to get the addresses, where that was more than one pass.
+    """
 
     walk: Walk
     blocks: Sequence[Block]
     offsets: Sequence[int]
+    how: str = ""
 
     @classmethod
     def of_plan(cls, problem: Problem, plan: Plan) -> Answer | None:
@@ -66,5 +70,6 @@ class Improver(Solver):
         if answer is None:
             return self.no_answer(problem, budget, Status.UNKNOWN, why)
         residencies, moves, inplace = materialise(answer.walk, answer.blocks, answer.offsets)
-        return self.answer(problem, budget, order=answer.walk.order, residencies=residencies, moves=moves,
+        plan = self.answer(problem, budget, order=answer.walk.order, residencies=residencies, moves=moves,
                            inplace=inplace, bound=min(bound, answer.value))  # fmt: skip
+        return replace(plan, reason=answer.how)

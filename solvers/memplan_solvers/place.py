@@ -25,10 +25,20 @@ class Placed(NamedTuple):
     method: str = "one pass"
 
     @property
+    def how(self) -> str:
+        """What the addresses took, nothing where one pass did."""
+        return "" if self.method == "one pass" else f"packed by {self.method} search"
+
+    @property
     def peak(self) -> int:
         """The largest offset + size."""
         ends = [o + b.size for o, b in zip(self.offsets or (), self.blocks, strict=False)]
         return max(ends, default=0)
+
+
+def repaired(least: float, value: float, what: str) -> str:
+    """In words: residencies of `least` bytes of traffic fit by bytes, `what` became of them, and `value` was paid."""
+    return f"residencies of {least:,.0f} B traffic fit by bytes but {what}: repaired for {value - least:,.0f} B more"
 
 
 def live_bytes(blocks: Sequence[Block]) -> int:

@@ -16,7 +16,7 @@ from memplan_solvers.ilp.linear import Linear, Outcome
 from memplan_solvers.ilp.mathopt import BACKENDS, solve_mathopt
 from memplan_solvers.improve import Answer, Improver, better
 from memplan_solvers.peak.search import minimum_peak_order
-from memplan_solvers.place import place
+from memplan_solvers.place import place, repaired
 from memplan_solvers.residency import Block, Stretch, Walk, traffic
 from memplan_solvers.schedule import SCHEDULES
 
@@ -47,11 +47,12 @@ class Polished:
     value: int | None
     bound: int
     impossible: bool = False
+    how: str = ""
 
     @property
     def answer(self) -> Answer | None:
         """What others may go on from."""
-        return None if self.blocks is None else Answer(self.walk, self.blocks, self.offsets)
+        return None if self.blocks is None else Answer(self.walk, self.blocks, self.offsets, self.how)
 
 
 def polish(problem: Problem, order: Sequence[int], budget: Budget, backend: str = "highs",
@@ -76,7 +77,7 @@ def polish(problem: Problem, order: Sequence[int], budget: Budget, backend: str 
     if gaps.fits([1] * len(gaps.gaps)):
         placed = place(walk, walk.whole, problem.room, budget.share(PART))
         if placed.offsets is not None:
-            return Polished(walk, placed.blocks, placed.offsets, free, free)
+            return Polished(walk, placed.blocks, placed.offsets, free, free, how=placed.how)
     if len(gaps.gaps) > LARGE:
         return Polished(walk, None, [], None, free)
     return _Rounds(gaps, budget, backend).run(hint)
@@ -90,6 +91,7 @@ class _Rounds:
         self.program, self.keep, self.store = gaps.linear()
         self.bound = int(gaps.walk.problem.free_bound)
         self.proving = True
+        self.least: int | None = None  # traffic of the first stretches that were not packed
 
     def run(self, hint: Sequence[Sequence[Stretch]] | None) -> Polished:
         start = None if hint is None else self._point(self.gaps.choice(hint))
@@ -129,11 +131,16 @@ class _Rounds:
         walk = self.gaps.walk
         stretches = self.gaps.stretches(kept)
         placed = place(walk, stretches, walk.problem.capacity, self.budget.share(PART))
+        value = traffic(walk.problem, stretches)
         if placed.offsets is None:
             self.proving = self.proving and placed.impossible and not walk.inplace
+            self.least = value if self.least is None else self.least
             return None
-        value = traffic(walk.problem, stretches)
-        return Polished(walk, placed.blocks, placed.offsets, value, min(self.bound, value))
+        how = placed.how
+        if self.least is not None and self.least < value:
+            how = repaired(self.least, value, "have no addresses" if self.proving else "were not packed")
+            how += ", the least that this order allows" if self.proving and value <= self.bound else ""
+        return Polished(walk, placed.blocks, placed.offsets, value, min(self.bound, value), how=how)
 
     def _tightened(self) -> Polished:
         walk, capacity = self.gaps.walk, self.gaps.capacity
@@ -199,7 +206,7 @@ class FixedOrder(Improver):
         bound = found.bound if program else problem.free_bound
         if found.impossible and start is None and program and not found.walk.inplace:
             return self.no_answer(problem, budget, Status.INFEASIBLE, "the program's order cannot be served")
-        best = better(start, found.answer)
+        best = better(found.answer, start)
         if best is not None:
             budget.report("polish", best.value, bound)
         return self.plan_of(problem, budget, best, bound, "no plan with this order was found")
