@@ -114,9 +114,9 @@ class _Run:
         wider = [b for b in BEAMS if b < beam] + [beam]
         first, rest = wider[:2], wider[2:]
         steps: list[Callable[[Part], bool]] = [partial(Part.search, budget=budget, beam=b) for b in first]
-        steps.append(lambda part: part.improve(budget.share(0.4)))
         if proving:
-            steps.append(lambda part: part.look_ahead(budget.share(0.6)))
+            steps.append(lambda part: part.look_ahead(budget.share(0.5)))
+        steps.append(lambda part: part.improve(budget.share(0.4)))
         steps += [partial(Part.search, budget=budget, beam=b) for b in rest]
         for step in steps:
             for part in found.parts:
