@@ -1,6 +1,17 @@
 """memplan plans where and when the tensors of a neural network live in memory."""
 
-from memplan.api import check, emit, load, plan, run, simulate
+from memplan.api import (
+    check,
+    emit,
+    emit_fx,
+    from_exported,
+    from_fx,
+    fx_pass,
+    load,
+    plan,
+    run,
+    simulate,
+)
 from memplan.buffers import Buffer, Packing
 from memplan.errors import MemplanError
 from memplan.graph import Graph, Op, Tensor
@@ -17,5 +28,5 @@ __version__ = "0.1.0"
 __all__ = [
     "Budget", "Buffer", "Graph", "MemplanError", "Metrics", "Model", "Move", "Op", "Options", "Packing", "Plan",
     "Problem", "Progress", "Residency", "Solver", "Status", "Target", "Tensor", "check", "emit",
-    "load", "load_target", "pack", "plan", "run", "simulate",
+    "emit_fx", "from_exported", "from_fx", "fx_pass", "load", "load_target", "pack", "plan", "run", "simulate",
 ]  # fmt: skip

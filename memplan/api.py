@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 from memplan.budgets import resolve_capacity
 from memplan.check import Violation
 from memplan.check import check as check_rules
-from memplan.errors import InvalidPlanError, OptionError
+from memplan.errors import InvalidPlanError, OptionError, nearest
 from memplan.graph import Graph
 from memplan.model import Model
 from memplan.options import Options
+from memplan.pins import contradiction, resolve_pins
 from memplan.plan import Metrics, Plan, Status
 from memplan.problem import Problem
 from memplan.simulate import simulate as simulate_plan
@@ -27,10 +28,12 @@ if TYPE_CHECKING:
 
 DEFAULT_SOLVER = "portfolio"
 DEFAULT_TIME_LIMIT_S = 10.0
+UPDATED = "updated"
+"""Stands for every input that the graph updates, where inputs are donated."""
 
 
 def load(model: str | Path, dims: Mapping[str, int] | None = None) -> Model:
-    """The model in an .onnx or graph .json file, or of the zoo, by its name.
+    """The model in an .onnx, .pt2 or graph .json file, or of the zoo, by its name.
 
     `dims` gives sizes to free dimensions, by name or as "INPUT:AXIS". GraphError if it cannot be
     planned.
@@ -38,6 +41,20 @@ def load(model: str | Path, dims: Mapping[str, int] | None = None) -> Model:
     from memplan.importers import load_model
 
     return load_model(model, dims or {})
+
+
+def from_exported(program: Any, dims: Mapping[str, int] | None = None, name: str = "graph") -> Model:
+    """The model in a torch.export.ExportedProgram, which needs no weights; see `importers.torch`."""
+    from memplan.importers import torch
+
+    return torch.from_exported(program, dims, name)
+
+
+def from_fx(module: Any, example_inputs: Sequence[Any] | None = None, name: str = "graph") -> Model:
+    """The model in a torch.fx.GraphModule called with such inputs; see `importers.torch`."""
+    from memplan.importers import torch
+
+    return torch.from_fx(module, example_inputs, name)
 
 
 def plan(
@@ -50,7 +67,9 @@ def plan(
     weights: str | None = None,
     io: str | None = None,
     inplace: bool | None = None,
+    donate: str | Iterable[str] = (),
     order: str = "free",
+    pins: Mapping[str, str | int] | None = None,
     solver: str | Solver = DEFAULT_SOLVER,
     time_limit_s: float = DEFAULT_TIME_LIMIT_S,
     workers: int | None = None,
@@ -60,14 +79,16 @@ def plan(
 ) -> Plan:
     """A checked plan for `model`. Its status says what was proved; infeasible and unknown carry no schedule.
 
-    `scratchpad` is a capacity: bytes, "256KiB", a budget ("MR", "0.75MP") or "max". Treatments
-    left at None come from the target. `progress` is called with every improvement, `cancel` is
+    `donate` names inputs whose storage an output may take over, or is "updated": those that the graph
+    updates. `scratchpad` is a capacity: bytes, "256KiB", a budget ("MR", "0.75MP") or "max". Treatments
+    left at None come from the target. `pins` says by tensor name what is never spilled ("keep"), never
+    placed ("host") or lies at a fixed offset ("@4096", 4096, "keep@4096"). `progress` is called with every improvement, `cancel` is
     asked often; once it returns true the best plan so far is returned.
     """
     chosen = parse_spec(solver)
     problem, proved = make_problem(
         model, target, scratchpad=scratchpad, alignment=alignment, objective=objective,
-        weights=weights, io=io, inplace=inplace, order=order,
+        weights=weights, io=io, inplace=inplace, donate=donate, order=order, pins=pins,
     )  # fmt: skip
     if not (time_limit_s > 0 and time_limit_s < float("inf")):
         raise OptionError(f"time limit {time_limit_s}", "it is a positive number of seconds")
@@ -92,15 +113,16 @@ def make_problem(
     weights: str | None = None,
     io: str | None = None,
     inplace: bool | None = None,
+    donate: str | Iterable[str] = (),
     order: str = "free",
+    pins: Mapping[str, str | int] | None = None,
 ) -> tuple[Problem, bool | None]:
     """The problem these options pose, and whether the budget its capacity is made of is proved."""
     graph = model.graph if isinstance(model, Model) else model
     machine = load_target(target)
     if alignment is not None:
         machine = machine.with_scratchpad(machine.scratchpad.capacity, alignment)
-    usual = {"weights": "tensor" if machine.operands == "any" else "ignore", "io": "host",
-             "inplace": "off"} | dict(machine.defaults)  # fmt: skip
+    usual = machine.treatments
     options = Options(
         objective=objective,
         weights=weights or usual["weights"],
@@ -108,6 +130,7 @@ def make_problem(
         inplace=usual["inplace"] == "on" if inplace is None else inplace,
         order=order,
         dims=model.dims if isinstance(model, Model) else {},
+        donate=_donated(graph, donate),
     )
     if objective == "traffic" and machine.operands == "any":
         raise OptionError(f"objective traffic on target '{machine.name}'",
@@ -115,6 +138,7 @@ def make_problem(
     if objective == "latency" and not machine.timed:
         raise OptionError(f"objective latency on target '{machine.name}', which has no timing",
                           "choose a timed target, see `memplan targets`")  # fmt: skip
+    options = replace(options, pins=resolve_pins(pins or {}, graph, machine, options))
     problem = Problem(graph, machine, options)
     if scratchpad is None:
         return problem, None
@@ -122,18 +146,49 @@ def make_problem(
     return replace(problem, target=machine.with_scratchpad(capacity)), proved
 
 
+def _donated(graph: Graph, donate: str | Iterable[str]) -> tuple[str, ...]:
+    """The inputs meant by `donate`, sorted; OptionError on a name that is none."""
+    words = donate.split(",") if isinstance(donate, str) else list(donate)
+    inputs = {t.name for t in graph.tensors if t.kind == "input"}
+    found: set[str] = set()
+    for word in filter(None, words):
+        if word == UPDATED and word not in inputs:
+            found.update(renewed for _, renewed in graph.updates)
+        elif word in inputs:
+            found.add(word)
+        else:
+            raise OptionError(
+                f"'{word}' cannot be donated: it is no input of '{graph.name}'", nearest(word, inputs)
+            )
+    return tuple(sorted(found))
+
+
 def _infeasible(problem: Problem, solver: Solver, budget: Budget) -> Plan | None:
-    """The answer where the capacity is below what one op needs: which op, and how much is missing."""
-    capacity = problem.capacity
-    if capacity is None or problem.min_capacity <= capacity:
-        return None
-    missing = problem.min_capacity - capacity
+    """The answer where no plan exists for a reason that costs nothing to see: which, and how much is missing."""
+    reason = _shortage(problem) or contradiction(problem)
+    return solver.no_answer(problem, budget, Status.INFEASIBLE, reason) if reason else None
+
+
+def _shortage(problem: Problem) -> str:
+    """What the capacity is too small for; nothing if it is not."""
+    capacity, least = problem.capacity, problem.min_capacity
+    if capacity is None or least <= capacity:
+        return ""
     worst = max(range(problem.n), key=problem.need.__getitem__)
-    who = f"op '{problem.graph.ops[worst].name}' needs {problem.need[worst]} bytes"
-    if problem.need[worst] < problem.min_capacity:
-        who = f"the resident inputs or outputs need {problem.min_capacity} bytes"
-    reason = f"{who}, the scratchpad has {capacity}: {missing} bytes are missing"
-    return solver.no_answer(problem, budget, Status.INFEASIBLE, reason)
+    fixed = max(problem.storages, key=lambda s: s.end if s.offset is not None else 0)
+    if problem.need[worst] == least:
+        who = f"op '{problem.graph.ops[worst].name}' needs {least} bytes"
+        kept = [problem.storages[s].name for s in problem.present[worst] if problem.storages[s].keep]
+        who += (
+            f", what is pinned to stay included ({', '.join(kept[:4])}{', …' if kept[4:] else ''})"
+            if kept
+            else ""
+        )
+    elif fixed.offset is not None and fixed.end == least:
+        who = f"'{fixed.name}', pinned to {fixed.offset}, ends at {least}"
+    else:
+        who = f"the resident inputs or outputs need {least} bytes"
+    return f"{who}, the scratchpad has {capacity}: {least - capacity} bytes are missing"
 
 
 def evaluate(graph: Graph, found: Plan) -> Plan:
@@ -173,6 +228,22 @@ def run(model: Model, plan: Plan, inputs: Mapping[str, Any] | None = None, seed:
     from memplan.execute import run as run_plan
 
     return run_plan(model, plan, inputs, seed)
+
+
+def emit_fx(model: Model, plan: Plan, *, moves: bool = False, poison: bool = False) -> Any:
+    """The torch model's GraphModule in the plan's order, with every move in it on request; see `emitters.torch`."""
+    from memplan.emitters import torch
+
+    return torch.emit_fx(model, plan, moves=moves, poison=poison)
+
+
+def fx_pass(
+    target: str | Path | Target = "scratchpad", *, moves: bool = False, **options: Any
+) -> Callable[..., Any]:
+    """A pass for fx compilers: plans a GraphModule with these options of `plan` and returns it emitted."""
+    from memplan.emitters import torch
+
+    return torch.fx_pass(target, moves=moves, **options)
 
 
 def emit(model: Model, plan: Plan, formats: Iterable[str], folder: str | Path = ".") -> list[Path]:

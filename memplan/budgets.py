@@ -14,7 +14,7 @@ from memplan.solver import Budget, parse_spec
 from memplan.target import Target
 from memplan.units import align_up, parse_size
 
-PEAK_SOLVER = "peak{packing=one_pass}"
+PEAK_SOLVER = "peak{packing=none}"
 PEAK_TIME_LIMIT_S = 10.0
 
 
@@ -29,18 +29,47 @@ class Budgets:
     mh: int
     mp_proved: bool
 
+    def resolve(self, text: str, alignment: int) -> tuple[int | None, bool | None]:
+        """Bytes meant by `256KiB`, `MR`, `0.75MP` or `max` (None), and whether a budget used is proved.
+
+        Fractions are rounded up to the alignment. The second answer is None where no M_P was used.
+        """
+        written = parse_capacity(text)
+        if not isinstance(written, tuple):
+            return written, None
+        factor, name = written
+        base = {"MR": self.mr, "MH": self.mh, "MP": self.mp}[name]
+        capacity = align_up(-(-base * factor.numerator // factor.denominator), alignment)
+        return max(capacity, alignment), None if name == "MR" else self.mp_proved
+
 
 def least_capacity(problem: Problem) -> int:
     """M_R: the largest sum of the sizes of the distinct storages one non-view op touches."""
     return max(_plain(problem, "host").need, default=0)
 
 
-def budgets(problem: Problem) -> Budgets:
-    """The budgets under the problem's options and alignment, in-place off."""
+def budgets(problem: Problem, time_limit_s: float = PEAK_TIME_LIMIT_S) -> Budgets:
+    """The budgets under the problem's options and alignment, in-place off.
+
+    Those of the last few problems are remembered: whoever reports a plan made for M_H means the same M_H.
+    """
+    options = problem.options
+    key = (problem.graph.sha256, problem.target.scratchpad.alignment, options.weights, options.io, options.order)
+    if key not in _known:
+        if len(_known) >= 8:
+            del _known[next(iter(_known))]
+        _known[key] = _compute(problem, time_limit_s)
+    return _known[key]
+
+
+_known: dict[tuple[str | int, ...], Budgets] = {}
+
+
+def _compute(problem: Problem, time_limit_s: float) -> Budgets:
     mr = least_capacity(problem)
     free = _plain(problem, problem.options.io, objective="peak")
     solver = parse_spec(PEAK_SOLVER)
-    plan = solver.solve(free, Budget(time_limit_s=PEAK_TIME_LIMIT_S))
+    plan = solver.solve(free, Budget(time_limit_s=time_limit_s))
     if plan.status in (Status.INFEASIBLE, Status.UNKNOWN):
         raise OptionError(f"no plan without a limit was found: {plan.reason}",
                           "give the capacity in bytes")  # fmt: skip
@@ -54,35 +83,41 @@ def budgets(problem: Problem) -> Budgets:
 _NAMED = re.compile(r"(\d+(?:\.\d+)?|\.\d+)?\s*(MR|MH|MP)", re.IGNORECASE)
 
 
-def resolve_capacity(text: str | int, problem: Problem) -> tuple[int | None, bool | None]:
-    """Bytes meant by `256KiB`, `MR`, `0.75MP` or `max` (None), and whether a budget used is proved.
+def parse_capacity(text: str) -> tuple[Fraction, str] | int | None:
+    """What a capacity is written as: a factor of a named budget, bytes, or None for `max`.
 
-    Fractions are rounded up to the alignment. The second answer is None where no M_P was used.
+    OptionError for anything else.
     """
-    if not isinstance(text, str):
-        return parse_size(str(text)), None
     if text.strip().lower() == "max":
-        return None, None
-    match = _NAMED.fullmatch(text.strip())
-    if not match:
-        try:
-            return parse_size(text), None
-        except OptionError as error:
-            raise OptionError(error.message, f"{error.hint}; or MR, MH, MP, 0.75MP, max") from None
-    name = match[2].upper()
-    factor = Fraction(match[1] or 1)
-    if name == "MR":
-        base, proved = least_capacity(problem), None
-    else:
+        return None
+    if match := _NAMED.fullmatch(text.strip()):
+        return Fraction(match[1] or 1), match[2].upper()
+    try:
+        return parse_size(text)
+    except OptionError as error:
+        raise OptionError(error.message, f"{error.hint}; or MR, MH, MP, 0.75MP, max") from None
+
+
+def needs_peak(text: str) -> bool:
+    """Whether a capacity is written in terms of M_P, which takes a search."""
+    written = parse_capacity(text)
+    return isinstance(written, tuple) and written[1] != "MR"
+
+
+def resolve_capacity(text: str | int, problem: Problem) -> tuple[int | None, bool | None]:
+    """`Budgets.resolve` on the problem's own budgets, of which no more is computed than `text` needs."""
+    written = str(text)
+    if needs_peak(written):
         known = budgets(problem)
-        base, proved = (known.mh if name == "MH" else known.mp), known.mp_proved
-    alignment = problem.target.scratchpad.alignment
-    capacity = align_up(-(-base * factor.numerator // factor.denominator), alignment)
-    return max(capacity, alignment), proved
+    else:
+        known = Budgets(least_capacity(problem), 0, 0, mp_proved=False)
+    return known.resolve(written, problem.target.scratchpad.alignment)
 
 
 def _plain(problem: Problem, io: str, objective: str = "traffic") -> Problem:
-    """The problem the budgets are defined on: in-place off, no limit, operands in the scratchpad."""
+    """The problem the budgets are defined on: in-place off, no limit, no pins, operands in the scratchpad."""
     target: Target = replace(problem.target.with_scratchpad(None), operands="scratchpad")
-    plain: Options = replace(problem.options, inplace=False, io=io, objective=objective)
+    plain: Options = replace(
+        problem.options, inplace=False, donate=(), io=io, objective=objective, pins={}
+    )
     return replace(problem, target=target, options=plain)

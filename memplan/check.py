@@ -17,8 +17,9 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import NamedTuple
 
+from memplan.check_pins import pin_faults
 from memplan.check_space import overlaps
-from memplan.graph import Graph, Op, is_inplace_kind
+from memplan.graph import Graph, Op, may_write_over
 from memplan.plan import Move, Plan, Residency, Status
 from memplan.simulate import simulate
 from memplan.units import align_up
@@ -54,7 +55,7 @@ def check(graph: Graph, plan: Plan, *, claims: bool = True) -> list[Violation]:
     if not found:
         facts = _Facts(graph, plan)
         found += [*_inplace(facts), *_space(facts), *_origins(facts), *_operands(facts)]
-        found += [*_stores(facts), *_outputs(facts), *_treatments(facts)]
+        found += [*_stores(facts), *_outputs(facts), *_treatments(facts), *_pins(facts)]
     if claims and not found:
         found += _claims(graph, plan)
     return found
@@ -321,7 +322,7 @@ def _inplace(facts: _Facts) -> list[Violation]:
     """Rule 8."""
     rule, plan = "inplace", facts.plan
     found: list[Violation] = []
-    if plan.inplace and not plan.options.inplace:
+    if plan.inplace and not (plan.options.inplace or plan.options.donate):
         found.append(Violation(rule, "the plan works in place, which the options do not allow"))
     if len(set(plan.inplace.values())) < len(plan.inplace):
         found.append(Violation(rule, "one storage is written over twice"))
@@ -341,14 +342,20 @@ def _inplace_fault(facts: _Facts, written: str, source: str) -> str:
     if t is None:
         return "no op writes it"
     op = facts.ops[t]
-    if not is_inplace_kind(op.kind) or len(op.outputs) != 1:
-        return f"{op.kind} cannot work in place"
     out, over = graph.tensor[written], graph.tensor[source]
-    operands = [graph.tensor[x] for x in op.inputs if graph.storage_of[x] == source]
+    operands = [
+        graph.tensor[x] for x in op.inputs if graph.storage_of[x] == source and may_write_over(op, x)
+    ]
+    if not any(may_write_over(op, x) for x in op.inputs):
+        return f"{op.kind} cannot work in place"
     if not any((x.shape, x.dtype) == (out.shape, out.dtype) for x in operands) or over.nbytes != out.nbytes:
         return "no operand in it has the output's shape and dtype"
-    if over.kind != "activation" or source in facts.outputs:
+    if source in facts.outputs or (over.kind != "activation" and source not in facts.plan.options.donate):
         return "it is not an activation"
+    if over.kind == "activation" and not facts.plan.options.inplace:
+        return "only donated inputs may be written over"
+    if over.kind == "constant":
+        return "it is a constant"
     if max(facts.uses.get(source, [t])) != t:
         return "it is used later"
     before = [r for r in facts.residencies.get(source, ()) if r.start <= t < r.stop]
@@ -405,6 +412,19 @@ def _resident_io(facts: _Facts) -> list[Violation]:
         if name in facts.loads or name in facts.stores:
             found.append(Violation("io", f"'{name}' lies in the arena and must not be moved", None, (name,)))
     return found
+
+
+def _pins(facts: _Facts) -> list[Violation]:
+    """What the options pin."""
+    touches = {
+        name: [*facts.uses.get(name, ()), *([facts.produced[name]] if name in facts.produced else ())]
+        for name in set(facts.graph.storage_of.values())
+    }
+    moved = {*facts.loads, *facts.stores}
+    return [
+        Violation("pins", f.message, f.step, (f.tensor,), () if f.offset is None else (f.offset,))
+        for f in pin_faults(facts.plan.options.pins, facts.residencies, touches, moved)
+    ]
 
 
 def _claims(graph: Graph, plan: Plan) -> list[Violation]:

@@ -1,4 +1,4 @@
-"""Executes a plan in a real arena and compares every output bit for bit with plain onnxruntime.
+"""Executes a plan in a real arena and compares every output bit for bit with plain onnxruntime, or eager torch.
 
 The reference is one onnxruntime session over the whole model: one thread, sequential, all graph
 optimisations off. Where weights live in the arena (weights tensor or stream) the reference too runs
@@ -45,8 +45,8 @@ class RunReport:
     sessions: the least of a few runs after the one that was compared.
 
     `plain_seconds` is the time of the same kernels in the same order, node by node in buffers of
-    their own; bytes are those that were copied. `reference` is "onnxruntime", or "node by node"
-    where a model computes in 16-bit floats.
+    their own; bytes are those that were copied. `reference` is "onnxruntime", "node by node" where a model
+    computes in 16-bit floats, or "eager torch"; `sessions` counts distinct kernels.
     """
 
     model: str
@@ -91,16 +91,24 @@ def run(model: Model, plan: Plan, inputs: Mapping[str, Any] | None = None, seed:
     """Execute `plan` op by op in one scratchpad-sized buffer and compare with the reference.
 
     `inputs` are arrays by name (default: seeded, in range); absent weights are seeded. Bytes above
-    the plan's peak are never touched and not allocated. ExecutionError if the model has no ONNX
+    the plan's peak are never touched and not allocated. ExecutionError if the model has no ONNX or torch
     source, the plan is not of this graph, an operand is nowhere, or a kernel fails.
     """
+    _refuse_foreign(model, plan)
+    if model.source is None:
+        from memplan.zoo import traced
+
+        model = traced(model)
+    if _has_torch_source(model):
+        from memplan.runtime.torch_run import run_torch
+
+        return run_torch(model, plan, inputs, seed)
     from memplan.runtime.arena import ArenaBuilder
     from memplan.runtime.inputs import bind_inputs, seeded_inputs
     from memplan.runtime.kernels import Kernels
     from memplan.runtime.program import LOAD, STORE, plain_program
     from memplan.runtime.source import prepare
 
-    _refuse_foreign(model, plan)
     source = prepare(model, plan.options.weights, seed)
     if inputs is None:
         fed = seeded_inputs(model.graph, source.proto, source.constants, seed)
@@ -117,7 +125,7 @@ def run(model: Model, plan: Plan, inputs: Mapping[str, Any] | None = None, seed:
     reference = "onnxruntime"
     if not all(o.equal for o in outputs) and _computes_in_16_bits(model):
         outputs, reference = _compare(program.outputs, plain.outputs), "node by node"
-    seconds, plain_seconds = _times(program, plain, plan.schedule)
+    seconds, plain_seconds = least_seconds(program, plain, plan.schedule)
     return RunReport(
         model=model.graph.name,
         ops=len(plan.schedule),
@@ -132,7 +140,15 @@ def run(model: Model, plan: Plan, inputs: Mapping[str, Any] | None = None, seed:
     )
 
 
-def _times(program: Any, plain: Any, schedule: tuple[str, ...]) -> tuple[float, float]:
+def _has_torch_source(model: Model) -> bool:
+    if model.source is None:
+        return False
+    from onnx import ModelProto
+
+    return not isinstance(model.source, ModelProto)
+
+
+def least_seconds(program: Any, plain: Any, schedule: tuple[str, ...]) -> tuple[float, float]:
     """Least seconds of each program over turns of one after the other: others may use the machine too."""
     best = (float("inf"), float("inf"))
     spent = 0.0

@@ -8,7 +8,7 @@ solver that found nothing better). All figures count bytes, not addresses.
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 from memplan.graph import Graph
@@ -55,7 +55,9 @@ class Relief(NamedTuple):
 
 def spills(graph: Graph, plan: Plan) -> list[Spill]:
     """Every spill of the plan, the costliest first. O((storages + residencies) x steps) at worst."""
-    live = live_bytes(plan)
+    import numpy as np
+
+    live = np.array(live_bytes(plan), dtype=np.int64)
     touches = _touches(graph, plan)
     loads = {(m.tensor, m.issue) for m in plan.moves if m.kind == "load"}
     outputs = {graph.storage_of[t.name] for t in graph.tensors if t.kind == "output"}
@@ -71,12 +73,12 @@ def spills(graph: Graph, plan: Plan) -> list[Spill]:
             before = max((t for t in steps if t < left.stop), default=left.start)
             after = min((t for t in steps if t >= back.start), default=back.start)
             # Where it leaves and comes back at once it was moved, not squeezed out: the step it returns.
-            absent = range(left.stop, back.start)
-            tightest = max(absent, key=lambda t: (live[t], -t), default=back.start)
-            extra = size if absent else 0
+            absent = live[left.stop : back.start]
+            tightest = left.stop + int(absent.argmax()) if len(absent) else back.start
+            extra = size if len(absent) else 0
             first_store = k == 0 and name in stored and name not in outputs
             room = plan.target.scratchpad.capacity
-            over = 0 if room is None else live[tightest] + extra - room
+            over = 0 if room is None else int(live[tightest]) + extra - room
             found.append(Spill(
                 name, left.stop, back.start, size, tensor.nbytes * (1 + first_store),
                 graph.ops[graph.producer[name]].name if name in graph.producer else None,
@@ -106,17 +108,20 @@ def live_bytes(plan: Plan) -> list[int]:
     return live
 
 
-def capacity_without_spills(graph: Graph, plan: Plan) -> int:
-    """The fewest bytes at which this order needs no spill: its live peak had every storage stayed.
-
-    Streamed constants come and go at any capacity and are left as they are.
-    """
+def live_without_spills(graph: Graph, plan: Plan) -> list[int]:
+    """Resident bytes per step had every storage stayed; streamed constants come and go at any capacity."""
     live = live_bytes(plan)
+    change = [0] * (len(live) + 1)
     for spill in spills(graph, plan):
         if not spill.streamed:
-            for t in range(spill.start, spill.stop):
-                live[t] += spill.size
-    return max(live, default=0)
+            change[spill.start] += spill.size
+            change[spill.stop] -= spill.size
+    return [there + more for there, more in zip(live, accumulate(change), strict=False)]
+
+
+def capacity_without_spills(graph: Graph, plan: Plan) -> int:
+    """The fewest bytes at which this order needs no spill: its live peak had every storage stayed."""
+    return max(live_without_spills(graph, plan), default=0)
 
 
 def relief(graph: Graph, plan: Plan) -> list[Relief]:
@@ -126,20 +131,21 @@ def relief(graph: Graph, plan: Plan) -> list[Relief]:
     more, with all those of the rows before; the last row's capacity needs no spill. A row is what one
     plan needs, so an upper bound: better plans may exist. O(spills^2 x steps).
     """
-    live = live_bytes(plan)
+    import numpy as np
+
+    live = np.array(live_bytes(plan), dtype=np.int64)
     left = [s for s in spills(graph, plan) if not s.streamed][: 10 * SHOWN]
-    peak, saved, rows = max(live, default=0), 0, list[Relief]()
+    peak, saved, rows = int(live.max(initial=0)), 0, list[Relief]()
     count = len(left)
     while left:
 
         def needs(s: Spill) -> int:
-            return max((live[t] + s.size for t in range(s.start, s.stop)), default=0)
+            return int(live[s.start : s.stop].max()) + s.size if s.start < s.stop else 0
 
         best = min(left, key=lambda s: (needs(s), -s.cost, s.start, s.tensor))
         peak = max(peak, needs(best))
         left.remove(best)
-        for t in range(best.start, best.stop):
-            live[t] += best.size
+        live[best.start : best.stop] += best.size
         saved += best.cost
         if rows and rows[-1].capacity == peak:
             rows.pop()

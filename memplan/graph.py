@@ -22,10 +22,18 @@ VIEW_KINDS = frozenset(
         "aten.view.default", "aten._unsafe_view.default", "aten.reshape.default",
         "aten.alias.default", "aten.detach.default", "aten.squeeze.default",
         "aten.squeeze.dim", "aten.squeeze.dims", "aten.unsqueeze.default",
-        "aten.flatten.using_ints", "aten.unflatten.int",
+        "aten.flatten.using_ints", "aten.unflatten.int", "aten.view.dtype",
+        "aten._reshape_alias.default", "aten.permute.default", "aten.transpose.int", "aten.t.default",
+        "aten.movedim.int", "aten.expand.default", "aten.slice.Tensor",
+        "aten.select.int", "aten.narrow.default", "aten.diagonal.default", "aten.unfold.default",
+        "aten.as_strided.default", "aten.split.Tensor", "aten.split_with_sizes.default",
+        "aten.chunk.default", "aten.unbind.int", "aten.view_as_real.default", "aten.view_as_complex.default",
     }
 )  # fmt: skip
-"""Op kinds whose first output is the first input under another shape: they move no byte."""
+"""Op kinds whose outputs lie in the bytes of the first input, all of them, a window or a stride: they move none.
+
+An importer gives these kinds only to ops that alias; a reshape that has to copy is a clone.
+"""
 
 INPLACE_KINDS = frozenset(
     {
@@ -40,11 +48,20 @@ INPLACE_KINDS = frozenset(
         "aten.hardswish.default", "aten.hardtanh.default", "aten.leaky_relu.default",
         "aten.log.default", "aten.mul.Tensor", "aten.mul.Scalar", "aten.neg.default",
         "aten.pow.Tensor_Scalar", "aten.reciprocal.default", "aten.relu.default",
-        "aten.rsqrt.default", "aten.sigmoid.default", "aten.silu.default", "aten.sin.default",
+        "aten.addcdiv.default", "aten.addcmul.default", "aten.rsqrt.default", "aten.sigmoid.default", "aten.silu.default", "aten.sin.default",
         "aten.sqrt.default", "aten.sub.Tensor", "aten.tanh.default",
     }
 )  # fmt: skip
 """Elementwise op kinds: element i of the output needs element i of each same-shaped input alone."""
+
+UPDATE_KINDS = frozenset(
+    {
+        "aten.index_add.default", "aten.index_copy.default", "aten.index_put.default", "aten.masked_fill.Scalar",
+        "aten.scatter.src", "aten.scatter.value", "aten.scatter_add.default", "aten.select_scatter.default",
+        "aten.slice_scatter.default",
+    }
+)  # fmt: skip
+"""Op kinds whose output is their first input with a part of it changed."""
 
 _INPLACE_LOWER = frozenset(kind.lower() for kind in INPLACE_KINDS) | {"bn", "wsum"}
 
@@ -52,6 +69,12 @@ _INPLACE_LOWER = frozenset(kind.lower() for kind in INPLACE_KINDS) | {"bn", "wsu
 def is_inplace_kind(kind: str) -> bool:
     """Whether an op of this kind may write its output over a same-shaped input; case does not matter."""
     return kind.lower() in _INPLACE_LOWER
+
+
+def may_write_over(op: Op, operand: str) -> bool:
+    """Whether the op may write its one output over the input `operand`, sizes and later uses aside."""
+    updates = op.kind in UPDATE_KINDS and op.inputs[:1] == (operand,)
+    return len(op.outputs) == 1 and not op.is_view and (updates or is_inplace_kind(op.kind))
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +100,16 @@ class Op:
 
     @property
     def is_view(self) -> bool:
-        """Whether the op only renames its first input; views need exactly one output."""
-        return self.kind in VIEW_KINDS and bool(self.inputs) and len(self.outputs) == 1
+        """Whether every output of the op lies in the storage of its first input."""
+        return self.kind in VIEW_KINDS and bool(self.inputs) and bool(self.outputs)
 
 
 @dataclass(frozen=True)
 class Graph:
     """A network: tensors, and ops in program order (an order that respects every dependency).
+
+    `updates` pairs an output with the input whose next value it is (a cache, a weight, an optimizer's
+    state): where the source works in place, the output is what the input's buffer holds afterwards.
 
     Raises GraphError on construction when a name is missing or used twice, a tensor has two
     producers or none, an op reads what only a later op writes, or a size is out of range.
@@ -92,6 +118,7 @@ class Graph:
     name: str
     tensors: tuple[Tensor, ...]
     ops: tuple[Op, ...]
+    updates: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         _validate(self)
@@ -112,7 +139,7 @@ class Graph:
         root = {t.name: t.name for t in self.tensors}
         for op in self.ops:
             if op.is_view:
-                root[op.outputs[0]] = root[op.inputs[0]]
+                root.update(dict.fromkeys(op.outputs, root[op.inputs[0]]))
         return root
 
     @cached_property
@@ -128,13 +155,14 @@ class Graph:
 
     def to_dict(self) -> dict[str, Any]:
         """The graph as the JSON file format has it; unknown fields are left out."""
-        return {
+        d: dict[str, Any] = {
             "format": "memplan-graph",
             "version": 1,
             "name": self.name,
             "tensors": [_tensor_dict(t) for t in self.tensors],
             "ops": [_op_dict(op) for op in self.ops],
         }
+        return d | {"updates": dict(self.updates)} if self.updates else d
 
 
 def _tensor_dict(t: Tensor) -> dict[str, Any]:
@@ -173,6 +201,18 @@ def _validate(graph: Graph) -> None:
             f"the tensors of '{graph.name}' add up to {total} bytes", "at most 2^62 are supported"
         )
     _validate_ops(graph, tensors)
+    _validate_updates(graph, tensors)
+
+
+def _validate_updates(graph: Graph, tensors: dict[str, Tensor]) -> None:
+    for written, renewed in graph.updates:
+        kinds = [tensors[name].kind if name in tensors else None for name in (written, renewed)]
+        if kinds != ["output", "input"]:
+            raise GraphError(f"'{written}' cannot be the next value of '{renewed}'",
+                             "an update pairs an output with an input")  # fmt: skip
+    for side in zip(*graph.updates, strict=True):
+        if len(set(side)) < len(side):
+            raise GraphError("an output or an input is in two updates", "every update is a pair of its own")
 
 
 def _validate_ops(graph: Graph, tensors: dict[str, Tensor]) -> None:
@@ -184,6 +224,7 @@ def _validate_ops(graph: Graph, tensors: dict[str, Tensor]) -> None:
             "inputs and constants have no producer; declare it an activation",
         )
     names: set[str] = set()
+    root: dict[str, str] = {}
     for op in graph.ops:
         if not op.name or op.name in names:
             what = f"two ops are named '{op.name}'" if op.name else "an op has no name"
@@ -203,9 +244,12 @@ def _validate_ops(graph: Graph, tensors: dict[str, Tensor]) -> None:
                 raise GraphError(f"tensor '{name}' is written twice, again by op '{op.name}'",
                                  "a tensor has one producer")  # fmt: skip
             ready.add(name)
-        if op.is_view and tensors[op.outputs[0]].nbytes > tensors[op.inputs[0]].nbytes:
-            raise GraphError(f"view op '{op.name}' makes '{op.outputs[0]}' larger than its input",
-                             "a view shares its input's bytes; use a copying kind")  # fmt: skip
+        if op.is_view:
+            base = root.get(op.inputs[0], op.inputs[0])
+            root.update(dict.fromkeys(op.outputs, base))
+            if large := next((x for x in op.outputs if tensors[x].nbytes > tensors[base].nbytes), None):
+                raise GraphError(f"view op '{op.name}' makes '{large}' larger than its storage '{base}'",
+                                 "a view shares its input's bytes; use a copying kind")  # fmt: skip
     if orphan := next((t.name for t in graph.tensors if t.name not in ready), None):
         raise GraphError(
             f"{tensors[orphan].kind} '{orphan}' has no producer",

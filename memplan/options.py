@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from memplan.errors import OptionError, nearest
+from memplan.pins import parse_pin
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "objective": ("traffic", "peak", "latency"),
@@ -28,6 +29,8 @@ class Options:
     inplace  an elementwise op may write its output over its dying input
     order    free, or the graph's own (program)
     dims     sizes that the importer gave to free dimensions
+    donate   inputs whose storage an output may take over: the op that makes it writes over them
+    pins     by storage: keep (never spilled), host (never placed), @OFFSET or keep@OFFSET
     """
 
     objective: str = "traffic"
@@ -36,6 +39,8 @@ class Options:
     inplace: bool = False
     order: str = "free"
     dims: Mapping[str, int] = field(default_factory=dict)
+    donate: tuple[str, ...] = ()
+    pins: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for key, known in CHOICES.items():
@@ -44,7 +49,10 @@ class Options:
                 raise OptionError(f"unknown {key} '{value}'", nearest(str(value), known))
         if not isinstance(self.inplace, bool):
             raise OptionError(f"inplace = {self.inplace!r}", "it is true or false")
+        for word in self.pins.values():
+            parse_pin(word)
 
     def to_dict(self) -> dict[str, Any]:
-        """The options as plan files record them."""
-        return asdict(self) | {"dims": dict(self.dims)}
+        """The options as plan files record them; pins and donated inputs where there are any."""
+        recorded = asdict(self) | {"dims": dict(self.dims), "donate": list(self.donate), "pins": dict(self.pins)}
+        return {key: value for key, value in recorded.items() if value or key not in ("donate", "pins")}

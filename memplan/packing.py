@@ -7,17 +7,16 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from importlib.metadata import entry_points
 from typing import Any
 
 from memplan.buffers import Buffer, Gap, Packing
 from memplan.check_pack import check_packing
 from memplan.errors import GraphError, InvalidPlanError, OptionError
 from memplan.plan import Status
+from memplan.plugins import PACKERS, load_plugin, plugins
 from memplan.solver import Budget, Progress
 from memplan.units import MAX_BYTES
 
-ENTRY_POINTS = "memplan.packers"
 DEFAULT_PACKER = "ladder"
 
 
@@ -81,10 +80,10 @@ def pack_buffers(
         raise GraphError("the sizes of the buffers add up to more than 2^62 bytes", "give sizes in bytes")
     if capacity is not None and capacity < 0:
         raise OptionError(f"capacity {capacity}", "give a whole number of bytes from 0")
-    points = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
+    points = plugins(PACKERS)
     if DEFAULT_PACKER not in points:
         raise OptionError("no packer is installed", "install memplan with its solvers")
-    packer: Packer = points[DEFAULT_PACKER].load()()
+    packer: Packer = load_plugin(points[DEFAULT_PACKER])()
     budget = Budget(time_limit_s, workers or os.cpu_count() or 1, seed, progress, cancel)
     begin = time.monotonic()
     answer = packer.pack(buffers, capacity, budget)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from memplan.graph import Graph, Op, is_inplace_kind
+from memplan.graph import Graph, Op, may_write_over
 from memplan.options import Options
+from memplan.pins import Pin, certainly_kept, parse_pin
 from memplan.target import Target
 from memplan.units import align_up
 
@@ -17,6 +18,8 @@ class Storage:
 
     `size` is `nbytes` rounded up to the alignment. `in_host`: a valid host copy exists from the
     start. `is_output`: must be in host at the end (io host) or resident at the end (io resident).
+    `resident`: the caller's buffer in the arena (io resident), never moved. `keep`: pinned, one residency
+    covers every touch. `offset`: where it is pinned to lie.
     """
 
     name: str
@@ -27,6 +30,19 @@ class Storage:
     is_input: bool
     is_constant: bool
     is_output: bool
+    resident: bool = False
+    keep: bool = False
+    offset: int | None = None
+
+    @property
+    def stays(self) -> bool:
+        """Whether it may not leave between its first touch and its last."""
+        return self.resident or self.keep
+
+    @property
+    def end(self) -> int:
+        """A lower bound on the end of its place in the scratchpad."""
+        return (self.offset or 0) + self.size
 
     @property
     def in_host(self) -> bool:
@@ -44,7 +60,8 @@ class Problem:
     """One graph to be planned for one target under one set of options. Solvers know only this.
 
     Ops are numbered in program order, storages in order of first touch; storages that no
-    non-view op touches, and constants under weights=ignore, are not placed and have no number.
+    non-view op touches, constants under weights=ignore and those pinned to host are not placed and have
+    no number.
     """
 
     graph: Graph
@@ -62,6 +79,18 @@ class Problem:
         return self.target.scratchpad.capacity
 
     @cached_property
+    def room(self) -> int:
+        """The capacity; without a limit, bytes in which everything has its place beside all else."""
+        if self.capacity is not None:
+            return self.capacity
+        return sum(s.size for s in self.storages) + max((s.end for s in self.storages), default=0)
+
+    @cached_property
+    def pins(self) -> dict[str, Pin]:
+        """The pins by storage."""
+        return {name: parse_pin(word) for name, word in self.options.pins.items()}
+
+    @cached_property
     def storages(self) -> tuple[Storage, ...]:
         """The placed storages."""
         graph, root = self.graph, self.graph.storage_of
@@ -72,7 +101,8 @@ class Problem:
                 continue
             for name in _distinct(op, root):
                 tensor = graph.tensor[name]
-                if tensor.kind != "constant" or self.options.weights != "ignore":
+                ignored = tensor.kind == "constant" and self.options.weights == "ignore"
+                if not (ignored or (name in self.pins and self.pins[name].host)):
                     seen = uses.setdefault(name, [])
                     if graph.producer.get(name) != i:
                         seen.append(i)
@@ -87,6 +117,11 @@ class Problem:
                 is_input=graph.tensor[name].kind == "input",
                 is_constant=graph.tensor[name].kind == "constant",
                 is_output=name in outputs,
+                resident=self.options.io == "resident"
+                and graph.tensor[name].kind != "constant"
+                and (graph.tensor[name].kind == "input" or name in outputs),
+                keep=name in self.pins and self.pins[name].keep,
+                offset=self.pins[name].offset if name in self.pins else None,
             )
             for name, readers in uses.items()
         )
@@ -109,9 +144,11 @@ class Problem:
 
     @cached_property
     def writes(self) -> tuple[tuple[int, ...], ...]:
-        """Per op, the storages it writes (none for a view)."""
+        """Per op, the placed storages it writes (none for a view)."""
         number = self.number
-        return tuple(() if op.is_view else tuple(number[n] for n in op.outputs) for op in self.graph.ops)
+        return tuple(
+            () if op.is_view else tuple(number[n] for n in op.outputs if n in number) for op in self.graph.ops
+        )
 
     @cached_property
     def preds(self) -> tuple[tuple[int, ...], ...]:
@@ -134,46 +171,63 @@ class Problem:
     def inplace_pairs(self) -> dict[int, tuple[int, tuple[int, ...]]]:
         """Per op that may work in place: the storage it writes and those it could write over.
 
-        Static conditions only (rule 8): a plan must see to it that the input has no later use.
-        Empty unless the option is on.
+        Static conditions only (rule 8): a plan must see to it that the input has no later use. An
+        activation may be written over when in-place is on, an input of the graph when it is donated.
         """
-        if not self.options.inplace:
+        if not (self.options.inplace or self.options.donate):
             return {}
         pairs = {}
         for i, op in enumerate(self.graph.ops):
-            if not op.is_view and is_inplace_kind(op.kind) and len(op.outputs) == 1:
-                sources = self._overwritable(i, op)
-                if sources:
-                    pairs[i] = (self.writes[i][0], sources)
+            if self.writes[i] and (sources := self._overwritable(i, op)):
+                pairs[i] = (self.writes[i][0], sources)
         return pairs
+
+    @cached_property
+    def overwritable(self) -> frozenset[int]:
+        """The storages that some op might write over."""
+        return frozenset(s for _, sources in self.inplace_pairs.values() for s in sources)
 
     def _overwritable(self, i: int, op: Op) -> tuple[int, ...]:
         graph, root = self.graph, self.graph.storage_of
-        out = graph.tensor[op.outputs[0]]
-        found = []
+        place = self.storages[self.writes[i][0]].offset
+        found: list[int] = []
         for name in dict.fromkeys(op.inputs):
             operand, storage = graph.tensor[name], self.number.get(root[name])
-            if storage is None or storage in found:
+            if storage is None or storage in found or not may_write_over(op, name):
                 continue
-            s = self.storages[storage]
+            s, out = self.storages[storage], graph.tensor[op.outputs[0]]
             same = (operand.shape, operand.dtype) == (out.shape, out.dtype) and s.nbytes == out.nbytes
-            if same and not (s.in_host or s.is_output):
+            meet = place is None or s.offset is None or place == s.offset
+            asked = s.name in self.options.donate if s.is_input else self.options.inplace
+            if same and meet and asked and not (s.is_constant or s.is_output):
                 found.append(storage)
         return tuple(found)
 
     @cached_property
+    def present(self) -> tuple[tuple[int, ...], ...]:
+        """Per op, storages that are in the scratchpad at its step under every plan: operands, and what is kept."""
+        anywhere, across = self.target.operands == "any", certainly_kept(self)
+        return tuple(
+            tuple(s for s in dict.fromkeys((*r, *w, *kept)) if not anywhere or self.storages[s].stays)
+            for r, w, kept in zip(self.reads, self.writes, across, strict=True)
+        )
+
+    @cached_property
     def need(self) -> tuple[int, ...]:
-        """Per op, the bytes of scratchpad it cannot do without (operands in the scratchpad)."""
+        """Per op, the bytes of scratchpad it cannot do without."""
         sizes = [s.size for s in self.storages]
-        total = [sum(sizes[s] for s in {*r, *w}) for r, w in zip(self.reads, self.writes, strict=True)]
-        for i, (written, _) in self.inplace_pairs.items():
-            total[i] -= sizes[written]
+        total = [sum(sizes[s] for s in present) for present in self.present]
+        for i, (written, sources) in self.inplace_pairs.items():
+            if written in self.present[i] and any(s in self.present[i] for s in sources):
+                total[i] -= sizes[written]
         return tuple(total)
 
     @cached_property
     def min_capacity(self) -> int:
         """A capacity below which no plan exists, under every order."""
-        least = 0 if self.target.operands == "any" else max(self.need, default=0)
+        least = max(self.need, default=0)
+        fixed = {s for present in self.present for s in present if self.storages[s].offset is not None}
+        least = max([least, *(self.storages[s].end for s in fixed)])
         if self.options.io == "resident":
             inputs = sum(s.size for s in self.storages if s.is_input)
             outputs = sum(s.size for s in self.storages if s.is_output and not s.is_constant)

@@ -39,19 +39,30 @@ def simulate(graph: Graph, plan: Plan) -> Metrics:
     )
 
 
-def _traffic(graph: Graph, plan: Plan) -> tuple[int, int, int, int]:
-    """Bytes of spill_load, compulsory_load, spill_store, compulsory_store."""
+def spill_moves(graph: Graph, plan: Plan) -> list[bool]:
+    """Per move, whether it is spill traffic; the others are compulsory.
+
+    Compulsory are the first load of an input or constant, and the store of an output.
+    """
     outputs = {graph.storage_of[t.name] for t in graph.tensors if t.kind == "output"}
     once: set[str] = set()
-    loads, stores = [0, 0], [0, 0]
+    spilled = []
     for move in plan.moves:
-        tensor = graph.tensor[move.tensor]
         if move.kind == "load":
-            first = tensor.kind in ("input", "constant") and move.tensor not in once
+            given = graph.tensor[move.tensor].kind in ("input", "constant")
+            spilled.append(not given or move.tensor in once)
             once.add(move.tensor)
-            loads[first] += tensor.nbytes
         else:
-            stores[move.tensor in outputs] += tensor.nbytes
+            spilled.append(move.tensor not in outputs)
+    return spilled
+
+
+def _traffic(graph: Graph, plan: Plan) -> tuple[int, int, int, int]:
+    """Bytes of spill_load, compulsory_load, spill_store, compulsory_store."""
+    loads, stores = [0, 0], [0, 0]
+    for move, spilled in zip(plan.moves, spill_moves(graph, plan), strict=True):
+        side = loads if move.kind == "load" else stores
+        side[not spilled] += graph.tensor[move.tensor].nbytes
     return loads[0], loads[1], stores[0], stores[1]
 
 
@@ -113,14 +124,19 @@ def op_time(graph: Graph, op: Op, target: Target, fast: int, slow: int) -> tuple
 
 
 def latency_ends(graph: Graph, target: Target, options: Options) -> tuple[float, float]:
-    """Seconds with everything in host, and with everything in the scratchpad already (a lower bound)."""
+    """Seconds with everything in host, and with everything in the scratchpad already (a lower bound).
+
+    What is pinned to host is there in both.
+    """
     if not target.timed:
         return 0.0, 0.0
     all_host = unlimited = 0.0
     for op in graph.ops:
-        nbytes = sum(op_bytes(graph, op, options).values())
+        operands = op_bytes(graph, op, options)
+        slow = sum(nbytes for name, nbytes in operands.items() if options.pins.get(name) == "host")
+        nbytes = sum(operands.values())
         all_host += op_time(graph, op, target, 0, nbytes)[0]
-        unlimited += op_time(graph, op, target, nbytes, 0)[0]
+        unlimited += op_time(graph, op, target, nbytes - slow, slow)[0]
     return all_host, unlimited
 
 

@@ -8,23 +8,32 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cache
-from importlib.metadata import entry_points
 from typing import Any, ClassVar, NamedTuple
 
 from memplan.errors import OptionError, nearest
 from memplan.plan import Move, Plan, Residency, Status
+from memplan.plugins import SOLVERS, load_plugin, plugins
 from memplan.problem import Problem
-
-ENTRY_POINTS = "memplan.solvers"
 
 
 class Progress(NamedTuple):
-    """One line of a solver's progress: best value so far, bound, seconds since the start."""
+    """One line of a solver's progress: best value so far, bound, seconds since the start.
+
+    `nodes` counts what the phase has expanded (sets, states, branches), where it counts anything.
+    """
 
     phase: str
     value: float | None
     bound: float
     seconds: float
+    nodes: int | None = None
+
+    @property
+    def gap(self) -> float | None:
+        """(value - bound) / value, 0 where the value is 0, None without a value."""
+        if self.value is None:
+            return None
+        return (self.value - self.bound) / self.value if self.value else 0.0
 
 
 @dataclass(frozen=True)
@@ -33,6 +42,9 @@ class Budget:
 
     The clock starts when the budget is made. A solver looks at `spent()` at least every 0.1 s
     and answers with its best plan once it is true.
+
+    `start` are answers to the same problem at other capacities, evaluated: where a solver may begin. `bound` holds
+    for the problem, proved elsewhere: a solver whose value meets it may stop.
     """
 
     time_limit_s: float = 10.0
@@ -40,6 +52,8 @@ class Budget:
     seed: int = 0
     progress: Callable[[Progress], None] | None = None
     cancel: Callable[[], bool] | None = None
+    start: tuple[Plan, ...] = ()
+    bound: float = 0
     started: float = field(default_factory=time.monotonic)
 
     @property
@@ -56,10 +70,10 @@ class Budget:
         """Whether the time is up or somebody wants the solve to stop."""
         return self.seconds >= self.time_limit_s or (self.cancel is not None and self.cancel())
 
-    def report(self, phase: str, value: float | None, bound: float) -> None:
+    def report(self, phase: str, value: float | None, bound: float, nodes: int | None = None) -> None:
         """Tell the caller how far the solve is."""
         if self.progress is not None:
-            self.progress(Progress(phase, value, bound, self.seconds))
+            self.progress(Progress(phase, value, bound, self.seconds, nodes))
 
     def share(self, part: float) -> Budget:
         """A budget of `part` of the remaining time, starting now."""
@@ -136,15 +150,15 @@ class Solver(ABC):
 @cache
 def registry() -> Mapping[str, type[Solver]]:
     """Every solver by name, from the entry points of installed packages."""
-    return {point.name: point.load() for point in sorted(entry_points(group=ENTRY_POINTS))}
+    return {name: load_plugin(point) for name, point in plugins(SOLVERS).items()}
 
 
 def solver_class(name: str) -> type[Solver]:
     """The solver called `name`, without importing any other; OptionError names the nearest."""
-    points = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
+    points = plugins(SOLVERS)
     if name not in points:
         raise OptionError(f"unknown solver '{name}'", nearest(name, points))
-    cls: type[Solver] = points[name].load()
+    cls: type[Solver] = load_plugin(points[name])
     return cls
 
 

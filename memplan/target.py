@@ -12,6 +12,7 @@ from typing import Any
 
 from memplan.errors import OptionError, TargetError, nearest
 from memplan.options import TREATMENTS
+from memplan.plugins import TARGETS, load_plugin, plugins
 from memplan.units import MAX_BYTES, parse_size
 
 OPERANDS = ("scratchpad", "any")
@@ -94,6 +95,12 @@ class Target:
         known = (self.scratchpad.bandwidth, self.host.bandwidth, self.compute.default)
         return None not in known
 
+    @property
+    def treatments(self) -> dict[str, str]:
+        """The treatments where the call names none: the target's defaults, else memplan's."""
+        weights = "tensor" if self.operands == "any" else "ignore"
+        return {"weights": weights, "io": "host", "inplace": "off"} | dict(self.defaults)
+
     def with_scratchpad(self, capacity: int | None, alignment: int | None = None) -> Target:
         """This target with another capacity (None: no limit) and, if given, alignment."""
         pad = replace(self.scratchpad, capacity=capacity)
@@ -149,9 +156,13 @@ class Target:
 
 
 def preset_names() -> list[str]:
-    """Names of the targets that come with memplan."""
+    """Names of the targets that come with memplan or with packages that add some."""
+    return sorted({*_own_presets(), *plugins(TARGETS)})
+
+
+def _own_presets() -> list[str]:
     folder = resources.files("memplan") / "targets"
-    return sorted(f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml"))
+    return [f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml")]
 
 
 def load_target(spec: str | Path | Target) -> Target:
@@ -159,8 +170,15 @@ def load_target(spec: str | Path | Target) -> Target:
     if isinstance(spec, Target):
         return spec
     text = str(spec)
-    if text in preset_names():
+    if text in _own_presets():
         source = (resources.files("memplan") / "targets" / f"{text}.toml").read_text()
+    elif text in plugins(TARGETS):
+        made = load_plugin(plugins(TARGETS)[text])
+        made = made() if callable(made) else made
+        if not isinstance(made, Target):
+            raise TargetError(f"target '{text}' is a {type(made).__name__}",
+                              "its package gives a memplan.Target, or a function that makes one")  # fmt: skip
+        return made
     elif text.endswith(".toml"):
         try:
             source = Path(text).read_text(encoding="utf-8")

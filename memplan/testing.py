@@ -24,13 +24,17 @@ from memplan.target import Compute, Host, Scratchpad, Target
 
 NO_PLAN = (Status.INFEASIBLE, Status.UNKNOWN)
 TIMED = Target("conformance", Scratchpad(None, 1, 4e9), Host(1e9), "any", 1, Compute(1e9))
+PINS: tuple[dict[str, str], ...] = (
+    {"a": "keep"}, {"a": "keep", "b": "keep"}, {"b": "@0"}, {"a": "keep@8", "b": "@0", "c": "@12"}, {"y": "@2"},
+)  # fmt: skip
+PINS_TO_HOST: tuple[dict[str, str], ...] = ({"a": "host"}, {"x": "host", "b": "keep@4"}, {"y": "host", "a": "host"})
 
 
 class ConformanceError(AssertionError):
     """A solver broke one of the suite's promises; the message names the check and the case."""
 
 
-def check_solver(solver: str | Solver, time_limit_s: float = 5.0) -> int:
+def check_solver(solver: str | Solver, time_limit_s: float = 60.0) -> int:
     """Run every check on `solver` (a spec string or an instance); how many problems it was given.
 
     ConformanceError names the first check that fails.
@@ -69,6 +73,22 @@ def problems(solver: Solver) -> Iterator[tuple[str, Problem, float | None]]:
                     if objective == "traffic" and capacity is None:
                         optimum = wide.free_bound  # nothing has to be spilled
                     yield f"{words}, capacity {capacity}", problem, optimum
+    yield from pinned_problems(solver)
+
+
+def pinned_problems(solver: Solver) -> Iterator[tuple[str, Problem, float | None]]:
+    """Problems with pins that leave a plan, at the least capacity that does."""
+    diamond = next(graph for graph in graphs() if graph.name == "diamond")
+    for objective, io in itertools.product(sorted(solver.objectives), ("host", "resident")):
+        timed = objective == "latency"
+        target = TIMED if timed else Target()
+        for pins in PINS + (PINS_TO_HOST if timed else ()):
+            if io == "resident" and "host" in (pins.get("x"), pins.get("y")):
+                continue
+            wide = Problem(diamond, target, Options(objective, io=io, pins=pins))
+            for capacity in (None, wide.min_capacity + 8):
+                problem = replace(wide, target=target.with_scratchpad(capacity))
+                yield f"diamond, {objective}, io {io}, pins {pins}, capacity {capacity}", problem, None
 
 
 def graphs() -> list[Graph]:

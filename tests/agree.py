@@ -1,17 +1,31 @@
-"""Whether an engine agrees with the oracle on seeded random problems: optima, statuses and bounds."""
+"""Whether an engine agrees with the oracle on seeded random problems: optima, statuses and bounds.
+
+`python -m tests.agree --count 10000` asks every engine about as many problems of each of its objectives;
+`python -m tests.agree --rules --count 2000` leaves out each pruning rule in turn.
+"""
 
 from __future__ import annotations
 
+import argparse
 import random
+import time
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from unittest.mock import patch
+
+from memplan_solvers.ilp.steps import Steps
+from memplan_solvers.peak.live import live_model, live_peak
+from memplan_solvers.peak.search import RULES, Directions, minimum_peak_order
 
 from memplan.api import evaluate
 from memplan.budgets import least_capacity
+from memplan.graph import Graph
+from memplan.options import Options
+from memplan.pins import contradiction
 from memplan.plan import Plan, Status
 from memplan.problem import Problem
-from memplan.solver import Budget, parse_spec
+from memplan.solver import Budget, Solver, parse_spec
 from memplan.target import Target
 from tests.generate import random_graph, random_options
 from tests.oracle import Oracle
@@ -36,16 +50,26 @@ class Optimum:
     known: bool
 
 
-def random_problem(seed: int, objective: str) -> Problem:
-    """Up to 8 ops; views, weights, several outputs, mixed sizes, alignment; tight and loose capacities."""
+def random_problem(
+    seed: int, objective: str, ops: int = 8, donate: bool = False, pins: bool = True
+) -> Problem:
+    """Up to `ops` ops, a third with `pins`; views, weights, several outputs, mixed sizes, alignment; tight and loose capacities.
+
+    With `donate` most inputs are donated, and some ops update their first input.
+    """
     rng = random.Random(f"{objective} {seed}")
     sizes = rng.choice(((1, 2, 3, 4, 5, 8), (1, 2, 3, 4, 5, 8), (1, 3, 7, 16), (4,)))
-    graph = random_graph(rng, rng.randint(1, 8), sizes)
+    graph = random_graph(rng, rng.randint(1, ops), sizes)
     options = random_options(rng, objective)
+    if donate:
+        graph, options = _donated(graph, options, random.Random(seed))
     alignment = rng.choice((1, 1, 2, 4))
     anywhere = objective == "peak" and rng.random() < 0.15
     target = Target(operands="any" if anywhere else "scratchpad").with_scratchpad(None, alignment)
     problem = Problem(graph, target, options)
+    if pins and seed % 6 == 0:
+        pinned = replace(options, pins=random_pins(random.Random(f"pins {objective} {seed}"), problem))
+        problem = replace(problem, options=pinned)
     if objective == "peak" and rng.random() < 0.7:
         return problem
     least = max(least_capacity(problem), problem.min_capacity, 1)
@@ -53,12 +77,30 @@ def random_problem(seed: int, objective: str) -> Problem:
     return replace(problem, target=target.with_scratchpad(capacity, alignment))
 
 
+def _donated(graph: Graph, options: Options, rng: random.Random) -> tuple[Graph, Options]:
+    inputs = tuple(t.name for t in graph.tensors if t.kind == "input" and rng.random() < 0.8)
+    kinds = {"Conv": "aten.index_copy.default", "MatMul": "Add"}
+    ops = tuple(replace(op, kind=kinds.get(op.kind, op.kind)) if rng.random() < 0.6 else op for op in graph.ops)
+    return replace(graph, ops=ops), replace(options, donate=inputs)
+
+
+def random_pins(rng: random.Random, problem: Problem) -> dict[str, str]:
+    """Up to three pins that make sense one by one; together they may leave no plan."""
+    pins = {}
+    for s in rng.sample(problem.storages, min(len(problem.storages), rng.randint(1, 3))):
+        streamed = s.is_constant and problem.options.weights == "stream"
+        words = ["" if streamed else "keep", f"@{rng.randint(0, 4) * problem.target.scratchpad.alignment}"]
+        words += [words[0] + words[1]] + ["host"] * (problem.target.operands == "any" and not s.resident)
+        pins[s.name] = rng.choice([word for word in words if word])
+    return pins
+
+
 def optimum(problem: Problem) -> Optimum:
     """The optimum by brute force."""
     oracle, capacity = Oracle(problem), problem.capacity
     small = problem.n <= ADDRESSES
     if problem.options.objective == "peak":
-        live = oracle.least_live_peak()
+        live = max([oracle.least_live_peak(), *(s.place + s.size for s in oracle.things if s.place >= 0 and oracle.lies(s))])
         placed = oracle.least_placed_peak(live) if small else None
         if capacity is not None and live > capacity:
             return Optimum(None, None, True)
@@ -74,7 +116,8 @@ def optimum(problem: Problem) -> Optimum:
 def fault(engine: str, problem: Problem, best: Optimum, plan: Plan) -> str:
     """What is wrong with the engine's answer; nothing if it agrees."""
     if plan.status is Status.INFEASIBLE:
-        return "called infeasible" if best.placed is not None or not (best.known or best.by_bytes is None) else ""
+        fair = best.known or best.by_bytes is None or problem.options.pins  # pinned places may leave no addresses
+        return "called infeasible" if best.placed is not None or not fair else ""
     if plan.status is Status.UNKNOWN:
         return "nothing proved" if must_prove(engine, problem, best) else ""
     if best.by_bytes is None or (best.known and best.placed is None):
@@ -97,25 +140,108 @@ def fault(engine: str, problem: Problem, best: Optimum, plan: Plan) -> str:
 
 def must_prove(engine: str, problem: Problem, best: Optimum) -> bool:
     """Whether the engine promises a proof here: nobody does with in-place pairs, whose choice is a heuristic's."""
-    if not best.known or problem.inplace_pairs:
+    if not best.known or problem.inplace_pairs or problem.options.donate:
         return False
     if engine == "peak":
-        return problem.options.objective == "peak" and best.placed == best.by_bytes and best.placed is not None
+        return (
+            problem.options.objective == "peak" and best.placed == best.by_bytes and best.placed is not None
+        )
     if engine == "search":
         return best.placed == best.by_bytes and best.placed is not None
     return engine == "ilp" or problem.options.order == "program"
 
 
-def check(engine: str, seeds: Iterable[int], time_limit_s: float = 60.0) -> Counter[str]:
+def solved(engine: str | Solver, problem: Problem, time_limit_s: float = 60.0) -> Plan:
+    """The engine's checked and evaluated plan."""
+    return evaluate(problem.graph, parse_spec(engine).solve(problem, Budget(time_limit_s)))
+
+
+def check(
+    engine: str, seeds: Iterable[int], time_limit_s: float = 60.0, donate: bool = False
+) -> Counter[str]:
     """How often the engine gave which status over the seeds; AssertionError names the first it got wrong."""
     solver = parse_spec(engine)
     seen: Counter[str] = Counter()
     for seed in seeds:
         for objective in sorted(solver.objectives - {"latency"}):
-            problem = random_problem(seed, objective)
-            plan = evaluate(problem.graph, solver.solve(problem, Budget(time_limit_s)))
+            problem = random_problem(seed, objective, ADDRESSES if donate else 8, donate)
+            if contradiction(problem):
+                best = optimum(problem)
+                assert best.placed is None, f"{objective}, seed {seed}: called a contradiction"
+                seen["contradiction"] += 1
+                continue
+            plan = solved(solver, problem, time_limit_s)
             wrong = fault(solver.name, problem, optimum(problem), plan)
             assert not wrong, f"{engine}, {objective}, seed {seed}: {wrong}"
             seen[f"{objective} {plan.status}"] += 1
             seen["spills"] += bool(plan.metrics.traffic)
+            seen["donated"] += any(problem.graph.tensor[s].kind == "input" for s in plan.inplace.values())
     return seen
+
+
+def check_rule(rule: str | None, seeds: Iterable[int]) -> int:
+    """How many least live peaks the search gets right without `rule`; AssertionError at the first it does not."""
+    count = 0
+    for seed in seeds:
+        problem = random_problem(seed, "peak", ops=11, pins=False)
+        least = Oracle(problem).least_live_peak()
+        found = minimum_peak_order(problem, Budget(60.0), rules=RULES - {rule})
+        assert (found.peak, found.bound) == (least, least), (
+            f"without {rule}, seed {seed}: {found}, not {least}"
+        )
+        if problem.options.order == "program" or least == 0:
+            continue
+        # Heuristics settle most small graphs: ask the search itself, just above and just below.
+        model = live_model(problem)
+        search = Directions(model, RULES - {rule})
+        order, proof = (search.within(limit, Budget(60.0), 10**9) for limit in (least, least - 1))
+        assert isinstance(order, tuple) and live_peak(model, order) == least, (
+            f"without {rule}, seed {seed}: {order}"
+        )
+        assert isinstance(proof, int) and least - 1 < proof <= least, f"without {rule}, seed {seed}: {proof}"
+        count += 1
+    return count
+
+
+def check_program_without(rule: str, seeds: Iterable[int]) -> int:
+    """How many problems `ilp` gets right without its windows or its twins; AssertionError at the first it does not."""
+    whole = property(lambda steps: [(0, len(steps.ops) - 1)] * len(steps.ops))
+    count = 0
+    with patch.object(Steps, rule, {"windows": whole, "twins": []}[rule]):
+        for seed in seeds:
+            objective = ("peak", "traffic")[seed % 2]
+            problem = random_problem(seed, objective)
+            wrong = fault("ilp", problem, optimum(problem), solved("ilp", problem))
+            assert not wrong, f"ilp without {rule}, {objective}, seed {seed}: {wrong}"
+            count += 1
+    return count
+
+
+def main() -> None:
+    """Ask engines about many problems; one line each, and an AssertionError at the first fault."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("engines", nargs="*", default=EXACT, metavar="SPEC")
+    parser.add_argument("--count", type=int, default=10_000)
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
+    parser.add_argument("--donate", action="store_true", help="with donated inputs")
+    parser.add_argument("--rules", action="store_true", help="leave out each rule instead of asking engines")
+    args = parser.parse_args()
+    seeds = range(args.first, args.first + args.count)
+    if args.rules:
+        for rule in sorted(RULES):
+            print(f"peak search without {rule}: {check_rule(rule, seeds)} graphs agree", flush=True)
+        for rule in ("twins", "windows"):
+            print(f"ilp without {rule}: {check_program_without(rule, seeds)} graphs agree", flush=True)
+        return
+    for engine in args.engines:
+        begin = time.process_time()
+        seen = check(engine, seeds, donate=args.donate)
+        words = ", ".join(f"{n} {what}" for what, n in sorted(seen.items()))
+        print(
+            f"{engine}: {args.count} problems an objective agree: {words}; {time.process_time() - begin:.0f} s",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -466,6 +466,51 @@ def loaded_inputs_called_resident(rng, graph, plan):
     return m and replace(plan, options=replace(plan.options, io="resident"))
 
 
+# Pins
+
+
+def _pinned(plan: Plan, name: str, word: str) -> Plan:
+    return replace(plan, options=replace(plan.options, pins={**plan.options.pins, name: word}))
+
+
+@_mutation
+def kept_though_spilled(rng, graph, plan):
+    """Two loads, or a load of an activation, begin two residencies with a touch in each."""
+    counts: dict[str, int] = {}
+    for m in plan.moves:
+        if m.kind == "load":
+            counts[m.tensor] = counts.get(m.tensor, 0) + 1
+    held = {r.tensor for r in plan.residencies if r.start == _born(graph, plan, r.tensor)}
+    names = [x for x, k in counts.items() if k > 1 or (x in held and graph.tensor[x].kind not in ("input", "constant"))]
+    name = _pick(rng, names)
+    return name and _pinned(plan, name, "keep")
+
+
+@_mutation
+def kept_though_in_host(rng, graph, plan):
+    placed = {r.tensor for r in plan.residencies}
+    names = {graph.storage_of[t.name] for t in graph.tensors} - placed
+    name = _pick(rng, sorted(x for x in names if _touches(graph, plan, x)))
+    return name and _pinned(plan, name, "keep")
+
+
+@_mutation
+def pinned_to_host_though_placed(rng, graph, plan):
+    r = _pick(rng, plan.residencies)
+    return r and _pinned(plan, r.tensor, "host")
+
+
+@_mutation
+def pinned_elsewhere(rng, graph, plan):
+    r = _pick(rng, plan.residencies)
+    return r and _pinned(plan, r.tensor, f"@{r.offset + plan.target.scratchpad.alignment}")
+
+
+@_mutation
+def pinned_unknown(rng, graph, plan):
+    return _pinned(plan, "nobody", "keep")
+
+
 # Claims
 
 

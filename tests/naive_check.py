@@ -5,7 +5,7 @@ Accepts or rejects, nothing more. Quadratic and worse; for tiny plans.
 
 from __future__ import annotations
 
-from memplan.graph import Graph, is_inplace_kind
+from memplan.graph import UPDATE_KINDS, Graph, is_inplace_kind
 from memplan.plan import Plan
 
 
@@ -34,7 +34,8 @@ class _Naive:
             self.root[t.name] = t.name
         for op in graph.ops:
             if op.is_view:
-                self.root[op.outputs[0]] = self.root[op.inputs[0]]
+                for x in op.outputs:
+                    self.root[x] = self.root[op.inputs[0]]
         self.kind = {t.name: t.kind for t in graph.tensors}
         self.nbytes = {t.name: t.nbytes for t in graph.tensors}
         self.is_out = {self.root[t.name] for t in graph.tensors if t.kind == "output"}
@@ -48,7 +49,21 @@ class _Naive:
             self.storage(s)
         self.steps()
         self.memory()
+        self.pins()
         return True
+
+    def pins(self) -> None:
+        for s, word in self.p.options.pins.items():
+            _must(s in self.place)
+            kept, _, at = word.partition("@")
+            used = [t for t in range(self.n) if t in self.use[s] or self.born.get(s) == t]
+            if kept == "host":
+                _must(set(self.place[s]) <= {None} and not self.loads[s] and not self.stores[s])
+            if kept == "keep" and used:
+                _must(all(self.place[s][t] is not None for t in range(used[0], used[-1] + 1)))
+                _must(len(self.runs(s)) == 1)
+            if at:
+                _must(set(self.place[s]) <= {None, int(at)})
 
     def schedule(self) -> None:
         names = [op.name for op in self.g.ops]
@@ -167,18 +182,23 @@ class _Naive:
     def memory(self) -> None:
         unit = self.p.target.scratchpad.alignment
         inplace = dict(self.p.inplace)
-        _must(not inplace or self.p.options.inplace)
         _must(len(set(inplace.values())) == len(inplace))
         for b, a in inplace.items():
             _must(self.root.get(a) == a and self.root.get(b) == b and b in self.born)
             t = self.born[b]
             op = self.ops[t]
-            _must(is_inplace_kind(op.kind) and len(op.outputs) == 1 and not op.is_view)
+            _must(len(op.outputs) == 1 and not op.is_view)
+            first = op.kind in UPDATE_KINDS and self.root[op.inputs[0]] == a
+            _must(first or is_inplace_kind(op.kind))
             mine = self.g.tensor[b]
             like = [self.g.tensor[x] for x in op.inputs if self.root[x] == a]
             _must(any(x.shape == mine.shape and x.dtype == mine.dtype for x in like))
             _must(self.nbytes[a] == self.nbytes[b])
-            _must(self.kind[a] == "activation" and a not in self.is_out and max(self.use[a]) == t)
+            if self.kind[a] == "input":
+                _must(a in self.p.options.donate)
+            else:
+                _must(self.kind[a] == "activation" and self.p.options.inplace)
+            _must(a not in self.is_out and max(self.use[a]) == t)
             _must(self.place[a][t] is not None and self.place[a][t] == self.place[b][t])
             _must(t + 1 == self.n or self.place[a][t + 1] is None)
         for t in range(self.n):

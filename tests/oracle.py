@@ -16,12 +16,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
-from memplan.graph import is_inplace_kind
+from memplan.graph import UPDATE_KINDS, is_inplace_kind
 from memplan.problem import Problem
 from memplan.units import align_up
 
-Row = tuple[int, int, int]
-"""(start, stop, size): bytes needed in steps [start, stop) at one offset."""
+Row = tuple[int, int, int, int]
+"""(start, stop, size, place): bytes needed in steps [start, stop) at one offset, at `place` unless that is -1."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,13 @@ class Thing:
     from_start: bool
     to_end: bool
     streamed: bool
+    keep: bool
+    place: int
 
     @property
     def pinned(self) -> bool:
-        """Whether it is the caller's buffer in the arena: never moved."""
-        return self.from_start or self.to_end
+        """Whether it may not leave between its first touch and its last."""
+        return self.from_start or self.to_end or self.keep
 
 
 class Oracle:
@@ -72,7 +74,8 @@ class Oracle:
         for name in sorted(touches):
             tensor = graph.tensor[name]
             constant = tensor.kind == "constant"
-            if constant and options.weights == "ignore":
+            pin, _, place = options.pins.get(name, "").partition("@")
+            if (constant and options.weights == "ignore") or pin == "host":
                 continue
             resident = options.io == "resident" and not constant
             found.append(
@@ -81,32 +84,42 @@ class Oracle:
                     graph.producer.get(name, -1), constant, name in outputs,
                     from_start=resident and tensor.kind == "input", to_end=resident and name in outputs,
                     streamed=constant and options.weights == "stream",
+                    keep=pin == "keep", place=int(place or -1),
                 )
             )  # fmt: skip
         return found
 
     def _pairs(self) -> dict[int, tuple[int, list[int]]]:
         """Per op that may work in place: what it writes, and what it might write over (rule 8)."""
-        if not self.options.inplace or self.target.operands == "any":
+        if not (self.options.inplace or self.options.donate):
             return {}
         graph, number = self.graph, {s.name: k for k, s in enumerate(self.things)}
         pairs = {}
         for i, op in enumerate(graph.ops):
-            if op.is_view or not is_inplace_kind(op.kind) or len(op.outputs) != 1:
+            if op.is_view or len(op.outputs) != 1:
                 continue
             out = graph.tensor[op.outputs[0]]
+            if out.name not in number or not self.lies(self.things[number[out.name]]):
+                continue
             over = []
             for x in op.inputs:
                 source = number.get(graph.storage_of[x])
-                if source is None or source in over:
+                if source is None or source in over or not self.lies(self.things[source]):
                     continue
                 s, operand = self.things[source], graph.tensor[x]
                 same = (operand.shape, operand.dtype, s.nbytes) == (out.shape, out.dtype, out.nbytes)
-                if same and s.writer >= 0 and not s.output:
+                kind = is_inplace_kind(op.kind) or (op.kind in UPDATE_KINDS and x == op.inputs[0])
+                donated = s.name in self.options.donate
+                may = donated if graph.tensor[s.name].kind == "input" else self.options.inplace and s.writer >= 0
+                if same and kind and may and not s.output:
                     over.append(source)
             if over:
                 pairs[i] = number[out.name], over
         return pairs
+
+    def lies(self, s: Thing) -> bool:
+        """Whether it must lie in the scratchpad where it is touched."""
+        return self.target.operands != "any" or s.pinned
 
     # Orders
 
@@ -138,7 +151,7 @@ class Oracle:
             for i in self.ready(done):
                 live = 0
                 for s in self.things:
-                    if self.target.operands == "any" and not s.pinned:
+                    if not self.lies(s):
                         continue
                     begun = s.from_start or bool(s.touches & done)
                     needed = s.to_end or bool(s.touches - done)
@@ -174,7 +187,8 @@ class Oracle:
                     kept = frozenset(
                         k
                         for k in stay | self.touched[i]
-                        if self.things[k].to_end or (self.things[k].touches - after and not self.things[k].streamed)
+                        if self.things[k].to_end
+                        or (self.things[k].touches - after and not self.things[k].streamed)
                     )
                     more = rest(after, kept, frozenset(hosted_now | stored))
                     if more is not None and (best is None or cost + paid + more < best):
@@ -222,21 +236,25 @@ class Oracle:
                 break
         return best
 
-    def least_placed_peak(self, at_least: int) -> int:
-        """The least largest end address of plans without spills; counts up from `at_least`, the least live peak."""
+    def least_placed_peak(self, at_least: int) -> int | None:
+        """The least largest end address of plans without spills; counts up from `at_least`, the least live peak.
+
+        None where pinned places leave no plan: side by side above the highest of them everything else fits.
+        """
         ways = set()
         for order in self.orders():
             whole = [self._whole(k, order) for k in range(len(self.things))]
             ways |= set(self._chained(order, whole))
-        peak = at_least
-        while not any(self._packs(rows, peak) for rows in ways):
-            peak += self.alignment
-        return peak
+        most = sum(s.size for s in self.things) + max((max(s.place, 0) + s.size for s in self.things), default=0)
+        for peak in range(at_least, most + self.alignment, self.alignment):
+            if any(self._packs(rows, peak) for rows in ways):
+                return peak
+        return None
 
     def _whole(self, k: int, order: tuple[int, ...]) -> list[tuple[int, int]]:
         """The stretches of a storage without spills."""
         s = self.things[k]
-        if self.target.operands == "any" and not s.pinned:
+        if not self.lies(s):
             return []
         steps = [t for t, i in enumerate(order) if i in s.touches]
         if s.streamed:
@@ -271,7 +289,9 @@ class Oracle:
             found.append((sum(cost for cost, _ in way), [stretches for _, stretches in way]))
         return sorted(found, key=lambda w: w[0])
 
-    def _chained(self, order: tuple[int, ...], stretches: list[list[tuple[int, int]]]) -> Iterator[tuple[Row, ...]]:
+    def _chained(
+        self, order: tuple[int, ...], stretches: list[list[tuple[int, int]]]
+    ) -> Iterator[tuple[Row, ...]]:
         """The rows to be packed, under every choice of who is written over: such pairs become one row."""
         options: list[list[tuple[int, int] | None]] = []
         for t, i in enumerate(order):
@@ -283,31 +303,42 @@ class Oracle:
             rows: dict[tuple[int, int], Row] = {}
             for k, parts in enumerate(stretches):
                 for j, (start, stop) in enumerate(parts):
-                    rows[k, j] = start, stop, self.things[k].size
+                    rows[k, j] = start, stop, self.things[k].size, self.things[k].place
             # A written storage's first stretch continues its source's last; later pairs first, so chains join.
             for written, source in sorted(after.items(), key=lambda p: -stretches[p[0]][0][0]):
                 head = rows[source, len(stretches[source]) - 1]
                 tail = rows.pop((written, 0))
-                rows[source, len(stretches[source]) - 1] = head[0], tail[1], head[2]
-            yield tuple(sorted(rows.values()))
+                rows[source, len(stretches[source]) - 1] = head[0], tail[1], head[2], max(head[3], tail[3])
+                if head[3] >= 0 and tail[3] >= 0 and head[3] != tail[3]:
+                    break
+            else:
+                yield tuple(sorted(rows.values()))
 
+    @cache  # noqa: B019 - an oracle lives for one problem
     def _packs(self, rows: tuple[Row, ...], capacity: int | None) -> bool:
         """Whether the rows have offsets under the capacity: every multiple of the alignment is tried."""
         if capacity is None:
-            return True
-        most = max((stop for _, stop, _ in rows), default=0)
-        if any(sum(z for a, b, z in rows if a <= t < b) > capacity for t in range(most)):
+            if all(at < 0 for _, _, _, at in rows):
+                return True
+            capacity = sum(z for _, _, z, _ in rows) + max(at + z for _, _, z, at in rows)
+        most = max((stop for _, stop, _, _ in rows), default=0)
+        if any(sum(z for a, b, z, _ in rows if a <= t < b) > capacity for t in range(most)):
             return False
-        todo = sorted((r for r in rows if r[2]), key=lambda r: (-r[2] * (r[1] - r[0]), r))
+        steps = {tuple((0, 1, z, at) for a, b, z, at in rows if a <= t < b) for t in range(most)}
+        if most > 1 and not all(self._packs(step, capacity) for step in steps):
+            return False
+        todo = sorted((r for r in rows if r[2]), key=lambda r: (r[3] < 0, -r[2] * (r[1] - r[0]), r))
         placed: list[tuple[Row, int]] = []
 
         def place() -> bool:
             if len(placed) == len(todo):
                 return True
-            a, b, z = todo[len(placed)]
+            a, b, z, at = todo[len(placed)]
             for offset in range(0, capacity - z + 1, self.alignment):
+                if at not in (-1, offset):
+                    continue
                 if all(b <= r[0] or r[1] <= a or offset + z <= o or o + r[2] <= offset for r, o in placed):
-                    placed.append(((a, b, z), offset))
+                    placed.append((todo[len(placed)], offset))
                     if place():
                         return True
                     placed.pop()

@@ -45,7 +45,7 @@ def test_mutants_are_rejected() -> None:
 def _shake(rng: random.Random, graph: Graph, plan: Plan) -> Plan:
     """The plan with a small random change that may or may not break it."""
     rows, moves = list(plan.residencies), list(plan.moves)
-    choice = rng.randrange(8)
+    choice = rng.randrange(9)
     if choice < 3 and rows:
         k = rng.randrange(len(rows))
         field = rng.choice(("start", "stop", "offset", "offset"))
@@ -62,6 +62,10 @@ def _shake(rng: random.Random, graph: Graph, plan: Plan) -> Plan:
         del moves[rng.randrange(len(moves))]
     elif choice == 6 and rows:
         del rows[rng.randrange(len(rows))]
+    elif choice == 7:
+        name = rng.choice(sorted(set(graph.storage_of.values())))
+        word = rng.choice(("keep", "host", "@0", "keep@0", "@2"))
+        plan = replace(plan, options=replace(plan.options, pins={**plan.options.pins, name: word}))
     else:
         field, words = rng.choice(
             (

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 from collections import Counter
 from dataclasses import replace
+from importlib import resources
 
 import numpy as np
 import onnxruntime
@@ -34,17 +36,19 @@ def test_a_wrong_sign_anywhere_is_noticed(scheme: Scheme) -> None:
             assert not replace(scheme, **{field: wrong}).is_exact()
 
 
+def product(model: bytes, rows: int, inner: int, columns: int) -> bool:
+    """Whether the model multiplies integers small enough that float32 holds every sum exactly."""
+    rng = np.random.default_rng(7)
+    a, b = (rng.integers(-4, 5, shape).astype(np.float32) for shape in ((rows, inner), (inner, columns)))
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    return np.array_equal(session.run(None, {"a": a, "b": b})[0], a @ b)
+
+
 @pytest.mark.parametrize("name", SCHEMES)
 def test_programs_multiply(name: str) -> None:
-    """Integers small enough that float32 holds every sum exactly."""
-    scheme, _ = SCHEMES[name]
-    block = 3
-    n, m, p = scheme.size
-    rng = np.random.default_rng(7)
-    a, b = (rng.integers(-4, 5, (r * block, c * block)).astype(np.float32) for r, c in ((n, m), (m, p)))
-    model = program(name, scheme, block).SerializeToString()
-    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
-    assert np.array_equal(session.run(None, {"a": a, "b": b})[0], a @ b)
+    scheme, block = SCHEMES[name]
+    file = resources.files("memplan_models") / "graphs" / f"{name}.onnx.gz"
+    assert product(gzip.decompress(file.read_bytes()), *(block * n for n in scheme.size))
 
 
 def test_shared_sums_are_computed_once() -> None:
@@ -62,3 +66,9 @@ def test_shared_sums_are_computed_once() -> None:
 def test_rectangular_programs_multiply_too() -> None:
     scheme = classical(1, 2, 3) @ STRASSEN
     assert scheme.size == (2, 4, 6) and scheme.rank == 42 and scheme.is_exact()
+    assert product(program("rectangular", scheme, 3).SerializeToString(), 6, 12, 18)
+
+
+def test_a_wrong_program_is_noticed() -> None:
+    wrong = replace(STRASSEN, w=np.roll(STRASSEN.w, 1, axis=1))
+    assert not product(program("wrong", wrong, 3).SerializeToString(), 6, 6, 6)

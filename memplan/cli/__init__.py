@@ -21,12 +21,12 @@ class Parser(argparse.ArgumentParser):
 def build_parser() -> argparse.ArgumentParser:
     """The whole command line; each command's module adds its own part."""
     from memplan import __version__
-    from memplan.cli import check, listing, pack, plan, run, show
+    from memplan.cli import check, compare, listing, pack, plan, run, show, sweep
 
     parser = Parser(prog="memplan", description="Plans where and when tensors live in memory.")
     parser.add_argument("--version", action="version", version=f"memplan {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=Parser)
-    for module in (plan, check, run, show, pack, listing):
+    for module in (plan, check, run, show, pack, compare, sweep, listing):
         module.add_parser(commands)
     return parser
 

@@ -74,10 +74,10 @@ class LiveLine:
     def __call__(self, progress: Progress) -> None:
         if not self.enabled:
             return
-        value, bound = progress.value, progress.bound
-        gap = f"{100 * (value - bound) / value:.1f} %" if value else "0.0 %" if value == 0 else "-"
-        best = "-" if value is None else f"{value:,.6g}"
-        line = f"{progress.phase}: best {best}, bound {bound:,.6g}, gap {gap}, {progress.seconds:.1f} s"
+        gap = "-" if progress.gap is None else f"{100 * progress.gap:.1f} %"
+        best = "-" if progress.value is None else f"{progress.value:,.10g}"
+        nodes = "" if progress.nodes is None else f", {progress.nodes:,} nodes"
+        line = f"{progress.phase}: best {best}, bound {progress.bound:,.10g}, gap {gap}{nodes}, {progress.seconds:.1f} s"
         sys.stderr.write(f"\r\x1b[2K{line}")
         sys.stderr.flush()
         self.shown = True

@@ -27,9 +27,11 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(rows))
         return 0
-    width = max((len(row["name"]) for row in rows), default=0)
+    columns = ("name", "family") if rows and "family" in rows[0] else ("name",)
+    widths = [max(len(row[column]) for row in rows) if rows else 0 for column in columns]
     for row in rows:
-        print(f"{row['name']:{width}}  {row['summary']}")
+        cells = [f"{row[column]:{width}}" for column, width in zip(columns, widths, strict=True)]
+        print("  ".join([*cells, row["summary"]]))
     return 0
 
 
@@ -62,9 +64,15 @@ def _targets() -> list[Row]:
 
 
 def _zoo() -> list[Row]:
-    from memplan.zoo import zoo_index
+    from memplan.plugins import MODELS, plugins
+    from memplan.zoo import trained_index, zoo_index
 
-    return [dict(entry) for entry in zoo_index()]
+    added = [
+        {"name": name, "family": "added",
+         "summary": f"a model of package '{point.dist.name if point.dist else point.value}'"}
+        for name, point in plugins(MODELS).items()
+    ]  # fmt: skip
+    return [dict(entry) for entry in zoo_index() + trained_index()] + added
 
 
 LISTS: dict[str, tuple[Callable[[], list[Row]], str]] = {

@@ -26,11 +26,16 @@ def add_parser(commands: Any) -> None:
     for option in ("objective", "weights", "io", "order"):
         p.add_argument(f"--{option}", choices=CHOICES[option], metavar="|".join(CHOICES[option]))
     p.add_argument("--inplace", choices=("on", "off"), metavar="on|off")
+    p.add_argument("--donate", metavar="NAMES", default="", help="inputs that outputs may take the place of: "
+                   "names with commas between, or 'updated': all that the model updates")  # fmt: skip
+    p.add_argument("--pin", metavar="TENSOR=PIN", action="append", default=[],
+                   help="keep (never spill), host (never place), @OFFSET or keep@OFFSET; may be repeated")  # fmt: skip
+    p.add_argument("--pins", metavar="FILE", help="pins as a JSON object by tensor name; --pin overrides")
     p.add_argument("--solver", metavar="SPEC", help="name or name{field=value,…}, see `memplan solvers`")
     p.add_argument("--time-limit", metavar="S", default="10", help="seconds to solve (default: 10)")
     p.add_argument("--workers", metavar="N", help="processor cores to use (default: all)")
     p.add_argument("--seed", metavar="N", default="0")
-    p.add_argument("--emit", metavar="FORMATS", default="json", help="json,onnx,… (default: json)")
+    p.add_argument("--emit", metavar="FORMATS", default="json", help="json,onnx,html,svg,trace (default: json)")
     p.add_argument("-o", "--output", metavar="DIR", default=".", help="folder to write to (default: .)")
     p.add_argument("--json", action="store_true", help="print the plan JSON on stdout")
     p.set_defaults(run=run)
@@ -40,12 +45,14 @@ def run(args: argparse.Namespace) -> int:
     """Plan and write; the exit status says what was found."""
     from memplan import api
     from memplan.emitters import check_formats
+    from memplan.pins import parse_pins, read_pins
 
     formats = check_formats(args.emit.split(","))
     alignment = None if args.alignment is None else whole("--alignment", args.alignment, 1)
     workers = None if args.workers is None else whole("--workers", args.workers, 1)
     seed = whole("--seed", args.seed, 0)
     time_limit_s = seconds("--time-limit", args.time_limit)
+    pins = (read_pins(args.pins) if args.pins else {}) | parse_pins(args.pin)
     model = api.load(args.model, parse_dims(args.dim))
     for note in model.notes:
         talk(f"note: {note}")
@@ -60,7 +67,9 @@ def run(args: argparse.Namespace) -> int:
             weights=args.weights,
             io=args.io,
             inplace=None if args.inplace is None else args.inplace == "on",
+            donate=args.donate,
             order=args.order or "free",
+            pins=pins,
             solver=args.solver or api.DEFAULT_SOLVER,
             time_limit_s=time_limit_s,
             workers=workers,
@@ -86,7 +95,7 @@ def _no_plan(args: argparse.Namespace, plan: Plan) -> int:
     words = {Status.INFEASIBLE: "no plan exists", Status.UNKNOWN: "no plan was found"}
     hints = {
         Status.INFEASIBLE: "give more memory (--scratchpad MR is the least with operands in the "
-        "scratchpad), or another --alignment, --weights or --io",
+        "scratchpad and no pins), or another --alignment, --weights, --io or --pin",
         Status.UNKNOWN: "give more time (--time-limit), more memory, or another --solver",
     }
     talk(f"error: {words[plan.status]}: {plan.reason}\nhint: {hints[plan.status]}")

@@ -1,35 +1,97 @@
-"""`memplan show`: what a graph or plan looks like."""
+"""`memplan show`: what a graph, a plan or two plans look like."""
 
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
-from memplan.cli.common import load_with_plan
+from memplan.errors import OptionError, PlanError
+from memplan.graph import Graph
+from memplan.plan import Plan
+
+ENDINGS = (".html", ".svg", ".trace.json")
+"""What a file to write is called, by what it shows."""
 
 
 def add_parser(commands: Any) -> None:
     """Add the command to the program."""
-    p = commands.add_parser("show", help="show a graph or a plan")
+    p = commands.add_parser("show", help="show a graph, a plan, or two plans side by side")
     p.add_argument("model", metavar="MODEL", help=".onnx, .pt2, graph .json or a zoo model's name")
-    p.add_argument("plan", metavar="PLAN", nargs="?", help="plan JSON (default: the plan MODEL carries)")
+    p.add_argument("plans", metavar="PLAN", nargs="*", help="plan JSON, one or two (default: MODEL's own)")
+    p.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="write the interactive report (.html), a picture (.svg) or a trace (.trace.json)",
+    )
     p.add_argument("--json", action="store_true", help="print the graph or plan JSON on stdout")
     p.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the graph, or the plan if there is one."""
+    """Print the graph or the plan, or write the report."""
+    if len(args.plans) > 2:
+        raise OptionError(f"{len(args.plans)} plans", "show one, or two side by side")
+    if args.output is not None and not args.output.endswith(ENDINGS):
+        raise OptionError(f"-o '{args.output}'", f"give a name that ends in {', '.join(ENDINGS)}")
+    graph, plans = _load(args.model, args.plans)
+    if args.output is not None:
+        _write(graph, plans, Path(args.output))
+    elif len(plans) == 2:
+        raise OptionError("two plans are compared in a page", "add -o FILE.html")
+    else:
+        _print(graph, plans, args.json)
+    return 0
+
+
+def _load(model_name: str, plan_files: list[str]) -> tuple[Graph, list[Plan]]:
+    """The graph, with the dimensions the first plan was made for, and the plans."""
+    from memplan.cli.common import load_with_plan
+    from memplan.importers import load_model
+    from memplan.importers.json import read_plan
+
+    if not plan_files:
+        model = load_model(model_name, {})
+        return model.graph, [] if model.plan is None else [model.plan]
+    model, first = load_with_plan(model_name, plan_files[0])
+    return model.graph, [first, *(read_plan(Path(file)) for file in plan_files[1:])]
+
+
+def _print(graph: Graph, plans: list[Plan], as_json: bool) -> None:
     from memplan.emitters.json import graph_text, plan_text
     from memplan.emitters.text import graph_summary, plan_dump
-    from memplan.importers import load_model
 
-    if args.plan is None:
-        model = load_model(args.model, {})
-        plan = model.plan
+    if as_json:
+        print(plan_text(plans[0]) if plans else graph_text(graph), end="")
     else:
-        model, plan = load_with_plan(args.model, args.plan)
-    if args.json:
-        print(graph_text(model.graph) if plan is None else plan_text(plan), end="")
-    else:
-        print(graph_summary(model.graph) if plan is None else plan_dump(model.graph, plan))
-    return 0
+        print(plan_dump(graph, plans[0]) if plans else graph_summary(graph))
+
+
+def _write(graph: Graph, plans: list[Plan], path: Path) -> None:
+    """Check the plans, whose numbers the file repeats, and write it."""
+    from memplan.api import check, refuse
+    from memplan.files import write_atomic
+
+    for plan in plans:
+        if plan.graph_sha256 != graph.sha256:
+            raise PlanError(f"the plan was made for another graph than '{graph.name}'",
+                            "show it with the model it was made for, with the same --dim")  # fmt: skip
+        if plan.schedule:
+            refuse(check(graph, plan))
+    print(f"wrote {write_atomic(path, _drawn(graph, plans, path))}")
+
+
+def _drawn(graph: Graph, plans: list[Plan], path: Path) -> str:
+    """The page of any number of plans, or the picture or trace of one."""
+    from memplan.emitters.html import report_page
+    from memplan.emitters.svg import svg_text
+    from memplan.emitters.trace import trace_text
+
+    if path.name.endswith(".html"):
+        return report_page(graph, plans)
+    if len(plans) != 1 or not plans[0].schedule:
+        raise OptionError(
+            f"-o '{path}' shows one plan", "give one that has a schedule, or a name that ends in .html"
+        )
+    return svg_text(graph, plans[0]) if path.name.endswith(".svg") else trace_text(graph, plans[0])

@@ -23,9 +23,30 @@ def _onnx(model: Model, plan: Plan) -> bytes:
     return annotated(model, plan)
 
 
+def _html(model: Model, plan: Plan) -> str:
+    from memplan.emitters.html import report_page
+
+    return report_page(model.graph, [plan])
+
+
+def _trace(model: Model, plan: Plan) -> str:
+    from memplan.emitters.trace import trace_text
+
+    return trace_text(model.graph, plan)
+
+
+def _svg(model: Model, plan: Plan) -> str:
+    from memplan.emitters.svg import svg_text
+
+    return svg_text(model.graph, plan)
+
+
 FORMATS: dict[str, tuple[str, Callable[[Model, Plan], str | bytes]]] = {
     "json": (".plan.json", _json),
     "onnx": (".memplan.onnx", _onnx),
+    "html": (".html", _html),
+    "svg": (".svg", _svg),
+    "trace": (".trace.json", _trace),
 }
 """File ending and maker of each format."""
 

@@ -29,6 +29,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from memplan.emitters.events import events_of
 from memplan.errors import GraphError, MemplanError, PlanError
 from memplan.model import Model
 from memplan.plan import Plan, Residency
@@ -126,7 +127,7 @@ def _schedule_order(model: Model, plan: Plan, nodes: list[Any]) -> list[Any]:
     planned = set(place.values())
     ordered = [node for i, node in enumerate(nodes) if i not in planned]
     ops = {op.name: op for op in graph.ops}
-    events = _events(plan)
+    events = events_of(plan)
     reloaded = {move.tensor for move in plan.moves if move.kind == "load"}
     for step, name in enumerate(plan.schedule):
         op, node = ops[name], nodes[place[name]]
@@ -137,39 +138,14 @@ def _schedule_order(model: Model, plan: Plan, nodes: list[Any]) -> list[Any]:
             "memplan.outputs": [_placement(r) for r in events.begins.get(step, ()) if r.tensor in op.outputs],
             "memplan.inplace": pairs,
             "memplan.view_of": view,
-            "memplan.loads": events.loads.get(step, []),
+            "memplan.loads": [_placement(r) for r in events.loads.get(step, ())],
             "memplan.stores": events.stores.get(step, []),
-            "memplan.frees": events.ends.get(step, []),
+            "memplan.frees": [r.tensor for r in events.ends.get(step, ())],
             "memplan.spilled": [out for out in op.outputs if out in reloaded],
         }
         _set(node.metadata_props, {key: "; ".join(items) for key, items in texts.items() if items})
         ordered.append(node)
     return ordered
-
-
-class _Events:
-    """What happens at each step of a plan."""
-
-    def __init__(self) -> None:
-        self.begins: dict[int, list[Residency]] = {}
-        self.loads: dict[int, list[str]] = {}
-        self.stores: dict[int, list[str]] = {}
-        self.ends: dict[int, list[str]] = {}
-
-
-def _events(plan: Plan) -> _Events:
-    events = _Events()
-    starting = {(r.tensor, r.start): r for r in plan.residencies}
-    for r in plan.residencies:
-        events.begins.setdefault(r.start, []).append(r)
-        events.ends.setdefault(r.stop - 1, []).append(r.tensor)
-    for move in plan.moves:
-        if move.kind == "store":
-            events.stores.setdefault(move.due, []).append(move.tensor)
-        elif (move.tensor, move.issue) in starting:
-            text = _placement(starting[move.tensor, move.issue])
-            events.loads.setdefault(move.due, []).append(text)
-    return events
 
 
 def _placement(r: Residency) -> str:

@@ -31,6 +31,7 @@ def plan_summary(graph: Graph, plan: Plan) -> str:
     capacity = plan.target.scratchpad.capacity
     limit = "no limit" if capacity is None else f"{capacity:,} B ({format_size(capacity)})"
     treatment = f"weights {o.weights}, io {o.io}, in-place {'on' if o.inplace else 'off'}, order {o.order}"
+    treatment += f", {len(o.donate)} inputs donated" if o.donate else ""
     rows = [
         ("graph", f"{plan.graph}, {len(graph.ops)} ops; {treatment}"),
         ("target", f"{plan.target.name}, scratchpad {limit}{_proved(plan)}"),

@@ -22,6 +22,10 @@ def load_model(model: str | Path, dims: Mapping[str, int]) -> Model:
         from memplan.importers.onnx import read_onnx
 
         return read_onnx(path, dims)
+    if path.suffix == ".pt2":
+        from memplan.importers.torch import read_pt2
+
+        return read_pt2(path, dims)
     from memplan.zoo import load_zoo_model
 
     return load_zoo_model(str(model), dims)

@@ -52,7 +52,8 @@ def graph_from_dict(data: Any, where: str) -> Graph:
         )
         for item in get.items("ops")
     )
-    return Graph(get.text("name"), tensors, ops)
+    updates = get.table("updates").mapping(str) if get.has("updates") else {}
+    return Graph(get.text("name"), tensors, ops, tuple(updates.items()))
 
 
 def plan_from_dict(data: Any, where: str) -> Plan:
@@ -75,6 +76,8 @@ def plan_from_dict(data: Any, where: str) -> Plan:
             inplace=options.get("inplace"),
             order=options.text("order"),
             dims=options.table("dims").mapping(int) if options.has("dims") else {},
+            donate=tuple(options.texts("donate")) if options.has("donate") else (),
+            pins=options.table("pins").mapping(str) if options.has("pins") else {},
         ),
         solver=get.text("solver"),
         status=Status(status),
@@ -92,7 +95,7 @@ def plan_from_dict(data: Any, where: str) -> Plan:
         metrics=Metrics._make(
             metrics.number(name) if metrics.has(name) else 0 for name in Metrics._fields
         ),
-        value=get.number("value"),
+        value=get.number("value") if get.texts("schedule") or get.has("value") else None,
         bound=get.number("bound"),
         seed=get.whole("seed") if get.has("seed") else 0,
         workers=get.whole("workers") if get.has("workers") else 1,

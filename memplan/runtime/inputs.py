@@ -8,7 +8,7 @@ types are 0 or 1, a scalar that is compared with a constant takes that constant;
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,14 +33,21 @@ def load_inputs(path: str | Path) -> dict[str, NDArray[Any]]:
                           "save them with numpy.savez(path, name=array, …)") from error  # fmt: skip
 
 
-def bind_inputs(graph: Graph, given: Mapping[str, NDArray[Any]]) -> dict[str, Value]:
-    """The given arrays as values; OptionError on unknown or missing names, wrong shapes or dtypes."""
+def bind_inputs(
+    graph: Graph, given: Mapping[str, NDArray[Any]], held: Collection[str] = ()
+) -> dict[str, Value]:
+    """The given arrays as values; OptionError on unknown or missing names, wrong shapes or dtypes.
+
+    Inputs in `held`, of which the model has a value itself, may be left out.
+    """
     wanted = {t.name: t for t in graph.tensors if t.kind == "input"}
     for name in given:
         if name not in wanted:
             raise OptionError(f"the model has no input '{name}'", nearest(name, wanted))
     found = {}
     for name, tensor in wanted.items():
+        if name not in given and name in held:
+            continue
         if name not in given:
             raise OptionError(f"input '{name}' is missing", f"the model's inputs: {', '.join(wanted)}")
         found[name] = _checked(tensor, np.asarray(given[name]))

@@ -18,8 +18,9 @@ from memplan.solver import Budget, Solver
 from memplan_solvers.ilp.gaps import Gaps
 from memplan_solvers.ilp.linear import Linear
 from memplan_solvers.ilp.mathopt import solve_mathopt
-from memplan_solvers.offsets.one_pass import pack_greedy, place, rows_in_order
+from memplan_solvers.offsets.one_pass import place, rows_in_order
 from memplan_solvers.peak.search import minimum_peak_order
+from memplan_solvers.place import one_pass
 from memplan_solvers.replace.evict import Presence, around_each_op, evict, evict_on_demand
 from memplan_solvers.residency import Block, Stretch, Walk, blocks_of, materialise
 
@@ -107,9 +108,11 @@ def repaired(walk: Walk, stretches: list[list[Stretch]], stop: Callable[[], bool
 def _tflite(blocks: list[Block], problem: Problem) -> tuple[list[int], Block | None]:
     """Offsets by size, the largest first, each in the smallest hole; the first block without a place, if any."""
     starts, stops = [b.start for b in blocks], [b.stop for b in blocks]
-    sizes = [b.size for b in blocks]
+    sizes, fixed = [b.size for b in blocks], [b.offset for b in blocks]
     rows = rows_in_order("tflite", starts, stops, sizes)
-    offsets = place(rows, starts, stops, sizes, problem.target.scratchpad.alignment, best_fit=True) or []
+    offsets = place(rows, starts, stops, sizes, problem.target.scratchpad.alignment, best_fit=True, fixed=fixed)
+    if offsets is None:  # two are pinned to one place
+        return [], next(b for b in blocks if b.offset is not None and b.size)
     capacity = problem.capacity
     for i in rows:
         if capacity is not None and offsets[i] + sizes[i] > capacity:
@@ -119,14 +122,12 @@ def _tflite(blocks: list[Block], problem: Problem) -> tuple[list[int], Block | N
 
 def _placed_at_once(walk: Walk, stretches: list[list[Stretch]]) -> Placed | None:
     """The stretches as they are, by size; else as any one pass places them; None where none does."""
-    blocks = blocks_of(walk, stretches)
+    blocks, capacity = blocks_of(walk, stretches), walk.problem.capacity
     offsets, stuck = _tflite(blocks, walk.problem)
     if stuck is None:
         return blocks, offsets
-    starts, stops = [b.start for b in blocks], [b.stop for b in blocks]
-    scratchpad = walk.problem.target.scratchpad
-    offsets, peak = pack_greedy(starts, stops, [b.size for b in blocks], scratchpad.alignment, scratchpad.capacity)
-    return (blocks, offsets) if scratchpad.capacity is None or peak <= scratchpad.capacity else None
+    found, peak = one_pass(walk.problem, blocks, capacity)
+    return None if found is None or (capacity is not None and peak > capacity) else (blocks, found)
 
 
 class _Cheapest:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import ClassVar, NamedTuple
 
 from memplan.errors import OptionError, nearest
@@ -11,12 +12,13 @@ from memplan.plan import Plan, Status
 from memplan.problem import Problem
 from memplan.simulate import timeline
 from memplan.solver import Budget, Solver
-from memplan_solvers.offsets.one_pass import ORDERS, load, pack_greedy
-from memplan_solvers.place import harder
+from memplan_solvers.improve import Answer
+from memplan_solvers.offsets.one_pass import ORDERS
+from memplan_solvers.place import harder, live_bytes, one_pass, repaired
 from memplan_solvers.replace import POLICIES
 from memplan_solvers.replace.allocate import allocate_on_demand
-from memplan_solvers.replace.evict import around_each_op, evict_on_demand, only_pinned
-from memplan_solvers.residency import Block, Stretch, Walk, blocks_of, materialise, traffic
+from memplan_solvers.replace.evict import around_each_op, evict_on_demand, without_spills
+from memplan_solvers.residency import Block, Stretch, Walk, blocks_of, materialise, stretches_of, traffic
 from memplan_solvers.schedule import SCHEDULES
 from memplan_solvers.timing import stretch_stores
 
@@ -40,11 +42,16 @@ class Candidate:
     blocks: list[Block]
     offsets: list[int]
 
-    method: str = "one pass"
+    how: str = ""
 
     @property
     def key(self) -> tuple[float, int]:
         return self.value, self.peak
+
+    @property
+    def answer(self) -> Answer:
+        """What others may go on from."""
+        return Answer(self.walk, self.blocks, self.offsets, self.how)
 
 
 class Missed(NamedTuple):
@@ -87,7 +94,7 @@ class Greedy(Solver):
         plan = self.answer(
             problem, budget, order=best.walk.order, residencies=residencies, moves=moves, inplace=inplace
         )
-        return plan if best.method == "one pass" else replace(plan, reason=f"packed by {best.method} search")
+        return replace(plan, reason=best.how)
 
     def _solve_timed(self, problem: Problem, budget: Budget) -> Plan:
         """The fastest of: only what must be placed (where operands may be in host), and the traffic plan."""
@@ -109,46 +116,68 @@ class Greedy(Solver):
         return replace(best, bound=problem.free_bound)
 
     def best(self, problem: Problem, budget: Budget) -> Candidate | None:
-        """The best candidate of the portfolio, None if none fits the capacity."""
-        best: Candidate | None = None
+        """The best candidate of the portfolio, None if none fits the capacity.
+
+        With answers to start from, only their orders are looked at: they were the best elsewhere.
+        """
+        best = self._given(problem, budget.start)
         missed: list[Missed] = []
-        for walk in self.walks(problem):
-            for candidate in self._candidates(walk, best, missed, budget.spent):
+        enough = max(problem.free_bound, budget.bound)
+        if best is not None and best.value <= enough:
+            return best
+        walks = list(self.walks(problem, budget.start))
+        for way, walk in product((self._without_spills, self._with_spills), walks):
+            for candidate in way(walk, best, missed, budget.spent):
                 if best is None or candidate.key < best.key:
                     best = candidate
                     budget.report("greedy", best.value, problem.free_bound)
-                if best.value <= problem.free_bound or budget.spent():
+                if best.value <= enough or budget.spent():
                     return best
         return self._packed_harder(missed, best, budget)
 
+    def _given(self, problem: Problem, start: tuple[Plan, ...]) -> Candidate | None:
+        """The best of the answers to start from, as they are, that fit."""
+        if problem.options.objective != "traffic":
+            return None
+        fitting = [p for p in start if p.options == problem.options and p.metrics.peak <= problem.room]
+        answers = filter(None, (Answer.of_plan(problem, plan) for plan in fitting))
+        found = [Candidate(a.value, p.metrics.peak, a.walk, list(a.blocks), list(a.offsets))
+                 for a, p in zip(answers, fitting, strict=True)]  # fmt: skip
+        return min(found, key=lambda candidate: candidate.key, default=None)
+
     def _packed_harder(self, missed: list[Missed], best: Candidate | None, budget: Budget) -> Candidate | None:
-        """The cheapest of what fits by bytes and packs after all, if it beats `best`."""
+        """The cheapest of what fits by bytes and packs after all, if it beats `best`; else that, saying so."""
         for m in sorted(missed, key=lambda m: m.value)[:HARDER]:
             if budget.spent() or (best is not None and m.value >= best.value):
                 break
-            placed = harder(m.walk, m.blocks, m.walk.problem.capacity or 0, budget, NODES)
+            placed = harder(m.walk, m.blocks, m.walk.problem.room, budget, NODES)
             if placed.offsets is not None:
                 budget.report("greedy", m.value, m.walk.problem.free_bound)
-                return Candidate(m.value, placed.peak, m.walk, m.blocks, placed.offsets, placed.method)
+                return Candidate(m.value, placed.peak, m.walk, m.blocks, placed.offsets, placed.how)
+        least = min((m.value for m in missed), default=None)
+        if best is not None and least is not None and least < best.value:
+            return replace(best, how=repaired(least, best.value, "were not packed"))
         return best
 
-    def _candidates(
+    def _without_spills(
         self, walk: Walk, best: Candidate | None, missed: list[Missed], stop: Callable[[], bool]
     ) -> Iterator[Candidate]:
-        """The answers of one order; those that cannot beat `best`, or take too long, are left out.
+        """The answer of one order that keeps everything, if it fits; what fits by bytes only joins `missed`."""
+        kept = self._keep(walk, without_spills(walk), missed)
+        if kept is not None:
+            yield kept
+
+    def _with_spills(
+        self, walk: Walk, best: Candidate | None, missed: list[Missed], stop: Callable[[], bool]
+    ) -> Iterator[Candidate]:
+        """The answers of one order that evict; those that cannot beat `best`, or take too long, are left out.
 
         What fits by bytes but packs in no one-pass order joins `missed`.
         """
         problem = walk.problem
-        anywhere = problem.target.operands == "any"
-        kept = self._keep(walk, only_pinned(walk) if anywhere else walk.whole, missed)
-        if kept is not None:
-            yield kept
-        if anywhere:
+        if problem.target.operands == "any" or problem.options.objective == "peak":
             return
-        if problem.options.objective == "peak" or problem.capacity is None:
-            return
-        if best is None and kept is None:  # cheap, and there wherever each op fits
+        if best is None:  # cheap, and there wherever each op fits
             floor = self._keep(walk, around_each_op(walk), missed)
             if floor is not None:
                 yield floor
@@ -157,16 +186,17 @@ class Greedy(Solver):
             if found is not None:
                 yield found
 
-    def walks(self, problem: Problem) -> Iterator[Walk]:
-        """The distinct orders of the chosen schedules, made one at a time."""
+    def walks(self, problem: Problem, start: tuple[Plan, ...] = ()) -> Iterator[Walk]:
+        """The distinct orders of `start`, else of the chosen schedules, made one at a time."""
         names = list(SCHEDULES) if self.schedule == "all" else [self.schedule]
         if problem.options.order == "program":
             names = ["program"]
         elif problem.n > LARGE and self.schedule == "all":
             names = ["program", "least_live"]
+        number = {op.name: i for i, op in enumerate(problem.graph.ops)}
+        given = [tuple(number[name] for name in plan.schedule) for plan in start if plan.schedule]
         seen = set()
-        for name in names:
-            order = SCHEDULES[name](problem)
+        for order in given or (SCHEDULES[name](problem) for name in names):
             if order not in seen:
                 seen.add(order)
                 yield Walk(problem, order)
@@ -183,14 +213,13 @@ class Greedy(Solver):
         """The order with exactly these stretches, if they pack."""
         problem = walk.problem
         blocks = blocks_of(walk, stretches)
-        starts, stops = [b.start for b in blocks], [b.stop for b in blocks]
-        sizes = [b.size for b in blocks]
         capacity = problem.capacity
-        if capacity is not None and load(starts, stops, sizes) > capacity:
+        if capacity is not None and live_bytes(blocks) > capacity:
             return None
         goal = None if problem.options.objective == "peak" else capacity
-        alignment = problem.target.scratchpad.alignment
-        offsets, peak = pack_greedy(starts, stops, sizes, alignment, goal, self._orders())
+        offsets, peak = one_pass(problem, blocks, goal, self._orders())
+        if offsets is None:
+            return None
         cost = traffic(problem, stretches) if problem.options.objective == "traffic" else peak
         if capacity is None or peak <= capacity:
             return Candidate(cost, peak, walk, blocks, offsets)
@@ -203,7 +232,7 @@ class Greedy(Solver):
     ) -> Candidate | None:
         """The order under one policy: by bytes then packed, or allocated as it goes; the better one."""
         problem, rank = walk.problem, POLICIES[policy]
-        capacity = problem.capacity or 0
+        capacity = problem.room
         found: Candidate | None = None
         for share in TIGHTER if problem.n <= LARGE else TIGHTER[::2]:
             stretches = evict_on_demand(walk, int(capacity * share), rank, stop)
@@ -220,7 +249,7 @@ class Greedy(Solver):
         on_demand = allocate_on_demand(walk, capacity, rank or farthest_next_use, stop)
         if on_demand is not None:
             blocks, offsets = on_demand
-            value = traffic(problem, _stretches(walk, blocks))
+            value = traffic(problem, stretches_of(problem, blocks))
             peak = max((o + b.size for o, b in zip(offsets, blocks, strict=True)), default=0)
             candidate = Candidate(value, peak, walk, blocks, offsets)
             if found is None or candidate.key < found.key:
@@ -231,11 +260,3 @@ class Greedy(Solver):
 def farthest_next_use(distance: int, size: int, cost: int) -> float:
     """The farthest next use as a rank, for the allocator, which needs one."""
     return float(distance)
-
-
-def _stretches(walk: Walk, blocks: list[Block]) -> list[list[Stretch]]:
-    found: list[list[Stretch]] = [[] for _ in walk.problem.storages]
-    for block in blocks:
-        for s, stretch in block.members:
-            found[s].append(stretch)
-    return found

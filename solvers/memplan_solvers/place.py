@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 from memplan.buffers import Buffer
 from memplan.plan import Status
+from memplan.problem import Problem
 from memplan.solver import Budget
-from memplan_solvers.offsets.one_pass import load, pack_greedy
+from memplan_solvers.offsets.one_pass import ORDERS, load, pack_around, pack_greedy
 from memplan_solvers.residency import Block, Stretch, Walk, blocks_of
 
 
@@ -24,21 +25,49 @@ class Placed(NamedTuple):
     method: str = "one pass"
 
     @property
+    def how(self) -> str:
+        """What the addresses took, nothing where one pass did."""
+        return "" if self.method == "one pass" else f"packed by {self.method} search"
+
+    @property
     def peak(self) -> int:
         """The largest offset + size."""
         ends = [o + b.size for o, b in zip(self.offsets or (), self.blocks, strict=False)]
         return max(ends, default=0)
 
 
+def repaired(least: float, value: float, what: str) -> str:
+    """In words: residencies of `least` bytes of traffic fit by bytes, `what` became of them, and `value` was paid."""
+    return f"residencies of {least:,.0f} B traffic fit by bytes but {what}: repaired for {value - least:,.0f} B more"
+
+
+def live_bytes(blocks: Sequence[Block]) -> int:
+    """The largest sum of sizes at one step."""
+    return load([b.start for b in blocks], [b.stop for b in blocks], [b.size for b in blocks])
+
+
+def one_pass(
+    problem: Problem, blocks: Sequence[Block], goal: int | None, orders: Sequence[str] = tuple(ORDERS)
+) -> tuple[list[int] | None, int]:
+    """Offsets of the best one-pass packing and their peak; stops at the first of at most `goal`.
+
+    None where two blocks are pinned to one place.
+    """
+    starts, stops, sizes = [b.start for b in blocks], [b.stop for b in blocks], [b.size for b in blocks]
+    alignment, fixed = problem.target.scratchpad.alignment, [b.offset for b in blocks]
+    if any(offset is not None for offset in fixed):
+        return pack_around(starts, stops, sizes, fixed, alignment, goal, orders)
+    return pack_greedy(starts, stops, sizes, alignment, goal, orders)
+
+
 def place(walk: Walk, stretches: Sequence[Sequence[Stretch]], capacity: int | None, budget: Budget) -> Placed:
     """Place the stretches under `capacity`, or as low as one pass gets where there is none."""
     blocks = blocks_of(walk, stretches)
-    starts, stops = [b.start for b in blocks], [b.stop for b in blocks]
-    sizes = [b.size for b in blocks]
-    alignment = walk.problem.target.scratchpad.alignment
-    if capacity is not None and load(starts, stops, sizes) > capacity:
+    if capacity is not None and live_bytes(blocks) > capacity:
         return Placed(blocks, None, True)
-    offsets, peak = pack_greedy(starts, stops, sizes, alignment, capacity)
+    offsets, peak = one_pass(walk.problem, blocks, capacity)
+    if offsets is None:
+        return Placed(blocks, None, True)
     if capacity is None or peak <= capacity:
         return Placed(blocks, offsets, False)
     if budget.spent():
@@ -54,7 +83,7 @@ def harder(walk: Walk, blocks: list[Block], capacity: int, budget: Budget, node_
     from memplan_solvers.offsets.ladder import fit  # numpy is not needed where one pass does
 
     alignment = walk.problem.target.scratchpad.alignment
-    buffers = [Buffer(str(k), b.start, b.stop, b.size, alignment) for k, b in enumerate(blocks)]
+    buffers = [Buffer(str(k), b.start, b.stop, b.size, alignment, b.offset) for k, b in enumerate(blocks)]
     found = fit(buffers, capacity, budget, node_limit)
     offsets = list(found.offsets) if found.status is Status.FEASIBLE else None
     return Placed(blocks, offsets, found.status is Status.INFEASIBLE, found.method)

@@ -3,21 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from memplan.errors import OptionError, nearest
 from memplan.plan import Plan, Status
 from memplan.problem import Problem
 from memplan.simulate import simulate
 from memplan.solver import Budget, Progress, Solver, parse_spec
+from memplan_solvers.improve import Answer, Improver
 
-PARTS: dict[str, tuple[tuple[str, float], ...]] = {
-    "traffic": (("greedy", 0.9), ("peak", 0.2), ("fixed_order", 0.3), ("ilp", 1.0)),
-    "peak": (("greedy", 0.9), ("peak", 1.0)),
-    "latency": (("greedy", 1.0),),
+
+class Round(NamedTuple):
+    """Parts that begin with the same best answer, side by side where there are cores, for a share of the time left."""
+
+    share: float
+    parts: tuple[str, ...]
+
+
+ROUNDS: dict[str, tuple[Round, ...]] = {
+    "traffic": (
+        Round(0.9, ("greedy",)),
+        Round(0.6, ("search",)),
+        Round(0.4, ("fixed_order", "fixed_order{schedule=peak}")),
+        Round(1.0, ("ilp{split=auto}",)),
+    ),
+    "peak": (Round(0.9, ("greedy",)), Round(1.0, ("peak",))),
+    "latency": (Round(1.0, ("greedy",)),),
 }
-"""By objective: who is asked, in which order, for which share of the time that is left."""
+"""By objective: who is asked, the cheapest first. Nothing is compiled before it is somebody's turn who needs it."""
 
 
 @dataclass(frozen=True)
@@ -31,13 +46,13 @@ class Portfolio(Solver):
     """
 
     name: ClassVar[str] = "portfolio"
-    summary: ClassVar[str] = "the default: greedy, then peak, fixed_order and ilp as time allows; best plan, best bound"
-    objectives: ClassVar[frozenset[str]] = frozenset(PARTS)
+    summary: ClassVar[str] = "the default: greedy, then search, fixed_order and ilp as time allows; best plan, best bound"
+    objectives: ClassVar[frozenset[str]] = frozenset(ROUNDS)
 
     skip: str = ""
 
     def __post_init__(self) -> None:
-        known = {name for parts in PARTS.values() for name, _ in parts}
+        known = {_word(part) for rounds in ROUNDS.values() for r in rounds for part in r.parts}
         for word in filter(None, self.skip.split("+")):
             if word not in known:
                 raise OptionError(f"solver 'portfolio': skip = '{self.skip}'", nearest(word, known))
@@ -45,13 +60,16 @@ class Portfolio(Solver):
     def solve(self, problem: Problem, budget: Budget) -> Plan:
         """The best plan of any part, with the best bound of any part."""
         run = _Run(self, problem, budget)
-        for name, share in PARTS[problem.options.objective]:
-            if name in self.skip.split("+"):
-                continue
-            run.ask(name, share)
+        for share, parts in ROUNDS[problem.options.objective]:
+            wanted = [part for part in parts if _word(part) not in self.skip.split("+")]
+            run.ask(wanted, share)
             if run.settled or budget.spent():
                 break
         return run.answer()
+
+
+def _word(part: str) -> str:
+    return part.partition("{")[0]
 
 
 class _Run:
@@ -60,8 +78,11 @@ class _Run:
     def __init__(self, portfolio: Portfolio, problem: Problem, budget: Budget) -> None:
         self.portfolio, self.problem, self.budget = portfolio, problem, budget
         self.best: Plan | None = None
+        self.finder = ""
         self.value = float("inf")
-        self.bound, self.prover = float(problem.free_bound), "the free bound"
+        self.bound, self.prover = float(problem.free_bound), "nothing: it is the free bound"
+        if budget.bound > self.bound:
+            self.bound, self.prover = budget.bound, "another capacity"
         self.seconds = 0.0
         self.last: Plan | None = None
 
@@ -71,19 +92,66 @@ class _Run:
         impossible = self.last is not None and self.last.status is Status.INFEASIBLE and self.best is None
         return self.value <= self.bound or impossible
 
-    def ask(self, name: str, share: float) -> None:
-        """Let one part solve, and keep what is better of its plan and bound."""
-        part = replace(self.budget.share(share), progress=self._progress(name))
-        plan = self.last = parse_spec(name).solve(self.problem, part)
-        self.seconds += plan.seconds or part.seconds
-        if plan.bound > self.bound:
-            self.bound, self.prover = plan.bound, name
+    def ask(self, parts: list[str], share: float) -> None:
+        """Let parts solve, and keep what is better of their plans and bounds, the first part's where they are equal.
+
+        A part that settles the problem stops those after it, never one before it: so the plan does not depend on
+        who is quicker.
+        """
+        side_by_side = max(1, min(len(parts), self.budget.workers))
+        round_ = self.budget.share(share)
+        start = None
+        if self.best is not None and self.problem.options.objective != "latency":
+            start = Answer.of_plan(self.problem, self.best)
+        settled = [False] * len(parts)
+
+        def solve(k: int) -> tuple[Plan | None, float]:
+            if any(settled[:k]):
+                return None, 0.0
+            cancel = self.budget.cancel
+
+            def stop() -> bool:
+                return any(settled[:k]) or (cancel is not None and cancel())
+
+            left = (len(parts) - k) if side_by_side == 1 else 1
+            mine = replace(round_.share(1 / left), workers=max(1, self.budget.workers // side_by_side),
+                           progress=self._progress(parts[k]), cancel=stop)  # fmt: skip
+            solver = parse_spec(parts[k])
+            if isinstance(solver, Improver):
+                plan = solver.improve(self.problem, mine, start)
+            else:
+                plan = solver.solve(self.problem, mine)
+            settled[k] = not any(settled[:k]) and self._settles(plan)
+            return plan, plan.seconds or mine.seconds
+
+        if side_by_side == 1:
+            answers = [solve(k) for k in range(len(parts))]
+            self.seconds += sum(s for _, s in answers)
+        else:
+            with ThreadPoolExecutor(side_by_side) as pool:
+                answers = list(pool.map(solve, range(len(parts))))
+            self.seconds += max((s for _, s in answers), default=0.0)
+        for part, (plan, _) in zip(parts, answers, strict=True):
+            if plan is not None and not self.settled:
+                self._take(part, plan)
+
+    def _settles(self, plan: Plan) -> bool:
+        return self._value(plan) <= max(self.bound, plan.bound)
+
+    def _value(self, plan: Plan) -> float:
         if plan.status in (Status.INFEASIBLE, Status.UNKNOWN):
-            return
-        value = simulate(self.problem.graph, plan).value(self.problem.options.objective)
+            return float("inf")
+        return simulate(self.problem.graph, plan).value(self.problem.options.objective)
+
+    def _take(self, part: str, plan: Plan) -> None:
+        """Keep what is better of a part's plan and bound."""
+        self.last = plan
+        if plan.bound > self.bound:
+            self.bound, self.prover = plan.bound, part
+        value = self._value(plan)
         if value < self.value:
-            self.best, self.value = plan, value
-            self.budget.report(name, value, self.bound)
+            self.best, self.finder, self.value = plan, part, value
+            self.budget.report(part, value, self.bound)
 
     def answer(self) -> Plan:
         """The best plan under the portfolio's name, or why there is none."""
@@ -92,12 +160,13 @@ class _Run:
             last = self.last
             status = Status.UNKNOWN if last is None else last.status
             return self.portfolio.no_answer(self.problem, self.budget, status, last.reason if last else "no time")
-        how = f"found by {plan.solver}" + (f" ({plan.reason})" if plan.reason else "") + f", bound by {self.prover}"
+        how = f"found by {self.finder}" + (f" ({plan.reason})" if plan.reason else "")
         return replace(
-            plan, solver=self.portfolio.spec, bound=min(self.bound, self.value), reason=how, seconds=self.seconds
-        )
+            plan, solver=self.portfolio.spec, bound=min(self.bound, self.value),
+            reason=f"{how}; bound proved by {self.prover}", seconds=self.seconds, workers=self.budget.workers,
+        )  # fmt: skip
 
-    def _progress(self, name: str) -> Callable[[Progress], None] | None:
+    def _progress(self, part: str) -> Callable[[Progress], None] | None:
         """Passes a part's news on, never worse than what is known."""
         tell = self.budget.progress
         if tell is None:
@@ -105,8 +174,8 @@ class _Run:
 
         def pass_on(news: Progress) -> None:
             value = self.value if news.value is None else min(self.value, news.value)
-            tell(Progress(f"{name}: {news.phase}" if news.phase != name else name,
-                          None if value == float("inf") else value,
-                          max(self.bound, news.bound), self.budget.seconds))  # fmt: skip
+            phase = f"{part}: {news.phase}" if news.phase != part else part
+            tell(Progress(phase, None if value == float("inf") else value, max(self.bound, news.bound),
+                          self.budget.seconds, news.nodes))  # fmt: skip
 
         return pass_on

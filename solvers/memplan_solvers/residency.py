@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from memplan.plan import Move, Residency
+from memplan.plan import Move, Plan, Residency
 from memplan.problem import Problem
 
 Stretch = tuple[int, int]
@@ -46,46 +46,58 @@ class Walk:
 
     @cached_property
     def inplace(self) -> dict[int, int]:
-        """Storage written over, by the storage that does: rule 8 under this order, first come."""
+        """Storage written over, by the storage that does: rule 8 under this order, first come.
+
+        No chain of pairs joins two pinned offsets.
+        """
         pairs, taken = {}, set()
+        place: dict[int, int | None] = {}
         for t, i in enumerate(self.order):
             if i in self.problem.inplace_pairs:
                 written, sources = self.problem.inplace_pairs[i]
-                dying = [s for s in sources if self.steps[s][-1] == t and s not in taken]
-                if dying:
-                    pairs[written] = dying[0]
-                    taken.add(dying[0])
+                own = self.problem.storages[written].offset
+                for s in sources:
+                    there = place.get(s, self.problem.storages[s].offset)
+                    if self.steps[s][-1] == t and s not in taken and (own is None or there in (None, own)):
+                        pairs[written] = s
+                        taken.add(s)
+                        place[written] = there if own is None else own
+                        break
         return pairs
 
     @cached_property
     def whole(self) -> list[list[Stretch]]:
         """The stretches without any spill, per storage; streamed weights come and go."""
-        n, resident = self.problem.n, self.problem.options.io == "resident"
+        n = self.problem.n
         stream = self.problem.options.weights == "stream"
         stretches: list[list[Stretch]] = []
         for s, steps in zip(self.problem.storages, self.steps, strict=True):
             if s.is_constant and stream:
                 stretches.append([(t, t + 1) for t in steps])
                 continue
-            start = 0 if resident and s.is_input else steps[0]
-            stop = n if resident and s.is_output and not s.is_constant else steps[-1] + 1
+            start = 0 if s.resident and s.is_input else steps[0]
+            stop = n if s.resident and s.is_output else steps[-1] + 1
             stretches.append([(start, stop)])
         return stretches
 
 
 @dataclass
 class Block:
-    """What the packer places: one residency, or a chain of in-place ones that share an offset."""
+    """What the packer places: one residency, or a chain of in-place ones that share an offset.
+
+    `offset` is where it is pinned to lie.
+    """
 
     start: int
     stop: int
     size: int
     members: list[tuple[int, Stretch]] = field(default_factory=list)
+    offset: int | None = None
 
 
 def blocks_of(walk: Walk, stretches: Sequence[Sequence[Stretch]]) -> list[Block]:
     """One block per residency; in-place pairs whose stretches meet share one."""
-    sizes = [s.size for s in walk.problem.storages]
+    storages = walk.problem.storages
     blocks: list[Block] = []
     ending: dict[int, Block] = {}
     written_over = set(walk.inplace.values())
@@ -100,8 +112,9 @@ def blocks_of(walk: Walk, stretches: Sequence[Sequence[Stretch]]) -> list[Block]
         if host is not None and host.stop == start + 1:
             host.stop = stop
             host.members.append((s, stretch))
+            host.offset = storages[s].offset if host.offset is None else host.offset
         else:
-            host = Block(start, stop, sizes[s], [(s, stretch)])
+            host = Block(start, stop, storages[s].size, [(s, stretch)], storages[s].offset)
             blocks.append(host)
         if s in written_over:
             ending[s] = host
@@ -131,8 +144,7 @@ def materialise(
     for s, parts in stretches.items():
         storage = problem.storages[s]
         parts.sort()
-        resident = problem.options.io == "resident" and (storage.is_input or storage.is_output)
-        if resident and not storage.is_constant:
+        if storage.resident:
             continue
         first = 0 if storage.in_host else 1
         moves.extend(Move("load", storage.name, start, start) for start, _ in parts[first:])
@@ -140,6 +152,38 @@ def materialise(
             moves.append(Move("store", storage.name, parts[0][1] - 1, parts[0][1] - 1))
     moves.sort(key=lambda m: (m.issue, m.kind, m.tensor))
     return residencies, moves, inplace
+
+
+def read_plan(problem: Problem, plan: Plan) -> tuple[Walk, list[Block], list[int]]:
+    """Order, blocks and offsets of a valid plan: `materialise` makes the same plan of them."""
+    op = {o.name: i for i, o in enumerate(problem.graph.ops)}
+    walk = Walk(problem, tuple(op[name] for name in plan.schedule))
+    blocks: list[Block] = []
+    offsets: list[int] = []
+    last: dict[str, Block] = {}
+    for r in sorted(plan.residencies, key=lambda r: (r.start, r.tensor in plan.inplace)):
+        member = problem.number[r.tensor], (r.start, r.stop)
+        host = last.get(plan.inplace.get(r.tensor, ""))
+        if host is not None and r.tensor not in last and host.stop == r.start + 1:
+            host.stop = r.stop
+            host.members.append(member)
+        else:
+            host = Block(r.start, r.stop, r.size, [member])
+            blocks.append(host)
+            offsets.append(r.offset)
+        last[r.tensor] = host
+    return walk, blocks, offsets
+
+
+def stretches_of(problem: Problem, blocks: Sequence[Block]) -> list[list[Stretch]]:
+    """The stretches of the blocks, per storage, ascending."""
+    found: list[list[Stretch]] = [[] for _ in problem.storages]
+    for block in blocks:
+        for s, stretch in block.members:
+            found[s].append(stretch)
+    for parts in found:
+        parts.sort()
+    return found
 
 
 def traffic(problem: Problem, stretches: Sequence[Sequence[Stretch]]) -> int:

@@ -53,6 +53,41 @@ def test_plan_check_run_show(net: Path, tmp_path: Path) -> None:
     assert "7 ops" in memplan("show", net).stdout
 
 
+def test_pages_and_traces(graph: Path, tmp_path: Path) -> None:
+    done = memplan("plan", graph, "--scratchpad", "MR", "--emit", "json,html,svg,trace", "-o", tmp_path)
+    assert done.returncode == 0, done.stderr
+    plan, page, picture = tmp_path / "net.plan.json", tmp_path / "net.html", tmp_path / "net.svg"
+    assert page.read_text().startswith("<!DOCTYPE html>") and picture.read_text().startswith("<svg")
+    assert json.loads((tmp_path / "net.trace.json").read_text())["traceEvents"]
+    for plans in ((), (plan,), (plan, plan)):
+        out = tmp_path / f"{len(plans)}.html"
+        shown = memplan("show", graph, *plans, "-o", out)
+        assert shown.returncode == 0 and str(out) in shown.stdout
+        assert out.read_text().count('"label"') == len(plans)
+    for ending in ("svg", "trace.json"):
+        again = tmp_path / f"again.{ending}"
+        assert memplan("show", graph, plan, "-o", again).returncode == 0
+        assert again.read_text() == (tmp_path / f"net.{ending}").read_text()
+    refused = memplan("plan", graph, "--scratchpad", 1, "--json", "-o", tmp_path)
+    (tmp_path / "none.json").write_text(refused.stdout)
+    assert memplan("show", graph, tmp_path / "none.json", "-o", tmp_path / "none.html").returncode == 0
+    wrong = json.loads(plan.read_text())
+    wrong["residencies"][0]["stop"] = 1 + len(wrong["schedule"])
+    (tmp_path / "wrong.json").write_text(json.dumps(wrong))
+    cases = {
+        (plan, "-o", "x.pdf"): (2, ".html"),
+        (plan, plan): (2, "-o FILE.html"),
+        (plan, plan, "-o", "x.svg"): (2, "shows one plan"),
+        ("-o", "x.trace.json"): (2, "shows one plan"),
+        (plan, plan, plan, "-o", "x.html"): (2, "two side by side"),
+        (tmp_path / "wrong.json", "-o", tmp_path / "wrong.html"): (5, "not valid"),
+    }
+    for arguments, (status, hint) in cases.items():
+        shown = memplan("show", graph, *arguments)
+        assert (shown.returncode, hint in shown.stderr, "Traceback" in shown.stderr) == (status, True, False), shown.stderr
+    assert not (tmp_path / "wrong.html").exists()
+
+
 def test_json_goes_to_stdout_alone(net: Path, tmp_path: Path) -> None:
     done = memplan("plan", net, "--json", "-o", tmp_path)
     plan = json.loads(done.stdout)

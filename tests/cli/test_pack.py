@@ -19,7 +19,9 @@ def csv(tmp_path):
 
 
 def run(*words):
-    return subprocess.run([sys.executable, "-m", "memplan", "pack", *map(str, words)], capture_output=True, text=True)
+    return subprocess.run(
+        [sys.executable, "-m", "memplan", "pack", *map(str, words)], capture_output=True, text=True
+    )
 
 
 def test_capacity(csv, tmp_path):

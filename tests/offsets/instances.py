@@ -54,7 +54,9 @@ def least_peak(buffers: Sequence[Buffer]) -> int | None:
     best = 1 + sum(b.size + b.alignment for b in buffers) + max((b.offset or 0 for b in buffers), default=0)
     beyond = best
     # A bit for each byte of each step, steps `beyond` bits apart.
-    shapes = [sum(1 << t * beyond + byte for t in range(b.start, b.stop) for byte in _used(b, 0, t)) for b in rows]
+    shapes = [
+        sum(1 << t * beyond + byte for t in range(b.start, b.stop) for byte in _used(b, 0, t)) for b in rows
+    ]
 
     def put(j: int, used: int, peak: int) -> None:
         nonlocal best
@@ -84,7 +86,13 @@ def perfect(rng: random.Random, count: int, steps: int, height: int) -> list[Buf
         if rng.random() < 0.15 and b - a >= 6 and high - low >= 6:
             x, y = rng.randint(a + 1, (a + b) // 2), rng.randint((a + b) // 2 + 1, b - 1)
             u, v = rng.randint(low + 1, (low + high) // 2), rng.randint((low + high) // 2 + 1, high - 1)
-            pieces[k : k + 1] = [(a, y, low, u), (y, b, low, v), (x, b, v, high), (a, x, u, high), (x, y, u, v)]
+            pieces[k : k + 1] = [
+                (a, y, low, u),
+                (y, b, low, v),
+                (x, b, v, high),
+                (a, x, u, high),
+                (x, y, u, v),
+            ]
         elif rng.random() < 0.5 and b - a >= 2:
             x = rng.randint(a + 1, b - 1)
             pieces[k : k + 1] = [(a, x, low, high), (x, b, low, high)]
@@ -101,5 +109,7 @@ def heavy_tailed(seed: int, count: int) -> list[Buffer]:
     found = []
     for i in range(count):
         start = rng.randrange(count)
-        found.append(Buffer(str(i), start, start + int(2 ** rng.uniform(0, 13)), int(2 ** rng.uniform(4, 22))))
+        found.append(
+            Buffer(str(i), start, start + int(2 ** rng.uniform(0, 13)), int(2 ** rng.uniform(4, 22)))
+        )
     return found

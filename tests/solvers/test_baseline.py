@@ -31,7 +31,9 @@ def test_always_a_plan_never_better_than_the_optimum(spec: str) -> None:
         problem = replace(problem, target=problem.target.with_scratchpad(max(problem.min_capacity, 4)))
         plan = evaluate(graph, parse_spec(spec).solve(problem, Budget(10.0)))
         best = evaluate(graph, parse_spec("ilp").solve(problem, Budget(10.0)))
-        assert plan.value is not None and best.value is not None and plan.value >= best.value and plan.bound == 0
+        assert (
+            plan.value is not None and best.value is not None and plan.value >= best.value and plan.bound == 0
+        )
         above += plan.value > best.value
         order = [[op.name for op in graph.ops].index(name) for name in plan.schedule]
         if "schedule=program" in spec:
@@ -69,7 +71,9 @@ def test_repair_evicts_no_more_than_it_must_and_packs() -> None:
         placed = repaired(walk, stretches, lambda: False)
         assert placed is not None
         blocks, offsets = placed
-        assert max((o + b.size for b, o in zip(blocks, offsets, strict=True)), default=0) <= (problem.capacity or 0)
+        assert max((o + b.size for b, o in zip(blocks, offsets, strict=True)), default=0) <= (
+            problem.capacity or 0
+        )
         after: list[list[tuple[int, int]]] = [[] for _ in problem.storages]
         for block in blocks:
             for s, stretch in block.members:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from memplan_solvers.ilp.answer import from_greedy, hint_of, read
+from memplan_solvers.ilp.answer import hint_of, read
 from memplan_solvers.ilp.cpsat import solve_cpsat
 from memplan_solvers.ilp.formulation import Formulation
 from memplan_solvers.ilp.ilp import Ilp
@@ -207,7 +207,8 @@ def test_hints_are_points_of_the_program() -> None:
         problem = random_problem(seed, 9, order="free")
         if problem.options.inplace:
             continue
-        start = from_greedy(Greedy().best(problem, Budget()))
+        found = Greedy().best(problem, Budget())
+        start = None if found is None else found.answer
         f = Formulation(problem, Steps(problem), Steps(problem).windows, Budget())
         x = hint_of(f, start)
         if start is None or x is None or f.steps.twins:

@@ -50,6 +50,10 @@ class Builder:
         yield
         self._scope.pop()
 
+    def path(self, name: str) -> str:
+        """`name` under the present scopes."""
+        return "/".join([*self._scope, name])
+
     def input(self, name: str, shape: Sequence[Dim], dtype: int | None = None) -> str:
         """A graph input."""
         self._inputs.append(name)
@@ -125,21 +129,28 @@ class Builder:
         groups: int = 1,
         dilation: int = 1,
         bias: bool = True,
+        weights: Sequence[str] = (),
     ) -> str:
-        """A convolution, by default padded so that stride 1 keeps the size; the bias holds a folded norm."""
+        """A convolution, by default padded so that stride 1 keeps the size; the bias holds a folded norm.
+
+        `weights` are those of another convolution, to share them: `conv_weights` makes such.
+        """
         batch, cin, *size = self.shape[x]
         rank = len(size)
         kernel, stride = _each(kernel, rank), _each(stride, rank)
         reach = tuple(dilation * (k - 1) + 1 for k in kernel)
         margin = tuple((r - 1) // 2 for r in reach) if pad is None else _each(pad, rank)
-        inputs = [x, self.weight("conv.weight", (channels, int(cin) // groups, *kernel))]
-        if bias:
-            inputs.append(self.weight("conv.bias", (channels,)))
+        weights = weights or self.conv_weights(int(cin) // groups, channels, kernel, bias)
         return self.op(
-            "Conv", inputs, (batch, channels, *_slide(size, reach, stride, margin)),
+            "Conv", [x, *weights], (batch, channels, *_slide(size, reach, stride, margin)),
             kernel_shape=kernel, strides=stride, pads=[*margin, *margin], group=groups,
             dilations=[dilation] * rank,
         )  # fmt: skip
+
+    def conv_weights(self, cin: int, channels: int, kernel: Sequence[int], bias: bool = True) -> list[str]:
+        """Weight and bias of a convolution from `cin` channels a group."""
+        weight = self.weight("conv.weight", (channels, cin, *kernel))
+        return [weight, self.weight("conv.bias", (channels,))] if bias else [weight]
 
     def relu(self, x: str) -> str:
         return self.op("Relu", [x], self.shape[x])
@@ -183,7 +194,7 @@ class Builder:
     def resize(self, x: str, factor: int, mode: str = "nearest") -> str:
         """Upsampling of an image by `factor`."""
         batch, c, h, w = self.shape[x]
-        scales = self.const("scales", [1, 1, factor, factor])
+        scales = self.const("scales", [1, 1, factor, factor], np.float32)
         shape = (batch, c, int(h) * factor, int(w) * factor)
         return self.op("Resize", [x, "", scales], shape, mode=mode,
                        coordinate_transformation_mode="asymmetric", nearest_mode="floor")  # fmt: skip
@@ -222,10 +233,10 @@ class Builder:
         shape[axis] = int(shape[axis]) // parts
         return self._node("Split", [x], [shape] * parts, None, {"axis": axis, "num_outputs": parts})
 
-    def slice(self, x: str, start: int, axis: int) -> str:
-        """What lies from `start` on along an axis."""
+    def slice(self, x: str, start: int, axis: int, end: int | None = None) -> str:
+        """What lies from `start` on, up to `end`, along an axis."""
         shape = list(self.shape[x])
-        end = int(shape[axis])
+        end = int(shape[axis]) if end is None else end
         shape[axis] = end - start
         bounds = [self.const(n, [v], np.int64) for n, v in (("start", start), ("end", end), ("axis", axis))]
         return self.op("Slice", [x, *bounds], shape)
@@ -261,13 +272,24 @@ class Builder:
     def transpose(self, x: str, perm: Sequence[int]) -> str:
         return self.op("Transpose", [x], [self.shape[x][p] for p in perm], perm=list(perm))
 
-    def attention(self, x: str, heads: int, mask: str = "", memory: str = "") -> str:
-        """Multi-head attention of [batch, tokens, width] to itself or to a memory, and its output projection."""
+    def top_k(self, x: str, k: int) -> tuple[str, str]:
+        """The k largest along the last axis and where they are."""
+        shape = (*self.shape[x][:-1], k)
+        count = self.const("k", [k], np.int64)
+        values, places = self._node("TopK", [x, count], [shape, shape], None, {"axis": -1})
+        self._dtype[places] = TensorProto.INT64
+        return values, places
+
+    def attention(self, x: str, heads: int, mask: str = "", memory: str = "", bias: bool = True) -> str:
+        """Multi-head attention of [batch, tokens, width] to itself or to a memory, and its output projection.
+
+        `bias` says whether queries, keys and values have one.
+        """
         batch, tokens, width = self.shape[x]
         n, d = int(tokens), int(width) // heads
         m = int(self.shape[memory or x][1])
         query, key, value = (
-            self.reshape(self.linear(source, int(width)), (steps, heads, d))
+            self.reshape(self.linear(source, int(width), bias), (steps, heads, d))
             for source, steps in ((x, n), (memory or x, m), (memory or x, m))
         )
         query, value = self.transpose(query, (0, 2, 1, 3)), self.transpose(value, (0, 2, 1, 3))
@@ -319,7 +341,7 @@ class Builder:
         return name
 
     def _unique(self, name: str) -> str:
-        path = "/".join([*self._scope, name])
+        path = self.path(name)
         count = self._counts[path] = self._counts.get(path, 0) + 1
         return path if count == 1 else f"{path}_{count}"
 

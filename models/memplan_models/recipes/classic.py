@@ -119,6 +119,38 @@ def squeezenet() -> onnx.ModelProto:
     return b.finish(logits=b.flatten(b.gap(b.conv_relu(x, 1000, 1))))
 
 
+def vgg16() -> onnx.ModelProto:
+    """Thirteen 3 x 3 convolutions in a chain, three wide fully connected layers."""
+    b = Builder("vgg16")
+    x = b.input("image", (BATCH, 3, 224, 224))
+    for channels, repeats in ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3)):
+        for _ in range(repeats):
+            x = b.conv_relu(x, channels, 3)
+        x = b.pool("Max", x, 2, 2)
+    x = b.relu(b.gemm(b.relu(b.gemm(b.flatten(x), 4096)), 4096))
+    return b.finish(logits=b.gemm(x, 1000))
+
+
+def convnext_tiny() -> onnx.ModelProto:
+    """Depthwise 7 x 7 convolutions and channel mixing that runs on channels-last features."""
+    b = Builder("convnext_tiny")
+
+    def norm(x: str) -> str:
+        return b.transpose(b.layer_norm(b.transpose(x, (0, 2, 3, 1))), (0, 3, 1, 2))
+
+    x = norm(b.conv(b.input("image", (BATCH, 3, 224, 224)), 96, 4, 4, pad=0))
+    for stage, (c, blocks) in enumerate(((96, 3), (192, 3), (384, 9), (768, 3))):
+        if stage:
+            with b.scope(f"downsample{stage}"):
+                x = b.conv(norm(x), c, 2, 2, pad=0)
+        for i in range(blocks):
+            with b.scope(f"stage{stage}.{i}"):
+                y = b.layer_norm(b.transpose(b.conv(x, c, 7, groups=c), (0, 2, 3, 1)))
+                y = b.linear(b.gelu(b.linear(y, 4 * c)), c)
+                x = b.add(x, b.transpose(b.mul(y, b.weight("scale", (c,))), (0, 3, 1, 2)))
+    return b.finish(logits=b.gemm(b.layer_norm(b.flatten(b.gap(x))), 1000))
+
+
 RECIPES = (
     Recipe("resnet50", "cnn", "float32", "He et al. 2015, arXiv 1512.03385",
            "ResNet-50, 224 px: residual bottlenecks", resnet50),
@@ -130,4 +162,8 @@ RECIPES = (
            "Inception-v3, 299 px: modules of parallel branches", inception_v3),
     Recipe("squeezenet1_1", "cnn", "float32", "Iandola et al. 2016, arXiv 1602.07360",
            "SqueezeNet 1.1, 224 px: fire modules", squeezenet),
+    Recipe("vgg16", "cnn", "float32", "Simonyan & Zisserman 2014, arXiv 1409.1556",
+           "VGG-16, 224 px: a chain with large activations first and large weights last", vgg16),
+    Recipe("convnext_tiny", "cnn", "float32", "Liu et al. 2022, arXiv 2201.03545",
+           "ConvNeXt-T, 224 px: depthwise convolutions, channels-last mixing", convnext_tiny),
 )  # fmt: skip

@@ -10,14 +10,16 @@ from collections.abc import Callable
 
 import onnx
 
+from memplan.graph import Graph
 from memplan_models.recipes import cells, classic, nas, randwire, segmentation, transformer, video
-from memplan_models.recipes.recipe import Recipe, narrowed
+from memplan_models.recipes.recipe import Recipe, imported, narrowed
 
 
 def _int8(family: str, paper: str, summary: str, build: Callable[[], onnx.ModelProto], name: str) -> Recipe:
-    return Recipe(
-        f"{name}_int8", family, "int8", paper, f"{summary}, int8", lambda: narrowed(build(), "int8")
-    )
+    def make() -> Graph:
+        return narrowed(imported(build()), f"{name}_int8", "int8")
+
+    return Recipe(f"{name}_int8", family, "int8", paper, f"{summary}, int8", make)
 
 
 RECIPES = (

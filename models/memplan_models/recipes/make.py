@@ -1,4 +1,5 @@
-"""Makes the zoo: runs the recipes, writes graphs/*.onnx.gz, graphs/*.json.gz and index.json beside them.
+"""Makes the zoo: runs the recipes, writes graphs/*.onnx.gz, graphs/*.json.gz and index.json beside them,
+and the catalogue models/README.md.
 
 `python -m memplan_models.recipes.make` in a checkout. The same recipes give the same bytes.
 """
@@ -20,6 +21,16 @@ from memplan_models.recipes import recipes
 from memplan_models.recipes.recipe import Recipe
 
 FOLDER = Path(__file__).parents[1]
+CATALOGUE = """# The zoo
+
+{models} models in {families} families, written by `scripts/make_zoo` with the graphs and their index. None holds weights.
+Sizes are at batch 1 or as the summary says; *peak* is that of live activations in program order and *M_R* the least
+scratchpad any plan can do with, both with weights ignored and inputs and outputs in host memory. A multiply-accumulate
+counts as two operations. What a training step changes, parameters included, is input and output. Trained models of public packages (`memplan_models/trained.json`) join where those are installed.
+"""
+CATALOGUE_HEAD = """\
+| model | what | dtype | ops | Gflop | weights (MB) | peak (MB) | M_R (MB) | after |
+| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | --- |"""
 
 
 def model_file(recipe: Recipe) -> tuple[str, bytes]:
@@ -75,6 +86,20 @@ def program_peak(problem: Problem) -> int:
     return peak
 
 
+def catalogue(index: list[dict[str, Any]]) -> str:
+    """The zoo as a Markdown page, a table a family."""
+    lines = [CATALOGUE.format(models=len(index), families=len({entry["family"] for entry in index}))]
+    for family in sorted({entry["family"] for entry in index}):
+        lines += [f"## {family}\n", CATALOGUE_HEAD]
+        for e in index:
+            if e["family"] == family:
+                lines.append(f"| {e['name']} | {e['summary']} | {e['dtype']} | {e['ops']:,} | {e['flops'] / 1e9:,.3f} "
+                             f"| {e['weight_bytes'] / 1e6:,.2f} | {e['peak_program'] / 1e6:,.2f} "
+                             f"| {e['mr'] / 1e6:,.2f} | {e['paper']} |")  # fmt: skip
+        lines.append("")
+    return "\n".join(lines)
+
+
 def main() -> None:
     """Write every graph and the index; a graph whose content is unchanged keeps its file."""
     graphs = FOLDER / "graphs"
@@ -91,6 +116,7 @@ def main() -> None:
         if path.name not in {entry["file"] for entry in index}:
             path.unlink()
     text = ",\n".join(json.dumps(entry, ensure_ascii=False) for entry in index)
+    (FOLDER.parent / "README.md").write_text(catalogue(index), encoding="utf-8")
     (FOLDER / "index.json").write_text(f"[\n{text}\n]\n", encoding="utf-8")
 
 

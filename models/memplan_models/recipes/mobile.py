@@ -61,7 +61,14 @@ def shufflenet_v2() -> onnx.ModelProto:
 def efficientnet_b0() -> onnx.ModelProto:
     """Mobile inverted bottlenecks with squeeze and excitation; swish is Sigmoid and Mul."""
     b = Builder("efficientnet_b0")
-    x = b.swish(b.conv(b.input("image", (BATCH, 3, 224, 224)), 32, 3, 2))
+    x = efficientnet_blocks(b, b.input("image", (BATCH, 3, 224, 224)))[-1]
+    return b.finish(logits=b.classifier(b.swish(b.conv(x, 1280, 1)), 1000))
+
+
+def efficientnet_blocks(b: Builder, image: str) -> list[str]:
+    """What each of EfficientNet-B0's seven stages gives."""
+    x = b.swish(b.conv(image, 32, 3, 2))
+    outs = []
     stages = ((1, 3, 16, 1, 1), (6, 3, 24, 2, 2), (6, 5, 40, 2, 2), (6, 3, 80, 3, 2), (6, 5, 112, 3, 1),
               (6, 5, 192, 4, 2), (6, 3, 320, 1, 1))  # fmt: skip
     for stage, (expand, kernel, channels, repeats, stride) in enumerate(stages):
@@ -73,7 +80,8 @@ def efficientnet_b0() -> onnx.ModelProto:
                 gate = b.sigmoid(b.conv(b.swish(b.conv(b.gap(y), max(1, c // 4), 1)), c * expand, 1))
                 y = b.conv(b.mul(y, gate), channels, 1)
                 x = b.add(x, y) if i else y
-    return b.finish(logits=b.classifier(b.swish(b.conv(x, 1280, 1)), 1000))
+        outs.append(x)
+    return outs
 
 
 MOBILENET_V3_SMALL = (
@@ -141,6 +149,75 @@ def excitation(b: Builder, x: str, squeezed: int) -> str:
     return b.op("HardSigmoid", [gate], b.shape[gate], alpha=float(np.float32(1 / 6)))
 
 
+def mobilenet_v1() -> onnx.ModelProto:
+    """Thirteen depthwise-separable convolutions in a chain."""
+    b = Builder("mobilenet_v1")
+    x = b.relu6(b.conv(b.input("image", (BATCH, 3, 224, 224)), 32, 3, 2))
+    rows = (
+        [(64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2)] + [(512, 1)] * 5 + [(1024, 2), (1024, 1)]
+    )
+    for i, (channels, stride) in enumerate(rows):
+        with b.scope(f"block{i}"):
+            c = int(b.shape[x][1])
+            x = b.relu6(b.conv(b.relu6(b.conv(x, c, 3, stride, groups=c)), channels, 1))
+    return b.finish(logits=b.classifier(x, 1000))
+
+
+def mnasnet_a1() -> onnx.ModelProto:
+    """Searched stages of inverted residuals, three of them with squeeze and excitation."""
+    b = Builder("mnasnet_a1")
+    x = b.conv_relu(b.input("image", (BATCH, 3, 224, 224)), 32, 3, 2)
+    x = b.conv(b.conv_relu(x, 32, 3, groups=32), 16, 1)
+    stages = ((6, 3, 24, 2, 2, 0), (3, 5, 40, 3, 2, 1), (6, 3, 80, 4, 2, 0), (6, 3, 112, 2, 1, 1),
+              (6, 5, 160, 3, 2, 1), (6, 3, 320, 1, 1, 0))  # fmt: skip
+    for stage, (expand, kernel, channels, repeats, stride, excite) in enumerate(stages):
+        for i in range(repeats):
+            with b.scope(f"stage{stage}.{i}"):
+                c = int(b.shape[x][1])
+                y = b.conv_relu(b.conv_relu(x, c * expand, 1), c * expand, kernel, 1 if i else stride,
+                                groups=c * expand)  # fmt: skip
+                if excite:
+                    y = b.mul(y, b.sigmoid(b.conv(b.conv_relu(b.gap(y), c // 4, 1), c * expand, 1)))
+                y = b.conv(y, channels, 1)
+                x = b.add(x, y) if i else y
+    return b.finish(logits=b.classifier(b.conv_relu(x, 1280, 1), 1000))
+
+
+GHOSTNET = (
+    (3, 16, 16, 0, 1), (3, 48, 24, 0, 2), (3, 72, 24, 0, 1), (5, 72, 40, 1, 2), (5, 120, 40, 1, 1),
+    (3, 240, 80, 0, 2), (3, 200, 80, 0, 1), (3, 184, 80, 0, 1), (3, 184, 80, 0, 1), (3, 480, 112, 1, 1),
+    (3, 672, 112, 1, 1), (5, 672, 160, 1, 2), (5, 960, 160, 0, 1), (5, 960, 160, 1, 1), (5, 960, 160, 0, 1),
+    (5, 960, 160, 1, 1),
+)  # fmt: skip
+"""Kernel, expanded width, channels, squeeze and excitation, stride of GhostNet's bottlenecks (its Table 1)."""
+
+
+def ghostnet() -> onnx.ModelProto:
+    """Half of each layer's features are cheap depthwise copies of the other half."""
+    b = Builder("ghostnet")
+
+    def ghost(x: str, channels: int, active: bool) -> str:
+        act = b.relu if active else str
+        primary = act(b.conv(x, channels // 2, 1))
+        return b.concat([primary, act(b.conv(primary, channels // 2, 3, groups=channels // 2))])
+
+    x = b.conv_relu(b.input("image", (BATCH, 3, 224, 224)), 16, 3, 2)
+    for i, (kernel, wide, channels, excite, stride) in enumerate(GHOSTNET):
+        with b.scope(f"block{i}"):
+            c = int(b.shape[x][1])
+            y = ghost(x, wide, True)
+            if stride == 2:
+                y = b.conv(y, wide, kernel, 2, groups=wide)
+            if excite:
+                y = b.mul(y, excitation(b, y, (wide // 4 + 2) // 4 * 4))
+            y = ghost(y, channels, False)
+            if stride == 2 or c != channels:
+                x = b.conv(b.conv(x, c, kernel, stride, groups=c), channels, 1)
+            x = b.add(y, x)
+    x = b.gap(b.conv_relu(x, 960, 1))
+    return b.finish(logits=b.gemm(b.flatten(b.conv_relu(x, 1280, 1)), 1000))
+
+
 RECIPES = (
     Recipe("mobilenet_v2", "mobile", "float32", "Sandler et al. 2018, arXiv 1801.04381",
            "MobileNetV2, 224 px: inverted residuals", mobilenet_v2),
@@ -150,4 +227,12 @@ RECIPES = (
            "ShuffleNetV2 1x, 224 px: channel splits and shuffles", shufflenet_v2),
     Recipe("efficientnet_b0", "mobile", "float32", "Tan & Le 2019, arXiv 1905.11946",
            "EfficientNet-B0, 224 px: squeeze and excitation, swish", efficientnet_b0),
+    Recipe("mobilenet_v1", "mobile", "float32", "Howard et al. 2017, arXiv 1704.04861",
+           "MobileNetV1, 224 px: a chain of separable convolutions", mobilenet_v1),
+    Recipe("mobilenet_v3_large", "mobile", "float32", "Howard et al. 2019, arXiv 1905.02244",
+           "MobileNetV3-Large, 224 px", mobilenet_v3_large),
+    Recipe("mnasnet_a1", "mobile", "float32", "Tan et al. 2018, arXiv 1807.11626",
+           "MnasNet-A1, 224 px: searched inverted residuals", mnasnet_a1),
+    Recipe("ghostnet", "mobile", "float32", "Han et al. 2019, arXiv 1911.11907",
+           "GhostNet 1.0, 224 px: cheap copies beside features", ghostnet),
 )  # fmt: skip

@@ -10,6 +10,7 @@ import onnx
 
 from memplan.graph import Graph
 from memplan.importers.onnx import model_from_bytes
+from memplan_models.recipes.builder import BATCH
 
 WIDTH = {"int8": 1, "float16": 2}
 FLOATS = ("float16", "float32")
@@ -30,19 +31,19 @@ class Recipe:
     build: Callable[[], onnx.ModelProto | Graph]
 
 
-def imported(model: onnx.ModelProto) -> Graph:
-    """The model's graph at batch 1."""
-    return model_from_bytes(model.SerializeToString(), model.graph.name, ".", {}).graph
+def imported(model: onnx.ModelProto, batch: int = 1) -> Graph:
+    """The model's graph; its free batch, if it has one, is `batch`."""
+    dims = {BATCH: batch} if batch > 1 else {}
+    return model_from_bytes(model.SerializeToString(), model.graph.name, ".", dims).graph
 
 
-def narrowed(model: onnx.ModelProto, dtype: str) -> Graph:
-    """The model's graph with every float element stored as `dtype`, named after it: the sizes that an
-    accelerator of that precision plans with. Operators, shapes and flops stay."""
-    graph = imported(model)
+def narrowed(graph: Graph, name: str, dtype: str) -> Graph:
+    """The graph with every float element stored as `dtype`: the sizes that an accelerator of that precision
+    plans with. Operators, shapes and flops stay."""
     tensors = tuple(
         replace(t, dtype=dtype, nbytes=math.prod(t.shape) * WIDTH[dtype])
         if t.dtype in FLOATS and t.shape is not None
         else t
         for t in graph.tensors
     )
-    return Graph(f"{graph.name}_{dtype}", tensors, graph.ops)
+    return Graph(name, tensors, graph.ops, graph.updates)

@@ -1,4 +1,4 @@
-"""The int8 networks of the MLPerf Tiny benchmark, for microcontrollers."""
+"""Int8 networks for microcontrollers: those of the MLPerf Tiny benchmark, and MCUNet."""
 
 from __future__ import annotations
 
@@ -58,9 +58,9 @@ class QuantisedBuilder(Builder):
                   *self._weight_scale(x, int(k)), *self._out(False)]  # fmt: skip
         return self._as(self.op("QLinearMatMul", inputs, (batch, n)), 0)
 
-    def qadd_relu(self, a: str, b: str) -> str:
+    def qadd(self, a: str, b: str, relu: bool) -> str:
         """A residual sum, computed in float between quantised tensors."""
-        return self.quantise(self.add(self.dequantise(a), self.dequantise(b)), zero=-128)
+        return self.quantise(self.add(self.dequantise(a), self.dequantise(b)), zero=-128 if relu else 0)
 
     def qclassifier(self, x: str, classes: int) -> str:
         pooled = self.quantise(self.flatten(self.gap(self.dequantise(x))), zero=-128)
@@ -112,8 +112,30 @@ def resnet8() -> onnx.ModelProto:
             stride = 2 if stage else 1
             y = b.qconv(b.qconv(x, channels, 3, stride), channels, 3, relu=False)
             short = b.qconv(x, channels, 1, stride, relu=False) if stage else x
-            x = b.qadd_relu(short, y)
+            x = b.qadd(short, y, relu=True)
     return b.finish(classes=b.qclassifier(x, 10))
+
+
+MCUNET_320KB = (
+    (1, 8, 1, 3), (3, 16, 2, 7), (5, 16, 1, 3), (5, 16, 1, 7), (4, 16, 1, 5), (5, 24, 2, 5), (5, 24, 1, 5),
+    (5, 24, 1, 5), (5, 40, 2, 3), (6, 40, 1, 7), (4, 40, 1, 5), (5, 48, 1, 5), (5, 48, 1, 7), (5, 48, 1, 3),
+    (6, 96, 2, 3), (5, 96, 1, 7), (4, 96, 1, 3), (5, 160, 1, 7),
+)  # fmt: skip
+"""Expansion, channels, stride, kernel of the blocks of MCUNet's net for 320 KB of memory and 1 MB of flash."""
+
+
+def mcunet() -> onnx.ModelProto:
+    """Searched inverted residuals that fit a microcontroller, 176 px, 1000 classes."""
+    b = QuantisedBuilder("mcunet_320kb_int8")
+    x = b.qconv(b.quantise(b.input("image", (BATCH, 3, 176, 176))), 16, 3, 2)
+    for i, (expand, channels, stride, kernel) in enumerate(MCUNET_320KB):
+        with b.scope(f"block{i}"):
+            c = int(b.shape[x][1])
+            y = b.qconv(x, c * expand, 1) if expand > 1 else x
+            y = b.qconv(y, c * expand, kernel, stride, groups=c * expand)
+            y = b.qconv(y, channels, 1, relu=False)
+            x = b.qadd(x, y, relu=False) if stride == 1 and c == channels else y
+    return b.finish(classes=b.qclassifier(x, 1000))
 
 
 RECIPES = (
@@ -123,4 +145,6 @@ RECIPES = (
            "MobileNetV1 0.25 visual wake words, 96 px, int8", mobilenet_v1_vww),
     Recipe("resnet8_int8", "tiny", "int8", f"{PAPER}; He et al. 2015, arXiv 1512.03385",
            "ResNet-8 for CIFAR, int8", resnet8),
+    Recipe("mcunet_320kb_int8", "tiny", "int8", "Lin et al. 2020, arXiv 2007.10319",
+           "MCUNet for 320 KB, 176 px, int8", mcunet),
 )  # fmt: skip

@@ -26,6 +26,14 @@ def places(f: Formulation) -> dict[tuple[int, int], list[Term]]:
     return found
 
 
+def bounds(f: Formulation, s: int) -> tuple[int, int]:
+    """The lowest and the highest place of storage s, in units."""
+    pinned = f.problem.storages[s].offset
+    if pinned is None:
+        return 0, max(0, f.room - f.sizes[s] // f.unit)
+    return pinned // f.unit, pinned // f.unit
+
+
 def stays(f: Formulation, s: int, t: int) -> list[Term] | None:
     """The terms that are 1 only where storage s at t is where it was at t - 1; None for a pinned one."""
     if f.is_pinned(s):
@@ -46,7 +54,7 @@ def no_overlap(f: Formulation) -> Callable[[Any, list[Any]], None]:
             if pinned and (s, -1) in at:
                 where = at[s, -1]
             else:
-                where = model.new_int_var(0, max(0, f.room - width), f"l{s}_{t}")
+                where = model.new_int_var(*bounds(f, s), f"l{s}_{t}")
                 at[s, -1] = where
             at[s, t] = where
             here = model.new_bool_var(f"h{s}_{t}")
@@ -76,7 +84,7 @@ def big_m(f: Formulation) -> None:
         if pinned and (s, -1) in at:
             at[s, t] = at[s, -1]
         else:
-            at[s, -1] = at[s, t] = f.linear.integer(0, max(0, m - width))
+            at[s, -1] = at[s, t] = f.linear.integer(*bounds(f, s))
         by_step.setdefault(t, []).append(s)
         if f.peak is not None:
             # at + width <= peak wherever resident

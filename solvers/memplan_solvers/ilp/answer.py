@@ -1,66 +1,27 @@
-"""From a point of the program to stretches and back, and answers that have addresses."""
+"""From a point of the program to stretches and back, and orders without spills that have addresses."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from memplan.problem import Problem
 from memplan.solver import Budget
-from memplan_solvers.greedy import Candidate
-from memplan_solvers.ilp.fixed_order import Polished
 from memplan_solvers.ilp.formulation import Formulation
 from memplan_solvers.ilp.gaps import Gaps
+from memplan_solvers.improve import Answer
 from memplan_solvers.place import place
-from memplan_solvers.residency import Block, Stretch, Walk
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A placed plan: `value` in the objective's bytes."""
-
-    walk: Walk
-    blocks: list[Block]
-    offsets: list[int]
-    value: int
-
-    @classmethod
-    def of(cls, polished: Polished) -> Answer | None:
-        """The polished plan, if there is one."""
-        if polished.blocks is None or polished.value is None:
-            return None
-        return cls(polished.walk, polished.blocks, polished.offsets, polished.value)
-
-
-def from_greedy(found: Candidate | None) -> Answer | None:
-    """The greedy candidate, if there is one."""
-    return None if found is None else Answer(found.walk, found.blocks, found.offsets, int(found.value))
-
-
-def better(a: Answer | None, b: Answer | None) -> Answer | None:
-    """The one of less value, the first where they are equal."""
-    if a is None or b is None:
-        return a or b
-    return b if b.value < a.value else a
-
-
-def stretches_of(answer: Answer) -> list[list[Stretch]]:
-    """The stretches of an answer's blocks, per storage."""
-    found: list[list[Stretch]] = [[] for _ in answer.walk.problem.storages]
-    for block in answer.blocks:
-        for s, stretch in block.members:
-            found[s].append(stretch)
-    return found
+from memplan_solvers.replace.evict import without_spills
+from memplan_solvers.residency import Stretch, Walk
 
 
 def placed_peak(problem: Problem, order: tuple[int, ...], goal: int, budget: Budget) -> Answer | None:
     """The order without spills, placed under `goal` bytes if that is possible, else as low as found."""
     walk = Walk(problem, order)
-    found = place(walk, walk.whole, goal, budget.share(0.5))
+    stretches = without_spills(walk)
+    found = place(walk, stretches, goal, budget.share(0.5))
     if found.offsets is None:
-        found = place(walk, walk.whole, None, budget)
+        found = place(walk, stretches, None, budget)
     if found.offsets is None or (problem.capacity is not None and found.peak > problem.capacity):
         return None
-    return Answer(walk, found.blocks, found.offsets, found.peak)
+    return Answer(walk, found.blocks, found.offsets)
 
 
 def read(f: Formulation, x: list[int]) -> tuple[tuple[int, ...], list[list[Stretch]]]:
@@ -68,6 +29,8 @@ def read(f: Formulation, x: list[int]) -> tuple[tuple[int, ...], list[list[Stret
     at = {t: k for k, row in enumerate(f.x) for t, v in row.items() if x[v]}
     order = f.steps.with_views([at[t] for t in range(f.n)])
     walk = Walk(f.problem, order)
+    if f.anywhere:
+        return order, without_spills(walk)
     step = _real_steps(f, order)
     gaps = Gaps(walk, f.problem.capacity or 0)
     kept = []
@@ -99,13 +62,12 @@ def hint_of(f: Formulation, answer: Answer | None) -> list[int] | None:
             if step[t] not in f.x[k]:
                 return None
             x[f.x[k][step[t]]] = 1
-    for s, parts in enumerate(stretches_of(answer)):
+    for s, parts in enumerate(answer.stretches):
         touches = answer.walk.steps[s]
         if s not in f.preserved:
             for t, v in f.lying.get(s, {}).items():
                 x[v] = int(f.problem.storages[s].is_output or t <= step[touches[-1]])
             continue
-        parts.sort()
         for j, (a, b) in enumerate(parts):
             inside = [step[t] for t in touches if a <= t < b]
             if not inside:

@@ -9,13 +9,15 @@ from typing import ClassVar
 from memplan.errors import OptionError, nearest
 from memplan.plan import Plan, Status
 from memplan.problem import Problem
-from memplan.solver import Budget, Solver
+from memplan.solver import Budget
 from memplan_solvers.greedy import Greedy
 from memplan_solvers.ilp.gaps import Gaps
 from memplan_solvers.ilp.linear import Linear, Outcome
 from memplan_solvers.ilp.mathopt import BACKENDS, solve_mathopt
-from memplan_solvers.place import place
-from memplan_solvers.residency import Block, Stretch, Walk, materialise, traffic
+from memplan_solvers.improve import Answer, Improver, better
+from memplan_solvers.peak.search import minimum_peak_order
+from memplan_solvers.place import place, repaired
+from memplan_solvers.residency import Block, Stretch, Walk, traffic
 from memplan_solvers.schedule import SCHEDULES
 
 LARGE = 200_000
@@ -45,6 +47,12 @@ class Polished:
     value: int | None
     bound: int
     impossible: bool = False
+    how: str = ""
+
+    @property
+    def answer(self) -> Answer | None:
+        """What others may go on from."""
+        return None if self.blocks is None else Answer(self.walk, self.blocks, self.offsets, self.how)
 
 
 def polish(problem: Problem, order: Sequence[int], budget: Budget, backend: str = "highs",
@@ -61,14 +69,15 @@ def polish(problem: Problem, order: Sequence[int], budget: Budget, backend: str 
     free = int(problem.free_bound)
     if problem.capacity is None:
         placed = place(walk, walk.whole, None, budget)
-        return Polished(walk, placed.blocks, placed.offsets or [], free, free)
-    gaps = Gaps(walk, problem.capacity)
-    if max(gaps.base, default=0) > problem.capacity:
+        if placed.offsets is not None:  # pinned places may be in each other's way
+            return Polished(walk, placed.blocks, placed.offsets, free, free)
+    gaps = Gaps(walk, problem.room)
+    if max(gaps.base, default=0) > problem.room:
         return Polished(walk, None, [], None, free, impossible=True)
     if gaps.fits([1] * len(gaps.gaps)):
-        placed = place(walk, walk.whole, problem.capacity, budget.share(PART))
+        placed = place(walk, walk.whole, problem.room, budget.share(PART))
         if placed.offsets is not None:
-            return Polished(walk, placed.blocks, placed.offsets, free, free)
+            return Polished(walk, placed.blocks, placed.offsets, free, free, how=placed.how)
     if len(gaps.gaps) > LARGE:
         return Polished(walk, None, [], None, free)
     return _Rounds(gaps, budget, backend).run(hint)
@@ -82,6 +91,7 @@ class _Rounds:
         self.program, self.keep, self.store = gaps.linear()
         self.bound = int(gaps.walk.problem.free_bound)
         self.proving = True
+        self.least: int | None = None  # traffic of the first stretches that were not packed
 
     def run(self, hint: Sequence[Sequence[Stretch]] | None) -> Polished:
         start = None if hint is None else self._point(self.gaps.choice(hint))
@@ -121,11 +131,16 @@ class _Rounds:
         walk = self.gaps.walk
         stretches = self.gaps.stretches(kept)
         placed = place(walk, stretches, walk.problem.capacity, self.budget.share(PART))
+        value = traffic(walk.problem, stretches)
         if placed.offsets is None:
             self.proving = self.proving and placed.impossible and not walk.inplace
+            self.least = value if self.least is None else self.least
             return None
-        value = traffic(walk.problem, stretches)
-        return Polished(walk, placed.blocks, placed.offsets, value, min(self.bound, value))
+        how = placed.how
+        if self.least is not None and self.least < value:
+            how = repaired(self.least, value, "have no addresses" if self.proving else "were not packed")
+            how += ", the least that this order allows" if self.proving and value <= self.bound else ""
+        return Polished(walk, placed.blocks, placed.offsets, value, min(self.bound, value), how=how)
 
     def _tightened(self) -> Polished:
         walk, capacity = self.gaps.walk, self.gaps.capacity
@@ -142,10 +157,10 @@ class _Rounds:
 
 
 @dataclass(frozen=True)
-class FixedOrder(Solver):
+class FixedOrder(Improver):
     """Schedule by a heuristic (the program's where the options say so), replacement by the program.
 
-    schedule  a schedule's name, or best: that of the greedy portfolio's best plan
+    schedule  a schedule's name; peak: the order of least live bytes; best: that of the answer it begins with
     backend   highs, scip or gurobi
     """
 
@@ -159,47 +174,39 @@ class FixedOrder(Solver):
     backend: str = "highs"
 
     def __post_init__(self) -> None:
-        for field, known in (("schedule", {"best", *SCHEDULES}), ("backend", set(BACKENDS))):
+        for field, known in (("schedule", {"best", "peak", *SCHEDULES}), ("backend", set(BACKENDS))):
             word = getattr(self, field)
             if word not in known:
                 raise OptionError(f"solver 'fixed_order': {field} = '{word}'", nearest(word, known))
 
     def solve(self, problem: Problem, budget: Budget) -> Plan:
-        """The better of the greedy plan and its order's polish; the bound is the order's own only under
-        order=program."""
-        program = problem.options.order == "program"
-        word = "all" if self.schedule == "best" or program else self.schedule
-        greedy = Greedy(schedule=word).best(problem, replace(budget, progress=None))
+        """The better of the greedy plan of the order and its polish."""
+        named = self.schedule in SCHEDULES and problem.options.order == "free"
+        greedy = Greedy(schedule=self.schedule if named else "all").best(problem, replace(budget, progress=None))
         if greedy is not None:
             budget.report("greedy", greedy.value, problem.free_bound)
-            if greedy.value <= problem.free_bound:
-                return self._answer(problem, budget, greedy.walk, greedy.blocks, greedy.offsets, 0)
-            order = greedy.walk.order
-        else:
-            order = SCHEDULES["program" if word == "all" else word](problem)
-        hint: list[list[Stretch]] | None = None
-        if greedy is not None:
-            hint = [[] for _ in problem.storages]
-            for block in greedy.blocks:
-                for s, stretch in block.members:
-                    hint[s].append(stretch)
-        best = polish(problem, order, budget, self.backend, hint)
-        bound = best.bound if program else problem.free_bound
-        if (
-            best.blocks is not None
-            and best.value is not None
-            and (greedy is None or best.value < greedy.value)
-        ):
-            budget.report("polish", best.value, bound)
-            return self._answer(problem, budget, best.walk, best.blocks, best.offsets, bound)
-        if greedy is not None:
-            return self._answer(problem, budget, greedy.walk, greedy.blocks, greedy.offsets, bound)
-        if best.impossible and program and not best.walk.inplace:
-            return self.no_answer(problem, budget, Status.INFEASIBLE, "the program's order cannot be served")
-        return self.no_answer(problem, budget, Status.UNKNOWN, "no plan with this order was found")
+        return self.improve(problem, budget, None if greedy is None else greedy.answer)
 
-    def _answer(self, problem: Problem, budget: Budget, walk: Walk, blocks: list[Block],
-                offsets: list[int], bound: float) -> Plan:  # fmt: skip
-        residencies, moves, inplace = materialise(walk, blocks, offsets)
-        return self.answer(problem, budget, order=walk.order, residencies=residencies, moves=moves,
-                           inplace=inplace, bound=bound)  # fmt: skip
+    def improve(self, problem: Problem, budget: Budget, start: Answer | None) -> Plan:
+        """The better of `start` and the polish of the order chosen, the program's order without a start."""
+        if start is not None and start.value <= problem.free_bound:
+            return self.plan_of(problem, budget, start, problem.free_bound, "")
+        order = tuple(range(problem.n)) if start is None else start.walk.order
+        if problem.options.order == "free" and self.schedule == "peak":
+            order = minimum_peak_order(problem, replace(budget.share(0.3), progress=None)).order
+        elif problem.options.order == "free" and self.schedule != "best":
+            order = SCHEDULES[self.schedule](problem)
+        return self._polished(problem, budget, order, start)
+
+    def _polished(self, problem: Problem, budget: Budget, order: tuple[int, ...], start: Answer | None) -> Plan:
+        """The bound is the order's own only under order=program."""
+        program = problem.options.order == "program"
+        hint = start.stretches if start is not None and start.walk.order == order else None
+        found = polish(problem, order, budget, self.backend, hint)
+        bound = found.bound if program else problem.free_bound
+        if found.impossible and start is None and program and not found.walk.inplace:
+            return self.no_answer(problem, budget, Status.INFEASIBLE, "the program's order cannot be served")
+        best = better(found.answer, start)
+        if best is not None:
+            budget.report("polish", best.value, bound)
+        return self.plan_of(problem, budget, best, bound, "no plan with this order was found")

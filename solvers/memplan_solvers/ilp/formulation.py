@@ -12,6 +12,8 @@ P (preserved), S (stored before t) and R (retrieved at t). What differs from the
   presence that serves no later use can be cut off and a reload can be postponed to its use.
 - Twin ops (same reads, neighbours and outputs alike) run in program order: swapping them maps plans to
   plans of the same value.
+- What is pinned to stay is brought in at most once and never stored to make room; two storages pinned to
+  overlapping places are never present at once.
 - In place, y[i, j, t] says that op i writes over j at t, and takes the size of its output off the row.
 """
 
@@ -21,6 +23,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from memplan.pins import fixed_clashes
 from memplan.problem import Problem
 from memplan.solver import Budget
 from memplan_solvers.ilp.linear import Linear, Term
@@ -56,11 +59,12 @@ class Formulation:
 
     def __post_init__(self) -> None:
         problem = self.problem
-        self.sizes = [s.size for s in problem.storages]
-        self.unit = math.gcd(*self.sizes) or 1
+        anywhere = problem.target.operands == "any"  # then only what must lie in the scratchpad takes room
+        self.sizes = [0 if anywhere and not s.stays else s.size for s in problem.storages]
+        self.unit = math.gcd(*self.sizes, *(s.offset or 0 for s in problem.storages)) or 1
         self.n = len(self.steps.ops)
         self.objective_peak = problem.options.objective == "peak"
-        self.room = (sum(self.sizes) if problem.capacity is None else problem.capacity) // self.unit
+        self.room = problem.room // self.unit
         if self.objective_peak:
             least = min(self.room, -(-problem.min_capacity // self.unit))
             self.peak = self.linear.integer(least, self.room, self.unit)
@@ -70,6 +74,7 @@ class Formulation:
         for s in range(len(problem.storages)):
             self._storage(s)
         self._capacity()
+        self._clashes()
 
     def ran(self, k: int, t: int) -> list[Term]:
         """Terms that are 1 once op k has run at a step <= t."""
@@ -81,9 +86,12 @@ class Formulation:
 
     def is_pinned(self, s: int) -> bool:
         """Whether the storage is the caller's buffer in the arena."""
-        storage = self.problem.storages[s]
-        io = self.problem.options.io == "resident"
-        return io and (storage.is_input or storage.is_output) and not storage.is_constant
+        return self.problem.storages[s].resident
+
+    @property
+    def anywhere(self) -> bool:
+        """Whether operands may be served from host, so that only what must stay needs a place."""
+        return self.problem.target.operands == "any"
 
     def is_streamed(self, s: int) -> bool:
         """Whether the storage is a constant that comes for each use and goes."""
@@ -91,6 +99,8 @@ class Formulation:
 
     def resident(self, s: int, t: int) -> list[Term]:
         """Terms whose sum is 1 where storage s is in the scratchpad at step t."""
+        if self.anywhere and not self.problem.storages[s].stays:
+            return []
         if self.is_streamed(s):
             return [(self.x[k][t], 1) for k in self.steps.uses[s] if t in self.x[k]]
         if self.is_pinned(s):
@@ -135,7 +145,7 @@ class Formulation:
     def _storage(self, s: int) -> None:
         self._check_time()
         storage, uses, producer = self.problem.storages[s], self.steps.uses[s], self.steps.producer[s]
-        if self.is_streamed(s):
+        if self.is_streamed(s) or (self.anywhere and not storage.stays):
             return
         if self.is_pinned(s):
             if producer < 0:
@@ -147,7 +157,8 @@ class Formulation:
         first = self.windows[producer][0] if producer >= 0 else min(lows)
         last = max((self.windows[u][1] for u in uses), default=-1)
         dirty = not (storage.in_host or storage.is_output)
-        comes = storage.in_host or not self.objective_peak
+        once = self.objective_peak or storage.keep
+        comes = storage.in_host or not once
         start = max(min(lows, default=0), first + (producer >= 0))
         self.preserved[s] = kept = {t: binary() for t in range(first + 1, last + 1)}
         self.retrieved[s] = back = {t: binary(charge) for t in range(start, last + 1)} if comes else {}
@@ -156,7 +167,7 @@ class Formulation:
         )
         if storage.in_host:
             self.linear.constant -= charge
-            if self.objective_peak:
+            if once:
                 add([(v, 1) for v in back.values()], 1, 1)
         for t in range(first, last + 1):
             here = self.created(s, t)
@@ -207,11 +218,14 @@ class Formulation:
     def _overwritten(self) -> dict[int, list[Term]]:
         """Per step, what in-place pairs take off its bytes."""
         terms: dict[int, list[Term]] = {}
+        storages = self.problem.storages
         for i, (written, sources) in self.problem.inplace_pairs.items():
+            if self.anywhere:  # only what must lie in the scratchpad does so in this program
+                sources = tuple(s for s in sources if storages[s].stays and storages[written].stays)
             k = self.steps.number[i]
             for t, v in self.x[k].items():
                 pairs = []
-                for source in sources:
+                for source in (s for s in sources if self.sizes[s]):
                     y = self.linear.binary()
                     pairs.append((y, 1))
                     for u in self.steps.uses[source]:
@@ -220,6 +234,15 @@ class Formulation:
                     terms.setdefault(t, []).append((y, -self.sizes[written] // self.unit))
                 self.linear.add([*pairs, (v, -1)], high=0)
         return terms
+
+    def _clashes(self) -> None:
+        """Pairs that may share their place in place are left to the addresses."""
+        for a, b in fixed_clashes(self.problem, range(len(self.sizes))):
+            pairs = self.problem.inplace_pairs.values()
+            if any({written, source} == {a, b} for written, sources in pairs for source in sources):
+                continue
+            for t in range(self.n) if self.sizes[a] and self.sizes[b] else ():
+                self.linear.add([*self.resident(a, t), *self.resident(b, t)], high=1)
 
     def _check_time(self) -> None:
         if self.budget.spent():

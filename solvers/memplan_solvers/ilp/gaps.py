@@ -15,6 +15,7 @@ from functools import cached_property
 from itertools import pairwise
 from typing import NamedTuple
 
+from memplan.pins import fixed_clashes
 from memplan_solvers.ilp.linear import Linear
 from memplan_solvers.residency import Stretch, Walk
 
@@ -40,13 +41,7 @@ class Gaps:
 
     @cached_property
     def pinned(self) -> frozenset[int]:
-        problem = self.walk.problem
-        if problem.options.io != "resident":
-            return frozenset()
-        return frozenset(
-            i for i, s in enumerate(problem.storages)
-            if (s.is_input or s.is_output) and not s.is_constant
-        )  # fmt: skip
+        return frozenset(i for i, s in enumerate(self.walk.problem.storages) if s.stays)
 
     @cached_property
     def gaps(self) -> tuple[Gap, ...]:
@@ -133,7 +128,27 @@ class Gaps:
                     store[g.storage] = program.binary(s.nbytes)
                 program.add([(keep[-1], 1), (store[g.storage], 1)], low=1)
         self._capacity_rows(program, keep)
+        self._clashes(program, keep)
         return program, keep, store
+
+    def _clashes(self, program: Linear, keep: list[int]) -> None:
+        """Storages pinned to overlapping places are never there at once, but for a step they may share in place."""
+        spans: dict[int, list[tuple[int, int, int | None]]] = {}  # per pinned storage: steps, and the gap they are
+        for s, storage in enumerate(self.walk.problem.storages):
+            if storage.offset is not None:
+                spans[s] = [(a, b, None) for a, b in self.walk.whole[s]] if s in self.pinned else \
+                    [(t, t + 1, None) for t in self.walk.steps[s]]  # fmt: skip
+        for k, g in enumerate(self.gaps):
+            if g.storage in spans:
+                spans[g.storage].append((g.before + 1, g.after, k))
+        for s, other in fixed_clashes(self.walk.problem, spans):
+            pair = self.walk.inplace.get(s) == other or self.walk.inplace.get(other) == s
+            for a, b, one in spans[s]:
+                for c, d, two in spans[other]:
+                    shared = min(b, d) - max(a, c)
+                    both = [x for x in (one, two) if x is not None]
+                    if shared > 1 or (shared == 1 and not (pair and not both)):
+                        program.add([(keep[x], 1) for x in both], high=len(both) - 1)
 
     def _capacity_rows(self, program: Linear, keep: list[int]) -> None:
         sizes = [s.size for s in self.walk.problem.storages]

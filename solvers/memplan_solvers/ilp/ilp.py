@@ -9,17 +9,17 @@ from typing import ClassVar
 from memplan.errors import OptionError, nearest
 from memplan.plan import Plan, Status
 from memplan.problem import Problem
-from memplan.solver import Budget, Solver
+from memplan.solver import Budget
 from memplan_solvers.greedy import Greedy
 from memplan_solvers.ilp.addresses import big_m, no_overlap
-from memplan_solvers.ilp.answer import Answer, better, from_greedy, hint_of, placed_peak, read
+from memplan_solvers.ilp.answer import hint_of, placed_peak, read
 from memplan_solvers.ilp.cpsat import solve_cpsat
 from memplan_solvers.ilp.fixed_order import polish
 from memplan_solvers.ilp.formulation import Formulation, OutOfTimeError, Window
 from memplan_solvers.ilp.linear import Outcome
 from memplan_solvers.ilp.mathopt import BACKENDS, solve_mathopt
 from memplan_solvers.ilp.steps import Steps
-from memplan_solvers.residency import materialise
+from memplan_solvers.improve import Answer, Improver, better
 
 MOST_VARIABLES = 60_000
 """Variables beyond which the whole program is not built: it would not be solved either."""
@@ -32,7 +32,7 @@ SPLIT_OPS = 12
 
 
 @dataclass(frozen=True)
-class Ilp(Solver):
+class Ilp(Improver):
     """The paper's program: joint, with a fixed schedule (COSMA-FS), or for the peak (MPMF).
 
     The objective chooses between traffic and MPMF, the option order=program the fixed schedule.
@@ -67,15 +67,20 @@ class Ilp(Solver):
             raise OptionError(f"solver 'ilp': gap = {self.gap}", "a relative gap in [0, 1), such as 0.01")
 
     def solve(self, problem: Problem, budget: Budget) -> Plan:
-        """The best of the heuristic's plan and the program's, with the program's proven bound."""
-        start = from_greedy(Greedy().best(problem, replace(budget, progress=None)))
-        bound = int(problem.free_bound)
+        """The best of the heuristic's plan, polished, and the program's, with the program's proven bound."""
+        found = Greedy().best(problem, replace(budget, progress=None))
+        start = None if found is None else found.answer
         if start is not None:
-            budget.report("greedy", start.value, bound)
-        if start is not None and start.value > bound and problem.options.objective == "traffic":
-            start = better(start, Answer.of(polish(problem, start.walk.order, budget.share(0.2))))
+            budget.report("greedy", start.value, problem.free_bound)
+            if start.value > problem.free_bound and problem.options.objective == "traffic":
+                start = better(start, polish(problem, start.walk.order, budget.share(0.2)).answer)
+        return self.improve(problem, budget, start)
+
+    def improve(self, problem: Problem, budget: Budget, start: Answer | None) -> Plan:
+        """The better of `start` and the program's plan, with the program's proven bound."""
+        bound = int(problem.free_bound)
         if (start is not None and start.value <= bound) or budget.spent():
-            return self._plan(problem, budget, start, bound, "the time is up")
+            return self.plan_of(problem, budget, start, bound, "the time is up")
         steps = Steps(problem)
         fixed = self.mode == "fixed" or problem.options.order == "program"
         windows: list[Window] = steps.windows
@@ -86,7 +91,7 @@ class Ilp(Solver):
         if _variables(problem, steps, windows) > MOST_VARIABLES:
             if self.split == "auto" and start is not None and not fixed:
                 start = self._split(problem, budget, steps, start)
-            return self._plan(problem, budget, start, bound, "the program is too large to be built")
+            return self.plan_of(problem, budget, start, bound, "the program is too large to be built")
         proves = not fixed or problem.options.order == "program"
         try:
             best, proved, empty = self._program(problem, budget, steps, windows, start, placing=False)
@@ -102,7 +107,7 @@ class Ilp(Solver):
                 bound = max(bound, proved) if proves else bound
         except OutOfTimeError:
             best = start
-        return self._plan(problem, budget, best, bound, "no plan was found in time")
+        return self.plan_of(problem, budget, best, bound, "no plan was found in time")
 
     def _program(self, problem: Problem, budget: Budget, steps: Steps, windows: Sequence[Window],
                  start: Answer | None, placing: bool,
@@ -131,7 +136,7 @@ class Ilp(Solver):
                 found = placed_peak(problem, order, goal, budget)
             else:
                 polished = polish(problem, order, budget, hint=stretches)
-                found = Answer.of(polished)
+                found = polished.answer
             best = better(start, found)
             if best is not None:
                 budget.report("ilp", best.value, bound)
@@ -167,13 +172,6 @@ class Ilp(Solver):
             if start.value == before:
                 break
         return start
-
-    def _plan(self, problem: Problem, budget: Budget, best: Answer | None, bound: int, why: str) -> Plan:
-        if best is None:
-            return self.no_answer(problem, budget, Status.UNKNOWN, why)
-        residencies, moves, inplace = materialise(best.walk, best.blocks, best.offsets)
-        return self.answer(problem, budget, order=best.walk.order, residencies=residencies, moves=moves,
-                           inplace=inplace, bound=min(bound, best.value))  # fmt: skip
 
 
 def _variables(problem: Problem, steps: Steps, windows: Sequence[Window]) -> int:

@@ -71,7 +71,7 @@ class Steps:
         None in place, where shapes and kinds matter too.
         """
         problem = self.problem
-        if problem.options.inplace:
+        if problem.inplace_pairs:
             return []
         succs: list[list[int]] = [[] for _ in self.ops]
         for k, preds in enumerate(self.preds):
@@ -81,7 +81,7 @@ class Steps:
         pairs = []
         for k, i in enumerate(self.ops):
             written = [problem.storages[s] for s in problem.writes[i]]
-            outputs = tuple((s.nbytes, s.uses, s.is_output) for s in written)
+            outputs = tuple((s.nbytes, s.uses, s.is_output, s.keep, s.offset) for s in written)
             key = frozenset(problem.reads[i]), frozenset(self.preds[k]), tuple(succs[k]), outputs
             if key in last:
                 pairs.append((last[key], k))
@@ -89,8 +89,13 @@ class Steps:
         return pairs
 
     def with_views(self, order: list[int]) -> tuple[int, ...]:
-        """Op numbers of the problem for an order of positions, each view as early as it may run."""
+        """Op numbers of the problem for an order of positions, each view as early as it may run.
+
+        The program's own order where the options ask for that.
+        """
         problem = self.problem
+        if problem.options.order == "program":
+            return tuple(range(problem.n))
         waits = [len(p) for p in problem.preds]
         found: list[int] = []
 

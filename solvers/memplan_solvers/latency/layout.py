@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 
 from memplan.plan import Move, Plan, Residency
 from memplan.problem import Problem
 from memplan.solver import Budget, Solver
-from memplan_solvers.latency.evaluate import OFFSET, START, STOP, STORAGE, first_touch, is_loaded, latency
-from memplan_solvers.latency.timed import Array, Timed
+from memplan_solvers.latency.evaluate import first_touch, is_loaded, latency
+from memplan_solvers.latency.timed import Array, Timed, fixed_pairs
 
 
 def value(timed: Timed, rows: Array, count: int, stores: Array) -> float:
@@ -27,18 +25,14 @@ def to_plan(
     stores: Array,
     *,
     bound: float = 0.0,
-    inplace: Mapping[int, int] | None = None,
-    order: Array | None = None,
 ) -> Plan:
     """The plan of these residency rows (int64[r, 4]) and stores (int64[m, 2], issue -1 for none).
 
-    Moves are listed in the FIFO order that the evaluator used. `order`: rows of the loads in the
-    order to break ties of one issue step, the rows' own by default.
+    Moves are listed in the FIFO order that the evaluator used.
     """
     storages = problem.storages
     residencies, moves = [], []
-    for r in range(len(rows)) if order is None else order:
-        s, start, stop, offset = (int(x) for x in rows[r])
+    for s, start, stop, offset in rows.tolist():
         storage = storages[s]
         residencies.append(Residency(storage.name, start, stop, offset, storage.size))
         if is_loaded(timed, s, start):
@@ -46,10 +40,8 @@ def to_plan(
     for s in np.flatnonzero(stores[:, 0] >= 0).tolist():
         moves.append(Move("store", storages[s].name, int(stores[s, 0]), int(stores[s, 1])))
     moves.sort(key=lambda m: (m.issue, m.kind == "store"))
-    pairs = {storages[b].name: storages[a].name for b, a in (inplace or {}).items()}
+    pairs = {storages[b].name: storages[a].name for b, a in fixed_pairs(timed).items()}
     order_of_ops = tuple(range(problem.n))
     return solver.answer(problem, budget, order=order_of_ops, residencies=residencies, moves=moves, bound=bound,
                          inplace=pairs)  # fmt: skip
 
-
-__all__ = ["OFFSET", "START", "STOP", "STORAGE", "to_plan", "value"]

@@ -16,7 +16,7 @@ from memplan_solvers.latency.layout import to_plan, value
 from memplan_solvers.latency.msa_kernel import assign
 from memplan_solvers.latency.queue import make_queue
 from memplan_solvers.latency.space import make_space
-from memplan_solvers.latency.timed import UNPLACED, Array, Timed, flatten
+from memplan_solvers.latency.timed import UNPLACED, Array, Timed, flatten, stores_of_fixed
 
 GRID = tuple(
     (low, preferred, high, repacks)
@@ -73,7 +73,7 @@ def all_host_elapsed(timed: Timed) -> Array:
 def run_msa(timed: Timed, order: Array, elapsed: Array, ratios: tuple[float, float, float], repacks: int) -> Layout:
     """The layout of memory space assignment for values in `order`; ratios: min, preferred, max."""
     space, queue = make_space(timed), make_queue(2 * len(timed.touch) + 2)
-    stores = np.full((len(timed.size), 2), -1, dtype=np.int64)
+    stores = stores_of_fixed(timed)
     assign(timed, order, elapsed, np.array(ratios), repacks, space, stores, queue)
     count = int(space.count[0])
     return Layout(space.rows[:count], stores, value(timed, space.rows, count, stores))

@@ -17,46 +17,40 @@ from memplan_solvers.latency.timed import Array
 EPS = 1e-13
 """Seconds by which rounding may make a copy late."""
 
+KEY, DUE, OWNER = range(3)
+"""Columns of `jobs`: the FIFO key, the step that waits for it (-1 while none does), the storage."""
+WORK, FINISH = range(2)
+"""Columns of `times`, in seconds: the copy time, F."""
+
 
 class Queue(NamedTuple):
     """Moves in FIFO order."""
 
-    key: Array  # int64[q]
-    due: Array  # int64[q], -1 while no step waits for it
-    owner: Array  # int64[q], the storage
-    work: Array  # float64[q], copy seconds
-    finish: Array  # float64[q], F
+    jobs: Array  # int64[q, 3]
+    times: Array  # float64[q, 2]
     count: Array  # int64[1]
 
 
 def make_queue(room: int) -> Queue:
     """An empty queue for at most `room` moves."""
-    key, due, owner = np.zeros((3, room), np.int64)
-    work, finish = np.zeros((2, room))
-    return Queue(key, due, owner, work, finish, np.zeros(1, np.int64))
-
-
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
-def place_of(queue: Queue, key: int) -> int:
-    """Where a move of this key enters."""
-    at = queue.count[0]
-    while at > 0 and queue.key[at - 1] > key:
-        at -= 1
-    return int(at)
+    return Queue(np.zeros((room, 3), np.int64), np.zeros((room, 2)), np.zeros(1, np.int64))
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
 def fits(queue: Queue, capacity: Array, key: int, due: int, work: float) -> bool:
     """Whether this move and all others would be in time. capacity: float64[n + 1], A."""
-    at = place_of(queue, key)
-    done = max(queue.finish[at - 1] if at > 0 else 0.0, capacity[(key + 1) >> 1]) + work
+    jobs, times, count = queue.jobs, queue.times, queue.count[0]
+    at = count
+    while at > 0 and jobs[at - 1, KEY] > key:
+        at -= 1
+    done = max(times[at - 1, FINISH] if at > 0 else 0.0, capacity[(key + 1) >> 1]) + work
     if due >= 0 and done > capacity[due] + EPS:
         return False
-    for j in range(at, queue.count[0]):
-        late = max(done, capacity[(queue.key[j] + 1) >> 1]) + queue.work[j]
-        if late <= queue.finish[j]:
+    for j in range(at, count):
+        late = max(done, capacity[(jobs[j, KEY] + 1) >> 1]) + times[j, WORK]
+        if late <= times[j, FINISH]:
             return True
-        if queue.due[j] >= 0 and late > capacity[queue.due[j]] + EPS:
+        if jobs[j, DUE] >= 0 and late > capacity[jobs[j, DUE]] + EPS:
             return False
         done = late
     return True
@@ -65,14 +59,16 @@ def fits(queue: Queue, capacity: Array, key: int, due: int, work: float) -> bool
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
 def enqueue(queue: Queue, capacity: Array, key: int, due: int, work: float, owner: int) -> int:
     """Enter a move; its place."""
-    at = place_of(queue, key)
-    for j in range(queue.count[0], at, -1):
-        queue.key[j], queue.due[j], queue.owner[j] = queue.key[j - 1], queue.due[j - 1], queue.owner[j - 1]
-        queue.work[j] = queue.work[j - 1]
-    queue.key[at], queue.due[at], queue.owner[at], queue.work[at] = key, due, owner, work
+    jobs, times = queue.jobs, queue.times
+    at = queue.count[0]
+    while at > 0 and jobs[at - 1, KEY] > key:
+        jobs[at] = jobs[at - 1]
+        times[at] = times[at - 1]
+        at -= 1
+    jobs[at, KEY], jobs[at, DUE], jobs[at, OWNER], times[at, WORK] = key, due, owner, work
     queue.count[0] += 1
     refresh(queue, capacity, at)
-    return at
+    return int(at)
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
@@ -80,8 +76,8 @@ def dequeue(queue: Queue, capacity: Array, at: int) -> None:
     """Take the move at `at` out."""
     queue.count[0] -= 1
     for j in range(at, queue.count[0]):
-        queue.key[j], queue.due[j], queue.owner[j] = queue.key[j + 1], queue.due[j + 1], queue.owner[j + 1]
-        queue.work[j] = queue.work[j + 1]
+        queue.jobs[j] = queue.jobs[j + 1]
+        queue.times[j] = queue.times[j + 1]
     refresh(queue, capacity, at)
 
 
@@ -89,14 +85,15 @@ def dequeue(queue: Queue, capacity: Array, at: int) -> None:
 def clear(queue: Queue, capacity: Array, owner: int) -> None:
     """Take out every move of one storage."""
     for at in range(queue.count[0] - 1, -1, -1):
-        if queue.owner[at] == owner:
+        if queue.jobs[at, OWNER] == owner:
             dequeue(queue, capacity, at)
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
 def refresh(queue: Queue, capacity: Array, at: int) -> None:
     """Recompute F from place `at` on."""
-    done = queue.finish[at - 1] if at > 0 else 0.0
+    jobs, times = queue.jobs, queue.times
+    done = times[at - 1, FINISH] if at > 0 else 0.0
     for j in range(at, queue.count[0]):
-        done = max(done, capacity[(queue.key[j] + 1) >> 1]) + queue.work[j]
-        queue.finish[j] = done
+        done = max(done, capacity[(jobs[j, KEY] + 1) >> 1]) + times[j, WORK]
+        times[j, FINISH] = done

@@ -22,12 +22,14 @@ class Timed(NamedTuple):
     """Ops are steps 0 … n−1, storages numbers 0 … m−1 as in `Problem`; times in seconds.
 
     A copy or host access of storage s keeps the host's bus busy for `copy[s]`, an access in the
-    scratchpad takes `pad[s]`. `base_host` is the host time of what has no number. Fixed storages lie
-    at `fixed[s]` throughout `fixed_span[s]`; only free ones with `movable[s]` are anybody's choice.
+    scratchpad takes `pad[s]`. `base_host` is the host time of what has no number. Fixed storages (the
+    caller's buffers, what is pinned to keep) lie at `fixed[s]` throughout `fixed_span[s]`; only those with
+    `movable[s]` are anybody's choice. One pinned to an offset without being kept is served from host.
     """
 
     n: int
     capacity: int
+    alignment: int
     queues: int
     overhead: float
     whole_copy: float  # seconds to copy the whole scratchpad
@@ -47,7 +49,7 @@ class Timed(NamedTuple):
     touch: Array  # int64[k], steps that write or read it, ascending
     op_row: Array  # int64[n + 1], rows of `op_touch` by step
     op_touch: Array  # int64[k], storages read, then written, by the op
-    over: Array  # int64[m]: the storage it may be written over in place, or -1
+    over: Array  # int64[m]: the storage it may be written over in place, and is if both are fixed, or -1
 
 
 def flatten(problem: Problem, budget: Budget) -> Timed | None:
@@ -67,17 +69,16 @@ def flatten(problem: Problem, budget: Budget) -> Timed | None:
     storages, graph, target = problem.storages, problem.graph, problem.target
     m, n = len(storages), problem.n
     host, pad = target.host.bandwidth or 1.0, target.scratchpad.bandwidth or 1.0
-    capacity = problem.capacity
-    if capacity is None:
-        capacity = max(1, sum(s.size for s in storages))
+    capacity = max(1, problem.room)
     nbytes = np.array([s.nbytes for s in storages], dtype=np.float64)
     size = np.array([s.size for s in storages], dtype=np.int64)
     offsets, spans = np.full(m, -1, dtype=np.int64), np.zeros((m, 2), dtype=np.int64)
-    for s, (start, stop, offset) in fixed.items():
-        offsets[s], spans[s] = offset, (start, stop)
-    free = offsets < 0
     over = np.full(m, -1, dtype=np.int64)
-    movable = free & (size > 0) & (size <= capacity)
+    for s, (start, stop, offset, source) in fixed.items():
+        offsets[s], spans[s], over[s] = offset, (start, stop), source
+    resident = np.array([s.resident for s in storages], dtype=np.bool_)
+    pinned = np.array([s.offset is not None for s in storages], dtype=np.bool_)
+    movable = (offsets < 0) & ~pinned & (size > 0) & (size <= capacity)
     for written, source in walk.inplace.items():
         if movable[written] and movable[source]:
             over[written] = source
@@ -90,6 +91,7 @@ def flatten(problem: Problem, budget: Budget) -> Timed | None:
     return Timed(
         n=n,
         capacity=capacity,
+        alignment=target.scratchpad.alignment,
         queues=target.dma_queues,
         overhead=target.compute.overhead_s,
         whole_copy=capacity / host,
@@ -99,13 +101,13 @@ def flatten(problem: Problem, budget: Budget) -> Timed | None:
         copy=nbytes / host,
         pad=nbytes / pad,
         producer=np.array([s.producer for s in storages], dtype=np.int64),
-        output=np.array([s.is_output and not s.in_host for s in storages], dtype=np.bool_) & free,
+        output=np.array([s.is_output and not s.in_host for s in storages], dtype=np.bool_) & ~resident,
         streamed=np.array([s.is_constant for s in storages], dtype=np.bool_)
         & (problem.options.weights == "stream"),
         movable=movable,
         fixed=offsets,
         fixed_span=spans,
-        given=~free & (problem.options.io == "resident"),
+        given=resident,
         touch_row=_rows(walk.steps),
         touch=_flat(walk.steps),
         op_row=_rows(by_op),
@@ -114,23 +116,35 @@ def flatten(problem: Problem, budget: Budget) -> Timed | None:
     )
 
 
-def _fixed(walk: Walk, budget: Budget) -> dict[int, tuple[int, int, int]] | None:
-    """(start, stop, offset) of the storages that stay in the scratchpad; None if they were not placed."""
-    stay = [
-        walk.problem.options.io == "resident" and not s.is_constant and (s.is_input or s.is_output)
-        for s in walk.problem.storages
-    ]
+def _fixed(walk: Walk, budget: Budget) -> dict[int, tuple[int, int, int, int]] | None:
+    """(start, stop, offset, storage written over or -1) of what stays in the scratchpad; None if it was not placed."""
     stretches: list[list[Stretch]] = [
-        spans if kept else [] for spans, kept in zip(walk.whole, stay, strict=True)
+        spans if s.stays else [] for spans, s in zip(walk.whole, walk.problem.storages, strict=True)
     ]
     placed = place(walk, stretches, walk.problem.capacity, budget)
     if placed.offsets is None:
         return None
-    return {
-        s: (start, stop, offset)
-        for block, offset in zip(placed.blocks, placed.offsets, strict=True)
-        for s, (start, stop) in block.members
-    }
+    fixed = {}
+    for block, offset in zip(placed.blocks, placed.offsets, strict=True):
+        source = -1
+        for s, (start, stop) in block.members:
+            fixed[s] = start, stop, int(offset), source
+            source = s
+    return fixed
+
+
+def stores_of_fixed(timed: Timed) -> Array:
+    """Stores with which every layout begins, int64[m, 2], (issue, due) or -1: of kept outputs."""
+    stores = np.full((len(timed.size), 2), -1, dtype=np.int64)
+    for s in np.flatnonzero(timed.output & (timed.fixed >= 0)):
+        stores[s] = timed.producer[s], timed.fixed_span[s, 1]
+    return stores
+
+
+def fixed_pairs(timed: Timed) -> dict[int, int]:
+    """Storage written over, by the storage that does, among what is fixed."""
+    both = np.flatnonzero((timed.fixed >= 0) & (timed.over >= 0))
+    return {int(s): int(timed.over[s]) for s in both}
 
 
 def _rows(lists: Any) -> Array:

@@ -112,6 +112,29 @@ def lay_all(start, stop, horizon, levels, first, length, row, keys, order):  # t
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+def settle(  # type: ignore[no-untyped-def]
+    start, stop, horizon, levels, first, target, offset, end, queue, length, by_offset, by_end, order
+):  # fmt: skip
+    """Put the buffers of `order` where they were, below `target` and beside what lies; the others queue: how many."""
+    found, waiting = np.empty(start.size, np.int64), 0
+    for i in order:
+        free = end[i] <= target
+        if free:
+            for k in range(_beside(i, start, stop, horizon, levels, first, length[0], by_offset, offset, found)):
+                j = found[k]
+                if offset[j] < end[i] and end[j] > offset[i]:
+                    free = False
+                    break
+        if free:
+            _lay(i, start, stop, horizon, levels, first, length[0], by_offset, offset, True)
+            _lay(i, start, stop, horizon, levels, first, length[1], by_end, end, True)
+        else:
+            queue[waiting] = i
+            waiting += 1
+    return waiting
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
 def repair(  # type: ignore[no-untyped-def]
     start, stop, size, horizon, levels, first, target, moves, offset, end, queue, waiting, length, by_offset, by_end, penalty
 ):  # fmt: skip

@@ -76,16 +76,26 @@ def place(
     alignment: int = 1,
     best_fit: bool = False,
     limit: int | None = None,
+    fixed: Sequence[int | None] = (),
 ) -> list[int] | None:
-    """Offsets of the buffers placed in `order`, None as soon as one ends above `limit`."""
+    """Offsets of the buffers placed in `order`, those that are `fixed` (if given) before all others.
+
+    None as soon as one ends above `limit`, or where two fixed ones overlap.
+    """
     horizon = max(stops, default=1)
     index = _Index(starts, stops, horizon // 64)
     offsets = [0] * len(sizes)
-    for i in order:
+    first = [i for i, offset in enumerate(fixed) if offset is not None]
+    for i in (*first, *(i for i in order if fixed[i] is None)) if first else order:
+        at = fixed[i] if first else None
         if sizes[i] == 0:
+            offsets[i] = at or 0
             continue
-        offset = _hole(index.overlapping(i), sizes[i], alignment, best_fit)
+        taken = index.overlapping(i)
+        offset = _hole(taken, sizes[i], alignment, best_fit) if at is None else at
         end = offset + sizes[i]
+        if at is not None and any(o < end and at < e for o, e, _ in taken):
+            return None
         if limit is not None and end > limit:
             return None
         offsets[i] = offset
@@ -158,4 +168,30 @@ def pack_greedy(
             if offsets is not None:
                 best = offsets
                 best_peak = max((o + z for o, z in zip(offsets, sizes, strict=True)), default=0)
+    return best, best_peak
+
+
+def pack_around(
+    starts: Sequence[int],
+    stops: Sequence[int],
+    sizes: Sequence[int],
+    fixed: Sequence[int | None],
+    alignment: int = 1,
+    capacity: int | None = None,
+    orders: Sequence[str] = tuple(ORDERS),
+) -> tuple[list[int] | None, int]:
+    """As `pack_greedy`, around buffers whose offsets are `fixed`; None where two of those overlap."""
+    ends = (o + z for o, z in zip(fixed, sizes, strict=True) if o is not None)
+    enough = max(load(starts, stops, sizes), capacity or 0, *ends, 0)
+    best, best_peak = None, 0
+    for name in orders if len(sizes) <= MANY else orders[:1]:
+        rows = rows_in_order(name, starts, stops, sizes)
+        for best_fit in (False, True):
+            limit = None if best is None else best_peak - 1
+            offsets = place(rows, starts, stops, sizes, alignment, best_fit, limit, fixed)
+            if offsets is not None:
+                best = offsets
+                best_peak = max((o + z for o, z in zip(offsets, sizes, strict=True)), default=0)
+            if best is None or best_peak <= enough:
+                return best, best_peak
     return best, best_peak

@@ -79,7 +79,7 @@ class LiveModel:
 def live_model(problem: Problem) -> LiveModel:
     """The model of plans without spills; with operands anywhere, of what must lie in the arena."""
     options = problem.options
-    resident, anywhere = options.io == "resident", problem.target.operands == "any"
+    anywhere = problem.target.operands == "any"
     extra = [0] * problem.n
     touched: list[list[int]] = [[] for _ in range(problem.n)]
     size: list[int] = []
@@ -87,24 +87,23 @@ def live_model(problem: Problem) -> LiveModel:
     closing: list[bool] = []
     number: dict[int, int] = {}
     for k, s in enumerate(problem.storages):
-        pinned = resident and (s.is_input or s.is_output) and not s.is_constant
-        if anywhere and not pinned:
+        if anywhere and not s.stays:
             continue
-        fleeting = len(s.touches) == 1 and not pinned
+        fleeting = len(s.touches) == 1 and not s.resident and k not in problem.overwritable
         if fleeting or (s.is_constant and options.weights == "stream"):
             for i in s.touches:
                 extra[i] += s.size
             continue
         number[k] = len(size)
         size.append(s.size)
-        opening.append(pinned and s.is_input)
-        closing.append(pinned and s.is_output)
+        opening.append(s.resident and s.is_input)
+        closing.append(s.resident and s.is_output)
         for i in s.touches:
             touched[i].append(number[k])
     over = {}
     for i, (written, sources) in problem.inplace_pairs.items():
         dying = tuple(number[s] for s in sources if s in number)
-        if dying and not anywhere:
+        if dying and not (anywhere and not problem.storages[written].stays):
             over[i] = problem.storages[written].size, dying
     return LiveModel(tuple(size), tuple(opening), tuple(closing), tuple(map(tuple, touched)), tuple(extra),
                      over, problem.preds, problem.succs)  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import accumulate, islice
 from typing import ClassVar
 
 from memplan.buffers import Buffer
@@ -12,17 +12,21 @@ from memplan.errors import OptionError, nearest
 from memplan.packing import pack_buffers
 from memplan.plan import Plan, Status
 from memplan.problem import Problem
-from memplan.solver import Budget, Solver
+from memplan.solver import Budget
+from memplan.units import align_up
 from memplan_solvers.greedy import Greedy
-from memplan_solvers.offsets.one_pass import pack_greedy
+from memplan_solvers.improve import Answer, Improver, better
 from memplan_solvers.peak.live import live_model, live_peak
 from memplan_solvers.peak.search import LARGE, Directions, PeakResult, minimum_peak_order
-from memplan_solvers.replace.evict import only_pinned
-from memplan_solvers.residency import Block, Walk, blocks_of, materialise
+from memplan_solvers.place import one_pass
+from memplan_solvers.replace.evict import without_spills
+from memplan_solvers.residency import Block, Walk, blocks_of
 from memplan_solvers.schedule import SCHEDULES
 
 ORDERS = 12
 """Orders within the peak that are packed where the first does not pack into it."""
+
+PACKINGS = ("exact", "none")
 
 PATIENCE = 4_000_000
 """Evaluations the search for one more order may take."""
@@ -37,12 +41,17 @@ class Placed:
     offsets: Sequence[int]
     peak: int
 
+    @property
+    def answer(self) -> Answer:
+        """What others may go on from."""
+        return Answer(self.walk, self.blocks, self.offsets)
+
 
 @dataclass(frozen=True)
-class Peak(Solver):
+class Peak(Improver):
     """Plans without spills. The bound is on the peak of live bytes; the value includes addresses.
 
-    packing  exact, or one_pass: quick, nothing compiled for it, a higher peak at times
+    packing  exact, or none: no address is used twice, for those who ask for the peak of live bytes alone
     """
 
     name: ClassVar[str] = "peak"
@@ -53,9 +62,9 @@ class Peak(Solver):
     packing: str = "exact"
 
     def __post_init__(self) -> None:
-        if self.packing not in ("exact", "one_pass"):
+        if self.packing not in PACKINGS:
             raise OptionError(f"solver 'peak': packing = '{self.packing}'",
-                              nearest(self.packing, ("exact", "one_pass")))  # fmt: skip
+                              nearest(self.packing, PACKINGS))  # fmt: skip
 
     def solve(self, problem: Problem, budget: Budget) -> Plan:
         """A plan without spills if one is found that fits.
@@ -63,43 +72,50 @@ class Peak(Solver):
         Else, for the objective peak, which allows no spills, what was proved; for traffic the greedy plan, with the
         bound that at least one spill is needed where that is proved.
         """
+        return self.improve(problem, budget, None)
+
+    def improve(self, problem: Problem, budget: Budget, start: Answer | None) -> Plan:
+        """The plan without spills where one is found, else `start`; the greedy plan is made only where it is needed."""
+        if start is not None and start.value <= problem.free_bound:
+            return self.plan_of(problem, budget, start, problem.free_bound, "")
         goal = None if problem.options.objective == "peak" else problem.capacity
         found = minimum_peak_order(problem, budget.share(0.6), goal=goal)
-        plan = self._answer(problem, budget, found)
+        plan = self._answer(problem, budget, found, start)
         return replace(plan, seconds=max(budget.seconds - found.compile_s, 1e-6))
 
-    def _answer(self, problem: Problem, budget: Budget, found: PeakResult) -> Plan:
+    def _answer(self, problem: Problem, budget: Budget, found: PeakResult, start: Answer | None) -> Plan:
         capacity = problem.capacity
         if capacity is not None and found.peak > capacity:
             if found.bound <= capacity:
                 why = f"the best order found has {found.peak} live bytes without spills, {found.bound} is proved"
-                return self._otherwise(problem, budget, Status.UNKNOWN, why)
+                return self._otherwise(problem, budget, start, Status.UNKNOWN, why)
             why = f"proved: without spills every order has {found.bound} live bytes or more at some step"
-            return self._otherwise(problem, budget, Status.INFEASIBLE, why)
+            return self._otherwise(problem, budget, start, Status.INFEASIBLE, why)
         placed = self._place(problem, found, budget)
         if placed is None:
             why = f"an order with {found.peak} live bytes was found, but no addresses for it"
-            return self._otherwise(problem, budget, Status.UNKNOWN, why)
-        return self._plan(problem, budget, placed, found.bound if problem.options.objective == "peak" else 0)
+            return self._otherwise(problem, budget, start, Status.UNKNOWN, why)
+        least = "the least" if found.proved else f"{found.bound} is proved"
+        why = f"live bytes {found.peak}, {least}; with addresses {placed.peak}"
+        if problem.options.objective != "peak":
+            return self.plan_of(problem, budget, placed.answer, problem.free_bound, "")
+        best = better(start, placed.answer)
+        return replace(self.plan_of(problem, budget, best, found.bound, ""), reason=why)
 
-    def _otherwise(self, problem: Problem, budget: Budget, without: Status, why: str) -> Plan:
+    def _otherwise(
+        self, problem: Problem, budget: Budget, start: Answer | None, without: Status, why: str
+    ) -> Plan:
         """The answer where no plan without spills fits; `without` is what is known of there being one."""
+        why = f"{why}; the scratchpad has {problem.capacity} bytes"
         if problem.options.objective == "peak":
-            return self.no_answer(
-                problem, budget, without, f"{why}; the scratchpad has {problem.capacity} bytes"
-            )
-        best = Greedy().best(problem, budget)
-        if best is None:
-            return self.no_answer(problem, budget, Status.UNKNOWN, f"{why}; the scratchpad has {problem.capacity} "
-                                  "bytes, and no heuristic found a plan that spills")  # fmt: skip
+            return self.no_answer(problem, budget, without, why) if start is None else self.plan_of(
+                problem, budget, start, problem.free_bound, why)  # fmt: skip
+        if start is None:
+            best = Greedy().best(problem, budget)
+            start = None if best is None else best.answer
         spill = min((s.nbytes for s in problem.storages if s.nbytes), default=0)
-        bound = problem.free_bound + spill if without is Status.INFEASIBLE else 0
-        return self._plan(problem, budget, Placed(best.walk, best.blocks, best.offsets, best.peak), bound)
-
-    def _plan(self, problem: Problem, budget: Budget, placed: Placed, bound: float) -> Plan:
-        residencies, moves, inplace = materialise(placed.walk, placed.blocks, placed.offsets)
-        return self.answer(problem, budget, order=placed.walk.order, residencies=residencies, moves=moves,
-                           inplace=inplace, bound=bound)  # fmt: skip
+        bound = problem.free_bound + (spill if without is Status.INFEASIBLE else 0)
+        return self.plan_of(problem, budget, start, bound, f"{why}, and no heuristic found a plan that spills")
 
     def _place(self, problem: Problem, found: PeakResult, budget: Budget) -> Placed | None:
         """Addresses as low as found for the objective peak, else within the capacity: many orders in one pass, then,
@@ -107,13 +123,19 @@ class Peak(Solver):
         by_peak, capacity = problem.options.objective == "peak", problem.capacity
         goal = found.bound if by_peak else capacity
         tried: list[Placed] = []
+        if self.packing == "none":
+            stacked = _stacked(problem, found.order)
+            return stacked if stacked and (capacity is None or stacked.peak <= capacity) else None
         for order in islice(_orders(problem, found, budget), ORDERS):
-            placed = _one_pass(problem, order, goal)
-            tried.append(placed)
-            if goal is None or placed.peak <= goal:
-                return placed
+            candidate = _one_pass(problem, order, goal)
+            if candidate is not None:
+                tried.append(candidate)
+                if goal is None or candidate.peak <= goal:
+                    return candidate
             if budget.spent():
                 break
+        if not tried:
+            return None
         tried.sort(key=lambda p: p.peak)
         best = tried[0]
         if self.packing == "exact":
@@ -153,21 +175,32 @@ def _orders(problem: Problem, found: PeakResult, budget: Budget) -> Iterator[tup
             yield other
 
 
-def _one_pass(problem: Problem, order: tuple[int, ...], goal: int | None) -> Placed:
-    """The order without spills, placed by the best one-pass packing."""
+def _blocks(problem: Problem, order: tuple[int, ...]) -> tuple[Walk, list[Block]]:
+    """The order without spills, and what it keeps when."""
     walk = Walk(problem, order)
-    blocks = blocks_of(walk, only_pinned(walk) if problem.target.operands == "any" else walk.whole)
-    starts, stops = [b.start for b in blocks], [b.stop for b in blocks]
-    offsets, peak = pack_greedy(
-        starts, stops, [b.size for b in blocks], problem.target.scratchpad.alignment, goal
-    )
+    return walk, blocks_of(walk, without_spills(walk))
+
+
+def _stacked(problem: Problem, order: tuple[int, ...]) -> Placed | None:
+    """The order without spills, every block above all before it; one pass where places are pinned."""
+    walk, blocks = _blocks(problem, order)
+    if any(b.offset is not None for b in blocks):
+        return _one_pass(problem, order, None)
+    *offsets, peak = accumulate((align_up(b.size, problem.target.scratchpad.alignment) for b in blocks), initial=0)
     return Placed(walk, blocks, offsets, peak)
+
+
+def _one_pass(problem: Problem, order: tuple[int, ...], goal: int | None) -> Placed | None:
+    """The order without spills, placed by the best one-pass packing; None where pinned places are in the way."""
+    walk, blocks = _blocks(problem, order)
+    offsets, peak = one_pass(problem, blocks, goal)
+    return None if offsets is None else Placed(walk, blocks, offsets, peak)
 
 
 def _exact(placed: Placed, capacity: int | None, budget: Budget) -> Placed | None:
     """The same blocks, placed by the packer under `capacity`, or as low as it gets."""
     alignment = placed.walk.problem.target.scratchpad.alignment
-    buffers = [Buffer(str(k), b.start, b.stop, b.size, alignment) for k, b in enumerate(placed.blocks)]
+    buffers = [Buffer(str(k), b.start, b.stop, b.size, alignment, b.offset) for k, b in enumerate(placed.blocks)]
     packing = pack_buffers(buffers, capacity, time_limit_s=max(budget.remaining_s, 0.01), workers=budget.workers,
                    seed=budget.seed, cancel=budget.cancel)  # fmt: skip
     if packing.peak is None:

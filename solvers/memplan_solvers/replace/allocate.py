@@ -15,10 +15,13 @@ from memplan_solvers.residency import Block, Walk
 
 
 class Arena:
-    """Who lies where, in address order, and who may be moved out for whom."""
+    """Who lies where, in address order, and who may be moved out for whom.
 
-    def __init__(self, capacity: int) -> None:
-        self.capacity = capacity
+    `reserved` are pinned places (offset, end, -1), which others get only where there is no hole beside them.
+    """
+
+    def __init__(self, capacity: int, reserved: Sequence[tuple[int, int, int]] = ()) -> None:
+        self.capacity, self.reserved = capacity, reserved
         self.placed: list[tuple[int, int, int]] = []  # (offset, end, storage)
 
     def add(self, offset: int, size: int, s: int) -> None:
@@ -30,27 +33,44 @@ class Arena:
         k = next(k for k, row in enumerate(self.placed) if row[2] == s)
         return self.placed.pop(k)[0]
 
-    def hole(self, size: int) -> int | None:
-        """The lowest offset of the smallest hole of at least `size` bytes."""
+    def offset_of(self, s: int) -> int | None:
+        """Where s lies."""
+        return next((row[0] for row in self.placed if row[2] == s), None)
+
+    def hole(self, size: int, pinned: int | None = None) -> int | None:
+        """The lowest offset of the smallest hole of at least `size` bytes; `pinned` if that is given and free."""
+        if pinned is not None:
+            return None if self.between(pinned, pinned + size) else pinned
+        beside = self._smallest(size, sorted([*self.placed, *self.reserved])) if self.reserved else None
+        return self._smallest(size, self.placed) if beside is None else beside
+
+    def _smallest(self, size: int, taken: Sequence[tuple[int, int, int]]) -> int | None:
         best, slack, at = None, 0, 0
-        for offset, end, _ in [*self.placed, (self.capacity, self.capacity, -1)]:
+        for offset, end, _ in [*taken, (self.capacity, self.capacity, -1)]:
             spare = offset - at - size
             if spare >= 0 and (best is None or spare < slack):
                 best, slack = at, spare
             at = max(at, end)
         return best
 
-    def cheapest_window(self, size: int, price: dict[int, float]) -> list[int] | None:
-        """Storages to evict so that `size` bytes come free in one piece, least price in all.
+    def between(self, start: int, stop: int) -> list[int]:
+        """The storages that lie in part within `[start, stop)`."""
+        return [s for offset, end, s in self.placed if offset < stop and start < end]
+
+    def cheapest_window(self, size: int, price: dict[int, float], pinned: int | None = None) -> list[int] | None:
+        """Storages to evict so that `size` bytes come free in one piece, least price in all, at `pinned` if given.
 
         Storages without a price cannot leave. Windows begin where a hole does; O(placed).
         """
+        if pinned is not None:
+            inside = self.between(pinned, pinned + size)
+            return inside if all(s in price for s in inside) else None
         rows = [(0, 0, -1), *self.placed, (self.capacity, self.capacity, -1)]
         best: list[int] | None = None
         best_price = 0.0
         for first in range(len(rows) - 1):
             begin = rows[first][1]
-            inside: list[int] = []
+            inside = []
             total = 0.0
             last = first + 1
             while last < len(rows) and rows[last][0] - begin < size:
@@ -85,7 +105,8 @@ class _Allocation:
         self.walk, self.rank = walk, rank
         self.presence = Presence(walk)
         self.sizes = [s.size for s in self.presence.storages]
-        self.arena = Arena(capacity)
+        pinned = [s for s in self.presence.storages if s.offset is not None]
+        self.arena = Arena(capacity, [(s.offset or 0, s.end, -1) for s in pinned])
         self.blocks: list[Block] = []
         self.offsets: list[int] = []
         self.block_of: dict[int, int] = {}
@@ -103,7 +124,7 @@ class _Allocation:
 
     def _step(self, t: int, touched: tuple[int, ...]) -> bool:
         over = {s: self.walk.inplace[s] for s in touched
-                if s in self.walk.inplace and self.walk.steps[s][0] == t}  # fmt: skip
+                if s in self.walk.inplace and self.walk.steps[s][0] == t and self._meets(s)}  # fmt: skip
         if not self._place_all([s for s in touched if s not in over], t, touched):
             # The operands themselves are in the way: all leave, and come back side by side.
             for s in [s for s in self.presence.since if s not in self.presence.pinned]:
@@ -118,14 +139,21 @@ class _Allocation:
             self._leave(s, t + 1)
         return True
 
+    def _meets(self, s: int) -> bool:
+        """Whether s may lie where the storage that it overwrites does."""
+        pinned = self.presence.storages[s].offset
+        return pinned is None or pinned == self.arena.offset_of(self.walk.inplace[s])
+
     def _place_all(self, storages: Sequence[int], t: int, touched: tuple[int, ...]) -> bool:
-        """Place those that are not there, the largest first."""
+        """Place those that are not there, pinned ones first, then the largest."""
         absent = [s for s in storages if s not in self.presence.since]
-        return all(self._place(s, t, touched) for s in sorted(absent, key=lambda s: (-self.sizes[s], s)))
+        pinned = {s: self.presence.storages[s].offset is not None for s in absent}
+        order = sorted(absent, key=lambda s: (not pinned[s], -self.sizes[s], s))
+        return all(self._place(s, t, touched) for s in order)
 
     def _place(self, s: int, t: int, touched: tuple[int, ...]) -> bool:
-        size = self.sizes[s]
-        offset = self.arena.hole(size)
+        size, pinned = self.sizes[s], self.presence.storages[s].offset
+        offset = self.arena.hole(size, pinned)
         if offset is None:
             presence = self.presence
             price = {
@@ -133,9 +161,9 @@ class _Allocation:
                 for v in presence.since
                 if v not in touched and v not in presence.pinned
             }
-            for v in self.arena.cheapest_window(size, price) or ():
+            for v in self.arena.cheapest_window(size, price, pinned) or ():
                 self._leave(v, t)
-            offset = self.arena.hole(size)
+            offset = self.arena.hole(size, pinned)
             if offset is None:
                 return False
         self.presence.enter(s, t)

@@ -23,20 +23,15 @@ class Presence:
         self.storages = problem.storages
         self.n = problem.n
         self.streamed = problem.options.weights == "stream"
-        self.io_resident = problem.options.io == "resident"
         self.since: dict[int, int] = {}
         self.stretches: list[list[Stretch]] = [[] for _ in self.storages]
         self.stored = [s.in_host for s in self.storages]
         self.position = [0] * len(self.storages)
-        self.pinned = {
-            s
-            for s, storage in enumerate(self.storages)
-            if self.io_resident and (storage.is_input or storage.is_output) and not storage.is_constant
-        }
+        self.pinned = {s for s, storage in enumerate(self.storages) if storage.stays}
 
     def opening(self) -> list[int]:
         """Storages that are there before step 0 (resident inputs)."""
-        return [s for s in self.pinned if self.storages[s].is_input]
+        return [s for s, storage in enumerate(self.storages) if storage.resident and storage.is_input]
 
     def next_use(self, s: int) -> int | None:
         """The step of the next touch of s, None where there is none."""
@@ -68,7 +63,7 @@ class Presence:
         for s in self.walk.touches[t]:
             self.position[s] += 1
             last = self.position[s] == len(self.walk.steps[s])
-            stays = s in self.pinned and self.storages[s].is_output
+            stays = self.storages[s].resident and self.storages[s].is_output
             if (last and not stays) or (self.streamed and self.storages[s].is_constant):
                 over.append(s)
         return over
@@ -146,6 +141,11 @@ def only_pinned(walk: Walk) -> list[list[Stretch]]:
     """Nothing but what must be there: for targets whose operands may be served from host."""
     pinned = Presence(walk).pinned
     return [whole if s in pinned else [] for s, whole in enumerate(walk.whole)]
+
+
+def without_spills(walk: Walk) -> list[list[Stretch]]:
+    """What is present where nothing spills: everything, or with operands anywhere what must be there."""
+    return only_pinned(walk) if walk.problem.target.operands == "any" else walk.whole
 
 
 class _ByRank:

@@ -59,9 +59,8 @@ class _LiveBytes:
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
         self.left = [len(s.uses) for s in problem.storages]
-        resident = problem.options.io == "resident"
-        stays = [resident and s.is_output for s in problem.storages]
-        present = [resident and s.is_input for s in problem.storages]
+        stays = [s.resident and s.is_output for s in problem.storages]
+        present = [s.resident and s.is_input for s in problem.storages]
         self.frees = [0 if stay else s.size for s, stay in zip(problem.storages, stays, strict=True)]
         self.present = present
         self.done: set[int] = set()

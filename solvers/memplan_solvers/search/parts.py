@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from memplan.problem import Problem
 from memplan.solver import Budget
-from memplan_solvers.ilp.answer import Answer, stretches_of
 from memplan_solvers.ilp.gaps import Gaps
+from memplan_solvers.improve import Answer
 from memplan_solvers.residency import Stretch, Walk
 from memplan_solvers.search.bounds import windows_bound
 from memplan_solvers.search.frontier import loads_frontier
@@ -115,7 +115,7 @@ def _ways(pieces: Sequence[Piece], problem: Problem, start: Answer) -> list[Way 
     """A plan, piece by piece: every order passes the cuts, so each piece has its own steps."""
     gaps = Gaps(start.walk, problem.capacity or 0)
     dropped = [
-        g for g, kept in zip(gaps.gaps, gaps.choice(stretches_of(start)), strict=True) if not kept
+        g for g, kept in zip(gaps.gaps, gaps.choice(start.stretches), strict=True) if not kept
     ]
     ways: list[Way | None] = []
     begin = 0

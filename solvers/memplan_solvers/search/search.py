@@ -11,12 +11,11 @@ from typing import ClassVar
 from memplan.errors import OptionError
 from memplan.plan import Plan, Status
 from memplan.problem import Problem
-from memplan.solver import Budget, Solver
+from memplan.solver import Budget
 from memplan_solvers.greedy import Greedy
-from memplan_solvers.ilp.answer import Answer, better, from_greedy
 from memplan_solvers.ilp.fixed_order import polish
+from memplan_solvers.improve import Answer, Improver, better
 from memplan_solvers.place import place
-from memplan_solvers.residency import materialise, traffic
 from memplan_solvers.search.parts import Part, Parts
 from memplan_solvers.search.piece import NEVER, Piece, pieces
 
@@ -31,7 +30,7 @@ TIGHTER = (0.99, 0.97, 0.94, 0.9)
 
 
 @dataclass(frozen=True)
-class Search(Solver):
+class Search(Improver):
     """Level by level over sets of executed ops, present storages and stored storages.
 
     beam  states of a level that go on at most
@@ -49,26 +48,22 @@ class Search(Solver):
 
     def solve(self, problem: Problem, budget: Budget) -> Plan:
         """The best plan found, with a bound for every plan that the options allow."""
-        free = int(problem.free_bound)
-        start = from_greedy(Greedy().best(problem, replace(budget.share(0.5), progress=None)))
+        found = Greedy().best(problem, replace(budget.share(0.5), progress=None))
+        start = None if found is None else found.answer
         if start is not None:
-            budget.report("greedy", start.value, free)
+            budget.report("greedy", start.value, problem.free_bound)
+        return self.improve(problem, budget, start)
+
+    def improve(self, problem: Problem, budget: Budget, start: Answer | None) -> Plan:
+        """The better of `start` and the best way found, with a bound for every plan."""
+        free = int(problem.free_bound)
         if problem.capacity is None or (start is not None and start.value <= free) or budget.spent():
-            return self._plan(problem, budget, start, free)
+            return self.plan_of(problem, budget, start, free, "no plan was found in time")
         before = budget.seconds
         compile_s()
         compiled = budget.seconds - before
-        run = _Run(self, problem, replace(budget, started=budget.started + compiled), start)
-        plan = run.solve()
+        plan = _Run(self, problem, replace(budget, started=budget.started + compiled), start).solve()
         return replace(plan, seconds=max(budget.seconds - compiled, 1e-6))
-
-    def _plan(self, problem: Problem, budget: Budget, best: Answer | None, bound: int, why: str = "") -> Plan:
-        if best is None:
-            return self.no_answer(problem, budget, Status.UNKNOWN, why or "no plan was found in time")
-        residencies, moves, inplace = materialise(best.walk, best.blocks, best.offsets)
-        plan = self.answer(problem, budget, order=best.walk.order, residencies=residencies, moves=moves,
-                           inplace=inplace, bound=min(bound, best.value))  # fmt: skip
-        return replace(plan, reason=why)
 
 
 @cache
@@ -107,7 +102,8 @@ class _Run:
             self.repaired(found)
         if self.best is not None and (self.best.value <= self.bound or self.best.value == found.value):
             why = ""
-        return self.solver._plan(self.problem, self.budget, self.best, self.bound, why)
+        plan = self.solver.plan_of(self.problem, self.budget, self.best, self.bound, why or "no plan was found in time")
+        return plan if self.best is None else replace(plan, reason=why)
 
     def passes(self, found: Parts, budget: Budget, beam: int, proving: bool) -> bool:
         """Search every piece, harder and harder; False where one has no way through."""
@@ -139,14 +135,14 @@ class _Run:
         walk, stretches = found.answer()
         placed = place(walk, stretches, self.problem.capacity, self.budget.share(share))
         if placed.offsets is not None:
-            self.consider(Answer(walk, placed.blocks, placed.offsets, traffic(self.problem, stretches)))
+            self.consider(Answer(walk, placed.blocks, placed.offsets))
 
     def repaired(self, found: Parts) -> None:
         """Addresses for what fits by bytes: other residencies for the same order, then a tighter capacity."""
         problem, least = self.problem, found.value
         assert least is not None and problem.capacity is not None
         walk, stretches = found.answer()
-        self.consider(Answer.of(polish(problem, walk.order, self.budget.share(0.3), hint=stretches)))
+        self.consider(polish(problem, walk.order, self.budget.share(0.3), hint=stretches).answer)
         for share in TIGHTER:
             if self.budget.spent() or (self.best is not None and self.best.value <= least):
                 return

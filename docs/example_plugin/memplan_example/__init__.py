@@ -1,0 +1,1 @@
+"""A solver, a target and a model of one's own for memplan."""

@@ -1,0 +1,11 @@
+"""A machine that does not exist: 64 KiB of scratchpad, aligned to 16 bytes, behind a slow link."""
+
+from memplan import Target
+from memplan.target import Compute, Host, Scratchpad
+
+TINY_NPU = Target(
+    name="tiny-npu",
+    scratchpad=Scratchpad(capacity=64 * 1024, alignment=16, bandwidth=4e9),
+    host=Host(bandwidth=2e8),
+    compute=Compute(default=1e11),
+)

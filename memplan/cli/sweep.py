@@ -1,0 +1,88 @@
+"""`memplan sweep`: how the cost falls as the scratchpad grows, and what no plan can beat."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any
+
+from memplan.cli import INTERRUPTED
+from memplan.cli.common import LiveLine, interruptible, parse_dims, seconds, talk, whole
+from memplan.options import CHOICES
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command to the program."""
+    p = commands.add_parser("sweep", help="plan a model at many capacities: capacity against cost")
+    p.add_argument("model", metavar="MODEL", help=".onnx, .pt2, graph .json or a zoo model's name")
+    p.add_argument("--points", metavar="N", default="20", help="capacities, evenly spaced (default: 20)")
+    p.add_argument("--from", dest="least", metavar="SIZE", help="smallest capacity (default: MR)")
+    p.add_argument("--to", dest="most", metavar="SIZE", help="largest capacity (default: MP)")
+    p.add_argument("--target", default="scratchpad", help="preset or .toml file (default: scratchpad)")
+    p.add_argument("--alignment", metavar="N", help="alignment of offsets in bytes")
+    p.add_argument("--dim", metavar="NAME=V", action="append", default=[], help="size of a free dimension")
+    p.add_argument("--objective", choices=("traffic", "latency"), metavar="traffic|latency", default="traffic")
+    for option in ("weights", "io", "order"):
+        p.add_argument(f"--{option}", choices=CHOICES[option], metavar="|".join(CHOICES[option]))
+    p.add_argument("--inplace", choices=("on", "off"), metavar="on|off")
+    p.add_argument("--solver", metavar="SPEC", help="name or name{field=value,…}, see `memplan solvers`")
+    p.add_argument("--time-limit", metavar="S", default="10",
+                   help="seconds of a single plan; the sweep takes at most four times that (default: 10)")  # fmt: skip
+    p.add_argument("--workers", metavar="N", help="processor cores to use (default: all)")
+    p.add_argument("--seed", metavar="N", default="0")
+    p.add_argument("-o", "--output", metavar="DIR", default=".", help="folder to write to (default: .)")
+    p.add_argument("--json", action="store_true", help="print a JSON object on stdout")
+    p.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Sweep and write STEM.sweep.csv, .svg and .html; 4 where no capacity has a plan."""
+    from memplan import api
+    from memplan.emitters.sweep import sweep_files, sweep_json, sweep_text
+    from memplan.files import write_atomic
+    from memplan.sweep import sweep
+
+    alignment = None if args.alignment is None else whole("--alignment", args.alignment, 1)
+    workers = (os.cpu_count() or 1) if args.workers is None else whole("--workers", args.workers, 1)
+    points, seed = whole("--points", args.points, 2), whole("--seed", args.seed, 0)
+    time_limit_s = seconds("--time-limit", args.time_limit)
+    model = api.load(args.model, parse_dims(args.dim))
+    for note in model.notes:
+        talk(f"note: {note}")
+    problem, _ = api.make_problem(
+        model,
+        args.target,
+        alignment=alignment,
+        objective=args.objective,
+        weights=args.weights,
+        io=args.io,
+        inplace=None if args.inplace is None else args.inplace == "on",
+        order=args.order or "free",
+    )
+    live = LiveLine()
+    with interruptible() as cancel:
+        found = sweep(
+            problem,
+            points=points,
+            least=args.least,
+            most=args.most,
+            solver=args.solver or api.DEFAULT_SOLVER,
+            time_limit_s=time_limit_s,
+            workers=workers,
+            seed=seed,
+            progress=live,
+            cancel=cancel,
+        )
+        interrupted = cancel()
+    live.clear()
+    files = sweep_files(found)
+    written = [write_atomic(Path(args.output) / f"{model.stem}.sweep{ending}", text) for ending, text in files]
+    if args.json:
+        print(sweep_json(found))
+    else:
+        print(sweep_text(found))
+        print("wrote " + ", ".join(map(str, written)))
+    if interrupted:
+        return INTERRUPTED
+    return 0 if any(point.value is not None for point in found.points) else 4

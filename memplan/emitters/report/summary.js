@@ -1,0 +1,242 @@
+// The first view's answers: which model, target, solver, status, value, bound and gap, peak against capacity,
+// what was spilled.
+
+const OBJECTIVES = { traffic: "spilled bytes", peak: "peak bytes", latency: "latency" };
+const STATUS = {
+  optimal: ["good", "proved optimal"],
+  feasible: ["info", "feasible"],
+  infeasible: ["bad", "infeasible"],
+  unknown: ["warn", "no plan found"],
+};
+
+function figure(name, value, note, extra, wide = "") {
+  return el(
+    "div",
+    { class: `figure ${wide}` },
+    el("h2", { textContent: name }),
+    el("div", { class: "figure-value" }, value),
+    note ? el("div", { class: "muted", textContent: note }) : null,
+    extra,
+  );
+}
+
+function statusBadge(plan) {
+  const [tone, text] = STATUS[plan.status];
+  return el("span", { class: `badge ${tone}`, textContent: text });
+}
+
+function treatments(plan) {
+  const o = plan.options;
+  const dims = Object.entries(o.dims ?? {}).map(([name, size]) => `${name}=${size}`);
+  return [
+    `weights ${o.weights}`,
+    `io ${o.io}`,
+    `in-place ${o.inplace ? "on" : "off"}`,
+    `order ${o.order}`,
+    ...dims,
+  ].join(", ");
+}
+
+function capacityText(plan) {
+  return plan.limit === null ? "no limit" : bytes(plan.limit);
+}
+
+function gapNote(plan) {
+  if (plan.status === "optimal") return "value equals the bound";
+  if (plan.gap === null) return "";
+  return `bound ${plan.unit(plan.bound)}, gap ${percent(plan.gap)}`;
+}
+
+function timedNote(plan) {
+  const m = plan.metrics;
+  return `all in host ${time(1e9 * m.latency_all_host_s)}, unlimited ${time(1e9 * m.latency_unlimited_s)}`;
+}
+
+function summaryOf(plan) {
+  const m = plan.metrics;
+  const used = plan.limit && plan.n ? m.peak / plan.limit : null;
+  const proof = plan.budgetProved === false ? ", from a peak not proved least" : "";
+  const spilled = m.spill_store + m.spill_load;
+  const names = plan.leaves.size;
+  return [
+    figure("Target", plan.target.name, `${capacityText(plan)}, alignment ${count(plan.target.alignment)}${proof}`),
+    figure(
+      "Status",
+      statusBadge(plan),
+      plan.reason || (plan.status === "optimal" ? "no plan is better" : ""),
+      null,
+      "wide",
+    ),
+    figure(
+      OBJECTIVES[plan.options.objective],
+      plan.value === null ? "–" : plan.unit(plan.value),
+      plan.timeline
+        ? timedNote(plan)
+        : plan.options.objective === "traffic" && plan.value !== null
+          ? exact(plan.value)
+          : "",
+    ),
+    figure(
+      "Bound",
+      plan.unit(plan.bound),
+      plan.gap === null ? "" : `gap ${percent(plan.gap)}`,
+      plan.value
+        ? el(
+            "div",
+            { class: "meter", title: gapNote(plan) },
+            el("i", { style: `width:${100 * Math.min(1, plan.bound / plan.value)}%; --c: var(--good)` }),
+          )
+        : null,
+    ),
+    !plan.n
+      ? null
+      : figure(
+          "Peak",
+          bytes(m.peak),
+          plan.limit === null
+            ? `${bytes(m.live_peak)} live`
+            : `${percent(used)} of the capacity, ${bytes(m.live_peak)} live`,
+          used === null ? null : el("div", { class: "meter" }, el("i", { style: `width:${100 * Math.min(1, used)}%` })),
+        ),
+    !plan.n
+      ? null
+      : figure(
+          "Spilled",
+          names ? plural(names, "tensor") : "nothing",
+          names || spilled
+            ? `${bytes(m.spill_store)} stored, ${bytes(m.spill_load)} loaded again`
+            : `${bytes(m.compulsory_load + m.compulsory_store)} compulsory`,
+        ),
+    figure(
+      "Solver",
+      el("span", { class: "solver", title: plan.solver, textContent: plan.solver }),
+      `${short(plan.seconds)} s, seed ${plan.seed}, ${plural(plan.workers, "worker")}`,
+    ),
+  ];
+}
+
+// Rows of the comparison: name, value of a plan, how to write it, whether less is better.
+function comparisonRows() {
+  const sum = plan => plan.metrics.spill_store + plan.metrics.spill_load;
+  const rows = [];
+  const objectives = new Set(PLANS.map(plan => plan.options.objective));
+  const [objective] = objectives;
+  if (objectives.size === 1)
+    rows.push(
+      [OBJECTIVES[objective], plan => plan.value, PLANS[0].unit],
+      ["bound", plan => plan.bound, PLANS[0].unit, 0],
+      ["gap", plan => plan.gap, x => percent(x)],
+    );
+  if (objectives.size > 1 || objective !== "traffic") rows.push(["spilled bytes", sum, bytes]);
+  rows.push(
+    ["spills", plan => plan.spills.length, count],
+    ["peak", plan => plan.metrics.peak, bytes],
+    ["live peak", plan => plan.metrics.live_peak, bytes],
+    ["capacity", plan => plan.limit, bytes, 0],
+  );
+  if (PLANS.some(plan => plan.timeline) && objective !== "latency")
+    rows.push(["latency", plan => plan.metrics.latency_s, x => time(1e9 * x)]);
+  rows.push(["solver time", plan => plan.seconds, x => short(x) + " s"]);
+  return rows;
+}
+
+function comparisonTable() {
+  const [a, b] = PLANS;
+  const rows = comparisonRows();
+  const plans = PLANS.map(plan =>
+    el(
+      "tr",
+      {},
+      el("th", {}, el("span", { class: "badge info", textContent: plan.label })),
+      el("td", {}, statusBadge(plan)),
+      el("td", { class: "solver", title: plan.solver, textContent: plan.solver }),
+      el("td", { textContent: `${plan.target.name} ${capacityText(plan)}`, title: treatments(plan) }),
+      rows.map(([, of, write]) => {
+        const x = of(plan);
+        return el("td", { class: "num", textContent: x === null ? "–" : write(x) });
+      }),
+    ),
+  );
+  const change = el(
+    "tr",
+    {},
+    el("th", { colSpan: 4, textContent: "B against A" }),
+    rows.map(([name, of, write, sense = -1]) => {
+      const x = of(a);
+      const y = of(b);
+      if (x === null || y === null) return el("td");
+      const by = y - x;
+      const tone = !by || !sense ? "" : by * sense > 0 ? "better" : "worse";
+      const sign = by > 0 ? "+" : "−";
+      const text = !by
+        ? "equal"
+        : name === "gap"
+          ? by < 0
+            ? "smaller"
+            : "larger"
+          : x
+            ? `${sign}${percent(Math.abs(by / x))}`
+            : sign + write(Math.abs(by));
+      return el("td", { class: `num ${tone}`, textContent: text, title: by ? sign + write(Math.abs(by)) : "" });
+    }),
+  );
+  return el(
+    "table",
+    { class: "plain comparison" },
+    el(
+      "tr",
+      {},
+      ["", "status", "solver", "target"].map(text => el("th", { textContent: text })),
+      rows.map(([name]) => el("th", { class: "num", textContent: name })),
+    ),
+    plans,
+    change,
+  );
+}
+
+function drawSummary() {
+  const words = [`${count(O.name.length)} ops, ${count(T.name.length)} tensors`];
+  $("#graph-name").textContent = G.name;
+  const same = PLANS.length && new Set(PLANS.map(treatments)).size === 1;
+  $("#graph-note").textContent = same ? `${words[0]}; ${treatments(PLANS[0])}` : words[0];
+  $("#graph-note").title = $("#graph-note").textContent;
+  const box = $("#summary");
+  if (PLANS.length > 1) {
+    box.classList.add("compared");
+    box.replaceChildren(comparisonTable());
+  } else if (PLANS.length) box.replaceChildren(...summaryOf(PLANS[0]).filter(Boolean));
+  else box.replaceChildren(...graphFigures().map(([name, value, note]) => figure(name, value, note)));
+}
+
+function graphFigures() {
+  const tensors = kind => plural(T.kind.filter(k => k === kind).length, "tensor");
+  const size = kind => T.kind.reduce((sum, k, t) => sum + (k === kind && T.root[t] === t ? T.nbytes[t] : 0), 0);
+  const known = O.flops.filter(x => x !== null);
+  const b = PLANS[0]?.budgets ?? DATA.budgets;
+  return [
+    [
+      "Ops",
+      count(O.name.length),
+      `${plural(G.opKinds.length, "kind")}, ${plural(
+        O.view.reduce((a, x) => a + x, 0),
+        "view",
+      )}`,
+    ],
+    ["Activations", bytes(size(2)), tensors(2)],
+    ["Constants", bytes(size(1)), tensors(1)],
+    ["Inputs", bytes(size(0)), tensors(0)],
+    ["Outputs", bytes(size(3)), tensors(3)],
+    [
+      "Flops",
+      known.length ? big(known.reduce((a, x) => a + x, 0)) : "unknown",
+      `known for ${count(known.length)} of ${count(O.name.length)} ops`,
+    ],
+    ["M_R", bytes(b.mr), "the most one op touches"],
+    [
+      "M_P",
+      b.mp === null ? "unknown" : bytes(b.mp),
+      b.proved ? "the least live peak, proved" : "the best known live peak",
+    ],
+    ["M_H", b.mh === null ? "unknown" : bytes(b.mh), "halfway between"],
+  ];
+}

@@ -1,0 +1,313 @@
+// The tables below the map: tensors, moves, spills, steps, the graph's numbers, and what two plans do differently.
+
+const several = DRAWN.length > 1;
+const PLACED = DRAWN.filter(plan => !plan.sketch);
+const anyTimes = DRAWN.some(plan => plan.timeline);
+
+const column = (name, width, text, more = {}) => ({ name, width, text, ...more });
+
+// A column of numbers: null is shown as a dash and sorted first; the tooltip has every digit.
+function sized(name, width, of, write = bytes) {
+  return column(
+    name,
+    width,
+    row => {
+      const x = of(row);
+      return x === null ? "–" : write(x);
+    },
+    {
+      num: true,
+      sort: row => of(row) ?? -Infinity,
+      hint: row => {
+        const x = of(row);
+        return x === null ? "" : count(x);
+      },
+    },
+  );
+}
+
+const whose = several ? [column("plan", 60, row => row.plan.label)] : [];
+const choose = row => chooseTensor(row.tensor ?? row, row.plan);
+const isChosen = row => row.tensor === State.tensor;
+
+function withSwatch(plan, t) {
+  return el(
+    "span",
+    {},
+    el("i", { class: "swatch", style: `--c: var(--${ROLES[plan.role[T.root[t]]].key})` }),
+    " " + T.name[t],
+  );
+}
+
+function tensorTab() {
+  const of = text => (several ? plan => `${text} in ${plan.label}` : () => text);
+  const kept = of("kept");
+  const step = of("step");
+  const address = of("address");
+  const first = (plan, t) => plan.placed.get(T.root[t])?.[0] ?? null;
+  const places = PLACED.flatMap(plan => [
+    column(kept(plan), 100, t => plan.state(t)),
+    sized(
+      step(plan),
+      90,
+      t => {
+        const r = first(plan, t);
+        return r === null ? null : plan.rs[r];
+      },
+      count,
+    ),
+    sized(
+      address(plan),
+      110,
+      t => {
+        const r = first(plan, t);
+        return r === null ? null : plan.ro[r];
+      },
+      x => "0x" + x.toString(16),
+    ),
+  ]);
+  const table = new Table(
+    [
+      column("name", 300, t => T.name[t], { cell: t => (PLACED.length ? withSwatch(PLACED[0], t) : T.name[t]) }),
+      sized("size", 100, t => T.nbytes[t]),
+      column("kind", 90, t => KINDS[T.kind[t]]),
+      ...places,
+      column("type", 80, dtypeOf),
+      column("shape", 150, shapeOf),
+      column("produced by", 240, t => (producerOf[t] < 0 ? "" : O.name[producerOf[t]])),
+      sized("reads", 70, t => readersOf[t].length, count),
+    ],
+    {
+      onpick: choose,
+      picked: t => T.root[t] === State.tensor,
+      sortBy: 1,
+      down: true,
+      empty: "No tensor matches the search.",
+    },
+  );
+  return tab("Tensors", table, () => T.name.map((_, t) => t).filter(t => State.match[t]));
+}
+
+function moveTab() {
+  const all = PLACED.flatMap(plan =>
+    plan.moves.map((move, i) => ({ plan, tensor: move[1], move, span: plan.timeline?.moves[i] })),
+  );
+  const kind = row => (row.move[0] ? "store" : "load");
+  const times = anyTimes
+    ? [
+        sized("begins", 100, row => row.span?.[0] ?? null, time),
+        sized("takes", 100, row => (row.span ? row.span[1] - row.span[0] : null), time),
+      ]
+    : [];
+  const table = new Table(
+    [
+      ...whose,
+      column("kind", 90, kind, {
+        cell: row => el("span", {}, el("i", { class: "wedge", style: `--c: var(--${kind(row)})` }), " " + kind(row)),
+      }),
+      column("traffic", 100, row => (row.move[4] ? "spill" : "compulsory")),
+      column("tensor", 300, row => T.name[row.tensor]),
+      sized("size", 100, row => T.nbytes[row.tensor]),
+      sized("issue", 80, row => row.move[2], count),
+      sized("due", 80, row => row.move[3], count),
+      ...times,
+      column("op it is due for", 260, row => O.name[row.plan.schedule[row.move[3]]] ?? ""),
+    ],
+    {
+      onpick: choose,
+      picked: isChosen,
+      empty: State.active ? "No move matches the search." : "No moves: nothing is loaded or stored.",
+    },
+  );
+  return tab("Moves", table, () => all.filter(row => State.match[row.tensor]));
+}
+
+function spillTab() {
+  const all = PLACED.flatMap(plan => plan.spills.map(spill => ({ plan, tensor: spill[0], spill })));
+  const table = new Table(
+    [
+      ...whose,
+      column("tensor", 240, row => T.name[row.tensor]),
+      sized("moved", 100, row => row.spill[3]),
+      sized("size", 100, row => T.nbytes[row.tensor]),
+      sized("leaves", 80, row => row.spill[1], count),
+      sized("returns", 80, row => row.spill[2], count),
+      column("last touched by", 180, row => O.name[row.spill[4]]),
+      column("needed again by", 180, row => O.name[row.spill[5]]),
+      column("why", 800, row => row.plan.why(row.spill)),
+    ],
+    {
+      onpick: choose,
+      picked: isChosen,
+      empty: all.length
+        ? "No spill matches the search."
+        : "No spills: every storage stays from its first touch to its last.",
+    },
+  );
+  return tab("Spills", table, () => all.filter(row => State.match[row.tensor]));
+}
+
+function stepTab() {
+  const all = DRAWN.flatMap(plan =>
+    plan.schedule.map((op, step) => ({ plan, op, step, span: plan.timeline?.ops[step] })),
+  );
+  const found = row => [...O.outputs[row.op], ...O.inputs[row.op]].some(t => State.match[t]);
+  const times = anyTimes
+    ? [
+        sized("begins", 100, row => row.span?.[0] ?? null, time),
+        sized("takes", 100, row => (row.span ? row.span[1] - row.span[0] : null), time),
+        sized("waits", 100, row => (row.span ? Math.max(0, row.span[0] - row.plan.byTime[row.step]) : null), time),
+        sized("from host", 100, row => paneOf(row.plan).fromHost[row.step]),
+      ]
+    : [];
+  const table = new Table(
+    [
+      ...whose,
+      sized("step", 70, row => row.step, count),
+      column("op", 300, row => O.name[row.op]),
+      column("kind", 140, row => kindOf(row.op)),
+      sized("live", 100, row => row.plan.live[row.step]),
+      sized("free", 100, row => (row.plan.limit === null ? null : row.plan.limit - row.plan.live[row.step])),
+      sized("flops", 100, row => O.flops[row.op], big),
+      sized("moved", 100, row => paneOf(row.plan).traffic.reduce((sum, list) => sum + list[row.step], 0)),
+      ...times,
+    ],
+    {
+      onpick: row => chooseStep(row.plan, row.step),
+      picked: row => row.plan === State.plan && row.step === State.step,
+      empty: "No step matches the search.",
+    },
+  );
+  return tab("Steps", table, () => (State.active ? all.filter(found) : all));
+}
+
+function differenceTab() {
+  const [a, b] = PLACED;
+  const moved = (plan, t) =>
+    (plan.movesOf.get(t) ?? []).reduce((sum, i) => sum + (plan.moves[i][4] ? T.nbytes[t] : 0), 0);
+  const all = T.name
+    .map((_, t) => ({ tensor: t, a: a.state(t), b: b.state(t), inA: moved(a, t), inB: moved(b, t) }))
+    .filter(row => row.a !== row.b || row.inA !== row.inB);
+  const table = new Table(
+    [
+      column("tensor", 320, row => T.name[row.tensor]),
+      sized("size", 100, row => T.nbytes[row.tensor]),
+      column("in A", 120, row => row.a),
+      column("in B", 120, row => row.b),
+      sized("moved in A", 110, row => row.inA),
+      sized("moved in B", 110, row => row.inB),
+      {
+        ...sized(
+          "B − A",
+          110,
+          row => row.inB - row.inA,
+          x => (x > 0 ? "+" : "") + bytes(x),
+        ),
+        sort: row => Math.abs(row.inB - row.inA),
+      },
+    ],
+    {
+      onpick: choose,
+      picked: isChosen,
+      sortBy: 6,
+      down: true,
+      empty: all.length ? "No difference matches the search." : "Both plans keep every tensor alike.",
+    },
+  );
+  return tab("Differences", table, () => all.filter(row => State.match[row.tensor]));
+}
+
+const TABS = {};
+
+function makeTabs() {
+  TABS.tensors = tensorTab();
+  if (PLACED.length) Object.assign(TABS, { moves: moveTab(), spills: spillTab() });
+  if (DRAWN.length) TABS.steps = stepTab();
+  if (PLACED.length > 1) TABS.differences = differenceTab();
+  TABS.graph = { name: "Graph", rows: () => [], show: scroller => scroller.replaceChildren(graphNumbers()) };
+}
+
+function tab(name, table, rows) {
+  return {
+    name,
+    table,
+    rows,
+    show(scroller) {
+      table.attach(scroller);
+      table.set(rows());
+    },
+  };
+}
+
+function graphNumbers() {
+  const kinds = new Map();
+  O.kind.forEach((kind, op) => {
+    const row = kinds.get(kind) ?? [0, 0, 0];
+    row[0]++;
+    row[1] += O.flops[op] ?? 0;
+    row[2] += O.outputs[op].reduce((sum, t) => sum + (T.root[t] === t ? T.nbytes[t] : 0), 0);
+    kinds.set(kind, row);
+  });
+  const rows = [...kinds].sort((a, b) => b[1][0] - a[1][0]);
+  const most = rows[0]?.[1][0] ?? 1;
+  return el(
+    "div",
+    { class: "numbers" },
+    el(
+      "div",
+      { class: "figures" },
+      graphFigures().map(([name, value, note]) => figure(name, value, note)),
+    ),
+    el(
+      "table",
+      { class: "plain kinds" },
+      el(
+        "tr",
+        {},
+        ["op kind", "", "ops", "flops", "bytes written"].map((text, k) =>
+          el("th", { class: k > 1 ? "num" : "", textContent: text }),
+        ),
+      ),
+      rows.map(([kind, [n, flops, size]]) =>
+        el(
+          "tr",
+          {},
+          el("td", { textContent: G.opKinds[kind] }),
+          el("td", { class: "share" }, el("div", { class: "meter" }, el("i", { style: `width:${(100 * n) / most}%` }))),
+          el("td", { class: "num", textContent: count(n) }),
+          el("td", { class: "num", textContent: flops ? big(flops) : "–" }),
+          el("td", { class: "num", textContent: bytes(size) }),
+        ),
+      ),
+    ),
+  );
+}
+
+let openedTab = null;
+
+function openTab(key) {
+  openedTab = key;
+  for (const button of $("#tabs").children) button.setAttribute("aria-selected", String(button.dataset.tab === key));
+  TABS[key].show($("#table"));
+  $("#table").scrollTop = 0;
+}
+
+function drawTabs() {
+  $("#tabs").replaceChildren(
+    ...Object.entries(TABS).map(([key, { name, rows }]) => {
+      const n = rows().length;
+      return el(
+        "button",
+        {
+          class: "tab",
+          role: "tab",
+          "data-tab": key,
+          "aria-selected": String(key === openedTab),
+          onclick: () => openTab(key),
+        },
+        name,
+        n ? el("span", { class: "muted", textContent: " " + count(n) }) : null,
+      );
+    }),
+  );
+}

@@ -1,0 +1,369 @@
+"""The form every torch program is brought into: a flat GraphModule of functional aten ops.
+
+Its nodes are placeholders, get_attr of parameters and buffers, calls of aten overloads, getitem, and, last,
+`aten.copy_` of the next value into each placeholder or buffer that the program updates. Every size in it is
+a number, every node carries its fake value as `meta["val"]`, and everything lies on the CPU.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.fx import GraphModule, Interpreter, Node
+from torch.fx.node import map_aggregate, map_arg
+
+from memplan.errors import GraphError
+
+COPY = torch.ops.aten.copy_.default
+CPU = torch.device("cpu")
+_ARITHMETIC = frozenset(
+    {"_operator", "operator", "math", "torch", "builtins", "torch.fx.experimental.symbolic_shapes"}
+)
+
+
+def fake_like(tensor: torch.Tensor, mode: FakeTensorMode, shape: Sequence[int] | None = None) -> Any:
+    """A fake CPU tensor of the dtype, strides and shape of `tensor`, or contiguous of another `shape`."""
+    if tensor.layout != torch.strided or tensor.is_quantized:
+        raise GraphError(f"a tensor of layout {tensor.layout} cannot be planned",
+                         "sparse and quantised tensors have no plain bytes; convert them first")  # fmt: skip
+    with mode:
+        if shape is None:
+            return torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype)
+        return torch.empty(shape, dtype=tensor.dtype)
+
+
+def normal_form(module: GraphModule, inputs: Sequence[Any]) -> GraphModule:
+    """A copy of `module` in the form above, made for `inputs` (fake, meta or real tensors, or numbers).
+
+    GraphError where an op has no aten form, or a shape depends on data. Linear in the graph.
+    """
+    mode = FakeTensorMode(allow_non_fake_inputs=True)
+    flat = GraphModule(module, _copied(module.graph))
+    _onto_cpu(flat)
+    fakes = [fake_like(x, mode) if isinstance(x, torch.Tensor) else x for x in inputs]
+    state = _state(flat, mode)
+    for _ in range(2):  # a normalisation may come to light only once its layer is traced
+        if _is_functional(flat):
+            break
+        for name, value in (*flat.named_parameters(), *flat.named_buffers()):
+            state.setdefault(name, fake_like(value, mode))
+        flat = _retraced(flat, fakes, state, mode)
+        _onto_cpu(flat)
+        state = _state(flat, mode)
+    _Propagation(flat, state, mode).run(*fakes, enable_io_processing=False)
+    _fix_numbers(flat)
+    _simplify(flat)
+    flat.recompile()
+    return flat
+
+
+def epilogue(module: GraphModule) -> dict[Node, Node]:
+    """The placeholder or buffer that each final `copy_` renews, by the node of its next value."""
+    return {node.args[1]: node.args[0] for node in module.graph.nodes if node.target is COPY}
+
+
+def tensors_in(value: Any) -> Iterator[torch.Tensor]:
+    """The tensors in a value, nested tuples and lists in order."""
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, (tuple, list)):
+        for item in value:
+            yield from tensors_in(item)
+
+
+def _copied(graph: torch.fx.Graph) -> torch.fx.Graph:
+    copy = torch.fx.Graph()
+    mapping: dict[Node, Node] = {}
+    result = copy.graph_copy(graph, mapping, return_output_node=True)
+    assert isinstance(result, tuple)
+    value, old = result
+    copy.output(value).meta = dict(old.meta)
+    for before, after in mapping.items():
+        after.meta = dict(before.meta)
+    copy._codegen = graph._codegen
+    return copy
+
+
+def _onto_cpu(module: GraphModule) -> None:
+    """Leave out checks that return nothing, and write every device as the CPU."""
+    for node in reversed(module.graph.nodes):
+        checks = isinstance(node.target, torch._ops.OpOverload) and not node.target._schema.returns
+        if not node.users and (checks or (node.op == "get_attr")):
+            module.graph.erase_node(node)
+        elif node.op == "call_module" and node.target == "_guards_fn":
+            module.graph.erase_node(node)
+        else:
+            node.args = map_aggregate(node.args, _cpu)
+            node.kwargs = map_aggregate(node.kwargs, _cpu)
+
+
+def _cpu(value: Any) -> Any:
+    return CPU if isinstance(value, torch.device) else value
+
+
+def _state(module: GraphModule, mode: FakeTensorMode) -> dict[str, Any]:
+    """Fake values of the parameters, buffers and constants by the target of their get_attr."""
+    made: dict[int, Any] = {}
+    state = {}
+    for node in module.graph.nodes:
+        if node.op != "get_attr" or node.target in state:
+            continue
+        value = attribute(module, node.target)
+        if not isinstance(value, torch.Tensor):
+            raise GraphError(f"node '{node.name}' reads '{node.target}', which is no tensor but a {type(value).__name__}",
+                             "control flow (cond, while_loop, …) has no fixed schedule; export without it")  # fmt: skip
+        if id(value) not in made:
+            made[id(value)] = fake_like(value, mode)
+        state[node.target] = made[id(value)]
+    return state
+
+
+def attribute(module: Any, target: str) -> Any:
+    """The attribute of a module under a dotted name."""
+    for part in target.split("."):
+        module = getattr(module, part)
+    return module
+
+
+def _is_functional(module: GraphModule) -> bool:
+    """Whether every node is an aten call without side effects, but for an epilogue of copies."""
+    last = {node: i for i, node in enumerate(module.graph.nodes)}
+    for node in module.graph.nodes:
+        if node.op in ("call_module", "call_method"):
+            return False
+        if node.op != "call_function":
+            continue
+        if node.target is COPY:
+            target, users = node.args[0], [last[user] for user in node.args[0].users]
+            if node.users or target.op not in ("placeholder", "get_attr") or max(users) > last[node]:
+                return False
+        elif isinstance(node.target, torch._ops.OpOverload):
+            if node.target._schema.is_mutable or _counts_along(node.target, node.args):
+                return False
+        elif node.target is not operator.getitem and not _is_arithmetic(node):
+            if isinstance(node.target, torch._ops.HigherOrderOperator):
+                raise GraphError(f"node '{node.name}' is the higher-order op '{node.target}'",
+                                 "control flow has no fixed schedule; export the model without it")  # fmt: skip
+            return False
+    return True
+
+
+def _counts_along(target: Any, args: Sequence[Any]) -> bool:
+    """Whether this is a batch normalisation that changes its running statistics, which its schema hides."""
+    return target is torch.ops.aten.native_batch_norm.default and args[3] is not None and bool(args[5])
+
+
+def _is_arithmetic(node: Node) -> bool:
+    """Whether the node computes a size: a plain function of numbers."""
+    module = getattr(node.target, "__module__", "")
+    return module in _ARITHMETIC and not any(
+        isinstance(arg.meta.get("val"), torch.Tensor) or "val" not in arg.meta for arg in node.all_input_nodes
+    )
+
+
+def _retraced(
+    module: GraphModule, inputs: Sequence[Any], state: Mapping[str, Any], mode: FakeTensorMode
+) -> GraphModule:
+    """The module traced anew without mutations; parameters and buffers stay attributes of the same names."""
+    from torch.func import functional_call, functionalize
+    from torch.fx.experimental.proxy_tensor import make_fx
+    from torch.utils import _pytree as pytree
+
+    held = {f"module.{name}": name for name in state}
+    owned = {name for name, _ in (*module.named_parameters(), *module.named_buffers())}
+    spec: Any = None
+
+    def program(*operands: Any) -> Any:
+        nonlocal spec
+        values = dict(zip(state, operands, strict=False))
+        lifted = {long: values[name] for long, name in held.items() if name in owned}
+        result = functional_call(_Flat(module, values), lifted, operands[len(state) :])
+        results, spec = pytree.tree_flatten(result)
+        return results
+
+    try:
+        with mode, torch.no_grad():
+            traced = make_fx(functionalize(program, remove="mutations"))(*state.values(), *inputs)
+    except GraphError:
+        raise
+    except Exception as error:
+        raise _fault("the module", error, "be traced to aten ops",
+                     "trace it with torch.export or make_fx, for fixed shapes, first") from error  # fmt: skip
+    placeholders = [node for node in traced.graph.nodes if node.op == "placeholder"]
+    for name, node in zip(state, placeholders, strict=False):
+        with traced.graph.inserting_before(node):
+            get = traced.graph.create_node("get_attr", name)  # of the module it goes to, not of this one
+        node.replace_all_uses_with(get)
+        traced.graph.erase_node(node)
+    output = next(node for node in traced.graph.nodes if node.op == "output")
+    output.args = (pytree.tree_unflatten(output.args[0], spec),)
+    flat = GraphModule(_attributes(module, traced), traced.graph)
+    flat.graph._codegen = module.graph._codegen
+    _rename(flat, module)
+    return flat
+
+
+class _Flat(torch.nn.Module):
+    """Runs a module on flat operands, with other values for attributes that are neither parameter nor buffer."""
+
+    def __init__(self, module: GraphModule, values: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.module, self.values = module, values
+
+    def forward(self, *operands: Any) -> Any:
+        return _Bound(self.module, self.values).run(*operands, enable_io_processing=False)
+
+
+class _Bound(Interpreter):
+    """Runs a module with given values for what its nodes read of it."""
+
+    def __init__(self, module: GraphModule, values: Mapping[str, Any]) -> None:
+        super().__init__(module)
+        self.values = values
+
+    def get_attr(self, target: Any, args: Any, kwargs: Any) -> Any:
+        return self.values[target]
+
+    def call_function(self, target: Any, args: Any, kwargs: Any) -> Any:
+        if not _counts_along(target, args):
+            return super().call_function(target, args, kwargs)
+        *results, mean, variance = torch.ops.aten._native_batch_norm_legit_functional.default(*args)
+        args[3].copy_(mean)
+        args[4].copy_(variance)
+        return tuple(results)
+
+
+def _attributes(module: GraphModule, traced: GraphModule) -> Any:
+    """A module that has the attributes of both."""
+    for name, value in (*traced.named_buffers(), *traced.__dict__.items()):
+        if isinstance(value, torch.Tensor) and not hasattr(module, name):
+            setattr(module, name, value)
+    return module
+
+
+def _rename(flat: GraphModule, module: GraphModule) -> None:
+    """Give the placeholders their old names back."""
+    old = [node.target for node in module.graph.nodes if node.op == "placeholder"]
+    new = [node for node in flat.graph.nodes if node.op == "placeholder"]
+    for name, node in zip(old, new, strict=True):
+        node.target = name
+        node._rename(name)
+
+
+class _Propagation(Interpreter):
+    """Computes the fake value of every node and keeps it as `meta["val"]`."""
+
+    def __init__(self, module: GraphModule, state: Mapping[str, Any], mode: FakeTensorMode) -> None:
+        super().__init__(module)
+        self.state, self.mode = state, mode
+
+    def get_attr(self, target: Any, args: Any, kwargs: Any) -> Any:
+        return self.state[target]
+
+    def run_node(self, n: Node) -> Any:
+        if n.target is COPY:
+            return None
+        try:
+            with self.mode, torch.no_grad():
+                value = super().run_node(n)
+        except GraphError:
+            raise
+        except Exception as error:
+            raise _fault(f"op '{n.name}' ({n.target})", error, "be given a shape",
+                         "do the shapes given fit the model?") from error  # fmt: skip
+        n.meta["val"] = value
+        return value
+
+
+def _fault(what: str, error: Exception, deed: str, hint: str) -> GraphError:
+    kind = type(error).__name__
+    if kind in ("DynamicOutputShapeException", "DataDependentOutputException", "GuardOnDataDependentSymNode"):
+        return GraphError(f"{what} makes a shape or a number that depends on data: {_words(error)}",
+                          "a plan needs fixed sizes; export the model without it")  # fmt: skip
+    return GraphError(f"{what} cannot {deed}: {_words(error)}", hint)
+
+
+def _words(error: Exception) -> str:
+    """The first line of a message, not too long."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = lines[0] if lines else type(error).__name__
+    return text if len(text) <= 200 else text[:197] + "..."
+
+
+def _fix_numbers(module: GraphModule) -> None:
+    """Write the numbers that nodes computed into their users, and drop the nodes."""
+    numbers = {
+        node: node.meta["val"]
+        for node in module.graph.nodes
+        if node.op in ("placeholder", "call_function")
+        and "val" in node.meta
+        and isinstance(node.meta["val"], (int, float, bool, complex))
+    }
+    if not numbers:
+        return
+    for node in module.graph.nodes:
+        if any(arg in numbers for arg in node.all_input_nodes):
+            node.args = map_arg(node.args, lambda n: numbers.get(n, n))
+            node.kwargs = map_arg(node.kwargs, lambda n: numbers.get(n, n))
+    for node in reversed(list(numbers)):
+        if node.op == "call_function":
+            module.graph.erase_node(node)
+
+
+_FILLS: dict[Any, int | None] = {
+    torch.ops.aten.zeros_like.default: 0, torch.ops.aten.ones_like.default: 1,
+    torch.ops.aten.new_zeros.default: 0, torch.ops.aten.new_ones.default: 1,
+    torch.ops.aten.full_like.default: None, torch.ops.aten.new_full.default: None,
+}  # fmt: skip
+"""Ops that read nothing but the shape of an operand, with what they fill in (None: their last argument)."""
+
+
+_NAMES = (torch.ops.aten.detach.default, torch.ops.aten.alias.default, torch.ops.aten.lift_fresh.default)
+
+
+_LIKE: dict[Any, Any] = {
+    torch.ops.aten.expand_as.default: torch.ops.aten.expand.default,
+    torch.ops.aten.view_as.default: torch.ops.aten.view.default,
+}
+"""Views that take their shape from another tensor, and those that are told it."""
+
+
+def _simplify(module: GraphModule) -> None:
+    """Leave out what gives a tensor a second name; take sizes as numbers where another tensor gives them."""
+    for node in list(module.graph.nodes):
+        if node.target in _NAMES:
+            node.replace_all_uses_with(node.args[0])
+            module.graph.erase_node(node)
+        elif node.target is torch.ops.aten.copy.default and _same(
+            *(a.meta.get("val") for a in node.args[:2])
+        ):
+            node.replace_all_uses_with(node.args[1])
+            module.graph.erase_node(node)
+        elif node.target in _FILLS:
+            _fill(module, node)
+        elif node.target in _LIKE:
+            node.target = _LIKE[node.target]
+            node.args = (node.args[0], [int(n) for n in node.meta["val"].shape])
+
+
+def _same(a: Any, b: Any) -> bool:
+    """Whether one fake tensor may stand for the other."""
+    return (a.shape, a.dtype, a.stride()) == (b.shape, b.dtype, b.stride())
+
+
+def _fill(module: GraphModule, node: Node) -> None:
+    value, fill = node.meta["val"], _FILLS[node.target]
+    number = node.args[-1] if fill is None else fill
+    if not value.is_contiguous() or not isinstance(number, (int, float, bool)):
+        return
+    with module.graph.inserting_before(node):
+        options = {"dtype": value.dtype, "device": CPU}
+        size = [int(n) for n in value.shape]
+        made = module.graph.call_function(torch.ops.aten.full.default, (size, number), options)
+    made.meta = dict(node.meta)
+    node.replace_all_uses_with(made)
+    module.graph.erase_node(node)

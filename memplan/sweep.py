@@ -1,0 +1,218 @@
+"""Capacity against cost: the curve of one model, each point begun where its neighbours ended, with what is proved below it."""
+
+from __future__ import annotations
+
+import os
+import time
+from bisect import bisect_left
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from memplan.api import evaluate
+from memplan.budgets import Budgets, budgets
+from memplan.errors import OptionError
+from memplan.plan import Plan, Status
+from memplan.problem import Problem
+from memplan.solver import Budget, Progress, Solver, parse_spec
+from memplan.units import align_up
+
+OBJECTIVES = ("traffic", "latency")
+
+WHOLE = 4.0
+"""What a whole sweep may take, in time limits of a single plan, however many points."""
+
+SLICE = 0.4
+"""What a point between the ends is given at first, in the same unit; one that was cut short gets twice that when its turn
+comes again."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """What is known at one capacity: `value` of the best plan that fits, `bound` below every plan.
+
+    A plan for less memory is valid with more, a bound for more memory holds with less; so values and bounds fall
+    as the capacity grows. `solved` says whether a solver ran here, or neighbours settled it. `plan` is None, and
+    `value` with it, where none was found.
+    """
+
+    capacity: int
+    value: float | None
+    bound: float
+    plan: Plan | None
+    solved: bool
+
+    @property
+    def gap(self) -> float | None:
+        """(value - bound) / value, 0 where the value is 0, None without a plan."""
+        if self.value is None:
+            return None
+        return (self.value - self.bound) / self.value if self.value else 0.0
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """The points by rising capacity, the model's budgets, and the seconds in the solver, compilation left out."""
+
+    graph: str
+    objective: str
+    solver: str
+    budgets: Budgets
+    points: tuple[Point, ...]
+    seconds: float
+
+
+def sweep(
+    problem: Problem,
+    *,
+    points: int = 20,
+    least: str | None = None,
+    most: str | None = None,
+    solver: str | Solver = "portfolio",
+    time_limit_s: float = 10.0,
+    workers: int | None = None,
+    seed: int = 0,
+    progress: Callable[[Progress], None] | None = None,
+    cancel: Callable[[], bool] | None = None,
+) -> Sweep:
+    """The curve at `points` capacities, evenly from `least` to `most` (M_R and M_P where not given).
+
+    `time_limit_s` is what a single plan would get; all points together take at most four times that (budgets
+    apart): the ends first, then halves of what is still open, each begun with the plans of its neighbours; what
+    time is left goes where the gap is widest. Whatever neighbours settle is not solved.
+    """
+    chosen = parse_spec(solver)
+    objective = problem.options.objective
+    if objective not in OBJECTIVES:
+        raise OptionError(f"a sweep of {objective}", "sweep traffic or latency; a peak has no capacity")
+    if objective not in chosen.objectives:
+        raise OptionError(f"solver '{chosen.name}' cannot minimise {objective}",
+                          f"it knows {', '.join(sorted(chosen.objectives))}")  # fmt: skip
+    known = budgets(problem)
+    capacities = spread(problem, known, points, least, most)
+    curve = _Curve(problem, capacities)
+    begin, spent = time.monotonic(), 0.0
+    whole = WHOLE * time_limit_s
+    for turn, i in enumerate(_turns(curve)):
+        left = whole - spent
+        if left < 0.02 * time_limit_s or (cancel is not None and cancel()):
+            break
+        told = None if progress is None else _named(progress, capacities[i], begin)
+        slice_s, start = time_limit_s, tuple[Plan, ...]()
+        if turn >= 2:  # the ends are begun with nothing, so that not all orders come from one
+            slice_s, start = min(1.0, SLICE * 2.0 ** curve.cuts.get(i, 0)) * time_limit_s, curve.neighbours(i)
+        budget = Budget(min(left, slice_s), workers or os.cpu_count() or 1, seed, told, cancel, start,
+                        curve.bound(i))  # fmt: skip
+        found = chosen.solve(curve.problem(i), budget)
+        spent += found.seconds or budget.seconds
+        curve.learn(i, found, budget)
+    return Sweep(problem.graph.name, objective, chosen.spec, known, curve.points(), spent)
+
+
+def spread(problem: Problem, known: Budgets, points: int, least: str | None, most: str | None) -> list[int]:
+    """Distinct, aligned capacities, evenly from `least` to `most`."""
+    alignment = problem.target.scratchpad.alignment
+    ends = []
+    for name, text in (("least", least), ("most", most)):
+        usual = ("MR" if problem.target.operands == "scratchpad" else "0.05MP") if name == "least" else "MP"
+        capacity, _ = known.resolve(text or usual, alignment)
+        if capacity is None:
+            raise OptionError(f"a sweep has ends, '{text}' is none", "give a size, or MR, 0.5MP, MP")
+        ends.append(align_up(max(capacity, problem.min_capacity), alignment))
+    low, high = ends
+    if points < 2 or high < low:
+        raise OptionError(f"{points} points from {low} to {high} bytes", "give two points or more, smaller end first")
+    return sorted({align_up(low + (high - low) * k // (points - 1), alignment) for k in range(points)})
+
+
+class _Curve:
+    """What is known while the sweep goes on. Values are monotone by construction: see Point.
+
+    `cuts` counts how often the time cut a point's solve short, `seen` is what the last one began with.
+    """
+
+    def __init__(self, problem: Problem, capacities: list[int]) -> None:
+        self.base, self.capacities = problem, capacities
+        self.plans: dict[int, Plan] = {}
+        self.bounds: dict[int, float] = {}
+        self.cuts: dict[int, int] = {}
+        self.seen: dict[int, object] = {}
+
+    def problem(self, i: int) -> Problem:
+        return replace(self.base, target=self.base.target.with_scratchpad(self.capacities[i]))
+
+    def learn(self, i: int, found: Plan, budget: Budget) -> None:
+        """Take over a solver's answer, checked, from the least capacity it fits."""
+        self.seen[i] = self.given(i)
+        self.cuts[i] = self.cuts.get(i, 0) + ((found.seconds or budget.seconds) > 0.9 * budget.time_limit_s)
+        plan = evaluate(self.base.graph, found)
+        infeasible = plan.status is Status.INFEASIBLE
+        self.bounds[i] = max(self.bounds.get(i, 0), float("inf") if infeasible else plan.bound)
+        if plan.value is not None:
+            fits = bisect_left(self.capacities, plan.metrics.peak)
+            before = self.plans.get(fits)
+            if before is None or before.value is None or plan.value < before.value:
+                self.plans[fits] = plan
+
+    def best(self, i: int) -> Plan | None:
+        """The best plan that fits at point i."""
+        fitting = [self.plans[j] for j in sorted(self.plans) if j <= i]
+        return min(fitting, key=lambda plan: plan.value or 0.0, default=None)
+
+    def value(self, i: int) -> float:
+        plan = self.best(i)
+        return float("inf") if plan is None or plan.value is None else plan.value
+
+    def bound(self, i: int) -> float:
+        """The best bound that holds at point i."""
+        return max((b for j, b in self.bounds.items() if j >= i), default=self.base.free_bound)
+
+    def neighbours(self, i: int) -> tuple[Plan, ...]:
+        """The best plan that fits, then the one of the next capacity above that has one."""
+        above = [self.plans[j] for j in sorted(self.plans) if j > i][:1]
+        here = self.best(i)
+        return tuple(above if here is None else [here, *above])
+
+    def given(self, i: int) -> object:
+        """What a solve of point i would begin with, to tell whether another one could differ from the last."""
+        return [plan.schedule for plan in self.neighbours(i)], self.bound(i), self.cuts.get(i, 0)
+
+    def gap(self, i: int) -> float:
+        """What is not yet known at point i, in units of the objective; 0 where it is settled."""
+        value, bound = self.value(i), self.bound(i)
+        return 0.0 if value <= bound else value - bound
+
+    def points(self) -> tuple[Point, ...]:
+        found = []
+        for i, capacity in enumerate(self.capacities):
+            plan, value = self.best(i), self.value(i)
+            found.append(Point(capacity, None if plan is None else value, min(self.bound(i), value), plan,
+                               i in self.bounds))  # fmt: skip
+        return tuple(found)
+
+
+def _turns(curve: _Curve) -> Iterator[int]:
+    """Points in the order of solving: both ends, the middle of every open stretch, then the widest gaps, as long as a
+    solve could tell something new."""
+    last = len(curve.capacities) - 1
+    yield 0
+    if last:
+        yield last
+    stretches = [(0, last)]
+    for low, high in stretches:  # larger capacities first: their plans are found and proved sooner
+        middle = (low + high) // 2
+        if low < middle < high:
+            if curve.gap(middle):
+                yield middle
+            stretches += [(middle, high), (low, middle)]
+    while True:
+        again = [i for i in range(last + 1) if curve.gap(i) and curve.seen.get(i) != curve.given(i)]
+        if not again:
+            return
+        yield max(again, key=curve.gap)
+
+
+def _named(progress: Callable[[Progress], None], capacity: int, begin: float) -> Callable[[Progress], None]:
+    """News with the capacity they are about, and the time of the whole sweep."""
+    return lambda news: progress(
+        news._replace(phase=f"{capacity:,} bytes", seconds=time.monotonic() - begin)
+    )

@@ -1,0 +1,103 @@
+"""`memplan/MallocGame-v0`: the mallocGame as a Gymnasium environment.
+
+Importing this module registers it; `gymnasium.make("memplan_solvers.malloc_game.env:memplan/MallocGame-v0")` does both.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+
+from memplan.api import load, make_problem
+from memplan.errors import OptionError
+from memplan.problem import Problem
+from memplan.solver import Budget
+from memplan_solvers.malloc_game.features import make_observation, observe
+from memplan_solvers.malloc_game.game import Game, open_board
+
+PREPARE_S = 60.0
+"""Seconds that placing what must stay in the scratchpad may take."""
+
+
+class MallocGame(gymnasium.Env[dict[str, Any], int]):
+    """One episode = one game on one problem. Actions: 0 NoCopy, 1 Copy, 2 Drop.
+
+    Observation: `Observation`'s arrays by name, and `action_mask`, int8[3], which `info` has too. Reward:
+    latency saved by the move, as a share of the latency with everything in host; an episode's sum is 1 − latency /
+    that. An illegal action is answered by the first legal of Drop, NoCopy, Copy, and `info["replaced"]` is True.
+
+    problem: the problem to plan, objective latency, order program; or `model` (a path or a name of the zoo), `target`
+    and `scratchpad` as for `memplan.plan`. reset(options={"problem": …}) changes it.
+    """
+
+    metadata = {"render_modes": ["ansi"], "render_fps": 4}
+
+    def __init__(
+        self,
+        problem: Problem | None = None,
+        *,
+        model: str = "resnet8_int8",
+        target: str = "ethos-u65",
+        scratchpad: str | int = "64KiB",
+        render_mode: str | None = None,
+    ) -> None:
+        self.render_mode = render_mode
+        if problem is None:
+            problem = make_problem(load(model), target, scratchpad=scratchpad, objective="latency", order="program")[0]
+        self._open(problem)
+        self._seen = make_observation()
+        arrays = self._seen._asdict()
+        every = {name: spaces.Box(-np.inf, np.inf, array.shape, np.float32) for name, array in arrays.items()}
+        self.observation_space = spaces.Dict({**every, "action_mask": spaces.MultiBinary(3)})
+        self.action_space = spaces.Discrete(3)
+
+    def _open(self, problem: Problem) -> None:
+        board = open_board(problem, Budget(PREPARE_S))
+        if board is None or not len(board.move):
+            raise OptionError(
+                f"the mallocGame has no moves for graph '{problem.graph.name}'",
+                "nothing fits the scratchpad, or what must stay in it does not: give it more",
+            )
+        self.problem, self.game = problem, Game(board)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Begin a game; on `options["problem"]` if given."""
+        super().reset(seed=seed)
+        if options and "problem" in options:
+            self._open(options["problem"])
+        else:
+            self.game.reset()
+        return self._observation()
+
+    def step(self, action: int) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
+        """Answer the move."""
+        legal = self._legal
+        replaced = not legal[action]
+        if replaced:
+            action = next(a for a in (2, 0, 1) if legal[a])
+        reward = self.game.step(int(action))
+        seen, info = self._observation()
+        return seen, reward, self.game.is_over, False, {**info, "replaced": replaced}
+
+    def _observation(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        game = self.game
+        observe(game.board, game.state, self._seen)
+        self._legal = game.legal
+        legal = self._legal.astype(np.int8)
+        seen = {name: array.copy() for name, array in self._seen._asdict().items()}
+        return {**seen, "action_mask": legal}, {"action_mask": legal, "latency_s": game.latency}
+
+    def render(self) -> str | None:
+        """The move and the latency in one line."""
+        if self.render_mode != "ansi":
+            return None
+        game = self.game
+        return f"move {game.move} of {game.moves}, latency {game.latency:.3e} s, score {game.score:.4f}"
+
+
+gymnasium.register(id="memplan/MallocGame-v0", entry_point="memplan_solvers.malloc_game.env:MallocGame")

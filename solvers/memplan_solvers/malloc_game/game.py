@@ -1,0 +1,129 @@
+"""`Game`: one mallocGame from Python. Agents that search use the compiled functions of `play` directly."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from memplan.errors import OptionError, TargetError
+from memplan.plan import Move, Plan, Residency
+from memplan.problem import Problem
+from memplan.simulate import latency_ends
+from memplan.solver import Budget, Solver
+from memplan_solvers.latency.timed import Array, flatten
+from memplan_solvers.malloc_game import play
+from memplan_solvers.malloc_game.state import (
+    MOVE,
+    OVER,
+    ROWS,
+    SOURCE,
+    Board,
+    State,
+    copy_state,
+    make_board,
+    make_state,
+)
+
+
+def open_board(problem: Problem, budget: Budget) -> Board | None:
+    """The board of a latency problem; None if what must stay in the scratchpad could not be placed.
+
+    OptionError where operands must be in the scratchpad or a kept storage has to be copied, TargetError for two
+    queues: the game has one.
+    """
+    if problem.target.dma_queues != 1:
+        raise TargetError(
+            f"target '{problem.target.name}' has two DMA queues, the mallocGame has one",
+            "use anneal or msa, or a target with dma.queues = 1",
+        )
+    timed = flatten(problem, budget)
+    if timed is None:
+        return None
+    for s in problem.storages:
+        if s.keep and not s.resident and (s.in_host or s.is_output):
+            raise OptionError(
+                f"'{s.name}' is pinned to the scratchpad, but has to be copied, and the mallocGame does not plan its copy",
+                "keep only activations there, or use anneal or msa",
+            )
+    return make_board(timed, latency_ends(problem.graph, problem.target, problem.options)[0])
+
+
+class Game:
+    """A game on a board, at its beginning.
+
+    step(answer) → reward and undo() move it; legal is the mask of the next move, bool[3] for NO_COPY,
+    COPY, DROP; after the last move `plan` is what was played. The rewards add up to
+    1 − latency / latency with everything in host.
+    """
+
+    def __init__(self, board: Board, state: State | None = None) -> None:
+        self.board = board
+        self.state = make_state(board) if state is None else state
+        self._legal = np.zeros(3, np.bool_)
+
+    @property
+    def moves(self) -> int:
+        """Moves of a whole game."""
+        return len(self.board.move)
+
+    @property
+    def move(self) -> int:
+        """The next move's number; `moves` once the game is over."""
+        return int(self.state.counts[MOVE])
+
+    @property
+    def is_over(self) -> bool:
+        """Whether every move has been answered."""
+        return self.move == self.moves
+
+    @property
+    def latency(self) -> float:
+        """Seconds with everything undecided in host."""
+        return float(self.state.total[0])
+
+    @property
+    def score(self) -> float:
+        """The sum of the rewards so far."""
+        return 1.0 - self.latency / self.board.all_host if self.move else 0.0
+
+    @property
+    def legal(self) -> Array:
+        """The mask of the next move, bool[3]; at least one is True until the game is over."""
+        play.mask(self.board, self.state, self._legal)
+        return self._legal.copy()
+
+    def reset(self) -> None:
+        """Back to the beginning."""
+        play.reset(self.board, self.state)
+
+    def step(self, answer: int) -> float:
+        """Answer the next move; the reward. ValueError, and nothing changed, if the answer is illegal."""
+        before = self.score
+        if not play.play(self.board, self.state, answer):
+            raise ValueError(f"answer {answer} to move {self.move} is illegal, legal are {np.flatnonzero(self.legal)}")
+        return self.score - before
+
+    def undo(self) -> None:
+        """Take the last step back."""
+        play.undo(self.board, self.state)
+
+    def copy(self) -> Game:
+        """A game at the same state that shares only the board."""
+        return Game(self.board, copy_state(self.board, self.state))
+
+    def plan(self, solver: Solver, problem: Problem, budget: Budget, bound: float = 0.0) -> Plan:
+        """The plan that a finished game amounts to. `bound` must hold for every plan of the problem."""
+        if not self.is_over:
+            raise ValueError(f"the game stands at move {self.move} of {self.moves}")
+        storages, state = problem.storages, self.state
+        residencies = [
+            Residency(storages[s].name, start, stop, offset, storages[s].size)
+            for s, start, stop, offset in state.rows[: state.counts[ROWS]].tolist()
+        ]
+        moves = [
+            Move("store" if key % 2 else "load", storages[s].name, key // 2, due)
+            for key, due, s in state.queue.jobs[: state.queue.count[0]].tolist()
+        ]
+        over = np.flatnonzero(state.of[:, OVER]).tolist()
+        inplace = {storages[b].name: storages[self.board.fact[b, SOURCE]].name for b in over}
+        return solver.answer(problem, budget, order=tuple(range(problem.n)), residencies=residencies, moves=moves,
+                             bound=bound, inplace=inplace)  # fmt: skip

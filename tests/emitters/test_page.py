@@ -1,0 +1,99 @@
+"""Pages hold what they need, and no name can be taken for markup."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from pathlib import Path
+
+import pytest
+
+from memplan.emitters import page, sheet
+from memplan.emitters.facts import facts
+from memplan.emitters.html import SCRIPTS, STYLES, report_page
+from memplan.explain import live_bytes, spills
+from memplan.graph import Graph, Op, Tensor
+from memplan.simulate import timeline
+from tests.generate import random_graph, random_plan
+
+NASTY = (
+    "</script><script>alert(1)</script>",
+    "<img src=x onerror=alert(2)>",
+    "{{data}}",
+    "a&b\"'`",
+    "\u2028",
+    "\ud800",
+    "]]>",
+)
+
+
+PARTS = (*page.HOUSE_STYLES, *STYLES, *sheet.STYLES, *page.HOUSE_SCRIPTS, *SCRIPTS, *sheet.SCRIPTS, "page.html", "report.html")
+
+
+def nasty_graph() -> Graph:
+    tensors = [Tensor("x", 4, "input"), *(Tensor(name, 4) for name in NASTY)]
+    chain = [t.name for t in tensors]
+    ops = [Op(f"op {b}", f"Kind {b}", (a,), (b,)) for a, b in zip(chain, chain[1:], strict=False)]
+    return Graph("net </title><script>alert(3)</script>", tuple(tensors), tuple(ops))
+
+
+def data_of(text: str) -> object:
+    inside = re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)
+    assert inside
+    return json.loads(inside[1])
+
+
+def test_names_are_harmless_and_come_back() -> None:
+    graph = nasty_graph()
+    text = report_page(graph, [])
+    assert text.count("<script") == 2 and text.count("</script>") == 2
+    assert "alert(3)" not in text.split("</title>")[0].replace("&lt;script&gt;alert(3)&lt;/script&gt;", "")
+    data = data_of(text)
+    assert isinstance(data, dict)
+    assert data["graph"]["tensors"]["name"] == [t.name for t in graph.tensors]
+    text.encode()
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_parts_ask_for_nothing_and_make_no_markup_of_texts(name: str) -> None:
+    text = page.part(name)
+    assert not re.search(
+        r"https?://|//cdn|@import|url\(|\bfetch\(|XMLHttpRequest|WebSocket|sendBeacon|\bimport\(", text
+    )
+    assert not re.search(
+        r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function", text
+    )
+
+
+def test_every_part_of_the_folder_is_used() -> None:
+    folder = Path(page.__file__).parent / "report"
+    assert {f.name for f in folder.iterdir()} == set(PARTS)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_facts_are_the_plan_s(seed: int) -> None:
+    rng = random.Random(seed)
+    graph = random_graph(rng, rng.randint(1, 25))
+    plan = random_plan(rng, graph)
+    (told,) = facts(graph, [plan], ["A"])["plans"]
+    names = [t.name for t in graph.tensors]
+    assert [graph.ops[i].name for i in told["schedule"]] == list(plan.schedule)
+    assert [(names[t], *rest) for t, *rest in told["residencies"]] == list(plan.residencies)
+    moves = [(("load", "store")[kind], names[t], issue, due) for kind, t, issue, due, _ in told["moves"]]
+    assert moves == list(plan.moves)
+    spilled = sum(graph.tensor[names[t]].nbytes for _, t, _, _, spill in told["moves"] if spill)
+    assert spilled == plan.metrics.traffic
+    assert told["live"] == live_bytes(plan)
+    assert sum(row[3] for row in told["spills"]) == sum(s.cost for s in spills(graph, plan))
+    if plan.target.timed:
+        assert told["timeline"]["latency"] == pytest.approx(1e9 * timeline(graph, plan).latency_s, abs=1e-3)
+    else:
+        assert told["timeline"] is None
+
+
+def test_same_plan_same_page() -> None:
+    rng = random.Random(7)
+    graph = random_graph(rng, 20)
+    plan = random_plan(rng, graph)
+    assert report_page(graph, [plan]) == report_page(graph, [plan])

@@ -1,0 +1,221 @@
+"""The planned program as an fx module: in schedule order, annotated, with moves that really run."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.fx import GraphModule
+from torch.fx.experimental.proxy_tensor import make_fx
+
+import memplan
+from memplan import Model, Plan
+from memplan.errors import MemplanError, PlanError
+from memplan.runtime import scratchpad
+
+
+class Net(nn.Module):
+    """A bottleneck with a skip, several results and a normalisation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b, self.norm = nn.Linear(8, 64), nn.Linear(64, 8), nn.LayerNorm(8)
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        left, right = self.a(x).chunk(2, -1)
+        y = self.b(torch.cat([left.relu(), right.sigmoid()], -1).view(-1, 64))
+        return {"y": self.norm(y + x), "wide": left.t()}
+
+
+@pytest.fixture(scope="module")
+def net() -> tuple[Net, Tensor, Model]:
+    torch.manual_seed(0)
+    module, x = Net().eval(), torch.randn(5, 8)
+    return module, x, memplan.from_exported(torch.export.export(module, (x,)))
+
+
+def planned(model: Model, **options: Any) -> Plan:
+    return memplan.plan(model, solver="greedy", workers=1, **options)
+
+
+def moves(module: GraphModule) -> list[str]:
+    found = [node.meta.get("memplan", {}).get("move") for node in module.graph.nodes]
+    return [move for move in found if move]
+
+
+def test_nodes_in_schedule_order_with_the_plan_beside_them(net: tuple[Net, Tensor, Model]) -> None:
+    module, x, model = net
+    plan = planned(model, scratchpad="MP")
+    emitted = memplan.emit_fx(model, plan)
+    notes = {node.name: node.meta["memplan"] for node in emitted.graph.nodes if "memplan" in node.meta}
+    assert tuple(notes) == plan.schedule
+    assert [note["step"] for note in notes.values()] == list(range(len(plan.schedule)))
+    assert emitted.meta["memplan"] is plan
+    placed = {name: place for note in notes.values() for name, place in note.get("outputs", {}).items()}
+    written = {name for op in model.graph.ops if not op.is_view for name in op.outputs}
+    assert set(placed) == {r.tensor for r in plan.residencies} & written
+    assert all(
+        notes[op.name]["view_of"] == model.graph.storage_of[op.outputs[0]]
+        for op in model.graph.ops
+        if op.is_view
+    )
+    emitted.graph.lint()
+    expected, found = module(x), emitted(x)
+    assert set(found) == {"y", "wide"}  # the source's own structure
+    assert all(torch.equal(found[key], expected[key]) for key in expected)
+
+
+@pytest.mark.parametrize("budget", ["MR", "MH", "MP"])
+@pytest.mark.parametrize("alignment", [4, 64])
+def test_moves_run_and_give_eagers_bits(net: tuple[Net, Tensor, Model], budget: str, alignment: int) -> None:
+    module, x, model = net
+    plan = planned(model, scratchpad=budget, alignment=alignment)
+    emitted = memplan.emit_fx(model, plan, moves=True, poison=True)
+    emitted.graph.lint()
+    for _ in range(2):  # the scratchpad holds nothing from the first call
+        expected, found = module(x), emitted(x)
+        assert all(torch.equal(found[key], expected[key]) for key in expected)
+    assert moves(emitted).count("load") == sum(m.kind == "load" for m in plan.moves)
+    assert moves(emitted).count("store") == sum(m.kind == "store" for m in plan.moves)
+    assert emitted.get_buffer("memplan_scratchpad").numel() == plan.metrics.peak
+
+
+def test_what_is_placed_lies_at_its_offset(net: tuple[Net, Tensor, Model]) -> None:
+    _, x, model = net
+    plan = planned(model, scratchpad="MR", alignment=64)
+    emitted = memplan.emit_fx(model, plan, moves=True)
+    seen = {}
+
+    class Watch(torch.fx.Interpreter):
+        def run_node(self, n: torch.fx.Node) -> Any:
+            value = super().run_node(n)
+            note = n.meta.get("memplan", {})
+            if note.get("move") in ("load", "place"):
+                seen[note["tensor"]] = value.data_ptr() - pad.data_ptr() == note["offset"]
+            return value
+
+    pad = emitted.get_buffer("memplan_scratchpad")
+    Watch(emitted).run(x)
+    assert len(seen) == len({r.tensor for r in plan.residencies}) and all(seen.values())
+
+
+def test_moves_survive_dead_code_elimination_and_recompilation(net: tuple[Net, Tensor, Model]) -> None:
+    module, x, model = net
+    emitted = memplan.emit_fx(model, planned(model, scratchpad="MR"), moves=True, poison=True)
+    before = moves(emitted)
+    emitted.graph.eliminate_dead_code()
+    emitted.recompile()
+    assert moves(emitted) == before
+    assert torch.equal(emitted(x)["y"], module(x)["y"])
+
+
+def test_updates_of_buffers_and_operands_reach_the_caller() -> None:
+    def step(weight: Tensor, velocity: Tensor, x: Tensor) -> Tensor:
+        velocity.mul_(0.9).add_(x.sum(0))
+        weight.sub_(velocity * 0.1)
+        return (weight * x).sum()
+
+    inputs = [torch.randn(4), torch.randn(4), torch.randn(3, 4)]
+    model = memplan.from_fx(make_fx(step)(*[x.clone() for x in inputs]), inputs)
+    plan = planned(model, scratchpad="MR", donate="updated", inplace=True)
+    assert plan.inplace
+    for with_moves in (False, True):
+        emitted = memplan.emit_fx(model, plan, moves=with_moves)
+        mine, theirs = [x.clone() for x in inputs], [x.clone() for x in inputs]
+        assert torch.equal(emitted(*mine), step(*theirs))
+        assert all(torch.equal(a, b) for a, b in zip(mine, theirs, strict=True))
+        assert not torch.equal(mine[0], inputs[0])
+
+
+def test_results_in_the_arena_are_the_callers_own(net: tuple[Net, Tensor, Model]) -> None:
+    module, x, model = net
+    emitted = memplan.emit_fx(model, planned(model, io="resident"), moves=True)
+    first = emitted(x)["y"]
+    emitted(torch.zeros_like(x))
+    assert torch.equal(first, module(x)["y"])
+
+
+def test_places_refuse_what_is_too_large() -> None:
+    pad = torch.zeros(64, dtype=torch.uint8)
+    with pytest.raises(MemplanError, match="40 bytes came for a place of 32"):
+        scratchpad.place(pad, 0, 32, torch.zeros(10))
+    strided = torch.arange(12.0).reshape(3, 4).t()
+    placed = scratchpad.place(pad, 0, 48, strided)
+    assert placed.stride() == strided.stride() and torch.equal(placed, strided)
+    layout = scratchpad.place(pad, 4, 48, strided)
+    assert layout.is_meta and torch.equal(scratchpad.read(pad, 4, layout), strided)
+    host = scratchpad.store(placed)
+    assert torch.equal(host, placed) and host.data_ptr() != placed.data_ptr()
+
+
+def test_only_torch_models_with_a_plan_of_their_own_are_emitted(net: tuple[Net, Tensor, Model]) -> None:
+    _, _, model = net
+    other = memplan.from_fx(make_fx(torch.relu)(torch.randn(3)), [torch.randn(3)])
+    with pytest.raises(PlanError, match="another graph"):
+        memplan.emit_fx(model, planned(other))
+    bare = memplan.Model(model.graph, "bare")
+    with pytest.raises(MemplanError, match="no torch source"):
+        memplan.emit_fx(bare, planned(model))
+    refused = planned(model, scratchpad=16)
+    with pytest.raises(PlanError, match="bytes are missing"):
+        memplan.emit_fx(model, refused)
+
+
+# --- passes -------------------------------------------------------------------------------------------------
+
+
+def test_a_pass_in_a_pipeline_of_torchs_pass_manager() -> None:
+    from torch.fx.passes.infra.pass_base import PassResult
+    from torch.fx.passes.infra.pass_manager import PassManager
+
+    plan = memplan.fx_pass("scratchpad", scratchpad="MR", solver="greedy", moves=True)
+    module = make_fx(lambda x: torch.relu(x @ x.t()).sum(0), tracing_mode="fake")(torch.randn(6, 4))
+    done = PassManager(passes=[lambda m: PassResult(plan(m), True)])(module).graph_module
+    x = torch.randn(6, 4)
+    assert "load" in moves(done) and torch.equal(done(x), torch.relu(x @ x.t()).sum(0))
+
+
+@pytest.mark.parametrize("with_moves", [False, True])
+def test_a_backend_of_torch_compile_forward_and_backward(with_moves: bool) -> None:
+    from torch._dynamo.backends.common import aot_autograd
+
+    seen: list[GraphModule] = []
+    plan = memplan.fx_pass("scratchpad", scratchpad="MR", solver="greedy", moves=with_moves)
+
+    def compiler(module: GraphModule, example_inputs: list[Tensor]) -> GraphModule:
+        seen.append(plan(module, example_inputs))
+        return seen[-1]
+
+    torch.manual_seed(0)
+    module, x = Net(), torch.randn(5, 8, requires_grad=True)
+    expected = module(x)
+    wanted = torch.autograd.grad(expected["y"].sum() + expected["wide"].sum(), [x, *module.parameters()])
+    compiled = torch.compile(module, backend=aot_autograd(fw_compiler=compiler), dynamic=False)
+    found = compiled(x)
+    grads = torch.autograd.grad(found["y"].sum() + found["wide"].sum(), [x, *module.parameters()])
+    assert len(seen) == 2  # forward and backward
+    assert all(m.meta["memplan"].schedule for m in seen)
+    assert torch.equal(found["y"], expected["y"]) and torch.equal(found["wide"], expected["wide"])
+    assert all(torch.equal(a, b) for a, b in zip(grads, wanted, strict=True))
+    torch._dynamo.reset()
+
+
+def test_a_pass_says_why_there_is_no_plan() -> None:
+    module = make_fx(torch.relu)(torch.randn(64))
+    with pytest.raises(MemplanError, match="bytes are missing"):
+        memplan.fx_pass("scratchpad", scratchpad=16, solver="greedy")(module, [torch.randn(64)])
+
+
+def test_the_example_of_the_documentation_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "torch.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert len(blocks) >= 3
+    names: dict[str, Any] = {}
+    for block in blocks:
+        exec(block, names)
+    assert "bit-identical" in capsys.readouterr().out
+    torch._dynamo.reset()

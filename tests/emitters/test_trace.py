@@ -1,0 +1,88 @@
+"""Chrome traces: lanes without overlap, the simulator's times, counters that are the live bytes."""
+
+from __future__ import annotations
+
+import json
+import random
+from typing import Any
+
+import pytest
+
+from memplan.emitters.trace import COMPUTE, LOADS, STORES, trace_text
+from memplan.explain import live_bytes
+from memplan.graph import Graph
+from memplan.plan import Plan
+from memplan.simulate import timeline
+from tests.generate import random_graph, random_plan
+
+
+def traced(seed: int) -> tuple[Graph, Plan, list[dict[str, Any]]]:
+    rng = random.Random(seed)
+    graph = random_graph(rng, rng.randint(2, 30))
+    plan = random_plan(rng, graph)
+    return graph, plan, json.loads(trace_text(graph, plan))["traceEvents"]
+
+
+def slices(events: list[dict[str, Any]], lane: int) -> list[dict[str, Any]]:
+    return sorted(
+        (e for e in events if e["ph"] == "X" and e["tid"] == lane), key=lambda e: (e["ts"], e["dur"])
+    )
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_every_op_and_move_has_its_time(seed: int) -> None:
+    graph, plan, events = traced(seed)
+    ops = [e for e in slices(events, COMPUTE) if e["cat"] != "stall"]
+    assert [e["name"] for e in sorted(ops, key=lambda e: e["args"]["step"])] == list(plan.schedule)
+    moves = [(e["args"]["issue"], e["name"]) for lane in (LOADS, STORES) for e in slices(events, lane)]
+    assert sorted(moves) == sorted((m.issue, f"{m.kind} {m.tensor}") for m in plan.moves)
+    if plan.target.timed:
+        expected = timeline(graph, plan)
+        for e in ops:
+            start, end = expected.ops[e["args"]["step"]]
+            assert e["ts"] == pytest.approx(1e6 * start, abs=2e-6)
+            assert e["ts"] + e["dur"] == pytest.approx(1e6 * end, abs=2e-6)
+    else:
+        assert [(e["ts"], e["dur"]) for e in ops] == [(t, 1) for t in range(len(plan.schedule))]
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_nothing_in_a_lane_overlaps(seed: int) -> None:
+    """But for head moves of two queues, which are in different lanes anyway."""
+    _, _, events = traced(seed)
+    for lane in (COMPUTE, LOADS, STORES):
+        end = 0.0
+        for e in slices(events, lane):
+            assert e["ts"] >= end - 1e-5, e
+            end = max(end, e["ts"] + e["dur"])
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_counters_are_the_live_bytes(seed: int) -> None:
+    _, plan, events = traced(seed)
+    counted = [e["args"] for e in events if e["ph"] == "C"]
+    assert [c["resident"] for c in counted] == [*live_bytes(plan), 0]
+    if plan.target.scratchpad.capacity is not None:
+        assert {c["resident"] + c["free"] for c in counted} == {plan.target.scratchpad.capacity}
+
+
+def test_arrows_lead_from_a_store_to_its_loads() -> None:
+    found = 0
+    for seed in range(40):
+        _, plan, events = traced(seed)
+        starts = {e["id"]: e for e in events if e["ph"] == "s"}
+        for end in (e for e in events if e["ph"] == "f"):
+            found += 1
+            start = starts.pop(end["id"])
+            assert start["name"] == end["name"] and start["ts"] <= end["ts"]
+            inside = [e for e in slices(events, STORES) if e["ts"] <= start["ts"] <= e["ts"] + e["dur"]]
+            assert f"store {end['name']}" in [e["name"] for e in inside]
+        assert not starts
+    assert found > 20
+
+
+def test_same_plan_same_text() -> None:
+    rng = random.Random(1)
+    graph = random_graph(rng, 20)
+    plan = random_plan(rng, graph)
+    assert trace_text(graph, plan) == trace_text(graph, plan)

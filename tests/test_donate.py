@@ -1,0 +1,106 @@
+"""Donated inputs: an output takes over the storage of the input it renews, whoever plans."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import memplan
+from memplan import Graph, Op, Plan, Tensor
+from memplan.cli import main
+from memplan.emitters.json import graph_text
+from memplan.errors import OptionError
+from memplan.importers.json import read_plan
+from memplan.solver import registry
+
+
+def cache_graph() -> Graph:
+    """A cache of 64 bytes gets a row written; what reads it before and after is small."""
+    tensors = (
+        Tensor("cache", 64, "input", "int8", (8, 8)),
+        Tensor("row", 8, "input", "int8", (8,)),
+        Tensor("new", 64, "output", "int8", (8, 8)),
+        Tensor("sum", 8, "output", "int8", (8,)),
+    )
+    ops = (
+        Op("write", "aten.index_copy.default", ("cache", "row"), ("new",)),
+        Op("read", "aten.sum.dim_IntList", ("new",), ("sum",)),
+    )
+    return Graph("cache", tensors, ops, (("new", "cache"),))
+
+
+def planned(graph: Graph, **options: object) -> Plan:
+    plan = memplan.plan(graph, solver="greedy", workers=1, **options)  # type: ignore[arg-type]
+    assert memplan.check(graph, plan) == []
+    return plan
+
+
+@pytest.mark.parametrize("io", ["host", "resident"])
+@pytest.mark.parametrize("objective", ["traffic", "peak"])
+def test_a_renewed_buffer_counts_once(io: str, objective: str) -> None:
+    graph = cache_graph()
+    apart = planned(graph, io=io, objective=objective)
+    together = planned(graph, io=io, objective=objective, donate="updated")
+    assert apart.metrics.peak >= 136 and not apart.inplace
+    assert together.metrics.peak <= 80 and dict(together.inplace) == {"new": "cache"}
+    assert together.options.donate == ("cache",)
+
+
+@pytest.mark.parametrize("solver", sorted(registry()))
+def test_every_solver_fits_where_only_donation_lets_it(solver: str) -> None:
+    """72 bytes: the cache and a row, or the cache and the sum, but never the cache twice."""
+    graph = cache_graph()
+    for objective in sorted(registry()[solver]().objectives - {"latency"}):
+        refused = memplan.plan(graph, solver=solver, scratchpad=72, objective=objective, workers=1)
+        assert refused.status == "infeasible"
+        found = memplan.plan(
+            graph, solver=solver, scratchpad=72, objective=objective, donate=["cache"], workers=1
+        )
+        assert memplan.check(graph, found) == [] and dict(found.inplace) == {"new": "cache"}
+
+
+def test_a_donated_input_with_a_later_use_is_not_written_over() -> None:
+    graph = cache_graph()
+    later = Op("later", "aten.sum.dim_IntList", ("cache", "sum"), ("end",))
+    longer = replace(
+        graph, ops=(*graph.ops, later), tensors=(*graph.tensors, Tensor("end", 8, "output", "int8", (8,)))
+    )
+    assert not planned(longer, order="program", donate="updated").inplace
+
+
+def test_the_checker_wants_the_donation_recorded() -> None:
+    graph = cache_graph()
+    plan = planned(graph, donate="updated")
+    denied = replace(plan, options=replace(plan.options, donate=()))
+    assert any(v.rule == "inplace" for v in memplan.check(graph, denied))
+    other = replace(plan, options=replace(plan.options, donate=("row",)))
+    assert any(v.rule == "inplace" and "activation" in v.message for v in memplan.check(graph, other))
+
+
+def test_only_the_first_operand_of_an_update_may_be_written_over() -> None:
+    graph = cache_graph()
+    square = replace(graph, tensors=tuple(replace(t, nbytes=64, shape=(8, 8)) for t in graph.tensors))
+    assert dict(planned(square, donate=["cache"]).inplace) == {"new": "cache"}
+    assert not planned(square, donate=["row"]).inplace
+
+
+def test_unknown_names_are_refused_with_the_nearest() -> None:
+    with pytest.raises(OptionError, match="'cash' cannot be donated") as caught:
+        memplan.plan(cache_graph(), donate="cash")
+    assert "cache" in caught.value.hint
+    with pytest.raises(OptionError, match="'new'"):
+        memplan.plan(cache_graph(), donate=["new"])
+
+
+def test_donate_on_the_command_line(tmp_path: Path) -> None:
+    path = tmp_path / "cache.json"
+    path.write_text(graph_text(cache_graph()))
+    words = ["--scratchpad", "72", "--solver", "greedy", "-o", str(tmp_path)]
+    assert main(["plan", str(path), *words]) == 3
+    assert main(["plan", str(path), "--donate", "updated", *words]) == 0
+    plan = read_plan(tmp_path / "cache.plan.json")
+    assert plan.options.donate == ("cache",)
+    assert main(["check", str(path), str(tmp_path / "cache.plan.json")]) == 0
+    assert main(["plan", str(path), "--donate", "nothing", *words]) == 2
