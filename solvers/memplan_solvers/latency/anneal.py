@@ -18,7 +18,7 @@ from memplan_solvers.latency.evaluate import latency
 from memplan_solvers.latency.layout import to_plan
 from memplan_solvers.latency.msa import Layout, tuned
 from memplan_solvers.latency.space import add, make_space
-from memplan_solvers.latency.timed import UNPLACED, Timed, flatten
+from memplan_solvers.latency.timed import UNPLACED, Array, Timed, flatten
 
 SLICE_S, FIRST = 0.05, 200
 """Seconds between two looks at the clock; rounds before the first."""
@@ -117,5 +117,5 @@ def make_search(timed: Timed, start: Layout, seed: int) -> kernel.Search:
     return search
 
 
-def _touches(timed: Timed, s: int) -> np.ndarray:
+def _touches(timed: Timed, s: int) -> Array:
     return timed.touch[timed.touch_row[s] : timed.touch_row[s + 1]]

@@ -247,7 +247,7 @@ def _gap(timed: Timed, space: Space, size: int, start: int, stop: int, fit: int)
     """An offset free during `[start, stop)`, or -1: of the smallest gap, its lower end (fit < 5) or its upper end
     (5); the lowest of all (6); the highest of all (7)."""
     rows, sizes, by_offset = space.rows, timed.size, space.by_offset
-    best, slack, top = -1, np.int64(2**62), np.int64(0)
+    best, slack, top = np.int64(-1), np.int64(2**62), np.int64(0)
     for k in range(space.count[0] + 1):
         if k < space.count[0]:
             r = by_offset[k]
