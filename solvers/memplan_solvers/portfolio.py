@@ -31,7 +31,7 @@ ROUNDS: dict[str, tuple[Round, ...]] = {
         Round(1.0, ("ilp{split=auto}",)),
     ),
     "peak": (Round(0.9, ("greedy",)), Round(1.0, ("peak",))),
-    "latency": (Round(1.0, ("greedy",)),),
+    "latency": (Round(0.3, ("greedy",)), Round(1.0, ("anneal",))),
 }
 """By objective: who is asked, the cheapest first. Nothing is compiled before it is somebody's turn who needs it."""
 
@@ -61,8 +61,11 @@ class Portfolio(Solver):
     def solve(self, problem: Problem, budget: Budget) -> Plan:
         """The best plan of any part, with the best bound of any part."""
         run = _Run(self, problem, budget)
+        left_out = set(self.skip.split("+"))
+        if problem.target.operands != "any":
+            left_out.add("anneal")  # it serves operands from host
         for share, parts in ROUNDS[problem.options.objective]:
-            wanted = [part for part in parts if _word(part) not in self.skip.split("+")]
+            wanted = [part for part in parts if _word(part) not in left_out]
             run.ask(wanted, share)
             if run.settled or budget.spent():
                 break
