@@ -24,7 +24,8 @@ class Round(NamedTuple):
 
 ROUNDS: dict[str, tuple[Round, ...]] = {
     "traffic": (
-        Round(0.9, ("greedy",)),
+        Round(0.5, ("greedy",)),
+        Round(0.3, ("peak", "baseline", "baseline{schedule=peak}")),
         Round(0.6, ("search", "benders")),
         Round(0.4, ("fixed_order", "fixed_order{schedule=peak}")),
         Round(1.0, ("ilp{split=auto}",)),
@@ -46,7 +47,7 @@ class Portfolio(Solver):
     """
 
     name: ClassVar[str] = "portfolio"
-    summary: ClassVar[str] = "the default: greedy, then search, benders, fixed_order and ilp as time allows; best plan, best bound"
+    summary: ClassVar[str] = "the default: greedy, then peak, search, benders, fixed_order and ilp as time allows; best plan, best bound"
     objectives: ClassVar[frozenset[str]] = frozenset(ROUNDS)
 
     skip: str = ""

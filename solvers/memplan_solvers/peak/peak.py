@@ -78,7 +78,9 @@ class Peak(Improver):
         """The plan without spills where one is found, else `start`; the greedy plan is made only where it is needed."""
         if start is not None and start.value <= problem.free_bound:
             return self.plan_of(problem, budget, start, problem.free_bound, "")
-        goal = None if problem.options.objective == "peak" else problem.capacity
+        goal = None
+        if problem.options.objective != "peak":  # then live bytes are no news of the value
+            goal, budget = problem.capacity, replace(budget, progress=None)
         found = minimum_peak_order(problem, budget.share(0.6), goal=goal)
         plan = self._answer(problem, budget, found, start)
         return replace(plan, seconds=max(budget.seconds - found.compile_s, 1e-6))
