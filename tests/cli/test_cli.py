@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -194,10 +195,11 @@ def test_lists() -> None:
 
 def test_help_and_version_are_quick() -> None:
     times = []
-    for _ in range(5):
-        begin = time.perf_counter()
+    for _ in range(5):  # processor time: others may use the machine
+        begin = os.times()
         assert memplan("--help").returncode == 0
-        times.append(time.perf_counter() - begin)
+        end = os.times()
+        times.append(end.children_user + end.children_system - begin.children_user - begin.children_system)
     assert min(times) < 0.3
     assert memplan("--version").stdout.startswith("memplan ")
     assert "--scratchpad" in memplan("plan", "--help").stdout
