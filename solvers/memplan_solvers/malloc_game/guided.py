@@ -12,6 +12,7 @@ from memplan_solvers.latency.timed import flatten
 from memplan_solvers.malloc_game.game import Game
 from memplan_solvers.malloc_game.state import DUE_BY, ISSUED, ROWS
 
+
 def annealed(solver: Solver, game: Game, problem: Problem, budget: Budget) -> Plan:
     """What annealing makes of the better of a finished game without in-place pairs and tuned memory space assignment."""
     timed = flatten(problem, budget)
