@@ -95,6 +95,10 @@ def run(model: Model, plan: Plan, inputs: Mapping[str, Any] | None = None, seed:
     source, the plan is not of this graph, an operand is nowhere, or a kernel fails.
     """
     _refuse_foreign(model, plan)
+    if model.source is None:
+        from memplan.zoo import traced
+
+        model = traced(model)
     if _has_torch_source(model):
         from memplan.runtime.torch_run import run_torch
 

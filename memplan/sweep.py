@@ -97,9 +97,11 @@ def sweep(
         if left < 0.02 * time_limit_s or (cancel is not None and cancel()):
             break
         told = None if progress is None else _named(progress, capacities[i], begin)
-        slice_s = time_limit_s * (1.0 if turn < 2 else min(1.0, SLICE * 2.0 ** curve.cuts.get(i, 0)))
-        budget = Budget(min(left, slice_s), workers or os.cpu_count() or 1, seed, told, cancel,
-                        curve.neighbours(i), curve.bound(i))  # fmt: skip
+        slice_s, start = time_limit_s, tuple[Plan, ...]()
+        if turn >= 2:  # the ends are begun with nothing, so that not all orders come from one
+            slice_s, start = min(1.0, SLICE * 2.0 ** curve.cuts.get(i, 0)) * time_limit_s, curve.neighbours(i)
+        budget = Budget(min(left, slice_s), workers or os.cpu_count() or 1, seed, told, cancel, start,
+                        curve.bound(i))  # fmt: skip
         found = chosen.solve(curve.problem(i), budget)
         spent += found.seconds or budget.seconds
         curve.learn(i, found, budget)

@@ -6,7 +6,7 @@ import gzip
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from importlib import resources
+from importlib import import_module, resources
 from importlib.resources.abc import Traversable
 from typing import Any
 
@@ -54,6 +54,22 @@ def load_zoo_model(name: str, dims: Mapping[str, int] | None = None) -> Model:
     folder = _package() / "graphs"
     data = gzip.decompress((folder / files[name]).read_bytes())
     return read_model(files[name], data, name, str(folder), dims or {})
+
+
+def traced(model: Model) -> Model:
+    """The zoo's model that this one is, traced anew by torch so that it can be executed; itself where it is none.
+
+    Graph JSON has no kernels. GraphError where this version of torch traces another graph.
+    """
+    entry = next((e for e in zoo_index() if e["name"] == model.stem), None)
+    if entry is None or ".torch_" not in entry["recipe"]:
+        return model
+    recipes: Any = import_module(f"{PACKAGE}.recipes.torch_zoo")
+    made: Model = recipes.torch_model(recipes.torch_recipes()[model.stem])
+    if made.graph.sha256 != model.graph.sha256:
+        raise GraphError(f"this version of torch traces '{model.stem}' to another graph than the zoo has",
+                         "plan and run a .pt2 file that it exports")  # fmt: skip
+    return made
 
 
 def _added_model(name: str, dims: Mapping[str, int]) -> Model:

@@ -51,8 +51,10 @@ def add_parser(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Compare and report; 0 once every case has an answer, whatever it is, but 5 where a plan failed the check."""
+    """Compare and report; 0 once every case has an answer, whatever it is, but 5 where a plan failed the check or one
+    solver's proof is contradicted by another's plan."""
     from memplan.compare.cases import Setting
+    from memplan.compare.instances import instances_of
     from memplan.compare.report import write_report
     from memplan.compare.results import open_results
     from memplan.compare.runner import compare, local_pool
@@ -93,7 +95,10 @@ def run(args: argparse.Namespace) -> int:
         print("\n".join(str(path) for path in written))
     if interrupted:
         return INTERRUPTED
-    return INVALID if outcomes["invalid"] else 0
+    wrong = [spec for instance in instances_of(records) for spec in instance.contradictions]
+    if wrong:
+        talk(f"error: proofs of {', '.join(sorted(set(wrong)))} are contradicted by plans of others, see report.md")
+    return INVALID if outcomes["invalid"] or wrong else 0
 
 
 def split(text: str) -> list[str]:
@@ -114,12 +119,13 @@ class Board:
     def __init__(self) -> None:
         self.enabled = sys.stderr.isatty()
         self.lock = threading.Lock()
-        self.cases, self.finished, self.begin = 0, 0, time.monotonic()
+        self.labels: Mapping[str, str] = {}
+        self.finished, self.begin = 0, time.monotonic()
         self.under_way: dict[str, str] = {}
 
-    def total(self, cases: int, known: int) -> None:
+    def total(self, cases: Mapping[str, str], known: int) -> None:
         with self.lock:
-            self.cases, self.finished = cases, known
+            self.labels, self.finished = cases, known
             self._show()
 
     def started(self, name: str) -> None:
@@ -152,10 +158,9 @@ class Board:
     def _show(self, above: str = "") -> None:
         if not self.enabled:
             return
-        done = f"{self.finished}/{self.cases}" if self.cases else "loading"
+        done = f"{self.finished}/{len(self.labels)}" if self.labels else "loading"
         spent = time.monotonic() - self.begin
-        now = "; ".join(name.rpartition("-")[0][:60] + text if self.cases else name
-                        for name, text in self.under_way.items())  # fmt: skip
+        now = "; ".join(self.labels.get(name, name) + text for name, text in self.under_way.items())
         line = f"{done}, {spent:.0f} s | {now}"[: shutil.get_terminal_size().columns - 1]
         sys.stderr.write("\r\x1b[2K" + (above + "\n" if above else "") + line)
         sys.stderr.flush()

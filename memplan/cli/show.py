@@ -10,13 +10,21 @@ from memplan.errors import OptionError, PlanError
 from memplan.graph import Graph
 from memplan.plan import Plan
 
+ENDINGS = (".html", ".svg", ".trace.json")
+"""What a file to write is called, by what it shows."""
+
 
 def add_parser(commands: Any) -> None:
     """Add the command to the program."""
     p = commands.add_parser("show", help="show a graph, a plan, or two plans side by side")
     p.add_argument("model", metavar="MODEL", help=".onnx, .pt2, graph .json or a zoo model's name")
     p.add_argument("plans", metavar="PLAN", nargs="*", help="plan JSON, one or two (default: MODEL's own)")
-    p.add_argument("-o", "--output", metavar="FILE", help="write the interactive report to FILE (.html)")
+    p.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="write the interactive report (.html), a picture (.svg) or a trace (.trace.json)",
+    )
     p.add_argument("--json", action="store_true", help="print the graph or plan JSON on stdout")
     p.set_defaults(run=run)
 
@@ -25,8 +33,8 @@ def run(args: argparse.Namespace) -> int:
     """Print the graph or the plan, or write the report."""
     if len(args.plans) > 2:
         raise OptionError(f"{len(args.plans)} plans", "show one, or two side by side")
-    if args.output is not None and not args.output.endswith(".html"):
-        raise OptionError(f"-o '{args.output}'", "the report is a page: give a name that ends in .html")
+    if args.output is not None and not args.output.endswith(ENDINGS):
+        raise OptionError(f"-o '{args.output}'", f"give a name that ends in {', '.join(ENDINGS)}")
     graph, plans = _load(args.model, args.plans)
     if args.output is not None:
         _write(graph, plans, Path(args.output))
@@ -61,9 +69,8 @@ def _print(graph: Graph, plans: list[Plan], as_json: bool) -> None:
 
 
 def _write(graph: Graph, plans: list[Plan], path: Path) -> None:
-    """Check the plans, whose numbers the page repeats, and write it."""
+    """Check the plans, whose numbers the file repeats, and write it."""
     from memplan.api import check, refuse
-    from memplan.emitters.html import report_page
     from memplan.files import write_atomic
 
     for plan in plans:
@@ -72,4 +79,19 @@ def _write(graph: Graph, plans: list[Plan], path: Path) -> None:
                             "show it with the model it was made for, with the same --dim")  # fmt: skip
         if plan.schedule:
             refuse(check(graph, plan))
-    print(f"wrote {write_atomic(path, report_page(graph, plans))}")
+    print(f"wrote {write_atomic(path, _drawn(graph, plans, path))}")
+
+
+def _drawn(graph: Graph, plans: list[Plan], path: Path) -> str:
+    """The page of any number of plans, or the picture or trace of one."""
+    from memplan.emitters.html import report_page
+    from memplan.emitters.svg import svg_text
+    from memplan.emitters.trace import trace_text
+
+    if path.name.endswith(".html"):
+        return report_page(graph, plans)
+    if len(plans) != 1 or not plans[0].schedule:
+        raise OptionError(
+            f"-o '{path}' shows one plan", "give one that has a schedule, or a name that ends in .html"
+        )
+    return svg_text(graph, plans[0]) if path.name.endswith(".svg") else trace_text(graph, plans[0])

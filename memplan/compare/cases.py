@@ -115,6 +115,11 @@ class Case:
         return (self.model, self.target.name, self.objective, x.weights, x.io, f"inplace {x.inplace}", self.budget,
                 self.solver)  # fmt: skip
 
+    @property
+    def label(self) -> str:
+        """The case in a few words, for people who watch."""
+        return f"{Path(self.model).stem} {self.objective} {self.budget} {self.solver}"
+
     def ident(self, sha256: str) -> str:
         """A file name that says what the case is, ending in a digest of all that decides its answer."""
         full = json.dumps([*self.words, sha256, self.target.to_dict()], sort_keys=True)

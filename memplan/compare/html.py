@@ -16,7 +16,7 @@ from memplan.compare.tables import (
     Table,
     case_table,
     failure_table,
-    family_table,
+    group_table,
     show_value,
     solver_table,
     wins_table,
@@ -33,7 +33,8 @@ def report_html(instances: Sequence[Instance]) -> str:
         "Wins and losses": ("wins", NOTES["wins"], _table(wins_table(instances))),
         "Performance profiles": ("profiles", "", _profiles(instances)),
         "Capacity against cost": ("curves", NOTES["curves"], _curves(instances)),
-        "Families": ("families", "", _table(family_table(instances))),
+        "Families": ("families", NOTES["groups"], _table(group_table(instances, "family"))),
+        "Models": ("models", NOTES["groups"], _table(group_table(instances, "model"))),
         "Cases": ("cases", NOTES["cases"], _cases(instances)),
     }
     failures = failure_table(instances)

@@ -33,8 +33,24 @@ class Instance:
     @cached_property
     def bound(self) -> float | None:
         """The greatest bound any solver proved; all hold, whoever proved them."""
-        bounds = [r["bound"] for r in self.records.values() if r["bound"] is not None]
-        return max(bounds, default=None) if self.best is None else min(max(bounds), self.best)
+        return max((r["bound"] for r in self.records.values() if r["bound"] is not None), default=None)
+
+    @cached_property
+    def proved(self) -> bool:
+        """Whether the best value is proved least."""
+        return self.best is not None and self.bound is not None and self.best <= self.bound
+
+    @cached_property
+    def contradictions(self) -> list[str]:
+        """Solvers whose bound is above a value that somebody found, or who called infeasible what has a plan."""
+        if self.best is None:
+            return []
+        most = self.best * (1 + 1e-9)
+        return [
+            spec
+            for spec, r in self.records.items()
+            if (r["bound"] is not None and r["bound"] > most) or r["status"] == "infeasible"
+        ]
 
     @property
     def capacity(self) -> int | None:

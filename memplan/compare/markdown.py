@@ -10,7 +10,7 @@ from memplan.compare.tables import (
     Table,
     case_table,
     failure_table,
-    family_table,
+    group_table,
     profile_table,
     solver_table,
     wins_table,
@@ -25,7 +25,9 @@ def report_md(instances: Sequence[Instance]) -> str:
     parts += ["## Wins and losses", NOTES["wins"], table_md(wins_table(instances))]
     for measure in ("value", "seconds"):
         parts += [f"## Performance profile by {measure}", NOTES[measure], table_md(profile_table(instances, measure))]
-    parts += ["## Families", table_md(family_table(instances)), "## Cases", NOTES["cases"]]
+    for title, by in (("Families", "family"), ("Models", "model")):
+        parts += [f"## {title}", NOTES["groups"], table_md(group_table(instances, by))]
+    parts += ["## Cases", NOTES["cases"]]
     for family, group in groupby(instances, key=lambda i: i.one["family"]):
         parts += [f"### {family}", table_md(case_table(list(group)))]
     failures = failure_table(instances)

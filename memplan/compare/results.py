@@ -87,13 +87,12 @@ def open_results(folder: Path, resume: bool, fair: Mapping[str, Any]) -> Iterato
         os.close(handle)
 
 
-def read_results(folder: Path) -> list[Record]:
-    """The finished cases of a folder, in the order they finished; a torn last line is left out."""
-    path = folder / RESULTS
+def read_results(path: Path) -> list[Record]:
+    """The finished cases in a file of lines; a torn last line is left out."""
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise MemplanError(f"cannot read '{path}': {error.strerror or error}", "check the folder") from error
+        raise MemplanError(f"cannot read '{path}': {error.strerror or error}", "check the path") from error
     return _parse(data[: data.rfind(b"\n") + 1], path)
 
 

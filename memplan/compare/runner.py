@@ -43,8 +43,8 @@ class Limits:
 class Watcher(Protocol):
     """Who is told how the comparison goes."""
 
-    def total(self, cases: int, known: int) -> None:
-        """There are so many cases, so many of them finished by an earlier run."""
+    def total(self, cases: Mapping[str, str], known: int) -> None:
+        """What the cases are called, by name; so many of them were finished by an earlier run."""
 
     def started(self, name: str) -> None:
         """A process for this case (or model) has started."""
@@ -128,7 +128,8 @@ def compare(
     keep = partial(_keep, results, setting, watcher)
     cases = [case for model in dict.fromkeys(setting.models) for case in cases_of(setting, model)]
     waiting: dict[str, tuple[Case, Subject, Job]] = {}
-    watcher.total(len(cases), sum(_ident(case, subjects) in results.records for case in cases))
+    labels = {_ident(case, subjects): case.label for case in cases}
+    watcher.total(labels, len(labels.keys() & results.records.keys()))
     for case in cases:
         ident, subject = _ident(case, subjects), subjects.get(case.model)
         if ident in results.records:

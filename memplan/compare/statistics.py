@@ -15,7 +15,8 @@ class Tally:
 
     `best` counts the instances where nobody found less, `proved` those with value = bound, `failed` the processes
     that ended without an answer. `ratio` is the geometric mean of value / best over the instances where the best is
-    above 0 and the solver has a plan; `gap` the mean of its gaps; both None where there are none.
+    above 0 and the solver has a plan; `gap` the mean of its gaps; both None where there are none. `value` and `bound` add up
+    its plans and the best bounds known of the same instances.
     """
 
     solver: str
@@ -29,6 +30,7 @@ class Tally:
     gap: float | None
     ratio: float | None
     value: float
+    bound: float
     seconds: float
 
 
@@ -50,6 +52,7 @@ def tally(solver: str, instances: Iterable[Instance]) -> Tally:
         gap=sum(r["gap"] for _, r in plans) / len(plans) if plans else None,
         ratio=math.exp(sum(logs) / len(logs)) if logs else None,
         value=sum(r["value"] for _, r in plans),
+        bound=sum(i.bound or 0.0 for i, _ in plans),
         seconds=sum(r["seconds"] for _, r in plans),
     )
 

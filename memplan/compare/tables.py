@@ -70,18 +70,22 @@ def profile_table(instances: Sequence[Instance], measure: str) -> Table:
     return Table(("within", *(f"{tau:g} x" for tau in TAUS)), tuple(rows), frozenset(range(1, len(TAUS) + 1)))
 
 
-def family_table(instances: Sequence[Instance]) -> Table:
-    """One row a family, objective and solver."""
-    head = ("family", "objective", "solver", "cases", "best known", "proved", "value / best", "gap", "seconds")
+def group_table(instances: Sequence[Instance], by: str) -> Table:
+    """One row a family or model (`by`), objective and solver."""
+    head = (by, "objective", "solver", "cases", "best known", "proved", "value", "bound", "value / best", "gap", "seconds")
+
+    def group(instance: Instance) -> tuple[str, str]:
+        return instance.one[by], instance.one["objective"]
+
     rows = []
-    kept = sorted(instances, key=_family)
-    for (family, objective), group in groupby(kept, key=_family):
-        members = list(group)
-        for spec in solvers_of(members):
-            t = tally(spec, members)
-            rows.append((Cell(family), Cell(objective), Cell(spec), *map(_count, (t.cases, t.best, t.proved)),
+    for (name, objective), members in groupby(sorted(instances, key=group), key=group):
+        kept = list(members)
+        for spec in solvers_of(kept):
+            t = tally(spec, kept)
+            sums = (Cell(show_value(x, objective), rank=x) for x in (t.value, t.bound))
+            rows.append((Cell(name), Cell(objective), Cell(spec), *map(_count, (t.cases, t.best, t.proved)), *sums,
                          _ratio(t.ratio), _percent(t.gap), _seconds(t.seconds)))  # fmt: skip
-    return Table(head, tuple(rows), frozenset(range(3, 9)))
+    return Table(head, tuple(rows), frozenset(range(3, 11)))
 
 
 def case_table(instances: Sequence[Instance]) -> Table:
@@ -99,15 +103,18 @@ def case_table(instances: Sequence[Instance]) -> Table:
 
 
 def failure_table(instances: Sequence[Instance]) -> Table:
-    """Cases whose process ended without an answer, or with a plan that the checker refused, and why."""
-    rows = tuple(
-        (Cell(i.one["model"]), Cell(f"{i.label}, {i.one['budget']}"), Cell(spec), Cell(r["outcome"], tone="bad"),
-         Cell(r["reason"]))
-        for i in instances
-        for spec, r in i.records.items()
-        if r["outcome"] != "done"
-    )  # fmt: skip
-    return Table(("model", "problem", "solver", "outcome", "reason"), rows, frozenset())
+    """Cases whose process ended without an answer, or with a plan that the checker refused, and why; and solvers whose
+    proof another solver's plan contradicts."""
+    rows = []
+    for i in instances:
+        problem = Cell(f"{i.label}, {i.one['budget']}")
+        for spec, r in i.records.items():
+            if r["outcome"] != "done":
+                rows.append((Cell(i.one["model"]), problem, Cell(spec), Cell(r["outcome"], tone="bad"), Cell(r["reason"])))
+        for spec in i.contradictions:
+            claim = f"{i.records[spec]['status']}, bound {i.records[spec]['bound']}: another solver found {i.best}"
+            rows.append((Cell(i.one["model"]), problem, Cell(spec), Cell("contradicted", tone="bad"), Cell(claim)))
+    return Table(("model", "problem", "solver", "outcome", "reason"), tuple(rows), frozenset())
 
 
 def show_value(value: float | None, objective: str) -> str:
@@ -115,10 +122,6 @@ def show_value(value: float | None, objective: str) -> str:
     if value is None:
         return "–"
     return f"{value:.6g} s" if objective == "latency" else f"{value:,.0f}"
-
-
-def _family(instance: Instance) -> tuple[str, str]:
-    return instance.one["family"], instance.one["objective"]
 
 
 def _value(instance: Instance, record: Record) -> Cell:

@@ -15,6 +15,7 @@ NOTES = {
     "Moré 2002). Where the best is 0, only 0 is within any factor.",
     "seconds": "Share of the instances on which the best value known was reached within a factor of the least time "
     "anybody took to answer with it.",
+    "groups": "Value and bound are sums over the solver's plans, the bounds the best that any solver proved of them.",
     "cases": "Value and bound in bytes, latency in seconds. A value opens its plan's memory map.",
     "curves": "Best value by capacity; the dashed line is the greatest bound proved by any solver, below which no "
     "plan lies. A plan for less memory is valid with more, so each curve falls.",
@@ -29,7 +30,7 @@ def headline(instances: Sequence[Instance]) -> str:
     models = len({i.one["model"] for i in instances})
     cases = sum(len(i.records) for i in instances)
     solved = sum(i.best is not None for i in instances)
-    proved = sum(i.best is not None and i.bound is not None and i.best <= i.bound for i in instances)
+    proved = sum(i.proved for i in instances)
     cores = "core" if one["workers"] == 1 else "cores"
     return (
         f"{len(solvers_of(instances))} solvers on {models} models: {len(instances)} instances, {cases} cases, each with "

@@ -47,10 +47,15 @@ def from_exported(program: Any, dims: Mapping[str, int] | None = None, name: str
     cannot be planned.
     """
     _require_torch()
+    from torch.export import ExportedProgram
+
     from memplan.importers.torch_dims import fixed_inputs
     from memplan.importers.torch_graph import build
     from memplan.importers.torch_module import normal_form
 
+    if not isinstance(program, ExportedProgram):
+        raise GraphError(f"a {type(program).__name__} is no ExportedProgram",
+                         "make one with torch.export.export, or give a GraphModule to memplan.from_fx")  # fmt: skip
     inputs, used, notes = fixed_inputs(program, dims or {})
     try:
         with _quiet():
@@ -71,10 +76,15 @@ def from_fx(module: Any, example_inputs: Sequence[Any] | None = None, name: str 
     and its next value an output. Without `example_inputs` the placeholders' `meta["val"]` are used.
     """
     _require_torch()
+    from torch.fx import GraphModule
+
     from memplan.importers.torch_dims import refuse_symbols
     from memplan.importers.torch_graph import build
     from memplan.importers.torch_module import normal_form
 
+    if not isinstance(module, GraphModule):
+        raise GraphError(f"a {type(module).__name__} is no GraphModule",
+                         "trace it with make_fx or torch.fx, or give an ExportedProgram to memplan.from_exported")  # fmt: skip
     placeholders = [node for node in module.graph.nodes if node.op == "placeholder"]
     inputs = [n.meta.get("val") for n in placeholders] if example_inputs is None else list(example_inputs)
     if len(inputs) != len(placeholders) or (inputs and all(x is None for x in inputs)):

@@ -196,7 +196,7 @@ def _retraced(
     placeholders = [node for node in traced.graph.nodes if node.op == "placeholder"]
     for name, node in zip(state, placeholders, strict=False):
         with traced.graph.inserting_before(node):
-            get = traced.graph.get_attr(name)
+            get = traced.graph.create_node("get_attr", name)  # of the module it goes to, not of this one
         node.replace_all_uses_with(get)
         traced.graph.erase_node(node)
     output = next(node for node in traced.graph.nodes if node.op == "output")

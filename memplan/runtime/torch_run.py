@@ -1,6 +1,6 @@
 """Executes a plan of a torch model in a real scratchpad, against eager torch, bit for bit.
 
-The reference runs the source module node by node in program order. The planned run is the module that
+The reference runs the source module node by node in program order, in one thread. The planned run is the module that
 `emitters.torch` writes with moves and poison: every placed tensor lies at its offset of one buffer, host
 memory holds what was stored, and bytes that the plan frees are overwritten. Ops that draw random numbers are seeded
 by their name, since the plan may change their order.
@@ -11,7 +11,8 @@ from __future__ import annotations
 import hashlib
 import time
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -46,10 +47,11 @@ def run_torch(model: Model, plan: Plan, inputs: Mapping[str, Any] | None, seed: 
     eager = Execution(model.source, state, fed)
     planned = Execution(emitted, state, fed)
     attribute(planned.module, PAD).fill_(POISON)
-    eager.execute(plan.schedule)
-    planned.execute(plan.schedule)
+    with _one_thread():
+        eager.execute(plan.schedule)
+        planned.execute(plan.schedule)
+        seconds, plain_seconds = least_seconds(planned, eager, plan.schedule)
     outputs = _compare(model.source, planned.results, eager.results)
-    seconds, plain_seconds = least_seconds(planned, eager, plan.schedule)
     moved = {"load": 0, "store": 0}
     for node in emitted.graph.nodes:
         what = node.meta.get("memplan", {})
@@ -67,6 +69,17 @@ def run_torch(model: Model, plan: Plan, inputs: Mapping[str, Any] | None, seed: 
         sessions=len({op.kind for op in model.graph.ops if not op.is_view}),
         reference="eager torch",
     )
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """One thread for kernels: sums do not depend on the machine, and short copies do not wait for others."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 class Execution:

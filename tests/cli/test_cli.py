@@ -64,6 +64,10 @@ def test_pages_and_traces(graph: Path, tmp_path: Path) -> None:
         shown = memplan("show", graph, *plans, "-o", out)
         assert shown.returncode == 0 and str(out) in shown.stdout
         assert out.read_text().count('"label"') == len(plans)
+    for ending in ("svg", "trace.json"):
+        again = tmp_path / f"again.{ending}"
+        assert memplan("show", graph, plan, "-o", again).returncode == 0
+        assert again.read_text() == (tmp_path / f"net.{ending}").read_text()
     refused = memplan("plan", graph, "--scratchpad", 1, "--json", "-o", tmp_path)
     (tmp_path / "none.json").write_text(refused.stdout)
     assert memplan("show", graph, tmp_path / "none.json", "-o", tmp_path / "none.html").returncode == 0
@@ -73,6 +77,8 @@ def test_pages_and_traces(graph: Path, tmp_path: Path) -> None:
     cases = {
         (plan, "-o", "x.pdf"): (2, ".html"),
         (plan, plan): (2, "-o FILE.html"),
+        (plan, plan, "-o", "x.svg"): (2, "shows one plan"),
+        ("-o", "x.trace.json"): (2, "shows one plan"),
         (plan, plan, plan, "-o", "x.html"): (2, "two side by side"),
         (tmp_path / "wrong.json", "-o", tmp_path / "wrong.html"): (5, "not valid"),
     }

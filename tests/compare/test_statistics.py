@@ -47,6 +47,14 @@ def test_an_instance_takes_the_best_value_and_the_best_bound() -> None:
     assert again[0].best == 90 and len(again) == 5  # the last result of a case counts
 
 
+def test_a_bound_above_somebody_s_plan_is_told() -> None:
+    (wrong,) = instances_of([record("a", "MR", "x", 100, 90), record("a", "MR", "y", 80)])
+    assert wrong.contradictions == ["x"] and "| contradicted |" in report_md([wrong])
+    (refuted,) = instances_of([record("a", "MR", "x", None, status="infeasible"), record("a", "MR", "y", 80)])
+    assert refuted.contradictions == ["x"]
+    assert not any(i.contradictions for i in instances_of(RECORDS))
+
+
 def test_tally() -> None:
     x, y = (tally(name, instances_of(RECORDS)) for name in "xy")
     assert (x.cases, x.plans, x.best, x.proved, x.failed, x.unsupported) == (5, 3, 3, 2, 1, 0)

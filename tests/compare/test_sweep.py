@@ -68,7 +68,7 @@ def test_settled_points_are_not_solved(monkeypatch: pytest.MonkeyPatch) -> None:
     asked.clear()
     problem, _ = make_problem(chain(40))
     sweep(problem, points=5, solver="greedy", time_limit_s=5.0, workers=1)
-    assert not asked[0].start and all(b.start for b in asked[1:])
+    assert not any(b.start for b in asked[:2]) and all(b.start for b in asked[2:])
 
 
 @pytest.mark.parametrize("seed", range(4))

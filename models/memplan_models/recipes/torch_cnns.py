@@ -105,16 +105,16 @@ class BasicBlock(nn.Module):
 
 
 class ResNet18(nn.Module):
-    """ResNet-18 for small images: a 3x3 stem without pooling."""
+    """ResNet-18 for small images: a 3x3 stem without pooling; `width` channels in the first stage."""
 
-    def __init__(self, classes: int) -> None:
+    def __init__(self, classes: int, width: int = 64) -> None:
         super().__init__()
-        self.stem, self.norm = nn.Conv2d(3, 64, 3, 1, 1, bias=False), nn.BatchNorm2d(64)
-        widths = (64, 64, 64, 128, 128, 256, 256, 512, 512)
+        self.stem, self.norm = nn.Conv2d(3, width, 3, 1, 1, bias=False), nn.BatchNorm2d(width)
+        widths = tuple(width * times for times in (1, 1, 1, 2, 2, 4, 4, 8, 8))
         self.blocks = nn.Sequential(
             *(BasicBlock(a, b, 2 if b > a else 1) for a, b in zip(widths, widths[1:], strict=False))
         )
-        self.head = nn.Linear(512, classes)
+        self.head = nn.Linear(8 * width, classes)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.blocks(F.relu(self.norm(self.stem(x)))).mean((2, 3)))

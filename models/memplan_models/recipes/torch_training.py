@@ -48,10 +48,10 @@ def token_loss(logits: Tensor, targets: Tensor) -> Tensor:
     return F.cross_entropy(logits.reshape(-1, logits.shape[-1]), targets.reshape(-1))
 
 
-def resnet18_step(batch: int = 8, size: int = 32) -> Any:
+def resnet18_step(batch: int = 8, size: int = 32, width: int = 64) -> Any:
     """ResNet-18, SGD with momentum."""
     images, labels = floats(batch, 3, size, size), ids(batch)
-    return training_step(lambda: ResNet18(10), F.cross_entropy, sgd(), 1, images, labels)
+    return training_step(lambda: ResNet18(10, width), F.cross_entropy, sgd(), 1, images, labels)
 
 
 def small_cnn_step(batch: int = 8, size: int = 32) -> Any:

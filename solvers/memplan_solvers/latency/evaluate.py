@@ -19,27 +19,29 @@ STORAGE, START, STOP, OFFSET = range(4)
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
 def op_times(timed: Timed, rows: Array, count: int, host: Array, busy: Array) -> None:
     """Fill `host` (bus seconds of op t) and `busy` (its whole time), float64[n], for these residencies."""
-    n = timed.n
-    fast = np.zeros(len(timed.touch), np.bool_)
+    # Fields are taken out of the tuple once: in a loop each access would count references.
+    first, touch, fixed, copy, pad = timed.touch_row, timed.touch, timed.fixed, timed.copy, timed.pad
+    compute, base, overhead = timed.compute, timed.base_host, timed.overhead
+    fast = np.zeros(len(touch), np.bool_)
     for r in range(count):
         s, start, stop = rows[r, STORAGE], rows[r, START], rows[r, STOP]
-        for k in range(timed.touch_row[s], timed.touch_row[s + 1]):
-            if timed.touch[k] >= start:
-                if timed.touch[k] >= stop:
+        for k in range(first[s], first[s + 1]):
+            if touch[k] >= start:
+                if touch[k] >= stop:
                     break
                 fast[k] = True
-    for t in range(n):
-        host[t] = timed.base_host[t]
+    for t in range(timed.n):
+        host[t] = base[t]
         busy[t] = 0.0
-    for s in range(len(timed.size)):
-        for k in range(timed.touch_row[s], timed.touch_row[s + 1]):
-            t = timed.touch[k]
-            if fast[k] or timed.fixed[s] >= 0:
-                busy[t] += timed.pad[s]
+    for s in range(len(copy)):
+        inside = fixed[s] >= 0
+        for k in range(first[s], first[s + 1]):
+            if fast[k] or inside:
+                busy[touch[k]] += pad[s]
             else:
-                host[t] += timed.copy[s]
-    for t in range(n):
-        busy[t] = max(timed.compute[t], busy[t] + host[t]) + timed.overhead
+                host[touch[k]] += copy[s]
+    for t in range(timed.n):
+        busy[t] = max(compute[t], busy[t] + host[t]) + overhead
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
@@ -64,15 +66,18 @@ def latency(timed: Timed, rows: Array, count: int, stores: Array, reach: Array) 
     rows: int64[r, 4], the first `count` valid; a row that does not begin at its producer begins with a
     load issued at its start and due at its first touch. stores: int64[m, 2], (issue, due) or -1.
     """
-    n = timed.n
+    n, m = timed.n, len(timed.size)
+    producer, given, copy = timed.producer, timed.given, timed.copy
+    touch_row, touch = timed.touch_row, timed.touch
     host, busy = np.empty(n), np.empty(n)
     op_times(timed, rows, count, host, busy)
     # Moves by opening step, stores before loads: the FIFO order. Bucket 2 * opening + is_load.
     first = np.zeros(2 * n + 3, np.int64)
     for r in range(count):
-        if is_loaded(timed, rows[r, STORAGE], rows[r, START]):
+        s = rows[r, STORAGE]
+        if rows[r, START] != producer[s] and not given[s]:
             first[2 * rows[r, START] + 2] += 1
-    for s in range(len(timed.size)):
+    for s in range(m):
         if stores[s, 0] >= 0:
             first[2 * (stores[s, 0] + 1) + 1] += 1
     for b in range(2 * n + 2):
@@ -82,15 +87,18 @@ def latency(timed: Timed, rows: Array, count: int, stores: Array, reach: Array) 
     at = first.copy()
     for r in range(count):
         s, start = rows[r, STORAGE], rows[r, START]
-        if is_loaded(timed, s, start):
+        if start != producer[s] and not given[s]:
             j = at[2 * start + 1]
             at[2 * start + 1] += 1
-            work[j], due[j] = timed.copy[s], first_touch(timed, s, start)
-    for s in range(len(timed.size)):
+            k = touch_row[s]
+            while touch[k] < start:
+                k += 1
+            work[j], due[j] = copy[s], touch[k]
+    for s in range(m):
         if stores[s, 0] >= 0:
             j = at[2 * (stores[s, 0] + 1)]
             at[2 * (stores[s, 0] + 1)] += 1
-            work[j], due[j], is_store[j] = timed.copy[s], stores[s, 1], True
+            work[j], due[j], is_store[j] = copy[s], stores[s, 1], True
     if timed.queues == 2:
         return _two_lanes(timed, host, busy, first, work, due, is_store, reach)
     wanted = np.zeros(n + 1)  # the largest F due at each step

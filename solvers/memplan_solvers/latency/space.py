@@ -65,10 +65,10 @@ def drop(space: Space, r: int) -> None:
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
 def is_free(timed: Timed, space: Space, offset: int, size: int, start: int, stop: int) -> bool:
     """Whether nothing lies in `[offset, offset + size)` during `[start, stop)`."""
+    rows, sizes = space.rows, timed.size  # rows are indexed whole: a view of one costs more than the test
     for r in range(space.count[0]):
-        row = space.rows[r]
-        if row[START] < stop and row[STOP] > start and row[OFFSET] < offset + size:
-            if row[OFFSET] + timed.size[row[STORAGE]] > offset:
+        if rows[r, START] < stop and rows[r, STOP] > start and rows[r, OFFSET] < offset + size:
+            if rows[r, OFFSET] + sizes[rows[r, STORAGE]] > offset:
                 return False
     return True
 
@@ -76,14 +76,15 @@ def is_free(timed: Timed, space: Space, offset: int, size: int, start: int, stop
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
 def best_gap(timed: Timed, space: Space, size: int, start: int, stop: int) -> int:
     """The lowest offset of the smallest gap of `size` bytes free during `[start, stop)`, or -1."""
+    rows, sizes, by_offset = space.rows, timed.size, space.by_offset
     best, slack, top = -1, 2**62, 0
     for k in range(space.count[0]):
-        row = space.rows[space.by_offset[k]]
-        if row[START] < stop and row[STOP] > start:
-            gap = row[OFFSET] - top
+        r = by_offset[k]
+        if rows[r, START] < stop and rows[r, STOP] > start:
+            gap = rows[r, OFFSET] - top
             if gap >= size and gap - size < slack:
                 best, slack = top, int(gap - size)
-            top = max(top, int(row[OFFSET] + timed.size[row[STORAGE]]))
+            top = max(top, int(rows[r, OFFSET] + sizes[rows[r, STORAGE]]))
     gap = timed.capacity - top
     if gap >= size and gap - size < slack:
         best = top

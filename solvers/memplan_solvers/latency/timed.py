@@ -29,6 +29,7 @@ class Timed(NamedTuple):
 
     n: int
     capacity: int
+    alignment: int
     queues: int
     overhead: float
     whole_copy: float  # seconds to copy the whole scratchpad
@@ -90,6 +91,7 @@ def flatten(problem: Problem, budget: Budget) -> Timed | None:
     return Timed(
         n=n,
         capacity=capacity,
+        alignment=target.scratchpad.alignment,
         queues=target.dma_queues,
         overhead=target.compute.overhead_s,
         whole_copy=capacity / host,

@@ -37,14 +37,32 @@ STATES, SETS, BEST, PARENT, MOVE, CUT = range(6)
 """Entries of `made`: children; distinct sets of executed ops among them; the best goal's value, parent and op; the
 least f that was pruned."""
 
+NO_FRONT = -2
+LEFT_OUT = 1 << 61
+
 ROUNDS = 12
 """Budgets that the search for the least peak from a set on may try."""
 
 
+class Front(NamedTuple):
+    """What loads alone cost from each set of executed ops on, at one level: see `frontier`.
+
+    Per set of executed ops: its words, and which points [first, last) are its own; per point, in ascending order of
+    loads: the storages that are present, and the bytes loaded from there to the end. Empty slots where there is none.
+    """
+
+    words: Any
+    slots: Any
+    first: Any
+    last: Any
+    inside: Any
+    loads: Any
+
+
 class Level(NamedTuple):
     """States of one level. Per state: its row, what was paid, its parent, its last op, its set's number; per distinct
-    set of executed ops: its words, lower bounds on the live and the dirty peak to come, live and dirty bytes, and whether
-    the rest needs no spill."""
+    set of executed ops: its words, lower bounds on the live and the dirty peak to come, live and dirty bytes, the reload
+    of all that is live, its number in the frontier, and whether the rest needs no spill."""
 
     row: Any
     paid: Any
@@ -56,6 +74,8 @@ class Level(NamedTuple):
     low_dirty: Any
     live: Any
     live_dirty: Any
+    reload: Any
+    front: Any
     goal: Any
     slots: Any
     set_slots: Any
@@ -91,7 +111,21 @@ def find_set(level, done, width):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
-def add_set(level, done, width, slot, i, live, dirty, low, low_dirty, room, effort, rules):  # type: ignore[no-untyped-def]
+def find_front(front, done, width):  # type: ignore[no-untyped-def]
+    """The number of a set in a frontier; NO_FRONT without a frontier, -1 where it was left out of it."""
+    if front.words.shape[0] == 0:
+        return np.int64(NO_FRONT)
+    mask = front.slots.shape[0] - 1
+    slot = mix(done, 0, width) & mask
+    while front.slots[slot] >= 0:
+        if same(front.words[front.slots[slot]], done, 0, width):
+            return np.int64(front.slots[slot])
+        slot = (slot + 1) & mask
+    return np.int64(-1)
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+def add_set(flat, level, front, done, width, slot, i, live, dirty, low, low_dirty, room, effort, rules):  # type: ignore[no-untyped-def]
     """Number the set reached by op i, with bounds on what is to come."""
     number = level.made[SETS]
     level.made[SETS] += 1
@@ -105,6 +139,13 @@ def add_set(level, done, width, slot, i, live, dirty, low, low_dirty, room, effo
             low = np.int64(0)
         execute(live, i, change)
     level.live[number] = live.state[LIVE]
+    level.front[number] = find_front(front, done, width)
+    reload = np.int64(0)
+    for s in range(flat.size.shape[0]):
+        begun = live.opening[s] or live.count[s] > 0
+        if begun and (live.closing[s] or live.count[s] < live.total[s]):
+            reload += flat.reload[s]
+    level.reload[number] = reload
     goal = False
     if rules[GOAL] or rules[LOADS]:
         low, goal = refine(live, low, room, effort)
@@ -127,25 +168,72 @@ def add_set(level, done, width, slot, i, live, dirty, low, low_dirty, room, effo
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
-def bound(flat, level, number, inside, clean, room, rate, rules, m):  # type: ignore[no-untyped-def]
-    """A lower bound on what is still to be paid: loads and stores, each for itself."""
-    if not (rules[LOADS] or rules[STORES]):
-        return np.int64(0)
+def weigh(flat, inside, clean, m):  # type: ignore[no-untyped-def]
+    """Of what is present: bytes, bytes that host does not have and would need, and the cost of loading it again."""
     held = np.int64(0)
     unsafe = np.int64(0)
-    for s in range(m):
-        if (inside[s >> 6] >> (s & 63)) & 1:
-            held += flat.size[s]
-            if flat.store[s] and (clean[s >> 6] >> (s & 63)) & 1 == 0:
-                unsafe += flat.size[s]
+    reload = np.int64(0)
+    for w in range(inside.shape[0]):
+        bits = inside[w]
+        s = w << 6
+        while bits != 0:
+            if bits & 1:
+                held += flat.size[s]
+                reload += flat.reload[s]
+                if flat.store[s] and (clean[w] >> (s & 63)) & 1 == 0:
+                    unsafe += flat.size[s]
+            bits = (bits >> 1) & 0x7FFFFFFFFFFFFFFF
+            s += 1
+    return held, unsafe, reload
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+def bound(flat, level, front, number, inside, held, unsafe, reload, room, rate, rules):  # type: ignore[no-untyped-def]
+    """A lower bound on what is still to be paid from a state: loads and stores, each for itself.
+
+    `held`, `unsafe` and `reload` are what `weigh` says of it.
+    """
     total = np.int64(0)
     if rules[LOADS]:
-        total += max(np.int64(0), level.low[number] - room - (level.live[number] - held))
+        total = scaled(level.low[number] - room - (level.live[number] - held), rate)
+        k = level.front[number]
+        if k != NO_FRONT:
+            total = max(total, to_load(flat, front, k, inside) - (level.reload[number] - reload))
     if rules[STORES]:
-        total += max(np.int64(0), level.low_dirty[number] - room - (level.live_dirty[number] - unsafe))
-    if rate < 1:
-        return np.int64(np.ceil(total * rate - 1e-6))
+        total += scaled(level.low_dirty[number] - room - (level.live_dirty[number] - unsafe), rate)
     return total
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+def scaled(lack, rate):  # type: ignore[no-untyped-def]
+    """The least cost of moving `lack` bytes of scratchpad."""
+    if lack <= 0:
+        return np.int64(0)
+    return np.int64(np.ceil(lack * rate - 1e-6)) if rate < 1 else np.int64(lack)
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+def to_load(flat, front, k, inside):  # type: ignore[no-untyped-def]
+    """The least bytes loaded from a set on, by its frontier, with `inside` present and everything else loaded late."""
+    if k < 0:
+        return np.int64(LEFT_OUT)
+    best = np.int64(LEFT_OUT)
+    for p in range(front.first[k], front.last[k]):
+        cost = front.loads[p]
+        if cost >= best:
+            break
+        for w in range(inside.shape[0]):
+            bits = front.inside[p, w] & ~inside[w]
+            s = w << 6
+            while bits != 0 and cost < best:
+                if bits & 1:
+                    cost += flat.reload[s]
+                bits = (bits >> 1) & 0x7FFFFFFFFFFFFFFF
+                s += 1
+            if cost >= best:
+                break
+        best = min(best, cost)
+    return best
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
@@ -178,23 +266,12 @@ def add_state(level, row, cost, parent, op, number):  # type: ignore[no-untyped-
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
-def emit(flat, old, new, p, i, number, out, chosen, dead, row, W, V, room, rate, rules):  # type: ignore[no-untyped-def]
-    """The child of state p by op i after the evictions `out[chosen[:dead]]`; False where there is no room."""
-    m = flat.size.shape[0]
+def run_op(flat, parent, i, row, W, V):  # type: ignore[no-untyped-def]
+    """Write the state after op i, nothing evicted, to `row`, all but its executed ops."""
     R, C = W, W + V
-    for w in range(row.shape[0]):
-        row[w] = old.row[p, w]
-    for w in range(W):
-        row[w] = new.words[number, w]
-    cost = old.paid[p]
-    for k in range(dead):
-        s = out[chosen[k]]
-        cost += flat.reload[s]
-        if (row[C + (s >> 6)] >> (s & 63)) & 1 == 0:
-            cost += flat.store[s]
-        row[R + (s >> 6)] &= ~(np.int64(1) << (s & 63))
-        row[C + (s >> 6)] &= ~(np.int64(1) << (s & 63))
-    done = old.row[p, :W]
+    for w in range(W, row.shape[0]):
+        row[w] = parent[w]
+    done = parent[:W]
     for k in range(flat.touch_at[i], flat.touch_at[i + 1]):
         s = flat.touch[k]
         bit = np.int64(1) << (s & 63)
@@ -205,6 +282,11 @@ def emit(flat, old, new, p, i, number, out, chosen, dead, row, W, V, room, rate,
             row[R + (s >> 6)] |= bit
             if flat.store[s] and begun(flat, s, done):
                 row[C + (s >> 6)] |= bit
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+def emit(front, flat, new, p, i, number, row, cost, held, unsafe, reload, room, rate, rules, W, V):  # type: ignore[no-untyped-def]
+    """Keep the state `row`, reached from state p by op i, unless it is a goal or too dear; False where there is no room."""
     if new.goal[number]:
         if cost < new.made[BEST]:
             new.made[BEST] = cost
@@ -213,7 +295,7 @@ def emit(flat, old, new, p, i, number, out, chosen, dead, row, W, V, room, rate,
             for w in range(row.shape[0]):
                 new.goal_row[w] = row[w]
         return True
-    f = cost + bound(flat, new, number, row[R : R + V], row[C : C + V], room, rate, rules, m)
+    f = cost + bound(flat, new, front, number, row[W : W + V], held, unsafe, reload, room, rate, rules)
     if f >= new.made[BEST]:
         new.made[CUT] = min(new.made[CUT], f)
         return True
@@ -221,35 +303,49 @@ def emit(flat, old, new, p, i, number, out, chosen, dead, row, W, V, room, rate,
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
-def expand(flat, live, dirty, old, new, start, stop, room, rate, effort, rules, W, V, scratch, before):  # type: ignore[no-untyped-def]
+def superfluous(before, mine, chosen, depth, candidates):  # type: ignore[no-untyped-def]
+    """Whether one of the chosen had better stay and another leave in its place."""
+    for x in range(depth):
+        at = 0
+        for a in range(candidates):
+            # `chosen` ascends: walk along it.
+            while at < depth and chosen[at] < a:
+                at += 1
+            if (at == depth or chosen[at] != a) and before[mine[a], mine[chosen[x]]]:
+                return True
+    return False
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+def expand(flat, live, dirty, front_old, front, old, new, start, stop, room, rate, effort, rules, W, V, scratch, before):  # type: ignore[no-untyped-def]
     """Add the children of the states [start, stop) of `old`, sorted by set, to `new`; where it stopped for want of room."""
     m = flat.size.shape[0]
     ready, present, out, chosen, mine = scratch[0], scratch[1], scratch[2], scratch[3], scratch[4]
     row = np.empty(W + 2 * V, np.int64)
-    done = np.empty(W, np.int64)
+    base = np.empty(W + 2 * V, np.int64)
     covered = np.empty(W, np.int64)
     standing = np.int64(-1)
     for p in range(start, stop):
         if new.made[SETS] + live.waits.shape[0] > new.words.shape[0]:
             return p
         number = old.set_of[p]
+        here = old.row[p, :W]
+        inside = old.row[p, W : W + V]
+        clean = old.row[p, W + V :]
+        held, unsafe, reload = weigh(flat, inside, clean, m)
+        f = old.paid[p] + bound(flat, old, front_old, number, inside, held, unsafe, reload, room, rate, rules)
+        if f >= new.made[BEST]:
+            new.made[CUT] = min(new.made[CUT], f)
+            continue
         if number != standing:
-            settle(live, old.row[p, :W])
-            settle(dirty, old.row[p, :W])
+            settle(live, here)
+            settle(dirty, here)
             standing = number
             count_ready = live.state[READY]
             for k in range(count_ready):
                 ready[k] = live.ready[k]
             ready[:count_ready].sort()
-        here = old.row[p, :W]
-        inside = old.row[p, W : W + V]
-        clean = old.row[p, W + V :]
-        if old.paid[p] + bound(flat, old, number, inside, clean, room, rate, rules, m) >= new.made[BEST]:
-            continue
-        held = np.int64(0)
         count = members(inside, m, present)
-        for k in range(count):
-            held += flat.size[present[k]]
         only = np.int64(-1)
         if rules[FREE]:
             for k in range(count_ready):
@@ -262,101 +358,109 @@ def expand(flat, live, dirty, old, new, start, stop, room, rate, effort, rules, 
             i = ready[k]
             if only >= 0 and i != only:
                 continue
-            lack = demand(flat, i, here, inside, held) - room
-            # Who may leave: all that is present, not touched and not pinned, the largest first.
-            candidates = 0
-            if lack > 0:
-                for a in range(count):
-                    s = present[a]
-                    if flat.reload[s] >= NEVER or flat.size[s] == 0:
-                        continue
-                    used = False
-                    for e in range(flat.touch_at[i], flat.touch_at[i + 1]):
-                        if flat.touch[e] == s:
-                            used = True
-                            break
-                    if used:
-                        continue
-                    at = candidates
-                    while at > 0 and flat.size[out[at - 1]] < flat.size[s]:
-                        out[at] = out[at - 1]
-                        mine[at] = mine[at - 1]
-                        at -= 1
-                    out[at] = s
-                    mine[at] = a
-                    candidates += 1
-                total = np.int64(0)
-                for a in range(candidates):
-                    total += flat.size[out[a]]
-                if total < lack:
-                    continue
-                if rules[BELADY] and not ranked:
-                    rank_victims(flat, here, clean, present, count, before, covered)
-                    ranked = True
             for w in range(W):
-                done[w] = here[w]
-            done[i >> 6] |= np.int64(1) << (i & 63)
-            child, slot = find_set(new, done, W)
+                base[w] = here[w]
+            base[i >> 6] |= np.int64(1) << (i & 63)
+            child, slot = find_set(new, base, W)
             if child < 0:
-                child = add_set(new, done, W, slot, i, live, dirty, old.low[number], old.low_dirty[number], room,
-                                effort, rules)  # fmt: skip
+                child = add_set(flat, new, front, base, W, slot, i, live, dirty, old.low[number],
+                                old.low_dirty[number], room, effort, rules)  # fmt: skip
+            run_op(flat, old.row[p], i, base, W, V)
+            held_now, unsafe_now, reload_now = weigh(flat, base[W : W + V], base[W + V :], m)
+            lack = demand(flat, i, here, inside, held) - room
             if lack <= 0:
-                if not emit(flat, old, new, p, i, child, out, chosen, 0, row, W, V, room, rate, rules):
+                if not emit(front, flat, new, p, i, child, base, old.paid[p], held_now, unsafe_now, reload_now, room,
+                            rate, rules, W, V):  # fmt: skip
                     return p
                 continue
+            # Evictions cost at least what they take off the bound.
+            if rate == 1 and not new.goal[child]:
+                f = old.paid[p] + bound(flat, new, front, child, base[W : W + V], held_now, unsafe_now, reload_now, room,
+                                        rate, rules)  # fmt: skip
+                if f >= new.made[BEST]:
+                    new.made[CUT] = min(new.made[CUT], f)
+                    continue
+            # Who may leave: all that is present, not touched and not pinned, the largest first.
+            candidates = 0
+            rest = np.int64(0)
+            for a in range(count):
+                s = present[a]
+                if flat.reload[s] >= NEVER or flat.size[s] == 0:
+                    continue
+                used = False
+                for e in range(flat.touch_at[i], flat.touch_at[i + 1]):
+                    if flat.touch[e] == s:
+                        used = True
+                        break
+                if used:
+                    continue
+                at = candidates
+                while at > 0 and flat.size[out[at - 1]] < flat.size[s]:
+                    out[at] = out[at - 1]
+                    mine[at] = mine[at - 1]
+                    at -= 1
+                out[at] = s
+                mine[at] = a
+                candidates += 1
+                rest += flat.size[s]
+            if rest < lack:
+                continue
+            if rules[BELADY] and not ranked:
+                rank_victims(flat, here, clean, present, count, before, covered)
+                ranked = True
             # All inclusion-minimal sets: the last and smallest chosen is needed, so every one is.
             depth = 0
             at = 0
             freed = np.int64(0)
-            rest = total
             cost = old.paid[p]
+            for w in range(W + 2 * V):
+                row[w] = base[w]
             while True:
-                if freed >= lack:
-                    allowed = True
-                    if rules[BELADY]:
-                        for x in range(depth):
-                            for a in range(candidates):
-                                if before[mine[a], mine[chosen[x]]]:
-                                    inside_chosen = False
-                                    for y in range(depth):
-                                        if chosen[y] == a:
-                                            inside_chosen = True
-                                            break
-                                    if not inside_chosen:
-                                        allowed = False
-                                        break
-                            if not allowed:
-                                break
-                    if allowed and not emit(flat, old, new, p, i, child, out, chosen, depth, row, W, V, room, rate, rules):  # fmt: skip
+                if freed >= lack and not (rules[BELADY] and superfluous(before, mine, chosen, depth, candidates)):
+                    if not emit(front, flat, new, p, i, child, row, cost, held_now, unsafe_now, reload_now, room, rate,
+                                rules, W, V):  # fmt: skip
                         return p
                 if at == candidates or (freed >= lack and rules[MINIMAL]) or freed + rest < lack:
                     # Take back the last one chosen, and go on without it.
                     if depth == 0:
                         break
                     depth -= 1
-                    at = chosen[depth]
-                    s = out[at]
+                    while at > chosen[depth] + 1:
+                        at -= 1
+                        rest += flat.size[out[at]]
+                    s = out[chosen[depth]]
+                    bit = np.int64(1) << (s & 63)
+                    row[W + (s >> 6)] |= bit
                     freed -= flat.size[s]
+                    held_now += flat.size[s]
+                    reload_now += flat.reload[s]
                     cost -= flat.reload[s]
-                    if (clean[s >> 6] >> (s & 63)) & 1 == 0:
+                    if clean[s >> 6] & bit:
+                        row[W + V + (s >> 6)] |= bit
+                    else:
                         cost -= flat.store[s]
-                    rest = np.int64(0)
-                    for a in range(at + 1, candidates):
-                        rest += flat.size[out[a]]
-                    at += 1
+                        if flat.store[s]:
+                            unsafe_now += flat.size[s]
                     continue
                 s = out[at]
-                price_ = flat.reload[s]
-                if (clean[s >> 6] >> (s & 63)) & 1 == 0:
-                    price_ += flat.store[s]
+                bit = np.int64(1) << (s & 63)
+                dear = flat.reload[s]
+                if clean[s >> 6] & bit == 0:
+                    dear += flat.store[s]
                 rest -= flat.size[s]
-                if cost + price_ < new.made[BEST]:
+                if cost + dear < new.made[BEST]:
                     chosen[depth] = at
                     depth += 1
                     freed += flat.size[s]
-                    cost += price_
+                    held_now -= flat.size[s]
+                    reload_now -= flat.reload[s]
+                    cost += dear
+                    row[W + (s >> 6)] &= ~bit
+                    row[W + V + (s >> 6)] &= ~bit
+                    if clean[s >> 6] & bit == 0 and flat.store[s]:
+                        unsafe_now -= flat.size[s]
                 else:
-                    new.made[CUT] = min(new.made[CUT], cost + price_)
+                    new.made[CUT] = min(new.made[CUT], cost + dear)
                 at += 1
     return stop
 
@@ -411,24 +515,31 @@ def dominate(flat, level, order, keep, most, W, V, kept):  # type: ignore[no-unt
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
-def values(flat, level, order, f, room, rate, rules, W, V):  # type: ignore[no-untyped-def]
+def values(flat, level, front, order, f, room, rate, rules, W, V):  # type: ignore[no-untyped-def]
     """f of the states `order`."""
     m = flat.size.shape[0]
     for x in range(order.shape[0]):
         k = order[x]
-        f[x] = level.paid[k] + bound(flat, level, level.set_of[k], level.row[k, W : W + V], level.row[k, W + V :],
-                                     room, rate, rules, m)  # fmt: skip
+        inside, clean = level.row[k, W : W + V], level.row[k, W + V :]
+        held, unsafe, reload = weigh(flat, inside, clean, m)
+        f[x] = level.paid[k] + bound(flat, level, front, level.set_of[k], inside, held, unsafe, reload, room, rate, rules)
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
-def restore(new, old, order, width):  # type: ignore[no-untyped-def]
+def restore(new, old, order):  # type: ignore[no-untyped-def]
     """Fill an empty level with the states `order` of another one and all its sets."""
     for x in range(order.shape[0]):
         k = order[x]
         add_state(new, old.row[k], old.paid[k], old.parent[k], old.move[k], old.set_of[k])
-    mask = new.set_slots.shape[0] - 1
-    for number in range(new.made[SETS]):
-        slot = mix(new.words[number], 0, width) & mask
-        while new.set_slots[slot] >= 0:
+    place_sets(new.words[: new.made[SETS]], new.set_slots)
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+def place_sets(words, slots):  # type: ignore[no-untyped-def]
+    """Enter sets of executed ops into an empty table."""
+    mask = slots.shape[0] - 1
+    for number in range(words.shape[0]):
+        slot = mix(words[number], 0, words.shape[1]) & mask
+        while slots[slot] >= 0:
             slot = (slot + 1) & mask
-        new.set_slots[slot] = number
+        slots[slot] = number

@@ -12,6 +12,7 @@ from memplan_solvers.search import expand as ex
 from memplan_solvers.search.kernel import NONE, Flat
 from memplan_solvers.search.peaks import FOUND, flat, grown, peaks_of, rows, settle, within
 from memplan_solvers.search.piece import Piece
+from memplan_solvers.search.tables import list_sets, tabulated
 
 RULES = frozenset({"minimal", "belady", "free", "stores", "loads", "goal", "dominate"})
 """What makes the search small; each may be left out without changing an optimum (the tests do).
@@ -77,10 +78,10 @@ class Engine:
         touchers = np.zeros((m, self.W), np.int64)
         for s, ops in enumerate(piece.touches):
             for i in ops:
-                touchers[s, i >> 6] |= _bit(i)
+                touchers[s, i >> 6] |= bit(i)
         below = np.zeros((n, self.W), np.int64)
         for i in reversed(range(n)):
-            below[i, i >> 6] |= _bit(i)
+            below[i, i >> 6] |= bit(i)
             for j in piece.succs[i]:
                 below[i] |= below[j]
         self.flat = Flat(
@@ -91,16 +92,68 @@ class Engine:
         entries = 1 << min(18, max(10, n))
         self.live, self.dirty = peaks_of(piece.live, entries), peaks_of(piece.dirty, entries)
         self.words = np.array([name in self.rules for name in NAMES], np.bool_)
+        self.fronts: list[ex.Front] = []
+        none = np.zeros(0, np.int64)
+        self.no_front = ex.Front(np.zeros((0, self.W), np.int64), np.zeros(0, np.int32), none, none,
+                                 np.zeros((0, self.V), np.int64), none)  # fmt: skip
         size = max(n, m, 1)
         self.scratch = np.zeros((5, size), np.int64)
         self.before = np.zeros((m, m), np.bool_)
 
-    def search(self, below: int, budget: Budget, beam: int = MOST) -> Found:
-        """A way that costs less than `below`, the best one where nothing is cut; `beam` states of a level go on."""
-        return _Run(self, below, budget, beam).run()
+    def search(self, below: int, budget: Budget, beam: int = MOST, levels: list[ex.Level] | None = None,
+               most: int = NONE) -> Found:  # fmt: skip
+        """A way that costs less than `below`, the best one where nothing is cut; `beam` states of a level go on.
+
+        The levels, thinned out, are appended to `levels`; after `most` states the search gives up.
+        """
+        return _Run(self, below, budget, beam, levels, self.states + most).run()
+
+    def front(self, depth: int) -> ex.Front:
+        """The frontier of loads at the sets of `depth` ops, an empty one where it is not known."""
+        return self.fronts[depth] if self.fronts else self.no_front
+
+    def root(self) -> tuple[int, int]:
+        """Lower bounds on all loads and on all stores of the piece."""
+        piece = self.piece
+        level = new_level(piece.n, self.W + 2 * self.V, self.W, 1, NONE)
+        row = self.start()
+        settle(self.live, row[: self.W])
+        settle(self.dirty, row[: self.W])
+        ex.add_set(self.flat, level, self.front(0), row[: self.W], self.W, 0, -1, self.live, self.dirty, 0, 0, piece.room,
+                   10 * self.effort, self.words)  # fmt: skip
+        held = sum(z for z, there in zip(piece.size, piece.inside, strict=True) if there)
+        safe = (there and not clean and bool(price)
+                for there, clean, price in zip(piece.inside, piece.clean, piece.store, strict=True))  # fmt: skip
+        unsafe = sum(z for z, there in zip(piece.size, safe, strict=True) if there)
+        loads = ex.scaled(int(level.low[0]) - piece.room - (int(level.live[0]) - held), piece.rate)
+        stores = ex.scaled(int(level.low_dirty[0]) - piece.room - (int(level.live_dirty[0]) - unsafe), piece.rate)
+        return int(loads), int(stores)
+
+    def start(self) -> Any:
+        """The row of the first state."""
+        piece, W, V = self.piece, self.W, self.V
+        row = np.zeros(W + 2 * V, np.int64)
+        for s, there in enumerate(piece.inside):
+            if there:
+                row[W + (s >> 6)] |= bit(s)
+                if piece.clean[s] and piece.store[s]:
+                    row[W + V + (s >> 6)] |= bit(s)
+        return row
+
+    def tabulate(self, budget: Budget) -> bool:
+        """Table the least peaks of all sets, if they are few; whether they are."""
+        sets = list_sets(self.live, self.piece.n, budget)
+        if sets is None:
+            return False
+        tables = [tabulated(pk, sets, budget) for pk in (self.live, self.dirty)]
+        if tables[0] is None or tables[1] is None:
+            return False
+        self.live, self.dirty = tables[0], tables[1]
+        return True
 
 
-def _bit(i: int) -> Any:
+def bit(i: int) -> Any:
+    """Bit i of its word."""
     return np.array(1 << (i & 63), np.uint64).astype(np.int64)
 
 
@@ -113,7 +166,7 @@ def new_level(n: int, width: int, W: int, states: int, best: int) -> ex.Level:
         np.zeros((states, width), np.int64), np.zeros(states, np.int64), np.zeros(states, np.int32),
         np.zeros(states, np.int32), np.zeros(states, np.int64), np.zeros((sets, W), np.int64),
         np.zeros(sets, np.int64), np.zeros(sets, np.int64), np.zeros(sets, np.int64), np.zeros(sets, np.int64),
-        np.zeros(sets, np.bool_), _slots(states), _slots(sets), made, np.zeros(width, np.int64),
+        np.zeros(sets, np.int64), np.zeros(sets, np.int64), np.zeros(sets, np.bool_), _slots(states), _slots(sets), made, np.zeros(width, np.int64),
     )  # fmt: skip
 
 
@@ -131,7 +184,9 @@ class _Goal(NamedTuple):
 class _Run:
     """One pass over the levels."""
 
-    def __init__(self, engine: Engine, below: int, budget: Budget, beam: int) -> None:
+    def __init__(self, engine: Engine, below: int, budget: Budget, beam: int,
+                 levels: list[ex.Level] | None, most: int) -> None:  # fmt: skip
+        self.levels, self.most = levels, most
         self.engine, self.below, self.budget, self.beam = engine, below, budget, beam
         self.best = below
         self.goal: _Goal | None = None
@@ -142,19 +197,13 @@ class _Run:
     def run(self) -> Found:
         engine = self.engine
         piece, W, V = engine.piece, engine.W, engine.V
-        n, m = piece.n, len(piece.size)
-        width = W + 2 * V
-        level = new_level(n, width, W, 1, self.best)
-        row = np.zeros(width, np.int64)
-        for s in range(m):
-            if piece.inside[s]:
-                row[W + (s >> 6)] |= _bit(s)
-                if piece.clean[s] and piece.store[s]:
-                    row[W + V + (s >> 6)] |= _bit(s)
+        n = piece.n
+        level = new_level(n, W + 2 * V, W, 1, self.best)
+        row = engine.start()
         settle(engine.live, row[:W])
         settle(engine.dirty, row[:W])
         number, slot = ex.find_set(level, row[:W], W)
-        number = ex.add_set(level, row[:W], W, slot, -1, engine.live, engine.dirty, 0, 0, piece.room, 10 * engine.effort,
+        number = ex.add_set(engine.flat, level, engine.front(0), row[:W], W, slot, -1, engine.live, engine.dirty, 0, 0, piece.room, 10 * engine.effort,
                             engine.words)  # fmt: skip
         if n == 0 or level.goal[number]:
             self.best, self.goal = min(0, self.best), _Goal(0, -1, -1, row)
@@ -165,7 +214,9 @@ class _Run:
                                  level.row[: _count(level), W : W + V].copy()))  # fmt: skip
             following = self.expand(level, depth)
             if following is None:  # out of time
-                return self.answer(self.open(level))
+                return self.answer(self.open(level, depth))
+            if self.levels is not None:
+                self.levels.append(following)
             if _count(following) == 0:
                 break
             if depth == n - 1:
@@ -181,14 +232,14 @@ class _Run:
         """The next level, thinned out; None once the time is up."""
         engine = self.engine
         piece, W, V = engine.piece, engine.W, engine.V
-        count = _count(level)
+        count, front = _count(level), engine.front(depth + 1)
         new = new_level(piece.n, W + 2 * V, W, max(64, 4 * min(count, self.beam)), self.best)
         start = 0
         while start < count:
-            if self.budget.spent():
+            if self.budget.spent() or engine.states > self.most:
                 return None
             end = min(count, start + CHUNK)
-            stopped = ex.expand(engine.flat, engine.live, engine.dirty, level, new, start, end, piece.room, piece.rate,
+            stopped = ex.expand(engine.flat, engine.live, engine.dirty, engine.front(depth), front, level, new, start, end, piece.room, piece.rate,
                                 engine.effort, engine.words, W, V, engine.scratch, engine.before)  # fmt: skip
             if new.made[ex.BEST] < self.best:
                 self.best = int(new.made[ex.BEST])
@@ -196,16 +247,16 @@ class _Run:
             engine.states += stopped - start
             start = stopped
             if start < end:
-                new = self.thinned(new, self.beam) if _count(new) >= MOST else self.larger(new)
+                new = self.thinned(new, self.beam, front) if _count(new) >= MOST else self.larger(new)
             engine.live, engine.dirty = grown(engine.live), grown(engine.dirty)
         self.pruned = min(self.pruned, int(new.made[ex.CUT]))
-        return self.thinned(new, self.beam)
+        return self.thinned(new, self.beam, front)
 
     def larger(self, level: ex.Level) -> ex.Level:
         """The same children with more room."""
         return self.copied(level, np.arange(_count(level)), 4 * len(level.paid))
 
-    def thinned(self, level: ex.Level, most: int) -> ex.Level:
+    def thinned(self, level: ex.Level, most: int, front: ex.Front) -> ex.Level:
         """The children that no other dominates, at most `most` of them, sorted by set and by what was paid."""
         engine = self.engine
         W, V = engine.W, engine.V
@@ -215,7 +266,7 @@ class _Run:
         if "dominate" in engine.rules:
             ex.dominate(engine.flat, level, order, keep, COMPARED, W, V, np.zeros(COMPARED, np.int64))
         order = order[keep[order]]
-        f = self.values(level, order)
+        f = self.values(level, order, front)
         alive = f < self.best
         if not alive.all():
             self.pruned = min(self.pruned, int(f[~alive].min()))
@@ -226,10 +277,10 @@ class _Run:
             order = order[np.sort(by[:most])]
         return self.copied(level, order, max(len(order), 1))
 
-    def values(self, level: ex.Level, order: Any) -> Any:
+    def values(self, level: ex.Level, order: Any, front: ex.Front) -> Any:
         engine, piece = self.engine, self.engine.piece
         f = np.zeros(len(order), np.int64)
-        ex.values(engine.flat, level, order, f, piece.room, piece.rate, engine.words, engine.W, engine.V)
+        ex.values(engine.flat, level, front, order, f, piece.room, piece.rate, engine.words, engine.W, engine.V)
         return f
 
     def copied(self, level: ex.Level, order: Any, states: int) -> ex.Level:
@@ -239,15 +290,15 @@ class _Run:
         new = new_level(engine.piece.n, engine.W + 2 * engine.V, engine.W, max(states, sets), self.best)
         new.made[:] = level.made
         new.made[ex.STATES], new.made[ex.BEST] = 0, self.best
-        for k in range(5, 11):
+        for k in range(5, 13):
             new[k][:sets] = level[k][:sets]
-        ex.restore(new, level, order, engine.W)
+        ex.restore(new, level, order)
         return new
 
-    def open(self, level: ex.Level) -> int:
+    def open(self, level: ex.Level, depth: int) -> int:
         """The least f of a level that was not finished."""
         count = _count(level)
-        return int(self.values(level, np.arange(count)).min()) if count else NONE
+        return int(self.values(level, np.arange(count), self.engine.front(depth)).min()) if count else NONE
 
     def answer(self, least_open: int) -> Found:
         """What was found; `least_open` the least f of what is still to be expanded."""

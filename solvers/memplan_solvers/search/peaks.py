@@ -21,7 +21,7 @@ FOUND, FAILED, PAUSED = range(3)
 NONE = np.int64(2**62)
 
 MOST = 1 << 23
-"""Entries of a table at most, 32 bytes each."""
+"""Entries beyond which a table does not grow, 32 bytes each."""
 
 
 class Peaks(NamedTuple):

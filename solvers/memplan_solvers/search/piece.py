@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property, reduce
+from operator import or_
+from typing import Any
 
 from memplan.problem import Problem
 from memplan_solvers.peak.live import LiveModel
@@ -89,26 +91,67 @@ class Piece:
     def dirty(self) -> LiveModel:
         """The same with storages that host has, or gets anyway, counted only where they are touched."""
         extra = list(self.extra)
-        number: dict[int, int] = {}
         for s, price in enumerate(self.store):
-            if price:
-                number[s] = len(number)
-            else:
+            if not price:
                 for i in self.touches[s]:
                     extra[i] += self.size[s]
+        size = tuple(z if price else 0 for z, price in zip(self.size, self.store, strict=True))
+        return replace(self.live, size=size, extra=tuple(extra))
+
+    @cached_property
+    def ancestors(self) -> tuple[int, ...]:
+        """Per op, the ops before it under every order, as bits."""
+        found: list[int] = []
+        for sources in self.preds:
+            found.append(reduce(or_, (found[p] | 1 << p for p in sources), 0))
+        return tuple(found)
+
+    def window(self, storages: Iterable[int]) -> Piece:
+        """What becomes of the piece when only these storages, and those that never leave, take up room between two steps.
+
+        The others still count at the ops that touch one of these. What this costs the piece costs at least.
+        """
+        pinned = {s for s, price in enumerate(self.reload) if price >= NEVER}
+        kept = sorted(set(storages) | pinned)
+        ops = sorted({i for s in kept for i in self.touches[s]})
+        position, number = {i: k for k, i in enumerate(ops)}, {s: k for k, s in enumerate(kept)}
+        mask, preds = sum(1 << i for i in ops), []
+        for i in ops:
+            left, mine = self.ancestors[i] & mask, []
+            while left:  # the latest one first: what comes before it needs no edge
+                p = left.bit_length() - 1
+                mine.append(position[p])
+                left &= ~(self.ancestors[p] | 1 << p)
+            preds.append(tuple(mine))
+        extra = [self.extra[i] + sum(self.size[s] for s in self.touched[i] if s not in number) for i in ops]
         over = {}
         for i, (saved, sources) in self.over.items():
-            if all(s in number for s in sources):
-                over[i] = saved, tuple(number[s] for s in sources)
-            else:
-                extra[i] -= saved
-        kept = list(number)
-        return LiveModel(
-            tuple(self.size[s] for s in kept), tuple(self.begun[s] for s in kept),
-            tuple(self.closing[s] for s in kept),
-            tuple(tuple(number[s] for s in each if s in number) for each in self.touched),
-            tuple(extra), over, self.preds, self.succs,
+            if i in position:
+                dying = tuple(number[s] for s in sources if s in number)
+                if len(dying) == len(sources):
+                    over[position[i]] = saved, dying
+                else:
+                    extra[position[i]] -= saved
+
+        def pick(values: Sequence[Any]) -> tuple[Any, ...]:
+            return tuple(values[s] for s in kept)
+
+        return Piece(
+            self.capacity, tuple(self.ops[i] for i in ops), pick(self.storages), pick(self.size), pick(self.reload),
+            pick(self.store), tuple(tuple(number[s] for s in self.touched[i] if s in number) for i in ops), tuple(extra),
+            over, tuple(preds), pick(self.begun), pick(self.inside), pick(self.clean), pick(self.closing),
         )  # fmt: skip
+
+    @property
+    def backward(self) -> Piece:
+        """Loads alone, last op first: dropping a storage costs its reload, nothing is stored.
+
+        In-place pairs count as if they always worked, which is the less strict.
+        """
+        extra = [z - self.over.get(i, (0, ()))[0] for i, z in enumerate(self.extra)]
+        nothing = (0,) * len(self.size)
+        return replace(self, extra=tuple(extra), over={}, preds=self.succs, store=nothing, begun=self.closing,
+                       inside=self.closing, clean=(False,) * len(self.size), closing=self.begun)  # fmt: skip
 
     @cached_property
     def rate(self) -> float:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from typing import ClassVar
 
 from memplan.errors import OptionError
@@ -14,14 +14,16 @@ from memplan.problem import Problem
 from memplan.solver import Budget
 from memplan_solvers.greedy import Greedy
 from memplan_solvers.ilp.fixed_order import polish
-from memplan_solvers.ilp.gaps import Gaps
 from memplan_solvers.improve import Answer, Improver, better
 from memplan_solvers.place import place
-from memplan_solvers.residency import Walk
+from memplan_solvers.search.parts import Part, Parts
 from memplan_solvers.search.piece import NEVER, Piece, pieces
 
 BEAMS = (30, 300, 3_000, 30_000, 3_000_000)
 """States of a level that go on, one pass after the other, until nothing is cut or time is up."""
+
+SEARCHING = 0.85
+"""Share of the time that is left to searching; the rest is for addresses."""
 
 TIGHTER = (0.99, 0.97, 0.94, 0.9)
 """Shares of the capacity searched where what was found has no addresses."""
@@ -90,38 +92,65 @@ class _Run:
         self.free = self.bound = int(problem.free_bound)
 
     def solve(self) -> Plan:
-        assert self.problem.capacity is not None
-        parts = pieces(self.problem)
-        found = _Parts(parts, self)
-        if not found.passes(self.solver.beam):
+        found = Parts(pieces(self.problem), self.problem, self.best)
+        if not self.passes(found, self.budget.share(SEARCHING), self.solver.beam, proving=True):
             return self.solver.no_answer(self.problem, self.budget, Status.INFEASIBLE, "no order can be served")
+        self.pack(found)
         why = ""
         if found.value is not None and (self.best is None or found.value < self.best.value):
-            why = "fits by bytes; no addresses were found for it"
+            why = f"{found.value} bytes of traffic fit by bytes; no addresses were found for them"
             self.repaired(found)
-        if self.best is not None and self.best.value <= self.bound:
+        if self.best is not None and (self.best.value <= self.bound or self.best.value == found.value):
             why = ""
         plan = self.solver.plan_of(self.problem, self.budget, self.best, self.bound, why or "no plan was found in time")
         return plan if self.best is None else replace(plan, reason=why)
 
-    def repaired(self, found: _Parts) -> None:
+    def passes(self, found: Parts, budget: Budget, beam: int, proving: bool) -> bool:
+        """Search every piece, harder and harder; False where one has no way through."""
+        wider = [b for b in BEAMS if b < beam] + [beam]
+        first, rest = wider[:2], wider[2:]
+        steps: list[Callable[[Part], bool]] = [partial(Part.search, budget=budget, beam=b) for b in first]
+        steps.append(lambda part: part.improve(budget.share(0.4)))
+        if proving:
+            steps.append(lambda part: part.look_ahead(budget.share(0.6)))
+        steps += [partial(Part.search, budget=budget, beam=b) for b in rest]
+        for step in steps:
+            for part in found.parts:
+                if not part.done and not step(part):
+                    return False
+                if proving:
+                    self.bound = max(self.bound, self.free + sum(p.low for p in found.parts))
+                if budget.spent():
+                    return True
+            self.pack(found, 0.1)
+            if all(part.done for part in found.parts):
+                break
+        return True
+
+    def pack(self, found: Parts, share: float = 0.5) -> None:
+        """Addresses for the best ways, if they are better than what there is and quickly placed."""
+        value = found.value
+        if value is None or (self.best is not None and value >= self.best.value):
+            return
+        walk, stretches = found.answer()
+        placed = place(walk, stretches, self.problem.capacity, self.budget.share(share))
+        if placed.offsets is not None:
+            self.consider(Answer(walk, placed.blocks, placed.offsets))
+
+    def repaired(self, found: Parts) -> None:
         """Addresses for what fits by bytes: other residencies for the same order, then a tighter capacity."""
-        assert found.value is not None
-        for order, stretches in found.answers():
-            self.consider(polish(self.problem, order, self.budget.share(0.3), hint=stretches).answer)
-            if self.best is not None and self.best.value <= found.value:
-                return
-        capacity = self.problem.capacity or 0
+        problem, least = self.problem, found.value
+        assert least is not None and problem.capacity is not None
+        walk, stretches = found.answer()
+        self.consider(polish(problem, walk.order, self.budget.share(0.3), hint=stretches).answer)
         for share in TIGHTER:
-            if self.budget.spent():
+            if self.budget.spent() or (self.best is not None and self.best.value <= least):
                 return
-            tight = [replace(p, capacity=int(capacity * share)) for p in found.parts]
-            again = _Parts(tight, self, proving=False)
-            again.passes(3_000)
-            if self.best is not None and again.value is not None and again.value >= self.best.value:
+            tight = [replace(part.piece, capacity=int(problem.capacity * share)) for part in found.parts]
+            again = Parts(tight, problem, None)
+            if not self.passes(again, self.budget.share(0.5), 300, proving=False):
                 return
-            if self.best is not None and self.best.value <= found.value:
-                return
+            self.pack(again)
 
     def consider(self, answer: Answer | None) -> None:
         """Keep an answer that is better."""
@@ -129,82 +158,3 @@ class _Run:
         self.best = better(self.best, answer)
         if self.best is not before and self.best is not None:
             self.budget.report("search", self.best.value, self.bound)
-
-
-class _Parts:
-    """The pieces of one problem and what is known of each."""
-
-    def __init__(self, parts: Sequence[Piece], run: _Run, proving: bool = True) -> None:
-        from memplan_solvers.search.levels import Engine, Found
-
-        self.parts, self.run, self.proving = list(parts), run, proving
-        self.engines = [Engine(p) for p in parts]
-        self.found: list[Found | None] = [None] * len(self.parts)
-        self.low = [0] * len(self.parts)
-        self.done = [False] * len(self.parts)
-        self.packed_value: int | None = None
-
-    @property
-    def value(self) -> int | None:
-        """Traffic of the best ways through all pieces, addresses unseen."""
-        total = self.run.free
-        for found in self.found:
-            if found is None or found.value is None:
-                return None
-            total += found.value
-        return total
-
-    def passes(self, most: int) -> bool:
-        """Search every piece, with wider and wider beams; False where one has no way through."""
-        run = self.run
-        for beam in [b for b in BEAMS if b < most] + [most]:
-            for k, engine in enumerate(self.engines):
-                if self.done[k]:
-                    continue
-                before = self.found[k]
-                below = NEVER if before is None or before.value is None else before.value
-                now = engine.search(below, run.budget, beam)
-                if now.value is not None:
-                    self.found[k] = now
-                self.low[k] = max(self.low[k], now.bound)
-                self.done[k] = now.complete
-                if now.complete and self.found[k] is None:
-                    return False
-                if self.proving:
-                    run.bound = run.free + sum(self.low)
-                if run.budget.spent():
-                    return True
-            self.pack()
-            if all(self.done):
-                break
-        return True
-
-    def answers(self) -> list[tuple[tuple[int, ...], list[list[tuple[int, int]]]]]:
-        """The order and the stretches of the best ways."""
-        problem = self.run.problem
-        order: list[int] = []
-        evictions: list[tuple[int, int]] = []
-        for piece, found in zip(self.parts, self.found, strict=True):
-            if found is None or found.order is None:
-                return []
-            evictions += [(len(order) + t, piece.storages[s]) for t, s in found.evictions]
-            order += [piece.ops[i] for i in found.order]
-        walk = Walk(problem, tuple(order))
-        gaps = Gaps(walk, problem.capacity or 0)
-        leaves: dict[int, list[int]] = {}
-        for t, s in evictions:
-            leaves.setdefault(s, []).append(t)
-        kept = [not any(g.before < t < g.after for t in leaves.get(g.storage, ())) for g in gaps.gaps]
-        return [(walk.order, gaps.stretches(kept))]
-
-    def pack(self) -> None:
-        """Addresses for the best ways, if they are quickly found."""
-        run, value = self.run, self.value
-        if value is None or (run.best is not None and value >= run.best.value) or value == self.packed_value:
-            return
-        self.packed_value = value
-        for order, stretches in self.answers():
-            walk = Walk(run.problem, order)
-            placed = place(walk, stretches, run.problem.capacity, run.budget.share(0.2))
-            if placed.offsets is not None:
-                run.consider(Answer(walk, placed.blocks, placed.offsets))

@@ -1,0 +1,239 @@
+"""The published results: which comparisons they are, and RESULTS.md made from their lines."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from memplan.compare.cases import Setting
+from memplan.compare.instances import Instance, instances_of
+from memplan.compare.markdown import table_md
+from memplan.compare.tables import Cell, Table, show_value
+
+OURS = "portfolio"
+BASELINES = tuple(
+    f"baseline{{schedule={schedule},replace={replace}}}"
+    for schedule in ("program", "peak")
+    for replace in ("belady", "greedy_ilp")
+)
+BASELINE_NAMES = dict(
+    zip(BASELINES, ("program, Belady", "program, greedy ILP", "peak, Belady", "peak, greedy ILP"), strict=True)
+)
+DRAWN = (
+    "resnet50_int8", "resnext50_32x4d_int8", "densenet121_int8", "fc_densenet103_int8", "r2plus1d_18_int8", "s3d_int8",
+    "fcn_resnet50_int8", "lraspp_mobilenet_v3_int8", "deeplabv3_resnet50_int8", "transformer_base_int8", "vit_b16_int8",
+)  # fmt: skip
+SEARCHED = ("pnasnet5_mobile_int8", "amoebanet_d_int8", "nasnet_a_mobile_int8", "darts_imagenet_int8")
+WIRED = ("randwire_ws_regular_int8",)
+TRAINING = (
+    "torch_small_cnn_train", "torch_resnet18_train", "torch_tiny_gpt_train", "efficientnet_b0_train", "gpt2_char_train",
+    "mobilenet_v2_train", "resnet50_train", "unet_train", "vgg16_train", "vit_ti16_train",
+    "mcunet_5fps_train_full_int8", "mcunet_5fps_train_sparse_int8",
+)  # fmt: skip
+TIMED = ("resnet50", "mobilenet_v2", "efficientnet_b0", "densenet121", "bert_small", "vit_ti16", "unet", "gpt2_prefill")
+
+
+@dataclass(frozen=True)
+class Published:
+    """One comparison: its lines lie in `models/results/NAME.jsonl`, its section is written by `section`."""
+
+    name: str
+    setting: Setting
+    section: Callable[[Sequence[Instance]], str]
+
+
+def published(time_limit_s: float, workers: int) -> list[Published]:
+    """The comparisons, each case with these limits."""
+    limits: dict[str, Any] = {"time_limit_s": time_limit_s, "workers": workers}
+    cosma = Setting(DRAWN + SEARCHED + WIRED, (*BASELINES, OURS), ("MR", "MH", "MP"), weights=("ignore", "tensor"), **limits)
+    olla = Setting(TRAINING, ("pytorch", OURS), ("max",), objectives=("peak",), weights=("tensor",),
+                   io=("host", "resident"), **limits)  # fmt: skip
+    latency = Setting(TIMED, ("msa", "msa_tuned", OURS), ("0.05MP", "0.25MP", "MP"), targets=("tpu-v4i",),
+                      objectives=("latency",), **limits)  # fmt: skip
+    return [Published("cosma", cosma, cosma_md), Published("olla", olla, olla_md), Published("latency", latency, latency_md)]
+
+
+def results_md(found: Sequence[tuple[Published, Sequence[dict[str, Any]]]], machine: str) -> str:
+    """RESULTS.md: a section for each comparison that has lines."""
+    parts = [f"""# Results
+
+Written by `scripts/publish_results` on {machine}, from the lines in `models/results/`. Every plan was checked; every bound holds
+for all plans that the options allow. Sizes are bytes."""]
+    parts += [one.section(instances_of(records)) for one, records in found if records]
+    parts.append("""## Offsets
+
+Packing buffers with given lifetimes is measured by itself, on MiniMalloc's instances and on generated ones, in
+[docs/offsets.md](../docs/offsets.md).""")
+    return "\n\n".join(parts) + "\n"
+
+
+# ---- COSMA ----
+
+
+def cosma_md(instances: Sequence[Instance]) -> str:
+    """Traffic against COSMA's four baselines, with and without parameters."""
+    parts = [f"""## Traffic at COSMA's budgets
+
+Setting of COSMA (Li, Gupta, Malik, arXiv 2311.18246): int8, batch 1, one scratchpad, operands in it, at M_R (the most one op touches),
+M_P (the least peak over all orders) and M_H half way; value = bytes of non-compulsory accesses. {_limits(instances)}
+
+The paper reports 84 % fewer non-compulsory accesses than its baselines on average over ten human-designed nets and 85 % over
+searched ones. Baselines: {{program order, peak-optimal order}} x {{Belady, an integer program for each step}}, then TensorFlow Lite's
+size-ordered placement.
+
+What differs: the graphs are the zoo's, drawn from the nets' papers, not the authors' files, and the searched nets are taken at
+mobile size (224 px) where one exists; the baselines are repaired (more is evicted until they pack) where the paper's count
+bytes that may not pack; a reloaded input or constant costs its load alone where the paper's equations charge a store too;
+both "DenseNet" candidates are in. *Of the sum* = 1 - sum of values / sum of the baseline's values, *mean* = the mean of the cases'
+own reductions, both over the cases whose baseline is above 0 (so many of all, in parentheses). Where the optimum is proved
+nobody can reduce more: the values by model tell where a baseline was optimal already."""]
+    for weights, words in (("ignore", "Activations only"), ("tensor", "Activations and parameters")):
+        kept = [i for i in instances if i.one["weights"] == weights]
+        parts += [f"### {words}: reduction", table_md(_reductions(kept)), f"### {words}: bytes by model", table_md(_traffic(kept))]
+    return "\n\n".join(parts)
+
+
+def reduction(pairs: Sequence[tuple[float, float]]) -> float | None:
+    """1 - sum of ours / sum of theirs; None where theirs is 0 in all."""
+    theirs = sum(b for _, b in pairs)
+    return 1 - sum(a for a, _ in pairs) / theirs if theirs else None
+
+
+def _reductions(instances: Sequence[Instance]) -> Table:
+    """Two rows a group and budget, a column a baseline: of the sums, and the mean over the cases."""
+    rows = []
+    for group, names in (("human-designed", DRAWN), ("searched", SEARCHED), ("randomly wired", WIRED)):
+        for budget in ("MR", "MH", "MP", "all"):
+            kept = [i for i in instances if i.one["model"] in names and budget in (i.one["budget"], "all")]
+            pairs = [[(a, b) for a, b in _pairs(kept, spec) if b > 0] for spec in BASELINES]
+            proved = Cell(f"{sum(map(_optimal, kept))} of {len(kept)}")
+            sums = (Cell(f"{_percent(reduction(p))} ({len(p)} of {len(kept)})") for p in pairs)
+            means = (Cell(_percent(sum(1 - a / b for a, b in p) / len(p) if p else None)) for p in pairs)
+            rows += [(Cell(group), Cell(budget), Cell("of the sum"), *sums, proved),
+                     (Cell(group), Cell(budget), Cell("mean"), *means, Cell(""))]  # fmt: skip
+    head = ("nets", "budget", "reduction", *(f"against {BASELINE_NAMES[s]}" for s in BASELINES), "optimum proved")
+    return Table(head, tuple(rows), frozenset(range(3, 8)))
+
+
+def _optimal(instance: Instance) -> bool:
+    """Whether the portfolio's value is proved least, by whomever."""
+    value = _of(instance, OURS)
+    return value is not None and instance.bound is not None and value <= instance.bound
+
+
+def _pairs(instances: Sequence[Instance], theirs: str) -> list[tuple[float, float]]:
+    """(ours, theirs) wherever both have a plan."""
+    found = [(_of(i, OURS), _of(i, theirs)) for i in instances]
+    return [(a, b) for a, b in found if a is not None and b is not None]
+
+
+def _traffic(instances: Sequence[Instance]) -> Table:
+    head = ("model", "budget", "capacity", *(BASELINE_NAMES[s] for s in BASELINES), OURS, "bound", "gap", "seconds")
+    rows = []
+    for i in sorted(instances, key=_published_order):
+        cells = (Cell(show_value(_of(i, spec), "traffic")) for spec in BASELINES)
+        rows.append((Cell(i.one["model"]), Cell(i.one["budget"]), Cell(f"{i.capacity:,}"), *cells, *_ours(i)))
+    return Table(head, tuple(rows), frozenset(range(2, 11)))
+
+
+def _published_order(instance: Instance) -> tuple[int, int]:
+    return (DRAWN + SEARCHED + WIRED).index(instance.one["model"]), ("MR", "MH", "MP").index(instance.one["budget"])
+
+
+# ---- OLLA ----
+
+
+def olla_md(instances: Sequence[Instance]) -> str:
+    """Peaks of training steps against PyTorch's order and allocator."""
+    parts = [f"""## Peaks of training steps
+
+Setting of OLLA (Steiner et al., arXiv 2210.12924): the least memory for a training step, order and addresses free, nothing spilled or
+recomputed. {_limits(instances)}
+
+The paper reports one third less memory on average than PyTorch. `pytorch` is the program's order with each buffer placed as
+PyTorch's caching allocator would, segments side by side (a model of it, `solvers/memplan_solvers/offsets/caching.py`);
+peak = the highest address in use, which leaves out the unused rest of its last segment.
+
+What differs: the paper measures PyTorch on a GPU, on graphs it traced there, at batch 1 and 32; here the steps are the zoo's, some
+traced by torch, some made by reverse mode over the graph, at the batch of the catalogue; updated parameters are new tensors, not
+written over the old ones, and count beside them where both are resident; a buffer that a kernel uses inside itself is not seen."""]
+    for io, words in (
+        ("host", "Parameters and optimizer state come from host when they are used"),
+        ("resident", "Parameters and optimizer state resident"),
+    ):
+        kept = [i for i in instances if i.one["io"] == io]
+        rows = []
+        for i in kept:
+            theirs, ours = _of(i, "pytorch"), _of(i, OURS)
+            less = reduction([(ours, theirs)]) if ours is not None and theirs is not None else None
+            live = (i.records["pytorch"]["metrics"] or {}).get("live_peak") if "pytorch" in i.records else None
+            rows.append((Cell(i.one["model"]), Cell(str(i.one["ops"])), Cell(show_value(theirs, "peak")),
+                         Cell(show_value(live, "peak")), *_ours(i), Cell(_percent(less))))  # fmt: skip
+        lesses = [1 - a / b for a, b in _pairs(kept, "pytorch") if b]
+        if lesses:
+            mean = sum(lesses) / len(lesses)
+            rows.append((Cell("mean"), *(Cell("") for _ in range(7)), Cell(_percent(mean))))
+        head = ("step", "ops", "pytorch", "of which live", OURS, "bound", "gap", "seconds", "reduction")
+        parts += [f"### {words}", table_md(Table(head, tuple(rows), frozenset(range(1, 9))))]
+    return "\n\n".join(parts)
+
+
+# ---- latency ----
+
+
+def latency_md(instances: Sequence[Instance]) -> str:
+    """Latency against XLA's memory space assignment."""
+    specs = ("msa", "msa_tuned", OURS)
+    rows = []
+    for key, group in groupby(instances, key=lambda i: i.one["model"]):
+        for i in group:
+            r = next((r for r in i.records.values() if r["metrics"]), None)
+            ends = (r["metrics"]["latency_all_host_s"], r["metrics"]["latency_unlimited_s"]) if r else (None, None)
+            values = (Cell(show_value(_of(i, spec), "latency")) for spec in specs)
+            rows.append((Cell(key), Cell(i.one["budget"]), Cell(f"{i.capacity:,}"), Cell(show_value(ends[0], "latency")),
+                         *values, Cell(show_value(i.bound, "latency")), Cell(show_value(ends[1], "latency"))))  # fmt: skip
+    head = ("model", "budget", "capacity", "all in host", *specs, "bound", "all in scratchpad")
+    table = table_md(Table(head, tuple(rows), frozenset(range(2, 9))))
+    return f"""## Latency
+
+Setting of XLA's memory space assignment: operands served from either memory, copies beside the computation, on the target `tpu-v4i`, whose
+numbers `memplan targets --json` lists; the scratchpad is cut to fractions of M_P, since all of these nets fit into the
+whole. `msa` is that compiler's pass restated, `msa_tuned` the best of a grid over its options. {_limits(instances)}
+
+What differs: times come from one analytic evaluator (roofline by op, one queue of copies), not from a chip.
+
+{table}"""
+
+
+# ---- shared ----
+
+
+def _ours(instance: Instance) -> tuple[Cell, Cell, Cell, Cell]:
+    """Value, best bound, gap to it and seconds of the portfolio."""
+    r = instance.records.get(OURS)
+    if r is None or r["value"] is None or instance.bound is None:
+        return Cell(r["outcome"] if r and r["outcome"] != "done" else "–"), Cell("–"), Cell("–"), Cell("–")
+    gap = (r["value"] - instance.bound) / r["value"] if r["value"] else 0.0
+    shown = show_value(math.ceil(instance.bound), r["objective"])
+    return Cell(show_value(r["value"], r["objective"])), Cell(shown), Cell(_percent(gap)), Cell(f"{r['seconds']:.2f}")
+
+
+def _of(instance: Instance, spec: str) -> float | None:
+    r = instance.records.get(spec)
+    value: float | None = None if r is None else r["value"]
+    return value
+
+
+def _percent(part: float | None) -> str:
+    return "–" if part is None else f"{100 * part:.1f} %"
+
+
+def _limits(instances: Sequence[Instance]) -> str:
+    if not instances:
+        return ""
+    one = instances[0].one
+    cores = "core" if one["workers"] == 1 else "cores"
+    return f"Each case: {one['time_limit_s']:g} s, {one['workers']} {cores}, seed {one['seed']}."

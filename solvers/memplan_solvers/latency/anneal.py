@@ -1,0 +1,121 @@
+"""`anneal`: annealing over what stays, returns and waits in host, value by value; no policy, any time."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from memplan.errors import OptionError
+from memplan.plan import Plan
+from memplan.problem import Problem
+from memplan.solver import Budget, Solver
+from memplan_solvers.latency import anneal_kernel as kernel
+from memplan_solvers.latency.bounds import closed_bound
+from memplan_solvers.latency.evaluate import latency
+from memplan_solvers.latency.layout import to_plan
+from memplan_solvers.latency.msa import Layout, tuned
+from memplan_solvers.latency.space import add, make_space
+from memplan_solvers.latency.timed import UNPLACED, Array, Timed, flatten
+
+SLICE_S, FIRST = 0.05, 200
+"""Seconds between two looks at the clock; rounds before the first."""
+
+
+@dataclass(frozen=True)
+class Anneal(Solver):
+    """Ruin and recreate from the tuned memory space assignment on, judged by the simulator's model alone.
+
+    effort  rounds per touch of a storage; fewer if the time is up first (the cooling then fits the time)
+    hot     temperature at the start, as a share of the latency
+    cold    and at the end
+    """
+
+    name: ClassVar[str] = "anneal"
+    summary: ClassVar[str] = "annealing over residencies and prefetches: the best latency without a learnt policy"
+    objectives: ClassVar[frozenset[str]] = frozenset({"latency"})
+
+    effort: int = 1000
+    hot: float = 3e-4
+    cold: float = 3e-6
+
+    def __post_init__(self) -> None:
+        if self.effort < 0:
+            raise OptionError(f"solver 'anneal': effort = {self.effort}", "it is at least 0")
+        if not 0 < self.cold <= self.hot:
+            raise OptionError(f"solver 'anneal': hot = {self.hot}, cold = {self.cold}", "0 < cold <= hot")
+
+    def solve(self, problem: Problem, budget: Budget) -> Plan:
+        """The best layout met."""
+        timed = flatten(problem, budget)
+        if timed is None:
+            return self.no_answer(problem, budget, *UNPLACED)
+        bound = closed_bound(problem, timed)
+        start = tuned(timed, budget.share(0.1), bound)
+        best = self.improve(timed, start, budget, bound)
+        return to_plan(self, problem, budget, timed, best.rows, best.stores, bound=bound)
+
+    def improve(self, timed: Timed, start: Layout, budget: Budget, bound: float) -> Layout:
+        """The best layout met from `start` on."""
+        search = make_search(timed, start, budget.seed)
+        total, available = self.effort * len(timed.touch), max(1e-9, budget.remaining_s)
+        if not len(search.choices):
+            return start
+        rounds, done, share, step = min(FIRST, total), 0, 0.0, min(FIRST, total) / max(1, total)
+        by_time, begin = False, time.monotonic()
+        while done < total and share < 1.0 and search.seconds[1] > bound and not budget.spent():
+            kernel.run(timed, search, rounds, self._heat(start, share), self._heat(start, min(1.0, share + step)))
+            if not done:  # it may have been compiling
+                begin, available = time.monotonic(), max(1e-9, budget.remaining_s)
+                pace = 1e-4
+            else:
+                pace = (time.monotonic() - begin) / max(1, done - FIRST + rounds)
+                by_time = by_time or pace * total > available
+            done += rounds
+            share = (time.monotonic() - begin) / available if by_time else done / total
+            rounds = max(1, min(int(SLICE_S / max(pace, 1e-9)), total - done))
+            step = rounds * pace / available if by_time else rounds / total
+            budget.report("anneal", float(search.seconds[1]), bound)
+        count = int(search.best_count[0])
+        return Layout(search.best_rows[:count].copy(), search.best_stores.copy(), float(search.seconds[1]))
+
+    def _heat(self, start: Layout, share: float) -> float:
+        """The temperature in seconds when `share` of the rounds are done."""
+        return float(start.seconds * self.hot * (self.cold / self.hot) ** share)
+
+
+def make_search(timed: Timed, start: Layout, seed: int) -> kernel.Search:
+    """An annealing that stands at `start`."""
+    space, room = make_space(timed), len(timed.touch) + len(timed.size) + 1
+    wish, ratio = np.zeros(len(timed.touch), np.int8), np.full(len(timed.touch), 1.1)
+    for s, begin, stop, offset in start.rows.tolist():
+        if timed.fixed[s] < 0:
+            add(timed, space, s, begin, stop, offset)
+            first = timed.touch_row[s] + int(np.searchsorted(_touches(timed, s), begin))
+            if begin != timed.producer[s] and first > timed.touch_row[s]:
+                wish[first] = kernel.RETURN
+    reach = np.zeros(timed.n + 1)
+    seconds = latency(timed, space.rows, space.count[0], start.stores, reach)
+    mixed = (seed * 0x9E3779B97F4A7C15 + 0xD1B54A32D192ED03) % 2**64 or 1
+    search = kernel.Search(
+        space=space,
+        stores=start.stores.copy(),
+        reach=reach,
+        wish=wish,
+        ratio=ratio,
+        best_rows=np.zeros((room, 4), np.int64),
+        best_count=np.zeros(1, np.int64),
+        best_stores=start.stores.copy(),
+        seconds=np.array([seconds, seconds]),
+        random=np.array([mixed], dtype=np.uint64),
+        choices=np.flatnonzero(timed.movable),
+        kept=np.zeros((room, 4), np.int64),
+    )
+    kernel.keep_best(search)
+    return search
+
+
+def _touches(timed: Timed, s: int) -> Array:
+    return timed.touch[timed.touch_row[s] : timed.touch_row[s + 1]]

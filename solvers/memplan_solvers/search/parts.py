@@ -1,0 +1,134 @@
+"""The pieces of one problem, the best way known through each, and what each costs at least."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from memplan.problem import Problem
+from memplan.solver import Budget
+from memplan_solvers.ilp.gaps import Gaps
+from memplan_solvers.improve import Answer
+from memplan_solvers.residency import Stretch, Walk
+from memplan_solvers.search.bounds import windows_bound
+from memplan_solvers.search.frontier import loads_frontier
+from memplan_solvers.search.levels import Engine
+from memplan_solvers.search.lns import Way, improved
+from memplan_solvers.search.piece import NEVER, Piece
+
+LARGE = 2_000
+"""Ops beyond which a piece is not searched as a whole, but in windows."""
+
+POINTS = 600_000
+"""Points that a frontier may have in all."""
+
+
+class Part:
+    """One piece: `way` is the best known, `low` what every way costs, `done` whether these are equal."""
+
+    def __init__(self, piece: Piece, way: Way | None) -> None:
+        self.piece, self.way = piece, way
+        self.low = 0
+        self.done = way is not None and way.value == 0
+        self._engine: Engine | None = None
+
+    @property
+    def below(self) -> int:
+        """What a better way costs less than."""
+        return NEVER if self.way is None else self.way.value
+
+    @property
+    def engine(self) -> Engine:
+        """The piece's arrays, made when they are first needed."""
+        if self._engine is None:
+            self._engine = Engine(self.piece)
+        return self._engine
+
+    def search(self, budget: Budget, beam: int) -> bool:
+        """One pass over the levels; False where there is no way through."""
+        if self.piece.n > LARGE:
+            return True
+        found = self.engine.search(self.below, budget, beam)
+        if found.order is not None:
+            self.way = Way(self.piece, found.order, found.evictions)
+        self.learn(found.bound)
+        return not (found.complete and self.way is None)
+
+    def improve(self, budget: Budget) -> bool:
+        """Windows of the best way solved again."""
+        if self.way is not None:
+            self.way = improved(self.way, budget, self.low)
+            self.learn(self.low)
+        return True
+
+    def look_ahead(self, budget: Budget) -> bool:
+        """What the next passes are told: exact tables and loads where sets are few, else what windows cost."""
+        few = self.piece.n <= LARGE and self.engine.tabulate(budget)
+        if few and self.way is not None:
+            _, stores = self.engine.root()
+            loads = loads_frontier(self.engine, max(self.below - stores, 0), budget, POINTS)
+            self.learn(0 if loads is None else loads + stores)
+        elif not few:
+            order: Sequence[int] = range(self.piece.n) if self.way is None else self.way.order
+            self.learn(windows_bound(self.piece, order, budget))
+        return True
+
+    def learn(self, bound: int) -> None:
+        """Note a lower bound on every way."""
+        self.low = min(max(self.low, bound), self.below)
+        self.done = self.low >= self.below
+
+
+class Parts:
+    """All pieces, in the order of time; `start` is a plan to begin with."""
+
+    def __init__(self, pieces: Sequence[Piece], problem: Problem, start: Answer | None) -> None:
+        self.problem = problem
+        ways = [None] * len(pieces) if start is None else _ways(pieces, problem, start)
+        self.parts = [Part(piece, way) for piece, way in zip(pieces, ways, strict=True)]
+
+    @property
+    def value(self) -> int | None:
+        """Traffic of the best ways through all pieces, addresses unseen."""
+        total = int(self.problem.free_bound)
+        for part in self.parts:
+            if part.way is None:
+                return None
+            total += part.way.value
+        return total
+
+    def answer(self) -> tuple[Walk, list[list[Stretch]]]:
+        """The best ways as an order and stretches of presence; there must be one through every piece."""
+        order: list[int] = []
+        leaves: dict[int, list[int]] = {}
+        for part in self.parts:
+            assert part.way is not None
+            for t, s in part.way.evictions:
+                leaves.setdefault(part.piece.storages[s], []).append(len(order) + t)
+            order += [part.piece.ops[i] for i in part.way.order]
+        walk = Walk(self.problem, tuple(order))
+        gaps = Gaps(walk, self.problem.capacity or 0)
+        kept = [not any(g.before < t <= g.after for t in leaves.get(g.storage, ())) for g in gaps.gaps]
+        return walk, gaps.stretches(kept)
+
+
+def _ways(pieces: Sequence[Piece], problem: Problem, start: Answer) -> list[Way | None]:
+    """A plan, piece by piece: every order passes the cuts, so each piece has its own steps."""
+    gaps = Gaps(start.walk, problem.capacity or 0)
+    dropped = [
+        g for g, kept in zip(gaps.gaps, gaps.choice(start.stretches), strict=True) if not kept
+    ]
+    ways: list[Way | None] = []
+    begin = 0
+    for piece in pieces:
+        position = {i: k for k, i in enumerate(piece.ops)}
+        number = {s: k for k, s in enumerate(piece.storages)}
+        stop = begin + piece.n
+        order = tuple(position[i] for i in start.walk.order[begin:stop])
+        leaves = [
+            (max(g.before + 1 - begin, 0), number[g.storage])
+            for g in dropped
+            if begin <= g.after < stop and g.storage in number
+        ]
+        ways.append(Way(piece, order, tuple(leaves)))
+        begin = stop
+    return ways
