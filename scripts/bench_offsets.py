@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -164,7 +165,9 @@ def instances(paths: Sequence[Path]) -> list[tuple[str, list[Buffer]]]:
     """Those given, small ones mirrored in time too, then generated ones: perfect packings (peak = load exists) and large
     heavy-tailed traces."""
     files = sorted(f for p in paths for f in (p.glob("*.csv") if p.is_dir() else [p]))
-    rows = [(f.stem.removesuffix(".1048576"), read_buffers(f)) for f in files]
+    rows = [
+        (f.stem.removesuffix(".1048576"), [replace(b, offset=None) for b in read_buffers(f)]) for f in files
+    ]  # fixed offsets are left out: the others do not take any
     rows += [(f"{name} mirrored", mirrored(buffers)) for name, buffers in rows if len(buffers) <= 500]
     for seed, (count, steps, height) in enumerate([(60, 60, 32), (120, 100, 32), (250, 400, 32)]):
         rows.append((f"perfect {count}", perfect(random.Random(seed), count, steps, height)))
