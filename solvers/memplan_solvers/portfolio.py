@@ -25,12 +25,12 @@ class Round(NamedTuple):
 ROUNDS: dict[str, tuple[Round, ...]] = {
     "traffic": (
         Round(0.9, ("greedy",)),
-        Round(0.6, ("search",)),
+        Round(0.6, ("search", "benders")),
         Round(0.4, ("fixed_order", "fixed_order{schedule=peak}")),
         Round(1.0, ("ilp{split=auto}",)),
     ),
     "peak": (Round(0.9, ("greedy",)), Round(1.0, ("peak",))),
-    "latency": (Round(1.0, ("greedy",)),),
+    "latency": (Round(0.3, ("greedy",)), Round(1.0, ("anneal",))),
 }
 """By objective: who is asked, the cheapest first. Nothing is compiled before it is somebody's turn who needs it."""
 
@@ -46,7 +46,7 @@ class Portfolio(Solver):
     """
 
     name: ClassVar[str] = "portfolio"
-    summary: ClassVar[str] = "the default: greedy, then search, fixed_order and ilp as time allows; best plan, best bound"
+    summary: ClassVar[str] = "the default: greedy, then search, benders, fixed_order and ilp as time allows; best plan, best bound"
     objectives: ClassVar[frozenset[str]] = frozenset(ROUNDS)
 
     skip: str = ""
@@ -60,8 +60,11 @@ class Portfolio(Solver):
     def solve(self, problem: Problem, budget: Budget) -> Plan:
         """The best plan of any part, with the best bound of any part."""
         run = _Run(self, problem, budget)
+        left_out = set(self.skip.split("+"))
+        if problem.target.operands != "any":
+            left_out.add("anneal")  # it serves operands from host
         for share, parts in ROUNDS[problem.options.objective]:
-            wanted = [part for part in parts if _word(part) not in self.skip.split("+")]
+            wanted = [part for part in parts if _word(part) not in left_out]
             run.ask(wanted, share)
             if run.settled or budget.spent():
                 break
@@ -80,7 +83,7 @@ class _Run:
         self.best: Plan | None = None
         self.finder = ""
         self.value = float("inf")
-        self.bound, self.prover = float(problem.free_bound), "nothing: it is the free bound"
+        self.bound, self.prover = float(problem.free_bound), ""
         if budget.bound > self.bound:
             self.bound, self.prover = budget.bound, "another capacity"
         self.seconds = 0.0
@@ -163,7 +166,7 @@ class _Run:
         how = f"found by {self.finder}" + (f" ({plan.reason})" if plan.reason else "")
         return replace(
             plan, solver=self.portfolio.spec, bound=min(self.bound, self.value),
-            reason=f"{how}; bound proved by {self.prover}", seconds=self.seconds, workers=self.budget.workers,
+            reason=f"{how}; " + (f"bound proved by {self.prover}" if self.prover else "the bound is free"), seconds=self.seconds, workers=self.budget.workers,
         )  # fmt: skip
 
     def _progress(self, part: str) -> Callable[[Progress], None] | None:
