@@ -8,16 +8,13 @@ from memplan.solver import Budget, Solver
 from memplan_solvers.latency.anneal import Anneal
 from memplan_solvers.latency.layout import to_plan
 from memplan_solvers.latency.msa import Layout, tuned
-from memplan_solvers.latency.timed import flatten
+from memplan_solvers.latency.timed import Timed
 from memplan_solvers.malloc_game.game import Game
 from memplan_solvers.malloc_game.state import DUE_BY, ISSUED, ROWS
 
 
-def annealed(solver: Solver, game: Game, problem: Problem, budget: Budget) -> Plan:
+def annealed(solver: Solver, game: Game, timed: Timed, problem: Problem, budget: Budget, bound: float) -> Plan:
     """What annealing makes of the better of a finished game without in-place pairs and tuned memory space assignment."""
-    timed = flatten(problem, budget)
-    assert timed is not None  # the board was made from it
-    bound = problem.free_bound
     start = min(layout_of(game), tuned(timed, budget.share(0.1), bound), key=lambda layout: layout.seconds)
     best = Anneal().improve(timed, start, budget, bound)
     return to_plan(solver, problem, budget, timed, best.rows, best.stores, bound=bound)

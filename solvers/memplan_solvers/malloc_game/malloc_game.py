@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, ClassVar
 
 from memplan.errors import OptionError, nearest
 from memplan.plan import Plan, Status
 from memplan.problem import Problem
 from memplan.simulate import timeline
-from memplan.solver import Budget, Solver, parse_spec
-from memplan_solvers.latency.timed import UNPLACED
+from memplan.solver import Budget, parse_spec
+from memplan_solvers.latency.solver import LatencySolver
+from memplan_solvers.latency.timed import UNPLACED, flatten
 
 if TYPE_CHECKING:
     from memplan_solvers.malloc_game.game import Game
+    from memplan_solvers.malloc_game.refine import Refiner
 
 MODES = ("agent", "guided", "prod", "policy", "search", "muzero", "greedy", "random")
 FIRST_CYCLE = 64
@@ -34,7 +37,7 @@ EPISODES = 16
 
 
 @dataclass(frozen=True)
-class MallocGame(Solver):
+class MallocGame(LatencySolver):
     """Plays the game over program order with a trained network; needs no torch but for finetune_s and muzero.
 
     mode        agent (the network's game, then games near it, by annealing under its guidance), guided (that
@@ -48,17 +51,20 @@ class MallocGame(Solver):
 
     name: ClassVar[str] = "malloc_game"
     summary: ClassVar[str] = "an agent that plays the mallocGame with a trained network, after mallocMuZero"
-    objectives: ClassVar[frozenset[str]] = frozenset({"latency"})
 
     mode: str = "agent"
     finetune_s: float = 0.0
     policy: str = ""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.mode not in MODES:
             raise OptionError(f"solver 'malloc_game': mode = '{self.mode}'", nearest(self.mode, MODES))
         if self.finetune_s < 0:
             raise OptionError(f"solver 'malloc_game': finetune_s = {self.finetune_s}", "seconds from 0")
+        if (self.finetune_s or self.mode == "muzero") and find_spec("torch") is None:
+            raise OptionError("solver 'malloc_game' learns with PyTorch, which is not installed",
+                              "pip install 'memplan[torch]', or leave finetune_s and mode=muzero out")  # fmt: skip
 
     def solve(self, problem: Problem, budget: Budget) -> Plan:
         """The best game played; with mode guided what annealing makes of it, with prod the baseline if it is better."""
@@ -67,9 +73,10 @@ class MallocGame(Solver):
         if self.mode == "prod":
             return self._better(problem, budget)
         guided = self.mode == "guided"
-        board = open_board(problem, budget)
-        if board is None:
+        board, timed = open_board(problem, budget), flatten(problem, budget)
+        if board is None or timed is None:
             return self.no_answer(problem, budget, *UNPLACED)
+        bound = self.lower_bound(problem, timed, budget)
         game = Game(board)
         game.reset()
         if game.moves:
@@ -77,8 +84,8 @@ class MallocGame(Solver):
         if guided and not problem.inplace_pairs:
             from memplan_solvers.malloc_game.guided import annealed
 
-            return annealed(self, game, problem, budget)
-        return game.plan(self, problem, budget, problem.free_bound)
+            return annealed(self, game, timed, problem, budget, bound)
+        return game.plan(self, problem, budget, bound)
 
     def _better(self, problem: Problem, budget: Budget) -> Plan:
         """The better of the guided plan and that of tuned memory space assignment."""
@@ -129,10 +136,8 @@ class MallocGame(Solver):
             self._anneal(refiner, budget)
         refiner.replay()
 
-    def _anneal(self, refiner: object, budget: Budget) -> None:
-        from memplan_solvers.malloc_game.refine import Refiner
-
-        assert isinstance(refiner, Refiner)
+    def _anneal(self, refiner: Refiner, budget: Budget) -> None:
+        """Cycle after cycle, with lessons between them where they were asked for."""
         tune: Callable[[], None] | None = None
         if self.finetune_s:
             from memplan_solvers.malloc_game.learner import Tuner
