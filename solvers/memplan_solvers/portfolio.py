@@ -30,7 +30,7 @@ ROUNDS: dict[str, tuple[Round, ...]] = {
         Round(0.4, ("fixed_order", "fixed_order{schedule=peak}")),
         Round(1.0, ("ilp{split=auto}",)),
     ),
-    "peak": (Round(0.9, ("greedy",)), Round(1.0, ("peak",))),
+    "peak": (Round(0.3, ("greedy",)), Round(1.0, ("peak",))),
     "latency": (Round(0.3, ("greedy",)), Round(1.0, ("anneal",))),
 }
 """By objective: who is asked, the cheapest first. Nothing is compiled before it is somebody's turn who needs it."""

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, ClassVar
 from memplan.errors import OptionError, nearest
 from memplan.plan import Plan, Status
 from memplan.problem import Problem
+from memplan.simulate import timeline
 from memplan.solver import Budget, Solver, parse_spec
 from memplan_solvers.latency.timed import UNPLACED
 
 if TYPE_CHECKING:
     from memplan_solvers.malloc_game.game import Game
 
-MODES = ("agent", "prod", "policy", "search", "muzero", "greedy", "random")
+MODES = ("agent", "guided", "prod", "policy", "search", "muzero", "greedy", "random")
 FIRST_CYCLE = 64
 """Rounds of the first cycle of annealing; each later one has twice as many."""
 
@@ -25,6 +26,9 @@ ROUNDS_PER_MOVE = 500
 EXHAUSTIVE, PLAYED_OUT = 12, 20_000
 """Moves up to which the tree search tries to play every game out first, with at most so many leaves."""
 
+GUIDING = 0.2
+"""Share of the time for games with mode=guided."""
+
 EPISODES = 16
 """Games that mode=search plays at most."""
 
@@ -33,8 +37,9 @@ EPISODES = 16
 class MallocGame(Solver):
     """Plays the game over program order with a trained network; needs no torch but for finetune_s and muzero.
 
-    mode        agent (the network, then annealing under its guidance), prod (the better of that and
-                memory space assignment), policy (the network's one game), search (Gumbel AlphaZero: a
+    mode        agent (the network's game, then games near it, by annealing under its guidance), guided (that
+                for a while, then the residencies annealed as `anneal` does), prod (the better of guided
+                and memory space assignment), policy (the network's one game), search (Gumbel AlphaZero: a
                 tree search at every move, games until time is up), muzero (learns this one program's
                 dynamics as the paper's agent does), greedy, random
     finetune_s  seconds in which the network is trained on this graph between the cycles of annealing
@@ -56,26 +61,34 @@ class MallocGame(Solver):
             raise OptionError(f"solver 'malloc_game': finetune_s = {self.finetune_s}", "seconds from 0")
 
     def solve(self, problem: Problem, budget: Budget) -> Plan:
-        """The best game played, or what memory space assignment finds where it is better and the mode is prod."""
+        """The best game played; with mode guided what annealing makes of it, with prod the baseline if it is better."""
         from memplan_solvers.malloc_game.game import Game, open_board
 
-        rival = None
         if self.mode == "prod":
-            rival = parse_spec("msa_tuned").solve(problem, budget.share(0.3))
+            return self._better(problem, budget)
+        guided = self.mode == "guided"
         board = open_board(problem, budget)
         if board is None:
-            return self.no_answer(problem, budget, *UNPLACED) if rival is None else replace(rival, solver=self.spec)
+            return self.no_answer(problem, budget, *UNPLACED)
         game = Game(board)
         game.reset()
         if game.moves:
-            self._play(game, budget)
-        plan = game.plan(self, problem, budget, problem.free_bound)
-        if rival is not None and rival.status is not Status.UNKNOWN:
-            from memplan.simulate import timeline
+            self._play(game, budget.share(GUIDING) if guided else budget)
+        if guided and not problem.inplace_pairs:
+            from memplan_solvers.malloc_game.guided import annealed
 
-            if timeline(problem.graph, rival).latency_s < timeline(problem.graph, plan).latency_s:
-                return replace(rival, solver=self.spec, reason=f"found by {rival.solver}")
-        return plan
+            return annealed(self, game, problem, budget)
+        return game.plan(self, problem, budget, problem.free_bound)
+
+    def _better(self, problem: Problem, budget: Budget) -> Plan:
+        """The better of the guided plan and that of tuned memory space assignment."""
+        rival = parse_spec("msa_tuned").solve(problem, budget.share(0.2))
+        plan = replace(self, mode="guided").solve(problem, budget)
+        known = [p for p in (plan, rival) if p.status is not Status.UNKNOWN]
+        if not known:
+            return replace(plan, solver=self.spec)
+        best = min(known, key=lambda p: timeline(problem.graph, p).latency_s)
+        return replace(best, solver=self.spec, reason=f"found by {best.solver}")
 
     def _play(self, game: Game, budget: Budget) -> None:
         """Leave the best game found on the board."""
