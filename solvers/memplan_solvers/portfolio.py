@@ -89,6 +89,7 @@ class _Run:
             self.bound, self.prover = budget.bound, "another capacity"
         self.seconds = 0.0
         self.last: Plan | None = None
+        self.without = ""
 
     @property
     def settled(self) -> bool:
@@ -148,8 +149,10 @@ class _Run:
         return simulate(self.problem.graph, plan).value(self.problem.options.objective)
 
     def _take(self, part: str, plan: Plan) -> None:
-        """Keep what is better of a part's plan and bound."""
+        """Keep what is better of a part's plan and bound, and what the peak search says of doing without spills."""
         self.last = plan
+        if part == "peak":
+            self.without = plan.reason
         if plan.bound > self.bound:
             self.bound, self.prover = plan.bound, part
         value = self._value(plan)
@@ -164,10 +167,12 @@ class _Run:
             last = self.last
             status = Status.UNKNOWN if last is None else last.status
             return self.portfolio.no_answer(self.problem, self.budget, status, last.reason if last else "no time")
-        how = f"found by {self.finder}" + (f" ({plan.reason})" if plan.reason else "")
+        how = f"found by {self.finder}" + (f" ({plan.reason})" if plan.reason and self.finder != "peak" else "")
+        why = f"bound proved by {self.prover}" if self.prover else "the bound is free"
+        if self.value > self.bound and self.without:
+            why += f"; {self.without}"
         return replace(
-            plan, solver=self.portfolio.spec, bound=min(self.bound, self.value),
-            reason=f"{how}; " + (f"bound proved by {self.prover}" if self.prover else "the bound is free"), seconds=self.seconds, workers=self.budget.workers,
+            plan, solver=self.portfolio.spec, bound=min(self.bound, self.value), reason=f"{how}; {why}", seconds=self.seconds, workers=self.budget.workers,
         )  # fmt: skip
 
     def _progress(self, part: str) -> Callable[[Progress], None] | None:

@@ -117,7 +117,9 @@ class Peak(Improver):
             start = None if best is None else best.answer
         spill = min((s.nbytes for s in problem.storages if s.nbytes), default=0)
         bound = problem.free_bound + (spill if without is Status.INFEASIBLE else 0)
-        return self.plan_of(problem, budget, start, bound, f"{why}, and no heuristic found a plan that spills")
+        if start is None:
+            why = f"{why}, and no heuristic found a plan that spills"
+        return replace(self.plan_of(problem, budget, start, bound, why), reason=why)
 
     def _place(self, problem: Problem, found: PeakResult, budget: Budget) -> Placed | None:
         """Addresses as low as found for the objective peak, else within the capacity: many orders in one pass, then,
