@@ -7,7 +7,7 @@ that as a failure more is evicted until it does, one storage at a time, so that 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -30,6 +30,17 @@ BASELINES = tuple(f"baseline{{schedule={s},replace={r}}}" for s in WORDS["schedu
 """The paper's four baselines as solver specs."""
 
 Placed = tuple[list[Block], list[int]]
+
+
+def reduction(pairs: Iterable[tuple[float, float]]) -> tuple[float | None, int, int]:
+    """1 - sum of values / sum of baselines over the (value, baseline) pairs whose baseline is above zero.
+
+    Also how many those are, and how many others there were; None where there is none.
+    """
+    pairs = list(pairs)
+    above = [(value, base) for value, base in pairs if base > 0]
+    share = 1 - sum(v for v, _ in above) / sum(b for _, b in above) if above else None
+    return share, len(above), len(pairs) - len(above)
 
 
 @dataclass(frozen=True)

@@ -24,12 +24,13 @@ class Round(NamedTuple):
 
 ROUNDS: dict[str, tuple[Round, ...]] = {
     "traffic": (
-        Round(0.9, ("greedy",)),
-        Round(0.6, ("search",)),
+        Round(0.5, ("greedy",)),
+        Round(0.3, ("peak", "baseline", "baseline{schedule=peak}")),
+        Round(0.6, ("search", "benders")),
         Round(0.4, ("fixed_order", "fixed_order{schedule=peak}")),
         Round(1.0, ("ilp{split=auto}",)),
     ),
-    "peak": (Round(0.9, ("greedy",)), Round(1.0, ("peak",))),
+    "peak": (Round(0.3, ("greedy",)), Round(1.0, ("peak",))),
     "latency": (Round(0.3, ("greedy",)), Round(1.0, ("anneal",))),
 }
 """By objective: who is asked, the cheapest first. Nothing is compiled before it is somebody's turn who needs it."""
@@ -46,7 +47,7 @@ class Portfolio(Solver):
     """
 
     name: ClassVar[str] = "portfolio"
-    summary: ClassVar[str] = "the default: greedy, then search, fixed_order and ilp as time allows; best plan, best bound"
+    summary: ClassVar[str] = "the default: greedy, then peak, search, benders, fixed_order and ilp as time allows; best plan, best bound"
     objectives: ClassVar[frozenset[str]] = frozenset(ROUNDS)
 
     skip: str = ""
@@ -83,7 +84,7 @@ class _Run:
         self.best: Plan | None = None
         self.finder = ""
         self.value = float("inf")
-        self.bound, self.prover = float(problem.free_bound), "nothing: it is the free bound"
+        self.bound, self.prover = float(problem.free_bound), ""
         if budget.bound > self.bound:
             self.bound, self.prover = budget.bound, "another capacity"
         self.seconds = 0.0
@@ -166,7 +167,7 @@ class _Run:
         how = f"found by {self.finder}" + (f" ({plan.reason})" if plan.reason else "")
         return replace(
             plan, solver=self.portfolio.spec, bound=min(self.bound, self.value),
-            reason=f"{how}; bound proved by {self.prover}", seconds=self.seconds, workers=self.budget.workers,
+            reason=f"{how}; " + (f"bound proved by {self.prover}" if self.prover else "the bound is free"), seconds=self.seconds, workers=self.budget.workers,
         )  # fmt: skip
 
     def _progress(self, part: str) -> Callable[[Progress], None] | None:

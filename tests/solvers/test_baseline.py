@@ -6,7 +6,7 @@ import random
 from dataclasses import replace
 
 import pytest
-from memplan_solvers.baseline import BASELINES, repaired
+from memplan_solvers.baseline import BASELINES, reduction, repaired
 from memplan_solvers.peak.live import live_model, live_peak
 from memplan_solvers.replace.evict import evict_on_demand
 from memplan_solvers.residency import Walk, traffic
@@ -88,3 +88,8 @@ def test_unknown_words_name_the_nearest() -> None:
         parse_spec("baseline{schedule=peaks}")
     with pytest.raises(OptionError, match="greedy_ilp"):
         parse_spec("baseline{replace=greedy_ip}")
+
+
+def test_the_reduction_leaves_out_baselines_at_zero() -> None:
+    assert reduction([(1, 10), (4, 10), (0, 0), (3, 0)]) == (0.75, 2, 2)
+    assert reduction([(0, 0)]) == (None, 0, 1)

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
+from memplan_solvers.greedy import Greedy
+from memplan_solvers.place import place
+from memplan_solvers.residency import traffic
+from memplan_solvers.search.frontier import loads_frontier
 from memplan_solvers.search.levels import RULES, Engine, Found
+from memplan_solvers.search.lns import improved
+from memplan_solvers.search.parts import Parts
 from memplan_solvers.search.piece import NEVER, Piece, pieces, whole
 
-from memplan.api import plan
+from memplan.api import make_problem, plan
 from memplan.errors import OptionError
 from memplan.plan import Status
 from memplan.problem import Problem
@@ -80,3 +88,56 @@ def test_stages_in_a_row_are_solved_apart() -> None:
 def test_refuses_a_beam_of_nothing() -> None:
     with pytest.raises(OptionError, match="at least one state"):
         parse_spec("search{beam=0}")
+
+
+def test_frontier_and_tables_change_no_optimum() -> None:
+    sharper = 0
+    for seed in range(SEEDS):
+        problem = random_problem(seed, "traffic")
+        least = Oracle(problem).least_traffic()
+        if least is None or least == problem.free_bound:
+            continue
+        engine, value = Engine(whole(problem)), int(least - problem.free_bound)
+        assert engine.tabulate(Budget(60))
+        loads, stores = engine.root()
+        looked = loads_frontier(engine, value + 1 - stores, Budget(60), 1_000_000)
+        assert looked is not None and looked + stores <= value, f"seed {seed}"
+        sharper += looked > loads
+        found = engine.search(value + 1, Budget(60))
+        assert (found.value, found.complete) == (value, True), f"seed {seed}"
+    assert sharper
+
+
+def test_windows_of_storages_never_cost_more_than_the_whole() -> None:
+    rng, positive = random.Random(0), 0
+    for seed in range(SEEDS):
+        problem = random_problem(seed, "traffic")
+        least = Oracle(problem).least_traffic()
+        if least is None:
+            continue
+        piece, total = whole(problem), int(problem.free_bound)
+        side = [rng.random() < 0.5 for _ in piece.size]
+        for part in (True, False):
+            window = piece.window(s for s, x in enumerate(side) if x is part)
+            total += best(problem, [window]).bound
+        assert total <= least, f"seed {seed}"
+        positive += total > problem.free_bound
+    assert positive
+
+
+def test_windows_of_steps_improve_a_plan_and_keep_it_valid() -> None:
+    better = 0
+    for seed, capacity in ((3, 9), (7, 10), (8, 8)):
+        problem, _ = make_problem(stage(seed, nodes=24), scratchpad=capacity)
+        start = Greedy().best(problem, Budget(60))
+        assert start is not None
+        parts = Parts(pieces(problem), problem, start.answer)
+        before = parts.value
+        for part in parts.parts:
+            assert part.way is not None
+            part.way = improved(part.way, Budget(60), 0)
+        walk, stretches = parts.answer()
+        assert parts.value == traffic(problem, stretches) <= (before or 0)
+        assert place(walk, stretches, capacity, Budget(60)).offsets is not None
+        better += parts.value < (before or 0)
+    assert better

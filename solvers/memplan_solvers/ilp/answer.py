@@ -27,7 +27,8 @@ def placed_peak(problem: Problem, order: tuple[int, ...], goal: int, budget: Bud
 def read(f: Formulation, x: list[int]) -> tuple[tuple[int, ...], list[list[Stretch]]]:
     """The order of a point, views included, and its stretches in the steps of that order."""
     at = {t: k for k, row in enumerate(f.x) for t, v in row.items() if x[v]}
-    order = f.steps.with_views([at[t] for t in range(f.n)])
+    program = f.problem.options.order == "program"
+    order = tuple(range(f.problem.n)) if program else f.steps.with_views([at[t] for t in range(f.n)])
     walk = Walk(f.problem, order)
     if f.anywhere:
         return order, without_spills(walk)

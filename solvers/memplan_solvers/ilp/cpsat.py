@@ -11,7 +11,7 @@ from memplan_solvers.ilp.linear import Linear, Outcome
 
 
 def run(model: Any, budget: Budget, gap: float = 0.0,
-        report: Callable[[float, float], None] | None = None) -> tuple[Any, Any]:  # fmt: skip
+        report: Callable[[float, float, int], None] | None = None) -> tuple[Any, Any]:  # fmt: skip
     """The solver after its run, and its status; stops with the budget.
 
     Several workers are deterministic only where they are interleaved, which is slower: that is what
@@ -30,7 +30,7 @@ def run(model: Any, budget: Budget, gap: float = 0.0,
     class Watch(cp_model.CpSolverSolutionCallback):
         def on_solution_callback(self) -> None:
             if report is not None:
-                report(self.objective_value, self.best_objective_bound)
+                report(self.objective_value, self.best_objective_bound, self.num_branches)
 
     watch, over = Watch(), threading.Event()
 
@@ -46,6 +46,8 @@ def run(model: Any, budget: Budget, gap: float = 0.0,
     finally:
         over.set()
         thread.join()
+    if report is not None and status in (cp_model.OPTIMAL, cp_model.FEASIBLE):
+        report(solver.objective_value, solver.best_objective_bound, solver.num_branches)
     return solver, status
 
 
@@ -70,7 +72,7 @@ def to_cpsat(linear: Linear) -> tuple[Any, list[Any]]:
 
 def solve_cpsat(linear: Linear, budget: Budget, hint: list[int] | None = None, gap: float = 0.0,
                 extend: Callable[[Any, list[Any]], None] | None = None,
-                report: Callable[[float, float], None] | None = None) -> Outcome:  # fmt: skip
+                report: Callable[[float, float, int], None] | None = None) -> Outcome:  # fmt: skip
     """The best point and bound within the budget; `extend` may add further constraints to the model."""
     from ortools.sat.python import cp_model
 
@@ -81,7 +83,7 @@ def solve_cpsat(linear: Linear, budget: Budget, hint: list[int] | None = None, g
         extend(model, xs)
     for x, v in zip(xs, hint or (), strict=False):
         model.add_hint(x, v)
-    tell = None if report is None else lambda v, b: report(v + linear.constant, b + linear.constant)
+    tell = None if report is None else lambda v, b, n: report(v + linear.constant, b + linear.constant, n)
     solver, status = run(model, budget, gap, tell)
     if status == cp_model.INFEASIBLE:
         return Outcome(None, None, infeasible=True)

@@ -147,7 +147,7 @@ class Ilp(Improver):
             hint = hint if hint is not None and f.linear.holds(hint) else None
             return solve_mathopt(f.linear, budget, self.backend, hint, self.gap)
         return solve_cpsat(f.linear, budget, hint, self.gap, no_overlap(f) if placing else None,
-                           lambda value, bound: budget.report("ilp", value, max(0.0, bound)))  # fmt: skip
+                           lambda value, bound, nodes: budget.report("ilp", value, max(0.0, bound), nodes))  # fmt: skip
 
     def _split(self, problem: Problem, budget: Budget, steps: Steps, start: Answer) -> Answer:
         """`start` improved window by window, in rounds, until a round changes nothing or time runs out."""

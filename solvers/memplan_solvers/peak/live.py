@@ -28,6 +28,7 @@ class LiveModel:
     extra     per op, bytes that are live during its step alone
     over      per op that may work in place: bytes saved, and the storages one of which must die with it
     backward  whether the ops are executed from last to first: then a storage dies with the op that touches it first
+    storages  the problem's number of each storage
     """
 
     size: tuple[int, ...]
@@ -39,6 +40,7 @@ class LiveModel:
     preds: tuple[tuple[int, ...], ...]
     succs: tuple[tuple[int, ...], ...]
     backward: bool = False
+    storages: tuple[int, ...] = ()
 
     @property
     def n(self) -> int:
@@ -106,7 +108,7 @@ def live_model(problem: Problem) -> LiveModel:
         if dying and not (anywhere and not problem.storages[written].stays):
             over[i] = problem.storages[written].size, dying
     return LiveModel(tuple(size), tuple(opening), tuple(closing), tuple(map(tuple, touched)), tuple(extra),
-                     over, problem.preds, problem.succs)  # fmt: skip
+                     over, problem.preds, problem.succs, storages=tuple(number))  # fmt: skip
 
 
 def live_peak(model: LiveModel, order: Sequence[int]) -> int:

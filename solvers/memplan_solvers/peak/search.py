@@ -126,7 +126,7 @@ def _bisect(search: Directions, order: tuple[int, ...], peak: int, bound: int, g
             low = limit + 1  # hard: look for a better order above it first
         else:
             low, patience = bound, 8 * patience
-        budget.report("peak", peak, bound)
+        budget.report("peak", peak, bound, search.nodes)
         limit = min((low + peak) // 2, peak - 1) if goal is None else goal
     return PeakResult(order, peak, min(bound, peak), search.nodes)
 

@@ -7,41 +7,51 @@ they would cost if nothing else took up room between two steps (`Piece.window`),
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain, pairwise
 
 from memplan.solver import Budget
 from memplan_solvers.search.piece import NEVER, Piece
 
-STRIDE = 50
-"""Ops from one possible end of a window to the next, about."""
+STRIDE = 20
+"""Ops from one possible end of a window to the next."""
 
-SPAN = 4
+SPAN = 5
 """Strides of the longest windows."""
 
 BEAMS = (30, 300, 3_000)
 
-STATES = 60_000
+STATES = 12_000
 """States after which a window's search gives up; what is proved by then counts."""
 
 
 def windows_bound(piece: Piece, order: Sequence[int], budget: Budget) -> int:
-    """The best sum of bounds over consecutive windows of `order`."""
-    ends = _ends(piece, order)
-    first = [0] * len(piece.size)
+    """The best sum of bounds over consecutive windows of `order`: the short windows first, as long as time allows."""
+    ends = [*range(0, len(order), STRIDE), len(order)]
     position = {i: t for t, i in enumerate(order)}
-    for s, ops in enumerate(piece.touches):
-        first[s] = 0 if piece.begun[s] or not ops else min(position[i] for i in ops)
-    best = [0] * len(ends)
-    for j in range(1, len(ends)):
-        best[j] = best[j - 1]
-        inner = 0
-        for i in range(j - 1, max(j - 1 - SPAN, -1), -1):
+    first = [
+        0 if begun or not ops else min(position[i] for i in ops)
+        for begun, ops in zip(piece.begun, piece.touches, strict=True)
+    ]
+    count = len(ends) - 1
+    inside = [[s for s, t in enumerate(first) if a <= t < b] for a, b in pairwise(ends)]
+    least: dict[tuple[int, int], int] = {(i, i): 0 for i in range(count + 1)}
+    hard: set[tuple[int, int]] = set()
+    for span in range(1, min(SPAN, count) + 1):
+        for i in range(count - span + 1):
+            j = i + span
+            known = max(least[i, k] + least[k, j] for k in range(i, j + 1) if k not in (i, j)) if span > 1 else 0
+            least[i, j] = known
             if budget.spent():
-                return max(best)
-            inside = [s for s, t in enumerate(first) if ends[i] <= t < ends[j]]
-            inner, closed = _least(piece.window(inside), inner, budget)
-            best[j] = max(best[j], best[i] + inner)
+                continue
+            if (i, j - 1) in hard or (i + 1, j) in hard:
+                hard.add((i, j))
+                continue
+            least[i, j], closed = _least(piece.window(chain.from_iterable(inside[i:j])), known, budget)
             if not closed:
-                break
+                hard.add((i, j))
+    best = [0] * (count + 1)
+    for j in range(1, count + 1):
+        best[j] = max(best[i] + least[i, j] for i in range(max(0, j - SPAN), j))
     return best[-1]
 
 
@@ -58,22 +68,3 @@ def _least(window: Piece, least: int, budget: Budget) -> tuple[int, bool]:
             return least, True
     return least, False
 
-
-def _ends(piece: Piece, order: Sequence[int]) -> list[int]:
-    """Where windows may end: at steps with few live bytes, about a stride apart."""
-    left = [len(ops) for ops in piece.touches]
-    live = sum(z for z, there in zip(piece.size, piece.begun, strict=True) if there)
-    level = []
-    seen = list(piece.begun)
-    for i in order:
-        level.append(live)
-        for s in piece.touched[i]:
-            live += 0 if seen[s] else piece.size[s]
-            seen[s] = True
-            left[s] -= 1
-            live -= 0 if left[s] or piece.closing[s] else piece.size[s]
-    ends, n = [0], len(order)
-    while n - ends[-1] > 2 * STRIDE:
-        low, high = ends[-1] + 3 * STRIDE // 5, ends[-1] + 7 * STRIDE // 5
-        ends.append(min(range(low, high), key=lambda t: (level[t], abs(t - ends[-1] - STRIDE))))
-    return [*ends, n]

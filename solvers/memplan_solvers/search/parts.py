@@ -11,6 +11,7 @@ from memplan_solvers.improve import Answer
 from memplan_solvers.residency import Stretch, Walk
 from memplan_solvers.search.bounds import windows_bound
 from memplan_solvers.search.frontier import loads_frontier
+from memplan_solvers.search.kernel import NONE
 from memplan_solvers.search.levels import Engine
 from memplan_solvers.search.lns import Way, improved
 from memplan_solvers.search.piece import NEVER, Piece
@@ -43,11 +44,12 @@ class Part:
             self._engine = Engine(self.piece)
         return self._engine
 
-    def search(self, budget: Budget, beam: int) -> bool:
-        """One pass over the levels; False where there is no way through."""
+    def search(self, budget: Budget, beam: int, effort: int | None = None) -> bool:
+        """One pass over the levels, of at most `effort` states times ops; False where there is no way through."""
         if self.piece.n > LARGE:
             return True
-        found = self.engine.search(self.below, budget, beam)
+        most = NONE if effort is None else effort // max(self.piece.n, 1)
+        found = self.engine.search(self.below, budget, beam, most=most)
         if found.order is not None:
             self.way = Way(self.piece, found.order, found.evictions)
         self.learn(found.bound)

@@ -173,16 +173,15 @@ def cut_out(problem: Problem, ops: Iterable[int]) -> Piece:
     """
     chosen = tuple(ops)
     position = {i: k for k, i in enumerate(chosen)}
-    resident, stream = problem.options.io == "resident", problem.options.weights == "stream"
+    stream = problem.options.weights == "stream"
     extra = [0] * len(chosen)
     touched: list[list[int]] = [[] for _ in chosen]
     columns: list[tuple[int, int, int, int, bool, bool]] = []
     number: dict[int, int] = {}
     for k, s in enumerate(problem.storages):
         mine = [position[i] for i in s.touches if i in position]
-        pinned = resident and (s.is_input or s.is_output) and not s.is_constant
-        opening = (pinned and s.is_input) or any(i < chosen[0] for i in s.touches)
-        closing = (pinned and s.is_output) or any(i > chosen[-1] for i in s.touches)
+        opening = (s.resident and s.is_input) or any(i < chosen[0] for i in s.touches)
+        closing = (s.resident and s.is_output) or any(i > chosen[-1] for i in s.touches)
         if not mine and not (opening and closing):
             continue
         fleeting = len(mine) == 1 and not (opening or closing) and k not in problem.overwritable
@@ -191,8 +190,8 @@ def cut_out(problem: Problem, ops: Iterable[int]) -> Piece:
                 extra[i] += s.size
             continue
         number[k] = len(columns)
-        price = NEVER if pinned else s.nbytes
-        store = 0 if pinned or s.in_host or s.is_output else s.nbytes
+        price = NEVER if s.stays else s.nbytes
+        store = 0 if s.stays or s.in_host or s.is_output else s.nbytes
         columns.append((k, s.size, price, store, opening, closing))
         for i in mine:
             touched[i].append(number[k])
@@ -230,17 +229,17 @@ def pieces(problem: Problem) -> list[Piece]:
     for i in reversed(range(n)):
         for j in problem.succs[i]:
             after[i] |= after[j] | 1 << j
-    resident = problem.options.io == "resident"
+    stream = problem.options.weights == "stream"
     change = [0] * (n + 1)  # storages across the boundary behind op i that may leave
     for s in problem.storages:
-        pinned = resident and (s.is_input or s.is_output) and not s.is_constant
-        if not pinned and len(s.touches) > 1 and not (s.is_constant and problem.options.weights == "stream"):
+        if not s.stays and len(s.touches) > 1 and not (s.is_constant and stream):
             change[min(s.touches)] += 1
             change[max(s.touches)] -= 1
     cuts, live = [0], 0
     for i in range(n - 1):
         live += change[i]
-        mine = sum(1 for s in problem.writes[i] if len(problem.storages[s].touches) > 1)
+        written = [problem.storages[s] for s in problem.writes[i]]
+        mine = sum(1 for s in written if len(s.touches) > 1 and not s.stays)
         comparable = program or (before[i] | after[i]).bit_count() == n - 1
         if comparable and (live == 0 or (live == 1 and mine == 1)):
             cuts.append(i + 1)

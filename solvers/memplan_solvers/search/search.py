@@ -22,6 +22,9 @@ from memplan_solvers.search.piece import NEVER, Piece, pieces
 BEAMS = (30, 300, 3_000, 30_000, 3_000_000)
 """States of a level that go on, one pass after the other, until nothing is cut or time is up."""
 
+EFFORT = 30_000_000
+"""States times ops that the first wide beam may take before the bound is looked after."""
+
 SEARCHING = 0.85
 """Share of the time that is left to searching; the rest is for addresses."""
 
@@ -108,12 +111,12 @@ class _Run:
     def passes(self, found: Parts, budget: Budget, beam: int, proving: bool) -> bool:
         """Search every piece, harder and harder; False where one has no way through."""
         wider = [b for b in BEAMS if b < beam] + [beam]
-        first, rest = wider[:2], wider[2:]
-        steps: list[Callable[[Part], bool]] = [partial(Part.search, budget=budget, beam=b) for b in first]
-        steps.append(lambda part: part.improve(budget.share(0.4)))
+        steps: list[Callable[[Part], bool]] = [partial(Part.search, budget=budget, beam=b) for b in wider[:2]]
+        steps += [partial(Part.search, budget=budget, beam=b, effort=EFFORT) for b in wider[2:3]]
         if proving:
-            steps.append(lambda part: part.look_ahead(budget.share(0.6)))
-        steps += [partial(Part.search, budget=budget, beam=b) for b in rest]
+            steps.append(lambda part: part.look_ahead(budget.share(0.5)))
+        steps.append(lambda part: part.improve(budget.share(0.4)))
+        steps += [partial(Part.search, budget=budget, beam=b) for b in wider[2:]]
         for step in steps:
             for part in found.parts:
                 if not part.done and not step(part):

@@ -23,7 +23,7 @@ from memplan_solvers.search.peaks import (
     settle,
 )
 
-FEW = 1_000_000
+FEW = 300_000
 """Sets beyond which no table is made."""
 
 
