@@ -56,7 +56,6 @@ def ray_pool(address: str, workers: int) -> Pool:
         finally:
             for handle in under_way:
                 ray.cancel(handle, force=True)
-            ray.shutdown()
 
     return run
 

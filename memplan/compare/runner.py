@@ -18,9 +18,13 @@ from memplan.compare.cases import OWN, Case, Setting, Subject, budget_key, cases
 from memplan.compare.isolate import Outcome, run_isolated
 from memplan.compare.results import Results, keep_subject, kept_budgets
 from memplan.errors import MemplanError, OptionError
+from memplan.testing import chain
 
 GRACE_S = 60.0
 """What a process may take beside the solve: starting, compiling, checking."""
+
+WARM_S = 180.0
+"""What a solver's first run may take, on a graph of a few ops: compilers keep what they made for the cases."""
 
 PREPARE_S = 300.0
 """What loading a model and computing its budgets may take."""
@@ -138,11 +142,21 @@ def compare(
             keep(ident, case, None, {}, failed[case.model])
         else:
             waiting[ident] = (case, subject, _job(case, subject, setting))
+    for name, _, outcome in pool(_first_runs(waiting.values()), Limits(WARM_S, setting.memory, stop), watcher):
+        watcher.ended(name, outcome.word, None)
     jobs = ((ident, job) for ident, (_, _, job) in waiting.items())
     limits = Limits(1.1 * setting.time_limit_s + 1 + GRACE_S, setting.memory, stop)
     for ident, job, outcome in pool(jobs, limits, watcher):
         if outcome.word != "stopped":
             keep(ident, *waiting[ident][:2], job, outcome)
+
+
+def _first_runs(waiting: Iterable[tuple[Case, Subject, Job]]) -> list[tuple[str, Job]]:
+    """A small job for each solver, target and objective, so that no case pays for what is compiled once."""
+    graph = chain(12)
+    first = {(case.solver, case.target.name, case.objective): job for case, _, job in waiting}
+    tiny = {"model": graph.name, "graph": graph.to_dict(), "dims": {}, "capacity": "MR", "time_limit_s": 1.0}
+    return [(f"{' '.join(words)} (first run)", {**job, **tiny}) for words, job in first.items()]
 
 
 def _ident(case: Case, subjects: Mapping[str, Subject]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -160,7 +161,7 @@ class Mover:
 
         return _map(self.names[node], final)
 
-    @property
+    @cached_property
     def given_names(self) -> set[str]:
         """What the caller holds himself: inputs and constants."""
         return {t.name for t in self.graph.tensors if t.kind in ("input", "constant")}

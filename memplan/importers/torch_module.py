@@ -14,26 +14,24 @@ from typing import Any
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx import GraphModule, Interpreter, Node
-from torch.fx.node import map_aggregate, map_arg
+from torch.fx.node import map_aggregate
 
 from memplan.errors import GraphError
+from memplan.importers.torch_simplify import CPU, fix_numbers, simplify
 
 COPY = torch.ops.aten.copy_.default
-CPU = torch.device("cpu")
 _ARITHMETIC = frozenset(
     {"_operator", "operator", "math", "torch", "builtins", "torch.fx.experimental.symbolic_shapes"}
 )
 
 
-def fake_like(tensor: torch.Tensor, mode: FakeTensorMode, shape: Sequence[int] | None = None) -> Any:
-    """A fake CPU tensor of the dtype, strides and shape of `tensor`, or contiguous of another `shape`."""
+def fake_like(tensor: torch.Tensor, mode: FakeTensorMode) -> Any:
+    """A fake CPU tensor of the dtype, strides and shape of `tensor`."""
     if tensor.layout != torch.strided or tensor.is_quantized:
         raise GraphError(f"a tensor of layout {tensor.layout} cannot be planned",
                          "sparse and quantised tensors have no plain bytes; convert them first")  # fmt: skip
     with mode:
-        if shape is None:
-            return torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype)
-        return torch.empty(shape, dtype=tensor.dtype)
+        return torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype)
 
 
 def normal_form(module: GraphModule, inputs: Sequence[Any]) -> GraphModule:
@@ -55,8 +53,8 @@ def normal_form(module: GraphModule, inputs: Sequence[Any]) -> GraphModule:
         _onto_cpu(flat)
         state = _state(flat, mode)
     _Propagation(flat, state, mode).run(*fakes, enable_io_processing=False)
-    _fix_numbers(flat)
-    _simplify(flat)
+    fix_numbers(flat)
+    simplify(flat)
     flat.recompile()
     return flat
 
@@ -292,78 +290,3 @@ def _words(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     text = lines[0] if lines else type(error).__name__
     return text if len(text) <= 200 else text[:197] + "..."
-
-
-def _fix_numbers(module: GraphModule) -> None:
-    """Write the numbers that nodes computed into their users, and drop the nodes."""
-    numbers = {
-        node: node.meta["val"]
-        for node in module.graph.nodes
-        if node.op in ("placeholder", "call_function")
-        and "val" in node.meta
-        and isinstance(node.meta["val"], (int, float, bool, complex))
-    }
-    if not numbers:
-        return
-    for node in module.graph.nodes:
-        if any(arg in numbers for arg in node.all_input_nodes):
-            node.args = map_arg(node.args, lambda n: numbers.get(n, n))
-            node.kwargs = map_arg(node.kwargs, lambda n: numbers.get(n, n))
-    for node in reversed(list(numbers)):
-        if node.op == "call_function":
-            module.graph.erase_node(node)
-
-
-_FILLS: dict[Any, int | None] = {
-    torch.ops.aten.zeros_like.default: 0, torch.ops.aten.ones_like.default: 1,
-    torch.ops.aten.new_zeros.default: 0, torch.ops.aten.new_ones.default: 1,
-    torch.ops.aten.full_like.default: None, torch.ops.aten.new_full.default: None,
-}  # fmt: skip
-"""Ops that read nothing but the shape of an operand, with what they fill in (None: their last argument)."""
-
-
-_NAMES = (torch.ops.aten.detach.default, torch.ops.aten.alias.default, torch.ops.aten.lift_fresh.default)
-
-
-_LIKE: dict[Any, Any] = {
-    torch.ops.aten.expand_as.default: torch.ops.aten.expand.default,
-    torch.ops.aten.view_as.default: torch.ops.aten.view.default,
-}
-"""Views that take their shape from another tensor, and those that are told it."""
-
-
-def _simplify(module: GraphModule) -> None:
-    """Leave out what gives a tensor a second name; take sizes as numbers where another tensor gives them."""
-    for node in list(module.graph.nodes):
-        if node.target in _NAMES:
-            node.replace_all_uses_with(node.args[0])
-            module.graph.erase_node(node)
-        elif node.target is torch.ops.aten.copy.default and _same(
-            *(a.meta.get("val") for a in node.args[:2])
-        ):
-            node.replace_all_uses_with(node.args[1])
-            module.graph.erase_node(node)
-        elif node.target in _FILLS:
-            _fill(module, node)
-        elif node.target in _LIKE:
-            node.target = _LIKE[node.target]
-            node.args = (node.args[0], [int(n) for n in node.meta["val"].shape])
-
-
-def _same(a: Any, b: Any) -> bool:
-    """Whether one fake tensor may stand for the other."""
-    return (a.shape, a.dtype, a.stride()) == (b.shape, b.dtype, b.stride())
-
-
-def _fill(module: GraphModule, node: Node) -> None:
-    value, fill = node.meta["val"], _FILLS[node.target]
-    number = node.args[-1] if fill is None else fill
-    if not value.is_contiguous() or not isinstance(number, (int, float, bool)):
-        return
-    with module.graph.inserting_before(node):
-        options = {"dtype": value.dtype, "device": CPU}
-        size = [int(n) for n in value.shape]
-        made = module.graph.call_function(torch.ops.aten.full.default, (size, number), options)
-    made.meta = dict(node.meta)
-    node.replace_all_uses_with(made)
-    module.graph.erase_node(node)

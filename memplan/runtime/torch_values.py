@@ -18,7 +18,7 @@ from torch._subclasses.fake_tensor import FakeTensor
 from torch.fx import GraphModule, Node
 
 from memplan.errors import ExecutionError
-from memplan.importers.torch_module import attribute, epilogue
+from memplan.importers.torch_module import COPY, attribute, epilogue
 
 LIMIT = 64
 """How many uses of a value are looked at to find its role."""
@@ -102,7 +102,7 @@ def _float(node: Node, shape: tuple[int, ...], generator: torch.Generator) -> Te
     if any(role in SCALES for role in roles):
         return torch.rand(shape, generator=generator) * 0.4 + 0.8
     drawn = torch.randn(shape, generator=generator)
-    if node.op == "get_attr" or (node in epilogue(node.graph.owning_module).values()):  # type: ignore[arg-type]
+    if node.op == "get_attr" or any(user.target is COPY for user in node.users):  # a weight or state
         return drawn / math.sqrt(max(1, math.prod(shape[1:]))) if len(shape) > 1 else drawn * 0.1
     return drawn
 

@@ -192,9 +192,9 @@ def latency_md(instances: Sequence[Instance]) -> str:
         for i in group:
             r = next((r for r in i.records.values() if r["metrics"]), None)
             ends = (r["metrics"]["latency_all_host_s"], r["metrics"]["latency_unlimited_s"]) if r else (None, None)
-            values = (Cell(show_value(_of(i, spec), "latency")) for spec in specs)
-            rows.append((Cell(key), Cell(i.one["budget"]), Cell(f"{i.capacity:,}"), Cell(show_value(ends[0], "latency")),
-                         *values, Cell(show_value(i.bound, "latency")), Cell(show_value(ends[1], "latency"))))  # fmt: skip
+            values = (Cell(_micro(_of(i, spec))) for spec in specs)
+            rows.append((Cell(key), Cell(i.one["budget"]), Cell(f"{i.capacity:,}"), Cell(_micro(ends[0])),
+                         *values, Cell(_micro(i.bound)), Cell(_micro(ends[1]))))  # fmt: skip
     head = ("model", "budget", "capacity", "all in host", *specs, "bound", "all in scratchpad")
     table = table_md(Table(head, tuple(rows), frozenset(range(2, 9))))
     return f"""## Latency
@@ -202,10 +202,15 @@ def latency_md(instances: Sequence[Instance]) -> str:
 Setting of XLA's memory space assignment: operands served from either memory, copies beside the computation, on the target `tpu-v4i`, whose
 numbers `memplan targets --json` lists; the scratchpad is cut to fractions of M_P, since all of these nets fit into the
 whole. `msa` is that compiler's pass restated, `msa_tuned` the best of a grid over its options. {_limits(instances)}
+Latencies are in microseconds.
 
 What differs: times come from one analytic evaluator (roofline by op, one queue of copies), not from a chip.
 
 {table}"""
+
+
+def _micro(seconds: float | None) -> str:
+    return "–" if seconds is None else f"{1e6 * seconds:,.2f}"
 
 
 # ---- shared ----

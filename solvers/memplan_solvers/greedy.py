@@ -163,7 +163,7 @@ class Greedy(Solver):
         self, walk: Walk, best: Candidate | None, missed: list[Missed], stop: Callable[[], bool]
     ) -> Iterator[Candidate]:
         """The answer of one order that keeps everything, if it fits; what fits by bytes only joins `missed`."""
-        kept = self._keep(walk, without_spills(walk), missed)
+        kept = self._keep(walk, without_spills(walk), missed, stop)
         if kept is not None:
             yield kept
 
@@ -178,7 +178,7 @@ class Greedy(Solver):
         if problem.target.operands == "any" or problem.options.objective == "peak":
             return
         if best is None:  # cheap, and there wherever each op fits
-            floor = self._keep(walk, around_each_op(walk), missed)
+            floor = self._keep(walk, around_each_op(walk), missed, stop)
             if floor is not None:
                 yield floor
         for name in self._policies(problem):
@@ -209,7 +209,8 @@ class Greedy(Solver):
     def _orders(self) -> tuple[str, ...]:
         return tuple(ORDERS) if self.offsets == "all" else (self.offsets,)
 
-    def _keep(self, walk: Walk, stretches: list[list[Stretch]], missed: list[Missed]) -> Candidate | None:
+    def _keep(self, walk: Walk, stretches: list[list[Stretch]], missed: list[Missed],
+              stop: Callable[[], bool]) -> Candidate | None:  # fmt: skip
         """The order with exactly these stretches, if they pack."""
         problem = walk.problem
         blocks = blocks_of(walk, stretches)
@@ -217,7 +218,7 @@ class Greedy(Solver):
         if capacity is not None and live_bytes(blocks) > capacity:
             return None
         goal = None if problem.options.objective == "peak" else capacity
-        offsets, peak = one_pass(problem, blocks, goal, self._orders())
+        offsets, peak = one_pass(problem, blocks, goal, self._orders(), stop)
         if offsets is None:
             return None
         cost = traffic(problem, stretches) if problem.options.objective == "traffic" else peak
@@ -241,7 +242,7 @@ class Greedy(Solver):
             value = traffic(problem, stretches)
             if best is not None and value > best.value:
                 break
-            found = self._keep(walk, stretches, missed)
+            found = self._keep(walk, stretches, missed, stop)
             if found is not None:
                 break
         if problem.n > LARGE:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from memplan.buffers import Buffer
@@ -47,17 +47,22 @@ def live_bytes(blocks: Sequence[Block]) -> int:
 
 
 def one_pass(
-    problem: Problem, blocks: Sequence[Block], goal: int | None, orders: Sequence[str] = tuple(ORDERS)
+    problem: Problem,
+    blocks: Sequence[Block],
+    goal: int | None,
+    orders: Sequence[str] = tuple(ORDERS),
+    stop: Callable[[], bool] = lambda: False,
 ) -> tuple[list[int] | None, int]:
-    """Offsets of the best one-pass packing and their peak; stops at the first of at most `goal`.
+    """Offsets of the best one-pass packing and their peak; stops at the first of at most `goal`, or
+    with the best so far when `stop` says so.
 
     None where two blocks are pinned to one place.
     """
     starts, stops, sizes = [b.start for b in blocks], [b.stop for b in blocks], [b.size for b in blocks]
     alignment, fixed = problem.target.scratchpad.alignment, [b.offset for b in blocks]
     if any(offset is not None for offset in fixed):
-        return pack_around(starts, stops, sizes, fixed, alignment, goal, orders)
-    return pack_greedy(starts, stops, sizes, alignment, goal, orders)
+        return pack_around(starts, stops, sizes, fixed, alignment, goal, orders, stop)
+    return pack_greedy(starts, stops, sizes, alignment, goal, orders, stop)
 
 
 def place(walk: Walk, stretches: Sequence[Sequence[Stretch]], capacity: int | None, budget: Budget) -> Placed:
@@ -65,7 +70,7 @@ def place(walk: Walk, stretches: Sequence[Sequence[Stretch]], capacity: int | No
     blocks = blocks_of(walk, stretches)
     if capacity is not None and live_bytes(blocks) > capacity:
         return Placed(blocks, None, True)
-    offsets, peak = one_pass(walk.problem, blocks, capacity)
+    offsets, peak = one_pass(walk.problem, blocks, capacity, stop=budget.spent)
     if offsets is None:
         return Placed(blocks, None, True)
     if capacity is None or peak <= capacity:

@@ -24,13 +24,14 @@ class Round(NamedTuple):
 
 ROUNDS: dict[str, tuple[Round, ...]] = {
     "traffic": (
-        Round(0.9, ("greedy",)),
+        Round(0.5, ("greedy",)),
+        Round(0.3, ("peak", "baseline", "baseline{schedule=peak}")),
         Round(0.6, ("search", "benders")),
         Round(0.4, ("fixed_order", "fixed_order{schedule=peak}")),
         Round(1.0, ("ilp{split=auto}",)),
     ),
-    "peak": (Round(0.9, ("greedy",)), Round(1.0, ("peak",))),
-    "latency": (Round(1.0, ("greedy",)),),
+    "peak": (Round(0.3, ("greedy",)), Round(1.0, ("peak",))),
+    "latency": (Round(0.3, ("greedy",)), Round(1.0, ("anneal",))),
 }
 """By objective: who is asked, the cheapest first. Nothing is compiled before it is somebody's turn who needs it."""
 
@@ -46,7 +47,7 @@ class Portfolio(Solver):
     """
 
     name: ClassVar[str] = "portfolio"
-    summary: ClassVar[str] = "the default: greedy, then search, benders, fixed_order and ilp as time allows; best plan, best bound"
+    summary: ClassVar[str] = "the default: greedy, then peak, search, benders, fixed_order and ilp as time allows; best plan, best bound"
     objectives: ClassVar[frozenset[str]] = frozenset(ROUNDS)
 
     skip: str = ""
@@ -60,8 +61,11 @@ class Portfolio(Solver):
     def solve(self, problem: Problem, budget: Budget) -> Plan:
         """The best plan of any part, with the best bound of any part."""
         run = _Run(self, problem, budget)
+        left_out = set(self.skip.split("+"))
+        if problem.target.operands != "any":
+            left_out.add("anneal")  # it serves operands from host
         for share, parts in ROUNDS[problem.options.objective]:
-            wanted = [part for part in parts if _word(part) not in self.skip.split("+")]
+            wanted = [part for part in parts if _word(part) not in left_out]
             run.ask(wanted, share)
             if run.settled or budget.spent():
                 break

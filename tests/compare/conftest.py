@@ -43,7 +43,7 @@ def command(plugins: dict[str, str]) -> Run:
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
     path = tmp_path / "small.json"
-    path.write_text(graph_text(chain(12)))
+    path.write_text(graph_text(chain(13)))
     return path
 
 

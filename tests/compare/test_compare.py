@@ -186,8 +186,10 @@ def test_the_cases_end_with_the_runner(plugins: dict[str, str], model: Path, tmp
     time.sleep(0.5)
     runner.kill()
     runner.wait()
-    time.sleep(0.5)
-    assert not any(_alive(pid) for pid in children)
+    deadline = time.monotonic() + 20
+    while any(map(_alive, children)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not any(map(_alive, children))
 
 
 def _alive(pid: int) -> bool:

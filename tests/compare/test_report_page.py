@@ -121,7 +121,7 @@ def test_a_real_run_leads_from_report_to_memory_map(command: Run, browser: Brows
     browser.open(out / "report.html")
     browser.js("document.querySelector('#cases td a').click()")
     browser.until("document.querySelector('.panes canvas') !== null")
-    assert browser.problems == [] and "chain12" in browser.js("document.title")
+    assert browser.problems == [] and "chain13" in browser.js("document.title")
 
 
 def test_the_sweep_s_page(command: Run, browser: Browser, model: Path, tmp_path: Path) -> None:

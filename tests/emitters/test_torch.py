@@ -181,6 +181,7 @@ def test_a_pass_in_a_pipeline_of_torchs_pass_manager() -> None:
 
 @pytest.mark.parametrize("with_moves", [False, True])
 def test_a_backend_of_torch_compile_forward_and_backward(with_moves: bool) -> None:
+    from functorch.compile import make_boxed_compiler
     from torch._dynamo.backends.common import aot_autograd
 
     seen: list[GraphModule] = []
@@ -194,7 +195,9 @@ def test_a_backend_of_torch_compile_forward_and_backward(with_moves: bool) -> No
     module, x = Net(), torch.randn(5, 8, requires_grad=True)
     expected = module(x)
     wanted = torch.autograd.grad(expected["y"].sum() + expected["wide"].sum(), [x, *module.parameters()])
-    compiled = torch.compile(module, backend=aot_autograd(fw_compiler=compiler), dynamic=False)
+    compiled = torch.compile(
+        module, backend=aot_autograd(fw_compiler=make_boxed_compiler(compiler)), dynamic=False
+    )
     found = compiled(x)
     grads = torch.autograd.grad(found["y"].sum() + found["wide"].sum(), [x, *module.parameters()])
     assert len(seen) == 2  # forward and backward

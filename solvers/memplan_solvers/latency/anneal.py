@@ -11,12 +11,12 @@ import numpy as np
 from memplan.errors import OptionError
 from memplan.plan import Plan
 from memplan.problem import Problem
-from memplan.solver import Budget, Solver
+from memplan.solver import Budget
 from memplan_solvers.latency import anneal_kernel as kernel
-from memplan_solvers.latency.bounds import closed_bound
 from memplan_solvers.latency.evaluate import latency
 from memplan_solvers.latency.layout import to_plan
 from memplan_solvers.latency.msa import Layout, tuned
+from memplan_solvers.latency.solver import LatencySolver
 from memplan_solvers.latency.space import add, make_space
 from memplan_solvers.latency.timed import UNPLACED, Array, Timed, flatten
 
@@ -25,7 +25,7 @@ SLICE_S, FIRST = 0.05, 200
 
 
 @dataclass(frozen=True)
-class Anneal(Solver):
+class Anneal(LatencySolver):
     """Ruin and recreate from the tuned memory space assignment on, judged by the simulator's model alone.
 
     effort  rounds per touch of a storage; fewer if the time is up first (the cooling then fits the time)
@@ -35,13 +35,13 @@ class Anneal(Solver):
 
     name: ClassVar[str] = "anneal"
     summary: ClassVar[str] = "annealing over residencies and prefetches: the best latency without a learnt policy"
-    objectives: ClassVar[frozenset[str]] = frozenset({"latency"})
 
     effort: int = 1000
     hot: float = 3e-4
     cold: float = 3e-6
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.effort < 0:
             raise OptionError(f"solver 'anneal': effort = {self.effort}", "it is at least 0")
         if not 0 < self.cold <= self.hot:
@@ -52,7 +52,7 @@ class Anneal(Solver):
         timed = flatten(problem, budget)
         if timed is None:
             return self.no_answer(problem, budget, *UNPLACED)
-        bound = closed_bound(problem, timed)
+        bound = self.lower_bound(problem, timed, budget)
         start = tuned(timed, budget.share(0.1), bound)
         best = self.improve(timed, start, budget, bound)
         return to_plan(self, problem, budget, timed, best.rows, best.stores, bound=bound)

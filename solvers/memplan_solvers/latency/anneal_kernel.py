@@ -247,24 +247,24 @@ def _gap(timed: Timed, space: Space, size: int, start: int, stop: int, fit: int)
     """An offset free during `[start, stop)`, or -1: of the smallest gap, its lower end (fit < 5) or its upper end
     (5); the lowest of all (6); the highest of all (7)."""
     rows, sizes, by_offset = space.rows, timed.size, space.by_offset
-    best, slack, top = np.int64(-1), np.int64(2**62), np.int64(0)
+    best, slack, top = -1, 2**62, 0
     for k in range(space.count[0] + 1):
         if k < space.count[0]:
             r = by_offset[k]
             if rows[r, START] >= stop or rows[r, STOP] <= start:
                 continue
-            low, high = rows[r, OFFSET], rows[r, OFFSET] + sizes[rows[r, STORAGE]]
+            low, high = int(rows[r, OFFSET]), int(rows[r, OFFSET] + sizes[rows[r, STORAGE]])
         else:
             low = high = timed.capacity
         gap = low - top
         if gap >= size:
             if fit == 7:
-                best = low - size
+                best = int(low - size)
             elif fit == 6:
                 return int(top)
             elif gap - size < slack:
-                best, slack = (low - size if fit == 5 else top), gap - size
-        top = max(top, high)
+                best, slack = int(low - size if fit == 5 else top), int(gap - size)
+        top = max(top, int(high))
     return int(best - best % timed.alignment)
 
 

@@ -10,10 +10,10 @@ import numpy as np
 from memplan.errors import OptionError
 from memplan.plan import Plan
 from memplan.problem import Problem
-from memplan.solver import Budget, Solver
-from memplan_solvers.latency.bounds import closed_bound
+from memplan.solver import Budget
 from memplan_solvers.latency.layout import to_plan
 from memplan_solvers.latency.msa import Layout, all_host_elapsed, run_msa, value_order
+from memplan_solvers.latency.solver import LatencySolver
 from memplan_solvers.latency.timed import UNPLACED, Array, Timed, flatten
 
 XLA = (0.8, 1.5, 10.0)
@@ -21,7 +21,7 @@ XLA = (0.8, 1.5, 10.0)
 
 
 @dataclass(frozen=True)
-class Brkga(Solver):
+class Brkga(LatencySolver):
     """Random keys, one a value, sorted into an order; after Goncalves and Resende (2011).
 
     population   individuals a generation; the first is the baseline's own order
@@ -33,7 +33,6 @@ class Brkga(Solver):
 
     name: ClassVar[str] = "brkga"
     summary: ClassVar[str] = "an evolutionary search over the value order of memory space assignment"
-    objectives: ClassVar[frozenset[str]] = frozenset({"latency"})
 
     population: int = 40
     elite: float = 0.2
@@ -42,6 +41,7 @@ class Brkga(Solver):
     patience: int = 20
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.population < 4 or self.patience < 1:
             raise OptionError("solver 'brkga': too small", "population is at least 4, patience at least 1")
         if not (0 < self.elite < 1 and 0 <= self.mutants < 1 - self.elite and 0 <= self.bias <= 1):
@@ -52,7 +52,7 @@ class Brkga(Solver):
         timed = flatten(problem, budget)
         if timed is None:
             return self.no_answer(problem, budget, *UNPLACED)
-        bound = closed_bound(problem, timed)
+        bound = self.lower_bound(problem, timed, budget)
         best = self._evolve(timed, budget, bound)
         return to_plan(self, problem, budget, timed, best.rows, best.stores, bound=bound)
 

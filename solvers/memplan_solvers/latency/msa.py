@@ -10,11 +10,11 @@ import numpy as np
 from memplan.errors import OptionError
 from memplan.plan import Plan
 from memplan.problem import Problem
-from memplan.solver import Budget, Solver
-from memplan_solvers.latency.bounds import closed_bound
+from memplan.solver import Budget
 from memplan_solvers.latency.layout import to_plan, value
 from memplan_solvers.latency.msa_kernel import assign
 from memplan_solvers.latency.queue import make_queue
+from memplan_solvers.latency.solver import LatencySolver
 from memplan_solvers.latency.space import make_space
 from memplan_solvers.latency.timed import UNPLACED, Array, Timed, flatten, stores_of_fixed
 
@@ -80,7 +80,7 @@ def run_msa(timed: Timed, order: Array, elapsed: Array, ratios: tuple[float, flo
 
 
 @dataclass(frozen=True)
-class Msa(Solver):
+class Msa(LatencySolver):
     """Memory space assignment on the program order, without control flow.
 
     min_ratio        a prefetch has at least this × its copy time to arrive
@@ -91,7 +91,6 @@ class Msa(Solver):
 
     name: ClassVar[str] = "msa"
     summary: ClassVar[str] = "XLA's memory space assignment: the production baseline for latency"
-    objectives: ClassVar[frozenset[str]] = frozenset({"latency"})
 
     min_ratio: float = 0.8
     preferred_ratio: float = 1.5
@@ -99,6 +98,7 @@ class Msa(Solver):
     repacks: int = 0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for field in ("min_ratio", "preferred_ratio", "max_ratio", "repacks"):
             if getattr(self, field) < 0:
                 raise OptionError(f"solver 'msa': {field} = {getattr(self, field)}", "it is at least 0")
@@ -111,24 +111,23 @@ class Msa(Solver):
         ratios = self.min_ratio, self.preferred_ratio, self.max_ratio
         best = run_msa(timed, value_order(timed), all_host_elapsed(timed), ratios, self.repacks)
         return to_plan(
-            self, problem, budget, timed, best.rows, best.stores, bound=closed_bound(problem, timed)
+            self, problem, budget, timed, best.rows, best.stores, bound=self.lower_bound(problem, timed, budget)
         )
 
 
 @dataclass(frozen=True)
-class MsaTuned(Solver):
+class MsaTuned(LatencySolver):
     """The best of memory space assignment over a grid of about 100 ratios and repacks, and of all in host."""
 
     name: ClassVar[str] = "msa_tuned"
     summary: ClassVar[str] = "memory space assignment with its ratios and repacks searched on a grid"
-    objectives: ClassVar[frozenset[str]] = frozenset({"latency"})
 
     def solve(self, problem: Problem, budget: Budget) -> Plan:
         """XLA's own values first, then the grid for as long as there is time."""
         timed = flatten(problem, budget)
         if timed is None:
             return self.no_answer(problem, budget, *UNPLACED)
-        bound = closed_bound(problem, timed)
+        bound = self.lower_bound(problem, timed, budget)
         best = tuned(timed, budget, bound)
         return to_plan(self, problem, budget, timed, best.rows, best.stores, bound=bound)
 

@@ -80,7 +80,7 @@ def flatten(problem: Problem, budget: Budget) -> Timed | None:
     pinned = np.array([s.offset is not None for s in storages], dtype=np.bool_)
     movable = (offsets < 0) & ~pinned & (size > 0) & (size <= capacity)
     for written, source in walk.inplace.items():
-        if movable[written] and movable[source]:
+        if movable[written] and movable[source] and storages[source].producer >= 0:
             over[written] = source
     compute = [op_time(graph, op, target, 0, 0)[0] - target.compute.overhead_s for op in graph.ops]
     base = [

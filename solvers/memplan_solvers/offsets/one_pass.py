@@ -147,10 +147,11 @@ def pack_greedy(
     alignment: int = 1,
     capacity: int | None = None,
     orders: Sequence[str] = tuple(ORDERS),
+    stop: Callable[[], bool] = lambda: False,
 ) -> tuple[list[int], int]:
     """Offsets of the best of several one-pass packings, and their peak.
 
-    Stops where the peak meets the load, or with the first that fits `capacity` if that is given. The
+    Stops where the peak meets the load, with the first that fits `capacity` if that is given, or when `stop` says so. The
     sweep in time order comes first; where there are many overlaps it is all that is tried.
     """
     least = load(starts, stops, sizes)
@@ -162,7 +163,7 @@ def pack_greedy(
     for name in orders:
         rows = rows_in_order(name, starts, stops, sizes)
         for best_fit in (False, True):
-            if best_peak <= enough:
+            if best_peak <= enough or stop():
                 return best, best_peak
             offsets = place(rows, starts, stops, sizes, alignment, best_fit, best_peak - 1)
             if offsets is not None:
@@ -179,6 +180,7 @@ def pack_around(
     alignment: int = 1,
     capacity: int | None = None,
     orders: Sequence[str] = tuple(ORDERS),
+    stop: Callable[[], bool] = lambda: False,
 ) -> tuple[list[int] | None, int]:
     """As `pack_greedy`, around buffers whose offsets are `fixed`; None where two of those overlap."""
     ends = (o + z for o, z in zip(fixed, sizes, strict=True) if o is not None)
@@ -192,6 +194,6 @@ def pack_around(
             if offsets is not None:
                 best = offsets
                 best_peak = max((o + z for o, z in zip(offsets, sizes, strict=True)), default=0)
-            if best is None or best_peak <= enough:
+            if best is None or best_peak <= enough or stop():
                 return best, best_peak
     return best, best_peak

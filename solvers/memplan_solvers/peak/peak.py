@@ -78,7 +78,9 @@ class Peak(Improver):
         """The plan without spills where one is found, else `start`; the greedy plan is made only where it is needed."""
         if start is not None and start.value <= problem.free_bound:
             return self.plan_of(problem, budget, start, problem.free_bound, "")
-        goal = None if problem.options.objective == "peak" else problem.capacity
+        goal = None
+        if problem.options.objective != "peak":  # then live bytes are no news of the value
+            goal, budget = problem.capacity, replace(budget, progress=None)
         found = minimum_peak_order(problem, budget.share(0.6), goal=goal)
         plan = self._answer(problem, budget, found, start)
         return replace(plan, seconds=max(budget.seconds - found.compile_s, 1e-6))
@@ -124,10 +126,10 @@ class Peak(Improver):
         goal = found.bound if by_peak else capacity
         tried: list[Placed] = []
         if self.packing == "none":
-            stacked = _stacked(problem, found.order)
+            stacked = _stacked(problem, found.order, budget)
             return stacked if stacked and (capacity is None or stacked.peak <= capacity) else None
         for order in islice(_orders(problem, found, budget), ORDERS):
-            candidate = _one_pass(problem, order, goal)
+            candidate = _one_pass(problem, order, goal, budget)
             if candidate is not None:
                 tried.append(candidate)
                 if goal is None or candidate.peak <= goal:
@@ -181,19 +183,19 @@ def _blocks(problem: Problem, order: tuple[int, ...]) -> tuple[Walk, list[Block]
     return walk, blocks_of(walk, without_spills(walk))
 
 
-def _stacked(problem: Problem, order: tuple[int, ...]) -> Placed | None:
+def _stacked(problem: Problem, order: tuple[int, ...], budget: Budget) -> Placed | None:
     """The order without spills, every block above all before it; one pass where places are pinned."""
     walk, blocks = _blocks(problem, order)
     if any(b.offset is not None for b in blocks):
-        return _one_pass(problem, order, None)
+        return _one_pass(problem, order, None, budget)
     *offsets, peak = accumulate((align_up(b.size, problem.target.scratchpad.alignment) for b in blocks), initial=0)
     return Placed(walk, blocks, offsets, peak)
 
 
-def _one_pass(problem: Problem, order: tuple[int, ...], goal: int | None) -> Placed | None:
+def _one_pass(problem: Problem, order: tuple[int, ...], goal: int | None, budget: Budget) -> Placed | None:
     """The order without spills, placed by the best one-pass packing; None where pinned places are in the way."""
     walk, blocks = _blocks(problem, order)
-    offsets, peak = one_pass(problem, blocks, goal)
+    offsets, peak = one_pass(problem, blocks, goal, stop=budget.spent)
     return None if offsets is None else Placed(walk, blocks, offsets, peak)
 
 

@@ -1,0 +1,62 @@
+"""Train the policy network of the mallocGame by expert iteration, on local processes or a Ray cluster.
+
+The graphs below are all that training sees; reported graphs are others. Goes on from the checkpoint in the
+output folder, writes policy.safetensors, curve.json and the picture of the curve there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from memplan_solvers.malloc_game.actors import Actors, Alone, Case, Processes, Ray
+from memplan_solvers.malloc_game.train import Schedule, train
+
+GRAPHS = (
+    "amoebanet_a_mobile", "bert_small", "crnn", "darts_cifar", "fc_densenet56", "gpt2_char", "gpt2_char_train",
+    "latent_diffusion_small", "matmul_444_rank49_strassen", "mnasnet_a1", "mobilenet_v1", "mobilenet_v2",
+    "mobilenet_v2_train", "mobilenet_v3_small", "nasnet_a_cifar", "randwire_ba_small", "randwire_ws_small_b",
+    "ssdlite_mobilenet_v2", "torch_convnext_tiny", "torch_resnet18_train", "unet", "unet_plus_plus", "vit_ti16",
+    "yolov3_tiny",
+)  # fmt: skip
+"""Zoo models to learn from."""
+
+TARGETS = ("tpu-v4i", "ethos-u65")
+SHARES = (0.1, 0.25, 0.05, 0.15)
+"""Scratchpads as shares of live peak + weights; dealt to the graphs in turn, two a graph and target."""
+
+
+def cases() -> list[Case]:
+    """Every graph on both targets at two shares."""
+    return [
+        Case(graph, target, SHARES[(k + j + 2 * half) % 4])
+        for k, graph in enumerate(GRAPHS)
+        for j, target in enumerate(TARGETS)
+        for half in range(2)
+    ]
+
+
+def main() -> None:
+    """Parse the options and train."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("-o", "--output", type=Path, default=Path("out/agent"))
+    parser.add_argument("--iterations", type=int, default=Schedule.iterations)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--workers", type=int, default=1, help="local processes that play (default: 1, bit-exact)")
+    parser.add_argument("--ray", metavar="ADDRESS", help="play on a Ray cluster; 'local' starts one here")
+    args = parser.parse_args()
+    actors: Actors = Alone()
+    if args.ray:
+        actors = Ray(args.ray)
+    elif args.workers > 1:
+        actors = Processes(args.workers)
+    try:
+        schedule = Schedule(iterations=args.iterations, seed=args.seed)
+        train(cases(), actors, schedule, args.output, lambda line: print(line, file=sys.stderr, flush=True))
+    finally:
+        actors.close()
+
+
+if __name__ == "__main__":
+    main()

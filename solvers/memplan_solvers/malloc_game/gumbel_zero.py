@@ -1,0 +1,53 @@
+"""Gumbel AlphaZero on the true game: the shared search over compiled dynamics, one episode at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from memplan_solvers.latency.timed import Array
+from memplan_solvers.malloc_game.game import Game
+from memplan_solvers.malloc_game.network import ACTIONS, Network
+from memplan_solvers.malloc_game.rollout import make_player, probe
+from memplan_solvers.malloc_game.tree_search import Leaf, Path, Settings, drive, search
+
+
+class Episode(NamedTuple):
+    """A finished game: answers, int64[k]; the search's policy at each move, float64[k, 3]; its latency in seconds."""
+
+    answers: Array
+    policies: Array
+    latency: float
+
+
+def play_episode(
+    game: Game, net: Network, settings: Settings, seed: int, stop: Callable[[], bool] = lambda: False
+) -> Episode:
+    """Play the whole game, every move by a search of its own; once told to stop, by the network alone.
+
+    Deterministic for the same seed.
+    """
+    board, state, rng = game.board, game.state, np.random.default_rng(seed)
+    player = make_player(net, board)
+    game.reset()
+
+    def expand(path: Path) -> Leaf:
+        logits = np.full(ACTIONS, -np.inf)
+        reward, value, over = probe(board, state, player, np.array(path, np.int64), logits)
+        return Leaf(reward, logits, value, over)
+
+    answers, policies = np.zeros(game.moves, np.int64), np.zeros((game.moves, ACTIONS))
+    while not game.is_over:
+        move = game.move
+        allowed = replace(settings, simulations=1, considered=1, noise=0.0) if stop() else settings
+        found = drive(search(expand(()), allowed, rng), expand)
+        policies[move] = found.policy
+        for answer in found.line or (found.action,):  # what is played out needs no further search
+            if game.move > move:
+                policies[game.move, answer] = 1.0
+            answers[game.move] = answer
+            game.step(answer)
+    return Episode(answers, policies, game.latency)

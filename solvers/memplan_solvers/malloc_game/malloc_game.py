@@ -1,0 +1,155 @@
+"""`malloc_game`: the agent that plays the mallocGame, after mallocMuZero."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar
+
+from memplan.errors import OptionError, nearest
+from memplan.plan import Plan, Status
+from memplan.problem import Problem
+from memplan.simulate import timeline
+from memplan.solver import Budget, Solver, parse_spec
+from memplan_solvers.latency.timed import UNPLACED
+
+if TYPE_CHECKING:
+    from memplan_solvers.malloc_game.game import Game
+
+MODES = ("agent", "guided", "prod", "policy", "search", "muzero", "greedy", "random")
+FIRST_CYCLE = 64
+"""Rounds of the first cycle of annealing; each later one has twice as many."""
+
+ROUNDS_PER_MOVE = 500
+"""Rounds of annealing after which the agent is content, per move of the game."""
+
+EXHAUSTIVE, PLAYED_OUT = 12, 20_000
+"""Moves up to which the tree search tries to play every game out first, with at most so many leaves."""
+
+GUIDING = 0.2
+"""Share of the time for games with mode=guided."""
+
+EPISODES = 16
+"""Games that mode=search plays at most."""
+
+
+@dataclass(frozen=True)
+class MallocGame(Solver):
+    """Plays the game over program order with a trained network; needs no torch but for finetune_s and muzero.
+
+    mode        agent (the network's game, then games near it, by annealing under its guidance), guided (that
+                for a while, then the residencies annealed as `anneal` does), prod (the better of guided
+                and memory space assignment), policy (the network's one game), search (Gumbel AlphaZero: a
+                tree search at every move, games until time is up), muzero (learns this one program's
+                dynamics as the paper's agent does), greedy, random
+    finetune_s  seconds in which the network is trained on this graph between the cycles of annealing
+    policy      a file of scripts/train_agent instead of the network that comes with the package
+    """
+
+    name: ClassVar[str] = "malloc_game"
+    summary: ClassVar[str] = "an agent that plays the mallocGame with a trained network, after mallocMuZero"
+    objectives: ClassVar[frozenset[str]] = frozenset({"latency"})
+
+    mode: str = "agent"
+    finetune_s: float = 0.0
+    policy: str = ""
+
+    def __post_init__(self) -> None:
+        if self.mode not in MODES:
+            raise OptionError(f"solver 'malloc_game': mode = '{self.mode}'", nearest(self.mode, MODES))
+        if self.finetune_s < 0:
+            raise OptionError(f"solver 'malloc_game': finetune_s = {self.finetune_s}", "seconds from 0")
+
+    def solve(self, problem: Problem, budget: Budget) -> Plan:
+        """The best game played; with mode guided what annealing makes of it, with prod the baseline if it is better."""
+        from memplan_solvers.malloc_game.game import Game, open_board
+
+        if self.mode == "prod":
+            return self._better(problem, budget)
+        guided = self.mode == "guided"
+        board = open_board(problem, budget)
+        if board is None:
+            return self.no_answer(problem, budget, *UNPLACED)
+        game = Game(board)
+        game.reset()
+        if game.moves:
+            self._play(game, budget.share(GUIDING) if guided else budget)
+        if guided and not problem.inplace_pairs:
+            from memplan_solvers.malloc_game.guided import annealed
+
+            return annealed(self, game, problem, budget)
+        return game.plan(self, problem, budget, problem.free_bound)
+
+    def _better(self, problem: Problem, budget: Budget) -> Plan:
+        """The better of the guided plan and that of tuned memory space assignment."""
+        rival = parse_spec("msa_tuned").solve(problem, budget.share(0.2))
+        plan = replace(self, mode="guided").solve(problem, budget)
+        known = [p for p in (plan, rival) if p.status is not Status.UNKNOWN]
+        if not known:
+            return replace(plan, solver=self.spec)
+        best = min(known, key=lambda p: timeline(problem.graph, p).latency_s)
+        return replace(best, solver=self.spec, reason=f"found by {best.solver}")
+
+    def _play(self, game: Game, budget: Budget) -> None:
+        """Leave the best game found on the board."""
+        from memplan_solvers.malloc_game.greedy import play_greedy
+        from memplan_solvers.malloc_game.play import play_random
+
+        if self.mode == "random":
+            play_random(game.board, game.state, budget.seed, 1)
+        elif self.mode == "greedy":
+            play_greedy(game.board, game.state, 0)
+        elif self.mode == "muzero":
+            from memplan_solvers.malloc_game.muzero import learn_program
+
+            learn_program(game, budget)
+        else:
+            self._with_network(game, budget)
+
+    def _with_network(self, game: Game, budget: Budget) -> None:
+        from memplan_solvers.malloc_game.gumbel_zero import play_episode
+        from memplan_solvers.malloc_game.policy import load_network
+        from memplan_solvers.malloc_game.refine import Refiner
+        from memplan_solvers.malloc_game.tree_search import Settings
+
+        net = load_network(self.policy)
+        refiner = Refiner(game, net, budget.seed)
+        budget.report("policy", refiner.least, 0.0)
+        if game.moves <= EXHAUSTIVE and self.mode != "policy":
+            episode = play_episode(game, net, Settings(simulations=PLAYED_OUT, noise=0.0), budget.seed, budget.spent)
+            refiner.consider(episode.answers, episode.latency)
+        if self.mode == "search":
+            for seed in range(budget.seed, budget.seed + EPISODES):
+                if budget.spent():
+                    break
+                episode = play_episode(game, net, Settings(), seed, budget.spent)
+                refiner.consider(episode.answers, episode.latency)
+                budget.report("search", refiner.least, 0.0)
+        elif self.mode != "policy":
+            self._anneal(refiner, budget)
+        refiner.replay()
+
+    def _anneal(self, refiner: object, budget: Budget) -> None:
+        from memplan_solvers.malloc_game.refine import Refiner
+
+        assert isinstance(refiner, Refiner)
+        tune: Callable[[], None] | None = None
+        if self.finetune_s:
+            from memplan_solvers.malloc_game.learner import Tuner
+
+            tune = Tuner(refiner).tune
+        for rounds in cycles(refiner.k * ROUNDS_PER_MOVE):
+            if not refiner.cycle(rounds, budget.spent):
+                return
+            budget.report("agent", refiner.least, 0.0)
+            if tune is not None and budget.seconds < self.finetune_s:
+                tune()
+
+
+def cycles(most: int) -> Iterator[int]:
+    """Rounds of each cycle: every one twice as long as the one before, `most` in all."""
+    rounds = FIRST_CYCLE
+    while most > 0:
+        yield min(rounds, most)
+        most -= rounds
+        rounds *= 2

@@ -1,0 +1,72 @@
+"""The policy network as the game plays it: a perceptron on one move's numbers, evaluated in compiled code without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numba
+import numpy as np
+
+from memplan_solvers.latency.timed import Array
+from memplan_solvers.malloc_game.encode import INPUTS
+
+HIDDEN = (128, 64)
+ACTIONS = 3
+BINS = 21
+"""Bins of the value: the return still to come lies in [0, 1]."""
+
+
+class Network(NamedTuple):
+    """Weights, float32, input-major: x @ w + b, rectified, twice; then logits of the actions and of the value's bins."""
+
+    w0: Array  # [INPUTS, HIDDEN[0]]
+    b0: Array
+    w1: Array  # [HIDDEN[0], HIDDEN[1]]
+    b1: Array
+    w2: Array  # [HIDDEN[1], ACTIONS + BINS]
+    b2: Array
+
+
+def make_network(seed: int) -> Network:
+    """A network of random weights (He's initialisation) that knows nothing."""
+    rng = np.random.default_rng(seed)
+    sizes = (INPUTS, *HIDDEN, ACTIONS + BINS)
+    parts: list[Array] = []
+    for fan_in, fan_out in zip(sizes[:-1], sizes[1:], strict=True):
+        parts.append((rng.standard_normal((fan_in, fan_out)) * np.sqrt(2 / fan_in)).astype(np.float32))
+        parts.append(np.zeros(fan_out, np.float32))
+    parts[-2] *= 0.01
+    return Network(*parts)
+
+
+def network_of(tensors: Mapping[str, Array]) -> Network:
+    """The network of named tensors; ValueError where a shape is not this version's."""
+    blank = make_network(0)
+    for name, like in blank._asdict().items():
+        if name not in tensors or tensors[name].shape != like.shape:
+            raise ValueError(f"tensor '{name}' should have shape {like.shape}")
+    return Network(*(np.ascontiguousarray(tensors[name], dtype=np.float32) for name in blank._fields))
+
+
+@numba.njit(cache=True, nogil=True, fastmath=True)  # type: ignore[untyped-decorator,unused-ignore]
+def forward(net: Network, x: Array, h0: Array, h1: Array, out: Array) -> None:
+    """Fill `out`, float32[ACTIONS + BINS], from x; h0 and h1 are scratch."""
+    h0[:] = net.b0
+    for i in range(len(x)):
+        if x[i] != 0:
+            xi = x[i]
+            for j in range(len(h0)):
+                h0[j] += xi * net.w0[i, j]
+    h1[:] = net.b1
+    for i in range(len(h0)):
+        if h0[i] > 0:
+            hi = h0[i]
+            for j in range(len(h1)):
+                h1[j] += hi * net.w1[i, j]
+    out[:] = net.b2
+    for i in range(len(h1)):
+        if h1[i] > 0:
+            hi = h1[i]
+            for j in range(len(out)):
+                out[j] += hi * net.w2[i, j]
