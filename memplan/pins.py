@@ -81,7 +81,9 @@ def resolve_pins(pins: Mapping[str, str | int], graph: Graph, target: Target, op
     outputs = {graph.storage_of[t.name] for t in graph.tensors if t.kind == "output"}
     for name, word in pins.items():
         if name not in graph.tensor:
-            raise OptionError(f"pinned tensor '{name}' is not in graph '{graph.name}'", nearest(name, graph.tensor))
+            close = nearest(name, graph.tensor)  # a graph has too many names to list them all
+            hint = close if close.startswith("did") else f"its tensors are named like '{next(iter(graph.tensor), '')}'"
+            raise OptionError(f"pinned tensor '{name}' is not in graph '{graph.name}'", hint)
         pin = parse_pin(f"@{word}" if isinstance(word, int) else word)
         storage = graph.storage_of[name]
         if found.setdefault(storage, str(pin)) != str(pin):

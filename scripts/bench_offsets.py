@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -22,6 +23,7 @@ from memplan_solvers.offsets.bounds import least_peak
 from memplan.buffers import Buffer
 from memplan.check_pack import check_packing
 from memplan.emitters.csv import packing_text
+from memplan.files import write_atomic
 from memplan.importers.csv import read_buffers
 from memplan.packing import pack_buffers
 from memplan.plan import Status
@@ -115,13 +117,16 @@ def main() -> None:
     }
     if args.minimalloc:
         solvers["MiniMalloc"] = lambda b, s: minimalloc(b, s, args.minimalloc)
-    given = " ".join(sys.argv[1:]) if not args.output else " ".join(w for w in sys.argv[1:] if w not in ("-o", str(args.output)))
+    given = " ".join(Path(word).name if "/" in word else word for word in sys.argv[1:])
     lines = [
-        f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}; limit {args.limit:g} s a case, each in a "
-        "process of its own, compiled before it is timed; peak ÷ bound, seconds. Every answer is checked; `-`: none within twice "
-        "the limit.", "", f"Arguments: `{given}`.", "",
+        f"{cpu()}, {os.cpu_count()} cores, Python {platform.python_version()}, load average {os.getloadavg()[0]:.1f} at the start; "
+        f"limit {args.limit:g} s a case, each in a process of its own, compiled before it is timed. Peak ÷ bound; wall seconds; CPU "
+        "seconds of all threads. Every answer is checked; `-`: none within twice the limit and 5 s.", "",
+        f"Command: `scripts/bench_offsets {given}`.", "",
         "| instance | buffers | " + " | ".join(solvers) + " |", "| --- | --- |" + " --- |" * len(solvers),
     ]  # fmt: skip
+    for warm in (perfect(random.Random(1), 60, 60, 32), heavy_tailed(3, 3_000)):
+        pack_buffers(warm, time_limit_s=1.0)  # compiles, for the processes forked below too
     print("\n".join(lines), flush=True)
     for name, buffers in instances(args.instances):
         cells = [name, f"{len(buffers):,}"]
@@ -129,14 +134,41 @@ def main() -> None:
             cells.append(case(solve, buffers, args.limit))
         lines.append("| " + " | ".join(cells) + " |")
         print(lines[-1], flush=True)
-    if args.output:
-        args.output.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        if args.output:
+            save(args.output, "\n".join(lines))
+
+
+def save(path: Path, table: str) -> None:
+    """Write the table; into a page that has a place for it, between its marks."""
+    begin, end = "<!-- bench_offsets -->\n", "\n<!-- end -->"
+    page = path.read_text(encoding="utf-8") if path.exists() else begin + end
+    head, _, rest = page.partition(begin)
+    write_atomic(path, f"{head}{begin}{table}{end}{rest.partition(end)[2]}")
+
+
+def cpu() -> str:
+    """The processor's name."""
+    try:
+        names = [line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+    except OSError:
+        names = []
+    return names[0] if names else platform.machine()
+
+
+def mirrored(buffers: Sequence[Buffer]) -> list[Buffer]:
+    """Time turned round: as hard in principle, another instance for every order of branching."""
+    last = max(b.stop for b in buffers)
+    return [Buffer(b.name, last - b.stop, last - b.start, b.size) for b in buffers]
 
 
 def instances(paths: Sequence[Path]) -> list[tuple[str, list[Buffer]]]:
-    """Those given, then generated ones: perfect packings (peak = load exists) and large heavy-tailed traces."""
+    """Those given, small ones mirrored in time too, then generated ones: perfect packings (peak = load exists) and large
+    heavy-tailed traces."""
     files = sorted(f for p in paths for f in (p.glob("*.csv") if p.is_dir() else [p]))
-    rows = [(f.stem.removesuffix(".1048576"), read_buffers(f)) for f in files]
+    rows = [
+        (f.stem.removesuffix(".1048576"), [replace(b, offset=None) for b in read_buffers(f)]) for f in files
+    ]  # fixed offsets are left out: the others do not take any
+    rows += [(f"{name} mirrored", mirrored(buffers)) for name, buffers in rows if len(buffers) <= 500]
     for seed, (count, steps, height) in enumerate([(60, 60, 32), (120, 100, 32), (250, 400, 32)]):
         rows.append((f"perfect {count}", perfect(random.Random(seed), count, steps, height)))
     rows += [(f"heavy-tailed {n:,}", heavy_tailed(7, n)) for n in (3_000, 28_526, 60_000)]
@@ -151,7 +183,7 @@ def case(solve: Callable[[list[Buffer], float], Answer], buffers: list[Buffer], 
     process.start()
     theirs.close()
     answer = None
-    if mine.poll(2 * limit + 20):
+    if mine.poll(2 * limit + 5):
         try:
             answer = mine.recv()
         except EOFError:
@@ -160,25 +192,23 @@ def case(solve: Callable[[list[Buffer], float], Answer], buffers: list[Buffer], 
     process.join()
     if answer is None:
         return "-"
-    offsets, more, seconds = answer
+    offsets, more, seconds, busy = answer
     if not offsets:
-        return f"-, {seconds:.2f} s"
+        return f"-, {seconds:.2f} s, {busy:.2f} CPU s"
     if wrong := check_packing(buffers, offsets, None):
         return f"wrong: {wrong[0]}"
     peak = max(o + b.size for o, b in zip(offsets, buffers, strict=True))
-    return f"{peak / least_peak(buffers):.4f}, {seconds:.2f} s" + (f", {more}" if more else "")
+    return f"{peak / least_peak(buffers):.4f}, {seconds:.2f} s, {busy:.2f} CPU s" + (f", {more}" if more else "")
 
 
 def _run(solve, buffers: list[Buffer], limit: float, pipe) -> None:  # type: ignore[no-untyped-def]
     try:
-        if "ours" in solve.__code__.co_names:
-            for warm in (perfect(random.Random(1), 60, 60, 32), heavy_tailed(3, 3_000)):
-                pack_buffers(warm, time_limit_s=0.5)
-        begin = time.perf_counter()
+        begin, busy = time.perf_counter(), time.process_time()
         offsets, more = solve(buffers, limit)
-        pipe.send((None if offsets is None else list(map(int, offsets)), more, time.perf_counter() - begin))
+        spent = time.perf_counter() - begin, time.process_time() - busy
+        pipe.send((None if offsets is None else list(map(int, offsets)), more, *spent))
     except Exception as error:  # one solver's fault costs its own cell
-        pipe.send((None, repr(error), time.perf_counter() - begin))
+        pipe.send((None, repr(error), time.perf_counter() - begin, time.process_time() - busy))
 
 
 if __name__ == "__main__":

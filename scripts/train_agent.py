@@ -7,11 +7,15 @@ output folder, writes policy.safetensors, curve.json and the picture of the curv
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
 from memplan_solvers.malloc_game.actors import Actors, Alone, Case, Processes, Ray
 from memplan_solvers.malloc_game.train import Schedule, train
+
+from memplan.charts import Axis, Mark, Series, plot, standalone
+from memplan.files import write_atomic
 
 GRAPHS = (
     "amoebanet_a_mobile", "bert_small", "crnn", "darts_cifar", "fc_densenet56", "gpt2_char", "gpt2_char_train",
@@ -56,6 +60,19 @@ def main() -> None:
         train(cases(), actors, schedule, args.output, lambda line: print(line, file=sys.stderr, flush=True))
     finally:
         actors.close()
+    write_atomic(args.output / "curve.svg", picture(json.loads((args.output / "curve.json").read_text())["curve"]))
+
+
+def picture(curve: list[dict[str, float]]) -> str:
+    """Latency over that of greedy play, geometric mean over the cases, by iteration."""
+    names = {"policy": "the network alone", "best": "best game so far"}
+    series = [
+        Series(name, shade, tuple(Mark(row["iteration"], row[key]) for row in curve), dots=False)
+        for shade, (key, name) in enumerate(names.items())
+    ]
+    values = [mark.y for line in series for mark in line.marks]
+    return standalone(plot("Training: latency over greedy play", Axis("iteration", 0, len(curve) - 1),
+                           Axis("latency over greedy play", min(values), max(values)), series))  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -116,7 +116,11 @@ class _Run:
         return self.budget.spent() or (self.best is not None and self.best.value <= self.bound)
 
     def _disjoint(self, spilled: frozenset[int]) -> bool:
-        """Add cores that share no storage, until what is left has an order; whether one was empty."""
+        """Add cores that share no storage, until what is left has an order; whether one was empty.
+
+        Each of them costs a plan its cheapest storage at least, and since they share none these add up.
+        """
+        least = int(self.problem.free_bound)
         while True:
             order = self._order(spilled, PATIENCE)
             if order is not None:
@@ -126,6 +130,8 @@ class _Run:
             if not core:
                 return True
             self.cores.append(core)
+            least += min(self.cost[k] for k in core)
+            self.bound = max(self.bound, least)
             spilled |= frozenset(core)
             if self._done():
                 return False

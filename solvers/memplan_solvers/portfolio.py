@@ -24,7 +24,8 @@ class Round(NamedTuple):
 
 ROUNDS: dict[str, tuple[Round, ...]] = {
     "traffic": (
-        Round(0.9, ("greedy",)),
+        Round(0.5, ("greedy",)),
+        Round(0.3, ("peak", "baseline", "baseline{schedule=peak}")),
         Round(0.6, ("search", "benders")),
         Round(0.4, ("fixed_order", "fixed_order{schedule=peak}")),
         Round(1.0, ("ilp{split=auto}",)),
@@ -46,7 +47,7 @@ class Portfolio(Solver):
     """
 
     name: ClassVar[str] = "portfolio"
-    summary: ClassVar[str] = "the default: greedy, then search, benders, fixed_order and ilp as time allows; best plan, best bound"
+    summary: ClassVar[str] = "the default: greedy, then peak, search, benders, fixed_order and ilp as time allows; best plan, best bound"
     objectives: ClassVar[frozenset[str]] = frozenset(ROUNDS)
 
     skip: str = ""
@@ -88,6 +89,7 @@ class _Run:
             self.bound, self.prover = budget.bound, "another capacity"
         self.seconds = 0.0
         self.last: Plan | None = None
+        self.without = ""
 
     @property
     def settled(self) -> bool:
@@ -147,8 +149,10 @@ class _Run:
         return simulate(self.problem.graph, plan).value(self.problem.options.objective)
 
     def _take(self, part: str, plan: Plan) -> None:
-        """Keep what is better of a part's plan and bound."""
+        """Keep what is better of a part's plan and bound, and what the peak search says of doing without spills."""
         self.last = plan
+        if part == "peak":
+            self.without = plan.reason
         if plan.bound > self.bound:
             self.bound, self.prover = plan.bound, part
         value = self._value(plan)
@@ -163,10 +167,12 @@ class _Run:
             last = self.last
             status = Status.UNKNOWN if last is None else last.status
             return self.portfolio.no_answer(self.problem, self.budget, status, last.reason if last else "no time")
-        how = f"found by {self.finder}" + (f" ({plan.reason})" if plan.reason else "")
+        how = f"found by {self.finder}" + (f" ({plan.reason})" if plan.reason and self.finder != "peak" else "")
+        why = f"bound proved by {self.prover}" if self.prover else "the bound is free"
+        if self.value > self.bound and self.without:
+            why += f"; {self.without}"
         return replace(
-            plan, solver=self.portfolio.spec, bound=min(self.bound, self.value),
-            reason=f"{how}; " + (f"bound proved by {self.prover}" if self.prover else "the bound is free"), seconds=self.seconds, workers=self.budget.workers,
+            plan, solver=self.portfolio.spec, bound=min(self.bound, self.value), reason=f"{how}; {why}", seconds=self.seconds, workers=self.budget.workers,
         )  # fmt: skip
 
     def _progress(self, part: str) -> Callable[[Progress], None] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -194,10 +195,11 @@ def test_lists() -> None:
 
 def test_help_and_version_are_quick() -> None:
     times = []
-    for _ in range(5):
-        begin = time.perf_counter()
+    for _ in range(5):  # processor time: others may use the machine
+        begin = os.times()
         assert memplan("--help").returncode == 0
-        times.append(time.perf_counter() - begin)
+        end = os.times()
+        times.append(end.children_user + end.children_system - begin.children_user - begin.children_system)
     assert min(times) < 0.3
     assert memplan("--version").stdout.startswith("memplan ")
     assert "--scratchpad" in memplan("plan", "--help").stdout
@@ -216,3 +218,17 @@ def test_interrupt_writes_the_best_plan_so_far(tmp_path: Path) -> None:
     assert child.returncode == 130, errors
     assert time.monotonic() - begin < 10
     assert memplan("check", path, tmp_path / "chain.plan.json").returncode == 0
+
+
+def test_pins_from_words_and_a_file(net: Path, tmp_path: Path) -> None:
+    pins = tmp_path / "pins.json"
+    pins.write_text('{"y": "@4096"}')
+    done = memplan("plan", net, "--pins", pins, "--solver", "greedy", "--json", "-o", tmp_path)
+    plan = json.loads(done.stdout)
+    assert plan["options"]["pins"] == {"y": "@4096"}
+    assert {r["offset"] for r in plan["residencies"] if r["tensor"] == "y"} == {4096}
+    assert memplan("check", net, tmp_path / "net.plan.json").returncode == 0
+    refused = memplan("plan", net, "--pin", "y=host", "-o", tmp_path)
+    assert refused.returncode == 2 and "must be in the scratchpad" in refused.stderr
+    beyond = memplan("plan", net, "--scratchpad", "4096", "--pin", "y=@4096", "-o", tmp_path)
+    assert beyond.returncode == 3 and "pinned to 4096" in beyond.stderr

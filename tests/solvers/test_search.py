@@ -131,7 +131,7 @@ def test_windows_of_steps_improve_a_plan_and_keep_it_valid() -> None:
         problem, _ = make_problem(stage(seed, nodes=24), scratchpad=capacity)
         start = Greedy().best(problem, Budget(60))
         assert start is not None
-        parts = Parts(pieces(problem), problem, start.answer)
+        parts = Parts(pieces(problem), problem, (start.answer.walk, start.answer.stretches))
         before = parts.value
         for part in parts.parts:
             assert part.way is not None

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, ClassVar
 
 from memplan.errors import OptionError, nearest
 from memplan.plan import Plan, Status
 from memplan.problem import Problem
-from memplan.solver import Budget, Solver, parse_spec
-from memplan_solvers.latency.timed import UNPLACED
+from memplan.simulate import timeline
+from memplan.solver import Budget, parse_spec
+from memplan_solvers.latency.solver import LatencySolver
+from memplan_solvers.latency.timed import UNPLACED, flatten
 
 if TYPE_CHECKING:
     from memplan_solvers.malloc_game.game import Game
+    from memplan_solvers.malloc_game.refine import Refiner
 
-MODES = ("agent", "prod", "policy", "search", "muzero", "greedy", "random")
+MODES = ("agent", "guided", "prod", "policy", "search", "muzero", "greedy", "random")
 FIRST_CYCLE = 64
 """Rounds of the first cycle of annealing; each later one has twice as many."""
 
@@ -25,16 +29,20 @@ ROUNDS_PER_MOVE = 500
 EXHAUSTIVE, PLAYED_OUT = 12, 20_000
 """Moves up to which the tree search tries to play every game out first, with at most so many leaves."""
 
+GUIDING = 0.2
+"""Share of the time for games with mode=guided."""
+
 EPISODES = 16
 """Games that mode=search plays at most."""
 
 
 @dataclass(frozen=True)
-class MallocGame(Solver):
+class MallocGame(LatencySolver):
     """Plays the game over program order with a trained network; needs no torch but for finetune_s and muzero.
 
-    mode        agent (the network, then annealing under its guidance), prod (the better of that and
-                memory space assignment), policy (the network's one game), search (Gumbel AlphaZero: a
+    mode        agent (the network's game, then games near it, by annealing under its guidance), guided (that
+                for a while, then the residencies annealed as `anneal` does), prod (the better of guided
+                and memory space assignment), policy (the network's one game), search (Gumbel AlphaZero: a
                 tree search at every move, games until time is up), muzero (learns this one program's
                 dynamics as the paper's agent does), greedy, random
     finetune_s  seconds in which the network is trained on this graph between the cycles of annealing
@@ -43,39 +51,51 @@ class MallocGame(Solver):
 
     name: ClassVar[str] = "malloc_game"
     summary: ClassVar[str] = "an agent that plays the mallocGame with a trained network, after mallocMuZero"
-    objectives: ClassVar[frozenset[str]] = frozenset({"latency"})
 
     mode: str = "agent"
     finetune_s: float = 0.0
     policy: str = ""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.mode not in MODES:
             raise OptionError(f"solver 'malloc_game': mode = '{self.mode}'", nearest(self.mode, MODES))
         if self.finetune_s < 0:
             raise OptionError(f"solver 'malloc_game': finetune_s = {self.finetune_s}", "seconds from 0")
+        if (self.finetune_s or self.mode == "muzero") and find_spec("torch") is None:
+            raise OptionError("solver 'malloc_game' learns with PyTorch, which is not installed",
+                              "pip install 'memplan[torch]', or leave finetune_s and mode=muzero out")  # fmt: skip
 
     def solve(self, problem: Problem, budget: Budget) -> Plan:
-        """The best game played, or what memory space assignment finds where it is better and the mode is prod."""
+        """The best game played; with mode guided what annealing makes of it, with prod the baseline if it is better."""
         from memplan_solvers.malloc_game.game import Game, open_board
 
-        rival = None
         if self.mode == "prod":
-            rival = parse_spec("msa_tuned").solve(problem, budget.share(0.3))
-        board = open_board(problem, budget)
-        if board is None:
-            return self.no_answer(problem, budget, *UNPLACED) if rival is None else replace(rival, solver=self.spec)
+            return self._better(problem, budget)
+        guided = self.mode == "guided"
+        board, timed = open_board(problem, budget), flatten(problem, budget)
+        if board is None or timed is None:
+            return self.no_answer(problem, budget, *UNPLACED)
+        bound = self.lower_bound(problem, timed, budget)
         game = Game(board)
         game.reset()
         if game.moves:
-            self._play(game, budget)
-        plan = game.plan(self, problem, budget, problem.free_bound)
-        if rival is not None and rival.status is not Status.UNKNOWN:
-            from memplan.simulate import timeline
+            self._play(game, budget.share(GUIDING) if guided else budget)
+        if guided and not problem.inplace_pairs:
+            from memplan_solvers.malloc_game.guided import annealed
 
-            if timeline(problem.graph, rival).latency_s < timeline(problem.graph, plan).latency_s:
-                return replace(rival, solver=self.spec, reason=f"found by {rival.solver}")
-        return plan
+            return annealed(self, game, timed, problem, budget, bound)
+        return game.plan(self, problem, budget, bound)
+
+    def _better(self, problem: Problem, budget: Budget) -> Plan:
+        """The better of the guided plan and that of tuned memory space assignment."""
+        rival = parse_spec("msa_tuned").solve(problem, budget.share(0.2))
+        plan = replace(self, mode="guided").solve(problem, budget)
+        known = [p for p in (plan, rival) if p.status is not Status.UNKNOWN]
+        if not known:
+            return replace(plan, solver=self.spec)
+        best = min(known, key=lambda p: timeline(problem.graph, p).latency_s)
+        return replace(best, solver=self.spec, reason=f"found by {best.solver}")
 
     def _play(self, game: Game, budget: Budget) -> None:
         """Leave the best game found on the board."""
@@ -116,10 +136,8 @@ class MallocGame(Solver):
             self._anneal(refiner, budget)
         refiner.replay()
 
-    def _anneal(self, refiner: object, budget: Budget) -> None:
-        from memplan_solvers.malloc_game.refine import Refiner
-
-        assert isinstance(refiner, Refiner)
+    def _anneal(self, refiner: Refiner, budget: Budget) -> None:
+        """Cycle after cycle, with lessons between them where they were asked for."""
         tune: Callable[[], None] | None = None
         if self.finetune_s:
             from memplan_solvers.malloc_game.learner import Tuner

@@ -22,9 +22,11 @@ EXACT_PAIRS = 2_000_000
 """Pairs of buffers that overlap beyond which no exact search is tried: its memory is linear in them."""
 PASS_PAIRS = 600_000
 """Pairs that one-pass orders may visit in all: more is too slow, uncompiled."""
-QUICK_WORK = 100_000_000
+QUICK_WORK = 20_000_000
 """Nodes x buffers of the exact search before repair has its turn."""
-REPAIR_SHARE = 0.3
+LONGER = 4
+"""Times as many nodes for the bound itself as for a limit above it, and in each round as in the one before."""
+REPAIR_SHARE = 0.2
 """Share of the remaining time for repair where an exact search follows."""
 
 
@@ -140,19 +142,20 @@ class _Part:
             # First the goal, then repair, then halve the distance between what is open and the best; the last step
             # tries one unit below it, and after that all begins again with more nodes.
             peak = self._peak(offsets)
-            target = max(low, min((low + peak) // 2, peak - self.unit)) // self.unit * self.unit
-            status, found = self._exact(goal if low == goal else target, budget, limit)
+            if low >= peak:
+                low, limit = goal, LONGER * limit
+            middle = max(low, min((low + peak) // 2, peak - self.unit)) // self.unit * self.unit
+            target = goal if low == goal else middle
+            status, found = self._exact(target, budget, limit if target == goal else limit // LONGER)
             if status is Status.FEASIBLE:
                 offsets, method = found, "exact"
             elif status is Status.INFEASIBLE:
-                self.bound = low = (goal if low == goal else target) + self.unit
+                self.bound = low = target + self.unit
                 goal = max(goal, low)
             elif not repaired:
                 repaired = True
                 offsets, method = self._repaired(offsets, method, goal, budget.share(REPAIR_SHARE))
                 low = goal + self.unit
-            elif target + self.unit >= peak:
-                low, limit = goal, 2 * limit
             else:
                 low = target + self.unit
             self._report(self._peak(offsets), budget)

@@ -78,7 +78,9 @@ class Peak(Improver):
         """The plan without spills where one is found, else `start`; the greedy plan is made only where it is needed."""
         if start is not None and start.value <= problem.free_bound:
             return self.plan_of(problem, budget, start, problem.free_bound, "")
-        goal = None if problem.options.objective == "peak" else problem.capacity
+        goal = None
+        if problem.options.objective != "peak":  # then live bytes are no news of the value
+            goal, budget = problem.capacity, replace(budget, progress=None)
         found = minimum_peak_order(problem, budget.share(0.6), goal=goal)
         plan = self._answer(problem, budget, found, start)
         return replace(plan, seconds=max(budget.seconds - found.compile_s, 1e-6))
@@ -115,7 +117,9 @@ class Peak(Improver):
             start = None if best is None else best.answer
         spill = min((s.nbytes for s in problem.storages if s.nbytes), default=0)
         bound = problem.free_bound + (spill if without is Status.INFEASIBLE else 0)
-        return self.plan_of(problem, budget, start, bound, f"{why}, and no heuristic found a plan that spills")
+        if start is None:
+            why = f"{why}, and no heuristic found a plan that spills"
+        return replace(self.plan_of(problem, budget, start, bound, why), reason=why)
 
     def _place(self, problem: Problem, found: PeakResult, budget: Budget) -> Placed | None:
         """Addresses as low as found for the objective peak, else within the capacity: many orders in one pass, then,

@@ -34,8 +34,8 @@ NAMES = ("minimal", "belady", "free", "stores", "loads", "goal")
 EFFORT = 20_000
 """Evaluations of an op that one look at the peak to come may take."""
 
-CHUNK = 128
-"""States expanded between two looks at the clock."""
+CHUNK = 4_096
+"""States times ops expanded between two looks at the clock."""
 
 COMPARED = 64
 """Cheapest states of a set with which the others are compared."""
@@ -238,7 +238,7 @@ class _Run:
         while start < count:
             if self.budget.spent() or engine.states > self.most:
                 return None
-            end = min(count, start + CHUNK)
+            end = min(count, start + max(1, CHUNK // piece.n))
             stopped = ex.expand(engine.flat, engine.live, engine.dirty, engine.front(depth), front, level, new, start, end, piece.room, piece.rate,
                                 engine.effort, engine.words, W, V, engine.scratch, engine.before)  # fmt: skip
             if new.made[ex.BEST] < self.best:

@@ -82,6 +82,8 @@ class Window:
         chosen: list[int] = []
         gone: list[int] = []
         for s, steps in enumerate(way.steps):
+            if steps and (steps[-1] < self.first and not piece.closing[s] or steps[0] >= self.stop and not piece.begun[s]):
+                continue
             begun = piece.begun[s] or bool(steps and steps[0] < self.first)
             needed = piece.closing[s] or bool(steps and steps[-1] >= self.stop)
             within = any(self.first <= t < self.stop for t in steps)

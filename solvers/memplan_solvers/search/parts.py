@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from memplan.problem import Problem
 from memplan.solver import Budget
 from memplan_solvers.ilp.gaps import Gaps
-from memplan_solvers.improve import Answer
 from memplan_solvers.residency import Stretch, Walk
 from memplan_solvers.search.bounds import windows_bound
 from memplan_solvers.search.frontier import loads_frontier
@@ -16,8 +15,10 @@ from memplan_solvers.search.levels import Engine
 from memplan_solvers.search.lns import Way, improved
 from memplan_solvers.search.piece import NEVER, Piece
 
-LARGE = 2_000
+LARGE = 1_500
 """Ops beyond which a piece is not searched as a whole, but in windows."""
+
+Start = tuple[Walk, Sequence[Sequence[Stretch]]]
 
 POINTS = 600_000
 """Points that a frontier may have in all."""
@@ -81,11 +82,11 @@ class Part:
 
 
 class Parts:
-    """All pieces, in the order of time; `start` is a plan to begin with."""
+    """All pieces, in the order of time; `start` is an order with its stretches of presence to begin with."""
 
-    def __init__(self, pieces: Sequence[Piece], problem: Problem, start: Answer | None) -> None:
+    def __init__(self, pieces: Sequence[Piece], problem: Problem, start: Start | None) -> None:
         self.problem = problem
-        ways = [None] * len(pieces) if start is None else _ways(pieces, problem, start)
+        ways = [None] * len(pieces) if start is None else _ways(pieces, problem, *start)
         self.parts = [Part(piece, way) for piece, way in zip(pieces, ways, strict=True)]
 
     @property
@@ -113,11 +114,12 @@ class Parts:
         return walk, gaps.stretches(kept)
 
 
-def _ways(pieces: Sequence[Piece], problem: Problem, start: Answer) -> list[Way | None]:
+def _ways(pieces: Sequence[Piece], problem: Problem, walk: Walk,
+          stretches: Sequence[Sequence[Stretch]]) -> list[Way | None]:  # fmt: skip
     """A plan, piece by piece: every order passes the cuts, so each piece has its own steps."""
-    gaps = Gaps(start.walk, problem.capacity or 0)
+    gaps = Gaps(walk, problem.capacity or 0)
     dropped = [
-        g for g, kept in zip(gaps.gaps, gaps.choice(start.stretches), strict=True) if not kept
+        g for g, kept in zip(gaps.gaps, gaps.choice(stretches), strict=True) if not kept
     ]
     ways: list[Way | None] = []
     begin = 0
@@ -125,7 +127,7 @@ def _ways(pieces: Sequence[Piece], problem: Problem, start: Answer) -> list[Way 
         position = {i: k for k, i in enumerate(piece.ops)}
         number = {s: k for k, s in enumerate(piece.storages)}
         stop = begin + piece.n
-        order = tuple(position[i] for i in start.walk.order[begin:stop])
+        order = tuple(position[i] for i in walk.order[begin:stop])
         leaves = [
             (max(g.before + 1 - begin, 0), number[g.storage])
             for g in dropped

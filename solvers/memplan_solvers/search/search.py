@@ -16,7 +16,9 @@ from memplan_solvers.greedy import Greedy
 from memplan_solvers.ilp.fixed_order import polish
 from memplan_solvers.improve import Answer, Improver, better
 from memplan_solvers.place import place
-from memplan_solvers.search.parts import Part, Parts
+from memplan_solvers.replace import POLICIES
+from memplan_solvers.replace.evict import evict_on_demand
+from memplan_solvers.search.parts import LARGE, Part, Parts
 from memplan_solvers.search.piece import NEVER, Piece, pieces
 
 BEAMS = (30, 300, 3_000, 30_000, 3_000_000)
@@ -28,7 +30,7 @@ EFFORT = 30_000_000
 SEARCHING = 0.85
 """Share of the time that is left to searching; the rest is for addresses."""
 
-TIGHTER = (0.99, 0.97, 0.94, 0.9)
+TIGHTER = (0.99, 0.96, 0.92, 0.85)
 """Shares of the capacity searched where what was found has no addresses."""
 
 
@@ -65,7 +67,7 @@ class Search(Improver):
         before = budget.seconds
         compile_s()
         compiled = budget.seconds - before
-        plan = _Run(self, problem, replace(budget, started=budget.started + compiled), start).solve()
+        plan = _Run(self, problem, budget, start).solve()
         return replace(plan, seconds=max(budget.seconds - compiled, 1e-6))
 
 
@@ -95,8 +97,10 @@ class _Run:
         self.free = self.bound = int(problem.free_bound)
 
     def solve(self) -> Plan:
-        found = Parts(pieces(self.problem), self.problem, self.best)
-        if not self.passes(found, self.budget.share(SEARCHING), self.solver.beam, proving=True):
+        start = None if self.best is None else (self.best.walk, self.best.stretches)
+        found = Parts(pieces(self.problem), self.problem, start)
+        share = SEARCHING if self.problem.n <= LARGE else SEARCHING / 2
+        if not self.passes(found, self.budget.share(share), self.solver.beam, proving=True):
             return self.solver.no_answer(self.problem, self.budget, Status.INFEASIBLE, "no order can be served")
         self.pack(found)
         why = ""
@@ -145,12 +149,15 @@ class _Run:
         problem, least = self.problem, found.value
         assert least is not None and problem.capacity is not None
         walk, stretches = found.answer()
-        self.consider(polish(problem, walk.order, self.budget.share(0.3), hint=stretches).answer)
+        if problem.n <= LARGE:
+            self.consider(polish(problem, walk.order, self.budget.share(0.3), hint=stretches).answer)
         for share in TIGHTER:
             if self.budget.spent() or (self.best is not None and self.best.value <= least):
                 return
-            tight = [replace(part.piece, capacity=int(problem.capacity * share)) for part in found.parts]
-            again = Parts(tight, problem, None)
+            capacity = int(problem.capacity * share)
+            tight = [replace(part.piece, capacity=capacity) for part in found.parts]
+            evicted = evict_on_demand(walk, capacity, POLICIES["cost"], self.budget.spent)
+            again = Parts(tight, problem, None if evicted is None else (walk, evicted))
             if not self.passes(again, self.budget.share(0.5), 300, proving=False):
                 return
             self.pack(again)

@@ -1,0 +1,129 @@
+"""Latency solvers side by side on a TPU-like and a U65-like machine with a scratchpad that holds a share of the net.
+
+Share = of the peak of the activations plus the weights; weights are tensors, order is the program's, batch 1. int8 graphs
+count two bytes a value on the TPU. A column is the speed-up over `msa`; the last one what the bound allows. Every
+solver has the same time on one core; no reported graph was seen by the training of `malloc_game`'s network.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from functools import partial
+from math import exp, log
+from multiprocessing import get_context
+
+from memplan_solvers.latency.fluid import fluid_bound
+from memplan_solvers.latency.timed import flatten
+from memplan_solvers.residency import Walk
+
+from memplan.api import load, make_problem
+from memplan.api import plan as plan_once
+from memplan.graph import Graph
+from memplan.problem import Problem
+from memplan.solver import Budget
+
+MODELS = (
+    "amoebanet_d_int8", "conformer_s", "darts_imagenet_int8", "deeplabv3_resnet50_int8", "densenet121_int8",
+    "efficientdet_d0", "efficientnet_b0", "fc_densenet103_int8", "fcn_resnet50_int8", "ghostnet", "gpt2_decode",
+    "gpt2_prefill", "hrnet_w32_pose", "inception_v3", "llama_7b_block_prefill", "lraspp_mobilenet_v3_int8",
+    "mixtral_block_decode", "nasnet_a_mobile_int8", "pnasnet5_mobile_int8", "r2plus1d_18_int8", "randwire_er_small",
+    "randwire_ws_small", "resnet50_int8", "resnext50_32x4d_int8", "retinanet_resnet50", "s3d_int8", "shufflenet_v2_x1",
+    "squeezenet1_1", "torch_bert_base", "transformer_base_int8", "vit_b16_int8", "whisper_tiny_encoder", "yolov8n",
+)  # fmt: skip
+"""What is reported; none of it is among the graphs that the policy was trained on."""
+
+SOLVERS = ("msa{repacks=10}", "msa_tuned", "malloc_game{mode=greedy}", "brkga", "anneal",
+           "malloc_game{mode=policy}", "malloc_game", "malloc_game{mode=prod}")  # fmt: skip
+BOUND_LIMIT_S = 2.0
+MACHINES = ("tpu-v4i", "ethos-u65")
+
+
+def main() -> None:
+    """Print a Markdown table, the geometric means, and how often each solver is better than msa_tuned."""
+    p = argparse.ArgumentParser(description=__doc__)
+    p.add_argument("models", nargs="*", default=MODELS)
+    p.add_argument("--solvers", nargs="+", default=SOLVERS)
+    p.add_argument("--shares", type=float, nargs="+", default=[0.1, 0.25])
+    p.add_argument("--time-limit", type=float, default=10.0)
+    p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--at-once", type=int, default=1, help="models measured side by side, each on one core")
+    args = p.parse_args()
+    columns = [*args.solvers, "all in host", "bound"]
+    print(f"| model | machine | share | {' | '.join(columns)} |\n| --- | --- | --- |{' ---: |' * len(columns)}")
+    rows: list[dict[str, float]] = []
+    with ProcessPoolExecutor(args.at_once, mp_context=get_context("spawn")) as pool:
+        for found in pool.map(partial(measured, args=args), args.models):
+            for row, values in found:
+                print(f"| {row} | {' | '.join(f'{values[c]:.3f}' for c in columns)} |", flush=True)
+                rows.append(values)
+    means = (exp(sum(log(row[c]) for row in rows) / len(rows)) for c in columns)
+    print(f"| **geometric mean** | | | {' | '.join(f'{mean:.3f}' for mean in means)} |")
+    if "msa_tuned" in columns:
+        wins = (sum(row[c] > row["msa_tuned"] * (1 + 1e-9) for row in rows) / len(rows) for c in columns)
+        print(f"| better than msa_tuned | | | {' | '.join(f'{100 * share:.0f} %' for share in wins)} |")
+
+
+def measured(name: str, args: argparse.Namespace) -> list[tuple[str, dict[str, float]]]:
+    """The rows of one model: its words and its values. What compiles does so before, off the clock."""
+    found = []
+    for machine, share, problem in cases(name, args.shares):
+        if not found:
+            speedups(problem, args.solvers, 0.1, args.seed)
+        found.append((f"{name} | {machine} | {share:g}", speedups(problem, args.solvers, args.time_limit, args.seed)))
+    return found
+
+
+def cases(name: str, shares: list[float]) -> Iterator[tuple[str, float, Problem]]:
+    """(machine, share, problem) of the grid for one model; 5 % too for searched and randomly wired nets."""
+    if any(word in name for word in ("nas", "darts", "amoeba", "randwire")):
+        shares = [0.05, *shares]
+    graph = load(name).graph
+    for machine in MACHINES:
+        scaled = graph
+        if machine == "tpu-v4i":
+            wide = (replace(t, nbytes=t.nbytes * (2 if t.dtype in ("int8", "uint8") else 1)) for t in graph.tensors)
+            scaled = Graph(graph.name, tuple(wide), graph.ops)
+        whole, _ = make_problem(scaled, machine, objective="latency", weights="tensor", order="program")
+        weights = sum(s.nbytes for s in whole.storages if s.is_constant)
+        for share in shares:
+            capacity = max(1, int(share * (weights + activation_peak(whole))))
+            yield machine, share, replace(whole, target=whole.target.with_scratchpad(capacity))
+
+
+def activation_peak(problem: Problem) -> int:
+    """The largest sum of live bytes without the weights, in program order."""
+    change = [0] * (problem.n + 1)
+    walk = Walk(problem, tuple(range(problem.n)))
+    for s, spans in zip(problem.storages, walk.whole, strict=True):
+        for start, stop in spans if not s.is_constant else ():
+            change[start] += s.size
+            change[stop] -= s.size
+    live = peak = 0
+    for delta in change:
+        live += delta
+        peak = max(peak, live)
+    return peak
+
+
+def speedups(problem: Problem, solvers: list[str], limit: float, seed: int) -> dict[str, float]:
+    """Latency of msa over that of each solver, of all in host, and of the bound."""
+
+    def seconds(spec: str) -> float:
+        plan = plan_once(problem.graph, problem.target, objective="latency", weights="tensor", order="program",
+                         solver=spec, time_limit_s=limit, workers=1, seed=seed)  # fmt: skip
+        host[0] = plan.metrics.latency_all_host_s
+        return plan.metrics.latency_s
+
+    host = [0.0]
+    base = seconds("msa")
+    row = {spec: base / seconds(spec) for spec in solvers}
+    timed = flatten(problem, Budget(60.0))
+    assert timed is not None  # nothing is pinned or resident here
+    return row | {"all in host": base / host[0], "bound": base / fluid_bound(problem, timed, BOUND_LIMIT_S)}
+
+
+if __name__ == "__main__":
+    main()
