@@ -23,10 +23,10 @@ MODES = ("agent", "guided", "prod", "policy", "search", "muzero", "greedy", "ran
 FIRST_CYCLE = 64
 """Rounds of the first cycle of annealing; each later one has twice as many."""
 
-ROUNDS_PER_MOVE = 500
+ROUNDS_PER_MOVE = 200
 """Rounds of annealing after which the agent is content, per move of the game."""
 
-EXHAUSTIVE, PLAYED_OUT = 12, 20_000
+EXHAUSTIVE, PLAYED_OUT = 12, 2_000
 """Moves up to which the tree search tries to play every game out first, with at most so many leaves."""
 
 GUIDING = 0.2
