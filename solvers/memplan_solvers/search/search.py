@@ -119,10 +119,10 @@ class _Run:
         wider = [b for b in BEAMS if b < beam] + [beam]
         steps: list[Callable[[Part], bool]] = [partial(Part.search, budget=budget, beam=b) for b in wider[:2]]
         steps += [partial(Part.search, budget=budget, beam=b, effort=EFFORT) for b in wider[2:3]]
+        beams = any(part.piece.n <= LARGE for part in found.parts)  # else windows are all there is
         if proving:
-            steps.append(lambda part: part.look_ahead(budget.share(0.5)))
-        wide = any(part.piece.n <= LARGE for part in found.parts)
-        steps.append(lambda part: part.improve(budget.share(0.4 if wide else 1)))
+            steps.append(lambda part: part.look_ahead(budget.share(0.5 if beams else 0.2)))
+        steps.append(lambda part: part.improve(budget.share(0.4 if beams else 1)))
         steps += [partial(Part.search, budget=budget, beam=b) for b in wider[2:]]
         for step in steps:
             before = found.value
@@ -149,14 +149,14 @@ class _Run:
         if placed.offsets is not None:
             self.consider(Answer(walk, placed.blocks, placed.offsets))
         else:
-            self.allocate(walk, stretches, self.budget.share(share))
+            self.allocate(walk, stretches)
 
-    def allocate(self, walk: Walk, stretches: Sequence[Sequence[Stretch]], budget: Budget) -> None:
+    def allocate(self, walk: Walk, stretches: Sequence[Sequence[Stretch]]) -> None:
         """Addresses at a price for what fits by bytes, or for its order alone: more leaves where no hole is large enough."""
         rank = POLICIES["cost"]
         assert rank is not None and self.problem.capacity is not None
         for planned in (stretches, ()):
-            allocated = allocate_on_demand(walk, self.problem.capacity, rank, budget.spent, planned)
+            allocated = allocate_on_demand(walk, self.problem.capacity, rank, self.budget.spent, planned)
             self.consider(None if allocated is None else Answer(walk, *allocated))
 
     def repaired(self, found: Parts) -> None:
