@@ -9,6 +9,17 @@ from pathlib import Path
 from memplan.errors import MemplanError
 
 
+def check_folder(folder: Path) -> None:
+    """MemplanError where `folder` cannot be written to or made: asked before long work, so that none is lost."""
+    there = folder.absolute()
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        why = "may not be written to" if there.is_dir() else "is no folder"
+        raise MemplanError(f"cannot write to '{folder}': '{there}' {why}",
+                           "choose a folder you may write to with -o")  # fmt: skip
+
+
 def write_atomic(path: Path, content: str | bytes) -> Path:
     """Write `content` beside `path` under a temporary name, then rename it; returns `path`."""
     data = content.encode() if isinstance(content, str) else content

@@ -30,6 +30,10 @@ PINS: tuple[dict[str, str], ...] = (
 PINS_TO_HOST: tuple[dict[str, str], ...] = ({"a": "host"}, {"x": "host", "b": "keep@4"}, {"y": "host", "a": "host"})
 
 
+TRIES = 3
+"""How often a solver may miss the time limit: a busy machine is not its fault."""
+
+
 class ConformanceError(AssertionError):
     """A solver broke one of the suite's promises; the message names the check and the case."""
 
@@ -166,14 +170,13 @@ def _check_limits(solver: Solver) -> None:
     wide = Problem(chain(2000), target, Options(objective))
     problem = replace(wide, target=target.with_scratchpad(max(wide.min_capacity, 2000)))
     limit = 1.0
-    for what, budget in (
-        ("time limit", Budget(time_limit_s=limit)),
-        ("cancellation", Budget(time_limit_s=60.0, cancel=lambda: True)),
-    ):
-        begin = time.monotonic()
-        plan = solver.solve(problem, budget)
-        spent = time.monotonic() - begin
-        if spent > 1.1 * limit + 1.0:
-            raise ConformanceError(f"{what}: {spent:.1f} s were spent where {limit} s were allowed")
-        if plan.status in NO_PLAN and plan.schedule:
-            raise ConformanceError(f"{what}: a plan that is {plan.status} carries a schedule")
+    for what, seconds, cancel in (("time limit", limit, None), ("cancellation", 60.0, lambda: True)):
+        spent = list[float]()
+        while len(spent) < TRIES and min(spent, default=9.0) > 1.1 * limit + 1.0:  # others may use the machine
+            begin = time.monotonic()
+            plan = solver.solve(problem, Budget(time_limit_s=seconds, cancel=cancel))
+            spent.append(time.monotonic() - begin)
+            if plan.status in NO_PLAN and plan.schedule:
+                raise ConformanceError(f"{what}: a plan that is {plan.status} carries a schedule")
+        if min(spent) > 1.1 * limit + 1.0:
+            raise ConformanceError(f"{what}: {min(spent):.1f} s were spent where {limit} s were allowed")

@@ -49,8 +49,10 @@ def load_zoo_model(name: str, dims: Mapping[str, int] | None = None) -> Model:
         trained = {entry["name"]: entry for entry in trained_table(_package())}
         if name in trained:
             return load_trained(trained[name], dims or {})
-        raise GraphError(f"'{name}' is neither a file nor a zoo model",
-                         f"{nearest(name, {*files, *plugins(MODELS), *trained})}; `memplan zoo` lists them")  # fmt: skip
+        hint = nearest(name, {*files, *plugins(MODELS), *trained})
+        if hint.startswith("known"):
+            hint = "give an .onnx, a .pt2, a graph .json or a model's name"
+        raise GraphError(f"'{name}' is neither a file nor a zoo model", f"{hint}; `memplan zoo` lists them")
     folder = _package() / "graphs"
     data = gzip.decompress((folder / files[name]).read_bytes())
     return read_model(files[name], data, name, str(folder), dims or {})

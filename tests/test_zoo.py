@@ -231,6 +231,9 @@ def test_unknown_names_are_refused_with_the_nearest() -> None:
     with pytest.raises(GraphError, match="'resnet_50' is neither a file nor a zoo model") as caught:
         memplan.load("resnet_50")
     assert "did you mean 'resnet50'" in caught.value.hint
+    with pytest.raises(GraphError, match="neither a file nor a zoo model") as caught:
+        memplan.load("notes.txt")
+    assert ".onnx" in caught.value.hint and len(caught.value.hint) < 120
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,7 +31,7 @@ def add_parser(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Pack and write; the exit status says what was found."""
     from memplan.emitters.csv import packing_text
-    from memplan.files import write_atomic
+    from memplan.files import check_folder, write_atomic
     from memplan.importers.csv import read_buffers
     from memplan.packing import pack_buffers
     from memplan.units import parse_size
@@ -39,6 +39,8 @@ def run(args: argparse.Namespace) -> int:
     capacity = None if args.minimize else parse_size(args.capacity)
     workers = None if args.workers is None else whole("--workers", args.workers, 1)
     seed, time_limit_s = whole("--seed", args.seed, 0), seconds("--time-limit", args.time_limit)
+    if args.output:
+        check_folder(Path(args.output).parent)
     buffers = read_buffers(Path(args.csv))
     live = LiveLine()
     with interruptible() as cancel:

@@ -45,6 +45,7 @@ def run(args: argparse.Namespace) -> int:
     """Plan and write; the exit status says what was found."""
     from memplan import api
     from memplan.emitters import check_formats
+    from memplan.files import check_folder
     from memplan.pins import parse_pins, read_pins
 
     formats = check_formats(args.emit.split(","))
@@ -53,6 +54,7 @@ def run(args: argparse.Namespace) -> int:
     seed = whole("--seed", args.seed, 0)
     time_limit_s = seconds("--time-limit", args.time_limit)
     pins = (read_pins(args.pins) if args.pins else {}) | parse_pins(args.pin)
+    check_folder(Path(args.output))
     model = api.load(args.model, parse_dims(args.dim))
     for note in model.notes:
         talk(f"note: {note}")

@@ -40,13 +40,14 @@ def run(args: argparse.Namespace) -> int:
     """Sweep and write STEM.sweep.csv, .svg and .html; 4 where no capacity has a plan."""
     from memplan import api
     from memplan.emitters.sweep import sweep_files, sweep_json, sweep_text
-    from memplan.files import write_atomic
+    from memplan.files import check_folder, write_atomic
     from memplan.sweep import sweep
 
     alignment = None if args.alignment is None else whole("--alignment", args.alignment, 1)
     workers = (os.cpu_count() or 1) if args.workers is None else whole("--workers", args.workers, 1)
     points, seed = whole("--points", args.points, 2), whole("--seed", args.seed, 0)
     time_limit_s = seconds("--time-limit", args.time_limit)
+    check_folder(Path(args.output))
     model = api.load(args.model, parse_dims(args.dim))
     for note in model.notes:
         talk(f"note: {note}")

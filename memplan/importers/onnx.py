@@ -41,10 +41,10 @@ def model_from_bytes(data: bytes, stem: str, folder: str, dims: Mapping[str, int
     try:
         proto = onnx.ModelProto.FromString(data)
     except DecodeError as error:
-        raise GraphError(f"'{stem}' is not an ONNX model, or a part of it is missing",
+        raise GraphError(f"'{stem}.onnx' is not an ONNX model, or a part of it is missing",
                          "is the file complete? export it again") from error  # fmt: skip
     if not proto.HasField("graph") or not (proto.graph.node or proto.graph.output):
-        raise GraphError(f"'{stem}' holds no ONNX graph", "is the file complete? export it again")
+        raise GraphError(f"'{stem}.onnx' holds no ONNX graph", "is the file complete? export it again")
     return model_from_proto(proto, stem.removesuffix(".memplan"), folder, dims)
 
 

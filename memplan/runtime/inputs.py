@@ -26,10 +26,11 @@ def load_inputs(path: str | Path) -> dict[str, NDArray[Any]]:
     try:
         with np.load(path, allow_pickle=False) as file:
             if not isinstance(file, np.lib.npyio.NpzFile):
-                raise ValueError("it holds one array without a name")
+                raise ValueError
             return {name: file[name] for name in file.files}
     except Exception as error:
-        raise OptionError(f"cannot read inputs from '{path}': {error}",
+        why = (error.strerror if isinstance(error, OSError) else "") or "it is no .npz file of plain arrays"
+        raise OptionError(f"cannot read inputs from '{path}': {why}",
                           "save them with numpy.savez(path, name=array, …)") from error  # fmt: skip
 
 

@@ -204,7 +204,8 @@ numbers `memplan targets --json` lists; the scratchpad is cut to fractions of M_
 whole. `msa` is that compiler's pass restated, `msa_tuned` the best of a grid over its options. {_limits(instances)}
 Latencies are in microseconds.
 
-What differs: times come from one analytic evaluator (roofline by op, one queue of copies), not from a chip.
+What differs: times come from one analytic evaluator (roofline by op, one queue of copies), not from a chip. These lines were
+made while the portfolio planned latency by its greedy part alone.
 
 {table}"""
 

@@ -187,6 +187,24 @@ def test_a_folder_that_cannot_be_written(graph: Path, tmp_path: Path) -> None:
     assert done.returncode == 2 and "cannot write" in done.stderr
 
 
+def test_a_folder_that_cannot_be_written_is_said_before_the_work(graph: Path, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    for words in (("plan", tmp_path / "absent.json"), ("sweep", tmp_path / "absent.json"),
+                  ("pack", tmp_path / "absent.csv", "--minimize")):  # fmt: skip
+        done = memplan(*words, "-o", file / "x.csv" if words[0] == "pack" else file)
+        assert done.returncode == 2 and "is no folder" in done.stderr and "absent" not in done.stderr
+    assert memplan("plan", graph, "-o", tmp_path / "new" / "folder").returncode == 0
+
+
+def test_the_readme_example_runs(tmp_path: Path) -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    example = readme.split("```python\n")[1].split("```")[0]
+    done = subprocess.run([sys.executable, "-c", example], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "bit-identical" in done.stdout and (tmp_path / "out" / "resnet50.html").exists()
+
+
 def test_lists() -> None:
     for command, name in (("solvers", "greedy"), ("targets", "tpu-v4i"), ("zoo", "resnet50")):
         assert name in memplan(command).stdout

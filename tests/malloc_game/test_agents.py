@@ -70,7 +70,7 @@ def test_the_compiled_network_is_the_formula() -> None:
 
 def test_the_agent_finds_the_optimum_of_small_games() -> None:
     better = 0
-    for seed, game in small_games(40, 10):
+    for seed, game in small_games(30, 10):
         optimum = least(game)
         solver = MallocGame()
         solver._play(game, Budget(60.0, seed=seed))

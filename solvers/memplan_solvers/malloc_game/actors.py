@@ -20,12 +20,11 @@ from memplan.problem import Problem
 from memplan.solver import Budget
 from memplan_solvers.latency.timed import Array
 from memplan_solvers.malloc_game.game import Game, open_board
-from memplan_solvers.malloc_game.greedy import play_greedy
 from memplan_solvers.malloc_game.gumbel_zero import play_episode
 from memplan_solvers.malloc_game.network import Network
 from memplan_solvers.malloc_game.refine import Refiner
 from memplan_solvers.malloc_game.rollout import lesson
-from memplan_solvers.malloc_game.state import ANSWER, Board
+from memplan_solvers.malloc_game.state import Board
 from memplan_solvers.malloc_game.tree_search import Settings
 
 TRIES = 3
@@ -107,10 +106,10 @@ def run_task(task: Task) -> Outcome:
     board = board_of(task.case)
     game = Game(board)
     refiner = Refiner(game, task.net, task.seed)
-    game.reset()
     if task.best is None:
-        refiner.consider(*_greedy(game))
+        refiner.consider_greedy()
     else:
+        game.reset()
         for answer in task.best:
             game.step(int(answer))
         refiner.consider(task.best.copy(), game.latency)
@@ -127,12 +126,6 @@ def run_task(task: Task) -> Outcome:
     x, legal, answer, left = (part[:count] for part in rows)
     target = np.eye(3, dtype=np.float32)[answer] if policies is None else policies[rows_with_choice(game, answers)]
     return Outcome(task.case, answers, latency, refiner.policy_latency, x, legal, target.astype(np.float32), left)
-
-
-def _greedy(game: Game) -> tuple[Array, float]:
-    """The greedy game and its latency."""
-    latency = play_greedy(game.board, game.state, 0)
-    return game.state.history[: game.moves, ANSWER].copy(), latency
 
 
 def rows_with_choice(game: Game, answers: Array) -> Array:

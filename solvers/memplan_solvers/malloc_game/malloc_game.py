@@ -23,10 +23,10 @@ MODES = ("agent", "guided", "prod", "policy", "search", "muzero", "greedy", "ran
 FIRST_CYCLE = 64
 """Rounds of the first cycle of annealing; each later one has twice as many."""
 
-ROUNDS_PER_MOVE = 500
+ROUNDS_PER_MOVE = 200
 """Rounds of annealing after which the agent is content, per move of the game."""
 
-EXHAUSTIVE, PLAYED_OUT = 12, 20_000
+EXHAUSTIVE, PLAYED_OUT = 12, 2_000
 """Moves up to which the tree search tries to play every game out first, with at most so many leaves."""
 
 GUIDING = 0.2
@@ -40,7 +40,8 @@ EPISODES = 16
 class MallocGame(LatencySolver):
     """Plays the game over program order with a trained network; needs no torch but for finetune_s and muzero.
 
-    mode        agent (the network's game, then games near it, by annealing under its guidance), guided (that
+    mode        agent (the better of the network's and the greedy game, then games near it, by annealing
+                under the network's guidance), guided (that
                 for a while, then the residencies annealed as `anneal` does), prod (the better of guided
                 and memory space assignment), policy (the network's one game), search (Gumbel AlphaZero: a
                 tree search at every move, games until time is up), muzero (learns this one program's
@@ -121,6 +122,8 @@ class MallocGame(LatencySolver):
 
         net = load_network(self.policy)
         refiner = Refiner(game, net, budget.seed)
+        if self.mode != "policy":
+            refiner.consider_greedy()
         budget.report("policy", refiner.least, 0.0)
         if game.moves <= EXHAUSTIVE and self.mode != "policy":
             episode = play_episode(game, net, Settings(simulations=PLAYED_OUT, noise=0.0), budget.seed, budget.spent)

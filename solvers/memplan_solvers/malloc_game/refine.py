@@ -8,6 +8,7 @@ import numpy as np
 
 from memplan_solvers.latency.timed import Array
 from memplan_solvers.malloc_game.game import Game
+from memplan_solvers.malloc_game.greedy import play_greedy
 from memplan_solvers.malloc_game.network import Network
 from memplan_solvers.malloc_game.rollout import finish, follow, improve, make_player, seed_noise
 from memplan_solvers.malloc_game.state import ANSWER
@@ -44,6 +45,12 @@ class Refiner:
         """Keep a finished game if it is the best."""
         if latency < self.least:
             self.best, self.least = answers, latency
+
+    def consider_greedy(self) -> None:
+        """Keep the greedy game if it is the best."""
+        self.game.reset()
+        latency = play_greedy(self.game.board, self.game.state, 0)
+        self.consider(self.game.state.history[: self.k, ANSWER].copy(), latency)
 
     def replay(self) -> None:
         """Put the best game on the board."""

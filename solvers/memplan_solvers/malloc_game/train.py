@@ -30,7 +30,7 @@ class Schedule:
     games are played by tree search at every move.
     """
 
-    iterations: int = 30
+    iterations: int = 48
     first_epochs: int = 30
     epochs: int = 12
     moves: int = 150_000
