@@ -22,7 +22,7 @@ def main() -> int:
     live = LiveLine()
     plans = []
     for spec in SOLVERS:
-        plans.append(memplan.plan(model, scratchpad=BUDGET, solver=spec, progress=live))
+        plans.append(memplan.plan(model, scratchpad=BUDGET, solver=spec, time_limit_s=20, progress=live))
         live.clear()
     print(f"{'solver':12} {'spilled bytes':>14} {'proved at least':>16} {'peak':>12} {'status':>10} {'seconds':>8}")
     for plan in plans:
