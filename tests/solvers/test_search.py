@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 
 import pytest
 from memplan_solvers.greedy import Greedy
@@ -11,11 +12,13 @@ from memplan_solvers.residency import traffic
 from memplan_solvers.search.frontier import loads_frontier
 from memplan_solvers.search.levels import RULES, Engine, Found
 from memplan_solvers.search.lns import improved
-from memplan_solvers.search.parts import Parts
+from memplan_solvers.search.parts import LARGE, Parts
 from memplan_solvers.search.piece import NEVER, Piece, pieces, whole
+from memplan_solvers.search.search import Search, compile_s
 
-from memplan.api import make_problem, plan
+from memplan.api import evaluate, make_problem, plan
 from memplan.errors import OptionError
+from memplan.graph import Graph, Op, Tensor
 from memplan.plan import Status
 from memplan.problem import Problem
 from memplan.solver import Budget, parse_spec
@@ -141,3 +144,32 @@ def test_windows_of_steps_improve_a_plan_and_keep_it_valid() -> None:
         assert place(walk, stretches, capacity, Budget(60)).offsets is not None
         better += parts.value < (before or 0)
     assert better
+
+
+def layers(ops: int, width: int = 12) -> Graph:
+    """Ops that read what was made shortly before and a little earlier, in all sizes: much is lost to holes."""
+    rng = random.Random(0)
+    sizes = [rng.randint(1, 16) for _ in range(ops + 1)]
+    made, read = [], set()
+    for i in range(1, ops + 1):
+        sources = {max(0, i - rng.randint(1, width)), max(0, i - rng.randint(1, 6 * width))}
+        read |= sources
+        made.append(Op(f"op{i}", "Add", tuple(f"t{s}" for s in sorted(sources)), (f"t{i}",)))
+    kinds = ["input", *("activation" if i in read else "output" for i in range(1, ops + 1))]
+    return Graph("layers", tuple(Tensor(f"t{i}", z, kinds[i]) for i, z in enumerate(sizes)), tuple(made))
+
+
+def test_large_graphs_get_addresses_for_what_windows_find(monkeypatch: pytest.MonkeyPatch) -> None:
+    compile_s()
+    monkeypatch.setattr("memplan.solver.time.monotonic", time.process_time)  # whatever else the machine does
+    graph = layers(LARGE + 100)
+    problem, _ = make_problem(graph, scratchpad=240)
+    start = Greedy(schedule="program", replace="cost", offsets="time").best(problem, clock(2))
+    assert start is not None
+    made = evaluate(graph, Search().improve(problem, clock(6), start.answer))
+    assert made.value is not None and made.value < start.value
+
+
+def clock(seconds: float) -> Budget:
+    """A budget by the clock as it is now."""
+    return Budget(seconds, started=time.monotonic())

@@ -31,6 +31,9 @@ MANY = 20_000
 MANY_OVERLAPS = 5_000_000
 """Buffers, and pairs of them that overlap in time, beyond which only the sweep is affordable."""
 
+LOOK = 256
+"""Buffers placed between two looks at the clock."""
+
 
 def load(starts: Sequence[int], stops: Sequence[int], sizes: Sequence[int]) -> int:
     """The largest sum of sizes live at one step: a lower bound on every peak."""
@@ -77,16 +80,19 @@ def place(
     best_fit: bool = False,
     limit: int | None = None,
     fixed: Sequence[int | None] = (),
+    stop: Callable[[], bool] = lambda: False,
 ) -> list[int] | None:
     """Offsets of the buffers placed in `order`, those that are `fixed` (if given) before all others.
 
-    None as soon as one ends above `limit`, or where two fixed ones overlap.
+    None as soon as one ends above `limit`, or where two fixed ones overlap, or when `stop` says so.
     """
     horizon = max(stops, default=1)
     index = _Index(starts, stops, horizon // 64)
     offsets = [0] * len(sizes)
     first = [i for i, offset in enumerate(fixed) if offset is not None]
-    for i in (*first, *(i for i in order if fixed[i] is None)) if first else order:
+    for k, i in enumerate((*first, *(i for i in order if fixed[i] is None)) if first else order):
+        if k % LOOK == LOOK - 1 and stop():
+            return None
         at = fixed[i] if first else None
         if sizes[i] == 0:
             offsets[i] = at or 0
@@ -165,7 +171,7 @@ def pack_greedy(
         for best_fit in (False, True):
             if best_peak <= enough or stop():
                 return best, best_peak
-            offsets = place(rows, starts, stops, sizes, alignment, best_fit, best_peak - 1)
+            offsets = place(rows, starts, stops, sizes, alignment, best_fit, best_peak - 1, stop=stop)
             if offsets is not None:
                 best = offsets
                 best_peak = max((o + z for o, z in zip(offsets, sizes, strict=True)), default=0)
@@ -189,8 +195,10 @@ def pack_around(
     for name in orders if len(sizes) <= MANY else orders[:1]:
         rows = rows_in_order(name, starts, stops, sizes)
         for best_fit in (False, True):
-            limit = None if best is None else best_peak - 1
-            offsets = place(rows, starts, stops, sizes, alignment, best_fit, limit, fixed)
+            if best is None:  # that there are no offsets must be known, not a matter of time
+                offsets = place(rows, starts, stops, sizes, alignment, best_fit, None, fixed)
+            else:
+                offsets = place(rows, starts, stops, sizes, alignment, best_fit, best_peak - 1, fixed, stop)
             if offsets is not None:
                 best = offsets
                 best_peak = max((o + z for o, z in zip(offsets, sizes, strict=True)), default=0)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from memplan_solvers.replace import Rank
 from memplan_solvers.replace.evict import Presence
-from memplan_solvers.residency import Block, Walk
+from memplan_solvers.residency import Block, Stretch, Walk
 
 
 class Arena:
@@ -89,20 +89,31 @@ class Arena:
 
 
 def allocate_on_demand(
-    walk: Walk, capacity: int, rank: Rank, stop: Callable[[], bool] = lambda: False
+    walk: Walk,
+    capacity: int,
+    rank: Rank,
+    stop: Callable[[], bool] = lambda: False,
+    planned: Sequence[Sequence[Stretch]] = (),
 ) -> tuple[list[Block], list[int]] | None:
     """Blocks and their offsets; None where resident inputs or outputs are in the way, or on `stop`.
 
-    O(ops + placements x live storages).
+    With `planned` stretches, per storage, each also leaves where one of its stretches ends: if these fit by bytes, others
+    leave only where no hole is large enough. O(ops + placements x live storages).
     """
-    return _Allocation(walk, capacity, rank).run(stop)
+    return _Allocation(walk, capacity, rank, planned).run(stop)
 
 
 class _Allocation:
     """One walk over the steps, with the arena as it stands."""
 
-    def __init__(self, walk: Walk, capacity: int, rank: Rank) -> None:
+    def __init__(
+        self, walk: Walk, capacity: int, rank: Rank, planned: Sequence[Sequence[Stretch]]
+    ) -> None:
         self.walk, self.rank = walk, rank
+        self.ending: dict[int, list[int]] = {}  # step -> storages that leave before it, as planned
+        for s, stretches in enumerate(planned):
+            for _, end in stretches:
+                self.ending.setdefault(end, []).append(s)
         self.presence = Presence(walk)
         self.sizes = [s.size for s in self.presence.storages]
         pinned = [s for s in self.presence.storages if s.offset is not None]
@@ -123,6 +134,9 @@ class _Allocation:
         return [self.blocks[k] for k in kept], [self.offsets[k] for k in kept]
 
     def _step(self, t: int, touched: tuple[int, ...]) -> bool:
+        for s in self.ending.get(t, ()):
+            if s in self.presence.since and s not in self.presence.pinned and s not in touched:
+                self._leave(s, t)
         over = {s: self.walk.inplace[s] for s in touched
                 if s in self.walk.inplace and self.walk.steps[s][0] == t and self._meets(s)}  # fmt: skip
         if not self._place_all([s for s in touched if s not in over], t, touched):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import ClassVar
@@ -17,7 +17,9 @@ from memplan_solvers.ilp.fixed_order import polish
 from memplan_solvers.improve import Answer, Improver, better
 from memplan_solvers.place import place
 from memplan_solvers.replace import POLICIES
+from memplan_solvers.replace.allocate import allocate_on_demand
 from memplan_solvers.replace.evict import evict_on_demand
+from memplan_solvers.residency import Stretch, Walk
 from memplan_solvers.search.parts import LARGE, Part, Parts
 from memplan_solvers.search.piece import NEVER, Piece, pieces
 
@@ -117,11 +119,13 @@ class _Run:
         wider = [b for b in BEAMS if b < beam] + [beam]
         steps: list[Callable[[Part], bool]] = [partial(Part.search, budget=budget, beam=b) for b in wider[:2]]
         steps += [partial(Part.search, budget=budget, beam=b, effort=EFFORT) for b in wider[2:3]]
+        beams = any(part.piece.n <= LARGE for part in found.parts)  # else windows are all there is
         if proving:
-            steps.append(lambda part: part.look_ahead(budget.share(0.5)))
-        steps.append(lambda part: part.improve(budget.share(0.4)))
+            steps.append(lambda part: part.look_ahead(budget.share(0.5 if beams else 0.2)))
+        steps.append(lambda part: part.improve(budget.share(0.4 if beams else 1)))
         steps += [partial(Part.search, budget=budget, beam=b) for b in wider[2:]]
         for step in steps:
+            before = found.value
             for part in found.parts:
                 if not part.done and not step(part):
                     return False
@@ -129,13 +133,14 @@ class _Run:
                     self.bound = max(self.bound, self.free + sum(p.low for p in found.parts))
                 if budget.spent():
                     return True
-            self.pack(found, 0.1)
+            if found.value != before:
+                self.pack(found, 0.1)
             if all(part.done for part in found.parts):
                 break
         return True
 
     def pack(self, found: Parts, share: float = 0.5) -> None:
-        """Addresses for the best ways, if they are better than what there is and quickly placed."""
+        """Addresses for the best ways, if they are better than what there is: as they are, else at a price."""
         value = found.value
         if value is None or (self.best is not None and value >= self.best.value):
             return
@@ -143,6 +148,16 @@ class _Run:
         placed = place(walk, stretches, self.problem.capacity, self.budget.share(share))
         if placed.offsets is not None:
             self.consider(Answer(walk, placed.blocks, placed.offsets))
+        else:
+            self.allocate(walk, stretches)
+
+    def allocate(self, walk: Walk, stretches: Sequence[Sequence[Stretch]]) -> None:
+        """Addresses at a price for what fits by bytes, or for its order alone: more leaves where no hole is large enough."""
+        rank = POLICIES["cost"]
+        assert rank is not None and self.problem.capacity is not None
+        for planned in (stretches, ()):
+            allocated = allocate_on_demand(walk, self.problem.capacity, rank, self.budget.spent, planned)
+            self.consider(None if allocated is None else Answer(walk, *allocated))
 
     def repaired(self, found: Parts) -> None:
         """Addresses for what fits by bytes: other residencies for the same order, then a tighter capacity."""
