@@ -183,7 +183,8 @@ def load_target(spec: str | Path | Target) -> Target:
         try:
             source = Path(text).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise TargetError(f"cannot read target file '{text}': {error}",
+            why = (error.strerror or error) if isinstance(error, OSError) else "it is no text"
+            raise TargetError(f"cannot read target file '{text}': {why}",
                               "give the path of a TOML file") from error  # fmt: skip
     else:
         raise TargetError(f"unknown target '{text}'",

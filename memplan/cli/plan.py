@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
             donate=args.donate,
             order=args.order or "free",
             pins=pins,
-            solver=args.solver or api.DEFAULT_SOLVER,
+            solver=api.DEFAULT_SOLVER if args.solver is None else args.solver,
             time_limit_s=time_limit_s,
             workers=workers,
             seed=seed,

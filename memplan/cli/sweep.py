@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
             points=points,
             least=args.least,
             most=args.most,
-            solver=args.solver or api.DEFAULT_SOLVER,
+            solver=api.DEFAULT_SOLVER if args.solver is None else args.solver,
             time_limit_s=time_limit_s,
             workers=workers,
             seed=seed,

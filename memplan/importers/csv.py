@@ -17,8 +17,10 @@ def read_buffers(path: Path) -> list[Buffer]:
     """The buffers in a file; GraphError names the line and what is wrong with it."""
     try:
         text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise GraphError(f"cannot read '{path}': {error}", "give a CSV of buffers") from error
+    except OSError as error:
+        raise GraphError(f"cannot read '{path}': {error.strerror or error}", "check the path") from error
+    except UnicodeDecodeError as error:
+        raise GraphError(f"cannot read '{path}': it is no text", "give a CSV of buffers") from error
     try:
         rows = list(csv.reader(text.splitlines(), strict=True))
     except csv.Error as error:

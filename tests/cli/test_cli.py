@@ -126,6 +126,7 @@ def test_a_broken_plan_is_refused(graph: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (("plan", "GRAPH", "--solver", ""), "is not a solver spec"),
         (("plan", "GRAPH", "--solver", "gredy"), "did you mean 'greedy'"),
         (("plan", "GRAPH", "--solver", "greedy{shedule=all}"), "did you mean 'schedule'"),
         (("plan", "GRAPH", "--solver", "greedy{schedule=progam}"), "did you mean 'program'"),
