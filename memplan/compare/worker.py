@@ -27,6 +27,7 @@ def main() -> None:
     """Do one job. Whatever else prints to stdout goes to stderr."""
     lines = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
+    sys.stdout = sys.stderr  # one buffer, so that words come in their order
     job = json.load(sys.stdin)
     _die_with(job["parent"])
     if job.get("cores") and hasattr(os, "sched_setaffinity"):
