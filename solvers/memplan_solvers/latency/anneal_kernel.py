@@ -12,8 +12,19 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
-from memplan_solvers.latency.evaluate import OFFSET, START, STOP, STORAGE, latency
-from memplan_solvers.latency.space import Space, add, drop, is_free
+from memplan_solvers.latency.draft import (
+    REACH,
+    Draft,
+    clear_store,
+    extend,
+    gap,
+    is_free,
+    put,
+    seconds_of,
+    set_store,
+    settle,
+    take,
+)
 from memplan_solvers.latency.timed import Array, Timed
 
 NEVER = 2**40
@@ -27,18 +38,15 @@ MOST = 10
 class Search(NamedTuple):
     """Where an annealing stands, and its best layout so far."""
 
-    space: Space
-    stores: Array  # int64[m, 2]
-    reach: Array  # float64[n + 1], copy capacity of the last evaluated layout
+    draft: Draft
     wish: Array  # int8[k], per touch
     ratio: Array  # float64[k], copy capacity that a load for the touch asks for, over its copy time
-    best_rows: Array  # int64[r, 4]
-    best_count: Array  # int64[1]
+    best: Array  # int64[3, k + m], start, stop, offset by slot
     best_stores: Array  # int64[m, 2]
     seconds: Array  # float64[2]: of the layout, of the best
     random: Array  # uint64[1]
     choices: Array  # int64[c], storages that may be placed
-    kept: Array  # int64[r, 4], scratch: rows taken out
+    kept: Array  # int64[r, 4], scratch: what was taken out: slot, start, stop, offset
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
@@ -55,7 +63,7 @@ def rand(state: Array) -> float:
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
 def run(timed: Timed, search: Search, rounds: int, hot: float, cold: float) -> None:
     """Do `rounds` rounds, the temperature falling from `hot` to `cold` seconds geometrically."""
-    random = search.random
+    random, draft = search.random, search.draft
     out = np.empty(MOST, np.int64)
     old_stores = np.empty((MOST, 2), np.int64)
     cooling = (cold / hot) ** (1.0 / max(1, rounds))
@@ -70,47 +78,36 @@ def run(timed: Timed, search: Search, rounds: int, hot: float, cold: float) -> N
         count = _choose(timed, search, seed, timed.touch[k], out)
         kept = 0
         for i in range(count):
-            old_stores[i] = search.stores[out[i]]
-            kept = _take_out(search, out[i], kept)
+            old_stores[i] = draft.stores[out[i]]
+            kept = _take_out(timed, search, out[i], kept)
         _perturb(search, k)
         for i in range(count):
             _place(timed, search, out[i], int(rand(random) * 8.0))
-        seconds = latency(timed, search.space.rows, search.space.count[0], search.stores, search.reach)
+        seconds = seconds_of(timed, draft, search.seconds[0])
         worse = seconds - search.seconds[0]
         if worse <= 0.0 or rand(random) < np.exp(-worse / heat):
             search.seconds[0] = seconds
+            settle(timed, draft, True)
             if seconds < search.seconds[1] * (1.0 - 1e-12):
                 keep_best(search)
             continue
         search.wish[k], search.ratio[k] = old_wish, old_ratio
         for i in range(count):
-            _take_out(search, out[i], len(search.kept))
+            _take_out(timed, search, out[i], len(search.kept))
         for i in range(count):
-            search.stores[out[i]] = old_stores[i]
+            set_store(draft, out[i], old_stores[i, 0], old_stores[i, 1])
         for r in range(kept):
-            row = search.kept[r]
-            add(timed, search.space, row[STORAGE], row[START], row[STOP], row[OFFSET])
+            slot, start, stop, offset = search.kept[r]
+            put(timed, draft, slot, start, stop, offset)
+        settle(timed, draft, False)
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
 def keep_best(search: Search) -> None:
     """Remember the layout as the best."""
-    count = search.space.count[0]
-    search.best_rows[:count] = search.space.rows[:count]
-    search.best_count[0] = count
-    search.best_stores[:] = search.stores
+    search.best[0], search.best[1], search.best[2] = search.draft.start, search.draft.stop, search.draft.offset
+    search.best_stores[:] = search.draft.stores
     search.seconds[1] = search.seconds[0]
-
-
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
-def return_to_best(timed: Timed, search: Search) -> None:
-    """Make the best layout the current one."""
-    search.space.count[0] = 0
-    for r in range(search.best_count[0]):
-        row = search.best_rows[r]
-        add(timed, search.space, row[STORAGE], row[START], row[STOP], row[OFFSET])
-    search.stores[:] = search.best_stores
-    search.seconds[0] = search.seconds[1]
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
@@ -119,7 +116,7 @@ def _choose(timed: Timed, search: Search, seed: int, t: int, out: Array) -> int:
 
     The seed alone; or with who lies in a strip of its size around step t; or with some that are there at t.
     """
-    random, rows = search.random, search.space.rows
+    random, draft = search.random, search.draft
     out[0] = seed
     count, mode = 1, rand(random)
     if mode < 0.35:
@@ -127,23 +124,27 @@ def _choose(timed: Timed, search: Search, seed: int, t: int, out: Array) -> int:
     size = timed.size[seed]
     low = int(rand(random) * max(1, timed.capacity - size + 1))
     share = 1.5 * rand(random) / 10.0
-    for r in range(search.space.count[0]):
-        if rows[r, START] > t + 2 or rows[r, STOP] <= t - 1:
-            continue
-        s = rows[r, STORAGE]
-        if s == seed or timed.fixed[s] >= 0:
-            continue
-        if mode < 0.75:
-            if rows[r, OFFSET] >= low + size or rows[r, OFFSET] + timed.size[s] <= low:
+    width = -(-timed.n // len(draft.filled))
+    begin = max(0, t - 1) // width
+    for b in range(begin, min(t + 2, timed.n - 1) // width + 1):
+        for i in range(draft.filled[b]):
+            r = draft.block[b, i]
+            if draft.start[r] > t + 2 or draft.stop[r] <= t - 1 or (b > begin and draft.start[r] // width < b):
                 continue
-        elif rand(random) > share:
-            continue
-        fresh = True
-        for i in range(count):
-            fresh = fresh and out[i] != s
-        if fresh and count < MOST:
-            out[count] = s
-            count += 1
+            s = draft.owner[r]
+            if s == seed or timed.fixed[s] >= 0:
+                continue
+            if mode < 0.75:
+                if draft.offset[r] >= low + size or draft.offset[r] + timed.size[s] <= low:
+                    continue
+            elif rand(random) > share:
+                continue
+            fresh = True
+            for j in range(count):
+                fresh = fresh and out[j] != s
+            if fresh and count < MOST:
+                out[count] = s
+                count += 1
     first = 1 if mode < 0.75 else 0
     for i in range(count - 1, first, -1):
         j = first + int(rand(random) * (i + 1 - first))
@@ -152,16 +153,17 @@ def _choose(timed: Timed, search: Search, seed: int, t: int, out: Array) -> int:
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
-def _take_out(search: Search, s: int, kept: int) -> int:
-    """Remove what is placed of s, remembering its rows in `kept` from there on while it has room."""
-    space = search.space
-    for r in range(space.count[0] - 1, -1, -1):
-        if space.rows[r, STORAGE] == s:
+def _take_out(timed: Timed, search: Search, s: int, kept: int) -> int:
+    """Remove what is placed of s, remembering it in `kept` from there on while that has room."""
+    draft = search.draft
+    for slot in range(timed.touch_row[s], timed.touch_row[s + 1]):
+        if draft.start[slot] >= 0:
             if kept < len(search.kept):
-                search.kept[kept] = space.rows[r]
+                search.kept[kept, 0], search.kept[kept, 1] = slot, draft.start[slot]
+                search.kept[kept, 2], search.kept[kept, 3] = draft.stop[slot], draft.offset[slot]
                 kept += 1
-            drop(space, r)
-    search.stores[s, 0] = search.stores[s, 1] = -1
+            take(timed, draft, slot)
+    clear_store(draft, s)
     return kept
 
 
@@ -178,8 +180,8 @@ def _perturb(search: Search, k: int) -> None:
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
 def _place(timed: Timed, search: Search, s: int, fit: int) -> None:
-    """Decide s from its definition through its uses, by the wishes of its touches. `fit`: see `_gap`."""
-    space, reach = search.space, search.reach
+    """Decide s from its definition through its uses, by the wishes of its touches. `fit`: see `draft.gap`."""
+    draft, reach = search.draft, search.draft.track[REACH]
     first, last = timed.touch_row[s], timed.touch_row[s + 1]
     host_from, row, k = -1, -1, first
     if timed.producer[s] >= 0:
@@ -192,19 +194,19 @@ def _place(timed: Timed, search: Search, s: int, fit: int) -> None:
         k = first + 1
     while k < last:
         t = timed.touch[k]
-        if row >= 0 and space.rows[row, STOP] > t:  # begun with room until here
+        if row >= 0 and draft.stop[row] > t:  # begun with room until here
             k += 1
             continue
         wish = search.wish[k]
         if row >= 0 and wish == STAY and not timed.streamed[s]:
-            if is_free(timed, space, space.rows[row, OFFSET], timed.size[s], space.rows[row, STOP], t + 1):
-                space.rows[row, STOP] = t + 1
+            if is_free(timed, draft, draft.offset[row], timed.size[s], draft.stop[row], t + 1):
+                extend(timed, draft, row, t + 1)
                 k += 1
                 continue
         if row >= 0 and host_from == NEVER:
             due = _store(timed, search, s, row, t)
             if due < 0:  # no time to store it: it stays, or was never there
-                _take_out(search, s, len(search.kept))
+                _take_out(timed, search, s, len(search.kept))
                 host_from, row, k = timed.touch[first], -1, first + 1
                 continue
             host_from = due
@@ -223,64 +225,41 @@ def _place(timed: Timed, search: Search, s: int, fit: int) -> None:
                 start += max(1, (t - start) // 2)
         k += 1
     if row >= 0 and host_from == NEVER and timed.output[s] and _store(timed, search, s, row, timed.n) < 0:
-        _take_out(search, s, len(search.kept))
+        _take_out(timed, search, s, len(search.kept))
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
 def _begin(timed: Timed, search: Search, s: int, start: int, k: int, fit: int) -> int:
-    """A residency of s from `start` through touch k and as many more that wish to stay as there is a gap for; its row or -1."""
+    """A residency of s from `start` through touch k and as many more that wish to stay as there is a gap for; its slot
+    or -1."""
     far = k
     while far + 1 < timed.touch_row[s + 1] and search.wish[far + 1] == STAY and not timed.streamed[s]:
         far += 1
     tries = 0
     while far >= k:
-        offset = _gap(timed, search.space, timed.size[s], start, timed.touch[far] + 1, fit)
+        offset = gap(timed, search.draft, timed.size[s], start, timed.touch[far] + 1, fit)
         if offset >= 0:
-            return int(add(timed, search.space, s, start, timed.touch[far] + 1, offset))
+            put(timed, search.draft, k, start, timed.touch[far] + 1, offset)
+            return k
         tries += 1
         far = far - 1 if tries < 3 or far == k else max(k, (far + k) // 2)
     return -1
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
-def _gap(timed: Timed, space: Space, size: int, start: int, stop: int, fit: int) -> int:
-    """An offset free during `[start, stop)`, or -1: of the smallest gap, its lower end (fit < 5) or its upper end
-    (5); the lowest of all (6); the highest of all (7)."""
-    rows, sizes, by_offset = space.rows, timed.size, space.by_offset
-    best, slack, top = -1, 2**62, 0
-    for k in range(space.count[0] + 1):
-        if k < space.count[0]:
-            r = by_offset[k]
-            if rows[r, START] >= stop or rows[r, STOP] <= start:
-                continue
-            low, high = int(rows[r, OFFSET]), int(rows[r, OFFSET] + sizes[rows[r, STORAGE]])
-        else:
-            low = high = timed.capacity
-        gap = low - top
-        if gap >= size:
-            if fit == 7:
-                best = int(low - size)
-            elif fit == 6:
-                return int(top)
-            elif gap - size < slack:
-                best, slack = int(low - size if fit == 5 else top), int(gap - size)
-        top = max(top, int(high))
-    return int(best - best % timed.alignment)
-
-
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
 def _store(timed: Timed, search: Search, s: int, row: int, limit: int) -> int:
     """Store s, resident in `row` since its production, with the copy capacity it needs by `limit` if its place stays
     free, less if not; the due step, or -1 if it cannot be stored by then at all."""
-    issue, stop, reach = search.space.rows[row, START], search.space.rows[row, STOP], search.reach
+    draft, reach = search.draft, search.draft.track[REACH]
+    issue, stop = draft.start[row], draft.stop[row]
     due = issue + 1
     while due < limit and reach[due] - reach[issue + 1] < timed.copy[s]:
         due += 1
     if due > limit:
         return -1
-    offset, size = search.space.rows[row, OFFSET], timed.size[s]
-    while due > stop and not is_free(timed, search.space, offset, size, stop, due):
+    offset, size = draft.offset[row], timed.size[s]
+    while due > stop and not is_free(timed, draft, offset, size, stop, due):
         due -= 1
-    search.space.rows[row, STOP] = max(stop, due)
-    search.stores[s, 0], search.stores[s, 1] = issue, due
+    extend(timed, draft, row, due)
+    set_store(draft, s, issue, due)
     return int(due)
