@@ -13,7 +13,17 @@ from memplan.plan import Plan
 from memplan.problem import Problem
 from memplan.solver import Budget
 from memplan_solvers.latency import anneal_kernel as kernel
-from memplan_solvers.latency.draft import make_draft, rows_of, seconds_of, settle
+from memplan_solvers.latency.draft import (
+    LOADED,
+    OWNER,
+    ROW,
+    START,
+    make_draft,
+    rows_of,
+    seconds_in_full,
+    seconds_of,
+    settle,
+)
 from memplan_solvers.latency.layout import to_plan, value
 from memplan_solvers.latency.msa import Layout, tuned
 from memplan_solvers.latency.solver import LatencySolver
@@ -79,7 +89,7 @@ class Anneal(LatencySolver):
             rounds = max(1, min(int(SLICE_S / max(pace, 1e-9)), total - done))
             step = rounds * pace / available if by_time else rounds / total
             budget.report("anneal", float(search.seconds[1]), bound)
-        rows = rows_of(timed, search.draft, *search.best)
+        rows = rows_of(search.best, search.draft)
         found = Layout(rows, search.best_stores, value(timed, rows, len(rows), search.best_stores))
         return min(start, found, key=lambda layout: layout.seconds)
 
@@ -100,23 +110,22 @@ def make_search(timed: Timed, start: Layout, seed: int) -> kernel.Search:
     """An annealing that stands at `start`."""
     draft = make_draft(timed, start.rows, start.stores)
     wish, ratio = np.zeros(len(timed.touch), np.int8), np.full(len(timed.touch), 1.1)
-    for slot in np.flatnonzero(draft.start[: len(timed.touch)] >= 0):
-        s = draft.owner[slot]
-        if timed.fixed[s] < 0 and draft.start[slot] != timed.producer[s] and slot > timed.touch_row[s]:
-            wish[slot] = kernel.RETURN
-    seconds = seconds_of(timed, draft, 0.0)
-    settle(timed, draft, True)
+    for r in np.flatnonzero(draft.slot[: len(timed.touch), LOADED]):
+        if r > draft.storage[draft.slot[r, OWNER], ROW] and draft.slot[r, START] >= 0:
+            wish[r] = kernel.RETURN
+    seconds = seconds_in_full(timed, draft) if timed.queues == 2 else seconds_of(draft, 0.0)
+    settle(draft, True)
     mixed = (seed * 0x9E3779B97F4A7C15 + 0xD1B54A32D192ED03) % 2**64 or 1
     search = kernel.Search(
         draft=draft,
         wish=wish,
         ratio=ratio,
-        best=np.zeros((3, len(draft.start)), np.int64),
-        best_stores=draft.stores.copy(),
+        best=np.zeros((len(draft.slot), 3), np.int64),
+        best_stores=np.zeros((len(draft.storage), 2), np.int64),
         seconds=np.array([seconds, seconds]),
         random=np.array([mixed], dtype=np.uint64),
         choices=np.flatnonzero(timed.movable),
-        kept=np.zeros((len(draft.start), 4), np.int64),
+        kept=np.zeros((len(draft.slot), 4), np.int64),
     )
     kernel.keep_best(search)
     return search

@@ -13,13 +13,32 @@ import numba
 import numpy as np
 
 from memplan_solvers.latency.draft import (
+    CAPACITY,
+    COPY,
+    DUE,
+    END,
+    FACT_N,
+    FIXED,
+    ISSUE,
+    OFFSET,
+    OUTPUT,
+    OWNER,
+    PRODUCER,
     REACH,
+    ROW,
+    SIZE,
+    START,
+    STEP,
+    STOP,
+    STREAMED,
+    WIDTH,
     Draft,
     clear_store,
     extend,
     gap,
     is_free,
     put,
+    seconds_in_full,
     seconds_of,
     set_store,
     settle,
@@ -41,7 +60,7 @@ class Search(NamedTuple):
     draft: Draft
     wish: Array  # int8[k], per touch
     ratio: Array  # float64[k], copy capacity that a load for the touch asks for, over its copy time
-    best: Array  # int64[3, k + m], start, stop, offset by slot
+    best: Array  # int64[k + m, 3], start, stop, offset by slot
     best_stores: Array  # int64[m, 2]
     seconds: Array  # float64[2]: of the layout, of the best
     random: Array  # uint64[1]
@@ -71,71 +90,70 @@ def run(timed: Timed, search: Search, rounds: int, hot: float, cold: float) -> N
     for _ in range(rounds):
         heat *= cooling
         seed = search.choices[int(rand(random) * len(search.choices))]
-        first = timed.touch_row[seed]
-        touches = timed.touch_row[seed + 1] - first
+        first = draft.storage[seed, ROW]
+        touches = draft.storage[seed, END] - first
         k = first + int(rand(random) * touches)
         old_wish, old_ratio = search.wish[k], search.ratio[k]
-        count = _choose(timed, search, seed, timed.touch[k], out)
+        count = _choose(draft, random, seed, draft.slot[k, STEP], out)
         kept = 0
         for i in range(count):
-            old_stores[i] = draft.stores[out[i]]
-            kept = _take_out(timed, search, out[i], kept)
+            old_stores[i] = draft.storage[out[i], ISSUE : DUE + 1]
+            kept = _take_out(draft, search.kept, out[i], kept)
         _perturb(search, k)
         for i in range(count):
-            _place(timed, search, out[i], int(rand(random) * 8.0))
-        seconds = seconds_of(timed, draft, search.seconds[0])
+            _place(draft, search.wish, search.ratio, search.kept, out[i], int(rand(random) * 8.0))
+        seconds = seconds_in_full(timed, draft) if timed.queues == 2 else seconds_of(draft, search.seconds[0])
         worse = seconds - search.seconds[0]
         if worse <= 0.0 or rand(random) < np.exp(-worse / heat):
             search.seconds[0] = seconds
-            settle(timed, draft, True)
+            settle(draft, True)
             if seconds < search.seconds[1] * (1.0 - 1e-12):
                 keep_best(search)
             continue
         search.wish[k], search.ratio[k] = old_wish, old_ratio
         for i in range(count):
-            _take_out(timed, search, out[i], len(search.kept))
+            _take_out(draft, search.kept, out[i], len(search.kept))
         for i in range(count):
             set_store(draft, out[i], old_stores[i, 0], old_stores[i, 1])
         for r in range(kept):
             slot, start, stop, offset = search.kept[r]
-            put(timed, draft, slot, start, stop, offset)
-        settle(timed, draft, False)
+            put(draft, slot, start, stop, offset)
+        settle(draft, False)
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
 def keep_best(search: Search) -> None:
     """Remember the layout as the best."""
-    search.best[0], search.best[1], search.best[2] = search.draft.start, search.draft.stop, search.draft.offset
-    search.best_stores[:] = search.draft.stores
+    search.best[:] = search.draft.slot[:, START : OFFSET + 1]
+    search.best_stores[:] = search.draft.storage[:, ISSUE : DUE + 1]
     search.seconds[1] = search.seconds[0]
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
-def _choose(timed: Timed, search: Search, seed: int, t: int, out: Array) -> int:
+def _choose(draft: Draft, random: Array, seed: int, t: int, out: Array) -> int:
     """Fill `out` with the values to take out, in the order in which they come back; how many.
 
     The seed alone; or with who lies in a strip of its size around step t; or with some that are there at t.
     """
-    random, draft = search.random, search.draft
+    slot, storage, block, filled, width = draft.slot, draft.storage, draft.block, draft.filled, draft.fact[WIDTH]
     out[0] = seed
     count, mode = 1, rand(random)
     if mode < 0.35:
         return 1
-    size = timed.size[seed]
-    low = int(rand(random) * max(1, timed.capacity - size + 1))
+    size = slot[storage[seed, ROW], SIZE]
+    low = int(rand(random) * max(1, draft.fact[CAPACITY] - size + 1))
     share = 1.5 * rand(random) / 10.0
-    width = -(-timed.n // len(draft.filled))
     begin = max(0, t - 1) // width
-    for b in range(begin, min(t + 2, timed.n - 1) // width + 1):
-        for i in range(draft.filled[b]):
-            r = draft.block[b, i]
-            if draft.start[r] > t + 2 or draft.stop[r] <= t - 1 or (b > begin and draft.start[r] // width < b):
+    for b in range(begin, min(t + 2, draft.fact[FACT_N] - 1) // width + 1):
+        for i in range(filled[b]):
+            r = block[b, i]
+            if slot[r, START] > t + 2 or slot[r, STOP] <= t - 1 or (b > begin and slot[r, START] // width < b):
                 continue
-            s = draft.owner[r]
-            if s == seed or timed.fixed[s] >= 0:
+            s = slot[r, OWNER]
+            if s == seed or storage[s, FIXED]:
                 continue
             if mode < 0.75:
-                if draft.offset[r] >= low + size or draft.offset[r] + timed.size[s] <= low:
+                if slot[r, OFFSET] >= low + size or slot[r, OFFSET] + slot[r, SIZE] <= low:
                     continue
             elif rand(random) > share:
                 continue
@@ -153,18 +171,18 @@ def _choose(timed: Timed, search: Search, seed: int, t: int, out: Array) -> int:
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
-def _take_out(timed: Timed, search: Search, s: int, kept: int) -> int:
-    """Remove what is placed of s, remembering it in `kept` from there on while that has room."""
-    draft = search.draft
-    for slot in range(timed.touch_row[s], timed.touch_row[s + 1]):
-        if draft.start[slot] >= 0:
-            if kept < len(search.kept):
-                search.kept[kept, 0], search.kept[kept, 1] = slot, draft.start[slot]
-                search.kept[kept, 2], search.kept[kept, 3] = draft.stop[slot], draft.offset[slot]
-                kept += 1
-            take(timed, draft, slot)
+def _take_out(draft: Draft, kept: Array, s: int, count: int) -> int:
+    """Remove what is placed of s, remembering it in `kept` from row `count` on while that has room; the next row."""
+    slot, storage = draft.slot, draft.storage
+    for r in range(storage[s, ROW], storage[s, END]):
+        if slot[r, START] >= 0:
+            if count < len(kept):
+                kept[count, 0], kept[count, 1] = r, slot[r, START]
+                kept[count, 2], kept[count, 3] = slot[r, STOP], slot[r, OFFSET]
+                count += 1
+            take(draft, r)
     clear_store(draft, s)
-    return kept
+    return count
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
@@ -179,87 +197,87 @@ def _perturb(search: Search, k: int) -> None:
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
-def _place(timed: Timed, search: Search, s: int, fit: int) -> None:
+def _place(draft: Draft, wish: Array, ratio: Array, kept: Array, s: int, fit: int) -> None:
     """Decide s from its definition through its uses, by the wishes of its touches. `fit`: see `draft.gap`."""
-    draft, reach = search.draft, search.draft.track[REACH]
-    first, last = timed.touch_row[s], timed.touch_row[s + 1]
+    slot, storage, reach, copy = draft.slot, draft.storage, draft.track[0, REACH], draft.cost[s, COPY]
+    first, last, streamed = storage[s, ROW], storage[s, END], storage[s, STREAMED]
     host_from, row, k = -1, -1, first
-    if timed.producer[s] >= 0:
+    if storage[s, PRODUCER] >= 0:
         host_from = NEVER
-        t = timed.touch[first]
-        if search.wish[first] != HOST and (last > first + 1 or search.ratio[first] > 2.0):
-            row = _begin(timed, search, s, t, first, fit)
+        t = slot[first, STEP]
+        if wish[first] != HOST and (last > first + 1 or ratio[first] > 2.0):
+            row = _begin(draft, wish, s, t, first, fit)
         if row < 0:
             host_from = t
         k = first + 1
     while k < last:
-        t = timed.touch[k]
-        if row >= 0 and draft.stop[row] > t:  # begun with room until here
+        t = slot[k, STEP]
+        if row >= 0 and slot[row, STOP] > t:  # begun with room until here
             k += 1
             continue
-        wish = search.wish[k]
-        if row >= 0 and wish == STAY and not timed.streamed[s]:
-            if is_free(timed, draft, draft.offset[row], timed.size[s], draft.stop[row], t + 1):
-                extend(timed, draft, row, t + 1)
+        if row >= 0 and wish[k] == STAY and not streamed:
+            if is_free(draft, slot[row, OFFSET], slot[row, SIZE], slot[row, STOP], t + 1):
+                extend(draft, row, t + 1)
                 k += 1
                 continue
         if row >= 0 and host_from == NEVER:
-            due = _store(timed, search, s, row, t)
+            due = _store(draft, s, row, t)
             if due < 0:  # no time to store it: it stays, or was never there
-                _take_out(timed, search, s, len(search.kept))
-                host_from, row, k = timed.touch[first], -1, first + 1
+                _take_out(draft, kept, s, len(kept))
+                host_from, row, k = slot[first, STEP], -1, first + 1
                 continue
             host_from = due
         row = -1
-        if wish != HOST:
-            earliest = max(host_from, timed.touch[k - 1] if k > first else -1) + 1
-            start, wanted = t, search.ratio[k] * timed.copy[s]
+        if wish[k] != HOST:
+            earliest = max(host_from, slot[k - 1, STEP] if k > first else -1) + 1
+            start, wanted = t, ratio[k] * copy
             while start > earliest and reach[t] - reach[start] < wanted:
                 start -= 1
             for _ in range(4):
                 if start > t or start < earliest:
                     break
-                row = _begin(timed, search, s, start, k, fit)
+                row = _begin(draft, wish, s, start, k, fit)
                 if row >= 0:
                     break
                 start += max(1, (t - start) // 2)
         k += 1
-    if row >= 0 and host_from == NEVER and timed.output[s] and _store(timed, search, s, row, timed.n) < 0:
-        _take_out(timed, search, s, len(search.kept))
+    if row >= 0 and host_from == NEVER and storage[s, OUTPUT] and _store(draft, s, row, draft.fact[FACT_N]) < 0:
+        _take_out(draft, kept, s, len(kept))
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
-def _begin(timed: Timed, search: Search, s: int, start: int, k: int, fit: int) -> int:
+def _begin(draft: Draft, wish: Array, s: int, start: int, k: int, fit: int) -> int:
     """A residency of s from `start` through touch k and as many more that wish to stay as there is a gap for; its slot
     or -1."""
+    slot, end = draft.slot, draft.storage[s, END] if not draft.storage[s, STREAMED] else k + 1
     far = k
-    while far + 1 < timed.touch_row[s + 1] and search.wish[far + 1] == STAY and not timed.streamed[s]:
+    while far + 1 < end and wish[far + 1] == STAY:
         far += 1
-    tries = 0
-    while far >= k:
-        offset = gap(timed, search.draft, timed.size[s], start, timed.touch[far] + 1, fit)
+    tries, offset = 0, -1
+    while far >= k and offset < 0:
+        offset = gap(draft, slot[k, SIZE], start, slot[far, STEP] + 1, fit)
         if offset >= 0:
-            put(timed, search.draft, k, start, timed.touch[far] + 1, offset)
-            return k
-        tries += 1
-        far = far - 1 if tries < 3 or far == k else max(k, (far + k) // 2)
-    return -1
+            put(draft, k, start, slot[far, STEP] + 1, offset)
+        else:
+            tries += 1
+            far = far - 1 if tries < 3 or far == k else max(k, (far + k) // 2)
+    return k if offset >= 0 else -1
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
-def _store(timed: Timed, search: Search, s: int, row: int, limit: int) -> int:
+def _store(draft: Draft, s: int, row: int, limit: int) -> int:
     """Store s, resident in `row` since its production, with the copy capacity it needs by `limit` if its place stays
     free, less if not; the due step, or -1 if it cannot be stored by then at all."""
-    draft, reach = search.draft, search.draft.track[REACH]
-    issue, stop = draft.start[row], draft.stop[row]
+    slot, reach, copy = draft.slot, draft.track[0, REACH], draft.cost[s, COPY]
+    issue, stop = slot[row, START], slot[row, STOP]
     due = issue + 1
-    while due < limit and reach[due] - reach[issue + 1] < timed.copy[s]:
+    while due < limit and reach[due] - reach[issue + 1] < copy:
         due += 1
     if due > limit:
-        return -1
-    offset, size = draft.offset[row], timed.size[s]
-    while due > stop and not is_free(timed, draft, offset, size, stop, due):
-        due -= 1
-    extend(timed, draft, row, due)
-    set_store(draft, s, issue, due)
+        due = -1
+    else:
+        while due > stop and not is_free(draft, slot[row, OFFSET], slot[row, SIZE], stop, due):
+            due -= 1
+        extend(draft, row, due)
+        set_store(draft, s, issue, due)
     return int(due)

@@ -23,33 +23,44 @@ BLOCKS, NARROW, FEW = 64, 8, 48
 """Blocks of steps at most; their least width; entries that are quicker sorted than found in the list of all."""
 
 
-class Draft(NamedTuple):
-    """k touches, m storages, n steps; a slot is a touch, or k + s for a fixed storage s that nothing touches."""
+FACT_N, CAPACITY, ALIGNMENT, WIDTH, COUNT, SINCE, UNTIL = range(7)
+"""Of `fact`: ops, bytes, bytes, steps of a block, live residencies, first and last step changed since the last `settle`."""
 
-    owner: Array  # int64[k + m], storage of a slot
-    step_row: Array  # int64[n + 1], rows of step_touch by step
+OWNER, STEP, SIZE, START, STOP, OFFSET, LOADED, FAST, NEXT = range(9)
+"""Of `slot`: its storage, step of its touch, bytes; its residency, START -1 if there is none, and whether that begins
+with a load; whether the touch is served from the scratchpad; the next load that opens at the same step."""
+
+ROW, END, PRODUCER, GIVEN, FIXED, STREAMED, OUTPUT, ISSUE, DUE, NEXT_OPENED, NEXT_DUE = range(11)
+"""Of `storage`: its slots ROW … END - 1; what `Timed` says of it; its store or -1; the next in the lists of its steps."""
+
+COPY, PAD = range(2)
+"""Of `cost`: seconds in host and in the scratchpad."""
+
+BEGIN, LOADS, OPENED, DUES = range(4)
+"""Of `step`: its rows of `step_touch`; the first slot whose load opens there, the first storage whose store does, and
+the first whose store is due, or -1."""
+
+BASE, COMPUTE, OVERHEAD, BUS, BUSY = range(5)
+"""Of `op`: what `Timed` says of it; its bus seconds and its whole time as it is."""
+
+
+class Draft(NamedTuple):
+    """k touches, m storages, n steps; a slot is a touch, or k + s for a fixed storage s that nothing touches.
+
+    Few wide arrays, because each one counts at every call.
+    """
+
+    fact: Array  # int64[7]
+    slot: Array  # int64[k + m, 9]
+    storage: Array  # int64[m, 11]
+    cost: Array  # float64[m, 2]
+    step: Array  # int64[n + 2, 4]
+    op: Array  # float64[n, 5]
     step_touch: Array  # int64[k], the touches at each step
-    start: Array  # int64[k + m], -1 where the slot is empty
-    stop: Array  # int64[k + m]
-    offset: Array  # int64[k + m]
-    loaded: Array  # bool[k + m], the slot's residency begins with a load
-    fast: Array  # bool[k], touches served from the scratchpad
-    host: Array  # float64[n], bus seconds of an op
-    busy: Array  # float64[n], its whole time
-    loads: Array  # int64[n + 1], first slot whose load opens at a step, or -1
-    next_load: Array  # int64[k + m]
-    stores: Array  # int64[m, 2], (issue, due) or -1
-    opened: Array  # int64[n + 2], first storage whose store opens at a step (its issue + 1), or -1
-    next_opened: Array  # int64[m]
-    due: Array  # int64[n + 2], first storage whose store is due at a step, or -1
-    next_due: Array  # int64[m]
     by_offset: Array  # int64[k + m], live slots by ascending offset
-    count: Array  # int64[1], of them
     block: Array  # int32[b, k + m], live slots of each block of steps
     filled: Array  # int64[b], how many
-    dirty: Array  # int64[2], first and last step changed since the last `settle`
-    track: Array  # float64[5, n + 1], of the layout last kept
-    trial: Array  # float64[5, n + 1], of the layout as it is, from its first changed step on
+    track: Array  # float64[2, 5, n + 1], of the layout last kept, and as it is from its first changed step on
     done: Array  # float64[2, k + 2 m], when each slot's load and each storage's store is done: kept, tried
     around: Array  # int64[2, FEW], scratch
 
@@ -60,29 +71,35 @@ def make_draft(timed: Timed, rows: Array, stores: Array) -> Draft:
     owner = np.concatenate((np.repeat(np.arange(m), np.diff(timed.touch_row)), np.arange(m)))
     by_step = np.argsort(timed.touch, kind="stable")
     blocks = max(1, min(BLOCKS, -(-n // NARROW)))
+    slot = np.zeros((k + m, 9), np.int64)
+    slot[:, OWNER], slot[:, STEP], slot[:, SIZE] = owner, np.append(timed.touch, np.full(m, n)), timed.size[owner]
+    slot[:, START] = slot[:, NEXT] = -1
+    slot[:, FAST] = timed.fixed[owner] >= 0
+    storage = np.full((m, 11), -1, np.int64)
+    storage[:, ROW], storage[:, END], storage[:, PRODUCER] = timed.touch_row[:-1], timed.touch_row[1:], timed.producer
+    storage[:, GIVEN], storage[:, FIXED], storage[:, STREAMED] = timed.given, timed.fixed >= 0, timed.streamed
+    storage[:, OUTPUT] = timed.output
+    step = np.full((n + 2, 4), -1, np.int64)
+    step[:, BEGIN] = np.searchsorted(timed.touch[by_step], np.arange(n + 2))
+    op = np.zeros((n, 5))
+    op[:, BASE], op[:, COMPUTE], op[:, OVERHEAD] = timed.base_host, timed.compute, timed.overhead
     draft = Draft(
-        owner=owner, step_row=np.searchsorted(timed.touch[by_step], np.arange(n + 1)), step_touch=by_step,
-        start=np.full(k + m, -1, np.int64), stop=np.zeros(k + m, np.int64), offset=np.zeros(k + m, np.int64),
-        loaded=np.zeros(k + m, np.bool_), fast=timed.fixed[owner[:k]] >= 0, host=np.zeros(n), busy=np.zeros(n),
-        loads=np.full(n + 1, -1, np.int64), next_load=np.full(k + m, -1, np.int64), stores=np.full((m, 2), -1, np.int64),
-        opened=np.full(n + 2, -1, np.int64), next_opened=np.full(m, -1, np.int64),
-        due=np.full(n + 2, -1, np.int64), next_due=np.full(m, -1, np.int64),
-        by_offset=np.zeros(k + m, np.int64), count=np.zeros(1, np.int64),
-        block=np.zeros((blocks, k + m), np.int32), filled=np.zeros(blocks, np.int64), dirty=np.array([0, n]),
-        track=np.zeros((5, n + 1)), trial=np.zeros((5, n + 1)), done=np.zeros((2, k + 2 * m)),
-        around=np.zeros((2, FEW), np.int64),
+        fact=np.array([n, timed.capacity, timed.alignment, -(-n // blocks), 0, 0, n], np.int64),
+        slot=slot, storage=storage, cost=np.stack([timed.copy, timed.pad], axis=1), step=step, op=op, step_touch=by_step,
+        by_offset=np.zeros(k + m, np.int64), block=np.zeros((blocks, k + m), np.int32), filled=np.zeros(blocks, np.int64),
+        track=np.zeros((2, 5, n + 1)), done=np.zeros((2, k + 2 * m)), around=np.zeros((2, FEW), np.int64),
     )  # fmt: skip
     for s in np.flatnonzero(timed.fixed >= 0).tolist():
         begin, end = timed.fixed_span[s].tolist()
-        put(timed, draft, slot_of(timed, s, begin, end), begin, end, int(timed.fixed[s]))
+        put(draft, slot_of(timed, s, begin, end), begin, end, int(timed.fixed[s]))
     for s, begin, end, offset in rows.tolist():
-        slot = slot_of(timed, s, begin, end)
-        if timed.fixed[s] < 0 and slot < k:
-            put(timed, draft, slot, begin, end, offset)
+        place = slot_of(timed, s, begin, end)
+        if timed.fixed[s] < 0 and place < k:
+            put(draft, place, begin, end, offset)
     for s in np.flatnonzero(stores[:, 0] >= 0).tolist():
         set_store(draft, s, int(stores[s, 0]), int(stores[s, 1]))
     for t in range(n):
-        refresh(timed, draft, t)
+        refresh(draft, t)
     return draft
 
 
@@ -93,61 +110,57 @@ def slot_of(timed: Timed, s: int, start: int, stop: int) -> int:
     return int(slot) if slot < timed.touch_row[s + 1] and timed.touch[slot] < stop else len(timed.touch) + s
 
 
-def rows_of(timed: Timed, draft: Draft, start: Array, stop: Array, offset: Array) -> Array:
-    """Residency rows, int64[r, 4], of the slots' columns, in the order in which the draft plays their loads."""
-    slots = np.flatnonzero(start >= 0)
-    due = timed.touch[np.minimum(slots, len(timed.touch) - 1)]
-    slots = slots[np.lexsort((slots, due, start[slots]))]
-    return np.stack([draft.owner[slots], start[slots], stop[slots], offset[slots]], axis=1)
+def rows_of(residencies: Array, draft: Draft) -> Array:
+    """Residency rows, int64[r, 4], of slots' (start, stop, offset), int64[k + m, 3], in the order in which the draft
+    plays their loads."""
+    slots = np.flatnonzero(residencies[:, 0] >= 0)
+    slots = slots[np.lexsort((slots, draft.slot[slots, STEP], residencies[slots, 0]))]
+    return np.concatenate([draft.slot[slots, OWNER, None], residencies[slots]], axis=1)
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
 def mark(draft: Draft, t: int) -> None:
     """Remember that step t has changed."""
-    draft.dirty[0], draft.dirty[1] = min(draft.dirty[0], t), max(draft.dirty[1], t)
+    draft.fact[SINCE], draft.fact[UNTIL] = min(draft.fact[SINCE], t), max(draft.fact[UNTIL], t)
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
-def refresh(timed: Timed, draft: Draft, t: int) -> None:
+def refresh(draft: Draft, t: int) -> None:
     """Sum step t up again."""
-    owner, fast, copy, pad, step_touch = draft.owner, draft.fast, timed.copy, timed.pad, draft.step_touch
-    host, near = timed.base_host[t], 0.0
-    for i in range(draft.step_row[t], draft.step_row[t + 1]):
+    slot, cost, op, step_touch = draft.slot, draft.cost, draft.op, draft.step_touch
+    bus, near = op[t, BASE], 0.0
+    for i in range(draft.step[t, BEGIN], draft.step[t + 1, BEGIN]):
         k = step_touch[i]
-        if fast[k]:
-            near += pad[owner[k]]
+        if slot[k, FAST]:
+            near += cost[slot[k, OWNER], PAD]
         else:
-            host += copy[owner[k]]
-    draft.host[t] = host
-    draft.busy[t] = max(timed.compute[t], host + near) + timed.overhead
+            bus += cost[slot[k, OWNER], COPY]
+    op[t, BUS] = bus
+    op[t, BUSY] = max(op[t, COMPUTE], bus + near) + op[t, OVERHEAD]
     mark(draft, t)
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
-def serve(timed: Timed, draft: Draft, slot: int, since: int, stop: int, fast: bool) -> None:
-    """Serve the touches in [since, stop) of the slot's storage from the scratchpad or from host."""
-    s, touch = draft.owner[slot], timed.touch
-    k, last = slot, timed.touch_row[s + 1] if timed.fixed[s] < 0 else 0
-    while k < last and touch[k] < since:
+def serve(draft: Draft, r: int, since: int, stop: int, fast: bool) -> None:
+    """Serve the touches in [since, stop) of slot r's storage from the scratchpad or from host."""
+    slot, s = draft.slot, draft.slot[r, OWNER]
+    k, last = r, 0 if draft.storage[s, FIXED] else draft.storage[s, END]
+    while k < last and slot[k, STEP] < since:
         k += 1
-    while k < last and touch[k] < stop:
-        draft.fast[k] = fast
-        refresh(timed, draft, touch[k])
+    while k < last and slot[k, STEP] < stop:
+        slot[k, FAST] = fast
+        refresh(draft, slot[k, STEP])
         k += 1
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
-def _width(draft: Draft) -> int:
-    return -(-len(draft.host) // len(draft.filled))
-
-
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
-def _place_by_offset(draft: Draft, offset: int) -> int:
+def _above(draft: Draft, offset: int) -> int:
     """The first place in `by_offset` whose offset is not below."""
-    low, high = 0, draft.count[0]
+    slot, by_offset = draft.slot, draft.by_offset
+    low, high = 0, draft.fact[COUNT]
     while low < high:
         middle = (low + high) // 2
-        if draft.offset[draft.by_offset[middle]] < offset:
+        if slot[by_offset[middle], OFFSET] < offset:
             low = middle + 1
         else:
             high = middle
@@ -155,283 +168,275 @@ def _place_by_offset(draft: Draft, offset: int) -> int:
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
-def put(timed: Timed, draft: Draft, slot: int, start: int, stop: int, offset: int) -> None:
+def put(draft: Draft, r: int, start: int, stop: int, offset: int) -> None:
     """Enter a residency."""
-    by_offset, count = draft.by_offset, draft.count[0]
-    place = _place_by_offset(draft, offset)
-    for i in range(count, place, -1):
+    slot, step, by_offset, block, filled = draft.slot, draft.step, draft.by_offset, draft.block, draft.filled
+    place, width = _above(draft, offset), draft.fact[WIDTH]
+    for i in range(draft.fact[COUNT], place, -1):
         by_offset[i] = by_offset[i - 1]
-    by_offset[place] = slot
-    draft.count[0] = count + 1
-    draft.start[slot], draft.stop[slot], draft.offset[slot] = start, stop, offset
-    width = _width(draft)
-    for b in range(start // width, min((stop - 1) // width + 1, len(draft.filled))):
-        draft.block[b, draft.filled[b]] = slot
-        draft.filled[b] += 1
-    serve(timed, draft, slot, start, stop, True)
-    s = draft.owner[slot]
-    draft.loaded[slot] = slot < len(timed.touch) and start != timed.producer[s] and not timed.given[s]
-    if draft.loaded[slot]:
-        before, after = -1, draft.loads[start]
-        while after >= 0 and (timed.touch[after], after) < (timed.touch[slot], slot):
-            before, after = after, draft.next_load[after]
-        draft.next_load[slot] = after
+    by_offset[place] = r
+    draft.fact[COUNT] += 1
+    slot[r, START], slot[r, STOP], slot[r, OFFSET] = start, stop, offset
+    for b in range(start // width, min((stop - 1) // width + 1, len(filled))):
+        block[b, filled[b]] = r
+        filled[b] += 1
+    serve(draft, r, start, stop, True)
+    s = slot[r, OWNER]
+    slot[r, LOADED] = slot[r, STEP] < draft.fact[FACT_N] and start != draft.storage[s, PRODUCER] and not draft.storage[s, GIVEN]
+    if slot[r, LOADED]:
+        before, after = -1, step[start, LOADS]
+        while after >= 0 and (slot[after, STEP] < slot[r, STEP] or (slot[after, STEP] == slot[r, STEP] and after < r)):
+            before, after = after, slot[after, NEXT]
+        slot[r, NEXT] = after
         if before < 0:
-            draft.loads[start] = slot
+            step[start, LOADS] = r
         else:
-            draft.next_load[before] = slot
+            slot[before, NEXT] = r
         mark(draft, start)
-        mark(draft, timed.touch[slot])
+        mark(draft, slot[r, STEP])
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
-def take(timed: Timed, draft: Draft, slot: int) -> None:
+def take(draft: Draft, r: int) -> None:
     """Remove a residency."""
-    by_offset, start, stop = draft.by_offset, draft.start[slot], draft.stop[slot]
-    place = _place_by_offset(draft, draft.offset[slot])
-    while by_offset[place] != slot:
+    slot, step, by_offset, block, filled = draft.slot, draft.step, draft.by_offset, draft.block, draft.filled
+    start, stop, width = slot[r, START], slot[r, STOP], draft.fact[WIDTH]
+    place = _above(draft, slot[r, OFFSET])
+    while by_offset[place] != r:
         place += 1
-    draft.count[0] -= 1
-    for i in range(place, draft.count[0]):
+    draft.fact[COUNT] -= 1
+    for i in range(place, draft.fact[COUNT]):
         by_offset[i] = by_offset[i + 1]
-    width = _width(draft)
-    for b in range(start // width, min((stop - 1) // width + 1, len(draft.filled))):
+    for b in range(start // width, min((stop - 1) // width + 1, len(filled))):
         i = 0
-        while draft.block[b, i] != slot:
+        while block[b, i] != r:
             i += 1
-        draft.filled[b] -= 1
-        draft.block[b, i] = draft.block[b, draft.filled[b]]
-    serve(timed, draft, slot, start, stop, False)
-    if draft.loaded[slot]:
+        filled[b] -= 1
+        block[b, i] = block[b, filled[b]]
+    serve(draft, r, start, stop, False)
+    if slot[r, LOADED]:
         mark(draft, start)
-        mark(draft, timed.touch[slot])
-        if draft.loads[start] == slot:
-            draft.loads[start] = draft.next_load[slot]
+        mark(draft, slot[r, STEP])
+        if step[start, LOADS] == r:
+            step[start, LOADS] = slot[r, NEXT]
         else:
-            before = draft.loads[start]
-            while draft.next_load[before] != slot:
-                before = draft.next_load[before]
-            draft.next_load[before] = draft.next_load[slot]
-    draft.start[slot] = -1
+            before = step[start, LOADS]
+            while slot[before, NEXT] != r:
+                before = slot[before, NEXT]
+            slot[before, NEXT] = slot[r, NEXT]
+    slot[r, START] = -1
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
-def extend(timed: Timed, draft: Draft, slot: int, stop: int) -> None:
+def extend(draft: Draft, r: int, stop: int) -> None:
     """Let a residency last until `stop`."""
-    before, width = draft.stop[slot], _width(draft)
-    for b in range((before - 1) // width + 1, min((stop - 1) // width + 1, len(draft.filled))):
-        draft.block[b, draft.filled[b]] = slot
-        draft.filled[b] += 1
-    draft.stop[slot] = max(before, stop)
-    serve(timed, draft, slot, before, stop, True)
+    block, filled, before, width = draft.block, draft.filled, draft.slot[r, STOP], draft.fact[WIDTH]
+    for b in range((before - 1) // width + 1, min((stop - 1) // width + 1, len(filled))):
+        block[b, filled[b]] = r
+        filled[b] += 1
+    draft.slot[r, STOP] = max(before, stop)
+    serve(draft, r, before, stop, True)
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
-def _link(first: Array, following: Array, t: int, s: int) -> None:
-    """Enter s in the list of t, by number."""
-    before, after = -1, first[t]
+def _link(step: Array, first: int, storage: Array, following: int, t: int, s: int) -> None:
+    """Enter s in the list of step t, by number."""
+    before, after = -1, step[t, first]
     while after >= 0 and after < s:
-        before, after = after, following[after]
-    following[s] = after
+        before, after = after, storage[after, following]
+    storage[s, following] = after
     if before < 0:
-        first[t] = s
+        step[t, first] = s
     else:
-        following[before] = s
+        storage[before, following] = s
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
-def _unlink(first: Array, following: Array, t: int, s: int) -> None:
-    """Take s out of the list of t."""
-    if first[t] == s:
-        first[t] = following[s]
-        return
-    before = first[t]
-    while following[before] != s:
-        before = following[before]
-    following[before] = following[s]
+def _unlink(step: Array, first: int, storage: Array, following: int, t: int, s: int) -> None:
+    """Take s out of the list of step t."""
+    if step[t, first] == s:
+        step[t, first] = storage[s, following]
+    else:
+        before = step[t, first]
+        while storage[before, following] != s:
+            before = storage[before, following]
+        storage[before, following] = storage[s, following]
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
 def set_store(draft: Draft, s: int, issue: int, due: int) -> None:
     """Store s, which has no store; issue -1 leaves it so."""
-    if issue < 0:
-        return
-    draft.stores[s, 0], draft.stores[s, 1] = issue, due
-    _link(draft.opened, draft.next_opened, issue + 1, s)
-    _link(draft.due, draft.next_due, due, s)
-    mark(draft, issue + 1)
-    mark(draft, due)
+    step, storage = draft.step, draft.storage
+    if issue >= 0:
+        storage[s, ISSUE], storage[s, DUE] = issue, due
+        _link(step, OPENED, storage, NEXT_OPENED, issue + 1, s)
+        _link(step, DUES, storage, NEXT_DUE, due, s)
+        mark(draft, issue + 1)
+        mark(draft, due)
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
 def clear_store(draft: Draft, s: int) -> None:
     """Leave the store of s out."""
-    issue, due = draft.stores[s, 0], draft.stores[s, 1]
-    if issue < 0:
-        return
-    _unlink(draft.opened, draft.next_opened, issue + 1, s)
-    _unlink(draft.due, draft.next_due, due, s)
-    draft.stores[s, 0] = draft.stores[s, 1] = -1
-    mark(draft, issue + 1)
-    mark(draft, due)
+    step, storage = draft.step, draft.storage
+    issue, due = storage[s, ISSUE], storage[s, DUE]
+    if issue >= 0:
+        _unlink(step, OPENED, storage, NEXT_OPENED, issue + 1, s)
+        _unlink(step, DUES, storage, NEXT_DUE, due, s)
+        storage[s, ISSUE] = storage[s, DUE] = -1
+        mark(draft, issue + 1)
+        mark(draft, due)
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
-def is_free(timed: Timed, draft: Draft, low: int, size: int, start: int, stop: int) -> bool:
+def is_free(draft: Draft, low: int, size: int, start: int, stop: int) -> bool:
     """Whether nothing lies in `[low, low + size)` during `[start, stop)`."""
-    width, owner, sizes, starts, stops, offsets = _width(draft), draft.owner, timed.size, draft.start, draft.stop, draft.offset
-    block, filled = draft.block, draft.filled
+    slot, block, filled, width = draft.slot, draft.block, draft.filled, draft.fact[WIDTH]
     b, last, free = start // width, min((stop - 1) // width, len(filled) - 1), True
     while free and b <= last and start < stop:
         for i in range(filled[b]):
             r = block[b, i]
-            if starts[r] < stop and stops[r] > start and offsets[r] < low + size and offsets[r] + sizes[owner[r]] > low:
-                free = False
+            if slot[r, START] < stop and slot[r, STOP] > start and slot[r, OFFSET] < low + size:
+                if slot[r, OFFSET] + slot[r, SIZE] > low:
+                    free = False
         b += 1
     return free
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
-def gap(timed: Timed, draft: Draft, size: int, start: int, stop: int, fit: int) -> int:
+def gap(draft: Draft, size: int, start: int, stop: int, fit: int) -> int:
     """An offset free during `[start, stop)`, or -1: of the smallest gap, its lower end (fit < 5) or its upper end
     (5); the lowest of all (6); the highest of all (7)."""
-    width, owner, sizes, starts, stops, offsets = _width(draft), draft.owner, timed.size, draft.start, draft.stop, draft.offset
-    block, filled, around = draft.block, draft.filled, draft.around
+    slot, block, filled, around, by_offset = draft.slot, draft.block, draft.filled, draft.around, draft.by_offset
+    width, capacity, alignment = draft.fact[WIDTH], draft.fact[CAPACITY], draft.fact[ALIGNMENT]
     first, last = start // width, min((stop - 1) // width, len(filled) - 1)
-    entries = 0
+    entries, found = 0, 0
     for b in range(first, last + 1):
         entries += filled[b]
-    few, found = entries <= FEW, 0
+    few, total = entries <= FEW, draft.fact[COUNT]
     if few:
         for b in range(first, last + 1):
             for i in range(filled[b]):
                 r = block[b, i]
-                if starts[r] >= stop or stops[r] <= start or (b > first and starts[r] // width < b):
-                    continue
-                low, j = offsets[r], found
-                while j > 0 and around[0, j - 1] > low:
-                    around[0, j], around[1, j] = around[0, j - 1], around[1, j - 1]
-                    j -= 1
-                around[0, j], around[1, j] = low, low + sizes[owner[r]]
-                found += 1
+                if slot[r, START] < stop and slot[r, STOP] > start and (b == first or slot[r, START] // width == b):
+                    low, j = slot[r, OFFSET], found
+                    while j > 0 and around[0, j - 1] > low:
+                        around[0, j], around[1, j] = around[0, j - 1], around[1, j - 1]
+                        j -= 1
+                    around[0, j], around[1, j] = low, low + slot[r, SIZE]
+                    found += 1
+        total = found
     best, slack, top = -1, 2**62, 0
-    total = found if few else draft.count[0]
     for i in range(total + 1):
-        if i == total:
-            low = high = timed.capacity
-        elif few:
-            low, high = around[0, i], around[1, i]
-        else:
-            r = draft.by_offset[i]
-            if starts[r] >= stop or stops[r] <= start:
-                continue
-            low, high = offsets[r], offsets[r] + sizes[owner[r]]
+        low = high = capacity
+        if i < total:
+            if few:
+                low, high = around[0, i], around[1, i]
+            else:
+                r = by_offset[i]
+                if slot[r, START] >= stop or slot[r, STOP] <= start:
+                    continue
+                low, high = slot[r, OFFSET], slot[r, OFFSET] + slot[r, SIZE]
         room = low - top
         if room >= size:
             if fit == 7 or (fit == 6 and best < 0):
-                best = int(low - size if fit == 7 else top)
+                best = low - size if fit == 7 else top
             elif fit < 6 and room - size < slack:
-                best, slack = int(low - size if fit == 5 else top), int(room - size)
-        top = max(top, int(high))
-    return int(best - best % timed.alignment)
+                best, slack = low - size if fit == 5 else top, room - size
+        top = max(top, high)
+    return int(best - best % alignment)
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
-def seconds_of(timed: Timed, draft: Draft, total: float) -> float:
-    """The latency as it is now; `total` was that of the layout last kept."""
-    if timed.queues == 2:
-        return _in_full(timed, draft)
-    n, since = timed.n, draft.dirty[0]
-    if since > draft.dirty[1]:
-        return total
-    track, trial, host, busy, copy = draft.track, draft.trial, draft.host, draft.busy, timed.copy
-    start, owner, done, loaded = draft.start, draft.owner, draft.done, draft.loaded
-    slots, last = len(draft.start), draft.dirty[1]
-    now, a, f, tail = track[NOW, since], track[AT, since], track[DONE, since], track[TAIL, since]
-    for t in range(since, n + 1):
-        trial[NOW, t], trial[AT, t], trial[DONE, t], trial[TAIL, t] = now, a, f, tail
-        if t > last and f <= a and track[DONE, t] <= track[AT, t]:
-            draft.dirty[1] = t  # from here on all is as it was
-            return float(total + (now - track[NOW, t]))
-        s = draft.opened[t]
-        while s >= 0:
-            f = max(f, a) + copy[s]
-            done[1, slots + s] = tail = f
-            s = draft.next_opened[s]
-        r = draft.loads[t]
-        while r >= 0:
-            f = max(f, a) + copy[owner[r]]
-            done[1, r] = f
-            r = draft.next_load[r]
-        if t == n:
-            break
-        wanted = a
-        if f > a:
-            for i in range(draft.step_row[t], draft.step_row[t + 1]):
-                k = draft.step_touch[i]
-                if start[k] >= 0 and loaded[k]:
-                    wanted = max(wanted, done[1 if start[k] >= since else 0, k])
-            s = draft.due[t]
+def seconds_of(draft: Draft, total: float) -> float:
+    """The latency as it is now, one queue; `total` was that of the layout last kept."""
+    fact, slot, storage, step, cost, op = draft.fact, draft.slot, draft.storage, draft.step, draft.cost, draft.op
+    track, done, step_touch = draft.track, draft.done, draft.step_touch
+    n, slots, since, last = fact[FACT_N], len(slot), fact[SINCE], fact[UNTIL]
+    if since <= last:
+        now, a, f, tail = track[0, NOW, since], track[0, AT, since], track[0, DONE, since], track[0, TAIL, since]
+        t = since
+        while t <= n and not (t > last and f <= a and track[0, DONE, t] <= track[0, AT, t]):
+            track[1, NOW, t], track[1, AT, t], track[1, DONE, t], track[1, TAIL, t] = now, a, f, tail
+            s = step[t, OPENED]
             while s >= 0:
-                wanted = max(wanted, done[1 if draft.stores[s, 0] + 1 >= since else 0, slots + s])
-                s = draft.next_due[s]
-        now += wanted - a
-        a = wanted
-        trial[REACH, t] = a
-        now += busy[t]
-        a += busy[t] - host[t]
-    trial[REACH, n] = a
-    draft.dirty[1] = n + 1
-    return float(now + max(0.0, tail - a))
-
-
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
-def settle(timed: Timed, draft: Draft, keep: bool) -> None:
-    """After `seconds_of`: go on from the layout as it is; without `keep`, which has been undone, from the one before."""
-    n, since, end = timed.n, draft.dirty[0], draft.dirty[1]
-    draft.dirty[0], draft.dirty[1] = n + 1, -1
-    if not keep or since > end or timed.queues == 2:
-        return
-    track, trial, done, slots = draft.track, draft.trial, draft.done, len(draft.start)
-    later, more = 0.0, 0.0
-    if end <= n:
-        later, more = trial[NOW, end] - track[NOW, end], trial[AT, end] - track[AT, end]
-    for t in range(since, min(end, n + 1)):
-        for c in range(5):
-            track[c, t] = trial[c, t]
-    if later != 0.0 or more != 0.0:
-        for t in range(end, n + 1):
-            track[NOW, t] += later
-            for c in range(AT, REACH + 1):
-                track[c, t] += more
-    for t in range(since, n + 1):
-        fresh = t < end
-        if not fresh and more == 0.0:
-            break
-        s = draft.opened[t]
-        while s >= 0:
-            done[0, slots + s] = done[1, slots + s] if fresh else done[0, slots + s] + more
-            s = draft.next_opened[s]
-        r = draft.loads[t]
-        while r >= 0:
-            done[0, r] = done[1, r] if fresh else done[0, r] + more
-            r = draft.next_load[r]
-
-
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
-def _in_full(timed: Timed, draft: Draft) -> float:
-    """The latency by `evaluate.latency`, for two queues."""
-    rows, count = np.empty((draft.count[0], 4), np.int64), 0
-    for loaded in (False, True):
-        for t in range(timed.n + 1):
-            r = draft.loads[t] if loaded else -1
+                f = max(f, a) + cost[s, COPY]
+                done[1, slots + s] = tail = f
+                s = storage[s, NEXT_OPENED]
+            r = step[t, LOADS]
             while r >= 0:
-                rows[count] = draft.owner[r], draft.start[r], draft.stop[r], draft.offset[r]
-                count += 1
-                r = draft.next_load[r]
-        for i in range(draft.count[0] if not loaded else 0):
-            r = draft.by_offset[i]
-            if not draft.loaded[r]:
-                rows[count] = draft.owner[r], draft.start[r], draft.stop[r], draft.offset[r]
-                count += 1
-    return float(latency(timed, rows, count, draft.stores, draft.track[REACH]))
+                f = max(f, a) + cost[slot[r, OWNER], COPY]
+                done[1, r] = f
+                r = slot[r, NEXT]
+            if t < n:
+                wanted = a
+                if f > a:
+                    for i in range(step[t, BEGIN], step[t + 1, BEGIN]):
+                        k = step_touch[i]
+                        if slot[k, START] >= 0 and slot[k, LOADED]:
+                            wanted = max(wanted, done[1 if slot[k, START] >= since else 0, k])
+                    s = step[t, DUES]
+                    while s >= 0:
+                        wanted = max(wanted, done[1 if storage[s, ISSUE] + 1 >= since else 0, slots + s])
+                        s = storage[s, NEXT_DUE]
+                now += wanted - a
+                a = wanted
+                track[1, REACH, t] = a
+                now += op[t, BUSY]
+                a += op[t, BUSY] - op[t, BUS]
+            else:
+                track[1, REACH, t] = a
+            t += 1
+        fact[UNTIL] = t
+        if t <= n:  # from here on all is as it was
+            track[1, NOW, t], track[1, AT, t] = now, a
+            total += now - track[0, NOW, t]
+        else:
+            total = now + max(0.0, tail - a)
+    return float(total)
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+def settle(draft: Draft, keep: bool) -> None:
+    """After `seconds_of`: go on from the layout as it is; without `keep`, which has been undone, from the one before."""
+    fact, slot, storage, step, track, done = draft.fact, draft.slot, draft.storage, draft.step, draft.track, draft.done
+    n, slots, since, end = fact[FACT_N], len(slot), fact[SINCE], fact[UNTIL]
+    fact[SINCE], fact[UNTIL] = n + 1, -1
+    if keep and since <= end:
+        later, more = 0.0, 0.0
+        if end <= n:
+            later, more = track[1, NOW, end] - track[0, NOW, end], track[1, AT, end] - track[0, AT, end]
+        for c in range(5):
+            for t in range(since, min(end, n + 1)):
+                track[0, c, t] = track[1, c, t]
+            shift = later if c == NOW else more
+            if shift != 0.0:
+                for t in range(end, n + 1):
+                    track[0, c, t] += shift
+        for t in range(since, n + 1 if more != 0.0 else min(end, n + 1)):
+            s, r, fresh = step[t, OPENED], step[t, LOADS], t < end
+            while s >= 0:
+                done[0, slots + s] = done[1, slots + s] if fresh else done[0, slots + s] + more
+                s = storage[s, NEXT_OPENED]
+            while r >= 0:
+                done[0, r] = done[1, r] if fresh else done[0, r] + more
+                r = slot[r, NEXT]
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+def seconds_in_full(timed: Timed, draft: Draft) -> float:
+    """The latency by `evaluate.latency`, for any number of queues."""
+    slot, rows, count = draft.slot, np.empty((draft.fact[COUNT], 4), np.int64), 0
+    for i in range(draft.fact[COUNT]):
+        r = draft.by_offset[i]
+        if not slot[r, LOADED]:
+            rows[count] = slot[r, OWNER], slot[r, START], slot[r, STOP], slot[r, OFFSET]
+            count += 1
+    for t in range(timed.n + 1):
+        r = draft.step[t, LOADS]
+        while r >= 0:
+            rows[count] = slot[r, OWNER], slot[r, START], slot[r, STOP], slot[r, OFFSET]
+            count += 1
+            r = slot[r, NEXT]
+    draft.fact[SINCE], draft.fact[UNTIL] = timed.n + 1, -1
+    return float(latency(timed, rows, count, draft.storage[:, ISSUE : DUE + 1], draft.track[0, REACH]))
