@@ -46,7 +46,7 @@ class Anneal(LatencySolver):
     summary: ClassVar[str] = "annealing over residencies and prefetches: the best latency without a learnt policy"
 
     effort: int = 1000
-    hot: float = 3e-4
+    hot: float = 1e-4
     cold: float = 3e-6
 
     def __post_init__(self) -> None:
