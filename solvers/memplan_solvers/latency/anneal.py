@@ -27,7 +27,10 @@ from memplan_solvers.latency.draft import (
 from memplan_solvers.latency.layout import to_plan, value
 from memplan_solvers.latency.msa import Layout, tuned
 from memplan_solvers.latency.solver import LatencySolver
-from memplan_solvers.latency.timed import UNPLACED, Timed, flatten
+from memplan_solvers.latency.timed import UNPLACED, Array, Timed, flatten
+
+WISHES = (0.6, 0.2, 0.2)
+"""Chances of the wishes stay, return, host when a touch gets a new one and nobody knows better."""
 
 SLICE_S, FIRST = 0.05, 200
 """Seconds between two looks at the clock; rounds before the first."""
@@ -68,9 +71,11 @@ class Anneal(LatencySolver):
         plan = to_plan(self, problem, budget, timed, best.rows, best.stores, bound=bound)
         return replace(plan, seconds=max(own.seconds, 1e-6))
 
-    def improve(self, timed: Timed, start: Layout, budget: Budget, bound: float) -> Layout:
-        """The best layout met from `start` on."""
-        search = make_search(timed, start, budget.seed)
+    def improve(
+        self, timed: Timed, start: Layout, budget: Budget, bound: float, chances: Array | None = None
+    ) -> Layout:
+        """The best layout met from `start` on; `chances`, float64[k, 3], of the wishes by touch: see `WISHES`."""
+        search = make_search(timed, start, budget.seed, chances)
         total, available = self.effort * len(timed.touch), max(1e-9, budget.remaining_s)
         if not len(search.choices):
             return start
@@ -106,7 +111,7 @@ def compiled(timed: Timed, budget: Budget) -> Budget:
     return replace(budget, started=budget.started + time.monotonic() - begin)
 
 
-def make_search(timed: Timed, start: Layout, seed: int) -> kernel.Search:
+def make_search(timed: Timed, start: Layout, seed: int, chances: Array | None = None) -> kernel.Search:
     """An annealing that stands at `start`."""
     draft = make_draft(timed, start.rows, start.stores)
     wish, ratio = np.zeros(len(timed.touch), np.int8), np.full(len(timed.touch), 1.1)
@@ -119,6 +124,7 @@ def make_search(timed: Timed, start: Layout, seed: int) -> kernel.Search:
     search = kernel.Search(
         draft=draft,
         wish=wish,
+        chance=np.tile(np.array(WISHES), (len(timed.touch), 1)) if chances is None else chances,
         ratio=ratio,
         best=np.zeros((len(draft.slot), 3), np.int64),
         best_stores=np.zeros((len(draft.storage), 2), np.int64),
