@@ -47,6 +47,9 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, default=Path("out/agent"))
     parser.add_argument("--iterations", type=int, default=Schedule.iterations)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--start", default="", help="policy to begin with (default: a network drawn by the seed)")
+    parser.add_argument("--rate", type=float, default=Schedule.rate, help="of learning, in the first iteration")
+    parser.add_argument("--last-rate", type=float, default=Schedule.last_rate, help="and in the last")
     parser.add_argument("--workers", type=int, default=1, help="local processes that play (default: 1, bit-exact)")
     parser.add_argument("--ray", metavar="ADDRESS", help="play on a Ray cluster; 'local' starts one here")
     args = parser.parse_args()
@@ -56,7 +59,8 @@ def main() -> None:
     elif args.workers > 1:
         actors = Processes(args.workers)
     try:
-        schedule = Schedule(iterations=args.iterations, seed=args.seed)
+        schedule = Schedule(iterations=args.iterations, seed=args.seed, start=args.start, rate=args.rate,
+                            last_rate=args.last_rate)  # fmt: skip
         train(cases(), actors, schedule, args.output, lambda line: print(line, file=sys.stderr, flush=True))
     finally:
         actors.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import select
@@ -22,6 +23,10 @@ FLAGS = (
     "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--hide-scrollbars", "--remote-debugging-pipe",
 )  # fmt: skip
 KEYS = {"Escape": 27, "Enter": 13, "ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40}
+
+
+class Navigated(RuntimeError):
+    """The page left while an expression was being evaluated in it."""
 
 
 class Browser:
@@ -83,7 +88,8 @@ class Browser:
             if answer.get("id") != number:
                 self._note(answer)
             elif "error" in answer:
-                raise RuntimeError(f"{method}: {answer['error']}")
+                left = any(word in answer["error"]["message"] for word in ("navigated", "context"))
+                raise (Navigated if left else RuntimeError)(f"{method}: {answer['error']}")
             else:
                 return answer["result"]
 
@@ -145,16 +151,21 @@ class Browser:
         return answer["result"].get("value")
 
     def until(self, condition: str, timeout_s: float = 10) -> None:
-        """Wait for a condition in the page."""
+        """Wait for a condition in the page, or in the one that it leads to."""
         deadline = time.monotonic() + timeout_s
-        while not self.js(condition):
+        while True:
+            with contextlib.suppress(Navigated):
+                if self.js(condition):
+                    return
             if time.monotonic() > deadline:
                 raise TimeoutError(f"never true: {condition}")
             time.sleep(0.02)
 
     def settle(self) -> None:
         """Wait for two frames, so that everything asked for is painted."""
-        self.js("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))")
+        self.until(
+            "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))"
+        )
 
     def mouse(self, kind: str, x: float, y: float, **more: Any) -> None:
         """One mouse event, `kind` as in DevTools: mouseMoved, mousePressed, mouseReleased, mouseWheel."""

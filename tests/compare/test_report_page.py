@@ -119,7 +119,7 @@ def test_a_real_run_leads_from_report_to_memory_map(command: Run, browser: Brows
     out = tmp_path / "out"
     assert command("compare", model, "--solvers", "greedy", "--budgets", "MR,MP", "-o", out).returncode == 0
     browser.open(out / "report.html")
-    browser.js("document.querySelector('#cases td a').click()")
+    browser.js("setTimeout(() => document.querySelector('#cases td a').click())")
     browser.until("document.querySelector('.panes canvas') !== null")
     assert browser.problems == [] and "chain13" in browser.js("document.title")
 

@@ -1,26 +1,51 @@
-"""The agent's game as the beginning of an annealing over residencies, whose steps no game allows."""
+"""The network as the guide of an annealing over residencies, whose steps no game allows.
+
+It gives the beginning, its best game, and the wishes: what a round wishes for a touch is drawn in part from what
+the network would answer there.
+"""
 
 from __future__ import annotations
 
-from memplan.plan import Plan
-from memplan.problem import Problem
-from memplan.solver import Budget, Solver
-from memplan_solvers.latency.anneal import Anneal
-from memplan_solvers.latency.layout import to_plan
+import numpy as np
+
+from memplan.solver import Budget
+from memplan_solvers.latency.anneal import WISHES, Anneal
 from memplan_solvers.latency.msa import Layout, tuned
-from memplan_solvers.latency.timed import Timed
+from memplan_solvers.latency.timed import Array, Timed
 from memplan_solvers.malloc_game.game import Game
-from memplan_solvers.malloc_game.state import DUE_BY, ISSUED, ROWS
+from memplan_solvers.malloc_game.refine import Refiner
+from memplan_solvers.malloc_game.rollout import preferences
+from memplan_solvers.malloc_game.state import DUE_BY, ISSUED, OVER, ROWS, STEP, STORAGE
+
+TRUST = 0.5
+"""Chance that a wish is the network's."""
 
 
-def annealed(solver: Solver, game: Game, timed: Timed, problem: Problem, budget: Budget, bound: float) -> Plan:
-    """What annealing makes of the better of a finished game without in-place pairs and tuned memory space assignment."""
-    start = min(layout_of(game), tuned(timed, budget.share(0.1), bound), key=lambda layout: layout.seconds)
-    best = Anneal().improve(timed, start, budget, bound)
-    return to_plan(solver, problem, budget, timed, best.rows, best.stores, bound=bound)
+def annealed(refiner: Refiner, timed: Timed, budget: Budget, bound: float) -> Layout:
+    """What annealing makes of the better of the refiner's best game and tuned memory space assignment."""
+    game, starts = refiner.game, [tuned(timed, budget.share(0.1), bound)]
+    wishes = wishes_of(refiner, timed)
+    if not game.state.of[:, OVER].any():  # nothing lies over what it overwrites: annealing knows no such places
+        starts.append(layout_of(game))
+    start = min(starts, key=lambda layout: layout.seconds)
+    return Anneal().improve(timed, start, budget, bound, wishes)
 
 
 def layout_of(game: Game) -> Layout:
     """The residencies and stores of a finished game."""
     state = game.state
     return Layout(state.rows[: state.counts[ROWS]].copy(), state.of[:, [ISSUED, DUE_BY]].copy(), game.latency)
+
+
+def wishes_of(refiner: Refiner, timed: Timed) -> Array:
+    """Chances of the wishes stay, return and host, by touch, float64[k, 3]; leaves the refiner's best game on the board."""
+    game = refiner.game
+    game.reset()
+    answers = np.full((game.moves, 3), 1 / 3)
+    preferences(game.board, game.state, refiner.player, refiner.best, answers)
+    chances = np.tile(np.array(WISHES), (len(timed.touch), 1))
+    for move, (s, t) in zip(answers, game.board.move[:, [STORAGE, STEP]].tolist(), strict=True):
+        row = timed.touch_row[s]
+        touch = row + int(np.searchsorted(timed.touch[row : timed.touch_row[s + 1]], t))
+        chances[touch] = (1 - TRUST) * chances[touch] + TRUST * move
+    return chances

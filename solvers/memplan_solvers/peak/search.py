@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
-from functools import cache
 from itertools import chain
 from typing import Any, NamedTuple
 
 from memplan.problem import Problem
 from memplan.solver import Budget
+from memplan_solvers.compiled import load
 from memplan_solvers.peak.live import LiveModel, certain_bound, live_model, live_peak
 from memplan_solvers.schedule import SCHEDULES
 
@@ -84,10 +83,9 @@ def minimum_peak_order(problem: Problem, budget: Budget, goal: int | None = None
         bound = max(bound, certain_bound(model))
     if _settled(peak, bound, goal) or budget.spent():
         return PeakResult(order, peak, bound, 0)
-    before = budget.seconds
-    compile_s()
-    spent = budget.seconds - before
-    return _bisect(Directions(model, rules), order, peak, bound, goal, budget)._replace(compile_s=spent)
+    mine = load("peak", budget)
+    found = _bisect(Directions(model, rules), order, peak, bound, goal, mine)
+    return found._replace(compile_s=mine.started - budget.started)
 
 
 def _settled(peak: int, bound: int, goal: int | None) -> bool:
@@ -131,12 +129,13 @@ def _bisect(search: Directions, order: tuple[int, ...], peak: int, bound: int, g
     return PeakResult(order, peak, min(bound, peak), search.nodes)
 
 
-@cache
-def compile_s() -> float:
-    """Seconds that compiling the search, or loading it, took: done on the first call, for all of the process."""
-    begin = time.monotonic()
-    Search(LiveModel((), (), (), (), (), {}, (), ())).within(0, Budget(), PATIENCE)
-    return time.monotonic() - begin
+def warm() -> None:
+    """Call every kernel of the search."""
+    from memplan_solvers.peak import kernel
+
+    search = Search(LiveModel((), (), (), (), (), {}, (), ()))
+    search.within(0, Budget(), PATIENCE)
+    kernel.enlarge(*search.np.zeros((2, 4, 2), search.np.int64))
 
 
 class Directions:
