@@ -18,10 +18,10 @@ from memplan.units import align_up
 
 OBJECTIVES = ("traffic", "latency")
 
-WHOLE = 3.75
+WHOLE = 4.0
 """What a whole sweep may take, in time limits of a single plan, however many points."""
 
-PILLARS, PILLAR_SLICE = 4, 0.75
+PILLARS, PILLAR_SLICE = 4, 0.95
 """The ends and what divides the curve into so many parts come first: the ends with a whole time limit each, those between
 with this much, in the same unit."""
 
@@ -80,7 +80,7 @@ def sweep(
 ) -> Sweep:
     """The curve at `points` capacities, evenly from `least` to `most` (M_R and M_P where not given).
 
-    `time_limit_s` is what a single plan would get; all points together take less than four times that (budgets
+    `time_limit_s` is what a single plan would get; all points together take at most four times that (budgets
     apart): the ends and three points between them thoroughly, then every other point briefly, each begun with the
     plans of its neighbours; what time is left goes where the gap is widest. Whatever neighbours settle is not solved.
     """

@@ -28,7 +28,7 @@ def add_parser(commands: Any) -> None:
     p.add_argument("--inplace", choices=("on", "off"), metavar="on|off")
     p.add_argument("--solver", metavar="SPEC", help="name or name{field=value,…}, see `memplan solvers`")
     p.add_argument("--time-limit", metavar="S", default="10",
-                   help="seconds of a single plan; the sweep takes less than four times that (default: 10)")  # fmt: skip
+                   help="seconds of a single plan; the sweep takes at most four times that (default: 10)")  # fmt: skip
     p.add_argument("--workers", metavar="N", help="processor cores to use (default: all)")
     p.add_argument("--seed", metavar="N", default="0")
     p.add_argument("-o", "--output", metavar="DIR", default=".", help="folder to write to (default: .)")
