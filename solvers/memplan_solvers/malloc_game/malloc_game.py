@@ -29,7 +29,7 @@ ROUNDS_PER_MOVE = 200
 EXHAUSTIVE, PLAYED_OUT = 12, 2_000
 """Moves up to which the tree search tries to play every game out first, with at most so many leaves."""
 
-GAMES = 0.2
+GAMES = 0.05
 """Share of the time in which mode=agent plays, before it anneals."""
 
 EPISODES = 16
