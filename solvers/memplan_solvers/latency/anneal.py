@@ -16,8 +16,10 @@ from memplan_solvers.latency import anneal_kernel as kernel
 from memplan_solvers.latency.draft import (
     LOADED,
     OWNER,
+    REACH,
     ROW,
     START,
+    STEP,
     make_draft,
     rows_of,
     seconds_in_full,
@@ -114,12 +116,16 @@ def compiled(timed: Timed, budget: Budget) -> Budget:
 def make_search(timed: Timed, start: Layout, seed: int, chances: Array | None = None) -> kernel.Search:
     """An annealing that stands at `start`."""
     draft = make_draft(timed, start.rows, start.stores)
-    wish, ratio = np.zeros(len(timed.touch), np.int8), np.full(len(timed.touch), 1.1)
-    for r in np.flatnonzero(draft.slot[: len(timed.touch), LOADED]):
-        if r > draft.storage[draft.slot[r, OWNER], ROW] and draft.slot[r, START] >= 0:
-            wish[r] = kernel.RETURN
     seconds = seconds_in_full(timed, draft) if timed.queues == 2 else seconds_of(draft, 0.0)
     settle(draft, True)
+    # Wishes and ratios with which the rounds would place the loads where they are.
+    wish, ratio = np.zeros(len(timed.touch), np.int8), np.full(len(timed.touch), 1.1)
+    reach = draft.track[0, REACH]
+    for r in np.flatnonzero(draft.slot[: len(timed.touch), LOADED] & (draft.slot[: len(timed.touch), START] >= 0)):
+        owner, begin, due = draft.slot[r, [OWNER, START, STEP]]
+        if r > draft.storage[owner, ROW]:
+            wish[r] = kernel.RETURN
+        ratio[r] = (1 - 1e-9) * (reach[due] - reach[begin]) / max(timed.copy[owner], 1e-30)
     mixed = (seed * 0x9E3779B97F4A7C15 + 0xD1B54A32D192ED03) % 2**64 or 1
     search = kernel.Search(
         draft=draft,
