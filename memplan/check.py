@@ -20,7 +20,7 @@ from typing import NamedTuple
 from memplan.check_pins import pin_faults
 from memplan.check_space import overlaps
 from memplan.graph import Graph, Op, may_write_over
-from memplan.plan import Move, Plan, Residency, Status
+from memplan.plan import Move, Plan, Residency, Status, foreign
 from memplan.simulate import simulate
 from memplan.units import align_up
 
@@ -43,11 +43,14 @@ class Violation(NamedTuple):
 
 
 def check(graph: Graph, plan: Plan, *, claims: bool = True) -> list[Violation]:
-    """Everything that is wrong with the plan; with `claims`, also numbers that do not recompute.
+    """Everything that is wrong with the plan; with `claims`, also numbers that do not recompute, or only that the
+    plan was made for another graph.
 
     Never raises on a malformed plan. Where the schedule or the names are unusable, the rules that
     need them are left out.
     """
+    if claims and (wrong := foreign(graph, plan)):
+        return [Violation("graph", wrong)]
     if plan.status in (Status.INFEASIBLE, Status.UNKNOWN):
         parts = (plan.schedule, plan.residencies, plan.moves, plan.inplace)
         return [Violation("status", f"a plan that is {plan.status} carries a schedule")] if any(parts) else []
@@ -439,7 +442,6 @@ def _claims(graph: Graph, plan: Plan) -> list[Violation]:
             found.append(Violation("claims", f"{what} is claimed as {claimed}, it is {actual}"))
 
     claim("graph", plan.graph, graph.name)
-    claim("graph_sha256", plan.graph_sha256, graph.sha256)
     metrics = simulate(graph, plan)
     for name, actual in metrics._asdict().items():
         claim(name, getattr(plan.metrics, name), actual)

@@ -32,7 +32,7 @@ from typing import Any
 from memplan.emitters.events import events_of
 from memplan.errors import GraphError, MemplanError, PlanError
 from memplan.model import Model
-from memplan.plan import Plan, Residency
+from memplan.plan import Plan, Residency, refuse_foreign
 
 PREFIX = "memplan."
 PLAN = "memplan.plan"
@@ -52,9 +52,7 @@ def annotated(model: Model, plan: Plan) -> bytes:
     if not isinstance(model.source, ModelProto):
         raise MemplanError(f"'{model.graph.name}' has no ONNX source to annotate",
                            "give the .onnx file it was made from, or emit json")  # fmt: skip
-    if plan.graph_sha256 != model.graph.sha256:
-        raise PlanError(f"the plan was made for another graph than '{model.graph.name}'",
-                        "plan this model, with the same --dim")  # fmt: skip
+    refuse_foreign(model.graph, plan)
     if not plan.schedule:
         raise PlanError(f"there is no plan to write: {plan.reason or plan.status}", "emit a valid plan")
     proto = ModelProto()

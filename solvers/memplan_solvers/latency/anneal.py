@@ -8,7 +8,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from memplan.api import make_problem
 from memplan.errors import OptionError
+from memplan.graph import Graph, Op, Tensor
 from memplan.plan import Plan
 from memplan.problem import Problem
 from memplan.solver import Budget
@@ -141,3 +143,11 @@ def make_search(timed: Timed, start: Layout, seed: int, chances: Array | None = 
     )
     kernel.keep_best(search)
     return search
+
+
+def warm() -> None:
+    """Call every kernel of the annealing."""
+    tensors = tuple(Tensor(f"t{k}", 64, kind) for k, kind in enumerate(("input", *["activation"] * 3, "output")))
+    ops = tuple(Op(f"op{k}", "Relu", (f"t{k}",), (f"t{k + 1}",)) for k in range(4))
+    problem, _ = make_problem(Graph("warm", tensors, ops), "ethos-u65", objective="latency")
+    Anneal().solve(problem, Budget(0.2))
