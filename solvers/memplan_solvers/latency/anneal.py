@@ -31,10 +31,7 @@ from memplan_solvers.latency.draft import (
 from memplan_solvers.latency.layout import to_plan, value
 from memplan_solvers.latency.msa import Layout, tuned
 from memplan_solvers.latency.solver import LatencySolver
-from memplan_solvers.latency.timed import UNPLACED, Array, Timed, flatten
-
-WISHES = (0.6, 0.2, 0.2)
-"""Chances of the wishes stay, return, host when a touch gets a new one and nobody knows better."""
+from memplan_solvers.latency.timed import UNPLACED, Timed, flatten
 
 SLICE_S, FIRST = 0.05, 200
 """Seconds between two looks at the clock; rounds before the first."""
@@ -75,11 +72,9 @@ class Anneal(LatencySolver):
         plan = to_plan(self, problem, budget, timed, best.rows, best.stores, bound=bound)
         return replace(plan, seconds=max(own.seconds, 1e-6))
 
-    def improve(
-        self, timed: Timed, start: Layout, budget: Budget, bound: float, chances: Array | None = None
-    ) -> Layout:
-        """The best layout met from `start` on; `chances`, float64[k, 3], of the wishes by touch: see `WISHES`."""
-        search = make_search(timed, start, budget.seed, chances)
+    def improve(self, timed: Timed, start: Layout, budget: Budget, bound: float) -> Layout:
+        """The best layout met from `start` on."""
+        search = make_search(timed, start, budget.seed)
         total, available = self.effort * len(timed.touch), max(1e-9, budget.remaining_s)
         if not len(search.choices):
             return start
@@ -115,7 +110,7 @@ def compiled(timed: Timed, budget: Budget) -> Budget:
     return replace(budget, started=budget.started + time.monotonic() - begin)
 
 
-def make_search(timed: Timed, start: Layout, seed: int, chances: Array | None = None) -> kernel.Search:
+def make_search(timed: Timed, start: Layout, seed: int) -> kernel.Search:
     """An annealing that stands at `start`."""
     draft = make_draft(timed, start.rows, start.stores)
     seconds = seconds_in_full(timed, draft) if timed.queues == 2 else seconds_of(draft, 0.0)
@@ -132,7 +127,6 @@ def make_search(timed: Timed, start: Layout, seed: int, chances: Array | None = 
     search = kernel.Search(
         draft=draft,
         wish=wish,
-        chance=np.tile(np.array(WISHES), (len(timed.touch), 1)) if chances is None else chances,
         ratio=ratio,
         best=np.zeros((len(draft.slot), 3), np.int64),
         best_stores=np.zeros((len(draft.storage), 2), np.int64),

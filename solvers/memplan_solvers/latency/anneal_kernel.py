@@ -59,7 +59,6 @@ class Search(NamedTuple):
 
     draft: Draft
     wish: Array  # int8[k], per touch
-    chance: Array  # float64[k, 3], of each wish when one is drawn
     ratio: Array  # float64[k], copy capacity that a load for the touch asks for, over its copy time
     best: Array  # int64[k + m, 3], start, stop, offset by slot
     best_stores: Array  # int64[m, 2]
@@ -195,8 +194,7 @@ def _perturb(search: Search, k: int) -> None:
         search.ratio[k] = 0.5 * 32.0 ** rand(search.random)
     elif x < 0.6:
         y = rand(search.random)
-        stay, back = search.chance[k, STAY], search.chance[k, RETURN]
-        search.wish[k] = STAY if y < stay else (RETURN if y < stay + back else HOST)
+        search.wish[k] = STAY if y < 0.6 else (RETURN if y < 0.8 else HOST)
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]

@@ -42,10 +42,11 @@ class MallocGame(LatencySolver):
     """Plays the game over program order with a trained network; needs no torch but for finetune_s and muzero.
 
     mode        agent (the better of the network's and the greedy game and games near them for a while, then
-                annealing over residencies, guided by the network), prod (the better of agent and tuned memory
-                space assignment), game (the agent without leaving the game), policy (the network's one game),
-                search (Gumbel AlphaZero: a tree search at every move, games until time is up), muzero (learns
-                this one program's dynamics as the paper's agent does), greedy, random
+                annealing over residencies from there or from tuned memory space assignment, whichever goes
+                further), prod (the better of agent and tuned assignment), game (the agent without leaving the
+                game), policy (the network's one game), search (Gumbel AlphaZero: a tree search at every move,
+                games until time is up), muzero (learns this one program's dynamics as the paper's agent
+                does), greedy, random
     finetune_s  seconds in which the network is trained on this graph between the cycles of annealing
     policy      a file of scripts/train_agent instead of the network that comes with the package
     """
