@@ -68,15 +68,15 @@ def main() -> None:
 
 
 def picture(curve: list[dict[str, float]]) -> str:
-    """Latency over that of greedy play, geometric mean over the cases, by iteration."""
+    """Latency over that of the first iteration's best games, geometric mean over the cases, by iteration."""
     names = {"policy": "the network alone", "best": "best game so far"}
     series = [
         Series(name, shade, tuple(Mark(row["iteration"], row[key]) for row in curve), dots=False)
         for shade, (key, name) in enumerate(names.items())
     ]
     values = [mark.y for line in series for mark in line.marks]
-    return standalone(plot("Training: latency over greedy play", Axis("iteration", 0, len(curve) - 1),
-                           Axis("latency over greedy play", min(values), max(values)), series))  # fmt: skip
+    return standalone(plot("Training: latency over the first games", Axis("iteration", 0, len(curve) - 1),
+                           Axis("latency over the first games", min(values), max(values)), series))  # fmt: skip
 
 
 if __name__ == "__main__":

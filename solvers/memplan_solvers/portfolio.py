@@ -66,8 +66,9 @@ class Portfolio(Solver):
         """The best plan of any part, with the best bound of any part."""
         run = _Run(self, problem, budget)
         left_out = set(self.skip.split("+"))
-        if problem.target.operands != "any":
+        if problem.options.objective == "latency" and problem.target.operands != "any":
             left_out.add("anneal")  # it serves operands from host
+            run.without = f"greedy alone: what anneals serves operands from host, which '{problem.target.name}' cannot"
         for share, parts in ROUNDS[problem.options.objective]:
             wanted = [part for part in parts if _word(part) not in left_out]
             run.ask(wanted, share)

@@ -18,8 +18,10 @@ from memplan_solvers.latency import anneal_kernel as kernel
 from memplan_solvers.latency.draft import (
     LOADED,
     OWNER,
+    REACH,
     ROW,
     START,
+    STEP,
     make_draft,
     rows_of,
     seconds_in_full,
@@ -29,10 +31,7 @@ from memplan_solvers.latency.draft import (
 from memplan_solvers.latency.layout import to_plan, value
 from memplan_solvers.latency.msa import Layout, tuned
 from memplan_solvers.latency.solver import LatencySolver
-from memplan_solvers.latency.timed import UNPLACED, Array, Timed, flatten
-
-WISHES = (0.6, 0.2, 0.2)
-"""Chances of the wishes stay, return, host when a touch gets a new one and nobody knows better."""
+from memplan_solvers.latency.timed import UNPLACED, Timed, flatten
 
 SLICE_S, FIRST = 0.05, 200
 """Seconds between two looks at the clock; rounds before the first."""
@@ -73,11 +72,9 @@ class Anneal(LatencySolver):
         plan = to_plan(self, problem, budget, timed, best.rows, best.stores, bound=bound)
         return replace(plan, seconds=max(own.seconds, 1e-6))
 
-    def improve(
-        self, timed: Timed, start: Layout, budget: Budget, bound: float, chances: Array | None = None
-    ) -> Layout:
-        """The best layout met from `start` on; `chances`, float64[k, 3], of the wishes by touch: see `WISHES`."""
-        search = make_search(timed, start, budget.seed, chances)
+    def improve(self, timed: Timed, start: Layout, budget: Budget, bound: float) -> Layout:
+        """The best layout met from `start` on."""
+        search = make_search(timed, start, budget.seed)
         total, available = self.effort * len(timed.touch), max(1e-9, budget.remaining_s)
         if not len(search.choices):
             return start
@@ -113,20 +110,23 @@ def compiled(timed: Timed, budget: Budget) -> Budget:
     return replace(budget, started=budget.started + time.monotonic() - begin)
 
 
-def make_search(timed: Timed, start: Layout, seed: int, chances: Array | None = None) -> kernel.Search:
+def make_search(timed: Timed, start: Layout, seed: int) -> kernel.Search:
     """An annealing that stands at `start`."""
     draft = make_draft(timed, start.rows, start.stores)
-    wish, ratio = np.zeros(len(timed.touch), np.int8), np.full(len(timed.touch), 1.1)
-    for r in np.flatnonzero(draft.slot[: len(timed.touch), LOADED]):
-        if r > draft.storage[draft.slot[r, OWNER], ROW] and draft.slot[r, START] >= 0:
-            wish[r] = kernel.RETURN
     seconds = seconds_in_full(timed, draft) if timed.queues == 2 else seconds_of(draft, 0.0)
     settle(draft, True)
+    # Wishes and ratios with which the rounds would place the loads where they are.
+    wish, ratio = np.zeros(len(timed.touch), np.int8), np.full(len(timed.touch), 1.1)
+    reach = draft.track[0, REACH]
+    for r in np.flatnonzero(draft.slot[: len(timed.touch), LOADED] & (draft.slot[: len(timed.touch), START] >= 0)):
+        owner, begin, due = draft.slot[r, [OWNER, START, STEP]]
+        if r > draft.storage[owner, ROW]:
+            wish[r] = kernel.RETURN
+        ratio[r] = (1 - 1e-9) * (reach[due] - reach[begin]) / max(timed.copy[owner], 1e-30)
     mixed = (seed * 0x9E3779B97F4A7C15 + 0xD1B54A32D192ED03) % 2**64 or 1
     search = kernel.Search(
         draft=draft,
         wish=wish,
-        chance=np.tile(np.array(WISHES), (len(timed.touch), 1)) if chances is None else chances,
         ratio=ratio,
         best=np.zeros((len(draft.slot), 3), np.int64),
         best_stores=np.zeros((len(draft.storage), 2), np.int64),

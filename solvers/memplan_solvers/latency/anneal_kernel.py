@@ -59,7 +59,6 @@ class Search(NamedTuple):
 
     draft: Draft
     wish: Array  # int8[k], per touch
-    chance: Array  # float64[k, 3], of each wish when one is drawn
     ratio: Array  # float64[k], copy capacity that a load for the touch asks for, over its copy time
     best: Array  # int64[k + m, 3], start, stop, offset by slot
     best_stores: Array  # int64[m, 2]
@@ -134,7 +133,7 @@ def keep_best(search: Search) -> None:
 def _choose(draft: Draft, random: Array, seed: int, t: int, out: Array) -> int:
     """Fill `out` with the values to take out, in the order in which they come back; how many.
 
-    The seed alone; or with who lies in a strip of its size around step t; or with some that are there at t.
+    The seed alone; or with who lies in a strip of its size around step t; or with some that are there around t.
     """
     slot, storage, block, filled, width = draft.slot, draft.storage, draft.block, draft.filled, draft.fact[WIDTH]
     out[0] = seed
@@ -143,17 +142,18 @@ def _choose(draft: Draft, random: Array, seed: int, t: int, out: Array) -> int:
         return 1
     size = slot[storage[seed, ROW], SIZE]
     low = int(rand(random) * max(1, draft.fact[CAPACITY] - size + 1))
+    span = int(1.0 + 6.0 * rand(random))
     share = 1.5 * rand(random) / 10.0
-    begin = max(0, t - 1) // width
-    for b in range(begin, min(t + 2, draft.fact[FACT_N] - 1) // width + 1):
+    begin = max(0, t - span) // width
+    for b in range(begin, min(t + 1 + span, draft.fact[FACT_N] - 1) // width + 1):
         for i in range(filled[b]):
             r = block[b, i]
-            if slot[r, START] > t + 2 or slot[r, STOP] <= t - 1 or (b > begin and slot[r, START] // width < b):
+            if slot[r, START] > t + 1 + span or slot[r, STOP] <= t - span or (b > begin and slot[r, START] // width < b):
                 continue
             s = slot[r, OWNER]
             if s == seed or storage[s, FIXED]:
                 continue
-            if mode < 0.75:
+            if mode < 0.92:
                 if slot[r, OFFSET] >= low + size or slot[r, OFFSET] + slot[r, SIZE] <= low:
                     continue
             elif rand(random) > share:
@@ -164,7 +164,7 @@ def _choose(draft: Draft, random: Array, seed: int, t: int, out: Array) -> int:
             if fresh and count < MOST:
                 out[count] = s
                 count += 1
-    first = 1 if mode < 0.75 else 0
+    first = 1 if mode < 0.92 else 0
     for i in range(count - 1, first, -1):
         j = first + int(rand(random) * (i + 1 - first))
         out[i], out[j] = out[j], out[i]
@@ -191,11 +191,10 @@ def _perturb(search: Search, k: int) -> None:
     """Change the wish or the ratio of touch k, or neither."""
     x = rand(search.random)
     if x < 0.25:
-        search.ratio[k] = 0.5 * 8.0 ** rand(search.random)
+        search.ratio[k] = 0.5 * 32.0 ** rand(search.random)
     elif x < 0.6:
         y = rand(search.random)
-        stay, back = search.chance[k, STAY], search.chance[k, RETURN]
-        search.wish[k] = STAY if y < stay else (RETURN if y < stay + back else HOST)
+        search.wish[k] = STAY if y < 0.6 else (RETURN if y < 0.8 else HOST)
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
@@ -29,7 +30,7 @@ ROUNDS_PER_MOVE = 200
 EXHAUSTIVE, PLAYED_OUT = 12, 2_000
 """Moves up to which the tree search tries to play every game out first, with at most so many leaves."""
 
-GAMES = 0.2
+GAMES = 0.05
 """Share of the time in which mode=agent plays, before it anneals."""
 
 EPISODES = 16
@@ -41,10 +42,11 @@ class MallocGame(LatencySolver):
     """Plays the game over program order with a trained network; needs no torch but for finetune_s and muzero.
 
     mode        agent (the better of the network's and the greedy game and games near them for a while, then
-                annealing over residencies, guided by the network), prod (the better of agent and tuned memory
-                space assignment), game (the agent without leaving the game), policy (the network's one game),
-                search (Gumbel AlphaZero: a tree search at every move, games until time is up), muzero (learns
-                this one program's dynamics as the paper's agent does), greedy, random
+                annealing over residencies from there or from tuned memory space assignment, whichever goes
+                further), prod (the better of agent and tuned assignment), game (the agent without leaving the
+                game), policy (the network's one game), search (Gumbel AlphaZero: a tree search at every move,
+                games until time is up), muzero (learns this one program's dynamics as the paper's agent
+                does), greedy, random
     finetune_s  seconds in which the network is trained on this graph between the cycles of annealing
     policy      a file of scripts/train_agent instead of the network that comes with the package
     """
@@ -79,11 +81,12 @@ class MallocGame(LatencySolver):
         game = Game(board)
         game.reset()
         if game.moves and self.mode == "agent":
-            from memplan_solvers.latency.anneal import compiled
             from memplan_solvers.latency.layout import to_plan
-            from memplan_solvers.malloc_game.guided import annealed
+            from memplan_solvers.malloc_game.guided import annealed, rehearse
 
-            budget = compiled(timed, budget)
+            begin = time.monotonic()
+            rehearse()
+            budget = replace(budget, started=budget.started + time.monotonic() - begin)
             refiner = self._with_network(game, self._games(budget))
             found = annealed(refiner, timed, budget, bound)
             if found.seconds < game.latency:

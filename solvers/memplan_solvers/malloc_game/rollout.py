@@ -146,27 +146,6 @@ def lesson(board: Board, state: State, player: Player, answers: Array, x: Array,
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
-def preferences(board: Board, state: State, player: Player, answers: Array, chances: Array) -> None:
-    """The network's chances of each answer along a game, float64[k, ACTIONS]; the state is at its end afterwards."""
-    reset(board, state)
-    for i in range(len(answers)):
-        if look(board, state, player) > 1:
-            most, total = -np.inf, 0.0
-            for a in range(ACTIONS):
-                if player.legal[a]:
-                    most = max(most, player.out[a])
-            for a in range(ACTIONS):
-                chances[i, a] = np.exp(player.out[a] - most) if player.legal[a] else 0.0
-                total += chances[i, a]
-            for a in range(ACTIONS):
-                chances[i, a] /= total
-        else:
-            for a in range(ACTIONS):
-                chances[i, a] = 1.0 if player.legal[a] else 0.0
-        play(board, state, answers[i])
-
-
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
 def probe(board: Board, state: State, player: Player, path: Array, logits: Array) -> tuple[float, float, bool]:
     """What lies behind `path`: the last reward, the network's value and whether the game is over; fills `logits`.
 
