@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from memplan_solvers.offsets.conflicts import conflicts
 from memplan_solvers.offsets.eject import Ejector
-from memplan_solvers.offsets.exact import ORDERS, Race, Search, branching
+from memplan_solvers.offsets.exact import ORDERS, Race, Search
 from memplan_solvers.offsets.one_pass import load
 
 import memplan
@@ -43,7 +43,7 @@ def test_every_branching_order_is_exact(order):
             continue
         graph = conflicts(buffers)
         capacity = rng.randint(max(b.size for b in buffers), 20)
-        search = Search(buffers, graph, branching(buffers, graph, order), capacity)
+        search = Search(buffers, graph, order, capacity)
         end = search.advance(10**6)
         least = least_peak(buffers)
         possible = least is not None and least <= capacity
@@ -65,8 +65,7 @@ def test_perfect_packings_are_found_and_proved():
 def test_slices_do_not_change_the_search():
     buffers = perfect(random.Random(3), 60, 60, 32)
     graph = conflicts(buffers)
-    order = branching(buffers, graph, "cwa")
-    whole, sliced = (Search(buffers, graph, order, 32) for _ in range(2))
+    whole, sliced = (Search(buffers, graph, "+cwa", 32) for _ in range(2))
     assert whole.advance(10**6) == 1
     while sliced.advance(7) == 2:
         pass
