@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
+from memplan.errors import PlanError
+from memplan.graph import Graph
 from memplan.options import Options
 from memplan.target import Target
 
@@ -98,3 +100,20 @@ class Plan:
         if self.value is None:
             return None
         return (self.value - self.bound) / self.value if self.value else 0.0
+
+
+FOREIGN_HINT = "name the model that was planned, with the same --dim, or plan this one"
+
+
+def foreign(graph: Graph, plan: Plan) -> str:
+    """What is wrong where the plan was made for another graph; nothing if it was made for this one."""
+    if plan.graph_sha256 == graph.sha256:
+        return ""
+    other = f"another graph than '{graph.name}'" + (f", for '{plan.graph}'" if plan.graph != graph.name else "")
+    return f"the plan was made for {other}"
+
+
+def refuse_foreign(graph: Graph, plan: Plan) -> None:
+    """Raise PlanError if the plan was made for another graph."""
+    if wrong := foreign(graph, plan):
+        raise PlanError(wrong, FOREIGN_HINT)

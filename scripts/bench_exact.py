@@ -13,11 +13,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from memplan_solvers import compiled
 from memplan_solvers.baseline import BASELINES, reduction
 
 import memplan
 from memplan.api import make_problem
-from memplan.solver import Progress
+from memplan.solver import Budget, Progress
 from memplan.zoo import zoo_index
 
 HUMAN = (
@@ -92,11 +93,8 @@ def main() -> None:
 
 def warm() -> None:
     """Load what is compiled, so that it is not timed."""
-    from memplan_solvers.peak import search as peak
-    from memplan_solvers.search import search
-
-    peak.compile_s()
-    search.compile_s()
+    for name in compiled.KERNELS:
+        compiled.load(name, Budget())
 
 
 def solve(model: Any, short: str, weights: str, budget: str, spec: str, limit: float, workers: int) -> Row:

@@ -1,4 +1,7 @@
-"""Reads buffers from CSV as MiniMalloc writes it: `id,lower,upper,size[,alignment][,offset][,gaps]`."""
+"""Reads buffers from CSV as MiniMalloc writes it: `id,lower,upper,size[,alignment][,offset][,gaps]`.
+
+Its other names for columns are known too. With `end` in place of `upper` the last step of a lifetime, and of a gap, is part of it.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from memplan.buffers import Buffer, Gap
 from memplan.errors import GraphError, MemplanError, nearest
 
 COLUMNS = ("id", "lower", "upper", "end", "size", "alignment", "offset", "gaps")
+SYNONYMS = {"buffer": "id", "buffer_id": "id", "begin": "lower", "start": "lower"}
 _GAP = re.compile(r"(\d+)-(\d+)(?:@(\d+):(\d+))?")
 
 
@@ -27,7 +31,8 @@ def read_buffers(path: Path) -> list[Buffer]:
         raise GraphError(f"'{path}' is not CSV: {error}", "see the header: id,lower,upper,size") from error
     if not rows:
         raise GraphError(f"'{path}' is empty", "the first line is id,lower,upper,size")
-    header = [word.strip().lower() for word in rows[0]]
+    words = [word.strip().lower() for word in rows[0]]
+    header = [SYNONYMS.get(word, word) for word in words]
     _check_header(str(path), header)
     found: list[Buffer] = []
     names: set[str] = set()
@@ -64,7 +69,8 @@ def _buffer(where: str, cells: dict[str, str]) -> Buffer:
         return int(cells[key])
 
     size = whole("size")
-    stop = whole("upper") if "upper" in cells else whole("end") + 1
+    last = "end" in cells  # the steps named last are part of what they end
+    stop = whole("end") + 1 if last else whole("upper")
     try:
         return Buffer(
             name=cells["id"],
@@ -73,7 +79,7 @@ def _buffer(where: str, cells: dict[str, str]) -> Buffer:
             size=size,
             alignment=whole("alignment") if cells.get("alignment") else 1,
             offset=whole("offset") if cells.get("offset") else None,
-            gaps=tuple(_gap(where, word, size) for word in cells.get("gaps", "").split()),
+            gaps=tuple(_gap(where, word, last) for word in cells.get("gaps", "").split()),
         )
     except MemplanError as error:
         if error.message.startswith(where):
@@ -81,9 +87,9 @@ def _buffer(where: str, cells: dict[str, str]) -> Buffer:
         raise GraphError(f"{where}: {error.message}", error.hint) from error
 
 
-def _gap(where: str, word: str, size: int) -> Gap:
+def _gap(where: str, word: str, last: bool) -> Gap:
     match = _GAP.fullmatch(word)
     if not match:
         raise GraphError(f"{where}: '{word}' is not a gap", "write a-b or a-b@lo:hi")
     low, high = (int(match[3]), int(match[4])) if match[3] else (0, 0)
-    return Gap(int(match[1]), int(match[2]), low, high)
+    return Gap(int(match[1]), int(match[2]) + last, low, high)

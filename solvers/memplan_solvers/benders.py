@@ -20,13 +20,14 @@ from typing import ClassVar
 from memplan.plan import Plan, Status
 from memplan.problem import Problem
 from memplan.solver import Budget
+from memplan_solvers.compiled import load
 from memplan_solvers.greedy import Greedy
 from memplan_solvers.ilp.fixed_order import polish
 from memplan_solvers.ilp.linear import Linear
 from memplan_solvers.ilp.mathopt import solve_mathopt
 from memplan_solvers.improve import Answer, Improver, better
 from memplan_solvers.peak.live import LiveModel, live_model
-from memplan_solvers.peak.search import Directions, compile_s
+from memplan_solvers.peak.search import Directions
 
 PATIENCE = 2_000_000
 """Evaluations of an op that one question to the search may take, some 0.1 s; a tenth of it while a core is shrunk."""
@@ -58,15 +59,13 @@ class Benders(Improver):
         anywhere = problem.target.operands == "any"
         if settled or anywhere or problem.capacity is None or problem.n > LARGE or budget.spent():
             return self.plan_of(problem, budget, start, free, "no plan was found in time")
-        before = budget.seconds
-        compile_s()
-        compiled = budget.seconds - before
-        run = _Run(problem, replace(budget, started=budget.started + compiled), start)
+        mine = load("peak", budget)
+        run = _Run(problem, mine, start)
         impossible = run.solve() and start is None
         if impossible:
             return self.no_answer(problem, budget, Status.INFEASIBLE, "no order can be served, whatever is spilled")
         plan = self.plan_of(problem, budget, run.best, run.bound, "no plan was found in time")
-        return replace(plan, seconds=max(budget.seconds - compiled, 1e-6))
+        return replace(plan, seconds=max(mine.seconds, 1e-6))
 
 
 @dataclass
@@ -80,7 +79,7 @@ class _Run:
     cost: dict[int, int] = field(init=False)
     bound: int = field(init=False)
     cores: list[list[int]] = field(default_factory=list)
-    questions: int = 0
+    nodes: int = 0
 
     def __post_init__(self) -> None:
         self.model, self.bound = live_model(self.problem), int(self.problem.free_bound)
@@ -106,7 +105,7 @@ class _Run:
             found = solve_mathopt(program, self.budget)
             if found.bound is not None:
                 self.bound = max(self.bound, found.bound)
-                self.budget.report("benders", None if self.best is None else self.best.value, self.bound, self.questions)
+                self.budget.report("benders", None if self.best is None else self.best.value, self.bound, self.nodes)
             if found.x is None:
                 return False
             spilled = frozenset(k for k, v in chosen.items() if found.x[v] or not self.cost[k])
@@ -138,10 +137,9 @@ class _Run:
 
     def _order(self, spilled: Iterable[int], patience: int) -> tuple[int, ...] | None:
         """An order where these are spilled, () where none was found in time, None where there is proved to be none."""
-        self.questions += 1
-        outcome = Directions(relaxed(self.model, frozenset(spilled))).within(
-            self.problem.capacity or 0, self.budget, patience
-        )
+        search = Directions(relaxed(self.model, frozenset(spilled)))
+        outcome = search.within(self.problem.capacity or 0, self.budget, patience)
+        self.nodes += search.nodes
         return None if isinstance(outcome, int) else outcome
 
     def _shrunk(self, core: list[int]) -> list[int]:
@@ -172,7 +170,7 @@ class _Run:
         before = self.best
         self.best = better(self.best, polish(self.problem, order, self.budget.share(0.2)).answer)
         if self.best is not before and self.best is not None:
-            self.budget.report("benders", self.best.value, self.bound, self.questions)
+            self.budget.report("benders", self.best.value, self.bound, self.nodes)
 
 
 def relaxed(model: LiveModel, spilled: frozenset[int]) -> LiveModel:

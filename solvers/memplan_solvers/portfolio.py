@@ -12,6 +12,7 @@ from memplan.plan import Plan, Status
 from memplan.problem import Problem
 from memplan.simulate import simulate
 from memplan.solver import Budget, Progress, Solver, parse_spec
+from memplan_solvers.compiled import ready
 from memplan_solvers.improve import Answer, Improver
 
 
@@ -35,6 +36,9 @@ ROUNDS: dict[str, tuple[Round, ...]] = {
 }
 """By objective: who is asked, the cheapest first. Nothing is compiled before it is somebody's turn who needs it."""
 
+NEEDS = {"peak": "peak", "search": "search", "benders": "peak", "anneal": "anneal"}
+"""Kernels that a part cannot do without: where they are not compiled within its time, it is not asked."""
+
 
 @dataclass(frozen=True)
 class Portfolio(Solver):
@@ -47,7 +51,7 @@ class Portfolio(Solver):
     """
 
     name: ClassVar[str] = "portfolio"
-    summary: ClassVar[str] = "the default: greedy, then peak, search, benders, fixed_order and ilp as time allows; best plan, best bound"
+    summary: ClassVar[str] = "the default: greedy, then peak, search, benders, fixed_order and ilp, for latency anneal, as time allows; best plan, best bound"
     objectives: ClassVar[frozenset[str]] = frozenset(ROUNDS)
 
     skip: str = ""
@@ -62,8 +66,9 @@ class Portfolio(Solver):
         """The best plan of any part, with the best bound of any part."""
         run = _Run(self, problem, budget)
         left_out = set(self.skip.split("+"))
-        if problem.target.operands != "any":
+        if problem.options.objective == "latency" and problem.target.operands != "any":
             left_out.add("anneal")  # it serves operands from host
+            run.without = f"greedy alone: what anneals serves operands from host, which '{problem.target.name}' cannot"
         for share, parts in ROUNDS[problem.options.objective]:
             wanted = [part for part in parts if _word(part) not in left_out]
             run.ask(wanted, share)
@@ -90,6 +95,7 @@ class _Run:
         self.seconds = 0.0
         self.last: Plan | None = None
         self.without = ""
+        self.nodes: dict[str, int] = {}
 
     @property
     def settled(self) -> bool:
@@ -121,6 +127,9 @@ class _Run:
             left = (len(parts) - k) if side_by_side == 1 else 1
             mine = replace(round_.share(1 / left), workers=max(1, self.budget.workers // side_by_side),
                            progress=self._progress(parts[k]), cancel=stop)  # fmt: skip
+            needed = NEEDS.get(_word(parts[k]))
+            if needed and not ready(needed, mine):
+                return None, 0.0
             solver = parse_spec(parts[k])
             if isinstance(solver, Improver):
                 plan = solver.improve(self.problem, mine, start)
@@ -158,7 +167,7 @@ class _Run:
         value = self._value(plan)
         if value < self.value:
             self.best, self.finder, self.value = plan, part, value
-            self.budget.report(part, value, self.bound)
+            self.budget.report(part, value, self.bound, sum(self.nodes.values()))
 
     def answer(self) -> Plan:
         """The best plan under the portfolio's name, or why there is none."""
@@ -182,9 +191,11 @@ class _Run:
             return None
 
         def pass_on(news: Progress) -> None:
+            if news.nodes:
+                self.nodes[part] = max(news.nodes, self.nodes.get(part, 0))
             value = self.value if news.value is None else min(self.value, news.value)
             phase = f"{part}: {news.phase}" if news.phase != part else part
             tell(Progress(phase, None if value == float("inf") else value, max(self.bound, news.bound),
-                          self.budget.seconds, news.nodes))  # fmt: skip
+                          self.budget.seconds, sum(self.nodes.values())))  # fmt: skip
 
         return pass_on

@@ -30,6 +30,15 @@ def test_every_column(tmp_path):
 
 def test_inclusive_end(tmp_path):
     assert read(tmp_path, "id,lower,end,size\nx,3,3,1\n") == [Buffer("x", 3, 4, 1)]
+    gapped = read(tmp_path, "id,lower,end,size,gaps\nx,0,8,1,2-3\n")
+    assert gapped == [Buffer("x", 0, 9, 1, gaps=(Gap(2, 4, 0, 0),))]
+
+
+@pytest.mark.parametrize("header", ["buffer,start,upper,size", "buffer_id,begin,upper,size"])
+def test_other_names_of_columns(tmp_path, header):
+    assert read(tmp_path, header + "\nx,3,5,1\n") == [Buffer("x", 3, 5, 1)]
+    with pytest.raises(GraphError, match="each once"):
+        read(tmp_path, "id," + header + "\n")
 
 
 def test_what_is_written_reads_back(tmp_path):

@@ -6,8 +6,9 @@ import time
 from pathlib import Path
 
 import pytest
+from memplan_solvers.compiled import load
 from memplan_solvers.peak.live import certain_bound, live_model, live_peak
-from memplan_solvers.peak.search import RULES, compile_s, minimum_peak_order
+from memplan_solvers.peak.search import RULES, minimum_peak_order
 
 import memplan
 from memplan.api import make_problem
@@ -30,7 +31,7 @@ def problem_of(graph: memplan.Graph, **options: object) -> Problem:
 
 @pytest.fixture(scope="module", autouse=True)
 def warm() -> None:
-    compile_s()
+    load("peak", Budget())
 
 
 @pytest.mark.parametrize("name", KNOWN)

@@ -6,6 +6,7 @@ import random
 import time
 
 import pytest
+from memplan_solvers.compiled import load
 from memplan_solvers.greedy import Greedy
 from memplan_solvers.place import place
 from memplan_solvers.residency import traffic
@@ -14,16 +15,16 @@ from memplan_solvers.search.levels import RULES, Engine, Found
 from memplan_solvers.search.lns import improved
 from memplan_solvers.search.parts import LARGE, Parts
 from memplan_solvers.search.piece import NEVER, Piece, pieces, whole
-from memplan_solvers.search.search import Search, compile_s
+from memplan_solvers.search.search import Search
 
 from memplan.api import evaluate, make_problem, plan
 from memplan.errors import OptionError
 from memplan.graph import Graph, Op, Tensor
 from memplan.plan import Status
 from memplan.problem import Problem
-from memplan.solver import Budget, parse_spec
+from memplan.solver import Budget, Progress, parse_spec
 from memplan.testing import check_solver
-from tests.agree import check, random_problem
+from tests.agree import check, check_states_without, random_problem
 from tests.oracle import Oracle
 from tests.stages import stage
 
@@ -50,17 +51,7 @@ def test_agrees_with_brute_force_addresses_included() -> None:
 
 @pytest.mark.parametrize("left_out", ["", *sorted(RULES)])
 def test_every_rule_alone_may_be_left_out(left_out: str) -> None:
-    spilled = 0
-    for seed in range(SEEDS):
-        problem = random_problem(seed, "traffic", pins=False)
-        least = Oracle(problem).least_traffic()
-        found = best(problem, [whole(problem)], RULES - {left_out})
-        assert found.complete
-        value = None if found.value is None else found.value + problem.free_bound
-        assert value == least, f"seed {seed} without {left_out}"
-        assert found.value is None or found.bound == found.value
-        spilled += bool(found.value)
-    assert spilled > SEEDS / 20
+    assert check_states_without(left_out, range(SEEDS)) > SEEDS / 20
 
 
 def test_pieces_add_up_and_a_narrow_beam_keeps_a_true_bound() -> None:
@@ -78,9 +69,13 @@ def test_pieces_add_up_and_a_narrow_beam_keeps_a_true_bound() -> None:
     assert split > SEEDS / 4
 
 
-def test_proves_a_randomly_wired_stage() -> None:
-    made = plan(stage(3), scratchpad=12, solver="search", time_limit_s=60)
+@pytest.mark.parametrize("solver", ["search", "portfolio"])
+def test_proves_a_randomly_wired_stage_and_counts_states(solver: str) -> None:
+    heard: list[Progress] = []
+    made = plan(stage(3), scratchpad=12, solver=solver, time_limit_s=60, progress=heard.append)
     assert (made.status, made.value) == (Status.OPTIMAL, 4)
+    counts = [news.nodes or 0 for news in heard]
+    assert max(counts) > 0 and counts == sorted(counts)
 
 
 def test_stages_in_a_row_are_solved_apart() -> None:
@@ -160,7 +155,7 @@ def layers(ops: int, width: int = 12) -> Graph:
 
 
 def test_large_graphs_get_addresses_for_what_windows_find(monkeypatch: pytest.MonkeyPatch) -> None:
-    compile_s()
+    load("search", Budget())
     monkeypatch.setattr("memplan.solver.time.monotonic", time.process_time)  # whatever else the machine does
     graph = layers(LARGE + 100)
     problem, _ = make_problem(graph, scratchpad=240)

@@ -93,4 +93,4 @@ def solve_cpsat(linear: Linear, budget: Budget, hint: list[int] | None = None, g
     if not linear.cost:
         return Outcome(x, linear.constant)
     bound = linear.round_up(linear.constant + solver.best_objective_bound - 1e-6)
-    return Outcome(x, bound)
+    return Outcome(x, bound, nodes=solver.num_branches)

@@ -48,6 +48,7 @@ class Polished:
     bound: int
     impossible: bool = False
     how: str = ""
+    nodes: int = 0
 
     @property
     def answer(self) -> Answer | None:
@@ -80,7 +81,8 @@ def polish(problem: Problem, order: Sequence[int], budget: Budget, backend: str 
             return Polished(walk, placed.blocks, placed.offsets, free, free, how=placed.how)
     if len(gaps.gaps) > LARGE:
         return Polished(walk, None, [], None, free)
-    return _Rounds(gaps, budget, backend).run(hint)
+    rounds = _Rounds(gaps, budget, backend)
+    return replace(rounds.run(hint), nodes=rounds.nodes)
 
 
 class _Rounds:
@@ -90,7 +92,7 @@ class _Rounds:
         self.gaps, self.budget, self.backend = gaps, budget, backend
         self.program, self.keep, self.store = gaps.linear()
         self.bound = int(gaps.walk.problem.free_bound)
-        self.proving = True
+        self.proving, self.nodes = True, 0
         self.least: int | None = None  # traffic of the first stretches that were not packed
 
     def run(self, hint: Sequence[Sequence[Stretch]] | None) -> Polished:
@@ -115,7 +117,9 @@ class _Rounds:
 
     def _solve(self, program: Linear, start: list[int] | None) -> Outcome:
         hint = start if start is not None and program.holds(start) else None
-        return solve_mathopt(program, self.budget, self.backend, hint)
+        found = solve_mathopt(program, self.budget, self.backend, hint)
+        self.nodes += found.nodes
+        return found
 
     def _point(self, kept: list[int]) -> list[int]:
         """The program's variables for these kept gaps."""
@@ -208,5 +212,5 @@ class FixedOrder(Improver):
             return self.no_answer(problem, budget, Status.INFEASIBLE, "the program's order cannot be served")
         best = better(found.answer, start)
         if best is not None:
-            budget.report("polish", best.value, bound)
+            budget.report("polish", best.value, bound, found.nodes)
         return self.plan_of(problem, budget, best, bound, "no plan with this order was found")

@@ -139,7 +139,7 @@ class Ilp(Improver):
                 found = polished.answer
             best = better(start, found)
             if best is not None:
-                budget.report("ilp", best.value, bound)
+                budget.report("ilp", best.value, bound, outcome.nodes)
         return best, bound, False
 
     def _solve(self, f: Formulation, budget: Budget, hint: list[int] | None, placing: bool) -> Outcome:

@@ -68,8 +68,9 @@ class Linear:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a backend found: the best point (None without one), a true bound, and a proof of emptiness."""
+    """What a backend found: the best point (None without one), a true bound, a proof of emptiness, branches."""
 
     x: list[int] | None
     bound: int | None
     infeasible: bool = False
+    nodes: int = 0

@@ -61,7 +61,8 @@ def solve_mathopt(linear: Linear, budget: Budget, backend: str = "highs",
             points.append([round(values.get(x, 0.0)) for x in xs])
     points = [x for x in points if linear.holds(x)]
     best = min(points, key=linear.value, default=None)
-    return Outcome(best, _bound(linear, result.termination.objective_bounds.dual_bound, scale))
+    bound = _bound(linear, result.termination.objective_bounds.dual_bound, scale)
+    return Outcome(best, bound, nodes=result.solve_stats.node_count)
 
 
 def _scale(linear: Linear) -> int:

@@ -10,6 +10,7 @@ from memplan.buffers import Buffer, Packing
 from memplan.packing import Packer
 from memplan.plan import Status
 from memplan.solver import Budget
+from memplan_solvers.compiled import ready
 from memplan_solvers.offsets.bounds import least_peak, unit
 from memplan_solvers.offsets.conflicts import Conflicts, conflicts
 from memplan_solvers.offsets.eject import Ejector
@@ -114,7 +115,7 @@ class _Part:
         """Offsets under `capacity`, or that there are none, or unknown."""
         if self.bound > capacity:
             return self._answer(Status.INFEASIBLE, [], "bound")
-        offsets = self._one_pass(capacity)
+        offsets = self._one_pass(capacity, budget)
         if offsets and self._peak(offsets) <= capacity:
             return self._answer(Status.FEASIBLE, offsets, "one pass")
         for limit in (self.quick, None) if node_limit is None else (node_limit,):
@@ -130,7 +131,7 @@ class _Part:
 
     def minimize(self, goal: int, budget: Budget) -> Packing:
         """Offsets with the least peak found and a bound on it; to go below `goal` is no use."""
-        offsets, method = self._one_pass(goal), "one pass"
+        offsets, method = self._one_pass(goal, budget), "one pass"
         exact = self.pairs <= EXACT_PAIRS
         if exact and not offsets:
             status, offsets = self._exact(self.most, budget, None)
@@ -164,7 +165,7 @@ class _Part:
         return self._answer(Status.FEASIBLE if offsets else Status.UNKNOWN, offsets or [], method)
 
     def _repaired(self, offsets: list[int], method: str, goal: int, budget: Budget) -> tuple[list[int], str]:
-        if not self.plain:
+        if not (self.plain and ready("pack", budget)):
             return offsets, method
         better = self.ejector.improve(offsets, goal, self.unit, budget, lambda peak: self._report(peak, budget))
         return better, "repair" if self._peak(better) < self._peak(offsets) else method
@@ -172,14 +173,15 @@ class _Part:
     def _done(self, offsets: list[int] | None, goal: int, budget: Budget) -> bool:
         return budget.spent() or (bool(offsets) and self._peak(offsets or []) <= goal)
 
-    def _one_pass(self, goal: int) -> list[int] | None:
+    def _one_pass(self, goal: int, budget: Budget) -> list[int] | None:
         """Offsets of the best one-pass order, None where fixed ones stand in every order's way."""
         if not self.plain:
             return self._first_fit(goal) if self.pairs <= EXACT_PAIRS else None
         if orders := tuple(ORDERS)[: PASS_PAIRS // self.pairs]:
             return pack_greedy(self.starts, self.stops, self.sizes, self.buffers[0].alignment, goal, orders)[0]
         swept = sweep(self.starts, self.stops, self.sizes)
-        dived = None if self._peak(swept) <= goal else self.ejector.first(goal)
+        enough = self._peak(swept) <= goal or not ready("pack", budget)
+        dived = None if enough else self.ejector.first(goal)
         return min((o for o in (swept, dived) if o), key=self._peak)
 
     def _first_fit(self, goal: int) -> list[int] | None:
@@ -201,6 +203,8 @@ class _Part:
         """Search on for a packing under `capacity`, for `limit` nodes."""
         from memplan_solvers.offsets.windows import solve_windows
 
+        if not ready("pack", budget):
+            return Status.UNKNOWN, []
         race = self.races.setdefault(capacity, Race(self.buffers, self.conflicts, capacity))
         before = race.nodes
         status, found = race.run(budget, limit)
@@ -219,3 +223,12 @@ class _Part:
 
     def _answer(self, status: Status, offsets: list[int], method: str) -> Packing:
         return Packing(status, tuple(offsets), None, self.bound, nodes=self.nodes, method=method)
+
+
+def warm() -> None:
+    """Call every kernel of exact search and repair."""
+    buffers = [Buffer(str(k), k, k + 2, k + 8) for k in range(4)]
+    part, budget = _Part(buffers, [*range(4)]), Budget(float("inf"))
+    Race(buffers, part.conflicts, 30).run(budget)
+    part.ejector.first(0)
+    part.ejector.fit([0, 8, 18, 28], 21, budget)

@@ -9,7 +9,8 @@ an entry, its number of rows a power of two; (0, 0) marks a free row.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from memplan_solvers.jit import inner, kernel
 
 TRAIL, DEPTH, LIVE, CUT, NODES, SEEN, CANDIDATES, PHASE, READY, KEY_A, KEY_B = range(11)
 """Entries of `state`: ops executed; frames; live bytes; the least transient cut off; sets expanded; entries of `seen`;
@@ -21,7 +22,7 @@ FOUND, FAILED, PAUSED, FULL = range(4)
 NONE = np.int64(2**62)
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@inner
 def _cost(  # type: ignore[no-untyped-def]
     i, live, touch_at, touch, size, opening, closing, total, count, extra, over_at, over, saved, dying
 ):  # fmt: skip
@@ -44,7 +45,7 @@ def _cost(  # type: ignore[no-untyped-def]
     return during, alloc - freed
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@inner
 def _barred(i, rival_at, rival, count):  # type: ignore[no-untyped-def]
     """Whether op i, moved to the front, would take from another op the possibility to work in place."""
     for k in range(rival_at[i], rival_at[i + 1]):
@@ -53,7 +54,7 @@ def _barred(i, rival_at, rival, count):  # type: ignore[no-untyped-def]
     return False
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@inner
 def _execute(  # type: ignore[no-untyped-def]
     i, change, state, trail, changes, ready, place, waits, succ_at, succ, touch_at, touch, count, keys
 ):  # fmt: skip
@@ -79,7 +80,7 @@ def _execute(  # type: ignore[no-untyped-def]
             state[READY] += 1
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@inner
 def _undo(  # type: ignore[no-untyped-def]
     until, state, trail, changes, ready, place, waits, succ_at, succ, touch_at, touch, count, keys
 ):  # fmt: skip
@@ -104,7 +105,7 @@ def _undo(  # type: ignore[no-untyped-def]
         state[READY] += 1
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@inner
 def _row(  # type: ignore[no-untyped-def]
     seen, a, b
 ):  # fmt: skip
@@ -116,7 +117,7 @@ def _row(  # type: ignore[no-untyped-def]
     return r
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def enlarge(  # type: ignore[no-untyped-def]
     old, new
 ):  # fmt: skip
@@ -128,7 +129,7 @@ def enlarge(  # type: ignore[no-untyped-def]
             new[r, 1] = old[k, 1]
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def run(  # type: ignore[no-untyped-def]
     budget, effort, shrink, path, remember, most, state, trail, changes, ready, place, waits, frames,
     candidates, seen, count, keys, rank, touch_at, touch, size, opening, closing, total, extra, over_at,

@@ -111,6 +111,53 @@ def live_model(problem: Problem) -> LiveModel:
                      over, problem.preds, problem.succs, storages=tuple(number))  # fmt: skip
 
 
+def contracted(model: LiveModel) -> tuple[LiveModel, list[list[int]]]:
+    """The model with every op that works in place joined to the op before it, and which ops each of its ops stands for.
+
+    Joined is an op that waits for one other alone, touches nothing but that one's result, which nobody else wants, and a
+    result of the same size: right after the other it takes no more bytes than that did, and leaves as many. Orders of
+    the joined ops have the same live bytes, and the least peak is the same.
+    """
+    touchers = [set(ops) for ops in model.touches]
+    touched, groups = [set(storages) for storages in model.touched], [[i] for i in range(model.n)]
+    stands = list(range(model.n))  # for each op, the one it is joined to
+    over, extra = dict(model.over), model.extra
+    for k in sorted(over):
+        saved, sources = over[k]
+        before = {stands[p] for p in model.preds[k]}
+        if len(before) != 1 or len(touched[k]) != 2:
+            continue
+        (j,) = before
+        for s in sources:
+            (z,) = touched[k] - {s} if s in touched[k] else {s}
+            kept = model.opening[s] or model.closing[s] or model.opening[z] or z == s
+            alone = touchers[s] == {j, k} and touchers[z] - {k} <= set(model.succs[k])
+            roomy = extra[k] <= extra[j] and all(model.size[x] >= over[j][0] for x in over.get(j, (0, ()))[1])
+            if alone and roomy and not kept and model.size[s] == model.size[z] == saved:
+                touched[j] = touched[j] - {s} | {z}
+                touchers[z] = touchers[z] - {k} | {j}
+                touchers[s] = set()
+                stands[k], touched[k] = j, set()
+                groups[j] += groups[k]
+                del over[k]
+                break
+    kept_ops = [i for i in range(model.n) if stands[i] == i]
+    number = {i: x for x, i in enumerate(kept_ops)}
+    preds: list[set[int]] = [set() for _ in kept_ops]
+    succs: list[set[int]] = [set() for _ in kept_ops]
+    for i in range(model.n):
+        for p in model.preds[i]:
+            a, b = number[stands[p]], number[stands[i]]
+            if a != b:
+                preds[b].add(a)
+                succs[a].add(b)
+    joined = replace(
+        model, touched=tuple(tuple(sorted(touched[i])) for i in kept_ops), extra=tuple(extra[i] for i in kept_ops),
+        over={number[i]: x for i, x in over.items()}, preds=tuple(map(tuple, map(sorted, preds))), succs=tuple(map(tuple, map(sorted, succs))),
+    )  # fmt: skip
+    return joined, [groups[i] for i in kept_ops]
+
+
 def live_peak(model: LiveModel, order: Sequence[int]) -> int:
     """The largest sum of live bytes at a step of `order`; linear."""
     left = [len(t) for t in model.touches]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import accumulate, islice
 from typing import ClassVar
 
@@ -12,8 +13,9 @@ from memplan.errors import OptionError, nearest
 from memplan.packing import pack_buffers
 from memplan.plan import Plan, Status
 from memplan.problem import Problem
-from memplan.solver import Budget
+from memplan.solver import Budget, Progress
 from memplan.units import align_up
+from memplan_solvers.compiled import ready
 from memplan_solvers.greedy import Greedy
 from memplan_solvers.improve import Answer, Improver, better
 from memplan_solvers.peak.live import live_model, live_peak
@@ -80,7 +82,7 @@ class Peak(Improver):
             return self.plan_of(problem, budget, start, problem.free_bound, "")
         goal = None
         if problem.options.objective != "peak":  # then live bytes are no news of the value
-            goal, budget = problem.capacity, replace(budget, progress=None)
+            goal, budget = problem.capacity, replace(budget, progress=budget.progress and partial(_nodes, budget.progress))
         found = minimum_peak_order(problem, budget.share(0.6), goal=goal)
         plan = self._answer(problem, budget, found, start)
         return replace(plan, seconds=max(budget.seconds - found.compile_s, 1e-6))
@@ -155,6 +157,11 @@ class Peak(Improver):
         return best if capacity is None or best.peak <= capacity else None
 
 
+def _nodes(tell: Callable[[Progress], None], news: Progress) -> None:
+    """Pass on how much was searched, but no value."""
+    tell(news._replace(value=None, bound=0))
+
+
 def _orders(problem: Problem, found: PeakResult, budget: Budget) -> Iterator[tuple[int, ...]]:
     """The order found, then distinct others whose live bytes allow the same goal."""
     yield found.order
@@ -169,6 +176,8 @@ def _orders(problem: Problem, found: PeakResult, budget: Budget) -> Iterator[tup
         if order not in seen and live_peak(model, order) <= limit:
             seen.add(order)
             yield order
+    if not ready("peak", budget):
+        return
     search = Directions(model)
     for seed in range(1, 2 * ORDERS):
         if budget.spent():

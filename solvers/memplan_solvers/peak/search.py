@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
-from functools import cache
 from itertools import chain
 from typing import Any, NamedTuple
 
 from memplan.problem import Problem
 from memplan.solver import Budget
-from memplan_solvers.peak.live import LiveModel, certain_bound, live_model, live_peak
+from memplan_solvers.compiled import load
+from memplan_solvers.peak.live import LiveModel, certain_bound, contracted, live_model, live_peak
 from memplan_solvers.schedule import SCHEDULES
 
-RULES = frozenset({"shrink", "path", "visited", "jump", "certain", "backward"})
+RULES = frozenset({"shrink", "path", "visited", "jump", "certain", "backward", "joined"})
 """What makes the search fast; each may be left out without changing a result (the tests do).
 
 shrink   a ready op that fits and leaves no more bytes live than before is executed at once
@@ -21,6 +20,7 @@ path     so is a chain of ops, each enabled by the one before, up to its first r
 visited  a set of executed ops that failed once is not tried again
 jump     a failed search proves the least transient it cut off, not just one byte more than its budget
 certain  the search begins at what is live at some step under every order
+joined   an op that works in place on what the op before it wrote, and nobody else wants, goes with that one
 backward a search that takes long is tried from the other end too, last op first: one may need a thousandth of the other
 
 The two safe moves rest on submodularity: for Q the ops moved to the front of a completion of D, and any part P of that
@@ -84,10 +84,9 @@ def minimum_peak_order(problem: Problem, budget: Budget, goal: int | None = None
         bound = max(bound, certain_bound(model))
     if _settled(peak, bound, goal) or budget.spent():
         return PeakResult(order, peak, bound, 0)
-    before = budget.seconds
-    compile_s()
-    spent = budget.seconds - before
-    return _bisect(Directions(model, rules), order, peak, bound, goal, budget)._replace(compile_s=spent)
+    mine = load("peak", budget)
+    found = _bisect(Directions(model, rules), order, peak, bound, goal, mine)
+    return found._replace(compile_s=mine.started - budget.started)
 
 
 def _settled(peak: int, bound: int, goal: int | None) -> bool:
@@ -131,12 +130,13 @@ def _bisect(search: Directions, order: tuple[int, ...], peak: int, bound: int, g
     return PeakResult(order, peak, min(bound, peak), search.nodes)
 
 
-@cache
-def compile_s() -> float:
-    """Seconds that compiling the search, or loading it, took: done on the first call, for all of the process."""
-    begin = time.monotonic()
-    Search(LiveModel((), (), (), (), (), {}, (), ())).within(0, Budget(), PATIENCE)
-    return time.monotonic() - begin
+def warm() -> None:
+    """Call every kernel of the search."""
+    from memplan_solvers.peak import kernel
+
+    search = Search(LiveModel((), (), (), (), (), {}, (), ()))
+    Try(search, 0).go_on(Budget(float("inf")), 1)
+    kernel.enlarge(*search.np.zeros((2, 4, 2), search.np.int64))
 
 
 class Directions:
@@ -144,6 +144,7 @@ class Directions:
 
     def __init__(self, model: LiveModel, rules: frozenset[str] = RULES) -> None:
         self.model, self.rules = model, rules
+        model, self.groups = contracted(model) if "joined" in rules else (model, [[i] for i in range(model.n)])
         ways = (model, model.reversed) if "backward" in rules else (model,)
         self.searches = [Search(way, rules) for way in ways]
 
@@ -153,11 +154,18 @@ class Directions:
         return sum(search.nodes for search in self.searches)
 
     def within(self, limit: int, budget: Budget, patience: int, seed: int = 0) -> tuple[int, ...] | int:
-        """As `Search.within`, from whichever end is done first; turn by turn."""
+        """An order whose live peak is at most `limit`, () if none was found in time, or the number of bytes
+        that every order needs where it is proved that there is none: from whichever end is done first, turn by turn.
+
+        `patience` is the number of evaluations allowed in each. `seed` varies which of equally good ops goes first.
+        """
+        tries = [Try(search, limit, seed) for search in self.searches]
         turn = min(FIRST_PATIENCE, patience)
         while True:
-            for search in self.searches:
-                outcome = search.within(limit, budget, turn, seed)
+            for one in tries:
+                outcome = one.go_on(budget, turn)
+                if isinstance(outcome, tuple):
+                    outcome = tuple(i for k in outcome for i in self.groups[k])
                 if outcome or budget.spent():
                     return outcome
             if turn >= patience:
@@ -166,7 +174,7 @@ class Directions:
 
 
 class Search:
-    """One model's arrays, and depth-first searches over them."""
+    """One model's arrays, and how many sets were expanded over them."""
 
     def __init__(self, model: LiveModel, rules: frozenset[str] = RULES) -> None:
         import numpy as np
@@ -174,67 +182,71 @@ class Search:
         self.model, self.rules, self.nodes = model, rules, 0
         self.np = np
         self.keys = np.random.default_rng(0x6D656D).integers(-(2**63), 2**63 - 1, (max(model.n, 1), 2))
-        self.total = self._flat([len(t) for t in model.touches])
+        self.total = self.flat([len(t) for t in model.touches])
         over = [model.over.get(i, (0, ())) for i in range(model.n)]
         self.dying = self.total * 0 if model.backward else self.total - 1
         self.fixed = (
-            *self._rows(model.touched), self._flat(model.size), np.array(model.opening, dtype=np.bool_),
-            np.array(model.closing, dtype=np.bool_), self.total, self._flat(model.extra),
-            *self._rows([sources for _, sources in over]), self._flat([saved for saved, _ in over]),
+            *self._rows(model.touched), self.flat(model.size), np.array(model.opening, dtype=np.bool_),
+            np.array(model.closing, dtype=np.bool_), self.total, self.flat(model.extra),
+            *self._rows([sources for _, sources in over]), self.flat([saved for saved, _ in over]),
             self.dying, *self._rows(model.rivals),
             *self._rows(model.succs),
         )  # fmt: skip
 
-    def within(self, limit: int, budget: Budget, patience: int, seed: int = 0) -> tuple[int, ...] | int:
-        """An order whose live peak is at most `limit`, () if none was found in time, or the number of bytes
-        that every order needs where it is proved that there is none.
-
-        `patience` is the number of evaluations allowed. `seed` varies which of equally good ops goes first.
-        """
-        from memplan_solvers.peak import kernel
-
-        run: Any = kernel.run
-
-        np, n = self.np, self.model.n
-        waits = self._flat([len(p) for p in self.model.preds])
-        ready, place = np.zeros(n + 1, np.int64), np.zeros(n, np.int64)
-        opening = [z for z, there in zip(self.model.size, self.model.opening, strict=True) if there]
-        state = np.zeros(kernel.KEY_B + 1, np.int64)
-        state[kernel.LIVE], state[kernel.CUT] = sum(opening), kernel.NONE
-        for i in np.flatnonzero(waits == 0):
-            ready[state[kernel.READY]], place[i] = i, state[kernel.READY]
-            state[kernel.READY] += 1
-        rank = np.arange(n) if seed == 0 else np.random.default_rng(seed).permutation(n)
-        trail, changes, frames = np.zeros(n, np.int64), np.zeros(n, np.int64), np.zeros((n + 1, 2), np.int64)
-        candidates, seen = np.zeros((8 * n + 64, 2), np.int64), np.zeros((1 << 12, 2), np.int64)
-        count = np.zeros(len(self.model.size), np.int64)
-        effort = 0
-        rules = tuple(rule in self.rules for rule in ("shrink", "path", "visited"))
-        while True:
-            end = run(limit, EFFORT, *rules, MOST_SEEN, state, trail, changes, ready, place, waits, frames,
-                             candidates, seen, count, self.keys, rank, *self.fixed)  # fmt: skip
-            if end == kernel.FULL:
-                if state[kernel.CANDIDATES] + n > len(candidates):
-                    candidates = np.concatenate([candidates, np.zeros_like(candidates)])
-                if 4 * (state[kernel.SEEN] + 1) > 3 * len(seen):
-                    old, seen = seen, np.zeros((4 * len(seen), 2), np.int64)
-                    kernel.enlarge(old, seen)
-                continue
-            effort += EFFORT
-            if end != kernel.PAUSED or budget.spent() or effort >= patience:
-                break
-        self.nodes += int(state[kernel.NODES])
-        if end == kernel.FAILED:
-            return int(state[kernel.CUT])
-        if end != kernel.FOUND:
-            return ()
-        return tuple(trail[::-1].tolist() if self.model.backward else trail.tolist())
-
-    def _flat(self, values: Sequence[int]) -> Any:
+    def flat(self, values: Sequence[int]) -> Any:
         return self.np.array(values, dtype=self.np.int64)
 
     def _rows(self, rows: Sequence[Sequence[int]]) -> tuple[Any, Any]:
         """Rows end to end, and where each begins."""
         at = self.np.zeros(len(rows) + 1, dtype=self.np.int64)
         at[1:] = self.np.cumsum([len(r) for r in rows])
-        return at, self._flat(list(chain.from_iterable(rows)))
+        return at, self.flat(list(chain.from_iterable(rows)))
+
+
+class Try:
+    """One search under one limit, to be continued."""
+
+    def __init__(self, search: Search, limit: int, seed: int = 0) -> None:
+        from memplan_solvers.peak import kernel
+
+        np, model, n = search.np, search.model, search.model.n
+        self.search, self.limit, self.effort = search, limit, 0
+        waits = search.flat([len(p) for p in model.preds])
+        ready, place = np.zeros(n + 1, np.int64), np.zeros(n, np.int64)
+        self.state = np.zeros(kernel.KEY_B + 1, np.int64)
+        self.state[kernel.LIVE] = sum(z for z, there in zip(model.size, model.opening, strict=True) if there)
+        self.state[kernel.CUT] = kernel.NONE
+        for i in np.flatnonzero(waits == 0):
+            ready[self.state[kernel.READY]], place[i] = i, self.state[kernel.READY]
+            self.state[kernel.READY] += 1
+        rank = np.arange(n) if seed == 0 else np.random.default_rng(seed).permutation(n)
+        self.trail, frames = np.zeros(n, np.int64), np.zeros((n + 1, 2), np.int64)
+        self.candidates, self.seen = np.zeros((8 * n + 64, 2), np.int64), np.zeros((1 << 12, 2), np.int64)
+        self.before = self.state, self.trail, np.zeros(n, np.int64), ready, place, waits, frames
+        self.behind = np.zeros(len(model.size), np.int64), search.keys, rank, *search.fixed
+        self.rules = tuple(rule in search.rules for rule in ("shrink", "path", "visited"))
+
+    def go_on(self, budget: Budget, effort: int) -> tuple[int, ...] | int:
+        """Search until `effort` evaluations of an op were made in all; see `Directions.within`."""
+        from memplan_solvers.peak import kernel
+
+        run: Any = kernel.run
+        np, state, n = self.search.np, self.state, self.search.model.n
+        before = int(state[kernel.NODES])
+        end = kernel.PAUSED
+        while end == kernel.FULL or (end == kernel.PAUSED and self.effort < effort and not budget.spent()):
+            end = run(self.limit, EFFORT, *self.rules, MOST_SEEN, *self.before, self.candidates, self.seen, *self.behind)
+            if end != kernel.FULL:
+                self.effort += EFFORT
+                continue
+            if state[kernel.CANDIDATES] + n > len(self.candidates):
+                self.candidates = np.concatenate([self.candidates, np.zeros_like(self.candidates)])
+            if 4 * (state[kernel.SEEN] + 1) > 3 * len(self.seen):
+                old, self.seen = self.seen, np.zeros((4 * len(self.seen), 2), np.int64)
+                kernel.enlarge(old, self.seen)
+        self.search.nodes += int(state[kernel.NODES]) - before
+        if end == kernel.FAILED:
+            return int(state[kernel.CUT])
+        if end != kernel.FOUND:
+            return ()
+        return tuple(self.trail[::-1].tolist() if self.search.model.backward else self.trail.tolist())

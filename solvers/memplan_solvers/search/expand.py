@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 
+from memplan_solvers.jit import inner, kernel
 from memplan_solvers.search.kernel import (
     NEVER,
     begun,
@@ -83,12 +83,13 @@ class Level(NamedTuple):
     goal_row: Any
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@inner
 def refine(pk, low, room, effort):  # type: ignore[no-untyped-def]
     """A lower bound on the peak from where the search stands on, and whether it is at most `room`."""
     for _ in range(ROUNDS):
         limit = max(low, room)
-        outcome, value = within(pk, limit, effort, True)
+        remembered = limit >= room  # always; a literal would have `within` compiled once more
+        outcome, value = within(pk, limit, effort, remembered)
         if outcome == FAILED:
             low = max(low, value)
         elif outcome == FOUND:
@@ -98,7 +99,7 @@ def refine(pk, low, room, effort):  # type: ignore[no-untyped-def]
     return low, False
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def find_set(level, done, width):  # type: ignore[no-untyped-def]
     """The number of a set of executed ops; -1 and its free slot where it is new."""
     mask = level.set_slots.shape[0] - 1
@@ -110,7 +111,7 @@ def find_set(level, done, width):  # type: ignore[no-untyped-def]
     return np.int64(-1), slot
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@inner
 def find_front(front, done, width):  # type: ignore[no-untyped-def]
     """The number of a set in a frontier; NO_FRONT without a frontier, -1 where it was left out of it."""
     if front.words.shape[0] == 0:
@@ -124,7 +125,7 @@ def find_front(front, done, width):  # type: ignore[no-untyped-def]
     return np.int64(-1)
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def add_set(flat, level, front, done, width, slot, i, live, dirty, low, low_dirty, room, effort, rules):  # type: ignore[no-untyped-def]
     """Number the set reached by op i, with bounds on what is to come."""
     number = level.made[SETS]
@@ -167,7 +168,7 @@ def add_set(flat, level, front, done, width, slot, i, live, dirty, low, low_dirt
     return number
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@inner
 def weigh(flat, inside, clean, m):  # type: ignore[no-untyped-def]
     """Of what is present: bytes, bytes that host does not have and would need, and the cost of loading it again."""
     held = np.int64(0)
@@ -187,7 +188,7 @@ def weigh(flat, inside, clean, m):  # type: ignore[no-untyped-def]
     return held, unsafe, reload
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@inner
 def bound(flat, level, front, number, inside, held, unsafe, reload, room, rate, rules):  # type: ignore[no-untyped-def]
     """A lower bound on what is still to be paid from a state: loads and stores, each for itself.
 
@@ -204,7 +205,7 @@ def bound(flat, level, front, number, inside, held, unsafe, reload, room, rate, 
     return total
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def scaled(lack, rate):  # type: ignore[no-untyped-def]
     """The least cost of moving `lack` bytes of scratchpad."""
     if lack <= 0:
@@ -212,7 +213,7 @@ def scaled(lack, rate):  # type: ignore[no-untyped-def]
     return np.int64(np.ceil(lack * rate - 1e-6)) if rate < 1 else np.int64(lack)
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@inner
 def to_load(flat, front, k, inside):  # type: ignore[no-untyped-def]
     """The least bytes loaded from a set on, by its frontier, with `inside` present and everything else loaded late."""
     if k < 0:
@@ -236,7 +237,7 @@ def to_load(flat, front, k, inside):  # type: ignore[no-untyped-def]
     return best
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def add_state(level, row, cost, parent, op, number):  # type: ignore[no-untyped-def]
     """Keep a state, or the cheaper way to it; False where there is no room."""
     mask = level.slots.shape[0] - 1
@@ -265,7 +266,7 @@ def add_state(level, row, cost, parent, op, number):  # type: ignore[no-untyped-
     return True
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@inner
 def run_op(flat, parent, i, row, W, V):  # type: ignore[no-untyped-def]
     """Write the state after op i, nothing evicted, to `row`, all but its executed ops."""
     R, C = W, W + V
@@ -284,7 +285,7 @@ def run_op(flat, parent, i, row, W, V):  # type: ignore[no-untyped-def]
                 row[C + (s >> 6)] |= bit
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@inner
 def emit(front, flat, new, p, i, number, row, cost, held, unsafe, reload, room, rate, rules, W, V):  # type: ignore[no-untyped-def]
     """Keep the state `row`, reached from state p by op i, unless it is a goal or too dear; False where there is no room."""
     if new.goal[number]:
@@ -302,7 +303,7 @@ def emit(front, flat, new, p, i, number, row, cost, held, unsafe, reload, room, 
     return add_state(new, row, cost, p, i, number)
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@inner
 def superfluous(before, mine, chosen, depth, candidates):  # type: ignore[no-untyped-def]
     """Whether one of the chosen had better stay and another leave in its place."""
     for x in range(depth):
@@ -316,7 +317,7 @@ def superfluous(before, mine, chosen, depth, candidates):  # type: ignore[no-unt
     return False
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def expand(flat, live, dirty, front_old, front, old, new, start, stop, room, rate, effort, rules, W, V, scratch, before):  # type: ignore[no-untyped-def]
     """Add the children of the states [start, stop) of `old`, sorted by set, to `new`; where it stopped for want of room."""
     m = flat.size.shape[0]
@@ -465,7 +466,7 @@ def expand(flat, live, dirty, front_old, front, old, new, start, stop, room, rat
     return stop
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def dominate(flat, level, order, keep, most, W, V, kept):  # type: ignore[no-untyped-def]
     """Clear `keep` of states that another of the same set turns into at no more cost.
 
@@ -514,7 +515,7 @@ def dominate(flat, level, order, keep, most, W, V, kept):  # type: ignore[no-unt
             count += 1
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def values(flat, level, front, order, f, room, rate, rules, W, V):  # type: ignore[no-untyped-def]
     """f of the states `order`."""
     m = flat.size.shape[0]
@@ -525,7 +526,7 @@ def values(flat, level, front, order, f, room, rate, rules, W, V):  # type: igno
         f[x] = level.paid[k] + bound(flat, level, front, level.set_of[k], inside, held, unsafe, reload, room, rate, rules)
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def restore(new, old, order):  # type: ignore[no-untyped-def]
     """Fill an empty level with the states `order` of another one and all its sets."""
     for x in range(order.shape[0]):
@@ -534,7 +535,7 @@ def restore(new, old, order):  # type: ignore[no-untyped-def]
     place_sets(new.words[: new.made[SETS]], new.set_slots)
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def place_sets(words, slots):  # type: ignore[no-untyped-def]
     """Enter sets of executed ops into an empty table."""
     mask = slots.shape[0] - 1

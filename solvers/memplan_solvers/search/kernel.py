@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
+
+from memplan_solvers.jit import inner
 
 NEVER = 1 << 50
 NONE = 1 << 62
@@ -39,13 +40,7 @@ class Flat(NamedTuple):
     below: Any  # n x W: an op and its descendants, as bits
 
 
-@njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator,unused-ignore]
-def has(words, i):  # type: ignore[no-untyped-def]
-    """Whether bit i is set."""
-    return (words[i >> 6] >> (i & 63)) & 1 != 0
-
-
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@inner
 def members(words, n, out):  # type: ignore[no-untyped-def]
     """Write the numbers of the set bits below n to `out`; how many."""
     count = 0
@@ -66,7 +61,7 @@ def members(words, n, out):  # type: ignore[no-untyped-def]
     return count
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@inner
 def begun(flat, s, done):  # type: ignore[no-untyped-def]
     """Whether storage s exists once the ops of `done` have run."""
     if flat.begun[s]:
@@ -77,7 +72,7 @@ def begun(flat, s, done):  # type: ignore[no-untyped-def]
     return False
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@inner
 def left(flat, s, done):  # type: ignore[no-untyped-def]
     """How many ops outside `done` touch storage s, up to 2."""
     count = 0
@@ -90,7 +85,7 @@ def left(flat, s, done):  # type: ignore[no-untyped-def]
     return count
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@inner
 def demand(flat, i, done, inside, live):  # type: ignore[no-untyped-def]
     """Bytes that op i needs beside `live`, the bytes inside."""
     need = live + flat.extra[i]
@@ -106,7 +101,7 @@ def demand(flat, i, done, inside, live):  # type: ignore[no-untyped-def]
     return need
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@inner
 def is_free(flat, i, done, inside, clean):  # type: ignore[no-untyped-def]
     """Whether op i, which fits, may run at once without loss: see `RULES`."""
     born = -1
@@ -132,7 +127,7 @@ def is_free(flat, i, done, inside, clean):  # type: ignore[no-untyped-def]
     return gain >= flat.reload[born] + flat.store[born]
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@inner
 def rank_victims(flat, done, clean, present, count, before, covered):  # type: ignore[no-untyped-def]
     """before[a, b]: whether present[a] may be evicted before present[b] without loss; see `RULES`."""
     words = done.shape[0]
@@ -175,7 +170,7 @@ def rank_victims(flat, done, clean, present, count, before, covered):  # type: i
                 before[a, b] = False
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@inner
 def mix(row, begin, end):  # type: ignore[no-untyped-def]
     """A hash of row[begin:end]."""
     h = np.int64(-7046029254386353131)
@@ -186,7 +181,7 @@ def mix(row, begin, end):  # type: ignore[no-untyped-def]
     return h
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@inner
 def same(a, b, begin, end):  # type: ignore[no-untyped-def]
     """Whether two rows are equal between begin and end."""
     for k in range(begin, end):

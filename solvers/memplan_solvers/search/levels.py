@@ -106,7 +106,10 @@ class Engine:
 
         The levels, thinned out, are appended to `levels`; after `most` states the search gives up.
         """
-        return _Run(self, below, budget, beam, levels, self.states + most).run()
+        before = self.states
+        found = _Run(self, below, budget, beam, levels, before + most).run()
+        budget.report("search", None, 0, self.states - before)
+        return found
 
     def front(self, depth: int) -> ex.Front:
         """The frontier of loads at the sets of `depth` ops, an empty one where it is not known."""

@@ -189,7 +189,6 @@ def improved(way: Way, budget: Budget, enough: int) -> Way:
                             better = window.put_back(found.order, found.evictions)
                             if better.value < way.value:
                                 way, changed = better, True
-                                budget.report("windows", None, 0)
                 if stop == len(way.order):
                     break
                 first += length // 2

@@ -11,8 +11,8 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 
+from memplan_solvers.jit import inner, kernel
 from memplan_solvers.peak.kernel import _cost, _execute, _undo
 from memplan_solvers.peak.live import LiveModel
 
@@ -85,7 +85,7 @@ def rows(parts: Sequence[Sequence[int]]) -> tuple[Any, Any]:
     return at, flat(chain.from_iterable(parts))
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def settle(pk, done):  # type: ignore[no-untyped-def]
     """Let the search stand at the set `done` (bits)."""
     n = pk.waits.shape[0]
@@ -123,28 +123,28 @@ def settle(pk, done):  # type: ignore[no-untyped-def]
     state[LIVE] = live
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@inner
 def price(pk, i):  # type: ignore[no-untyped-def]
     """Bytes live during op i, and the change it leaves behind."""
     return _cost(i, pk.state[LIVE], pk.touch_at, pk.touch, pk.size, pk.opening, pk.closing, pk.total, pk.count,
                  pk.extra, pk.over_at, pk.over, pk.saved, pk.dying)  # fmt: skip
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@inner
 def execute(pk, i, change):  # type: ignore[no-untyped-def]
     """Add op i."""
     _execute(i, change, pk.state, pk.trail, pk.changes, pk.ready, pk.place, pk.waits, pk.succ_at, pk.succ,
              pk.touch_at, pk.touch, pk.count, pk.keys)  # fmt: skip
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@inner
 def undo(pk, until):  # type: ignore[no-untyped-def]
     """Take ops back until `until` are left."""
     _undo(until, pk.state, pk.trail, pk.changes, pk.ready, pk.place, pk.waits, pk.succ_at, pk.succ, pk.touch_at,
           pk.touch, pk.count, pk.keys)  # fmt: skip
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@inner
 def entry(pk, a, b):  # type: ignore[no-untyped-def]
     """The row of the keys: theirs, or a free one; -1 where the table is too full for a new one."""
     mask = pk.table.shape[0] - 1
@@ -158,7 +158,7 @@ def entry(pk, a, b):  # type: ignore[no-untyped-def]
     return r
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@inner
 def note(pk, a, b, low, high):  # type: ignore[no-untyped-def]
     """Remember bounds on the peak from a set on."""
     r = entry(pk, a, b)
@@ -175,7 +175,7 @@ def note(pk, a, b, low, high):  # type: ignore[no-untyped-def]
         pk.table[r, 3] = min(pk.table[r, 3], high)
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@inner
 def _close(pk, budget):  # type: ignore[no-untyped-def]
     """The safe moves under `budget`, until none is left; evaluations made."""
     state = pk.state
@@ -224,7 +224,7 @@ def _close(pk, budget):  # type: ignore[no-untyped-def]
     return work
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def within(pk, budget, effort, remembered):  # type: ignore[no-untyped-def]
     """Whether some order from where the search stands keeps within `budget`: FOUND, FAILED or PAUSED, and a lower bound.
 
@@ -326,7 +326,7 @@ def within(pk, budget, effort, remembered):  # type: ignore[no-untyped-def]
     return outcome, value
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def _rehash(pk, old):  # type: ignore[no-untyped-def]
     pk.state[SEEN] = 0
     for k in range(old.shape[0]):
@@ -338,6 +338,11 @@ def grown(pk: Peaks) -> Peaks:
     """The same search with a larger table, where the table is half full."""
     if 2 * pk.state[SEEN] < len(pk.table) or len(pk.table) >= MOST:
         return pk
+    return enlarged(pk)
+
+
+def enlarged(pk: Peaks) -> Peaks:
+    """The same search with a table four times as large."""
     larger = pk._replace(table=np.zeros((4 * len(pk.table), 4), np.int64))
     _rehash(larger, pk.table)
     return larger

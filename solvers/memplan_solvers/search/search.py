@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import partial
 from typing import ClassVar
 
 from memplan.errors import OptionError
 from memplan.plan import Plan, Status
 from memplan.problem import Problem
-from memplan.solver import Budget
+from memplan.solver import Budget, Progress
+from memplan_solvers.compiled import load
 from memplan_solvers.greedy import Greedy
 from memplan_solvers.ilp.fixed_order import polish
 from memplan_solvers.improve import Answer, Improver, better
@@ -66,19 +66,19 @@ class Search(Improver):
         free = int(problem.free_bound)
         if problem.capacity is None or (start is not None and start.value <= free) or budget.spent():
             return self.plan_of(problem, budget, start, free, "no plan was found in time")
-        before = budget.seconds
-        compile_s()
-        compiled = budget.seconds - before
-        plan = _Run(self, problem, budget, start).solve()
-        return replace(plan, seconds=max(budget.seconds - compiled, 1e-6))
+        mine = load("search", budget)
+        if mine.spent():
+            return self.plan_of(problem, mine, start, free, "no plan was found in time")
+        plan = _Run(self, problem, mine, start).solve()
+        return replace(plan, seconds=max(mine.seconds, 1e-6))
 
 
-@cache
-def compile_s() -> float:
-    """Seconds that compiling the search, or loading it, took: done on the first call, for all of the process."""
+def warm() -> None:
+    """Call every kernel of the search."""
+    from memplan_solvers.search.frontier import loads_frontier
     from memplan_solvers.search.levels import Engine
+    from memplan_solvers.search.peaks import enlarged, within
 
-    begin = time.monotonic()
     ops = tuple(range(4))
     tiny = Piece(
         capacity=3, ops=ops, storages=ops, size=(1, 1, 1, 1), reload=(1, 1, 1, 1), store=(1, 1, 1, 1),
@@ -86,15 +86,21 @@ def compile_s() -> float:
         begun=(False, False, False, True), inside=(False, False, False, True), clean=(False,) * 4,
         closing=(False, False, False, True),
     )  # fmt: skip
-    Engine(tiny).search(NEVER, Budget(), 10)
-    return time.monotonic() - begin
+    engine, unlimited = Engine(tiny), Budget(float("inf"))
+    engine.root()
+    engine.search(NEVER, unlimited)
+    within(engine.live, 0, 0, False)
+    enlarged(engine.live)
+    engine.tabulate(unlimited)
+    loads_frontier(engine, NEVER, unlimited, 100)
 
 
 class _Run:
     """One solve: pieces, passes, addresses."""
 
     def __init__(self, solver: Search, problem: Problem, budget: Budget, start: Answer | None) -> None:
-        self.solver, self.problem, self.budget = solver, problem, budget
+        self.solver, self.problem, self.told, self.states = solver, problem, budget.progress, 0
+        self.budget = replace(budget, progress=budget.progress and self.tell)
         self.best = start
         self.free = self.bound = int(problem.free_bound)
 
@@ -176,6 +182,13 @@ class _Run:
             if not self.passes(again, self.budget.share(0.5), 300, proving=False):
                 return
             self.pack(again)
+
+    def tell(self, news: Progress) -> None:
+        """Pass on what a pass over some levels reports, its states, with those before it and what is known by then."""
+        self.states += news.nodes or 0
+        value = None if self.best is None else self.best.value
+        if self.told is not None:
+            self.told(news._replace(value=value, bound=self.bound, nodes=self.states))
 
     def consider(self, answer: Answer | None) -> None:
         """Keep an answer that is better."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from memplan.solver import Budget
+from memplan_solvers.jit import kernel
 from memplan_solvers.search.kernel import mix, same
 from memplan_solvers.search.peaks import (
     KEY_A,
@@ -27,7 +27,7 @@ FEW = 300_000
 """Sets beyond which no table is made."""
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def _followers(pk, words, count, slots, found, most):  # type: ignore[no-untyped-def]
     """Write the sets one op larger than words[:count] to `found`; how many, -1 if there are more than `most`."""
     width = words.shape[1]
@@ -51,7 +51,7 @@ def _followers(pk, words, count, slots, found, most):  # type: ignore[no-untyped
     return made
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def _tabulate(pk, words):  # type: ignore[no-untyped-def]
     """Note the least peak from each of these sets on; those of the sets one op larger are noted already."""
     n = pk.waits.shape[0]

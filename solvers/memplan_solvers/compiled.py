@@ -1,0 +1,103 @@
+"""Kernels are compiled once on a machine, by a process of their own, and read from numba's cache ever after.
+
+Compiling takes seconds, and is no part of a solve. `ready` is for who can do without: it waits no longer than the
+budget lasts. `load` is for a solver that was asked for by name: it waits, and says how long, to be taken off its clock.
+The process goes on when nobody waits any more, so that the next plan finds what it needs.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from importlib import import_module
+from typing import Any
+
+from memplan.solver import Budget
+
+KERNELS = {
+    "anneal": "memplan_solvers.latency.anneal",
+    "pack": "memplan_solvers.offsets.ladder",
+    "peak": "memplan_solvers.peak.search",
+    "search": "memplan_solvers.search.search",
+}
+"""Modules whose `warm` calls every kernel of a kind once."""
+
+PAUSE_S = 0.02
+"""Seconds between two looks at a compiler."""
+
+_loaded: set[str] = set()
+_lock = threading.Lock()
+_compilers: dict[str, subprocess.Popen[bytes]] = {}
+
+
+def ready(name: str, budget: Budget) -> bool:
+    """Whether the kernels called `name` are compiled by the time the budget is spent; they are loaded then."""
+    if name in _loaded:
+        return True
+    with _lock:
+        if name in _loaded or _load(name):
+            return True
+        if name not in _compilers:
+            _compilers[name] = _compiler(name)
+    budget.report(f"compiling {name}, once on this machine", None, 0)
+    while _compilers[name].poll() is None:
+        if budget.spent():
+            return False
+        time.sleep(PAUSE_S)
+    with _lock:
+        if name not in _loaded and not _load(name):  # no place for a cache: compile for this process alone
+            _warm(name)
+    return True
+
+
+def load(name: str, budget: Budget) -> Budget:
+    """The budget, its clock put back by what compiling or loading the kernels called `name` took."""
+    before = budget.seconds
+    while not ready(name, replace(budget, time_limit_s=float("inf"))):
+        if budget.spent():  # cancelled
+            break
+    return replace(budget, started=budget.started + budget.seconds - before)
+
+
+def _warm(name: str) -> None:
+    import_module(KERNELS[name]).warm()
+    _loaded.add(name)
+
+
+def _load(name: str) -> bool:
+    """Load from the cache; False where something is not there."""
+    from numba.core import event
+
+    me = threading.get_ident()
+
+    class Refusal(event.Listener):  # type: ignore[misc,unused-ignore]
+        def on_start(self, event: Any) -> None:
+            if threading.get_ident() == me:
+                raise _NotCompiled
+
+        def on_end(self, event: Any) -> None:
+            pass
+
+    try:
+        with event.install_listener("numba:compile", Refusal()):
+            _warm(name)
+    except _NotCompiled:
+        return False
+    return True
+
+
+class _NotCompiled(Exception):
+    """Something would have to be compiled."""
+
+
+def _compiler(name: str) -> subprocess.Popen[bytes]:
+    """A process that compiles; it outlives this one, and interrupts from the terminal do not reach it."""
+    return subprocess.Popen([sys.executable, "-m", __name__, name], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                            stderr=subprocess.DEVNULL, start_new_session=True)  # fmt: skip
+
+
+if __name__ == "__main__":
+    _warm(sys.argv[1])

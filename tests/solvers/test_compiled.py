@@ -1,0 +1,65 @@
+"""Kernels that are not compiled yet never keep a plan waiting, unless their solver was asked for by name."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import memplan_solvers
+
+SOLVERS = Path(memplan_solvers.__file__).parent
+DATA = Path(__file__).parents[1] / "data"
+
+SCRIPT = """
+import sys, time
+import memplan
+from memplan_solvers.compiled import _compilers, load, ready
+from memplan.solver import Budget
+
+model, heard = memplan.load(sys.argv[1]), []
+def ask(solver, limit):
+    begin = time.monotonic()
+    plan = memplan.plan(model, scratchpad=405_696, solver=solver, time_limit_s=limit, workers=2, progress=heard.append)
+    return plan, time.monotonic() - begin
+
+plan, wall = ask("portfolio{skip=search+fixed_order+ilp+baseline}", 0.6)
+assert plan.status == "feasible" and wall < 1.66 and "peak" in _compilers, (plan.status, wall)
+assert not ready("peak", Budget(0.0)) and any(news.phase.startswith("peak: compiling") for news in heard)
+plan, wall = ask("peak", 2.0)
+assert plan.bound > 0 and plan.seconds <= 3.2 and "proved" in plan.reason, plan.reason
+assert _compilers["peak"].poll() == 0 and ready("peak", Budget(0.0))
+before = Budget(1.0)
+assert load("peak", before).started - before.started < 0.5
+assert list(_compilers) == ["peak"]
+"""
+
+
+def test_a_limit_holds_before_anything_is_compiled(tmp_path: Path) -> None:
+    env = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    command = [sys.executable, "-c", SCRIPT, str(DATA / "nasnet_a_cifar_6_32_raw.json")]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    again = SCRIPT.split("plan, wall")[0] + "assert ready('peak', Budget(5.0)) and not _compilers"
+    done = subprocess.run([*command[:2], again, command[3]], env=env, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+
+
+def test_python_calls_no_kernel_that_only_kernels_may_call() -> None:
+    functions = [
+        node
+        for path in SOLVERS.glob("**/*.py")
+        if "import inner" in path.read_text() or "ex.add_set" in path.read_text() or "search.peaks" in path.read_text()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef)
+    ]
+    marks = {f: {d.id for d in f.decorator_list if isinstance(d, ast.Name)} for f in functions}
+    inner = {f.name for f in functions if "inner" in marks[f]}
+    assert "weigh" in inner
+    for f in functions:
+        if not marks[f] & {"inner", "kernel"}:
+            called = {c.func for c in ast.walk(f) if isinstance(c, ast.Call)}
+            names = {c.id if isinstance(c, ast.Name) else c.attr for c in called if isinstance(c, ast.Name | ast.Attribute)}
+            assert not names & inner, f"{f.name} would crash"
