@@ -91,7 +91,10 @@ def parse_capacity(text: str) -> tuple[Fraction, str] | int | None:
     if text.strip().lower() == "max":
         return None
     if match := _NAMED.fullmatch(text.strip()):
-        return Fraction(match[1] or 1), match[2].upper()
+        factor = Fraction(match[1] or 1)
+        if not factor:
+            raise OptionError(f"size '{text}' is 0 bytes", "give a factor above 0, such as 0.75MP")
+        return factor, match[2].upper()
     try:
         return parse_size(text)
     except OptionError as error:

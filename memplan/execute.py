@@ -16,7 +16,7 @@ from typing import Any
 
 from memplan.errors import ExecutionError
 from memplan.model import Model
-from memplan.plan import Plan
+from memplan.plan import Plan, refuse_foreign
 from memplan.runtime.inputs import load_inputs
 from memplan.runtime.values import Value
 from memplan.units import format_size
@@ -91,10 +91,10 @@ def run(model: Model, plan: Plan, inputs: Mapping[str, Any] | None = None, seed:
     """Execute `plan` op by op in one scratchpad-sized buffer and compare with the reference.
 
     `inputs` are arrays by name (default: seeded, in range); absent weights are seeded. Bytes above
-    the plan's peak are never touched and not allocated. ExecutionError if the model has no ONNX or torch
-    source, the plan is not of this graph, an operand is nowhere, or a kernel fails.
+    the plan's peak are never touched and not allocated. GraphError if the model has no ONNX or torch source,
+    PlanError if the plan is not of this graph, ExecutionError if an operand is nowhere, or a kernel fails.
     """
-    _refuse_foreign(model, plan)
+    _refuse_unfit(model, plan)
     if model.source is None:
         from memplan.zoo import traced
 
@@ -166,10 +166,8 @@ def _computes_in_16_bits(model: Model) -> bool:
     return any(t.kind in kinds and t.dtype in ("float16", "bfloat16") for t in model.graph.tensors)
 
 
-def _refuse_foreign(model: Model, plan: Plan) -> None:
-    if plan.graph_sha256 != model.graph.sha256:
-        raise ExecutionError(f"the plan was made for another graph than '{model.graph.name}'",
-                             "plan this model, with the same --dim")  # fmt: skip
+def _refuse_unfit(model: Model, plan: Plan) -> None:
+    refuse_foreign(model.graph, plan)
     if sorted(plan.schedule) != sorted(op.name for op in model.graph.ops):
         why = f": {plan.reason}" if plan.reason else ""
         raise ExecutionError(f"the plan has no complete schedule{why}", "execute a valid plan")
@@ -182,6 +180,8 @@ def _reference(model: Model, source: Any, fed: Mapping[str, Value]) -> dict[str,
     from memplan.runtime.sessions import open_session, run_bound
     from memplan.runtime.values import aligned, elem_type
 
+    if not any(t.kind == "output" for t in model.graph.tensors):
+        return {}  # inputs and constants handed through
     initializers = {t.name for t in model.source.graph.initializer}
     proto = ModelProto()
     proto.CopyFrom(source.proto)

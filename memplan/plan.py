@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
+from memplan.errors import PlanError
+from memplan.graph import Graph
 from memplan.options import Options
 from memplan.target import Target
 
@@ -62,6 +64,13 @@ class Metrics(NamedTuple):
         return {"traffic": self.traffic, "peak": self.peak, "latency": self.latency_s}[objective]
 
 
+def relative_gap(value: float | None, bound: float) -> float | None:
+    """(value - bound) / value, 0 where the value is 0, None without one."""
+    if value is None:
+        return None
+    return (value - bound) / value if value else 0.0
+
+
 @dataclass(frozen=True)
 class Plan:
     """One answer to one problem. Frozen; numbers in it are claims until `check` has recomputed them.
@@ -95,6 +104,21 @@ class Plan:
     @property
     def gap(self) -> float | None:
         """(value - bound) / value, 0 where the value is 0, None without a plan."""
-        if self.value is None:
-            return None
-        return (self.value - self.bound) / self.value if self.value else 0.0
+        return relative_gap(self.value, self.bound)
+
+
+FOREIGN_HINT = "name the model that was planned, with the same --dim, or plan this one"
+
+
+def foreign(graph: Graph, plan: Plan) -> str:
+    """What is wrong where the plan was made for another graph; nothing if it was made for this one."""
+    if plan.graph_sha256 == graph.sha256:
+        return ""
+    other = f"another graph than '{graph.name}'" + (f", for '{plan.graph}'" if plan.graph != graph.name else "")
+    return f"the plan was made for {other}"
+
+
+def refuse_foreign(graph: Graph, plan: Plan) -> None:
+    """Raise PlanError if the plan was made for another graph."""
+    if wrong := foreign(graph, plan):
+        raise PlanError(wrong, FOREIGN_HINT)

@@ -24,8 +24,9 @@ def simulate(graph: Graph, plan: Plan) -> Metrics:
     live_peak, peak = _peaks(plan)
     latency = all_host = unlimited = 0.0
     if plan.target.timed:
-        latency = timeline(graph, plan).latency_s
-        all_host, unlimited = latency_ends(graph, plan.target, plan.options)
+        work = op_work(graph, plan.target, plan.options)
+        latency = timeline(graph, plan, work).latency_s
+        all_host, unlimited = latency_ends(graph, plan.target, plan.options, work)
     return Metrics(
         spill_store=spill_store,
         spill_load=spill_load,
@@ -98,51 +99,63 @@ def op_bytes(graph: Graph, op: Op, options: Options) -> dict[str, int]:
     """Bytes an op reads and writes, by storage, each once; a view moves none."""
     if op.is_view:
         return {}
-    roots = dict.fromkeys(graph.storage_of[n] for n in (*op.inputs, *op.outputs))
-    return {
-        name: graph.tensor[name].nbytes
-        for name in roots
-        if options.weights != "ignore" or graph.tensor[name].kind != "constant"
-    }
+    root, tensor = graph.storage_of, graph.tensor
+    operands = {name: tensor[name].nbytes for name in [root[n] for n in (*op.inputs, *op.outputs)]}
+    if options.weights == "ignore":
+        return {name: nbytes for name, nbytes in operands.items() if tensor[name].kind != "constant"}
+    return operands
 
 
-def op_time(graph: Graph, op: Op, target: Target, fast: int, slow: int) -> tuple[float, float]:
-    """Seconds of `op` with `fast` bytes in the scratchpad and `slow` in host; and its host time.
+class Work(NamedTuple):
+    """What an op asks for: seconds of computing, and bytes by storage."""
+
+    compute_s: float
+    operands: dict[str, int]
+
+
+def op_work(graph: Graph, target: Target, options: Options) -> list[Work]:
+    """The work of each op, in program order; TargetError on an untimed target.
 
     flops over the rate for the dtype of the first operand, absent flops counting as 0.
     """
-    first = next(iter((*op.inputs, *op.outputs)), None)
-    rate = target.compute.rate(graph.tensor[first].dtype if first else None)
-    pad, host = target.scratchpad.bandwidth, target.host.bandwidth
-    if not (rate and pad and host):
-        raise TargetError(
-            f"target '{target.name}' has no timing", "choose a timed target, see `memplan targets`"
-        )
-    host_s = slow / host
-    busy = max((op.flops or 0) / rate, fast / pad + host_s)
-    return busy + target.compute.overhead_s, host_s
+    found = []
+    for op in graph.ops:
+        operand = next(iter((*op.inputs, *op.outputs)), None)
+        rate = target.compute.rate(graph.tensor[operand].dtype if operand else None)
+        if not (rate and target.scratchpad.bandwidth and target.host.bandwidth):
+            raise TargetError(f"target '{target.name}' has no timing", "choose a timed target, see `memplan targets`")
+        found.append(Work((op.flops or 0) / rate, op_bytes(graph, op, options)))
+    return found
 
 
-def latency_ends(graph: Graph, target: Target, options: Options) -> tuple[float, float]:
+def latency_ends(
+    graph: Graph, target: Target, options: Options, work: list[Work] | None = None
+) -> tuple[float, float]:
     """Seconds with everything in host, and with everything in the scratchpad already (a lower bound).
 
-    What is pinned to host is there in both.
+    What is pinned to host is there in both. `work`: `op_work` of the same, if it is known.
     """
     if not target.timed:
         return 0.0, 0.0
     all_host = unlimited = 0.0
-    for op in graph.ops:
-        operands = op_bytes(graph, op, options)
-        slow = sum(nbytes for name, nbytes in operands.items() if options.pins.get(name) == "host")
+    overhead, pins = target.compute.overhead_s, options.pins
+    pad, host = target.scratchpad.bandwidth or 1.0, target.host.bandwidth or 1.0
+    for compute_s, operands in work or op_work(graph, target, options):
         nbytes = sum(operands.values())
-        all_host += op_time(graph, op, target, 0, nbytes)[0]
-        unlimited += op_time(graph, op, target, nbytes - slow, slow)[0]
+        slow = sum(operands[name] for name in operands if pins.get(name) == "host") if pins else 0
+        all_host += max(compute_s, nbytes / host) + overhead
+        unlimited += max(compute_s, (nbytes - slow) / pad + slow / host) + overhead
     return all_host, unlimited
 
 
-def timeline(graph: Graph, plan: Plan) -> Timeline:
-    """Play the plan on its (timed) target: ops in order, copies in the FIFO queues beside them."""
-    ops = {op.name: op for op in graph.ops}
+def timeline(graph: Graph, plan: Plan, work: list[Work] | None = None) -> Timeline:
+    """Play the plan on its (timed) target: ops in order, copies in the FIFO queues beside them.
+
+    `work`: `op_work` of the plan's graph, target and options, if it is known.
+    """
+    target = plan.target
+    by_name = dict(zip((op.name for op in graph.ops), work or op_work(graph, target, plan.options), strict=True))
+    pad, host, overhead = target.scratchpad.bandwidth or 1.0, target.host.bandwidth or 1.0, target.compute.overhead_s
     queues = _Queues(graph, plan)
     starting: dict[int, list[str]] = {}
     stopping: dict[int, list[str]] = {}
@@ -156,13 +169,15 @@ def timeline(graph: Graph, plan: Plan) -> Timeline:
             resident[tensor] = resident.get(tensor, 0) + 1
         for tensor in stopping.get(t, ()):
             resident[tensor] -= 1
+        compute_s, operands = by_name[name]
         fast = slow = 0
-        for tensor, nbytes in op_bytes(graph, ops[name], plan.options).items():
+        for tensor, nbytes in operands.items():
             if resident.get(tensor, 0) > 0:
                 fast += nbytes
             else:
                 slow += nbytes
-        duration, host_s = op_time(graph, ops[name], plan.target, fast, slow)
+        host_s = slow / host
+        duration = max(compute_s, fast / pad + host_s) + overhead
         start = queues.wait_for_due(t, now)
         now = start + duration
         queues.advance(start, now, 1 - host_s / duration if duration else 1.0)
@@ -213,7 +228,7 @@ class _Queues:
     def wait_for_due(self, t: int, now: float) -> float:
         """The time at which every move due at step t is done, the processor waiting from `now`."""
         self.open(t)
-        while any(not self.done[i] for i in self.due[t]):
+        while self.due[t] and not all(self.done[i] for i in self.due[t]):
             heads = self.heads()
             if not heads:
                 raise InvalidPlanError(f"a move due at step {t} can never start", "run `check` first")

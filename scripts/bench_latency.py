@@ -2,18 +2,21 @@
 
 Share = of the peak of the activations plus the weights; weights are tensors, order is the program's, batch 1. int8 graphs
 count two bytes a value on the TPU. A column is the speed-up over `msa`; the last one what the bound allows. Every
-solver has the same time on one core; no reported graph was seen by the training of `malloc_game`'s network.
+solver has the same time on one core; no reported graph was seen by the training of `malloc_game`'s network. Rows
+are kept in a file: a run that was stopped goes on.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
-from functools import partial
 from math import exp, log
 from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
 
 from memplan_solvers.latency.fluid import fluid_bound
 from memplan_solvers.latency.timed import flatten
@@ -21,6 +24,7 @@ from memplan_solvers.residency import Walk
 
 from memplan.api import load, make_problem
 from memplan.api import plan as plan_once
+from memplan.files import write_atomic
 from memplan.graph import Graph
 from memplan.problem import Problem
 from memplan.solver import Budget
@@ -35,45 +39,87 @@ MODELS = (
 )  # fmt: skip
 """What is reported; none of it is among the graphs that the policy was trained on."""
 
-SOLVERS = ("msa{repacks=10}", "msa_tuned", "malloc_game{mode=greedy}", "brkga", "anneal",
-           "malloc_game{mode=policy}", "malloc_game", "malloc_game{mode=prod}")  # fmt: skip
+FEW = ("efficientnet_b0", "ghostnet", "gpt2_prefill", "nasnet_a_mobile_int8", "pnasnet5_mobile_int8",
+       "randwire_ws_small", "resnet50_int8", "vit_b16_int8")  # fmt: skip
+"""Those of them that are reported where every solver has more than 10 s."""
+
+SOLVERS = ("msa{repacks=10}", "msa_tuned", "malloc_game{mode=greedy}", "brkga", "anneal", "malloc_game{mode=policy}",
+           "malloc_game{mode=game}", "malloc_game", "malloc_game{mode=prod}")  # fmt: skip
 BOUND_LIMIT_S = 2.0
 MACHINES = ("tpu-v4i", "ethos-u65")
+ENDS = ("all in host", "bound")
 
 
 def main() -> None:
-    """Print a Markdown table, the geometric means, and how often each solver is better than msa_tuned."""
-    p = argparse.ArgumentParser(description=__doc__)
-    p.add_argument("models", nargs="*", default=MODELS)
+    """Measure what the rows' file lacks, then print the table, and write it into the page between its marks."""
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("models", nargs="*")
     p.add_argument("--solvers", nargs="+", default=SOLVERS)
     p.add_argument("--shares", type=float, nargs="+", default=[0.1, 0.25])
     p.add_argument("--time-limit", type=float, default=10.0)
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--at-once", type=int, default=1, help="models measured side by side, each on one core")
+    p.add_argument("--rows", type=Path, help="file of rows, added to (default: build/latency/SECONDS.jsonl)")
+    p.add_argument("--page", type=Path, help="page whose table '<!-- SECONDS s -->' … '<!-- end -->' is replaced")
     args = p.parse_args()
-    columns = [*args.solvers, "all in host", "bound"]
-    print(f"| model | machine | share | {' | '.join(columns)} |\n| --- | --- | --- |{' ---: |' * len(columns)}")
-    rows: list[dict[str, float]] = []
+    models = args.models or (MODELS if args.time_limit <= 10 else FEW)
+    rows = args.rows or Path(f"build/latency/{args.time_limit:g}.jsonl")
+    rows.parent.mkdir(parents=True, exist_ok=True)
+    done = read_rows(rows, args)
     with ProcessPoolExecutor(args.at_once, mp_context=get_context("spawn")) as pool:
-        for found in pool.map(partial(measured, args=args), args.models):
-            for row, values in found:
-                print(f"| {row} | {' | '.join(f'{values[c]:.3f}' for c in columns)} |", flush=True)
-                rows.append(values)
-    means = (exp(sum(log(row[c]) for row in rows) / len(rows)) for c in columns)
-    print(f"| **geometric mean** | | | {' | '.join(f'{mean:.3f}' for mean in means)} |")
+        for wait in [pool.submit(measure, name, args, rows, set(done)) for name in models]:
+            wait.result()
+    found = read_rows(rows, args)
+    table = table_of([found[key] for name in models for key in found if key[0] == name], args.solvers)
+    print(table)
+    if args.page:
+        before, mark, rest = args.page.read_text().partition(f"<!-- {args.time_limit:g} s -->\n")
+        if not mark:
+            raise SystemExit(f"{args.page} has no mark '<!-- {args.time_limit:g} s -->'")
+        write_atomic(args.page, f"{before}{mark}{table}\n<!-- end -->{rest.partition('<!-- end -->')[2]}")
+
+
+def setting(args: argparse.Namespace) -> dict[str, Any]:
+    """What rows must agree in to stand in one table."""
+    return {"time_limit": args.time_limit, "seed": args.seed, "solvers": list(args.solvers)}
+
+
+def read_rows(path: Path, args: argparse.Namespace) -> dict[tuple[str, str, float], dict[str, Any]]:
+    """The rows of this setting by (model, machine, share); the last where one was measured twice."""
+    lines = path.read_text().splitlines() if path.exists() else []
+    found = [row for row in map(json.loads, lines) if row["setting"] == setting(args) and row["share"] in (0.05, *args.shares)]
+    return {(row["model"], row["machine"], row["share"]): row for row in found}
+
+
+def table_of(rows: list[dict[str, Any]], solvers: Sequence[str]) -> str:
+    """A Markdown table of the rows, the geometric means, and how often each solver is better than msa_tuned."""
+    columns = [*solvers, *ENDS]
+    values = [row["speedup"] for row in rows]
+    lines = [f"| model | machine | share | {' | '.join(columns)} |", f"| --- | --- | --- |{' ---: |' * len(columns)}"]
+    for row in rows:
+        cells = " | ".join(f"{row['speedup'][c]:.3f}" for c in columns)
+        lines.append(f"| {row['model']} | {row['machine']} | {row['share']:g} | {cells} |")
+    means = (exp(sum(log(row[c]) for row in values) / len(values)) for c in columns)
+    lines.append(f"| **geometric mean** | | | {' | '.join(f'{mean:.3f}' for mean in means)} |")
     if "msa_tuned" in columns:
-        wins = (sum(row[c] > row["msa_tuned"] * (1 + 1e-9) for row in rows) / len(rows) for c in columns)
-        print(f"| better than msa_tuned | | | {' | '.join(f'{100 * share:.0f} %' for share in wins)} |")
+        wins = (sum(row[c] > row["msa_tuned"] * (1 + 1e-9) for row in values) / len(values) for c in columns)
+        lines.append(f"| better than msa_tuned | | | {' | '.join(f'{100 * share:.0f} %' for share in wins)} |")
+    return "\n".join(lines)
 
 
-def measured(name: str, args: argparse.Namespace) -> list[tuple[str, dict[str, float]]]:
-    """The rows of one model: its words and its values. What compiles does so before, off the clock."""
-    found = []
+def measure(name: str, args: argparse.Namespace, rows: Path, done: set[tuple[str, str, float]]) -> None:
+    """Add the rows of one model that are not done. What compiles does so before, off the clock."""
+    warm = False
     for machine, share, problem in cases(name, args.shares):
-        if not found:
+        if (name, machine, share) in done:
+            continue
+        if not warm:
             speedups(problem, args.solvers, 0.1, args.seed)
-        found.append((f"{name} | {machine} | {share:g}", speedups(problem, args.solvers, args.time_limit, args.seed)))
-    return found
+            warm = True
+        speedup = speedups(problem, args.solvers, args.time_limit, args.seed)
+        row = {"model": name, "machine": machine, "share": share, "setting": setting(args), "speedup": speedup}
+        with rows.open("a") as file:
+            file.write(json.dumps(row) + "\n")
 
 
 def cases(name: str, shares: list[float]) -> Iterator[tuple[str, float, Problem]]:

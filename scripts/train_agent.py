@@ -47,6 +47,9 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, default=Path("out/agent"))
     parser.add_argument("--iterations", type=int, default=Schedule.iterations)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--start", default="", help="policy to begin with (default: a network drawn by the seed)")
+    parser.add_argument("--rate", type=float, default=Schedule.rate, help="of learning, in the first iteration")
+    parser.add_argument("--last-rate", type=float, default=Schedule.last_rate, help="and in the last")
     parser.add_argument("--workers", type=int, default=1, help="local processes that play (default: 1, bit-exact)")
     parser.add_argument("--ray", metavar="ADDRESS", help="play on a Ray cluster; 'local' starts one here")
     args = parser.parse_args()
@@ -56,7 +59,8 @@ def main() -> None:
     elif args.workers > 1:
         actors = Processes(args.workers)
     try:
-        schedule = Schedule(iterations=args.iterations, seed=args.seed)
+        schedule = Schedule(iterations=args.iterations, seed=args.seed, start=args.start, rate=args.rate,
+                            last_rate=args.last_rate)  # fmt: skip
         train(cases(), actors, schedule, args.output, lambda line: print(line, file=sys.stderr, flush=True))
     finally:
         actors.close()
@@ -64,15 +68,15 @@ def main() -> None:
 
 
 def picture(curve: list[dict[str, float]]) -> str:
-    """Latency over that of greedy play, geometric mean over the cases, by iteration."""
+    """Latency over that of the first iteration's best games, geometric mean over the cases, by iteration."""
     names = {"policy": "the network alone", "best": "best game so far"}
     series = [
         Series(name, shade, tuple(Mark(row["iteration"], row[key]) for row in curve), dots=False)
         for shade, (key, name) in enumerate(names.items())
     ]
     values = [mark.y for line in series for mark in line.marks]
-    return standalone(plot("Training: latency over greedy play", Axis("iteration", 0, len(curve) - 1),
-                           Axis("latency over greedy play", min(values), max(values)), series))  # fmt: skip
+    return standalone(plot("Training: latency over the first games", Axis("iteration", 0, len(curve) - 1),
+                           Axis("latency over the first games", min(values), max(values)), series))  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import pytest
 from onnx import TensorProto, helper
 
 import memplan
-from memplan.errors import ExecutionError, OptionError
+from memplan.errors import ExecutionError, GraphError, OptionError, PlanError
 from memplan.execute import RunReport, load_inputs
 from memplan.model import Model
 from memplan.plan import Plan
@@ -128,9 +128,9 @@ def test_an_activation_without_a_stored_copy_cannot_be_loaded() -> None:
 def test_plans_of_other_graphs_and_models_without_source_are_refused() -> None:
     model, other = load(FEATURES["chain"]()), load(FEATURES["views"]())
     plan = planned(model)
-    with pytest.raises(ExecutionError, match="another graph"):
+    with pytest.raises(PlanError, match="another graph"):
         memplan.run(other, plan)
-    with pytest.raises(ExecutionError, match="without an ONNX source"):
+    with pytest.raises(GraphError, match="without an ONNX source"):
         memplan.run(Model(model.graph, "net"), plan)
 
 

@@ -18,7 +18,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 import memplan
 from memplan import Model, Plan
 from memplan.cli import main
-from memplan.errors import ExecutionError, OptionError
+from memplan.errors import ExecutionError, OptionError, PlanError
 from memplan.plan import Residency
 from memplan.runtime import torch_run
 
@@ -246,5 +246,5 @@ def test_inputs_are_checked_by_name_shape_and_dtype() -> None:
 
 
 def test_a_plan_of_another_graph_is_refused() -> None:
-    with pytest.raises(ExecutionError, match="another graph"):
+    with pytest.raises(PlanError, match="another graph"):
         memplan.run(small("bert"), planned(chain(), scratchpad="MR"))

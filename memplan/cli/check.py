@@ -22,6 +22,7 @@ def run(args: argparse.Namespace) -> int:
     """0 if every rule holds and every claim recomputes, else 5."""
     from memplan import api
     from memplan.emitters.text import plan_summary
+    from memplan.plan import FOREIGN_HINT, foreign
 
     model, plan = load_with_plan(args.model, args.plan)
     violations = api.check(model, plan)
@@ -34,5 +35,6 @@ def run(args: argparse.Namespace) -> int:
     for violation in violations:
         talk(f"violation: {violation}")
     if violations:
-        talk(f"error: the plan breaks {len(violations)} rule(s) or claims\nhint: make the plan anew")
+        hint = FOREIGN_HINT if foreign(model.graph, plan) else "make the plan anew"
+        talk(f"error: the plan breaks {len(violations)} rule(s) or claims\nhint: {hint}")
     return 5 if violations else 0

@@ -6,9 +6,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from memplan.errors import OptionError, PlanError
+from memplan.errors import OptionError
 from memplan.graph import Graph
-from memplan.plan import Plan
+from memplan.plan import Plan, refuse_foreign
 
 ENDINGS = (".html", ".svg", ".trace.json")
 """What a file to write is called, by what it shows."""
@@ -74,9 +74,7 @@ def _write(graph: Graph, plans: list[Plan], path: Path) -> None:
     from memplan.files import write_atomic
 
     for plan in plans:
-        if plan.graph_sha256 != graph.sha256:
-            raise PlanError(f"the plan was made for another graph than '{graph.name}'",
-                            "show it with the model it was made for, with the same --dim")  # fmt: skip
+        refuse_foreign(graph, plan)
         if plan.schedule:
             refuse(check(graph, plan))
     print(f"wrote {write_atomic(path, _drawn(graph, plans, path))}")

@@ -32,7 +32,7 @@ from typing import Any
 from memplan.emitters.events import events_of
 from memplan.errors import GraphError, MemplanError, PlanError
 from memplan.model import Model
-from memplan.plan import Plan, Residency
+from memplan.plan import Plan, Residency, Status, refuse_foreign
 
 PREFIX = "memplan."
 PLAN = "memplan.plan"
@@ -45,17 +45,15 @@ def annotated(model: Model, plan: Plan) -> bytes:
     """The model's ONNX source in schedule order with the plan as metadata; same plan, same bytes.
 
     Weights stay as they are in the source, references to external data included. MemplanError if
-    the model has no ONNX source, PlanError if the plan is of another graph or has no schedule.
+    the model has no ONNX source, PlanError if the plan is of another graph or there is none.
     """
     from onnx import ModelProto
 
     if not isinstance(model.source, ModelProto):
         raise MemplanError(f"'{model.graph.name}' has no ONNX source to annotate",
                            "give the .onnx file it was made from, or emit json")  # fmt: skip
-    if plan.graph_sha256 != model.graph.sha256:
-        raise PlanError(f"the plan was made for another graph than '{model.graph.name}'",
-                        "plan this model, with the same --dim")  # fmt: skip
-    if not plan.schedule:
+    refuse_foreign(model.graph, plan)
+    if plan.status in (Status.INFEASIBLE, Status.UNKNOWN):
         raise PlanError(f"there is no plan to write: {plan.reason or plan.status}", "emit a valid plan")
     proto = ModelProto()
     proto.CopyFrom(model.source)

@@ -28,7 +28,7 @@ from memplan.emitters.events import events_of, note
 from memplan.emitters.torch_moves import Mover, Program
 from memplan.errors import MemplanError, PlanError
 from memplan.model import Model
-from memplan.plan import Plan
+from memplan.plan import Plan, refuse_foreign
 
 
 def emit_fx(model: Model, plan: Plan, *, moves: bool = False, poison: bool = False) -> GraphModule:
@@ -42,9 +42,7 @@ def emit_fx(model: Model, plan: Plan, *, moves: bool = False, poison: bool = Fal
     if not isinstance(model.source, GraphModule):
         raise MemplanError(f"'{model.graph.name}' has no torch source",
                            "import it with memplan.from_exported or memplan.from_fx")  # fmt: skip
-    if plan.graph_sha256 != model.graph.sha256:
-        raise PlanError(f"the plan was made for another graph than '{model.graph.name}'",
-                        "plan this model, with the same --dim")  # fmt: skip
+    refuse_foreign(model.graph, plan)
     if sorted(plan.schedule) != sorted(op.name for op in model.graph.ops):
         raise PlanError(f"there is no plan to emit: {plan.reason or plan.status}", "emit a valid plan")
     emitted = Mover(model, plan, poison).module() if moves else _reordered(model, plan)

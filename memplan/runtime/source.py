@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from memplan.errors import ExecutionError
+from memplan.errors import ExecutionError, GraphError
 from memplan.graph import Graph
 from memplan.model import Model
 from memplan.runtime.sessions import make_session, run_bound
@@ -40,8 +40,8 @@ def prepare(model: Model, weights: str, seed: int) -> Source:
     from onnx import ModelProto
 
     if not isinstance(model.source, ModelProto):
-        raise ExecutionError(f"'{model.graph.name}' comes without an ONNX source, so it cannot be executed",
-                             "give the .onnx file it was made from")  # fmt: skip
+        raise GraphError(f"'{model.graph.name}' comes without an ONNX source, so it cannot be executed",
+                         "give the .onnx or .pt2 file it was made from")  # fmt: skip
     proto = ModelProto()
     proto.CopyFrom(model.source)
     if proto.graph.sparse_initializer:

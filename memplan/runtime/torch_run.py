@@ -21,7 +21,7 @@ from torch.fx import GraphModule, Interpreter, Node
 
 from memplan.emitters.torch import emit_fx
 from memplan.emitters.torch_moves import PAD
-from memplan.errors import ExecutionError, MemplanError
+from memplan.errors import ExecutionError, GraphError, MemplanError
 from memplan.execute import OutputReport, RunReport, least_seconds
 from memplan.importers.torch_graph import flat_names, leaves
 from memplan.importers.torch_module import attribute, epilogue, tensors_in
@@ -34,11 +34,11 @@ from memplan.runtime.torch_values import inputs_of, state_of, with_state
 def run_torch(model: Model, plan: Plan, inputs: Mapping[str, Any] | None, seed: int) -> RunReport:
     """Execute `plan` and compare; `inputs` are arrays by name, seeded where they are None.
 
-    ExecutionError if the model's source is no torch module, or an op fails.
+    GraphError if the model's source is no torch module, ExecutionError if an op fails.
     """
     if not isinstance(model.source, GraphModule):
-        raise ExecutionError(f"'{model.graph.name}' has no source that can be executed",
-                             "give the .onnx or .pt2 file it was made from")  # fmt: skip
+        raise GraphError(f"'{model.graph.name}' has no source that can be executed",
+                         "give the .onnx or .pt2 file it was made from")  # fmt: skip
     state, fed = state_of(model.source, seed), inputs_of(model.source, seed)
     if inputs is not None:
         _bind(model, inputs, state, fed)

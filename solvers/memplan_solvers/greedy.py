@@ -20,7 +20,7 @@ from memplan_solvers.replace.allocate import allocate_on_demand
 from memplan_solvers.replace.evict import around_each_op, evict_on_demand, without_spills
 from memplan_solvers.residency import Block, Stretch, Walk, blocks_of, materialise, stretches_of, traffic
 from memplan_solvers.schedule import SCHEDULES
-from memplan_solvers.timing import stretch_stores
+from memplan_solvers.timing import hoist_loads, stretch_stores
 
 LARGE = 10_000
 """Ops beyond which only the near-linear members of the portfolio run."""
@@ -107,9 +107,9 @@ class Greedy(Solver):
                 plan = self._solve_stepped(variant, budget)
                 moves = stretch_stores(plan.residencies, plan.moves) if plan.schedule else None
                 if moves is not None or not problem.n:
-                    plans.append(
-                        replace(plan, target=problem.target, options=problem.options, moves=moves or ())
-                    )
+                    plan = replace(plan, target=problem.target, options=problem.options, moves=moves or ())
+                    residencies, moves = hoist_loads(plan.residencies, plan.moves)
+                    plans += [plan, replace(plan, residencies=residencies, moves=moves)]
         if not plans:
             return self.no_answer(problem, budget, Status.UNKNOWN, "no heuristic found a plan that fits")
         best = min(plans, key=lambda plan: timeline(problem.graph, plan).latency_s)

@@ -51,7 +51,7 @@ class Portfolio(Solver):
     """
 
     name: ClassVar[str] = "portfolio"
-    summary: ClassVar[str] = "the default: greedy, then peak, search, benders, fixed_order and ilp as time allows; best plan, best bound"
+    summary: ClassVar[str] = "the default: greedy, then peak, search, benders, fixed_order and ilp, for latency anneal, as time allows; best plan, best bound"
     objectives: ClassVar[frozenset[str]] = frozenset(ROUNDS)
 
     skip: str = ""
@@ -66,8 +66,9 @@ class Portfolio(Solver):
         """The best plan of any part, with the best bound of any part."""
         run = _Run(self, problem, budget)
         left_out = set(self.skip.split("+"))
-        if problem.target.operands != "any":
+        if problem.options.objective == "latency" and problem.target.operands != "any":
             left_out.add("anneal")  # it serves operands from host
+            run.without = f"greedy alone: what anneals serves operands from host, which '{problem.target.name}' cannot"
         for share, parts in ROUNDS[problem.options.objective]:
             wanted = [part for part in parts if _word(part) not in left_out]
             run.ask(wanted, share)

@@ -123,6 +123,26 @@ def test_a_broken_plan_is_refused(graph: Path, tmp_path: Path) -> None:
     assert done.returncode == 5 and "peak is claimed as" in done.stderr
 
 
+def test_a_plan_of_another_model_is_one_violation_with_a_hint(graph: Path, tmp_path: Path) -> None:
+    memplan("plan", "matmul_222_rank7_strassen", "-o", tmp_path)
+    done = memplan("check", graph, tmp_path / "matmul_222_rank7_strassen.plan.json")
+    assert done.returncode == 5 and done.stderr.count("violation:") == 1
+    assert "made for another graph than" in done.stderr and "hint: name the model that was planned" in done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full, which stands for a full disk")
+def test_a_full_disk_is_one_clear_error() -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-m", "memplan", "zoo"], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 2 and done.stderr.startswith("error: ") and done.stderr.count("\n") == 2
+
+
+def test_a_graph_without_kernels_is_not_executed(graph: Path, tmp_path: Path) -> None:
+    memplan("plan", graph, "-o", tmp_path)
+    done = memplan("run", graph, tmp_path / "net.plan.json")
+    assert done.returncode == 2 and "without an ONNX source" in done.stderr and "hint: give the" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -134,6 +154,7 @@ def test_a_broken_plan_is_refused(graph: Path, tmp_path: Path) -> None:
         (("plan", "GRAPH", "--scratchpad", "64KX"), "'64KX' is not a size"),
         (("plan", "GRAPH", "--scratchpad", "-5"), "error"),
         (("plan", "GRAPH", "--scratchpad", "0.3"), "'0.3' is 0.3 bytes"),
+        (("plan", "GRAPH", "--scratchpad", "0MP"), "'0MP' is 0 bytes"),
         (("plan", "GRAPH", "--scratchpad", "9999999999GiB"), "2^62"),
         (("plan", "GRAPH", "--alignment", "0"), "--alignment '0'"),
         (("plan", "GRAPH", "--time-limit", "nan"), "--time-limit 'nan'"),

@@ -15,12 +15,23 @@ from memplan.plan import Plan
 from memplan.problem import Problem
 from memplan.solver import Budget
 from memplan_solvers.latency import anneal_kernel as kernel
-from memplan_solvers.latency.evaluate import latency
-from memplan_solvers.latency.layout import to_plan
+from memplan_solvers.latency.draft import (
+    LOADED,
+    OWNER,
+    REACH,
+    ROW,
+    START,
+    STEP,
+    make_draft,
+    rows_of,
+    seconds_in_full,
+    seconds_of,
+    settle,
+)
+from memplan_solvers.latency.layout import to_plan, value
 from memplan_solvers.latency.msa import Layout, tuned
 from memplan_solvers.latency.solver import LatencySolver
-from memplan_solvers.latency.space import add, make_space
-from memplan_solvers.latency.timed import UNPLACED, Array, Timed, flatten
+from memplan_solvers.latency.timed import UNPLACED, Timed, flatten
 
 SLICE_S, FIRST = 0.05, 200
 """Seconds between two looks at the clock; rounds before the first."""
@@ -39,7 +50,7 @@ class Anneal(LatencySolver):
     summary: ClassVar[str] = "annealing over residencies and prefetches: the best latency without a learnt policy"
 
     effort: int = 1000
-    hot: float = 3e-4
+    hot: float = 1e-4
     cold: float = 3e-6
 
     def __post_init__(self) -> None:
@@ -82,8 +93,9 @@ class Anneal(LatencySolver):
             rounds = max(1, min(int(SLICE_S / max(pace, 1e-9)), total - done))
             step = rounds * pace / available if by_time else rounds / total
             budget.report("anneal", float(search.seconds[1]), bound)
-        count = int(search.best_count[0])
-        return Layout(search.best_rows[:count].copy(), search.best_stores.copy(), float(search.seconds[1]))
+        rows = rows_of(search.best, search.draft)
+        found = Layout(rows, search.best_stores, value(timed, rows, len(rows), search.best_stores))
+        return min(start, found, key=lambda layout: layout.seconds)
 
     def _heat(self, start: Layout, share: float) -> float:
         """The temperature in seconds when `share` of the rounds are done."""
@@ -100,37 +112,31 @@ def compiled(timed: Timed, budget: Budget) -> Budget:
 
 def make_search(timed: Timed, start: Layout, seed: int) -> kernel.Search:
     """An annealing that stands at `start`."""
-    space, room = make_space(timed), len(timed.touch) + len(timed.size) + 1
+    draft = make_draft(timed, start.rows, start.stores)
+    seconds = seconds_in_full(timed, draft) if timed.queues == 2 else seconds_of(draft, 0.0)
+    settle(draft, True)
+    # Wishes and ratios with which the rounds would place the loads where they are.
     wish, ratio = np.zeros(len(timed.touch), np.int8), np.full(len(timed.touch), 1.1)
-    for s, begin, stop, offset in start.rows.tolist():
-        if timed.fixed[s] < 0:
-            add(timed, space, s, begin, stop, offset)
-            first = timed.touch_row[s] + int(np.searchsorted(_touches(timed, s), begin))
-            if begin != timed.producer[s] and first > timed.touch_row[s]:
-                wish[first] = kernel.RETURN
-    reach = np.zeros(timed.n + 1)
-    seconds = latency(timed, space.rows, space.count[0], start.stores, reach)
+    reach = draft.track[0, REACH]
+    for r in np.flatnonzero(draft.slot[: len(timed.touch), LOADED] & (draft.slot[: len(timed.touch), START] >= 0)):
+        owner, begin, due = draft.slot[r, [OWNER, START, STEP]]
+        if r > draft.storage[owner, ROW]:
+            wish[r] = kernel.RETURN
+        ratio[r] = (1 - 1e-9) * (reach[due] - reach[begin]) / max(timed.copy[owner], 1e-30)
     mixed = (seed * 0x9E3779B97F4A7C15 + 0xD1B54A32D192ED03) % 2**64 or 1
     search = kernel.Search(
-        space=space,
-        stores=start.stores.copy(),
-        reach=reach,
+        draft=draft,
         wish=wish,
         ratio=ratio,
-        best_rows=np.zeros((room, 4), np.int64),
-        best_count=np.zeros(1, np.int64),
-        best_stores=start.stores.copy(),
+        best=np.zeros((len(draft.slot), 3), np.int64),
+        best_stores=np.zeros((len(draft.storage), 2), np.int64),
         seconds=np.array([seconds, seconds]),
         random=np.array([mixed], dtype=np.uint64),
         choices=np.flatnonzero(timed.movable),
-        kept=np.zeros((room, 4), np.int64),
+        kept=np.zeros((len(draft.slot), 4), np.int64),
     )
     kernel.keep_best(search)
     return search
-
-
-def _touches(timed: Timed, s: int) -> Array:
-    return timed.touch[timed.touch_row[s] : timed.touch_row[s + 1]]
 
 
 def warm() -> None:

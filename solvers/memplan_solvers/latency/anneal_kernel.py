@@ -12,8 +12,38 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
-from memplan_solvers.latency.evaluate import OFFSET, START, STOP, STORAGE, latency
-from memplan_solvers.latency.space import Space, add, drop, is_free
+from memplan_solvers.latency.draft import (
+    CAPACITY,
+    COPY,
+    DUE,
+    END,
+    FACT_N,
+    FIXED,
+    ISSUE,
+    OFFSET,
+    OUTPUT,
+    OWNER,
+    PRODUCER,
+    REACH,
+    ROW,
+    SIZE,
+    START,
+    STEP,
+    STOP,
+    STREAMED,
+    WIDTH,
+    Draft,
+    clear_store,
+    extend,
+    gap,
+    is_free,
+    put,
+    seconds_in_full,
+    seconds_of,
+    set_store,
+    settle,
+    take,
+)
 from memplan_solvers.latency.timed import Array, Timed
 
 NEVER = 2**40
@@ -27,18 +57,15 @@ MOST = 10
 class Search(NamedTuple):
     """Where an annealing stands, and its best layout so far."""
 
-    space: Space
-    stores: Array  # int64[m, 2]
-    reach: Array  # float64[n + 1], copy capacity of the last evaluated layout
+    draft: Draft
     wish: Array  # int8[k], per touch
     ratio: Array  # float64[k], copy capacity that a load for the touch asks for, over its copy time
-    best_rows: Array  # int64[r, 4]
-    best_count: Array  # int64[1]
+    best: Array  # int64[k + m, 3], start, stop, offset by slot
     best_stores: Array  # int64[m, 2]
     seconds: Array  # float64[2]: of the layout, of the best
     random: Array  # uint64[1]
     choices: Array  # int64[c], storages that may be placed
-    kept: Array  # int64[r, 4], scratch: rows taken out
+    kept: Array  # int64[r, 4], scratch: what was taken out: slot, start, stop, offset
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
@@ -55,7 +82,7 @@ def rand(state: Array) -> float:
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
 def run(timed: Timed, search: Search, rounds: int, hot: float, cold: float) -> None:
     """Do `rounds` rounds, the temperature falling from `hot` to `cold` seconds geometrically."""
-    random = search.random
+    random, draft = search.random, search.draft
     out = np.empty(MOST, np.int64)
     old_stores = np.empty((MOST, 2), np.int64)
     cooling = (cold / hot) ** (1.0 / max(1, rounds))
@@ -63,88 +90,81 @@ def run(timed: Timed, search: Search, rounds: int, hot: float, cold: float) -> N
     for _ in range(rounds):
         heat *= cooling
         seed = search.choices[int(rand(random) * len(search.choices))]
-        first = timed.touch_row[seed]
-        touches = timed.touch_row[seed + 1] - first
+        first = draft.storage[seed, ROW]
+        touches = draft.storage[seed, END] - first
         k = first + int(rand(random) * touches)
         old_wish, old_ratio = search.wish[k], search.ratio[k]
-        count = _choose(timed, search, seed, timed.touch[k], out)
+        count = _choose(draft, random, seed, draft.slot[k, STEP], out)
         kept = 0
         for i in range(count):
-            old_stores[i] = search.stores[out[i]]
-            kept = _take_out(search, out[i], kept)
+            old_stores[i] = draft.storage[out[i], ISSUE : DUE + 1]
+            kept = _take_out(draft, search.kept, out[i], kept)
         _perturb(search, k)
         for i in range(count):
-            _place(timed, search, out[i], int(rand(random) * 8.0))
-        seconds = latency(timed, search.space.rows, search.space.count[0], search.stores, search.reach)
+            _place(draft, search.wish, search.ratio, search.kept, out[i], int(rand(random) * 8.0))
+        seconds = seconds_in_full(timed, draft) if timed.queues == 2 else seconds_of(draft, search.seconds[0])
         worse = seconds - search.seconds[0]
         if worse <= 0.0 or rand(random) < np.exp(-worse / heat):
             search.seconds[0] = seconds
+            settle(draft, True)
             if seconds < search.seconds[1] * (1.0 - 1e-12):
                 keep_best(search)
             continue
         search.wish[k], search.ratio[k] = old_wish, old_ratio
         for i in range(count):
-            _take_out(search, out[i], len(search.kept))
+            _take_out(draft, search.kept, out[i], len(search.kept))
         for i in range(count):
-            search.stores[out[i]] = old_stores[i]
+            set_store(draft, out[i], old_stores[i, 0], old_stores[i, 1])
         for r in range(kept):
-            row = search.kept[r]
-            add(timed, search.space, row[STORAGE], row[START], row[STOP], row[OFFSET])
+            slot, start, stop, offset = search.kept[r]
+            put(draft, slot, start, stop, offset)
+        settle(draft, False)
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
 def keep_best(search: Search) -> None:
     """Remember the layout as the best."""
-    count = search.space.count[0]
-    search.best_rows[:count] = search.space.rows[:count]
-    search.best_count[0] = count
-    search.best_stores[:] = search.stores
+    search.best[:] = search.draft.slot[:, START : OFFSET + 1]
+    search.best_stores[:] = search.draft.storage[:, ISSUE : DUE + 1]
     search.seconds[1] = search.seconds[0]
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
-def return_to_best(timed: Timed, search: Search) -> None:
-    """Make the best layout the current one."""
-    search.space.count[0] = 0
-    for r in range(search.best_count[0]):
-        row = search.best_rows[r]
-        add(timed, search.space, row[STORAGE], row[START], row[STOP], row[OFFSET])
-    search.stores[:] = search.best_stores
-    search.seconds[0] = search.seconds[1]
-
-
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
-def _choose(timed: Timed, search: Search, seed: int, t: int, out: Array) -> int:
+def _choose(draft: Draft, random: Array, seed: int, t: int, out: Array) -> int:
     """Fill `out` with the values to take out, in the order in which they come back; how many.
 
-    The seed alone; or with who lies in a strip of its size around step t; or with some that are there at t.
+    The seed alone; or with who lies in a strip of its size around step t; or with some that are there around t.
     """
-    random, rows = search.random, search.space.rows
+    slot, storage, block, filled, width = draft.slot, draft.storage, draft.block, draft.filled, draft.fact[WIDTH]
     out[0] = seed
     count, mode = 1, rand(random)
     if mode < 0.35:
         return 1
-    size = timed.size[seed]
-    low = int(rand(random) * max(1, timed.capacity - size + 1))
+    size = slot[storage[seed, ROW], SIZE]
+    low = int(rand(random) * max(1, draft.fact[CAPACITY] - size + 1))
+    span = int(1.0 + 6.0 * rand(random))
     share = 1.5 * rand(random) / 10.0
-    for r in range(search.space.count[0]):
-        if rows[r, START] > t + 2 or rows[r, STOP] <= t - 1:
-            continue
-        s = rows[r, STORAGE]
-        if s == seed or timed.fixed[s] >= 0:
-            continue
-        if mode < 0.75:
-            if rows[r, OFFSET] >= low + size or rows[r, OFFSET] + timed.size[s] <= low:
+    begin = max(0, t - span) // width
+    for b in range(begin, min(t + 1 + span, draft.fact[FACT_N] - 1) // width + 1):
+        for i in range(filled[b]):
+            r = block[b, i]
+            if slot[r, START] > t + 1 + span or slot[r, STOP] <= t - span or (b > begin and slot[r, START] // width < b):
                 continue
-        elif rand(random) > share:
-            continue
-        fresh = True
-        for i in range(count):
-            fresh = fresh and out[i] != s
-        if fresh and count < MOST:
-            out[count] = s
-            count += 1
-    first = 1 if mode < 0.75 else 0
+            s = slot[r, OWNER]
+            if s == seed or storage[s, FIXED]:
+                continue
+            if mode < 0.92:
+                if slot[r, OFFSET] >= low + size or slot[r, OFFSET] + slot[r, SIZE] <= low:
+                    continue
+            elif rand(random) > share:
+                continue
+            fresh = True
+            for j in range(count):
+                fresh = fresh and out[j] != s
+            if fresh and count < MOST:
+                out[count] = s
+                count += 1
+    first = 1 if mode < 0.92 else 0
     for i in range(count - 1, first, -1):
         j = first + int(rand(random) * (i + 1 - first))
         out[i], out[j] = out[j], out[i]
@@ -152,17 +172,18 @@ def _choose(timed: Timed, search: Search, seed: int, t: int, out: Array) -> int:
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
-def _take_out(search: Search, s: int, kept: int) -> int:
-    """Remove what is placed of s, remembering its rows in `kept` from there on while it has room."""
-    space = search.space
-    for r in range(space.count[0] - 1, -1, -1):
-        if space.rows[r, STORAGE] == s:
-            if kept < len(search.kept):
-                search.kept[kept] = space.rows[r]
-                kept += 1
-            drop(space, r)
-    search.stores[s, 0] = search.stores[s, 1] = -1
-    return kept
+def _take_out(draft: Draft, kept: Array, s: int, count: int) -> int:
+    """Remove what is placed of s, remembering it in `kept` from row `count` on while that has room; the next row."""
+    slot, storage = draft.slot, draft.storage
+    for r in range(storage[s, ROW], storage[s, END]):
+        if slot[r, START] >= 0:
+            if count < len(kept):
+                kept[count, 0], kept[count, 1] = r, slot[r, START]
+                kept[count, 2], kept[count, 3] = slot[r, STOP], slot[r, OFFSET]
+                count += 1
+            take(draft, r)
+    clear_store(draft, s)
+    return count
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
@@ -170,117 +191,94 @@ def _perturb(search: Search, k: int) -> None:
     """Change the wish or the ratio of touch k, or neither."""
     x = rand(search.random)
     if x < 0.25:
-        search.ratio[k] = 0.5 * 8.0 ** rand(search.random)
+        search.ratio[k] = 0.5 * 32.0 ** rand(search.random)
     elif x < 0.6:
         y = rand(search.random)
         search.wish[k] = STAY if y < 0.6 else (RETURN if y < 0.8 else HOST)
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
-def _place(timed: Timed, search: Search, s: int, fit: int) -> None:
-    """Decide s from its definition through its uses, by the wishes of its touches. `fit`: see `_gap`."""
-    space, reach = search.space, search.reach
-    first, last = timed.touch_row[s], timed.touch_row[s + 1]
+def _place(draft: Draft, wish: Array, ratio: Array, kept: Array, s: int, fit: int) -> None:
+    """Decide s from its definition through its uses, by the wishes of its touches. `fit`: see `draft.gap`."""
+    slot, storage, reach, copy = draft.slot, draft.storage, draft.track[0, REACH], draft.cost[s, COPY]
+    first, last, streamed = storage[s, ROW], storage[s, END], storage[s, STREAMED]
     host_from, row, k = -1, -1, first
-    if timed.producer[s] >= 0:
+    if storage[s, PRODUCER] >= 0:
         host_from = NEVER
-        t = timed.touch[first]
-        if search.wish[first] != HOST and (last > first + 1 or search.ratio[first] > 2.0):
-            row = _begin(timed, search, s, t, first, fit)
+        t = slot[first, STEP]
+        if wish[first] != HOST and (last > first + 1 or ratio[first] > 2.0):
+            row = _begin(draft, wish, s, t, first, fit)
         if row < 0:
             host_from = t
         k = first + 1
     while k < last:
-        t = timed.touch[k]
-        if row >= 0 and space.rows[row, STOP] > t:  # begun with room until here
+        t = slot[k, STEP]
+        if row >= 0 and slot[row, STOP] > t:  # begun with room until here
             k += 1
             continue
-        wish = search.wish[k]
-        if row >= 0 and wish == STAY and not timed.streamed[s]:
-            if is_free(timed, space, space.rows[row, OFFSET], timed.size[s], space.rows[row, STOP], t + 1):
-                space.rows[row, STOP] = t + 1
+        if row >= 0 and wish[k] == STAY and not streamed:
+            if is_free(draft, slot[row, OFFSET], slot[row, SIZE], slot[row, STOP], t + 1):
+                extend(draft, row, t + 1)
                 k += 1
                 continue
         if row >= 0 and host_from == NEVER:
-            due = _store(timed, search, s, row, t)
+            due = _store(draft, s, row, t)
             if due < 0:  # no time to store it: it stays, or was never there
-                _take_out(search, s, len(search.kept))
-                host_from, row, k = timed.touch[first], -1, first + 1
+                _take_out(draft, kept, s, len(kept))
+                host_from, row, k = slot[first, STEP], -1, first + 1
                 continue
             host_from = due
         row = -1
-        if wish != HOST:
-            earliest = max(host_from, timed.touch[k - 1] if k > first else -1) + 1
-            start, wanted = t, search.ratio[k] * timed.copy[s]
+        if wish[k] != HOST:
+            earliest = max(host_from, slot[k - 1, STEP] if k > first else -1) + 1
+            start, wanted = t, ratio[k] * copy
             while start > earliest and reach[t] - reach[start] < wanted:
                 start -= 1
             for _ in range(4):
                 if start > t or start < earliest:
                     break
-                row = _begin(timed, search, s, start, k, fit)
+                row = _begin(draft, wish, s, start, k, fit)
                 if row >= 0:
                     break
                 start += max(1, (t - start) // 2)
         k += 1
-    if row >= 0 and host_from == NEVER and timed.output[s] and _store(timed, search, s, row, timed.n) < 0:
-        _take_out(search, s, len(search.kept))
+    if row >= 0 and host_from == NEVER and storage[s, OUTPUT] and _store(draft, s, row, draft.fact[FACT_N]) < 0:
+        _take_out(draft, kept, s, len(kept))
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
-def _begin(timed: Timed, search: Search, s: int, start: int, k: int, fit: int) -> int:
-    """A residency of s from `start` through touch k and as many more that wish to stay as there is a gap for; its row or -1."""
+def _begin(draft: Draft, wish: Array, s: int, start: int, k: int, fit: int) -> int:
+    """A residency of s from `start` through touch k and as many more that wish to stay as there is a gap for; its slot
+    or -1."""
+    slot, end = draft.slot, draft.storage[s, END] if not draft.storage[s, STREAMED] else k + 1
     far = k
-    while far + 1 < timed.touch_row[s + 1] and search.wish[far + 1] == STAY and not timed.streamed[s]:
+    while far + 1 < end and wish[far + 1] == STAY:
         far += 1
-    tries = 0
-    while far >= k:
-        offset = _gap(timed, search.space, timed.size[s], start, timed.touch[far] + 1, fit)
+    tries, offset = 0, -1
+    while far >= k and offset < 0:
+        offset = gap(draft, slot[k, SIZE], start, slot[far, STEP] + 1, fit)
         if offset >= 0:
-            return int(add(timed, search.space, s, start, timed.touch[far] + 1, offset))
-        tries += 1
-        far = far - 1 if tries < 3 or far == k else max(k, (far + k) // 2)
-    return -1
-
-
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
-def _gap(timed: Timed, space: Space, size: int, start: int, stop: int, fit: int) -> int:
-    """An offset free during `[start, stop)`, or -1: of the smallest gap, its lower end (fit < 5) or its upper end
-    (5); the lowest of all (6); the highest of all (7)."""
-    rows, sizes, by_offset = space.rows, timed.size, space.by_offset
-    best, slack, top = -1, 2**62, 0
-    for k in range(space.count[0] + 1):
-        if k < space.count[0]:
-            r = by_offset[k]
-            if rows[r, START] >= stop or rows[r, STOP] <= start:
-                continue
-            low, high = int(rows[r, OFFSET]), int(rows[r, OFFSET] + sizes[rows[r, STORAGE]])
+            put(draft, k, start, slot[far, STEP] + 1, offset)
         else:
-            low = high = timed.capacity
-        gap = low - top
-        if gap >= size:
-            if fit == 7:
-                best = int(low - size)
-            elif fit == 6:
-                return int(top)
-            elif gap - size < slack:
-                best, slack = int(low - size if fit == 5 else top), int(gap - size)
-        top = max(top, int(high))
-    return int(best - best % timed.alignment)
+            tries += 1
+            far = far - 1 if tries < 3 or far == k else max(k, (far + k) // 2)
+    return k if offset >= 0 else -1
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
-def _store(timed: Timed, search: Search, s: int, row: int, limit: int) -> int:
+def _store(draft: Draft, s: int, row: int, limit: int) -> int:
     """Store s, resident in `row` since its production, with the copy capacity it needs by `limit` if its place stays
     free, less if not; the due step, or -1 if it cannot be stored by then at all."""
-    issue, stop, reach = search.space.rows[row, START], search.space.rows[row, STOP], search.reach
+    slot, reach, copy = draft.slot, draft.track[0, REACH], draft.cost[s, COPY]
+    issue, stop = slot[row, START], slot[row, STOP]
     due = issue + 1
-    while due < limit and reach[due] - reach[issue + 1] < timed.copy[s]:
+    while due < limit and reach[due] - reach[issue + 1] < copy:
         due += 1
     if due > limit:
-        return -1
-    offset, size = search.space.rows[row, OFFSET], timed.size[s]
-    while due > stop and not is_free(timed, search.space, offset, size, stop, due):
-        due -= 1
-    search.space.rows[row, STOP] = max(stop, due)
-    search.stores[s, 0], search.stores[s, 1] = issue, due
+        due = -1
+    else:
+        while due > stop and not is_free(draft, slot[row, OFFSET], slot[row, SIZE], stop, due):
+            due -= 1
+        extend(draft, row, due)
+        set_store(draft, s, issue, due)
     return int(due)

@@ -9,7 +9,7 @@ import numpy as np
 from memplan.errors import OptionError
 from memplan.plan import Status
 from memplan.problem import Problem
-from memplan.simulate import op_bytes, op_time
+from memplan.simulate import op_work
 from memplan.solver import Budget
 from memplan_solvers.place import place
 from memplan_solvers.residency import Stretch, Walk
@@ -82,11 +82,8 @@ def flatten(problem: Problem, budget: Budget) -> Timed | None:
     for written, source in walk.inplace.items():
         if movable[written] and movable[source] and storages[source].producer >= 0:
             over[written] = source
-    compute = [op_time(graph, op, target, 0, 0)[0] - target.compute.overhead_s for op in graph.ops]
-    base = [
-        sum(b for name, b in op_bytes(graph, op, problem.options).items() if name not in problem.number)
-        for op in graph.ops
-    ]
+    work = op_work(graph, target, problem.options)
+    base = [sum(b for name, b in w.operands.items() if name not in problem.number) for w in work]
     by_op = [(*r, *w) for r, w in zip(problem.reads, problem.writes, strict=True)]
     return Timed(
         n=n,
@@ -95,7 +92,7 @@ def flatten(problem: Problem, budget: Budget) -> Timed | None:
         queues=target.dma_queues,
         overhead=target.compute.overhead_s,
         whole_copy=capacity / host,
-        compute=np.array(compute, dtype=np.float64),
+        compute=np.array([w.compute_s for w in work], dtype=np.float64),
         base_host=np.array(base, dtype=np.float64) / host,
         size=size,
         copy=nbytes / host,

@@ -18,6 +18,9 @@ from memplan.solver import Budget
 from memplan_solvers.malloc_game.features import make_observation, observe
 from memplan_solvers.malloc_game.game import Game, open_board
 
+LIMITS = {"moves": (-64, 64), "occupancy": (0, 2), "bandwidth": (0, 64), "summary": (-64, 64)}
+"""Least and largest number of each array of an observation; what lies beyond is shown as these."""
+
 PREPARE_S = 60.0
 """Seconds that placing what must stay in the scratchpad may take."""
 
@@ -25,7 +28,7 @@ PREPARE_S = 60.0
 class MallocGame(gymnasium.Env[dict[str, Any], int]):
     """One episode = one game on one problem. Actions: 0 NoCopy, 1 Copy, 2 Drop.
 
-    Observation: `Observation`'s arrays by name, and `action_mask`, int8[3], which `info` has too. Reward:
+    Observation: `Observation`'s arrays by name, within LIMITS, and `action_mask`, int8[3], which `info` has too. Reward:
     latency saved by the move, as a share of the latency with everything in host; an episode's sum is 1 − latency /
     that. An illegal action is answered by the first legal of Drop, NoCopy, Copy, and `info["replaced"]` is True.
 
@@ -50,7 +53,7 @@ class MallocGame(gymnasium.Env[dict[str, Any], int]):
         self._open(problem)
         self._seen = make_observation()
         arrays = self._seen._asdict()
-        every = {name: spaces.Box(-np.inf, np.inf, array.shape, np.float32) for name, array in arrays.items()}
+        every = {name: spaces.Box(*LIMITS[name], array.shape, np.float32) for name, array in arrays.items()}
         self.observation_space = spaces.Dict({**every, "action_mask": spaces.MultiBinary(3)})
         self.action_space = spaces.Discrete(3)
 
@@ -89,7 +92,7 @@ class MallocGame(gymnasium.Env[dict[str, Any], int]):
         observe(game.board, game.state, self._seen)
         self._legal = game.legal
         legal = self._legal.astype(np.int8)
-        seen = {name: array.copy() for name, array in self._seen._asdict().items()}
+        seen = {name: array.clip(*LIMITS[name]) for name, array in self._seen._asdict().items()}
         return {**seen, "action_mask": legal}, {"action_mask": legal, "latency_s": game.latency}
 
     def render(self) -> str | None:

@@ -57,6 +57,11 @@ class Learner:
         """The weights as the game plays them."""
         return Network(*(np.ascontiguousarray(w.detach().numpy().copy()) for w in self.weights))
 
+    def use_rate(self, rate: float) -> None:
+        """Learn at this rate from here on."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+
     def forward(self, x: Tensor) -> Any:
         """Logits of the actions and of the value's bins, float32[r, ACTIONS + BINS]."""
         w = self.weights

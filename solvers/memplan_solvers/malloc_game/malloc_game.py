@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from memplan_solvers.malloc_game.game import Game
     from memplan_solvers.malloc_game.refine import Refiner
 
-MODES = ("agent", "guided", "prod", "policy", "search", "muzero", "greedy", "random")
+MODES = ("agent", "prod", "game", "policy", "search", "muzero", "greedy", "random")
 FIRST_CYCLE = 64
 """Rounds of the first cycle of annealing; each later one has twice as many."""
 
@@ -29,8 +30,8 @@ ROUNDS_PER_MOVE = 200
 EXHAUSTIVE, PLAYED_OUT = 12, 2_000
 """Moves up to which the tree search tries to play every game out first, with at most so many leaves."""
 
-GUIDING = 0.2
-"""Share of the time for games with mode=guided."""
+GAMES = 0.05
+"""Share of the time in which mode=agent plays, before it anneals."""
 
 EPISODES = 16
 """Games that mode=search plays at most."""
@@ -40,12 +41,12 @@ EPISODES = 16
 class MallocGame(LatencySolver):
     """Plays the game over program order with a trained network; needs no torch but for finetune_s and muzero.
 
-    mode        agent (the better of the network's and the greedy game, then games near it, by annealing
-                under the network's guidance), guided (that
-                for a while, then the residencies annealed as `anneal` does), prod (the better of guided
-                and memory space assignment), policy (the network's one game), search (Gumbel AlphaZero: a
-                tree search at every move, games until time is up), muzero (learns this one program's
-                dynamics as the paper's agent does), greedy, random
+    mode        agent (the better of the network's and the greedy game and games near them for a while, then
+                annealing over residencies from there or from tuned memory space assignment, whichever goes
+                further), prod (the better of agent and tuned assignment), game (the agent without leaving the
+                game), policy (the network's one game), search (Gumbel AlphaZero: a tree search at every move,
+                games until time is up), muzero (learns this one program's dynamics as the paper's agent
+                does), greedy, random
     finetune_s  seconds in which the network is trained on this graph between the cycles of annealing
     policy      a file of scripts/train_agent instead of the network that comes with the package
     """
@@ -68,30 +69,41 @@ class MallocGame(LatencySolver):
                               "pip install 'memplan[torch]', or leave finetune_s and mode=muzero out")  # fmt: skip
 
     def solve(self, problem: Problem, budget: Budget) -> Plan:
-        """The best game played; with mode guided what annealing makes of it, with prod the baseline if it is better."""
+        """The best of what the mode says."""
         from memplan_solvers.malloc_game.game import Game, open_board
 
         if self.mode == "prod":
             return self._better(problem, budget)
-        guided = self.mode == "guided"
         board, timed = open_board(problem, budget), flatten(problem, budget)
         if board is None or timed is None:
             return self.no_answer(problem, budget, *UNPLACED)
         bound = self.lower_bound(problem, timed, budget)
         game = Game(board)
         game.reset()
-        if game.moves:
-            self._play(game, budget.share(GUIDING) if guided else budget)
-        if guided and not problem.inplace_pairs:
-            from memplan_solvers.malloc_game.guided import annealed
+        if game.moves and self.mode == "agent":
+            from memplan_solvers.latency.layout import to_plan
+            from memplan_solvers.malloc_game.guided import annealed, rehearse
 
-            return annealed(self, game, timed, problem, budget, bound)
+            begin = time.monotonic()
+            rehearse()
+            budget = replace(budget, started=budget.started + time.monotonic() - begin)
+            refiner = self._with_network(game, self._games(budget))
+            found = annealed(refiner, timed, budget, bound)
+            if found.seconds < game.latency:
+                return to_plan(self, problem, budget, timed, found.rows, found.stores, bound=bound)
+        elif game.moves:
+            self._play(game, budget)
         return game.plan(self, problem, budget, bound)
 
+    def _games(self, budget: Budget) -> Budget:
+        """What mode=agent may spend on games."""
+        until = budget.seconds + max(GAMES * budget.remaining_s, self.finetune_s)
+        return replace(budget, time_limit_s=min(until, budget.time_limit_s))
+
     def _better(self, problem: Problem, budget: Budget) -> Plan:
-        """The better of the guided plan and that of tuned memory space assignment."""
+        """The better of the agent's plan and that of tuned memory space assignment."""
         rival = parse_spec("msa_tuned").solve(problem, budget.share(0.2))
-        plan = replace(self, mode="guided").solve(problem, budget)
+        plan = replace(self, mode="agent").solve(problem, budget)
         known = [p for p in (plan, rival) if p.status is not Status.UNKNOWN]
         if not known:
             return replace(plan, solver=self.spec)
@@ -114,7 +126,7 @@ class MallocGame(LatencySolver):
         else:
             self._with_network(game, budget)
 
-    def _with_network(self, game: Game, budget: Budget) -> None:
+    def _with_network(self, game: Game, budget: Budget) -> Refiner:
         from memplan_solvers.malloc_game.gumbel_zero import play_episode
         from memplan_solvers.malloc_game.policy import load_network
         from memplan_solvers.malloc_game.refine import Refiner
@@ -138,6 +150,7 @@ class MallocGame(LatencySolver):
         elif self.mode != "policy":
             self._anneal(refiner, budget)
         refiner.replay()
+        return refiner
 
     def _anneal(self, refiner: Refiner, budget: Budget) -> None:
         """Cycle after cycle, with lessons between them where they were asked for."""

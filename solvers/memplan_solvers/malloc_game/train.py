@@ -17,7 +17,7 @@ from memplan_solvers.latency.timed import Array
 from memplan_solvers.malloc_game.actors import Actors, Case, Outcome, Task
 from memplan_solvers.malloc_game.learner import Learner, Lesson
 from memplan_solvers.malloc_game.network import make_network
-from memplan_solvers.malloc_game.policy import save_network
+from memplan_solvers.malloc_game.policy import load_network, save_network
 from memplan_solvers.malloc_game.tree_search import Settings
 
 
@@ -27,7 +27,8 @@ class Schedule:
 
     moves: moves that annealing of one game replays per iteration, in units of whole games' moves: a game of k moves
     gets moves / k rounds, within least_rounds and most_rounds. searched: the share of iterations, the last ones, whose
-    games are played by tree search at every move.
+    games are played by tree search at every move. rate, last_rate: of learning, in the first and the last iteration.
+    start: the policy file to begin with; empty for a network drawn by the seed.
     """
 
     iterations: int = 48
@@ -39,6 +40,12 @@ class Schedule:
     searched: float = 0.0
     seed: int = 0
     rate: float = 1e-3
+    last_rate: float = 1e-3
+    start: str = ""
+
+    def rate_at(self, iteration: int) -> float:
+        """The learning rate of an iteration: geometric from `rate` to `last_rate`."""
+        return float(self.rate * (self.last_rate / self.rate) ** (iteration / max(1, self.iterations - 1)))
 
     def rounds(self, moves: int) -> int:
         """Rounds of annealing for a game of so many moves."""
@@ -62,7 +69,8 @@ def train(cases: Sequence[Case], actors: Actors, schedule: Schedule, folder: Pat
     With one process and the same cases and schedule, an interrupted run that goes on gives the same weights bit for
     bit as one that was not interrupted: everything random is seeded by iteration.
     """
-    learner, progress = Learner(make_network(schedule.seed), schedule.rate, schedule.seed), Progress()
+    net = load_network(schedule.start) if schedule.start else make_network(schedule.seed)
+    learner, progress = Learner(net, schedule.rate, schedule.seed), Progress()
     checkpoint = folder / "checkpoint.pt"
     if checkpoint.exists():
         saved = torch.load(io.BytesIO(checkpoint.read_bytes()), weights_only=False)
@@ -84,6 +92,7 @@ def train(cases: Sequence[Case], actors: Actors, schedule: Schedule, folder: Pat
         for case in cases:  # in order, whoever came first
             _keep(progress, outcomes[case])
         lessons = [Lesson(o.x, o.legal, o.target, o.left) for o in map(outcomes.__getitem__, cases) if len(o.x)]
+        learner.use_rate(schedule.rate_at(number))
         loss = learner.fit(lessons, schedule.epochs if number else schedule.first_epochs)
         progress.iteration += 1
         progress.curve.append({

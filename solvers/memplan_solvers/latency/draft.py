@@ -1,0 +1,442 @@
+"""A layout under change whose latency follows: only the steps between a change and the next idle queue are played.
+
+A residency lives in a slot: the number of the first touch that it serves, of which no other residency of the
+storage can be the first. Who is live when is kept by blocks of steps. Moves that open at the same step are
+played in order of due step, stores before loads. `evaluate.latency` on `rows_of` gives the same seconds. Compiled.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numba
+import numpy as np
+
+from memplan_solvers.latency.evaluate import latency
+from memplan_solvers.latency.timed import Array, Timed
+
+NOW, AT, DONE, TAIL, REACH = range(5)
+"""Rows of `track`, by step, all in seconds. NOW: the clock; AT: the copy capacity so far; DONE: when the queue's last
+move is done, TAIL: and its last store, in copy capacity; REACH: the copy capacity after the step has waited."""
+
+BLOCKS, NARROW, FEW = 64, 8, 48
+"""Blocks of steps at most; their least width; entries that are quicker sorted than found in the list of all."""
+
+
+FACT_N, CAPACITY, ALIGNMENT, WIDTH, COUNT, SINCE, UNTIL = range(7)
+"""Of `fact`: ops, bytes, bytes, steps of a block, live residencies, first and last step changed since the last `settle`."""
+
+OWNER, STEP, SIZE, START, STOP, OFFSET, LOADED, FAST, NEXT = range(9)
+"""Of `slot`: its storage, step of its touch, bytes; its residency, START -1 if there is none, and whether that begins
+with a load; whether the touch is served from the scratchpad; the next load that opens at the same step."""
+
+ROW, END, PRODUCER, GIVEN, FIXED, STREAMED, OUTPUT, ISSUE, DUE, NEXT_OPENED, NEXT_DUE = range(11)
+"""Of `storage`: its slots ROW … END - 1; what `Timed` says of it; its store or -1; the next in the lists of its steps."""
+
+COPY, PAD = range(2)
+"""Of `cost`: seconds in host and in the scratchpad."""
+
+BEGIN, LOADS, OPENED, DUES = range(4)
+"""Of `step`: its rows of `step_touch`; the first slot whose load opens there, the first storage whose store does, and
+the first whose store is due, or -1."""
+
+BASE, COMPUTE, OVERHEAD, BUS, BUSY = range(5)
+"""Of `op`: what `Timed` says of it; its bus seconds and its whole time as it is."""
+
+
+class Draft(NamedTuple):
+    """k touches, m storages, n steps; a slot is a touch, or k + s for a fixed storage s that nothing touches.
+
+    Few wide arrays, because each one counts at every call.
+    """
+
+    fact: Array  # int64[7]
+    slot: Array  # int64[k + m, 9]
+    storage: Array  # int64[m, 11]
+    cost: Array  # float64[m, 2]
+    step: Array  # int64[n + 2, 4]
+    op: Array  # float64[n, 5]
+    step_touch: Array  # int64[k], the touches at each step
+    by_offset: Array  # int64[k + m], live slots by ascending offset
+    block: Array  # int32[b, k + m], live slots of each block of steps
+    filled: Array  # int64[b], how many
+    track: Array  # float64[2, 5, n + 1], of the layout last kept, and as it is from its first changed step on
+    done: Array  # float64[2, k + 2 m], when each slot's load and each storage's store is done: kept, tried
+    around: Array  # int64[2, FEW], scratch
+
+
+def make_draft(timed: Timed, rows: Array, stores: Array) -> Draft:
+    """The draft of residency rows (int64[r, 4]) and stores (int64[m, 2]); what is fixed is among the rows or not."""
+    k, m, n = len(timed.touch), len(timed.size), timed.n
+    owner = np.concatenate((np.repeat(np.arange(m), np.diff(timed.touch_row)), np.arange(m)))
+    by_step = np.argsort(timed.touch, kind="stable")
+    blocks = max(1, min(BLOCKS, -(-n // NARROW)))
+    slot = np.zeros((k + m, 9), np.int64)
+    slot[:, OWNER], slot[:, STEP], slot[:, SIZE] = owner, np.append(timed.touch, np.full(m, n)), timed.size[owner]
+    slot[:, START] = slot[:, NEXT] = -1
+    slot[:, FAST] = timed.fixed[owner] >= 0
+    storage = np.full((m, 11), -1, np.int64)
+    storage[:, ROW], storage[:, END], storage[:, PRODUCER] = timed.touch_row[:-1], timed.touch_row[1:], timed.producer
+    storage[:, GIVEN], storage[:, FIXED], storage[:, STREAMED] = timed.given, timed.fixed >= 0, timed.streamed
+    storage[:, OUTPUT] = timed.output
+    step = np.full((n + 2, 4), -1, np.int64)
+    step[:, BEGIN] = np.searchsorted(timed.touch[by_step], np.arange(n + 2))
+    op = np.zeros((n, 5))
+    op[:, BASE], op[:, COMPUTE], op[:, OVERHEAD] = timed.base_host, timed.compute, timed.overhead
+    draft = Draft(
+        fact=np.array([n, timed.capacity, timed.alignment, -(-n // blocks), 0, 0, n], np.int64),
+        slot=slot, storage=storage, cost=np.stack([timed.copy, timed.pad], axis=1), step=step, op=op, step_touch=by_step,
+        by_offset=np.zeros(k + m, np.int64), block=np.zeros((blocks, k + m), np.int32), filled=np.zeros(blocks, np.int64),
+        track=np.zeros((2, 5, n + 1)), done=np.zeros((2, k + 2 * m)), around=np.zeros((2, FEW), np.int64),
+    )  # fmt: skip
+    for s in np.flatnonzero(timed.fixed >= 0).tolist():
+        begin, end = timed.fixed_span[s].tolist()
+        put(draft, slot_of(timed, s, begin, end), begin, end, int(timed.fixed[s]))
+    for s, begin, end, offset in rows.tolist():
+        place = slot_of(timed, s, begin, end)
+        if timed.fixed[s] < 0 and place < k:
+            put(draft, place, begin, end, offset)
+    for s in np.flatnonzero(stores[:, 0] >= 0).tolist():
+        set_store(draft, s, int(stores[s, 0]), int(stores[s, 1]))
+    for t in range(n):
+        refresh(draft, t)
+    return draft
+
+
+def slot_of(timed: Timed, s: int, start: int, stop: int) -> int:
+    """The slot of a residency; k + s if it serves no touch."""
+    row = timed.touch_row[s]
+    slot = row + int(np.searchsorted(timed.touch[row : timed.touch_row[s + 1]], start))
+    return int(slot) if slot < timed.touch_row[s + 1] and timed.touch[slot] < stop else len(timed.touch) + s
+
+
+def rows_of(residencies: Array, draft: Draft) -> Array:
+    """Residency rows, int64[r, 4], of slots' (start, stop, offset), int64[k + m, 3], in the order in which the draft
+    plays their loads."""
+    slots = np.flatnonzero(residencies[:, 0] >= 0)
+    slots = slots[np.lexsort((slots, draft.slot[slots, STEP], residencies[slots, 0]))]
+    return np.concatenate([draft.slot[slots, OWNER, None], residencies[slots]], axis=1)
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+def mark(draft: Draft, t: int) -> None:
+    """Remember that step t has changed."""
+    draft.fact[SINCE], draft.fact[UNTIL] = min(draft.fact[SINCE], t), max(draft.fact[UNTIL], t)
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+def refresh(draft: Draft, t: int) -> None:
+    """Sum step t up again."""
+    slot, cost, op, step_touch = draft.slot, draft.cost, draft.op, draft.step_touch
+    bus, near = op[t, BASE], 0.0
+    for i in range(draft.step[t, BEGIN], draft.step[t + 1, BEGIN]):
+        k = step_touch[i]
+        if slot[k, FAST]:
+            near += cost[slot[k, OWNER], PAD]
+        else:
+            bus += cost[slot[k, OWNER], COPY]
+    op[t, BUS] = bus
+    op[t, BUSY] = max(op[t, COMPUTE], bus + near) + op[t, OVERHEAD]
+    mark(draft, t)
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+def serve(draft: Draft, r: int, since: int, stop: int, fast: bool) -> None:
+    """Serve the touches in [since, stop) of slot r's storage from the scratchpad or from host."""
+    slot, s = draft.slot, draft.slot[r, OWNER]
+    k, last = r, 0 if draft.storage[s, FIXED] else draft.storage[s, END]
+    while k < last and slot[k, STEP] < since:
+        k += 1
+    while k < last and slot[k, STEP] < stop:
+        slot[k, FAST] = fast
+        refresh(draft, slot[k, STEP])
+        k += 1
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+def _above(draft: Draft, offset: int) -> int:
+    """The first place in `by_offset` whose offset is not below."""
+    slot, by_offset = draft.slot, draft.by_offset
+    low, high = 0, draft.fact[COUNT]
+    while low < high:
+        middle = (low + high) // 2
+        if slot[by_offset[middle], OFFSET] < offset:
+            low = middle + 1
+        else:
+            high = middle
+    return int(low)
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+def put(draft: Draft, r: int, start: int, stop: int, offset: int) -> None:
+    """Enter a residency."""
+    slot, step, by_offset, block, filled = draft.slot, draft.step, draft.by_offset, draft.block, draft.filled
+    place, width = _above(draft, offset), draft.fact[WIDTH]
+    for i in range(draft.fact[COUNT], place, -1):
+        by_offset[i] = by_offset[i - 1]
+    by_offset[place] = r
+    draft.fact[COUNT] += 1
+    slot[r, START], slot[r, STOP], slot[r, OFFSET] = start, stop, offset
+    for b in range(start // width, min((stop - 1) // width + 1, len(filled))):
+        block[b, filled[b]] = r
+        filled[b] += 1
+    serve(draft, r, start, stop, True)
+    s = slot[r, OWNER]
+    slot[r, LOADED] = slot[r, STEP] < draft.fact[FACT_N] and start != draft.storage[s, PRODUCER] and not draft.storage[s, GIVEN]
+    if slot[r, LOADED]:
+        before, after = -1, step[start, LOADS]
+        while after >= 0 and (slot[after, STEP] < slot[r, STEP] or (slot[after, STEP] == slot[r, STEP] and after < r)):
+            before, after = after, slot[after, NEXT]
+        slot[r, NEXT] = after
+        if before < 0:
+            step[start, LOADS] = r
+        else:
+            slot[before, NEXT] = r
+        mark(draft, start)
+        mark(draft, slot[r, STEP])
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+def take(draft: Draft, r: int) -> None:
+    """Remove a residency."""
+    slot, step, by_offset, block, filled = draft.slot, draft.step, draft.by_offset, draft.block, draft.filled
+    start, stop, width = slot[r, START], slot[r, STOP], draft.fact[WIDTH]
+    place = _above(draft, slot[r, OFFSET])
+    while by_offset[place] != r:
+        place += 1
+    draft.fact[COUNT] -= 1
+    for i in range(place, draft.fact[COUNT]):
+        by_offset[i] = by_offset[i + 1]
+    for b in range(start // width, min((stop - 1) // width + 1, len(filled))):
+        i = 0
+        while block[b, i] != r:
+            i += 1
+        filled[b] -= 1
+        block[b, i] = block[b, filled[b]]
+    serve(draft, r, start, stop, False)
+    if slot[r, LOADED]:
+        mark(draft, start)
+        mark(draft, slot[r, STEP])
+        if step[start, LOADS] == r:
+            step[start, LOADS] = slot[r, NEXT]
+        else:
+            before = step[start, LOADS]
+            while slot[before, NEXT] != r:
+                before = slot[before, NEXT]
+            slot[before, NEXT] = slot[r, NEXT]
+    slot[r, START] = -1
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+def extend(draft: Draft, r: int, stop: int) -> None:
+    """Let a residency last until `stop`."""
+    block, filled, before, width = draft.block, draft.filled, draft.slot[r, STOP], draft.fact[WIDTH]
+    for b in range((before - 1) // width + 1, min((stop - 1) // width + 1, len(filled))):
+        block[b, filled[b]] = r
+        filled[b] += 1
+    draft.slot[r, STOP] = max(before, stop)
+    serve(draft, r, before, stop, True)
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+def _link(step: Array, first: int, storage: Array, following: int, t: int, s: int) -> None:
+    """Enter s in the list of step t, by number."""
+    before, after = -1, step[t, first]
+    while after >= 0 and after < s:
+        before, after = after, storage[after, following]
+    storage[s, following] = after
+    if before < 0:
+        step[t, first] = s
+    else:
+        storage[before, following] = s
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+def _unlink(step: Array, first: int, storage: Array, following: int, t: int, s: int) -> None:
+    """Take s out of the list of step t."""
+    if step[t, first] == s:
+        step[t, first] = storage[s, following]
+    else:
+        before = step[t, first]
+        while storage[before, following] != s:
+            before = storage[before, following]
+        storage[before, following] = storage[s, following]
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+def set_store(draft: Draft, s: int, issue: int, due: int) -> None:
+    """Store s, which has no store; issue -1 leaves it so."""
+    step, storage = draft.step, draft.storage
+    if issue >= 0:
+        storage[s, ISSUE], storage[s, DUE] = issue, due
+        _link(step, OPENED, storage, NEXT_OPENED, issue + 1, s)
+        _link(step, DUES, storage, NEXT_DUE, due, s)
+        mark(draft, issue + 1)
+        mark(draft, due)
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+def clear_store(draft: Draft, s: int) -> None:
+    """Leave the store of s out."""
+    step, storage = draft.step, draft.storage
+    issue, due = storage[s, ISSUE], storage[s, DUE]
+    if issue >= 0:
+        _unlink(step, OPENED, storage, NEXT_OPENED, issue + 1, s)
+        _unlink(step, DUES, storage, NEXT_DUE, due, s)
+        storage[s, ISSUE] = storage[s, DUE] = -1
+        mark(draft, issue + 1)
+        mark(draft, due)
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+def is_free(draft: Draft, low: int, size: int, start: int, stop: int) -> bool:
+    """Whether nothing lies in `[low, low + size)` during `[start, stop)`."""
+    slot, block, filled, width = draft.slot, draft.block, draft.filled, draft.fact[WIDTH]
+    b, last, free = start // width, min((stop - 1) // width, len(filled) - 1), True
+    while free and b <= last and start < stop:
+        for i in range(filled[b]):
+            r = block[b, i]
+            if slot[r, START] < stop and slot[r, STOP] > start and slot[r, OFFSET] < low + size:
+                if slot[r, OFFSET] + slot[r, SIZE] > low:
+                    free = False
+        b += 1
+    return free
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+def gap(draft: Draft, size: int, start: int, stop: int, fit: int) -> int:
+    """An offset free during `[start, stop)`, or -1: of the smallest gap, its lower end (fit < 5) or its upper end
+    (5); the lowest of all (6); the highest of all (7)."""
+    slot, block, filled, around, by_offset = draft.slot, draft.block, draft.filled, draft.around, draft.by_offset
+    width, capacity, alignment = draft.fact[WIDTH], draft.fact[CAPACITY], draft.fact[ALIGNMENT]
+    first, last = start // width, min((stop - 1) // width, len(filled) - 1)
+    entries, found = 0, 0
+    for b in range(first, last + 1):
+        entries += filled[b]
+    few, total = entries <= FEW, draft.fact[COUNT]
+    if few:
+        for b in range(first, last + 1):
+            for i in range(filled[b]):
+                r = block[b, i]
+                if slot[r, START] < stop and slot[r, STOP] > start and (b == first or slot[r, START] // width == b):
+                    low, j = slot[r, OFFSET], found
+                    while j > 0 and around[0, j - 1] > low:
+                        around[0, j], around[1, j] = around[0, j - 1], around[1, j - 1]
+                        j -= 1
+                    around[0, j], around[1, j] = low, low + slot[r, SIZE]
+                    found += 1
+        total = found
+    best, slack, top = -1, 2**62, 0
+    for i in range(total + 1):
+        low = high = capacity
+        if i < total:
+            if few:
+                low, high = around[0, i], around[1, i]
+            else:
+                r = by_offset[i]
+                if slot[r, START] >= stop or slot[r, STOP] <= start:
+                    continue
+                low, high = slot[r, OFFSET], slot[r, OFFSET] + slot[r, SIZE]
+        room = low - top
+        if room >= size:
+            if fit == 7 or (fit == 6 and best < 0):
+                best = low - size if fit == 7 else top
+            elif fit < 6 and room - size < slack:
+                best, slack = low - size if fit == 5 else top, room - size
+        top = max(top, high)
+    return int(best - best % alignment)
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+def seconds_of(draft: Draft, total: float) -> float:
+    """The latency as it is now, one queue; `total` was that of the layout last kept."""
+    fact, slot, storage, step, cost, op = draft.fact, draft.slot, draft.storage, draft.step, draft.cost, draft.op
+    track, done, step_touch = draft.track, draft.done, draft.step_touch
+    n, slots, since, last = fact[FACT_N], len(slot), fact[SINCE], fact[UNTIL]
+    if since <= last:
+        now, a, f, tail = track[0, NOW, since], track[0, AT, since], track[0, DONE, since], track[0, TAIL, since]
+        t = since
+        while t <= n and not (t > last and f <= a and track[0, DONE, t] <= track[0, AT, t]):
+            track[1, NOW, t], track[1, AT, t], track[1, DONE, t], track[1, TAIL, t] = now, a, f, tail
+            s = step[t, OPENED]
+            while s >= 0:
+                f = max(f, a) + cost[s, COPY]
+                done[1, slots + s] = tail = f
+                s = storage[s, NEXT_OPENED]
+            r = step[t, LOADS]
+            while r >= 0:
+                f = max(f, a) + cost[slot[r, OWNER], COPY]
+                done[1, r] = f
+                r = slot[r, NEXT]
+            if t < n:
+                wanted = a
+                if f > a:
+                    for i in range(step[t, BEGIN], step[t + 1, BEGIN]):
+                        k = step_touch[i]
+                        if slot[k, START] >= 0 and slot[k, LOADED]:
+                            wanted = max(wanted, done[1 if slot[k, START] >= since else 0, k])
+                    s = step[t, DUES]
+                    while s >= 0:
+                        wanted = max(wanted, done[1 if storage[s, ISSUE] + 1 >= since else 0, slots + s])
+                        s = storage[s, NEXT_DUE]
+                now += wanted - a
+                a = wanted
+                track[1, REACH, t] = a
+                now += op[t, BUSY]
+                a += op[t, BUSY] - op[t, BUS]
+            else:
+                track[1, REACH, t] = a
+            t += 1
+        fact[UNTIL] = t
+        if t <= n:  # from here on all is as it was
+            track[1, NOW, t], track[1, AT, t] = now, a
+            total += now - track[0, NOW, t]
+        else:
+            total = now + max(0.0, tail - a)
+    return float(total)
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+def settle(draft: Draft, keep: bool) -> None:
+    """After `seconds_of`: go on from the layout as it is; without `keep`, which has been undone, from the one before."""
+    fact, slot, storage, step, track, done = draft.fact, draft.slot, draft.storage, draft.step, draft.track, draft.done
+    n, slots, since, end = fact[FACT_N], len(slot), fact[SINCE], fact[UNTIL]
+    fact[SINCE], fact[UNTIL] = n + 1, -1
+    if keep and since <= end:
+        later, more = 0.0, 0.0
+        if end <= n:
+            later, more = track[1, NOW, end] - track[0, NOW, end], track[1, AT, end] - track[0, AT, end]
+        for c in range(5):
+            for t in range(since, min(end, n + 1)):
+                track[0, c, t] = track[1, c, t]
+            shift = later if c == NOW else more
+            if shift != 0.0:
+                for t in range(end, n + 1):
+                    track[0, c, t] += shift
+        for t in range(since, n + 1 if more != 0.0 else min(end, n + 1)):
+            s, r, fresh = step[t, OPENED], step[t, LOADS], t < end
+            while s >= 0:
+                done[0, slots + s] = done[1, slots + s] if fresh else done[0, slots + s] + more
+                s = storage[s, NEXT_OPENED]
+            while r >= 0:
+                done[0, r] = done[1, r] if fresh else done[0, r] + more
+                r = slot[r, NEXT]
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+def seconds_in_full(timed: Timed, draft: Draft) -> float:
+    """The latency by `evaluate.latency`, for any number of queues."""
+    slot, rows, count = draft.slot, np.empty((draft.fact[COUNT], 4), np.int64), 0
+    for i in range(draft.fact[COUNT]):
+        r = draft.by_offset[i]
+        if not slot[r, LOADED]:
+            rows[count] = slot[r, OWNER], slot[r, START], slot[r, STOP], slot[r, OFFSET]
+            count += 1
+    for t in range(timed.n + 1):
+        r = draft.step[t, LOADS]
+        while r >= 0:
+            rows[count] = slot[r, OWNER], slot[r, START], slot[r, STOP], slot[r, OFFSET]
+            count += 1
+            r = slot[r, NEXT]
+    draft.fact[SINCE], draft.fact[UNTIL] = timed.n + 1, -1
+    return float(latency(timed, rows, count, draft.storage[:, ISSUE : DUE + 1], draft.track[0, REACH]))
