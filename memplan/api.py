@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from memplan.budgets import resolve_capacity
-from memplan.check import Violation
 from memplan.check import check as check_rules
+from memplan.check_facts import Violation
 from memplan.errors import InvalidPlanError, OptionError, nearest
 from memplan.graph import Graph
 from memplan.model import Model

@@ -6,7 +6,7 @@ import bisect
 from collections.abc import Sequence
 
 from memplan.buffers import Buffer
-from memplan.check import Violation
+from memplan.check_facts import Violation
 
 
 def check_packing(buffers: Sequence[Buffer], offsets: Sequence[int], capacity: int | None) -> list[Violation]:

@@ -180,6 +180,8 @@ def _reference(model: Model, source: Any, fed: Mapping[str, Value]) -> dict[str,
     from memplan.runtime.sessions import open_session, run_bound
     from memplan.runtime.values import aligned, elem_type
 
+    if not any(t.kind == "output" for t in model.graph.tensors):
+        return {}  # inputs and constants handed through
     initializers = {t.name for t in model.source.graph.initializer}
     proto = ModelProto()
     proto.CopyFrom(source.proto)

@@ -21,9 +21,13 @@ OBJECTIVES = ("traffic", "latency")
 WHOLE = 4.0
 """What a whole sweep may take, in time limits of a single plan, however many points."""
 
-SLICE = 0.4
-"""What a point between the ends is given at first, in the same unit; one that was cut short gets twice that when its turn
-comes again."""
+PILLARS, PILLAR_SLICE = 4, 0.95
+"""The ends and what divides the curve into so many parts come first: the ends with a whole time limit each, those between
+with this much, in the same unit."""
+
+REST, SLICE = 0.1, 0.05
+"""All other points together are given this share of what the pillars took, at least `SLICE` time limits. One point is given
+`SLICE` at first, enough to fit its neighbours' plans; one that was cut short gets twice that when its turn comes again."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +81,8 @@ def sweep(
     """The curve at `points` capacities, evenly from `least` to `most` (M_R and M_P where not given).
 
     `time_limit_s` is what a single plan would get; all points together take at most four times that (budgets
-    apart): the ends first, then halves of what is still open, each begun with the plans of its neighbours; what
-    time is left goes where the gap is widest. Whatever neighbours settle is not solved.
+    apart): the ends and three points between them thoroughly, then every other point briefly, each begun with the
+    plans of its neighbours; what time is left goes where the gap is widest. Whatever neighbours settle is not solved.
     """
     chosen = parse_spec(solver)
     objective = problem.options.objective
@@ -87,21 +91,22 @@ def sweep(
     if objective not in chosen.objectives:
         raise OptionError(f"solver '{chosen.name}' cannot minimise {objective}",
                           f"it knows {', '.join(sorted(chosen.objectives))}")  # fmt: skip
+    if not 0 < time_limit_s < float("inf"):
+        raise OptionError(f"time limit {time_limit_s}", "it is a positive number of seconds")
     known = budgets(problem)
     capacities = spread(problem, known, points, least, most)
     curve = _Curve(problem, capacities)
     begin, spent = time.monotonic(), 0.0
-    whole = WHOLE * time_limit_s
-    for turn, i in enumerate(_turns(curve)):
+    whole, pillars = WHOLE * time_limit_s, set(curve.pillars)
+    for i in _turns(curve):
+        if pillars and i not in pillars:
+            whole, pillars = min(whole, spent + max(REST * spent, SLICE * time_limit_s)), set()
         left = whole - spent
-        if left < 0.02 * time_limit_s or (cancel is not None and cancel()):
+        if left <= 0 or (cancel is not None and cancel()):
             break
         told = None if progress is None else _named(progress, capacities[i], begin)
-        slice_s, start = time_limit_s, tuple[Plan, ...]()
-        if turn >= 2:  # the ends are begun with nothing, so that not all orders come from one
-            slice_s, start = min(1.0, SLICE * 2.0 ** curve.cuts.get(i, 0)) * time_limit_s, curve.neighbours(i)
-        budget = Budget(min(left, slice_s), workers or os.cpu_count() or 1, seed, told, cancel, start,
-                        curve.bound(i))  # fmt: skip
+        budget = Budget(min(left, curve.share(i) * time_limit_s), workers or os.cpu_count() or 1, seed, told, cancel,
+                        curve.start(i), curve.bound(i))  # fmt: skip
         found = chosen.solve(curve.problem(i), budget)
         spent += found.seconds or budget.seconds
         curve.learn(i, found, budget)
@@ -172,6 +177,29 @@ class _Curve:
         here = self.best(i)
         return tuple(above if here is None else [here, *above])
 
+    @property
+    def ends(self) -> tuple[int, int]:
+        return 0, len(self.capacities) - 1
+
+    @property
+    def pillars(self) -> list[int]:
+        """The points that come first: ends, middle, then what halves the halves, larger capacities first."""
+        last = len(self.capacities) - 1
+        inner = sorted(range(1, PILLARS), key=lambda k: (k != PILLARS // 2, -k))
+        return list(dict.fromkeys([*self.ends, *(last * k // PILLARS for k in inner)]))
+
+    def start(self, i: int) -> tuple[Plan, ...]:
+        """Where a solve begins: the ends, at first, with nothing, so that not all orders come from one."""
+        return () if i in self.ends and i not in self.bounds else self.neighbours(i)
+
+    def share(self, i: int) -> float:
+        """Time limits of a single plan that the next solve of point i is given."""
+        if i not in self.pillars:
+            first = SLICE
+        else:
+            first = 1.0 if i in self.ends else PILLAR_SLICE
+        return min(1.0, first * 2.0 ** self.cuts.get(i, 0))
+
     def given(self, i: int) -> object:
         """What a solve of point i would begin with, to tell whether another one could differ from the last."""
         return [plan.schedule for plan in self.neighbours(i)], self.bound(i), self.cuts.get(i, 0)
@@ -191,24 +219,16 @@ class _Curve:
 
 
 def _turns(curve: _Curve) -> Iterator[int]:
-    """Points in the order of solving: both ends, the middle of every open stretch, then the widest gaps, as long as a
-    solve could tell something new."""
-    last = len(curve.capacities) - 1
-    yield 0
-    if last:
-        yield last
-    stretches = [(0, last)]
-    for low, high in stretches:  # larger capacities first: their plans are found and proved sooner
-        middle = (low + high) // 2
-        if low < middle < high:
-            if curve.gap(middle):
-                yield middle
-            stretches += [(middle, high), (low, middle)]
+    """Points in the order of solving: the pillars, then what was cut least often, the widest gap, the farthest from what
+    was solved; as long as a solve could tell something new."""
+    for i in curve.pillars:
+        if i in curve.ends or curve.gap(i):
+            yield i
     while True:
-        again = [i for i in range(last + 1) if curve.gap(i) and curve.seen.get(i) != curve.given(i)]
-        if not again:
+        open_ = [i for i in range(len(curve.capacities)) if curve.gap(i) and curve.seen.get(i) != curve.given(i)]
+        if not open_:
             return
-        yield max(again, key=curve.gap)
+        yield max(open_, key=lambda i: (-curve.cuts.get(i, 0), curve.gap(i), min(abs(i - j) for j in curve.seen)))
 
 
 def _named(progress: Callable[[Progress], None], capacity: int, begin: float) -> Callable[[Progress], None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from typing import NoReturn
 
@@ -53,6 +54,10 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()  # the reader of stdout has gone, as in `memplan zoo | head -1`
         return 0
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what stdout could not take is not written again at exit
+        print(f"error: {error}\nhint: is the disk full, or a file out of reach?", file=sys.stderr)
+        return 2
 
 
 def _known_command(parser: argparse.ArgumentParser, arguments: list[str]) -> None:

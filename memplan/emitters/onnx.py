@@ -32,7 +32,7 @@ from typing import Any
 from memplan.emitters.events import events_of
 from memplan.errors import GraphError, MemplanError, PlanError
 from memplan.model import Model
-from memplan.plan import Plan, Residency, refuse_foreign
+from memplan.plan import Plan, Residency, Status, refuse_foreign
 
 PREFIX = "memplan."
 PLAN = "memplan.plan"
@@ -45,7 +45,7 @@ def annotated(model: Model, plan: Plan) -> bytes:
     """The model's ONNX source in schedule order with the plan as metadata; same plan, same bytes.
 
     Weights stay as they are in the source, references to external data included. MemplanError if
-    the model has no ONNX source, PlanError if the plan is of another graph or has no schedule.
+    the model has no ONNX source, PlanError if the plan is of another graph or there is none.
     """
     from onnx import ModelProto
 
@@ -53,7 +53,7 @@ def annotated(model: Model, plan: Plan) -> bytes:
         raise MemplanError(f"'{model.graph.name}' has no ONNX source to annotate",
                            "give the .onnx file it was made from, or emit json")  # fmt: skip
     refuse_foreign(model.graph, plan)
-    if not plan.schedule:
+    if plan.status in (Status.INFEASIBLE, Status.UNKNOWN):
         raise PlanError(f"there is no plan to write: {plan.reason or plan.status}", "emit a valid plan")
     proto = ModelProto()
     proto.CopyFrom(model.source)

@@ -130,6 +130,13 @@ def test_a_plan_of_another_model_is_one_violation_with_a_hint(graph: Path, tmp_p
     assert "made for another graph than" in done.stderr and "hint: name the model that was planned" in done.stderr
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full, which stands for a full disk")
+def test_a_full_disk_is_one_clear_error() -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-m", "memplan", "zoo"], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 2 and done.stderr.startswith("error: ") and done.stderr.count("\n") == 2
+
+
 def test_a_graph_without_kernels_is_not_executed(graph: Path, tmp_path: Path) -> None:
     memplan("plan", graph, "-o", tmp_path)
     done = memplan("run", graph, tmp_path / "net.plan.json")

@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 
 from memplan.api import evaluate, load, make_problem
+from memplan.budgets import budgets
 from memplan.check import check
 from memplan.errors import OptionError
 from memplan.graph import Graph
 from memplan.plan import Plan
 from memplan.problem import Problem
 from memplan.solver import Budget, Solver, parse_spec
-from memplan.sweep import WHOLE, sweep
+from memplan.sweep import REST, WHOLE, sweep
 from memplan.testing import TIMED, chain
 from tests.compare.conftest import Run
 from tests.generate import random_graph
@@ -69,6 +70,28 @@ def test_settled_points_are_not_solved(monkeypatch: pytest.MonkeyPatch) -> None:
     problem, _ = make_problem(chain(40))
     sweep(problem, points=5, solver="greedy", time_limit_s=5.0, workers=1)
     assert not any(b.start for b in asked[:2]) and all(b.start for b in asked[2:])
+
+
+def test_pillars_first_then_a_share_of_what_they_took(monkeypatch: pytest.MonkeyPatch) -> None:
+    greedy = type(parse_spec("greedy"))
+    honest = greedy.solve
+    asked: list[tuple[int, float]] = []
+
+    def solve(self: Solver, problem: Problem, budget: Budget) -> Plan:
+        """As a solver whose time runs out before it has proved anything, but for the largest capacity."""
+        asked.append((problem.room, budget.time_limit_s))
+        taken = budget.time_limit_s if problem.room < peak else 1.0
+        return replace(honest(self, problem, replace(budget, time_limit_s=5.0, bound=0)), seconds=taken)
+
+    monkeypatch.setattr(greedy, "solve", solve)
+    problem, _ = make_problem(chain(40))
+    peak = budgets(problem).mp
+    found = sweep(problem, points=17, solver="greedy", time_limit_s=8.0, workers=1)
+    at = {p.capacity: i for i, p in enumerate(found.points)}
+    assert [(at[room], limit) for room, limit in asked[:5]] == [(0, 8.0), (16, 8.0), (8, 7.6), (12, 7.6), (4, 7.6)]
+    assert len(asked) > 5 and sum(limit for _, limit in asked[5:]) == pytest.approx(
+        min(REST * 31.8, WHOLE * 8.0 - 31.8)
+    )
 
 
 @pytest.mark.parametrize("seed", range(4))

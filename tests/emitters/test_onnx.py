@@ -138,6 +138,17 @@ def test_a_graph_without_source_another_plan_and_no_plan_are_refused() -> None:
         annotated(model, nothing)
 
 
+def test_a_graph_of_no_ops_is_annotated_and_executed(tmp_path: Path) -> None:
+    x = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1])
+    onnx.save(onnx.helper.make_model(onnx.helper.make_graph([], "none", [x], [x])), tmp_path / "none.onnx")
+    model = memplan.load(tmp_path / "none.onnx")
+    plan = memplan.plan(model)
+    memplan.emit(model, plan, ["json", "onnx", "html", "svg", "trace"], tmp_path)
+    carried = memplan.load(tmp_path / "none.memplan.onnx")
+    assert carried.plan is not None and memplan.check(carried, carried.plan) == []
+    assert memplan.run(model, plan).identical
+
+
 def test_a_plain_model_carries_no_plan() -> None:
     assert carried_plan(FEATURES["chain"]()) is None
 

@@ -1,0 +1,116 @@
+"""Rule 8, the treatments of weights, inputs and outputs, and pins: what the options allow and ask for."""
+
+from __future__ import annotations
+
+from memplan.check_facts import Facts, Violation
+from memplan.check_pins import pin_faults
+from memplan.graph import may_write_over
+
+
+def inplace(facts: Facts) -> list[Violation]:
+    """Rule 8."""
+    rule, plan = "inplace", facts.plan
+    found: list[Violation] = []
+    if plan.inplace and not (plan.options.inplace or plan.options.donate):
+        found.append(Violation(rule, "the plan works in place, which the options do not allow"))
+    if len(set(plan.inplace.values())) < len(plan.inplace):
+        found.append(Violation(rule, "one storage is written over twice"))
+    for written, source in plan.inplace.items():
+        why = _inplace_fault(facts, written, source)
+        if why:
+            step = facts.produced.get(written)
+            found.append(Violation(rule, f"'{written}' over '{source}': {why}", step, (written, source)))
+    return found
+
+
+def _inplace_fault(facts: Facts, written: str, source: str) -> str:
+    graph = facts.graph
+    if graph.storage_of.get(written) != written or graph.storage_of.get(source) != source:
+        return "they are not storages of the graph"
+    t = facts.produced.get(written)
+    if t is None:
+        return "no op writes it"
+    op = facts.ops[t]
+    out, over = graph.tensor[written], graph.tensor[source]
+    operands = [
+        graph.tensor[x] for x in op.inputs if graph.storage_of[x] == source and may_write_over(op, x)
+    ]
+    if not any(may_write_over(op, x) for x in op.inputs):
+        return f"{op.kind} cannot work in place"
+    if not any((x.shape, x.dtype) == (out.shape, out.dtype) for x in operands) or over.nbytes != out.nbytes:
+        return "no operand in it has the output's shape and dtype"
+    if source in facts.outputs or (over.kind != "activation" and source not in facts.plan.options.donate):
+        return "it is not an activation"
+    if over.kind == "activation" and not facts.plan.options.inplace:
+        return "only donated inputs may be written over"
+    if over.kind == "constant":
+        return "it is a constant"
+    if max(facts.uses.get(source, [t])) != t:
+        return "it is used later"
+    before = [r for r in facts.residencies.get(source, ()) if r.start <= t < r.stop]
+    after = [r for r in facts.residencies.get(written, ()) if r.start == t]
+    if not before or not after or before[0].stop != t + 1 or before[0].offset != after[0].offset:
+        return "their residencies do not meet at one offset"
+    return ""
+
+
+def treatments(facts: Facts) -> list[Violation]:
+    """What the options say of weights, inputs and outputs."""
+    found: list[Violation] = []
+    options = facts.plan.options
+    for name in {*facts.residencies, *facts.loads, *facts.stores}:
+        parts = facts.residencies.get(name, [])
+        if facts.graph.tensor[name].kind == "constant":
+            if options.weights == "ignore":
+                found.append(
+                    Violation(
+                        "weights", f"constant '{name}' is placed, but weights are ignored", None, (name,)
+                    )
+                )
+            if options.weights == "stream":
+                uses = set(facts.uses.get(name, ()))
+                for r in parts:
+                    if (
+                        r.stop - 1 not in uses
+                        or (not facts.timed and r.stop != r.start + 1)
+                        or (sum(r.start <= t < r.stop for t in uses) > 1)
+                    ):
+                        message = f"streamed constant '{name}' stays for [{r.start}, {r.stop})"
+                        found.append(Violation("weights", message, r.start, (name,)))
+    if options.io == "resident":
+        found += _resident_io(facts)
+    return found
+
+
+def _resident_io(facts: Facts) -> list[Violation]:
+    found: list[Violation] = []
+    for t in facts.graph.tensors:
+        name = t.name
+        if facts.graph.storage_of[name] != name or not facts.resident_io(name):
+            continue
+        uses = facts.uses.get(name, [])
+        if not uses and name not in facts.produced:
+            continue  # nothing touches it
+        start = 0 if t.kind == "input" else facts.produced[name]
+        stop = facts.n if name in facts.outputs else uses[-1] + 1
+        parts = facts.residencies.get(name, [])
+        if [(r.start, r.stop) for r in parts] != [(start, stop)]:
+            spans = ", ".join(f"[{r.start}, {r.stop})" for r in parts) or "nowhere"
+            message = f"'{name}' must lie in the arena for [{start}, {stop}), not {spans}"
+            found.append(Violation("io", message, start, (name,)))
+        if name in facts.loads or name in facts.stores:
+            found.append(Violation("io", f"'{name}' lies in the arena and must not be moved", None, (name,)))
+    return found
+
+
+def pins(facts: Facts) -> list[Violation]:
+    """What the options pin."""
+    touches = {
+        name: [*facts.uses.get(name, ()), *([facts.produced[name]] if name in facts.produced else ())]
+        for name in set(facts.graph.storage_of.values())
+    }
+    moved = {*facts.loads, *facts.stores}
+    return [
+        Violation("pins", f.message, f.step, (f.tensor,), () if f.offset is None else (f.offset,))
+        for f in pin_faults(facts.plan.options.pins, facts.residencies, touches, moved)
+    ]
