@@ -18,7 +18,7 @@ from memplan.solver import Budget, Solver
 from memplan_solvers.ilp.gaps import Gaps
 from memplan_solvers.ilp.linear import Linear
 from memplan_solvers.ilp.mathopt import solve_mathopt
-from memplan_solvers.offsets.one_pass import place, rows_in_order
+from memplan_solvers.offsets.one_pass import neighbours, place, rows_in_order
 from memplan_solvers.peak.search import minimum_peak_order
 from memplan_solvers.place import one_pass
 from memplan_solvers.replace.evict import Presence, around_each_op, evict, evict_on_demand
@@ -121,7 +121,9 @@ def _tflite(blocks: list[Block], problem: Problem) -> tuple[list[int], Block | N
     starts, stops = [b.start for b in blocks], [b.stop for b in blocks]
     sizes, fixed = [b.size for b in blocks], [b.offset for b in blocks]
     rows = rows_in_order("tflite", starts, stops, sizes)
-    offsets = place(rows, starts, stops, sizes, problem.target.scratchpad.alignment, best_fit=True, fixed=fixed)
+    offsets = place(
+        rows, neighbours(starts, stops), sizes, problem.target.scratchpad.alignment, best_fit=True, fixed=fixed
+    )
     if offsets is None:  # two are pinned to one place
         return [], next(b for b in blocks if b.offset is not None and b.size)
     capacity = problem.capacity

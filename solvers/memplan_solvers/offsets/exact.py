@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import numpy as np
 
@@ -13,33 +12,31 @@ from memplan.plan import Status
 from memplan.solver import Budget
 from memplan_solvers.offsets.conflicts import Conflicts, Ints
 
-ORDERS = ("cwa", "wac", "daw", "wca", "zac", "caw", "zwc", "awc", "dwa", "wzc")
-"""Branching orders by sort keys, largest first: the load around the buffer (c for crowding), width in steps, size (z),
-area, degree. Chosen on random perfect packings and on mirrored and perturbed traces."""
-SLICE = 2_000
+ANEW = "+"
+"""Marks an order by crowding that is made anew, from what waits, for each component that splits off."""
+ORDERS = {"+cwa": 8, "wac": 4, "cwa": 2, "+cwd": 2, "+caw": 2, "cdw": 1, "dca": 1, "+wcd": 1}
+"""Branching orders by sort keys, largest first: the load around the buffer (c for crowding), width in steps, area, degree;
+and the share of the nodes that each gets. "+cwa", "+caw" and "wac" are MiniMalloc's; the others and the shares were chosen
+on random perfect packings and on mirrored and perturbed traces."""
+SLICE = 1_000
 """Nodes in a row for one order."""
-PATIENCE = 12
-"""Rounds that pass before one more order joins the race, after the first `RACERS`."""
-RACERS = 2
 
 
 class Race:
     """The searches for one capacity: orders take turns, and more of them join while none has ended.
 
-    They run `budget.workers` at a time; the first in the row that ends decides, so the answer depends on the
-    number of workers but not on their speed.
+    They run `budget.workers` at a time, those that would be least ahead of their share; the first in the row that ends
+    decides, so the answer depends on the number of workers but not on their speed.
     """
 
     def __init__(self, buffers: Sequence[Buffer], graph: Conflicts, capacity: int) -> None:
         self.buffers, self.graph, self.capacity = buffers, graph, capacity
-        self.searches: list[Search] = []
-        self.rounds = 0
-        self.slice = max(SLICE, 2 * len(buffers))
+        self.searches: dict[str, Search] = {}
 
     @property
     def nodes(self) -> int:
         """Decisions taken so far."""
-        return sum(search.nodes for search in self.searches)
+        return sum(search.nodes for search in self.searches.values())
 
     def run(self, budget: Budget, node_limit: int | None = None) -> tuple[Status, list[int]]:
         """Go on until it is settled, the time is up or `node_limit` more nodes are spent.
@@ -49,21 +46,21 @@ class Race:
         stop = None if node_limit is None else self.nodes + node_limit
         with ThreadPoolExecutor(budget.workers) as pool:
             while not budget.spent() and (stop is None or self.nodes < stop):
-                while len(self.searches) < min(len(ORDERS), RACERS + self.rounds // PATIENCE):
-                    order = branching(self.buffers, self.graph, ORDERS[len(self.searches)])
-                    self.searches.append(Search(self.buffers, self.graph, order, self.capacity))
-                for k in range(0, len(self.searches), budget.workers):
-                    batch = self.searches[k : k + budget.workers]
-                    ends = list(pool.map(lambda search: search.advance(self.slice), batch))
-                    for search, end in zip(batch, ends, strict=True):
-                        if end == 1:
-                            return Status.FEASIBLE, search.offsets
-                    if 0 in ends:
-                        return (Status.INFEASIBLE if self.graph.exact else Status.UNKNOWN), []
-                    if budget.spent():
-                        break
-                self.rounds += 1
+                names = sorted(ORDERS, key=lambda name: (self._nodes(name) + SLICE) / ORDERS[name])[: budget.workers]
+                for name in names:
+                    if name not in self.searches:
+                        self.searches[name] = Search(self.buffers, self.graph, name, self.capacity)
+                batch = [self.searches[name] for name in names]
+                ends = list(pool.map(lambda search: search.advance(SLICE), batch))
+                for search, end in zip(batch, ends, strict=True):
+                    if end == 1:
+                        return Status.FEASIBLE, search.offsets
+                if 0 in ends:
+                    return (Status.INFEASIBLE if self.graph.exact else Status.UNKNOWN), []
         return Status.UNKNOWN, []
+
+    def _nodes(self, name: str) -> int:
+        return self.searches[name].nodes if name in self.searches else 0
 
 
 def branching(buffers: Sequence[Buffer], graph: Conflicts, name: str) -> Ints:
@@ -71,62 +68,69 @@ def branching(buffers: Sequence[Buffer], graph: Conflicts, name: str) -> Ints:
     size = np.array([b.size for b in buffers], np.int64)
     width = np.array([b.stop - b.start for b in buffers], np.int64)
     keys = {"c": graph.crowding, "w": width, "z": size, "a": size.astype(float) * width, "d": graph.degree}
-    return np.lexsort([-keys[letter] for letter in reversed(name)])
+    return np.lexsort([-keys[letter] for letter in reversed(name.removeprefix(ANEW))])
 
 
 class Search:
     """One branching order's search, to be continued slice by slice."""
 
-    def __init__(self, buffers: Sequence[Buffer], graph: Conflicts, order: Ints, capacity: int) -> None:
-        n, self.order = len(order), order
+    def __init__(self, buffers: Sequence[Buffer], graph: Conflicts, name: str, capacity: int) -> None:
+        from memplan_solvers.offsets.exact_kernel import Given, Standing
+
+        self.order = order = branching(buffers, graph, name)
+        n, sections = len(order), graph.load.size
         rank = np.empty(n, np.int64)
         rank[order] = np.arange(n)
         first, edges = _permuted(graph.first, order)
         section_first, cells = _permuted(graph.section_first, order)
         section, span = graph.section[cells], graph.span[order]
+        owner = np.repeat(np.arange(n), np.diff(section_first))
+        sharer = owner[by_section := np.argsort(section, kind="stable")]
+        sharer_first = np.searchsorted(section[by_section], np.arange(sections + 1))
         size = np.array([buffers[i].size for i in order], np.int64)
         align = np.array([buffers[i].alignment for i in order], np.int64)
         fixed = np.array([-1 if (o := buffers[i].offset) is None else o for i in order], np.int64)
-        self.offset = np.full(n, -1, np.int64)
-        self._given = (
+        self._given = Given(
             size, align, fixed, _twins(buffers, order), first, rank[graph.to[edges]], graph.above[edges],
-            graph.below[edges], span, section_first, section, capacity,
+            graph.below[edges], span, section_first, section, sharer_first, sharer, capacity,
         )  # fmt: skip
-        sections = graph.load.size
-        waiting, count, cut = (np.zeros(sections + 1, np.int64) for _ in range(3))
-        np.add.at(waiting, section, np.repeat(size, np.diff(section_first)))
-        np.add.at(count, span[:, 0], 1)
-        np.add.at(count, span[:, 1] + 1, -1)
+        waiting, cut = np.zeros(sections, np.int64), np.zeros(sections + 1, np.int64)
+        np.add.at(waiting, section, size[owner])
         np.add.at(cut, span[:, 0], 1)
         np.add.at(cut, span[:, 1], -1)
-        depths = np.full((n + 1, 7), -1, np.int64)
-        depths[0] = (0, 0, 1, n, -1, -1, 0)
-        components = np.zeros((n + 2, 7), np.int64)
-        components[0] = (0, sections, -1, 0, 0, n, -1)
-        members = np.zeros(n * (n.bit_length() + 2), np.int64)
-        members[:n] = np.arange(n)
-        self._state = np.array([0, 0, 0, 1, n, 1], np.int64)
-        self._standing: tuple[Any, ...] = (
-            np.zeros(n, np.int64), self.offset, waiting, count.cumsum(), cut.cumsum(), np.zeros(sections, np.int64),
-            depths, components, members, np.zeros((graph.to.size + 1, 2), np.int64), self._state,
+        ranked = name.startswith(ANEW)
+        depths, components = np.full((n + 1, 4), -1, np.int64), np.zeros((n + 2, 6), np.int64)
+        depths[0] = (0, 0, 1, -1)
+        components[0] = (0, sections, -1, 0, n, -1)
+        self._standing = Standing(
+            low=np.zeros(n, np.int64), floor=np.maximum(fixed, 0), hole=np.full(n, -1, np.int64),
+            weight=graph.crowding[order] if ranked else np.zeros(n, np.int64), offset=np.full(n, -1, np.int64),
+            block=np.minimum(first[:-1], edges.size - 1), waiting=waiting, cut=cut.cumsum(),
+            next=np.repeat(np.append(sharer, 0)[sharer_first[:-1], None], 2, 1), depths=depths,
+            components=components, members=np.arange(n), trail=np.zeros((16 * n, 3), np.int64),
+            state=np.array([0, 0, 0, 1, ranked], np.int64),
         )  # fmt: skip
 
     def advance(self, nodes: int) -> int:
         """Search on for `nodes` nodes: 1 solved, 0 exhausted, 2 neither yet."""
-        from memplan_solvers.offsets.exact_kernel import search
+        from memplan_solvers.offsets.exact_kernel import FULL, search
 
-        return int(search(*self._given, nodes, *self._standing))
+        stop = self.nodes + nodes
+        while (end := int(search(self._given, self._standing, stop - self.nodes))) == FULL:
+            trail = self._standing.trail
+            self._standing = self._standing._replace(trail=np.concatenate([trail, trail]))
+        return end
 
     @property
     def nodes(self) -> int:
         """Decisions taken so far."""
-        return int(self._state[1])
+        return int(self._standing.state[1])
 
     @property
     def offsets(self) -> list[int]:
         """Offsets by buffer, once solved."""
-        found = np.empty_like(self.offset)
-        found[self.order] = self.offset
+        found = np.empty_like(self._standing.offset)
+        found[self.order] = self._standing.offset
         return [int(o) for o in found]
 
 

@@ -1,7 +1,7 @@
 """Offsets in one pass over an order of the buffers: first fit or best fit.
 
-Time-overlapping buffers already placed are found through a bucketed index over time, so the cost is
-near linear in buffers + overlaps. Nothing is compiled.
+Which buffers overlap in time is found once for all orders, so the cost is near linear in buffers + overlaps. Nothing is
+compiled.
 """
 
 from __future__ import annotations
@@ -46,35 +46,23 @@ def load(starts: Sequence[int], stops: Sequence[int], sizes: Sequence[int]) -> i
     return most
 
 
-class _Index:
-    """Buffers placed so far, by the buckets of steps they cover, each sorted by offset."""
-
-    def __init__(self, starts: Sequence[int], stops: Sequence[int], width: int) -> None:
-        self.starts, self.stops, self.width = starts, stops, max(1, width)
-        self.buckets: dict[int, list[tuple[int, int, int]]] = {}
-
-    def add(self, i: int, offset: int, end: int) -> None:
-        for b in range(self.starts[i] // self.width, (self.stops[i] - 1) // self.width + 1):
-            bisect.insort(self.buckets.setdefault(b, []), (offset, end, i))
-
-    def overlapping(self, i: int) -> list[tuple[int, int, int]]:
-        """(offset, end, buffer) of what overlaps buffer i in time, by offset; duplicates allowed."""
-        a, b = self.starts[i], self.stops[i]
-        first, last = a // self.width, (b - 1) // self.width
-        found: list[tuple[int, int, int]] = []
-        for k in range(first, last + 1):
-            found.extend(
-                row for row in self.buckets.get(k, ()) if self.starts[row[2]] < b and self.stops[row[2]] > a
-            )
-        if last > first:
-            found.sort()
-        return found
+def neighbours(starts: Sequence[int], stops: Sequence[int]) -> list[list[int]]:
+    """Per buffer, those that overlap it in time."""
+    found: list[list[int]] = [[] for _ in starts]
+    live: list[int] = []
+    for i in sorted(range(len(starts)), key=starts.__getitem__):
+        begin = starts[i]
+        live = [j for j in live if stops[j] > begin]
+        for j in live:
+            found[j].append(i)
+        found[i] += live
+        live.append(i)
+    return found
 
 
 def place(
     order: Sequence[int],
-    starts: Sequence[int],
-    stops: Sequence[int],
+    near: Sequence[Sequence[int]],
     sizes: Sequence[int],
     alignment: int = 1,
     best_fit: bool = False,
@@ -82,13 +70,12 @@ def place(
     fixed: Sequence[int | None] = (),
     stop: Callable[[], bool] = lambda: False,
 ) -> list[int] | None:
-    """Offsets of the buffers placed in `order`, those that are `fixed` (if given) before all others.
+    """Offsets of the buffers placed in `order`, those that are `fixed` (if given) before all others; `near` as `neighbours`.
 
     None as soon as one ends above `limit`, or where two fixed ones overlap, or when `stop` says so.
     """
-    horizon = max(stops, default=1)
-    index = _Index(starts, stops, horizon // 64)
     offsets = [0] * len(sizes)
+    spots: list[tuple[int, int] | None] = [None] * len(sizes)
     first = [i for i, offset in enumerate(fixed) if offset is not None]
     for k, i in enumerate((*first, *(i for i in order if fixed[i] is None)) if first else order):
         if k % LOOK == LOOK - 1 and stop():
@@ -97,23 +84,23 @@ def place(
         if sizes[i] == 0:
             offsets[i] = at or 0
             continue
-        taken = index.overlapping(i)
+        taken = sorted([spot for j in near[i] if (spot := spots[j]) is not None])
         offset = _hole(taken, sizes[i], alignment, best_fit) if at is None else at
         end = offset + sizes[i]
-        if at is not None and any(o < end and at < e for o, e, _ in taken):
+        if at is not None and any(o < end and at < e for o, e in taken):
             return None
         if limit is not None and end > limit:
             return None
         offsets[i] = offset
-        index.add(i, offset, end)
+        spots[i] = (offset, end)
     return offsets
 
 
-def _hole(taken: list[tuple[int, int, int]], size: int, alignment: int, best_fit: bool) -> int:
+def _hole(taken: list[tuple[int, int]], size: int, alignment: int, best_fit: bool) -> int:
     """The lowest hole that fits, or the smallest one; above everything where none does."""
     at = 0
     best, best_slack = -1, 0
-    for offset, end, _ in taken:
+    for offset, end in taken:
         slack = offset - at - size
         if slack >= 0:
             if not best_fit:
@@ -166,12 +153,13 @@ def pack_greedy(
     best_peak = max((o + z for o, z in zip(best, sizes, strict=True)), default=0)
     if len(sizes) > MANY or overlaps(starts, stops) > MANY_OVERLAPS:
         return best, best_peak
+    near = neighbours(starts, stops) if best_peak > enough else []
     for name in orders:
         rows = rows_in_order(name, starts, stops, sizes)
         for best_fit in (False, True):
             if best_peak <= enough or stop():
                 return best, best_peak
-            offsets = place(rows, starts, stops, sizes, alignment, best_fit, best_peak - 1, stop=stop)
+            offsets = place(rows, near, sizes, alignment, best_fit, best_peak - 1, stop=stop)
             if offsets is not None:
                 best = offsets
                 best_peak = max((o + z for o, z in zip(offsets, sizes, strict=True)), default=0)
@@ -192,13 +180,14 @@ def pack_around(
     ends = (o + z for o, z in zip(fixed, sizes, strict=True) if o is not None)
     enough = max(load(starts, stops, sizes), capacity or 0, *ends, 0)
     best, best_peak = None, 0
+    near = neighbours(starts, stops)
     for name in orders if len(sizes) <= MANY else orders[:1]:
         rows = rows_in_order(name, starts, stops, sizes)
         for best_fit in (False, True):
             if best is None:  # that there are no offsets must be known, not a matter of time
-                offsets = place(rows, starts, stops, sizes, alignment, best_fit, None, fixed)
+                offsets = place(rows, near, sizes, alignment, best_fit, None, fixed)
             else:
-                offsets = place(rows, starts, stops, sizes, alignment, best_fit, best_peak - 1, fixed, stop)
+                offsets = place(rows, near, sizes, alignment, best_fit, best_peak - 1, fixed, stop)
             if offsets is not None:
                 best = offsets
                 best_peak = max((o + z for o, z in zip(offsets, sizes, strict=True)), default=0)
