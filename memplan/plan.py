@@ -64,6 +64,13 @@ class Metrics(NamedTuple):
         return {"traffic": self.traffic, "peak": self.peak, "latency": self.latency_s}[objective]
 
 
+def relative_gap(value: float | None, bound: float) -> float | None:
+    """(value - bound) / value, 0 where the value is 0, None without one."""
+    if value is None:
+        return None
+    return (value - bound) / value if value else 0.0
+
+
 @dataclass(frozen=True)
 class Plan:
     """One answer to one problem. Frozen; numbers in it are claims until `check` has recomputed them.
@@ -97,9 +104,7 @@ class Plan:
     @property
     def gap(self) -> float | None:
         """(value - bound) / value, 0 where the value is 0, None without a plan."""
-        if self.value is None:
-            return None
-        return (self.value - self.bound) / self.value if self.value else 0.0
+        return relative_gap(self.value, self.bound)
 
 
 FOREIGN_HINT = "name the model that was planned, with the same --dim, or plan this one"

@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any, ClassVar, NamedTuple
 
 from memplan.errors import OptionError, nearest
-from memplan.plan import Move, Plan, Residency, Status
+from memplan.plan import Move, Plan, Residency, Status, relative_gap
 from memplan.plugins import SOLVERS, load_plugin, plugins
 from memplan.problem import Problem
 
@@ -31,9 +31,7 @@ class Progress(NamedTuple):
     @property
     def gap(self) -> float | None:
         """(value - bound) / value, 0 where the value is 0, None without a value."""
-        if self.value is None:
-            return None
-        return (self.value - self.bound) / self.value if self.value else 0.0
+        return relative_gap(self.value, self.bound)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from memplan.api import evaluate
 from memplan.budgets import Budgets, budgets
 from memplan.errors import OptionError
-from memplan.plan import Plan, Status
+from memplan.plan import Plan, Status, relative_gap
 from memplan.problem import Problem
 from memplan.solver import Budget, Progress, Solver, parse_spec
 from memplan.units import align_up
@@ -48,9 +48,7 @@ class Point:
     @property
     def gap(self) -> float | None:
         """(value - bound) / value, 0 where the value is 0, None without a plan."""
-        if self.value is None:
-            return None
-        return (self.value - self.bound) / self.value if self.value else 0.0
+        return relative_gap(self.value, self.bound)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import signal
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from typing import Any
 
 from memplan.errors import OptionError, PlanError
 from memplan.model import Model
+from memplan.options import CHOICES
 from memplan.plan import Plan
 from memplan.solver import Progress
 
@@ -48,6 +50,29 @@ def seconds(option: str, text: str) -> float:
     if not 0 < value < float("inf"):
         raise OptionError(f"{option} '{text}'", "give a positive number of seconds")
     return value
+
+
+def add_treatments(p: argparse.ArgumentParser) -> None:
+    """Add the options that say how a problem is to be treated."""
+    for option in ("weights", "io", "order"):
+        p.add_argument(f"--{option}", choices=CHOICES[option], metavar="|".join(CHOICES[option]))
+    p.add_argument("--inplace", choices=("on", "off"), metavar="on|off")
+
+
+def treatments(args: argparse.Namespace) -> dict[str, Any]:
+    """Those options as keyword arguments of `memplan.plan`."""
+    inplace = None if args.inplace is None else args.inplace == "on"
+    return {"weights": args.weights, "io": args.io, "inplace": inplace, "order": args.order or "free"}
+
+
+def load_talking(args: argparse.Namespace) -> Model:
+    """The model that is named, with the dimensions given; what it has to say is said."""
+    from memplan.importers import load_model
+
+    model = load_model(args.model, parse_dims(args.dim))
+    for note in model.notes:
+        talk(f"note: {note}")
+    return model
 
 
 def load_with_plan(model: str, plan: str | None) -> tuple[Model, Plan]:

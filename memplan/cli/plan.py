@@ -8,7 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from memplan.cli import INTERRUPTED
-from memplan.cli.common import LiveLine, interruptible, parse_dims, seconds, talk, whole
+from memplan.cli.common import (
+    LiveLine,
+    add_treatments,
+    interruptible,
+    load_talking,
+    seconds,
+    talk,
+    treatments,
+    whole,
+)
 from memplan.options import CHOICES
 from memplan.plan import Plan, Status
 
@@ -23,9 +32,8 @@ def add_parser(commands: Any) -> None:
     p.add_argument("--scratchpad", metavar="SIZE", help="256KiB, MR, MH, 0.75MP, max, …")
     p.add_argument("--alignment", metavar="N", help="alignment of offsets in bytes")
     p.add_argument("--dim", metavar="NAME=V", action="append", default=[], help="size of a free dimension")
-    for option in ("objective", "weights", "io", "order"):
-        p.add_argument(f"--{option}", choices=CHOICES[option], metavar="|".join(CHOICES[option]))
-    p.add_argument("--inplace", choices=("on", "off"), metavar="on|off")
+    p.add_argument("--objective", choices=CHOICES["objective"], metavar="|".join(CHOICES["objective"]), default="traffic")
+    add_treatments(p)
     p.add_argument("--donate", metavar="NAMES", default="", help="inputs that outputs may take the place of: "
                    "names with commas between, or 'updated': all that the model updates")  # fmt: skip
     p.add_argument("--pin", metavar="TENSOR=PIN", action="append", default=[],
@@ -55,9 +63,7 @@ def run(args: argparse.Namespace) -> int:
     time_limit_s = seconds("--time-limit", args.time_limit)
     pins = (read_pins(args.pins) if args.pins else {}) | parse_pins(args.pin)
     check_folder(Path(args.output))
-    model = api.load(args.model, parse_dims(args.dim))
-    for note in model.notes:
-        talk(f"note: {note}")
+    model = load_talking(args)
     live = LiveLine()
     with interruptible() as cancel:
         plan = api.plan(
@@ -65,12 +71,9 @@ def run(args: argparse.Namespace) -> int:
             args.target,
             scratchpad=args.scratchpad,
             alignment=alignment,
-            objective=args.objective or "traffic",
-            weights=args.weights,
-            io=args.io,
-            inplace=None if args.inplace is None else args.inplace == "on",
+            objective=args.objective,
             donate=args.donate,
-            order=args.order or "free",
+            **treatments(args),
             pins=pins,
             solver=api.DEFAULT_SOLVER if args.solver is None else args.solver,
             time_limit_s=time_limit_s,

@@ -8,8 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from memplan.cli import INTERRUPTED
-from memplan.cli.common import LiveLine, interruptible, parse_dims, seconds, talk, whole
-from memplan.options import CHOICES
+from memplan.cli.common import (
+    LiveLine,
+    add_treatments,
+    interruptible,
+    load_talking,
+    seconds,
+    treatments,
+    whole,
+)
 
 
 def add_parser(commands: Any) -> None:
@@ -23,9 +30,7 @@ def add_parser(commands: Any) -> None:
     p.add_argument("--alignment", metavar="N", help="alignment of offsets in bytes")
     p.add_argument("--dim", metavar="NAME=V", action="append", default=[], help="size of a free dimension")
     p.add_argument("--objective", choices=("traffic", "latency"), metavar="traffic|latency", default="traffic")
-    for option in ("weights", "io", "order"):
-        p.add_argument(f"--{option}", choices=CHOICES[option], metavar="|".join(CHOICES[option]))
-    p.add_argument("--inplace", choices=("on", "off"), metavar="on|off")
+    add_treatments(p)
     p.add_argument("--solver", metavar="SPEC", help="name or name{field=value,…}, see `memplan solvers`")
     p.add_argument("--time-limit", metavar="S", default="10",
                    help="seconds of a single plan; the sweep takes at most four times that (default: 10)")  # fmt: skip
@@ -48,18 +53,13 @@ def run(args: argparse.Namespace) -> int:
     points, seed = whole("--points", args.points, 2), whole("--seed", args.seed, 0)
     time_limit_s = seconds("--time-limit", args.time_limit)
     check_folder(Path(args.output))
-    model = api.load(args.model, parse_dims(args.dim))
-    for note in model.notes:
-        talk(f"note: {note}")
+    model = load_talking(args)
     problem, _ = api.make_problem(
         model,
         args.target,
         alignment=alignment,
         objective=args.objective,
-        weights=args.weights,
-        io=args.io,
-        inplace=None if args.inplace is None else args.inplace == "on",
-        order=args.order or "free",
+        **treatments(args),
     )
     live = LiveLine()
     with interruptible() as cancel:

@@ -12,8 +12,8 @@ from memplan_solvers.place import place
 from memplan_solvers.residency import traffic
 from memplan_solvers.search.frontier import loads_frontier
 from memplan_solvers.search.levels import RULES, Engine, Found
-from memplan_solvers.search.lns import improved
-from memplan_solvers.search.parts import LARGE, Parts
+from memplan_solvers.search.lns import Way, improved
+from memplan_solvers.search.parts import LARGE, Part, Parts
 from memplan_solvers.search.piece import NEVER, Piece, pieces, whole
 from memplan_solvers.search.search import Search
 
@@ -86,6 +86,28 @@ def test_stages_in_a_row_are_solved_apart() -> None:
 def test_refuses_a_beam_of_nothing() -> None:
     with pytest.raises(OptionError, match="at least one state"):
         parse_spec("search{beam=0}")
+
+
+def test_what_is_pruned_bounds_the_cost_and_a_climb_ends_at_the_optimum() -> None:
+    jumped = climbed = 0
+    for seed in range(SEEDS):
+        problem = random_problem(seed, "traffic", pins=False)
+        least = Oracle(problem).least_traffic()
+        if least is None or least == problem.free_bound:
+            continue
+        value, piece = int(least - problem.free_bound), whole(problem)
+        for below in {1, value // 2 + 1, value}:
+            found = Engine(piece).search(below, Budget(60))
+            assert found.order is None and found.complete and below <= found.bound <= value, f"seed {seed}"
+            jumped += found.bound > below
+        narrow = Engine(piece).search(NEVER, Budget(60), beam=1)
+        if narrow.order is None:
+            continue
+        part = Part(piece, Way(piece, narrow.order, narrow.evictions))
+        assert part.climb(Budget(60), 10**9)
+        assert part.done and part.way is not None and part.low == part.way.value == value, f"seed {seed}"
+        climbed += 1
+    assert jumped and climbed
 
 
 def test_frontier_and_tables_change_no_optimum() -> None:

@@ -160,7 +160,7 @@ class Ilp(Improver):
                 for t, k in enumerate(order):
                     windows[k] = (first, stop) if first <= t <= stop else (t, t)
                 try:
-                    part = budget.share(0.1)
+                    part = replace(budget.share(0.1), progress=None)  # what holds for a window is no bound of the whole
                     found, _, _ = self._program(
                         problem, part, steps, windows, start, placing=False, within=(first, stop)
                     )

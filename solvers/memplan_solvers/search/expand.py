@@ -30,8 +30,8 @@ from memplan_solvers.search.peaks import (
     within,
 )
 
-MINIMAL, BELADY, FREE, STORES, LOADS, GOAL = range(6)
-"""Entries of `rules`, see `levels.RULES`."""
+MINIMAL, BELADY, FREE, STORES, LOADS, GOAL, ALIKE = range(7)
+"""Entries of `rules`, see `levels.RULES`; ALIKE: all that is live needs a store, so the dirty peak is the live one."""
 
 STATES, SETS, BEST, PARENT, MOVE, CUT = range(6)
 """Entries of `made`: children; distinct sets of executed ops among them; the best goal's value, parent and op; the
@@ -148,10 +148,17 @@ def add_set(flat, level, front, done, width, slot, i, live, dirty, low, low_dirt
             reload += flat.reload[s]
     level.reload[number] = reload
     goal = False
-    if rules[GOAL] or rules[LOADS]:
+    if rules[GOAL] or rules[LOADS] or rules[ALIKE]:
         low, goal = refine(live, low, room, effort)
     if i >= 0:
         undo(live, start)
+    level.low[number] = low
+    level.goal[number] = goal and rules[GOAL]
+    if rules[ALIKE]:
+        level.live_dirty[number] = level.live[number]
+        level.low_dirty[number] = low
+        return number
+    if i >= 0:
         start = dirty.state[0]
         during, change = price(dirty, i)
         if during >= low_dirty:
@@ -162,9 +169,7 @@ def add_set(flat, level, front, done, width, slot, i, live, dirty, low, low_dirt
         low_dirty, _ = refine(dirty, low_dirty, room, effort)
     if i >= 0:
         undo(dirty, start)
-    level.low[number] = low
     level.low_dirty[number] = low_dirty
-    level.goal[number] = goal and rules[GOAL]
     return number
 
 
@@ -295,6 +300,8 @@ def emit(front, flat, new, p, i, number, row, cost, held, unsafe, reload, room, 
             new.made[MOVE] = i
             for w in range(row.shape[0]):
                 new.goal_row[w] = row[w]
+        else:
+            new.made[CUT] = min(new.made[CUT], cost)
         return True
     f = cost + bound(flat, new, front, number, row[W : W + V], held, unsafe, reload, room, rate, rules)
     if f >= new.made[BEST]:
@@ -340,7 +347,8 @@ def expand(flat, live, dirty, front_old, front, old, new, start, stop, room, rat
             continue
         if number != standing:
             settle(live, here)
-            settle(dirty, here)
+            if not rules[ALIKE]:
+                settle(dirty, here)
             standing = number
             count_ready = live.state[READY]
             for k in range(count_ready):

@@ -91,7 +91,8 @@ class Engine:
         )  # fmt: skip
         entries = 1 << min(18, max(10, n))
         self.live, self.dirty = peaks_of(piece.live, entries), peaks_of(piece.dirty, entries)
-        self.words = np.array([name in self.rules for name in NAMES], np.bool_)
+        alike = piece.dirty == piece.live
+        self.words = np.array([*(name in self.rules for name in NAMES), alike], np.bool_)
         self.fronts: list[ex.Front] = []
         none = np.zeros(0, np.int64)
         self.no_front = ex.Front(np.zeros((0, self.W), np.int64), np.zeros(0, np.int32), none, none,
@@ -148,10 +149,11 @@ class Engine:
         sets = list_sets(self.live, self.piece.n, budget)
         if sets is None:
             return False
-        tables = [tabulated(pk, sets, budget) for pk in (self.live, self.dirty)]
-        if tables[0] is None or tables[1] is None:
+        live = tabulated(self.live, sets, budget)
+        dirty = self.dirty if self.words[ex.ALIKE] else tabulated(self.dirty, sets, budget)
+        if live is None or dirty is None:
             return False
-        self.live, self.dirty = tables[0], tables[1]
+        self.live, self.dirty = live, dirty
         return True
 
 
@@ -312,6 +314,8 @@ class _Run:
         if self.goal is not None:
             order, evictions = self.path(self.goal)
         value = None if order is None else self.best
+        if value is None and bound >= self.best and self.pruned < NONE:
+            bound = max(bound, self.pruned)  # nothing but what was pruned is left
         return Found(value, bound, order, tuple(evictions), bound >= self.best, engine.states)
 
     def path(self, goal: _Goal) -> tuple[tuple[int, ...] | None, list[tuple[int, int]]]:

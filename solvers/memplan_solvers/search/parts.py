@@ -20,6 +20,9 @@ LARGE = 1_500
 
 Start = tuple[Walk, Sequence[Sequence[Stretch]]]
 
+STEPS = 8
+"""Shares of the gap that a climb takes one by one."""
+
 POINTS = 600_000
 """Points that a frontier may have in all."""
 
@@ -55,6 +58,21 @@ class Part:
             self.way = Way(self.piece, found.order, found.evictions)
         self.learn(found.bound)
         return not (found.complete and self.way is None)
+
+    def climb(self, budget: Budget, effort: int) -> bool:
+        """Raise the lower bound: what costs little more than it is either found, and then the best, or proved not to exist.
+
+        Far below the optimum few states cost so little. `effort` as in `search`, for every step up.
+        """
+        while self.way is not None and not (self.done or budget.spent() or self.piece.n > LARGE):
+            limit = self.low + max(1, (self.below - self.low) // STEPS)
+            found = self.engine.search(limit, budget, most=effort // max(self.piece.n, 1))
+            if found.order is not None:
+                self.way = Way(self.piece, found.order, found.evictions)
+            self.learn(found.bound)
+            if not found.complete:
+                break
+        return True
 
     def improve(self, budget: Budget) -> bool:
         """Windows of the best way solved again."""

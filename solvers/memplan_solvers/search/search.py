@@ -124,12 +124,19 @@ class _Run:
         """Search every piece, harder and harder; False where one has no way through."""
         wider = [b for b in BEAMS if b < beam] + [beam]
         steps: list[Callable[[Part], bool]] = [partial(Part.search, budget=budget, beam=b) for b in wider[:2]]
+        if proving:
+            steps.append(partial(Part.climb, budget=budget, effort=EFFORT // 4))
         steps += [partial(Part.search, budget=budget, beam=b, effort=EFFORT) for b in wider[2:3]]
+        if proving:
+            steps.append(partial(Part.climb, budget=budget, effort=2 * EFFORT))
         beams = any(part.piece.n <= LARGE for part in found.parts)  # else windows are all there is
         if proving:
-            steps.append(lambda part: part.look_ahead(budget.share(0.5 if beams else 0.2)))
+            steps.append(lambda part: part.look_ahead(budget.share(0.25 if beams else 0.2)))
         steps.append(lambda part: part.improve(budget.share(0.4 if beams else 1)))
-        steps += [partial(Part.search, budget=budget, beam=b) for b in wider[2:]]
+        for k, b in enumerate(wider[2:]):
+            if proving:
+                steps.append(partial(Part.climb, budget=budget, effort=8 * EFFORT * 4**k))
+            steps.append(partial(Part.search, budget=budget, beam=b))
         for step in steps:
             before = found.value
             for part in found.parts:
