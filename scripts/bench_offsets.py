@@ -31,11 +31,13 @@ from tests.offsets.instances import heavy_tailed, perfect
 
 Answer = tuple[Sequence[int] | None, str]
 """Offsets by buffer, and what else to say (nodes, proved)."""
+Solver = Callable[[list[Buffer], float, int | None], Answer]
+"""From buffers, a limit in seconds and a capacity if the instance has one; without, the least peak is wanted."""
 WORKERS = 2
 
 
-def ours(buffers: list[Buffer], limit: float, workers: int) -> Answer:
-    found = pack_buffers(buffers, time_limit_s=limit, workers=workers)
+def ours(buffers: list[Buffer], limit: float, workers: int, capacity: int | None = None) -> Answer:
+    found = pack_buffers(buffers, capacity, time_limit_s=limit, workers=workers)
     proof = ", proved" if found.status is Status.OPTIMAL else ""
     return found.offsets or None, f"{found.nodes:,} nodes{proof}"
 
@@ -50,7 +52,7 @@ def omnimalloc(buffers: list[Buffer], limit: float, best: bool) -> Answer:
     return [at[i] for i in range(len(buffers))], ""
 
 
-def vela(buffers: list[Buffer], limit: float) -> Answer:
+def vela(buffers: list[Buffer], limit: float, capacity: int | None) -> Answer:
     """Its hill climb, at the number of iterations that its compiler uses by default."""
     from ethosu.vela.hillclimb_allocation import HillClimbAllocator
 
@@ -64,7 +66,7 @@ def vela(buffers: list[Buffer], limit: float) -> Answer:
     return HillClimbAllocator([Range(b) for b in buffers], 99_999, 2**40).allocate(), ""
 
 
-def cpsat(buffers: list[Buffer], limit: float) -> Answer:
+def cpsat(buffers: list[Buffer], limit: float, capacity: int | None) -> Answer:
     from ortools.sat.python import cp_model
 
     model, most = cp_model.CpModel(), sum(b.size for b in buffers)
@@ -85,13 +87,13 @@ def cpsat(buffers: list[Buffer], limit: float) -> Answer:
     return [solver.value(o) for o in places], "proved" if status == cp_model.OPTIMAL else ""
 
 
-def minimalloc(buffers: list[Buffer], limit: float, binary: str) -> Answer:
-    """It needs a capacity: the load, which is the least that can be asked."""
+def minimalloc(buffers: list[Buffer], limit: float, capacity: int | None, binary: str) -> Answer:
+    """It needs a capacity: without one the load, which is the least that can be asked."""
     with tempfile.TemporaryDirectory() as folder:
         given, out = Path(folder) / "in.csv", Path(folder) / "out.csv"
         lines = packing_text(buffers, [0] * len(buffers)).splitlines()
         given.write_text("\n".join(line.rpartition(",")[0] for line in lines) + "\n")
-        subprocess.run([binary, f"--capacity={least_peak(buffers)}", f"--input={given}", f"--output={out}",
+        subprocess.run([binary, f"--capacity={capacity or least_peak(buffers)}", f"--input={given}", f"--output={out}",
                         f"--timeout={math.ceil(limit)}s"], capture_output=True, timeout=limit + 5)  # fmt: skip
         if not out.exists() or not out.read_text().strip():
             return None, ""
@@ -107,31 +109,32 @@ def main() -> None:
     parser.add_argument("--minimalloc", metavar="PATH")
     parser.add_argument("-o", "--output", type=Path)
     args = parser.parse_args()
-    solvers: dict[str, Callable[[list[Buffer], float], Answer]] = {
-        "memplan, 1 core": lambda b, s: ours(b, s, 1),
-        "memplan, 2 cores": lambda b, s: ours(b, s, 2),
-        "omnimalloc": lambda b, s: omnimalloc(b, s, False),
-        "omnimalloc, supermalloc, 12 threads": lambda b, s: omnimalloc(b, s, True),
+    solvers: dict[str, Solver] = {
+        "memplan, 1 core, under the capacity": lambda b, s, c: ours(b, s, 1, c) if c else (None, ""),
+        "memplan, 1 core": lambda b, s, c: ours(b, s, 1),
+        "memplan, 2 cores": lambda b, s, c: ours(b, s, 2),
+        "omnimalloc": lambda b, s, c: omnimalloc(b, s, False),
+        "omnimalloc, supermalloc, 12 threads": lambda b, s, c: omnimalloc(b, s, True),
         "Vela": vela,
         "CP-SAT, 2 workers": cpsat,
     }
     if args.minimalloc:
-        solvers["MiniMalloc"] = lambda b, s: minimalloc(b, s, args.minimalloc)
+        solvers["MiniMalloc"] = lambda b, s, c: minimalloc(b, s, c, args.minimalloc)
     given = " ".join(Path(word).name if "/" in word else word for word in sys.argv[1:])
     lines = [
         f"{cpu()}, {os.cpu_count()} cores, Python {platform.python_version()}, load average {os.getloadavg()[0]:.1f} at the start; "
         f"limit {args.limit:g} s a case, each in a process of its own, compiled before it is timed. Peak ÷ bound; wall seconds; CPU "
-        "seconds of all threads. Every answer is checked; `-`: none within twice the limit and 5 s.", "",
+        "seconds of all threads. Under the capacity: any packing that fits; all others look for the least peak. Every answer is checked; `-`: none within twice the limit and 5 s.", "",
         f"Command: `scripts/bench_offsets {given}`.", "",
         "| instance | buffers | " + " | ".join(solvers) + " |", "| --- | --- |" + " --- |" * len(solvers),
     ]  # fmt: skip
     for warm in (perfect(random.Random(1), 60, 60, 32), heavy_tailed(3, 3_000)):
         pack_buffers(warm, time_limit_s=1.0)  # compiles, for the processes forked below too
     print("\n".join(lines), flush=True)
-    for name, buffers in instances(args.instances):
+    for name, capacity, buffers in instances(args.instances):
         cells = [name, f"{len(buffers):,}"]
         for solve in solvers.values():
-            cells.append(case(solve, buffers, args.limit))
+            cells.append(case(solve, buffers, args.limit, capacity))
         lines.append("| " + " | ".join(cells) + " |")
         print(lines[-1], flush=True)
         if args.output:
@@ -161,25 +164,26 @@ def mirrored(buffers: Sequence[Buffer]) -> list[Buffer]:
     return [Buffer(b.name, last - b.stop, last - b.start, b.size) for b in buffers]
 
 
-def instances(paths: Sequence[Path]) -> list[tuple[str, list[Buffer]]]:
+def instances(paths: Sequence[Path]) -> list[tuple[str, int | None, list[Buffer]]]:
     """Those given, small ones mirrored in time too, then generated ones: perfect packings (peak = load exists) and large
-    heavy-tailed traces."""
-    files = sorted(f for p in paths for f in (p.glob("*.csv") if p.is_dir() else [p]))
-    rows = [
-        (f.stem.removesuffix(".1048576"), [replace(b, offset=None) for b in read_buffers(f)]) for f in files
-    ]  # fixed offsets are left out: the others do not take any
-    rows += [(f"{name} mirrored", mirrored(buffers)) for name, buffers in rows if len(buffers) <= 500]
+    heavy-tailed traces. A file called NAME.CAPACITY.csv has a capacity, as MiniMalloc's have."""
+    rows: list[tuple[str, int | None, list[Buffer]]] = []
+    for f in sorted(f for p in paths for f in (p.glob("*.csv") if p.is_dir() else [p])):
+        name, _, capacity = f.stem.partition(".")
+        # fixed offsets are left out: the others do not take any
+        rows.append((name, int(capacity) if capacity.isdigit() else None, [replace(b, offset=None) for b in read_buffers(f)]))
+    rows += [(f"{name} mirrored", capacity, mirrored(buffers)) for name, capacity, buffers in rows if len(buffers) <= 500]
     for seed, (count, steps, height) in enumerate([(60, 60, 32), (120, 100, 32), (250, 400, 32)]):
-        rows.append((f"perfect {count}", perfect(random.Random(seed), count, steps, height)))
-    rows += [(f"heavy-tailed {n:,}", heavy_tailed(7, n)) for n in (3_000, 28_526, 60_000)]
+        rows.append((f"perfect {count}", height, perfect(random.Random(seed), count, steps, height)))
+    rows += [(f"heavy-tailed {n:,}", None, heavy_tailed(7, n)) for n in (3_000, 28_526, 60_000)]
     return rows
 
 
-def case(solve: Callable[[list[Buffer], float], Answer], buffers: list[Buffer], limit: float) -> str:
+def case(solve: Solver, buffers: list[Buffer], limit: float, capacity: int | None) -> str:
     """One cell: the ratio, the seconds and what else there is; the process is killed past twice the limit."""
     context = multiprocessing.get_context("fork")
     mine, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_run, args=(solve, buffers, limit, theirs))
+    process = context.Process(target=_run, args=(solve, buffers, limit, capacity, theirs))
     process.start()
     theirs.close()
     answer = None
@@ -201,10 +205,10 @@ def case(solve: Callable[[list[Buffer], float], Answer], buffers: list[Buffer], 
     return f"{peak / least_peak(buffers):.4f}, {seconds:.2f} s, {busy:.2f} CPU s" + (f", {more}" if more else "")
 
 
-def _run(solve, buffers: list[Buffer], limit: float, pipe) -> None:  # type: ignore[no-untyped-def]
+def _run(solve: Solver, buffers: list[Buffer], limit: float, capacity: int | None, pipe) -> None:  # type: ignore[no-untyped-def]
     try:
         begin, busy = time.perf_counter(), time.process_time()
-        offsets, more = solve(buffers, limit)
+        offsets, more = solve(buffers, limit, capacity)
         spent = time.perf_counter() - begin, time.process_time() - busy
         pipe.send((None if offsets is None else list(map(int, offsets)), more, *spent))
     except Exception as error:  # one solver's fault costs its own cell

@@ -24,10 +24,8 @@ from memplan_solvers.latency.draft import (
     STEP,
     make_draft,
     rows_of,
-    seconds_in_full,
-    seconds_of,
-    settle,
 )
+from memplan_solvers.latency.follow import seconds_in_full, seconds_of, settle
 from memplan_solvers.latency.layout import to_plan, value
 from memplan_solvers.latency.msa import Layout, tuned
 from memplan_solvers.latency.solver import LatencySolver

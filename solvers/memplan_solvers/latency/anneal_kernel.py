@@ -17,10 +17,10 @@ from memplan_solvers.latency.draft import (
     COPY,
     DUE,
     END,
-    FACT_N,
     FIXED,
     ISSUE,
     OFFSET,
+    OPS,
     OUTPUT,
     OWNER,
     PRODUCER,
@@ -38,12 +38,10 @@ from memplan_solvers.latency.draft import (
     gap,
     is_free,
     put,
-    seconds_in_full,
-    seconds_of,
     set_store,
-    settle,
     take,
 )
+from memplan_solvers.latency.follow import seconds_in_full, seconds_of, settle
 from memplan_solvers.latency.timed import Array, Timed
 
 NEVER = 2**40
@@ -145,7 +143,7 @@ def _choose(draft: Draft, random: Array, seed: int, t: int, out: Array) -> int:
     span = int(1.0 + 6.0 * rand(random))
     share = 1.5 * rand(random) / 10.0
     begin = max(0, t - span) // width
-    for b in range(begin, min(t + 1 + span, draft.fact[FACT_N] - 1) // width + 1):
+    for b in range(begin, min(t + 1 + span, draft.fact[OPS] - 1) // width + 1):
         for i in range(filled[b]):
             r = block[b, i]
             if slot[r, START] > t + 1 + span or slot[r, STOP] <= t - span or (b > begin and slot[r, START] // width < b):
@@ -242,7 +240,7 @@ def _place(draft: Draft, wish: Array, ratio: Array, kept: Array, s: int, fit: in
                     break
                 start += max(1, (t - start) // 2)
         k += 1
-    if row >= 0 and host_from == NEVER and storage[s, OUTPUT] and _store(draft, s, row, draft.fact[FACT_N]) < 0:
+    if row >= 0 and host_from == NEVER and storage[s, OUTPUT] and _store(draft, s, row, draft.fact[OPS]) < 0:
         _take_out(draft, kept, s, len(kept))
 
 

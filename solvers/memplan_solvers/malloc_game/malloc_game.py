@@ -102,7 +102,7 @@ class MallocGame(LatencySolver):
 
     def _better(self, problem: Problem, budget: Budget) -> Plan:
         """The better of the agent's plan and that of tuned memory space assignment."""
-        rival = parse_spec("msa_tuned").solve(problem, budget.share(0.2))
+        rival = parse_spec("msa_tuned").solve(problem, budget.share(0.1))
         plan = replace(self, mode="agent").solve(problem, budget)
         known = [p for p in (plan, rival) if p.status is not Status.UNKNOWN]
         if not known:

@@ -75,62 +75,61 @@ class Search:
     """One branching order's search, to be continued slice by slice."""
 
     def __init__(self, buffers: Sequence[Buffer], graph: Conflicts, name: str, capacity: int) -> None:
-        from memplan_solvers.offsets.exact_kernel import Given, Standing
-
         self.order = order = branching(buffers, graph, name)
         n, sections = len(order), graph.load.size
         rank = np.empty(n, np.int64)
         rank[order] = np.arange(n)
-        first, edges = _permuted(graph.first, order)
-        section_first, cells = _permuted(graph.section_first, order)
+        edges_begin, edges = _permuted(graph.first, order)
+        cells_begin, cells = _permuted(graph.section_first, order)
         section, span = graph.section[cells], graph.span[order]
-        owner = np.repeat(np.arange(n), np.diff(section_first))
-        sharer = owner[by_section := np.argsort(section, kind="stable")]
-        sharer_first = np.searchsorted(section[by_section], np.arange(sections + 1))
-        size = np.array([buffers[i].size for i in order], np.int64)
-        align = np.array([buffers[i].alignment for i in order], np.int64)
-        fixed = np.array([-1 if (o := buffers[i].offset) is None else o for i in order], np.int64)
-        self._given = Given(
-            size, align, fixed, _twins(buffers, order), first, rank[graph.to[edges]], graph.above[edges],
-            graph.below[edges], span, section_first, section, sharer_first, sharer, capacity,
-        )  # fmt: skip
-        waiting, cut = np.zeros(sections, np.int64), np.zeros(sections + 1, np.int64)
-        np.add.at(waiting, section, size[owner])
-        np.add.at(cut, span[:, 0], 1)
-        np.add.at(cut, span[:, 1], -1)
+        owner = np.repeat(np.arange(n), np.diff(cells_begin))
+        sharers = np.append(owner[by_section := np.argsort(section, kind="stable")], 0)
+        sharers_begin = np.searchsorted(section[by_section], np.arange(sections + 1))
+        facts = np.array([(b.size, b.alignment, -1 if b.offset is None else b.offset) for b in buffers], np.int64)
+        buffer = np.zeros((n + 1, 8), np.int64)
+        buffer[:n, :3], buffer[:n, 3], buffer[:n, 5:7] = facts[order], _twins(buffers, order), span
+        buffer[:, 4], buffer[:, 7] = edges_begin, cells_begin
+        edge = np.stack([rank[graph.to[edges]], graph.above[edges], graph.below[edges]], 1)
         ranked = name.startswith(ANEW)
+        now = np.full((n, 6), -1, np.int64)
+        now[:, 0], now[:, 1], now[:, 3] = 0, np.maximum(buffer[:n, 2], 0), graph.crowding[order] if ranked else 0
+        now[:, 5] = edges_begin[:-1]
+        table = np.zeros((sections + 1, 5), np.int64)
+        np.add.at(table[:, 0], section, buffer[owner, 0])
+        np.add.at(table[:, 1], span[:, 0], 1)
+        np.add.at(table[:, 1], span[:, 1], -1)
+        table[:, 1] = table[:, 1].cumsum()
+        table[:, 2] = table[:, 3] = sharers[sharers_begin]
+        table[:, 4] = sharers_begin
         depths, components = np.full((n + 1, 4), -1, np.int64), np.zeros((n + 2, 6), np.int64)
         depths[0] = (0, 0, 1, -1)
         components[0] = (0, sections, -1, 0, n, -1)
-        self._standing = Standing(
-            low=np.zeros(n, np.int64), floor=np.maximum(fixed, 0), hole=np.full(n, -1, np.int64),
-            weight=graph.crowding[order] if ranked else np.zeros(n, np.int64), offset=np.full(n, -1, np.int64),
-            block=np.minimum(first[:-1], edges.size - 1), waiting=waiting, cut=cut.cumsum(),
-            next=np.repeat(np.append(sharer, 0)[sharer_first[:-1], None], 2, 1), depths=depths,
-            components=components, members=np.arange(n), trail=np.zeros((16 * n, 3), np.int64),
-            state=np.array([0, 0, 0, 1, ranked], np.int64),
-        )  # fmt: skip
+        self._given = (buffer, edge, section, sharers)
+        self._now, self._trail, self._state = now, np.zeros((16 * n, 3), np.int64), np.array([0, 0, 0, 1, ranked], np.int64)
+        self._places = (now, table, depths, components, np.arange(n))
+        self.capacity = capacity
 
     def advance(self, nodes: int) -> int:
         """Search on for `nodes` nodes: 1 solved, 0 exhausted, 2 neither yet."""
         from memplan_solvers.offsets.exact_kernel import FULL, search
 
         stop = self.nodes + nodes
-        while (end := int(search(self._given, self._standing, stop - self.nodes))) == FULL:
-            trail = self._standing.trail
-            self._standing = self._standing._replace(trail=np.concatenate([trail, trail]))
+        while (
+            end := int(search(self.capacity, stop - self.nodes, *self._given, *self._places, self._trail, self._state))
+        ) == FULL:
+            self._trail = np.concatenate([self._trail, self._trail])
         return end
 
     @property
     def nodes(self) -> int:
         """Decisions taken so far."""
-        return int(self._standing.state[1])
+        return int(self._state[1])
 
     @property
     def offsets(self) -> list[int]:
         """Offsets by buffer, once solved."""
-        found = np.empty_like(self._standing.offset)
-        found[self.order] = self._standing.offset
+        found = np.empty(len(self.order), np.int64)
+        found[self.order] = self._now[:, 4]
         return [int(o) for o in found]
 
 
