@@ -148,12 +148,12 @@ def must_prove(engine: str, problem: Problem, best: Optimum) -> bool:
     """
     if not best.known or problem.inplace_pairs or problem.options.donate or engine == "benders":
         return False
+    fixed = any("@" in str(pin) for pin in problem.options.pins.values())  # then an order has addresses by luck
     if engine == "peak":
         return (
-            problem.options.objective == "peak" and best.placed == best.by_bytes and best.placed is not None
+            problem.options.objective == "peak" and not fixed and best.placed == best.by_bytes and best.placed is not None
         )
     if engine == "search":
-        fixed = any("@" in str(pin) for pin in problem.options.pins.values())  # then an order may have addresses by luck
         return best.placed == best.by_bytes and best.placed is not None and not fixed
     return engine == "ilp" or problem.options.order == "program"
 

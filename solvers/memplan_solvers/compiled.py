@@ -21,6 +21,7 @@ KERNELS = {
     "anneal": "memplan_solvers.latency.anneal",
     "pack": "memplan_solvers.offsets.ladder",
     "peak": "memplan_solvers.peak.search",
+    "repair": "memplan_solvers.offsets.eject",
     "search": "memplan_solvers.search.search",
 }
 """Modules whose `warm` calls every kernel of a kind once."""

@@ -246,3 +246,10 @@ class Stage:
             if budget.spent():
                 break
         return None
+
+
+def warm() -> None:
+    """Call every kernel of the repair."""
+    ejector, budget = Ejector([0, 1, 2, 3], [2, 3, 4, 5], [8, 9, 10, 11]), Budget(float("inf"))
+    ejector.first(0)
+    ejector.fit([0, 8, 18, 28], 21, budget)

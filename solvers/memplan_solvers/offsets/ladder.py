@@ -123,7 +123,7 @@ class _Part:
                 status, found = self._exact(capacity, budget, limit)
                 if status is not Status.UNKNOWN:
                     return self._answer(status, found, "exact")
-            if self.plain and offsets and node_limit is None and not budget.spent():
+            if self.plain and offsets and node_limit is None and ready("repair", budget) and not budget.spent():
                 repaired = self.ejector.fit(offsets, capacity, budget if limit is None else budget.share(REPAIR_SHARE))
                 if repaired:
                     return self._answer(Status.FEASIBLE, repaired, "repair")
@@ -165,7 +165,7 @@ class _Part:
         return self._answer(Status.FEASIBLE if offsets else Status.UNKNOWN, offsets or [], method)
 
     def _repaired(self, offsets: list[int], method: str, goal: int, budget: Budget) -> tuple[list[int], str]:
-        if not (self.plain and ready("pack", budget)):
+        if not (self.plain and ready("repair", budget)):
             return offsets, method
         better = self.ejector.improve(offsets, goal, self.unit, budget, lambda peak: self._report(peak, budget))
         return better, "repair" if self._peak(better) < self._peak(offsets) else method
@@ -180,7 +180,7 @@ class _Part:
         if orders := tuple(ORDERS)[: PASS_PAIRS // self.pairs]:
             return pack_greedy(self.starts, self.stops, self.sizes, self.buffers[0].alignment, goal, orders)[0]
         swept = sweep(self.starts, self.stops, self.sizes)
-        enough = self._peak(swept) <= goal or not ready("pack", budget)
+        enough = self._peak(swept) <= goal or not ready("repair", budget)
         dived = None if enough else self.ejector.first(goal)
         return min((o for o in (swept, dived) if o), key=self._peak)
 
@@ -226,9 +226,6 @@ class _Part:
 
 
 def warm() -> None:
-    """Call every kernel of exact search and repair."""
+    """Call every kernel of the exact search."""
     buffers = [Buffer(str(k), k, k + 2, k + 8) for k in range(4)]
-    part, budget = _Part(buffers, [*range(4)]), Budget(float("inf"))
-    Race(buffers, part.conflicts, 30).run(budget)
-    part.ejector.first(0)
-    part.ejector.fit([0, 8, 18, 28], 21, budget)
+    Race(buffers, conflicts(buffers), 30).run(Budget(float("inf")))
