@@ -24,7 +24,7 @@ LARGE = 200_000
 """Gaps beyond which the program is not built."""
 
 TIGHTER = (0.99, 0.97, 0.94, 0.9, 0.85)
-"""Shares of the capacity tried where the best stretches have no addresses: SEARCH's S - epsilon."""
+"""Shares of the capacity tried where the best stretches have no addresses."""
 
 ROUNDS = 30
 """Stretches without addresses that are excluded one by one before the capacity is tightened."""

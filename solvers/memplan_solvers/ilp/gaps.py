@@ -1,4 +1,4 @@
-"""Replacement for a fixed order: keep or drop each gap between two touches (SEARCH, "Fixed order").
+"""Replacement for a fixed order: keep or drop each gap between two touches.
 
 Presence is forced where an op touches a storage. Between two consecutive touches it may stay (its
 size counts at the steps in between) or leave (it is loaded again, and stored once before that unless

@@ -31,7 +31,7 @@ FINE, COARSE = 0.01, 0.05
 """Shares of the load that all the buffers left to the last stage may have, and to the last two."""
 FEWEST, LESS = 500, 0.8
 """A stage has more buffers than this, and less than this share of the next one's."""
-CLOSE, ROUGH = 5e-4, 2e-3
+CLOSE, ROUGH = 5e-4, 1.5e-2
 """Shares of the bound below which the search between two limits ends; the second while some lie in a band."""
 
 
@@ -117,6 +117,8 @@ class Ejector:
         peak, floor, rounds = self.peak(best), bound, ROUNDS
         with ThreadPoolExecutor(2) as pool:
             while peak > bound and not budget.spent():
+                if grain > CLOSE and peak <= floor + grain * bound:
+                    break
                 target = (floor + peak) // 2
                 if floor == bound:
                     target = bound if peak < NEAR * bound else min(target, max(floor, int(LEAP * bound)))

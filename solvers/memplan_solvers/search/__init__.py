@@ -1,1 +1,1 @@
-"""The joint search over order and replacement: exact, beam and bound from one program (SEARCH)."""
+"""The joint search over order and replacement: exact, beam and bound from one program."""
