@@ -58,7 +58,7 @@ class Part:
         return self._engine
 
     def turn(self, budget: Budget, effort: int, beam: int, proving: bool) -> bool:
-        """Spend about `effort` states times ops on better ways, by a beam of at most `beam`, and as much on the bound.
+        """Spend about `effort` states times ops on better ways, by a beam of at most `beam`; twice that a step on the bound.
 
         False where there is no way through.
         """
@@ -73,7 +73,7 @@ class Part:
                 self.look_ahead(budget.share(0.2))
             self.improve(budget.share(1 if self.large else 0.4))
         if proving:
-            self.climb(budget, effort // 2)
+            self.climb(budget, 2 * effort)
         return True
 
     def exhausted(self, beam: int) -> bool:
