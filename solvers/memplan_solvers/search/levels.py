@@ -277,7 +277,8 @@ class _Run:
             self.pruned = min(self.pruned, int(f[~alive].min()))
             order, f = order[alive], f[alive]
         if len(order) > most:
-            by = np.lexsort((np.arange(len(order)), f))
+            live = level.live[level.set_of[order]]
+            by = np.lexsort((np.arange(len(order)), live, f))  # of equals, who needs the least room
             self.cut = min(self.cut, int(f[by[most]]))
             order = order[np.sort(by[:most])]
         return self.copied(level, order, max(len(order), 1))

@@ -10,7 +10,6 @@ from memplan_solvers.ilp.gaps import Gaps
 from memplan_solvers.residency import Stretch, Walk
 from memplan_solvers.search.bounds import windows_bound
 from memplan_solvers.search.frontier import loads_frontier
-from memplan_solvers.search.kernel import NONE
 from memplan_solvers.search.levels import Engine
 from memplan_solvers.search.lns import Way, improved
 from memplan_solvers.search.piece import NEVER, Piece
@@ -19,6 +18,12 @@ LARGE = 1_500
 """Ops beyond which a piece is not searched as a whole, but in windows."""
 
 Start = tuple[Walk, Sequence[Sequence[Stretch]]]
+
+BEAM = 30
+"""States of a level that go on in the first pass through a piece."""
+
+LOOK = 3_000_000
+"""States times ops of a turn from which on it is worth looking ahead and at windows."""
 
 STEPS = 8
 """Shares of the gap that a climb takes one by one."""
@@ -34,7 +39,11 @@ class Part:
         self.piece, self.way = piece, way
         self.low = 0
         self.done = way is not None and way.value == 0
+        self.large = piece.n > LARGE
         self._engine: Engine | None = None
+        self._beam = 0  # the widest so far
+        self._looked = False
+        self._settled: Way | None = None  # what windows do not improve
 
     @property
     def below(self) -> int:
@@ -48,23 +57,44 @@ class Part:
             self._engine = Engine(self.piece)
         return self._engine
 
-    def search(self, budget: Budget, beam: int, effort: int | None = None) -> bool:
-        """One pass over the levels, of at most `effort` states times ops; False where there is no way through."""
-        if self.piece.n > LARGE:
-            return True
-        most = NONE if effort is None else effort // max(self.piece.n, 1)
-        found = self.engine.search(self.below, budget, beam, most=most)
+    def turn(self, budget: Budget, effort: int, beam: int, proving: bool) -> bool:
+        """Spend about `effort` states times ops on better ways, by a beam of at most `beam`, and as much on the bound.
+
+        False where there is no way through.
+        """
+        wide = min(beam, max(BEAM, effort // max(self.piece.n, 1) ** 2))
+        if not self.large and wide > self._beam:
+            self._beam = wide
+            if not self.search(budget, wide):
+                return False
+        if effort >= LOOK and not self.done:
+            if proving and not self._looked:
+                self._looked = True
+                self.look_ahead(budget.share(0.2))
+            self.improve(budget.share(1 if self.large else 0.4))
+        if proving:
+            self.climb(budget, effort // 2)
+        return True
+
+    def exhausted(self, beam: int) -> bool:
+        """Whether further turns with this beam do nothing new."""
+        stuck = self.way is self._settled if self.large else self._beam >= beam
+        return self.done or stuck
+
+    def search(self, budget: Budget, beam: int) -> bool:
+        """One pass over the levels; False where there is no way through."""
+        found = self.engine.search(self.below, budget, beam)
         if found.order is not None:
             self.way = Way(self.piece, found.order, found.evictions)
         self.learn(found.bound)
         return not (found.complete and self.way is None)
 
-    def climb(self, budget: Budget, effort: int) -> bool:
+    def climb(self, budget: Budget, effort: int) -> None:
         """Raise the lower bound: what costs little more than it is either found, and then the best, or proved not to exist.
 
-        Far below the optimum few states cost so little. `effort` as in `search`, for every step up.
+        Far below the optimum few states cost so little. `effort` is states times ops, for every step up.
         """
-        while self.way is not None and not (self.done or budget.spent() or self.piece.n > LARGE):
+        while self.way is not None and not (self.done or budget.spent() or self.large):
             limit = self.low + max(1, (self.below - self.low) // STEPS)
             found = self.engine.search(limit, budget, most=effort // max(self.piece.n, 1))
             if found.order is not None:
@@ -72,18 +102,18 @@ class Part:
             self.learn(found.bound)
             if not found.complete:
                 break
-        return True
 
-    def improve(self, budget: Budget) -> bool:
-        """Windows of the best way solved again."""
-        if self.way is not None:
+    def improve(self, budget: Budget) -> None:
+        """Windows of the best way solved again, unless that was done."""
+        if self.way is not None and self.way is not self._settled:
             self.way = improved(self.way, budget, self.low)
             self.learn(self.low)
-        return True
+            if not budget.spent():
+                self._settled = self.way
 
-    def look_ahead(self, budget: Budget) -> bool:
+    def look_ahead(self, budget: Budget) -> None:
         """What the next passes are told: exact tables and loads where sets are few, else what windows cost."""
-        few = self.piece.n <= LARGE and self.engine.tabulate(budget)
+        few = not self.large and self.engine.tabulate(budget)
         if few and self.way is not None:
             _, stores = self.engine.root()
             loads = loads_frontier(self.engine, max(self.below - stores, 0), budget, POINTS)
@@ -91,7 +121,6 @@ class Part:
         elif not few:
             order: Sequence[int] = range(self.piece.n) if self.way is None else self.way.order
             self.learn(windows_bound(self.piece, order, budget))
-        return True
 
     def learn(self, bound: int) -> None:
         """Note a lower bound on every way."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import ClassVar
 
 from memplan.errors import OptionError
@@ -20,14 +19,14 @@ from memplan_solvers.replace import POLICIES
 from memplan_solvers.replace.allocate import allocate_on_demand
 from memplan_solvers.replace.evict import evict_on_demand
 from memplan_solvers.residency import Stretch, Walk
-from memplan_solvers.search.parts import LARGE, Part, Parts
+from memplan_solvers.search.parts import LARGE, Parts
 from memplan_solvers.search.piece import NEVER, Piece, pieces
 
-BEAMS = (30, 300, 3_000, 30_000, 3_000_000)
-"""States of a level that go on, one pass after the other, until nothing is cut or time is up."""
+BEAM = 3_000_000
+"""States of a level that go on at most."""
 
-EFFORT = 30_000_000
-"""States times ops that the first wide beam may take before the bound is looked after."""
+EFFORT = 200_000
+"""States times ops that each piece may take in the first round; every round takes four times as many."""
 
 SEARCHING = 0.85
 """Share of the time that is left to searching; the rest is for addresses."""
@@ -47,7 +46,7 @@ class Search(Improver):
     summary: ClassVar[str] = "order and spills at once, by search over states: beam, exact, and a true bound"
     objectives: ClassVar[frozenset[str]] = frozenset({"traffic"})
 
-    beam: int = BEAMS[-1]
+    beam: int = BEAM
 
     def __post_init__(self) -> None:
         if self.beam < 1:
@@ -121,26 +120,15 @@ class _Run:
         return plan if self.best is None else replace(plan, reason=why)
 
     def passes(self, found: Parts, budget: Budget, beam: int, proving: bool) -> bool:
-        """Search every piece, harder and harder; False where one has no way through."""
-        wider = [b for b in BEAMS if b < beam] + [beam]
-        steps: list[Callable[[Part], bool]] = [partial(Part.search, budget=budget, beam=b) for b in wider[:2]]
-        if proving:
-            steps.append(partial(Part.climb, budget=budget, effort=EFFORT // 4))
-        steps += [partial(Part.search, budget=budget, beam=b, effort=EFFORT) for b in wider[2:3]]
-        if proving:
-            steps.append(partial(Part.climb, budget=budget, effort=2 * EFFORT))
-        beams = any(part.piece.n <= LARGE for part in found.parts)  # else windows are all there is
-        if proving:
-            steps.append(lambda part: part.look_ahead(budget.share(0.25 if beams else 0.2)))
-        steps.append(lambda part: part.improve(budget.share(0.4 if beams else 1)))
-        for k, b in enumerate(wider[2:]):
-            if proving:
-                steps.append(partial(Part.climb, budget=budget, effort=8 * EFFORT * 4**k))
-            steps.append(partial(Part.search, budget=budget, beam=b))
-        for step in steps:
+        """Search every piece, harder and harder, the time shared by what they may still win; False where one has no way."""
+        effort = EFFORT
+        while not all(part.exhausted(beam) for part in found.parts):
             before = found.value
-            for part in found.parts:
-                if not part.done and not step(part):
+            parts = [part for part in found.parts if not part.exhausted(beam)]
+            for k, part in enumerate(parts):
+                most = sum(p.below - p.low for p in parts[k:])
+                share = (part.below - part.low) / most
+                if not part.turn(budget.share(share), effort, beam, proving):
                     return False
                 if proving:
                     self.bound = max(self.bound, self.free + sum(p.low for p in found.parts))
@@ -148,8 +136,7 @@ class _Run:
                     return True
             if found.value != before:
                 self.pack(found, 0.1)
-            if all(part.done for part in found.parts):
-                break
+            effort *= 4
         return True
 
     def pack(self, found: Parts, share: float = 0.5) -> None:
