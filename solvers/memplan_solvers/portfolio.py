@@ -36,6 +36,9 @@ ROUNDS: dict[str, tuple[Round, ...]] = {
 }
 """By objective: who is asked, the cheapest first. Nothing is compiled before it is somebody's turn who needs it."""
 
+GRACE_S = 2.0
+"""Seconds that a part may go on for after a later one has proved its answer, beside as long as that took."""
+
 NEEDS = {"peak": "peak", "search": "search", "benders": "peak", "anneal": "anneal"}
 """Kernels that a part cannot do without: where they are not compiled within its time, it is not asked."""
 
@@ -106,23 +109,28 @@ class _Run:
     def ask(self, parts: list[str], share: float) -> None:
         """Let parts solve, and keep what is better of their plans and bounds, the first part's where they are equal.
 
-        A part that settles the problem stops those after it, never one before it: so the plan does not depend on
-        who is quicker.
+        A part that settles the problem stops those after it at once, those before it when as long again and `GRACE_S` have
+        gone by: so the plan does not depend on who is a little quicker.
         """
         side_by_side = max(1, min(len(parts), self.budget.workers))
         round_ = self.budget.share(share)
         start = None
         if self.best is not None and self.problem.options.objective != "latency":
             start = Answer.of_plan(self.problem, self.best)
-        settled = [False] * len(parts)
+        settled = [float("inf")] * len(parts)  # seconds into the round
+        begin = self.budget.seconds
+
+        def late(k: int) -> bool:
+            now = self.budget.seconds - begin
+            return min(settled[:k], default=now + 1) <= now or now > 2 * min(settled[k:]) + GRACE_S
 
         def solve(k: int) -> tuple[Plan | None, float]:
-            if any(settled[:k]):
+            if late(k):
                 return None, 0.0
             cancel = self.budget.cancel
 
             def stop() -> bool:
-                return any(settled[:k]) or (cancel is not None and cancel())
+                return late(k) or (cancel is not None and cancel())
 
             left = (len(parts) - k) if side_by_side == 1 else 1
             mine = replace(round_.share(1 / left), workers=max(1, self.budget.workers // side_by_side),
@@ -135,7 +143,8 @@ class _Run:
                 plan = solver.improve(self.problem, mine, start)
             else:
                 plan = solver.solve(self.problem, mine)
-            settled[k] = not any(settled[:k]) and self._settles(plan)
+            if self._settles(plan):
+                settled[k] = self.budget.seconds - begin
             return plan, plan.seconds or mine.seconds
 
         if side_by_side == 1:
