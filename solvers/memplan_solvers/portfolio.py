@@ -27,7 +27,7 @@ ROUNDS: dict[str, tuple[Round, ...]] = {
     "traffic": (
         Round(0.5, ("greedy",)),
         Round(0.3, ("peak", "baseline", "baseline{schedule=peak}")),
-        Round(0.6, ("search", "benders")),
+        Round(0.8, ("search", "benders")),
         Round(0.4, ("fixed_order", "fixed_order{schedule=peak}")),
         Round(1.0, ("ilp{split=auto}",)),
     ),
