@@ -98,6 +98,7 @@ class _Run:
         self.seconds = 0.0
         self.last: Plan | None = None
         self.without = ""
+        self.compiling: dict[str, None] = {}  # parts that were not asked
         self.nodes: dict[str, int] = {}
 
     @property
@@ -137,6 +138,7 @@ class _Run:
                            progress=self._progress(parts[k]), cancel=stop)  # fmt: skip
             needed = NEEDS.get(_word(parts[k]))
             if needed and not ready(needed, mine):
+                self.compiling[parts[k]] = None
                 return None, 0.0
             solver = parse_spec(parts[k])
             if isinstance(solver, Improver):
@@ -189,6 +191,8 @@ class _Run:
         why = f"bound proved by {self.prover}" if self.prover else "the bound is free"
         if self.value > self.bound and self.without:
             why += f"; {self.without}"
+        if self.value > self.bound and self.compiling:
+            why += f"; {' and '.join(self.compiling)} left out, still being compiled, which is done once on a machine: plan again"
         return replace(
             plan, solver=self.portfolio.spec, bound=min(self.bound, self.value), reason=f"{how}; {why}", seconds=self.seconds, workers=self.budget.workers,
         )  # fmt: skip
