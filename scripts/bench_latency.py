@@ -41,7 +41,7 @@ MODELS = (
 
 FEW = ("efficientnet_b0", "ghostnet", "gpt2_prefill", "nasnet_a_mobile_int8", "pnasnet5_mobile_int8",
        "randwire_ws_small", "resnet50_int8", "vit_b16_int8")  # fmt: skip
-"""Those of them that are reported where every solver has more than 10 s."""
+"""Those of them that are reported where every solver has 10 s or more."""
 
 SOLVERS = ("msa{repacks=10}", "msa_tuned", "malloc_game{mode=greedy}", "brkga", "anneal", "malloc_game{mode=policy}",
            "malloc_game{mode=game}", "malloc_game", "malloc_game{mode=prod}")  # fmt: skip
@@ -62,7 +62,7 @@ def main() -> None:
     p.add_argument("--rows", type=Path, help="file of rows, added to (default: build/latency/SECONDS.jsonl)")
     p.add_argument("--page", type=Path, help="page whose table '<!-- SECONDS s -->' … '<!-- end -->' is replaced")
     args = p.parse_args()
-    models = args.models or (MODELS if args.time_limit <= 10 else FEW)
+    models = args.models or (MODELS if args.time_limit < 10 else FEW)
     rows = args.rows or Path(f"build/latency/{args.time_limit:g}.jsonl")
     rows.parent.mkdir(parents=True, exist_ok=True)
     done = read_rows(rows, args)
