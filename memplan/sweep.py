@@ -21,7 +21,7 @@ OBJECTIVES = ("traffic", "latency")
 WHOLE = 4.0
 """What a whole sweep may take, in time limits of a single plan, however many points."""
 
-PILLARS, PILLAR_SLICE = 4, 0.95
+PILLARS, PILLAR_SLICE = 4, 0.8
 """The ends and what divides the curve into so many parts come first: the ends with a whole time limit each, those between
 with this much, in the same unit."""
 
