@@ -18,7 +18,7 @@ from memplan.graph import Graph
 from memplan.plan import Plan
 from memplan.problem import Problem
 from memplan.solver import Budget, Solver, parse_spec
-from memplan.sweep import REST, WHOLE, sweep
+from memplan.sweep import PILLAR_SLICE, REST, WHOLE, sweep
 from memplan.testing import TIMED, chain
 from tests.compare.conftest import Run
 from tests.generate import random_graph
@@ -87,10 +87,11 @@ def test_pillars_first_then_a_share_of_what_they_took(monkeypatch: pytest.Monkey
     problem, _ = make_problem(chain(40))
     peak = budgets(problem).mp
     found = sweep(problem, points=17, solver="greedy", time_limit_s=8.0, workers=1)
-    at = {p.capacity: i for i, p in enumerate(found.points)}
-    assert [(at[room], limit) for room, limit in asked[:5]] == [(0, 8.0), (16, 8.0), (8, 7.6), (12, 7.6), (4, 7.6)]
+    at, inner = {p.capacity: i for i, p in enumerate(found.points)}, PILLAR_SLICE * 8.0
+    first = 8.0 + 1.0 + 3 * inner
+    assert [(at[room], limit) for room, limit in asked[:5]] == [(0, 8.0), (16, 8.0), (8, inner), (12, inner), (4, inner)]
     assert len(asked) > 5 and sum(limit for _, limit in asked[5:]) == pytest.approx(
-        min(REST * 31.8, WHOLE * 8.0 - 31.8)
+        min(REST * first, WHOLE * 8.0 - first)
     )
 
 
