@@ -21,7 +21,7 @@ from memplan.plan import Plan, Status
 from memplan.problem import Problem
 from memplan.solver import Budget
 from memplan_solvers.compiled import load
-from memplan_solvers.greedy import Greedy
+from memplan_solvers.greedy import greedy_start
 from memplan_solvers.ilp.fixed_order import polish
 from memplan_solvers.ilp.linear import Linear
 from memplan_solvers.ilp.mathopt import solve_mathopt
@@ -46,11 +46,7 @@ class Benders(Improver):
 
     def solve(self, problem: Problem, budget: Budget) -> Plan:
         """The better of the greedy plan and those of the orders found, with the program's bound."""
-        found = Greedy().best(problem, replace(budget.share(0.5), progress=None))
-        start = None if found is None else found.answer
-        if start is not None:
-            budget.report("greedy", start.value, problem.free_bound)
-        return self.improve(problem, budget, start)
+        return self.improve(problem, budget, greedy_start(problem, budget))
 
     def improve(self, problem: Problem, budget: Budget, start: Answer | None) -> Plan:
         """The better of `start` and the plans of the orders found, with the program's bound."""

@@ -1,274 +1,28 @@
-"""From one level of states to the next, in numba: moves, evictions, bounds, and what dominates what."""
+"""From one level of states to the next, in numba: moves, evictions, and what dominates what."""
 
 from __future__ import annotations
-
-from typing import Any, NamedTuple
 
 import numpy as np
 
 from memplan_solvers.jit import inner, kernel
-from memplan_solvers.search.kernel import (
-    NEVER,
-    begun,
-    demand,
-    is_free,
-    left,
-    members,
-    mix,
-    rank_victims,
-    same,
+from memplan_solvers.search.kernel import NEVER, begun, demand, is_free, left, members, rank_victims
+from memplan_solvers.search.level import (
+    ALIKE,
+    BELADY,
+    BEST,
+    CUT,
+    FREE,
+    MINIMAL,
+    MOVE,
+    PARENT,
+    SETS,
+    add_set,
+    add_state,
+    bound,
+    find_set,
+    weigh,
 )
-from memplan_solvers.search.peaks import (
-    FAILED,
-    FOUND,
-    LIVE,
-    READY,
-    execute,
-    price,
-    settle,
-    undo,
-    within,
-)
-
-MINIMAL, BELADY, FREE, STORES, LOADS, GOAL, ALIKE = range(7)
-"""Entries of `rules`, see `levels.RULES`; ALIKE: all that is live needs a store, so the dirty peak is the live one."""
-
-STATES, SETS, BEST, PARENT, MOVE, CUT = range(6)
-"""Entries of `made`: children; distinct sets of executed ops among them; the best goal's value, parent and op; the
-least f that was pruned."""
-
-NO_FRONT = -2
-LEFT_OUT = 1 << 61
-
-ROUNDS = 12
-"""Budgets that the search for the least peak from a set on may try."""
-
-
-class Front(NamedTuple):
-    """What loads alone cost from each set of executed ops on, at one level: see `frontier`.
-
-    Per set of executed ops: its words, and which points [first, last) are its own; per point, in ascending order of
-    loads: the storages that are present, and the bytes loaded from there to the end. Empty slots where there is none.
-    """
-
-    words: Any
-    slots: Any
-    first: Any
-    last: Any
-    inside: Any
-    loads: Any
-
-
-class Level(NamedTuple):
-    """States of one level. Per state: its row, what was paid, its parent, its last op, its set's number; per distinct
-    set of executed ops: its words, lower bounds on the live and the dirty peak to come, live and dirty bytes, the reload
-    of all that is live, its number in the frontier, and whether the rest needs no spill."""
-
-    row: Any
-    paid: Any
-    parent: Any
-    move: Any
-    set_of: Any
-    words: Any
-    low: Any
-    low_dirty: Any
-    live: Any
-    live_dirty: Any
-    reload: Any
-    front: Any
-    goal: Any
-    slots: Any
-    set_slots: Any
-    made: Any
-    goal_row: Any
-
-
-@inner
-def refine(pk, low, room, effort):  # type: ignore[no-untyped-def]
-    """A lower bound on the peak from where the search stands on, and whether it is at most `room`."""
-    for _ in range(ROUNDS):
-        limit = max(low, room)
-        remembered = limit >= room  # always; a literal would have `within` compiled once more
-        outcome, value = within(pk, limit, effort, remembered)
-        if outcome == FAILED:
-            low = max(low, value)
-        elif outcome == FOUND:
-            return low, limit == room
-        else:
-            break
-    return low, False
-
-
-@kernel
-def find_set(level, done, width):  # type: ignore[no-untyped-def]
-    """The number of a set of executed ops; -1 and its free slot where it is new."""
-    mask = level.set_slots.shape[0] - 1
-    slot = mix(done, 0, width) & mask
-    while level.set_slots[slot] >= 0:
-        if same(level.words[level.set_slots[slot]], done, 0, width):
-            return level.set_slots[slot], slot
-        slot = (slot + 1) & mask
-    return np.int64(-1), slot
-
-
-@inner
-def find_front(front, done, width):  # type: ignore[no-untyped-def]
-    """The number of a set in a frontier; NO_FRONT without a frontier, -1 where it was left out of it."""
-    if front.words.shape[0] == 0:
-        return np.int64(NO_FRONT)
-    mask = front.slots.shape[0] - 1
-    slot = mix(done, 0, width) & mask
-    while front.slots[slot] >= 0:
-        if same(front.words[front.slots[slot]], done, 0, width):
-            return np.int64(front.slots[slot])
-        slot = (slot + 1) & mask
-    return np.int64(-1)
-
-
-@kernel
-def add_set(flat, level, front, done, width, slot, i, live, dirty, low, low_dirty, room, effort, rules):  # type: ignore[no-untyped-def]
-    """Number the set reached by op i, with bounds on what is to come."""
-    number = level.made[SETS]
-    level.made[SETS] += 1
-    level.set_slots[slot] = number
-    for w in range(width):
-        level.words[number, w] = done[w]
-    if i >= 0:
-        start = live.state[0]
-        during, change = price(live, i)
-        if during >= low:
-            low = np.int64(0)
-        execute(live, i, change)
-    level.live[number] = live.state[LIVE]
-    level.front[number] = find_front(front, done, width)
-    reload = np.int64(0)
-    for s in range(flat.size.shape[0]):
-        begun = live.opening[s] or live.count[s] > 0
-        if begun and (live.closing[s] or live.count[s] < live.total[s]):
-            reload += flat.reload[s]
-    level.reload[number] = reload
-    goal = False
-    if rules[GOAL] or rules[LOADS] or rules[ALIKE]:
-        low, goal = refine(live, low, room, effort)
-    if i >= 0:
-        undo(live, start)
-    level.low[number] = low
-    level.goal[number] = goal and rules[GOAL]
-    if rules[ALIKE]:
-        level.live_dirty[number] = level.live[number]
-        level.low_dirty[number] = low
-        return number
-    if i >= 0:
-        start = dirty.state[0]
-        during, change = price(dirty, i)
-        if during >= low_dirty:
-            low_dirty = np.int64(0)
-        execute(dirty, i, change)
-    level.live_dirty[number] = dirty.state[LIVE]
-    if rules[STORES] and not (goal and rules[GOAL]):
-        low_dirty, _ = refine(dirty, low_dirty, room, effort)
-    if i >= 0:
-        undo(dirty, start)
-    level.low_dirty[number] = low_dirty
-    return number
-
-
-@inner
-def weigh(flat, inside, clean, m):  # type: ignore[no-untyped-def]
-    """Of what is present: bytes, bytes that host does not have and would need, and the cost of loading it again."""
-    held = np.int64(0)
-    unsafe = np.int64(0)
-    reload = np.int64(0)
-    for w in range(inside.shape[0]):
-        bits = inside[w]
-        s = w << 6
-        while bits != 0:
-            if bits & 1:
-                held += flat.size[s]
-                reload += flat.reload[s]
-                if flat.store[s] and (clean[w] >> (s & 63)) & 1 == 0:
-                    unsafe += flat.size[s]
-            bits = (bits >> 1) & 0x7FFFFFFFFFFFFFFF
-            s += 1
-    return held, unsafe, reload
-
-
-@inner
-def bound(flat, level, front, number, inside, held, unsafe, reload, room, rate, rules):  # type: ignore[no-untyped-def]
-    """A lower bound on what is still to be paid from a state: loads and stores, each for itself.
-
-    `held`, `unsafe` and `reload` are what `weigh` says of it.
-    """
-    total = np.int64(0)
-    if rules[LOADS]:
-        total = scaled(level.low[number] - room - (level.live[number] - held), rate)
-        k = level.front[number]
-        if k != NO_FRONT:
-            total = max(total, to_load(flat, front, k, inside) - (level.reload[number] - reload))
-    if rules[STORES]:
-        total += scaled(level.low_dirty[number] - room - (level.live_dirty[number] - unsafe), rate)
-    return total
-
-
-@kernel
-def scaled(lack, rate):  # type: ignore[no-untyped-def]
-    """The least cost of moving `lack` bytes of scratchpad."""
-    if lack <= 0:
-        return np.int64(0)
-    return np.int64(np.ceil(lack * rate - 1e-6)) if rate < 1 else np.int64(lack)
-
-
-@inner
-def to_load(flat, front, k, inside):  # type: ignore[no-untyped-def]
-    """The least bytes loaded from a set on, by its frontier, with `inside` present and everything else loaded late."""
-    if k < 0:
-        return np.int64(LEFT_OUT)
-    best = np.int64(LEFT_OUT)
-    for p in range(front.first[k], front.last[k]):
-        cost = front.loads[p]
-        if cost >= best:
-            break
-        for w in range(inside.shape[0]):
-            bits = front.inside[p, w] & ~inside[w]
-            s = w << 6
-            while bits != 0 and cost < best:
-                if bits & 1:
-                    cost += flat.reload[s]
-                bits = (bits >> 1) & 0x7FFFFFFFFFFFFFFF
-                s += 1
-            if cost >= best:
-                break
-        best = min(best, cost)
-    return best
-
-
-@kernel
-def add_state(level, row, cost, parent, op, number):  # type: ignore[no-untyped-def]
-    """Keep a state, or the cheaper way to it; False where there is no room."""
-    mask = level.slots.shape[0] - 1
-    width = row.shape[0]
-    slot = mix(row, 0, width) & mask
-    while level.slots[slot] >= 0:
-        k = level.slots[slot]
-        if same(level.row[k], row, 0, width):
-            if cost < level.paid[k]:
-                level.paid[k] = cost
-                level.parent[k] = parent
-                level.move[k] = op
-            return True
-        slot = (slot + 1) & mask
-    k = level.made[STATES]
-    if k == level.row.shape[0]:
-        return False
-    level.slots[slot] = k
-    for w in range(width):
-        level.row[k, w] = row[w]
-    level.paid[k] = cost
-    level.parent[k] = parent
-    level.move[k] = op
-    level.set_of[k] = number
-    level.made[STATES] += 1
-    return True
+from memplan_solvers.search.peaks import READY, settle
 
 
 @inner
@@ -532,23 +286,3 @@ def values(flat, level, front, order, f, room, rate, rules, W, V):  # type: igno
         inside, clean = level.row[k, W : W + V], level.row[k, W + V :]
         held, unsafe, reload = weigh(flat, inside, clean, m)
         f[x] = level.paid[k] + bound(flat, level, front, level.set_of[k], inside, held, unsafe, reload, room, rate, rules)
-
-
-@kernel
-def restore(new, old, order):  # type: ignore[no-untyped-def]
-    """Fill an empty level with the states `order` of another one and all its sets."""
-    for x in range(order.shape[0]):
-        k = order[x]
-        add_state(new, old.row[k], old.paid[k], old.parent[k], old.move[k], old.set_of[k])
-    place_sets(new.words[: new.made[SETS]], new.set_slots)
-
-
-@kernel
-def place_sets(words, slots):  # type: ignore[no-untyped-def]
-    """Enter sets of executed ops into an empty table."""
-    mask = slots.shape[0] - 1
-    for number in range(words.shape[0]):
-        slot = mix(words[number], 0, words.shape[1]) & mask
-        while slots[slot] >= 0:
-            slot = (slot + 1) & mask
-        slots[slot] = number

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from memplan.solver import Budget
-from memplan_solvers.search import expand as ex
+from memplan_solvers.search import level as lv
 from memplan_solvers.search.levels import RULES, Engine, bit
 
 KEPT = RULES - {"belady", "free", "goal", "stores"}
@@ -26,7 +26,7 @@ def loads_frontier(engine: Engine, below: int, budget: Budget, most: int) -> int
     back = Engine(piece.backward, KEPT & engine.rules | {"loads"}, engine.effort)
     if not back.tabulate(budget):
         return None
-    levels: list[ex.Level] = []
+    levels: list[lv.Level] = []
     found = back.search(below, budget, levels=levels, most=most)
     if not found.complete or budget.spent():
         return None
@@ -39,9 +39,9 @@ def loads_frontier(engine: Engine, below: int, budget: Budget, most: int) -> int
             start[0, s >> 6] |= bit(s)
     fronts = [_front(full[None, :], np.zeros(1, np.int64), start, np.zeros(1, np.int64))]
     for level in levels:
-        count = int(level.made[ex.STATES])
+        count = int(level.made[lv.STATES])
         inside = level.row[:count, engine.W : engine.W + engine.V]
-        words = full[None, :] & ~level.words[: level.made[ex.SETS]]
+        words = full[None, :] & ~level.words[: level.made[lv.SETS]]
         fronts.append(_front(words, level.set_of[:count], inside, level.paid[:count]))
     # What was not reached costs more than `below`: a frontier that knows of no set.
     nothing = np.zeros(0, np.int64)
@@ -51,14 +51,14 @@ def loads_frontier(engine: Engine, below: int, budget: Budget, most: int) -> int
     return found.bound
 
 
-def _front(words: Any, set_of: Any, inside: Any, loads: Any) -> ex.Front:
+def _front(words: Any, set_of: Any, inside: Any, loads: Any) -> lv.Front:
     """The points by set and by loads."""
     order = np.lexsort((loads, set_of))
     numbers = set_of[order]
     sets = np.arange(len(words))
     slots = np.full(1 << max(4, (2 * len(words)).bit_length()), -1, np.int32)
-    ex.place_sets(words, slots)
+    lv.place_sets(words, slots)
     first, last = np.searchsorted(numbers, sets), np.searchsorted(numbers, sets, "right")
     if not len(words):
         words = np.full((1, words.shape[1]), -1, np.int64)  # never looked up: no slot leads there
-    return ex.Front(words, slots, first, last, np.ascontiguousarray(inside[order]), loads[order])
+    return lv.Front(words, slots, first, last, np.ascontiguousarray(inside[order]), loads[order])

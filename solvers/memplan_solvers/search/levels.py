@@ -9,6 +9,7 @@ import numpy as np
 
 from memplan.solver import Budget
 from memplan_solvers.search import expand as ex
+from memplan_solvers.search import level as lv
 from memplan_solvers.search.kernel import NONE, Flat
 from memplan_solvers.search.peaks import FOUND, flat, grown, peaks_of, rows, settle, within
 from memplan_solvers.search.piece import Piece
@@ -93,15 +94,15 @@ class Engine:
         self.live, self.dirty = peaks_of(piece.live, entries), peaks_of(piece.dirty, entries)
         alike = piece.dirty == piece.live
         self.words = np.array([*(name in self.rules for name in NAMES), alike], np.bool_)
-        self.fronts: list[ex.Front] = []
+        self.fronts: list[lv.Front] = []
         none = np.zeros(0, np.int64)
-        self.no_front = ex.Front(np.zeros((0, self.W), np.int64), np.zeros(0, np.int32), none, none,
+        self.no_front = lv.Front(np.zeros((0, self.W), np.int64), np.zeros(0, np.int32), none, none,
                                  np.zeros((0, self.V), np.int64), none)  # fmt: skip
         size = max(n, m, 1)
         self.scratch = np.zeros((5, size), np.int64)
         self.before = np.zeros((m, m), np.bool_)
 
-    def search(self, below: int, budget: Budget, beam: int = MOST, levels: list[ex.Level] | None = None,
+    def search(self, below: int, budget: Budget, beam: int = MOST, levels: list[lv.Level] | None = None,
                most: int = NONE) -> Found:  # fmt: skip
         """A way that costs less than `below`, the best one where nothing is cut; `beam` states of a level go on.
 
@@ -112,7 +113,7 @@ class Engine:
         budget.report("search", None, 0, self.states - before)
         return found
 
-    def front(self, depth: int) -> ex.Front:
+    def front(self, depth: int) -> lv.Front:
         """The frontier of loads at the sets of `depth` ops, an empty one where it is not known."""
         return self.fronts[depth] if self.fronts else self.no_front
 
@@ -123,14 +124,14 @@ class Engine:
         row = self.start()
         settle(self.live, row[: self.W])
         settle(self.dirty, row[: self.W])
-        ex.add_set(self.flat, level, self.front(0), row[: self.W], self.W, 0, -1, self.live, self.dirty, 0, 0, piece.room,
+        lv.add_set(self.flat, level, self.front(0), row[: self.W], self.W, 0, -1, self.live, self.dirty, 0, 0, piece.room,
                    10 * self.effort, self.words)  # fmt: skip
         held = sum(z for z, there in zip(piece.size, piece.inside, strict=True) if there)
         safe = (there and not clean and bool(price)
                 for there, clean, price in zip(piece.inside, piece.clean, piece.store, strict=True))  # fmt: skip
         unsafe = sum(z for z, there in zip(piece.size, safe, strict=True) if there)
-        loads = ex.scaled(int(level.low[0]) - piece.room - (int(level.live[0]) - held), piece.rate)
-        stores = ex.scaled(int(level.low_dirty[0]) - piece.room - (int(level.live_dirty[0]) - unsafe), piece.rate)
+        loads = lv.scaled(int(level.low[0]) - piece.room - (int(level.live[0]) - held), piece.rate)
+        stores = lv.scaled(int(level.low_dirty[0]) - piece.room - (int(level.live_dirty[0]) - unsafe), piece.rate)
         return int(loads), int(stores)
 
     def start(self) -> Any:
@@ -150,7 +151,7 @@ class Engine:
         if sets is None:
             return False
         live = tabulated(self.live, sets, budget)
-        dirty = self.dirty if self.words[ex.ALIKE] else tabulated(self.dirty, sets, budget)
+        dirty = self.dirty if self.words[lv.ALIKE] else tabulated(self.dirty, sets, budget)
         if live is None or dirty is None:
             return False
         self.live, self.dirty = live, dirty
@@ -162,12 +163,12 @@ def bit(i: int) -> Any:
     return np.array(1 << (i & 63), np.uint64).astype(np.int64)
 
 
-def new_level(n: int, width: int, W: int, states: int, best: int) -> ex.Level:
+def new_level(n: int, width: int, W: int, states: int, best: int) -> lv.Level:
     """An empty level with room for `states` children; of these many sets at most as many are distinct."""
     made = np.zeros(6, np.int64)
-    made[ex.BEST], made[ex.CUT] = best, NONE
+    made[lv.BEST], made[lv.CUT] = best, NONE
     sets = states + n + 1
-    return ex.Level(
+    return lv.Level(
         np.zeros((states, width), np.int64), np.zeros(states, np.int64), np.zeros(states, np.int32),
         np.zeros(states, np.int32), np.zeros(states, np.int64), np.zeros((sets, W), np.int64),
         np.zeros(sets, np.int64), np.zeros(sets, np.int64), np.zeros(sets, np.int64), np.zeros(sets, np.int64),
@@ -190,7 +191,7 @@ class _Run:
     """One pass over the levels."""
 
     def __init__(self, engine: Engine, below: int, budget: Budget, beam: int,
-                 levels: list[ex.Level] | None, most: int) -> None:  # fmt: skip
+                 levels: list[lv.Level] | None, most: int) -> None:  # fmt: skip
         self.levels, self.most = levels, most
         self.engine, self.below, self.budget, self.beam = engine, below, budget, beam
         self.best = below
@@ -207,13 +208,13 @@ class _Run:
         row = engine.start()
         settle(engine.live, row[:W])
         settle(engine.dirty, row[:W])
-        number, slot = ex.find_set(level, row[:W], W)
-        number = ex.add_set(engine.flat, level, engine.front(0), row[:W], W, slot, -1, engine.live, engine.dirty, 0, 0, piece.room, 10 * engine.effort,
+        number, slot = lv.find_set(level, row[:W], W)
+        number = lv.add_set(engine.flat, level, engine.front(0), row[:W], W, slot, -1, engine.live, engine.dirty, 0, 0, piece.room, 10 * engine.effort,
                             engine.words)  # fmt: skip
         if n == 0 or level.goal[number]:
             self.best, self.goal = min(0, self.best), _Goal(0, -1, -1, row)
             return self.answer(NONE)
-        ex.add_state(level, row, 0, -1, -1, number)
+        lv.add_state(level, row, 0, -1, -1, number)
         for depth in range(n):
             self.history.append((level.parent[: _count(level)].copy(), level.move[: _count(level)].copy(),
                                  level.row[: _count(level), W : W + V].copy()))  # fmt: skip
@@ -233,7 +234,7 @@ class _Run:
             level = following
         return self.answer(NONE)
 
-    def expand(self, level: ex.Level, depth: int) -> ex.Level | None:
+    def expand(self, level: lv.Level, depth: int) -> lv.Level | None:
         """The next level, thinned out; None once the time is up."""
         engine = self.engine
         piece, W, V = engine.piece, engine.W, engine.V
@@ -246,22 +247,22 @@ class _Run:
             end = min(count, start + max(1, CHUNK // piece.n))
             stopped = ex.expand(engine.flat, engine.live, engine.dirty, engine.front(depth), front, level, new, start, end, piece.room, piece.rate,
                                 engine.effort, engine.words, W, V, engine.scratch, engine.before)  # fmt: skip
-            if new.made[ex.BEST] < self.best:
-                self.best = int(new.made[ex.BEST])
-                self.goal = _Goal(depth + 1, int(new.made[ex.PARENT]), int(new.made[ex.MOVE]), new.goal_row.copy())
+            if new.made[lv.BEST] < self.best:
+                self.best = int(new.made[lv.BEST])
+                self.goal = _Goal(depth + 1, int(new.made[lv.PARENT]), int(new.made[lv.MOVE]), new.goal_row.copy())
             engine.states += stopped - start
             start = stopped
             if start < end:
                 new = self.thinned(new, self.beam, front) if _count(new) >= MOST else self.larger(new)
             engine.live, engine.dirty = grown(engine.live), grown(engine.dirty)
-        self.pruned = min(self.pruned, int(new.made[ex.CUT]))
+        self.pruned = min(self.pruned, int(new.made[lv.CUT]))
         return self.thinned(new, self.beam, front)
 
-    def larger(self, level: ex.Level) -> ex.Level:
+    def larger(self, level: lv.Level) -> lv.Level:
         """The same children with more room."""
         return self.copied(level, np.arange(_count(level)), 4 * len(level.paid))
 
-    def thinned(self, level: ex.Level, most: int, front: ex.Front) -> ex.Level:
+    def thinned(self, level: lv.Level, most: int, front: lv.Front) -> lv.Level:
         """The children that no other dominates, at most `most` of them, sorted by set and by what was paid."""
         engine = self.engine
         W, V = engine.W, engine.V
@@ -283,25 +284,25 @@ class _Run:
             order = order[np.sort(by[:most])]
         return self.copied(level, order, max(len(order), 1))
 
-    def values(self, level: ex.Level, order: Any, front: ex.Front) -> Any:
+    def values(self, level: lv.Level, order: Any, front: lv.Front) -> Any:
         engine, piece = self.engine, self.engine.piece
         f = np.zeros(len(order), np.int64)
         ex.values(engine.flat, level, front, order, f, piece.room, piece.rate, engine.words, engine.W, engine.V)
         return f
 
-    def copied(self, level: ex.Level, order: Any, states: int) -> ex.Level:
+    def copied(self, level: lv.Level, order: Any, states: int) -> lv.Level:
         """The children `order` in a level of their own, with room for `states`."""
         engine = self.engine
-        sets = int(level.made[ex.SETS])
+        sets = int(level.made[lv.SETS])
         new = new_level(engine.piece.n, engine.W + 2 * engine.V, engine.W, max(states, sets), self.best)
         new.made[:] = level.made
-        new.made[ex.STATES], new.made[ex.BEST] = 0, self.best
+        new.made[lv.STATES], new.made[lv.BEST] = 0, self.best
         for k in range(5, 13):
             new[k][:sets] = level[k][:sets]
-        ex.restore(new, level, order)
+        lv.restore(new, level, order)
         return new
 
-    def open(self, level: ex.Level, depth: int) -> int:
+    def open(self, level: lv.Level, depth: int) -> int:
         """The least f of a level that was not finished."""
         count = _count(level)
         return int(self.values(level, np.arange(count), self.engine.front(depth)).min()) if count else NONE
@@ -353,5 +354,5 @@ class _Run:
         return tuple(moves), evictions
 
 
-def _count(level: ex.Level) -> int:
-    return int(level.made[ex.STATES])
+def _count(level: lv.Level) -> int:
+    return int(level.made[lv.STATES])

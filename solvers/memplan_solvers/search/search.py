@@ -11,7 +11,7 @@ from memplan.plan import Plan, Status
 from memplan.problem import Problem
 from memplan.solver import Budget, Progress
 from memplan_solvers.compiled import load
-from memplan_solvers.greedy import Greedy
+from memplan_solvers.greedy import greedy_start
 from memplan_solvers.ilp.fixed_order import polish
 from memplan_solvers.improve import Answer, Improver, better
 from memplan_solvers.place import place
@@ -54,11 +54,7 @@ class Search(Improver):
 
     def solve(self, problem: Problem, budget: Budget) -> Plan:
         """The best plan found, with a bound for every plan that the options allow."""
-        found = Greedy().best(problem, replace(budget.share(0.5), progress=None))
-        start = None if found is None else found.answer
-        if start is not None:
-            budget.report("greedy", start.value, problem.free_bound)
-        return self.improve(problem, budget, start)
+        return self.improve(problem, budget, greedy_start(problem, budget))
 
     def improve(self, problem: Problem, budget: Budget, start: Answer | None) -> Plan:
         """The better of `start` and the best way found, with a bound for every plan."""
