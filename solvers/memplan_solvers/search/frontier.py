@@ -1,64 +1,137 @@
-"""Loads alone, backwards: for every set of executed ops, what is worth having present and what it saves.
+"""Loads alone and stores alone, backwards: for every set of executed ops, what is worth keeping and what it saves.
 
-Read from its end, a plan drops storages (each drop is a load of the plan) instead of evicting them. An exact search of
-that, with stores free, gives for every set of executed ops the pairs (present storages, bytes loaded from here on)
-that nothing beats. A state with R present then loads at least min over the pairs of loads + size(present − R).
+Read from its end, a plan drops storages instead of evicting them. Each half of the price is searched exactly with the
+other half free, and gives for every set of executed ops the pairs (storages kept, bytes paid from here on) that nothing
+beats. What a state pays is at least the sum of the two.
+
+loads   A storage dropped is loaded where it was dropped; it is there again at its next touch. A state with R present loads
+        at least min over the pairs of paid + reload(kept - R), less what was charged for those that are gone already.
+stores  A storage dropped is one that is stored some day: from there to its first touch it takes room only where it is
+        touched. What is never stored stays from its first touch to its last, so at every op these and what the op touches
+        fit at once. A state with X present and not stored stores at least min over the pairs of
+        paid - store(live - kept) + store(X - kept): of what is live, those of X alone are still to be stored.
+
+Only on deficit is anything dropped, and only inclusion-minimal sets: any plan's own choice, followed backwards, drops a
+superset, and whoever keeps more has paid less. For the same reason a pair is beaten by another that pays no more once it
+has dropped what it keeps beyond it. In-place pairs count as if they always worked, which is the less strict.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from memplan.solver import Budget
+from memplan_solvers.search import backwards as bw
 from memplan_solvers.search import level as lv
-from memplan_solvers.search.levels import RULES, Engine, bit
+from memplan_solvers.search.kernel import NEVER, Flat
+from memplan_solvers.search.levels import Engine
 
-KEPT = RULES - {"belady", "free", "goal", "stores"}
-"""The rules under which nothing that a state may ask for is left out: all sets are met, and no choice between two
-storages is made before it is known which of them the state has."""
+CHUNK = 64
+"""Sets between two looks at the clock."""
 
 
-def loads_frontier(engine: Engine, below: int, budget: Budget, most: int) -> int | None:
-    """Give the engine its frontier of loads below `below` bytes; the least loads, None if it was too large."""
+class Half(NamedTuple):
+    """One half of the price: the piece's arrays with `reload` for the price of a drop, whether what is dropped is back at
+    its next touch, and the least price of a byte dropped."""
+
+    flat: Flat
+    returns: bool
+    rate: float
+
+
+def look(engine: Engine, below: int, budget: Budget, most: int) -> int:
+    """Give the engine its frontiers for ways that cost less than `below`, `most` pairs each; a bound on every way.
+
+    The engine's sets must be listed (`Engine.tabulate`). A half that is too large, or not ready in time, stays unknown.
+    """
+    loads, stores = engine.root()
+    levels = [_level(engine.flat, words) for words in engine.sets]
+    found = _frontier(loads_alone(engine), engine, levels, max(below - stores, 0), budget, most)
+    if found is not None:
+        loads = max(loads, _least(found, below - stores))
+    rest = _frontier(stores_alone(engine), engine, levels, max(below - loads, 0), budget, most)
+    if rest is not None:
+        stores = max(stores, _least(rest, below - loads))
+        for level, points in zip(levels, rest, strict=True):
+            bw.owed(engine.flat, level, points)
+    unknown = [engine.no_front.loads] * len(levels)
+    engine.fronts = [
+        lv.Front(level.words, level.slots, _sorted(a), _sorted(b))
+        for level, a, b in zip(levels, found or unknown, rest or unknown, strict=True)
+    ]
+    return min(loads + stores, below)
+
+
+def loads_alone(engine: Engine) -> Half:
+    """Stores are free."""
     piece = engine.piece
-    back = Engine(piece.backward, KEPT & engine.rules | {"loads"}, engine.effort)
-    if not back.tabulate(budget):
-        return None
-    levels: list[lv.Level] = []
-    found = back.search(below, budget, levels=levels, most=most)
-    if not found.complete or budget.spent():
-        return None
-    full = np.zeros(engine.W, np.int64)
-    for i in range(piece.n):
-        full[i >> 6] |= bit(i)
-    start = np.zeros((1, engine.V), np.int64)
-    for s, there in enumerate(piece.closing):
-        if there:
-            start[0, s >> 6] |= bit(s)
-    fronts = [_front(full[None, :], np.zeros(1, np.int64), start, np.zeros(1, np.int64))]
-    for level in levels:
-        count = int(level.made[lv.STATES])
-        inside = level.row[:count, engine.W : engine.W + engine.V]
-        words = full[None, :] & ~level.words[: level.made[lv.SETS]]
-        fronts.append(_front(words, level.set_of[:count], inside, level.paid[:count]))
-    # What was not reached costs more than `below`: a frontier that knows of no set.
-    nothing = np.zeros(0, np.int64)
-    while len(fronts) <= piece.n:
-        fronts.append(_front(np.zeros((0, engine.W), np.int64), nothing, start[:0], nothing))
-    engine.fronts = fronts[::-1]
-    return found.bound
+    return Half(engine.flat._replace(extra=engine.flat.extra - engine.flat.saved), True, piece.rate)
 
 
-def _front(words: Any, set_of: Any, inside: Any, loads: Any) -> lv.Front:
-    """The points by set and by loads."""
-    order = np.lexsort((loads, set_of))
-    numbers = set_of[order]
-    sets = np.arange(len(words))
+def stores_alone(engine: Engine) -> Half:
+    """Loads are free. What needs no store takes up room at its touches only, what never leaves always."""
+    piece = engine.piece
+    extra, size, price = (engine.flat.extra - engine.flat.saved), engine.flat.size.copy(), engine.flat.store.copy()
+    rate = 1.0
+    for s, z in enumerate(piece.size):
+        if piece.reload[s] >= NEVER:
+            price[s] = NEVER
+        elif not price[s] or (piece.begun[s] and (piece.clean[s] or not piece.inside[s])):
+            size[s] = price[s] = 0
+            for i in piece.touches[s]:
+                extra[i] += z
+        elif z:
+            rate = min(rate, piece.store[s] / z)
+    return Half(engine.flat._replace(extra=extra, size=size, reload=price), False, rate)
+
+
+def _frontier(half: Half, engine: Engine, levels: list[bw.Sets], below: int, budget: Budget,
+              most: int) -> list[lv.Points] | None:  # fmt: skip
+    """Per number of executed ops the pairs that pay less than `below` with what the ops before cost at least."""
+    piece, room = engine.piece, engine.piece.room
+    peaks = [np.full(len(level.words), NEVER, np.int64) for level in levels]
+    peaks[0][:] = 0
+    for k in range(piece.n):
+        bw.rise(half.flat, levels[k], peaks[k], levels[k + 1], peaks[k + 1])
+    zero, one = np.zeros(1, np.int64), np.ones(1, np.int64)
+    points = [lv.Points(zero, one, levels[-1].live.copy(), np.zeros(1, np.int64))]
+    work, total = bw.work_space(1 << 12, engine.V), 1
+    for k in range(piece.n - 1, -1, -1):
+        level, upper = levels[k], points[-1]
+        count = len(level.words)
+        made = bw.room_for(count, 4 * len(upper.cost) + 64, engine.V)
+        start = 0
+        while start < count:
+            if budget.spent() or total + int(made.count[0]) > most:
+                return None
+            stop = min(count, start + CHUNK)
+            done = bw.lay(half.flat, level, peaks[k], levels[k + 1], upper, half.returns, room, half.rate, below, start,
+                          stop, made, work)  # fmt: skip
+            if done < stop:
+                work, made = bw.work_space(2 * len(work.cost), engine.V), bw.enlarged(made)
+            start = done
+        total += int(made.count[0])
+        points.append(bw.cut_short(made))
+    return points[::-1]
+
+
+def _level(flat: Flat, words: Any) -> bw.Sets:
     slots = np.full(1 << max(4, (2 * len(words)).bit_length()), -1, np.int32)
     lv.place_sets(words, slots)
-    first, last = np.searchsorted(numbers, sets), np.searchsorted(numbers, sets, "right")
-    if not len(words):
-        words = np.full((1, words.shape[1]), -1, np.int64)  # never looked up: no slot leads there
-    return lv.Front(words, slots, first, last, np.ascontiguousarray(inside[order]), loads[order])
+    live = np.zeros((len(words), (len(flat.size) + 63) // 64 or 1), np.int64)
+    bw.lives(flat, words, live)
+    return bw.Sets(words, slots, live)
+
+
+def _least(frontier: list[lv.Points], below: int) -> int:
+    """What the whole piece pays of this half at least."""
+    return int(min([below, *frontier[0].cost]))
+
+
+def _sorted(points: lv.Points) -> lv.Points:
+    """Each set's pairs in the order of what they cost."""
+    set_of = np.repeat(np.arange(len(points.first)), points.last - points.first)
+    order = np.lexsort((points.cost, set_of))
+    return points._replace(inside=np.ascontiguousarray(points.inside[order]), cost=points.cost[order])

@@ -95,9 +95,10 @@ class Engine:
         alike = piece.dirty == piece.live
         self.words = np.array([*(name in self.rules for name in NAMES), alike], np.bool_)
         self.fronts: list[lv.Front] = []
+        self.sets: list[Any] = []
         none = np.zeros(0, np.int64)
-        self.no_front = lv.Front(np.zeros((0, self.W), np.int64), np.zeros(0, np.int32), none, none,
-                                 np.zeros((0, self.V), np.int64), none)  # fmt: skip
+        unknown = lv.Points(none, none, np.zeros((0, self.V), np.int64), none)
+        self.no_front = lv.Front(np.zeros((0, self.W), np.int64), np.zeros(0, np.int32), unknown, unknown)
         size = max(n, m, 1)
         self.scratch = np.zeros((5, size), np.int64)
         self.before = np.zeros((m, m), np.bool_)
@@ -114,7 +115,7 @@ class Engine:
         return found
 
     def front(self, depth: int) -> lv.Front:
-        """The frontier of loads at the sets of `depth` ops, an empty one where it is not known."""
+        """The frontiers at the sets of `depth` ops, empty ones where they are not known."""
         return self.fronts[depth] if self.fronts else self.no_front
 
     def root(self) -> tuple[int, int]:
@@ -146,7 +147,7 @@ class Engine:
         return row
 
     def tabulate(self, budget: Budget) -> bool:
-        """Table the least peaks of all sets, if they are few; whether they are."""
+        """List all sets and table their least peaks, if they are few; whether they are."""
         sets = list_sets(self.live, self.piece.n, budget)
         if sets is None:
             return False
@@ -154,7 +155,7 @@ class Engine:
         dirty = self.dirty if self.words[lv.ALIKE] else tabulated(self.dirty, sets, budget)
         if live is None or dirty is None:
             return False
-        self.live, self.dirty = live, dirty
+        self.live, self.dirty, self.sets = live, dirty, sets
         return True
 
 

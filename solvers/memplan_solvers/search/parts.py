@@ -9,7 +9,7 @@ from memplan.solver import Budget
 from memplan_solvers.ilp.gaps import Gaps
 from memplan_solvers.residency import Stretch, Walk
 from memplan_solvers.search.bounds import windows_bound
-from memplan_solvers.search.frontier import loads_frontier
+from memplan_solvers.search.frontier import look
 from memplan_solvers.search.levels import Engine
 from memplan_solvers.search.lns import Way, improved
 from memplan_solvers.search.piece import NEVER, Piece
@@ -28,8 +28,8 @@ LOOK = 3_000_000
 STEPS = 8
 """Shares of the gap that a climb takes one by one."""
 
-POINTS = 600_000
-"""Points that a frontier may have in all."""
+POINTS = 4_000_000
+"""Pairs that a frontier may have in all."""
 
 
 class Part:
@@ -112,12 +112,10 @@ class Part:
                 self._settled = self.way
 
     def look_ahead(self, budget: Budget) -> None:
-        """What the next passes are told: exact tables and loads where sets are few, else what windows cost."""
+        """What the next passes are told: exact tables, loads and stores where sets are few, else what windows cost."""
         few = not self.large and self.engine.tabulate(budget)
         if few and self.way is not None:
-            _, stores = self.engine.root()
-            loads = loads_frontier(self.engine, max(self.below - stores, 0), budget, POINTS)
-            self.learn(0 if loads is None else loads + stores)
+            self.learn(look(self.engine, self.below, budget, POINTS))
         elif not few:
             order: Sequence[int] = range(self.piece.n) if self.way is None else self.way.order
             self.learn(windows_bound(self.piece, order, budget))
