@@ -17,7 +17,7 @@ from unittest.mock import patch
 from memplan_solvers.ilp.steps import Steps
 from memplan_solvers.peak.live import live_model, live_peak
 from memplan_solvers.peak.search import RULES, Directions, minimum_peak_order
-from memplan_solvers.search.frontier import look
+from memplan_solvers.search.frontier import Frontiers
 from memplan_solvers.search.levels import RULES as STATE_RULES
 from memplan_solvers.search.levels import Engine
 from memplan_solvers.search.piece import NEVER, whole
@@ -241,8 +241,9 @@ def check_frontiers(rule: str | None, seeds: Iterable[int]) -> int:
             engine = Engine(whole(problem), STATE_RULES - {rule})
             assert engine.tabulate(Budget(60.0))
             free = sum(engine.root())
-            low = look(engine, below, Budget(60.0), 1_000_000)
-            assert engine.fronts[0].stores.first.shape[0] and engine.fronts[0].loads.first.shape[0]
+            low = Frontiers(engine).look(below, Budget(60.0), 1_000_000)
+            known = [bool(len(points.first)) for front in engine.fronts[:1] for points in (front.loads, front.stores)]
+            assert all(known) if low < below else low == below
             found = engine.search(below, Budget(60.0))
             assert low <= value, f"frontiers without {rule}, seed {seed}: {low} is above {value}"
             expected = value if below > value else None

@@ -10,7 +10,7 @@ from memplan_solvers.compiled import load
 from memplan_solvers.greedy import Greedy
 from memplan_solvers.place import place
 from memplan_solvers.residency import traffic
-from memplan_solvers.search.frontier import look
+from memplan_solvers.search.frontier import Frontiers
 from memplan_solvers.search.levels import RULES, Engine, Found
 from memplan_solvers.search.lns import Way, improved
 from memplan_solvers.search.parts import LARGE, Part, Parts
@@ -121,7 +121,10 @@ def test_loads_and_stores_alone_add_up_to_the_optimum_where_space_is_least(seed:
     engine = Engine(max(pieces(problem), key=lambda piece: piece.n))
     assert engine.tabulate(Budget(60))
     assert sum(engine.root()) < value - 5
-    assert look(engine, value, Budget(60), 1_000_000) == loads + stores == value
+    frontiers = Frontiers(engine)
+    for below in range(value - 5, value + 1):
+        assert frontiers.look(below, Budget(60), 1_000_000) == below
+    assert [half.least for half in frontiers.halves] == [loads, stores]
 
 
 def test_windows_of_storages_never_cost_more_than_the_whole() -> None:

@@ -18,7 +18,8 @@ has dropped what it keeps beyond it. In-place pairs count as if they always work
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -32,45 +33,73 @@ CHUNK = 64
 """Sets between two looks at the clock."""
 
 
-class Half(NamedTuple):
-    """One half of the price: the piece's arrays with `reload` for the price of a drop, whether what is dropped is back at
-    its next touch, and the least price of a byte dropped."""
+@dataclass
+class Half:
+    """One half of the price.
+
+    flat     the piece's arrays with `reload` for the price of a drop
+    returns  whether what is dropped is back at its next touch
+    rate     the least price of a byte dropped
+    least    what the whole piece pays of it at least
+    known    below which price the pairs are known; points: by number of executed ops, as a state is compared with them
+    """
 
     flat: Flat
     returns: bool
     rate: float
+    least: int
+    known: int = 0
+    points: list[lv.Points] = field(default_factory=list)
 
 
-def look(engine: Engine, below: int, budget: Budget, most: int) -> int:
-    """Give the engine its frontiers for ways that cost less than `below`, `most` pairs each; a bound on every way.
+class Frontiers:
+    """Both halves of an engine's price, known as far as was asked. The engine's sets must be listed (`Engine.tabulate`)."""
 
-    The engine's sets must be listed (`Engine.tabulate`). A half that is too large, or not ready in time, stays unknown.
-    """
-    loads, stores = engine.root()
-    levels = [_level(engine.flat, words) for words in engine.sets]
-    found = _frontier(loads_alone(engine), engine, levels, max(below - stores, 0), budget, most)
-    if found is not None:
-        loads = max(loads, _least(found, below - stores))
-    rest = _frontier(stores_alone(engine), engine, levels, max(below - loads, 0), budget, most)
-    if rest is not None:
-        stores = max(stores, _least(rest, below - loads))
-        for level, points in zip(levels, rest, strict=True):
-            bw.owed(engine.flat, level, points)
-    unknown = [engine.no_front.loads] * len(levels)
-    engine.fronts = [
-        lv.Front(level.words, level.slots, _sorted(a), _sorted(b))
-        for level, a, b in zip(levels, found or unknown, rest or unknown, strict=True)
-    ]
-    return min(loads + stores, below)
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.levels = [_level(engine.flat, words) for words in engine.sets]
+        loads, stores = engine.root()
+        self.halves = _loads_alone(engine, loads), _stores_alone(engine, stores)
+
+    def look(self, below: int, budget: Budget, most: int) -> int:
+        """Give the engine what it needs to search below this price, at most `most` pairs a half; a bound on every way.
+
+        A half that is too large, or not ready in time, stays unknown. Asking for little first is cheap, and proves a lot.
+        """
+        loads, stores = self.halves
+        for half, other in ((loads, stores), (stores, loads)):
+            limit = below - other.least
+            if loads.least + stores.least < below and half.known < limit:
+                self._know(half, limit, budget, most)
+        if loads.least + stores.least >= below:
+            return below
+        unknown = [self.engine.no_front.loads] * len(self.levels)
+        points = [half.points if half.known >= below - other.least else unknown
+                  for half, other in ((loads, stores), (stores, loads))]  # fmt: skip
+        self.engine.known = below
+        self.engine.fronts = [
+            lv.Front(level.words, level.slots, a, b) for level, a, b in zip(self.levels, *points, strict=True)
+        ]
+        return loads.least + stores.least
+
+    def _know(self, half: Half, limit: int, budget: Budget, most: int) -> None:
+        found = _frontier(half, self.engine, self.levels, limit, budget, most)
+        if found is None:
+            return
+        half.least = max(half.least, min([limit, *found[0].cost.tolist()]))
+        if not half.returns:
+            for level, points in zip(self.levels, found, strict=True):
+                bw.owed(self.engine.flat, level, points)
+        half.known, half.points = limit, [_sorted(points) for points in found]
 
 
-def loads_alone(engine: Engine) -> Half:
+def _loads_alone(engine: Engine, least: int) -> Half:
     """Stores are free."""
     piece = engine.piece
-    return Half(engine.flat._replace(extra=engine.flat.extra - engine.flat.saved), True, piece.rate)
+    return Half(engine.flat._replace(extra=engine.flat.extra - engine.flat.saved), True, piece.rate, least)
 
 
-def stores_alone(engine: Engine) -> Half:
+def _stores_alone(engine: Engine, least: int) -> Half:
     """Loads are free. What needs no store takes up room at its touches only, what never leaves always."""
     piece = engine.piece
     extra, size, price = (engine.flat.extra - engine.flat.saved), engine.flat.size.copy(), engine.flat.store.copy()
@@ -84,7 +113,7 @@ def stores_alone(engine: Engine) -> Half:
                 extra[i] += z
         elif z:
             rate = min(rate, piece.store[s] / z)
-    return Half(engine.flat._replace(extra=extra, size=size, reload=price), False, rate)
+    return Half(engine.flat._replace(extra=extra, size=size, reload=price), False, rate, least)
 
 
 def _frontier(half: Half, engine: Engine, levels: list[bw.Sets], below: int, budget: Budget,
@@ -123,11 +152,6 @@ def _level(flat: Flat, words: Any) -> bw.Sets:
     live = np.zeros((len(words), (len(flat.size) + 63) // 64 or 1), np.int64)
     bw.lives(flat, words, live)
     return bw.Sets(words, slots, live)
-
-
-def _least(frontier: list[lv.Points], below: int) -> int:
-    """What the whole piece pays of this half at least."""
-    return int(min([below, *frontier[0].cost]))
 
 
 def _sorted(points: lv.Points) -> lv.Points:
