@@ -124,7 +124,7 @@ def test_loads_and_stores_alone_add_up_to_the_optimum_where_space_is_least(seed:
     frontiers = Frontiers(engine)
     for below in range(value - 5, value + 1):
         assert frontiers.look(below, Budget(60), 1_000_000) == below
-    assert [half.least for half in frontiers.halves] == [loads, stores]
+    assert [half.total for half in frontiers.halves] == [loads, stores]
 
 
 def test_windows_of_storages_never_cost_more_than_the_whole() -> None:

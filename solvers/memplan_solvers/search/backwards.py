@@ -192,8 +192,11 @@ def keep_unbeaten(flat, work, count, made, k):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def lay(flat, sets, peaks, upper, points, returns, room, rate, below, start, stop, made, work):  # type: ignore[no-untyped-def]
-    """Make the pairs of the sets [start, stop) from those of the sets one op larger; where it stopped for want of room."""
+def lay(flat, sets, peaks, upper, points, returns, room, rate, limits, least, start, stop, made, work):  # type: ignore[no-untyped-def]
+    """Make the pairs of the sets [start, stop) from those of the sets one op larger; where it stopped for want of room.
+
+    Pairs that pay a set's limit or more are left out; `least` learns what a way through a set pays at least.
+    """
     V = sets.live.shape[1]
     m = flat.size.shape[0]
     above = np.zeros(sets.words.shape[1], np.int64)
@@ -202,8 +205,10 @@ def lay(flat, sets, peaks, upper, points, returns, room, rate, below, start, sto
     present, out, chosen = np.zeros(m, np.int64), np.zeros(m, np.int64), np.zeros(m + 1, np.int64)
     for k in range(start, stop):
         live_bytes = weight(sets.live[k], flat.size)
+        below = limits[k]
+        lowest = below
         count = 0
-        for i in range(flat.extra.shape[0]):
+        for i in range(flat.extra.shape[0] if least[k] < below else 0):
             u = next_set(flat, sets.words[k], i, upper, above)
             if u < 0:
                 continue
@@ -243,7 +248,9 @@ def lay(flat, sets, peaks, upper, points, returns, room, rate, below, start, sto
                 while True:
                     if freed >= lack:
                         held = weight(row, flat.size)
-                        if cost + scaled(peaks[k] - room - (live_bytes - held), rate) < below:
+                        f = cost + scaled(peaks[k] - room - (live_bytes - held), rate)
+                        if f < below:
+                            lowest = min(lowest, f)
                             count = add(work, count, row, cost, held)
                             if count < 0:
                                 return k
@@ -271,6 +278,7 @@ def lay(flat, sets, peaks, upper, points, returns, room, rate, below, start, sto
         if not keep_unbeaten(flat, work, count, made, k):
             return k
         work.serial[0] += count
+        least[k] = max(least[k], lowest)
     return stop
 
 

@@ -40,16 +40,30 @@ class Half:
     flat     the piece's arrays with `reload` for the price of a drop
     returns  whether what is dropped is back at its next touch
     rate     the least price of a byte dropped
-    least    what the whole piece pays of it at least
-    known    below which price the pairs are known; points: by number of executed ops, as a state is compared with them
+    peaks    by number of executed ops, per set: the least peak on the way there
+    least    likewise: what a way through that set pays of this half at least, in all
+    points   likewise: the pairs, as a state is compared with them; without those on ways that pay `known` or more of both halves
+    failed   below which price, with how many pairs, there were too many
     """
 
     flat: Flat
     returns: bool
     rate: float
-    least: int
-    known: int = 0
+    peaks: list[Any]
+    least: list[Any]
     points: list[lv.Points] = field(default_factory=list)
+    known: int = 0
+    failed: tuple[int, int] = (NEVER, 0)
+
+    @property
+    def total(self) -> int:
+        """What every way pays of this half at least."""
+        return int(self.least[0][0])
+
+    @property
+    def pairs(self) -> int:
+        """How many pairs are known."""
+        return sum(len(points.cost) for points in self.points)
 
 
 class Frontiers:
@@ -59,47 +73,82 @@ class Frontiers:
         self.engine = engine
         self.levels = [_level(engine.flat, words) for words in engine.sets]
         loads, stores = engine.root()
-        self.halves = _loads_alone(engine, loads), _stores_alone(engine, stores)
+        self.halves = self._half(*_loads_alone(engine), loads), self._half(*_stores_alone(engine), stores)
+
+    @property
+    def total(self) -> int:
+        """What every way pays at least."""
+        return sum(half.total for half in self.halves)
 
     def look(self, below: int, budget: Budget, most: int) -> int:
         """Give the engine what it needs to search below this price, at most `most` pairs a half; a bound on every way.
 
         A half that is too large, or not ready in time, stays unknown. Asking for little first is cheap, and proves a lot.
+        Each half tells the other how much is left for it, set by set; the smaller one is asked first.
         """
         loads, stores = self.halves
-        for half, other in ((loads, stores), (stores, loads)):
-            limit = below - other.least
-            if loads.least + stores.least < below and half.known < limit:
-                self._know(half, limit, budget, most)
-        if loads.least + stores.least >= below:
+        for half in sorted(self.halves, key=lambda half: half.pairs):
+            if self.total < below and half.known < below:
+                self._know(half, stores if half is loads else loads, below, budget, most)
+        if self.total >= below:
             return below
         unknown = [self.engine.no_front.loads] * len(self.levels)
-        points = [half.points if half.known >= below - other.least else unknown
-                  for half, other in ((loads, stores), (stores, loads))]  # fmt: skip
+        points = [half.points if half.known >= below else unknown for half in self.halves]
         self.engine.known = below
         self.engine.fronts = [
             lv.Front(level.words, level.slots, a, b) for level, a, b in zip(self.levels, *points, strict=True)
         ]
-        return loads.least + stores.least
+        return self.total
 
-    def _know(self, half: Half, limit: int, budget: Budget, most: int) -> None:
-        found = _frontier(half, self.engine, self.levels, limit, budget, most)
-        if found is None:
+    def _half(self, flat: Flat, returns: bool, rate: float, least: int) -> Half:
+        peaks = [np.full(len(level.words), NEVER, np.int64) for level in self.levels]
+        peaks[0][:] = 0
+        for k in range(self.engine.piece.n):
+            bw.rise(flat, self.levels[k], peaks[k], self.levels[k + 1], peaks[k + 1])
+        return Half(flat, returns, rate, peaks, [np.full(len(level.words), least, np.int64) for level in self.levels])
+
+    def _know(self, half: Half, other: Half, below: int, budget: Budget, most: int) -> None:
+        if half.failed[0] <= below and most <= half.failed[1]:
             return
-        half.least = max(half.least, min([limit, *found[0].cost.tolist()]))
+        found = self._pairs(half, [below - least for least in other.least], budget, most)
+        if found is None:
+            half.failed = below, most
+            return
         if not half.returns:
             for level, points in zip(self.levels, found, strict=True):
                 bw.owed(self.engine.flat, level, points)
-        half.known, half.points = limit, [_sorted(points) for points in found]
+        half.known, half.points = below, [_sorted(points) for points in found]
+
+    def _pairs(self, half: Half, limits: list[Any], budget: Budget, most: int) -> list[lv.Points] | None:
+        """By number of executed ops the pairs that pay less than a set's limit with what the ops before cost at least."""
+        piece, V = self.engine.piece, self.engine.V
+        start = self.levels[-1].live.copy()
+        points = [lv.Points(np.zeros(1, np.int64), np.ones(1, np.int64), start, np.zeros(1, np.int64))]
+        work, total = bw.work_space(1 << 12, V), 1
+        for k in range(piece.n - 1, -1, -1):
+            level, upper = self.levels[k], points[-1]
+            count = len(level.words)
+            made = bw.room_for(count, 4 * len(upper.cost) + 64, V)
+            at = 0
+            while at < count:
+                if budget.spent() or total + int(made.count[0]) > most:
+                    return None
+                stop = min(count, at + CHUNK)
+                at = bw.lay(half.flat, level, half.peaks[k], self.levels[k + 1], upper, half.returns, piece.room, half.rate,
+                            limits[k], half.least[k], at, stop, made, work)  # fmt: skip
+                if at < stop:
+                    work, made = bw.work_space(2 * len(work.cost), V), bw.enlarged(made)
+            total += int(made.count[0])
+            points.append(bw.cut_short(made))
+        return points[::-1]
 
 
-def _loads_alone(engine: Engine, least: int) -> Half:
+def _loads_alone(engine: Engine) -> tuple[Flat, bool, float]:
     """Stores are free."""
-    piece = engine.piece
-    return Half(engine.flat._replace(extra=engine.flat.extra - engine.flat.saved), True, piece.rate, least)
+    return engine.flat._replace(extra=engine.flat.extra - engine.flat.saved), True, engine.piece.rate
 
 
-def _stores_alone(engine: Engine, least: int) -> Half:
+def _stores_alone(engine: Engine) -> tuple[Flat, bool, float]:
     """Loads are free. What needs no store takes up room at its touches only, what never leaves always."""
     piece = engine.piece
     extra, size, price = (engine.flat.extra - engine.flat.saved), engine.flat.size.copy(), engine.flat.store.copy()
@@ -113,37 +162,7 @@ def _stores_alone(engine: Engine, least: int) -> Half:
                 extra[i] += z
         elif z:
             rate = min(rate, piece.store[s] / z)
-    return Half(engine.flat._replace(extra=extra, size=size, reload=price), False, rate, least)
-
-
-def _frontier(half: Half, engine: Engine, levels: list[bw.Sets], below: int, budget: Budget,
-              most: int) -> list[lv.Points] | None:  # fmt: skip
-    """Per number of executed ops the pairs that pay less than `below` with what the ops before cost at least."""
-    piece, room = engine.piece, engine.piece.room
-    peaks = [np.full(len(level.words), NEVER, np.int64) for level in levels]
-    peaks[0][:] = 0
-    for k in range(piece.n):
-        bw.rise(half.flat, levels[k], peaks[k], levels[k + 1], peaks[k + 1])
-    zero, one = np.zeros(1, np.int64), np.ones(1, np.int64)
-    points = [lv.Points(zero, one, levels[-1].live.copy(), np.zeros(1, np.int64))]
-    work, total = bw.work_space(1 << 12, engine.V), 1
-    for k in range(piece.n - 1, -1, -1):
-        level, upper = levels[k], points[-1]
-        count = len(level.words)
-        made = bw.room_for(count, 4 * len(upper.cost) + 64, engine.V)
-        start = 0
-        while start < count:
-            if budget.spent() or total + int(made.count[0]) > most:
-                return None
-            stop = min(count, start + CHUNK)
-            done = bw.lay(half.flat, level, peaks[k], levels[k + 1], upper, half.returns, room, half.rate, below, start,
-                          stop, made, work)  # fmt: skip
-            if done < stop:
-                work, made = bw.work_space(2 * len(work.cost), engine.V), bw.enlarged(made)
-            start = done
-        total += int(made.count[0])
-        points.append(bw.cut_short(made))
-    return points[::-1]
+    return engine.flat._replace(extra=extra, size=size, reload=price), False, rate
 
 
 def _level(flat: Flat, words: Any) -> bw.Sets:
