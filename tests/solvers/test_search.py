@@ -78,6 +78,11 @@ def test_proves_a_randomly_wired_stage_and_counts_states(solver: str) -> None:
     assert max(counts) > 0 and counts == sorted(counts)
 
 
+def test_proves_a_randomly_wired_stage_at_its_least_capacity() -> None:
+    made = plan(stage(1), scratchpad="MR", solver="search", time_limit_s=60)
+    assert (made.status, made.value) == (Status.OPTIMAL, 23)
+
+
 def test_stages_in_a_row_are_solved_apart() -> None:
     made = plan(stage(3, nodes=16, stages=3), scratchpad=8, solver="search", time_limit_s=60)
     assert made.status is Status.OPTIMAL and made.value
