@@ -17,15 +17,18 @@ from memplan_solvers.improve import Answer, Improver
 
 
 class Round(NamedTuple):
-    """Parts that begin with the same best answer, side by side where there are cores, for a share of the time left."""
+    """Parts that begin with the same best answer, side by side where there are cores, for a share of the time left, though
+    not less than `least_s` of it."""
 
     share: float
     parts: tuple[str, ...]
+    least_s: float = 0.0
 
 
 ROUNDS: dict[str, tuple[Round, ...]] = {
     "traffic": (
         Round(0.5, ("greedy",)),
+        Round(0.02, ("search",), 0.2),
         Round(0.3, ("peak", "baseline", "baseline{schedule=peak}")),
         Round(0.8, ("search", "benders")),
         Round(0.4, ("fixed_order", "fixed_order{schedule=peak}")),
@@ -72,9 +75,9 @@ class Portfolio(Solver):
         if problem.options.objective == "latency" and problem.target.operands != "any":
             left_out.add("anneal")  # it serves operands from host
             run.without = f"greedy alone: what anneals serves operands from host, which '{problem.target.name}' cannot"
-        for share, parts in ROUNDS[problem.options.objective]:
+        for share, parts, least_s in ROUNDS[problem.options.objective]:
             wanted = [part for part in parts if _word(part) not in left_out]
-            run.ask(wanted, share)
+            run.ask(wanted, max(share, least_s / max(least_s, budget.remaining_s, 1e-9)))
             if run.settled or budget.spent():
                 break
         return run.answer()
