@@ -143,6 +143,7 @@ class _Run:
             if needed and not ready(needed, mine):
                 self.compiling[parts[k]] = None
                 return None, 0.0
+            self.compiling.pop(parts[k], None)
             solver = parse_spec(parts[k])
             if isinstance(solver, Improver):
                 plan = solver.improve(self.problem, mine, start)
