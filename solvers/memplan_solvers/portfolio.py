@@ -42,7 +42,8 @@ ROUNDS: dict[str, tuple[Round, ...]] = {
 GRACE_S = 2.0
 """Seconds that a part may go on for after a later one has proved its answer, beside as long as that took."""
 
-NEEDS = {"peak": "peak", "search": "search", "benders": "peak", "anneal": "anneal"}
+NEEDS = {"peak": "peak", "baseline{schedule=peak}": "peak", "fixed_order{schedule=peak}": "peak", "benders": "peak",
+         "search": "search", "anneal": "anneal"}  # fmt: skip
 """Kernels that a part cannot do without: where they are not compiled within its time, it is not asked."""
 
 
@@ -101,7 +102,7 @@ class _Run:
         self.seconds = 0.0
         self.last: Plan | None = None
         self.without = ""
-        self.compiling: dict[str, None] = {}  # parts that were not asked
+        self.compiling: dict[str, None] = {}  # kernels that were not there, so that a part was not asked
         self.nodes: dict[str, int] = {}
 
     @property
@@ -139,11 +140,11 @@ class _Run:
             left = (len(parts) - k) if side_by_side == 1 else 1
             mine = replace(round_.share(1 / left), workers=max(1, self.budget.workers // side_by_side),
                            progress=self._progress(parts[k]), cancel=stop)  # fmt: skip
-            needed = NEEDS.get(_word(parts[k]))
+            needed = NEEDS.get(parts[k])
             if needed and not ready(needed, mine):
-                self.compiling[parts[k]] = None
+                self.compiling[needed] = None
                 return None, 0.0
-            self.compiling.pop(parts[k], None)
+            self.compiling.pop(needed or "", None)
             solver = parse_spec(parts[k])
             if isinstance(solver, Improver):
                 plan = solver.improve(self.problem, mine, start)
@@ -196,7 +197,7 @@ class _Run:
         if self.value > self.bound and self.without:
             why += f"; {self.without}"
         if self.value > self.bound and self.compiling:
-            why += f"; {' and '.join(self.compiling)} left out, still being compiled, which is done once on a machine: plan again"
+            why += f"; what needs the kernels of {' and '.join(self.compiling)} was left out, still being compiled, which is done once on a machine: plan again"
         return replace(
             plan, solver=self.portfolio.spec, bound=min(self.bound, self.value), reason=f"{how}; {why}", seconds=self.seconds, workers=self.budget.workers,
         )  # fmt: skip
