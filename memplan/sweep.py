@@ -93,12 +93,12 @@ def sweep(
         raise OptionError(f"time limit {time_limit_s}", "it is a positive number of seconds")
     known = budgets(problem)
     capacities = spread(problem, known, points, least, most)
-    curve = _Curve(problem, capacities)
+    curve = _Curve(problem, capacities, known.mp)
     begin, spent = time.monotonic(), 0.0
-    whole, pillars = WHOLE * time_limit_s, set(curve.pillars)
+    whole, firsts = WHOLE * time_limit_s, set(curve.firsts)
     for i in _turns(curve):
-        if pillars and i not in pillars:
-            whole, pillars = min(whole, spent + max(REST * spent, SLICE * time_limit_s)), set()
+        if firsts and i not in firsts:
+            whole, firsts = min(whole, spent + max(REST * spent, SLICE * time_limit_s)), set()
         left = whole - spent
         if left <= 0 or (cancel is not None and cancel()):
             break
@@ -133,8 +133,8 @@ class _Curve:
     `cuts` counts how often the time cut a point's solve short, `seen` is what the last one began with.
     """
 
-    def __init__(self, problem: Problem, capacities: list[int]) -> None:
-        self.base, self.capacities = problem, capacities
+    def __init__(self, problem: Problem, capacities: list[int], mp: int) -> None:
+        self.base, self.capacities, self.mp = problem, capacities, mp
         self.plans: dict[int, Plan] = {}
         self.bounds: dict[int, float] = {}
         self.cuts: dict[int, int] = {}
@@ -180,11 +180,17 @@ class _Curve:
         return 0, len(self.capacities) - 1
 
     @property
-    def pillars(self) -> list[int]:
-        """The points that come first: ends, middle, then what halves the halves, larger capacities first."""
+    def firsts(self) -> dict[int, float]:
+        """The points that come first, in order, with what a first solve is given: the ends, the largest capacity below M_P, where
+        spills begin (what is proved there often holds far below), then the middle and what halves the halves."""
         last = len(self.capacities) - 1
-        inner = sorted(range(1, PILLARS), key=lambda k: (k != PILLARS // 2, -k))
-        return list(dict.fromkeys([*self.ends, *(last * k // PILLARS for k in inner)]))
+        brink = bisect_left(self.capacities, self.mp) - 1
+        found = dict.fromkeys(self.ends, 1.0)
+        found.setdefault(max(0, brink), SLICE)
+        for k in sorted(range(1, PILLARS), key=lambda k: (k != PILLARS // 2, -k)):
+            if (i := last * k // PILLARS) not in self.ends:
+                found[i] = PILLAR_SLICE
+        return found
 
     def start(self, i: int) -> tuple[Plan, ...]:
         """Where a solve begins: the ends, at first, with nothing, so that not all orders come from one."""
@@ -192,11 +198,7 @@ class _Curve:
 
     def share(self, i: int) -> float:
         """Time limits of a single plan that the next solve of point i is given."""
-        if i not in self.pillars:
-            first = SLICE
-        else:
-            first = 1.0 if i in self.ends else PILLAR_SLICE
-        return min(1.0, first * 2.0 ** self.cuts.get(i, 0))
+        return min(1.0, self.firsts.get(i, SLICE) * 2.0 ** self.cuts.get(i, 0))
 
     def given(self, i: int) -> object:
         """What a solve of point i would begin with, to tell whether another one could differ from the last."""
@@ -217,9 +219,9 @@ class _Curve:
 
 
 def _turns(curve: _Curve) -> Iterator[int]:
-    """Points in the order of solving: the pillars, then what was cut least often, the widest gap, the farthest from what
+    """Points in the order of solving: the first ones, then what was cut least often, the widest gap, the farthest from what
     was solved; as long as a solve could tell something new."""
-    for i in curve.pillars:
+    for i in curve.firsts:
         if i in curve.ends or curve.gap(i):
             yield i
     while True:
