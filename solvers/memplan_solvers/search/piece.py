@@ -143,17 +143,6 @@ class Piece:
             over, tuple(preds), pick(self.begun), pick(self.inside), pick(self.clean), pick(self.closing),
         )  # fmt: skip
 
-    @property
-    def backward(self) -> Piece:
-        """Loads alone, last op first: dropping a storage costs its reload, nothing is stored.
-
-        In-place pairs count as if they always worked, which is the less strict.
-        """
-        extra = [z - self.over.get(i, (0, ()))[0] for i, z in enumerate(self.extra)]
-        nothing = (0,) * len(self.size)
-        return replace(self, extra=tuple(extra), over={}, preds=self.succs, store=nothing, begun=self.closing,
-                       inside=self.closing, clean=(False,) * len(self.size), closing=self.begun)  # fmt: skip
-
     @cached_property
     def rate(self) -> float:
         """The least cost of a byte of scratchpad evicted: below 1 where sizes were rounded up."""
