@@ -85,6 +85,17 @@ def polish(problem: Problem, order: Sequence[int], budget: Budget, backend: str 
     return replace(rounds.run(hint), nodes=rounds.nodes)
 
 
+def least_replacement(gaps: Gaps, budget: Budget, hint: Sequence[Sequence[Stretch]],
+                      gap: float = 0.0) -> tuple[list[list[Stretch]], int | None]:  # fmt: skip
+    """The best stretches by bytes found for an order, `hint` at worst, and a bound on every plan with that order.
+
+    The search ends within the relative `gap`.
+    """
+    rounds = _Rounds(gaps, budget, "highs")
+    found = rounds.solve(rounds.program, rounds.point(gaps.choice(hint)), gap)
+    return [list(row) for row in hint] if found.x is None else gaps.stretches([found.x[v] for v in rounds.keep]), found.bound
+
+
 class _Rounds:
     """The ladder for one order."""
 
@@ -96,9 +107,9 @@ class _Rounds:
         self.least: int | None = None  # traffic of the first stretches that were not packed
 
     def run(self, hint: Sequence[Sequence[Stretch]] | None) -> Polished:
-        start = None if hint is None else self._point(self.gaps.choice(hint))
+        start = None if hint is None else self.point(self.gaps.choice(hint))
         for _ in range(ROUNDS):
-            found = self._solve(self.program, start)
+            found = self.solve(self.program, start)
             if found.infeasible and self.proving:
                 return Polished(self.gaps.walk, None, [], None, self.bound, impossible=True)
             if self.proving and found.bound is not None:
@@ -115,13 +126,13 @@ class _Rounds:
                 break
         return self._tightened()
 
-    def _solve(self, program: Linear, start: list[int] | None) -> Outcome:
+    def solve(self, program: Linear, start: list[int] | None, gap: float = 0.0) -> Outcome:
         hint = start if start is not None and program.holds(start) else None
-        found = solve_mathopt(program, self.budget, self.backend, hint)
+        found = solve_mathopt(program, self.budget, self.backend, hint, gap)
         self.nodes += found.nodes
         return found
 
-    def _point(self, kept: list[int]) -> list[int]:
+    def point(self, kept: list[int]) -> list[int]:
         """The program's variables for these kept gaps."""
         x = [0] * len(self.program.lower)
         for v, k, gap in zip(self.keep, kept, self.gaps.gaps, strict=True):
@@ -153,7 +164,7 @@ class _Rounds:
             if self.budget.spent() or max(tight.base, default=0) > tight.capacity:
                 break
             program, keep, _ = tight.linear()
-            found = self._solve(program, None)
+            found = self.solve(program, None)
             placed = self._placed([found.x[v] for v in keep]) if found.x is not None else None
             if placed is not None:
                 return placed
