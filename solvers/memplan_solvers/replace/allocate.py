@@ -14,6 +14,7 @@ from memplan_solvers.replace import Rank
 from memplan_solvers.replace.evict import Presence
 from memplan_solvers.residency import Block, Stretch, Walk
 
+
 class Arena:
     """Who lies where, in address order, and who may be moved out for whom.
 

@@ -13,14 +13,14 @@ from memplan.solver import Budget, Progress
 from memplan_solvers.compiled import load
 from memplan_solvers.greedy import greedy_start
 from memplan_solvers.ilp.fixed_order import LARGE as MANY
-from memplan_solvers.ilp.fixed_order import least_replacement, polish
+from memplan_solvers.ilp.fixed_order import least_replacement, polish, relaxed_replacement
 from memplan_solvers.ilp.gaps import Gaps
 from memplan_solvers.improve import Answer, Improver, better
 from memplan_solvers.place import place
 from memplan_solvers.replace import POLICIES
 from memplan_solvers.replace.allocate import allocate_on_demand
 from memplan_solvers.replace.evict import evict_on_demand
-from memplan_solvers.residency import Stretch, Walk
+from memplan_solvers.residency import Stretch, Walk, traffic
 from memplan_solvers.search.parts import LARGE, Parts
 from memplan_solvers.search.piece import NEVER, Piece, is_forced, pieces
 
@@ -145,19 +145,26 @@ class _Run:
 
         Where no other order is possible its bound holds for every plan. That of a tighter capacity is easier to place.
         """
-        problem, (walk, stretches) = self.problem, found.answer()
+        problem, (walk, best) = self.problem, found.answer()
+        gaps = Gaps(walk, problem.room)
+        if len(gaps.gaps) > MANY:
+            return found
         forced = not problem.inplace_pairs and is_forced(problem)
-        for share in (1.0, TIGHTER[0], TIGHTER[1]):
-            gaps = Gaps(walk, int(problem.room * share))
-            if len(gaps.gaps) > MANY or max(gaps.base) > gaps.capacity or self.budget.spent():
+        for share in (1.0, *TIGHTER[:3]):
+            tight = Gaps(walk, int(problem.room * share))
+            if max(tight.base) > tight.capacity or self.budget.spent():
                 break
-            kept, bound = least_replacement(gaps, self.budget.share(0.6 if forced and share == 1.0 else 0.2), stretches)
-            if share == 1.0:
-                if forced and bound is not None:
-                    self.bound = max(self.bound, bound)
-                found = Parts([part.piece for part in found.parts], problem, (walk, kept))
-            self.allocate(walk, kept)
-        return found
+            kept, bound = relaxed_replacement(tight, self.budget.share(0.5))
+            if kept is not None:
+                self.allocate(walk, kept)
+                best = min(best, kept, key=lambda stretches: traffic(problem, stretches))
+            if forced and share == 1.0 and bound is not None:
+                self.bound = max(self.bound, bound)
+        best, bound = least_replacement(gaps, self.budget.share(0.6 if forced else 0.2), best)
+        if forced and bound is not None:
+            self.bound = max(self.bound, bound)
+        self.allocate(walk, best)
+        return Parts([part.piece for part in found.parts], problem, (walk, best))
 
     def pack(self, found: Parts, share: float = 0.5) -> None:
         """Addresses for the best ways, if they are better than what there is: as they are, else at a price."""
