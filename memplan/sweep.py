@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
@@ -13,7 +12,7 @@ from memplan.budgets import Budgets, budgets
 from memplan.errors import OptionError
 from memplan.plan import Plan, Status, relative_gap
 from memplan.problem import Problem
-from memplan.solver import Budget, Progress, Solver, parse_spec
+from memplan.solver import Budget, Progress, Solver, budget_for, parse_spec
 from memplan.units import align_up
 
 OBJECTIVES = ("traffic", "latency")
@@ -89,8 +88,7 @@ def sweep(
     if objective not in chosen.objectives:
         raise OptionError(f"solver '{chosen.name}' cannot minimise {objective}",
                           f"it knows {', '.join(sorted(chosen.objectives))}")  # fmt: skip
-    if not 0 < time_limit_s < float("inf"):
-        raise OptionError(f"time limit {time_limit_s}", "it is a positive number of seconds")
+    asked = budget_for(time_limit_s, workers, seed)
     known = budgets(problem)
     capacities = spread(problem, known, points, least, most)
     curve = _Curve(problem, capacities, known.mp)
@@ -103,7 +101,7 @@ def sweep(
         if left <= 0 or (cancel is not None and cancel()):
             break
         told = None if progress is None else _named(progress, capacities[i], begin)
-        budget = Budget(min(left, curve.share(i) * time_limit_s), workers or os.cpu_count() or 1, seed, told, cancel,
+        budget = Budget(min(left, curve.share(i) * time_limit_s), asked.workers, seed, told, cancel,
                         curve.start(i), curve.bound(i))  # fmt: skip
         found = chosen.solve(curve.problem(i), budget)
         spent += found.seconds or budget.seconds
@@ -112,7 +110,7 @@ def sweep(
 
 
 def spread(problem: Problem, known: Budgets, points: int, least: str | None, most: str | None) -> list[int]:
-    """Distinct, aligned capacities, evenly from `least` to `most`."""
+    """Distinct, aligned capacities, evenly from `least` to `most`; none below what any plan needs."""
     alignment = problem.target.scratchpad.alignment
     ends = []
     for name, text in (("least", least), ("most", most)):
@@ -120,10 +118,10 @@ def spread(problem: Problem, known: Budgets, points: int, least: str | None, mos
         capacity, _ = known.resolve(text or usual, alignment)
         if capacity is None:
             raise OptionError(f"a sweep has ends, '{text}' is none", "give a size, or MR, 0.5MP, MP")
-        ends.append(align_up(max(capacity, problem.min_capacity), alignment))
-    low, high = ends
-    if points < 2 or high < low:
-        raise OptionError(f"{points} points from {low} to {high} bytes", "give two points or more, smaller end first")
+        ends.append(capacity)
+    low, high = (align_up(max(capacity, problem.min_capacity), alignment) for capacity in ends)
+    if points < 2 or ends[1] < ends[0] or high < low:
+        raise OptionError(f"{points} points from {ends[0]} to {ends[1]} bytes", "give two points or more, smaller end first")
     return sorted({align_up(low + (high - low) * k // (points - 1), alignment) for k in range(points)})
 
 
