@@ -32,7 +32,7 @@ LEAP, CLOSER, NEAR = 1.0125, 0.6, 1.0005
 """Limits in bounds: the first; then the share of the distance to go that is left each time; from here on the bound."""
 CLOSE = 5e-4
 """Share of the bound below which the search between two limits ends."""
-FINE, FEWEST = 0.004, 500
+FINE, FEWEST = 0.002, 500
 """Share of the load that all small buffers have, which wait for the others, and the fewest of either."""
 SPARE = 1.2
 """How often the time that a first fit took is kept for the one that puts the small buffers beside the others."""
@@ -85,9 +85,9 @@ class Ejector:
         for stage in large:
             part = replace(budget, time_limit_s=max(0.0, budget.time_limit_s - reserve))
             kept[stage.members] = stage.squeeze(first[stage.members], None, bound, unit, part, lambda peak: None)
-            found = self._first_fit(kept, budget)
-            best = best if found is None else min(best, found, key=self._peak)
-            report(self._peak(best))
+            if (kept != first)[stage.members].any() and (found := self._first_fit(kept, budget)) is not None:
+                best = min(best, found, key=self._peak)
+                report(self._peak(best))
         best[whole.members] = whole.squeeze(best[whole.members], kept[whole.members], bound, unit, budget, report)
         return [int(o) for o in best]
 
@@ -228,7 +228,6 @@ class Stage:
             if budget.spent():
                 return None
             waiting = fill(*rows, self.size, target, outer[k : k + LOOK], queue, waiting)
-        queue[:waiting] = queue[:waiting][np.argsort(self.size[queue[:waiting]], kind="stable")]
         penalty = self.penalty.copy()
         for _ in range(rounds * kept.size // MOVES + 8):
             if waiting == 0 or budget.spent():

@@ -148,11 +148,11 @@ def fill(  # type: ignore[no-untyped-def]
 def repair(  # type: ignore[no-untyped-def]
     box, horizon, lowest, levels, first, length, row, size, target, moves, queue, waiting, penalty
 ):  # fmt: skip
-    """Put the `waiting` last buffers of the queue below `target`, in at most `moves` moves; how many still wait.
+    """Put the first `waiting` buffers of the queue below `target`, in at most `moves` moves; how many still wait.
 
-    The last in the queue takes the smallest hole that it fits; where there is none it takes the place whose
+    The one with the largest penalty takes the smallest hole that it fits; where there is none it takes the place whose
     present holders have the smallest penalties, and they join the queue. Its own penalty grows, so that what is hard to
-    place is not put out again soon (after the ejection pools of Nagata and Braysy, 2009).
+    place comes first and is not put out again soon (after the ejection pools of Nagata and Braysy, 2009).
     """
     found = np.empty(size.size, np.int32)
     low, high, ends = np.empty(size.size, np.int64), np.empty(size.size, np.int64), np.empty(size.size, np.int64)
@@ -161,7 +161,11 @@ def repair(  # type: ignore[no-untyped-def]
         if waiting == 0:
             break
         waiting -= 1
-        i = queue[waiting]
+        most = waiting
+        for k in range(waiting):
+            if penalty[queue[k]] > penalty[queue[most]]:
+                most = k
+        i, queue[most] = queue[most], queue[waiting]
         need, limit = size[i], target - size[i]
         count = _beside(i, box, horizon, levels, first, length, row, found, low, high)
         at, best, slack = np.int64(0), np.int64(-1), np.int64(0)
