@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -20,7 +19,7 @@ from memplan.pins import contradiction, resolve_pins
 from memplan.plan import Metrics, Plan, Status
 from memplan.problem import Problem
 from memplan.simulate import simulate as simulate_plan
-from memplan.solver import Budget, Progress, Solver, parse_spec
+from memplan.solver import Budget, Progress, Solver, budget_for, parse_spec
 from memplan.target import Target, load_target
 
 if TYPE_CHECKING:
@@ -90,13 +89,11 @@ def plan(
         model, target, scratchpad=scratchpad, alignment=alignment, objective=objective,
         weights=weights, io=io, inplace=inplace, donate=donate, order=order, pins=pins,
     )  # fmt: skip
-    if not (time_limit_s > 0 and time_limit_s < float("inf")):
-        raise OptionError(f"time limit {time_limit_s}", "it is a positive number of seconds")
     if objective not in chosen.objectives:
         raise OptionError(f"solver '{chosen.name}' cannot minimise {objective}",
                           f"it knows {', '.join(sorted(chosen.objectives))}")  # fmt: skip
     begin = time.monotonic()
-    budget = Budget(time_limit_s, workers or os.cpu_count() or 1, seed, progress, cancel)
+    budget = budget_for(time_limit_s, workers, seed, progress, cancel)
     found = _infeasible(problem, chosen, budget) or chosen.solve(problem, budget)
     seconds = found.seconds or budget.seconds
     done = evaluate(problem.graph, replace(found, seconds=seconds, budget_proved=proved))
@@ -119,6 +116,8 @@ def make_problem(
 ) -> tuple[Problem, bool | None]:
     """The problem these options pose, and whether the budget its capacity is made of is proved."""
     graph = model.graph if isinstance(model, Model) else model
+    if not isinstance(graph, Graph):
+        raise OptionError(f"a {type(graph).__name__} is no model", "load it first, by memplan.load")
     machine = load_target(target)
     if alignment is not None:
         machine = machine.with_scratchpad(machine.scratchpad.capacity, alignment)
@@ -198,11 +197,13 @@ def evaluate(graph: Graph, found: Plan) -> Plan:
     refuse(check_rules(graph, found, claims=False))
     metrics = simulate_plan(graph, found)
     value = metrics.value(found.options.objective)
-    if found.bound > value * (1 + 1e-9):
+    if not found.bound <= value * (1 + 1e-9):
         claim = f"solver '{found.solver}' claims the bound {found.bound} above the value {value}"
         raise InvalidPlanError(claim, "this is a bug in the solver")
     status = Status.OPTIMAL if value <= found.bound else Status.FEASIBLE
-    return replace(found, metrics=metrics, value=value, status=status)
+    whole = found.options.objective != "latency" and float(found.bound).is_integer()
+    bound = int(found.bound) if whole else found.bound
+    return replace(found, metrics=metrics, value=value, bound=bound, status=status)
 
 
 def refuse(violations: list[Violation]) -> None:
@@ -246,7 +247,7 @@ def fx_pass(
     return torch.fx_pass(target, moves=moves, **options)
 
 
-def emit(model: Model, plan: Plan, formats: Iterable[str], folder: str | Path = ".") -> list[Path]:
+def emit(model: Model, plan: Plan, formats: str | Iterable[str], folder: str | Path = ".") -> list[Path]:
     """Write the plan in each format ("json", "onnx", …) as `folder/STEM.…`; the paths written."""
     from memplan.emitters import emit_plan
 

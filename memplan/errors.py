@@ -35,6 +35,10 @@ class OptionError(MemplanError):
     """An option, solver spec, unit or budget name that memplan does not know."""
 
 
+class DimensionError(OptionError):
+    """A size for a dimension that the model does not leave free."""
+
+
 class PlanError(MemplanError):
     """A plan file that cannot be read: not JSON, a newer version, a missing field."""
 
@@ -52,7 +56,8 @@ class ExecutionError(MemplanError):
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """A hint that names the known word closest to `word`, else all of them."""
+    """A hint that names the known word that `word` begins, or the closest to it, else all of them."""
     options = sorted(known)
-    close = difflib.get_close_matches(word, options, n=1)
+    begun = [option for option in options if len(word) > 2 and option.startswith(word)]
+    close = begun or difflib.get_close_matches(word, options, n=1)
     return f"did you mean '{close[0]}'?" if close else f"known: {', '.join(options) or 'none'}"

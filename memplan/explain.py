@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from memplan.graph import Graph
 from memplan.plan import Plan, Residency
+from memplan.simulate import live_bytes
 from memplan.units import align_up
 
 SHOWN = 20
@@ -87,25 +88,6 @@ def spills(graph: Graph, plan: Plan) -> list[Spill]:
                 plan.options.weights == "stream" and tensor.kind == "constant",
             ))  # fmt: skip
     return sorted(found, key=lambda s: (-s.cost, s.start, s.tensor))
-
-
-def live_bytes(plan: Plan) -> list[int]:
-    """Resident bytes per step; an in-place pair counts once in the step it shares."""
-    change = [0] * (len(plan.schedule) + 1)
-    first: dict[str, Residency] = {}
-    for r in plan.residencies:
-        change[r.start] += r.size
-        change[r.stop] -= r.size
-        if r.tensor not in first or r.start < first[r.tensor].start:
-            first[r.tensor] = r
-    for written in plan.inplace:
-        change[first[written].start] -= first[written].size
-        change[first[written].start + 1] += first[written].size
-    live, total = [], 0
-    for delta in change[:-1]:
-        total += delta
-        live.append(total)
-    return live
 
 
 def live_without_spills(graph: Graph, plan: Plan) -> list[int]:

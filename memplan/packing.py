@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from operator import index
 from typing import Any
 
 from memplan.buffers import Buffer, Gap, Packing
@@ -14,7 +14,7 @@ from memplan.check_pack import check_packing
 from memplan.errors import GraphError, InvalidPlanError, OptionError
 from memplan.plan import Status
 from memplan.plugins import PACKERS, load_plugin, plugins
-from memplan.solver import Budget, Progress
+from memplan.solver import Budget, Progress, budget_for
 from memplan.units import MAX_BYTES
 
 DEFAULT_PACKER = "ladder"
@@ -53,10 +53,13 @@ def pack(
     columns = (starts, stops, sizes, alignments, [None] * n if offsets is None else offsets, gaps or [()] * n)
     if any(len(column) != n for column in columns):
         raise GraphError("the arrays differ in length", "give one entry a buffer in each")
-    buffers = [
-        Buffer(str(i), int(a), int(b), int(z), int(g), None if at is None else int(at), tuple(Gap(*w) for w in windows))
-        for i, (a, b, z, g, at, windows) in enumerate(zip(*columns, strict=True))
-    ]
+    try:
+        buffers = [
+            Buffer(str(i), index(a), index(b), index(z), index(g), None if at is None else index(at), tuple(Gap(*w) for w in windows))
+            for i, (a, b, z, g, at, windows) in enumerate(zip(*columns, strict=True))
+        ]
+    except TypeError as error:
+        raise GraphError(f"the arrays hold something else: {error}", "give whole numbers") from error
     return pack_buffers(buffers, capacity, **options)
 
 
@@ -84,7 +87,7 @@ def pack_buffers(
     if DEFAULT_PACKER not in points:
         raise OptionError("no packer is installed", "install memplan with its solvers")
     packer: Packer = load_plugin(points[DEFAULT_PACKER])()
-    budget = Budget(time_limit_s, workers or os.cpu_count() or 1, seed, progress, cancel)
+    budget = budget_for(time_limit_s, workers, seed, progress, cancel)
     begin = time.monotonic()
     answer = packer.pack(buffers, capacity, budget)
     if answer.status not in (Status.INFEASIBLE, Status.UNKNOWN):
@@ -96,3 +99,10 @@ def pack_buffers(
         status = Status.OPTIMAL if peak == answer.bound else Status.FEASIBLE
         answer = replace(answer, peak=peak, status=status)
     return replace(answer, seconds=answer.seconds or time.monotonic() - begin)
+
+
+def clash(buffers: Sequence[Buffer]) -> str:
+    """Which buffers are fixed over one another; nothing if none are."""
+    fixed = [b for b in buffers if b.offset is not None]
+    wrong = check_packing(fixed, [b.offset or 0 for b in fixed], None)
+    return wrong[0].message if wrong else ""

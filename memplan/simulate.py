@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
 from memplan.errors import InvalidPlanError, TargetError
@@ -21,7 +22,8 @@ from memplan.target import Target
 def simulate(graph: Graph, plan: Plan) -> Metrics:
     """The metrics of a valid plan (see `check`); latencies are 0 on an untimed target."""
     spill_load, compulsory_load, spill_store, compulsory_store = _traffic(graph, plan)
-    live_peak, peak = _peaks(plan)
+    live_peak = max(live_bytes(plan), default=0)
+    peak = max((r.offset + r.size for r in plan.residencies), default=0)
     latency = all_host = unlimited = 0.0
     if plan.target.timed:
         work = op_work(graph, plan.target, plan.options)
@@ -67,8 +69,8 @@ def _traffic(graph: Graph, plan: Plan) -> tuple[int, int, int, int]:
     return loads[0], loads[1], stores[0], stores[1]
 
 
-def _peaks(plan: Plan) -> tuple[int, int]:
-    """Bytes of the largest sum of resident sizes at a step, and the largest offset + size."""
+def live_bytes(plan: Plan) -> list[int]:
+    """Resident bytes per step; an in-place pair counts once in the step it shares."""
     change = [0] * (len(plan.schedule) + 1)
     first: dict[str, Residency] = {}
     for r in plan.residencies:
@@ -76,15 +78,11 @@ def _peaks(plan: Plan) -> tuple[int, int]:
         change[r.stop] -= r.size
         if r.tensor not in first or r.start < first[r.tensor].start:
             first[r.tensor] = r
-    for written in plan.inplace:  # shares its input's place during its first step
+    for written in plan.inplace:
         start, size = first[written].start, first[written].size
         change[start] -= size
         change[start + 1] += size
-    live = live_peak = 0
-    for delta in change:
-        live += delta
-        live_peak = max(live_peak, live)
-    return live_peak, max((r.offset + r.size for r in plan.residencies), default=0)
+    return list(accumulate(change[:-1]))
 
 
 class Timeline(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from abc import ABC, abstractmethod
@@ -76,6 +77,27 @@ class Budget:
     def share(self, part: float) -> Budget:
         """A budget of `part` of the remaining time, starting now."""
         return replace(self, time_limit_s=self.remaining_s * part, started=time.monotonic())
+
+
+MOST_SECONDS = 1e9
+"""The longest time limit that means anything; beyond, clocks of some solvers overflow."""
+
+
+def budget_for(
+    time_limit_s: float,
+    workers: int | None = None,
+    seed: int = 0,
+    progress: Callable[[Progress], None] | None = None,
+    cancel: Callable[[], bool] | None = None,
+) -> Budget:
+    """The budget a caller asks for, starting now; all cores where `workers` is None. OptionError where it makes no sense."""
+    if not (isinstance(time_limit_s, int | float) and 0 < time_limit_s <= MOST_SECONDS):
+        raise OptionError(f"time limit {time_limit_s!r}", "it is a positive number of seconds, 10^9 at most")
+    if workers is not None and not (isinstance(workers, int) and 1 <= workers < 2**31):
+        raise OptionError(f"workers {workers!r}", "it is a whole number from 1, or None for all cores")
+    if not (isinstance(seed, int) and 0 <= seed < 2**31):
+        raise OptionError(f"seed {seed!r}", "it is a whole number from 0 to 2^31 - 1")
+    return Budget(time_limit_s, workers or os.cpu_count() or 1, seed, progress, cancel)
 
 
 @dataclass(frozen=True)

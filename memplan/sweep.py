@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
@@ -13,7 +12,7 @@ from memplan.budgets import Budgets, budgets
 from memplan.errors import OptionError
 from memplan.plan import Plan, Status, relative_gap
 from memplan.problem import Problem
-from memplan.solver import Budget, Progress, Solver, parse_spec
+from memplan.solver import Budget, Progress, Solver, budget_for, parse_spec
 from memplan.units import align_up
 
 OBJECTIVES = ("traffic", "latency")
@@ -89,21 +88,20 @@ def sweep(
     if objective not in chosen.objectives:
         raise OptionError(f"solver '{chosen.name}' cannot minimise {objective}",
                           f"it knows {', '.join(sorted(chosen.objectives))}")  # fmt: skip
-    if not 0 < time_limit_s < float("inf"):
-        raise OptionError(f"time limit {time_limit_s}", "it is a positive number of seconds")
+    asked = budget_for(time_limit_s, workers, seed)
     known = budgets(problem)
     capacities = spread(problem, known, points, least, most)
-    curve = _Curve(problem, capacities)
+    curve = _Curve(problem, capacities, known.mp)
     begin, spent = time.monotonic(), 0.0
-    whole, pillars = WHOLE * time_limit_s, set(curve.pillars)
+    whole, firsts = WHOLE * time_limit_s, set(curve.firsts)
     for i in _turns(curve):
-        if pillars and i not in pillars:
-            whole, pillars = min(whole, spent + max(REST * spent, SLICE * time_limit_s)), set()
+        if firsts and i not in firsts:
+            whole, firsts = min(whole, spent + max(REST * spent, SLICE * time_limit_s)), set()
         left = whole - spent
         if left <= 0 or (cancel is not None and cancel()):
             break
         told = None if progress is None else _named(progress, capacities[i], begin)
-        budget = Budget(min(left, curve.share(i) * time_limit_s), workers or os.cpu_count() or 1, seed, told, cancel,
+        budget = Budget(min(left, curve.share(i) * time_limit_s), asked.workers, seed, told, cancel,
                         curve.start(i), curve.bound(i))  # fmt: skip
         found = chosen.solve(curve.problem(i), budget)
         spent += found.seconds or budget.seconds
@@ -112,7 +110,7 @@ def sweep(
 
 
 def spread(problem: Problem, known: Budgets, points: int, least: str | None, most: str | None) -> list[int]:
-    """Distinct, aligned capacities, evenly from `least` to `most`."""
+    """Distinct, aligned capacities, evenly from `least` to `most`; none below what any plan needs."""
     alignment = problem.target.scratchpad.alignment
     ends = []
     for name, text in (("least", least), ("most", most)):
@@ -120,10 +118,10 @@ def spread(problem: Problem, known: Budgets, points: int, least: str | None, mos
         capacity, _ = known.resolve(text or usual, alignment)
         if capacity is None:
             raise OptionError(f"a sweep has ends, '{text}' is none", "give a size, or MR, 0.5MP, MP")
-        ends.append(align_up(max(capacity, problem.min_capacity), alignment))
-    low, high = ends
-    if points < 2 or high < low:
-        raise OptionError(f"{points} points from {low} to {high} bytes", "give two points or more, smaller end first")
+        ends.append(capacity)
+    low, high = (align_up(max(capacity, problem.min_capacity), alignment) for capacity in ends)
+    if points < 2 or ends[1] < ends[0] or high < low:
+        raise OptionError(f"{points} points from {ends[0]} to {ends[1]} bytes", "give two points or more, smaller end first")
     return sorted({align_up(low + (high - low) * k // (points - 1), alignment) for k in range(points)})
 
 
@@ -133,8 +131,8 @@ class _Curve:
     `cuts` counts how often the time cut a point's solve short, `seen` is what the last one began with.
     """
 
-    def __init__(self, problem: Problem, capacities: list[int]) -> None:
-        self.base, self.capacities = problem, capacities
+    def __init__(self, problem: Problem, capacities: list[int], mp: int) -> None:
+        self.base, self.capacities, self.mp = problem, capacities, mp
         self.plans: dict[int, Plan] = {}
         self.bounds: dict[int, float] = {}
         self.cuts: dict[int, int] = {}
@@ -180,11 +178,17 @@ class _Curve:
         return 0, len(self.capacities) - 1
 
     @property
-    def pillars(self) -> list[int]:
-        """The points that come first: ends, middle, then what halves the halves, larger capacities first."""
+    def firsts(self) -> dict[int, float]:
+        """The points that come first, in order, with what a first solve is given: the ends, the largest capacity below M_P, where
+        spills begin (what is proved there often holds far below), then the middle and what halves the halves."""
         last = len(self.capacities) - 1
-        inner = sorted(range(1, PILLARS), key=lambda k: (k != PILLARS // 2, -k))
-        return list(dict.fromkeys([*self.ends, *(last * k // PILLARS for k in inner)]))
+        brink = bisect_left(self.capacities, self.mp) - 1
+        found = dict.fromkeys(self.ends, 1.0)
+        found.setdefault(max(0, brink), SLICE)
+        for k in sorted(range(1, PILLARS), key=lambda k: (k != PILLARS // 2, -k)):
+            if (i := last * k // PILLARS) not in self.ends:
+                found[i] = PILLAR_SLICE
+        return found
 
     def start(self, i: int) -> tuple[Plan, ...]:
         """Where a solve begins: the ends, at first, with nothing, so that not all orders come from one."""
@@ -192,11 +196,7 @@ class _Curve:
 
     def share(self, i: int) -> float:
         """Time limits of a single plan that the next solve of point i is given."""
-        if i not in self.pillars:
-            first = SLICE
-        else:
-            first = 1.0 if i in self.ends else PILLAR_SLICE
-        return min(1.0, first * 2.0 ** self.cuts.get(i, 0))
+        return min(1.0, self.firsts.get(i, SLICE) * 2.0 ** self.cuts.get(i, 0))
 
     def given(self, i: int) -> object:
         """What a solve of point i would begin with, to tell whether another one could differ from the last."""
@@ -217,9 +217,9 @@ class _Curve:
 
 
 def _turns(curve: _Curve) -> Iterator[int]:
-    """Points in the order of solving: the pillars, then what was cut least often, the widest gap, the farthest from what
+    """Points in the order of solving: the first ones, then what was cut least often, the widest gap, the farthest from what
     was solved; as long as a solve could tell something new."""
-    for i in curve.pillars:
+    for i in curve.firsts:
         if i in curve.ends or curve.gap(i):
             yield i
     while True:

@@ -188,7 +188,7 @@ def load_target(spec: str | Path | Target) -> Target:
                               "give the path of a TOML file") from error  # fmt: skip
     else:
         raise TargetError(f"unknown target '{text}'",
-                          f"{nearest(text, preset_names())}; or give a .toml file")  # fmt: skip
+                          f"{nearest(text, preset_names())} (or give a .toml file)")  # fmt: skip
     try:
         return Target.from_dict(tomllib.loads(source), where=text)
     except (ValueError, RecursionError) as error:
@@ -246,7 +246,7 @@ def _positive(target: Target, key: str, value: float) -> None:
 
 
 def _whole(target: Target, key: str, value: int) -> None:
-    if not 1 <= value <= MAX_BYTES:
+    if not (isinstance(value, int) and 1 <= value <= MAX_BYTES):
         raise TargetError(f"target '{target.name}': {key} = {value}", "it must be 1 … 2^62 bytes")
 
 

@@ -10,7 +10,7 @@ from importlib import import_module, resources
 from importlib.resources.abc import Traversable
 from typing import Any
 
-from memplan.errors import GraphError, nearest
+from memplan.errors import DimensionError, GraphError, nearest
 from memplan.graph import Graph
 from memplan.model import Model
 from memplan.plugins import MODELS, load_plugin, plugins
@@ -52,7 +52,7 @@ def load_zoo_model(name: str, dims: Mapping[str, int] | None = None) -> Model:
         hint = nearest(name, {*files, *plugins(MODELS), *trained})
         if hint.startswith("known"):
             hint = "give an .onnx, a .pt2, a graph .json or a model's name"
-        raise GraphError(f"'{name}' is neither a file nor a zoo model", f"{hint}; `memplan zoo` lists them")
+        raise GraphError(f"'{name}' is neither a file nor a zoo model", f"{hint} (`memplan zoo` lists them)")
     folder = _package() / "graphs"
     data = gzip.decompress((folder / files[name]).read_bytes())
     return read_model(files[name], data, name, str(folder), dims or {})
@@ -83,7 +83,7 @@ def _added_model(name: str, dims: Mapping[str, int]) -> Model:
         raise GraphError(f"model '{name}' is a {type(made).__name__}", "its package gives a function that makes a "
                          "memplan.Graph or memplan.Model")  # fmt: skip
     if dims:
-        raise GraphError(f"model '{name}' has no free dimension", "leave its dimensions alone")
+        raise DimensionError(f"model '{name}' has no free dimension", "leave its dimensions alone")
     return replace(made, stem=name)
 
 
@@ -93,8 +93,8 @@ def read_model(file: str, data: bytes, name: str, folder: str, dims: Mapping[str
         from memplan.importers.json import graph_from_dict
 
         if dims:
-            raise GraphError(f"zoo model '{name}' is graph JSON and has no free dimension",
-                             "leave its dimensions alone")  # fmt: skip
+            raise DimensionError(f"zoo model '{name}' is graph JSON and has no free dimension",
+                                 "leave its dimensions alone")  # fmt: skip
         return Model(graph_from_dict(json.loads(data), file), name)
     from memplan.importers.onnx import model_from_bytes
 

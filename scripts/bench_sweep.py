@@ -10,7 +10,8 @@ from memplan.api import plan as plan_once
 from memplan.model import Model
 from memplan.sweep import Sweep, sweep
 
-MODELS = ("resnet50", "nasnet_a_mobile", "randwire_ws_small", "densenet121", "gpt2_prefill")
+MODELS = ("resnet50", "densenet121", "gpt2_prefill", "fc_densenet103_int8", "nasnet_a_mobile", "randwire_ws_small",
+          "stable_diffusion_unet")  # fmt: skip
 APART = 5
 
 

@@ -17,6 +17,7 @@ from unittest.mock import patch
 from memplan_solvers.ilp.steps import Steps
 from memplan_solvers.peak.live import live_model, live_peak
 from memplan_solvers.peak.search import RULES, Directions, minimum_peak_order
+from memplan_solvers.search.frontier import Frontiers
 from memplan_solvers.search.levels import RULES as STATE_RULES
 from memplan_solvers.search.levels import Engine
 from memplan_solvers.search.piece import NEVER, whole
@@ -224,6 +225,33 @@ def check_states_without(rule: str | None, seeds: Iterable[int]) -> int:
     return spilled
 
 
+def check_frontiers(rule: str | None, seeds: Iterable[int]) -> int:
+    """How often loads and stores alone prove more than peaks do; AssertionError where a frontier is above an optimum.
+
+    With frontiers for what costs less than, as much as and far more than the optimum the search, without `rule`, agrees.
+    """
+    sharper = 0
+    for seed in seeds:
+        problem = random_problem(seed, "traffic")
+        least = Oracle(problem).least_traffic()
+        if least is None or least == problem.free_bound:
+            continue
+        value = int(least - problem.free_bound)
+        for below in (value, value + 1, NEVER):
+            engine = Engine(whole(problem), STATE_RULES - {rule})
+            assert engine.tabulate(Budget(60.0))
+            free = sum(engine.root())
+            low = Frontiers(engine).look(below, Budget(60.0), 1_000_000)
+            known = [bool(len(points.first)) for front in engine.fronts[:1] for points in (front.loads, front.stores)]
+            assert all(known) if low < below else low == below
+            found = engine.search(below, Budget(60.0))
+            assert low <= value, f"frontiers without {rule}, seed {seed}: {low} is above {value}"
+            expected = value if below > value else None
+            assert (found.value, found.complete) == (expected, True), f"frontiers without {rule}, seed {seed}: {found}"
+        sharper += low > free
+    return sharper
+
+
 def check_program_without(rule: str, seeds: Iterable[int]) -> int:
     """How many problems `ilp` gets right without its windows or its twins; AssertionError at the first it does not."""
     whole = property(lambda steps: [(0, len(steps.ops) - 1)] * len(steps.ops))
@@ -253,6 +281,8 @@ def main() -> None:
             print(f"peak search without {rule}: {check_rule(rule, seeds)} graphs agree", flush=True)
         for rule in sorted(STATE_RULES):
             print(f"search without {rule}: {args.count} graphs agree, {check_states_without(rule, seeds)} spill", flush=True)
+        for rule in ("", *sorted(STATE_RULES)):
+            print(f"frontiers, search without {rule or 'nothing'}: {check_frontiers(rule, seeds)} sharper", flush=True)
         for rule in ("twins", "windows"):
             print(f"ilp without {rule}: {check_program_without(rule, seeds)} graphs agree", flush=True)
         return

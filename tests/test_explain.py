@@ -5,8 +5,9 @@ from __future__ import annotations
 import random
 
 import memplan
-from memplan.explain import capacity_without_spills, explanation, live_bytes, relief, spills
+from memplan.explain import capacity_without_spills, explanation, relief, spills
 from memplan.graph import Graph, Op, Tensor
+from memplan.simulate import live_bytes
 from tests.generate import random_graph
 
 

@@ -20,7 +20,7 @@ from memplan_models.recipes.recipe import imported
 
 import memplan
 from memplan import zoo
-from memplan.errors import GraphError
+from memplan.errors import DimensionError, GraphError
 
 NAMES = zoo.zoo_names()
 INDEX = {entry["name"]: entry for entry in zoo.zoo_index()}
@@ -166,7 +166,7 @@ def test_models_run_with_weights_of_any_value(name: str) -> None:
 
 
 def test_graph_json_has_no_free_dimension() -> None:
-    with pytest.raises(GraphError, match="'vit_b16_int8' is graph JSON and has no free dimension"):
+    with pytest.raises(DimensionError, match="'vit_b16_int8' is graph JSON and has no free dimension"):
         memplan.load("vit_b16_int8", {"batch": 4})
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
+import signal
 import sys
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from memplan.errors import MemplanError, OptionError, nearest
 
@@ -13,7 +15,20 @@ INTERRUPTED = 130
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors look like all other errors of the program."""
+    """An argument parser whose errors look like all other errors of the program; options are written out in full."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings, allow_abbrev=False)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """What is understood; OptionError at once for the rest, by the parser of the command it was meant for."""
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            word = unknown[0].partition("=")[0]
+            known = [option for option in self._option_string_actions if option.startswith("--")]
+            hint = nearest(word, known) if word.startswith("-") else f"see `{self.prog} --help`"
+            raise OptionError(f"unrecognized arguments: {' '.join(unknown)}", hint)
+        return found, unknown
 
     def error(self, message: str) -> NoReturn:
         raise OptionError(message, f"see `{self.prog} --help`")
@@ -36,6 +51,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run one command; returns the exit status of MODEL: 0, 2, 3, 4, 5 or 130."""
     arguments = sys.argv[1:] if argv is None else argv
     try:
+        _open_streams()
         parser = build_parser()
         _known_command(parser, arguments)
         args = parser.parse_args(arguments)
@@ -49,6 +65,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_status
     except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is ending already
         print("interrupted before there was a plan", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
@@ -58,6 +75,14 @@ def main(argv: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what stdout could not take is not written again at exit
         print(f"error: {error}\nhint: is the disk full, or a file out of reach?", file=sys.stderr)
         return 2
+
+
+def _open_streams() -> None:
+    """Make stdout and stderr take whatever is written: they may be closed, or lack the letters of a name."""
+    sys.stdout = sys.stdout or open(os.devnull, "w")
+    sys.stderr = sys.stderr or open(os.devnull, "w")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _known_command(parser: argparse.ArgumentParser, arguments: list[str]) -> None:

@@ -11,11 +11,11 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from memplan.errors import OptionError, PlanError
+from memplan.errors import DimensionError, OptionError, PlanError
 from memplan.model import Model
 from memplan.options import CHOICES
 from memplan.plan import Plan
-from memplan.solver import Progress
+from memplan.solver import MOST_SECONDS, Progress
 
 
 def talk(text: str) -> None:
@@ -42,13 +42,13 @@ def whole(option: str, text: str, least: int) -> int:
 
 
 def seconds(option: str, text: str) -> float:
-    """`text` as a positive, finite number of seconds."""
+    """`text` as a number of seconds that a budget may have."""
     try:
         value = float(text)
     except ValueError:
         value = 0.0
-    if not 0 < value < float("inf"):
-        raise OptionError(f"{option} '{text}'", "give a positive number of seconds")
+    if not 0 < value <= MOST_SECONDS:
+        raise OptionError(f"{option} '{text}'", "give a positive number of seconds, 10^9 at most")
     return value
 
 
@@ -82,7 +82,10 @@ def load_with_plan(model: str, plan: str | None) -> tuple[Model, Plan]:
 
     if plan is not None:
         given = read_plan(Path(plan))
-        return load_model(model, given.options.dims), given
+        try:
+            return load_model(model, given.options.dims), given
+        except DimensionError:  # its sizes are fixed: an annotated model, the graph as JSON; or it is another model
+            return load_model(model, {}), given
     loaded = load_model(model, {})
     if loaded.plan is None:
         raise PlanError(f"'{model}' carries no plan", "give a plan file, or an annotated .onnx")
@@ -122,6 +125,7 @@ def interruptible() -> Iterator[Any]:
     def note(number: int, frame: FrameType | None) -> None:
         pressed.append(number)
         if len(pressed) > 1:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
             raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGINT, note)

@@ -87,7 +87,8 @@ def run(args: argparse.Namespace) -> int:
         records = list(results.records.values())
         written = write_report(folder, records)
     outcomes = Counter(record["outcome"] for record in records)
-    talk(f"{len(records)} cases: " + ", ".join(f"{count} {word}" for word, count in outcomes.most_common()))
+    words = [f"{count} {word}" for word, count in outcomes.most_common()] or ["none finished"]
+    talk(f"{len(records)} cases: {', '.join(words)}" + ("; interrupted, go on by --resume" if interrupted else ""))
     if args.json:
         files = {"results": str(folder / "results.jsonl")} | {path.suffix[1:]: str(path) for path in written}
         print(json.dumps({"cases": len(records), "outcomes": dict(outcomes), "interrupted": interrupted} | files))

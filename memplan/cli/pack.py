@@ -8,9 +8,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from memplan.buffers import Packing
 from memplan.cli import INTERRUPTED
 from memplan.cli.common import LiveLine, interruptible, seconds, talk, whole
 from memplan.cli.plan import EXIT_STATUS
+from memplan.plan import Status
 
 
 def add_parser(commands: Any) -> None:
@@ -33,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     from memplan.emitters.csv import packing_text
     from memplan.files import check_folder, write_atomic
     from memplan.importers.csv import read_buffers
-    from memplan.packing import pack_buffers
+    from memplan.packing import clash, pack_buffers
     from memplan.units import parse_size
 
     capacity = None if args.minimize else parse_size(args.capacity)
@@ -52,10 +54,7 @@ def run(args: argparse.Namespace) -> int:
         keys = ("status", "peak", "bound", "seconds", "nodes")
         print(json.dumps({key: getattr(found, key) for key in keys}))
     if found.status in EXIT_STATUS:
-        limit = f"under {capacity:,} bytes" if capacity is not None else "in time"
-        proof = "no packing exists" if EXIT_STATUS[found.status] == 3 else "no packing was found"
-        talk(f"error: {proof} {limit}; every packing needs at least {found.bound:,} bytes\n"
-             "hint: give more memory or more time")  # fmt: skip
+        _no_packing(found, capacity, clash(buffers))
         return EXIT_STATUS[found.status]
     text = packing_text(buffers, found.offsets)
     if args.output:
@@ -65,3 +64,17 @@ def run(args: argparse.Namespace) -> int:
     talk(f"{found.status}: peak {found.peak:,}, bound {found.bound:,}, {len(buffers)} buffers, "
          f"{found.seconds:.3f} s, {found.nodes:,} nodes ({found.method})")  # fmt: skip
     return INTERRUPTED if interrupted else 0
+
+
+def _no_packing(found: Packing, capacity: int | None, clashing: str) -> None:
+    """Say why there is no packing."""
+    impossible = found.status is Status.INFEASIBLE
+    what = "no packing exists" if impossible else "no packing was found in time"
+    limit = "" if capacity is None else f" under {capacity:,} bytes"
+    if clashing:
+        hint = f"move what is fixed: {clashing}"
+    elif impossible:
+        hint = f"give more memory, {max(capacity or 0, found.bound):,} bytes at least"
+    else:
+        hint = "give more time (--time-limit)" + ("" if capacity is None else " or more memory")
+    talk(f"error: {what}{limit}; every packing needs at least {found.bound:,} bytes\nhint: {hint}")

@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     from memplan.files import check_folder
     from memplan.pins import parse_pins, read_pins
 
-    formats = check_formats(args.emit.split(","))
+    formats = check_formats(args.emit)
     alignment = None if args.alignment is None else whole("--alignment", args.alignment, 1)
     workers = None if args.workers is None else whole("--workers", args.workers, 1)
     seed = whole("--seed", args.seed, 0)

@@ -25,6 +25,8 @@ def add_parser(commands: Any) -> None:
         metavar="FILE",
         help="write the interactive report (.html), a picture (.svg) or a trace (.trace.json)",
     )
+    p.add_argument("--dim", metavar="NAME=V", action="append", default=[],
+                   help="size of a free dimension (default: as in PLAN)")  # fmt: skip
     p.add_argument("--json", action="store_true", help="print the graph or plan JSON on stdout")
     p.set_defaults(run=run)
 
@@ -35,7 +37,8 @@ def run(args: argparse.Namespace) -> int:
         raise OptionError(f"{len(args.plans)} plans", "show one, or two side by side")
     if args.output is not None and not args.output.endswith(ENDINGS):
         raise OptionError(f"-o '{args.output}'", f"give a name that ends in {', '.join(ENDINGS)}")
-    graph, plans = _load(args.model, args.plans)
+    graph, plans = _load(args)
+    _check(graph, plans)
     if args.output is not None:
         _write(graph, plans, Path(args.output))
     elif len(plans) == 2:
@@ -45,17 +48,16 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _load(model_name: str, plan_files: list[str]) -> tuple[Graph, list[Plan]]:
-    """The graph, with the dimensions the first plan was made for, and the plans."""
-    from memplan.cli.common import load_with_plan
-    from memplan.importers import load_model
+def _load(args: argparse.Namespace) -> tuple[Graph, list[Plan]]:
+    """The graph, with the dimensions given or else those the first plan was made for, and the plans."""
+    from memplan.cli.common import load_talking, load_with_plan
     from memplan.importers.json import read_plan
 
-    if not plan_files:
-        model = load_model(model_name, {})
-        return model.graph, [] if model.plan is None else [model.plan]
-    model, first = load_with_plan(model_name, plan_files[0])
-    return model.graph, [first, *(read_plan(Path(file)) for file in plan_files[1:])]
+    plans = [read_plan(Path(file)) for file in args.plans]
+    if plans and not args.dim:
+        return load_with_plan(args.model, args.plans[0])[0].graph, plans
+    model = load_talking(args)
+    return model.graph, plans or ([] if model.plan is None else [model.plan])
 
 
 def _print(graph: Graph, plans: list[Plan], as_json: bool) -> None:
@@ -68,15 +70,19 @@ def _print(graph: Graph, plans: list[Plan], as_json: bool) -> None:
         print(plan_dump(graph, plans[0]) if plans else graph_summary(graph))
 
 
-def _write(graph: Graph, plans: list[Plan], path: Path) -> None:
-    """Check the plans, whose numbers the file repeats, and write it."""
+def _check(graph: Graph, plans: list[Plan]) -> None:
+    """Numbers in a file are claims: refuse a plan that breaks a rule, before anything repeats them."""
     from memplan.api import check, refuse
-    from memplan.files import write_atomic
 
     for plan in plans:
         refuse_foreign(graph, plan)
         if plan.schedule:
             refuse(check(graph, plan))
+
+
+def _write(graph: Graph, plans: list[Plan], path: Path) -> None:
+    from memplan.files import write_atomic
+
     print(f"wrote {write_atomic(path, _drawn(graph, plans, path))}")
 
 

@@ -24,7 +24,7 @@ def add_parser(commands: Any) -> None:
     p = commands.add_parser("sweep", help="plan a model at many capacities: capacity against cost")
     p.add_argument("model", metavar="MODEL", help=".onnx, .pt2, graph .json or a zoo model's name")
     p.add_argument("--points", metavar="N", default="20", help="capacities, evenly spaced (default: 20)")
-    p.add_argument("--from", dest="least", metavar="SIZE", help="smallest capacity (default: MR)")
+    p.add_argument("--from", dest="least", metavar="SIZE", help="smallest capacity (default: MR, and never below it)")
     p.add_argument("--to", dest="most", metavar="SIZE", help="largest capacity (default: MP)")
     p.add_argument("--target", default="scratchpad", help="preset or .toml file (default: scratchpad)")
     p.add_argument("--alignment", metavar="N", help="alignment of offsets in bytes")

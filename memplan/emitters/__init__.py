@@ -51,16 +51,17 @@ FORMATS: dict[str, tuple[str, Callable[[Model, Plan], str | bytes]]] = {
 """File ending and maker of each format."""
 
 
-def check_formats(formats: Iterable[str]) -> list[str]:
-    """The formats, each once; OptionError names an unknown one and the nearest."""
-    chosen = list(dict.fromkeys(name.strip() for name in formats))
+def check_formats(formats: str | Iterable[str]) -> list[str]:
+    """The formats, names or one text with commas between, each once; OptionError names an unknown one and the nearest."""
+    words = formats.split(",") if isinstance(formats, str) else formats
+    chosen = list(dict.fromkeys(name.strip() for name in words))
     for name in chosen:
         if name not in FORMATS:
             raise OptionError(f"unknown format '{name}'", nearest(name, FORMATS))
     return chosen
 
 
-def emit_plan(model: Model, plan: Plan, formats: Iterable[str], folder: Path) -> list[Path]:
+def emit_plan(model: Model, plan: Plan, formats: str | Iterable[str], folder: Path) -> list[Path]:
     """Write `folder/STEM.…` for each format; nothing is written if any format is unknown or fails."""
     chosen = [FORMATS[name] for name in check_formats(formats)]
     contents = [(ending, make(model, plan)) for ending, make in chosen]

@@ -11,12 +11,12 @@ from typing import Any
 
 from memplan.budgets import budgets, least_capacity
 from memplan.errors import OptionError
-from memplan.explain import live_bytes, live_without_spills, relief, spills
+from memplan.explain import live_without_spills, relief, spills
 from memplan.graph import TENSOR_KINDS, Graph
 from memplan.options import Options
 from memplan.plan import Plan
 from memplan.problem import Problem
-from memplan.simulate import spill_moves, timeline
+from memplan.simulate import live_bytes, spill_moves, timeline
 from memplan.target import Target
 
 PEAK_TIME_LIMIT_S = 3.0

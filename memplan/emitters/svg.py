@@ -11,10 +11,10 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import NamedTuple
 
-from memplan.explain import live_bytes, live_without_spills, spills
+from memplan.explain import live_without_spills, spills
 from memplan.graph import Graph
 from memplan.plan import Plan, Residency
-from memplan.simulate import spill_moves
+from memplan.simulate import live_bytes, spill_moves
 from memplan.units import format_size
 
 WIDTH, HEIGHT = 960, 480

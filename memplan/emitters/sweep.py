@@ -58,7 +58,8 @@ def sweep_text(sweep: Sweep) -> str:
         gap = "-" if p.gap is None else f"{100 * p.gap:.1f} %"
         lines.append(f"{p.capacity:>16,}  {_cost(sweep, p.value):>16}  {_cost(sweep, p.bound):>16}  {gap:>7}")
     solved = sum(p.solved for p in sweep.points)
-    lines.append(f"{len(sweep.points)} {'capacity' if len(sweep.points) == 1 else 'capacities'}, {solved} solved, the others settled by their neighbours, "
+    others = ", the others settled by their neighbours" if solved < len(sweep.points) else ""
+    lines.append(f"{len(sweep.points)} {'capacity' if len(sweep.points) == 1 else 'capacities'}, {solved} solved{others}, "
                  f"{sweep.seconds:.1f} s by {sweep.solver}")  # fmt: skip
     return "\n".join(lines)
 

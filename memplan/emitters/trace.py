@@ -10,10 +10,9 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from memplan.explain import live_bytes
 from memplan.graph import Graph
 from memplan.plan import Plan
-from memplan.simulate import spill_moves, timeline
+from memplan.simulate import live_bytes, spill_moves, timeline
 
 COMPUTE, LOADS, STORES = 1, 2, 3
 LANES = {COMPUTE: "compute", LOADS: "DMA loads", STORES: "DMA stores"}

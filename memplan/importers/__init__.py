@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from memplan.errors import OptionError
+from memplan.errors import DimensionError
 from memplan.model import Model
 
 
@@ -16,7 +16,7 @@ def load_model(model: str | Path, dims: Mapping[str, int]) -> Model:
         from memplan.importers.json import read_graph
 
         if dims:
-            raise OptionError("a graph JSON has no free dimensions", "leave --dim out")
+            raise DimensionError("a graph JSON has no free dimensions", "leave --dim out")
         return Model(read_graph(path), path.stem)
     if path.suffix == ".onnx":
         from memplan.importers.onnx import read_onnx

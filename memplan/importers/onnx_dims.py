@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from memplan.errors import GraphError, OptionError, nearest
+from memplan.errors import DimensionError, GraphError, OptionError, nearest
 from memplan.units import MAX_BYTES
 
 _BATCH = re.compile(
@@ -28,7 +28,7 @@ def fix_dims(graph: Any, dims: Mapping[str, int]) -> tuple[dict[str, int], list[
     names = {name for _, _, dim, place in free for name in (dim.dim_param, place) if name}
     for name, size in dims.items():
         if name not in names:
-            raise OptionError(f"the model has no free dimension '{name}'", nearest(name, names))
+            raise DimensionError(f"the model has no free dimension '{name}'", nearest(name, names))
         if type(size) is not int or not 0 <= size <= MAX_BYTES:
             raise OptionError(f"dimension '{name}' = {size!r}", "sizes are whole numbers from 0 to 2^62")
     chosen = dict(dims)

@@ -17,9 +17,6 @@ NAME = "graph"
 
 def read_pt2(path: Path, dims: Mapping[str, int]) -> Model:
     """The model in a file that torch.export.save wrote; GraphError says what is wrong with it."""
-    _require_torch()
-    import torch
-
     try:
         with path.open("rb"):
             pass
@@ -29,6 +26,9 @@ def read_pt2(path: Path, dims: Mapping[str, int]) -> Model:
     if not whole:
         raise GraphError(f"'{path}' is not a .pt2 file, or a part of it is missing",
                          "is the file complete? save it again with torch.export.save")  # fmt: skip
+    _require_torch()
+    import torch
+
     try:
         with _quiet():
             exported = torch.export.load(path)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from memplan.errors import GraphError, OptionError, nearest
+from memplan.errors import DimensionError, GraphError, OptionError, nearest
 from memplan.units import MAX_BYTES
 
 
@@ -40,7 +40,7 @@ def fixed_inputs(program: Any, dims: Mapping[str, int]) -> tuple[list[Any], dict
     known = {word for f in free for word in (f.place, f.symbol) if word}
     for name, size in dims.items():
         if name not in known:
-            raise OptionError(f"the model has no free dimension '{name}'", nearest(name, known))
+            raise DimensionError(f"the model has no free dimension '{name}'", nearest(name, known))
         if type(size) is not int or not 0 <= size <= MAX_BYTES:
             raise OptionError(f"dimension '{name}' = {size!r}", "sizes are whole numbers from 0 to 2^62")
     ranges = {str(symbol): found for symbol, found in program.range_constraints.items()}

@@ -25,6 +25,9 @@ from memplan_solvers.timing import hoist_loads, stretch_stores
 LARGE = 10_000
 """Ops beyond which only the near-linear members of the portfolio run."""
 
+CROWDED = 200
+"""Storages present at a time, on average, beyond which a large graph that packs is not allocated step by step as well."""
+
 TIGHTER = (1.0, 0.97, 0.93, 0.88, 0.82, 0.75)
 """Shares of the capacity that replacement is given until its stretches pack under the whole."""
 
@@ -245,7 +248,7 @@ class Greedy(Solver):
             found = self._keep(walk, stretches, missed, stop)
             if found is not None:
                 break
-        if problem.n > LARGE:
+        if problem.n > LARGE and found is not None and crowd(found.blocks) > CROWDED:
             return found
         on_demand = allocate_on_demand(walk, capacity, rank or farthest_next_use, stop)
         if on_demand is not None:
@@ -256,6 +259,12 @@ class Greedy(Solver):
             if found is None or candidate.key < found.key:
                 found = candidate
         return found
+
+
+def crowd(blocks: list[Block]) -> float:
+    """How many blocks there are at a time, on average."""
+    steps = max((b.stop for b in blocks), default=0)
+    return sum(b.stop - b.start for b in blocks) / max(1, steps)
 
 
 def farthest_next_use(distance: int, size: int, cost: int) -> float:

@@ -17,15 +17,18 @@ from memplan_solvers.improve import Answer, Improver
 
 
 class Round(NamedTuple):
-    """Parts that begin with the same best answer, side by side where there are cores, for a share of the time left."""
+    """Parts that begin with the same best answer, side by side where there are cores, for a share of the time left, though
+    not less than `least_s` of it."""
 
     share: float
     parts: tuple[str, ...]
+    least_s: float = 0.0
 
 
 ROUNDS: dict[str, tuple[Round, ...]] = {
     "traffic": (
         Round(0.5, ("greedy",)),
+        Round(0.02, ("search",), 0.2),
         Round(0.3, ("peak", "baseline", "baseline{schedule=peak}")),
         Round(0.8, ("search", "benders")),
         Round(0.4, ("fixed_order", "fixed_order{schedule=peak}")),
@@ -39,7 +42,8 @@ ROUNDS: dict[str, tuple[Round, ...]] = {
 GRACE_S = 2.0
 """Seconds that a part may go on for after a later one has proved its answer, beside as long as that took."""
 
-NEEDS = {"peak": "peak", "search": "search", "benders": "peak", "anneal": "anneal"}
+NEEDS = {"peak": "peak", "baseline{schedule=peak}": "peak", "fixed_order{schedule=peak}": "peak", "benders": "peak",
+         "search": "search", "anneal": "anneal"}  # fmt: skip
 """Kernels that a part cannot do without: where they are not compiled within its time, it is not asked."""
 
 
@@ -72,9 +76,9 @@ class Portfolio(Solver):
         if problem.options.objective == "latency" and problem.target.operands != "any":
             left_out.add("anneal")  # it serves operands from host
             run.without = f"greedy alone: what anneals serves operands from host, which '{problem.target.name}' cannot"
-        for share, parts in ROUNDS[problem.options.objective]:
+        for share, parts, least_s in ROUNDS[problem.options.objective]:
             wanted = [part for part in parts if _word(part) not in left_out]
-            run.ask(wanted, share)
+            run.ask(wanted, max(share, least_s / max(least_s, budget.remaining_s, 1e-9)))
             if run.settled or budget.spent():
                 break
         return run.answer()
@@ -98,7 +102,7 @@ class _Run:
         self.seconds = 0.0
         self.last: Plan | None = None
         self.without = ""
-        self.compiling: dict[str, None] = {}  # parts that were not asked
+        self.compiling: dict[str, None] = {}  # kernels that were not there, so that a part was not asked
         self.nodes: dict[str, int] = {}
 
     @property
@@ -136,10 +140,11 @@ class _Run:
             left = (len(parts) - k) if side_by_side == 1 else 1
             mine = replace(round_.share(1 / left), workers=max(1, self.budget.workers // side_by_side),
                            progress=self._progress(parts[k]), cancel=stop)  # fmt: skip
-            needed = NEEDS.get(_word(parts[k]))
+            needed = NEEDS.get(parts[k])
             if needed and not ready(needed, mine):
-                self.compiling[parts[k]] = None
+                self.compiling[needed] = None
                 return None, 0.0
+            self.compiling.pop(needed or "", None)
             solver = parse_spec(parts[k])
             if isinstance(solver, Improver):
                 plan = solver.improve(self.problem, mine, start)
@@ -192,7 +197,7 @@ class _Run:
         if self.value > self.bound and self.without:
             why += f"; {self.without}"
         if self.value > self.bound and self.compiling:
-            why += f"; {' and '.join(self.compiling)} left out, still being compiled, which is done once on a machine: plan again"
+            why += f"; what needs the kernels of {' and '.join(self.compiling)} was left out, still being compiled, which is done once on a machine: plan again"
         return replace(
             plan, solver=self.portfolio.spec, bound=min(self.bound, self.value), reason=f"{how}; {why}", seconds=self.seconds, workers=self.budget.workers,
         )  # fmt: skip

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import pty
+import re
+import select
 import signal
 import subprocess
 import sys
@@ -124,10 +127,46 @@ def test_a_broken_plan_is_refused(graph: Path, tmp_path: Path) -> None:
 
 
 def test_a_plan_of_another_model_is_one_violation_with_a_hint(graph: Path, tmp_path: Path) -> None:
-    memplan("plan", "matmul_222_rank7_strassen", "-o", tmp_path)
-    done = memplan("check", graph, tmp_path / "matmul_222_rank7_strassen.plan.json")
+    other = tmp_path / "other.onnx"
+    onnx.save(small_cnn("N"), other)
+    assert memplan("plan", other, "-o", tmp_path).returncode == 0
+    plan = tmp_path / "other.plan.json"
+    assert json.loads(plan.read_text())["options"]["dims"] == {"N": 1}  # which the other graph has not got
+    done = memplan("check", graph, plan)
     assert done.returncode == 5 and done.stderr.count("violation:") == 1
     assert "made for another graph than" in done.stderr and "hint: name the model that was planned" in done.stderr
+    for arguments in (("show", graph, plan), ("show", graph, plan, "--json"), ("run", graph, plan)):
+        refused = memplan(*arguments)
+        assert refused.returncode in (2, 5) and refused.stdout == "" and "made for another graph than" in refused.stderr
+
+
+def test_a_plan_fits_every_form_of_its_model(net: Path, tmp_path: Path) -> None:
+    """The annotated model and the graph as JSON leave no dimension free; they are the graph that was planned."""
+    assert memplan("plan", net, "--dim", "N=3", "--emit", "json,onnx", "-o", tmp_path).returncode == 0
+    plan, again = tmp_path / "net.plan.json", tmp_path / "again.json"
+    shown = memplan("show", net, "--dim", "N=3", "--json")
+    again.write_text(shown.stdout)
+    for form in (net, tmp_path / "net.memplan.onnx", again):
+        checked = memplan("check", form, plan)
+        assert checked.returncode == 0, checked.stderr
+
+
+def test_names_that_a_terminal_cannot_show(tmp_path: Path) -> None:
+    tensors = [{"name": name, "nbytes": 8, "kind": kind} for name, kind in (("\u00e9", "input"), ("\u6f22", "output"))]
+    graph = {"format": "memplan-graph", "version": 1, "name": "\u5b57", "tensors": tensors,
+             "ops": [{"name": "\u2192", "kind": "Conv", "inputs": ["\u00e9"], "outputs": ["\u6f22"]}]}  # fmt: skip
+    path = tmp_path / "net.json"
+    path.write_text(json.dumps(graph))
+    for arguments in (("plan", path, "-o", tmp_path), ("show", path, tmp_path / "net.plan.json"), ("plan", "--help")):
+        done = subprocess.run([sys.executable, "-m", "memplan", *map(str, arguments)], capture_output=True,
+                              env=os.environ | {"PYTHONIOENCODING": "ascii"})  # fmt: skip
+        assert done.returncode == 0 and b"\\u" in done.stdout, done.stderr
+
+
+def test_closed_stdout_and_stderr(graph: Path, tmp_path: Path) -> None:
+    command = f"'{sys.executable}' -m memplan plan '{graph}' -o '{tmp_path}' >&- 2>&-"
+    assert subprocess.run(["bash", "-c", command]).returncode == 0
+    assert (tmp_path / "net.plan.json").exists()
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full, which stands for a full disk")
@@ -167,6 +206,11 @@ def test_a_graph_without_kernels_is_not_executed(graph: Path, tmp_path: Path) ->
         (("plan", "GRAPH", "--dim", "N"), "--dim 'N'"),
         (("plan", "GRAPH", "--dim", "N=2"), "no free dimensions"),
         (("plan", "GRAPH", "--frobnicate"), "unrecognized arguments: --frobnicate"),
+        (("plan", "GRAPH", "--scratchpda=MR"), "did you mean '--scratchpad'"),
+        (("plan", "GRAPH", "--time", "5"), "did you mean '--time-limit'"),
+        (("plan", "GRAPH", "other"), "see `memplan plan --help`"),
+        (("plan", "GRAPH", "--time-limit", "1e308"), "10^9 at most"),
+        (("sweep", "GRAPH", "--from", "10", "--to", "5"), "from 10 to 5 bytes"),
         (("plan",), "MODEL"),
         (("plam", "GRAPH"), "did you mean 'plan'"),
         (("plan", "resnet5"), "resnet50"),
@@ -250,12 +294,16 @@ def test_interrupt_writes_the_best_plan_so_far(tmp_path: Path) -> None:
     path.write_text(graph_text(chain(6000)))
     command = [sys.executable, "-m", "memplan", "plan", str(path), "--scratchpad", "2000", "--time-limit", "60",
                "-o", str(tmp_path)]  # fmt: skip
-    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    time.sleep(4.0)
+    terminal, theirs = pty.openpty()
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs)
+    said, begin = b"", time.monotonic()
+    while not re.search(rb"best \d", said):  # the live line tells of a plan
+        assert select.select([terminal], [], [], 60)[0] and time.monotonic() - begin < 60, said
+        said += os.read(terminal, 4096)
     child.send_signal(signal.SIGINT)
     begin = time.monotonic()
-    _, errors = child.communicate(timeout=60)
-    assert child.returncode == 130, errors
+    child.communicate(timeout=60)
+    assert child.returncode == 130, said
     assert time.monotonic() - begin < 10
     assert memplan("check", path, tmp_path / "chain.plan.json").returncode == 0
 

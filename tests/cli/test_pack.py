@@ -48,6 +48,15 @@ def test_infeasible_is_3(csv):
     assert done.returncode == 3 and "no packing exists under 11 bytes" in done.stderr and done.stdout == ""
 
 
+def test_infeasible_says_what_to_do(csv, tmp_path):
+    assert "hint: give more memory, 12 bytes at least" in run(csv, "--capacity", 11).stderr
+    fixed = tmp_path / "fixed.csv"
+    fixed.write_text("id,lower,upper,size,offset\na,0,2,5,0\nb,0,2,5,2\n")
+    for goal in (("--minimize",), ("--capacity", 100)):
+        done = run(fixed, *goal)
+        assert done.returncode == 3 and "move what is fixed: 'b' [2, 7) and 'a' [0, 5) overlap" in done.stderr
+
+
 def test_usage_is_2(csv, tmp_path):
     assert run(csv).returncode == 2
     assert run(csv, "--capacity", "nan").returncode == 2

@@ -18,7 +18,7 @@ from memplan.graph import Graph
 from memplan.plan import Plan
 from memplan.problem import Problem
 from memplan.solver import Budget, Solver, parse_spec
-from memplan.sweep import PILLAR_SLICE, REST, WHOLE, sweep
+from memplan.sweep import PILLAR_SLICE, REST, SLICE, WHOLE, sweep
 from memplan.testing import TIMED, chain
 from tests.compare.conftest import Run
 from tests.generate import random_graph
@@ -72,6 +72,14 @@ def test_settled_points_are_not_solved(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not any(b.start for b in asked[:2]) and all(b.start for b in asked[2:])
 
 
+def test_what_is_proved_just_below_the_peak_settles_all_it_holds_for() -> None:
+    problem, _ = make_problem(load("densenet121"))
+    found = sweep(problem, time_limit_s=20.0, workers=1)
+    assert found.points[-2].solved and all(p.value == p.bound for p in found.points)
+    assert len({p.value for p in found.points}) == 3
+    assert sum(p.solved for p in found.points) <= 9  # two ends, just below the peak, two steps found by halving
+
+
 def test_pillars_first_then_a_share_of_what_they_took(monkeypatch: pytest.MonkeyPatch) -> None:
     greedy = type(parse_spec("greedy"))
     honest = greedy.solve
@@ -87,10 +95,12 @@ def test_pillars_first_then_a_share_of_what_they_took(monkeypatch: pytest.Monkey
     problem, _ = make_problem(chain(40))
     peak = budgets(problem).mp
     found = sweep(problem, points=17, solver="greedy", time_limit_s=8.0, workers=1)
-    at, inner = {p.capacity: i for i, p in enumerate(found.points)}, PILLAR_SLICE * 8.0
-    first = 8.0 + 1.0 + 3 * inner
-    assert [(at[room], limit) for room, limit in asked[:5]] == [(0, 8.0), (16, 8.0), (8, inner), (12, inner), (4, inner)]
-    assert len(asked) > 5 and sum(limit for _, limit in asked[5:]) == pytest.approx(
+    at = {p.capacity: i for i, p in enumerate(found.points)}
+    inner, brief = PILLAR_SLICE * 8.0, SLICE * 8.0
+    first = 8.0 + 1.0 + brief + 3 * inner
+    order = [(0, 8.0), (16, 8.0), (15, brief), (8, inner), (12, inner), (4, inner)]
+    assert [(at[room], limit) for room, limit in asked[:6]] == order
+    assert len(asked) > 6 and sum(limit for _, limit in asked[6:]) == pytest.approx(
         min(REST * first, WHOLE * 8.0 - first)
     )
 

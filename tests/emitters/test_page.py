@@ -12,9 +12,9 @@ import pytest
 from memplan.emitters import page, sheet
 from memplan.emitters.facts import facts
 from memplan.emitters.html import SCRIPTS, STYLES, report_page
-from memplan.explain import live_bytes, spills
+from memplan.explain import spills
 from memplan.graph import Graph, Op, Tensor
-from memplan.simulate import timeline
+from memplan.simulate import live_bytes, timeline
 from tests.generate import random_graph, random_plan
 
 NASTY = (

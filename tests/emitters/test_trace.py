@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 
 from memplan.emitters.trace import COMPUTE, LOADS, STORES, trace_text
-from memplan.explain import live_bytes
 from memplan.graph import Graph
 from memplan.plan import Plan
-from memplan.simulate import timeline
+from memplan.simulate import live_bytes, timeline
 from tests.generate import random_graph, random_plan
 
 

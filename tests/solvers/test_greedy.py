@@ -15,6 +15,7 @@ import memplan
 from memplan.api import evaluate
 from memplan.budgets import least_capacity
 from memplan.errors import OptionError
+from memplan.graph import Graph, Op, Tensor
 from memplan.plan import Status
 from memplan.problem import Problem
 from memplan.solver import Budget, parse_spec
@@ -123,3 +124,21 @@ def test_nothing_is_spilled_where_everything_fits() -> None:
         _, problem = _problem(seed)
         plan = memplan.plan(problem.graph, scratchpad="max")
         assert plan.value == 0 and plan.status is Status.OPTIMAL
+
+
+@pytest.mark.parametrize("seed", [3, 5, 7, 8])
+def test_a_large_graph_that_packs_only_step_by_step_is_not_spilled_around_each_op(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = random.Random(seed)
+    sizes = [rng.choice((64, 128, 256)) for _ in range(300)]
+    tensors = [Tensor("t0", sizes[0], "input")]
+    ops = []
+    for i in range(1, 300):
+        skip = [f"t{i - rng.randint(2, min(i, 12))}"] if i > 2 and rng.random() < 0.3 else []
+        tensors.append(Tensor(f"t{i}", sizes[i], "output" if i == 299 else "activation"))
+        ops.append(Op(f"op{i}", "Conv", tuple(dict.fromkeys([f"t{i - 1}", *skip])), (f"t{i}",)))
+    graph = Graph("skips", tuple(tensors), tuple(ops))
+    whole = memplan.plan(graph, scratchpad="0.7MP", solver="greedy").value
+    monkeypatch.setattr("memplan_solvers.greedy.LARGE", 10)
+    assert whole <= memplan.plan(graph, scratchpad="0.7MP", solver="greedy").value < 4 * whole

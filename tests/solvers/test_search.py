@@ -10,7 +10,7 @@ from memplan_solvers.compiled import load
 from memplan_solvers.greedy import Greedy
 from memplan_solvers.place import place
 from memplan_solvers.residency import traffic
-from memplan_solvers.search.frontier import loads_frontier
+from memplan_solvers.search.frontier import Frontiers
 from memplan_solvers.search.levels import RULES, Engine, Found
 from memplan_solvers.search.lns import Way, improved
 from memplan_solvers.search.parts import LARGE, Part, Parts
@@ -24,7 +24,7 @@ from memplan.plan import Status
 from memplan.problem import Problem
 from memplan.solver import Budget, Progress, parse_spec
 from memplan.testing import check_solver
-from tests.agree import check, check_states_without, random_problem
+from tests.agree import check, check_frontiers, check_states_without, random_problem
 from tests.oracle import Oracle
 from tests.stages import stage
 
@@ -78,6 +78,11 @@ def test_proves_a_randomly_wired_stage_and_counts_states(solver: str) -> None:
     assert max(counts) > 0 and counts == sorted(counts)
 
 
+def test_proves_a_randomly_wired_stage_at_its_least_capacity() -> None:
+    made = plan(stage(1), scratchpad="MR", solver="search", time_limit_s=60)
+    assert (made.status, made.value) == (Status.OPTIMAL, 23)
+
+
 def test_stages_in_a_row_are_solved_apart() -> None:
     made = plan(stage(3, nodes=16, stages=3), scratchpad=8, solver="search", time_limit_s=60)
     assert made.status is Status.OPTIMAL and made.value
@@ -110,22 +115,21 @@ def test_what_is_pruned_bounds_the_cost_and_a_climb_ends_at_the_optimum() -> Non
     assert jumped and climbed
 
 
-def test_frontier_and_tables_change_no_optimum() -> None:
-    sharper = 0
-    for seed in range(SEEDS):
-        problem = random_problem(seed, "traffic")
-        least = Oracle(problem).least_traffic()
-        if least is None or least == problem.free_bound:
-            continue
-        engine, value = Engine(whole(problem)), int(least - problem.free_bound)
-        assert engine.tabulate(Budget(60))
-        loads, stores = engine.root()
-        looked = loads_frontier(engine, value + 1 - stores, Budget(60), 1_000_000)
-        assert looked is not None and looked + stores <= value, f"seed {seed}"
-        sharper += looked > loads
-        found = engine.search(value + 1, Budget(60))
-        assert (found.value, found.complete) == (value, True), f"seed {seed}"
-    assert sharper
+@pytest.mark.parametrize("left_out", ["", *sorted(RULES)])
+def test_frontiers_and_tables_change_no_optimum(left_out: str) -> None:
+    assert check_frontiers(left_out, range(SEEDS)) > SEEDS / 50
+
+
+@pytest.mark.parametrize(("seed", "value", "loads", "stores"), [(1, 23, 13, 10), (3, 25, 14, 11)])
+def test_loads_and_stores_alone_add_up_to_the_optimum_where_space_is_least(seed: int, value: int, loads: int, stores: int) -> None:
+    problem, _ = make_problem(stage(seed), scratchpad="MR")
+    engine = Engine(max(pieces(problem), key=lambda piece: piece.n))
+    assert engine.tabulate(Budget(60))
+    assert sum(engine.root()) < value - 5
+    frontiers = Frontiers(engine)
+    for below in range(value - 5, value + 1):
+        assert frontiers.look(below, Budget(60), 1_000_000) == below
+    assert [half.total for half in frontiers.halves] == [loads, stores]
 
 
 def test_windows_of_storages_never_cost_more_than_the_whole() -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import cached_property
 
 from memplan.buffers import Buffer, Packing
-from memplan.packing import Packer
+from memplan.packing import Packer, clash
 from memplan.plan import Status
 from memplan.solver import Budget
 from memplan_solvers.compiled import ready
@@ -58,6 +58,8 @@ def _by_parts(
         return Packing(Status.INFEASIBLE, (), None, bound, method="bound")
     nodes, method = 0, "one pass"
     parts = [_Part([buffers[i] for i in part], part) for part in _parts(buffers)]
+    if clash(buffers):
+        return Packing(Status.INFEASIBLE, (), None, max(part.bound for part in parts), method="fixed offsets")
     for part in sorted(parts, key=lambda part: -part.bound):
         found = solve(part, max(part.bound, peak))
         bound, nodes = max(bound, found.bound), nodes + found.nodes

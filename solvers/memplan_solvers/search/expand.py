@@ -57,7 +57,7 @@ def emit(front, flat, new, p, i, number, row, cost, held, unsafe, reload, room, 
         else:
             new.made[CUT] = min(new.made[CUT], cost)
         return True
-    f = cost + bound(flat, new, front, number, row[W : W + V], held, unsafe, reload, room, rate, rules)
+    f = cost + bound(flat, new, front, number, row[W : W + V], row[W + V :], held, unsafe, reload, room, rate, rules)
     if f >= new.made[BEST]:
         new.made[CUT] = min(new.made[CUT], f)
         return True
@@ -95,7 +95,7 @@ def expand(flat, live, dirty, front_old, front, old, new, start, stop, room, rat
         inside = old.row[p, W : W + V]
         clean = old.row[p, W + V :]
         held, unsafe, reload = weigh(flat, inside, clean, m)
-        f = old.paid[p] + bound(flat, old, front_old, number, inside, held, unsafe, reload, room, rate, rules)
+        f = old.paid[p] + bound(flat, old, front_old, number, inside, clean, held, unsafe, reload, room, rate, rules)
         if f >= new.made[BEST]:
             new.made[CUT] = min(new.made[CUT], f)
             continue
@@ -138,8 +138,8 @@ def expand(flat, live, dirty, front_old, front, old, new, start, stop, room, rat
                 continue
             # Evictions cost at least what they take off the bound.
             if rate == 1 and not new.goal[child]:
-                f = old.paid[p] + bound(flat, new, front, child, base[W : W + V], held_now, unsafe_now, reload_now, room,
-                                        rate, rules)  # fmt: skip
+                f = old.paid[p] + bound(flat, new, front, child, base[W : W + V], base[W + V :], held_now, unsafe_now,
+                                        reload_now, room, rate, rules)  # fmt: skip
                 if f >= new.made[BEST]:
                     new.made[CUT] = min(new.made[CUT], f)
                     continue
@@ -285,4 +285,4 @@ def values(flat, level, front, order, f, room, rate, rules, W, V):  # type: igno
         k = order[x]
         inside, clean = level.row[k, W : W + V], level.row[k, W + V :]
         held, unsafe, reload = weigh(flat, inside, clean, m)
-        f[x] = level.paid[k] + bound(flat, level, front, level.set_of[k], inside, held, unsafe, reload, room, rate, rules)
+        f[x] = level.paid[k] + bound(flat, level, front, level.set_of[k], inside, clean, held, unsafe, reload, room, rate, rules)

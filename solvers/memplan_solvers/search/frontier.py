@@ -1,64 +1,180 @@
-"""Loads alone, backwards: for every set of executed ops, what is worth having present and what it saves.
+"""Loads alone and stores alone, backwards: for every set of executed ops, what is worth keeping and what it saves.
 
-Read from its end, a plan drops storages (each drop is a load of the plan) instead of evicting them. An exact search of
-that, with stores free, gives for every set of executed ops the pairs (present storages, bytes loaded from here on)
-that nothing beats. A state with R present then loads at least min over the pairs of loads + size(present − R).
+Read from its end, a plan drops storages instead of evicting them. Each half of the price is searched exactly with the
+other half free, and gives for every set of executed ops the pairs (storages kept, bytes paid from here on) that nothing
+beats. What a state pays is at least the sum of the two.
+
+loads   A storage dropped is loaded where it was dropped; it is there again at its next touch. A state with R present loads
+        at least min over the pairs of paid + reload(kept - R), less what was charged for those that are gone already.
+stores  A storage dropped is one that is stored some day: from there to its first touch it takes room only where it is
+        touched. What is never stored stays from its first touch to its last, so at every op these and what the op touches
+        fit at once. A state with X present and not stored stores at least min over the pairs of
+        paid - store(live - kept) + store(X - kept): of what is live, those of X alone are still to be stored.
+
+Only on deficit is anything dropped, and only inclusion-minimal sets: any plan's own choice, followed backwards, drops a
+superset, and whoever keeps more has paid less. For the same reason a pair is beaten by another that pays no more once it
+has dropped what it keeps beyond it. In-place pairs count as if they always worked, which is the less strict.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from memplan.solver import Budget
+from memplan_solvers.search import backwards as bw
 from memplan_solvers.search import level as lv
-from memplan_solvers.search.levels import RULES, Engine, bit
+from memplan_solvers.search.kernel import NEVER, Flat
+from memplan_solvers.search.levels import Engine
 
-KEPT = RULES - {"belady", "free", "goal", "stores"}
-"""The rules under which nothing that a state may ask for is left out: all sets are met, and no choice between two
-storages is made before it is known which of them the state has."""
+CHUNK = 64
+"""Sets between two looks at the clock."""
 
 
-def loads_frontier(engine: Engine, below: int, budget: Budget, most: int) -> int | None:
-    """Give the engine its frontier of loads below `below` bytes; the least loads, None if it was too large."""
+@dataclass
+class Half:
+    """One half of the price.
+
+    flat     the piece's arrays with `reload` for the price of a drop
+    returns  whether what is dropped is back at its next touch
+    rate     the least price of a byte dropped
+    peaks    by number of executed ops, per set: the least peak on the way there
+    least    likewise: what a way through that set pays of this half at least, in all
+    points   likewise: the pairs, as a state is compared with them; without those on ways that pay `known` or more of both halves
+    failed   below which price, with how many pairs, there were too many
+    """
+
+    flat: Flat
+    returns: bool
+    rate: float
+    peaks: list[Any]
+    least: list[Any]
+    points: list[lv.Points] = field(default_factory=list)
+    known: int = 0
+    failed: tuple[int, int] = (NEVER, 0)
+
+    @property
+    def total(self) -> int:
+        """What every way pays of this half at least."""
+        return int(self.least[0][0])
+
+    @property
+    def pairs(self) -> int:
+        """How many pairs are known."""
+        return sum(len(points.cost) for points in self.points)
+
+
+class Frontiers:
+    """Both halves of an engine's price, known as far as was asked. The engine's sets must be listed (`Engine.tabulate`)."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.levels = [_level(engine.flat, words) for words in engine.sets]
+        loads, stores = engine.root()
+        self.halves = self._half(*_loads_alone(engine), loads), self._half(*_stores_alone(engine), stores)
+
+    @property
+    def total(self) -> int:
+        """What every way pays at least."""
+        return sum(half.total for half in self.halves)
+
+    def look(self, below: int, budget: Budget, most: int) -> int:
+        """Give the engine what it needs to search below this price, at most `most` pairs a half; a bound on every way.
+
+        A half that is too large, or not ready in time, stays unknown. Asking for little first is cheap, and proves a lot.
+        Each half tells the other how much is left for it, set by set; the smaller one is asked first.
+        """
+        loads, stores = self.halves
+        for half in sorted(self.halves, key=lambda half: half.pairs):
+            if self.total < below and half.known < below:
+                self._know(half, stores if half is loads else loads, below, budget, most)
+        if self.total >= below:
+            return below
+        unknown = [self.engine.no_front.loads] * len(self.levels)
+        points = [half.points if half.known >= below else unknown for half in self.halves]
+        self.engine.known = below
+        self.engine.fronts = [
+            lv.Front(level.words, level.slots, a, b) for level, a, b in zip(self.levels, *points, strict=True)
+        ]
+        return self.total
+
+    def _half(self, flat: Flat, returns: bool, rate: float, least: int) -> Half:
+        peaks = [np.full(len(level.words), NEVER, np.int64) for level in self.levels]
+        peaks[0][:] = 0
+        for k in range(self.engine.piece.n):
+            bw.rise(flat, self.levels[k], peaks[k], self.levels[k + 1], peaks[k + 1])
+        return Half(flat, returns, rate, peaks, [np.full(len(level.words), least, np.int64) for level in self.levels])
+
+    def _know(self, half: Half, other: Half, below: int, budget: Budget, most: int) -> None:
+        if half.failed[0] <= below and most <= half.failed[1]:
+            return
+        found = self._pairs(half, [below - least for least in other.least], budget, most)
+        if found is None:
+            half.failed = below, most
+            return
+        if not half.returns:
+            for level, points in zip(self.levels, found, strict=True):
+                bw.owed(self.engine.flat, level, points)
+        half.known, half.points = below, [_sorted(points) for points in found]
+
+    def _pairs(self, half: Half, limits: list[Any], budget: Budget, most: int) -> list[lv.Points] | None:
+        """By number of executed ops the pairs that pay less than a set's limit with what the ops before cost at least."""
+        piece, V = self.engine.piece, self.engine.V
+        start = self.levels[-1].live.copy()
+        points = [lv.Points(np.zeros(1, np.int64), np.ones(1, np.int64), start, np.zeros(1, np.int64))]
+        work, total = bw.work_space(1 << 12, V), 1
+        for k in range(piece.n - 1, -1, -1):
+            level, upper = self.levels[k], points[-1]
+            count = len(level.words)
+            made = bw.room_for(count, 4 * len(upper.cost) + 64, V)
+            at = 0
+            while at < count:
+                if budget.spent() or total + int(made.count[0]) > most:
+                    return None
+                stop = min(count, at + CHUNK)
+                at = bw.lay(half.flat, level, half.peaks[k], self.levels[k + 1], upper, half.returns, piece.room, half.rate,
+                            limits[k], half.least[k], at, stop, made, work)  # fmt: skip
+                if at < stop:
+                    work, made = bw.work_space(2 * len(work.cost), V), bw.enlarged(made)
+            total += int(made.count[0])
+            points.append(bw.cut_short(made))
+        return points[::-1]
+
+
+def _loads_alone(engine: Engine) -> tuple[Flat, bool, float]:
+    """Stores are free."""
+    return engine.flat._replace(extra=engine.flat.extra - engine.flat.saved), True, engine.piece.rate
+
+
+def _stores_alone(engine: Engine) -> tuple[Flat, bool, float]:
+    """Loads are free. What needs no store takes up room at its touches only, what never leaves always."""
     piece = engine.piece
-    back = Engine(piece.backward, KEPT & engine.rules | {"loads"}, engine.effort)
-    if not back.tabulate(budget):
-        return None
-    levels: list[lv.Level] = []
-    found = back.search(below, budget, levels=levels, most=most)
-    if not found.complete or budget.spent():
-        return None
-    full = np.zeros(engine.W, np.int64)
-    for i in range(piece.n):
-        full[i >> 6] |= bit(i)
-    start = np.zeros((1, engine.V), np.int64)
-    for s, there in enumerate(piece.closing):
-        if there:
-            start[0, s >> 6] |= bit(s)
-    fronts = [_front(full[None, :], np.zeros(1, np.int64), start, np.zeros(1, np.int64))]
-    for level in levels:
-        count = int(level.made[lv.STATES])
-        inside = level.row[:count, engine.W : engine.W + engine.V]
-        words = full[None, :] & ~level.words[: level.made[lv.SETS]]
-        fronts.append(_front(words, level.set_of[:count], inside, level.paid[:count]))
-    # What was not reached costs more than `below`: a frontier that knows of no set.
-    nothing = np.zeros(0, np.int64)
-    while len(fronts) <= piece.n:
-        fronts.append(_front(np.zeros((0, engine.W), np.int64), nothing, start[:0], nothing))
-    engine.fronts = fronts[::-1]
-    return found.bound
+    extra, size, price = (engine.flat.extra - engine.flat.saved), engine.flat.size.copy(), engine.flat.store.copy()
+    rate = 1.0
+    for s, z in enumerate(piece.size):
+        if piece.reload[s] >= NEVER:
+            price[s] = NEVER
+        elif not price[s] or (piece.begun[s] and (piece.clean[s] or not piece.inside[s])):
+            size[s] = price[s] = 0
+            for i in piece.touches[s]:
+                extra[i] += z
+        elif z:
+            rate = min(rate, piece.store[s] / z)
+    return engine.flat._replace(extra=extra, size=size, reload=price), False, rate
 
 
-def _front(words: Any, set_of: Any, inside: Any, loads: Any) -> lv.Front:
-    """The points by set and by loads."""
-    order = np.lexsort((loads, set_of))
-    numbers = set_of[order]
-    sets = np.arange(len(words))
+def _level(flat: Flat, words: Any) -> bw.Sets:
     slots = np.full(1 << max(4, (2 * len(words)).bit_length()), -1, np.int32)
     lv.place_sets(words, slots)
-    first, last = np.searchsorted(numbers, sets), np.searchsorted(numbers, sets, "right")
-    if not len(words):
-        words = np.full((1, words.shape[1]), -1, np.int64)  # never looked up: no slot leads there
-    return lv.Front(words, slots, first, last, np.ascontiguousarray(inside[order]), loads[order])
+    live = np.zeros((len(words), (len(flat.size) + 63) // 64 or 1), np.int64)
+    bw.lives(flat, words, live)
+    return bw.Sets(words, slots, live)
+
+
+def _sorted(points: lv.Points) -> lv.Points:
+    """Each set's pairs in the order of what they cost."""
+    set_of = np.repeat(np.arange(len(points.first)), points.last - points.first)
+    order = np.lexsort((points.cost, set_of))
+    return points._replace(inside=np.ascontiguousarray(points.inside[order]), cost=points.cost[order])

@@ -24,19 +24,26 @@ ROUNDS = 12
 """Budgets that the search for the least peak from a set on may try."""
 
 
-class Front(NamedTuple):
-    """What loads alone cost from each set of executed ops on, at one level: see `frontier`.
+class Points(NamedTuple):
+    """Pairs of storages and a price by set of executed ops: which pairs [first, last) are each set's own, in ascending
+    order of price; per pair the storages and the price. Without entries where nothing is known."""
 
-    Per set of executed ops: its words, and which points [first, last) are its own; per point, in ascending order of
-    loads: the storages that are present, and the bytes loaded from there to the end. Empty slots where there is none.
+    first: Any
+    last: Any
+    inside: Any
+    cost: Any
+
+
+class Front(NamedTuple):
+    """What loads alone and stores alone cost from each set of executed ops on, at one level: see `frontier`.
+
+    Per set of executed ops: its words, and the slot of its hash that names it. No sets where nothing is known.
     """
 
     words: Any
     slots: Any
-    first: Any
-    last: Any
-    inside: Any
-    loads: Any
+    loads: Points
+    stores: Points
 
 
 class Level(NamedTuple):
@@ -174,19 +181,22 @@ def weigh(flat, inside, clean, m):  # type: ignore[no-untyped-def]
 
 
 @inner
-def bound(flat, level, front, number, inside, held, unsafe, reload, room, rate, rules):  # type: ignore[no-untyped-def]
+def bound(flat, level, front, number, inside, clean, held, unsafe, reload, room, rate, rules):  # type: ignore[no-untyped-def]
     """A lower bound on what is still to be paid from a state: loads and stores, each for itself.
 
     `held`, `unsafe` and `reload` are what `weigh` says of it.
     """
     total = np.int64(0)
+    k = level.front[number]
     if rules[LOADS]:
         total = scaled(level.low[number] - room - (level.live[number] - held), rate)
-        k = level.front[number]
-        if k != NO_FRONT:
-            total = max(total, to_load(flat, front, k, inside) - (level.reload[number] - reload))
+        if k != NO_FRONT and front.loads.first.shape[0]:
+            total = max(total, to_load(flat, front.loads, k, inside) - (level.reload[number] - reload))
     if rules[STORES]:
-        total += scaled(level.low_dirty[number] - room - (level.live_dirty[number] - unsafe), rate)
+        stores = scaled(level.low_dirty[number] - room - (level.live_dirty[number] - unsafe), rate)
+        if k != NO_FRONT and front.stores.first.shape[0]:
+            stores = max(stores, to_store(flat, front.stores, k, inside, clean))
+        total += stores
     return total
 
 
@@ -199,27 +209,46 @@ def scaled(lack, rate):  # type: ignore[no-untyped-def]
 
 
 @inner
-def to_load(flat, front, k, inside):  # type: ignore[no-untyped-def]
-    """The least bytes loaded from a set on, by its frontier, with `inside` present and everything else loaded late."""
+def to_load(flat, points, k, inside):  # type: ignore[no-untyped-def]
+    """The least bytes loaded from a set on, with `inside` present and everything else loaded late."""
     if k < 0:
         return np.int64(LEFT_OUT)
     best = np.int64(LEFT_OUT)
-    for p in range(front.first[k], front.last[k]):
-        cost = front.loads[p]
+    for p in range(points.first[k], points.last[k]):
+        cost = points.cost[p]
         if cost >= best:
             break
         for w in range(inside.shape[0]):
-            bits = front.inside[p, w] & ~inside[w]
-            s = w << 6
-            while bits != 0 and cost < best:
-                if bits & 1:
-                    cost += flat.reload[s]
-                bits = (bits >> 1) & 0x7FFFFFFFFFFFFFFF
-                s += 1
-            if cost >= best:
-                break
+            cost = cheaper(points.inside[p, w] & ~inside[w], w << 6, flat.reload, cost, best)
         best = min(best, cost)
     return best
+
+
+@inner
+def to_store(flat, points, k, inside, clean):  # type: ignore[no-untyped-def]
+    """The least bytes stored from a set on, with `inside` present and `clean` of it in host."""
+    if k < 0:
+        return np.int64(LEFT_OUT)
+    best = np.int64(LEFT_OUT)
+    for p in range(points.first[k], points.last[k]):
+        cost = points.cost[p]
+        if cost >= best:
+            break
+        for w in range(inside.shape[0]):
+            cost = cheaper(inside[w] & ~clean[w] & ~points.inside[p, w], w << 6, flat.store, cost, best)
+        best = min(best, cost)
+    return best
+
+
+@inner
+def cheaper(bits, s, price, cost, best):  # type: ignore[no-untyped-def]
+    """`cost` and the price of the storages from s on that `bits` names, or something that is not below `best`."""
+    while bits != 0 and cost < best:
+        if bits & 1:
+            cost += price[s]
+        bits = (bits >> 1) & 0x7FFFFFFFFFFFFFFF
+        s += 1
+    return cost
 
 
 @kernel

@@ -13,7 +13,7 @@ from memplan_solvers.search import level as lv
 from memplan_solvers.search.kernel import NONE, Flat
 from memplan_solvers.search.peaks import FOUND, flat, grown, peaks_of, rows, settle, within
 from memplan_solvers.search.piece import Piece
-from memplan_solvers.search.tables import list_sets, tabulated
+from memplan_solvers.search.tables import FEW, list_sets, tabulated
 
 RULES = frozenset({"minimal", "belady", "free", "stores", "loads", "goal", "dominate"})
 """What makes the search small; each may be left out without changing an optimum (the tests do).
@@ -95,9 +95,11 @@ class Engine:
         alike = piece.dirty == piece.live
         self.words = np.array([*(name in self.rules for name in NAMES), alike], np.bool_)
         self.fronts: list[lv.Front] = []
+        self.known: int = 0  # below which cost the frontiers hold
+        self.sets: list[Any] = []
         none = np.zeros(0, np.int64)
-        self.no_front = lv.Front(np.zeros((0, self.W), np.int64), np.zeros(0, np.int32), none, none,
-                                 np.zeros((0, self.V), np.int64), none)  # fmt: skip
+        unknown = lv.Points(none, none, np.zeros((0, self.V), np.int64), none)
+        self.no_front = lv.Front(np.zeros((0, self.W), np.int64), np.zeros(0, np.int32), unknown, unknown)
         size = max(n, m, 1)
         self.scratch = np.zeros((5, size), np.int64)
         self.before = np.zeros((m, m), np.bool_)
@@ -113,9 +115,9 @@ class Engine:
         budget.report("search", None, 0, self.states - before)
         return found
 
-    def front(self, depth: int) -> lv.Front:
-        """The frontier of loads at the sets of `depth` ops, an empty one where it is not known."""
-        return self.fronts[depth] if self.fronts else self.no_front
+    def front(self, depth: int, below: int) -> lv.Front:
+        """The frontiers at the sets of `depth` ops for what costs less than `below`, empty ones where they are not known."""
+        return self.fronts[depth] if self.fronts and below <= self.known else self.no_front
 
     def root(self) -> tuple[int, int]:
         """Lower bounds on all loads and on all stores of the piece."""
@@ -124,7 +126,7 @@ class Engine:
         row = self.start()
         settle(self.live, row[: self.W])
         settle(self.dirty, row[: self.W])
-        lv.add_set(self.flat, level, self.front(0), row[: self.W], self.W, 0, -1, self.live, self.dirty, 0, 0, piece.room,
+        lv.add_set(self.flat, level, self.no_front, row[: self.W], self.W, 0, -1, self.live, self.dirty, 0, 0, piece.room,
                    10 * self.effort, self.words)  # fmt: skip
         held = sum(z for z, there in zip(piece.size, piece.inside, strict=True) if there)
         safe = (there and not clean and bool(price)
@@ -145,16 +147,16 @@ class Engine:
                     row[W + V + (s >> 6)] |= bit(s)
         return row
 
-    def tabulate(self, budget: Budget) -> bool:
-        """Table the least peaks of all sets, if they are few; whether they are."""
-        sets = list_sets(self.live, self.piece.n, budget)
+    def tabulate(self, budget: Budget, most: int = FEW) -> bool:
+        """List all sets and table their least peaks, if they are at most `most`; whether they are."""
+        sets = list_sets(self.live, self.piece.n, budget, most)
         if sets is None:
             return False
         live = tabulated(self.live, sets, budget)
         dirty = self.dirty if self.words[lv.ALIKE] else tabulated(self.dirty, sets, budget)
         if live is None or dirty is None:
             return False
-        self.live, self.dirty = live, dirty
+        self.live, self.dirty, self.sets = live, dirty, sets
         return True
 
 
@@ -209,7 +211,7 @@ class _Run:
         settle(engine.live, row[:W])
         settle(engine.dirty, row[:W])
         number, slot = lv.find_set(level, row[:W], W)
-        number = lv.add_set(engine.flat, level, engine.front(0), row[:W], W, slot, -1, engine.live, engine.dirty, 0, 0, piece.room, 10 * engine.effort,
+        number = lv.add_set(engine.flat, level, engine.front(0, self.below), row[:W], W, slot, -1, engine.live, engine.dirty, 0, 0, piece.room, 10 * engine.effort,
                             engine.words)  # fmt: skip
         if n == 0 or level.goal[number]:
             self.best, self.goal = min(0, self.best), _Goal(0, -1, -1, row)
@@ -238,14 +240,14 @@ class _Run:
         """The next level, thinned out; None once the time is up."""
         engine = self.engine
         piece, W, V = engine.piece, engine.W, engine.V
-        count, front = _count(level), engine.front(depth + 1)
+        count, front = _count(level), engine.front(depth + 1, self.below)
         new = new_level(piece.n, W + 2 * V, W, max(64, 4 * min(count, self.beam)), self.best)
         start = 0
         while start < count:
             if self.budget.spent() or engine.states > self.most:
                 return None
             end = min(count, start + max(1, CHUNK // piece.n))
-            stopped = ex.expand(engine.flat, engine.live, engine.dirty, engine.front(depth), front, level, new, start, end, piece.room, piece.rate,
+            stopped = ex.expand(engine.flat, engine.live, engine.dirty, engine.front(depth, self.below), front, level, new, start, end, piece.room, piece.rate,
                                 engine.effort, engine.words, W, V, engine.scratch, engine.before)  # fmt: skip
             if new.made[lv.BEST] < self.best:
                 self.best = int(new.made[lv.BEST])
@@ -305,7 +307,7 @@ class _Run:
     def open(self, level: lv.Level, depth: int) -> int:
         """The least f of a level that was not finished."""
         count = _count(level)
-        return int(self.values(level, np.arange(count), self.engine.front(depth)).min()) if count else NONE
+        return int(self.values(level, np.arange(count), self.engine.front(depth, self.below)).min()) if count else NONE
 
     def answer(self, least_open: int) -> Found:
         """What was found; `least_open` the least f of what is still to be expanded."""
@@ -317,7 +319,8 @@ class _Run:
             order, evictions = self.path(self.goal)
         value = None if order is None else self.best
         if value is None and bound >= self.best and self.pruned < NONE:
-            bound = max(bound, self.pruned)  # nothing but what was pruned is left
+            # Nothing but what was pruned is left; frontiers tell nothing beyond what they were asked for.
+            bound = max(bound, min(self.pruned, engine.known) if self.below <= engine.known else self.pruned)
         return Found(value, bound, order, tuple(evictions), bound >= self.best, engine.states)
 
     def path(self, goal: _Goal) -> tuple[tuple[int, ...] | None, list[tuple[int, int]]]:

@@ -9,10 +9,11 @@ from memplan.solver import Budget
 from memplan_solvers.ilp.gaps import Gaps
 from memplan_solvers.residency import Stretch, Walk
 from memplan_solvers.search.bounds import windows_bound
-from memplan_solvers.search.frontier import loads_frontier
+from memplan_solvers.search.frontier import Frontiers
 from memplan_solvers.search.levels import Engine
 from memplan_solvers.search.lns import Way, improved
 from memplan_solvers.search.piece import NEVER, Piece
+from memplan_solvers.search.tables import FEW
 
 LARGE = 1_500
 """Ops beyond which a piece is not searched as a whole, but in windows."""
@@ -28,8 +29,11 @@ LOOK = 3_000_000
 STEPS = 8
 """Shares of the gap that a climb takes one by one."""
 
-POINTS = 600_000
-"""Points that a frontier may have in all."""
+POINTS = 4_000_000
+"""Pairs that a frontier may have in all."""
+
+SHARE = 10
+"""States times ops of a turn for each set of executed ops that is listed."""
 
 
 class Part:
@@ -43,6 +47,7 @@ class Part:
         self._engine: Engine | None = None
         self._beam = 0  # the widest so far
         self._looked = False
+        self._frontiers: Frontiers | None = None
         self._settled: Way | None = None  # what windows do not improve
 
     @property
@@ -65,12 +70,13 @@ class Part:
         wide = min(beam, max(BEAM, effort // max(self.piece.n, 1) ** 2))
         if not self.large and wide > self._beam:
             self._beam = wide
-            if not self.search(budget, wide):
+            if not self.search(budget, wide, effort):
                 return False
         if effort >= LOOK and not self.done:
-            if proving and not self._looked:
+            if proving and not self._looked and self._frontiers is None:
                 self._looked = True
-                self.look_ahead(budget.share(0.2))
+                order: Sequence[int] = range(self.piece.n) if self.way is None else self.way.order
+                self.learn(windows_bound(self.piece, order, budget.share(0.2)))
             self.improve(budget.share(1 if self.large else 0.4))
         if proving:
             self.climb(budget, 2 * effort)
@@ -81,8 +87,10 @@ class Part:
         stuck = self.way is self._settled if self.large else self._beam >= beam
         return self.done or stuck
 
-    def search(self, budget: Budget, beam: int) -> bool:
+    def search(self, budget: Budget, beam: int, effort: int) -> bool:
         """One pass over the levels; False where there is no way through."""
+        if self._frontiers is not None:
+            self.look(self.below, budget, effort)
         found = self.engine.search(self.below, budget, beam)
         if found.order is not None:
             self.way = Way(self.piece, found.order, found.evictions)
@@ -96,12 +104,22 @@ class Part:
         """
         while self.way is not None and not (self.done or budget.spent() or self.large):
             limit = self.low + max(1, (self.below - self.low) // STEPS)
+            self.look(limit, budget, effort)
+            if self.low >= limit:
+                continue
             found = self.engine.search(limit, budget, most=effort // max(self.piece.n, 1))
             if found.order is not None:
                 self.way = Way(self.piece, found.order, found.evictions)
             self.learn(found.bound)
             if not found.complete:
                 break
+
+    def look(self, below: int, budget: Budget, effort: int) -> None:
+        """Loads and stores alone, for what costs less than `below`, where the sets are few and the pairs at most `effort`."""
+        if self._frontiers is None and self.engine.tabulate(budget, min(FEW, effort // SHARE)):
+            self._frontiers = Frontiers(self.engine)
+        if self._frontiers is not None:
+            self.learn(self._frontiers.look(below, budget, min(POINTS, effort)))
 
     def improve(self, budget: Budget) -> None:
         """Windows of the best way solved again, unless that was done."""
@@ -110,17 +128,6 @@ class Part:
             self.learn(self.low)
             if not budget.spent():
                 self._settled = self.way
-
-    def look_ahead(self, budget: Budget) -> None:
-        """What the next passes are told: exact tables and loads where sets are few, else what windows cost."""
-        few = not self.large and self.engine.tabulate(budget)
-        if few and self.way is not None:
-            _, stores = self.engine.root()
-            loads = loads_frontier(self.engine, max(self.below - stores, 0), budget, POINTS)
-            self.learn(0 if loads is None else loads + stores)
-        elif not few:
-            order: Sequence[int] = range(self.piece.n) if self.way is None else self.way.order
-            self.learn(windows_bound(self.piece, order, budget))
 
     def learn(self, bound: int) -> None:
         """Note a lower bound on every way."""

@@ -7,6 +7,7 @@ gets it anyway. Its return is free then. What remains is which storages are pres
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, reduce
@@ -142,17 +143,6 @@ class Piece:
             over, tuple(preds), pick(self.begun), pick(self.inside), pick(self.clean), pick(self.closing),
         )  # fmt: skip
 
-    @property
-    def backward(self) -> Piece:
-        """Loads alone, last op first: dropping a storage costs its reload, nothing is stored.
-
-        In-place pairs count as if they always worked, which is the less strict.
-        """
-        extra = [z - self.over.get(i, (0, ()))[0] for i, z in enumerate(self.extra)]
-        nothing = (0,) * len(self.size)
-        return replace(self, extra=tuple(extra), over={}, preds=self.succs, store=nothing, begun=self.closing,
-                       inside=self.closing, clean=(False,) * len(self.size), closing=self.begun)  # fmt: skip
-
     @cached_property
     def rate(self) -> float:
         """The least cost of a byte of scratchpad evicted: below 1 where sizes were rounded up."""
@@ -162,26 +152,26 @@ class Piece:
 
 def whole(problem: Problem) -> Piece:
     """The problem as one piece; its capacity must be given."""
-    return cut_out(problem, range(problem.n))
+    return _cut_out(problem, range(problem.n), range(len(problem.storages)))
 
 
-def cut_out(problem: Problem, ops: Iterable[int]) -> Piece:
-    """The piece of these consecutive-by-dependency ops (see `pieces`).
+def _cut_out(problem: Problem, ops: range, lasting: Iterable[int]) -> Piece:
+    """The piece of these consecutive ops (see `pieces`), given the storages that last into it.
 
     What they touch and an op before them has touched is present and dirty at the start; what an op after them will
     touch must be kept to the end.
     """
-    chosen = tuple(ops)
-    position = {i: k for k, i in enumerate(chosen)}
+    position = {i: k for k, i in enumerate(ops)}
     stream = problem.options.weights == "stream"
-    extra = [0] * len(chosen)
-    touched: list[list[int]] = [[] for _ in chosen]
+    extra = [0] * len(ops)
+    touched: list[list[int]] = [[] for _ in ops]
     columns: list[tuple[int, int, int, int, bool, bool]] = []
     number: dict[int, int] = {}
-    for k, s in enumerate(problem.storages):
+    for k in lasting:
+        s = problem.storages[k]
         mine = [position[i] for i in s.touches if i in position]
-        opening = (s.resident and s.is_input) or any(i < chosen[0] for i in s.touches)
-        closing = (s.resident and s.is_output) or any(i > chosen[-1] for i in s.touches)
+        first, last = _span(problem, k)
+        opening, closing = first < ops.start, last >= ops.stop
         if not mine and not (opening and closing):
             continue
         fleeting = len(mine) == 1 and not (opening or closing) and k not in problem.overwritable
@@ -196,22 +186,30 @@ def cut_out(problem: Problem, ops: Iterable[int]) -> Piece:
         for i in mine:
             touched[i].append(number[k])
     over = {}
-    for i, (written, sources) in problem.inplace_pairs.items():
+    for i in filter(problem.inplace_pairs.__contains__, ops):
+        written, sources = problem.inplace_pairs[i]
         dying = tuple(number[s] for s in sources if s in number and not columns[number[s]][5])
-        if i in position and dying:
+        if dying:
             over[position[i]] = problem.storages[written].size, dying
     parts = tuple(zip(*columns, strict=True)) if columns else ((),) * 6
     storages, size, reload, stores, opening_, closing_ = parts
     return Piece(
-        problem.capacity or 0, chosen, storages, size, reload, stores, tuple(map(tuple, touched)), tuple(extra),
-        over, _preds(problem, chosen, position), opening_, opening_, (False,) * len(storages), closing_,
+        problem.capacity or 0, tuple(ops), storages, size, reload, stores, tuple(map(tuple, touched)), tuple(extra),
+        over, _preds(problem, ops, position), opening_, opening_, (False,) * len(storages), closing_,
     )  # fmt: skip
 
 
-def _preds(problem: Problem, chosen: Sequence[int], position: dict[int, int]) -> tuple[tuple[int, ...], ...]:
+def _span(problem: Problem, storage: int) -> tuple[int, int]:
+    """The first and the last op at which it must have a place or a copy; -1 and n beyond the ends."""
+    s = problem.storages[storage]
+    first = -1 if s.resident and s.is_input else min(s.touches)
+    return first, problem.n if s.resident and s.is_output else max(s.touches)
+
+
+def _preds(problem: Problem, ops: range, position: dict[int, int]) -> tuple[tuple[int, ...], ...]:
     if problem.options.order == "program":
-        return tuple((k - 1,) if k else () for k in range(len(chosen)))
-    return tuple(tuple(position[p] for p in problem.preds[i] if p in position) for i in chosen)
+        return tuple((k - 1,) if k else () for k in range(len(ops)))
+    return tuple(tuple(position[p] for p in problem.preds[i] if p in position) for i in ops)
 
 
 def pieces(problem: Problem) -> list[Piece]:
@@ -243,4 +241,10 @@ def pieces(problem: Problem) -> list[Piece]:
         comparable = program or (before[i] | after[i]).bit_count() == n - 1
         if comparable and (live == 0 or (live == 1 and mine == 1)):
             cuts.append(i + 1)
-    return [cut_out(problem, range(a, b)) for a, b in zip(cuts, [*cuts[1:], n], strict=True)]
+    lasting: list[list[int]] = [[] for _ in cuts]
+    for k in range(len(problem.storages)):
+        first, last = _span(problem, k)
+        for piece in range(bisect_right(cuts, max(0, first)) - 1, bisect_right(cuts, min(last, n - 1))):
+            lasting[piece].append(k)
+    ranges = map(range, cuts, [*cuts[1:], n])
+    return [_cut_out(problem, ops, ks) for ops, ks in zip(ranges, lasting, strict=True)]

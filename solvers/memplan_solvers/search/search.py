@@ -70,7 +70,7 @@ class Search(Improver):
 
 def warm() -> None:
     """Call every kernel of the search."""
-    from memplan_solvers.search.frontier import loads_frontier
+    from memplan_solvers.search.frontier import Frontiers
     from memplan_solvers.search.levels import Engine
     from memplan_solvers.search.peaks import enlarged, within
 
@@ -87,7 +87,8 @@ def warm() -> None:
     within(engine.live, 0, 0, False)
     enlarged(engine.live)
     engine.tabulate(unlimited)
-    loads_frontier(engine, NEVER, unlimited, 100)
+    Frontiers(engine).look(100, unlimited, 100)
+    engine.search(NEVER, unlimited)
 
 
 class _Run:
