@@ -19,6 +19,7 @@ from memplan.solver import Budget
 
 KERNELS = {
     "anneal": "memplan_solvers.latency.anneal",
+    "game": "memplan_solvers.malloc_game.guided",
     "pack": "memplan_solvers.offsets.ladder",
     "peak": "memplan_solvers.peak.search",
     "repair": "memplan_solvers.offsets.eject",

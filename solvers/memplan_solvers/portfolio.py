@@ -35,7 +35,7 @@ ROUNDS: dict[str, tuple[Round, ...]] = {
         Round(1.0, ("ilp{split=auto}",)),
     ),
     "peak": (Round(0.3, ("greedy",)), Round(1.0, ("peak",))),
-    "latency": (Round(0.3, ("greedy",)), Round(1.0, ("anneal",))),
+    "latency": (Round(0.3, ("greedy",)), Round(1.0, ("malloc_game",))),
 }
 """By objective: who is asked, the cheapest first. Nothing is compiled before it is somebody's turn who needs it."""
 
@@ -43,7 +43,7 @@ GRACE_S = 2.0
 """Seconds that a part may go on for after a later one has proved its answer, beside as long as that took."""
 
 NEEDS = {"peak": "peak", "baseline{schedule=peak}": "peak", "fixed_order{schedule=peak}": "peak", "benders": "peak",
-         "search": "search", "anneal": "anneal"}  # fmt: skip
+         "search": "search", "malloc_game": "game"}  # fmt: skip
 """Kernels that a part cannot do without: where they are not compiled within its time, it is not asked."""
 
 
@@ -58,7 +58,7 @@ class Portfolio(Solver):
     """
 
     name: ClassVar[str] = "portfolio"
-    summary: ClassVar[str] = "the default: greedy, then peak, search, benders, fixed_order and ilp, for latency anneal, as time allows; best plan, best bound"
+    summary: ClassVar[str] = "the default: greedy, then peak, search, benders, fixed_order and ilp, for latency malloc_game, as time allows; best plan, best bound"
     objectives: ClassVar[frozenset[str]] = frozenset(ROUNDS)
 
     skip: str = ""
@@ -74,8 +74,8 @@ class Portfolio(Solver):
         run = _Run(self, problem, budget)
         left_out = set(self.skip.split("+"))
         if problem.options.objective == "latency" and problem.target.operands != "any":
-            left_out.add("anneal")  # it serves operands from host
-            run.without = f"greedy alone: what anneals serves operands from host, which '{problem.target.name}' cannot"
+            left_out.add("malloc_game")  # it serves operands from host
+            run.without = f"greedy alone: what plays the game serves operands from host, which '{problem.target.name}' cannot"
         for share, parts, least_s in ROUNDS[problem.options.objective]:
             wanted = [part for part in parts if _word(part) not in left_out]
             run.ask(wanted, max(share, least_s / max(least_s, budget.remaining_s, 1e-9)))

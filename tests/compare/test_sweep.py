@@ -156,7 +156,7 @@ def test_the_program_writes_csv_svg_html_and_json(command: Run, model: Path, tmp
     page = (out / "small.sweep.html").read_text()
     assert "http" not in page.replace("http://www.w3.org/2000/svg", "").replace("http-equiv", "")
     assert command("sweep", model, "--points", 1, "-o", out).returncode == 2
-    text = command("sweep", model, "--points", 3, "--solver", "greedy", "-o", tmp_path / "text").stdout
+    text = command("sweep", model, "--from", "MP", "--to", "2MP", "--solver", "greedy", "-o", tmp_path / "text").stdout
     assert "settled by their neighbours" in text
 
 

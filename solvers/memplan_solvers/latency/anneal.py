@@ -15,6 +15,7 @@ from memplan.graph import Graph, Op, Tensor
 from memplan.plan import Plan
 from memplan.problem import Problem
 from memplan.solver import Budget
+from memplan_solvers.compiled import load
 from memplan_solvers.latency import anneal_kernel as kernel
 from memplan_solvers.latency.decide import RETURN
 from memplan_solvers.latency.draft import (
@@ -68,14 +69,14 @@ class Anneal(LatencySolver):
 
     def solve(self, problem: Problem, budget: Budget) -> Plan:
         """The best layout met."""
-        timed = flatten(problem, budget)
+        own = load("anneal", budget)
+        timed = flatten(problem, own)
         if timed is None:
-            return self.no_answer(problem, budget, *UNPLACED)
-        bound = self.lower_bound(problem, timed, budget)
-        own = compiled(timed, budget)
+            return self.no_answer(problem, own, *UNPLACED)
+        bound = self.lower_bound(problem, timed, own)
         start = tuned(timed, own.share(0.1), bound)
         best = self.improve(timed, start, own, bound)
-        plan = to_plan(self, problem, budget, timed, best.rows, best.stores, bound=bound)
+        plan = to_plan(self, problem, own, timed, best.rows, best.stores, bound=bound)
         return replace(plan, seconds=max(own.seconds, 1e-6))
 
     def improve(
@@ -119,14 +120,6 @@ def spread(timed: Timed, weight: Array) -> Array:
     return np.repeat(touches, np.maximum(1, np.round(SPREAD * len(touches) * share).astype(np.int64)))
 
 
-def compiled(timed: Timed, budget: Budget) -> Budget:
-    """The budget, its clock put back by what compiling took: the first solve of a process may have to."""
-    begin = time.monotonic()
-    nothing = replace(budget, time_limit_s=0.0, started=begin)
-    kernel.run(timed, make_search(timed, tuned(timed, nothing, 0.0), budget.seed), 0, 1.0, 1.0)
-    return replace(budget, started=budget.started + time.monotonic() - begin)
-
-
 def make_search(timed: Timed, start: Layout, seed: int, queued: float = 0.0) -> kernel.Search:
     """An annealing that stands at `start`; `queued`: see `Search`."""
     draft = make_draft(timed, start.rows, start.stores)
@@ -164,4 +157,8 @@ def warm() -> None:
     tensors = tuple(Tensor(f"t{k}", 64, kind) for k, kind in enumerate(("input", *["activation"] * 3, "output")))
     ops = tuple(Op(f"op{k}", "Relu", (f"t{k}",), (f"t{k + 1}",)) for k in range(4))
     problem, _ = make_problem(Graph("warm", tensors, ops), "ethos-u65", objective="latency")
-    Anneal().solve(problem, Budget(0.2))
+    budget = Budget(0.2)
+    timed = flatten(problem, budget)
+    assert timed is not None
+    best = Anneal().improve(timed, tuned(timed, budget.share(0.5), 0.0), budget, 0.0)
+    to_plan(Anneal(), problem, budget, timed, best.rows, best.stores, bound=Anneal().lower_bound(problem, timed, budget))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 from memplan.options import Options
 from memplan.problem import Problem
 from memplan.solver import Budget
@@ -26,9 +24,8 @@ def annealed(timed: Timed, budget: Budget, bound: float) -> Layout:
     return Anneal().improve(timed, start, budget, bound, QUEUED, focus_of(timed, load_guide()))
 
 
-@cache
-def rehearse() -> None:
-    """Compile or load all that a game and the annealing run, on a chain of three ops."""
+def warm() -> None:
+    """Call every kernel of a game and its annealing, on a chain of three ops."""
     problem = Problem(chain(3), TIMED.with_scratchpad(600), Options("latency", "tensor", order="program"))
     budget = Budget(60.0)
     board, timed = open_board(problem, budget), flatten(problem, budget)

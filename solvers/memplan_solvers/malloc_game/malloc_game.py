@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
@@ -13,6 +12,7 @@ from memplan.plan import Plan, Status
 from memplan.problem import Problem
 from memplan.simulate import timeline
 from memplan.solver import Budget, parse_spec
+from memplan_solvers.compiled import load
 from memplan_solvers.latency.solver import LatencySolver
 from memplan_solvers.latency.timed import UNPLACED, flatten
 
@@ -74,6 +74,7 @@ class MallocGame(LatencySolver):
 
         if self.mode == "prod":
             return self._better(problem, budget)
+        budget = load("game", budget)
         board, timed = open_board(problem, budget), flatten(problem, budget)
         if board is None or timed is None:
             return self.no_answer(problem, budget, *UNPLACED)
@@ -82,11 +83,8 @@ class MallocGame(LatencySolver):
         game.reset()
         if game.moves and self.mode == "agent":
             from memplan_solvers.latency.layout import to_plan
-            from memplan_solvers.malloc_game.guided import annealed, rehearse
+            from memplan_solvers.malloc_game.guided import annealed
 
-            begin = time.monotonic()
-            rehearse()
-            budget = replace(budget, started=budget.started + time.monotonic() - begin)
             self._with_network(game, self._games(budget))
             found = annealed(timed, budget, bound)
             if found.seconds < game.latency:
