@@ -48,6 +48,7 @@ class Part:
         self._beam = 0  # the widest so far
         self._looked = False
         self._frontiers: Frontiers | None = None
+        self._listed = 0  # sets up to which it is known whether there are no more
         self._settled: Way | None = None  # what windows do not improve
 
     @property
@@ -116,8 +117,11 @@ class Part:
 
     def look(self, below: int, budget: Budget, effort: int) -> None:
         """Loads and stores alone, for what costs less than `below`, where the sets are few and the pairs at most `effort`."""
-        if self._frontiers is None and self.engine.tabulate(budget, min(FEW, effort // SHARE)):
-            self._frontiers = Frontiers(self.engine)
+        few = min(FEW, effort // SHARE)
+        if self._frontiers is None and few > self._listed:
+            self._listed = few
+            if self.engine.tabulate(budget, few):
+                self._frontiers = Frontiers(self.engine)
         if self._frontiers is not None:
             self.learn(self._frontiers.look(below, budget, min(POINTS, effort)))
 
