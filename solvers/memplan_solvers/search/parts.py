@@ -29,7 +29,7 @@ LOOK = 3_000_000
 STEPS = 8
 """Shares of the gap that a climb takes one by one."""
 
-POINTS = 4_000_000
+POINTS = 1_000_000
 """Pairs that a frontier may have in all."""
 
 SHARE = 10
@@ -71,7 +71,7 @@ class Part:
         wide = min(beam, max(BEAM, effort // max(self.piece.n, 1) ** 2))
         if not self.large and wide > self._beam:
             self._beam = wide
-            if not self.search(budget, wide, effort):
+            if not self.search(budget, wide):
                 return False
         if effort >= LOOK and not self.done:
             if proving and not self._looked and self._frontiers is None:
@@ -88,10 +88,8 @@ class Part:
         stuck = self.way is self._settled if self.large else self._beam >= beam
         return self.done or stuck
 
-    def search(self, budget: Budget, beam: int, effort: int) -> bool:
+    def search(self, budget: Budget, beam: int) -> bool:
         """One pass over the levels; False where there is no way through."""
-        if self._frontiers is not None:
-            self.look(self.below, budget, effort)
         found = self.engine.search(self.below, budget, beam)
         if found.order is not None:
             self.way = Way(self.piece, found.order, found.evictions)
