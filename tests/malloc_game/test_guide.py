@@ -8,7 +8,16 @@ from memplan_solvers.latency.layout import value
 from memplan_solvers.latency.msa import tuned
 from memplan_solvers.latency.timed import flatten
 from memplan_solvers.malloc_game.actors import Case
-from memplan_solvers.malloc_game.guide import INPUTS, focus_of, guide_of, load_guide, log_gain, save_guide
+from memplan_solvers.malloc_game.guide import (
+    INPUTS,
+    LEAST,
+    MOST,
+    focus_of,
+    guide_of,
+    load_guide,
+    log_gain,
+    save_guide,
+)
 from memplan_solvers.malloc_game.guide_learner import Experience, experience, teach
 from memplan_solvers.malloc_game.guided import QUEUED
 
@@ -22,6 +31,12 @@ def test_the_shipped_guide_knows_where_rounds_gain_on_a_net_it_has_not_seen() ->
     best = np.argsort(-log_gain(load_guide(), lived.x))
     first = np.cumsum(lived.rounds[best]) < 0.25 * lived.rounds.sum()
     assert lived.gain[best][first].sum() > 0.45 * lived.gain.sum()
+
+
+def test_the_compiled_guide_is_the_formula() -> None:
+    guide, x = load_guide(), np.random.default_rng(1).standard_normal((50, INPUTS)).astype(np.float32)
+    found = np.maximum(x @ guide.g0 + guide.c0, 0) @ guide.g1 + guide.c1
+    assert np.allclose(log_gain(guide, x), np.clip(found[:, 0], LEAST, MOST), rtol=1e-4, atol=1e-4)
 
 
 def test_teaching_finds_what_gains() -> None:

@@ -7,12 +7,14 @@ from functools import cache
 from importlib import resources
 from typing import NamedTuple
 
+import numba
 import numpy as np
 
 from memplan_solvers.latency.anneal import Focus
 from memplan_solvers.latency.anneal_kernel import Search, served_by_all
 from memplan_solvers.latency.msa import all_host_elapsed
 from memplan_solvers.latency.timed import Array, Timed
+from memplan_solvers.malloc_game.network import layer
 
 SHIPPED = "guide.safetensors"
 
@@ -85,10 +87,15 @@ def with_state(static: Array, served: Array, share: float) -> Array:
     return np.concatenate([static, state], axis=1)
 
 
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
 def log_gain(guide: Guide, x: Array) -> Array:
     """float32[k]: log of what a round that begins at a touch gains, over the mean round."""
-    hidden = np.maximum(x @ guide.g0 + guide.c0, 0.0)
-    return np.clip((hidden @ guide.g1 + guide.c1)[:, 0], LEAST, MOST)
+    hidden, out, gain = np.empty(HIDDEN, np.float32), np.empty(1, np.float32), np.empty(len(x), np.float32)
+    for k in range(len(x)):
+        layer(x[k], False, guide.g0, guide.c0, hidden)
+        layer(hidden, True, guide.g1, guide.c1, out)
+        gain[k] = min(MOST, max(LEAST, out[0]))
+    return gain
 
 
 def focus_of(timed: Timed, guide: Guide) -> Focus:

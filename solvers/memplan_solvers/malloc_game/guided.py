@@ -36,4 +36,4 @@ def rehearse() -> None:
         refiner = Refiner(Game(board), load_network(), 0)
         refiner.consider_greedy()
         refiner.cycle(1, lambda: False)
-        annealed(timed, Budget(0.1), 0.0)
+        annealed(timed, budget, 0.0)
