@@ -29,7 +29,7 @@ LOOK = 3_000_000
 STEPS = 8
 """Shares of the gap that a climb takes one by one."""
 
-POINTS = 4_000_000
+POINTS = 1_000_000
 """Pairs that a frontier may have in all."""
 
 SHARE = 10
@@ -48,6 +48,7 @@ class Part:
         self._beam = 0  # the widest so far
         self._looked = False
         self._frontiers: Frontiers | None = None
+        self._listed = 0  # sets up to which it is known whether there are no more
         self._settled: Way | None = None  # what windows do not improve
 
     @property
@@ -70,7 +71,7 @@ class Part:
         wide = min(beam, max(BEAM, effort // max(self.piece.n, 1) ** 2))
         if not self.large and wide > self._beam:
             self._beam = wide
-            if not self.search(budget, wide, effort):
+            if not self.search(budget, wide):
                 return False
         if effort >= LOOK and not self.done:
             if proving and not self._looked and self._frontiers is None:
@@ -87,10 +88,8 @@ class Part:
         stuck = self.way is self._settled if self.large else self._beam >= beam
         return self.done or stuck
 
-    def search(self, budget: Budget, beam: int, effort: int) -> bool:
+    def search(self, budget: Budget, beam: int) -> bool:
         """One pass over the levels; False where there is no way through."""
-        if self._frontiers is not None:
-            self.look(self.below, budget, effort)
         found = self.engine.search(self.below, budget, beam)
         if found.order is not None:
             self.way = Way(self.piece, found.order, found.evictions)
@@ -116,8 +115,11 @@ class Part:
 
     def look(self, below: int, budget: Budget, effort: int) -> None:
         """Loads and stores alone, for what costs less than `below`, where the sets are few and the pairs at most `effort`."""
-        if self._frontiers is None and self.engine.tabulate(budget, min(FEW, effort // SHARE)):
-            self._frontiers = Frontiers(self.engine)
+        few = min(FEW, effort // SHARE)
+        if self._frontiers is None and few > self._listed:
+            self._listed = few
+            if self.engine.tabulate(budget, few):
+                self._frontiers = Frontiers(self.engine)
         if self._frontiers is not None:
             self.learn(self._frontiers.look(below, budget, min(POINTS, effort)))
 
