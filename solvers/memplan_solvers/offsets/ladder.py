@@ -27,6 +27,9 @@ QUICK_WORK = 20_000_000
 """Nodes x buffers of the exact search before repair has its turn."""
 LONGER = 4
 """Times as many nodes for the bound itself as for a limit above it, and in each round as in the one before."""
+FIRST_FIT_S = 3e-5
+"""Seconds a buffer that are kept for the first fits of parts whose turn is yet to come, at most half the time."""
+
 REPAIR_SHARE = 0.2
 """Share of the remaining time for repair where an exact search follows."""
 
@@ -41,17 +44,24 @@ class Ladder(Packer):
 
 def fit(buffers: Sequence[Buffer], capacity: int, budget: Budget, node_limit: int | None = None) -> Packing:
     """`Ladder` under a capacity, with a limit on the nodes of the exact search a part."""
-    return _by_parts(buffers, capacity, lambda part, goal: part.fit(capacity, budget, node_limit))
+    return _by_parts(buffers, capacity, lambda part, goal, later: part.fit(capacity, budget, node_limit))
 
 
 def _minimize(buffers: Sequence[Buffer], budget: Budget) -> Packing:
-    return _by_parts(buffers, None, lambda part, goal: part.minimize(goal, budget))
+    def minimize(part: _Part, goal: int, later: int) -> Packing:
+        kept = min(0.5, FIRST_FIT_S * later / max(1e-9, budget.remaining_s))
+        return part.minimize(goal, budget.share(1 - kept))
+
+    return _by_parts(buffers, None, minimize)
 
 
 def _by_parts(
-    buffers: Sequence[Buffer], capacity: int | None, solve: Callable[[_Part, int], Packing]
+    buffers: Sequence[Buffer], capacity: int | None, solve: Callable[[_Part, int, int], Packing]
 ) -> Packing:  # fmt: skip
-    """Parts that share no step are packed apart, the one with the highest bound first: its peak is the others' goal."""
+    """Parts that share no step are packed apart, the one with the highest bound first: its peak is the others' goal.
+
+    `solve` is told the part, the goal, and how many buffers the parts after it have.
+    """
     offsets = [b.offset or 0 for b in buffers]
     peak = bound = max((b.size + (b.offset or 0) for b in buffers if not b.segments), default=0)
     if capacity is not None and bound > capacity:
@@ -60,8 +70,10 @@ def _by_parts(
     parts = [_Part([buffers[i] for i in part], part) for part in _parts(buffers)]
     if clash(buffers):
         return Packing(Status.INFEASIBLE, (), None, max(part.bound for part in parts), method="fixed offsets")
+    later = sum(len(part.buffers) for part in parts)
     for part in sorted(parts, key=lambda part: -part.bound):
-        found = solve(part, max(part.bound, peak))
+        later -= len(part.buffers)
+        found = solve(part, max(part.bound, peak), later)
         bound, nodes = max(bound, found.bound), nodes + found.nodes
         if found.status in (Status.INFEASIBLE, Status.UNKNOWN):
             return replace(found, bound=bound, nodes=nodes)
