@@ -1,7 +1,8 @@
 """Train the policy network of the mallocGame by expert iteration, on local processes or a Ray cluster.
 
 The graphs below are all that training sees; reported graphs are others. Goes on from the checkpoint in the
-output folder, writes policy.safetensors, curve.json and the picture of the curve there.
+output folder, writes policy.safetensors, curve.json and the picture of the curve there. With --guide it trains
+the network that guides the agent's annealing instead: guide.safetensors, guide.json, guide.svg.
 """
 
 from __future__ import annotations
@@ -9,9 +10,12 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 from memplan_solvers.malloc_game.actors import Actors, Alone, Case, Processes, Ray
+from memplan_solvers.malloc_game.guide import save_guide
+from memplan_solvers.malloc_game.guide_learner import experience, teach
 from memplan_solvers.malloc_game.train import Schedule, train
 
 from memplan.charts import Axis, Mark, Series, plot, standalone
@@ -29,6 +33,9 @@ GRAPHS = (
 TARGETS = ("tpu-v4i", "ethos-u65")
 SHARES = (0.1, 0.25, 0.05, 0.15)
 """Scratchpads as shares of live peak + weights; dealt to the graphs in turn, two a graph and target."""
+
+GUIDE_EPOCHS = 200
+"""Passes over what annealing was like; later ones only fit the taught graphs better."""
 
 
 def cases() -> list[Case]:
@@ -52,7 +59,12 @@ def main() -> None:
     parser.add_argument("--last-rate", type=float, default=Schedule.last_rate, help="and in the last")
     parser.add_argument("--workers", type=int, default=1, help="local processes that play (default: 1, bit-exact)")
     parser.add_argument("--ray", metavar="ADDRESS", help="play on a Ray cluster; 'local' starts one here")
+    parser.add_argument("--guide", action="store_true", help="train the guide of the annealing (one process)")
     args = parser.parse_args()
+    args.output.mkdir(parents=True, exist_ok=True)
+    if args.guide:
+        train_guide(args.output, args.seed)
+        return
     actors: Actors = Alone()
     if args.ray:
         actors = Ray(args.ray)
@@ -64,19 +76,35 @@ def main() -> None:
         train(cases(), actors, schedule, args.output, lambda line: print(line, file=sys.stderr, flush=True))
     finally:
         actors.close()
-    write_atomic(args.output / "curve.svg", picture(json.loads((args.output / "curve.json").read_text())["curve"]))
+    curve = json.loads((args.output / "curve.json").read_text())["curve"]
+    what, names = "latency over the first games", {"policy": "the network alone", "best": "best game so far"}
+    write_atomic(args.output / "curve.svg", picture(curve, f"Training: {what}", "iteration", what, names))
 
 
-def picture(curve: list[dict[str, float]]) -> str:
-    """Latency over that of the first iteration's best games, geometric mean over the cases, by iteration."""
-    names = {"policy": "the network alone", "best": "best game so far"}
+def train_guide(output: Path, seed: int) -> None:
+    """Anneal every case, teach the guide what its rounds gained; each sixth graph is held out and only tells the loss."""
+    lived = {}
+    for case in cases():
+        lived[case] = experience(case, seed)
+        print(f"{len(lived)} of {len(cases())} cases", file=sys.stderr, flush=True)
+    held = [case for case in lived if GRAPHS.index(case.model) % 6 == 5]
+    curve: list[dict[str, float]] = []
+    guide = teach([lived[c] for c in lived if c not in held], [lived[c] for c in held], GUIDE_EPOCHS, seed, curve.append)
+    write_atomic(output / "guide.safetensors", save_guide(guide))
+    about = {"seed": seed, "held out": [asdict(c) for c in held], "cases": [asdict(c) for c in lived], "curve": curve}
+    write_atomic(output / "guide.json", json.dumps(about, indent=1))
+    names = {"taught": "graphs it is taught", "held out": "graphs held out"}
+    write_atomic(output / "guide.svg", picture(curve, "Training of the guide", "epoch", "loss", names))
+
+
+def picture(curve: list[dict[str, float]], title: str, by: str, what: str, names: dict[str, str]) -> str:
+    """`what` is named, by `by`."""
     series = [
-        Series(name, shade, tuple(Mark(row["iteration"], row[key]) for row in curve), dots=False)
+        Series(name, shade, tuple(Mark(row[by], row[key]) for row in curve), dots=False)
         for shade, (key, name) in enumerate(names.items())
     ]
     values = [mark.y for line in series for mark in line.marks]
-    return standalone(plot("Training: latency over the first games", Axis("iteration", 0, len(curve) - 1),
-                           Axis("latency over the first games", min(values), max(values)), series))  # fmt: skip
+    return standalone(plot(title, Axis(by, curve[0][by], curve[-1][by]), Axis(what, min(values), max(values)), series))
 
 
 if __name__ == "__main__":

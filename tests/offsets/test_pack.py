@@ -138,11 +138,11 @@ def test_repair_meets_a_limit_that_one_pass_does_not():
     peak = max(o + z for o, z in zip(first, sizes, strict=True))
     least = load(starts, stops, sizes)
     limit = (peak + least) // 2
-    better = ejector.fit(first, limit, NO_LIMIT)  # its moves are counted, not its seconds
+    better = ejector.fit(limit, NO_LIMIT)  # its moves are counted, not its seconds
     assert better is not None and not check_packing(buffers, better, limit)
 
 
-def test_small_buffers_in_a_band_cost_little():
+def test_small_buffers_find_holes_beside_the_others():
     """From a dive, by moves counted: half of the distance to the bound at least."""
     buffers = heavy_tailed(4, 4_000)
     starts, stops, sizes = ([*x] for x in zip(*((b.start, b.stop, b.size) for b in buffers), strict=True))

@@ -7,9 +7,9 @@ import random
 from dataclasses import replace
 
 import pytest
-from memplan_solvers.ilp.fixed_order import FixedOrder, polish
+from memplan_solvers.ilp.fixed_order import FixedOrder, least_replacement, polish, relaxed_replacement
 from memplan_solvers.ilp.gaps import Gaps
-from memplan_solvers.residency import Walk
+from memplan_solvers.residency import Walk, traffic
 
 from memplan.api import evaluate
 from memplan.budgets import least_capacity
@@ -202,3 +202,22 @@ def test_unknown_words_name_the_nearest() -> None:
         FixedOrder(backend="high")
     with pytest.raises(OptionError, match="least_live"):
         FixedOrder(schedule="least_lives")
+
+
+def test_the_relaxed_program_gives_a_true_bound_and_stretches_that_fit() -> None:
+    close = 0
+    for seed in range(3000, 3300):
+        problem = random_problem(seed)
+        if problem.options.inplace or not small(problem):
+            continue
+        gaps = Gaps(Walk(problem, tuple(range(problem.n))), problem.room)
+        least = optimum(problem, addresses=False)
+        if least is None or max(gaps.base, default=0) > problem.room:
+            continue
+        stretches, bound = relaxed_replacement(gaps, Budget(60))
+        assert stretches is not None and bound is not None
+        assert gaps.fits(gaps.choice(stretches)) and bound <= least <= traffic(problem, stretches), f"seed {seed}"
+        close += bound > problem.free_bound and traffic(problem, stretches) == least
+        again, true = least_replacement(gaps, Budget(60), stretches)
+        assert true == least == traffic(problem, again), f"seed {seed}"
+    assert close

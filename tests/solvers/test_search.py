@@ -191,6 +191,23 @@ def test_large_graphs_get_addresses_for_what_windows_find(monkeypatch: pytest.Mo
     assert made.value is not None and made.value < start.value
 
 
+def test_a_long_chain_gets_a_bound_and_addresses_for_its_best_replacement(monkeypatch: pytest.MonkeyPatch) -> None:
+    load("search", Budget())
+    monkeypatch.setattr("memplan.solver.time.monotonic", time.process_time)
+    rng = random.Random(0)
+    sizes = [rng.randint(1, 16) for _ in range(LARGE + 101)]
+    reads = [{i - 1} | ({max(0, i - rng.randint(2, 60))} if rng.random() < 0.6 else set()) for i in range(1, len(sizes))]
+    used = set().union(*reads)
+    ops = [Op(f"op{i}", "Add", tuple(f"t{s}" for s in sorted(x)), (f"t{i}",)) for i, x in enumerate(reads, 1)]
+    kinds = ["input", *("activation" if i in used else "output" for i in range(1, len(sizes)))]
+    graph = Graph("chain", tuple(Tensor(f"t{i}", z, kinds[i]) for i, z in enumerate(sizes)), tuple(ops))
+    problem, _ = make_problem(graph, scratchpad=130)
+    start = Greedy(schedule="program", replace="cost", offsets="time").best(problem, clock(2))
+    assert start is not None
+    made = evaluate(graph, Search().improve(problem, clock(8), start.answer))
+    assert made.value is not None and 0.6 * made.value < made.bound <= made.value < start.value
+
+
 def clock(seconds: float) -> Budget:
     """A budget by the clock as it is now."""
     return Budget(seconds, started=time.monotonic())

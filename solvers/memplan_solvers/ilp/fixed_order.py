@@ -13,7 +13,7 @@ from memplan.solver import Budget
 from memplan_solvers.greedy import Greedy
 from memplan_solvers.ilp.gaps import Gaps
 from memplan_solvers.ilp.linear import Linear, Outcome
-from memplan_solvers.ilp.mathopt import BACKENDS, solve_mathopt
+from memplan_solvers.ilp.mathopt import BACKENDS, relax, solve_mathopt
 from memplan_solvers.improve import Answer, Improver, better
 from memplan_solvers.peak.search import minimum_peak_order
 from memplan_solvers.place import place, repaired
@@ -28,6 +28,9 @@ TIGHTER = (0.99, 0.97, 0.94, 0.9, 0.85)
 
 ROUNDS = 30
 """Stretches without addresses that are excluded one by one before the capacity is tightened."""
+
+WHOLE = 1e-6
+"""What a variable that counts as 1 may lack."""
 
 PART = 0.4
 """Share of the remaining time one attempt at exact addresses may take."""
@@ -85,6 +88,30 @@ def polish(problem: Problem, order: Sequence[int], budget: Budget, backend: str 
     return replace(rounds.run(hint), nodes=rounds.nodes)
 
 
+def relaxed_replacement(gaps: Gaps, budget: Budget) -> tuple[list[list[Stretch]] | None, int | None]:
+    """Good stretches by bytes for an order, and a bound on every plan with that order, from the relaxed program.
+
+    Kept is what it keeps whole, and of the rest what still fits, what it keeps most of first.
+    """
+    program, keep, _ = gaps.linear()
+    shares, bound = relax(program, budget)
+    if shares is None:
+        return None, bound
+    whole = [shares[v] > 1 - WHOLE for v in keep]
+    if not gaps.fits(whole):
+        return None, bound
+    ranked = sorted((k for k, kept in enumerate(whole) if not kept), key=lambda k: -shares[keep[k]])
+    return gaps.stretches(gaps.filled(whole, ranked)), bound
+
+
+def least_replacement(gaps: Gaps, budget: Budget, hint: Sequence[Sequence[Stretch]]) -> tuple[list[list[Stretch]], int | None]:
+    """The best stretches by bytes found for an order, `hint` at worst, and a bound on every plan with that order."""
+    rounds = _Rounds(gaps, budget, "highs")
+    found = rounds.solve(rounds.program, rounds.point(gaps.choice(hint)))
+    best = [list(row) for row in hint] if found.x is None else gaps.stretches([found.x[v] for v in rounds.keep])
+    return best, found.bound
+
+
 class _Rounds:
     """The ladder for one order."""
 
@@ -96,9 +123,9 @@ class _Rounds:
         self.least: int | None = None  # traffic of the first stretches that were not packed
 
     def run(self, hint: Sequence[Sequence[Stretch]] | None) -> Polished:
-        start = None if hint is None else self._point(self.gaps.choice(hint))
-        for _ in range(ROUNDS):
-            found = self._solve(self.program, start)
+        start = None if hint is None else self.point(self.gaps.choice(hint))
+        for k in range(ROUNDS):
+            found = self.solve(self.program, start)
             if found.infeasible and self.proving:
                 return Polished(self.gaps.walk, None, [], None, self.bound, impossible=True)
             if self.proving and found.bound is not None:
@@ -109,19 +136,21 @@ class _Rounds:
             placed = self._placed(kept)
             if placed is not None:
                 return placed
+            if k == 0 and self.proving and self._hopeless():
+                return Polished(self.gaps.walk, None, [], None, self.bound, impossible=True)
             self.program.add([(v, 1) for v, k in zip(self.keep, kept, strict=True) if k], high=sum(kept) - 1)
             start = None
             if self.budget.spent():
                 break
         return self._tightened()
 
-    def _solve(self, program: Linear, start: list[int] | None) -> Outcome:
+    def solve(self, program: Linear, start: list[int] | None) -> Outcome:
         hint = start if start is not None and program.holds(start) else None
         found = solve_mathopt(program, self.budget, self.backend, hint)
         self.nodes += found.nodes
         return found
 
-    def _point(self, kept: list[int]) -> list[int]:
+    def point(self, kept: list[int]) -> list[int]:
         """The program's variables for these kept gaps."""
         x = [0] * len(self.program.lower)
         for v, k, gap in zip(self.keep, kept, self.gaps.gaps, strict=True):
@@ -146,6 +175,12 @@ class _Rounds:
             how += ", the least that this order allows" if self.proving and value <= self.bound else ""
         return Polished(walk, placed.blocks, placed.offsets, value, min(self.bound, value), how=how)
 
+    def _hopeless(self) -> bool:
+        """Whether not even the ops alone have addresses, with no gap kept: then nothing has, where no op works in place."""
+        walk = self.gaps.walk
+        least = place(walk, self.gaps.stretches([0] * len(self.gaps.gaps)), walk.problem.capacity, self.budget.share(PART))
+        return least.impossible
+
     def _tightened(self) -> Polished:
         walk, capacity = self.gaps.walk, self.gaps.capacity
         for part in TIGHTER:
@@ -153,7 +188,7 @@ class _Rounds:
             if self.budget.spent() or max(tight.base, default=0) > tight.capacity:
                 break
             program, keep, _ = tight.linear()
-            found = self._solve(program, None)
+            found = self.solve(program, None)
             placed = self._placed([found.x[v] for v in keep]) if found.x is not None else None
             if placed is not None:
                 return placed

@@ -109,6 +109,22 @@ class Gaps:
                 return False
         return True
 
+    def filled(self, kept: Sequence[bool], ranked: Sequence[int]) -> list[bool]:
+        """`kept`, which fits, and of the gaps `ranked` each that still fits, one after the other."""
+        sizes = [s.size for s in self.walk.problem.storages]
+        free, kept = [self.capacity - base for base in self.base], list(kept)
+        for g in (gap for gap, stays in zip(self.gaps, kept, strict=True) if stays):
+            for t in range(g.before + 1, g.after):
+                free[t] -= sizes[g.storage]
+        for k in ranked:
+            g = self.gaps[k]
+            span, size = range(g.before + 1, g.after), sizes[g.storage]
+            if all(free[t] >= size for t in span):
+                kept[k] = True
+                for t in span:
+                    free[t] -= size
+        return kept
+
     def linear(self) -> tuple[Linear, list[int], dict[int, int]]:
         """The program, the keep variable of each gap, and the store variable of each dirty storage.
 

@@ -65,6 +65,22 @@ def solve_mathopt(linear: Linear, budget: Budget, backend: str = "highs",
     return Outcome(best, bound, nodes=result.solve_stats.node_count)
 
 
+def relax(linear: Linear, budget: Budget) -> tuple[list[float] | None, int | None]:
+    """The program's optimum with fractions allowed, and the bound it gives; None where it was not solved in time."""
+    from ortools.math_opt.python import mathopt
+
+    scale = _scale(linear)
+    model, xs = _model(linear, scale)
+    for x in xs:
+        x.integer = False
+    limit = mathopt.SolveParameters(time_limit=datetime.timedelta(seconds=max(0.01, budget.remaining_s)))
+    result = _wait(lambda: mathopt.solve(model, mathopt.SolverType.GLOP, params=limit), budget)
+    if result is None or result.termination.reason != mathopt.TerminationReason.OPTIMAL:
+        return None, None
+    values = result.variable_values()
+    return [values[x] for x in xs], _bound(linear, result.termination.objective_bounds.dual_bound, scale)
+
+
 def _scale(linear: Linear) -> int:
     """Costs are divided by this, so that tolerances are small against one step of the objective."""
     return math.gcd(*linear.cost.values()) if linear.cost else 1

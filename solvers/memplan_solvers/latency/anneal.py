@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -15,6 +16,7 @@ from memplan.plan import Plan
 from memplan.problem import Problem
 from memplan.solver import Budget
 from memplan_solvers.latency import anneal_kernel as kernel
+from memplan_solvers.latency.decide import RETURN
 from memplan_solvers.latency.draft import (
     LOADED,
     OWNER,
@@ -29,10 +31,16 @@ from memplan_solvers.latency.follow import seconds_in_full, seconds_of, settle
 from memplan_solvers.latency.layout import to_plan, value
 from memplan_solvers.latency.msa import Layout, tuned
 from memplan_solvers.latency.solver import LatencySolver
-from memplan_solvers.latency.timed import UNPLACED, Timed, flatten
+from memplan_solvers.latency.timed import UNPLACED, Array, Timed, flatten
 
 SLICE_S, FIRST = 0.05, 200
 """Seconds between two looks at the clock; rounds before the first."""
+
+LOOK, SPREAD = 2000, 8
+"""Rounds between two questions where to begin, at least; entries of `Search.choices` per touch, about."""
+
+Focus = Callable[[kernel.Search, float], Array]
+"""Weights, float64[k], of the touches at which rounds begin, asked for with the share of the cooling that is done."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +56,7 @@ class Anneal(LatencySolver):
     summary: ClassVar[str] = "annealing over residencies and prefetches: the best latency without a learnt policy"
 
     effort: int = 1000
-    hot: float = 1e-4
+    hot: float = 3e-4
     cold: float = 3e-6
 
     def __post_init__(self) -> None:
@@ -70,15 +78,19 @@ class Anneal(LatencySolver):
         plan = to_plan(self, problem, budget, timed, best.rows, best.stores, bound=bound)
         return replace(plan, seconds=max(own.seconds, 1e-6))
 
-    def improve(self, timed: Timed, start: Layout, budget: Budget, bound: float) -> Layout:
-        """The best layout met from `start` on."""
-        search = make_search(timed, start, budget.seed)
+    def improve(
+        self, timed: Timed, start: Layout, budget: Budget, bound: float, queued: float = 0.0, focus: Focus | None = None
+    ) -> Layout:
+        """The best layout met from `start` on; `queued`: see `Search`."""
+        search = make_search(timed, start, budget.seed, queued)
         total, available = self.effort * len(timed.touch), max(1e-9, budget.remaining_s)
         if not len(search.choices):
             return start
         rounds, done, share, step = min(FIRST, total), 0, 0.0, min(FIRST, total) / max(1, total)
-        by_time, begin = False, time.monotonic()
+        by_time, begin, often = False, time.monotonic(), max(LOOK, 2 * len(timed.touch))
         while done < total and share < 1.0 and search.seconds[1] > bound and not budget.spent():
+            if focus and done % often == 0:
+                search = search._replace(choices=spread(timed, focus(search, share)))
             kernel.run(timed, search, rounds, self._heat(start, share), self._heat(start, min(1.0, share + step)))
             if not done:  # it may have been compiling
                 begin, available = time.monotonic(), max(1e-9, budget.remaining_s)
@@ -88,7 +100,7 @@ class Anneal(LatencySolver):
                 by_time = by_time or pace * total > available
             done += rounds
             share = (time.monotonic() - begin) / available if by_time else done / total
-            rounds = max(1, min(int(SLICE_S / max(pace, 1e-9)), total - done))
+            rounds = max(1, min(int(SLICE_S / max(pace, 1e-9)), total - done, often - done % often))
             step = rounds * pace / available if by_time else rounds / total
             budget.report("anneal", float(search.seconds[1]), bound)
         rows = rows_of(search.best, search.draft)
@@ -100,6 +112,13 @@ class Anneal(LatencySolver):
         return float(start.seconds * self.hot * (self.cold / self.hot) ** share)
 
 
+def spread(timed: Timed, weight: Array) -> Array:
+    """Touches of storages that may be placed, int64[c], each about as often as float64[k] `weight` says, at least once."""
+    touches = np.flatnonzero(np.repeat(timed.movable, np.diff(timed.touch_row)))
+    share = weight[touches] / weight[touches].sum()
+    return np.repeat(touches, np.maximum(1, np.round(SPREAD * len(touches) * share).astype(np.int64)))
+
+
 def compiled(timed: Timed, budget: Budget) -> Budget:
     """The budget, its clock put back by what compiling took: the first solve of a process may have to."""
     begin = time.monotonic()
@@ -108,8 +127,8 @@ def compiled(timed: Timed, budget: Budget) -> Budget:
     return replace(budget, started=budget.started + time.monotonic() - begin)
 
 
-def make_search(timed: Timed, start: Layout, seed: int) -> kernel.Search:
-    """An annealing that stands at `start`."""
+def make_search(timed: Timed, start: Layout, seed: int, queued: float = 0.0) -> kernel.Search:
+    """An annealing that stands at `start`; `queued`: see `Search`."""
     draft = make_draft(timed, start.rows, start.stores)
     seconds = seconds_in_full(timed, draft) if timed.queues == 2 else seconds_of(draft, 0.0)
     settle(draft, True)
@@ -119,18 +138,21 @@ def make_search(timed: Timed, start: Layout, seed: int) -> kernel.Search:
     for r in np.flatnonzero(draft.slot[: len(timed.touch), LOADED] & (draft.slot[: len(timed.touch), START] >= 0)):
         owner, begin, due = draft.slot[r, [OWNER, START, STEP]]
         if r > draft.storage[owner, ROW]:
-            wish[r] = kernel.RETURN
+            wish[r] = RETURN
         ratio[r] = (1 - 1e-9) * (reach[due] - reach[begin]) / max(timed.copy[owner], 1e-30)
+    touches = np.diff(timed.touch_row)
     mixed = (seed * 0x9E3779B97F4A7C15 + 0xD1B54A32D192ED03) % 2**64 or 1
     search = kernel.Search(
         draft=draft,
         wish=wish,
         ratio=ratio,
+        queued=queued if timed.queues == 1 else 0.0,
         best=np.zeros((len(draft.slot), 3), np.int64),
         best_stores=np.zeros((len(draft.storage), 2), np.int64),
         seconds=np.array([seconds, seconds]),
         random=np.array([mixed], dtype=np.uint64),
-        choices=np.flatnonzero(timed.movable),
+        tally=np.zeros((2, 3, len(timed.touch))),
+        choices=spread(timed, np.repeat(1.0 / np.maximum(touches, 1), touches)),
         kept=np.zeros((len(draft.slot), 4), np.int64),
     )
     kernel.keep_best(search)

@@ -12,41 +12,29 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
+from memplan_solvers.latency.decide import HOST, RETURN, STAY, place, take_out
 from memplan_solvers.latency.draft import (
     CAPACITY,
-    COPY,
     DUE,
-    END,
+    FAST,
     FIXED,
     ISSUE,
+    LOADED,
     OFFSET,
     OPS,
-    OUTPUT,
     OWNER,
-    PRODUCER,
-    REACH,
     ROW,
     SIZE,
     START,
     STEP,
     STOP,
-    STREAMED,
     WIDTH,
     Draft,
-    clear_store,
-    extend,
-    gap,
-    is_free,
     put,
     set_store,
-    take,
 )
 from memplan_solvers.latency.follow import seconds_in_full, seconds_of, settle
 from memplan_solvers.latency.timed import Array, Timed
-
-NEVER = 2**40
-STAY, RETURN, HOST = 0, 1, 2
-"""A touch's wish: stay if there is room; leave before and be loaded for it; be served from host."""
 
 MOST = 10
 """Most values that one round takes out."""
@@ -57,12 +45,14 @@ class Search(NamedTuple):
 
     draft: Draft
     wish: Array  # int8[k], per touch
-    ratio: Array  # float64[k], copy capacity that a load for the touch asks for, over its copy time
+    ratio: Array  # float64[k], copy capacity that a load for the touch asks for, over its copy time; negative: idle one
+    queued: float  # share of new ratios that ask for copy capacity which the queue leaves idle
     best: Array  # int64[k + m, 3], start, stop, offset by slot
     best_stores: Array  # int64[m, 2]
     seconds: Array  # float64[2]: of the layout, of the best
     random: Array  # uint64[1]
-    choices: Array  # int64[c], storages that may be placed
+    tally: Array  # float64[2, 3, k], rounds that began at a touch, and what they gained, by how it was served
+    choices: Array  # int64[c], touches at which rounds begin, of storages that may be placed; more often if more often here
     kept: Array  # int64[r, 4], scratch: what was taken out: slot, start, stop, offset
 
 
@@ -87,21 +77,22 @@ def run(timed: Timed, search: Search, rounds: int, hot: float, cold: float) -> N
     heat = hot
     for _ in range(rounds):
         heat *= cooling
-        seed = search.choices[int(rand(random) * len(search.choices))]
-        first = draft.storage[seed, ROW]
-        touches = draft.storage[seed, END] - first
-        k = first + int(rand(random) * touches)
+        k = search.choices[int(rand(random) * len(search.choices))]
+        seed = draft.slot[k, OWNER]
+        served = served_by(draft, k)
         old_wish, old_ratio = search.wish[k], search.ratio[k]
         count = _choose(draft, random, seed, draft.slot[k, STEP], out)
         kept = 0
         for i in range(count):
             old_stores[i] = draft.storage[out[i], ISSUE : DUE + 1]
-            kept = _take_out(draft, search.kept, out[i], kept)
+            kept = take_out(draft, search.kept, out[i], kept)
         _perturb(search, k)
         for i in range(count):
-            _place(draft, search.wish, search.ratio, search.kept, out[i], int(rand(random) * 8.0))
+            place(draft, search.wish, search.ratio, search.kept, kept, out[i], int(rand(random) * 8.0))
         seconds = seconds_in_full(timed, draft) if timed.queues == 2 else seconds_of(draft, search.seconds[0])
         worse = seconds - search.seconds[0]
+        search.tally[0, served, k] += 1.0
+        search.tally[1, served, k] += max(0.0, -worse)
         if worse <= 0.0 or rand(random) < np.exp(-worse / heat):
             search.seconds[0] = seconds
             settle(draft, True)
@@ -110,13 +101,31 @@ def run(timed: Timed, search: Search, rounds: int, hot: float, cold: float) -> N
             continue
         search.wish[k], search.ratio[k] = old_wish, old_ratio
         for i in range(count):
-            _take_out(draft, search.kept, out[i], len(search.kept))
+            take_out(draft, search.kept, out[i], len(search.kept))
         for i in range(count):
             set_store(draft, out[i], old_stores[i, 0], old_stores[i, 1])
         for r in range(kept):
             slot, start, stop, offset = search.kept[r]
             put(draft, slot, start, stop, offset)
         settle(draft, False)
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+def served_by(draft: Draft, k: int) -> int:
+    """How touch k is served: from host (0), in the scratchpad (1), there, and loaded for it (2)."""
+    slot = draft.slot
+    if not slot[k, FAST]:
+        return 0
+    return 2 if slot[k, START] >= 0 and slot[k, LOADED] else 1
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+def served_by_all(draft: Draft) -> Array:
+    """How each touch is served, int64[k]."""
+    served = np.empty(len(draft.step_touch), np.int64)
+    for k in range(len(served)):
+        served[k] = served_by(draft, k)
+    return served
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
@@ -170,113 +179,14 @@ def _choose(draft: Draft, random: Array, seed: int, t: int, out: Array) -> int:
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
-def _take_out(draft: Draft, kept: Array, s: int, count: int) -> int:
-    """Remove what is placed of s, remembering it in `kept` from row `count` on while that has room; the next row."""
-    slot, storage = draft.slot, draft.storage
-    for r in range(storage[s, ROW], storage[s, END]):
-        if slot[r, START] >= 0:
-            if count < len(kept):
-                kept[count, 0], kept[count, 1] = r, slot[r, START]
-                kept[count, 2], kept[count, 3] = slot[r, STOP], slot[r, OFFSET]
-                count += 1
-            take(draft, r)
-    clear_store(draft, s)
-    return count
-
-
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
 def _perturb(search: Search, k: int) -> None:
     """Change the wish or the ratio of touch k, or neither."""
     x = rand(search.random)
     if x < 0.25:
-        search.ratio[k] = 0.5 * 32.0 ** rand(search.random)
+        if rand(search.random) < search.queued:
+            search.ratio[k] = -0.5 * 8.0 ** rand(search.random)
+        else:
+            search.ratio[k] = 0.5 * 32.0 ** rand(search.random)
     elif x < 0.6:
         y = rand(search.random)
         search.wish[k] = STAY if y < 0.6 else (RETURN if y < 0.8 else HOST)
-
-
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
-def _place(draft: Draft, wish: Array, ratio: Array, kept: Array, s: int, fit: int) -> None:
-    """Decide s from its definition through its uses, by the wishes of its touches. `fit`: see `draft.gap`."""
-    slot, storage, reach, copy = draft.slot, draft.storage, draft.track[0, REACH], draft.cost[s, COPY]
-    first, last, streamed = storage[s, ROW], storage[s, END], storage[s, STREAMED]
-    host_from, row, k = -1, -1, first
-    if storage[s, PRODUCER] >= 0:
-        host_from = NEVER
-        t = slot[first, STEP]
-        if wish[first] != HOST and (last > first + 1 or ratio[first] > 2.0):
-            row = _begin(draft, wish, s, t, first, fit)
-        if row < 0:
-            host_from = t
-        k = first + 1
-    while k < last:
-        t = slot[k, STEP]
-        if row >= 0 and slot[row, STOP] > t:  # begun with room until here
-            k += 1
-            continue
-        if row >= 0 and wish[k] == STAY and not streamed:
-            if is_free(draft, slot[row, OFFSET], slot[row, SIZE], slot[row, STOP], t + 1):
-                extend(draft, row, t + 1)
-                k += 1
-                continue
-        if row >= 0 and host_from == NEVER:
-            due = _store(draft, s, row, t)
-            if due < 0:  # no time to store it: it stays, or was never there
-                _take_out(draft, kept, s, len(kept))
-                host_from, row, k = slot[first, STEP], -1, first + 1
-                continue
-            host_from = due
-        row = -1
-        if wish[k] != HOST:
-            earliest = max(host_from, slot[k - 1, STEP] if k > first else -1) + 1
-            start, wanted = t, ratio[k] * copy
-            while start > earliest and reach[t] - reach[start] < wanted:
-                start -= 1
-            for _ in range(4):
-                if start > t or start < earliest:
-                    break
-                row = _begin(draft, wish, s, start, k, fit)
-                if row >= 0:
-                    break
-                start += max(1, (t - start) // 2)
-        k += 1
-    if row >= 0 and host_from == NEVER and storage[s, OUTPUT] and _store(draft, s, row, draft.fact[OPS]) < 0:
-        _take_out(draft, kept, s, len(kept))
-
-
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
-def _begin(draft: Draft, wish: Array, s: int, start: int, k: int, fit: int) -> int:
-    """A residency of s from `start` through touch k and as many more that wish to stay as there is a gap for; its slot
-    or -1."""
-    slot, end = draft.slot, draft.storage[s, END] if not draft.storage[s, STREAMED] else k + 1
-    far = k
-    while far + 1 < end and wish[far + 1] == STAY:
-        far += 1
-    tries, offset = 0, -1
-    while far >= k and offset < 0:
-        offset = gap(draft, slot[k, SIZE], start, slot[far, STEP] + 1, fit)
-        if offset >= 0:
-            put(draft, k, start, slot[far, STEP] + 1, offset)
-        else:
-            tries += 1
-            far = far - 1 if tries < 3 or far == k else max(k, (far + k) // 2)
-    return k if offset >= 0 else -1
-
-
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
-def _store(draft: Draft, s: int, row: int, limit: int) -> int:
-    """Store s, resident in `row` since its production, with the copy capacity it needs by `limit` if its place stays
-    free, less if not; the due step, or -1 if it cannot be stored by then at all."""
-    slot, reach, copy = draft.slot, draft.track[0, REACH], draft.cost[s, COPY]
-    issue, stop = slot[row, START], slot[row, STOP]
-    due = issue + 1
-    while due < limit and reach[due] - reach[issue + 1] < copy:
-        due += 1
-    if due > limit:
-        due = -1
-    else:
-        while due > stop and not is_free(draft, slot[row, OFFSET], slot[row, SIZE], stop, due):
-            due -= 1
-        extend(draft, row, due)
-        set_store(draft, s, issue, due)
-    return int(due)

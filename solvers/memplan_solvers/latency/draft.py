@@ -19,7 +19,7 @@ NOW, AT, DONE, TAIL, REACH = range(5)
 move is done, TAIL: and its last store, in copy capacity; REACH: the copy capacity after the step has waited."""
 
 BLOCKS, NARROW, FEW = 64, 8, 48
-"""Blocks of steps at most; their least width; entries that are quicker sorted than found in the list of all."""
+"""Blocks of steps at most; their least width; entries that `room` sorts rather than finds in the list of all."""
 
 
 OPS, CAPACITY, ALIGNMENT, WIDTH, COUNT, SINCE, UNTIL = range(7)
@@ -183,14 +183,7 @@ def put(draft: Draft, r: int, start: int, stop: int, offset: int) -> None:
     s = slot[r, OWNER]
     slot[r, LOADED] = slot[r, STEP] < draft.fact[OPS] and start != draft.storage[s, PRODUCER] and not draft.storage[s, GIVEN]
     if slot[r, LOADED]:
-        before, after = -1, step[start, LOADS]
-        while after >= 0 and (slot[after, STEP] < slot[r, STEP] or (slot[after, STEP] == slot[r, STEP] and after < r)):
-            before, after = after, slot[after, NEXT]
-        slot[r, NEXT] = after
-        if before < 0:
-            step[start, LOADS] = r
-        else:
-            slot[before, NEXT] = r
+        _link(step, LOADS, slot, NEXT, STEP, start, r)
         mark(draft, start)
         mark(draft, slot[r, STEP])
 
@@ -216,13 +209,7 @@ def take(draft: Draft, r: int) -> None:
     if slot[r, LOADED]:
         mark(draft, start)
         mark(draft, slot[r, STEP])
-        if step[start, LOADS] == r:
-            step[start, LOADS] = slot[r, NEXT]
-        else:
-            before = step[start, LOADS]
-            while slot[before, NEXT] != r:
-                before = slot[before, NEXT]
-            slot[before, NEXT] = slot[r, NEXT]
+        _unlink(step, LOADS, slot, NEXT, start, r)
     slot[r, START] = -1
 
 
@@ -238,28 +225,28 @@ def extend(draft: Draft, r: int, stop: int) -> None:
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
-def _link(step: Array, first: int, storage: Array, following: int, t: int, s: int) -> None:
-    """Enter s in the list of step t, by number."""
+def _link(step: Array, first: int, table: Array, following: int, key: int, t: int, x: int) -> None:
+    """Enter row x of `table` in the list of step t that begins in column `first`, by `key`, then by number."""
     before, after = -1, step[t, first]
-    while after >= 0 and after < s:
-        before, after = after, storage[after, following]
-    storage[s, following] = after
+    while after >= 0 and (table[after, key] < table[x, key] or (table[after, key] == table[x, key] and after < x)):
+        before, after = after, table[after, following]
+    table[x, following] = after
     if before < 0:
-        step[t, first] = s
+        step[t, first] = x
     else:
-        storage[before, following] = s
+        table[before, following] = x
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
-def _unlink(step: Array, first: int, storage: Array, following: int, t: int, s: int) -> None:
-    """Take s out of the list of step t."""
-    if step[t, first] == s:
-        step[t, first] = storage[s, following]
+def _unlink(step: Array, first: int, table: Array, following: int, t: int, x: int) -> None:
+    """Take row x of `table` out of the list of step t."""
+    if step[t, first] == x:
+        step[t, first] = table[x, following]
     else:
         before = step[t, first]
-        while storage[before, following] != s:
-            before = storage[before, following]
-        storage[before, following] = storage[s, following]
+        while table[before, following] != x:
+            before = table[before, following]
+        table[before, following] = table[x, following]
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
@@ -268,8 +255,8 @@ def set_store(draft: Draft, s: int, issue: int, due: int) -> None:
     step, storage = draft.step, draft.storage
     if issue >= 0:
         storage[s, ISSUE], storage[s, DUE] = issue, due
-        _link(step, OPENED, storage, NEXT_OPENED, issue + 1, s)
-        _link(step, DUES, storage, NEXT_DUE, due, s)
+        _link(step, OPENED, storage, NEXT_OPENED, ROW, issue + 1, s)
+        _link(step, DUES, storage, NEXT_DUE, ROW, due, s)
         mark(draft, issue + 1)
         mark(draft, due)
 
@@ -285,62 +272,3 @@ def clear_store(draft: Draft, s: int) -> None:
         storage[s, ISSUE] = storage[s, DUE] = -1
         mark(draft, issue + 1)
         mark(draft, due)
-
-
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
-def is_free(draft: Draft, low: int, size: int, start: int, stop: int) -> bool:
-    """Whether nothing lies in `[low, low + size)` during `[start, stop)`."""
-    slot, block, filled, width = draft.slot, draft.block, draft.filled, draft.fact[WIDTH]
-    b, last, free = start // width, min((stop - 1) // width, len(filled) - 1), True
-    while free and b <= last and start < stop:
-        for i in range(filled[b]):
-            r = block[b, i]
-            if slot[r, START] < stop and slot[r, STOP] > start and slot[r, OFFSET] < low + size:
-                if slot[r, OFFSET] + slot[r, SIZE] > low:
-                    free = False
-        b += 1
-    return free
-
-
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
-def gap(draft: Draft, size: int, start: int, stop: int, fit: int) -> int:
-    """An offset free during `[start, stop)`, or -1: of the smallest gap, its lower end (fit < 5) or its upper end
-    (5); the lowest of all (6); the highest of all (7)."""
-    slot, block, filled, around, by_offset = draft.slot, draft.block, draft.filled, draft.around, draft.by_offset
-    width, capacity, alignment = draft.fact[WIDTH], draft.fact[CAPACITY], draft.fact[ALIGNMENT]
-    first, last = start // width, min((stop - 1) // width, len(filled) - 1)
-    entries, found = 0, 0
-    for b in range(first, last + 1):
-        entries += filled[b]
-    few, total = entries <= FEW, draft.fact[COUNT]
-    if few:
-        for b in range(first, last + 1):
-            for i in range(filled[b]):
-                r = block[b, i]
-                if slot[r, START] < stop and slot[r, STOP] > start and (b == first or slot[r, START] // width == b):
-                    low, j = slot[r, OFFSET], found
-                    while j > 0 and around[0, j - 1] > low:
-                        around[0, j], around[1, j] = around[0, j - 1], around[1, j - 1]
-                        j -= 1
-                    around[0, j], around[1, j] = low, low + slot[r, SIZE]
-                    found += 1
-        total = found
-    best, slack, top = -1, 2**62, 0
-    for i in range(total + 1):
-        low = high = capacity
-        if i < total:
-            if few:
-                low, high = around[0, i], around[1, i]
-            else:
-                r = by_offset[i]
-                if slot[r, START] >= stop or slot[r, STOP] <= start:
-                    continue
-                low, high = slot[r, OFFSET], slot[r, OFFSET] + slot[r, SIZE]
-        room = low - top
-        if room >= size:
-            if fit == 7 or (fit == 6 and best < 0):
-                best = low - size if fit == 7 else top
-            elif fit < 6 and room - size < slack:
-                best, slack = low - size if fit == 5 else top, room - size
-        top = max(top, high)
-    return int(best - best % alignment)

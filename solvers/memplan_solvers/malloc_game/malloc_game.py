@@ -30,7 +30,7 @@ ROUNDS_PER_MOVE = 200
 EXHAUSTIVE, PLAYED_OUT = 12, 2_000
 """Moves up to which the tree search tries to play every game out first, with at most so many leaves."""
 
-GAMES = 0.05
+GAMES = 0.02
 """Share of the time in which mode=agent plays, before it anneals."""
 
 EPISODES = 16
@@ -41,14 +41,14 @@ EPISODES = 16
 class MallocGame(LatencySolver):
     """Plays the game over program order with a trained network; needs no torch but for finetune_s and muzero.
 
-    mode        agent (the better of the network's and the greedy game and games near them for a while, then
-                annealing over residencies from there or from tuned memory space assignment, whichever goes
-                further), prod (the better of agent and tuned assignment), game (the agent without leaving the
+    mode        agent (the network's and the greedy game and games near them for a while, then annealing over
+                residencies from tuned memory space assignment, guided by a second network; the better of
+                both), prod (the better of agent and tuned assignment), game (the agent without leaving the
                 game), policy (the network's one game), search (Gumbel AlphaZero: a tree search at every move,
                 games until time is up), muzero (learns this one program's dynamics as the paper's agent
                 does), greedy, random
     finetune_s  seconds in which the network is trained on this graph between the cycles of annealing
-    policy      a file of scripts/train_agent instead of the network that comes with the package
+    policy      a file of scripts/train_agent instead of the network that comes with the package, to play with
     """
 
     name: ClassVar[str] = "malloc_game"
@@ -87,8 +87,8 @@ class MallocGame(LatencySolver):
             begin = time.monotonic()
             rehearse()
             budget = replace(budget, started=budget.started + time.monotonic() - begin)
-            refiner = self._with_network(game, self._games(budget))
-            found = annealed(refiner, timed, budget, bound)
+            self._with_network(game, self._games(budget))
+            found = annealed(timed, budget, bound)
             if found.seconds < game.latency:
                 return to_plan(self, problem, budget, timed, found.rows, found.stores, bound=bound)
         elif game.moves:

@@ -52,21 +52,17 @@ def network_of(tensors: Mapping[str, Array]) -> Network:
 @numba.njit(cache=True, nogil=True, fastmath=True)  # type: ignore[untyped-decorator,unused-ignore]
 def forward(net: Network, x: Array, h0: Array, h1: Array, out: Array) -> None:
     """Fill `out`, float32[ACTIONS + BINS], from x; h0 and h1 are scratch."""
-    h0[:] = net.b0
+    layer(x, False, net.w0, net.b0, h0)
+    layer(h0, True, net.w1, net.b1, h1)
+    layer(h1, True, net.w2, net.b2, out)
+
+
+@numba.njit(cache=True, nogil=True, fastmath=True)  # type: ignore[untyped-decorator,unused-ignore]
+def layer(x: Array, rectify: bool, w: Array, b: Array, out: Array) -> None:
+    """Fill `out` with x @ w + b, or with max(x, 0) @ w + b."""
+    out[:] = b
     for i in range(len(x)):
-        if x[i] != 0:
-            xi = x[i]
-            for j in range(len(h0)):
-                h0[j] += xi * net.w0[i, j]
-    h1[:] = net.b1
-    for i in range(len(h0)):
-        if h0[i] > 0:
-            hi = h0[i]
-            for j in range(len(h1)):
-                h1[j] += hi * net.w1[i, j]
-    out[:] = net.b2
-    for i in range(len(h1)):
-        if h1[i] > 0:
-            hi = h1[i]
+        xi = x[i]
+        if xi > 0 or (xi != 0 and not rectify):
             for j in range(len(out)):
-                out[j] += hi * net.w2[i, j]
+                out[j] += xi * w[i, j]

@@ -1,9 +1,10 @@
-"""Packings close to the bound for any number of buffers: a dive, then repair under ever tighter limits."""
+"""Packings close to the bound for any number of buffers: dives, then first fit below ever tighter limits, each time repaired."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -11,206 +12,161 @@ import numpy as np
 from memplan.solver import Budget
 from memplan_solvers.offsets.conflicts import Ints
 
+WEIGHTS = ((20.0, 0.2), (10.0, 0.0), (10.0, 0.2), (5.0, 0.0))
+"""First fit takes the largest size x crowding^a x lifetime^b first; crowding is the largest load that a buffer meets."""
 DIVES = ("cwa", "zwa", "awc", "wac")
-"""Orders of dives."""
-MANY = 10_000
-"""Buffers beyond which only the first of them is tried."""
-LEVELS = 8
-"""Most levels of buckets of steps: the finest has 2^(LEVELS - 1), each with 128 buffers or more of those that begin."""
-MOVES = 512
-"""Moves between two looks at the clock."""
-ROUNDS = 2
-"""Moves per buffer before a limit is given up."""
+"""Orders of dives: the first by crowding (c), lifetime (w), area, size (z) among those whose place is the lowest."""
 PATIENCE = 400
 """How often a buffer may be put back in a dive, on average."""
-LEAP = 1.0125
-"""How many bounds to aim at in one go from far above; below, the distance is halved."""
-NEAR = 1.003
-"""Peaks below this many bounds are followed by a try at the bound itself."""
-FINE, COARSE = 0.01, 0.05
-"""Shares of the load that all the buffers left to the last stage may have, and to the last two."""
-FEWEST, LESS = 500, 0.8
-"""A stage has more buffers than this, and less than this share of the next one's."""
-CLOSE, ROUGH = 5e-4, 1.5e-2
-"""Shares of the bound below which the search between two limits ends; the second while some lie in a band."""
+MANY = 10_000
+"""Buffers beyond which there are no dives, and only one first fit without a limit."""
+NO_LIMIT = 1 << 62
+"""A limit above every end."""
+LEVELS = 8
+"""Most levels of buckets of steps: the finest has 2^(LEVELS - 1), each with 128 buffers or more of those that begin."""
+LOOK, MOVES = 2048, 512
+"""Buffers placed, and moves of repair, between two looks at the clock."""
+ROUNDS, MOST = 4, 64
+"""Moves per buffer before a limit is given up: at first, and at most."""
+LEAP, CLOSER, NEAR = 1.0125, 0.6, 1.0005
+"""Limits in bounds: the first; then the share of the distance to go that is left each time; from here on the bound."""
+CLOSE = 5e-4
+"""Share of the bound below which the search between two limits ends."""
+FINE, FEWEST = 0.002, 500
+"""Share of the load that all small buffers have, which wait for the others, and the fewest of either."""
+SPARE = 1.2
+"""How often the time that a first fit took is kept for the one that puts the small buffers beside the others."""
 
 
 class Ejector:
     """Packs plain buffers: sizes that are multiples of their one alignment, no gaps, no fixed offsets."""
 
-    def __init__(self, starts: Sequence[int] | Ints, stops: Sequence[int] | Ints, sizes: Sequence[int] | Ints) -> None:
-        self.back = np.argsort(np.array(starts, np.int64), kind="stable")
-        self.start, self.stop, self.size = (
-            np.array(x, np.int64)[self.back] for x in (starts, stops, sizes)
-        )  # fmt: skip
-        self.area = self.size * (self.stop - self.start).astype(float)
-        self.times, steps = np.unique(np.concatenate([self.start, self.stop]), return_inverse=True)
-        self.begin, self.end = steps[: self.size.size].copy(), steps[self.size.size :].copy()
+    def __init__(self, starts: Sequence[int], stops: Sequence[int], sizes: Sequence[int]) -> None:
+        start, stop = np.array(starts, np.int64), np.array(stops, np.int64)
+        self.size, self.width = np.array(sizes, np.int64), stop - start
+        times, steps = np.unique(np.concatenate([start, stop]), return_inverse=True)
+        self.begin, self.end, self.horizon = steps[: start.size], steps[start.size :], times.size
+        self.area = self.size * self.width.astype(float)
 
     def first(self, goal: int) -> list[int] | None:
-        """Offsets of the best of a few dives, None where dives drag on; stops at the first that reaches `goal`.
-
-        The buffer with the lowest place goes first, of several the first by crowding (c), width (w), area, size (z).
-        """
+        """Offsets of the best of a few dives, None where dives drag on or there are many buffers; `goal` is enough."""
         from memplan_solvers.offsets.eject_kernel import dive
 
-        a, z, width = self.begin, self.end, self.stop - self.start
-        change = np.zeros(self.times.size + 1, np.int64)
-        np.add.at(change, a, self.size)
-        np.add.at(change, z, -self.size)
-        crowding = np.maximum.reduceat(change.cumsum(), np.stack([a, z], 1).ravel())[::2]
-        keys = {"c": crowding, "w": width, "a": self.area, "z": self.size}
-        best, peak = None, 0
-        for name in DIVES if a.size <= MANY else DIVES[:1]:
-            order = np.lexsort([-keys[letter] for letter in reversed(name)])
-            offset = dive(order, self.start, self.stop, self.size, PATIENCE * order.size)
-            top = int((offset + self.size).max()) if offset.size else 0
-            if offset.size and (best is None or top < peak):
-                best, peak = offset, top
-            if best is None or peak <= goal:
+        by_start = self.stages[-1].members
+        start, stop, size = self.begin[by_start], self.end[by_start], self.size[by_start]
+        keys = {"c": self.crowding, "w": self.width, "a": self.area, "z": self.size}
+        best: Ints | None = None
+        for name in DIVES if size.size <= MANY else ():
+            order = np.lexsort([-keys[letter][by_start] for letter in reversed(name)])
+            found = dive(order, start, stop, size, PATIENCE * size.size)
+            if found.size and (best is None or (found + size).max() < self._peak(best)):
+                best = np.empty_like(found)
+                best[by_start] = found
+            if best is None or self._peak(best) <= goal:
                 break
-        return None if best is None else self._by_number(best)
+        return None if best is None else best.tolist()
 
     def improve(
         self, offsets: Sequence[int], bound: int, unit: int, budget: Budget, report: Callable[[int], None]
     ) -> list[int]:
-        """The best offsets found from `offsets` down; stops at the bound or close to what it cannot pass.
+        """The best offsets found, those given or better; stops at the bound or close to what it cannot pass.
 
-        Where most buffers are small these lie in a band of their own above the large ones at first: that costs little
-        more than the change of their load over time.
+        Small buffers wait until the others lie: nearly all of them find holes.
         """
-        best = np.array(offsets, np.int64)[self.back]
-        found = self._banded(self.peak(best), unit, budget, report)
-        if found is not None and self.peak(found) < self.peak(best):
-            best = found
-        return self._by_number(self.squeeze(best, bound, unit, budget, report, CLOSE))
+        began, best = budget.seconds, np.array(offsets, np.int64)
+        first = self._first_fit(np.full(best.size, -1), budget)
+        if first is None:
+            return [*offsets]
+        best = min(best, first, key=self._peak)
+        report(self._peak(best))
+        reserve = SPARE * (budget.seconds - began)
+        kept = np.full(best.size, -1)
+        *large, whole = self.stages
+        for stage in large:
+            part = replace(budget, time_limit_s=max(0.0, budget.time_limit_s - reserve))
+            kept[stage.members] = stage.squeeze(first[stage.members], None, bound, unit, part, lambda peak: None)
+            if (kept != first)[stage.members].any() and (found := self._first_fit(kept, budget)) is not None:
+                best = min(best, found, key=self._peak)
+                report(self._peak(best))
+        best[whole.members] = whole.squeeze(best[whole.members], kept[whole.members], bound, unit, budget, report)
+        return [int(o) for o in best]
 
-    def _banded(self, peak: int, unit: int, budget: Budget, report: Callable[[int], None]) -> Ints | None:
-        """The small buffers in one dive, on top of the others; what is below `peak` is reported.
-
-        None where there are few, or a dive drags on.
-        """
-        count = self._small(FINE)
-        if min(count, self.size.size - count) < FEWEST:
-            return None
-        small, large = np.sort(self.by_size[:count]), np.sort(self.by_size[count:])
-        under, above = self._only(large), self._only(small)
-        first, band = under.first(0), above.first(0)
-        if first is None or band is None:
-            return None
-        height = above.peak(band)
-        low = under.squeeze(np.array(first), under.load(under.by_size), unit, budget,
-                            lambda p: report(min(peak, p + height)), ROUGH)  # fmt: skip
-        found = np.empty_like(self.size)
-        found[large], found[small] = low, np.array(band) + under.peak(low)
-        return found
-
-    def squeeze(
-        self, best: Ints, bound: int, unit: int, budget: Budget, report: Callable[[int], None], grain: float
-    ) -> Ints:
-        """As `improve`, all buffers alike and in order of start.
-
-        Two limits at a time where there are two workers. It ends where limits that failed come closer than `grain`
-        bounds to the peak, and even many more moves do not help; coarse ones end there at once.
-        """
-        bound = -(-bound // unit) * unit
-        peak, floor, rounds = self.peak(best), bound, ROUNDS
-        with ThreadPoolExecutor(2) as pool:
-            while peak > bound and not budget.spent():
-                if grain > CLOSE and peak <= floor + grain * bound:
+    def fit(self, capacity: int, budget: Budget) -> list[int] | None:
+        """Offsets under `capacity`, None where a good many moves in each order did not find any."""
+        for order in range(len(WEIGHTS)):
+            offsets = np.full(self.size.size, -1)
+            for stage in self.stages:
+                found = stage.attempt(capacity, order, ROUNDS, budget, offsets[stage.members])
+                if found is None:
                     break
-                target = (floor + peak) // 2
-                if floor == bound:
-                    target = bound if peak < NEAR * bound else min(target, max(floor, int(LEAP * bound)))
-                targets = [target] if budget.workers == 1 else [target, (target + peak) // 2]
-                targets = sorted({max(bound, t // unit * unit) for t in targets})
-                found = list(pool.map(lambda t: self._repair(best, t, rounds, budget), targets))  # noqa: B023
-                lowest, better = next(((k, x) for k, x in enumerate(found) if x is not None), (len(found), best))
-                if better is not best:
-                    best, peak = better, self.peak(better)
-                    report(peak)
-                failed = targets[lowest - 1] if lowest else floor
-                if failed + max(unit, int(bound * grain)) < peak and failed > floor:
-                    floor = failed
-                elif lowest:
-                    if rounds > 64 * ROUNDS or grain > CLOSE:
-                        break
-                    floor, rounds = bound, rounds * 4
-        return best
+                offsets[stage.members] = found
+            else:
+                return [int(o) for o in offsets]
+        return None
 
-    def fit(self, offsets: Sequence[int], capacity: int, budget: Budget) -> list[int] | None:
-        """Offsets under `capacity`, None where a good many moves did not find any."""
-        found = self._repair(np.array(offsets, np.int64)[self.back], capacity, 16 * ROUNDS, budget)
-        return None if found is None else self._by_number(found)
-
-    def _repair(self, offset: Ints, target: int, rounds: int, budget: Budget) -> Ints | None:
-        """The large buffers first, among themselves, then what is smaller beside them."""
-        offset = offset.copy()
+    def _first_fit(self, kept: Ints, budget: Budget) -> Ints | None:
+        """The best first fit beside what is kept (-1: nothing), None where the time is up before."""
+        offsets = kept.copy()
         for stage in self.stages:
-            found = stage.repair(offset[stage.members], target, rounds, budget)
-            if found is None:
+            orders = range(len(WEIGHTS) if stage.size.size <= MANY else 1)
+            tries = [stage.attempt(NO_LIMIT, order, 0, budget, offsets[stage.members]) for order in orders]
+            found = [x for x in tries if x is not None]
+            if not found:
                 return None
-            offset[stage.members] = found
-        return offset
+            offsets[stage.members] = min(found, key=stage.peak)
+        return offsets
+
+    def _peak(self, offsets: Ints) -> int:
+        return int((offsets + self.size).max())
 
     @cached_property
     def stages(self) -> list[Stage]:
-        """Ever more of the buffers, the large ones first, in the end all; one stage alone where they are few."""
-        sets = [np.sort(self.by_size[cut:]) for cut in reversed(self._cuts)]
-        return [Stage(self, members, inner) for members, inner in zip(sets, [sets[0][:0], *sets], strict=False)]
+        """The buffers that are not small, where there are such and others, then all; in order of start."""
+        members, by_size = np.argsort(self.begin, kind="stable"), np.argsort(self.size, kind="stable")
+        few, small, most = 0, self.size.size, FINE * self._loads(by_size).max()
+        while few < small:
+            mid = (few + small + 1) // 2
+            few, small = (mid, small) if self._loads(by_size[:mid]).max() <= most else (few, mid - 1)
+        is_large = np.ones(self.size.size, bool)
+        is_large[by_size[:few]] = False
+        split = FEWEST < few < self.size.size - FEWEST
+        return [*([Stage(self, members[is_large[members]])] if split else []), Stage(self, members)]
 
     @cached_property
-    def _cuts(self) -> list[int]:
-        """How many of the smallest buffers each stage leaves out, none first."""
-        cuts = [0]
-        for count in map(self._small, (FINE, COARSE)):
-            if FEWEST < self.size.size - count < LESS * (self.size.size - cuts[-1]):
-                cuts.append(count)
-        return cuts
+    def crowding(self) -> Ints:
+        """The largest load that each buffer meets."""
+        spans = np.stack([self.begin, self.end], 1).ravel()
+        most: Ints = np.maximum.reduceat(self._loads(np.arange(self.size.size)), spans)[::2]
+        return most
 
     @cached_property
-    def by_size(self) -> Ints:
-        """The buffers, the smallest first."""
-        return np.argsort(self.size, kind="stable")
+    def ranks(self) -> list[Ints]:
+        """The place of each buffer in the order of each weight."""
+        size, load, width = (np.log(x) for x in (self.size, self.crowding, self.width))
+        return [np.argsort(np.argsort(-(size + a * load + b * width), kind="stable")) for a, b in WEIGHTS]
 
-    def _small(self, share: float) -> int:
-        """The most small buffers whose load is at most this share of that of all."""
-        low, high, most = 0, self.size.size, share * self.load(self.by_size)
-        while low < high:
-            mid = (low + high + 1) // 2
-            low, high = (mid, high) if self.load(self.by_size[:mid]) <= most else (low, mid - 1)
-        return low
-
-    def _only(self, members: Ints) -> Ejector:
-        return Ejector(self.start[members], self.stop[members], self.size[members])
-
-    def load(self, members: Ints) -> int:
-        """The most bytes that `members` have at one step."""
-        change = np.zeros(self.times.size + 1, np.int64)
+    def _loads(self, members: Ints) -> Ints:
+        """The bytes that `members` have, step by step."""
+        change = np.zeros(self.horizon + 1, np.int64)
         np.add.at(change, self.begin[members], self.size[members])
         np.add.at(change, self.end[members], -self.size[members])
-        return int(change.cumsum().max())
-
-    def peak(self, offset: Sequence[int] | Ints) -> int:
-        """The largest end."""
-        return int((np.asarray(offset) + self.size).max())
-
-    def _by_number(self, offset: Ints) -> list[int]:
-        found = np.empty_like(offset)
-        found[self.back] = offset
-        return [int(o) for o in found]
+        return change.cumsum()
 
 
 class Stage:
-    """Some of an ejector's buffers, `members` ascending; of these the `inner` ones are there already."""
+    """Some of an ejector's buffers, `members`, in order of start; offsets are in this order."""
 
-    def __init__(self, whole: Ejector, members: Ints, inner: Ints) -> None:
-        self.members, self.horizon = members, whole.times.size
+    def __init__(self, whole: Ejector, members: Ints) -> None:
+        self.members, self.horizon = members, whole.horizon
         self.begin, self.end, self.size = whole.begin[members], whole.end[members], whole.size[members]
+        self.ranks = [rank[members] for rank in whole.ranks]
+        self.penalty = whole.area[members] / whole.area[members].mean()
         self.levels = min(LEVELS, max(1, members.size.bit_length() - 8))
-        self.area = whole.area[members]
-        self.inner = np.searchsorted(members, inner)
-        self.first = self._rows()
+        # No level below `lowest` is needed to cover a lifetime by two buckets.
+        longest, self.lowest = int((self.end - self.begin).max()), 0
+        while self.lowest < self.levels - 1 and longest << (self.lowest + 1) <= self.horizon:
+            self.lowest += 1
+        self.first_row = self._rows()
 
     def _rows(self) -> Ints:
         """Where the row of each bucket begins, level by level, with room for all that overlap it."""
@@ -220,36 +176,73 @@ class Stage:
             change = np.zeros((1 << level) + 1, np.int64)
             np.add.at(change, low, 1)
             np.add.at(change, high + 1, -1)
-            counts.append(change.cumsum()[:-1])
+            counts.append(change.cumsum()[:-1] * (level >= self.lowest))
         return np.concatenate([[0], np.concatenate(counts).cumsum()])
 
-    def repair(self, offset: Ints, target: int, rounds: int, budget: Budget) -> Ints | None:
-        """Offsets under `target` from those given, of which the inner ones are; None where `rounds` were not enough."""
-        from memplan_solvers.offsets.eject_kernel import lay_all, repair, settle
+    def squeeze(
+        self, best: Ints, kept: Ints | None, bound: int, unit: int, budget: Budget, report: Callable[[int], None]
+    ) -> Ints:
+        """`best` or what is better, at first beside what is `kept` (-1: nothing).
 
-        end = offset + self.size
-        queue = np.empty(offset.size, np.int64)
-        length, rows = np.zeros((2, self.first.size), np.int64), np.empty((2, self.first[-1]), np.int64)
-        fixed = (self.begin, self.end, self.horizon, self.levels, self.first)
-        for k, keys in enumerate((offset, end)):
-            order = self.inner[np.argsort(keys[self.inner], kind="stable")]
-            lay_all(*fixed, length[k], rows[k], keys, order)
-        others = np.setdiff1d(np.arange(offset.size), self.inner, assume_unique=True)
-        waiting = settle(*fixed, target, offset, end, queue, length, rows[0], rows[1], others)
-        queue[:waiting] = queue[:waiting][np.argsort(self.size[queue[:waiting]], kind="stable")]
-        penalty = np.sqrt(self.area / self.area.mean())
-        for _ in range(rounds * offset.size // MOVES + 8):
-            waiting = repair(self.begin, self.end, self.size, self.horizon, self.levels, self.first, target, MOVES, offset, end,
-                             queue, waiting, length, rows[0], rows[1], penalty)  # fmt: skip
-            if waiting == 0:
-                return offset
+        Two limits at a time where there are two workers. It ends where limits that failed come close to the peak, and
+        even many more moves do not help.
+        """
+        nothing = np.full(best.size, -1)
+        around = nothing if kept is None else kept
+        peak, floor, rounds, order = self.peak(best), max(bound - unit, self.peak(around)), ROUNDS, 0
+        with ThreadPoolExecutor(2) as pool:
+            while peak > bound and not budget.spent():
+                target = (floor + peak) // 2
+                if floor < bound:
+                    target = bound if peak < NEAR * bound else int(min(LEAP * bound, bound + CLOSER * (peak - bound)))
+                targets = [target] if budget.workers == 1 else [target, (target + peak) // 2]
+                targets = sorted({min(max(bound, floor + unit, t // unit * unit), peak - unit) for t in targets})
+                tries = list(pool.map(lambda t: self.attempt(t, order, rounds, budget, around), targets))  # noqa: B023
+                lowest = next((k for k, x in enumerate(tries) if x is not None), len(tries))
+                if (better := [*tries, None][lowest]) is not None:
+                    best, peak = better, self.peak(better)
+                    report(peak)
+                floor = max([floor, *targets[:lowest]])
+                if peak - floor <= max(unit, CLOSE * bound):
+                    around, rounds, order, floor = nothing, 2 * rounds, (order + 1) % len(WEIGHTS), bound - unit
+                    if rounds > MOST:
+                        break
+        return best
+
+    def attempt(self, target: int, order: int, rounds: int, budget: Budget, kept: Ints) -> Ints | None:
+        """Offsets below `target`, None where `rounds` moves a buffer were not enough.
+
+        What is `kept` lies where it was, if that is below `target`; the rest goes by first fit, then repair.
+        """
+        from memplan_solvers.offsets.eject_kernel import fill, lay_all, repair
+
+        box = np.stack([self.begin, self.end, kept, kept + self.size], 1)
+        there = kept >= 0 if self.peak(kept) <= target else np.zeros(kept.size, bool)
+        inner, outer = np.flatnonzero(there), np.flatnonzero(~there)
+        length, row = np.zeros(self.first_row.size, np.int64), np.empty(self.first_row[-1], np.int32)
+        rows = (box, self.horizon, self.lowest, self.levels, self.first_row, length, row)
+        lay_all(*rows, inner[np.argsort(kept[inner], kind="stable")])
+        outer = outer[np.argsort(self.ranks[order][outer])]
+        queue, waiting = np.empty(kept.size, np.int64), 0
+        for k in range(0, outer.size, LOOK):
             if budget.spent():
+                return None
+            waiting = fill(*rows, self.size, target, outer[k : k + LOOK], queue, waiting)
+        penalty = self.penalty.copy()
+        for _ in range(rounds * kept.size // MOVES + 8):
+            if waiting == 0 or budget.spent():
                 break
-        return None
+            waiting = repair(*rows, self.size, target, MOVES, queue, waiting, penalty)
+        return None if waiting else box[:, 2].copy()
+
+    def peak(self, offset: Ints) -> int:
+        """The largest end of what lies."""
+        return int(np.where(offset < 0, 0, offset + self.size).max())
 
 
 def warm() -> None:
     """Call every kernel of the repair."""
-    ejector, budget = Ejector([0, 1, 2, 3], [2, 3, 4, 5], [8, 9, 10, 11]), Budget(float("inf"))
+    ejector = Ejector([0, 1, 2, 3], [2, 3, 4, 5], [8, 9, 10, 11])
     ejector.first(0)
-    ejector.fit([0, 8, 18, 28], 21, budget)
+    for stage in ejector.stages:
+        stage.attempt(21, 0, 1, Budget(float("inf")), np.full(4, -1))

@@ -126,7 +126,7 @@ class _Part:
                 if status is not Status.UNKNOWN:
                     return self._answer(status, found, "exact")
             if self.plain and offsets and node_limit is None and ready("repair", budget) and not budget.spent():
-                repaired = self.ejector.fit(offsets, capacity, budget if limit is None else budget.share(REPAIR_SHARE))
+                repaired = self.ejector.fit(capacity, budget if limit is None else budget.share(REPAIR_SHARE))
                 if repaired:
                     return self._answer(Status.FEASIBLE, repaired, "repair")
         return self._answer(Status.UNKNOWN, [], "exact")

@@ -8,6 +8,7 @@ evicted, and they come back side by side.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 from memplan_solvers.replace import Rank
 from memplan_solvers.replace.evict import Presence
@@ -98,7 +99,8 @@ def allocate_on_demand(
     """Blocks and their offsets; None where resident inputs or outputs are in the way, or on `stop`.
 
     With `planned` stretches, per storage, each also leaves where one of its stretches ends: if these fit by bytes, others
-    leave only where no hole is large enough. O(ops + placements x live storages).
+    leave only where no hole is large enough. Who comes lies beside who leaves at about the same time, for a larger hole
+    then. O(ops + placements x live storages).
     """
     return _Allocation(walk, capacity, rank, planned).run(stop)
 
@@ -110,6 +112,8 @@ class _Allocation:
         self, walk: Walk, capacity: int, rank: Rank, planned: Sequence[Sequence[Stretch]]
     ) -> None:
         self.walk, self.rank = walk, rank
+        self.planned = planned
+        self.until: dict[int, int] = {}  # storage -> step before which it is to leave
         self.ending: dict[int, list[int]] = {}  # step -> storages that leave before it, as planned
         for s, stretches in enumerate(planned):
             for _, end in stretches:
@@ -149,6 +153,8 @@ class _Allocation:
             self.presence.enter(written, t)
             self.arena.add(self.arena.remove(source), self.sizes[written], written)
             self.block_of[written] = self.block_of[source]
+            if self.planned:
+                self.until[written] = next((b for a, b in self.planned[written] if a <= t < b), t + 1)
         for s in sorted(self.presence.pass_step(t), key=lambda s: s in over):
             self._leave(s, t + 1)
         return True
@@ -167,7 +173,11 @@ class _Allocation:
 
     def _place(self, s: int, t: int, touched: tuple[int, ...]) -> bool:
         size, pinned = self.sizes[s], self.presence.storages[s].offset
-        offset = self.arena.hole(size, pinned)
+        if self.planned:
+            self.until[s] = next((stop for start, stop in self.planned[s] if start <= t < stop), t + 1)
+        offset = self._beside(s) if self.planned and pinned is None else None
+        if offset is None:
+            offset = self.arena.hole(size, pinned)
         if offset is None:
             presence = self.presence
             price = {
@@ -186,6 +196,20 @@ class _Allocation:
         self.blocks.append(Block(t, t, size))
         self.offsets.append(offset)
         return True
+
+    def _beside(self, s: int) -> int | None:
+        """Where s fills a hole, else at an end of the arena or beside the storage that leaves nearest to when it does itself."""
+        arena, size, best = self.arena, self.sizes[s], None
+        if arena.reserved:
+            return None
+        rows = [(0, 0, -1), *arena.placed, (arena.capacity, arena.capacity, -1)]
+        for (_, begin, below), (end, _, above) in pairwise(rows):
+            for offset, other in ((begin, below), (end - size, above)):
+                if begin <= offset <= end - size:
+                    apart = abs(self.until[other] - self.until[s]) if other >= 0 else 0
+                    score = end - begin > size, apart, end - begin, offset
+                    best = score if best is None else min(best, score)
+        return None if best is None else best[-1]
 
     def _leave(self, s: int, stop: int) -> None:
         """Close the stretch of s; one that has not begun yet is forgotten."""

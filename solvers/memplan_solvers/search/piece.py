@@ -212,6 +212,11 @@ def _preds(problem: Problem, ops: range, position: dict[int, int]) -> tuple[tupl
     return tuple(tuple(position[p] for p in problem.preds[i] if p in position) for i in ops)
 
 
+def is_forced(problem: Problem) -> bool:
+    """Whether the program's order is the only one."""
+    return problem.options.order == "program" or all(i in problem.preds[i + 1] for i in range(problem.n - 1))
+
+
 def pieces(problem: Problem) -> list[Piece]:
     """The problem cut at every op that is ancestor or descendant of all others and leaves nothing live but what it wrote.
 

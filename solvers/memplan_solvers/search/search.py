@@ -12,15 +12,17 @@ from memplan.problem import Problem
 from memplan.solver import Budget, Progress
 from memplan_solvers.compiled import load
 from memplan_solvers.greedy import greedy_start
-from memplan_solvers.ilp.fixed_order import polish
+from memplan_solvers.ilp.fixed_order import LARGE as MANY
+from memplan_solvers.ilp.fixed_order import least_replacement, polish, relaxed_replacement
+from memplan_solvers.ilp.gaps import Gaps
 from memplan_solvers.improve import Answer, Improver, better
 from memplan_solvers.place import place
 from memplan_solvers.replace import POLICIES
 from memplan_solvers.replace.allocate import allocate_on_demand
 from memplan_solvers.replace.evict import evict_on_demand
-from memplan_solvers.residency import Stretch, Walk
+from memplan_solvers.residency import Stretch, Walk, traffic
 from memplan_solvers.search.parts import LARGE, Parts
-from memplan_solvers.search.piece import NEVER, Piece, pieces
+from memplan_solvers.search.piece import NEVER, Piece, is_forced, pieces
 
 BEAM = 3_000_000
 """States of a level that go on at most."""
@@ -103,6 +105,8 @@ class _Run:
     def solve(self) -> Plan:
         start = None if self.best is None else (self.best.walk, self.best.stretches)
         found = Parts(pieces(self.problem), self.problem, start)
+        if self.problem.n > LARGE and self.best is not None:
+            found = self.replaced(found)
         share = SEARCHING if self.problem.n <= LARGE else SEARCHING / 2
         if not self.passes(found, self.budget.share(share), self.solver.beam, proving=True):
             return self.solver.no_answer(self.problem, self.budget, Status.INFEASIBLE, "no order can be served")
@@ -135,6 +139,32 @@ class _Run:
                 self.pack(found, 0.1)
             effort *= 4
         return True
+
+    def replaced(self, found: Parts) -> Parts:
+        """The same order with the best replacement by bytes for it, which windows of a long one do not find.
+
+        Where no other order is possible its bound holds for every plan. That of a tighter capacity is easier to place.
+        """
+        problem, (walk, best) = self.problem, found.answer()
+        gaps = Gaps(walk, problem.room)
+        if len(gaps.gaps) > MANY:
+            return found
+        forced = not problem.inplace_pairs and is_forced(problem)
+        for share in (1.0, *TIGHTER[:3]):
+            tight = Gaps(walk, int(problem.room * share))
+            if max(tight.base) > tight.capacity or self.budget.spent():
+                break
+            kept, bound = relaxed_replacement(tight, self.budget.share(0.5))
+            if kept is not None:
+                self.allocate(walk, kept)
+                best = min(best, kept, key=lambda stretches: traffic(problem, stretches))
+            if forced and share == 1.0 and bound is not None:
+                self.bound = max(self.bound, bound)
+        best, bound = least_replacement(gaps, self.budget.share(0.6 if forced else 0.2), best)
+        if forced and bound is not None:
+            self.bound = max(self.bound, bound)
+        self.allocate(walk, best)
+        return Parts([part.piece for part in found.parts], problem, (walk, best))
 
     def pack(self, found: Parts, share: float = 0.5) -> None:
         """Addresses for the best ways, if they are better than what there is: as they are, else at a price."""

@@ -1,0 +1,132 @@
+"""Where an annealing should look next: a network's guess of what a round that begins at a touch gains."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from importlib import resources
+from typing import NamedTuple
+
+import numba
+import numpy as np
+
+from memplan_solvers.latency.anneal import Focus
+from memplan_solvers.latency.anneal_kernel import Search, served_by_all
+from memplan_solvers.latency.msa import all_host_elapsed
+from memplan_solvers.latency.timed import Array, Timed
+from memplan_solvers.malloc_game.network import layer
+
+SHIPPED = "guide.safetensors"
+
+SHARPNESS = 0.5
+"""Rounds begin at a touch as often as its gain to this power says."""
+
+WINDOWS = (8, 64)
+"""Steps to both sides over which the demand for the bus and for bytes is averaged."""
+
+STATIC, HIDDEN = 13 + 2 * len(WINDOWS), 24
+INPUTS = STATIC + 4
+"""Numbers of a touch: of the problem; with how it is served and how much of the cooling is done."""
+
+
+LEAST, MOST = -6.0, 4.0
+"""What the log of a gain may be."""
+
+
+class Guide(NamedTuple):
+    """Weights, float32, input-major, rectified between; gives the log of the gain of a round over the mean one."""
+
+    g0: Array  # [INPUTS, HIDDEN]
+    c0: Array
+    g1: Array  # [HIDDEN, 1]
+    c1: Array
+
+
+def static_inputs(timed: Timed) -> Array:
+    """float32[k, STATIC] of a problem's touches, without units: bytes over the scratchpad, seconds over mean op times."""
+    n, k = timed.n, len(timed.touch)
+    own = np.repeat(np.arange(len(timed.size)), np.diff(timed.touch_row))
+    elapsed = all_host_elapsed(timed)
+    unit = max(elapsed[-1] / max(n, 1), 1e-30)
+    copy, bus = timed.copy[own], timed.base_host.copy()
+    np.add.at(bus, timed.touch, copy)
+    t, first, last = timed.touch, timed.touch_row[own], timed.touch_row[own + 1] - 1
+    place = np.arange(k)
+    before = np.where(place > first, elapsed[t] - elapsed[t[np.maximum(place - 1, 0)]], timed.whole_copy)
+    after = np.where(place < last, elapsed[t[np.minimum(place + 1, k - 1)]] - elapsed[t], timed.whole_copy)
+    saved = np.maximum(bus[t], timed.compute[t]) - np.maximum(bus[t] - copy + timed.pad[own], timed.compute[t])
+    live = np.zeros(n + 1)  # bytes between each storage's first and last touch
+    touched = np.flatnonzero(np.diff(timed.touch_row))
+    np.add.at(live, t[timed.touch_row[touched]], timed.size[touched])
+    np.add.at(live, t[timed.touch_row[touched + 1] - 1] + 1, -timed.size[touched])
+    live = np.cumsum(live)[:n]
+    columns = [
+        np.log1p(timed.size[own] / timed.capacity * 1e4), timed.size[own] / timed.capacity, np.log1p(copy / unit * 10),
+        np.minimum(copy / unit, 5.0), np.minimum(saved / unit, 5.0), np.log1p(np.maximum(saved, 0) / unit * 100),
+        np.log1p(before / unit), np.log1p(after / unit), (place == first) * 1.0, (place == last) * 1.0,
+        (timed.producer[own] < 0) * 1.0, np.log1p(last - first), np.full(k, np.log1p(timed.whole_copy / unit)),
+    ]  # fmt: skip
+    for width in WINDOWS:
+        columns.append(np.log1p(smooth(bus, width) / np.maximum(smooth(timed.compute, width), 1e-30))[t])
+        columns.append(np.log1p(smooth(live, width) / timed.capacity)[t])
+    return np.stack(columns, axis=1).astype(np.float32)
+
+
+def smooth(values: Array, width: int) -> Array:
+    """The mean over `width` steps to both sides."""
+    total, steps = np.concatenate(([0.0], np.cumsum(values))), np.arange(len(values))
+    low, high = np.maximum(steps - width, 0), np.minimum(steps + width + 1, len(values))
+    return (total[high] - total[low]) / (high - low)
+
+
+def with_state(static: Array, served: Array, share: float) -> Array:
+    """float32[k, INPUTS]: how each touch is served, as `served_by` says, int64[k], and the share of the cooling done."""
+    state = np.zeros((len(static), 4), np.float32)
+    state[np.arange(len(static)), served] = 1.0
+    state[:, 3] = share
+    return np.concatenate([static, state], axis=1)
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+def log_gain(guide: Guide, x: Array) -> Array:
+    """float32[k]: log of what a round that begins at a touch gains, over the mean round."""
+    hidden, out, gain = np.empty(HIDDEN, np.float32), np.empty(1, np.float32), np.empty(len(x), np.float32)
+    for k in range(len(x)):
+        layer(x[k], False, guide.g0, guide.c0, hidden)
+        layer(hidden, True, guide.g1, guide.c1, out)
+        gain[k] = min(MOST, max(LEAST, out[0]))
+    return gain
+
+
+def focus_of(timed: Timed, guide: Guide) -> Focus:
+    """Where the annealing of a problem should begin its rounds, as the guide has it."""
+    static = static_inputs(timed)
+
+    def focus(search: Search, share: float) -> Array:
+        return np.exp(SHARPNESS * log_gain(guide, with_state(static, served_by_all(search.draft), share)))
+
+    return focus
+
+
+@cache
+def load_guide() -> Guide:
+    """The guide that comes with the package."""
+    from safetensors.numpy import load
+
+    return guide_of(load(resources.files(__package__).joinpath(SHIPPED).read_bytes()))
+
+
+def guide_of(tensors: Mapping[str, Array]) -> Guide:
+    """The guide of named tensors; ValueError where a shape is not this version's."""
+    shapes = {"g0": (INPUTS, HIDDEN), "c0": (HIDDEN,), "g1": (HIDDEN, 1), "c1": (1,)}
+    for name, shape in shapes.items():
+        if name not in tensors or tensors[name].shape != shape:
+            raise ValueError(f"tensor '{name}' should have shape {shape}")
+    return Guide(**{name: np.ascontiguousarray(tensors[name], dtype=np.float32) for name in shapes})
+
+
+def save_guide(guide: Guide) -> bytes:
+    """The guide as a safetensors file."""
+    from safetensors.numpy import save
+
+    return save(dict(guide._asdict()))

@@ -1,0 +1,68 @@
+"""The guide of the agent's annealing: what it knows, learns, and does."""
+
+from __future__ import annotations
+
+import numpy as np
+from memplan_solvers.latency.anneal import Anneal
+from memplan_solvers.latency.layout import value
+from memplan_solvers.latency.msa import tuned
+from memplan_solvers.latency.timed import flatten
+from memplan_solvers.malloc_game.actors import Case
+from memplan_solvers.malloc_game.guide import (
+    INPUTS,
+    LEAST,
+    MOST,
+    focus_of,
+    guide_of,
+    load_guide,
+    log_gain,
+    save_guide,
+)
+from memplan_solvers.malloc_game.guide_learner import Experience, experience, teach
+from memplan_solvers.malloc_game.guided import QUEUED
+
+from memplan.solver import Budget
+
+UNSEEN = Case("mobilenet_v3_large", "ethos-u65", 0.1)
+
+
+def test_the_shipped_guide_knows_where_rounds_gain_on_a_net_it_has_not_seen() -> None:
+    lived = experience(UNSEEN, 5)
+    best = np.argsort(-log_gain(load_guide(), lived.x))
+    first = np.cumsum(lived.rounds[best]) < 0.25 * lived.rounds.sum()
+    assert lived.gain[best][first].sum() > 0.45 * lived.gain.sum()
+
+
+def test_the_compiled_guide_is_the_formula() -> None:
+    guide, x = load_guide(), np.random.default_rng(1).standard_normal((50, INPUTS)).astype(np.float32)
+    found = np.maximum(x @ guide.g0 + guide.c0, 0) @ guide.g1 + guide.c1
+    assert np.allclose(log_gain(guide, x), np.clip(found[:, 0], LEAST, MOST), rtol=1e-4, atol=1e-4)
+
+
+def test_teaching_finds_what_gains() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((400, INPUTS)).astype(np.float32)
+    gains = np.where(x[:, 2] > 0, 1.8, 0.2).astype(np.float32)
+    lived = Experience(x, np.full(400, 1 / 400, np.float32), gains / 400)
+    curve: list[dict[str, float]] = []
+    guide = teach([lived], [lived], 60, 1, curve.append)
+    found = log_gain(guide, x)
+    assert curve[-1]["held out"] < curve[0]["held out"] < 1.1
+    assert found[x[:, 2] > 0.5].min() > found[x[:, 2] < -0.5].mean()
+    again = teach([lived], [lived], 60, 1, curve.append)
+    assert all(np.array_equal(a, b) for a, b in zip(guide, again, strict=True))
+    from safetensors.numpy import load
+
+    assert all(np.array_equal(a, b) for a, b in zip(guide, guide_of(load(save_guide(guide))), strict=True))
+
+
+def test_guided_annealing_repeats_itself_and_is_what_the_evaluator_says() -> None:
+    timed = flatten(UNSEEN.problem(), Budget(60.0))
+    assert timed is not None
+    start = tuned(timed, Budget(60.0), 0.0)
+    runs = [
+        Anneal(effort=15).improve(timed, start, Budget(600.0, seed=2), 0.0, QUEUED, focus_of(timed, load_guide()))
+        for _ in range(2)
+    ]
+    assert runs[0].seconds == runs[1].seconds < start.seconds
+    assert runs[0].seconds == value(timed, runs[0].rows, len(runs[0].rows), runs[0].stores)
