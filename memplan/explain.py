@@ -101,11 +101,6 @@ def live_without_spills(graph: Graph, plan: Plan) -> list[int]:
     return [there + more for there, more in zip(live, accumulate(change), strict=False)]
 
 
-def capacity_without_spills(graph: Graph, plan: Plan) -> int:
-    """The fewest bytes at which this order needs no spill: its live peak had every storage stayed."""
-    return max(live_without_spills(graph, plan), default=0)
-
-
 def relief(graph: Graph, plan: Plan) -> list[Relief]:
     """What more capacity would buy for this order and this plan, cheapest capacity first.
 

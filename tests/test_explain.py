@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 import memplan
-from memplan.explain import capacity_without_spills, explanation, relief, spills
+from memplan.explain import explanation, live_without_spills, relief, spills
 from memplan.graph import Graph, Op, Tensor
 from memplan.simulate import live_bytes
 from tests.generate import random_graph
@@ -31,7 +31,7 @@ def test_names_the_tightest_step_and_the_bytes_missing() -> None:
     assert spill.tensor == "a" and (spill.start, spill.stop) == (2, 4)
     assert (spill.tightest, spill.over, spill.cost) == (2, 4, 8)
     assert (spill.producer, spill.before, spill.after) == ("p", "q", "t")
-    assert capacity_without_spills(graph, plan) == 14
+    assert max(live_without_spills(graph, plan)) == 14
     assert relief(graph, plan) == [(14, 1, 8)]
 
 
@@ -64,7 +64,7 @@ def test_costs_add_up_and_the_last_capacity_needs_no_spill() -> None:
             continue
         explained += 1
         assert [r.capacity for r in rows] == sorted(r.capacity for r in rows)
-        need = capacity_without_spills(graph, plan)
+        need = max(live_without_spills(graph, plan))
         assert rows[-1].capacity == max(need, plan.metrics.live_peak)
         names = {op.name: op for op in graph.ops}
         same = Graph(graph.name, graph.tensors, tuple(names[name] for name in plan.schedule))

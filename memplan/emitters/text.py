@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from memplan.explain import explanation
 from memplan.graph import Graph
 from memplan.plan import Plan
 from memplan.units import format_size
@@ -63,7 +64,7 @@ def _value(plan: Plan) -> str:
 
 
 def plan_dump(graph: Graph, plan: Plan) -> str:
-    """The summary, then a line a step: live bytes, op, what is loaded, placed, stored and freed."""
+    """The summary, a line a step (live bytes, op, what is loaded, placed, stored and freed), then why what spilled did."""
     begins: dict[int, list[str]] = {}
     ends: dict[int, list[str]] = {}
     moves: dict[int, list[str]] = {}
@@ -88,4 +89,6 @@ def plan_dump(graph: Graph, plan: Plan) -> str:
         bar = "█" * round(BAR * live / full)
         events = [*moves.get(t, ()), *begins.get(t, ()), *ends.get(t, ())]
         lines.append(f"{t:6} {live:>14,} {bar:{BAR}} {name} ({kind.get(name, '?')})  {'  '.join(events)}")
+    if plan.schedule:
+        lines += ["", explanation(graph, plan)]
     return "\n".join(lines)

@@ -53,7 +53,8 @@ def test_plan_check_run_show(net: Path, tmp_path: Path) -> None:
         assert checked.returncode == 0 and json.loads(checked.stdout)["valid"] is True
         ran = memplan("run", *arguments)
         assert ran.returncode == 0 and "bit-identical" in ran.stdout
-        assert "conv1" in memplan("show", *arguments).stdout
+        shown = memplan("show", *arguments).stdout
+        assert "conv1" in shown and "no spills: every storage stays" in shown
     assert "7 ops" in memplan("show", net).stdout
 
 

@@ -63,6 +63,7 @@ def test_every_case_once_and_every_plan_checks(
             record["status"],
         )
         assert (record["workers"], record["time_limit_s"], record["seed"]) == (1, 2.0, 0)
+    assert sum(r["plan"] is not None for r in records) > 30
     assert command("check", model, out / next(r["plan"] for r in records if r["model"] == "small" and r["plan"])
                    ).returncode == 0  # fmt: skip
 
@@ -124,7 +125,7 @@ def test_one_worker_gets_one_core(plugins: dict[str, str], monkeypatch: pytest.M
 
     jobs = [(str(k), _job("greedy")) for k in range(6)]
     assert len(list(local_pool(1)(jobs, Limits(1.0, 1), Deaf()))) == 6
-    assert all(len(cores) == 1 for cores in seen)
+    assert len(seen) == 6 and all(len(cores) == 1 for cores in seen)
 
 
 def _job(solver: str) -> dict[str, Any]:

@@ -36,6 +36,7 @@ def test_agrees_with_brute_force():
 @pytest.mark.parametrize("order", ORDERS)
 def test_every_branching_order_is_exact(order):
     """Without the ladder around it: each order alone says feasible and infeasible rightly."""
+    fitted = refuted = 0
     for seed in range(300):
         rng = random.Random(10_000 + seed)
         buffers = [b for b in tiny(rng) if b.segments]
@@ -50,6 +51,8 @@ def test_every_branching_order_is_exact(order):
         assert end == possible or (end == 0 and not graph.exact), (seed, capacity)
         if end == 1:
             assert not check_packing(buffers, search.offsets, capacity)
+        fitted, refuted = fitted + (end == 1), refuted + (end == 0)
+    assert fitted > 50 and refuted > 50
 
 
 def test_perfect_packings_are_found_and_proved():
@@ -157,6 +160,7 @@ def test_small_buffers_find_holes_beside_the_others():
 
 def test_check_finds_every_kind_of_fault():
     """Mutated packings: moved onto another, off the alignment, off the fixed offset, above the capacity."""
+    faulty = sound = 0
     for seed in range(200):
         rng = random.Random(seed)
         buffers = tiny(rng)
@@ -175,6 +179,8 @@ def test_check_finds_every_kind_of_fault():
             or any(clash(b, offsets[k], c, offsets[j]) for j, c in enumerate(buffers) if j != k)
         )
         assert bool(check_packing(buffers, offsets, capacity)) == wrong, (seed, k)
+        faulty, sound = faulty + wrong, sound + (not wrong)
+    assert faulty > 50 and sound > 20
     assert check_packing(buffers, offsets[:-1], None)
 
 

@@ -173,6 +173,7 @@ def test_every_step_runs_one_op_and_outputs_come_together() -> None:
 
 
 def test_nothing_is_preserved_or_stored_at_the_first_step_nor_kept_after_the_last_use() -> None:
+    rows = kept = 0
     for seed in range(60):
         problem = random_problem(seed, 8, order="free")
         f = Formulation(problem, Steps(problem), Steps(problem).windows, Budget())
@@ -181,11 +182,14 @@ def test_nothing_is_preserved_or_stored_at_the_first_step_nor_kept_after_the_las
             continue
         for table in (f.preserved, f.stored):
             assert all(0 not in row for row in table.values())
+            rows += len(table)
         at = {k: t for k, row in enumerate(f.x) for t, v in row.items() if found.x[v]}
         for table in (f.preserved, f.retrieved):
             for s, row in table.items():
                 last = max((at[u] for u in f.steps.uses[s]), default=-1)
                 assert all(t <= last for t, v in row.items() if found.x[v])
+                kept += any(found.x[v] for v in row.values())
+    assert rows > 100 and kept > 100
 
 
 def test_a_reloaded_input_pays_its_load_alone() -> None:

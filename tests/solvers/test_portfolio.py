@@ -102,11 +102,12 @@ def test_progress_names_the_phase_and_never_gets_worse() -> None:
     memplan.plan(randwire(1), scratchpad="MH", workers=1, time_limit_s=60.0, progress=news.append)
     assert len({n.phase for n in news}) > 1 and all(n.phase for n in news)
     values = [n.value for n in news if n.value is not None]
-    assert values == sorted(values, reverse=True)
+    assert len(values) > 1 and values == sorted(values, reverse=True)
     assert all(n.gap is None or 0 <= n.gap <= 1 for n in news)
 
 
 def test_an_answer_is_the_plan_it_was_made_of() -> None:
+    compared = spilled = 0
     for seed in range(300):
         problem = agree.random_problem(seed, "traffic")
         plan = parse_spec("greedy").solve(problem, Budget())
@@ -117,6 +118,8 @@ def test_an_answer_is_the_plan_it_was_made_of() -> None:
         residencies, moves, inplace = materialise(answer.walk, answer.blocks, answer.offsets)
         assert sorted(residencies) == sorted(plan.residencies) and moves == list(plan.moves)
         assert inplace == dict(plan.inplace) and answer.value == evaluate(problem.graph, plan).value
+        compared, spilled = compared + 1, spilled + (answer.value > 0)
+    assert compared > 150 and spilled > 30
 
 
 def test_nothing_is_compiled_where_a_heuristic_suffices() -> None:
