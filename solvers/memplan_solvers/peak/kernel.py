@@ -12,9 +12,9 @@ import numpy as np
 
 from memplan_solvers.jit import inner, kernel
 
-TRAIL, DEPTH, LIVE, CUT, NODES, SEEN, CANDIDATES, PHASE, READY, KEY_A, KEY_B = range(11)
+TRAIL, DEPTH, LIVE, CUT, NODES, SEEN, CANDIDATES, PHASE, READY, KEY_A, KEY_B, PASSED = range(12)
 """Entries of `state`: ops executed; frames; live bytes; the least transient cut off; sets expanded; entries of `seen`;
-candidates on the stack; 0 to expand the current set, 1 to take the next candidate; ready ops; the set's two keys."""
+candidates on the stack; 0 to expand the current set, 1 to take the next candidate; ready ops; the set's two keys; necks passed."""
 
 FOUND, FAILED, PAUSED, FULL = range(4)
 """How `run` ends; FULL asks for a larger table or candidate stack."""
@@ -133,7 +133,7 @@ def enlarge(  # type: ignore[no-untyped-def]
 def run(  # type: ignore[no-untyped-def]
     budget, effort, shrink, path, remember, most, state, trail, changes, ready, place, waits, frames,
     candidates, seen, count, keys, rank, touch_at, touch, size, opening, closing, total, extra, over_at,
-    over, saved, dying, rival_at, rival, succ_at, succ
+    over, saved, dying, rival_at, rival, succ_at, succ, necks
 ):  # fmt: skip
     """Search on for an order whose live bytes never exceed `budget`; one of FOUND, FAILED, PAUSED, FULL.
 
@@ -202,6 +202,11 @@ def run(  # type: ignore[no-untyped-def]
                               keys)  # fmt: skip
             if state[TRAIL] == n:
                 return FOUND
+            while state[PASSED] < necks.shape[0] and necks[state[PASSED]] <= state[TRAIL]:
+                # What comes from here on decides, whatever came before.
+                state[PASSED] += 1
+                state[DEPTH] = state[CANDIDATES] = 0
+                state[CUT] = NONE
             state[PHASE] = 1
             if remember:
                 r = _row(seen, state[KEY_A], state[KEY_B])

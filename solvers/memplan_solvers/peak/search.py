@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import chain
+from itertools import accumulate, chain
 from typing import Any, NamedTuple
 
 from memplan.problem import Problem
@@ -12,7 +12,7 @@ from memplan_solvers.compiled import load
 from memplan_solvers.peak.live import LiveModel, certain_bound, contracted, live_model, live_peak
 from memplan_solvers.schedule import SCHEDULES
 
-RULES = frozenset({"shrink", "path", "visited", "jump", "certain", "backward", "joined"})
+RULES = frozenset({"shrink", "path", "visited", "jump", "certain", "backward", "joined", "neck"})
 """What makes the search fast; each may be left out without changing a result (the tests do).
 
 shrink   a ready op that fits and leaves no more bytes live than before is executed at once
@@ -21,6 +21,7 @@ visited  a set of executed ops that failed once is not tried again
 jump     a failed search proves the least transient it cut off, not just one byte more than its budget
 certain  the search begins at what is live at some step under every order
 joined   an op that works in place on what the op before it wrote, and nobody else wants, goes with that one
+neck     what was done before a set of executed ops that every order comes through is not done again in another order
 backward a search that takes long is tried from the other end too, last op first: one may need a thousandth of the other
 
 The two safe moves rest on submodularity: for Q the ops moved to the front of a completion of D, and any part P of that
@@ -190,7 +191,7 @@ class Search:
             np.array(model.closing, dtype=np.bool_), self.total, self.flat(model.extra),
             *self._rows([sources for _, sources in over]), self.flat([saved for saved, _ in over]),
             self.dying, *self._rows(model.rivals),
-            *self._rows(model.succs),
+            *self._rows(model.succs), self.flat(necks(model) if "neck" in rules else []),
         )  # fmt: skip
 
     def flat(self, values: Sequence[int]) -> Any:
@@ -203,6 +204,35 @@ class Search:
         return at, self.flat(list(chain.from_iterable(rows)))
 
 
+def necks(model: LiveModel) -> list[int]:
+    """Numbers of ops after which every order has executed the same ones: up to one that all others come before or after.
+
+    In an order of the ops, that is one none before which waits for none up to it, and none after which skips back
+    over it. Linear.
+    """
+    order = topological(model)
+    place = [0] * model.n
+    for t, i in enumerate(order):
+        place[i] = t
+    reached = [min((place[j] for j in model.succs[i]), default=model.n) for i in order]
+    needed = [max((place[j] for j in model.preds[i]), default=-1) for i in order]
+    furthest = list(accumulate(reached, max))  # the last place that one of the first ops reaches first
+    nearest = [*accumulate(reversed(needed), min)][::-1]
+    return [t + 1 for t in range(model.n - 1) if (not t or furthest[t - 1] <= t) and nearest[t + 1] >= t]
+
+
+def topological(model: LiveModel) -> list[int]:
+    """The ops, each after those that it waits for."""
+    waits = [len(before) for before in model.preds]
+    order = [i for i, count in enumerate(waits) if not count]
+    for i in order:
+        for j in model.succs[i]:
+            waits[j] -= 1
+            if not waits[j]:
+                order.append(j)
+    return order
+
+
 class Try:
     """One search under one limit, to be continued."""
 
@@ -213,7 +243,7 @@ class Try:
         self.search, self.limit, self.effort = search, limit, 0
         waits = search.flat([len(p) for p in model.preds])
         ready, place = np.zeros(n + 1, np.int64), np.zeros(n, np.int64)
-        self.state = np.zeros(kernel.KEY_B + 1, np.int64)
+        self.state = np.zeros(kernel.PASSED + 1, np.int64)
         self.state[kernel.LIVE] = sum(z for z, there in zip(model.size, model.opening, strict=True) if there)
         self.state[kernel.CUT] = kernel.NONE
         for i in np.flatnonzero(waits == 0):
