@@ -36,7 +36,8 @@ def _large(shape, ops: int, folder: str) -> float:
     path = Path(folder) / f"{shape.__name__}_{ops}.json"
     path.write_text(json.dumps(shape(ops)))
     label = f"{ops:,} ops, {shape.__name__}: import, greedy plan at 0.7 M_P, check, emit"
-    return _row(label, ["plan", str(path), "--scratchpad", "0.7MP", "--solver", "greedy", "-o", folder], 1)
+    return _row(label, ["plan", str(path), "--scratchpad", "0.7MP", "--solver", "greedy", "--time-limit", "60",
+                         "-o", folder], 1)
 
 
 def _row(label: str, arguments: list[str], runs: int) -> float:
