@@ -92,16 +92,20 @@ class Ejector:
         return [int(o) for o in best]
 
     def fit(self, capacity: int, budget: Budget) -> list[int] | None:
-        """Offsets under `capacity`, None where a good many moves in each order did not find any."""
-        for order in range(len(WEIGHTS)):
-            offsets = np.full(self.size.size, -1)
-            for stage in self.stages:
-                found = stage.attempt(capacity, order, ROUNDS, budget, offsets[stage.members])
-                if found is None:
-                    break
-                offsets[stage.members] = found
-            else:
-                return [int(o) for o in offsets]
+        """Offsets under `capacity`, None where a good many moves in each order did not find any.
+
+        At first what is long and large is moved least; then, much longer, all are alike: few and tight ones want that.
+        """
+        for rounds, alike in ((ROUNDS, False), (MOST, True)):
+            for order in range(len(WEIGHTS)):
+                offsets = np.full(self.size.size, -1)
+                for stage in self.stages:
+                    found = stage.attempt(capacity, order, rounds, budget, offsets[stage.members], alike)
+                    if found is None:
+                        break
+                    offsets[stage.members] = found
+                else:
+                    return [int(o) for o in offsets]
         return None
 
     def _first_fit(self, kept: Ints, budget: Budget) -> Ints | None:
@@ -209,10 +213,12 @@ class Stage:
                         break
         return best
 
-    def attempt(self, target: int, order: int, rounds: int, budget: Budget, kept: Ints) -> Ints | None:
+    def attempt(
+        self, target: int, order: int, rounds: int, budget: Budget, kept: Ints, alike: bool = False
+    ) -> Ints | None:
         """Offsets below `target`, None where `rounds` moves a buffer were not enough.
 
-        What is `kept` lies where it was, if that is below `target`; the rest goes by first fit, then repair.
+        `alike`: all are equally hard to move at first. What is `kept` lies where it was, if that is below `target`; the rest goes by first fit, then repair.
         """
         from memplan_solvers.offsets.eject_kernel import fill, lay_all, repair
 
@@ -228,7 +234,7 @@ class Stage:
             if budget.spent():
                 return None
             waiting = fill(*rows, self.size, target, outer[k : k + LOOK], queue, waiting)
-        penalty = self.penalty.copy()
+        penalty = np.ones_like(self.penalty) if alike else self.penalty.copy()
         for _ in range(rounds * kept.size // MOVES + 8):
             if waiting == 0 or budget.spent():
                 break

@@ -25,6 +25,9 @@ from memplan_solvers.replace.evict import without_spills
 from memplan_solvers.residency import Block, Walk, blocks_of
 from memplan_solvers.schedule import SCHEDULES
 
+BRIEF = 0.08
+"""Share of the remaining time in which each order is packed exactly, before each has half."""
+
 ORDERS = 12
 """Orders within the peak that are packed where the first does not pack into it."""
 
@@ -145,11 +148,11 @@ class Peak(Improver):
         tried.sort(key=lambda p: p.peak)
         best = tried[0]
         if self.packing == "exact":
-            for k, placed in enumerate(tried):
+            shares = [BRIEF] * len(tried) + [0.5] * (len(tried) - 1) + [1.0]
+            for placed, share in zip(2 * tried, shares, strict=True):
                 if budget.spent():
                     break
-                part = budget.share(0.5 if k + 1 < len(tried) else 1.0)
-                exact = _exact(placed, None if by_peak else capacity, part)
+                exact = _exact(placed, None if by_peak else capacity, budget.share(share))
                 best = exact if exact is not None and exact.peak < best.peak else best
                 if goal is not None and best.peak <= goal:
                     break
