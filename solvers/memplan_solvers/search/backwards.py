@@ -8,7 +8,7 @@ import numpy as np
 
 from memplan_solvers.jit import inner, kernel
 from memplan_solvers.search.kernel import NEVER, begun, members, mix, same
-from memplan_solvers.search.level import Points, find_front, scaled
+from memplan_solvers.search.level import LEFT_OUT, Points, cheaper, find_front, scaled
 
 COMPARED = 1_000
 """Cheapest pairs of a set with which the others are compared."""
@@ -83,13 +83,7 @@ def weight(bits, values):  # type: ignore[no-untyped-def]
     """The sum of the values of these storages."""
     total = np.int64(0)
     for w in range(bits.shape[0]):
-        x = bits[w]
-        s = w << 6
-        while x != 0:
-            if x & 1:
-                total += values[s]
-            x = (x >> 1) & 0x7FFFFFFFFFFFFFFF
-            s += 1
+        total = cheaper(bits[w], w << 6, values, total, LEFT_OUT)
     return total
 
 

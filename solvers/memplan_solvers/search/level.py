@@ -191,11 +191,12 @@ def bound(flat, level, front, number, inside, clean, held, unsafe, reload, room,
     if rules[LOADS]:
         total = scaled(level.low[number] - room - (level.live[number] - held), rate)
         if k != NO_FRONT and front.loads.first.shape[0]:
-            total = max(total, to_load(flat, front.loads, k, inside) - (level.reload[number] - reload))
+            loads = to_pay(front.loads, k, inside, clean, flat.reload, True)
+            total = max(total, loads - (level.reload[number] - reload))
     if rules[STORES]:
         stores = scaled(level.low_dirty[number] - room - (level.live_dirty[number] - unsafe), rate)
         if k != NO_FRONT and front.stores.first.shape[0]:
-            stores = max(stores, to_store(flat, front.stores, k, inside, clean))
+            stores = max(stores, to_pay(front.stores, k, inside, clean, flat.store, False))
         total += stores
     return total
 
@@ -209,33 +210,22 @@ def scaled(lack, rate):  # type: ignore[no-untyped-def]
 
 
 @inner
-def to_load(flat, points, k, inside):  # type: ignore[no-untyped-def]
-    """The least bytes loaded from a set on, with `inside` present and everything else loaded late."""
-    if k < 0:
-        return np.int64(LEFT_OUT)
+def to_pay(points, k, inside, clean, price, loading):  # type: ignore[no-untyped-def]
+    """The least bytes that one half pays from a set on, with `inside` present and `clean` of it in host.
+
+    Of a pair, what it keeps beyond `inside` is loaded; of `inside` what host has not and the pair does not keep is stored.
+    """
     best = np.int64(LEFT_OUT)
+    if k < 0:
+        return best
     for p in range(points.first[k], points.last[k]):
         cost = points.cost[p]
         if cost >= best:
             break
         for w in range(inside.shape[0]):
-            cost = cheaper(points.inside[p, w] & ~inside[w], w << 6, flat.reload, cost, best)
-        best = min(best, cost)
-    return best
-
-
-@inner
-def to_store(flat, points, k, inside, clean):  # type: ignore[no-untyped-def]
-    """The least bytes stored from a set on, with `inside` present and `clean` of it in host."""
-    if k < 0:
-        return np.int64(LEFT_OUT)
-    best = np.int64(LEFT_OUT)
-    for p in range(points.first[k], points.last[k]):
-        cost = points.cost[p]
-        if cost >= best:
-            break
-        for w in range(inside.shape[0]):
-            cost = cheaper(inside[w] & ~clean[w] & ~points.inside[p, w], w << 6, flat.store, cost, best)
+            kept = points.inside[p, w]
+            bits = kept & ~inside[w] if loading else inside[w] & ~clean[w] & ~kept
+            cost = cheaper(bits, w << 6, price, cost, best)
         best = min(best, cost)
     return best
 
