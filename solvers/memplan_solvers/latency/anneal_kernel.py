@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
+from memplan_solvers.borrow import borrow
 from memplan_solvers.latency.decide import HOST, RETURN, STAY, place, take_out
 from memplan_solvers.latency.draft import (
     CAPACITY,
@@ -70,6 +71,7 @@ def rand(state: Array) -> float:
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
 def run(timed: Timed, search: Search, rounds: int, hot: float, cold: float) -> None:
     """Do `rounds` rounds, the temperature falling from `hot` to `cold` seconds geometrically."""
+    timed, search = borrow(timed), borrow(search)
     random, draft = search.random, search.draft
     out = np.empty(MOST, np.int64)
     old_stores = np.empty((MOST, 2), np.int64)

@@ -18,12 +18,12 @@ NOW, AT, DONE, TAIL, REACH = range(5)
 """Rows of `track`, by step, all in seconds. NOW: the clock; AT: the copy capacity so far; DONE: when the queue's last
 move is done, TAIL: and its last store, in copy capacity; REACH: the copy capacity after the step has waited."""
 
-BLOCKS, NARROW, FEW = 64, 8, 48
-"""Blocks of steps at most; their least width; entries that `room` sorts rather than finds in the list of all."""
+BLOCKS, NARROW = 64, 8
+"""Blocks of steps at most; their least width."""
 
 
-OPS, CAPACITY, ALIGNMENT, WIDTH, COUNT, SINCE, UNTIL = range(7)
-"""Of `fact`: ops, bytes, bytes, steps of a block, live residencies, first and last step changed since the last `settle`."""
+OPS, CAPACITY, ALIGNMENT, WIDTH, SINCE, UNTIL = range(6)
+"""Of `fact`: ops, bytes, bytes, steps of a block, first and last step changed since the last `settle`."""
 
 OWNER, STEP, SIZE, START, STOP, OFFSET, LOADED, FAST, NEXT = range(9)
 """Of `slot`: its storage, step of its touch, bytes; its residency, START -1 if there is none, and whether that begins
@@ -49,19 +49,18 @@ class Draft(NamedTuple):
     Few wide arrays, because each one counts at every call.
     """
 
-    fact: Array  # int64[7]
+    fact: Array  # int64[6]
     slot: Array  # int64[k + m, 9]
     storage: Array  # int64[m, 11]
     cost: Array  # float64[m, 2]
     step: Array  # int64[n + 2, 4]
     op: Array  # float64[n, 5]
     step_touch: Array  # int64[k], the touches at each step
-    by_offset: Array  # int64[k + m], live slots by ascending offset
-    block: Array  # int32[b, k + m], live slots of each block of steps
+    block: Array  # int32[b, k + m], live slots of each block of steps, by ascending offset
     filled: Array  # int64[b], how many
     track: Array  # float64[2, 5, n + 1], of the layout last kept, and as it is from its first changed step on
     done: Array  # float64[2, k + 2 m], when each slot's load and each storage's store is done: kept, tried
-    around: Array  # int64[2, FEW], scratch
+    around: Array  # int64[3, k + m], scratch
 
 
 def make_draft(timed: Timed, rows: Array, stores: Array) -> Draft:
@@ -83,10 +82,10 @@ def make_draft(timed: Timed, rows: Array, stores: Array) -> Draft:
     op = np.zeros((n, 5))
     op[:, BASE], op[:, COMPUTE], op[:, OVERHEAD] = timed.base_host, timed.compute, timed.overhead
     draft = Draft(
-        fact=np.array([n, timed.capacity, timed.alignment, -(-n // blocks), 0, 0, n], np.int64),
+        fact=np.array([n, timed.capacity, timed.alignment, -(-n // blocks), 0, n], np.int64),
         slot=slot, storage=storage, cost=np.stack([timed.copy, timed.pad], axis=1), step=step, op=op, step_touch=by_step,
-        by_offset=np.zeros(k + m, np.int64), block=np.zeros((blocks, k + m), np.int32), filled=np.zeros(blocks, np.int64),
-        track=np.zeros((2, 5, n + 1)), done=np.zeros((2, k + 2 * m)), around=np.zeros((2, FEW), np.int64),
+        block=np.zeros((blocks, k + m), np.int32), filled=np.zeros(blocks, np.int64),
+        track=np.zeros((2, 5, n + 1)), done=np.zeros((2, k + 2 * m)), around=np.zeros((3, k + m), np.int64),
     )  # fmt: skip
     for s in np.flatnonzero(timed.fixed >= 0).tolist():
         begin, end = timed.fixed_span[s].tolist()
@@ -153,32 +152,24 @@ def serve(draft: Draft, r: int, since: int, stop: int, fast: bool) -> None:
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
-def _above(draft: Draft, offset: int) -> int:
-    """The first place in `by_offset` whose offset is not below."""
-    slot, by_offset = draft.slot, draft.by_offset
-    low, high = 0, draft.fact[COUNT]
-    while low < high:
-        middle = (low + high) // 2
-        if slot[by_offset[middle], OFFSET] < offset:
-            low = middle + 1
-        else:
-            high = middle
-    return int(low)
+def _enter(draft: Draft, b: int, r: int) -> None:
+    """Enter slot r in the list of block b, by offset."""
+    slot, block, i = draft.slot, draft.block, draft.filled[b]
+    draft.filled[b] = i + 1
+    offset = slot[r, OFFSET]
+    while i > 0 and slot[block[b, i - 1], OFFSET] > offset:
+        block[b, i] = block[b, i - 1]
+        i -= 1
+    block[b, i] = r
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
 def put(draft: Draft, r: int, start: int, stop: int, offset: int) -> None:
     """Enter a residency."""
-    slot, step, by_offset, block, filled = draft.slot, draft.step, draft.by_offset, draft.block, draft.filled
-    place, width = _above(draft, offset), draft.fact[WIDTH]
-    for i in range(draft.fact[COUNT], place, -1):
-        by_offset[i] = by_offset[i - 1]
-    by_offset[place] = r
-    draft.fact[COUNT] += 1
+    slot, step, width = draft.slot, draft.step, draft.fact[WIDTH]
     slot[r, START], slot[r, STOP], slot[r, OFFSET] = start, stop, offset
-    for b in range(start // width, min((stop - 1) // width + 1, len(filled))):
-        block[b, filled[b]] = r
-        filled[b] += 1
+    for b in range(start // width, min((stop - 1) // width + 1, len(draft.filled))):
+        _enter(draft, b, r)
     serve(draft, r, start, stop, True)
     s = slot[r, OWNER]
     slot[r, LOADED] = slot[r, STEP] < draft.fact[OPS] and start != draft.storage[s, PRODUCER] and not draft.storage[s, GIVEN]
@@ -191,20 +182,16 @@ def put(draft: Draft, r: int, start: int, stop: int, offset: int) -> None:
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
 def take(draft: Draft, r: int) -> None:
     """Remove a residency."""
-    slot, step, by_offset, block, filled = draft.slot, draft.step, draft.by_offset, draft.block, draft.filled
+    slot, step, block, filled = draft.slot, draft.step, draft.block, draft.filled
     start, stop, width = slot[r, START], slot[r, STOP], draft.fact[WIDTH]
-    place = _above(draft, slot[r, OFFSET])
-    while by_offset[place] != r:
-        place += 1
-    draft.fact[COUNT] -= 1
-    for i in range(place, draft.fact[COUNT]):
-        by_offset[i] = by_offset[i + 1]
     for b in range(start // width, min((stop - 1) // width + 1, len(filled))):
         i = 0
         while block[b, i] != r:
             i += 1
         filled[b] -= 1
-        block[b, i] = block[b, filled[b]]
+        while i < filled[b]:
+            block[b, i] = block[b, i + 1]
+            i += 1
     serve(draft, r, start, stop, False)
     if slot[r, LOADED]:
         mark(draft, start)
@@ -216,10 +203,9 @@ def take(draft: Draft, r: int) -> None:
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
 def extend(draft: Draft, r: int, stop: int) -> None:
     """Let a residency last until `stop`."""
-    block, filled, before, width = draft.block, draft.filled, draft.slot[r, STOP], draft.fact[WIDTH]
-    for b in range((before - 1) // width + 1, min((stop - 1) // width + 1, len(filled))):
-        block[b, filled[b]] = r
-        filled[b] += 1
+    before, width = draft.slot[r, STOP], draft.fact[WIDTH]
+    for b in range((before - 1) // width + 1, min((stop - 1) // width + 1, len(draft.filled))):
+        _enter(draft, b, r)
     draft.slot[r, STOP] = max(before, stop)
     serve(draft, r, before, stop, True)
 

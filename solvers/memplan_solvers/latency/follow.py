@@ -14,7 +14,6 @@ from memplan_solvers.latency.draft import (
     BUS,
     BUSY,
     COPY,
-    COUNT,
     DONE,
     DUE,
     DUES,
@@ -120,10 +119,9 @@ def settle(draft: Draft, keep: bool) -> None:
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
 def seconds_in_full(timed: Timed, draft: Draft) -> float:
     """The latency by `evaluate.latency`, for any number of queues."""
-    slot, rows, count = draft.slot, np.empty((draft.fact[COUNT], 4), np.int64), 0
-    for i in range(draft.fact[COUNT]):
-        r = draft.by_offset[i]
-        if not slot[r, LOADED]:
+    slot, rows, count = draft.slot, np.empty((len(draft.slot), 4), np.int64), 0
+    for r in range(len(slot)):
+        if slot[r, START] >= 0 and not slot[r, LOADED]:
             rows[count] = slot[r, OWNER], slot[r, START], slot[r, STOP], slot[r, OFFSET]
             count += 1
     for t in range(timed.n + 1):

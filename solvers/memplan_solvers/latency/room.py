@@ -7,8 +7,6 @@ import numba
 from memplan_solvers.latency.draft import (
     ALIGNMENT,
     CAPACITY,
-    COUNT,
-    FEW,
     OFFSET,
     SIZE,
     START,
@@ -37,36 +35,30 @@ def is_free(draft: Draft, low: int, size: int, start: int, stop: int) -> bool:
 def gap(draft: Draft, size: int, start: int, stop: int, fit: int) -> int:
     """An offset free during `[start, stop)`, or -1: of the smallest gap, its lower end (fit < 5) or its upper end
     (5); the lowest of all (6); the highest of all (7)."""
-    slot, block, filled, around, by_offset = draft.slot, draft.block, draft.filled, draft.around, draft.by_offset
+    slot, block, filled, around = draft.slot, draft.block, draft.filled, draft.around
     width, capacity, alignment = draft.fact[WIDTH], draft.fact[CAPACITY], draft.fact[ALIGNMENT]
-    first, last = start // width, min((stop - 1) // width, len(filled) - 1)
-    entries, found = 0, 0
-    for b in range(first, last + 1):
-        entries += filled[b]
-    few, total = entries <= FEW, draft.fact[COUNT]
-    if few:
-        for b in range(first, last + 1):
-            for i in range(filled[b]):
-                r = block[b, i]
-                if slot[r, START] < stop and slot[r, STOP] > start and (b == first or slot[r, START] // width == b):
-                    low, j = slot[r, OFFSET], found
-                    while j > 0 and around[0, j - 1] > low:
-                        around[0, j], around[1, j] = around[0, j - 1], around[1, j - 1]
-                        j -= 1
-                    around[0, j], around[1, j] = low, low + slot[r, SIZE]
-                    found += 1
-        total = found
+    first, found = start // width, 0
+    for b in range(first, min((stop - 1) // width, len(filled) - 1) + 1):
+        since, fresh = b * width if b > first else 0, 0
+        for i in range(filled[b]):
+            r = block[b, i]
+            if since <= slot[r, START] < stop and slot[r, STOP] > start:
+                around[2, fresh] = r
+                fresh += 1
+        i, found = found - 1, found + fresh
+        for j in range(fresh):  # merged from above
+            r = around[2, fresh - 1 - j]
+            low, at = slot[r, OFFSET], i + fresh - j
+            while i >= 0 and around[0, i] > low:
+                around[0, at], around[1, at] = around[0, i], around[1, i]
+                i -= 1
+                at -= 1
+            around[0, at], around[1, at] = low, low + slot[r, SIZE]
     best, slack, top = -1, 2**62, 0
-    for i in range(total + 1):
+    for i in range(found + 1):
         low = high = capacity
-        if i < total:
-            if few:
-                low, high = around[0, i], around[1, i]
-            else:
-                r = by_offset[i]
-                if slot[r, START] >= stop or slot[r, STOP] <= start:
-                    continue
-                low, high = slot[r, OFFSET], slot[r, OFFSET] + slot[r, SIZE]
+        if i < found:
+            low, high = around[0, i], around[1, i]
         room = low - top
         if room >= size:
             if fit == 7 or (fit == 6 and best < 0):
