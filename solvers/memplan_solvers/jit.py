@@ -1,4 +1,9 @@
-"""How numba compiles the project's kernels: once, to disk, and without the interpreter's lock."""
+"""How numba compiles the project's kernels: once, to disk, and without the interpreter's lock.
+
+Numba counts a reference, atomically, whenever an array is passed or bound to a name, each array of a tuple too, and
+passes a tuple as its arrays' fields, some hundred of them. In a kernel of many small functions both cost more than
+the work: so its small functions are `inlined`, and what Python calls begins by `borrow`.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +11,18 @@ from collections.abc import Callable
 from typing import Any
 
 from numba import njit
+from numba.core import types
+from numba.extending import intrinsic
 
 
 def kernel(function: Callable[..., Any]) -> Any:
     """A kernel that Python calls."""
     return njit(cache=True, nogil=True)(function)
+
+
+def inlined(function: Callable[..., Any]) -> Any:
+    """A kernel that is compiled into the kernels which call it; Python may call it too."""
+    return njit(cache=True, nogil=True, forceinline=True)(function)
 
 
 def inner(function: Callable[..., Any]) -> Any:
@@ -20,3 +32,26 @@ def inner(function: Callable[..., Any]) -> Any:
     """
     bare: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
     return njit(cache=True, nogil=True, **bare)(function)
+
+
+def _borrow(typing: Any, value: Any) -> Any:
+    """In a kernel: the same array, or tuple of arrays at any depth, uncounted; valid while the caller holds the value."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return _uncounted(context, builder, signature.return_type, arguments[0])
+
+    return value(value), code
+
+
+borrow: Any = intrinsic(_borrow)
+
+
+def _uncounted(context: Any, builder: Any, kind: Any, value: Any) -> Any:
+    if isinstance(kind, types.Array):
+        array = context.make_array(kind)(context, builder, value)
+        array.meminfo = array.meminfo.type(None)
+        return array._getvalue()
+    for place, member in enumerate(getattr(kind, "types", ())):  # of a tuple
+        part = _uncounted(context, builder, member, builder.extract_value(value, place))
+        value = builder.insert_value(value, part, place)
+    return value

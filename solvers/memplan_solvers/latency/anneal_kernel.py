@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
-from memplan_solvers.borrow import borrow
+from memplan_solvers.jit import borrow, inlined, kernel
 from memplan_solvers.latency.decide import HOST, RETURN, STAY, place, take_out
 from memplan_solvers.latency.draft import (
     CAPACITY,
@@ -57,7 +56,7 @@ class Search(NamedTuple):
     kept: Array  # int64[r, 4], scratch: what was taken out: slot, start, stop, offset
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@inlined
 def rand(state: Array) -> float:
     """A uniform number in [0, 1); xorshift64*."""
     x = state[0]
@@ -68,7 +67,7 @@ def rand(state: Array) -> float:
     return float((x * np.uint64(2685821657736338717)) >> np.uint64(11)) / 9007199254740992.0
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def run(timed: Timed, search: Search, rounds: int, hot: float, cold: float) -> None:
     """Do `rounds` rounds, the temperature falling from `hot` to `cold` seconds geometrically."""
     timed, search = borrow(timed), borrow(search)
@@ -112,7 +111,7 @@ def run(timed: Timed, search: Search, rounds: int, hot: float, cold: float) -> N
         settle(draft, False)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@inlined
 def served_by(draft: Draft, k: int) -> int:
     """How touch k is served: from host (0), in the scratchpad (1), there, and loaded for it (2)."""
     slot = draft.slot
@@ -121,7 +120,7 @@ def served_by(draft: Draft, k: int) -> int:
     return 2 if slot[k, START] >= 0 and slot[k, LOADED] else 1
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def served_by_all(draft: Draft) -> Array:
     """How each touch is served, int64[k]."""
     served = np.empty(len(draft.step_touch), np.int64)
@@ -130,7 +129,7 @@ def served_by_all(draft: Draft) -> Array:
     return served
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def keep_best(search: Search) -> None:
     """Remember the layout as the best."""
     search.best[:] = search.draft.slot[:, START : OFFSET + 1]
@@ -138,7 +137,7 @@ def keep_best(search: Search) -> None:
     search.seconds[1] = search.seconds[0]
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@inlined
 def _choose(draft: Draft, random: Array, seed: int, t: int, out: Array) -> int:
     """Fill `out` with the values to take out, in the order in which they come back; how many.
 
@@ -180,7 +179,7 @@ def _choose(draft: Draft, random: Array, seed: int, t: int, out: Array) -> int:
     return count
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@inlined
 def _perturb(search: Search, k: int) -> None:
     """Change the wish or the ratio of touch k, or neither."""
     x = rand(search.random)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import numba
-
+from memplan_solvers.jit import inlined
 from memplan_solvers.latency.draft import (
     AT,
     COPY,
@@ -37,7 +36,7 @@ STAY, RETURN, HOST = 0, 1, 2
 """A touch's wish: stay if there is room; leave before and be loaded for it; be served from host."""
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@inlined
 def place(draft: Draft, wish: Array, ratio: Array, kept: Array, taken: int, s: int, fit: int) -> None:
     """Decide s from its definition through its uses, by the wishes of its touches. The first `taken` rows of `kept` are
     what has been taken out; `fit`: see `room.gap`."""
@@ -85,7 +84,7 @@ def place(draft: Draft, wish: Array, ratio: Array, kept: Array, taken: int, s: i
         take_out(draft, kept, s, len(kept))
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@inlined
 def issue_step(draft: Draft, kept: Array, taken: int, k: int, wanted: float, earliest: int) -> int:
     """The latest step from `earliest` on with so much copy capacity before touch k; with so much that the queue leaves
     idle, where `wanted` is negative. What the queue did for k before it was taken out is idle."""
@@ -105,7 +104,7 @@ def issue_step(draft: Draft, kept: Array, taken: int, k: int, wanted: float, ear
     return int(start)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@inlined
 def _begin(draft: Draft, wish: Array, s: int, start: int, k: int, fit: int) -> int:
     """A residency of s from `start` through touch k and as many more that wish to stay as there is a gap for; its slot
     or -1."""
@@ -124,7 +123,7 @@ def _begin(draft: Draft, wish: Array, s: int, start: int, k: int, fit: int) -> i
     return k if offset >= 0 else -1
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@inlined
 def _store(draft: Draft, s: int, row: int, limit: int) -> int:
     """Store s, resident in `row` since its production, with the copy capacity it needs by `limit` if its place stays
     free, less if not; the due step, or -1 if it cannot be stored by then at all."""
@@ -143,7 +142,7 @@ def _store(draft: Draft, s: int, row: int, limit: int) -> int:
     return int(due)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@inlined
 def take_out(draft: Draft, kept: Array, s: int, count: int) -> int:
     """Remove what is placed of s, remembering it in `kept` from row `count` on while that has room; the next row."""
     slot, storage = draft.slot, draft.storage

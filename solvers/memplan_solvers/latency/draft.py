@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
+from memplan_solvers.jit import inlined
 from memplan_solvers.latency.timed import Array, Timed
 
 NOW, AT, DONE, TAIL, REACH = range(5)
@@ -116,13 +116,13 @@ def rows_of(residencies: Array, draft: Draft) -> Array:
     return np.concatenate([draft.slot[slots, OWNER, None], residencies[slots]], axis=1)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@inlined
 def mark(draft: Draft, t: int) -> None:
     """Remember that step t has changed."""
     draft.fact[SINCE], draft.fact[UNTIL] = min(draft.fact[SINCE], t), max(draft.fact[UNTIL], t)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@inlined
 def refresh(draft: Draft, t: int) -> None:
     """Sum step t up again."""
     slot, cost, op, step_touch = draft.slot, draft.cost, draft.op, draft.step_touch
@@ -138,7 +138,7 @@ def refresh(draft: Draft, t: int) -> None:
     mark(draft, t)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@inlined
 def serve(draft: Draft, r: int, since: int, stop: int, fast: bool) -> None:
     """Serve the touches in [since, stop) of slot r's storage from the scratchpad or from host."""
     slot, s = draft.slot, draft.slot[r, OWNER]
@@ -151,7 +151,7 @@ def serve(draft: Draft, r: int, since: int, stop: int, fast: bool) -> None:
         k += 1
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@inlined
 def _enter(draft: Draft, b: int, r: int) -> None:
     """Enter slot r in the list of block b, by offset."""
     slot, block, i = draft.slot, draft.block, draft.filled[b]
@@ -163,7 +163,7 @@ def _enter(draft: Draft, b: int, r: int) -> None:
     block[b, i] = r
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@inlined
 def put(draft: Draft, r: int, start: int, stop: int, offset: int) -> None:
     """Enter a residency."""
     slot, step, width = draft.slot, draft.step, draft.fact[WIDTH]
@@ -179,7 +179,7 @@ def put(draft: Draft, r: int, start: int, stop: int, offset: int) -> None:
         mark(draft, slot[r, STEP])
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@inlined
 def take(draft: Draft, r: int) -> None:
     """Remove a residency."""
     slot, step, block, filled = draft.slot, draft.step, draft.block, draft.filled
@@ -200,7 +200,7 @@ def take(draft: Draft, r: int) -> None:
     slot[r, START] = -1
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@inlined
 def extend(draft: Draft, r: int, stop: int) -> None:
     """Let a residency last until `stop`."""
     before, width = draft.slot[r, STOP], draft.fact[WIDTH]
@@ -210,7 +210,7 @@ def extend(draft: Draft, r: int, stop: int) -> None:
     serve(draft, r, before, stop, True)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@inlined
 def _link(step: Array, first: int, table: Array, following: int, key: int, t: int, x: int) -> None:
     """Enter row x of `table` in the list of step t that begins in column `first`, by `key`, then by number."""
     before, after = -1, step[t, first]
@@ -223,7 +223,7 @@ def _link(step: Array, first: int, table: Array, following: int, key: int, t: in
         table[before, following] = x
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@inlined
 def _unlink(step: Array, first: int, table: Array, following: int, t: int, x: int) -> None:
     """Take row x of `table` out of the list of step t."""
     if step[t, first] == x:
@@ -235,7 +235,7 @@ def _unlink(step: Array, first: int, table: Array, following: int, t: int, x: in
         table[before, following] = table[x, following]
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@inlined
 def set_store(draft: Draft, s: int, issue: int, due: int) -> None:
     """Store s, which has no store; issue -1 leaves it so."""
     step, storage = draft.step, draft.storage
@@ -247,7 +247,7 @@ def set_store(draft: Draft, s: int, issue: int, due: int) -> None:
         mark(draft, due)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@inlined
 def clear_store(draft: Draft, s: int) -> None:
     """Leave the store of s out."""
     step, storage = draft.step, draft.storage

@@ -7,16 +7,16 @@ copy time, and step t waits until A reaches the largest F due there.
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
+from memplan_solvers.jit import kernel
 from memplan_solvers.latency.timed import Array, Timed
 
 STORAGE, START, STOP, OFFSET = range(4)
 """Columns of a residency row."""
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def op_times(timed: Timed, rows: Array, count: int, host: Array, busy: Array) -> None:
     """Fill `host` (bus seconds of op t) and `busy` (its whole time), float64[n], for these residencies."""
     # Fields are taken out of the tuple once: in a loop each access would count references.
@@ -44,13 +44,13 @@ def op_times(timed: Timed, rows: Array, count: int, host: Array, busy: Array) ->
         busy[t] = max(compute[t], busy[t] + host[t]) + overhead
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def is_loaded(timed: Timed, s: int, start: int) -> bool:
     """Whether a residency of s that begins at `start` begins with a load."""
     return bool(start != timed.producer[s] and not timed.given[s])
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def first_touch(timed: Timed, s: int, start: int) -> int:
     """The first step at or after `start` that touches s, n if none does."""
     for k in range(timed.touch_row[s], timed.touch_row[s + 1]):
@@ -59,7 +59,7 @@ def first_touch(timed: Timed, s: int, start: int) -> int:
     return timed.n
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def latency(timed: Timed, rows: Array, count: int, stores: Array, reach: Array) -> float:
     """Seconds of the layout; `reach`, float64[n + 1], becomes A(t) at the start of op t, waiting included.
 
@@ -100,7 +100,7 @@ def latency(timed: Timed, rows: Array, count: int, stores: Array, reach: Array) 
             at[2 * (stores[s, 0] + 1)] += 1
             work[j], due[j], is_store[j] = copy[s], stores[s, 1], True
     if timed.queues == 2:
-        return _two_lanes(timed, host, busy, first, work, due, is_store, reach)
+        return float(_two_lanes(timed, host, busy, first, work, due, is_store, reach))
     wanted = np.zeros(n + 1)  # the largest F due at each step
     now, a, f, tail = 0.0, 0.0, 0.0, 0.0
     for t in range(n + 1):
@@ -120,7 +120,7 @@ def latency(timed: Timed, rows: Array, count: int, stores: Array, reach: Array) 
     return now + max(0.0, tail - a)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def _two_lanes(
     timed: Timed, host: Array, busy: Array, first: Array, work: Array, due: Array, is_store: Array, reach: Array
 ) -> float:

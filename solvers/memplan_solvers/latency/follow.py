@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
+from memplan_solvers.jit import inlined, kernel
 from memplan_solvers.latency.draft import (
     AT,
     BEGIN,
@@ -40,7 +40,7 @@ from memplan_solvers.latency.evaluate import latency
 from memplan_solvers.latency.timed import Timed
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@inlined
 def seconds_of(draft: Draft, total: float) -> float:
     """The latency as it is now, one queue; `total` was that of the layout last kept."""
     fact, slot, storage, step, cost, op = draft.fact, draft.slot, draft.storage, draft.step, draft.cost, draft.op
@@ -89,7 +89,7 @@ def seconds_of(draft: Draft, total: float) -> float:
     return float(total)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@inlined
 def settle(draft: Draft, keep: bool) -> None:
     """After `seconds_of`: go on from the layout as it is; without `keep`, which has been undone, from the one before."""
     fact, slot, storage, step, track, done = draft.fact, draft.slot, draft.storage, draft.step, draft.track, draft.done
@@ -116,7 +116,7 @@ def settle(draft: Draft, keep: bool) -> None:
                 r = slot[r, NEXT]
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def seconds_in_full(timed: Timed, draft: Draft) -> float:
     """The latency by `evaluate.latency`, for any number of queues."""
     slot, rows, count = draft.slot, np.empty((len(draft.slot), 4), np.int64), 0

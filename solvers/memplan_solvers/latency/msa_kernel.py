@@ -7,9 +7,9 @@ is the time of the ops before t with everything in host, which is also the copy 
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
+from memplan_solvers.jit import kernel
 from memplan_solvers.latency.evaluate import OFFSET, START, STOP, STORAGE
 from memplan_solvers.latency.queue import Queue, clear, enqueue, fits
 from memplan_solvers.latency.space import Space, add, best_gap, drop, is_free
@@ -22,7 +22,7 @@ FITS, CROWDED, FAILED = 0, 1, 2
 """Outcomes of a value: placed as wished; some use went to host for lack of space; a required place is missing."""
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def assign(
     timed: Timed, order: Array, elapsed: Array, ratios: Array, repacks: int, space: Space, stores: Array, queue: Queue
 ) -> int:
@@ -50,7 +50,7 @@ def assign(
     return used
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def place_value(
     timed: Timed, s: int, elapsed: Array, ratios: Array, space: Space, stores: Array, queue: Queue, define: bool
 ) -> int:
@@ -98,7 +98,7 @@ def place_value(
     return outcome
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def _lasting_gap(timed: Timed, space: Space, s: int, start: int, k: int) -> int:
     """A gap from `start` through touch k that stays free until the farthest later touch possible, or -1."""
     for far in range(timed.touch_row[s + 1] - 1, k - 1, -1):
@@ -106,11 +106,11 @@ def _lasting_gap(timed: Timed, space: Space, s: int, start: int, k: int) -> int:
             continue
         offset = best_gap(timed, space, timed.size[s], start, timed.touch[far] + 1)
         if offset >= 0:
-            return offset
+            return int(offset)
     return -1
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def evict(
     timed: Timed, s: int, row: int, limit: int, elapsed: Array, ratios: Array, space: Space, stores: Array, queue: Queue
 ) -> int:
@@ -135,7 +135,7 @@ def evict(
     return -1
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def prefetch(
     timed: Timed, s: int, k: int, earliest: int, elapsed: Array, ratios: Array, space: Space, queue: Queue
 ) -> int:
@@ -168,7 +168,7 @@ def prefetch(
     return -2 if crowded else -1
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def forget(timed: Timed, s: int, space: Space, stores: Array, queue: Queue, elapsed: Array) -> None:
     """Take all of s out of the layout."""
     for r in range(space.count[0] - 1, -1, -1):
@@ -178,7 +178,7 @@ def forget(timed: Timed, s: int, space: Space, stores: Array, queue: Queue, elap
     clear(queue, elapsed, s)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def repack(timed: Timed, space: Space) -> bool:
     """Place every free residency anew, longest first, then largest, each best fit; False if one does not fit."""
     count = space.count[0]

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
+from memplan_solvers.jit import kernel
 from memplan_solvers.latency.timed import Array
 
 EPS = 1e-13
@@ -36,7 +36,7 @@ def make_queue(room: int) -> Queue:
     return Queue(np.zeros((room, 3), np.int64), np.zeros((room, 2)), np.zeros(1, np.int64))
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def fits(queue: Queue, capacity: Array, key: int, due: int, work: float) -> bool:
     """Whether this move and all others would be in time. capacity: float64[n + 1], A."""
     jobs, times, count = queue.jobs, queue.times, queue.count[0]
@@ -56,7 +56,7 @@ def fits(queue: Queue, capacity: Array, key: int, due: int, work: float) -> bool
     return True
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def enqueue(queue: Queue, capacity: Array, key: int, due: int, work: float, owner: int) -> int:
     """Enter a move; its place."""
     jobs, times = queue.jobs, queue.times
@@ -71,7 +71,7 @@ def enqueue(queue: Queue, capacity: Array, key: int, due: int, work: float, owne
     return int(at)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def dequeue(queue: Queue, capacity: Array, at: int) -> None:
     """Take the move at `at` out."""
     queue.count[0] -= 1
@@ -81,7 +81,7 @@ def dequeue(queue: Queue, capacity: Array, at: int) -> None:
     refresh(queue, capacity, at)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def clear(queue: Queue, capacity: Array, owner: int) -> None:
     """Take out every move of one storage."""
     for at in range(queue.count[0] - 1, -1, -1):
@@ -89,7 +89,7 @@ def clear(queue: Queue, capacity: Array, owner: int) -> None:
             dequeue(queue, capacity, at)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def refresh(queue: Queue, capacity: Array, at: int) -> None:
     """Recompute F from place `at` on."""
     jobs, times = queue.jobs, queue.times

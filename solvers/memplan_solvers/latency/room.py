@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import numba
-
+from memplan_solvers.jit import inlined
 from memplan_solvers.latency.draft import (
     ALIGNMENT,
     CAPACITY,
@@ -16,7 +15,7 @@ from memplan_solvers.latency.draft import (
 )
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@inlined
 def is_free(draft: Draft, low: int, size: int, start: int, stop: int) -> bool:
     """Whether nothing lies in `[low, low + size)` during `[start, stop)`."""
     slot, block, filled, width = draft.slot, draft.block, draft.filled, draft.fact[WIDTH]
@@ -31,7 +30,7 @@ def is_free(draft: Draft, low: int, size: int, start: int, stop: int) -> bool:
     return free
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@inlined
 def gap(draft: Draft, size: int, start: int, stop: int, fit: int) -> int:
     """An offset free during `[start, stop)`, or -1: of the smallest gap, its lower end (fit < 5) or its upper end
     (5); the lowest of all (6); the highest of all (7)."""

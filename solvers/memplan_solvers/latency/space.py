@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
+from memplan_solvers.jit import kernel
 from memplan_solvers.latency.evaluate import OFFSET, START, STOP, STORAGE
 from memplan_solvers.latency.timed import Array, Timed
 
@@ -28,7 +28,7 @@ def make_space(timed: Timed) -> Space:
     return space
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def add(timed: Timed, space: Space, s: int, start: int, stop: int, offset: int) -> int:
     """Enter a residency; its row."""
     r = space.count[0]
@@ -43,7 +43,7 @@ def add(timed: Timed, space: Space, s: int, start: int, stop: int, offset: int) 
     return int(r)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def drop(space: Space, r: int) -> None:
     """Take row r out; the last row moves into its place."""
     last = space.count[0] - 1
@@ -62,7 +62,7 @@ def drop(space: Space, r: int) -> None:
     space.count[0] = last
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def is_free(timed: Timed, space: Space, offset: int, size: int, start: int, stop: int) -> bool:
     """Whether nothing lies in `[offset, offset + size)` during `[start, stop)`."""
     rows, sizes = space.rows, timed.size  # rows are indexed whole: a view of one costs more than the test
@@ -73,7 +73,7 @@ def is_free(timed: Timed, space: Space, offset: int, size: int, start: int, stop
     return True
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def best_gap(timed: Timed, space: Space, size: int, start: int, stop: int) -> int:
     """The lowest offset of the smallest gap of `size` bytes free during `[start, stop)`, or -1."""
     rows, sizes, by_offset = space.rows, timed.size, space.by_offset

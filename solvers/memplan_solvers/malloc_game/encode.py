@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 
+from memplan_solvers.jit import kernel
 from memplan_solvers.latency.timed import Array
 from memplan_solvers.malloc_game.features import AHEAD, BINS, FEATURES, STEPS, Observation, observe
 from memplan_solvers.malloc_game.state import (
@@ -36,7 +36,7 @@ INPUTS = (AHEAD + 1) * FEATURES + POOLED_STEPS * POOLED_BINS + STEPS // 2 + 4 + 
 """Numbers that `encode` gives."""
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def prices(board: Board) -> Array:
     """float32[k, 4], a price row per move. O(stays x their lengths)."""
     k, n = len(board.move), len(board.compute)
@@ -83,7 +83,7 @@ def prices(board: Board) -> Array:
     return table
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def encode(board: Board, state: State, table: Array, seen: Observation, out: Array) -> None:
     """Fill `out`, float32[INPUTS], for the next move; `seen` is scratch."""
     observe(board, state, seen)

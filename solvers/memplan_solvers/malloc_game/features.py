@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
+from memplan_solvers.jit import kernel
 from memplan_solvers.latency.queue import FINISH, KEY, WORK
 from memplan_solvers.latency.timed import Array
 from memplan_solvers.malloc_game.state import (
@@ -65,7 +65,7 @@ def make_observation() -> Observation:
     return Observation(*(np.zeros(shape, np.float32) for shape in shapes))
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def observe(board: Board, state: State, seen: Observation) -> None:
     """Fill `seen` for the next move; zeros once the game is over, but for the summary."""
     seen.moves[:] = 0.0
@@ -83,7 +83,7 @@ def observe(board: Board, state: State, seen: Observation) -> None:
         seen.summary[3] = _fill_bandwidth(state, now, unit, seen.bandwidth)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def _describe(board: Board, state: State, i: int, now: int, unit: float, out: Array) -> None:
     """The numbers of one move; distances and times as log(1 + x)."""
     s, t = board.move[i, STORAGE], board.move[i, STEP]
@@ -118,7 +118,7 @@ def _describe(board: Board, state: State, i: int, now: int, unit: float, out: Ar
     out[19] = state.of[s, OPENED]
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def _fill_occupancy(board: Board, state: State, now: int, image: Array) -> float:
     """Draw the scratchpad around step `now`; the share of it that is taken then."""
     first, width, taken = now - STEPS // 2, board.capacity / BINS, 0.0
@@ -140,7 +140,7 @@ def _fill_occupancy(board: Board, state: State, now: int, image: Array) -> float
     return taken
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def _fill_bandwidth(state: State, now: int, unit: float, out: Array) -> float:
     """Copy time a load due now could have, by issue step; the queue's backlog beyond now."""
     jobs, times, at = state.queue.jobs, state.queue.times, state.queue.count[0]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
+from memplan_solvers.jit import kernel
 from memplan_solvers.malloc_game.play import is_over, mask, play, undo
 from memplan_solvers.malloc_game.state import COPY, DROP, NO_COPY, Board, State
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def greedy_answer(board: Board, state: State) -> int:
     """The answer after which the latency is least; on ties NoCopy, then Drop, then Copy; -1 once it is over."""
     legal = np.zeros(3, np.bool_)
@@ -24,7 +24,7 @@ def greedy_answer(board: Board, state: State) -> int:
     return best
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def look_ahead(board: Board, state: State, horizon: int) -> int:
     """The answer after which `horizon` greedy moves lead to the least latency; ties as above."""
     if horizon == 0:
@@ -48,7 +48,7 @@ def look_ahead(board: Board, state: State, horizon: int) -> int:
     return best
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def play_greedy(board: Board, state: State, horizon: int) -> float:
     """Finish the game from where it stands by `look_ahead`; the latency."""
     while not is_over(board, state):

@@ -7,9 +7,9 @@ from functools import cache
 from importlib import resources
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
+from memplan_solvers.jit import kernel
 from memplan_solvers.latency.anneal import Focus
 from memplan_solvers.latency.anneal_kernel import Search, served_by_all
 from memplan_solvers.latency.msa import all_host_elapsed
@@ -87,7 +87,7 @@ def with_state(static: Array, served: Array, share: float) -> Array:
     return np.concatenate([static, state], axis=1)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def log_gain(guide: Guide, x: Array) -> Array:
     """float32[k]: log of what a round that begins at a touch gains, over the mean round."""
     hidden, out, gain = np.empty(HIDDEN, np.float32), np.empty(1, np.float32), np.empty(len(x), np.float32)

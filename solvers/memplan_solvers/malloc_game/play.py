@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
+from memplan_solvers.jit import kernel
 from memplan_solvers.latency.queue import DUE, EPS, FINISH, KEY, OWNER, enqueue
 from memplan_solvers.latency.timed import Array
 from memplan_solvers.malloc_game.rules import attempt, is_legal
@@ -53,7 +53,7 @@ from memplan_solvers.malloc_game.state import (
 )  # fmt: skip
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def reset(board: Board, state: State) -> None:
     """Set the state to the beginning of a game: everything in host but what is fixed."""
     state.ints[:] = board.ints
@@ -61,13 +61,13 @@ def reset(board: Board, state: State) -> None:
     state.forced[:] = 0
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def is_over(board: Board, state: State) -> bool:
     """Whether every move has been answered."""
     return bool(state.counts[MOVE] == len(board.move))
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def mask(board: Board, state: State, legal: Array) -> None:
     """Fill `legal`, bool[3], for the next move; all False once the game is over."""
     i = state.counts[MOVE]
@@ -75,7 +75,7 @@ def mask(board: Board, state: State, legal: Array) -> None:
         legal[answer] = i < len(board.move) and is_legal(board, state, i, answer)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def play(board: Board, state: State, answer: int) -> bool:
     """Give the next move its answer; False, and nothing changed, if it is illegal.
 
@@ -89,7 +89,7 @@ def play(board: Board, state: State, answer: int) -> bool:
     return True
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def undo(board: Board, state: State) -> None:
     """Take back the last move, and the backup it made necessary; nothing at the beginning."""
     i = state.counts[MOVE] - 1
@@ -110,13 +110,13 @@ def undo(board: Board, state: State) -> None:
     state.counts[BACKUPS] = b
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def _rewind_to(state: State, i: int) -> None:
     rewind(state, state.history[i, MARK])
     state.counts[MOVE] = i
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def _advance(board: Board, state: State, i: int, answer: int) -> bool:
     """Answer move i and let the steps pass that have no moves left; False, rewound, if it is illegal."""
     mark = state.counts[LOG]
@@ -131,7 +131,7 @@ def _advance(board: Board, state: State, i: int, answer: int) -> bool:
     return True
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def _is_stuck(board: Board, state: State) -> bool:
     """Whether the next move is a production that its group forces to a place that cannot be had."""
     i = state.counts[MOVE]
@@ -141,7 +141,7 @@ def _is_stuck(board: Board, state: State) -> bool:
     return bool(group >= 0 and state.at[group] >= 0 and not is_legal(board, state, i, NO_COPY))
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def _back_up(board: Board, state: State) -> None:
     """Force the stuck group into host from its first move on and replay; each round forces one more group."""
     target, b = state.counts[MOVE], state.counts[BACKUPS]
@@ -163,7 +163,7 @@ def _back_up(board: Board, state: State) -> None:
     state.counts[BACKUPS] = b + 1
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def _pass_time(board: Board, state: State, first: int, until: int) -> None:
     """Let steps `[first, until)` pass, all their moves being answered: copy capacity, stores of outputs."""
     time = state.time
@@ -181,7 +181,7 @@ def _pass_time(board: Board, state: State, first: int, until: int) -> None:
             _close_stores(board, state, t + 1)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def _close_stores(board: Board, state: State, now: int) -> None:
     """Give the open stores that are done by step `now` that due step; at the end all of them."""
     jobs, times, ends = state.queue.jobs, state.queue.times, now == len(board.compute)
@@ -205,7 +205,7 @@ def _close_stores(board: Board, state: State, now: int) -> None:
         put_time(state, len(state.time), 0, state.total[0] + tail)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def play_random(board: Board, state: State, seed: int, games: int) -> int:
     """Play whole random games, the last one staying on the board; how many moves were made."""
     np.random.seed(seed)

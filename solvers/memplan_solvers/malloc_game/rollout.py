@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
+from memplan_solvers.jit import kernel
 from memplan_solvers.latency.timed import Array
 from memplan_solvers.malloc_game.encode import INPUTS, encode, prices
 from memplan_solvers.malloc_game.features import Observation, make_observation
@@ -35,13 +35,13 @@ def make_player(net: Network, board: Board) -> Player:
                   np.zeros(ACTIONS + BINS, np.float32), np.zeros(ACTIONS, np.bool_))  # fmt: skip
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def seed_noise(seed: int) -> None:
     """Seed the noise of compiled play in this thread."""
     np.random.seed(seed)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def look(board: Board, state: State, player: Player) -> int:
     """Fill `player.legal` for the next move and, if there is a choice, `player.x` and `player.out`; how many are legal."""
     mask(board, state, player.legal)
@@ -54,7 +54,7 @@ def look(board: Board, state: State, player: Player) -> int:
     return count
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def choose(board: Board, state: State, player: Player, temperature: float, banned: int) -> int:
     """The legal answer of largest logit + temperature x Gumbel noise, another than `banned` if there is one."""
     count = look(board, state, player)
@@ -69,7 +69,7 @@ def choose(board: Board, state: State, player: Player, temperature: float, banne
     return best
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def finish(board: Board, state: State, player: Player, temperature: float) -> float:
     """Play on to the end; the latency."""
     while not is_over(board, state):
@@ -77,7 +77,7 @@ def finish(board: Board, state: State, player: Player, temperature: float) -> fl
     return float(state.total[0])
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def follow(board: Board, state: State, player: Player, answers: Array) -> float:
     """Play on to the end by these answers, the network's own where one is illegal; the latency."""
     while not is_over(board, state):
@@ -86,14 +86,14 @@ def follow(board: Board, state: State, player: Player, answers: Array) -> float:
     return float(state.total[0])
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def back_to(board: Board, state: State, move: int) -> None:
     """Undo until `move` is the next one."""
     while state.counts[MOVE] > move:
         undo(board, state)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def improve(
     board: Board, state: State, player: Player, current: Array, best: Array, least: float, rounds: int, hot: float, cold: float,
     temperature: float, widest: int,
@@ -126,7 +126,7 @@ def improve(
     return float(least)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def lesson(board: Board, state: State, player: Player, answers: Array, x: Array, legal: Array, answer: Array, left: Array) -> int:
     """What a game teaches: fills a row for every move with a choice, in order; how many.
 
@@ -145,7 +145,7 @@ def lesson(board: Board, state: State, player: Player, answers: Array, x: Array,
     return rows
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def probe(board: Board, state: State, player: Player, path: Array, logits: Array) -> tuple[float, float, bool]:
     """What lies behind `path`: the last reward, the network's value and whether the game is over; fills `logits`.
 
@@ -171,7 +171,7 @@ def probe(board: Board, state: State, player: Player, path: Array, logits: Array
     return reward, value, over
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def expected(out: Array) -> float:
     """The mean of the value's distribution, over bins from 0 to 1."""
     most, total, mean = -np.inf, 0.0, 0.0

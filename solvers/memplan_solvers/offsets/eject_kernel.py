@@ -12,8 +12,10 @@ import heapq
 import numba
 import numpy as np
 
+from memplan_solvers.jit import kernel
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+
+@kernel
 def dive(order, start, stop, size, patience):  # type: ignore[no-untyped-def]
     """Offsets where the buffer whose lowest place is lowest goes next, the first in `order` of those.
 
@@ -109,7 +111,7 @@ def _beside(i, box, horizon, levels, first, length, row, found, low, high):  # t
         count += 1
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def lay_all(box, horizon, lowest, levels, first, length, row, order):  # type: ignore[no-untyped-def]
     """Put the buffers of `order`, which is ascending by offset, into empty rows."""
     for i in order:
@@ -121,7 +123,7 @@ def lay_all(box, horizon, lowest, levels, first, length, row, order):  # type: i
                 length[b] += 1
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def fill(  # type: ignore[no-untyped-def]
     box, horizon, lowest, levels, first, length, row, size, target, order, queue, waiting
 ):  # fmt: skip
@@ -144,7 +146,7 @@ def fill(  # type: ignore[no-untyped-def]
     return waiting
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def repair(  # type: ignore[no-untyped-def]
     box, horizon, lowest, levels, first, length, row, size, target, moves, queue, waiting, penalty
 ):  # fmt: skip
