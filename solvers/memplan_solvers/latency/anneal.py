@@ -41,7 +41,11 @@ LOOK, SPREAD = 2000, 8
 """Rounds between two questions where to begin, at least; entries of `Search.choices` per touch, about."""
 
 Focus = Callable[[kernel.Search, float], Array]
-"""Weights, float64[k], of the touches at which rounds begin, asked for with the share of the cooling that is done."""
+"""Weights, float32[k, KINDS], of the kinds of rounds by the touch at which they begin, asked for with the share of the
+cooling that is done."""
+
+USUAL = np.outer([0.35, 0.57, 0.08], [0.4, 0.25, 0.21, 0.07, 0.07]).astype(np.float32).ravel()
+"""Weights of the kinds of rounds where nobody says: float32[KINDS]."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +95,8 @@ class Anneal(LatencySolver):
         by_time, begin, often = False, time.monotonic(), max(LOOK, 2 * len(timed.touch))
         while done < total and share < 1.0 and search.seconds[1] > bound and not budget.spent():
             if focus and done % often == 0:
-                search = search._replace(choices=spread(timed, focus(search, share)))
+                kind = focus(search, share)
+                search = search._replace(choices=spread(timed, kind.sum(1)), kind=kind)
             kernel.run(timed, search, rounds, self._heat(start, share), self._heat(start, min(1.0, share + step)))
             if not done:  # it may have been compiling
                 begin, available = time.monotonic(), max(1e-9, budget.remaining_s)
@@ -144,7 +149,8 @@ def make_search(timed: Timed, start: Layout, seed: int, queued: float = 0.0) -> 
         best_stores=np.zeros((len(draft.storage), 2), np.int64),
         seconds=np.array([seconds, seconds]),
         random=np.array([mixed], dtype=np.uint64),
-        tally=np.zeros((2, 3, len(timed.touch))),
+        kind=np.tile(USUAL, (len(timed.touch), 1)),
+        tally=np.zeros((2, kernel.STATES, 0, kernel.KINDS)),
         choices=spread(timed, np.repeat(1.0 / np.maximum(touches, 1), touches)),
         kept=np.zeros((len(draft.slot), 4), np.int64),
     )

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from memplan_solvers.jit import borrow, inlined, kernel
-from memplan_solvers.latency.decide import HOST, RETURN, STAY, place, take_out
+from memplan_solvers.latency.decide import place, take_out
 from memplan_solvers.latency.draft import (
     CAPACITY,
     DUE,
@@ -39,6 +39,20 @@ from memplan_solvers.latency.timed import Array, Timed
 MOST = 10
 """Most values that one round takes out."""
 
+ALONE, STRIP, AROUND = range(3)
+"""What a round takes out: the storage of the touch at which it begins, alone; with who lies in a strip of its size
+around that step; with some that are there around that step."""
+
+SAME, LOAD, WISH = range(3)
+"""What it changes of that touch: nothing; the ratio of its load; its wish, to STAY, RETURN or HOST (WISH + 0, 1, 2)."""
+
+CHANGES = WISH + 3
+KINDS = 3 * CHANGES
+"""A kind of round: what it takes out x CHANGES + what it changes."""
+
+STATES = 9
+"""A state of a touch: how it is served x 3 + its wish."""
+
 
 class Search(NamedTuple):
     """Where an annealing stands, and its best layout so far."""
@@ -51,7 +65,8 @@ class Search(NamedTuple):
     best_stores: Array  # int64[m, 2]
     seconds: Array  # float64[2]: of the layout, of the best
     random: Array  # uint64[1]
-    tally: Array  # float64[2, 3, k], rounds that began at a touch, and what they gained, by how it was served
+    kind: Array  # float32[k, KINDS], weight of each kind of round, where it begins
+    tally: Array  # float64[2, STATES, k or 0, KINDS], work of the rounds that began at a touch, and what they gained
     choices: Array  # int64[c], touches at which rounds begin, of storages that may be placed; more often if more often here
     kept: Array  # int64[r, 4], scratch: what was taken out: slot, start, stop, offset
 
@@ -79,21 +94,22 @@ def run(timed: Timed, search: Search, rounds: int, hot: float, cold: float) -> N
     for _ in range(rounds):
         heat *= cooling
         k = search.choices[int(rand(random) * len(search.choices))]
-        seed = draft.slot[k, OWNER]
-        served = served_by(draft, k)
+        seed, state = draft.slot[k, OWNER], 3 * served_by(draft, k) + search.wish[k]
         old_wish, old_ratio = search.wish[k], search.ratio[k]
-        count = _choose(draft, random, seed, draft.slot[k, STEP], out)
+        kind = _kind(search, k)
+        count = _choose(draft, random, seed, draft.slot[k, STEP], kind // CHANGES, out)
         kept = 0
         for i in range(count):
             old_stores[i] = draft.storage[out[i], ISSUE : DUE + 1]
             kept = take_out(draft, search.kept, out[i], kept)
-        _perturb(search, k)
+        _change(search, k, kind % CHANGES)
         for i in range(count):
             place(draft, search.wish, search.ratio, search.kept, kept, out[i], int(rand(random) * 8.0))
         seconds = seconds_in_full(timed, draft) if timed.queues == 2 else seconds_of(draft, search.seconds[0])
         worse = seconds - search.seconds[0]
-        search.tally[0, served, k] += 1.0
-        search.tally[1, served, k] += max(0.0, -worse)
+        if search.tally.shape[2]:
+            search.tally[0, state, k, kind] += 0.5 + 0.5 * count
+            search.tally[1, state, k, kind] += max(0.0, -worse)
         if worse <= 0.0 or rand(random) < np.exp(-worse / heat):
             search.seconds[0] = seconds
             settle(draft, True)
@@ -121,12 +137,13 @@ def served_by(draft: Draft, k: int) -> int:
 
 
 @kernel
-def served_by_all(draft: Draft) -> Array:
-    """How each touch is served, int64[k]."""
-    served = np.empty(len(draft.step_touch), np.int64)
-    for k in range(len(served)):
-        served[k] = served_by(draft, k)
-    return served
+def states(search: Search) -> Array:
+    """The state of each touch, int64[k]."""
+    search = borrow(search)
+    state = np.empty(len(search.wish), np.int64)
+    for k in range(len(state)):
+        state[k] = 3 * served_by(search.draft, k) + search.wish[k]
+    return state
 
 
 @kernel
@@ -138,15 +155,12 @@ def keep_best(search: Search) -> None:
 
 
 @inlined
-def _choose(draft: Draft, random: Array, seed: int, t: int, out: Array) -> int:
-    """Fill `out` with the values to take out, in the order in which they come back; how many.
-
-    The seed alone; or with who lies in a strip of its size around step t; or with some that are there around t.
-    """
+def _choose(draft: Draft, random: Array, seed: int, t: int, mode: int, out: Array) -> int:
+    """Fill `out` with the values to take out, in the order in which they come back; how many."""
     slot, storage, block, filled, width = draft.slot, draft.storage, draft.block, draft.filled, draft.fact[WIDTH]
     out[0] = seed
-    count, mode = 1, rand(random)
-    if mode < 0.35:
+    count = 1
+    if mode == ALONE:
         return 1
     size = slot[storage[seed, ROW], SIZE]
     low = int(rand(random) * max(1, draft.fact[CAPACITY] - size + 1))
@@ -161,7 +175,7 @@ def _choose(draft: Draft, random: Array, seed: int, t: int, out: Array) -> int:
             s = slot[r, OWNER]
             if s == seed or storage[s, FIXED]:
                 continue
-            if mode < 0.92:
+            if mode == STRIP:
                 if slot[r, OFFSET] >= low + size or slot[r, OFFSET] + slot[r, SIZE] <= low:
                     continue
             elif rand(random) > share:
@@ -172,7 +186,7 @@ def _choose(draft: Draft, random: Array, seed: int, t: int, out: Array) -> int:
             if fresh and count < MOST:
                 out[count] = s
                 count += 1
-    first = 1 if mode < 0.92 else 0
+    first = 1 if mode == STRIP else 0
     for i in range(count - 1, first, -1):
         j = first + int(rand(random) * (i + 1 - first))
         out[i], out[j] = out[j], out[i]
@@ -180,14 +194,27 @@ def _choose(draft: Draft, random: Array, seed: int, t: int, out: Array) -> int:
 
 
 @inlined
-def _perturb(search: Search, k: int) -> None:
+def _kind(search: Search, k: int) -> int:
+    """Draw the kind of a round that begins at touch k; none that only grants the wish it has."""
+    weight, granted = search.kind[k], WISH + search.wish[k]
+    total = np.float32(0.0)
+    for kind in range(KINDS):
+        if kind % CHANGES != granted:
+            total += weight[kind]
+    left, chosen = rand(search.random) * total, 0
+    for kind in range(KINDS):
+        if kind % CHANGES != granted and left >= 0.0:
+            left, chosen = left - weight[kind], kind
+    return chosen
+
+
+@inlined
+def _change(search: Search, k: int, change: int) -> None:
     """Change the wish or the ratio of touch k, or neither."""
-    x = rand(search.random)
-    if x < 0.25:
+    if change == LOAD:
         if rand(search.random) < search.queued:
             search.ratio[k] = -0.5 * 8.0 ** rand(search.random)
         else:
             search.ratio[k] = 0.5 * 32.0 ** rand(search.random)
-    elif x < 0.6:
-        y = rand(search.random)
-        search.wish[k] = STAY if y < 0.6 else (RETURN if y < 0.8 else HOST)
+    elif change >= WISH:
+        search.wish[k] = change - WISH

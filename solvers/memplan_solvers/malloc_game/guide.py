@@ -1,4 +1,4 @@
-"""Where an annealing should look next: a network's guess of what a round that begins at a touch gains."""
+"""How an annealing should go on: a network's guess of what a round gains, by the touch at which it begins and its kind."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from memplan_solvers.jit import kernel
+from memplan_solvers.jit import borrow, kernel
 from memplan_solvers.latency.anneal import Focus
-from memplan_solvers.latency.anneal_kernel import Search, served_by_all
+from memplan_solvers.latency.anneal_kernel import KINDS, STATES, Search, states
 from memplan_solvers.latency.msa import all_host_elapsed
 from memplan_solvers.latency.timed import Array, Timed
 from memplan_solvers.malloc_game.network import layer
@@ -19,26 +19,25 @@ from memplan_solvers.malloc_game.network import layer
 SHIPPED = "guide.safetensors"
 
 SHARPNESS = 0.5
-"""Rounds begin at a touch as often as its gain to this power says."""
+"""Rounds are as frequent as their gain to this power says."""
 
 WINDOWS = (8, 64)
 """Steps to both sides over which the demand for the bus and for bytes is averaged."""
 
-STATIC, HIDDEN = 13 + 2 * len(WINDOWS), 24
-INPUTS = STATIC + 4
-"""Numbers of a touch: of the problem; with how it is served and how much of the cooling is done."""
-
+STATIC, HIDDEN = 13 + 2 * len(WINDOWS), 32
+INPUTS = STATIC + STATES + 1
+"""Numbers of a touch: of the problem; which state it is in, and how much of the cooling is done."""
 
 LEAST, MOST = -6.0, 4.0
 """What the log of a gain may be."""
 
 
 class Guide(NamedTuple):
-    """Weights, float32, input-major, rectified between; gives the log of the gain of a round over the mean one."""
+    """Weights, float32, input-major, rectified between; gives the log of what each kind of round gains for its work."""
 
     g0: Array  # [INPUTS, HIDDEN]
     c0: Array
-    g1: Array  # [HIDDEN, 1]
+    g1: Array  # [HIDDEN, KINDS]
     c1: Array
 
 
@@ -79,31 +78,34 @@ def smooth(values: Array, width: int) -> Array:
     return (total[high] - total[low]) / (high - low)
 
 
-def with_state(static: Array, served: Array, share: float) -> Array:
-    """float32[k, INPUTS]: how each touch is served, as `served_by` says, int64[k], and the share of the cooling done."""
-    state = np.zeros((len(static), 4), np.float32)
-    state[np.arange(len(static)), served] = 1.0
-    state[:, 3] = share
-    return np.concatenate([static, state], axis=1)
+def with_state(static: Array, state: Array, share: float) -> Array:
+    """float32[k, INPUTS]: with the state of each touch, int64[k], and the share of the cooling done."""
+    more = np.zeros((len(static), STATES + 1), np.float32)
+    more[np.arange(len(static)), state] = 1.0
+    more[:, STATES] = share
+    return np.concatenate([static, more], axis=1)
 
 
 @kernel
-def log_gain(guide: Guide, x: Array) -> Array:
-    """float32[k]: log of what a round that begins at a touch gains, over the mean round."""
-    hidden, out, gain = np.empty(HIDDEN, np.float32), np.empty(1, np.float32), np.empty(len(x), np.float32)
-    for k in range(len(x)):
-        layer(x[k], False, guide.g0, guide.c0, hidden)
-        layer(hidden, True, guide.g1, guide.c1, out)
-        gain[k] = min(MOST, max(LEAST, out[0]))
-    return gain
+def weights(guide: Guide, known: Array, state: Array, share: float, sharpness: float) -> Array:
+    """float32[k, KINDS], gains to the power of SHARPNESS; `known`: what the static inputs give the hidden layer."""
+    guide, known, state = borrow(guide), borrow(known), borrow(state)
+    hidden, weight = np.empty(HIDDEN, np.float32), np.empty((len(state), KINDS), np.float32)
+    for k in range(len(state)):
+        for h in range(HIDDEN):
+            hidden[h] = known[k, h] + guide.g0[STATIC + state[k], h] + np.float32(share) * guide.g0[STATIC + STATES, h]
+        layer(hidden, True, guide.g1, guide.c1, weight[k])
+        for kind in range(KINDS):
+            weight[k, kind] = np.exp(np.float32(sharpness * min(MOST, max(LEAST, weight[k, kind]))))
+    return weight
 
 
 def focus_of(timed: Timed, guide: Guide) -> Focus:
-    """Where the annealing of a problem should begin its rounds, as the guide has it."""
-    static = static_inputs(timed)
+    """How the annealing of a problem should go on, as the guide has it."""
+    known = static_inputs(timed) @ guide.g0[:STATIC] + guide.c0
 
     def focus(search: Search, share: float) -> Array:
-        return np.exp(SHARPNESS * log_gain(guide, with_state(static, served_by_all(search.draft), share)))
+        return weights(guide, known, states(search), share, SHARPNESS)
 
     return focus
 
@@ -118,7 +120,7 @@ def load_guide() -> Guide:
 
 def guide_of(tensors: Mapping[str, Array]) -> Guide:
     """The guide of named tensors; ValueError where a shape is not this version's."""
-    shapes = {"g0": (INPUTS, HIDDEN), "c0": (HIDDEN,), "g1": (HIDDEN, 1), "c1": (1,)}
+    shapes = {"g0": (INPUTS, HIDDEN), "c0": (HIDDEN,), "g1": (HIDDEN, KINDS), "c1": (KINDS,)}
     for name, shape in shapes.items():
         if name not in tensors or tensors[name].shape != shape:
             raise ValueError(f"tensor '{name}' should have shape {shape}")
