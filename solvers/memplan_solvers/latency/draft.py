@@ -56,11 +56,12 @@ class Draft(NamedTuple):
     step: Array  # int64[n + 2, 4]
     op: Array  # float64[n, 5]
     step_touch: Array  # int64[k], the touches at each step
-    block: Array  # int32[b, k + m], live slots of each block of steps, by ascending offset
+    block: Array  # uint32[b, k + m], live slots of each block of steps, by ascending offset
     filled: Array  # int64[b], how many
     track: Array  # float64[2, 5, n + 1], of the layout last kept, and as it is from its first changed step on
     done: Array  # float64[2, k + 2 m], when each slot's load and each storage's store is done: kept, tried
-    around: Array  # int64[3, k + m], scratch
+    around: Array  # int64[2, k + m], scratch
+    fresh: Array  # uint32[k + m], scratch
 
 
 def make_draft(timed: Timed, rows: Array, stores: Array) -> Draft:
@@ -84,8 +85,8 @@ def make_draft(timed: Timed, rows: Array, stores: Array) -> Draft:
     draft = Draft(
         fact=np.array([n, timed.capacity, timed.alignment, -(-n // blocks), 0, n], np.int64),
         slot=slot, storage=storage, cost=np.stack([timed.copy, timed.pad], axis=1), step=step, op=op, step_touch=by_step,
-        block=np.zeros((blocks, k + m), np.int32), filled=np.zeros(blocks, np.int64),
-        track=np.zeros((2, 5, n + 1)), done=np.zeros((2, k + 2 * m)), around=np.zeros((3, k + m), np.int64),
+        block=np.zeros((blocks, k + m), np.uint32), filled=np.zeros(blocks, np.int64),
+        track=np.zeros((2, 5, n + 1)), done=np.zeros((2, k + 2 * m)), around=np.zeros((2, k + m), np.int64), fresh=np.zeros(k + m, np.uint32),
     )  # fmt: skip
     for s in np.flatnonzero(timed.fixed >= 0).tolist():
         begin, end = timed.fixed_span[s].tolist()

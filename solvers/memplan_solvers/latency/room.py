@@ -34,20 +34,18 @@ def is_free(draft: Draft, low: int, size: int, start: int, stop: int) -> bool:
 def gap(draft: Draft, size: int, start: int, stop: int, fit: int) -> int:
     """An offset free during `[start, stop)`, or -1: of the smallest gap, its lower end (fit < 5) or its upper end
     (5); the lowest of all (6); the highest of all (7)."""
-    slot, block, filled, around = draft.slot, draft.block, draft.filled, draft.around
+    slot, block, filled, around, fresh = draft.slot, draft.block, draft.filled, draft.around, draft.fresh
     width, capacity, alignment = draft.fact[WIDTH], draft.fact[CAPACITY], draft.fact[ALIGNMENT]
     first, found = start // width, 0
     for b in range(first, min((stop - 1) // width, len(filled) - 1) + 1):
-        since, fresh = b * width if b > first else 0, 0
+        since, more = b * width if b > first else 0, 0
         for i in range(filled[b]):
-            r = block[b, i]
-            if since <= slot[r, START] < stop and slot[r, STOP] > start:
-                around[2, fresh] = r
-                fresh += 1
-        i, found = found - 1, found + fresh
-        for j in range(fresh):  # merged from above
-            r = around[2, fresh - 1 - j]
-            low, at = slot[r, OFFSET], i + fresh - j
+            fresh[more] = r = block[b, i]
+            more += (slot[r, START] >= since) & (slot[r, START] < stop) & (slot[r, STOP] > start)
+        i, found = found - 1, found + more
+        for j in range(more):  # merged from above
+            r = fresh[more - 1 - j]
+            low, at = slot[r, OFFSET], i + more - j
             while i >= 0 and around[0, i] > low:
                 around[0, at], around[1, at] = around[0, i], around[1, i]
                 i -= 1
