@@ -53,7 +53,7 @@ class Anneal(LatencySolver):
     """Ruin and recreate from the tuned memory space assignment on, judged by the simulator's model alone.
 
     effort  rounds per touch of a storage; fewer if the time is up first (the cooling then fits the time)
-    hot     temperature at the start, as a share of the latency
+    hot     temperature at the start, as a share of the latency of an op on average
     cold    and at the end
     """
 
@@ -61,8 +61,8 @@ class Anneal(LatencySolver):
     summary: ClassVar[str] = "annealing over residencies and prefetches: the best latency without a learnt policy"
 
     effort: int = 1000
-    hot: float = 3e-4
-    cold: float = 3e-6
+    hot: float = 0.1
+    cold: float = 1e-3
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -97,7 +97,7 @@ class Anneal(LatencySolver):
             if focus and done % often == 0:
                 kind = focus(search, share)
                 search = search._replace(choices=spread(timed, kind.sum(1)), kind=kind)
-            kernel.run(timed, search, rounds, self._heat(start, share), self._heat(start, min(1.0, share + step)))
+            kernel.run(timed, search, rounds, *(self.heat(timed, start, at) for at in (share, min(1.0, share + step))))
             if not done:  # it may have been compiling
                 begin, available = time.monotonic(), max(1e-9, budget.remaining_s)
                 pace = 1e-4
@@ -113,9 +113,9 @@ class Anneal(LatencySolver):
         found = Layout(rows, search.best_stores, value(timed, rows, len(rows), search.best_stores))
         return min(start, found, key=lambda layout: layout.seconds)
 
-    def _heat(self, start: Layout, share: float) -> float:
+    def heat(self, timed: Timed, start: Layout, share: float) -> float:
         """The temperature in seconds when `share` of the rounds are done."""
-        return float(start.seconds * self.hot * (self.cold / self.hot) ** share)
+        return float(start.seconds / timed.n * self.hot * (self.cold / self.hot) ** share)
 
 
 def spread(timed: Timed, weight: Array) -> Array:

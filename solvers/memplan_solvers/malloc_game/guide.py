@@ -18,7 +18,7 @@ from memplan_solvers.malloc_game.network import layer
 
 SHIPPED = "guide.safetensors"
 
-SHARPNESS = 0.5
+SHARPNESS = 0.75
 """Rounds are as frequent as their gain to this power says."""
 
 WINDOWS = (8, 64)

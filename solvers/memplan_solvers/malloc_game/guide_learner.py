@@ -55,7 +55,7 @@ def experience(case: Case, seed: int, guide: Guide | None = None) -> Experience:
                 if focus is not None:
                     kind = focus(search, done)
                     search = search._replace(choices=spread(timed, kind.sum(1)), kind=kind)
-                hot, cold = (start.seconds * anneal.hot * (anneal.cold / anneal.hot) ** p for p in (done, later))
+                hot, cold = (anneal.heat(timed, start, at) for at in (done, later))
                 kernel.run(timed, search, ROUNDS * k // (PARTS * ASKS), hot, cold)
             total = search.tally.sum((1, 2, 3))
             if total.min() <= 0.0:
