@@ -34,8 +34,8 @@ TARGETS = ("tpu-v4i", "ethos-u65")
 SHARES = (0.1, 0.25, 0.05, 0.15)
 """Scratchpads as shares of live peak + weights; dealt to the graphs in turn, two a graph and target."""
 
-GUIDE_EPOCHS = 200
-"""Passes over what annealing was like; later ones only fit the taught graphs better."""
+GUIDE_STEPS = 2000
+"""Steps of the guide's learning; more only fit the taught graphs better."""
 
 
 def cases() -> list[Case]:
@@ -89,12 +89,12 @@ def train_guide(output: Path, seed: int) -> None:
         print(f"{len(lived)} of {len(cases())} cases", file=sys.stderr, flush=True)
     held = [case for case in lived if GRAPHS.index(case.model) % 6 == 5]
     curve: list[dict[str, float]] = []
-    guide = teach([lived[c] for c in lived if c not in held], [lived[c] for c in held], GUIDE_EPOCHS, seed, curve.append)
+    guide = teach([lived[c] for c in lived if c not in held], [lived[c] for c in held], GUIDE_STEPS, seed, curve.append)
     write_atomic(output / "guide.safetensors", save_guide(guide))
     about = {"seed": seed, "held out": [asdict(c) for c in held], "cases": [asdict(c) for c in lived], "curve": curve}
     write_atomic(output / "guide.json", json.dumps(about, indent=1))
     names = {"taught": "graphs it is taught", "held out": "graphs held out"}
-    write_atomic(output / "guide.svg", picture(curve, "Training of the guide", "epoch", "loss", names))
+    write_atomic(output / "guide.svg", picture(curve, "Training of the guide", "step", "loss", names))
 
 
 def picture(curve: list[dict[str, float]], title: str, by: str, what: str, names: dict[str, str]) -> str:

@@ -44,8 +44,8 @@ Focus = Callable[[kernel.Search, float], Array]
 """Weights, float32[k, KINDS], of the kinds of rounds by the touch at which they begin, asked for with the share of the
 cooling that is done."""
 
-USUAL = np.outer([0.35, 0.57, 0.08], [0.4, 0.25, 0.21, 0.07, 0.07]).astype(np.float32).ravel()
-"""Weights of the kinds of rounds where nobody says: float32[KINDS]."""
+TAKEN, CHANGED = (0.35, 0.57, 0.08), (0.4, 0.25, 0.21, 0.07, 0.07)
+"""How often a round takes out a value ALONE, in a STRIP, AROUND; and changes the SAME, LOAD, WISH + 0, 1, 2 of a touch."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Anneal(LatencySolver):
     name: ClassVar[str] = "anneal"
     summary: ClassVar[str] = "annealing over residencies and prefetches: the best latency without a learnt policy"
 
-    effort: int = 1000
+    effort: int = 4000
     hot: float = 0.1
     cold: float = 1e-3
 
@@ -95,8 +95,7 @@ class Anneal(LatencySolver):
         by_time, begin, often = False, time.monotonic(), max(LOOK, 2 * len(timed.touch))
         while done < total and share < 1.0 and search.seconds[1] > bound and not budget.spent():
             if focus and done % often == 0:
-                kind = focus(search, share)
-                search = search._replace(choices=spread(timed, kind.sum(1)), kind=kind)
+                search = led(timed, search, focus(search, share))
             kernel.run(timed, search, rounds, *(self.heat(timed, start, at) for at in (share, min(1.0, share + step))))
             if not done:  # it may have been compiling
                 begin, available = time.monotonic(), max(1e-9, budget.remaining_s)
@@ -116,6 +115,17 @@ class Anneal(LatencySolver):
     def heat(self, timed: Timed, start: Layout, share: float) -> float:
         """The temperature in seconds when `share` of the rounds are done."""
         return float(start.seconds / timed.n * self.hot * (self.cold / self.hot) ** share)
+
+
+def usual(timed: Timed) -> Array:
+    """Weights of the kinds of rounds where nobody says: alike for all storages, float32[k, KINDS]."""
+    touches = np.diff(timed.touch_row)
+    return np.outer(np.repeat(1.0 / np.maximum(touches, 1), touches), np.outer(TAKEN, CHANGED)).astype(np.float32)
+
+
+def led(timed: Timed, search: kernel.Search, weight: Array) -> kernel.Search:
+    """The annealing, its rounds from now on as float32[k, KINDS] `weight` says."""
+    return search._replace(choices=spread(timed, weight.sum(1)), kind=weight)
 
 
 def spread(timed: Timed, weight: Array) -> Array:
@@ -138,8 +148,8 @@ def make_search(timed: Timed, start: Layout, seed: int, queued: float = 0.0) -> 
         if r > draft.storage[owner, ROW]:
             wish[r] = RETURN
         ratio[r] = (1 - 1e-9) * (reach[due] - reach[begin]) / max(timed.copy[owner], 1e-30)
-    touches = np.diff(timed.touch_row)
     mixed = (seed * 0x9E3779B97F4A7C15 + 0xD1B54A32D192ED03) % 2**64 or 1
+    rounds = usual(timed)
     search = kernel.Search(
         draft=draft,
         wish=wish,
@@ -149,9 +159,9 @@ def make_search(timed: Timed, start: Layout, seed: int, queued: float = 0.0) -> 
         best_stores=np.zeros((len(draft.storage), 2), np.int64),
         seconds=np.array([seconds, seconds]),
         random=np.array([mixed], dtype=np.uint64),
-        kind=np.tile(USUAL, (len(timed.touch), 1)),
+        choices=spread(timed, rounds.sum(1)),
+        kind=rounds,
         tally=np.zeros((2, kernel.STATES, 0, kernel.KINDS)),
-        choices=spread(timed, np.repeat(1.0 / np.maximum(touches, 1), touches)),
         kept=np.zeros((len(draft.slot), 4), np.int64),
     )
     kernel.keep_best(search)

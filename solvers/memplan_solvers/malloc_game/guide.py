@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from memplan_solvers.jit import borrow, kernel
-from memplan_solvers.latency.anneal import Focus
+from memplan_solvers.latency.anneal import Focus, usual
 from memplan_solvers.latency.anneal_kernel import KINDS, STATES, Search, states
 from memplan_solvers.latency.msa import all_host_elapsed
 from memplan_solvers.latency.timed import Array, Timed
@@ -18,8 +18,8 @@ from memplan_solvers.malloc_game.network import layer
 
 SHIPPED = "guide.safetensors"
 
-SHARPNESS = 0.75
-"""Rounds are as frequent as their gain to this power says."""
+SHARPNESS = 0.6
+"""Rounds are as frequent as usual, times their gain to this power."""
 
 WINDOWS = (8, 64)
 """Steps to both sides over which the demand for the bus and for bytes is averaged."""
@@ -87,25 +87,26 @@ def with_state(static: Array, state: Array, share: float) -> Array:
 
 
 @kernel
-def weights(guide: Guide, known: Array, state: Array, share: float, sharpness: float) -> Array:
-    """float32[k, KINDS], gains to the power of SHARPNESS; `known`: what the static inputs give the hidden layer."""
+def log_gain(guide: Guide, known: Array, state: Array, share: float) -> Array:
+    """float32[k, KINDS], log of what a round that begins at a touch gains for its work, over the mean round; `known`: what
+    the static inputs add up to in the hidden layer."""
     guide, known, state = borrow(guide), borrow(known), borrow(state)
-    hidden, weight = np.empty(HIDDEN, np.float32), np.empty((len(state), KINDS), np.float32)
+    hidden, gain = np.empty(HIDDEN, np.float32), np.empty((len(state), KINDS), np.float32)
     for k in range(len(state)):
         for h in range(HIDDEN):
             hidden[h] = known[k, h] + guide.g0[STATIC + state[k], h] + np.float32(share) * guide.g0[STATIC + STATES, h]
-        layer(hidden, True, guide.g1, guide.c1, weight[k])
+        layer(hidden, True, guide.g1, guide.c1, gain[k])
         for kind in range(KINDS):
-            weight[k, kind] = np.exp(np.float32(sharpness * min(MOST, max(LEAST, weight[k, kind]))))
-    return weight
+            gain[k, kind] = min(MOST, max(LEAST, gain[k, kind]))
+    return gain
 
 
 def focus_of(timed: Timed, guide: Guide) -> Focus:
     """How the annealing of a problem should go on, as the guide has it."""
-    known = static_inputs(timed) @ guide.g0[:STATIC] + guide.c0
+    known, weight = static_inputs(timed) @ guide.g0[:STATIC] + guide.c0, usual(timed)
 
     def focus(search: Search, share: float) -> Array:
-        return weights(guide, known, states(search), share, SHARPNESS)
+        return weight * np.exp(SHARPNESS * log_gain(guide, known, states(search), share))
 
     return focus
 

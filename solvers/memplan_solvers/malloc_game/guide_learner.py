@@ -11,7 +11,7 @@ from torch import nn
 
 from memplan.solver import Budget
 from memplan_solvers.latency import anneal_kernel as kernel
-from memplan_solvers.latency.anneal import Anneal, make_search, spread
+from memplan_solvers.latency.anneal import Anneal, make_search
 from memplan_solvers.latency.msa import tuned
 from memplan_solvers.latency.timed import Array, flatten
 from memplan_solvers.malloc_game.actors import Case
@@ -21,14 +21,16 @@ from memplan_solvers.malloc_game.guide import (
     LEAST,
     MOST,
     Guide,
-    focus_of,
     static_inputs,
     with_state,
 )
 from memplan_solvers.malloc_game.guided import QUEUED
 
-ROUNDS, PARTS, ASKS = 240, 4, 10
-"""Rounds of an annealing per touch, the parts of its cooling that are told apart, and how often a part asks its guide."""
+ROUNDS, PARTS = 240, 4
+"""Rounds of an annealing per touch, and the parts of its cooling that are told apart."""
+
+BATCH, TOLD = 8192, 50
+"""Rows of experience that a step of learning sees; steps between two losses that are told."""
 
 
 class Experience(NamedTuple):
@@ -40,23 +42,17 @@ class Experience(NamedTuple):
     gain: Array
 
 
-def experience(case: Case, seed: int, guide: Guide | None = None) -> Experience:
-    """Anneal a case, without a guide or led by it. Deterministic."""
+def experience(case: Case, seed: int) -> Experience:
+    """Anneal a case with the usual rounds. Deterministic."""
     timed = flatten(case.problem(), Budget(60.0))
     rows: list[Experience] = []
     if timed is not None and timed.movable.any():
         start, static, k = tuned(timed, Budget(60.0), 0.0), static_inputs(timed), len(timed.touch)
         search, anneal = make_search(timed, start, seed, QUEUED), Anneal()
-        focus = None if guide is None else focus_of(timed, guide)
         for part in range(PARTS):
             search = search._replace(tally=np.zeros((2, kernel.STATES, k, kernel.KINDS)))
-            for ask in range(ASKS):
-                done, later = ((part + a / ASKS) / PARTS for a in (ask, ask + 1))
-                if focus is not None:
-                    kind = focus(search, done)
-                    search = search._replace(choices=spread(timed, kind.sum(1)), kind=kind)
-                hot, cold = (anneal.heat(timed, start, at) for at in (done, later))
-                kernel.run(timed, search, ROUNDS * k // (PARTS * ASKS), hot, cold)
+            hot, cold = (anneal.heat(timed, start, at / PARTS) for at in (part, part + 1))
+            kernel.run(timed, search, ROUNDS * k // PARTS, hot, cold)
             total = search.tally.sum((1, 2, 3))
             if total.min() <= 0.0:
                 continue
@@ -72,7 +68,7 @@ NOTHING = Experience(*(np.zeros((0, columns), np.float32) for columns in (INPUTS
 """What nobody lived through."""
 
 
-def teach(taught: Sequence[Experience], held: Sequence[Experience], epochs: int, seed: int,
+def teach(taught: Sequence[Experience], held: Sequence[Experience], steps: int, seed: int,
           tell: Callable[[dict[str, float]], None]) -> Guide:  # fmt: skip
     """A guide taught by Poisson regression of the gain on the work; `tell` hears the losses, 1 where it knows nothing."""
     torch.manual_seed(seed)
@@ -81,21 +77,26 @@ def teach(taught: Sequence[Experience], held: Sequence[Experience], epochs: int,
     middle, deviation = known[0].mean(0), known[0].std(0) + 1e-3
     net = nn.Sequential(nn.Linear(INPUTS, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, kernel.KINDS))
     optimizer = torch.optim.AdamW(net.parameters(), lr=3e-3, weight_decay=1e-2)
+    rate = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
 
-    def loss(rows: list[torch.Tensor]) -> torch.Tensor:
+    def loss(rows: list[torch.Tensor], whole: torch.Tensor) -> torch.Tensor:
         x, work, gain = rows
         log = net((x - middle) / deviation).clamp(LEAST, MOST)
-        total: torch.Tensor = (work * log.exp() - gain * log).sum() / work.sum()
+        total: torch.Tensor = (work * log.exp() - gain * log).sum() / whole
         return total
 
-    for epoch in range(epochs):
+    mean = known[1].sum() / len(known[0])
+    for step in range(1, steps + 1):
+        rows = torch.randint(len(known[0]), (BATCH,))
         optimizer.zero_grad()
-        taught_loss = loss(known)
-        taught_loss.backward()  # type: ignore[no-untyped-call]
+        loss([part[rows] for part in known], mean * BATCH).backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(net.parameters(), 1.0)
         optimizer.step()
-        if epoch % 10 == 9:
+        rate.step()
+        if step % TOLD == 0:
             with torch.no_grad():
-                tell({"epoch": epoch + 1, "taught": taught_loss.item(), "held out": loss(unknown).item()})
+                losses = {name: loss(e, e[1].sum()).item() for name, e in (("taught", known), ("held out", unknown))}
+            tell({"step": step} | losses)
     first, bias, last, shift = (parameter.detach() for parameter in net.parameters())
     scaled = first / deviation
     parts = scaled.T, bias - scaled @ middle, last.T, shift
