@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from memplan_solvers.jit import kernel
+from memplan_solvers.jit import borrow, kernel
 from memplan_solvers.latency.evaluate import OFFSET, START, STOP, STORAGE
 from memplan_solvers.latency.queue import Queue, clear, enqueue, fits
 from memplan_solvers.latency.space import Space, add, best_gap, drop, is_free
@@ -30,6 +30,8 @@ def assign(
 
     ratios: float64[3]: min, preferred, max. space and stores start with what is fixed and are filled.
     """
+    timed, space, stores, queue = borrow(timed), borrow(space), borrow(stores), borrow(queue)
+    order, elapsed, ratios = borrow(order), borrow(elapsed), borrow(ratios)
     used = 0
     for i in range(len(order)):
         s = order[i]

@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from memplan_solvers.jit import kernel
+from memplan_solvers.jit import borrow, kernel
 from memplan_solvers.latency.timed import Array
 from memplan_solvers.malloc_game.features import AHEAD, BINS, FEATURES, STEPS, Observation, observe
 from memplan_solvers.malloc_game.state import (
@@ -86,6 +86,7 @@ def prices(board: Board) -> Array:
 @kernel
 def encode(board: Board, state: State, table: Array, seen: Observation, out: Array) -> None:
     """Fill `out`, float32[INPUTS], for the next move; `seen` is scratch."""
+    board, state, table, seen, out = borrow(board), borrow(state), borrow(table), borrow(seen), borrow(out)
     observe(board, state, seen)
     at = 0
     for j in range(AHEAD + 1):

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from memplan_solvers.jit import kernel
+from memplan_solvers.jit import borrow, inner, kernel
 from memplan_solvers.latency.queue import FINISH, KEY, WORK
 from memplan_solvers.latency.timed import Array
 from memplan_solvers.malloc_game.state import (
@@ -68,6 +68,7 @@ def make_observation() -> Observation:
 @kernel
 def observe(board: Board, state: State, seen: Observation) -> None:
     """Fill `seen` for the next move; zeros once the game is over, but for the summary."""
+    board, state, seen = borrow(board), borrow(state), borrow(seen)
     seen.moves[:] = 0.0
     seen.occupancy[:] = 0.0
     seen.bandwidth[:] = 0.0
@@ -83,7 +84,7 @@ def observe(board: Board, state: State, seen: Observation) -> None:
         seen.summary[3] = _fill_bandwidth(state, now, unit, seen.bandwidth)
 
 
-@kernel
+@inner
 def _describe(board: Board, state: State, i: int, now: int, unit: float, out: Array) -> None:
     """The numbers of one move; distances and times as log(1 + x)."""
     s, t = board.move[i, STORAGE], board.move[i, STEP]
@@ -118,7 +119,7 @@ def _describe(board: Board, state: State, i: int, now: int, unit: float, out: Ar
     out[19] = state.of[s, OPENED]
 
 
-@kernel
+@inner
 def _fill_occupancy(board: Board, state: State, now: int, image: Array) -> float:
     """Draw the scratchpad around step `now`; the share of it that is taken then."""
     first, width, taken = now - STEPS // 2, board.capacity / BINS, 0.0
@@ -140,7 +141,7 @@ def _fill_occupancy(board: Board, state: State, now: int, image: Array) -> float
     return taken
 
 
-@kernel
+@inner
 def _fill_bandwidth(state: State, now: int, unit: float, out: Array) -> float:
     """Copy time a load due now could have, by issue step; the queue's backlog beyond now."""
     jobs, times, at = state.queue.jobs, state.queue.times, state.queue.count[0]

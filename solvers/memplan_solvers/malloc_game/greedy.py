@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from memplan_solvers.jit import kernel
+from memplan_solvers.jit import borrow, inner, kernel
 from memplan_solvers.malloc_game.play import is_over, mask, play, undo
 from memplan_solvers.malloc_game.state import COPY, DROP, NO_COPY, Board, State
 
 
-@kernel
+@inner
 def greedy_answer(board: Board, state: State) -> int:
     """The answer after which the latency is least; on ties NoCopy, then Drop, then Copy; -1 once it is over."""
     legal = np.zeros(3, np.bool_)
@@ -24,7 +24,7 @@ def greedy_answer(board: Board, state: State) -> int:
     return best
 
 
-@kernel
+@inner
 def look_ahead(board: Board, state: State, horizon: int) -> int:
     """The answer after which `horizon` greedy moves lead to the least latency; ties as above."""
     if horizon == 0:
@@ -51,6 +51,7 @@ def look_ahead(board: Board, state: State, horizon: int) -> int:
 @kernel
 def play_greedy(board: Board, state: State, horizon: int) -> float:
     """Finish the game from where it stands by `look_ahead`; the latency."""
+    board, state = borrow(board), borrow(state)
     while not is_over(board, state):
         play(board, state, look_ahead(board, state, horizon))
     return float(state.total[0])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from memplan_solvers.jit import kernel
+from memplan_solvers.jit import borrow, inner, kernel
 from memplan_solvers.latency.queue import DUE, EPS, FINISH, KEY, OWNER, enqueue
 from memplan_solvers.latency.timed import Array
 from memplan_solvers.malloc_game.rules import attempt, is_legal
@@ -70,6 +70,7 @@ def is_over(board: Board, state: State) -> bool:
 @kernel
 def mask(board: Board, state: State, legal: Array) -> None:
     """Fill `legal`, bool[3], for the next move; all False once the game is over."""
+    board, state, legal = borrow(board), borrow(state), borrow(legal)
     i = state.counts[MOVE]
     for answer in range(3):
         legal[answer] = i < len(board.move) and is_legal(board, state, i, answer)
@@ -81,6 +82,7 @@ def play(board: Board, state: State, answer: int) -> bool:
 
     The change of `state.total[0]` over `board.all_host` is minus the reward.
     """
+    board, state = borrow(board), borrow(state)
     i = state.counts[MOVE]
     if i >= len(board.move) or not _advance(board, state, i, answer):
         return False
@@ -92,6 +94,7 @@ def play(board: Board, state: State, answer: int) -> bool:
 @kernel
 def undo(board: Board, state: State) -> None:
     """Take back the last move, and the backup it made necessary; nothing at the beginning."""
+    board, state = borrow(board), borrow(state)
     i = state.counts[MOVE] - 1
     if i < 0:
         return
@@ -110,13 +113,13 @@ def undo(board: Board, state: State) -> None:
     state.counts[BACKUPS] = b
 
 
-@kernel
+@inner
 def _rewind_to(state: State, i: int) -> None:
     rewind(state, state.history[i, MARK])
     state.counts[MOVE] = i
 
 
-@kernel
+@inner
 def _advance(board: Board, state: State, i: int, answer: int) -> bool:
     """Answer move i and let the steps pass that have no moves left; False, rewound, if it is illegal."""
     mark = state.counts[LOG]
@@ -131,17 +134,17 @@ def _advance(board: Board, state: State, i: int, answer: int) -> bool:
     return True
 
 
-@kernel
+@inner
 def _is_stuck(board: Board, state: State) -> bool:
     """Whether the next move is a production that its group forces to a place that cannot be had."""
     i = state.counts[MOVE]
     if i >= len(board.move) or not board.move[i, PRODUCES]:
         return False
     group = board.fact[board.move[i, STORAGE], GROUP]
-    return bool(group >= 0 and state.at[group] >= 0 and not is_legal(board, state, i, NO_COPY))
+    return bool(group >= 0 and state.at[group] >= 0 and not is_legal(board, state, i, np.int64(NO_COPY)))
 
 
-@kernel
+@inner
 def _back_up(board: Board, state: State) -> None:
     """Force the stuck group into host from its first move on and replay; each round forces one more group."""
     target, b = state.counts[MOVE], state.counts[BACKUPS]
@@ -163,7 +166,7 @@ def _back_up(board: Board, state: State) -> None:
     state.counts[BACKUPS] = b + 1
 
 
-@kernel
+@inner
 def _pass_time(board: Board, state: State, first: int, until: int) -> None:
     """Let steps `[first, until)` pass, all their moves being answered: copy capacity, stores of outputs."""
     time = state.time
@@ -181,7 +184,7 @@ def _pass_time(board: Board, state: State, first: int, until: int) -> None:
             _close_stores(board, state, t + 1)
 
 
-@kernel
+@inner
 def _close_stores(board: Board, state: State, now: int) -> None:
     """Give the open stores that are done by step `now` that due step; at the end all of them."""
     jobs, times, ends = state.queue.jobs, state.queue.times, now == len(board.compute)
@@ -208,6 +211,7 @@ def _close_stores(board: Board, state: State, now: int) -> None:
 @kernel
 def play_random(board: Board, state: State, seed: int, games: int) -> int:
     """Play whole random games, the last one staying on the board; how many moves were made."""
+    board, state = borrow(board), borrow(state)
     np.random.seed(seed)
     moves = 0
     legal = np.zeros(3, np.bool_)

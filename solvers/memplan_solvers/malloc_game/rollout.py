@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from memplan_solvers.jit import kernel
+from memplan_solvers.jit import borrow, inner, kernel
 from memplan_solvers.latency.timed import Array
 from memplan_solvers.malloc_game.encode import INPUTS, encode, prices
 from memplan_solvers.malloc_game.features import Observation, make_observation
@@ -54,7 +54,7 @@ def look(board: Board, state: State, player: Player) -> int:
     return count
 
 
-@kernel
+@inner
 def choose(board: Board, state: State, player: Player, temperature: float, banned: int) -> int:
     """The legal answer of largest logit + temperature x Gumbel noise, another than `banned` if there is one."""
     count = look(board, state, player)
@@ -72,6 +72,7 @@ def choose(board: Board, state: State, player: Player, temperature: float, banne
 @kernel
 def finish(board: Board, state: State, player: Player, temperature: float) -> float:
     """Play on to the end; the latency."""
+    board, state, player = borrow(board), borrow(state), borrow(player)
     while not is_over(board, state):
         play(board, state, choose(board, state, player, temperature, -1))
     return float(state.total[0])
@@ -80,6 +81,7 @@ def finish(board: Board, state: State, player: Player, temperature: float) -> fl
 @kernel
 def follow(board: Board, state: State, player: Player, answers: Array) -> float:
     """Play on to the end by these answers, the network's own where one is illegal; the latency."""
+    board, state, player = borrow(board), borrow(state), borrow(player)
     while not is_over(board, state):
         if not play(board, state, answers[state.counts[MOVE]]):
             play(board, state, choose(board, state, player, 0.0, -1))
@@ -89,6 +91,7 @@ def follow(board: Board, state: State, player: Player, answers: Array) -> float:
 @kernel
 def back_to(board: Board, state: State, move: int) -> None:
     """Undo until `move` is the next one."""
+    board, state = borrow(board), borrow(state)
     while state.counts[MOVE] > move:
         undo(board, state)
 
@@ -105,6 +108,7 @@ def improve(
     moves, and then as before, the network answering where that has become illegal. A worse game is kept with
     the chance exp(-loss / heat), the heat falling from `hot` to `cold`, in seconds.
     """
+    board, state, player = borrow(board), borrow(state), borrow(player)
     k = len(current)
     for r in range(rounds):
         now = state.total[0]
@@ -132,6 +136,7 @@ def lesson(board: Board, state: State, player: Player, answers: Array, x: Array,
 
     x: float32[k, INPUTS]; legal: bool[k, ACTIONS]; answer: int64[k]; left: float32[k], the return still to come.
     """
+    board, state, player = borrow(board), borrow(state), borrow(player)
     reset(board, state)
     rows = 0
     for i in range(len(answers)):
@@ -151,6 +156,7 @@ def probe(board: Board, state: State, player: Player, path: Array, logits: Array
 
     The state is the same afterwards. Illegal answers get -inf.
     """
+    board, state, player = borrow(board), borrow(state), borrow(player)
     before = state.total[0]
     for a in path:
         before = state.total[0]
@@ -171,7 +177,7 @@ def probe(board: Board, state: State, player: Player, path: Array, logits: Array
     return reward, value, over
 
 
-@kernel
+@inner
 def expected(out: Array) -> float:
     """The mean of the value's distribution, over bins from 0 to 1."""
     most, total, mean = -np.inf, 0.0, 0.0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from memplan_solvers.jit import kernel
+from memplan_solvers.jit import inner
 from memplan_solvers.latency.queue import DUE, EPS, FINISH, KEY, WORK, enqueue, fits
 from memplan_solvers.latency.timed import Array
 from memplan_solvers.malloc_game.state import (
@@ -63,7 +63,7 @@ LOW, HIGH, HOLDER, YIELDS = range(4)
 """Rows of `State.near`: where a neighbour lies, the storage if it only holds the place, whether it gives way."""
 
 
-@kernel
+@inner
 def is_legal(board: Board, state: State, i: int, answer: int) -> bool:
     """Whether move i may be answered so; the state is left as it was."""
     s, t = board.move[i, STORAGE], board.move[i, STEP]
@@ -82,7 +82,7 @@ def is_legal(board: Board, state: State, i: int, answer: int) -> bool:
     return bool(legal)
 
 
-@kernel
+@inner
 def attempt(board: Board, state: State, i: int, answer: int) -> bool:
     """Give `answer` to move i; False if it is illegal, with the changes made so far in the log."""
     s, t = board.move[i, STORAGE], board.move[i, STEP]
@@ -104,7 +104,7 @@ def attempt(board: Board, state: State, i: int, answer: int) -> bool:
     return True
 
 
-@kernel
+@inner
 def _touch_fast(board: Board, state: State, i: int, s: int, t: int) -> None:
     """Account for a touch in the scratchpad; keep the place if it is needed later."""
     slow, fast, compute = state.time[t, SLOW], state.time[t, FAST], board.compute[t]
@@ -118,7 +118,7 @@ def _touch_fast(board: Board, state: State, i: int, s: int, t: int) -> None:
     put_of(state, s, HELD, 1 if needed or pending else 0)
 
 
-@kernel
+@inner
 def _enter(state: State, s: int, start: int, stop: int, offset: int) -> None:
     """Begin a residency of s."""
     r = state.counts[ROWS]
@@ -128,7 +128,7 @@ def _enter(state: State, s: int, start: int, stop: int, offset: int) -> None:
     put_of(state, s, ROW, r)
 
 
-@kernel
+@inner
 def _produce(board: Board, state: State, i: int, s: int, t: int, answer: int) -> bool:
     """The production of s: NoCopy writes it to a free block, Drop to host; its group decides for it."""
     group, source = board.fact[s, GROUP], board.fact[s, SOURCE]
@@ -155,7 +155,7 @@ def _produce(board: Board, state: State, i: int, s: int, t: int, answer: int) ->
     return True
 
 
-@kernel
+@inner
 def _copy(board: Board, state: State, i: int, s: int, t: int) -> bool:
     """Load s for its use at t: the latest issue step with the bandwidth, then the best block."""
     work, group = board.cost[s, COPY_S], board.fact[s, GROUP]
@@ -176,7 +176,7 @@ def _copy(board: Board, state: State, i: int, s: int, t: int) -> bool:
     return True
 
 
-@kernel
+@inner
 def latest_issue(state: State, earliest: int, due: int, work: float) -> int:
     """The latest step from which a load is done by `due` and makes nothing else late; -1 if there is none.
 
@@ -198,7 +198,7 @@ def latest_issue(state: State, earliest: int, due: int, work: float) -> int:
     return -1
 
 
-@kernel
+@inner
 def store_by(board: Board, state: State, s: int, limit: int) -> bool:
     """Store s, held since its production, by step `limit`; issued at its production or else its last touch."""
     issue = _store_issue(board, state, s, limit)
@@ -219,7 +219,7 @@ def store_by(board: Board, state: State, s: int, limit: int) -> bool:
     return True
 
 
-@kernel
+@inner
 def _store_issue(board: Board, state: State, s: int, limit: int) -> int:
     """The step at which to issue a store of s that is done by `limit`, or -1."""
     if state.of[s, OPENED] or not state.of[s, HELD]:
@@ -231,7 +231,7 @@ def _store_issue(board: Board, state: State, s: int, limit: int) -> int:
     return -1
 
 
-@kernel
+@inner
 def claim(board: Board, state: State, s: int, start: int, wanted: int) -> int:
     """A block for s from step `start` through the current one, at `wanted` unless that is FREE; its offset, or -1.
 
@@ -274,7 +274,7 @@ def claim(board: Board, state: State, s: int, start: int, wanted: int) -> int:
     return int(place)
 
 
-@kernel
+@inner
 def _gather(board: Board, state: State, start: int) -> int:
     """Fill `near` with what lies in the way of a newcomer from `start` on, by offset; how much that is.
 
@@ -297,7 +297,7 @@ def _gather(board: Board, state: State, start: int) -> int:
     return count
 
 
-@kernel
+@inner
 def _gap(near: Array, count: int, size: int, capacity: int) -> int:
     """The lowest offset of the smallest gap that fits between what does not yield, or -1."""
     best, slack, top = -1, 2**62, 0
@@ -313,7 +313,7 @@ def _gap(near: Array, count: int, size: int, capacity: int) -> int:
     return int(best)
 
 
-@kernel
+@inner
 def _is_clear(near: Array, count: int, offset: int, size: int) -> bool:
     """Whether everything at `[offset, offset + size)` yields."""
     for k in range(count):

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from memplan_solvers.jit import kernel
+from memplan_solvers.jit import inlined, inner
 from memplan_solvers.latency.queue import Queue, dequeue
 from memplan_solvers.latency.timed import Array, Timed
 
@@ -203,7 +203,7 @@ def _view(board: Board, ints: Array, reals: Array) -> State:
     )  # fmt: skip
 
 
-@kernel
+@inlined
 def put(ints: Array, counts: Array, log: Array, place: int, value: int) -> None:
     """Set an integer."""
     k = counts[LOG]
@@ -212,32 +212,32 @@ def put(ints: Array, counts: Array, log: Array, place: int, value: int) -> None:
     ints[place] = value
 
 
-@kernel
+@inlined
 def put_of(state: State, s: int, column: int, value: int) -> None:
     """Set a column of `State.of`."""
     put(state.ints, state.counts, state.log, 5 + 8 * s + column, value)
 
 
-@kernel
+@inlined
 def put_stop(state: State, r: int, stop: int) -> None:
     """Set where residency r stops."""
     put(state.ints, state.counts, state.log, 5 + 8 * len(state.of) + 4 * r + STOP, stop)
 
 
-@kernel
+@inlined
 def put_at(state: State, group: int, place: int) -> None:
     """Set a group's place."""
     put(state.ints, state.counts, state.log, 5 + 8 * len(state.of) + 4 * len(state.rows) + group, place)
 
 
-@kernel
+@inlined
 def put_due(state: State, j: int, due: int) -> None:
     """Set the due step of the queue's move j."""
     base = 5 + 8 * len(state.of) + 4 * len(state.rows) + len(state.at)
     put(state.ints, state.counts, state.log, base + 3 * j + 1, due)
 
 
-@kernel
+@inlined
 def put_time(state: State, t: int, column: int, value: float) -> None:
     """Set a column of `State.time`; for t = n + 1, `State.total`."""
     k, place = state.counts[LOG], 3 * t + column
@@ -246,7 +246,7 @@ def put_time(state: State, t: int, column: int, value: float) -> None:
     state.reals[place] = value
 
 
-@kernel
+@inlined
 def note(state: State, structural: int, at: int) -> None:
     """Log that a row was added, or that the queue grew at a place."""
     k = state.counts[LOG]
@@ -254,7 +254,7 @@ def note(state: State, structural: int, at: int) -> None:
     state.counts[LOG] = k + 1
 
 
-@kernel
+@inner
 def rewind(state: State, length: int) -> None:
     """Undo the log down to `length` lines."""
     ints, log = len(state.ints), state.log

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from memplan_solvers.jit import inner, kernel
+from memplan_solvers.jit import borrow, inner, kernel
 from memplan_solvers.search.kernel import NEVER, begun, members, mix, same
 from memplan_solvers.search.level import LEFT_OUT, Points, cheaper, find_front, scaled
 
@@ -69,6 +69,7 @@ def cut_short(made: Made) -> Points:
 @kernel
 def lives(flat, words, live):  # type: ignore[no-untyped-def]
     """Write what is live after each set of executed ops to `live`, as bits."""
+    flat, words, live = borrow(flat), borrow(words), borrow(live)
     for k in range(words.shape[0]):
         for s in range(flat.size.shape[0]):
             needed = flat.closing[s]
@@ -120,6 +121,7 @@ def beside(flat, i, inside):  # type: ignore[no-untyped-def]
 @kernel
 def rise(flat, sets, peaks, following, next_peaks):  # type: ignore[no-untyped-def]
     """The least peak on the way to each set, one op on."""
+    flat, sets, peaks, following, next_peaks = borrow(flat), borrow(sets), borrow(peaks), borrow(following), borrow(next_peaks)
     above = np.zeros(sets.words.shape[1], np.int64)
     for k in range(sets.words.shape[0]):
         held = weight(sets.live[k], flat.size)
@@ -191,6 +193,8 @@ def lay(flat, sets, peaks, upper, points, returns, room, rate, limits, least, st
 
     Pairs that pay a set's limit or more are left out; `least` learns what a way through a set pays at least.
     """
+    flat, sets, peaks, upper, points = borrow(flat), borrow(sets), borrow(peaks), borrow(upper), borrow(points)
+    limits, least, made, work = borrow(limits), borrow(least), borrow(made), borrow(work)
     V = sets.live.shape[1]
     m = flat.size.shape[0]
     above = np.zeros(sets.words.shape[1], np.int64)
@@ -279,6 +283,7 @@ def lay(flat, sets, peaks, upper, points, returns, room, rate, limits, least, st
 @kernel
 def owed(flat, sets, points):  # type: ignore[no-untyped-def]
     """Take off what pairs of stores alone paid for storages that are live: a state may have stored them before."""
+    flat, sets, points = borrow(flat), borrow(sets), borrow(points)
     gone = np.zeros(sets.live.shape[1], np.int64)
     for k in range(sets.words.shape[0]):
         for p in range(points.first[k], points.last[k]):

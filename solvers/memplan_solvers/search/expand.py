@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from memplan_solvers.jit import inner, kernel
+from memplan_solvers.jit import borrow, inner, kernel
 from memplan_solvers.search.kernel import NEVER, begun, demand, is_free, left, members, rank_victims
 from memplan_solvers.search.level import (
     ALIKE,
@@ -81,6 +81,8 @@ def superfluous(before, mine, chosen, depth, candidates):  # type: ignore[no-unt
 @kernel
 def expand(flat, live, dirty, front_old, front, old, new, start, stop, room, rate, effort, rules, W, V, scratch, before):  # type: ignore[no-untyped-def]
     """Add the children of the states [start, stop) of `old`, sorted by set, to `new`; where it stopped for want of room."""
+    flat, live, dirty, front_old, front = borrow(flat), borrow(live), borrow(dirty), borrow(front_old), borrow(front)
+    old, new, rules, scratch, before = borrow(old), borrow(new), borrow(rules), borrow(scratch), borrow(before)
     m = flat.size.shape[0]
     ready, present, out, chosen, mine = scratch[0], scratch[1], scratch[2], scratch[3], scratch[4]
     row = np.empty(W + 2 * V, np.int64)
@@ -234,6 +236,7 @@ def dominate(flat, level, order, keep, most, W, V, kept):  # type: ignore[no-unt
 
     `order` lists states by set, then by what was paid. Each is compared with the `most` cheapest that remain.
     """
+    flat, level, order, keep, kept = borrow(flat), borrow(level), borrow(order), borrow(keep), borrow(kept)
     count = 0
     standing = np.int64(-1)
     for x in range(order.shape[0]):
@@ -280,6 +283,7 @@ def dominate(flat, level, order, keep, most, W, V, kept):  # type: ignore[no-unt
 @kernel
 def values(flat, level, front, order, f, room, rate, rules, W, V):  # type: ignore[no-untyped-def]
     """f of the states `order`."""
+    flat, level, front, order, f, rules = borrow(flat), borrow(level), borrow(front), borrow(order), borrow(f), borrow(rules)
     m = flat.size.shape[0]
     for x in range(order.shape[0]):
         k = order[x]

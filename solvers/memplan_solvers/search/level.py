@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from memplan_solvers.jit import inner, kernel
+from memplan_solvers.jit import borrow, inner, kernel
 from memplan_solvers.search.kernel import mix, same
 from memplan_solvers.search.peaks import FAILED, FOUND, LIVE, execute, price, undo, within
 
@@ -273,6 +273,7 @@ def add_state(level, row, cost, parent, op, number):  # type: ignore[no-untyped-
 @kernel
 def restore(new, old, order):  # type: ignore[no-untyped-def]
     """Fill an empty level with the states `order` of another one and all its sets."""
+    new, old, order = borrow(new), borrow(old), borrow(order)
     for x in range(order.shape[0]):
         k = order[x]
         add_state(new, old.row[k], old.paid[k], old.parent[k], old.move[k], old.set_of[k])
@@ -282,6 +283,7 @@ def restore(new, old, order):  # type: ignore[no-untyped-def]
 @kernel
 def place_sets(words, slots):  # type: ignore[no-untyped-def]
     """Enter sets of executed ops into an empty table."""
+    words, slots = borrow(words), borrow(slots)
     mask = slots.shape[0] - 1
     for number in range(words.shape[0]):
         slot = mix(words[number], 0, words.shape[1]) & mask

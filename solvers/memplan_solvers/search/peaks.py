@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from memplan_solvers.jit import inner, kernel
+from memplan_solvers.jit import borrow, inner, kernel
 from memplan_solvers.peak.kernel import _cost, _execute, _undo
 from memplan_solvers.peak.live import LiveModel
 
@@ -88,6 +88,7 @@ def rows(parts: Sequence[Sequence[int]]) -> tuple[Any, Any]:
 @kernel
 def settle(pk, done):  # type: ignore[no-untyped-def]
     """Let the search stand at the set `done` (bits)."""
+    pk, done = borrow(pk), borrow(done)
     n = pk.waits.shape[0]
     state = pk.state
     live = 0
@@ -231,6 +232,7 @@ def within(pk, budget, effort, remembered):  # type: ignore[no-untyped-def]
     The search stands where it stood afterwards, except that with `remembered` off a FOUND order is left in the
     trail. `remembered`: whether a set known to succeed ends the search.
     """
+    pk = borrow(pk)
     n = pk.waits.shape[0]
     state = pk.state
     root = state[TRAIL]
@@ -328,6 +330,7 @@ def within(pk, budget, effort, remembered):  # type: ignore[no-untyped-def]
 
 @kernel
 def _rehash(pk, old):  # type: ignore[no-untyped-def]
+    pk, old = borrow(pk), borrow(old)
     pk.state[SEEN] = 0
     for k in range(old.shape[0]):
         if old[k, 0] != 0 or old[k, 1] != 0:

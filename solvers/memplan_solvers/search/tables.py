@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from memplan.solver import Budget
-from memplan_solvers.jit import kernel
+from memplan_solvers.jit import borrow, kernel
 from memplan_solvers.search.kernel import mix, same
 from memplan_solvers.search.peaks import (
     KEY_A,
@@ -30,6 +30,7 @@ FEW = 300_000
 @kernel
 def _followers(pk, words, count, slots, found, most):  # type: ignore[no-untyped-def]
     """Write the sets one op larger than words[:count] to `found`; how many, -1 if there are more than `most`."""
+    pk, words, slots, found = borrow(pk), borrow(words), borrow(slots), borrow(found)
     width = words.shape[1]
     mask = slots.shape[0] - 1
     made = 0
@@ -54,6 +55,7 @@ def _followers(pk, words, count, slots, found, most):  # type: ignore[no-untyped
 @kernel
 def _tabulate(pk, words):  # type: ignore[no-untyped-def]
     """Note the least peak from each of these sets on; those of the sets one op larger are noted already."""
+    pk, words = borrow(pk), borrow(words)
     n = pk.waits.shape[0]
     for k in range(words.shape[0]):
         settle(pk, words[k])
