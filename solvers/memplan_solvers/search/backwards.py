@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+from numba.cpython.unsafe.numbers import trailing_zeros
 
 from memplan_solvers.jit import borrow, inner, kernel
 from memplan_solvers.search.kernel import NEVER, begun, members, mix, same
@@ -169,12 +170,9 @@ def keep_unbeaten(flat, work, count, made, k):  # type: ignore[no-untyped-def]
             slack = work.cost[b] - made.cost[a]
             for w in range(made.inside.shape[1]):
                 bits = made.inside[a, w] & ~work.inside[b, w]
-                s = w << 6
                 while bits != 0 and slack >= 0:
-                    if bits & 1:
-                        slack -= flat.reload[s]
-                    bits = (bits >> 1) & 0x7FFFFFFFFFFFFFFF
-                    s += 1
+                    slack -= flat.reload[(w << 6) + trailing_zeros(bits)]
+                    bits &= bits - 1
             if slack >= 0:
                 beaten = True
                 break

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numba.cpython.unsafe.numbers import trailing_zeros
 
 from memplan_solvers.jit import borrow, inner, kernel
 from memplan_solvers.search.kernel import NEVER, begun, demand, is_free, left, members, rank_victims
@@ -253,22 +254,16 @@ def dominate(flat, level, order, keep, most, W, V, kept):  # type: ignore[no-unt
                 there = level.row[b, W + w]
                 clean = level.row[a, W + V + w]
                 bits = here & ~there
-                s = w << 6
                 while bits != 0 and slack >= 0:
-                    if bits & 1:
-                        slack -= flat.reload[s]
-                        if clean & 1 == 0:
-                            slack -= flat.store[s]
-                    bits = (bits >> 1) & 0x7FFFFFFFFFFFFFFF
-                    clean = (clean >> 1) & 0x7FFFFFFFFFFFFFFF
-                    s += 1
-                bits = here & there & ~level.row[a, W + V + w] & level.row[b, W + V + w]
-                s = w << 6
-                while bits != 0 and slack >= 0:
-                    if bits & 1:
+                    s = (w << 6) + trailing_zeros(bits)
+                    slack -= flat.reload[s]
+                    if (clean >> (s & 63)) & 1 == 0:
                         slack -= flat.store[s]
-                    bits = (bits >> 1) & 0x7FFFFFFFFFFFFFFF
-                    s += 1
+                    bits &= bits - 1
+                bits = here & there & ~level.row[a, W + V + w] & level.row[b, W + V + w]
+                while bits != 0 and slack >= 0:
+                    slack -= flat.store[(w << 6) + trailing_zeros(bits)]
+                    bits &= bits - 1
                 if slack < 0:
                     break
             if slack >= 0:

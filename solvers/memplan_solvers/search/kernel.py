@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+from numba.cpython.unsafe.numbers import trailing_zeros
 
 from memplan_solvers.jit import inner
 
@@ -46,18 +47,10 @@ def members(words, n, out):  # type: ignore[no-untyped-def]
     count = 0
     for w in range(words.shape[0]):
         x = words[w]
-        base = w << 6
-        b = 0
-        while x != 0 and b < 64:
-            if x & 255 == 0:
-                x = (x >> 8) & 0x00FFFFFFFFFFFFFF
-                b += 8
-                continue
-            if x & 1:
-                out[count] = base + b
-                count += 1
-            x = (x >> 1) & 0x7FFFFFFFFFFFFFFF
-            b += 1
+        while x != 0:
+            out[count] = (w << 6) + trailing_zeros(x)
+            count += 1
+            x &= x - 1
     return count
 
 

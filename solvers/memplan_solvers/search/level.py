@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+from numba.cpython.unsafe.numbers import trailing_zeros
 
 from memplan_solvers.jit import borrow, inner, kernel
 from memplan_solvers.search.kernel import mix, same
@@ -168,15 +169,13 @@ def weigh(flat, inside, clean, m):  # type: ignore[no-untyped-def]
     reload = np.int64(0)
     for w in range(inside.shape[0]):
         bits = inside[w]
-        s = w << 6
         while bits != 0:
-            if bits & 1:
-                held += flat.size[s]
-                reload += flat.reload[s]
-                if flat.store[s] and (clean[w] >> (s & 63)) & 1 == 0:
-                    unsafe += flat.size[s]
-            bits = (bits >> 1) & 0x7FFFFFFFFFFFFFFF
-            s += 1
+            s = (w << 6) + trailing_zeros(bits)
+            held += flat.size[s]
+            reload += flat.reload[s]
+            if flat.store[s] and (clean[w] >> (s & 63)) & 1 == 0:
+                unsafe += flat.size[s]
+            bits &= bits - 1
     return held, unsafe, reload
 
 
@@ -234,10 +233,8 @@ def to_pay(points, k, inside, clean, price, loading):  # type: ignore[no-untyped
 def cheaper(bits, s, price, cost, best):  # type: ignore[no-untyped-def]
     """`cost` and the price of the storages from s on that `bits` names, or something that is not below `best`."""
     while bits != 0 and cost < best:
-        if bits & 1:
-            cost += price[s]
-        bits = (bits >> 1) & 0x7FFFFFFFFFFFFFFF
-        s += 1
+        cost += price[s + trailing_zeros(bits)]
+        bits &= bits - 1
     return cost
 
 
