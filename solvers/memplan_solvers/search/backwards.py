@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba.cpython.unsafe.numbers import trailing_zeros
 
 from memplan_solvers.jit import borrow, inner, kernel
-from memplan_solvers.search.kernel import NEVER, begun, members, mix, same
+from memplan_solvers.search.kernel import NEVER, begun, first_bit, members, mix, same
 from memplan_solvers.search.level import LEFT_OUT, Points, cheaper, find_front, scaled
 
 COMPARED = 1_000
@@ -171,7 +170,7 @@ def keep_unbeaten(flat, work, count, made, k):  # type: ignore[no-untyped-def]
             for w in range(made.inside.shape[1]):
                 bits = made.inside[a, w] & ~work.inside[b, w]
                 while bits != 0 and slack >= 0:
-                    slack -= flat.reload[(w << 6) + trailing_zeros(bits)]
+                    slack -= flat.reload[(w << 6) + first_bit(bits)]
                     bits &= bits - 1
             if slack >= 0:
                 beaten = True

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import numpy as np
-from numba.cpython.unsafe.numbers import trailing_zeros
 
 from memplan_solvers.jit import borrow, inner, kernel
-from memplan_solvers.search.kernel import NEVER, begun, demand, is_free, left, members, rank_victims
+from memplan_solvers.search.kernel import (
+    NEVER,
+    begun,
+    demand,
+    first_bit,
+    is_free,
+    left,
+    members,
+    rank_victims,
+)
 from memplan_solvers.search.level import (
     ALIKE,
     BELADY,
@@ -255,14 +263,14 @@ def dominate(flat, level, order, keep, most, W, V, kept):  # type: ignore[no-unt
                 clean = level.row[a, W + V + w]
                 bits = here & ~there
                 while bits != 0 and slack >= 0:
-                    s = (w << 6) + trailing_zeros(bits)
+                    s = (w << 6) + first_bit(bits)
                     slack -= flat.reload[s]
                     if (clean >> (s & 63)) & 1 == 0:
                         slack -= flat.store[s]
                     bits &= bits - 1
                 bits = here & there & ~level.row[a, W + V + w] & level.row[b, W + V + w]
                 while bits != 0 and slack >= 0:
-                    slack -= flat.store[(w << 6) + trailing_zeros(bits)]
+                    slack -= flat.store[(w << 6) + first_bit(bits)]
                     bits &= bits - 1
                 if slack < 0:
                     break

@@ -16,6 +16,9 @@ from memplan_solvers.jit import inner
 NEVER = 1 << 50
 NONE = 1 << 62
 
+first_bit: Any = trailing_zeros
+"""The number of the lowest set bit of a word that is not 0."""
+
 
 class Flat(NamedTuple):
     """A piece as arrays; rows end to end with where each begins (`_at`)."""
@@ -48,7 +51,7 @@ def members(words, n, out):  # type: ignore[no-untyped-def]
     for w in range(words.shape[0]):
         x = words[w]
         while x != 0:
-            out[count] = (w << 6) + trailing_zeros(x)
+            out[count] = (w << 6) + first_bit(x)
             count += 1
             x &= x - 1
     return count

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba.cpython.unsafe.numbers import trailing_zeros
 
 from memplan_solvers.jit import borrow, inner, kernel
-from memplan_solvers.search.kernel import mix, same
+from memplan_solvers.search.kernel import first_bit, mix, same
 from memplan_solvers.search.peaks import FAILED, FOUND, LIVE, execute, price, undo, within
 
 MINIMAL, BELADY, FREE, STORES, LOADS, GOAL, ALIKE = range(7)
@@ -170,7 +169,7 @@ def weigh(flat, inside, clean, m):  # type: ignore[no-untyped-def]
     for w in range(inside.shape[0]):
         bits = inside[w]
         while bits != 0:
-            s = (w << 6) + trailing_zeros(bits)
+            s = (w << 6) + first_bit(bits)
             held += flat.size[s]
             reload += flat.reload[s]
             if flat.store[s] and (clean[w] >> (s & 63)) & 1 == 0:
@@ -233,7 +232,7 @@ def to_pay(points, k, inside, clean, price, loading):  # type: ignore[no-untyped
 def cheaper(bits, s, price, cost, best):  # type: ignore[no-untyped-def]
     """`cost` and the price of the storages from s on that `bits` names, or something that is not below `best`."""
     while bits != 0 and cost < best:
-        cost += price[s + trailing_zeros(bits)]
+        cost += price[s + first_bit(bits)]
         bits &= bits - 1
     return cost
 
