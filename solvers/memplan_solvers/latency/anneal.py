@@ -149,7 +149,7 @@ def make_search(timed: Timed, start: Layout, seed: int, queued: float = 0.0) -> 
             wish[r] = RETURN
         ratio[r] = (1 - 1e-9) * (reach[due] - reach[begin]) / max(timed.copy[owner], 1e-30)
     mixed = (seed * 0x9E3779B97F4A7C15 + 0xD1B54A32D192ED03) % 2**64 or 1
-    rounds = usual(timed)
+    weight = usual(timed)
     search = kernel.Search(
         draft=draft,
         wish=wish,
@@ -159,8 +159,8 @@ def make_search(timed: Timed, start: Layout, seed: int, queued: float = 0.0) -> 
         best_stores=np.zeros((len(draft.storage), 2), np.int64),
         seconds=np.array([seconds, seconds]),
         random=np.array([mixed], dtype=np.uint64),
-        choices=spread(timed, rounds.sum(1)),
-        kind=rounds,
+        choices=spread(timed, weight.sum(1)),
+        kind=weight,
         tally=np.zeros((2, kernel.STATES, 0, kernel.KINDS)),
         kept=np.zeros((len(draft.slot), 4), np.int64),
     )

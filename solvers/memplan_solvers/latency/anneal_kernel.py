@@ -155,12 +155,15 @@ def keep_best(search: Search) -> None:
 
 
 @inlined
-def _choose(draft: Draft, random: Array, seed: int, t: int, mode: int, out: Array) -> int:
-    """Fill `out` with the values to take out, in the order in which they come back; how many."""
+def _choose(draft: Draft, random: Array, seed: int, t: int, what: int, out: Array) -> int:
+    """Fill `out` with the values to take out around step t, in the order in which they come back; how many.
+
+    what: ALONE, STRIP or AROUND.
+    """
     slot, storage, block, filled, width = draft.slot, draft.storage, draft.block, draft.filled, draft.fact[WIDTH]
     out[0] = seed
     count = 1
-    if mode == ALONE:
+    if what == ALONE:
         return 1
     size = slot[storage[seed, ROW], SIZE]
     low = int(rand(random) * max(1, draft.fact[CAPACITY] - size + 1))
@@ -175,7 +178,7 @@ def _choose(draft: Draft, random: Array, seed: int, t: int, mode: int, out: Arra
             s = slot[r, OWNER]
             if s == seed or storage[s, FIXED]:
                 continue
-            if mode == STRIP:
+            if what == STRIP:
                 if slot[r, OFFSET] >= low + size or slot[r, OFFSET] + slot[r, SIZE] <= low:
                     continue
             elif rand(random) > share:
@@ -186,7 +189,7 @@ def _choose(draft: Draft, random: Array, seed: int, t: int, mode: int, out: Arra
             if fresh and count < MOST:
                 out[count] = s
                 count += 1
-    first = 1 if mode == STRIP else 0
+    first = 1 if what == STRIP else 0
     for i in range(count - 1, first, -1):
         j = first + int(rand(random) * (i + 1 - first))
         out[i], out[j] = out[j], out[i]
