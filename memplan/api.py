@@ -86,12 +86,23 @@ def plan(
     """
     chosen = parse_spec(solver)
     problem, proved = make_problem(
-        model, target, scratchpad=scratchpad, alignment=alignment, objective=objective,
-        weights=weights, io=io, inplace=inplace, donate=donate, order=order, pins=pins,
-    )  # fmt: skip
+        model,
+        target,
+        scratchpad=scratchpad,
+        alignment=alignment,
+        objective=objective,
+        weights=weights,
+        io=io,
+        inplace=inplace,
+        donate=donate,
+        order=order,
+        pins=pins,
+    )
     if objective not in chosen.objectives:
-        raise OptionError(f"solver '{chosen.name}' cannot minimise {objective}",
-                          f"it knows {', '.join(sorted(chosen.objectives))}")  # fmt: skip
+        raise OptionError(
+            f"solver '{chosen.name}' cannot minimise {objective}",
+            f"it knows {', '.join(sorted(chosen.objectives))}",
+        )
     begin = time.monotonic()
     budget = budget_for(time_limit_s, workers, seed, progress, cancel)
     found = _infeasible(problem, chosen, budget) or chosen.solve(problem, budget)
@@ -132,11 +143,15 @@ def make_problem(
         donate=_donated(graph, donate),
     )
     if objective == "traffic" and machine.operands == "any":
-        raise OptionError(f"objective traffic on target '{machine.name}'",
-                          "operands may be served from host there; use latency or peak")  # fmt: skip
+        raise OptionError(
+            f"objective traffic on target '{machine.name}'",
+            "operands may be served from host there; use latency or peak",
+        )
     if objective == "latency" and not machine.timed:
-        raise OptionError(f"objective latency on target '{machine.name}', which has no timing",
-                          "choose a timed target, see `memplan targets`")  # fmt: skip
+        raise OptionError(
+            f"objective latency on target '{machine.name}', which has no timing",
+            "choose a timed target, see `memplan targets`",
+        )
     options = replace(options, pins=resolve_pins(pins or {}, graph, machine, options))
     problem = Problem(graph, machine, options)
     if scratchpad is None:

@@ -54,7 +54,13 @@ def budgets(problem: Problem, time_limit_s: float = PEAK_TIME_LIMIT_S) -> Budget
     Those of the last few problems are remembered: whoever reports a plan made for M_H means the same M_H.
     """
     options = problem.options
-    key = (problem.graph.sha256, problem.target.scratchpad.alignment, options.weights, options.io, options.order)
+    key = (
+        problem.graph.sha256,
+        problem.target.scratchpad.alignment,
+        options.weights,
+        options.io,
+        options.order,
+    )
     if key not in _known:
         if len(_known) >= 8:
             del _known[next(iter(_known))]
@@ -71,8 +77,7 @@ def _compute(problem: Problem, time_limit_s: float) -> Budgets:
     solver = parse_spec(PEAK_SOLVER)
     plan = solver.solve(free, Budget(time_limit_s=time_limit_s))
     if plan.status in (Status.INFEASIBLE, Status.UNKNOWN):
-        raise OptionError(f"no plan without a limit was found: {plan.reason}",
-                          "give the capacity in bytes")  # fmt: skip
+        raise OptionError(f"no plan without a limit was found: {plan.reason}", "give the capacity in bytes")
     from memplan.simulate import simulate
 
     mp = simulate(problem.graph, plan).live_peak
@@ -120,7 +125,5 @@ def resolve_capacity(text: str | int, problem: Problem) -> tuple[int | None, boo
 def _plain(problem: Problem, io: str, objective: str = "traffic") -> Problem:
     """The problem the budgets are defined on: in-place off, no limit, no pins, operands in the scratchpad."""
     target: Target = replace(problem.target.with_scratchpad(None), operands="scratchpad")
-    plain: Options = replace(
-        problem.options, inplace=False, donate=(), io=io, objective=objective, pins={}
-    )
+    plain: Options = replace(problem.options, inplace=False, donate=(), io=io, objective=objective, pins={})
     return replace(problem, target=target, options=plain)

@@ -45,19 +45,27 @@ class Buffer:
 
     def __post_init__(self) -> None:
         if not 0 <= self.start < self.stop <= MAX_BYTES:
-            raise GraphError(f"buffer '{self.name}' lives in [{self.start}, {self.stop})",
-                             "lifetimes are half-open and begin at 0 or later")  # fmt: skip
+            raise GraphError(
+                f"buffer '{self.name}' lives in [{self.start}, {self.stop})",
+                "lifetimes are half-open and begin at 0 or later",
+            )
         if not (0 <= self.size <= MAX_BYTES and 1 <= self.alignment <= MAX_BYTES):
-            raise GraphError(f"buffer '{self.name}' has size {self.size}, alignment {self.alignment}",
-                             "sizes are whole bytes from 0, alignments from 1, up to 2^62")  # fmt: skip
+            raise GraphError(
+                f"buffer '{self.name}' has size {self.size}, alignment {self.alignment}",
+                "sizes are whole bytes from 0, alignments from 1, up to 2^62",
+            )
         if self.offset is not None and (not 0 <= self.offset <= MAX_BYTES or self.offset % self.alignment):
-            raise GraphError(f"buffer '{self.name}' is fixed at {self.offset}",
-                             f"fixed offsets are multiples of the alignment, {self.alignment}, from 0")  # fmt: skip
+            raise GraphError(
+                f"buffer '{self.name}' is fixed at {self.offset}",
+                f"fixed offsets are multiples of the alignment, {self.alignment}, from 0",
+            )
         at = self.start
         for gap in self.gaps:
             if not (at <= gap.start < gap.stop <= self.stop and 0 <= gap.low <= gap.high <= self.size):
-                raise GraphError(f"buffer '{self.name}' has the gap {gap.start}-{gap.stop}@{gap.low}:{gap.high}",
-                                 "gaps lie in the lifetime, ascending, windows in the buffer")  # fmt: skip
+                raise GraphError(
+                    f"buffer '{self.name}' has the gap {gap.start}-{gap.stop}@{gap.low}:{gap.high}",
+                    "gaps lie in the lifetime, ascending, windows in the buffer",
+                )
             at = gap.stop
 
     @property

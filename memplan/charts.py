@@ -89,16 +89,20 @@ def plot(
         f'<rect class="frame" x="{LEFT}" y="{TOP}" width="{WIDTH - LEFT - RIGHT}" height="{HEIGHT - TOP - BOTTOM}"/>',
     ]
     for tick in x.ticks():
-        parts.append(f'<line class="rule" x1="{px(tick)}" x2="{px(tick)}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"/>'
-                     f'<text x="{px(tick)}" y="{HEIGHT - BOTTOM + 15}" text-anchor="middle">{escape(x.show(tick))}</text>'
-                     )  # fmt: skip
+        parts.append(
+            f'<line class="rule" x1="{px(tick)}" x2="{px(tick)}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"/>'
+            f'<text x="{px(tick)}" y="{HEIGHT - BOTTOM + 15}" text-anchor="middle">{escape(x.show(tick))}</text>'
+        )
     for tick in y.ticks():
-        parts.append(f'<line class="rule" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{py(tick)}" y2="{py(tick)}"/>'
-                     f'<text x="{LEFT - 6}" y="{py(tick) + 4:.1f}" text-anchor="end">{escape(y.show(tick))}</text>'
-                     )  # fmt: skip
-    parts.append(f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 8}" text-anchor="middle">{escape(x.label)}</text>'
-                 f'<text transform="translate(13 {(TOP + HEIGHT - BOTTOM) / 2}) rotate(-90)" text-anchor="middle">'
-                 f"{escape(y.label)}</text>")  # fmt: skip
+        parts.append(
+            f'<line class="rule" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{py(tick)}" y2="{py(tick)}"/>'
+            f'<text x="{LEFT - 6}" y="{py(tick) + 4:.1f}" text-anchor="end">{escape(y.show(tick))}</text>'
+        )
+    parts.append(
+        f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 8}" text-anchor="middle">{escape(x.label)}</text>'
+        f'<text transform="translate(13 {(TOP + HEIGHT - BOTTOM) / 2}) rotate(-90)" text-anchor="middle">'
+        f"{escape(y.label)}</text>"
+    )
     paths = [[(px(mx), py(my)) for mx, my in _corners(s)] for s in series]
     for upper, lower in bands:
         outline = " ".join(f"{a},{b}" for a, b in paths[upper] + paths[lower][::-1])
@@ -131,15 +135,19 @@ def legend(series: Sequence[Series]) -> str:
     for s in series:
         mark = _mark(s.shade, 14, 7, Mark(0, 0)) if s.dots else ""
         dashed = " proved" if s.proved else ""
-        items.append(f'<span class="key"><svg class="chart" viewBox="0 0 28 14" aria-hidden="true"><polyline '
-                     f'class="stroke s{s.shade}{dashed}" points="1,7 27,7"/>{mark}</svg>{escape(s.name)}</span>')  # fmt: skip
+        items.append(
+            f'<span class="key"><svg class="chart" viewBox="0 0 28 14" aria-hidden="true"><polyline '
+            f'class="stroke s{s.shade}{dashed}" points="1,7 27,7"/>{mark}</svg>{escape(s.name)}</span>'
+        )
     return f'<p class="legend">{"".join(items)}</p>'
 
 
 def standalone(svg: str) -> str:
     """The plot as a file of its own, on white, in words that any viewer of SVG understands."""
     plain = re.sub(r"light-dark\(([^,]+), [^)]+\)", r"\1", part("charts.css"))
-    return svg.replace("<title>", f'<style>{plain}</style><rect width="100%" height="100%" fill="#fff"/><title>', 1)
+    return svg.replace(
+        "<title>", f'<style>{plain}</style><rect width="100%" height="100%" fill="#fff"/><title>', 1
+    )
 
 
 def _corners(s: Series) -> list[tuple[float, float]]:
@@ -174,7 +182,12 @@ def _mark(shade: int, x: float, y: float, mark: Mark) -> str:
 def _log_ticks(low: float, high: float) -> list[float]:
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     for factors in ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 5, 7), tuple(1 + k / 10 for k in range(90))):
-        ticks = [f * 10.0**k for k in decades for f in factors if low * (1 - 1e-9) <= f * 10.0**k <= high * (1 + 1e-9)]
+        ticks = [
+            f * 10.0**k
+            for k in decades
+            for f in factors
+            if low * (1 - 1e-9) <= f * 10.0**k <= high * (1 + 1e-9)
+        ]
         if len(ticks) >= 3:
             return ticks[:: -(-len(ticks) // 7)]
     return [low, high]

@@ -128,8 +128,10 @@ def _space(facts: Facts) -> list[Violation]:
         step = max(a.start, b.start)
         if source and min(a.stop, b.stop) == step + 1 and a.offset == b.offset:
             continue  # an in-place pair shares its place for one step; rule 8 judges whether it may
-        message = (f"'{a.tensor}' [{a.offset}, {a.offset + a.size}) and '{b.tensor}' "
-                   f"[{b.offset}, {b.offset + b.size}) overlap")  # fmt: skip
+        message = (
+            f"'{a.tensor}' [{a.offset}, {a.offset + a.size}) and '{b.tensor}' "
+            f"[{b.offset}, {b.offset + b.size}) overlap"
+        )
         found.append(Violation("space", message, step, (a.tensor, b.tensor), (a.offset, b.offset)))
     return found
 

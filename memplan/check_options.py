@@ -32,9 +32,7 @@ def _inplace_fault(facts: Facts, written: str, source: str) -> str:
         return "no op writes it"
     op = facts.ops[t]
     out, over = graph.tensor[written], graph.tensor[source]
-    operands = [
-        graph.tensor[x] for x in op.inputs if graph.storage_of[x] == source and may_write_over(op, x)
-    ]
+    operands = [graph.tensor[x] for x in op.inputs if graph.storage_of[x] == source and may_write_over(op, x)]
     if not any(may_write_over(op, x) for x in op.inputs):
         return f"{op.kind} cannot work in place"
     if not any((x.shape, x.dtype) == (out.shape, out.dtype) for x in operands) or over.nbytes != out.nbytes:

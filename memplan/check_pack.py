@@ -20,7 +20,9 @@ def check_packing(buffers: Sequence[Buffer], offsets: Sequence[int], capacity: i
     for b, offset in zip(buffers, offsets, strict=True):
         where = b.start, (b.name,), (offset,)
         if offset < 0 or offset % b.alignment:
-            found.append(Violation("space", f"'{b.name}' at {offset} is not aligned to {b.alignment}", *where))
+            found.append(
+                Violation("space", f"'{b.name}' at {offset} is not aligned to {b.alignment}", *where)
+            )
         if b.offset is not None and offset != b.offset:
             found.append(Violation("fixed", f"'{b.name}' at {offset} is fixed at {b.offset}", *where))
         if capacity is not None and offset + b.size > capacity:

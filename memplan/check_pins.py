@@ -40,13 +40,21 @@ def pin_faults(
             continue
         parts, steps = residencies.get(name, ()), touches[name]
         if pin.host and (parts or name in moved):
-            yield Fault(name, f"'{name}' is pinned to host, but placed or moved", parts[0].start if parts else None)
+            yield Fault(
+                name, f"'{name}' is pinned to host, but placed or moved", parts[0].start if parts else None
+            )
         if pin.keep and steps:
             whole = len(parts) == 1 and parts[0].start <= min(steps) and max(steps) < parts[0].stop
             if not whole:
                 spans = ", ".join(f"[{r.start}, {r.stop})" for r in parts) or "nowhere"
-                yield Fault(name, f"'{name}' is pinned to stay in steps {min(steps)} to {max(steps)}, "
-                                  f"it is resident in {spans}", min(steps))  # fmt: skip
+                yield Fault(
+                    name,
+                    f"'{name}' is pinned to stay in steps {min(steps)} to {max(steps)}, "
+                    f"it is resident in {spans}",
+                    min(steps),
+                )
         for r in parts:
             if pin.offset is not None and r.offset != pin.offset:
-                yield Fault(name, f"'{name}' lies at {r.offset}, it is pinned to {pin.offset}", r.start, r.offset)
+                yield Fault(
+                    name, f"'{name}' lies at {r.offset}, it is pinned to {pin.offset}", r.start, r.offset
+                )

@@ -80,13 +80,21 @@ def spills(graph: Graph, plan: Plan) -> list[Spill]:
             first_store = k == 0 and name in stored and name not in outputs
             room = plan.target.scratchpad.capacity
             over = 0 if room is None else int(live[tightest]) + extra - room
-            found.append(Spill(
-                name, left.stop, back.start, size, tensor.nbytes * (1 + first_store),
-                graph.ops[graph.producer[name]].name if name in graph.producer else None,
-                plan.schedule[before], plan.schedule[after], tightest,
-                over,
-                plan.options.weights == "stream" and tensor.kind == "constant",
-            ))  # fmt: skip
+            found.append(
+                Spill(
+                    name,
+                    left.stop,
+                    back.start,
+                    size,
+                    tensor.nbytes * (1 + first_store),
+                    graph.ops[graph.producer[name]].name if name in graph.producer else None,
+                    plan.schedule[before],
+                    plan.schedule[after],
+                    tightest,
+                    over,
+                    plan.options.weights == "stream" and tensor.kind == "constant",
+                )
+            )
     return sorted(found, key=lambda s: (-s.cost, s.start, s.tensor))
 
 

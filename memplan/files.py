@@ -16,8 +16,9 @@ def check_folder(folder: Path) -> None:
         there = there.parent
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         why = "may not be written to" if there.is_dir() else "is no folder"
-        raise MemplanError(f"cannot write to '{folder}': '{there}' {why}",
-                           "choose a folder you may write to with -o")  # fmt: skip
+        raise MemplanError(
+            f"cannot write to '{folder}': '{there}' {why}", "choose a folder you may write to with -o"
+        )
 
 
 def write_atomic(path: Path, content: str | bytes) -> Path:
@@ -37,6 +38,7 @@ def write_atomic(path: Path, content: str | bytes) -> Path:
             os.unlink(temporary)
             raise
     except OSError as error:
-        raise MemplanError(f"cannot write '{path}': {error.strerror or error}",
-                           "choose a folder you may write to with -o") from error  # fmt: skip
+        raise MemplanError(
+            f"cannot write '{path}': {error.strerror or error}", "choose a folder you may write to with -o"
+        ) from error
     return path

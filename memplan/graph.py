@@ -208,8 +208,10 @@ def _validate_updates(graph: Graph, tensors: dict[str, Tensor]) -> None:
     for written, renewed in graph.updates:
         kinds = [tensors[name].kind if name in tensors else None for name in (written, renewed)]
         if kinds != ["output", "input"]:
-            raise GraphError(f"'{written}' cannot be the next value of '{renewed}'",
-                             "an update pairs an output with an input")  # fmt: skip
+            raise GraphError(
+                f"'{written}' cannot be the next value of '{renewed}'",
+                "an update pairs an output with an input",
+            )
     for side in zip(*graph.updates, strict=True):
         if len(set(side)) < len(side):
             raise GraphError("an output or an input is in two updates", "every update is a pair of its own")
@@ -232,24 +234,29 @@ def _validate_ops(graph: Graph, tensors: dict[str, Tensor]) -> None:
         names.add(op.name)
         for name in op.inputs:
             if name not in tensors:
-                raise GraphError(f"op '{op.name}' reads the undeclared tensor '{name}'",
-                                 "list it among the tensors")  # fmt: skip
+                raise GraphError(
+                    f"op '{op.name}' reads the undeclared tensor '{name}'", "list it among the tensors"
+                )
             if name not in ready:
                 raise _not_ready(graph, op, name, written)
         for name in op.outputs:
             if name not in tensors:
-                raise GraphError(f"op '{op.name}' writes the undeclared tensor '{name}'",
-                                 "list it among the tensors")  # fmt: skip
+                raise GraphError(
+                    f"op '{op.name}' writes the undeclared tensor '{name}'", "list it among the tensors"
+                )
             if name in ready:
-                raise GraphError(f"tensor '{name}' is written twice, again by op '{op.name}'",
-                                 "a tensor has one producer")  # fmt: skip
+                raise GraphError(
+                    f"tensor '{name}' is written twice, again by op '{op.name}'", "a tensor has one producer"
+                )
             ready.add(name)
         if op.is_view:
             base = root.get(op.inputs[0], op.inputs[0])
             root.update(dict.fromkeys(op.outputs, base))
             if large := next((x for x in op.outputs if tensors[x].nbytes > tensors[base].nbytes), None):
-                raise GraphError(f"view op '{op.name}' makes '{large}' larger than its storage '{base}'",
-                                 "a view shares its input's bytes; use a copying kind")  # fmt: skip
+                raise GraphError(
+                    f"view op '{op.name}' makes '{large}' larger than its storage '{base}'",
+                    "a view shares its input's bytes; use a copying kind",
+                )
     if orphan := next((t.name for t in graph.tensors if t.name not in ready), None):
         raise GraphError(
             f"{tensors[orphan].kind} '{orphan}' has no producer",
@@ -259,8 +266,10 @@ def _validate_ops(graph: Graph, tensors: dict[str, Tensor]) -> None:
 
 def _not_ready(graph: Graph, op: Op, name: str, written: set[str]) -> GraphError:
     if name not in written:
-        return GraphError(f"op '{op.name}' reads '{name}', which no op writes",
-                          "let an op write it, or declare it an input or a constant")  # fmt: skip
+        return GraphError(
+            f"op '{op.name}' reads '{name}', which no op writes",
+            "let an op write it, or declare it an input or a constant",
+        )
     return GraphError(
         f"op '{op.name}' reads '{name}' before it is written: the ops form a cycle or are out of order",
         "list the ops in an order that respects their dependencies",
@@ -291,6 +300,8 @@ def sort_ops(ops: list[Op], available: set[str]) -> list[Op]:
                 heapq.heappush(heap, reader)
     if len(order) < len(ops):
         stuck = next(op for op, count in zip(ops, waits, strict=True) if count)
-        raise GraphError(f"op '{stuck.name}' depends on its own output: the graph has a cycle",
-                         "break the cycle; recurrences belong inside Loop or Scan")  # fmt: skip
+        raise GraphError(
+            f"op '{stuck.name}' depends on its own output: the graph has a cycle",
+            "break the cycle; recurrences belong inside Loop or Scan",
+        )
     return order

@@ -54,5 +54,9 @@ class Options:
 
     def to_dict(self) -> dict[str, Any]:
         """The options as plan files record them; pins and donated inputs where there are any."""
-        recorded = asdict(self) | {"dims": dict(self.dims), "donate": list(self.donate), "pins": dict(self.pins)}
+        recorded = asdict(self) | {
+            "dims": dict(self.dims),
+            "donate": list(self.donate),
+            "pins": dict(self.pins),
+        }
         return {key: value for key, value in recorded.items() if value or key not in ("donate", "pins")}

@@ -55,7 +55,15 @@ def pack(
         raise GraphError("the arrays differ in length", "give one entry a buffer in each")
     try:
         buffers = [
-            Buffer(str(i), index(a), index(b), index(z), index(g), None if at is None else index(at), tuple(Gap(*w) for w in windows))
+            Buffer(
+                str(i),
+                index(a),
+                index(b),
+                index(z),
+                index(g),
+                None if at is None else index(at),
+                tuple(Gap(*w) for w in windows),
+            )
             for i, (a, b, z, g, at, windows) in enumerate(zip(*columns, strict=True))
         ]
     except TypeError as error:
@@ -79,7 +87,10 @@ def pack_buffers(
     packing exists (proved), unknown where none was found in time. GraphError where the sizes add up
     to more than memory can have.
     """
-    if sum(b.size + b.alignment for b in buffers) + max((b.offset or 0 for b in buffers), default=0) > MAX_BYTES:
+    if (
+        sum(b.size + b.alignment for b in buffers) + max((b.offset or 0 for b in buffers), default=0)
+        > MAX_BYTES
+    ):
         raise GraphError("the sizes of the buffers add up to more than 2^62 bytes", "give sizes in bytes")
     if capacity is not None and capacity < 0:
         raise OptionError(f"capacity {capacity}", "give a whole number of bytes from 0")
@@ -92,10 +103,14 @@ def pack_buffers(
     answer = packer.pack(buffers, capacity, budget)
     if answer.status not in (Status.INFEASIBLE, Status.UNKNOWN):
         if violations := check_packing(buffers, answer.offsets, capacity):
-            raise InvalidPlanError(f"the packing is not valid: {violations[0]}", "this is a bug in the packer")
+            raise InvalidPlanError(
+                f"the packing is not valid: {violations[0]}", "this is a bug in the packer"
+            )
         peak = max((o + b.size for o, b in zip(answer.offsets, buffers, strict=True)), default=0)
         if answer.bound > peak:
-            raise InvalidPlanError(f"the bound {answer.bound} is above the peak {peak}", "this is a bug in the packer")
+            raise InvalidPlanError(
+                f"the bound {answer.bound} is above the peak {peak}", "this is a bug in the packer"
+            )
         status = Status.OPTIMAL if peak == answer.bound else Status.FEASIBLE
         answer = replace(answer, peak=peak, status=status)
     return replace(answer, seconds=answer.seconds or time.monotonic() - begin)

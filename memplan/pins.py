@@ -52,7 +52,9 @@ def parse_pins(words: Iterable[str]) -> dict[str, str]:
     for text in words:
         name, equals, word = text.rpartition("=")
         if not (equals and name):
-            raise OptionError(f"pin '{text}'", "write TENSOR=keep, TENSOR=host, TENSOR=@OFFSET or TENSOR=keep@OFFSET")
+            raise OptionError(
+                f"pin '{text}'", "write TENSOR=keep, TENSOR=host, TENSOR=@OFFSET or TENSOR=keep@OFFSET"
+            )
         if name in pins:
             raise OptionError(f"tensor '{name}' is pinned twice", "keep@OFFSET says both in one word")
         pins[name] = str(parse_pin(word))
@@ -66,13 +68,17 @@ def read_pins(path: str | Path) -> dict[str, str | int]:
     except OSError as error:
         raise OptionError(f"cannot read '{path}': {error.strerror or error}", "check the path") from error
     except (ValueError, RecursionError) as error:
-        raise OptionError(f"'{path}' is not JSON: {error}", 'write {"tensor": "keep", "other": "@4096"}') from error
+        raise OptionError(
+            f"'{path}' is not JSON: {error}", 'write {"tensor": "keep", "other": "@4096"}'
+        ) from error
     if not isinstance(data, dict):
         raise OptionError(f"'{path}' is not a JSON object", 'write {"tensor": "keep", "other": "@4096"}')
     return data
 
 
-def resolve_pins(pins: Mapping[str, str | int], graph: Graph, target: Target, options: Options) -> dict[str, str]:
+def resolve_pins(
+    pins: Mapping[str, str | int], graph: Graph, target: Target, options: Options
+) -> dict[str, str]:
     """The pins in canonical words by storage, sorted; a whole number is an offset, a view's pin is its storage's.
 
     OptionError where a tensor is unknown, or its pin makes no sense on this target with these options.
@@ -82,13 +88,19 @@ def resolve_pins(pins: Mapping[str, str | int], graph: Graph, target: Target, op
     for name, word in pins.items():
         if name not in graph.tensor:
             close = nearest(name, graph.tensor)  # a graph has too many names to list them all
-            hint = close if close.startswith("did") else f"its tensors are named like '{next(iter(graph.tensor), '')}'"
+            hint = (
+                close
+                if close.startswith("did")
+                else f"its tensors are named like '{next(iter(graph.tensor), '')}'"
+            )
             raise OptionError(f"pinned tensor '{name}' is not in graph '{graph.name}'", hint)
         pin = parse_pin(f"@{word}" if isinstance(word, int) else word)
         storage = graph.storage_of[name]
         if found.setdefault(storage, str(pin)) != str(pin):
-            raise OptionError(f"tensor '{name}' is pinned to {pin}, but its storage '{storage}' to {found[storage]}",
-                              "views share one storage: pin it once")  # fmt: skip
+            raise OptionError(
+                f"tensor '{name}' is pinned to {pin}, but its storage '{storage}' to {found[storage]}",
+                "views share one storage: pin it once",
+            )
         kind = graph.tensor[storage].kind
         _sensible(name, pin, kind, kind == "input" or storage in outputs, target, options)
     return dict(sorted(found.items()))
@@ -102,15 +114,21 @@ def _sensible(name: str, pin: Pin, kind: str, io: bool, target: Target, options:
     if kind == "constant" and options.weights == "stream" and pin.keep:
         raise OptionError(f"{what}: streamed constants leave after each use", "use --weights tensor")
     if pin.host and target.operands != "any":
-        raise OptionError(f"{what}: on target '{target.name}' every operand must be in the scratchpad",
-                          "choose a target whose operands may be served from host")  # fmt: skip
+        raise OptionError(
+            f"{what}: on target '{target.name}' every operand must be in the scratchpad",
+            "choose a target whose operands may be served from host",
+        )
     if pin.host and options.io == "resident" and io and kind != "constant":
         raise OptionError(f"{what}: resident inputs and outputs lie in the scratchpad", "use --io host")
     if pin.offset is not None and pin.offset % alignment:
-        raise OptionError(f"{what}: the offset is not a multiple of the alignment {alignment}",
-                          f"the nearest below is {pin.offset // alignment * alignment}")  # fmt: skip
+        raise OptionError(
+            f"{what}: the offset is not a multiple of the alignment {alignment}",
+            f"the nearest below is {pin.offset // alignment * alignment}",
+        )
     if pin.offset is not None and pin.offset > MAX_BYTES:
-        raise OptionError(f"{what}: the offset is beyond 2^62 bytes", "give bytes from the scratchpad's begin")
+        raise OptionError(
+            f"{what}: the offset is beyond 2^62 bytes", "give bytes from the scratchpad's begin"
+        )
 
 
 def certainly_kept(problem: Problem) -> list[list[int]]:
@@ -151,8 +169,10 @@ def contradiction(problem: Problem) -> str:
             written, over = problem.inplace_pairs.get(i, (-1, ()))
             if not ((a == written and b in over) or (b == written and a in over)):
                 one, other = problem.storages[a], problem.storages[b]
-                return (f"op '{problem.graph.ops[i].name}' needs '{one.name}' at [{one.offset}, {one.end}) and "
-                        f"'{other.name}' at [{other.offset}, {other.end}), where they are pinned")  # fmt: skip
+                return (
+                    f"op '{problem.graph.ops[i].name}' needs '{one.name}' at [{one.offset}, {one.end}) and "
+                    f"'{other.name}' at [{other.offset}, {other.end}), where they are pinned"
+                )
     return ""
 
 

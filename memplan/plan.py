@@ -114,7 +114,9 @@ def foreign(graph: Graph, plan: Plan) -> str:
     """What is wrong where the plan was made for another graph; nothing if it was made for this one."""
     if plan.graph_sha256 == graph.sha256:
         return ""
-    other = f"another graph than '{graph.name}'" + (f", for '{plan.graph}'" if plan.graph != graph.name else "")
+    other = f"another graph than '{graph.name}'" + (
+        f", for '{plan.graph}'" if plan.graph != graph.name else ""
+    )
     return f"the plan was made for {other}"
 
 

@@ -32,5 +32,7 @@ def load_plugin(point: EntryPoint) -> Any:
         return point.load()
     except Exception as error:  # another package's code may raise anything
         owner = f" of package '{point.dist.name}'" if point.dist else ""
-        raise MemplanError(f"'{point.name}'{owner} cannot be loaded: {type(error).__name__}: {error}",
-                           f"its entry point in the group '{point.group}' is '{point.value}'") from error  # fmt: skip
+        raise MemplanError(
+            f"'{point.name}'{owner} cannot be loaded: {type(error).__name__}: {error}",
+            f"its entry point in the group '{point.group}' is '{point.value}'",
+        ) from error

@@ -121,7 +121,9 @@ def op_work(graph: Graph, target: Target, options: Options) -> list[Work]:
         operand = next(iter((*op.inputs, *op.outputs)), None)
         rate = target.compute.rate(graph.tensor[operand].dtype if operand else None)
         if not (rate and target.scratchpad.bandwidth and target.host.bandwidth):
-            raise TargetError(f"target '{target.name}' has no timing", "choose a timed target, see `memplan targets`")
+            raise TargetError(
+                f"target '{target.name}' has no timing", "choose a timed target, see `memplan targets`"
+            )
         found.append(Work((op.flops or 0) / rate, op_bytes(graph, op, options)))
     return found
 
@@ -152,8 +154,14 @@ def timeline(graph: Graph, plan: Plan, work: list[Work] | None = None) -> Timeli
     `work`: `op_work` of the plan's graph, target and options, if it is known.
     """
     target = plan.target
-    by_name = dict(zip((op.name for op in graph.ops), work or op_work(graph, target, plan.options), strict=True))
-    pad, host, overhead = target.scratchpad.bandwidth or 1.0, target.host.bandwidth or 1.0, target.compute.overhead_s
+    by_name = dict(
+        zip((op.name for op in graph.ops), work or op_work(graph, target, plan.options), strict=True)
+    )
+    pad, host, overhead = (
+        target.scratchpad.bandwidth or 1.0,
+        target.host.bandwidth or 1.0,
+        target.compute.overhead_s,
+    )
     queues = _Queues(graph, plan)
     starting: dict[int, list[str]] = {}
     stopping: dict[int, list[str]] = {}

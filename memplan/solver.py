@@ -200,8 +200,7 @@ def parse_spec(spec: str | Solver) -> Solver:
         if key not in known:
             raise OptionError(f"solver '{cls.name}' has no field '{key}'", nearest(key, known))
         if not equals:
-            raise OptionError(f"field '{key}' of solver '{cls.name}' has no value",
-                              f"write {key}=VALUE")  # fmt: skip
+            raise OptionError(f"field '{key}' of solver '{cls.name}' has no value", f"write {key}=VALUE")
         if key in values:
             raise OptionError(f"field '{key}' of solver '{cls.name}' is given twice", "drop one")
         values[key] = _convert(cls, key, known[key].default, text)
@@ -220,8 +219,9 @@ def _convert(cls: type[Solver], key: str, default: Any, text: str) -> Any:
             return value
         return text
     except (KeyError, ValueError) as error:
-        raise OptionError(f"solver '{cls.name}': {key} = '{text}'",
-                          f"it takes {_kind(default)}, such as {_show(default)}") from error  # fmt: skip
+        raise OptionError(
+            f"solver '{cls.name}': {key} = '{text}'", f"it takes {_kind(default)}, such as {_show(default)}"
+        ) from error
 
 
 def _kind(default: Any) -> str:

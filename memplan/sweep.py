@@ -86,8 +86,10 @@ def sweep(
     if objective not in OBJECTIVES:
         raise OptionError(f"a sweep of {objective}", "sweep traffic or latency; a peak has no capacity")
     if objective not in chosen.objectives:
-        raise OptionError(f"solver '{chosen.name}' cannot minimise {objective}",
-                          f"it knows {', '.join(sorted(chosen.objectives))}")  # fmt: skip
+        raise OptionError(
+            f"solver '{chosen.name}' cannot minimise {objective}",
+            f"it knows {', '.join(sorted(chosen.objectives))}",
+        )
     asked = budget_for(time_limit_s, workers, seed)
     known = budgets(problem)
     capacities = spread(problem, known, points, least, most)
@@ -101,8 +103,15 @@ def sweep(
         if left <= 0 or (cancel is not None and cancel()):
             break
         told = None if progress is None else _named(progress, capacities[i], begin)
-        budget = Budget(min(left, curve.share(i) * time_limit_s), asked.workers, seed, told, cancel,
-                        curve.start(i), curve.bound(i))  # fmt: skip
+        budget = Budget(
+            min(left, curve.share(i) * time_limit_s),
+            asked.workers,
+            seed,
+            told,
+            cancel,
+            curve.start(i),
+            curve.bound(i),
+        )
         found = chosen.solve(curve.problem(i), budget)
         spent += found.seconds or budget.seconds
         curve.learn(i, found, budget)
@@ -121,7 +130,9 @@ def spread(problem: Problem, known: Budgets, points: int, least: str | None, mos
         ends.append(capacity)
     low, high = (align_up(max(capacity, problem.min_capacity), alignment) for capacity in ends)
     if points < 2 or ends[1] < ends[0] or high < low:
-        raise OptionError(f"{points} points from {ends[0]} to {ends[1]} bytes", "give two points or more, smaller end first")
+        raise OptionError(
+            f"{points} points from {ends[0]} to {ends[1]} bytes", "give two points or more, smaller end first"
+        )
     return sorted({align_up(low + (high - low) * k // (points - 1), alignment) for k in range(points)})
 
 
@@ -211,8 +222,15 @@ class _Curve:
         found = []
         for i, capacity in enumerate(self.capacities):
             plan, value = self.best(i), self.value(i)
-            found.append(Point(capacity, None if plan is None else value, min(self.bound(i), value), plan,
-                               i in self.bounds))  # fmt: skip
+            found.append(
+                Point(
+                    capacity,
+                    None if plan is None else value,
+                    min(self.bound(i), value),
+                    plan,
+                    i in self.bounds,
+                )
+            )
         return tuple(found)
 
 
@@ -223,14 +241,16 @@ def _turns(curve: _Curve) -> Iterator[int]:
         if i in curve.ends or curve.gap(i):
             yield i
     while True:
-        open_ = [i for i in range(len(curve.capacities)) if curve.gap(i) and curve.seen.get(i) != curve.given(i)]
+        open_ = [
+            i for i in range(len(curve.capacities)) if curve.gap(i) and curve.seen.get(i) != curve.given(i)
+        ]
         if not open_:
             return
-        yield max(open_, key=lambda i: (-curve.cuts.get(i, 0), curve.gap(i), min(abs(i - j) for j in curve.seen)))
+        yield max(
+            open_, key=lambda i: (-curve.cuts.get(i, 0), curve.gap(i), min(abs(i - j) for j in curve.seen))
+        )
 
 
 def _named(progress: Callable[[Progress], None], capacity: int, begin: float) -> Callable[[Progress], None]:
     """News with the capacity they are about, and the time of the whole sweep."""
-    return lambda news: progress(
-        news._replace(phase=f"{capacity:,} bytes", seconds=time.monotonic() - begin)
-    )
+    return lambda news: progress(news._replace(phase=f"{capacity:,} bytes", seconds=time.monotonic() - begin))

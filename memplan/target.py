@@ -66,17 +66,23 @@ class Target:
 
     def __post_init__(self) -> None:
         if self.operands not in OPERANDS:
-            raise TargetError(f"target '{self.name}': operands = '{self.operands}'",
-                              "operands are 'scratchpad' or 'any'")  # fmt: skip
+            raise TargetError(
+                f"target '{self.name}': operands = '{self.operands}'", "operands are 'scratchpad' or 'any'"
+            )
         if type(self.dma_queues) is not int or self.dma_queues not in (1, 2):
-            raise TargetError(f"target '{self.name}': dma.queues = {self.dma_queues!r}",
-                              "one FIFO queue, or two (loads and stores)")  # fmt: skip
+            raise TargetError(
+                f"target '{self.name}': dma.queues = {self.dma_queues!r}",
+                "one FIFO queue, or two (loads and stores)",
+            )
         pad = self.scratchpad
         _whole(self, "scratchpad.alignment", pad.alignment)
         if pad.capacity is not None:
             _whole(self, "scratchpad.capacity", pad.capacity)
-        numbers = {"scratchpad.bandwidth": pad.bandwidth, "host.bandwidth": self.host.bandwidth,
-                   "compute.default": self.compute.default}  # fmt: skip
+        numbers = {
+            "scratchpad.bandwidth": pad.bandwidth,
+            "host.bandwidth": self.host.bandwidth,
+            "compute.default": self.compute.default,
+        }
         numbers |= {f"compute.rates.{k}": v for k, v in self.compute.rates.items()}
         for key, value in numbers.items():
             if value is not None:
@@ -84,8 +90,10 @@ class Target:
         if self.compute.overhead_s != 0:
             _positive(self, "compute.overhead_s", self.compute.overhead_s)
         if pad.bandwidth and self.host.bandwidth and pad.bandwidth < self.host.bandwidth:
-            raise TargetError(f"target '{self.name}': the scratchpad is slower than the host memory",
-                              "scratchpad.bandwidth must be at least host.bandwidth")  # fmt: skip
+            raise TargetError(
+                f"target '{self.name}': the scratchpad is slower than the host memory",
+                "scratchpad.bandwidth must be at least host.bandwidth",
+            )
         for key, treatment in self.defaults.items():
             _default(self, key, treatment)
 
@@ -108,10 +116,16 @@ class Target:
 
     def to_dict(self) -> dict[str, Any]:
         """The target as plan files record it: numbers only, in bytes, bytes/s, flop/s, seconds."""
-        pad = {"capacity": self.scratchpad.capacity, "alignment": self.scratchpad.alignment,
-               "bandwidth": self.scratchpad.bandwidth}  # fmt: skip
-        compute = {"default": self.compute.default, "rates": dict(self.compute.rates),
-                   "overhead_s": self.compute.overhead_s}  # fmt: skip
+        pad = {
+            "capacity": self.scratchpad.capacity,
+            "alignment": self.scratchpad.alignment,
+            "bandwidth": self.scratchpad.bandwidth,
+        }
+        compute = {
+            "default": self.compute.default,
+            "rates": dict(self.compute.rates),
+            "overhead_s": self.compute.overhead_s,
+        }
         return {
             "name": self.name,
             "scratchpad": {k: v for k, v in pad.items() if v is not None},
@@ -176,24 +190,29 @@ def load_target(spec: str | Path | Target) -> Target:
         made = load_plugin(plugins(TARGETS)[text])
         made = made() if callable(made) else made
         if not isinstance(made, Target):
-            raise TargetError(f"target '{text}' is a {type(made).__name__}",
-                              "its package gives a memplan.Target, or a function that makes one")  # fmt: skip
+            raise TargetError(
+                f"target '{text}' is a {type(made).__name__}",
+                "its package gives a memplan.Target, or a function that makes one",
+            )
         return made
     elif text.endswith(".toml"):
         try:
             source = Path(text).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             why = (error.strerror or error) if isinstance(error, OSError) else "it is no text"
-            raise TargetError(f"cannot read target file '{text}': {why}",
-                              "give the path of a TOML file") from error  # fmt: skip
+            raise TargetError(
+                f"cannot read target file '{text}': {why}", "give the path of a TOML file"
+            ) from error
     else:
-        raise TargetError(f"unknown target '{text}'",
-                          f"{nearest(text, preset_names())} (or give a .toml file)")  # fmt: skip
+        raise TargetError(
+            f"unknown target '{text}'", f"{nearest(text, preset_names())} (or give a .toml file)"
+        )
     try:
         return Target.from_dict(tomllib.loads(source), where=text)
     except (ValueError, RecursionError) as error:
-        raise TargetError(f"target file '{text}' is not TOML: {error}",
-                          "see `memplan targets` for presets to start from") from error  # fmt: skip
+        raise TargetError(
+            f"target file '{text}' is not TOML: {error}", "see `memplan targets` for presets to start from"
+        ) from error
 
 
 def _keys(d: Mapping[str, Any], known: set[str], where: str) -> None:
@@ -225,8 +244,9 @@ def _size(value: Any, where: str) -> int:
             return parse_size(value)
         except OptionError as error:
             raise TargetError(f"{where}: {error.message}", error.hint) from error
-    raise TargetError(f"{where} = {value!r} is not a whole number of bytes",
-                      "write bytes or a text such as '256KiB'")  # fmt: skip
+    raise TargetError(
+        f"{where} = {value!r} is not a whole number of bytes", "write bytes or a text such as '256KiB'"
+    )
 
 
 def _number(value: Any, where: str) -> float | None:
@@ -252,5 +272,6 @@ def _whole(target: Target, key: str, value: int) -> None:
 
 def _default(target: Target, key: str, value: str) -> None:
     if value not in TREATMENTS[key]:
-        raise TargetError(f"target '{target.name}': defaults.{key} = {value!r}",
-                          f"known: {', '.join(TREATMENTS[key])}")  # fmt: skip
+        raise TargetError(
+            f"target '{target.name}': defaults.{key} = {value!r}", f"known: {', '.join(TREATMENTS[key])}"
+        )

@@ -27,7 +27,11 @@ TIMED = Target("conformance", Scratchpad(None, 1, 4e9), Host(1e9), "any", 1, Com
 PINS: tuple[dict[str, str], ...] = (
     {"a": "keep"}, {"a": "keep", "b": "keep"}, {"b": "@0"}, {"a": "keep@8", "b": "@0", "c": "@12"}, {"y": "@2"},
 )  # fmt: skip
-PINS_TO_HOST: tuple[dict[str, str], ...] = ({"a": "host"}, {"x": "host", "b": "keep@4"}, {"y": "host", "a": "host"})
+PINS_TO_HOST: tuple[dict[str, str], ...] = (
+    {"a": "host"},
+    {"x": "host", "b": "keep@4"},
+    {"y": "host", "a": "host"},
+)
 
 
 TRIES = 3
@@ -106,20 +110,45 @@ def graphs() -> list[Graph]:
     return [
         Graph("empty", (), ()),
         Graph("one op", (x, w, tensor("y", 2, "output")), (Op("a", "Conv", ("x", "w"), ("y",), 8),)),
-        Graph("zero bytes", (x, tensor("z", 0), tensor("y", 1, "output")), (
-            Op("a", "Conv", ("x",), ("z",)), Op("b", "Conv", ("z",), ("y",)))),
-        Graph("diamond", (x, tensor("a", 4), tensor("b", 8), tensor("c", 2), tensor("y", 4, "output")), (
-            Op("p", "Relu", ("x",), ("a",)), Op("q", "Conv", ("a",), ("b",)),
-            Op("r", "Conv", ("a",), ("c",)), Op("s", "Add", ("b", "c"), ("y",)))),
-        Graph("several outputs", (x, tensor("a", 2), tensor("b", 2, "output"), tensor("dead", 5), tensor("y", 2, "output")), (
-            Op("p", "Split", ("x",), ("a", "b", "dead")), Op("q", "Relu", ("a",), ("y",)))),
-        Graph("view", (x, w, tensor("v", 4), tensor("a", 4), tensor("u", 4, "output")), (
-            Op("p", "Reshape", ("x",), ("v",)), Op("q", "Conv", ("v", "w"), ("a",)),
-            Op("r", "Flatten", ("a",), ("u",)))),
-        Graph("weights used twice", (x, w, tensor("a", 6), tensor("b", 6), tensor("y", 4, "output")), (
-            Op("p", "Conv", ("x", "w"), ("a",)), Op("q", "Relu", ("a",), ("b",)),
-            Op("r", "Conv", ("b", "w", "x"), ("y",)))),
-    ]  # fmt: skip
+        Graph(
+            "zero bytes",
+            (x, tensor("z", 0), tensor("y", 1, "output")),
+            (Op("a", "Conv", ("x",), ("z",)), Op("b", "Conv", ("z",), ("y",))),
+        ),
+        Graph(
+            "diamond",
+            (x, tensor("a", 4), tensor("b", 8), tensor("c", 2), tensor("y", 4, "output")),
+            (
+                Op("p", "Relu", ("x",), ("a",)),
+                Op("q", "Conv", ("a",), ("b",)),
+                Op("r", "Conv", ("a",), ("c",)),
+                Op("s", "Add", ("b", "c"), ("y",)),
+            ),
+        ),
+        Graph(
+            "several outputs",
+            (x, tensor("a", 2), tensor("b", 2, "output"), tensor("dead", 5), tensor("y", 2, "output")),
+            (Op("p", "Split", ("x",), ("a", "b", "dead")), Op("q", "Relu", ("a",), ("y",))),
+        ),
+        Graph(
+            "view",
+            (x, w, tensor("v", 4), tensor("a", 4), tensor("u", 4, "output")),
+            (
+                Op("p", "Reshape", ("x",), ("v",)),
+                Op("q", "Conv", ("v", "w"), ("a",)),
+                Op("r", "Flatten", ("a",), ("u",)),
+            ),
+        ),
+        Graph(
+            "weights used twice",
+            (x, w, tensor("a", 6), tensor("b", 6), tensor("y", 4, "output")),
+            (
+                Op("p", "Conv", ("x", "w"), ("a",)),
+                Op("q", "Relu", ("a",), ("b",)),
+                Op("r", "Conv", ("b", "w", "x"), ("y",)),
+            ),
+        ),
+    ]
 
 
 def chain(ops: int) -> Graph:
@@ -172,7 +201,9 @@ def _check_limits(solver: Solver) -> None:
     limit = 1.0
     for what, seconds, cancel in (("time limit", limit, None), ("cancellation", 60.0, lambda: True)):
         spent = list[float]()
-        while len(spent) < TRIES and min(spent, default=9.0) > 1.1 * limit + 1.0:  # others may use the machine
+        while (
+            len(spent) < TRIES and min(spent, default=9.0) > 1.1 * limit + 1.0
+        ):  # others may use the machine
             begin = time.monotonic()
             plan = solver.solve(problem, Budget(time_limit_s=seconds, cancel=cancel))
             spent.append(time.monotonic() - begin)

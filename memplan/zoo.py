@@ -69,8 +69,10 @@ def traced(model: Model) -> Model:
     recipes: Any = import_module(f"{PACKAGE}.recipes.torch_zoo")
     made: Model = recipes.torch_model(recipes.torch_recipes()[model.stem])
     if made.graph.sha256 != model.graph.sha256:
-        raise GraphError(f"this version of torch traces '{model.stem}' to another graph than the zoo has",
-                         "plan and run a .pt2 file that it exports")  # fmt: skip
+        raise GraphError(
+            f"this version of torch traces '{model.stem}' to another graph than the zoo has",
+            "plan and run a .pt2 file that it exports",
+        )
     return made
 
 
@@ -80,8 +82,10 @@ def _added_model(name: str, dims: Mapping[str, int]) -> Model:
     if isinstance(made, Graph):
         made = Model(made, name)
     if not isinstance(made, Model):
-        raise GraphError(f"model '{name}' is a {type(made).__name__}", "its package gives a function that makes a "
-                         "memplan.Graph or memplan.Model")  # fmt: skip
+        raise GraphError(
+            f"model '{name}' is a {type(made).__name__}",
+            "its package gives a function that makes a memplan.Graph or memplan.Model",
+        )
     if dims:
         raise DimensionError(f"model '{name}' has no free dimension", "leave its dimensions alone")
     return replace(made, stem=name)
@@ -93,8 +97,9 @@ def read_model(file: str, data: bytes, name: str, folder: str, dims: Mapping[str
         from memplan.importers.json import graph_from_dict
 
         if dims:
-            raise DimensionError(f"zoo model '{name}' is graph JSON and has no free dimension",
-                                 "leave its dimensions alone")  # fmt: skip
+            raise DimensionError(
+                f"zoo model '{name}' is graph JSON and has no free dimension", "leave its dimensions alone"
+            )
         return Model(graph_from_dict(json.loads(data), file), name)
     from memplan.importers.onnx import model_from_bytes
 
@@ -105,5 +110,7 @@ def _package() -> Traversable:
     try:
         return resources.files(PACKAGE)
     except ModuleNotFoundError:
-        raise GraphError(f"the zoo's package '{PACKAGE}' is not installed",
-                         "install memplan as a whole; a model file needs no zoo") from None  # fmt: skip
+        raise GraphError(
+            f"the zoo's package '{PACKAGE}' is not installed",
+            "install memplan as a whole; a model file needs no zoo",
+        ) from None

@@ -69,10 +69,15 @@ def main() -> None:
     solvers = [*(() if args.no_baselines else BASELINES), *args.solvers.split(";")]
     done = {}
     if args.rows and args.rows.exists():
-        done = {tuple(r[:1] + r[3:5] + r[7:8]): Row(*r) for r in map(json.loads, args.rows.read_text().splitlines())}
+        done = {
+            tuple(r[:1] + r[3:5] + r[7:8]): Row(*r)
+            for r in map(json.loads, args.rows.read_text().splitlines())
+        }
     rows = []
     warm()
-    for name, weights, budget in itertools.product(args.models, args.weights.split(","), args.budgets.split(",")):
+    for name, weights, budget in itertools.product(
+        args.models, args.weights.split(","), args.budgets.split(",")
+    ):
         short, model = Path(name).stem, memplan.load(name)
         problem, _ = make_problem(model, scratchpad=budget, weights=weights)
         if (problem.capacity or 0) < problem.min_capacity:
@@ -109,10 +114,31 @@ def solve(model: Any, short: str, weights: str, budget: str, spec: str, limit: f
 
     begin = time.process_time()
     plan = memplan.plan(
-        model, scratchpad=problem.capacity, weights=weights, solver=spec, time_limit_s=limit, workers=workers, progress=note
+        model,
+        scratchpad=problem.capacity,
+        weights=weights,
+        solver=spec,
+        time_limit_s=limit,
+        workers=workers,
+        progress=note,
     )
-    return Row(short, group(short), problem.n, weights, budget, problem.capacity or 0, proved, spec, plan.value,
-               plan.bound, str(plan.status), round(plan.seconds, 3), round(time.process_time() - begin, 3), max(seen), plan.reason)  # fmt: skip
+    return Row(
+        short,
+        group(short),
+        problem.n,
+        weights,
+        budget,
+        problem.capacity or 0,
+        proved,
+        spec,
+        plan.value,
+        plan.bound,
+        str(plan.status),
+        round(plan.seconds, 3),
+        round(time.process_time() - begin, 3),
+        max(seen),
+        plan.reason,
+    )
 
 
 def group(short: str) -> str:
@@ -130,7 +156,9 @@ def check(rows: Iterable[Row]) -> None:
         values = [r.value for r in found if r.value is not None]
         highest = max(found, key=lambda r: r.bound)
         if values and highest.bound > min(values):
-            raise SystemExit(f"{case}: {highest.solver} claims the bound {highest.bound}, somebody found {min(values)}")
+            raise SystemExit(
+                f"{case}: {highest.solver} claims the bound {highest.bound}, somebody found {min(values)}"
+            )
         if values and any(r.status == "infeasible" for r in found):
             raise SystemExit(f"{case}: called infeasible, somebody found a plan")
 
@@ -140,27 +168,42 @@ def page(rows: Sequence[Row], args: argparse.Namespace) -> str:
     exact = [s for s in dict.fromkeys(r.solver for r in rows) if s not in BASELINES]
     command = "scripts/bench_exact " + " ".join(a for a in sys.argv[1:])
     lines = [
-        "# Exact planning, measured", "",
+        "# Exact planning, measured",
+        "",
         f"`{command}` on {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}: {args.limit:g} s a "
         f"solve at most, {args.workers} workers, what is compiled loaded before. Bytes; int8 where the name says so, batch 1, inputs "
         "and outputs in host, in-place off; a budget below M_R is left out. Processor seconds count every thread and the check of the plan. "
-        "No bound was above a value that any solver found.", "",
-    ]  # fmt: skip
+        "No bound was above a value that any solver found.",
+        "",
+    ]
     lines += summary(rows, exact)
     head = ["model", "ops", "weights", "budget", "bytes"]
     if not args.no_baselines:
         head += ["program, Belady", "program, greedy ILP", "peak, Belady", "peak, greedy ILP"]
     head += [f"{s}: value; bound; status; s; processor s; nodes" for s in exact] + ["found by; bound by"]
-    lines += ["## Every case", "", "| " + " | ".join(head) + " |", "| " + " | ".join("---" for _ in head) + " |"]
+    lines += [
+        "## Every case",
+        "",
+        "| " + " | ".join(head) + " |",
+        "| " + " | ".join("---" for _ in head) + " |",
+    ]
     for (model, ops, weights, budget, capacity, proved), found in itertools.groupby(
         rows, key=lambda r: (r.model, r.ops, r.weights, r.budget, r.capacity, r.proved)
     ):
         by = {r.solver: r for r in found}
-        cells = [model, str(ops), weights, budget, f"{capacity:,}" + (" (M_P open)" if proved is False else "")]
+        cells = [
+            model,
+            str(ops),
+            weights,
+            budget,
+            f"{capacity:,}" + (" (M_P open)" if proved is False else ""),
+        ]
         cells += [number(by[s].value) for s in BASELINES if s in by]
         for s in exact:
             r = by[s]
-            cells.append(f"{number(r.value)}; {r.bound:,.0f}; {r.status}; {r.seconds:.2f}; {r.cpu:.2f}; {r.nodes:,}")
+            cells.append(
+                f"{number(r.value)}; {r.bound:,.0f}; {r.status}; {r.seconds:.2f}; {r.cpu:.2f}; {r.nodes:,}"
+            )
         cells.append(by[exact[0]].how)
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
@@ -173,25 +216,41 @@ def number(value: float | None) -> str:
 
 def summary(rows: Sequence[Row], exact: Sequence[str]) -> list[str]:
     """Proofs and times by group and solver, then the reductions."""
-    lines = ["## In short", "", "| nets | solver | cases | proved | mean s | worst s | mean processor s | worst processor s | worst gap of the others |",
-             "| --- | --- | --- | --- | --- | --- | --- | --- | --- |"]  # fmt: skip
+    lines = [
+        "## In short",
+        "",
+        "| nets | solver | cases | proved | mean s | worst s | mean processor s | worst processor s | worst gap of the others |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
     groups = [g for g in CLAIMS if any(r.group == g for r in rows)]
     for g, solver in itertools.product(groups, exact):
         mine = [r for r in rows if r.group == g and r.solver == solver]
-        gaps = [(r.value - r.bound) / r.value if r.value else 1.0 for r in mine if r.status != "optimal" and r.value is not None]
+        gaps = [
+            (r.value - r.bound) / r.value if r.value else 1.0
+            for r in mine
+            if r.status != "optimal" and r.value is not None
+        ]
         seconds, cpu = [r.seconds for r in mine], [r.cpu for r in mine]
-        lines.append(f"| {g} | {solver} | {len(mine)} | {sum(r.status == 'optimal' for r in mine)} | "
-                     f"{sum(seconds) / len(mine):.2f} | {max(seconds):.2f} | {sum(cpu) / len(mine):.2f} | {max(cpu):.2f} | "
-                     f"{f'{100 * max(gaps):.1f} %' if gaps else '-'} |")  # fmt: skip
+        lines.append(
+            f"| {g} | {solver} | {len(mine)} | {sum(r.status == 'optimal' for r in mine)} | "
+            f"{sum(seconds) / len(mine):.2f} | {max(seconds):.2f} | {sum(cpu) / len(mine):.2f} | {max(cpu):.2f} | "
+            f"{f'{100 * max(gaps):.1f} %' if gaps else '-'} |"
+        )
     value = {(r.model, r.weights, r.budget, r.solver): r.value for r in rows}
     cases = list(dict.fromkeys((r.model, r.weights, r.budget, r.group) for r in rows))
     present = [b for b in BASELINES if any(r.solver == b for r in rows)]
     if not present:
         return [*lines, ""]
-    lines += ["", f"Reduction by {exact[0]}, 1 - sum of values / sum of baselines, over the cases whose baseline is above zero; the "
-              "baselines are repaired so that they have addresses. The paper reports "
-              + ", ".join(f"{CLAIMS[g]} for nets {g}" for g in groups) + ".", "",
-              "| nets | baseline | reduction | mean of the cases' own | cases | cases at zero |", "| --- | --- | --- | --- | --- | --- |"]  # fmt: skip
+    lines += [
+        "",
+        f"Reduction by {exact[0]}, 1 - sum of values / sum of baselines, over the cases whose baseline is above zero; the "
+        "baselines are repaired so that they have addresses. The paper reports "
+        + ", ".join(f"{CLAIMS[g]} for nets {g}" for g in groups)
+        + ".",
+        "",
+        "| nets | baseline | reduction | mean of the cases' own | cases | cases at zero |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
     for g in groups:
         everything = []
         for b in present:

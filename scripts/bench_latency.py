@@ -39,8 +39,17 @@ MODELS = (
 )  # fmt: skip
 """What is reported; none of it is among the graphs that the policy was trained on."""
 
-SOLVERS = ("msa{repacks=10}", "msa_tuned", "malloc_game{mode=greedy}", "brkga", "anneal", "malloc_game{mode=policy}",
-           "malloc_game{mode=game}", "malloc_game", "malloc_game{mode=prod}")  # fmt: skip
+SOLVERS = (
+    "msa{repacks=10}",
+    "msa_tuned",
+    "malloc_game{mode=greedy}",
+    "brkga",
+    "anneal",
+    "malloc_game{mode=policy}",
+    "malloc_game{mode=game}",
+    "malloc_game",
+    "malloc_game{mode=prod}",
+)
 LASTING = ("msa_tuned", "brkga", "anneal", "malloc_game")
 """Those that make something of 10 s or more."""
 
@@ -59,7 +68,9 @@ def main() -> None:
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--at-once", type=int, default=1, help="models measured side by side, each on one core")
     p.add_argument("--rows", type=Path, help="file of rows, added to (default: build/latency/SECONDS.jsonl)")
-    p.add_argument("--page", type=Path, help="page whose table '<!-- SECONDS s -->' … '<!-- end -->' is replaced")
+    p.add_argument(
+        "--page", type=Path, help="page whose table '<!-- SECONDS s -->' … '<!-- end -->' is replaced"
+    )
     args = p.parse_args()
     args.solvers = args.solvers or (SOLVERS if args.time_limit < 10 else LASTING)
     rows = args.rows or Path(f"build/latency/{args.time_limit:g}.jsonl")
@@ -86,7 +97,11 @@ def setting(args: argparse.Namespace) -> dict[str, Any]:
 def read_rows(path: Path, args: argparse.Namespace) -> dict[tuple[str, str, float], dict[str, Any]]:
     """The rows of this setting by (model, machine, share); the last where one was measured twice."""
     lines = path.read_text().splitlines() if path.exists() else []
-    found = [row for row in map(json.loads, lines) if row["setting"] == setting(args) and row["share"] in (0.05, *args.shares)]
+    found = [
+        row
+        for row in map(json.loads, lines)
+        if row["setting"] == setting(args) and row["share"] in (0.05, *args.shares)
+    ]
     return {(row["model"], row["machine"], row["share"]): row for row in found}
 
 
@@ -94,7 +109,10 @@ def table_of(rows: list[dict[str, Any]], solvers: Sequence[str]) -> str:
     """A Markdown table of the rows, the geometric means, and how often each solver is better than msa_tuned."""
     columns = [*solvers, *ENDS]
     values = [row["speedup"] for row in rows]
-    lines = [f"| model | machine | share | {' | '.join(columns)} |", f"| --- | --- | --- |{' ---: |' * len(columns)}"]
+    lines = [
+        f"| model | machine | share | {' | '.join(columns)} |",
+        f"| --- | --- | --- |{' ---: |' * len(columns)}",
+    ]
     for row in rows:
         cells = " | ".join(f"{row['speedup'][c]:.3f}" for c in columns)
         lines.append(f"| {row['model']} | {row['machine']} | {row['share']:g} | {cells} |")
@@ -102,7 +120,9 @@ def table_of(rows: list[dict[str, Any]], solvers: Sequence[str]) -> str:
     lines.append(f"| **geometric mean** | | | {' | '.join(f'{mean:.3f}' for mean in means)} |")
     if "msa_tuned" in columns:
         wins = (sum(row[c] > row["msa_tuned"] * (1 + 1e-9) for row in values) / len(values) for c in columns)
-        lines.append(f"| better than msa_tuned | | | {' | '.join(f'{100 * share:.0f} %' for share in wins)} |")
+        lines.append(
+            f"| better than msa_tuned | | | {' | '.join(f'{100 * share:.0f} %' for share in wins)} |"
+        )
     return "\n".join(lines)
 
 
@@ -116,7 +136,13 @@ def measure(name: str, args: argparse.Namespace, rows: Path, done: set[tuple[str
             speedups(problem, args.solvers, 0.1, args.seed)
             warm = True
         speedup = speedups(problem, args.solvers, args.time_limit, args.seed)
-        row = {"model": name, "machine": machine, "share": share, "setting": setting(args), "speedup": speedup}
+        row = {
+            "model": name,
+            "machine": machine,
+            "share": share,
+            "setting": setting(args),
+            "speedup": speedup,
+        }
         with rows.open("a") as file:
             file.write(json.dumps(row) + "\n")
 
@@ -129,7 +155,10 @@ def cases(name: str, shares: list[float]) -> Iterator[tuple[str, float, Problem]
     for machine in MACHINES:
         scaled = graph
         if machine == "tpu-v4i":
-            wide = (replace(t, nbytes=t.nbytes * (2 if t.dtype in ("int8", "uint8") else 1)) for t in graph.tensors)
+            wide = (
+                replace(t, nbytes=t.nbytes * (2 if t.dtype in ("int8", "uint8") else 1))
+                for t in graph.tensors
+            )
             scaled = Graph(graph.name, tuple(wide), graph.ops)
         whole, _ = make_problem(scaled, machine, objective="latency", weights="tensor", order="program")
         weights = sum(s.nbytes for s in whole.storages if s.is_constant)
@@ -157,8 +186,17 @@ def speedups(problem: Problem, solvers: list[str], limit: float, seed: int) -> d
     """Latency of msa over that of each solver, of all in host, and of the bound."""
 
     def seconds(spec: str) -> float:
-        plan = plan_once(problem.graph, problem.target, objective="latency", weights="tensor", order="program",
-                         solver=spec, time_limit_s=limit, workers=1, seed=seed)  # fmt: skip
+        plan = plan_once(
+            problem.graph,
+            problem.target,
+            objective="latency",
+            weights="tensor",
+            order="program",
+            solver=spec,
+            time_limit_s=limit,
+            workers=1,
+            seed=seed,
+        )
         host[0] = plan.metrics.latency_all_host_s
         bound[0] = max(bound[0], plan.bound or 0.0)
         return plan.metrics.latency_s
@@ -168,7 +206,10 @@ def speedups(problem: Problem, solvers: list[str], limit: float, seed: int) -> d
     row = {spec: base / seconds(spec) for spec in solvers}
     timed = flatten(problem, Budget(60.0))
     assert timed is not None  # nothing is pinned or resident here
-    return row | {"all in host": base / host[0], "bound": base / max(bound[0], fluid_bound(problem, timed, BOUND_LIMIT_S))}
+    return row | {
+        "all in host": base / host[0],
+        "bound": base / max(bound[0], fluid_bound(problem, timed, BOUND_LIMIT_S)),
+    }
 
 
 if __name__ == "__main__":

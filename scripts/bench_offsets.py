@@ -93,8 +93,17 @@ def minimalloc(buffers: list[Buffer], limit: float, capacity: int | None, binary
         given, out = Path(folder) / "in.csv", Path(folder) / "out.csv"
         lines = packing_text(buffers, [0] * len(buffers)).splitlines()
         given.write_text("\n".join(line.rpartition(",")[0] for line in lines) + "\n")
-        subprocess.run([binary, f"--capacity={capacity or least_peak(buffers)}", f"--input={given}", f"--output={out}",
-                        f"--timeout={math.ceil(limit)}s"], capture_output=True, timeout=limit + 5)  # fmt: skip
+        subprocess.run(
+            [
+                binary,
+                f"--capacity={capacity or least_peak(buffers)}",
+                f"--input={given}",
+                f"--output={out}",
+                f"--timeout={math.ceil(limit)}s",
+            ],
+            capture_output=True,
+            timeout=limit + 5,
+        )
         if not out.exists() or not out.read_text().strip():
             return None, ""
         at = {b.name: b.offset for b in read_buffers(out)}
@@ -124,10 +133,13 @@ def main() -> None:
     lines = [
         f"{cpu()}, {os.cpu_count()} cores, Python {platform.python_version()}, load average {os.getloadavg()[0]:.1f} at the start; "
         f"limit {args.limit:g} s a case, each in a process of its own, compiled before it is timed. Peak ÷ bound; wall seconds; CPU "
-        "seconds of all threads. Under the capacity: any packing that fits; all others look for the least peak. Every answer is checked; `-`: none within twice the limit and 5 s.", "",
-        f"Command: `scripts/bench_offsets {given}`.", "",
-        "| instance | buffers | " + " | ".join(solvers) + " |", "| --- | --- |" + " --- |" * len(solvers),
-    ]  # fmt: skip
+        "seconds of all threads. Under the capacity: any packing that fits; all others look for the least peak. Every answer is checked; `-`: none within twice the limit and 5 s.",
+        "",
+        f"Command: `scripts/bench_offsets {given}`.",
+        "",
+        "| instance | buffers | " + " | ".join(solvers) + " |",
+        "| --- | --- |" + " --- |" * len(solvers),
+    ]
     for warm in (perfect(random.Random(1), 60, 60, 32), heavy_tailed(3, 3_000)):
         pack_buffers(warm, time_limit_s=1.0)  # compiles, for the processes forked below too
     print("\n".join(lines), flush=True)
@@ -152,7 +164,11 @@ def save(path: Path, table: str) -> None:
 def cpu() -> str:
     """The processor's name."""
     try:
-        names = [line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+        names = [
+            line.partition(":")[2].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if line.startswith("model name")
+        ]
     except OSError:
         names = []
     return names[0] if names else platform.machine()
@@ -171,8 +187,18 @@ def instances(paths: Sequence[Path]) -> list[tuple[str, int | None, list[Buffer]
     for f in sorted(f for p in paths for f in (p.glob("*.csv") if p.is_dir() else [p])):
         name, _, capacity = f.stem.partition(".")
         # fixed offsets are left out: the others do not take any
-        rows.append((name, int(capacity) if capacity.isdigit() else None, [replace(b, offset=None) for b in read_buffers(f)]))
-    rows += [(f"{name} mirrored", capacity, mirrored(buffers)) for name, capacity, buffers in rows if len(buffers) <= 500]
+        rows.append(
+            (
+                name,
+                int(capacity) if capacity.isdigit() else None,
+                [replace(b, offset=None) for b in read_buffers(f)],
+            )
+        )
+    rows += [
+        (f"{name} mirrored", capacity, mirrored(buffers))
+        for name, capacity, buffers in rows
+        if len(buffers) <= 500
+    ]
     for seed, (count, steps, height) in enumerate([(60, 60, 32), (120, 100, 32), (250, 400, 32)]):
         rows.append((f"perfect {count}", height, perfect(random.Random(seed), count, steps, height)))
     rows += [(f"heavy-tailed {n:,}", None, heavy_tailed(7, n)) for n in (3_000, 28_526, 60_000)]
@@ -202,7 +228,9 @@ def case(solve: Solver, buffers: list[Buffer], limit: float, capacity: int | Non
     if wrong := check_packing(buffers, offsets, None):
         return f"wrong: {wrong[0]}"
     peak = max(o + b.size for o, b in zip(offsets, buffers, strict=True))
-    return f"{peak / least_peak(buffers):.4f}, {seconds:.2f} s, {busy:.2f} CPU s" + (f", {more}" if more else "")
+    return f"{peak / least_peak(buffers):.4f}, {seconds:.2f} s, {busy:.2f} CPU s" + (
+        f", {more}" if more else ""
+    )
 
 
 def _run(solve: Solver, buffers: list[Buffer], limit: float, capacity: int | None, pipe) -> None:  # type: ignore[no-untyped-def]

@@ -19,13 +19,18 @@ RUNS = 5
 def main() -> None:
     """Print the table; OPS (default 100,000) is the size of the large graphs."""
     ops = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
-    print(f"Command: `scripts/bench_speed {ops}`; {platform.machine()}, {os.cpu_count()} cores, "
-          f"Python {platform.python_version()}; whole processes, cold; medians of {RUNS}, large graphs once.\n")  # fmt: skip
+    print(
+        f"Command: `scripts/bench_speed {ops}`; {platform.machine()}, {os.cpu_count()} cores, "
+        f"Python {platform.python_version()}; whole processes, cold; medians of {RUNS}, large graphs once.\n"
+    )
     print("| what | seconds | peak memory |\n| --- | --- | --- |")
     with tempfile.TemporaryDirectory() as folder:
         _row("`memplan --help`", ["--help"], RUNS)
-        _row("`memplan plan resnet50 --scratchpad MP --emit json,onnx`",
-             ["plan", "resnet50", "--scratchpad", "MP", "--emit", "json,onnx", "-o", folder], RUNS)  # fmt: skip
+        _row(
+            "`memplan plan resnet50 --scratchpad MP --emit json,onnx`",
+            ["plan", "resnet50", "--scratchpad", "MP", "--emit", "json,onnx", "-o", folder],
+            RUNS,
+        )
         for shape in (wide, deep, random_wired):
             once = _large(shape, ops, folder)
             twice = _large(shape, 2 * ops, folder)
@@ -36,8 +41,22 @@ def _large(shape, ops: int, folder: str) -> float:
     path = Path(folder) / f"{shape.__name__}_{ops}.json"
     path.write_text(json.dumps(shape(ops)))
     label = f"{ops:,} ops, {shape.__name__}: import, greedy plan at 0.7 M_P, check, emit"
-    return _row(label, ["plan", str(path), "--scratchpad", "0.7MP", "--solver", "greedy", "--time-limit", "60",
-                         "-o", folder], 1)
+    return _row(
+        label,
+        [
+            "plan",
+            str(path),
+            "--scratchpad",
+            "0.7MP",
+            "--solver",
+            "greedy",
+            "--time-limit",
+            "60",
+            "-o",
+            folder,
+        ],
+        1,
+    )
 
 
 def _row(label: str, arguments: list[str], runs: int) -> float:

@@ -10,8 +10,15 @@ from memplan.api import plan as plan_once
 from memplan.model import Model
 from memplan.sweep import Sweep, sweep
 
-MODELS = ("resnet50", "densenet121", "gpt2_prefill", "fc_densenet103_int8", "nasnet_a_mobile", "randwire_ws_small",
-          "stable_diffusion_unet")  # fmt: skip
+MODELS = (
+    "resnet50",
+    "densenet121",
+    "gpt2_prefill",
+    "fc_densenet103_int8",
+    "nasnet_a_mobile",
+    "randwire_ws_small",
+    "stable_diffusion_unet",
+)
 APART = 5
 
 
@@ -23,7 +30,9 @@ def main() -> None:
     p.add_argument("--time-limit", type=float, default=10.0)
     p.add_argument("--solver", default="portfolio")
     args = p.parse_args()
-    print("| model | points | sweep s | CPU s | five apart s | CPU s | better | worse | bound better | worse | gap of the five | apart | gap of all |")
+    print(
+        "| model | points | sweep s | CPU s | five apart s | CPU s | better | worse | bound better | worse | gap of the five | apart | gap of all |"
+    )
     print("| --- |" + 12 * " ---: |")
     for name in args.models:
         model = load(name)
@@ -45,10 +54,19 @@ def row(model: Model, swept: Sweep, cpu_s: float, solver: str, limit: float) -> 
     pairs = [(p.value or 0.0, a.value or 0.0) for p, a in zip(common, apart, strict=True)]
     bounds = [(p.bound, a.bound) for p, a in zip(common, apart, strict=True)]
     gaps = [100 * sum(x.gap or 0.0 for x in found) / len(found) for found in (common, apart, swept.points)]
-    wins = " | ".join(f"{x}" for x in (sum(p < a for p, a in pairs), sum(p > a for p, a in pairs),
-                                       sum(p > a for p, a in bounds), sum(p < a for p, a in bounds)))  # fmt: skip
-    return (f"| {swept.graph} | {last + 1} | {swept.seconds:.1f} | {cpu_s:.1f} | {seconds:.1f} | {apart_cpu_s:.1f} | {wins} | "
-            f"{gaps[0]:.1f} % | {gaps[1]:.1f} % | {gaps[2]:.1f} % |")  # fmt: skip
+    wins = " | ".join(
+        f"{x}"
+        for x in (
+            sum(p < a for p, a in pairs),
+            sum(p > a for p, a in pairs),
+            sum(p > a for p, a in bounds),
+            sum(p < a for p, a in bounds),
+        )
+    )
+    return (
+        f"| {swept.graph} | {last + 1} | {swept.seconds:.1f} | {cpu_s:.1f} | {seconds:.1f} | {apart_cpu_s:.1f} | {wins} | "
+        f"{gaps[0]:.1f} % | {gaps[1]:.1f} % | {gaps[2]:.1f} % |"
+    )
 
 
 if __name__ == "__main__":

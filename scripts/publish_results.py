@@ -23,7 +23,9 @@ def main() -> None:
     """Run what is missing in the folder, then write."""
     p = argparse.ArgumentParser(description=__doc__)
     p.add_argument("names", nargs="*", help="cosma, olla, latency (default: all)")
-    p.add_argument("-o", "--output", default="build/results", help="where plans and reports go (default: build/results)")
+    p.add_argument(
+        "-o", "--output", default="build/results", help="where plans and reports go (default: build/results)"
+    )
     p.add_argument("--time-limit", type=float, default=10.0)
     p.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     p.add_argument("--write-only", action="store_true", help="run nothing, write from the lines there are")

@@ -20,8 +20,12 @@ SOLVERS = ("baseline", "greedy", "portfolio")
 def main() -> int:
     """Exit status 0 if every plan is valid and executes bit-identically."""
     model = memplan.load(MODEL)
-    print(f"{MODEL}: {len(model.graph.ops)} ops, scratchpad {BUDGET} (between the least possible and its peak)")
-    print("baseline: program order, Belady's rule, TensorFlow Lite's placement; what is compiled is compiled first, once\n")
+    print(
+        f"{MODEL}: {len(model.graph.ops)} ops, scratchpad {BUDGET} (between the least possible and its peak)"
+    )
+    print(
+        "baseline: program order, Belady's rule, TensorFlow Lite's placement; what is compiled is compiled first, once\n"
+    )
     live = LiveLine()
     for kernels in ("pack", "peak", "search"):
         load(kernels, Budget(progress=live))
@@ -29,10 +33,14 @@ def main() -> int:
     for spec in SOLVERS:
         plans.append(memplan.plan(model, scratchpad=BUDGET, solver=spec, time_limit_s=20, progress=live))
         live.clear()
-    print(f"{'solver':12} {'spilled bytes':>14} {'proved at least':>16} {'peak':>12} {'status':>10} {'seconds':>8}")
+    print(
+        f"{'solver':12} {'spilled bytes':>14} {'proved at least':>16} {'peak':>12} {'status':>10} {'seconds':>8}"
+    )
     for plan in plans:
-        print(f"{plan.solver:12} {plan.value:14,.0f} {plan.bound:16,.0f} {plan.metrics.peak:12,} {plan.status:>10} "
-              f"{plan.seconds:8.2f}")  # fmt: skip
+        print(
+            f"{plan.solver:12} {plan.value:14,.0f} {plan.bound:16,.0f} {plan.metrics.peak:12,} {plan.status:>10} "
+            f"{plan.seconds:8.2f}"
+        )
     best = min(plans, key=lambda p: (p.value, p.metrics.peak))
     print(f"\nbest plan:\n{plan_summary(model.graph, best)}\n")
     violations = memplan.check(model, best)

@@ -50,14 +50,22 @@ def cases() -> list[Case]:
 
 def main() -> None:
     """Parse the options and train."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("-o", "--output", type=Path, default=Path("out/agent"))
     parser.add_argument("--iterations", type=int, default=Schedule.iterations)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--start", default="", help="policy to begin with (default: a network drawn by the seed)")
-    parser.add_argument("--rate", type=float, default=Schedule.rate, help="of learning, in the first iteration")
+    parser.add_argument(
+        "--start", default="", help="policy to begin with (default: a network drawn by the seed)"
+    )
+    parser.add_argument(
+        "--rate", type=float, default=Schedule.rate, help="of learning, in the first iteration"
+    )
     parser.add_argument("--last-rate", type=float, default=Schedule.last_rate, help="and in the last")
-    parser.add_argument("--workers", type=int, default=1, help="local processes that play (default: 1, bit-exact)")
+    parser.add_argument(
+        "--workers", type=int, default=1, help="local processes that play (default: 1, bit-exact)"
+    )
     parser.add_argument("--ray", metavar="ADDRESS", help="play on a Ray cluster; 'local' starts one here")
     parser.add_argument("--guide", action="store_true", help="train the guide of the annealing (one process)")
     args = parser.parse_args()
@@ -71,8 +79,13 @@ def main() -> None:
     elif args.workers > 1:
         actors = Processes(args.workers)
     try:
-        schedule = Schedule(iterations=args.iterations, seed=args.seed, start=args.start, rate=args.rate,
-                            last_rate=args.last_rate)  # fmt: skip
+        schedule = Schedule(
+            iterations=args.iterations,
+            seed=args.seed,
+            start=args.start,
+            rate=args.rate,
+            last_rate=args.last_rate,
+        )
         train(cases(), actors, schedule, args.output, lambda line: print(line, file=sys.stderr, flush=True))
     finally:
         actors.close()
@@ -89,9 +102,16 @@ def train_guide(output: Path, seed: int) -> None:
         print(f"{len(lived)} of {len(cases())} cases", file=sys.stderr, flush=True)
     held = [case for case in lived if GRAPHS.index(case.model) % 6 == 5]
     curve: list[dict[str, float]] = []
-    guide = teach([lived[c] for c in lived if c not in held], [lived[c] for c in held], GUIDE_STEPS, seed, curve.append)
+    guide = teach(
+        [lived[c] for c in lived if c not in held], [lived[c] for c in held], GUIDE_STEPS, seed, curve.append
+    )
     write_atomic(output / "guide.safetensors", save_guide(guide))
-    about = {"seed": seed, "held out": [asdict(c) for c in held], "cases": [asdict(c) for c in lived], "curve": curve}
+    about = {
+        "seed": seed,
+        "held out": [asdict(c) for c in held],
+        "cases": [asdict(c) for c in lived],
+        "curve": curve,
+    }
     write_atomic(output / "guide.json", json.dumps(about, indent=1))
     names = {"taught": "graphs it is taught", "held out": "graphs held out"}
     write_atomic(output / "guide.svg", picture(curve, "Training of the guide", "step", "loss", names))
@@ -104,7 +124,9 @@ def picture(curve: list[dict[str, float]], title: str, by: str, what: str, names
         for shade, (key, name) in enumerate(names.items())
     ]
     values = [mark.y for line in series for mark in line.marks]
-    return standalone(plot(title, Axis(by, curve[0][by], curve[-1][by]), Axis(what, min(values), max(values)), series))
+    return standalone(
+        plot(title, Axis(by, curve[0][by], curve[-1][by]), Axis(what, min(values), max(values)), series)
+    )
 
 
 if __name__ == "__main__":

@@ -84,7 +84,9 @@ def random_problem(
 def _donated(graph: Graph, options: Options, rng: random.Random) -> tuple[Graph, Options]:
     inputs = tuple(t.name for t in graph.tensors if t.kind == "input" and rng.random() < 0.8)
     kinds = {"Conv": "aten.index_copy.default", "MatMul": "Add"}
-    ops = tuple(replace(op, kind=kinds.get(op.kind, op.kind)) if rng.random() < 0.6 else op for op in graph.ops)
+    ops = tuple(
+        replace(op, kind=kinds.get(op.kind, op.kind)) if rng.random() < 0.6 else op for op in graph.ops
+    )
     return replace(graph, ops=ops), replace(options, donate=inputs)
 
 
@@ -104,7 +106,12 @@ def optimum(problem: Problem) -> Optimum:
     oracle, capacity = Oracle(problem), problem.capacity
     small = problem.n <= ADDRESSES
     if problem.options.objective == "peak":
-        live = max([oracle.least_live_peak(), *(s.place + s.size for s in oracle.things if s.place >= 0 and oracle.lies(s))])
+        live = max(
+            [
+                oracle.least_live_peak(),
+                *(s.place + s.size for s in oracle.things if s.place >= 0 and oracle.lies(s)),
+            ]
+        )
         placed = oracle.least_placed_peak(live) if small else None
         if capacity is not None and live > capacity:
             return Optimum(None, None, True)
@@ -120,7 +127,9 @@ def optimum(problem: Problem) -> Optimum:
 def fault(engine: str, problem: Problem, best: Optimum, plan: Plan) -> str:
     """What is wrong with the engine's answer; nothing if it agrees."""
     if plan.status is Status.INFEASIBLE:
-        fair = best.known or best.by_bytes is None or problem.options.pins  # pinned places may leave no addresses
+        fair = (
+            best.known or best.by_bytes is None or problem.options.pins
+        )  # pinned places may leave no addresses
         return "called infeasible" if best.placed is not None or not fair else ""
     if plan.status is Status.UNKNOWN:
         return "nothing proved" if must_prove(engine, problem, best) else ""
@@ -149,10 +158,15 @@ def must_prove(engine: str, problem: Problem, best: Optimum) -> bool:
     """
     if not best.known or problem.inplace_pairs or problem.options.donate or engine == "benders":
         return False
-    fixed = any("@" in str(pin) for pin in problem.options.pins.values())  # then an order has addresses by luck
+    fixed = any(
+        "@" in str(pin) for pin in problem.options.pins.values()
+    )  # then an order has addresses by luck
     if engine == "peak":
         return (
-            problem.options.objective == "peak" and not fixed and best.placed == best.by_bytes and best.placed is not None
+            problem.options.objective == "peak"
+            and not fixed
+            and best.placed == best.by_bytes
+            and best.placed is not None
         )
     if engine == "search":
         return best.placed == best.by_bytes and best.placed is not None and not fixed
@@ -220,7 +234,9 @@ def check_states_without(rule: str | None, seeds: Iterable[int]) -> int:
         found = Engine(whole(problem), STATE_RULES - {rule}).search(NEVER, Budget(60.0))
         value = None if found.value is None else found.value + problem.free_bound
         assert found.complete and value == least, f"search without {rule}, seed {seed}: {value}, not {least}"
-        assert found.value is None or found.bound == found.value, f"search without {rule}, seed {seed}: {found.bound}"
+        assert found.value is None or found.bound == found.value, (
+            f"search without {rule}, seed {seed}: {found.bound}"
+        )
         spilled += bool(found.value)
     return spilled
 
@@ -242,12 +258,18 @@ def check_frontiers(rule: str | None, seeds: Iterable[int]) -> int:
             assert engine.tabulate(Budget(60.0))
             free = sum(engine.root())
             low = Frontiers(engine).look(below, Budget(60.0), 1_000_000)
-            known = [bool(len(points.first)) for front in engine.fronts[:1] for points in (front.loads, front.stores)]
+            known = [
+                bool(len(points.first))
+                for front in engine.fronts[:1]
+                for points in (front.loads, front.stores)
+            ]
             assert all(known) if low < below else low == below
             found = engine.search(below, Budget(60.0))
             assert low <= value, f"frontiers without {rule}, seed {seed}: {low} is above {value}"
             expected = value if below > value else None
-            assert (found.value, found.complete) == (expected, True), f"frontiers without {rule}, seed {seed}: {found}"
+            assert (found.value, found.complete) == (expected, True), (
+                f"frontiers without {rule}, seed {seed}: {found}"
+            )
         sharper += low > free
     return sharper
 
@@ -280,9 +302,15 @@ def main() -> None:
         for rule in sorted(RULES):
             print(f"peak search without {rule}: {check_rule(rule, seeds)} graphs agree", flush=True)
         for rule in sorted(STATE_RULES):
-            print(f"search without {rule}: {args.count} graphs agree, {check_states_without(rule, seeds)} spill", flush=True)
+            print(
+                f"search without {rule}: {args.count} graphs agree, {check_states_without(rule, seeds)} spill",
+                flush=True,
+            )
         for rule in ("", *sorted(STATE_RULES)):
-            print(f"frontiers, search without {rule or 'nothing'}: {check_frontiers(rule, seeds)} sharper", flush=True)
+            print(
+                f"frontiers, search without {rule or 'nothing'}: {check_frontiers(rule, seeds)} sharper",
+                flush=True,
+            )
         for rule in ("twins", "windows"):
             print(f"ilp without {rule}: {check_program_without(rule, seeds)} graphs agree", flush=True)
         return

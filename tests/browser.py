@@ -40,9 +40,20 @@ class Browser:
         # DevTools talks on descriptors 3 and 4 of its process.
         command = f'exec 3<&{to_child} 4>&{from_child}; exec "$@"'
         self._process = subprocess.Popen(
-            ["bash", "-c", command, "chromium", CHROMIUM, *FLAGS, f"--user-data-dir={profile}", f"--window-size={width},{height}"],
-            pass_fds=(to_child, from_child), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+            [
+                "bash",
+                "-c",
+                command,
+                "chromium",
+                CHROMIUM,
+                *FLAGS,
+                f"--user-data-dir={profile}",
+                f"--window-size={width},{height}",
+            ],
+            pass_fds=(to_child, from_child),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         os.close(to_child)
         os.close(from_child)
         self._buffer, self._number, self._session = b"", 0, ""
@@ -131,9 +142,13 @@ class Browser:
 
     def scheme(self, name: str) -> None:
         """What the system prefers: "light" or "dark"."""
-        self.call("Emulation.setEmulatedMedia", features=[
-            {"name": "prefers-color-scheme", "value": name}, {"name": "prefers-reduced-motion", "value": "reduce"},
-        ])  # fmt: skip
+        self.call(
+            "Emulation.setEmulatedMedia",
+            features=[
+                {"name": "prefers-color-scheme", "value": name},
+                {"name": "prefers-reduced-motion", "value": "reduce"},
+            ],
+        )
 
     def open(self, path: Path) -> None:
         """Load a file and wait until it is drawn."""

@@ -251,5 +251,17 @@ def _metadata(rng: random.Random, proto: onnx.ModelProto, graph: Any) -> None:
         rng.choice(props).value = rng.choice(("", "0", "1", "-1", "²", "{}", "[]", "9" * 20))
 
 
-MUTATIONS = (_dim, _operand, _operand, _drop, _repeat, _kind, _attribute, _attribute, _weight, _opset, _declare,
-             _metadata)  # fmt: skip
+MUTATIONS = (
+    _dim,
+    _operand,
+    _operand,
+    _drop,
+    _repeat,
+    _kind,
+    _attribute,
+    _attribute,
+    _weight,
+    _opset,
+    _declare,
+    _metadata,
+)

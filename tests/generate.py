@@ -125,14 +125,17 @@ def true_pins(rng: random.Random, graph: Graph, plan: Plan) -> dict[str, str]:
             continue
         parts = [r for r in plan.residencies if r.tensor == name]
         steps = [
-            t for t, op in enumerate(ops[o] for o in plan.schedule)
+            t
+            for t, op in enumerate(ops[o] for o in plan.schedule)
             if not op.is_view and name in {root[x] for x in (*op.inputs, *op.outputs)}
-        ]  # fmt: skip
+        ]
         if not parts and not any(m.tensor == name for m in plan.moves):
             pins[name] = "host" if rng.random() < 0.7 or steps else "keep"
         elif len({r.offset for r in parts}) == 1:
             whole = len(parts) == 1 and parts[0].start <= min(steps) and max(steps) < parts[0].stop
-            pins[name] = ("keep" if whole and rng.random() < 0.7 else "") + rng.choice(("", f"@{parts[0].offset}"))
+            pins[name] = ("keep" if whole and rng.random() < 0.7 else "") + rng.choice(
+                ("", f"@{parts[0].offset}")
+            )
             pins[name] = pins[name] or f"@{parts[0].offset}"
     return pins
 

@@ -100,9 +100,14 @@ def overlap_made(rng, graph, plan):
         (a, b)
         for a in plan.residencies
         for b in plan.residencies
-        if a.tensor != b.tensor and a.start < b.stop and b.start < a.stop and a.size and b.size
-        and plan.inplace.get(a.tensor) != b.tensor and plan.inplace.get(b.tensor) != a.tensor
-    ]  # fmt: skip
+        if a.tensor != b.tensor
+        and a.start < b.stop
+        and b.start < a.stop
+        and a.size
+        and b.size
+        and plan.inplace.get(a.tensor) != b.tensor
+        and plan.inplace.get(b.tensor) != a.tensor
+    ]
     pair = _pick(rng, pairs)
     return pair and _swap_row(plan, pair[0], pair[0]._replace(offset=pair[1].offset))
 
@@ -199,10 +204,11 @@ def offset_changed_midway(rng, graph, plan):
 @_mutation
 def residency_dropped(rng, graph, plan):
     used = [
-        r for r in plan.residencies
+        r
+        for r in plan.residencies
         if plan.target.operands == "scratchpad"
         and any(r.start <= t < r.stop for t in _touches(graph, plan, r.tensor))
-    ]  # fmt: skip
+    ]
     r = _pick(rng, used)
     return r and _swap_row(plan, r, None)
 
@@ -481,7 +487,11 @@ def kept_though_spilled(rng, graph, plan):
         if m.kind == "load":
             counts[m.tensor] = counts.get(m.tensor, 0) + 1
     held = {r.tensor for r in plan.residencies if r.start == _born(graph, plan, r.tensor)}
-    names = [x for x, k in counts.items() if k > 1 or (x in held and graph.tensor[x].kind not in ("input", "constant"))]
+    names = [
+        x
+        for x, k in counts.items()
+        if k > 1 or (x in held and graph.tensor[x].kind not in ("input", "constant"))
+    ]
     name = _pick(rng, names)
     return name and _pinned(plan, name, "keep")
 
@@ -519,11 +529,19 @@ def _claim(name: str, change: Callable[[random.Random, Plan], Plan | None]) -> N
 
 
 for _field in ("spill_store", "spill_load", "compulsory_load", "compulsory_store", "live_peak", "peak"):
-    _claim(_field, lambda rng, plan, f=_field: replace(
-        plan, metrics=plan.metrics._replace(**{f: getattr(plan.metrics, f) + rng.choice((-1, 1))})))  # fmt: skip
+    _claim(
+        _field,
+        lambda rng, plan, f=_field: replace(
+            plan, metrics=plan.metrics._replace(**{f: getattr(plan.metrics, f) + rng.choice((-1, 1))})
+        ),
+    )
 for _field in ("latency_s", "latency_all_host_s", "latency_unlimited_s"):
-    _claim(_field, lambda rng, plan, f=_field: replace(
-        plan, metrics=plan.metrics._replace(**{f: getattr(plan.metrics, f) * 1.001 + 1e-6})))  # fmt: skip
+    _claim(
+        _field,
+        lambda rng, plan, f=_field: replace(
+            plan, metrics=plan.metrics._replace(**{f: getattr(plan.metrics, f) * 1.001 + 1e-6})
+        ),
+    )
 _claim("value", lambda rng, plan: replace(plan, value=plan.value + 1))
 _claim("bound", lambda rng, plan: replace(plan, bound=plan.value + 1))
 _claim(

@@ -80,13 +80,20 @@ class Oracle:
             resident = options.io == "resident" and not constant
             found.append(
                 Thing(
-                    name, tensor.nbytes, align_up(tensor.nbytes, self.alignment), frozenset(touches[name]),
-                    graph.producer.get(name, -1), constant, name in outputs,
-                    from_start=resident and tensor.kind == "input", to_end=resident and name in outputs,
+                    name,
+                    tensor.nbytes,
+                    align_up(tensor.nbytes, self.alignment),
+                    frozenset(touches[name]),
+                    graph.producer.get(name, -1),
+                    constant,
+                    name in outputs,
+                    from_start=resident and tensor.kind == "input",
+                    to_end=resident and name in outputs,
                     streamed=constant and options.weights == "stream",
-                    keep=pin == "keep", place=int(place or -1),
+                    keep=pin == "keep",
+                    place=int(place or -1),
                 )
-            )  # fmt: skip
+            )
         return found
 
     def _pairs(self) -> dict[int, tuple[int, list[int]]]:
@@ -110,7 +117,11 @@ class Oracle:
                 same = (operand.shape, operand.dtype, s.nbytes) == (out.shape, out.dtype, out.nbytes)
                 kind = is_inplace_kind(op.kind) or (op.kind in UPDATE_KINDS and x == op.inputs[0])
                 donated = s.name in self.options.donate
-                may = donated if graph.tensor[s.name].kind == "input" else self.options.inplace and s.writer >= 0
+                may = (
+                    donated
+                    if graph.tensor[s.name].kind == "input"
+                    else self.options.inplace and s.writer >= 0
+                )
                 if same and kind and may and not s.output:
                     over.append(source)
             if over:
@@ -245,7 +256,9 @@ class Oracle:
         for order in self.orders():
             whole = [self._whole(k, order) for k in range(len(self.things))]
             ways |= set(self._chained(order, whole))
-        most = sum(s.size for s in self.things) + max((max(s.place, 0) + s.size for s in self.things), default=0)
+        most = sum(s.size for s in self.things) + max(
+            (max(s.place, 0) + s.size for s in self.things), default=0
+        )
         for peak in range(at_least, most + self.alignment, self.alignment):
             if any(self._packs(rows, peak) for rows in ways):
                 return peak

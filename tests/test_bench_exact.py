@@ -25,7 +25,19 @@ def test_rows_are_kept_checked_and_printed(
 ) -> None:
     model, rows, page = tmp_path / "randwire_small.json", tmp_path / "rows.jsonl", tmp_path / "exact.md"
     model.write_text(graph_text(randwire(1, stages=1, nodes=10)))
-    words = ["--rows", str(rows), "--budgets", "MR,MP", "--weights", "ignore", "--limit", "5", "--workers", "1", str(model)]
+    words = [
+        "--rows",
+        str(rows),
+        "--budgets",
+        "MR,MP",
+        "--weights",
+        "ignore",
+        "--limit",
+        "5",
+        "--workers",
+        "1",
+        str(model),
+    ]
     bench(monkeypatch, *words, "-o", str(page))
     found = [json.loads(line) for line in rows.read_text().splitlines()]
     assert len(found) == 2 * 5

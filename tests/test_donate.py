@@ -48,7 +48,9 @@ def test_a_renewed_buffer_counts_once(io: str, objective: str) -> None:
     assert together.options.donate == ("cache",)
 
 
-@pytest.mark.parametrize("solver", sorted(registry().keys() - {"pytorch"}))  # whose allocator rounds to 512 bytes
+@pytest.mark.parametrize(
+    "solver", sorted(registry().keys() - {"pytorch"})
+)  # whose allocator rounds to 512 bytes
 def test_every_solver_fits_where_only_donation_lets_it(solver: str) -> None:
     """72 bytes: the cache and a row, or the cache and the sum, but never the cache twice."""
     graph = cache_graph()

@@ -245,16 +245,25 @@ def test_a_scalar_that_chooses_a_branch_takes_the_constant_it_is_compared_with()
     """A branch whose shape only a run can tell, and that fails for any other value of the switch."""
 
     def body(name: str, kind: str, reads: list[str]) -> Any:
-        return helper.make_graph([helper.make_node(kind, reads, [name])], name, [], [
-            helper.make_tensor_value_info(name, F32, None)])  # fmt: skip
+        return helper.make_graph(
+            [helper.make_node(kind, reads, [name])],
+            name,
+            [],
+            [helper.make_tensor_value_info(name, F32, None)],
+        )
 
     nodes = [
         helper.make_node("Equal", ["rate", "known"], ["match"]),
         helper.make_node("Unsqueeze", ["rate", "zero"], ["length"]),
-        helper.make_node("If", ["match"], ["b"], then_branch=body("t", "Relu", ["x"]),
-                         else_branch=body("e", "Reshape", ["x", "length"])),
+        helper.make_node(
+            "If",
+            ["match"],
+            ["b"],
+            then_branch=body("t", "Relu", ["x"]),
+            else_branch=body("e", "Reshape", ["x", "length"]),
+        ),
         helper.make_node("Exp", ["b"], ["y"]),
-    ]  # fmt: skip
+    ]
     inputs = [("x", F32, [2, 3]), ("rate", TensorProto.INT64, [])]
     source = proto(nodes, inputs, [], {"known": np.int64(16000), "zero": np.array([0])})
     source.graph.output.append(helper.make_tensor_value_info("y", F32, None))

@@ -14,13 +14,20 @@ from tests.generate import random_graph
 def _skip() -> Graph:
     """A chain whose middle leaves no room for the storage that its end needs again."""
     tensors = (
-        Tensor("x", 4, "input"), Tensor("a", 4), Tensor("b", 4), Tensor("c", 6), Tensor("d", 4),
+        Tensor("x", 4, "input"),
+        Tensor("a", 4),
+        Tensor("b", 4),
+        Tensor("c", 6),
+        Tensor("d", 4),
         Tensor("y", 2, "output"),
-    )  # fmt: skip
+    )
     ops = (
-        Op("p", "Conv", ("x",), ("a",)), Op("q", "Conv", ("a",), ("b",)), Op("r", "Conv", ("b",), ("c",)),
-        Op("s", "Conv", ("c",), ("d",)), Op("t", "Concat", ("a", "d"), ("y",)),
-    )  # fmt: skip
+        Op("p", "Conv", ("x",), ("a",)),
+        Op("q", "Conv", ("a",), ("b",)),
+        Op("r", "Conv", ("b",), ("c",)),
+        Op("s", "Conv", ("c",), ("d",)),
+        Op("t", "Concat", ("a", "d"), ("y",)),
+    )
     return Graph("skip", tensors, ops)
 
 

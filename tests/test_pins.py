@@ -24,10 +24,27 @@ def tensor(name: str, nbytes: int, kind: str = "activation") -> Tensor:
 
 def skip() -> Graph:
     """x -> a -> b -> m -> c -> y, and a again at the end: at 12 bytes a has to leave and come back."""
-    return Graph("skip", (tensor("x", 4, "input"), tensor("w", 2, "constant"), tensor("a", 4), tensor("b", 6),
-                          tensor("m", 6), tensor("c", 6), tensor("v", 6), tensor("y", 2, "output")), (
-        Op("p", "Conv", ("x", "w"), ("a",)), Op("q", "Conv", ("a",), ("b",)), Op("m", "Conv", ("b",), ("m",)),
-        Op("r", "Conv", ("m",), ("c",)), Op("s", "Reshape", ("c",), ("v",)), Op("t", "Conv", ("v", "a", "w"), ("y",))))  # fmt: skip
+    return Graph(
+        "skip",
+        (
+            tensor("x", 4, "input"),
+            tensor("w", 2, "constant"),
+            tensor("a", 4),
+            tensor("b", 6),
+            tensor("m", 6),
+            tensor("c", 6),
+            tensor("v", 6),
+            tensor("y", 2, "output"),
+        ),
+        (
+            Op("p", "Conv", ("x", "w"), ("a",)),
+            Op("q", "Conv", ("a",), ("b",)),
+            Op("m", "Conv", ("b",), ("m",)),
+            Op("r", "Conv", ("m",), ("c",)),
+            Op("s", "Reshape", ("c",), ("v",)),
+            Op("t", "Conv", ("v", "a", "w"), ("y",)),
+        ),
+    )
 
 
 def plan(solver: str = "greedy", **options: object) -> Plan:
@@ -68,7 +85,9 @@ def test_senseless_pins_are_refused(pins: dict[str, str], options: dict[str, obj
     ({"m": "@0", "c": "@4"}, 64, "op 'r' needs 'm' at [0, 6) and 'c' at [4, 10)"),
     ({"a": "keep@0", "c": "@2"}, 64, "op 'r' needs 'a' at [0, 4) and 'c' at [2, 8)"),
 ])  # fmt: skip
-def test_impossible_pins_are_called_infeasible_with_the_reason(pins: dict[str, str], capacity: int, said: str) -> None:
+def test_impossible_pins_are_called_infeasible_with_the_reason(
+    pins: dict[str, str], capacity: int, said: str
+) -> None:
     found = plan(pins=pins, scratchpad=capacity)
     assert found.status is Status.INFEASIBLE
     assert said in found.reason, found.reason
@@ -96,7 +115,9 @@ def test_the_peak_counts_what_is_pinned_high(solver: str) -> None:
 
 
 def test_what_is_pinned_to_host_is_served_from_there() -> None:
-    found = api.plan(skip(), TIMED, objective="latency", pins={"a": "host", "b": "keep"}, solver="greedy", workers=1)
+    found = api.plan(
+        skip(), TIMED, objective="latency", pins={"a": "host", "b": "keep"}, solver="greedy", workers=1
+    )
     assert "a" not in {r.tensor for r in found.residencies}
     assert any(r.tensor == "b" for r in found.residencies)
     assert found.bound > api.plan(skip(), TIMED, objective="latency", solver="greedy", workers=1).bound

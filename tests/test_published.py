@@ -24,12 +24,18 @@ def test_reduction() -> None:
 
 def rows(markdown: str, first: str) -> list[list[str]]:
     """The cells of the rows that begin with `first`."""
-    return [[c.strip() for c in line.strip("|").split("|")] for line in markdown.splitlines() if line.startswith(f"| {first} ")]
+    return [
+        [c.strip() for c in line.strip("|").split("|")]
+        for line in markdown.splitlines()
+        if line.startswith(f"| {first} ")
+    ]
 
 
 def cosma(model: str, budget: str, weights: str, ours: int, bound: int, *theirs: int) -> list[dict[str, Any]]:
     made = [record(model, budget, OURS, ours, bound, weights=weights)]
-    return made + [record(model, budget, spec, b, weights=weights) for spec, b in zip(BASELINES, theirs, strict=True)]
+    return made + [
+        record(model, budget, spec, b, weights=weights) for spec, b in zip(BASELINES, theirs, strict=True)
+    ]
 
 
 def test_cosma_s_table() -> None:
@@ -41,18 +47,51 @@ def test_cosma_s_table() -> None:
     ]
     text = cosma_md(instances_of(found))
     first, mean, second, _, third, _, whole, _ = rows(text, "human-designed")[:8]
-    assert first[1:] == ["MR", "of the sum", "75.0 % (2 of 2)", "75.0 % (1 of 2)", "50.0 % (2 of 2)", "0.0 % (2 of 2)", "1 of 2"]
+    assert first[1:] == [
+        "MR",
+        "of the sum",
+        "75.0 % (2 of 2)",
+        "75.0 % (1 of 2)",
+        "50.0 % (2 of 2)",
+        "0.0 % (2 of 2)",
+        "1 of 2",
+    ]
     assert mean[1:] == ["MR", "mean", "75.0 %", "75.0 %", "50.0 %", "0.0 %", ""]
-    assert second[1:4] == ["MH", "of the sum", "– (0 of 0)"] and third[1:4] == ["MP", "of the sum", "100.0 % (1 of 1)"]
+    assert second[1:4] == ["MH", "of the sum", "– (0 of 0)"] and third[1:4] == [
+        "MP",
+        "of the sum",
+        "100.0 % (1 of 1)",
+    ]
     assert whole[1:4] == ["all", "of the sum", "80.0 % (3 of 3)"]
-    assert rows(text, "resnet50_int8")[0][1:] == ["MR", "100", "100", "80", "40", "20", "20", "20", "0.0 %", "1.00"]
+    assert rows(text, "resnet50_int8")[0][1:] == [
+        "MR",
+        "100",
+        "100",
+        "80",
+        "40",
+        "20",
+        "20",
+        "20",
+        "0.0 %",
+        "1.00",
+    ]
     assert rows(text, "vit_b16_int8")[0][8:10] == ["0", "100.0 %"]
     assert rows(text.split("### Activations and parameters")[1], "human-designed")[0][3] == "50.0 % (1 of 1)"
 
 
 def test_olla_s_table() -> None:
     found = [
-        record("a", "MR", spec, value, 60, objective="peak", io="resident", weights="tensor", metrics={"live_peak": 90})
+        record(
+            "a",
+            "MR",
+            spec,
+            value,
+            60,
+            objective="peak",
+            io="resident",
+            weights="tensor",
+            metrics={"live_peak": 90},
+        )
         for spec, value in (("pytorch", 100), (OURS, 75))
     ]
     text = olla_md(instances_of(found))

@@ -33,13 +33,27 @@ TARGET = Target("t", Scratchpad(None, 1, 100.0), Host(10.0), "any", 1, Compute(1
 
 
 def _plan(residencies: list[Residency], moves: list[Move], objective: str = "traffic") -> Plan:
-    return Plan("g", GRAPH.sha256, TARGET, Options(objective), "hand", Status.FEASIBLE, ("p", "q", "r"),
-                tuple(residencies), tuple(moves))  # fmt: skip
+    return Plan(
+        "g",
+        GRAPH.sha256,
+        TARGET,
+        Options(objective),
+        "hand",
+        Status.FEASIBLE,
+        ("p", "q", "r"),
+        tuple(residencies),
+        tuple(moves),
+    )
 
 
 def test_traffic_tells_compulsory_from_spilled() -> None:
-    rows = [Residency("x", 0, 1, 0, 100), Residency("a", 0, 2, 100, 200), Residency("b", 1, 3, 0, 50),
-            Residency("a", 2, 3, 100, 200), Residency("y", 2, 3, 300, 10)]  # fmt: skip
+    rows = [
+        Residency("x", 0, 1, 0, 100),
+        Residency("a", 0, 2, 100, 200),
+        Residency("b", 1, 3, 0, 50),
+        Residency("a", 2, 3, 100, 200),
+        Residency("y", 2, 3, 300, 10),
+    ]
     moves = [
         Move("load", "x", 0, 0),
         Move("store", "a", 0, 0),
@@ -57,8 +71,12 @@ def test_latency_by_hand() -> None:
     assert simulate(GRAPH, _plan([], [], "latency")).latency_s == pytest.approx(30.5 + 25.5 + 26.5)
     # x loaded (10 s), everything resident: p is bound by compute (10.5 s), q 2.5 + 0.5, r 2.6 + 0.5.
     # The store of y (1 s) may start when r has ended.
-    rows = [Residency("x", 0, 1, 0, 100), Residency("a", 0, 3, 100, 200), Residency("b", 1, 3, 0, 50),
-            Residency("y", 2, 3, 300, 10)]  # fmt: skip
+    rows = [
+        Residency("x", 0, 1, 0, 100),
+        Residency("a", 0, 3, 100, 200),
+        Residency("b", 1, 3, 0, 50),
+        Residency("y", 2, 3, 300, 10),
+    ]
     moves = [Move("load", "x", 0, 0), Move("store", "y", 2, 3)]
     m = simulate(GRAPH, _plan(rows, moves, "latency"))
     assert m.latency_s == pytest.approx(10 + 10.5 + 3.0 + 3.1 + 1.0)

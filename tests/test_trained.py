@@ -53,8 +53,12 @@ def test_an_installed_package_brings_its_models(tmp_path: Path, monkeypatch: pyt
 def test_the_listing_shows_family_and_installed_models(tmp_path: Path) -> None:
     entry = next(e for e in TABLE if e["name"] == "open_nsfw")
     install(tmp_path, entry)
-    command = [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(tmp_path)!r}); "
-               "from memplan.cli import main; sys.exit(main(sys.argv[1:]))"]  # fmt: skip
+    command = [
+        sys.executable,
+        "-c",
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r}); "
+        "from memplan.cli import main; sys.exit(main(sys.argv[1:]))",
+    ]
     text = subprocess.run([*command, "zoo"], capture_output=True, text=True, check=True).stdout
     lines = {line.split()[0]: line.split()[1] for line in text.splitlines()}
     assert lines["open_nsfw"] == "trained" and lines["resnet50"] == "cnn" and len(lines) > 60

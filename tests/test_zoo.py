@@ -145,10 +145,26 @@ def filled(model: onnx.ModelProto) -> bytes:
     return data
 
 
-@pytest.mark.parametrize("name", ["ds_cnn_int8", "resnet8_int8", "shufflenet_v2_x1", "gpt2_char", "darts_imagenet",
-                                  "vit_ti16", "ssdlite_mobilenet_v2", "crnn", "conformer_s", "ghostnet", "yolov8n",
-                                  "latent_diffusion_small", "mcunet_320kb_int8", "efficientdet_d0",
-                                  "tc_resnet8"])  # fmt: skip
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ds_cnn_int8",
+        "resnet8_int8",
+        "shufflenet_v2_x1",
+        "gpt2_char",
+        "darts_imagenet",
+        "vit_ti16",
+        "ssdlite_mobilenet_v2",
+        "crnn",
+        "conformer_s",
+        "ghostnet",
+        "yolov8n",
+        "latent_diffusion_small",
+        "mcunet_320kb_int8",
+        "efficientdet_d0",
+        "tc_resnet8",
+    ],
+)
 def test_models_run_with_weights_of_any_value(name: str) -> None:
     ort = pytest.importorskip("onnxruntime")
     model = recipes()[name].build()

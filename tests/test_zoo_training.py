@@ -172,8 +172,10 @@ def interpret(graph: Graph, model: onnx.ModelProto, values: dict[str, Tensor]) -
         out = graph.tensor[op.outputs[0]].shape or ()
         name, _, place = op.name.partition(".grad")
         if op.kind == "SoftmaxCrossEntropy":
-            made = [F.cross_entropy(r[0].flatten(0, -2), r[1].flatten()),
-                    ((r[0].softmax(-1) - F.one_hot(r[1], r[0].shape[-1])) / r[1].numel())]  # fmt: skip
+            made = [
+                F.cross_entropy(r[0].flatten(0, -2), r[1].flatten()),
+                ((r[0].softmax(-1) - F.one_hot(r[1], r[0].shape[-1])) / r[1].numel()),
+            ]
         elif op.kind == "SgdUpdate":
             made = [r[0] - RATE * r[1]]
         elif op.kind == "Split":

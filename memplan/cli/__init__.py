@@ -72,7 +72,9 @@ def main(argv: list[str] | None = None) -> int:
         sys.stderr.close()  # the reader of stdout has gone, as in `memplan zoo | head -1`
         return 0
     except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what stdout could not take is not written again at exit
+        os.dup2(
+            os.open(os.devnull, os.O_WRONLY), 1
+        )  # what stdout could not take is not written again at exit
         print(f"error: {error}\nhint: is the disk full, or a file out of reach?", file=sys.stderr)
         return 2
 

@@ -84,7 +84,9 @@ def load_with_plan(model: str, plan: str | None) -> tuple[Model, Plan]:
         given = read_plan(Path(plan))
         try:
             return load_model(model, given.options.dims), given
-        except DimensionError:  # its sizes are fixed: an annotated model, the graph as JSON; or it is another model
+        except (
+            DimensionError
+        ):  # its sizes are fixed: an annotated model, the graph as JSON; or it is another model
             return load_model(model, {}), given
     loaded = load_model(model, {})
     if loaded.plan is None:

@@ -35,18 +35,24 @@ INVALID = 5
 def add_parser(commands: Any) -> None:
     """Add the command to the program."""
     p = commands.add_parser("compare", help="run every solver on every model at every budget; write a report")
-    p.add_argument("models", metavar="MODEL", nargs="+", help=".onnx, .pt2, graph .json or a zoo model's name")
+    p.add_argument(
+        "models", metavar="MODEL", nargs="+", help=".onnx, .pt2, graph .json or a zoo model's name"
+    )
     for name, (example, default, text) in LISTS.items():
         shown = f" (default: {default})" if default else ""
         p.add_argument(f"--{name}", metavar=example, default=default, help=text + shown)
     p.add_argument("--time-limit", metavar="S", default="10", help="seconds for each case (default: 10)")
-    p.add_argument("--memory-limit", metavar="SIZE", help="memory of each case (default: its share of the machine's)")
+    p.add_argument(
+        "--memory-limit", metavar="SIZE", help="memory of each case (default: its share of the machine's)"
+    )
     p.add_argument("--workers", metavar="N", help="processor cores of each case (default: all)")
     p.add_argument("--seed", metavar="N", default="0")
     p.add_argument("--ray", metavar="ADDRESS", help="run the cases on this Ray cluster")
     p.add_argument("--resume", action="store_true", help="keep the results in DIR and run what is missing")
     p.add_argument("--json", action="store_true", help="print a JSON object on stdout")
-    p.add_argument("-o", "--output", metavar="DIR", required=True, help="folder for results, plans and report")
+    p.add_argument(
+        "-o", "--output", metavar="DIR", required=True, help="folder for results, plans and report"
+    )
     p.set_defaults(run=run)
 
 
@@ -88,17 +94,26 @@ def run(args: argparse.Namespace) -> int:
         written = write_report(folder, records)
     outcomes = Counter(record["outcome"] for record in records)
     words = [f"{count} {word}" for word, count in outcomes.most_common()] or ["none finished"]
-    talk(f"{len(records)} cases: {', '.join(words)}" + ("; interrupted, go on by --resume" if interrupted else ""))
+    talk(
+        f"{len(records)} cases: {', '.join(words)}"
+        + ("; interrupted, go on by --resume" if interrupted else "")
+    )
     if args.json:
         files = {"results": str(folder / "results.jsonl")} | {path.suffix[1:]: str(path) for path in written}
-        print(json.dumps({"cases": len(records), "outcomes": dict(outcomes), "interrupted": interrupted} | files))
+        print(
+            json.dumps(
+                {"cases": len(records), "outcomes": dict(outcomes), "interrupted": interrupted} | files
+            )
+        )
     else:
         print("\n".join(str(path) for path in written))
     if interrupted:
         return INTERRUPTED
     wrong = [spec for instance in instances_of(records) for spec in instance.contradictions]
     if wrong:
-        talk(f"error: proofs of {', '.join(sorted(set(wrong)))} are contradicted by plans of others, see report.md")
+        talk(
+            f"error: proofs of {', '.join(sorted(set(wrong)))} are contradicted by plans of others, see report.md"
+        )
     return INVALID if outcomes["invalid"] or wrong else 0
 
 

@@ -68,10 +68,13 @@ def _zoo() -> list[Row]:
     from memplan.zoo import trained_index, zoo_index
 
     added = [
-        {"name": name, "family": "added",
-         "summary": f"a model of package '{point.dist.name if point.dist else point.value}'"}
+        {
+            "name": name,
+            "family": "added",
+            "summary": f"a model of package '{point.dist.name if point.dist else point.value}'",
+        }
         for name, point in plugins(MODELS).items()
-    ]  # fmt: skip
+    ]
     return [dict(entry) for entry in zoo_index() + trained_index()] + added
 
 

@@ -46,8 +46,15 @@ def run(args: argparse.Namespace) -> int:
     buffers = read_buffers(Path(args.csv))
     live = LiveLine()
     with interruptible() as cancel:
-        found = pack_buffers(buffers, capacity, time_limit_s=time_limit_s, workers=workers, seed=seed,
-                     progress=live, cancel=cancel)  # fmt: skip
+        found = pack_buffers(
+            buffers,
+            capacity,
+            time_limit_s=time_limit_s,
+            workers=workers,
+            seed=seed,
+            progress=live,
+            cancel=cancel,
+        )
         interrupted = cancel()
     live.clear()
     if args.json:
@@ -61,8 +68,10 @@ def run(args: argparse.Namespace) -> int:
         write_atomic(Path(args.output), text)
     elif not args.json:
         sys.stdout.write(text)
-    talk(f"{found.status}: peak {found.peak:,}, bound {found.bound:,}, {len(buffers)} buffers, "
-         f"{found.seconds:.3f} s, {found.nodes:,} nodes ({found.method})")  # fmt: skip
+    talk(
+        f"{found.status}: peak {found.peak:,}, bound {found.bound:,}, {len(buffers)} buffers, "
+        f"{found.seconds:.3f} s, {found.nodes:,} nodes ({found.method})"
+    )
     return INTERRUPTED if interrupted else 0
 
 

@@ -32,18 +32,32 @@ def add_parser(commands: Any) -> None:
     p.add_argument("--scratchpad", metavar="SIZE", help="256KiB, MR, MH, 0.75MP, max, …")
     p.add_argument("--alignment", metavar="N", help="alignment of offsets in bytes")
     p.add_argument("--dim", metavar="NAME=V", action="append", default=[], help="size of a free dimension")
-    p.add_argument("--objective", choices=CHOICES["objective"], metavar="|".join(CHOICES["objective"]), default="traffic")
+    p.add_argument(
+        "--objective", choices=CHOICES["objective"], metavar="|".join(CHOICES["objective"]), default="traffic"
+    )
     add_treatments(p)
-    p.add_argument("--donate", metavar="NAMES", default="", help="inputs that outputs may take the place of: "
-                   "names with commas between, or 'updated': all that the model updates")  # fmt: skip
-    p.add_argument("--pin", metavar="TENSOR=PIN", action="append", default=[],
-                   help="keep (never spill), host (never place), @OFFSET or keep@OFFSET; may be repeated")  # fmt: skip
+    p.add_argument(
+        "--donate",
+        metavar="NAMES",
+        default="",
+        help="inputs that outputs may take the place of: "
+        "names with commas between, or 'updated': all that the model updates",
+    )
+    p.add_argument(
+        "--pin",
+        metavar="TENSOR=PIN",
+        action="append",
+        default=[],
+        help="keep (never spill), host (never place), @OFFSET or keep@OFFSET; may be repeated",
+    )
     p.add_argument("--pins", metavar="FILE", help="pins as a JSON object by tensor name; --pin overrides")
     p.add_argument("--solver", metavar="SPEC", help="name or name{field=value,…}, see `memplan solvers`")
     p.add_argument("--time-limit", metavar="S", default="10", help="seconds to solve (default: 10)")
     p.add_argument("--workers", metavar="N", help="processor cores to use (default: all)")
     p.add_argument("--seed", metavar="N", default="0")
-    p.add_argument("--emit", metavar="FORMATS", default="json", help="json,onnx,html,svg,trace (default: json)")
+    p.add_argument(
+        "--emit", metavar="FORMATS", default="json", help="json,onnx,html,svg,trace (default: json)"
+    )
     p.add_argument("-o", "--output", metavar="DIR", default=".", help="folder to write to (default: .)")
     p.add_argument("--json", action="store_true", help="print the plan JSON on stdout")
     p.set_defaults(run=run)

@@ -12,7 +12,11 @@ from memplan.cli.common import load_with_plan, talk, whole
 def add_parser(commands: Any) -> None:
     """Add the command to the program."""
     p = commands.add_parser("run", help="execute a plan in a real arena and compare the outputs")
-    p.add_argument("model", metavar="MODEL", help="the .onnx or .pt2 that was planned, a zoo model's name, or an annotated .onnx")
+    p.add_argument(
+        "model",
+        metavar="MODEL",
+        help="the .onnx or .pt2 that was planned, a zoo model's name, or an annotated .onnx",
+    )
     p.add_argument("plan", metavar="PLAN", nargs="?", help="plan JSON (default: the plan MODEL carries)")
     p.add_argument("--inputs", metavar="F.npz", help="inputs by name (default: seeded ones in range)")
     p.add_argument("--seed", metavar="N", default="0", help="seed of made-up inputs and weights")

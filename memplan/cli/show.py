@@ -25,8 +25,13 @@ def add_parser(commands: Any) -> None:
         metavar="FILE",
         help="write the interactive report (.html), a picture (.svg) or a trace (.trace.json)",
     )
-    p.add_argument("--dim", metavar="NAME=V", action="append", default=[],
-                   help="size of a free dimension (default: as in PLAN)")  # fmt: skip
+    p.add_argument(
+        "--dim",
+        metavar="NAME=V",
+        action="append",
+        default=[],
+        help="size of a free dimension (default: as in PLAN)",
+    )
     p.add_argument("--json", action="store_true", help="print the graph or plan JSON on stdout")
     p.set_defaults(run=run)
 

@@ -24,16 +24,24 @@ def add_parser(commands: Any) -> None:
     p = commands.add_parser("sweep", help="plan a model at many capacities: capacity against cost")
     p.add_argument("model", metavar="MODEL", help=".onnx, .pt2, graph .json or a zoo model's name")
     p.add_argument("--points", metavar="N", default="20", help="capacities, evenly spaced (default: 20)")
-    p.add_argument("--from", dest="least", metavar="SIZE", help="smallest capacity (default: MR, and never below it)")
+    p.add_argument(
+        "--from", dest="least", metavar="SIZE", help="smallest capacity (default: MR, and never below it)"
+    )
     p.add_argument("--to", dest="most", metavar="SIZE", help="largest capacity (default: MP)")
     p.add_argument("--target", default="scratchpad", help="preset or .toml file (default: scratchpad)")
     p.add_argument("--alignment", metavar="N", help="alignment of offsets in bytes")
     p.add_argument("--dim", metavar="NAME=V", action="append", default=[], help="size of a free dimension")
-    p.add_argument("--objective", choices=("traffic", "latency"), metavar="traffic|latency", default="traffic")
+    p.add_argument(
+        "--objective", choices=("traffic", "latency"), metavar="traffic|latency", default="traffic"
+    )
     add_treatments(p)
     p.add_argument("--solver", metavar="SPEC", help="name or name{field=value,…}, see `memplan solvers`")
-    p.add_argument("--time-limit", metavar="S", default="10",
-                   help="seconds of a single plan; the sweep takes at most four times that (default: 10)")  # fmt: skip
+    p.add_argument(
+        "--time-limit",
+        metavar="S",
+        default="10",
+        help="seconds of a single plan; the sweep takes at most four times that (default: 10)",
+    )
     p.add_argument("--workers", metavar="N", help="processor cores to use (default: all)")
     p.add_argument("--seed", metavar="N", default="0")
     p.add_argument("-o", "--output", metavar="DIR", default=".", help="folder to write to (default: .)")
@@ -78,7 +86,9 @@ def run(args: argparse.Namespace) -> int:
         interrupted = cancel()
     live.clear()
     files = sweep_files(found)
-    written = [write_atomic(Path(args.output) / f"{model.stem}.sweep{ending}", text) for ending, text in files]
+    written = [
+        write_atomic(Path(args.output) / f"{model.stem}.sweep{ending}", text) for ending, text in files
+    ]
     if args.json:
         print(sweep_json(found))
     else:

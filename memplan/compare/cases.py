@@ -71,7 +71,9 @@ class Setting:
         names = [target.name for target in loaded]
         for name in names:
             if names.count(name) > 1:
-                raise OptionError(f"two targets are called '{name}'", "give one of them another name in its file")
+                raise OptionError(
+                    f"two targets are called '{name}'", "give one of them another name in its file"
+                )
         return loaded
 
 
@@ -112,8 +114,16 @@ class Case:
     def words(self) -> tuple[str, ...]:
         """What tells the case from every other of its comparison."""
         x = self.treatment
-        return (self.model, self.target.name, self.objective, x.weights, x.io, f"inplace {x.inplace}", self.budget,
-                self.solver)  # fmt: skip
+        return (
+            self.model,
+            self.target.name,
+            self.objective,
+            x.weights,
+            x.io,
+            f"inplace {x.inplace}",
+            self.budget,
+            self.solver,
+        )
 
     @property
     def label(self) -> str:
@@ -123,7 +133,9 @@ class Case:
     def ident(self, sha256: str) -> str:
         """A file name that says what the case is, ending in a digest of all that decides its answer."""
         full = json.dumps([*self.words, sha256, self.target.to_dict()], sort_keys=True)
-        slug = re.sub(r"[^\w.=+-]+", "_", "-".join((Path(self.model).stem, *self.words[1:]))).strip("_.")[:150]
+        slug = re.sub(r"[^\w.=+-]+", "_", "-".join((Path(self.model).stem, *self.words[1:]))).strip("_.")[
+            :150
+        ]
         return f"{slug}-{hashlib.sha256(full.encode()).hexdigest()[:10]}"
 
 

@@ -30,8 +30,7 @@ def ray_pool(address: str, workers: int) -> Pool:
     try:
         ray.init(address=address, log_to_driver=False, logging_level="error")
     except (ConnectionError, ValueError, RuntimeError) as error:
-        raise MemplanError(f"no Ray cluster at '{address}': {str(error).splitlines()[0]}",
-                           HINT) from error  # fmt: skip
+        raise MemplanError(f"no Ray cluster at '{address}': {str(error).splitlines()[0]}", HINT) from error
     task = ray.remote(num_cpus=workers, max_retries=0)(_task)
 
     def run(

@@ -66,8 +66,10 @@ def _profiles(instances: Sequence[Instance]) -> str:
         keys = legend([Series(s.name, s.shade, (), dots=False) for s in series])
         x = Axis(f"within this {label}", 1.0, right, log=True, show=lambda v: f"{v:.4g}x")
         y = Axis("share of instances", 0.0, 1.0, show=lambda v: f"{100 * v:.0f} %")
-        figures.append(f"<figure><figcaption>By {measure} <span>{escape(NOTES[measure])}</span></figcaption>"
-                       f"{plot(f'Performance profile by {measure}', x, y, series)}</figure>")  # fmt: skip
+        figures.append(
+            f"<figure><figcaption>By {measure} <span>{escape(NOTES[measure])}</span></figcaption>"
+            f"{plot(f'Performance profile by {measure}', x, y, series)}</figure>"
+        )
     return f'{keys}<div class="pair">{"".join(figures)}</div>'
 
 
@@ -108,8 +110,10 @@ def _curve(group: Sequence[Instance], solvers: Sequence[str]) -> str:
     x = byte_axis("scratchpad", group[0].capacity or 0, group[-1].capacity or 1)
     y = cost_axis(objective, top)
     find = escape(" ".join((model, group[0].one["family"], group[0].label)).lower(), quote=True)
-    return (f'<figure data-find="{find}"><figcaption>{escape(model)} <span>{escape(group[0].label)}</span></figcaption>'
-            f"{plot(f'{model}: capacity against {objective}', x, y, series)}</figure>")  # fmt: skip
+    return (
+        f'<figure data-find="{find}"><figcaption>{escape(model)} <span>{escape(group[0].label)}</span></figcaption>'
+        f"{plot(f'{model}: capacity against {objective}', x, y, series)}</figure>"
+    )
 
 
 def _bounds(group: Sequence[Instance]) -> list[Mark]:
@@ -124,8 +128,10 @@ def _bounds(group: Sequence[Instance]) -> list[Mark]:
 
 def _cases(instances: Sequence[Instance]) -> str:
     """The cases by family, under a filter."""
-    tools = ('<div class="tools"><label>Filter <input class="field" id="filter" type="search" '
-             'placeholder="model, solver, budget …"></label><kbd>/</kbd><span class="muted" id="shown"></span></div>')  # fmt: skip
+    tools = (
+        '<div class="tools"><label>Filter <input class="field" id="filter" type="search" '
+        'placeholder="model, solver, budget …"></label><kbd>/</kbd><span class="muted" id="shown"></span></div>'
+    )
     groups = []
     for family, group in groupby(instances, key=lambda i: i.one["family"]):
         table = _table(case_table(list(group)), find=family)
@@ -145,8 +151,10 @@ def _table(table: Table, find: str | None = None) -> str:
         found = "" if find is None else f' data-find="{escape(f"{find} {words}".lower(), quote=True)}"'
         cells = "".join(_cell(cell, k in table.numbers) for k, cell in enumerate(row))
         rows.append(f"<tr{found}>{cells}</tr>")
-    return (f'<div class="scroll" tabindex="0"><table class="sheet"><thead><tr>{head}</tr></thead><tbody>'
-            f"{''.join(rows)}</tbody></table></div>")  # fmt: skip
+    return (
+        f'<div class="scroll" tabindex="0"><table class="sheet"><thead><tr>{head}</tr></thead><tbody>'
+        f"{''.join(rows)}</tbody></table></div>"
+    )
 
 
 def _cell(cell: Cell, number: bool) -> str:

@@ -51,8 +51,14 @@ def run_isolated(
         stdin.seek(0)
         command = [sys.executable, "-m", "memplan.compare.worker"]
         threads = {"OMP_NUM_THREADS": str(job.get("workers", 1))}
-        process = subprocess.Popen(command, stdin=stdin, stdout=subprocess.PIPE, stderr=stderr,
-                                   start_new_session=True, env=os.environ | threads)  # fmt: skip
+        process = subprocess.Popen(
+            command,
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            start_new_session=True,
+            env=os.environ | threads,
+        )
         try:
             killed, last = _watch(process, begin + deadline_s, memory, news, stop)
         finally:

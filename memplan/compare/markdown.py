@@ -24,7 +24,11 @@ def report_md(instances: Sequence[Instance]) -> str:
     parts += ["## Solvers", NOTES["solvers"], table_md(solver_table(instances))]
     parts += ["## Wins and losses", NOTES["wins"], table_md(wins_table(instances))]
     for measure in ("value", "seconds"):
-        parts += [f"## Performance profile by {measure}", NOTES[measure], table_md(profile_table(instances, measure))]
+        parts += [
+            f"## Performance profile by {measure}",
+            NOTES[measure],
+            table_md(profile_table(instances, measure)),
+        ]
     for title, by in (("Families", "family"), ("Models", "model")):
         parts += [f"## {title}", NOTES["groups"], table_md(group_table(instances, by))]
     parts += ["## Cases", NOTES["cases"]]
@@ -40,7 +44,9 @@ def table_md(table: Table) -> str:
     """The table, numbers to the right."""
     rule = ("---:" if k in table.numbers else "---" for k in range(len(table.head)))
     lines = [map(_plain, table.head), rule]
-    lines += [(f"[{_plain(c.text)}]({c.href})" if c.href else _plain(c.text) for c in row) for row in table.rows]
+    lines += [
+        (f"[{_plain(c.text)}]({c.href})" if c.href else _plain(c.text) for c in row) for row in table.rows
+    ]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 

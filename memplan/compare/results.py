@@ -43,8 +43,10 @@ class Results:
                 line = line[os.write(self._handle, line) :]
             os.fsync(self._handle)
         except OSError as error:
-            raise MemplanError(f"cannot write to '{self.folder}': {error.strerror or error}",
-                               "make room, then go on by --resume") from error  # fmt: skip
+            raise MemplanError(
+                f"cannot write to '{self.folder}': {error.strerror or error}",
+                "make room, then go on by --resume",
+            ) from error
         self.records[record["case"]] = record
 
 
@@ -64,17 +66,22 @@ def open_results(folder: Path, resume: bool, fair: Mapping[str, Any]) -> Iterato
         (folder / "plans").mkdir(parents=True, exist_ok=True)
         handle = os.open(folder / RESULTS, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
     except OSError as error:
-        raise MemplanError(f"cannot write to '{folder}': {error.strerror or error}",
-                           "choose a folder you may write to with -o") from error  # fmt: skip
+        raise MemplanError(
+            f"cannot write to '{folder}': {error.strerror or error}",
+            "choose a folder you may write to with -o",
+        ) from error
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise OptionError(f"another comparison is writing to '{folder}'", "wait for it, or choose another -o"
-                              ) from error  # fmt: skip
+            raise OptionError(
+                f"another comparison is writing to '{folder}'", "wait for it, or choose another -o"
+            ) from error
         data = (folder / RESULTS).read_bytes()
         if data and not resume:
-            raise OptionError(f"'{folder}' holds results", "go on with them by --resume, or choose another -o")
+            raise OptionError(
+                f"'{folder}' holds results", "go on with them by --resume, or choose another -o"
+            )
         whole = data[: data.rfind(b"\n") + 1]
         records = _parse(whole, folder / RESULTS)
         _same_limits(records, fair, folder)
@@ -120,8 +127,10 @@ def _parse(data: bytes, path: Path) -> list[Record]:
             record = json.loads(line)
             record["case"], record["outcome"]
         except (ValueError, TypeError, KeyError) as error:
-            raise MemplanError(f"'{path}', line {number} is not a result: {error}",
-                               "the file was changed by hand? remove the line") from error  # fmt: skip
+            raise MemplanError(
+                f"'{path}', line {number} is not a result: {error}",
+                "the file was changed by hand? remove the line",
+            ) from error
         records.append(record)
     return records
 
@@ -130,6 +139,7 @@ def _same_limits(records: list[Record], fair: Mapping[str, Any], folder: Path) -
     for record in records:
         for name in FAIR:
             if record[name] != fair[name]:
-                raise OptionError(f"'{folder}' holds results with {name} = {record[name]}, not {fair[name]}",
-                                  "cases of one comparison share their limits: give the same, or another -o"
-                                  )  # fmt: skip
+                raise OptionError(
+                    f"'{folder}' holds results with {name} = {record[name]}, not {fair[name]}",
+                    "cases of one comparison share their limits: give the same, or another -o",
+                )

@@ -31,7 +31,19 @@ PREPARE_S = 300.0
 
 Job = Mapping[str, Any]
 
-ANSWER = ("status", "value", "bound", "gap", "seconds", "total_seconds", "reason", "metrics", "peak_rss", "plan", "page")
+ANSWER = (
+    "status",
+    "value",
+    "bound",
+    "gap",
+    "seconds",
+    "total_seconds",
+    "reason",
+    "metrics",
+    "peak_rss",
+    "plan",
+    "page",
+)
 """What the answer of a solve holds (worker.py)."""
 
 
@@ -83,15 +95,22 @@ def local_pool(workers: int) -> Pool:
             mine = free.get()
             try:
                 watcher.started(name)
-                done = run_isolated({**job, "cores": mine}, deadline_s=limits.deadline_s, memory=limits.memory,
-                                    news=lambda line: watcher.news(name, line), stop=limits.stop)  # fmt: skip
+                done = run_isolated(
+                    {**job, "cores": mine},
+                    deadline_s=limits.deadline_s,
+                    memory=limits.memory,
+                    news=lambda line: watcher.news(name, line),
+                    stop=limits.stop,
+                )
                 return name, job, done
             finally:
                 free.put(mine)
 
         with ThreadPoolExecutor(slots) as threads:
             try:
-                yield from in_flight(jobs, slots, lambda name, job: threads.submit(one, name, job), limits.stop)
+                yield from in_flight(
+                    jobs, slots, lambda name, job: threads.submit(one, name, job), limits.stop
+                )
             finally:
                 over.set()  # whoever left early does not wait for what is under way
 
@@ -142,7 +161,9 @@ def compare(
             keep(ident, case, None, {}, failed[case.model])
         else:
             waiting[ident] = (case, subject, _job(case, subject, setting))
-    for name, _, outcome in pool(_first_runs(waiting.values()), Limits(WARM_S, setting.memory, stop), watcher):
+    for name, _, outcome in pool(
+        _first_runs(waiting.values()), Limits(WARM_S, setting.memory, stop), watcher
+    ):
         watcher.ended(name, outcome.word, None)
     jobs = ((ident, job) for ident, (_, _, job) in waiting.items())
     limits = Limits(1.1 * setting.time_limit_s + 1 + GRACE_S, setting.memory, stop)
@@ -167,13 +188,23 @@ def _prepare(
     setting: Setting, results: Results, limits: Limits, watcher: Watcher
 ) -> tuple[dict[str, Subject], dict[str, Outcome]]:
     """The models ready for their cases, and how preparing ended for the others."""
-    wanted = {(t.scratchpad.alignment, x.weights, x.io) for t in setting.machines() for x in treatments(setting, t)}
+    wanted = {
+        (t.scratchpad.alignment, x.weights, x.io) for t in setting.machines() for x in treatments(setting, t)
+    }
     peaks = any(map(needs_peak, setting.budgets))
     jobs = (
-        (model, {"do": "prepare", "model": model, "treatments": sorted(wanted), "peaks": peaks,
-                 "kept": kept_budgets(results.folder, Path(model).stem)})
+        (
+            model,
+            {
+                "do": "prepare",
+                "model": model,
+                "treatments": sorted(wanted),
+                "peaks": peaks,
+                "kept": kept_budgets(results.folder, Path(model).stem),
+            },
+        )
         for model in dict.fromkeys(setting.models)
-    )  # fmt: skip
+    )
     subjects: dict[str, Subject] = {}
     failed: dict[str, Outcome] = {}
     for model, _, outcome in local_pool(setting.workers)(jobs, limits, watcher):
@@ -197,11 +228,19 @@ def _job(case: Case, subject: Subject, setting: Setting) -> Job:
     alignment, treatment = case.target.scratchpad.alignment, case.treatment
     capacity, proved = subject.budgets[budget_key(alignment, treatment)].resolve(case.budget, alignment)
     return {
-        "do": "solve", "model": subject.name, "graph": subject.graph, "dims": subject.dims,
-        "target": case.target.to_dict(), "capacity": "max" if capacity is None else capacity,
-        "budget_proved": proved, "objective": case.objective, "weights": treatment.weights,
-        "io": treatment.io, "inplace": treatment.inplace, "solver": case.solver,
-    } | setting.fair  # fmt: skip
+        "do": "solve",
+        "model": subject.name,
+        "graph": subject.graph,
+        "dims": subject.dims,
+        "target": case.target.to_dict(),
+        "capacity": "max" if capacity is None else capacity,
+        "budget_proved": proved,
+        "objective": case.objective,
+        "weights": treatment.weights,
+        "io": treatment.io,
+        "inplace": treatment.inplace,
+        "solver": case.solver,
+    } | setting.fair
 
 
 def _keep(

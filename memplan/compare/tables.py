@@ -34,14 +34,34 @@ class Table:
 
 def solver_table(instances: Sequence[Instance]) -> Table:
     """One row a solver, over everything."""
-    head = ("solver", "cases", "plans", "best known", "proved", "value / best", "gap", "seconds", "infeasible",
-            "not supported", "failed")  # fmt: skip
+    head = (
+        "solver",
+        "cases",
+        "plans",
+        "best known",
+        "proved",
+        "value / best",
+        "gap",
+        "seconds",
+        "infeasible",
+        "not supported",
+        "failed",
+    )
     rows = []
     for spec in solvers_of(instances):
         t = tally(spec, instances)
-        rows.append((Cell(spec), *map(_count, (t.cases, t.plans, t.best, t.proved)), _ratio(t.ratio),
-                     _percent(t.gap), _seconds(t.seconds), _count(t.infeasible), _count(t.unsupported),
-                     Cell(str(t.failed), rank=t.failed, tone="bad" if t.failed else "")))  # fmt: skip
+        rows.append(
+            (
+                Cell(spec),
+                *map(_count, (t.cases, t.plans, t.best, t.proved)),
+                _ratio(t.ratio),
+                _percent(t.gap),
+                _seconds(t.seconds),
+                _count(t.infeasible),
+                _count(t.unsupported),
+                Cell(str(t.failed), rank=t.failed, tone="bad" if t.failed else ""),
+            )
+        )
     return Table(head, tuple(rows), frozenset(range(1, 11)))
 
 
@@ -72,7 +92,19 @@ def profile_table(instances: Sequence[Instance], measure: str) -> Table:
 
 def group_table(instances: Sequence[Instance], by: str) -> Table:
     """One row a family or model (`by`), objective and solver."""
-    head = (by, "objective", "solver", "cases", "best known", "proved", "value", "bound", "value / best", "gap", "seconds")
+    head = (
+        by,
+        "objective",
+        "solver",
+        "cases",
+        "best known",
+        "proved",
+        "value",
+        "bound",
+        "value / best",
+        "gap",
+        "seconds",
+    )
 
     def group(instance: Instance) -> tuple[str, str]:
         return instance.one[by], instance.one["objective"]
@@ -83,8 +115,18 @@ def group_table(instances: Sequence[Instance], by: str) -> Table:
         for spec in solvers_of(kept):
             t = tally(spec, kept)
             sums = (Cell(show_value(x, objective), rank=x) for x in (t.value, t.bound))
-            rows.append((Cell(name), Cell(objective), Cell(spec), *map(_count, (t.cases, t.best, t.proved)), *sums,
-                         _ratio(t.ratio), _percent(t.gap), _seconds(t.seconds)))  # fmt: skip
+            rows.append(
+                (
+                    Cell(name),
+                    Cell(objective),
+                    Cell(spec),
+                    *map(_count, (t.cases, t.best, t.proved)),
+                    *sums,
+                    _ratio(t.ratio),
+                    _percent(t.gap),
+                    _seconds(t.seconds),
+                )
+            )
     return Table(head, tuple(rows), frozenset(range(3, 11)))
 
 
@@ -95,10 +137,23 @@ def case_table(instances: Sequence[Instance]) -> Table:
     for i in instances:
         for spec, r in i.records.items():
             capacity = "max" if i.capacity is None else f"{i.capacity:,}"
-            budget = Cell(i.one["budget"] + ("" if i.one["budget_proved"] is not False else " (M_P unproved)"))
-            rows.append((Cell(i.one["model"]), Cell(i.label), budget, Cell(capacity, rank=i.capacity or 2**63),
-                         Cell(spec), _value(i, r), _number(r["bound"], r), _percent(r["gap"]),
-                         _seconds(r["seconds"]), _status(r)))  # fmt: skip
+            budget = Cell(
+                i.one["budget"] + ("" if i.one["budget_proved"] is not False else " (M_P unproved)")
+            )
+            rows.append(
+                (
+                    Cell(i.one["model"]),
+                    Cell(i.label),
+                    budget,
+                    Cell(capacity, rank=i.capacity or 2**63),
+                    Cell(spec),
+                    _value(i, r),
+                    _number(r["bound"], r),
+                    _percent(r["gap"]),
+                    _seconds(r["seconds"]),
+                    _status(r),
+                )
+            )
     return Table(head, tuple(rows), frozenset((3, 5, 6, 7, 8)))
 
 
@@ -110,10 +165,20 @@ def failure_table(instances: Sequence[Instance]) -> Table:
         problem = Cell(f"{i.label}, {i.one['budget']}")
         for spec, r in i.records.items():
             if r["outcome"] != "done":
-                rows.append((Cell(i.one["model"]), problem, Cell(spec), Cell(r["outcome"], tone="bad"), Cell(r["reason"])))
+                rows.append(
+                    (
+                        Cell(i.one["model"]),
+                        problem,
+                        Cell(spec),
+                        Cell(r["outcome"], tone="bad"),
+                        Cell(r["reason"]),
+                    )
+                )
         for spec in i.contradictions:
             claim = f"{i.records[spec]['status']}, bound {i.records[spec]['bound']}: another solver found {i.best}"
-            rows.append((Cell(i.one["model"]), problem, Cell(spec), Cell("contradicted", tone="bad"), Cell(claim)))
+            rows.append(
+                (Cell(i.one["model"]), problem, Cell(spec), Cell("contradicted", tone="bad"), Cell(claim))
+            )
     return Table(("model", "problem", "solver", "outcome", "reason"), tuple(rows), frozenset())
 
 
@@ -155,4 +220,6 @@ def _percent(part: float | None) -> Cell:
 
 
 def _seconds(seconds: float | None) -> Cell:
-    return Cell("–" if seconds is None else f"{seconds:.2f}", rank=float("inf") if seconds is None else seconds)
+    return Cell(
+        "–" if seconds is None else f"{seconds:.2f}", rank=float("inf") if seconds is None else seconds
+    )

@@ -70,8 +70,15 @@ def prepare(job: Job, say: Say) -> dict[str, Any]:
         else:
             found[key] = {"mr": least_capacity(problem), "mp": 0, "mh": 0, "mp_proved": False}
     families = {entry["name"]: entry["family"] for entry in zoo_index()}
-    return {"name": model.stem, "family": families.get(job["model"], OWN), "graph": graph.to_dict(),
-            "sha256": graph.sha256, "ops": len(graph.ops), "dims": dict(model.dims), "budgets": found}  # fmt: skip
+    return {
+        "name": model.stem,
+        "family": families.get(job["model"], OWN),
+        "graph": graph.to_dict(),
+        "sha256": graph.sha256,
+        "ops": len(graph.ops),
+        "dims": dict(model.dims),
+        "budgets": found,
+    }
 
 
 def solve(job: Job, say: Say) -> dict[str, Any]:

@@ -16,9 +16,11 @@ def packing_text(buffers: Sequence[Buffer], offsets: Sequence[int]) -> str:
     for b, offset in zip(buffers, offsets, strict=True):
         cells = [_quoted(b.name), b.start, b.stop, b.size, *[b.alignment] * aligned]
         if gapped:
-            cells.append(" ".join(
-                f"{g.start}-{g.stop}" + (f"@{g.low}:{g.high}" if g.low < g.high else "") for g in b.gaps
-            ))  # fmt: skip
+            cells.append(
+                " ".join(
+                    f"{g.start}-{g.stop}" + (f"@{g.low}:{g.high}" if g.low < g.high else "") for g in b.gaps
+                )
+            )
         lines.append(",".join(map(str, [*cells, offset])))
     return "\n".join(lines) + "\n"
 

@@ -73,14 +73,28 @@ def plan_facts(graph: Graph, plan: Plan) -> dict[str, Any]:
     pad, target = plan.target.scratchpad, plan.target
     found = spills(graph, plan) if plan.schedule else []
     return {
-        "target": {"name": target.name, "capacity": pad.capacity, "alignment": pad.alignment,
-                   "operands": target.operands, "timed": target.timed, "queues": target.dma_queues,
-                   "padBandwidth": pad.bandwidth, "hostBandwidth": target.host.bandwidth},
+        "target": {
+            "name": target.name,
+            "capacity": pad.capacity,
+            "alignment": pad.alignment,
+            "operands": target.operands,
+            "timed": target.timed,
+            "queues": target.dma_queues,
+            "padBandwidth": pad.bandwidth,
+            "hostBandwidth": target.host.bandwidth,
+        },
         "options": plan.options.to_dict(),
-        "solver": plan.solver, "seed": plan.seed, "workers": plan.workers,
-        "status": str(plan.status), "value": plan.value, "bound": plan.bound, "gap": plan.gap,
-        "seconds": round(plan.seconds, 6), "totalSeconds": round(plan.total_seconds, 6),
-        "budgetProved": plan.budget_proved, "reason": plan.reason,
+        "solver": plan.solver,
+        "seed": plan.seed,
+        "workers": plan.workers,
+        "status": str(plan.status),
+        "value": plan.value,
+        "bound": plan.bound,
+        "gap": plan.gap,
+        "seconds": round(plan.seconds, 6),
+        "totalSeconds": round(plan.total_seconds, 6),
+        "budgetProved": plan.budget_proved,
+        "reason": plan.reason,
         "metrics": plan.metrics._asdict(),
         "budgets": _budgets(graph, target, plan.options),
         "schedule": [op[name] for name in plan.schedule],
@@ -93,13 +107,22 @@ def plan_facts(graph: Graph, plan: Plan) -> dict[str, Any]:
         "live": live_bytes(plan),
         "liveWithoutSpills": live_without_spills(graph, plan),
         "spills": [
-            [tensor[s.tensor], s.start, s.stop, s.cost, op[s.before], op[s.after], s.tightest, s.over,
-             int(s.streamed)]
+            [
+                tensor[s.tensor],
+                s.start,
+                s.stop,
+                s.cost,
+                op[s.before],
+                op[s.after],
+                s.tightest,
+                s.over,
+                int(s.streamed),
+            ]
             for s in found
         ],
         "relief": [list(row) for row in relief(graph, plan)] if found else [],
         "timeline": _timeline(graph, plan),
-    }  # fmt: skip
+    }
 
 
 def _timeline(graph: Graph, plan: Plan) -> dict[str, Any] | None:

@@ -50,8 +50,10 @@ def annotated(model: Model, plan: Plan) -> bytes:
     from onnx import ModelProto
 
     if not isinstance(model.source, ModelProto):
-        raise MemplanError(f"'{model.graph.name}' has no ONNX source to annotate",
-                           "give the .onnx file it was made from, or emit json")  # fmt: skip
+        raise MemplanError(
+            f"'{model.graph.name}' has no ONNX source to annotate",
+            "give the .onnx file it was made from, or emit json",
+        )
     refuse_foreign(model.graph, plan)
     if plan.status in (Status.INFEASIBLE, Status.UNKNOWN):
         raise PlanError(f"there is no plan to write: {plan.reason or plan.status}", "emit a valid plan")
@@ -71,8 +73,9 @@ def annotated(model: Model, plan: Plan) -> bytes:
     try:
         data: bytes = proto.SerializeToString(deterministic=True)
     except Exception as error:  # protobuf's own limit of 2 GiB
-        raise MemplanError(f"the annotated model cannot be written: {error}",
-                           "keep its weights as external data") from error  # fmt: skip
+        raise MemplanError(
+            f"the annotated model cannot be written: {error}", "keep its weights as external data"
+        ) from error
     return data
 
 
@@ -95,8 +98,10 @@ def restore_program_order(proto: Any) -> None:
     nodes = list(proto.graph.node)
     positions = [_position(node) for node in nodes]
     if sorted(positions) != list(range(len(nodes))):
-        raise GraphError("the annotated model has lost or gained nodes since it was planned",
-                         "plan it anew, or remove its memplan metadata")  # fmt: skip
+        raise GraphError(
+            "the annotated model has lost or gained nodes since it was planned",
+            "plan it anew, or remove its memplan metadata",
+        )
     ordered = [node for _, node in sorted(zip(positions, nodes, strict=True), key=lambda pair: pair[0])]
     del proto.graph.node[:]
     proto.graph.node.extend(ordered)

@@ -79,9 +79,11 @@ def svg_text(graph: Graph, plan: Plan, adaptive: bool = False) -> str:
 
 
 def _style(adaptive: bool) -> str:
-    rules = [f"text {{ {FONT}; font-size: 11px }} .title {{ font-size: 14px; font-weight: 600 }} .small {{ font-size: 10px }}",
-             ".tiny { font-size: 8px } .shade1 { fill-opacity: 0.86 } .shade2 { fill-opacity: 0.74 }",
-             ".line { fill: none; stroke-width: 1.2 } .dash { stroke-dasharray: 4 3 }"]  # fmt: skip
+    rules = [
+        f"text {{ {FONT}; font-size: 11px }} .title {{ font-size: 14px; font-weight: 600 }} .small {{ font-size: 10px }}",
+        ".tiny { font-size: 8px } .shade1 { fill-opacity: 0.86 } .shade2 { fill-opacity: 0.74 }",
+        ".line { fill: none; stroke-width: 1.2 } .dash { stroke-dasharray: 4 3 }",
+    ]
     rules.append(_colours(LIGHT))
     if adaptive:
         rules.append(f"@media (prefers-color-scheme: dark) {{ {_colours(DARK)} }}")
@@ -134,8 +136,10 @@ def _heading(graph: Graph, plan: Plan) -> list[str]:
     if plan.target.scratchpad.capacity is not None:
         peak += f" of {format_size(plan.target.scratchpad.capacity)}"
     note = f"{len(plan.schedule)} steps on {plan.target.name}: {value} {words}, {proof}; {peak}; solver {plan.solver}"
-    return [_text("title", LEFT, 24, _fitted(graph.name, WIDTH - LEFT - RIGHT, 14)),
-            _text("muted", LEFT, 42, _fitted(note, WIDTH - LEFT - RIGHT, 11))]  # fmt: skip
+    return [
+        _text("title", LEFT, 24, _fitted(graph.name, WIDTH - LEFT - RIGHT, 14)),
+        _text("muted", LEFT, 42, _fitted(note, WIDTH - LEFT - RIGHT, 11)),
+    ]
 
 
 def _quantity(plan: Plan, value: float) -> str:
@@ -160,8 +164,10 @@ def _ticks(span: float, most: int, binary: bool) -> list[int]:
 
 def _axes(x: _Scale, y: _Scale, n: int, top: float) -> list[str]:
     bottom, below = sum(MAP), sum(LIVE)
-    parts = [f'<rect class="ground" x="{LEFT}" y="{MAP[0]}" width="{WIDTH - LEFT - RIGHT}" height="{MAP[1]}"/>',
-             f'<rect class="ground" x="{LEFT}" y="{LIVE[0]}" width="{WIDTH - LEFT - RIGHT}" height="{LIVE[1]}"/>']  # fmt: skip
+    parts = [
+        f'<rect class="ground" x="{LEFT}" y="{MAP[0]}" width="{WIDTH - LEFT - RIGHT}" height="{MAP[1]}"/>',
+        f'<rect class="ground" x="{LEFT}" y="{LIVE[0]}" width="{WIDTH - LEFT - RIGHT}" height="{LIVE[1]}"/>',
+    ]
     for step in _ticks(n, 9, False):
         parts.append(_line("grid", x(step), MAP[0], x(step), bottom))
         if x(step) > WIDTH - RIGHT - 45:

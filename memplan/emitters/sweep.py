@@ -45,10 +45,16 @@ def sweep_csv(sweep: Sweep) -> str:
 
 def sweep_json(sweep: Sweep) -> str:
     """The sweep as a JSON object."""
-    return json.dumps({
-        "graph": sweep.graph, "objective": sweep.objective, "solver": sweep.solver, **asdict(sweep.budgets),
-        "seconds": round(sweep.seconds, 3), "points": sweep_rows(sweep),
-    })  # fmt: skip
+    return json.dumps(
+        {
+            "graph": sweep.graph,
+            "objective": sweep.objective,
+            "solver": sweep.solver,
+            **asdict(sweep.budgets),
+            "seconds": round(sweep.seconds, 3),
+            "points": sweep_rows(sweep),
+        }
+    )
 
 
 def sweep_text(sweep: Sweep) -> str:
@@ -59,8 +65,10 @@ def sweep_text(sweep: Sweep) -> str:
         lines.append(f"{p.capacity:>16,}  {_cost(sweep, p.value):>16}  {_cost(sweep, p.bound):>16}  {gap:>7}")
     solved = sum(p.solved for p in sweep.points)
     others = ", the others settled by their neighbours" if solved < len(sweep.points) else ""
-    lines.append(f"{len(sweep.points)} {'capacity' if len(sweep.points) == 1 else 'capacities'}, {solved} solved{others}, "
-                 f"{sweep.seconds:.1f} s by {sweep.solver}")  # fmt: skip
+    lines.append(
+        f"{len(sweep.points)} {'capacity' if len(sweep.points) == 1 else 'capacities'}, {solved} solved{others}, "
+        f"{sweep.seconds:.1f} s by {sweep.solver}"
+    )
     return "\n".join(lines)
 
 
@@ -70,9 +78,13 @@ def sweep_svg(sweep: Sweep) -> str:
     ends = [p.capacity for p in sweep.points]
     top = max((m.y for s in series for m in s.marks), default=0.0)
     low, high = min(ends), max(ends)
-    return plot(f"{sweep.graph}: scratchpad against {sweep.objective}",
-                byte_axis("scratchpad", low, high if high > low else low + 1), cost_axis(sweep.objective, top),
-                series, [(0, 1)] if len(series) == 2 else [])  # fmt: skip
+    return plot(
+        f"{sweep.graph}: scratchpad against {sweep.objective}",
+        byte_axis("scratchpad", low, high if high > low else low + 1),
+        cost_axis(sweep.objective, top),
+        series,
+        [(0, 1)] if len(series) == 2 else [],
+    )
 
 
 def sweep_html(sweep: Sweep) -> str:
@@ -85,11 +97,15 @@ def sweep_html(sweep: Sweep) -> str:
     )
     known = sweep.budgets
     proved = "proved" if known.mp_proved else "the best known"
-    lead = (f"M_R {format_size(known.mr)}, M_P {format_size(known.mp)} ({proved}). Solver {sweep.solver}, "
-            f"{sweep.seconds:.1f} s in all. The line is the cost of the best checked plan that fits; no plan lies below "
-            "the dashed one; what lies between is not known.")  # fmt: skip
-    head = "".join(f'<th scope="col" class="num">{escape(name)}</th>'
-                   for name in ("scratchpad", sweep.objective, "bound", "gap"))  # fmt: skip
+    lead = (
+        f"M_R {format_size(known.mr)}, M_P {format_size(known.mp)} ({proved}). Solver {sweep.solver}, "
+        f"{sweep.seconds:.1f} s in all. The line is the cost of the best checked plan that fits; no plan lies below "
+        "the dashed one; what lies between is not known."
+    )
+    head = "".join(
+        f'<th scope="col" class="num">{escape(name)}</th>'
+        for name in ("scratchpad", sweep.objective, "bound", "gap")
+    )
     body = (
         f'<p class="lead">{escape(lead)}</p><section class="card"><h2>Scratchpad against {escape(sweep.objective)}</h2>'
         f"{legend(_series(sweep))}{sweep_svg(sweep)}</section>"

@@ -42,8 +42,13 @@ def plan_summary(graph: Graph, plan: Plan) -> str:
         ("peak", f"{m.peak:,} B used, {m.live_peak:,} B live"),
     ]
     if plan.target.timed:
-        rows.append(("latency", f"{m.latency_s:.6g} s; all in host {m.latency_all_host_s:.6g} s, "
-                                f"unlimited scratchpad {m.latency_unlimited_s:.6g} s"))  # fmt: skip
+        rows.append(
+            (
+                "latency",
+                f"{m.latency_s:.6g} s; all in host {m.latency_all_host_s:.6g} s, "
+                f"unlimited scratchpad {m.latency_unlimited_s:.6g} s",
+            )
+        )
     rows.append(("solver", f"{plan.solver}, {plan.seconds:.3f} s ({plan.total_seconds:.3f} s in all)"))
     if plan.reason:
         rows.append(("how", plan.reason))

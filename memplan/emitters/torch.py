@@ -40,8 +40,10 @@ def emit_fx(model: Model, plan: Plan, *, moves: bool = False, poison: bool = Fal
     where the plan is of another graph.
     """
     if not isinstance(model.source, GraphModule):
-        raise MemplanError(f"'{model.graph.name}' has no torch source",
-                           "import it with memplan.from_exported or memplan.from_fx")  # fmt: skip
+        raise MemplanError(
+            f"'{model.graph.name}' has no torch source",
+            "import it with memplan.from_exported or memplan.from_fx",
+        )
     refuse_foreign(model.graph, plan)
     if sorted(plan.schedule) != sorted(op.name for op in model.graph.ops):
         raise PlanError(f"there is no plan to emit: {plan.reason or plan.status}", "emit a valid plan")
@@ -66,8 +68,9 @@ def fx_pass(target: Any = "scratchpad", *, moves: bool = False, **options: Any) 
             model = memplan.from_fx(module, example_inputs)
             plan = memplan.plan(model, target, **options)
             if not plan.schedule and model.graph.ops:
-                raise MemplanError(f"no plan for the module: {plan.reason or plan.status}",
-                                   "give more memory or more time")  # fmt: skip
+                raise MemplanError(
+                    f"no plan for the module: {plan.reason or plan.status}", "give more memory or more time"
+                )
             return emit_fx(model, plan, moves=moves)
 
     return run

@@ -32,10 +32,15 @@ def trace_text(graph: Graph, plan: Plan) -> str:
 def _about(plan: Plan) -> dict[str, str]:
     timed = plan.target.timed
     return {
-        "graph": plan.graph, "target": plan.target.name, "solver": plan.solver, "status": str(plan.status),
-        "objective": plan.options.objective, "value": str(plan.value), "bound": str(plan.bound),
+        "graph": plan.graph,
+        "target": plan.target.name,
+        "solver": plan.solver,
+        "status": str(plan.status),
+        "objective": plan.options.objective,
+        "value": str(plan.value),
+        "bound": str(plan.bound),
         "time": "simulated" if timed else "one step is one microsecond",
-    }  # fmt: skip
+    }
 
 
 def _events(graph: Graph, plan: Plan) -> Iterator[dict[str, Any]]:
@@ -75,8 +80,16 @@ def _us(seconds: float) -> float:
 
 def _slice(lane: int, name: str, kind: str, span: Span, args: dict[str, Any]) -> dict[str, Any]:
     start, end = span
-    return {"ph": "X", "pid": 1, "tid": lane, "name": name, "cat": kind, "ts": start,
-            "dur": round(end - start, 6), "args": args}  # fmt: skip
+    return {
+        "ph": "X",
+        "pid": 1,
+        "tid": lane,
+        "name": name,
+        "cat": kind,
+        "ts": start,
+        "dur": round(end - start, 6),
+        "args": args,
+    }
 
 
 def _compute(graph: Graph, plan: Plan, ops: list[Span]) -> Iterator[dict[str, Any]]:
@@ -87,10 +100,19 @@ def _compute(graph: Graph, plan: Plan, ops: list[Span]) -> Iterator[dict[str, An
         if span[0] > now:
             yield _slice(COMPUTE, "wait for DMA", "stall", (now, span[0]), {"before": name, "step": t})
         op = by_name[name]
-        yield _slice(COMPUTE, name, op.kind, span, {
-            "step": t, "kind": op.kind, "flops": op.flops,
-            "reads": list(op.inputs), "writes": list(op.outputs),
-        })  # fmt: skip
+        yield _slice(
+            COMPUTE,
+            name,
+            op.kind,
+            span,
+            {
+                "step": t,
+                "kind": op.kind,
+                "flops": op.flops,
+                "reads": list(op.inputs),
+                "writes": list(op.outputs),
+            },
+        )
         now = span[1]
 
 
@@ -102,10 +124,19 @@ def _copies(graph: Graph, plan: Plan, moves: list[Span]) -> Iterator[dict[str, A
     for m, span, spilled in sorted(together, key=lambda x: (x[1], x[0])):
         lane = STORES if m.kind == "store" else LOADS
         kind = "spill" if spilled else "compulsory"
-        yield _slice(lane, f"{m.kind} {m.tensor}", kind, span, {
-            "tensor": m.tensor, "bytes": graph.tensor[m.tensor].nbytes,
-            "issue": m.issue, "due": m.due, "traffic": kind,
-        })  # fmt: skip
+        yield _slice(
+            lane,
+            f"{m.kind} {m.tensor}",
+            kind,
+            span,
+            {
+                "tensor": m.tensor,
+                "bytes": graph.tensor[m.tensor].nbytes,
+                "issue": m.issue,
+                "due": m.due,
+                "traffic": kind,
+            },
+        )
         middle = round((span[0] + span[1]) / 2, 6)
         if m.kind == "store":
             stored[m.tensor] = middle

@@ -58,8 +58,10 @@ def _check_header(path: str, header: list[str]) -> None:
             raise GraphError(f"'{path}': unknown column '{word}'", nearest(word, COLUMNS))
     missing = [word for word in ("id", "lower", "size") if word not in header]
     if missing or len(set(header)) < len(header) or ("upper" in header) == ("end" in header):
-        raise GraphError(f"'{path}': the header is {','.join(header)}",
-                         "it needs id, lower, upper (or end, inclusive) and size, each once")  # fmt: skip
+        raise GraphError(
+            f"'{path}': the header is {','.join(header)}",
+            "it needs id, lower, upper (or end, inclusive) and size, each once",
+        )
 
 
 def _buffer(where: str, cells: dict[str, str]) -> Buffer:

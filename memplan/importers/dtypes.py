@@ -23,17 +23,22 @@ def nbytes(name: str, element: int, shape: tuple[int, ...]) -> int:
     if element == STRING:
         raise GraphError(f"tensor '{name}' holds strings", "memplan plans tensors of fixed-size numbers only")
     if element not in ELEMENT_TYPES:
-        raise GraphError(f"tensor '{name}' has the unknown element type {element}",
-                         "is the file damaged, or newer than this memplan?")  # fmt: skip
+        raise GraphError(
+            f"tensor '{name}' has the unknown element type {element}",
+            "is the file damaged, or newer than this memplan?",
+        )
     if len(shape) > MAX_RANK:
         raise GraphError(f"tensor '{name}' has {len(shape)} dimensions", f"at most {MAX_RANK} are supported")
     count = 1
     for size in shape:
         if size < 0:
-            raise GraphError(f"tensor '{name}' has the negative size {size} in its shape {list(shape)}",
-                             "sizes are whole numbers from 0")  # fmt: skip
+            raise GraphError(
+                f"tensor '{name}' has the negative size {size} in its shape {list(shape)}",
+                "sizes are whole numbers from 0",
+            )
         count *= size
         if count > MAX_BYTES:
-            raise GraphError(f"tensor '{name}' of shape {list(shape)} overflows",
-                             "tensors are at most 2^62 bytes")  # fmt: skip
+            raise GraphError(
+                f"tensor '{name}' of shape {list(shape)} overflows", "tensors are at most 2^62 bytes"
+            )
     return -(-count * ELEMENT_TYPES[element][1] // 8)

@@ -92,9 +92,7 @@ def plan_from_dict(data: Any, where: str) -> Plan:
         ),
         aliases=get.table("aliases").mapping(str) if get.has("aliases") else {},
         inplace=get.table("inplace").mapping(str) if get.has("inplace") else {},
-        metrics=Metrics._make(
-            metrics.number(name) if metrics.has(name) else 0 for name in Metrics._fields
-        ),
+        metrics=Metrics._make(metrics.number(name) if metrics.has(name) else 0 for name in Metrics._fields),
         value=get.number("value") if get.texts("schedule") or get.has("value") else None,
         bound=get.number("bound"),
         seed=get.whole("seed") if get.has("seed") else 0,
@@ -103,7 +101,7 @@ def plan_from_dict(data: Any, where: str) -> Plan:
         total_seconds=get.number("total_seconds") if get.has("total_seconds") else 0.0,
         budget_proved=get.get("budget_proved") if get.has("budget_proved") else None,
         reason=get.text("reason") if get.has("reason") else "",
-    )  # fmt: skip
+    )
 
 
 def _load(path: Path, error: ErrorKind) -> Any:
@@ -129,8 +127,10 @@ class _Reader:
         if found != kind:
             raise self.error(f"{self.where}: format is {found!r}, not '{kind}'", "is it the right file?")
         if isinstance(version, bool) or not isinstance(version, int) or version > VERSION:
-            raise self.error(f"{self.where}: version {version!r} of {kind} is not known",
-                             f"this memplan reads versions up to {VERSION}; update it")  # fmt: skip
+            raise self.error(
+                f"{self.where}: version {version!r} of {kind} is not known",
+                f"this memplan reads versions up to {VERSION}; update it",
+            )
 
     def has(self, key: str) -> bool:
         return self.data.get(key) is not None

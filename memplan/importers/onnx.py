@@ -20,10 +20,29 @@ from memplan.importers.onnx_shapes import TensorType, infer_types
 from memplan.model import Model
 from memplan.runtime.uses import captured, subgraphs
 
-RANDOM_KINDS = frozenset({"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike",
-                          "Bernoulli", "Multinomial", "Dropout"})  # fmt: skip
-STANDARD_DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml", "ai.onnx.preview.training", "ai.onnx.training",
-                              "com.microsoft", "com.microsoft.nchwc", "com.ms.internal.nhwc"})  # fmt: skip
+RANDOM_KINDS = frozenset(
+    {
+        "RandomNormal",
+        "RandomNormalLike",
+        "RandomUniform",
+        "RandomUniformLike",
+        "Bernoulli",
+        "Multinomial",
+        "Dropout",
+    }
+)
+STANDARD_DOMAINS = frozenset(
+    {
+        "",
+        "ai.onnx",
+        "ai.onnx.ml",
+        "ai.onnx.preview.training",
+        "ai.onnx.training",
+        "com.microsoft",
+        "com.microsoft.nchwc",
+        "com.ms.internal.nhwc",
+    }
+)
 PLAN_KEY = "memplan.plan"
 
 
@@ -41,8 +60,10 @@ def model_from_bytes(data: bytes, stem: str, folder: str, dims: Mapping[str, int
     try:
         proto = onnx.ModelProto.FromString(data)
     except DecodeError as error:
-        raise GraphError(f"'{stem}.onnx' is not an ONNX model, or a part of it is missing",
-                         "is the file complete? export it again") from error  # fmt: skip
+        raise GraphError(
+            f"'{stem}.onnx' is not an ONNX model, or a part of it is missing",
+            "is the file complete? export it again",
+        ) from error
     if not proto.HasField("graph") or not (proto.graph.node or proto.graph.output):
         raise GraphError(f"'{stem}.onnx' holds no ONNX graph", "is the file complete? export it again")
     return model_from_proto(proto, stem.removesuffix(".memplan"), folder, dims)
@@ -118,24 +139,31 @@ def _in_order(graph: Any, nodes: list[_Node]) -> list[_Node]:
     for node in nodes:
         for name in node.outputs:
             if name in given:
-                raise GraphError(f"{given[name]} '{name}' is written by node '{node.proto.name}'",
-                                 "inputs and initializers have no producer")  # fmt: skip
+                raise GraphError(
+                    f"{given[name]} '{name}' is written by node '{node.proto.name}'",
+                    "inputs and initializers have no producer",
+                )
             if name in written:
-                raise GraphError(f"tensor '{name}' is written twice, again by node '{node.proto.name}'",
-                                 "every tensor has one producer")  # fmt: skip
+                raise GraphError(
+                    f"tensor '{name}' is written twice, again by node '{node.proto.name}'",
+                    "every tensor has one producer",
+                )
             written.add(name)
     ready, ordered = set(given), True
     for node in nodes:
         for name in node.inputs:
             if name not in given and name not in written:
-                raise GraphError(f"nothing produces '{name}', which node '{node.proto.name}' reads",
-                                 "the model is incomplete; export it again")  # fmt: skip
+                raise GraphError(
+                    f"nothing produces '{name}', which node '{node.proto.name}' reads",
+                    "the model is incomplete; export it again",
+                )
             ordered = ordered and name in ready
         ready.update(node.outputs)
     for value in graph.output:
         if value.name not in ready:
-            raise GraphError(f"nothing produces the output '{value.name}'",
-                             "the model is incomplete; export it again")  # fmt: skip
+            raise GraphError(
+                f"nothing produces the output '{value.name}'", "the model is incomplete; export it again"
+            )
     if ordered:
         return nodes
     by_name = {node.proto.name: node for node in nodes}
@@ -184,8 +212,10 @@ def _graph(
 
 def _tensor(name: str, kind: str, types: Mapping[str, TensorType]) -> Tensor:
     if name not in types:
-        raise GraphError(f"the shape of tensor '{name}' is unknown",
-                         "fix free dimensions with --dim, or export the model with static shapes")  # fmt: skip
+        raise GraphError(
+            f"the shape of tensor '{name}' is unknown",
+            "fix free dimensions with --dim, or export the model with static shapes",
+        )
     element, shape = types[name]
     size = nbytes(name, element, shape)
     return Tensor(name, size, kind, ELEMENT_TYPES[element][0], shape)

@@ -65,8 +65,10 @@ def check_external(graph: Any, folder: str) -> None:
         for key in ("offset", "length"):
             value = str(info.get(key, "0"))
             if not value.isdecimal() or len(value) > 19:
-                raise GraphError(f"the external data of tensor '{tensor.name}' have the {key} {value[:60]!r}",
-                                 "it is a whole number of bytes from 0")  # fmt: skip
+                raise GraphError(
+                    f"the external data of tensor '{tensor.name}' have the {key} {value[:60]!r}",
+                    "it is a whole number of bytes from 0",
+                )
 
 
 def _stored(graph: Any) -> Iterator[Any]:
@@ -99,8 +101,10 @@ def inlined(proto: Any) -> Any:
     try:
         return inliner.inline_local_functions(proto)
     except Exception as error:  # the inliner raises whatever its C++ side throws
-        raise GraphError(f"the model's local functions cannot be inlined: {first_line(error)}",
-                         "export the model without functions") from error  # fmt: skip
+        raise GraphError(
+            f"the model's local functions cannot be inlined: {first_line(error)}",
+            "export the model without functions",
+        ) from error
 
 
 def _check_growth(proto: Any) -> None:
@@ -118,13 +122,17 @@ def _check_growth(proto: Any) -> None:
             for callee, count in inner.items():
                 deeper[callee] += times * count
         if total > MAX_INLINED:
-            raise GraphError(f"the model's local functions expand to more than {MAX_INLINED:,} nodes",
-                             "export the model without functions")  # fmt: skip
+            raise GraphError(
+                f"the model's local functions expand to more than {MAX_INLINED:,} nodes",
+                "export the model without functions",
+            )
         if not deeper:
             return
         calls = deeper
-    raise GraphError("the model's local functions call themselves, or one another too deeply",
-                     "export the model without functions")  # fmt: skip
+    raise GraphError(
+        "the model's local functions call themselves, or one another too deeply",
+        "export the model without functions",
+    )
 
 
 def _size(nodes: Iterable[Any], functions: dict[Function, Any]) -> tuple[int, Counter[Function]]:

@@ -40,11 +40,15 @@ def fix_dims(graph: Any, dims: Mapping[str, int]) -> tuple[dict[str, int], list[
         label = dim.dim_param or place
         if place not in chosen and label not in chosen:
             if not _is_batch(dim.dim_param, axis):
-                raise GraphError(f"dimension '{label}' of input '{tensor}' (axis {axis}) is free",
-                                 f"give it a size: --dim {label}=V")  # fmt: skip
+                raise GraphError(
+                    f"dimension '{label}' of input '{tensor}' (axis {axis}) is free",
+                    f"give it a size: --dim {label}=V",
+                )
             chosen[label] = 1
-            notes.append(f"dimension '{label}' of input '{tensor}' was free and is taken as 1; "
-                         f"change it with --dim {label}=V")  # fmt: skip
+            notes.append(
+                f"dimension '{label}' of input '{tensor}' was free and is taken as 1; "
+                f"change it with --dim {label}=V"
+            )
         dim.dim_value = chosen[place] if place in chosen else chosen[label]
     _substitute(graph, chosen)
     return chosen, notes
@@ -68,8 +72,10 @@ def _free_dims(graph: Any) -> Iterator[tuple[str, int, Any, str]]:
             if not dim.HasField("dim_value") or dim.dim_value == -1:  # some exporters write a free one as -1
                 yield value.name, axis, dim, f"{value.name}:{axis}"
             elif dim.dim_value < 0:
-                raise GraphError(f"input '{value.name}' has the size {dim.dim_value} on axis {axis}",
-                                 "sizes are whole numbers from 0")  # fmt: skip
+                raise GraphError(
+                    f"input '{value.name}' has the size {dim.dim_value} on axis {axis}",
+                    "sizes are whole numbers from 0",
+                )
 
 
 def _substitute(graph: Any, sizes: Mapping[str, int]) -> None:
@@ -92,7 +98,8 @@ def tensor_type(name: str, type_proto: Any) -> Any:
     if kind != "tensor_type":
         what = kind.removesuffix("_type").replace("_", " ")
         article = "an" if what[0] in "aeiou" else "a"
-        raise GraphError(f"'{name}' is {article} {what}, not a dense tensor",
-                         "sequences, maps, optionals and sparse tensors have no fixed size; "
-                         "export the model without them")  # fmt: skip
+        raise GraphError(
+            f"'{name}' is {article} {what}, not a dense tensor",
+            "sequences, maps, optionals and sparse tensors have no fixed size; export the model without them",
+        )
     return type_proto.tensor_type

@@ -46,8 +46,14 @@ def measure_types(proto: Any, missing: list[str], known_nbytes: int) -> Measured
         command = [sys.executable, "-P", "-m", "memplan.importers.onnx_measure", str(path)]
         paths = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         try:
-            done = subprocess.run(command, input=json.dumps(wanted), capture_output=True, text=True,
-                                  timeout=TIME_LIMIT_S, env=paths)  # fmt: skip
+            done = subprocess.run(
+                command,
+                input=json.dumps(wanted),
+                capture_output=True,
+                text=True,
+                timeout=TIME_LIMIT_S,
+                env=paths,
+            )
         except subprocess.TimeoutExpired:
             raise _unknown(wanted[0], f"the model runs over {TIME_LIMIT_S} s") from None
     if done.returncode != 0:
@@ -57,8 +63,10 @@ def measure_types(proto: Any, missing: list[str], known_nbytes: int) -> Measured
 
 
 def _unknown(name: str, why: str) -> GraphError:
-    return GraphError(f"the shape of tensor '{name}' is unknown and {why}",
-                      "export the model with static shapes, without sequences")  # fmt: skip
+    return GraphError(
+        f"the shape of tensor '{name}' is unknown and {why}",
+        "export the model with static shapes, without sequences",
+    )
 
 
 def _main(path: str) -> None:

@@ -24,8 +24,10 @@ def read_pt2(path: Path, dims: Mapping[str, int]) -> Model:
     except OSError as error:
         raise GraphError(f"cannot read '{path}': {error.strerror or error}", "check the path") from error
     if not whole:
-        raise GraphError(f"'{path}' is not a .pt2 file, or a part of it is missing",
-                         "is the file complete? save it again with torch.export.save")  # fmt: skip
+        raise GraphError(
+            f"'{path}' is not a .pt2 file, or a part of it is missing",
+            "is the file complete? save it again with torch.export.save",
+        )
     _require_torch()
     import torch
 
@@ -34,8 +36,10 @@ def read_pt2(path: Path, dims: Mapping[str, int]) -> Model:
             exported = torch.export.load(path)
     except Exception as error:
         words = " ".join(str(error).split())[:200]
-        raise GraphError(f"torch cannot load '{path}': {words}",
-                         f"save it with torch.export.save of torch {torch.__version__}") from error  # fmt: skip
+        raise GraphError(
+            f"torch cannot load '{path}': {words}",
+            f"save it with torch.export.save of torch {torch.__version__}",
+        ) from error
     return from_exported(exported, dims, path.stem)
 
 
@@ -54,16 +58,20 @@ def from_exported(program: Any, dims: Mapping[str, int] | None = None, name: str
     from memplan.importers.torch_module import normal_form
 
     if not isinstance(program, ExportedProgram):
-        raise GraphError(f"a {type(program).__name__} is no ExportedProgram",
-                         "make one with torch.export.export, or give a GraphModule to memplan.from_fx")  # fmt: skip
+        raise GraphError(
+            f"a {type(program).__name__} is no ExportedProgram",
+            "make one with torch.export.export, or give a GraphModule to memplan.from_fx",
+        )
     inputs, used, notes = fixed_inputs(program, dims or {})
     try:
         with _quiet():
             module = program.run_decompositions({}).module(check_guards=False)
     except Exception as error:
         words = " ".join(str(error).split())[:200]
-        raise GraphError(f"the exported program '{name}' cannot be made functional: {words}",
-                         "export it again with this version of torch") from error  # fmt: skip
+        raise GraphError(
+            f"the exported program '{name}' cannot be made functional: {words}",
+            "export it again with this version of torch",
+        ) from error
     module = normal_form(module, inputs)
     return Model(build(module, name), name, used, notes, module)
 
@@ -83,13 +91,17 @@ def from_fx(module: Any, example_inputs: Sequence[Any] | None = None, name: str 
     from memplan.importers.torch_module import normal_form
 
     if not isinstance(module, GraphModule):
-        raise GraphError(f"a {type(module).__name__} is no GraphModule",
-                         "trace it with make_fx or torch.fx, or give an ExportedProgram to memplan.from_exported")  # fmt: skip
+        raise GraphError(
+            f"a {type(module).__name__} is no GraphModule",
+            "trace it with make_fx or torch.fx, or give an ExportedProgram to memplan.from_exported",
+        )
     placeholders = [node for node in module.graph.nodes if node.op == "placeholder"]
     inputs = [n.meta.get("val") for n in placeholders] if example_inputs is None else list(example_inputs)
     if len(inputs) != len(placeholders) or (inputs and all(x is None for x in inputs)):
-        raise GraphError(f"the module has {len(placeholders)} placeholders, {len(inputs)} example inputs came",
-                         "give one tensor for each placeholder, in order")  # fmt: skip
+        raise GraphError(
+            f"the module has {len(placeholders)} placeholders, {len(inputs)} example inputs came",
+            "give one tensor for each placeholder, in order",
+        )
     refuse_symbols(placeholders, inputs)
     flat = normal_form(module, inputs)
     return Model(build(flat, name), name, source=flat)

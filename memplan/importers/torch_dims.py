@@ -70,12 +70,16 @@ def _choose(
             continue
         if f.axis or f.symbol is None:
             label = next((g.place for g in free if g.symbol == missing[0]), f.place)
-            raise GraphError(f"dimension {f.axis} of input '{f.name}' is free (size {f.size})",
-                             f"give it a size: --dim {label}=V")  # fmt: skip
+            raise GraphError(
+                f"dimension {f.axis} of input '{f.name}' is free (size {f.size})",
+                f"give it a size: --dim {label}=V",
+            )
         low = _bounds(ranges.get(f.symbol))[0]
         chosen[f.symbol] = max(1, low)
-        notes.append(f"dimension '{f.place}' was free and is taken as {chosen[f.symbol]}; "
-                     f"change it with --dim {f.place}=V")  # fmt: skip
+        notes.append(
+            f"dimension '{f.place}' was free and is taken as {chosen[f.symbol]}; "
+            f"change it with --dim {f.place}=V"
+        )
     for symbol, size in chosen.items():
         low, high = _bounds(ranges.get(symbol))
         if not (low <= size <= high or size in dims.values() and size == 1 and low == 2):
@@ -128,5 +132,7 @@ def refuse_symbols(placeholders: Sequence[Any], inputs: Sequence[Any]) -> None:
         sizes: Sequence[Any] = value.shape if isinstance(value, torch.Tensor) else (value,)
         for axis, size in enumerate(sizes):
             if isinstance(size, torch.SymInt) and not size.node.expr.is_number:
-                raise GraphError(f"dimension {axis} of input '{node.name}' is free (size {size})",
-                                 "a plan needs fixed sizes: compile with dynamic=False, or give concrete inputs")  # fmt: skip
+                raise GraphError(
+                    f"dimension {axis} of input '{node.name}' is free (size {size})",
+                    "a plan needs fixed sizes: compile with dynamic=False, or give concrete inputs",
+                )

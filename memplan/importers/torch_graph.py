@@ -152,13 +152,15 @@ class _Builder:
             kind = kind if kind in VIEW_KINDS else ALIAS
         elif kind in VIEW_KINDS:
             kind = CLONE
-        self.ops.append(Op(
-            name=node.name,
-            kind=kind,
-            inputs=tuple(inputs),
-            outputs=tuple(flat_names(self.names[node])),
-            flops=None if base else flops(target, *_values(node), node.meta["val"]),
-        ))  # fmt: skip
+        self.ops.append(
+            Op(
+                name=node.name,
+                kind=kind,
+                inputs=tuple(inputs),
+                outputs=tuple(flat_names(self.names[node])),
+                flops=None if base else flops(target, *_values(node), node.meta["val"]),
+            )
+        )
 
     def _aliased(self, node: Node, made: list[torch.Tensor]) -> str | None:
         """The operand in whose storage all of the results lie, if there is one."""

@@ -28,8 +28,10 @@ _ARITHMETIC = frozenset(
 def fake_like(tensor: torch.Tensor, mode: FakeTensorMode) -> Any:
     """A fake CPU tensor of the dtype, strides and shape of `tensor`."""
     if tensor.layout != torch.strided or tensor.is_quantized:
-        raise GraphError(f"a tensor of layout {tensor.layout} cannot be planned",
-                         "sparse and quantised tensors have no plain bytes; convert them first")  # fmt: skip
+        raise GraphError(
+            f"a tensor of layout {tensor.layout} cannot be planned",
+            "sparse and quantised tensors have no plain bytes; convert them first",
+        )
     with mode:
         return torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype)
 
@@ -112,8 +114,10 @@ def _state(module: GraphModule, mode: FakeTensorMode) -> dict[str, Any]:
             continue
         value = attribute(module, node.target)
         if not isinstance(value, torch.Tensor):
-            raise GraphError(f"node '{node.name}' reads '{node.target}', which is no tensor but a {type(value).__name__}",
-                             "control flow (cond, while_loop, …) has no fixed schedule; export without it")  # fmt: skip
+            raise GraphError(
+                f"node '{node.name}' reads '{node.target}', which is no tensor but a {type(value).__name__}",
+                "control flow (cond, while_loop, …) has no fixed schedule; export without it",
+            )
         if id(value) not in made:
             made[id(value)] = fake_like(value, mode)
         state[node.target] = made[id(value)]
@@ -144,8 +148,10 @@ def _is_functional(module: GraphModule) -> bool:
                 return False
         elif node.target is not operator.getitem and not _is_arithmetic(node):
             if isinstance(node.target, torch._ops.HigherOrderOperator):
-                raise GraphError(f"node '{node.name}' is the higher-order op '{node.target}'",
-                                 "control flow has no fixed schedule; export the model without it")  # fmt: skip
+                raise GraphError(
+                    f"node '{node.name}' is the higher-order op '{node.target}'",
+                    "control flow has no fixed schedule; export the model without it",
+                )
             return False
     return True
 
@@ -189,8 +195,12 @@ def _retraced(
     except GraphError:
         raise
     except Exception as error:
-        raise _fault("the module", error, "be traced to aten ops",
-                     "trace it with torch.export or make_fx, for fixed shapes, first") from error  # fmt: skip
+        raise _fault(
+            "the module",
+            error,
+            "be traced to aten ops",
+            "trace it with torch.export or make_fx, for fixed shapes, first",
+        ) from error
     placeholders = [node for node in traced.graph.nodes if node.op == "placeholder"]
     for name, node in zip(state, placeholders, strict=False):
         with traced.graph.inserting_before(node):
@@ -271,8 +281,9 @@ class _Propagation(Interpreter):
         except GraphError:
             raise
         except Exception as error:
-            raise _fault(f"op '{n.name}' ({n.target})", error, "be given a shape",
-                         "do the shapes given fit the model?") from error  # fmt: skip
+            raise _fault(
+                f"op '{n.name}' ({n.target})", error, "be given a shape", "do the shapes given fit the model?"
+            ) from error
         n.meta["val"] = value
         return value
 
@@ -280,8 +291,10 @@ class _Propagation(Interpreter):
 def _fault(what: str, error: Exception, deed: str, hint: str) -> GraphError:
     kind = type(error).__name__
     if kind in ("DynamicOutputShapeException", "DataDependentOutputException", "GuardOnDataDependentSymNode"):
-        return GraphError(f"{what} makes a shape or a number that depends on data: {_words(error)}",
-                          "a plan needs fixed sizes; export the model without it")  # fmt: skip
+        return GraphError(
+            f"{what} makes a shape or a number that depends on data: {_words(error)}",
+            "a plan needs fixed sizes; export the model without it",
+        )
     return GraphError(f"{what} cannot {deed}: {_words(error)}", hint)
 
 

@@ -192,8 +192,10 @@ class ArenaBuilder:
             return data if tensor is None else data[: self.graph.tensor[name].nbytes]
         if not tensor.nbytes:
             return aligned(0)
-        raise ExecutionError(f"op '{op.name}' at step {step} reads '{name}', which is not in the scratchpad",
-                             "run `check` first")  # fmt: skip
+        raise ExecutionError(
+            f"op '{op.name}' at step {step} reads '{name}', which is not in the scratchpad",
+            "run `check` first",
+        )
 
     def _result(self, name: str, step: int, op: Op) -> Bytes:
         """Where op writes `name`."""
@@ -204,8 +206,10 @@ class ArenaBuilder:
             self.host[name] = aligned(nbytes)
             self.program.keep.append(self.host[name])  # bindings hold addresses alone
             return self.host[name]
-        raise ExecutionError(f"op '{op.name}' at step {step} writes '{name}', which is not in the scratchpad",
-                             "run `check` first")  # fmt: skip
+        raise ExecutionError(
+            f"op '{op.name}' at step {step} writes '{name}', which is not in the scratchpad",
+            "run `check` first",
+        )
 
     def _outputs(self) -> None:
         """Where the caller finds the outputs: in host memory, or in the arena when it holds them to the end."""

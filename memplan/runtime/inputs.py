@@ -30,8 +30,9 @@ def load_inputs(path: str | Path) -> dict[str, NDArray[Any]]:
             return {name: file[name] for name in file.files}
     except Exception as error:
         why = (error.strerror if isinstance(error, OSError) else "") or "it is no .npz file of plain arrays"
-        raise OptionError(f"cannot read inputs from '{path}': {why}",
-                          "save them with numpy.savez(path, name=array, …)") from error  # fmt: skip
+        raise OptionError(
+            f"cannot read inputs from '{path}': {why}", "save them with numpy.savez(path, name=array, …)"
+        ) from error
 
 
 def bind_inputs(
@@ -57,8 +58,9 @@ def bind_inputs(
 
 def _checked(tensor: Tensor, array: NDArray[Any]) -> Value:
     if tuple(array.shape) != tensor.shape:
-        raise OptionError(f"input '{tensor.name}' has shape {list(array.shape)}",
-                          f"expected {list(tensor.shape or ())}")  # fmt: skip
+        raise OptionError(
+            f"input '{tensor.name}' has shape {list(array.shape)}", f"expected {list(tensor.shape or ())}"
+        )
     value = None
     if array.dtype.kind in "biufV" or array.dtype.name.startswith(("bfloat", "float", "int", "uint")):
         value = value_of(array)

@@ -54,8 +54,10 @@ class Program:
         except Exception as error:
             at = now.step if now else 0
             words = " ".join(str(error).split())[:400]
-            raise ExecutionError(f"op '{schedule[at]}' failed at step {at}: {words}",
-                                 "is the plan valid, and does no shape depend on data?") from error  # fmt: skip
+            raise ExecutionError(
+                f"op '{schedule[at]}' failed at step {at}: {words}",
+                "is the plan valid, and does no shape depend on data?",
+            ) from error
         return time.perf_counter() - begin
 
     def moved(self, kind: int) -> int:

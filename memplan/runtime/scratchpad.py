@@ -25,8 +25,10 @@ def place(scratchpad: Tensor, offset: int, nbytes: int, value: Tensor) -> Tensor
     flat = _flat(value)
     size = flat.numel() * flat.element_size()
     if size > nbytes:
-        raise ExecutionError(f"{size} bytes came for a place of {nbytes} at {offset}",
-                             "does the program make other layouts than it was planned with?")  # fmt: skip
+        raise ExecutionError(
+            f"{size} bytes came for a place of {nbytes} at {offset}",
+            "does the program make other layouts than it was planned with?",
+        )
     if size:
         scratchpad.narrow(0, offset, size).copy_(flat.view(torch.uint8))
     if offset % ALIGNMENT:

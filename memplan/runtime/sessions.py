@@ -67,8 +67,10 @@ def open_session(model: Any, constants: Mapping[str, Value], prepack: bool) -> A
     try:
         return ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     except Exception as error:
-        raise ExecutionError(f"onnxruntime cannot load the model: {_words(error)}",
-                             "does onnxruntime run the model on its own?") from error  # fmt: skip
+        raise ExecutionError(
+            f"onnxruntime cannot load the model: {_words(error)}",
+            "does onnxruntime run the model on its own?",
+        ) from error
 
 
 def _ort_value(value: Value) -> Any:
@@ -98,8 +100,10 @@ def run_bound(session: Any, reads: Mapping[str, Value], writes: Mapping[str, Val
     try:
         session.run_with_iobinding(bind(session, reads, writes))
     except Exception as error:
-        raise ExecutionError(f"onnxruntime failed: {_words(error)}",
-                             "shapes that depend on data cannot be executed from a plan") from error  # fmt: skip
+        raise ExecutionError(
+            f"onnxruntime failed: {_words(error)}",
+            "shapes that depend on data cannot be executed from a plan",
+        ) from error
 
 
 def _address() -> int:

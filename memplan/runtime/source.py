@@ -40,8 +40,10 @@ def prepare(model: Model, weights: str, seed: int) -> Source:
     from onnx import ModelProto
 
     if not isinstance(model.source, ModelProto):
-        raise GraphError(f"'{model.graph.name}' comes without an ONNX source, so it cannot be executed",
-                         "give the .onnx or .pt2 file it was made from")  # fmt: skip
+        raise GraphError(
+            f"'{model.graph.name}' comes without an ONNX source, so it cannot be executed",
+            "give the .onnx or .pt2 file it was made from",
+        )
     proto = ModelProto()
     proto.CopyFrom(model.source)
     if proto.graph.sparse_initializer:
@@ -66,8 +68,10 @@ def _nodes(graph: Graph, proto: Any) -> dict[str, Any]:
     try:
         return {op.name: writer[op.outputs[0]] for op in graph.ops}
     except (KeyError, IndexError) as error:
-        raise ExecutionError(f"the ONNX source of '{graph.name}' does not write {error}",
-                             "plan the .onnx file that is executed") from error  # fmt: skip
+        raise ExecutionError(
+            f"the ONNX source of '{graph.name}' does not write {error}",
+            "plan the .onnx file that is executed",
+        ) from error
 
 
 def _fold(

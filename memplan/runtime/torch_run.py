@@ -37,8 +37,10 @@ def run_torch(model: Model, plan: Plan, inputs: Mapping[str, Any] | None, seed: 
     GraphError if the model's source is no torch module, ExecutionError if an op fails.
     """
     if not isinstance(model.source, GraphModule):
-        raise GraphError(f"'{model.graph.name}' has no source that can be executed",
-                         "give the .onnx or .pt2 file it was made from")  # fmt: skip
+        raise GraphError(
+            f"'{model.graph.name}' has no source that can be executed",
+            "give the .onnx or .pt2 file it was made from",
+        )
     state, fed = state_of(model.source, seed), inputs_of(model.source, seed)
     if inputs is not None:
         _bind(model, inputs, state, fed)

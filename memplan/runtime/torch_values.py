@@ -27,14 +27,38 @@ PASS = frozenset(
     to _to_copy add mul split chunk flatten""".split()
 )
 """Ops that hand on the elements of their first operand, or nearly so."""
-INDEXED = {"index": 0, "index_select": 0, "index_copy": 0, "index_put": 0, "index_add": 0, "gather": 0, "scatter": 0,
-           "scatter_add": 0, "embedding": 0, "nll_loss_forward": 0, "nll_loss_backward": 1}  # fmt: skip
+INDEXED = {
+    "index": 0,
+    "index_select": 0,
+    "index_copy": 0,
+    "index_put": 0,
+    "index_add": 0,
+    "gather": 0,
+    "scatter": 0,
+    "scatter_add": 0,
+    "embedding": 0,
+    "nll_loss_forward": 0,
+    "nll_loss_backward": 1,
+}
 """Ops that take indices, and the operand they index."""
-SCALES = {("layer_norm", 2), ("native_layer_norm", 1), ("native_layer_norm", 2), ("batch_norm", 1), ("native_batch_norm", 1),
-          ("_native_batch_norm_legit_functional", 1), ("_native_batch_norm_legit_no_training", 1),
-          ("group_norm", 2), ("native_group_norm", 1), ("rms_norm", 2)}  # fmt: skip
-VARIANCES = {("batch_norm", 4), ("native_batch_norm", 4), ("_native_batch_norm_legit_functional", 4),
-             ("_native_batch_norm_legit_no_training", 4)}  # fmt: skip
+SCALES = {
+    ("layer_norm", 2),
+    ("native_layer_norm", 1),
+    ("native_layer_norm", 2),
+    ("batch_norm", 1),
+    ("native_batch_norm", 1),
+    ("_native_batch_norm_legit_functional", 1),
+    ("_native_batch_norm_legit_no_training", 1),
+    ("group_norm", 2),
+    ("native_group_norm", 1),
+    ("rms_norm", 2),
+}
+VARIANCES = {
+    ("batch_norm", 4),
+    ("native_batch_norm", 4),
+    ("_native_batch_norm_legit_functional", 4),
+    ("_native_batch_norm_legit_no_training", 4),
+}
 ROOTS = frozenset({"sqrt", "rsqrt", "log"})
 
 
@@ -91,8 +115,9 @@ def seeded(node: Node, seed: int) -> Tensor:
     try:
         return value.copy_(drawn)
     except RuntimeError as error:
-        raise ExecutionError(f"no value of dtype {like.dtype} can be made for '{node.name}'",
-                             "give it with --inputs") from error  # fmt: skip
+        raise ExecutionError(
+            f"no value of dtype {like.dtype} can be made for '{node.name}'", "give it with --inputs"
+        ) from error
 
 
 def _float(node: Node, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:

@@ -49,8 +49,10 @@ def elem_type(dtype: str | None, name: str) -> int:
     """ONNX's number of a graph dtype; ExecutionError for what has no place in memory (strings, unknown)."""
     number = _elem_types().get((dtype or "").replace("_", ""), 0)
     if number == 0 or dtype == "string":
-        raise ExecutionError(f"tensor '{name}' has dtype {dtype}, which cannot be executed",
-                             "numbers and booleans alone can live in an arena")  # fmt: skip
+        raise ExecutionError(
+            f"tensor '{name}' has dtype {dtype}, which cannot be executed",
+            "numbers and booleans alone can live in an arena",
+        )
     return number
 
 
@@ -80,8 +82,10 @@ def read_tensor(proto: Any, folder: str) -> Value | None:
     from onnx import TensorProto, numpy_helper
 
     if proto.data_type == TensorProto.STRING:
-        raise ExecutionError(f"constant '{proto.name}' holds strings, which cannot be executed",
-                             "numbers and booleans alone can live in an arena")  # fmt: skip
+        raise ExecutionError(
+            f"constant '{proto.name}' holds strings, which cannot be executed",
+            "numbers and booleans alone can live in an arena",
+        )
     if proto.data_location == TensorProto.EXTERNAL:
         return _read_external(proto, folder)
     raw = proto.raw_data if proto.HasField("raw_data") else None
@@ -113,8 +117,10 @@ def _read_external(proto: Any, folder: str) -> Value | None:
     base = Path(folder).resolve()
     path = (base / info.get("location", "")).resolve()
     if not path.is_relative_to(base):
-        raise GraphError(f"the data of '{proto.name}' lies outside the model's folder: '{path}'",
-                         "move the data file beside the model")  # fmt: skip
+        raise GraphError(
+            f"the data of '{proto.name}' lies outside the model's folder: '{path}'",
+            "move the data file beside the model",
+        )
     if not path.is_file():
         return None
     nbytes = stored_bytes(proto.data_type, tuple(proto.dims))
@@ -122,6 +128,8 @@ def _read_external(proto: Any, folder: str) -> Value | None:
         file.seek(int(info.get("offset", 0)))
         raw = file.read(nbytes)
     if len(raw) < nbytes:
-        raise GraphError(f"'{path}' is {nbytes - len(raw)} bytes too short for '{proto.name}'",
-                         "is the data file complete?")  # fmt: skip
+        raise GraphError(
+            f"'{path}' is {nbytes - len(raw)} bytes too short for '{proto.name}'",
+            "is the data file complete?",
+        )
     return _from_bytes(proto.data_type, tuple(proto.dims), raw)

@@ -33,8 +33,16 @@ NEAR_ZERO = {
     ("InstanceNormalization", 2), ("GroupNormalization", 2), ("ConvTranspose", 2), ("LSTM", 3), ("GRU", 3),
     ("RNN", 3), ("LSTM", 5), ("LSTM", 6), ("LSTM", 7), ("GRU", 5), ("RNN", 5), ("Add", 0), ("Add", 1), ("Sub", 1),
 }  # fmt: skip
-SCALES = {("QuantizeLinear", 1), ("DequantizeLinear", 1), ("QLinearConv", 1), ("QLinearConv", 4),
-          ("QLinearConv", 6), ("QLinearMatMul", 1), ("QLinearMatMul", 4), ("QLinearMatMul", 6)}  # fmt: skip
+SCALES = {
+    ("QuantizeLinear", 1),
+    ("DequantizeLinear", 1),
+    ("QLinearConv", 1),
+    ("QLinearConv", 4),
+    ("QLinearConv", 6),
+    ("QLinearMatMul", 1),
+    ("QLinearMatMul", 4),
+    ("QLinearMatMul", 6),
+}
 
 
 def stored_constants(source: Any, folder: str, seed: int) -> dict[str, Value]:
@@ -66,11 +74,17 @@ def _constant(node: Any) -> Value:
         value = read_tensor(held, ".")
         if value is not None:
             return value
-    kinds = {"value_float": TensorProto.FLOAT, "value_floats": TensorProto.FLOAT,
-             "value_int": TensorProto.INT64, "value_ints": TensorProto.INT64}  # fmt: skip
+    kinds = {
+        "value_float": TensorProto.FLOAT,
+        "value_floats": TensorProto.FLOAT,
+        "value_int": TensorProto.INT64,
+        "value_ints": TensorProto.INT64,
+    }
     if attribute.name not in kinds:
-        raise ExecutionError(f"Constant '{node.output[0]}' holds {attribute.name}, which cannot be executed",
-                             "store it as a tensor")  # fmt: skip
+        raise ExecutionError(
+            f"Constant '{node.output[0]}' holds {attribute.name}, which cannot be executed",
+            "store it as a tensor",
+        )
     return value_of(np.asarray(held), kinds[attribute.name])
 
 

@@ -20,7 +20,9 @@ BASELINES = tuple(
     for replace in ("belady", "greedy_ilp")
 )
 BASELINE_NAMES = dict(
-    zip(BASELINES, ("program, Belady", "program, greedy ILP", "peak, Belady", "peak, greedy ILP"), strict=True)
+    zip(
+        BASELINES, ("program, Belady", "program, greedy ILP", "peak, Belady", "peak, greedy ILP"), strict=True
+    )
 )
 DRAWN = (
     "resnet50_int8", "resnext50_32x4d_int8", "densenet121_int8", "fc_densenet103_int8", "r2plus1d_18_int8", "s3d_int8",
@@ -53,20 +55,46 @@ class Published:
 def published(time_limit_s: float, workers: int) -> list[Published]:
     """The comparisons, each case with these limits."""
     limits: dict[str, Any] = {"time_limit_s": time_limit_s, "workers": workers}
-    cosma = Setting(DRAWN + SEARCHED + WIRED, (*BASELINES, OURS), ("MR", "MH", "MP"), weights=("ignore", "tensor"), **limits)
-    olla = Setting(TRAINING, ("pytorch", OURS), ("max",), objectives=("peak",), weights=("tensor",),
-                   io=("host", "resident"), **limits)  # fmt: skip
-    latency = Setting(TIMED, TIMED_SOLVERS, ("0.05MP", "0.25MP"), targets=("tpu-v4i",), objectives=("latency",),
-                      time_limit_s=time_limit_s, workers=1)  # fmt: skip
-    return [Published("cosma", cosma, cosma_md), Published("olla", olla, olla_md), Published("latency", latency, latency_md)]
+    cosma = Setting(
+        DRAWN + SEARCHED + WIRED,
+        (*BASELINES, OURS),
+        ("MR", "MH", "MP"),
+        weights=("ignore", "tensor"),
+        **limits,
+    )
+    olla = Setting(
+        TRAINING,
+        ("pytorch", OURS),
+        ("max",),
+        objectives=("peak",),
+        weights=("tensor",),
+        io=("host", "resident"),
+        **limits,
+    )
+    latency = Setting(
+        TIMED,
+        TIMED_SOLVERS,
+        ("0.05MP", "0.25MP"),
+        targets=("tpu-v4i",),
+        objectives=("latency",),
+        time_limit_s=time_limit_s,
+        workers=1,
+    )
+    return [
+        Published("cosma", cosma, cosma_md),
+        Published("olla", olla, olla_md),
+        Published("latency", latency, latency_md),
+    ]
 
 
 def results_md(found: Sequence[tuple[Published, Sequence[dict[str, Any]]]], machine: str) -> str:
     """RESULTS.md: a section for each comparison that has lines."""
-    parts = [f"""# Results
+    parts = [
+        f"""# Results
 
 Written by `scripts/publish_results` on {machine}, from the lines in `models/results/`. Every plan was checked; every bound holds
-for all plans that the options allow. Sizes are bytes."""]
+for all plans that the options allow. Sizes are bytes."""
+    ]
     parts += [one.section(instances_of(records)) for one, records in found if records]
     parts.append("""## Offsets
 
@@ -80,7 +108,8 @@ Packing buffers with given lifetimes is measured by itself, on MiniMalloc's inst
 
 def cosma_md(instances: Sequence[Instance]) -> str:
     """Traffic against COSMA's four baselines, with and without parameters."""
-    parts = [f"""## Traffic at COSMA's budgets
+    parts = [
+        f"""## Traffic at COSMA's budgets
 
 Setting of COSMA (Li, Gupta, Malik, arXiv 2311.18246): int8, batch 1, one scratchpad, operands in it, at M_R (the most one op touches),
 M_P (the least peak over all orders) and M_H half way; value = bytes of non-compulsory accesses. {_limits(instances)}
@@ -94,10 +123,16 @@ mobile size (224 px) where one exists; the baselines are repaired (more is evict
 bytes that may not pack; a reloaded input or constant costs its load alone where the paper's equations charge a store too;
 both "DenseNet" candidates are in. *Of the sum* = 1 - sum of values / sum of the baseline's values, *mean* = the mean of the cases'
 own reductions, both over the cases whose baseline is above 0 (so many of all, in parentheses). Where the optimum is proved
-nobody can reduce more: the values by model tell where a baseline was optimal already."""]
+nobody can reduce more: the values by model tell where a baseline was optimal already."""
+    ]
     for weights, words in (("ignore", "Activations only"), ("tensor", "Activations and parameters")):
         kept = [i for i in instances if i.one["weights"] == weights]
-        parts += [f"### {words}: reduction", table_md(_reductions(kept)), f"### {words}: bytes by model", table_md(_traffic(kept))]
+        parts += [
+            f"### {words}: reduction",
+            table_md(_reductions(kept)),
+            f"### {words}: bytes by model",
+            table_md(_traffic(kept)),
+        ]
     return "\n\n".join(parts)
 
 
@@ -117,9 +152,17 @@ def _reductions(instances: Sequence[Instance]) -> Table:
             proved = Cell(f"{sum(map(_optimal, kept))} of {len(kept)}")
             sums = (Cell(f"{_percent(reduction(p))} ({len(p)} of {len(kept)})") for p in pairs)
             means = (Cell(_percent(sum(1 - a / b for a, b in p) / len(p) if p else None)) for p in pairs)
-            rows += [(Cell(group), Cell(budget), Cell("of the sum"), *sums, proved),
-                     (Cell(group), Cell(budget), Cell("mean"), *means, Cell(""))]  # fmt: skip
-    head = ("nets", "budget", "reduction", *(f"against {BASELINE_NAMES[s]}" for s in BASELINES), "optimum proved")
+            rows += [
+                (Cell(group), Cell(budget), Cell("of the sum"), *sums, proved),
+                (Cell(group), Cell(budget), Cell("mean"), *means, Cell("")),
+            ]
+    head = (
+        "nets",
+        "budget",
+        "reduction",
+        *(f"against {BASELINE_NAMES[s]}" for s in BASELINES),
+        "optimum proved",
+    )
     return Table(head, tuple(rows), frozenset(range(3, 8)))
 
 
@@ -136,7 +179,16 @@ def _pairs(instances: Sequence[Instance], theirs: str) -> list[tuple[float, floa
 
 
 def _traffic(instances: Sequence[Instance]) -> Table:
-    head = ("model", "budget", "capacity", *(BASELINE_NAMES[s] for s in BASELINES), OURS, "bound", "gap", "seconds")
+    head = (
+        "model",
+        "budget",
+        "capacity",
+        *(BASELINE_NAMES[s] for s in BASELINES),
+        OURS,
+        "bound",
+        "gap",
+        "seconds",
+    )
     rows = []
     for i in sorted(instances, key=_published_order):
         cells = (Cell(show_value(_of(i, spec), "traffic")) for spec in BASELINES)
@@ -145,7 +197,9 @@ def _traffic(instances: Sequence[Instance]) -> Table:
 
 
 def _published_order(instance: Instance) -> tuple[int, int]:
-    return (DRAWN + SEARCHED + WIRED).index(instance.one["model"]), ("MR", "MH", "MP").index(instance.one["budget"])
+    return (DRAWN + SEARCHED + WIRED).index(instance.one["model"]), ("MR", "MH", "MP").index(
+        instance.one["budget"]
+    )
 
 
 # ---- OLLA ----
@@ -153,7 +207,8 @@ def _published_order(instance: Instance) -> tuple[int, int]:
 
 def olla_md(instances: Sequence[Instance]) -> str:
     """Peaks of training steps against PyTorch's order and allocator."""
-    parts = [f"""## Peaks of training steps
+    parts = [
+        f"""## Peaks of training steps
 
 Setting of OLLA (Steiner et al., arXiv 2210.12924): the least memory for a training step, order and addresses free, nothing spilled or
 recomputed. {_limits(instances)}
@@ -164,7 +219,8 @@ peak = the highest address in use, which leaves out the unused rest of its last 
 
 What differs: the paper measures PyTorch on a GPU, on graphs it traced there, at batch 1 and 32; here the steps are the zoo's, some
 traced by torch, some made by reverse mode over the graph, at the batch of the catalogue; updated parameters are new tensors, not
-written over the old ones, and count beside them where both are resident; a buffer that a kernel uses inside itself is not seen."""]
+written over the old ones, and count beside them where both are resident; a buffer that a kernel uses inside itself is not seen."""
+    ]
     for io, words in (
         ("host", "Parameters and optimizer state come from host when they are used"),
         ("resident", "Parameters and optimizer state resident"),
@@ -174,9 +230,19 @@ written over the old ones, and count beside them where both are resident; a buff
         for i in kept:
             theirs, ours = _of(i, "pytorch"), _of(i, OURS)
             less = reduction([(ours, theirs)]) if ours is not None and theirs is not None else None
-            live = (i.records["pytorch"]["metrics"] or {}).get("live_peak") if "pytorch" in i.records else None
-            rows.append((Cell(i.one["model"]), Cell(str(i.one["ops"])), Cell(show_value(theirs, "peak")),
-                         Cell(show_value(live, "peak")), *_ours(i), Cell(_percent(less))))  # fmt: skip
+            live = (
+                (i.records["pytorch"]["metrics"] or {}).get("live_peak") if "pytorch" in i.records else None
+            )
+            rows.append(
+                (
+                    Cell(i.one["model"]),
+                    Cell(str(i.one["ops"])),
+                    Cell(show_value(theirs, "peak")),
+                    Cell(show_value(live, "peak")),
+                    *_ours(i),
+                    Cell(_percent(less)),
+                )
+            )
         lesses = [1 - a / b for a, b in _pairs(kept, "pytorch") if b]
         if lesses:
             mean = sum(lesses) / len(lesses)
@@ -196,10 +262,23 @@ def latency_md(instances: Sequence[Instance]) -> str:
     for key, group in groupby(instances, key=lambda i: i.one["model"]):
         for i in group:
             r = next((r for r in i.records.values() if r["metrics"]), None)
-            ends = (r["metrics"]["latency_all_host_s"], r["metrics"]["latency_unlimited_s"]) if r else (None, None)
+            ends = (
+                (r["metrics"]["latency_all_host_s"], r["metrics"]["latency_unlimited_s"])
+                if r
+                else (None, None)
+            )
             values = (Cell(_micro(_of(i, spec))) for spec in specs)
-            rows.append((Cell(key), Cell(i.one["budget"]), Cell(f"{i.capacity:,}"), Cell(_micro(ends[0])),
-                         *values, Cell(_micro(i.bound)), Cell(_micro(ends[1]))))  # fmt: skip
+            rows.append(
+                (
+                    Cell(key),
+                    Cell(i.one["budget"]),
+                    Cell(f"{i.capacity:,}"),
+                    Cell(_micro(ends[0])),
+                    *values,
+                    Cell(_micro(i.bound)),
+                    Cell(_micro(ends[1])),
+                )
+            )
     head = ("model", "budget", "capacity", "all in host", *specs, "bound", "all in scratchpad")
     table = table_md(Table(head, tuple(rows), frozenset(range(2, len(head)))))
     return f"""## Latency
@@ -228,7 +307,12 @@ def _ours(instance: Instance) -> tuple[Cell, Cell, Cell, Cell]:
         return Cell(r["outcome"] if r and r["outcome"] != "done" else "–"), Cell("–"), Cell("–"), Cell("–")
     gap = (r["value"] - instance.bound) / r["value"] if r["value"] else 0.0
     shown = show_value(math.ceil(instance.bound), r["objective"])
-    return Cell(show_value(r["value"], r["objective"])), Cell(shown), Cell(_percent(gap)), Cell(f"{r['seconds']:.2f}")
+    return (
+        Cell(show_value(r["value"], r["objective"])),
+        Cell(shown),
+        Cell(_percent(gap)),
+        Cell(f"{r['seconds']:.2f}"),
+    )
 
 
 def _of(instance: Instance, spec: str) -> float | None:

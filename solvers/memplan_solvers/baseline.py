@@ -26,7 +26,9 @@ from memplan_solvers.residency import Block, Stretch, Walk, blocks_of, materiali
 
 WORDS = {"schedule": ("program", "peak"), "replace": ("belady", "greedy_ilp")}
 
-BASELINES = tuple(f"baseline{{schedule={s},replace={r}}}" for s in WORDS["schedule"] for r in WORDS["replace"])
+BASELINES = tuple(
+    f"baseline{{schedule={s},replace={r}}}" for s in WORDS["schedule"] for r in WORDS["replace"]
+)
 """The paper's four baselines as solver specs."""
 
 Placed = tuple[list[Block], list[int]]
@@ -53,7 +55,9 @@ class Baseline(Solver):
     """
 
     name: ClassVar[str] = "baseline"
-    summary: ClassVar[str] = "COSMA's baselines: an order, then replacement, then TensorFlow Lite's placement; repaired"
+    summary: ClassVar[str] = (
+        "COSMA's baselines: an order, then replacement, then TensorFlow Lite's placement; repaired"
+    )
     objectives: ClassVar[frozenset[str]] = frozenset({"traffic"})
 
     schedule: str = "program"
@@ -62,8 +66,10 @@ class Baseline(Solver):
     def __post_init__(self) -> None:
         for field, known in WORDS.items():
             if getattr(self, field) not in known:
-                raise OptionError(f"solver 'baseline': {field} = '{getattr(self, field)}'",
-                                  nearest(getattr(self, field), known))  # fmt: skip
+                raise OptionError(
+                    f"solver 'baseline': {field} = '{getattr(self, field)}'",
+                    nearest(getattr(self, field), known),
+                )
 
     def solve(self, problem: Problem, budget: Budget) -> Plan:
         """The baseline's plan; in the end that of everything stored and reloaded around each op."""
@@ -75,7 +81,9 @@ class Baseline(Solver):
         if placed is None:
             return self.no_answer(problem, budget, Status.UNKNOWN, "the baseline found no placement")
         residencies, moves, inplace = materialise(walk, *placed)
-        return self.answer(problem, budget, order=order, residencies=residencies, moves=moves, inplace=inplace)
+        return self.answer(
+            problem, budget, order=order, residencies=residencies, moves=moves, inplace=inplace
+        )
 
     def _placed(self, walk: Walk, budget: Budget) -> Placed | None:
         capacity = walk.problem.capacity
@@ -105,8 +113,12 @@ def repaired(walk: Walk, stretches: list[list[Stretch]], stop: Callable[[], bool
         if stuck is None:
             return blocks, placed
         mine = {s for s, _ in stuck.members}
-        there = [k for k, g in enumerate(gaps.gaps) if kept[k] and g.before < stuck.stop and stuck.start <= g.after]
-        own = [k for k in there if gaps.gaps[k].storage in mine and gaps.gaps[k].after - gaps.gaps[k].before > 1]
+        there = [
+            k for k, g in enumerate(gaps.gaps) if kept[k] and g.before < stuck.stop and stuck.start <= g.after
+        ]
+        own = [
+            k for k in there if gaps.gaps[k].storage in mine and gaps.gaps[k].after - gaps.gaps[k].before > 1
+        ]
         if own:
             kept[max(own, key=lambda k: (gaps.gaps[k].after - gaps.gaps[k].before, -k))] = 0
         elif there:
@@ -122,7 +134,12 @@ def _tflite(blocks: list[Block], problem: Problem) -> tuple[list[int], Block | N
     sizes, fixed = [b.size for b in blocks], [b.offset for b in blocks]
     rows = rows_in_order("tflite", starts, stops, sizes)
     offsets = place(
-        rows, neighbours(starts, stops), sizes, problem.target.scratchpad.alignment, best_fit=True, fixed=fixed
+        rows,
+        neighbours(starts, stops),
+        sizes,
+        problem.target.scratchpad.alignment,
+        best_fit=True,
+        fixed=fixed,
     )
     if offsets is None:  # two are pinned to one place
         return [], next(b for b in blocks if b.offset is not None and b.size)

@@ -41,7 +41,9 @@ class Benders(Improver):
     """The bound is the program's; the orders that the relaxed problems have are polished into plans."""
 
     name: ClassVar[str] = "benders"
-    summary: ClassVar[str] = "what to spill by an integer program, orders by the search for the least peak; a bound for nets with cells"
+    summary: ClassVar[str] = (
+        "what to spill by an integer program, orders by the search for the least peak; a bound for nets with cells"
+    )
     objectives: ClassVar[frozenset[str]] = frozenset({"traffic"})
 
     def solve(self, problem: Problem, budget: Budget) -> Plan:
@@ -59,7 +61,9 @@ class Benders(Improver):
         run = _Run(problem, mine, start)
         impossible = run.solve() and start is None
         if impossible:
-            return self.no_answer(problem, budget, Status.INFEASIBLE, "no order can be served, whatever is spilled")
+            return self.no_answer(
+                problem, budget, Status.INFEASIBLE, "no order can be served, whatever is spilled"
+            )
         plan = self.plan_of(problem, budget, run.best, run.bound, "no plan was found in time")
         return replace(plan, seconds=max(mine.seconds, 1e-6))
 
@@ -101,7 +105,9 @@ class _Run:
             found = solve_mathopt(program, self.budget)
             if found.bound is not None:
                 self.bound = max(self.bound, found.bound)
-                self.budget.report("benders", None if self.best is None else self.best.value, self.bound, self.nodes)
+                self.budget.report(
+                    "benders", None if self.best is None else self.best.value, self.bound, self.nodes
+                )
             if found.x is None:
                 return False
             spilled = frozenset(k for k, v in chosen.items() if found.x[v] or not self.cost[k])
@@ -161,7 +167,11 @@ class _Run:
     def _consider(self, order: Sequence[int], spilled: frozenset[int]) -> None:
         """Make a plan of the order, if it may beat the best one."""
         least = int(self.problem.free_bound) + sum(self.cost.get(k, 0) for k in spilled)
-        if not order or self.problem.options.order == "program" or (self.best is not None and least >= self.best.value):
+        if (
+            not order
+            or self.problem.options.order == "program"
+            or (self.best is not None and least >= self.best.value)
+        ):
             return
         before = self.best
         self.best = better(self.best, polish(self.problem, order, self.budget.share(0.2)).answer)

@@ -97,8 +97,13 @@ class _NotCompiled(Exception):
 
 def _compiler(name: str) -> subprocess.Popen[bytes]:
     """A process that compiles; it outlives this one, and interrupts from the terminal do not reach it."""
-    return subprocess.Popen([sys.executable, "-m", __name__, name], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                            stderr=subprocess.DEVNULL, start_new_session=True)  # fmt: skip
+    return subprocess.Popen(
+        [sys.executable, "-m", __name__, name],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
 
 
 if __name__ == "__main__":

@@ -144,11 +144,15 @@ class Greedy(Solver):
             return None
         fitting = [p for p in start if p.options == problem.options and p.metrics.peak <= problem.room]
         answers = filter(None, (Answer.of_plan(problem, plan) for plan in fitting))
-        found = [Candidate(a.value, p.metrics.peak, a.walk, list(a.blocks), list(a.offsets))
-                 for a, p in zip(answers, fitting, strict=True)]  # fmt: skip
+        found = [
+            Candidate(a.value, p.metrics.peak, a.walk, list(a.blocks), list(a.offsets))
+            for a, p in zip(answers, fitting, strict=True)
+        ]
         return min(found, key=lambda candidate: candidate.key, default=None)
 
-    def _packed_harder(self, missed: list[Missed], best: Candidate | None, budget: Budget) -> Candidate | None:
+    def _packed_harder(
+        self, missed: list[Missed], best: Candidate | None, budget: Budget
+    ) -> Candidate | None:
         """The cheapest of what fits by bytes and packs after all, if it beats `best`; else that, saying so."""
         for m in sorted(missed, key=lambda m: m.value)[:HARDER]:
             if budget.spent() or (best is not None and m.value >= best.value):
@@ -212,8 +216,9 @@ class Greedy(Solver):
     def _orders(self) -> tuple[str, ...]:
         return tuple(ORDERS) if self.offsets == "all" else (self.offsets,)
 
-    def _keep(self, walk: Walk, stretches: list[list[Stretch]], missed: list[Missed],
-              stop: Callable[[], bool]) -> Candidate | None:  # fmt: skip
+    def _keep(
+        self, walk: Walk, stretches: list[list[Stretch]], missed: list[Missed], stop: Callable[[], bool]
+    ) -> Candidate | None:
         """The order with exactly these stretches, if they pack."""
         problem = walk.problem
         blocks = blocks_of(walk, stretches)

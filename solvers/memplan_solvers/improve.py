@@ -65,11 +65,20 @@ class Improver(Solver):
     def improve(self, problem: Problem, budget: Budget, start: Answer | None) -> Plan:
         """As `solve`, and never worse than `start`."""
 
-    def plan_of(self, problem: Problem, budget: Budget, answer: Answer | None, bound: float, why: str) -> Plan:
+    def plan_of(
+        self, problem: Problem, budget: Budget, answer: Answer | None, bound: float, why: str
+    ) -> Plan:
         """The answer as a plan with a bound that is true for it too; without one, the plan that says `why`."""
         if answer is None:
             return self.no_answer(problem, budget, Status.UNKNOWN, why)
         residencies, moves, inplace = materialise(answer.walk, answer.blocks, answer.offsets)
-        plan = self.answer(problem, budget, order=answer.walk.order, residencies=residencies, moves=moves,
-                           inplace=inplace, bound=min(bound, answer.value))  # fmt: skip
+        plan = self.answer(
+            problem,
+            budget,
+            order=answer.walk.order,
+            residencies=residencies,
+            moves=moves,
+            inplace=inplace,
+            bound=min(bound, answer.value),
+        )
         return replace(plan, reason=answer.how)

@@ -80,7 +80,9 @@ def place(walk: Walk, stretches: Sequence[Sequence[Stretch]], capacity: int | No
     return harder(walk, blocks, capacity, budget)
 
 
-def harder(walk: Walk, blocks: list[Block], capacity: int, budget: Budget, node_limit: int | None = None) -> Placed:
+def harder(
+    walk: Walk, blocks: list[Block], capacity: int, budget: Budget, node_limit: int | None = None
+) -> Placed:
     """Place blocks that no one-pass order gets under `capacity`; `impossible` is a proof.
 
     With a `node_limit` the effort is counted in decisions, the same on every machine.

@@ -42,8 +42,14 @@ ROUNDS: dict[str, tuple[Round, ...]] = {
 GRACE_S = 2.0
 """Seconds that a part may go on for after a later one has proved its answer, beside as long as that took."""
 
-NEEDS = {"peak": "peak", "baseline{schedule=peak}": "peak", "fixed_order{schedule=peak}": "peak", "benders": "peak",
-         "search": "search", "malloc_game": "game"}  # fmt: skip
+NEEDS = {
+    "peak": "peak",
+    "baseline{schedule=peak}": "peak",
+    "fixed_order{schedule=peak}": "peak",
+    "benders": "peak",
+    "search": "search",
+    "malloc_game": "game",
+}
 """Kernels that a part cannot do without: where they are not compiled within its time, it is not asked."""
 
 
@@ -58,7 +64,9 @@ class Portfolio(Solver):
     """
 
     name: ClassVar[str] = "portfolio"
-    summary: ClassVar[str] = "the default: greedy, then peak, search, benders, fixed_order and ilp, for latency malloc_game, as time allows; best plan, best bound"
+    summary: ClassVar[str] = (
+        "the default: greedy, then peak, search, benders, fixed_order and ilp, for latency malloc_game, as time allows; best plan, best bound"
+    )
     objectives: ClassVar[frozenset[str]] = frozenset(ROUNDS)
 
     skip: str = ""
@@ -138,8 +146,12 @@ class _Run:
                 return late(k) or (cancel is not None and cancel())
 
             left = (len(parts) - k) if side_by_side == 1 else 1
-            mine = replace(round_.share(1 / left), workers=max(1, self.budget.workers // side_by_side),
-                           progress=self._progress(parts[k]), cancel=stop)  # fmt: skip
+            mine = replace(
+                round_.share(1 / left),
+                workers=max(1, self.budget.workers // side_by_side),
+                progress=self._progress(parts[k]),
+                cancel=stop,
+            )
             needed = NEEDS.get(parts[k])
             if needed and not ready(needed, mine):
                 self.compiling[needed] = None
@@ -191,16 +203,25 @@ class _Run:
         if plan is None:
             last = self.last
             status = Status.UNKNOWN if last is None else last.status
-            return self.portfolio.no_answer(self.problem, self.budget, status, last.reason if last else "no time")
-        how = f"found by {self.finder}" + (f" ({plan.reason})" if plan.reason and self.finder != "peak" else "")
+            return self.portfolio.no_answer(
+                self.problem, self.budget, status, last.reason if last else "no time"
+            )
+        how = f"found by {self.finder}" + (
+            f" ({plan.reason})" if plan.reason and self.finder != "peak" else ""
+        )
         why = f"bound proved by {self.prover}" if self.prover else "the bound is free"
         if self.value > self.bound and self.without:
             why += f"; {self.without}"
         if self.value > self.bound and self.compiling:
             why += f"; what needs the kernels of {' and '.join(self.compiling)} was left out, still being compiled, which is done once on a machine: plan again"
         return replace(
-            plan, solver=self.portfolio.spec, bound=min(self.bound, self.value), reason=f"{how}; {why}", seconds=self.seconds, workers=self.budget.workers,
-        )  # fmt: skip
+            plan,
+            solver=self.portfolio.spec,
+            bound=min(self.bound, self.value),
+            reason=f"{how}; {why}",
+            seconds=self.seconds,
+            workers=self.budget.workers,
+        )
 
     def _progress(self, part: str) -> Callable[[Progress], None] | None:
         """Passes a part's news on, never worse than what is known."""
@@ -213,7 +234,14 @@ class _Run:
                 self.nodes[part] = max(news.nodes, self.nodes.get(part, 0))
             value = self.value if news.value is None else min(self.value, news.value)
             phase = f"{part}: {news.phase}" if news.phase != part else part
-            tell(Progress(phase, None if value == float("inf") else value, max(self.bound, news.bound),
-                          self.budget.seconds, sum(self.nodes.values())))  # fmt: skip
+            tell(
+                Progress(
+                    phase,
+                    None if value == float("inf") else value,
+                    max(self.bound, news.bound),
+                    self.budget.seconds,
+                    sum(self.nodes.values()),
+                )
+            )
 
         return pass_on

@@ -19,7 +19,9 @@ class PyTorch(Solver):
     free one."""
 
     name: ClassVar[str] = "pytorch"
-    summary: ClassVar[str] = "a baseline: the program's order, addresses as PyTorch's caching allocator gives them"
+    summary: ClassVar[str] = (
+        "a baseline: the program's order, addresses as PyTorch's caching allocator gives them"
+    )
     objectives: ClassVar[frozenset[str]] = frozenset({"peak"})
 
     def solve(self, problem: Problem, budget: Budget) -> Plan:
@@ -27,12 +29,20 @@ class PyTorch(Solver):
         walk = Walk(problem, tuple(range(problem.n)))
         blocks = blocks_of(walk, without_spills(walk))
         if any(block.offset is not None for block in blocks):
-            return self.no_answer(problem, budget, Status.UNKNOWN, "the allocator cannot honour pinned offsets")
-        offsets = place_caching([b.start for b in blocks], [b.stop for b in blocks], [b.size for b in blocks],
-                                problem.target.scratchpad.alignment)  # fmt: skip
+            return self.no_answer(
+                problem, budget, Status.UNKNOWN, "the allocator cannot honour pinned offsets"
+            )
+        offsets = place_caching(
+            [b.start for b in blocks],
+            [b.stop for b in blocks],
+            [b.size for b in blocks],
+            problem.target.scratchpad.alignment,
+        )
         peak = max((offset + block.size for offset, block in zip(offsets, blocks, strict=True)), default=0)
         if problem.capacity is not None and peak > problem.capacity:
             why = f"the allocator needs {peak} bytes, the scratchpad has {problem.capacity}"
             return self.no_answer(problem, budget, Status.UNKNOWN, why)
         residencies, moves, inplace = materialise(walk, blocks, offsets)
-        return self.answer(problem, budget, order=walk.order, residencies=residencies, moves=moves, inplace=inplace)
+        return self.answer(
+            problem, budget, order=walk.order, residencies=residencies, moves=moves, inplace=inplace
+        )

@@ -89,7 +89,11 @@ def test_pages_and_traces(graph: Path, tmp_path: Path) -> None:
     }
     for arguments, (status, hint) in cases.items():
         shown = memplan("show", graph, *arguments)
-        assert (shown.returncode, hint in shown.stderr, "Traceback" in shown.stderr) == (status, True, False), shown.stderr
+        assert (shown.returncode, hint in shown.stderr, "Traceback" in shown.stderr) == (
+            status,
+            True,
+            False,
+        ), shown.stderr
     assert not (tmp_path / "wrong.html").exists()
 
 
@@ -135,10 +139,17 @@ def test_a_plan_of_another_model_is_one_violation_with_a_hint(graph: Path, tmp_p
     assert json.loads(plan.read_text())["options"]["dims"] == {"N": 1}  # which the other graph has not got
     done = memplan("check", graph, plan)
     assert done.returncode == 5 and done.stderr.count("violation:") == 1
-    assert "made for another graph than" in done.stderr and "hint: name the model that was planned" in done.stderr
+    assert (
+        "made for another graph than" in done.stderr
+        and "hint: name the model that was planned" in done.stderr
+    )
     for arguments in (("show", graph, plan), ("show", graph, plan, "--json"), ("run", graph, plan)):
         refused = memplan(*arguments)
-        assert refused.returncode in (2, 5) and refused.stdout == "" and "made for another graph than" in refused.stderr
+        assert (
+            refused.returncode in (2, 5)
+            and refused.stdout == ""
+            and "made for another graph than" in refused.stderr
+        )
 
 
 def test_a_plan_fits_every_form_of_its_model(net: Path, tmp_path: Path) -> None:
@@ -153,14 +164,29 @@ def test_a_plan_fits_every_form_of_its_model(net: Path, tmp_path: Path) -> None:
 
 
 def test_names_that_a_terminal_cannot_show(tmp_path: Path) -> None:
-    tensors = [{"name": name, "nbytes": 8, "kind": kind} for name, kind in (("\u00e9", "input"), ("\u6f22", "output"))]
-    graph = {"format": "memplan-graph", "version": 1, "name": "\u5b57", "tensors": tensors,
-             "ops": [{"name": "\u2192", "kind": "Conv", "inputs": ["\u00e9"], "outputs": ["\u6f22"]}]}  # fmt: skip
+    tensors = [
+        {"name": name, "nbytes": 8, "kind": kind}
+        for name, kind in (("\u00e9", "input"), ("\u6f22", "output"))
+    ]
+    graph = {
+        "format": "memplan-graph",
+        "version": 1,
+        "name": "\u5b57",
+        "tensors": tensors,
+        "ops": [{"name": "\u2192", "kind": "Conv", "inputs": ["\u00e9"], "outputs": ["\u6f22"]}],
+    }
     path = tmp_path / "net.json"
     path.write_text(json.dumps(graph))
-    for arguments in (("plan", path, "-o", tmp_path), ("show", path, tmp_path / "net.plan.json"), ("plan", "--help")):
-        done = subprocess.run([sys.executable, "-m", "memplan", *map(str, arguments)], capture_output=True,
-                              env=os.environ | {"PYTHONIOENCODING": "ascii"})  # fmt: skip
+    for arguments in (
+        ("plan", path, "-o", tmp_path),
+        ("show", path, tmp_path / "net.plan.json"),
+        ("plan", "--help"),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", "memplan", *map(str, arguments)],
+            capture_output=True,
+            env=os.environ | {"PYTHONIOENCODING": "ascii"},
+        )
         assert done.returncode == 0 and b"\\u" in done.stdout, done.stderr
 
 
@@ -173,14 +199,18 @@ def test_closed_stdout_and_stderr(graph: Path, tmp_path: Path) -> None:
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full, which stands for a full disk")
 def test_a_full_disk_is_one_clear_error() -> None:
     with open("/dev/full", "w") as full:
-        done = subprocess.run([sys.executable, "-m", "memplan", "zoo"], stdout=full, stderr=subprocess.PIPE, text=True)
+        done = subprocess.run(
+            [sys.executable, "-m", "memplan", "zoo"], stdout=full, stderr=subprocess.PIPE, text=True
+        )
     assert done.returncode == 2 and done.stderr.startswith("error: ") and done.stderr.count("\n") == 2
 
 
 def test_a_graph_without_kernels_is_not_executed(graph: Path, tmp_path: Path) -> None:
     memplan("plan", graph, "-o", tmp_path)
     done = memplan("run", graph, tmp_path / "net.plan.json")
-    assert done.returncode == 2 and "without an ONNX source" in done.stderr and "hint: give the" in done.stderr
+    assert (
+        done.returncode == 2 and "without an ONNX source" in done.stderr and "hint: give the" in done.stderr
+    )
 
 
 @pytest.mark.parametrize(
@@ -235,12 +265,19 @@ def test_bad_usage_is_one_clear_error(
 
 
 def test_bad_models_are_one_clear_error(tmp_path: Path) -> None:
-    outside = model([onnx.helper.make_node("MatMul", ["x", "w"], ["y"])], [value("x", [2, 3])], [value("y", None)],
-                    [external("w", [3, 4], "../../etc/passwd")])  # fmt: skip
+    outside = model(
+        [onnx.helper.make_node("MatMul", ["x", "w"], ["y"])],
+        [value("x", [2, 3])],
+        [value("y", None)],
+        [external("w", [3, 4], "../../etc/passwd")],
+    )
     for name, content in (
-        ("empty.onnx", b""), ("empty.json", b""), ("cut.onnx", small_cnn().SerializeToString()[:300]),
-        ("outside.onnx", outside.SerializeToString()), ("cut.json", json.dumps(GOOD).encode()[:90]),
-    ):  # fmt: skip
+        ("empty.onnx", b""),
+        ("empty.json", b""),
+        ("cut.onnx", small_cnn().SerializeToString()[:300]),
+        ("outside.onnx", outside.SerializeToString()),
+        ("cut.json", json.dumps(GOOD).encode()[:90]),
+    ):
         path = tmp_path / name
         path.write_bytes(content)
         done = memplan("plan", path, "-o", tmp_path / "out")
@@ -257,8 +294,11 @@ def test_a_folder_that_cannot_be_written(graph: Path, tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_written_is_said_before_the_work(graph: Path, tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("")
-    for words in (("plan", tmp_path / "absent.json"), ("sweep", tmp_path / "absent.json"),
-                  ("pack", tmp_path / "absent.csv", "--minimize")):  # fmt: skip
+    for words in (
+        ("plan", tmp_path / "absent.json"),
+        ("sweep", tmp_path / "absent.json"),
+        ("pack", tmp_path / "absent.csv", "--minimize"),
+    ):
         done = memplan(*words, "-o", file / "x.csv" if words[0] == "pack" else file)
         assert done.returncode == 2 and "is no folder" in done.stderr and "absent" not in done.stderr
     assert memplan("plan", graph, "-o", tmp_path / "new" / "folder").returncode == 0
@@ -267,7 +307,9 @@ def test_a_folder_that_cannot_be_written_is_said_before_the_work(graph: Path, tm
 def test_the_readme_example_runs(tmp_path: Path) -> None:
     readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
     example = readme.split("```python\n")[1].split("```")[0]
-    done = subprocess.run([sys.executable, "-c", example], cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", example], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert "bit-identical" in done.stdout and (tmp_path / "out" / "resnet50.html").exists()
 
@@ -293,8 +335,19 @@ def test_help_and_version_are_quick() -> None:
 def test_interrupt_writes_the_best_plan_so_far(tmp_path: Path) -> None:
     path = tmp_path / "chain.json"
     path.write_text(graph_text(chain(6000)))
-    command = [sys.executable, "-m", "memplan", "plan", str(path), "--scratchpad", "2000", "--time-limit", "60",
-               "-o", str(tmp_path)]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "memplan",
+        "plan",
+        str(path),
+        "--scratchpad",
+        "2000",
+        "--time-limit",
+        "60",
+        "-o",
+        str(tmp_path),
+    ]
     terminal, theirs = pty.openpty()
     child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs)
     said, begin = b"", time.monotonic()

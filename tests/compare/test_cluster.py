@@ -13,16 +13,27 @@ pytest.importorskip("ray", reason="the extra [ray] is not installed")
 
 
 def test_a_local_cluster_gives_the_same_answers(command: Run, model: Path, tmp_path: Path) -> None:
-    words = ("compare", model, "--solvers", "greedy,wild{fault=segfault}", "--budgets", "MR,MP", "--workers", 1)
+    words = (
+        "compare",
+        model,
+        "--solvers",
+        "greedy,wild{fault=segfault}",
+        "--budgets",
+        "MR,MP",
+        "--workers",
+        1,
+    )
     here, there = tmp_path / "here", tmp_path / "there"
     assert command(*words, "-o", here).returncode == 0
     done = command(*words, "-o", there, "--ray", "local")
     assert done.returncode == 0, done.stderr
     answers = [
-        {r["case"]: (r["outcome"], r["value"], r["bound"])
-         for r in map(json.loads, (folder / "results.jsonl").read_text().splitlines())}
+        {
+            r["case"]: (r["outcome"], r["value"], r["bound"])
+            for r in map(json.loads, (folder / "results.jsonl").read_text().splitlines())
+        }
         for folder in (here, there)
-    ]  # fmt: skip
+    ]
     assert answers[0] == answers[1] and len(answers[0]) == 4
     assert {outcome for outcome, _, _ in answers[1].values()} == {"done", "crash"}
 

@@ -37,18 +37,45 @@ def test_every_case_once_and_every_plan_checks(
     command: Run, model: Path, other: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    done = command("compare", model, other, "--solvers", "greedy,greedy{schedule=program,replace=belady}",
-                   "--budgets", "MR,0.9MP,max", "--objectives", "traffic,peak", "--weights", "ignore",
-                   "--io", "host", "--inplace", "off,on", "--workers", 1, "--time-limit", 2, "-o", out, "--json"
-                   )  # fmt: skip
+    done = command(
+        "compare",
+        model,
+        other,
+        "--solvers",
+        "greedy,greedy{schedule=program,replace=belady}",
+        "--budgets",
+        "MR,0.9MP,max",
+        "--objectives",
+        "traffic,peak",
+        "--weights",
+        "ignore",
+        "--io",
+        "host",
+        "--inplace",
+        "off,on",
+        "--workers",
+        1,
+        "--time-limit",
+        2,
+        "-o",
+        out,
+        "--json",
+    )
     assert done.returncode == 0, done.stderr
     records = lines(out)
     told = json.loads(done.stdout)
     assert told["cases"] == len(records) == 2 * 2 * 3 * 2 * 2 and told["outcomes"] == {"done": 48}
     keys = ("model", "solver", "budget", "objective", "weights", "inplace")
-    assert {tuple(r[k] for k in keys) for r in records} == set(itertools.product(
-        ("small", "larger"), ("greedy", "greedy{schedule=program,replace=belady}"), ("MR", "0.9MP", "max"),
-        ("traffic", "peak"), ("ignore",), ("off", "on")))  # fmt: skip
+    assert {tuple(r[k] for k in keys) for r in records} == set(
+        itertools.product(
+            ("small", "larger"),
+            ("greedy", "greedy{schedule=program,replace=belady}"),
+            ("MR", "0.9MP", "max"),
+            ("traffic", "peak"),
+            ("ignore",),
+            ("off", "on"),
+        )
+    )
     assert [p.name for p in out.rglob("*.jsonl")] == ["results.jsonl"]
     graphs = {"small": read_graph(model), "larger": read_graph(other)}
     for record in records:
@@ -64,8 +91,12 @@ def test_every_case_once_and_every_plan_checks(
         )
         assert (record["workers"], record["time_limit_s"], record["seed"]) == (1, 2.0, 0)
     assert sum(r["plan"] is not None for r in records) > 30
-    assert command("check", model, out / next(r["plan"] for r in records if r["model"] == "small" and r["plan"])
-                   ).returncode == 0  # fmt: skip
+    assert (
+        command(
+            "check", model, out / next(r["plan"] for r in records if r["model"] == "small" and r["plan"])
+        ).returncode
+        == 0
+    )
 
 
 def test_budgets_equal_in_bytes_are_cases_of_their_own(command: Run, tmp_path: Path) -> None:
@@ -87,12 +118,30 @@ def test_a_wild_solver_costs_its_case_alone(
     out = tmp_path / "out"
     faults = ("raise", "segfault", "memory", "child", "overlap", "none")
     specs = ",".join(f"wild{{fault={fault}}}" for fault in faults)
-    done = command("compare", model, "--solvers", f"greedy,{specs}", "--budgets", "MP", "--workers", 1,
-                   "--memory-limit", "400MiB", "-o", out)  # fmt: skip
+    done = command(
+        "compare",
+        model,
+        "--solvers",
+        f"greedy,{specs}",
+        "--budgets",
+        "MP",
+        "--workers",
+        1,
+        "--memory-limit",
+        "400MiB",
+        "-o",
+        out,
+    )
     found = {r["solver"].removeprefix("wild{fault=").rstrip("}"): r for r in lines(out)}
     assert {k: r["outcome"] for k, r in found.items()} == {
-        "greedy": "done", "none": "done", "raise": "crash", "segfault": "crash", "memory": "memory",
-        "child": "memory", "overlap": "invalid"}  # fmt: skip
+        "greedy": "done",
+        "none": "done",
+        "raise": "crash",
+        "segfault": "crash",
+        "memory": "memory",
+        "child": "memory",
+        "overlap": "invalid",
+    }
     assert "RuntimeError: a bug" in found["raise"]["reason"] and "SIGSEGV" in found["segfault"]["reason"]
     assert "the plan is not valid" in found["overlap"]["reason"]
     assert done.returncode == 5  # a plan failed the check
@@ -130,16 +179,41 @@ def test_one_worker_gets_one_core(plugins: dict[str, str], monkeypatch: pytest.M
 
 def _job(solver: str) -> dict[str, Any]:
     graph = chain(5)
-    return {"do": "solve", "model": "m", "graph": graph.to_dict(), "dims": {}, "target": {}, "capacity": "max",
-            "budget_proved": None, "objective": "traffic", "weights": "ignore", "io": "host", "inplace": "off",
-            "solver": solver, "time_limit_s": 1.0, "workers": 1, "seed": 0}  # fmt: skip
+    return {
+        "do": "solve",
+        "model": "m",
+        "graph": graph.to_dict(),
+        "dims": {},
+        "target": {},
+        "capacity": "max",
+        "budget_proved": None,
+        "objective": "traffic",
+        "weights": "ignore",
+        "io": "host",
+        "inplace": "off",
+        "solver": solver,
+        "time_limit_s": 1.0,
+        "workers": 1,
+        "seed": 0,
+    }
 
 
 def test_killed_at_any_moment_then_resumed(
     command: Run, plugins: dict[str, str], model: Path, other: Path, tmp_path: Path
 ) -> None:
-    words = ["compare", str(model), str(other), "--solvers", "greedy,wild{fault=slow}", "--budgets", "MR,MH,MP",
-             "--workers", "1", "--time-limit", "3"]  # fmt: skip
+    words = [
+        "compare",
+        str(model),
+        str(other),
+        "--solvers",
+        "greedy,wild{fault=slow}",
+        "--budgets",
+        "MR,MH,MP",
+        "--workers",
+        "1",
+        "--time-limit",
+        "3",
+    ]
     whole, out = tmp_path / "whole", tmp_path / "out"
     assert command(*words, "-o", whole).returncode == 0
     argv = [sys.executable, "-m", "memplan", *words, "-o", str(out), "--resume"]
@@ -170,8 +244,19 @@ def test_killed_at_any_moment_then_resumed(
 
 
 def test_the_cases_end_with_the_runner(plugins: dict[str, str], model: Path, tmp_path: Path) -> None:
-    argv = [sys.executable, "-m", "memplan", "compare", str(model), "--solvers", "wild{fault=hang}", "--budgets", "MR",
-            "-o", str(tmp_path / "out")]  # fmt: skip
+    argv = [
+        sys.executable,
+        "-m",
+        "memplan",
+        "compare",
+        str(model),
+        "--solvers",
+        "wild{fault=hang}",
+        "--budgets",
+        "MR",
+        "-o",
+        str(tmp_path / "out"),
+    ]
     runner = subprocess.Popen(argv, env=plugins, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     children: list[int] = []
     deadline = time.monotonic() + 20
@@ -202,8 +287,21 @@ def _alive(pid: int) -> bool:
 
 def test_ctrl_c_keeps_what_is_finished(plugins: dict[str, str], model: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    argv = [sys.executable, "-m", "memplan", "compare", str(model), "--solvers", "greedy,wild{fault=hang}",
-            "--budgets", "MR", "--workers", str(os.cpu_count()), "-o", str(out)]  # fmt: skip
+    argv = [
+        sys.executable,
+        "-m",
+        "memplan",
+        "compare",
+        str(model),
+        "--solvers",
+        "greedy,wild{fault=hang}",
+        "--budgets",
+        "MR",
+        "--workers",
+        str(os.cpu_count()),
+        "-o",
+        str(out),
+    ]
     runner = subprocess.Popen(argv, env=plugins, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline and not (out / "results.jsonl").exists() or not lines(out):
@@ -244,8 +342,18 @@ def test_resume_adds_solvers_and_refuses_other_limits(command: Run, model: Path,
 
 def test_what_a_solver_does_not_support_is_said(command: Run, model: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    done = command("compare", model, "--solvers", "fixed_order", "--objectives", "peak,latency", "--budgets", "MR",
-                   "-o", out)  # fmt: skip
+    done = command(
+        "compare",
+        model,
+        "--solvers",
+        "fixed_order",
+        "--objectives",
+        "peak,latency",
+        "--budgets",
+        "MR",
+        "-o",
+        out,
+    )
     assert done.returncode == 0
     assert {r["objective"]: r["outcome"] for r in lines(out)} == {"peak": "refused", "latency": "refused"}
     assert "not supported" in (out / "report.md").read_text()
@@ -265,8 +373,9 @@ def test_what_a_solver_does_not_support_is_said(command: Run, model: Path, tmp_p
         (("--memory-limit", "x"), "'x' is not a size"),
     ],
 )
-def test_bad_input_is_one_error_and_no_folder(command: Run, model: Path, tmp_path: Path, words: Any, message: str
-                                              ) -> None:  # fmt: skip
+def test_bad_input_is_one_error_and_no_folder(
+    command: Run, model: Path, tmp_path: Path, words: Any, message: str
+) -> None:
     done = command("compare", model, *words, "-o", tmp_path / "out")
     assert done.returncode == 2 and message in done.stderr and "Traceback" not in done.stderr
     assert done.stderr.count("error:") == 1 and not (tmp_path / "out").exists()

@@ -20,8 +20,20 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     folder = tmp_path_factory.mktemp("plugin")
     source, site = folder / "source", folder / "site"
     shutil.copytree(EXAMPLE, source, ignore=shutil.ignore_patterns("build", "*.egg-info"))
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index",
-           "--disable-pip-version-check", "--target", str(site), str(source)]  # fmt: skip
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--no-build-isolation",
+        "--no-index",
+        "--disable-pip-version-check",
+        "--target",
+        str(site),
+        str(source),
+    ]
     subprocess.run(pip, check=True, timeout=120)
     return os.environ | {"PYTHONPATH": str(site)}
 
@@ -39,9 +51,23 @@ def test_all_three_are_listed(installed: dict[str, str]) -> None:
 
 
 def test_all_three_join_a_comparison(installed: dict[str, str], tmp_path: Path) -> None:
-    done = run(installed, "memplan", "compare", "hourglass", "resnet8_int8", "--targets", "tiny-npu,scratchpad",
-               "--solvers", "keep_or_reload{tries=5},greedy", "--budgets", "MR,MP", "--workers", 1, "-o", tmp_path
-               )  # fmt: skip
+    done = run(
+        installed,
+        "memplan",
+        "compare",
+        "hourglass",
+        "resnet8_int8",
+        "--targets",
+        "tiny-npu,scratchpad",
+        "--solvers",
+        "keep_or_reload{tries=5},greedy",
+        "--budgets",
+        "MR,MP",
+        "--workers",
+        1,
+        "-o",
+        tmp_path,
+    )
     assert done.returncode == 0, done.stderr
     records = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text().splitlines()]
     assert len(records) == 16 and {r["outcome"] for r in records} == {"done"}

@@ -34,8 +34,10 @@ def page(browser: Browser, tmp_path: Path) -> Browser:
 
 def column(browser: Browser, section: str, number: int) -> list[str]:
     """The texts of one column, hidden rows left out."""
-    return browser.js(f"[...document.querySelectorAll('#{section} tbody tr:not([hidden])')]"
-                      f".map(row => row.cells[{number}].textContent)")  # fmt: skip
+    return browser.js(
+        f"[...document.querySelectorAll('#{section} tbody tr:not([hidden])')]"
+        f".map(row => row.cells[{number}].textContent)"
+    )
 
 
 def test_silence(page: Browser) -> None:
@@ -56,13 +58,18 @@ def test_sorting_is_by_number(page: Browser) -> None:
     assert column(page, "cases", 5) == ["0", "0", "0", "10", "30", "100", "200", "–", "–", "–"]
     page.click_on(head)
     assert column(page, "cases", 5)[3:] == ["200", "100", "30", "10", "0", "0", "0"]
-    assert page.js("document.querySelector('#cases th:nth-child(6)').getAttribute('aria-sort')") == "descending"
+    assert (
+        page.js("document.querySelector('#cases th:nth-child(6)').getAttribute('aria-sort')") == "descending"
+    )
 
 
 def test_the_keyboard_alone_filters_and_opens_a_plan(page: Browser, tmp_path: Path) -> None:
     page.key("/")
     page.type("b mp feasible")
-    assert column(page, "cases", 0) == ["b"] and page.js("document.getElementById('shown').textContent") == "1 case"
+    assert (
+        column(page, "cases", 0) == ["b"]
+        and page.js("document.getElementById('shown').textContent") == "1 case"
+    )
     assert page.js("[...document.querySelectorAll('#curves figure:not([hidden])')].length") == 0
     page.key("Escape")
     assert len(column(page, "cases", 0)) == 10 and page.js("document.activeElement === document.body")
@@ -75,8 +82,10 @@ def test_the_keyboard_alone_filters_and_opens_a_plan(page: Browser, tmp_path: Pa
 
 def test_light_and_dark_are_told_apart_and_readable(page: Browser) -> None:
     def colours() -> list[str]:
-        return page.js("[document.body, document.querySelector('.chart text'), document.querySelector('.s1')].map((e, k) =>"
-                       " getComputedStyle(e)[['backgroundColor', 'fill', 'stroke'][k]])")  # fmt: skip
+        return page.js(
+            "[document.body, document.querySelector('.chart text'), document.querySelector('.s1')].map((e, k) =>"
+            " getComputedStyle(e)[['backgroundColor', 'fill', 'stroke'][k]])"
+        )
 
     light = colours()
     page.key("l")
@@ -108,14 +117,19 @@ def test_marks_of_a_curve_are_links(page: Browser) -> None:
 
 
 def test_names_stay_names(browser: Browser, tmp_path: Path) -> None:
-    evil = [record('<img src=x onerror="document.title=1">', b, "</script><b>", v) for b, v in (("MR", 5), ("MP", 1))]
+    evil = [
+        record('<img src=x onerror="document.title=1">', b, "</script><b>", v)
+        for b, v in (("MR", 5), ("MP", 1))
+    ]
     path = tmp_path / "evil.html"
     path.write_text(report_html(instances_of(evil)), encoding="utf-8")
     browser.open(path)
     assert browser.problems == [] and browser.js("document.images.length") == 0
 
 
-def test_a_real_run_leads_from_report_to_memory_map(command: Run, browser: Browser, model: Path, tmp_path: Path) -> None:
+def test_a_real_run_leads_from_report_to_memory_map(
+    command: Run, browser: Browser, model: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "out"
     assert command("compare", model, "--solvers", "greedy", "--budgets", "MR,MP", "-o", out).returncode == 0
     browser.open(out / "report.html")
@@ -131,4 +145,7 @@ def test_the_sweep_s_page(command: Run, browser: Browser, model: Path, tmp_path:
     assert browser.problems == [] and browser.js("document.querySelectorAll('tbody tr').length") == 5
     assert browser.js("document.querySelectorAll('polyline.stroke').length") >= 2
     browser.open(tmp_path / "small.sweep.svg")
-    assert browser.problems == [] and browser.js("getComputedStyle(document.querySelector('polyline.s0')).stroke") == "rgb(0, 114, 178)"
+    assert (
+        browser.problems == []
+        and browser.js("getComputedStyle(document.querySelector('polyline.s0')).stroke") == "rgb(0, 114, 178)"
+    )

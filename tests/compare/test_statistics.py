@@ -21,12 +21,31 @@ def record(
     gap = None if value is None else (value - bound) / value if value else 0.0
     status = "unknown" if value is None else "optimal" if value <= bound else "feasible"
     return {
-        "case": f"{model}-{budget}-{solver}", "model": model, "family": "toys", "ops": 3, "target": "scratchpad",
-        "objective": "traffic", "weights": "ignore", "io": "host", "inplace": "off", "budget": budget,
-        "capacity": {"MR": 100, "MH": 150, "MP": 200}[budget], "budget_proved": None, "solver": solver,
-        "time_limit_s": 1.0, "workers": 1, "seed": 0, "outcome": "done", "status": status, "value": value,
-        "bound": bound, "gap": gap, "seconds": 1.0, "reason": "", "plan": None if value is None else "plans/x.plan.json",
-    } | more  # fmt: skip
+        "case": f"{model}-{budget}-{solver}",
+        "model": model,
+        "family": "toys",
+        "ops": 3,
+        "target": "scratchpad",
+        "objective": "traffic",
+        "weights": "ignore",
+        "io": "host",
+        "inplace": "off",
+        "budget": budget,
+        "capacity": {"MR": 100, "MH": 150, "MP": 200}[budget],
+        "budget_proved": None,
+        "solver": solver,
+        "time_limit_s": 1.0,
+        "workers": 1,
+        "seed": 0,
+        "outcome": "done",
+        "status": status,
+        "value": value,
+        "bound": bound,
+        "gap": gap,
+        "seconds": 1.0,
+        "reason": "",
+        "plan": None if value is None else "plans/x.plan.json",
+    } | more
 
 
 RECORDS = [
@@ -104,8 +123,13 @@ def test_nothing_finished_is_a_report_too() -> None:
 
 def test_plots_are_well_formed_and_scaled() -> None:
     series = Series("s", 0, (Mark(0, 0, "a & b", "x?y&z"), Mark(10, 5)), "step")
-    svg = plot("t & u", Axis("x", 0, 10), Axis("y", 0, 5), [series, Series("b", 1, (Mark(0, 0), Mark(10, 0)), "left")],
-               [(0, 1)])  # fmt: skip
+    svg = plot(
+        "t & u",
+        Axis("x", 0, 10),
+        Axis("y", 0, 5),
+        [series, Series("b", 1, (Mark(0, 0), Mark(10, 0)), "left")],
+        [(0, 1)],
+    )
     root = ElementTree.fromstring(svg)
     line = next(e for e in root.iter() if e.tag.endswith("polyline"))
     assert line.attrib["points"] == "74.0,226.0 446.0,226.0 446.0,12.0"

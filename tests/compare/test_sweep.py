@@ -81,7 +81,9 @@ def test_what_is_proved_just_below_the_peak_settles_all_it_holds_for() -> None:
     found = sweep(problem, time_limit_s=20.0, workers=1)
     assert found.points[-2].solved and all(p.value == p.bound for p in found.points)
     assert len({p.value for p in found.points}) == 3
-    assert sum(p.solved for p in found.points) <= 9  # two ends, just below the peak, two steps found by halving
+    assert (
+        sum(p.solved for p in found.points) <= 9
+    )  # two ends, just below the peak, two steps found by halving
 
 
 def test_pillars_first_then_a_share_of_what_they_took(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,7 +163,9 @@ def test_the_program_writes_csv_svg_html_and_json(command: Run, model: Path, tmp
     page = (out / "small.sweep.html").read_text()
     assert "http" not in page.replace("http://www.w3.org/2000/svg", "").replace("http-equiv", "")
     assert command("sweep", model, "--points", 1, "-o", out).returncode == 2
-    text = command("sweep", model, "--from", "MP", "--to", "2MP", "--solver", "greedy", "-o", tmp_path / "text").stdout
+    text = command(
+        "sweep", model, "--from", "MP", "--to", "2MP", "--solver", "greedy", "-o", tmp_path / "text"
+    ).stdout
     assert "settled by their neighbours" in text
 
 

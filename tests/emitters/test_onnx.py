@@ -35,8 +35,12 @@ def outputs(data: bytes, feed: dict[str, Any]) -> list[Any]:
 def feed_for(data: bytes) -> dict[str, Any]:
     rng = np.random.default_rng(5)
     session = ort.InferenceSession(data, providers=["CPUExecutionProvider"])
-    dtypes = {"tensor(float)": np.float32, "tensor(int64)": np.int64, "tensor(int32)": np.int32,
-              "tensor(bool)": np.bool_}  # fmt: skip
+    dtypes = {
+        "tensor(float)": np.float32,
+        "tensor(int64)": np.int64,
+        "tensor(int32)": np.int32,
+        "tensor(bool)": np.bool_,
+    }
     return {
         i.name: np.asarray(rng.random(i.shape) * 2 + 1).astype(dtypes[i.type]) for i in session.get_inputs()
     }

@@ -28,7 +28,16 @@ NASTY = (
 )
 
 
-PARTS = (*page.HOUSE_STYLES, *STYLES, *sheet.STYLES, *page.HOUSE_SCRIPTS, *SCRIPTS, *sheet.SCRIPTS, "page.html", "report.html")
+PARTS = (
+    *page.HOUSE_STYLES,
+    *STYLES,
+    *sheet.STYLES,
+    *page.HOUSE_SCRIPTS,
+    *SCRIPTS,
+    *sheet.SCRIPTS,
+    "page.html",
+    "report.html",
+)
 
 
 def nasty_graph() -> Graph:

@@ -37,9 +37,12 @@ def test_every_residency_is_where_it_lies(seed: int) -> None:
     plan = random_plan(rng, graph)
     n, top = len(plan.schedule), max(plan.target.scratchpad.capacity or 0, plan.metrics.peak, 1)
     wide, high = (WIDTH - LEFT - RIGHT) / n, MAP[1] / (1.02 * top)
-    expected = sorted({
-        (round(LEFT + r.start * wide, 1), round(sum(MAP) - (r.offset + r.size) * high, 1)) for r in plan.residencies
-    })  # fmt: skip
+    expected = sorted(
+        {
+            (round(LEFT + r.start * wide, 1), round(sum(MAP) - (r.offset + r.size) * high, 1))
+            for r in plan.residencies
+        }
+    )
     found = sorted({(x, y) for x, y, _, _ in boxes(drawn(graph, plan))})
     assert len(found) == len(expected)
     for a, b in zip(found, expected, strict=True):

@@ -167,8 +167,11 @@ def test_what_has_no_fixed_size_is_refused_by_name() -> None:
     words = model([node("Identity", ["x"], ["y"])], [value("x", [2], TensorProto.STRING)], [value("y", None)])
     with pytest.raises(GraphError, match="'x' holds strings"):
         load(words)
-    unknown = model([node("NoSuchOp", ["x"], ["hidden"]), node("Relu", ["hidden"], ["y"])],
-                    [value("x", [2])], [value("y", None)])  # fmt: skip
+    unknown = model(
+        [node("NoSuchOp", ["x"], ["hidden"]), node("Relu", ["hidden"], ["y"])],
+        [value("x", [2])],
+        [value("y", None)],
+    )
     with pytest.raises(GraphError, match="'hidden' is unknown and the model does not run"):
         load(unknown)
 

@@ -57,8 +57,13 @@ def test_views_share_the_storage_of_their_root_and_keep_it_live() -> None:
 
     model = traced(f, torch.randn(4, 6))
     kinds = {op.kind for op in model.graph.ops if op.is_view}
-    assert kinds == {"aten.permute.default", "aten.slice.Tensor", "aten.select.int",
-                     "aten.unsqueeze.default", "aten.expand.default"}  # fmt: skip
+    assert kinds == {
+        "aten.permute.default",
+        "aten.slice.Tensor",
+        "aten.select.int",
+        "aten.unsqueeze.default",
+        "aten.expand.default",
+    }
     assert {root for root in model.graph.aliases.values()} == {"add"}
     expand, mul = model.graph.tensor["expand"], model.graph.tensor["mul"]
     assert expand.shape == (7, 4) and expand.nbytes == 4 * (3 * 6 + 1)  # from the first byte to the last

@@ -1,6 +1,6 @@
 """How far latency solvers are from the least latency of random programs, where `latency_exact` proves it.
 
-    python -m tests.latency.optima 4 6 8 12
+python -m tests.latency.optima 4 6 8 12
 """
 
 from __future__ import annotations
@@ -52,7 +52,10 @@ def row(ops: int) -> str:
             ratios[spec].append(latency(problem, spec, SOLVER_S)[0] / least)
             assert ratios[spec][-1] > 1 - 1e-9, f"{spec} is below the proved optimum of {problem.graph.name}"
     count = len(ratios["msa"])
-    cells = (f"{exp(sum(map(log, v)) / max(1, count)):.4f}, {sum(x < 1 + 1e-9 for x in v)}" for v in ratios.values())
+    cells = (
+        f"{exp(sum(map(log, v)) / max(1, count)):.4f}, {sum(x < 1 + 1e-9 for x in v)}"
+        for v in ratios.values()
+    )
     return f"| {ops} | {count} of {PROGRAMS} | {' | '.join(cells)} |"
 
 

@@ -47,8 +47,14 @@ def test_a_plan_that_asks_gets_the_program_and_a_free_order_does_not() -> None:
     bounds = {}
     for order in ("program", "free"):
         for word in ("closed", "lp"):
-            plan = solve(problem.graph, problem.target, objective="latency", weights="tensor", order=order,
-                         solver=f"msa{{bound={word}}}")  # fmt: skip
+            plan = solve(
+                problem.graph,
+                problem.target,
+                objective="latency",
+                weights="tensor",
+                order=order,
+                solver=f"msa{{bound={word}}}",
+            )
             bounds[order, word] = plan.bound
     assert bounds["program", "lp"] >= bounds["program", "closed"] >= bounds["free", "closed"]
     assert bounds["free", "lp"] == bounds["free", "closed"]

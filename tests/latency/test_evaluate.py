@@ -44,8 +44,10 @@ def test_compiled_latency_is_the_simulators() -> None:
             [(problem.number[r.tensor], r.start, r.stop, r.offset) for r in plan.residencies], dtype=np.int64
         ).reshape(-1, 4)
         order = {(m.tensor, m.issue): k for k, m in enumerate(plan.moves) if m.kind == "load"}
-        rows = np.array(sorted(rows.tolist(), key=lambda r: order.get((problem.storages[r[0]].name, r[1]), -1)),
-                        dtype=np.int64).reshape(-1, 4)  # fmt: skip
+        rows = np.array(
+            sorted(rows.tolist(), key=lambda r: order.get((problem.storages[r[0]].name, r[1]), -1)),
+            dtype=np.int64,
+        ).reshape(-1, 4)
         stores = np.full((len(problem.storages), 2), -1, dtype=np.int64)
         listed = [m for m in plan.moves if m.kind == "store"]
         if [m.tensor for m in sorted(listed, key=lambda m: (m.issue, problem.number[m.tensor]))] != [

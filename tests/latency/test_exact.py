@@ -31,16 +31,28 @@ def _least(problem: Problem, stacked: bool) -> float:
         options = []
         for spans, store in itertools.product(SPANS, [None] if s.in_host else STORES):
             rows = [Residency(s.name, a, b, offset, s.size) for a, b in spans]
-            moves = [Move("load", s.name, a, next((t for t in s.touches if a <= t < b), a))
-                     for a, b in spans if a != s.producer]  # fmt: skip
+            moves = [
+                Move("load", s.name, a, next((t for t in s.touches if a <= t < b), a))
+                for a, b in spans
+                if a != s.producer
+            ]
             options.append((rows, moves + ([Move("store", s.name, *store)] if store else [])))
         choices.append(options)
     least = float("inf")
     graph = problem.graph
     for parts in itertools.product(*choices):
-        plan = Plan(graph.name, graph.sha256, problem.target, problem.options, "all", Status.FEASIBLE,
-                    tuple(op.name for op in graph.ops), tuple(r for rows, _ in parts for r in rows),
-                    tuple(m for _, moves in parts for m in moves), graph.aliases)  # fmt: skip
+        plan = Plan(
+            graph.name,
+            graph.sha256,
+            problem.target,
+            problem.options,
+            "all",
+            Status.FEASIBLE,
+            tuple(op.name for op in graph.ops),
+            tuple(r for rows, _ in parts for r in rows),
+            tuple(m for _, moves in parts for m in moves),
+            graph.aliases,
+        )
         if not check(graph, plan, claims=False):
             least = min(least, simulate(graph, plan).latency_s)
     return least

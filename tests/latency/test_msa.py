@@ -108,7 +108,9 @@ def test_the_smallest_gap_and_one_that_lasts_until_the_farthest_use() -> None:
         ("f", 3, 5, 9),
     }
     # Best fit: of the holes [0, 12) and [20, 29) a newcomer of 9 bytes takes the second.
-    holes = small_problem("x>a,b,c,d a,c>e e>f b,d,e,f>y", {"a": 12, "b": 8, "c": 9, "d": 7, "e": 90, "f": 9}, 100)
+    holes = small_problem(
+        "x>a,b,c,d a,c>e e>f b,d,e,f>y", {"a": 12, "b": 8, "c": 9, "d": 7, "e": 90, "f": 9}, 100
+    )
     rows, _ = _run(holes, ["a", "b", "c", "d", "f"])
     assert rows == {("a", 0, 2, 0), ("b", 0, 4, 12), ("c", 0, 2, 20), ("d", 0, 4, 29), ("f", 2, 4, 20)}
     # A place that stays free until the farthest use: [0, 12) is wanted again at step 3 by another.

@@ -26,7 +26,9 @@ def _programs(count: int) -> list[Problem]:
 def test_searches_are_never_behind_the_baseline() -> None:
     better = 0
     for problem in _programs(40):
-        msa, tuned, anneal, brkga = _values(problem, "msa", "msa_tuned", "anneal{effort=200}", "brkga{patience=3}")
+        msa, tuned, anneal, brkga = _values(
+            problem, "msa", "msa_tuned", "anneal{effort=200}", "brkga{patience=3}"
+        )
         assert tuned <= msa and anneal <= tuned * (1 + 1e-12) and brkga <= msa
         better += anneal < tuned * (1 - 1e-9)
     assert better > 10
@@ -38,12 +40,16 @@ def test_annealing_gains_on_a_long_program_and_repeats_itself() -> None:
     from memplan.options import Options
 
     problem = Problem(chain(200), target, Options("latency", "tensor", order="program"))
-    msa, tuned, anneal, again = _values(problem, "msa", "msa_tuned", "anneal{effort=150}", "anneal{effort=150}")
+    msa, tuned, anneal, again = _values(
+        problem, "msa", "msa_tuned", "anneal{effort=150}", "anneal{effort=150}"
+    )
     assert anneal == again
     assert anneal < 0.99 * tuned <= 0.99 * msa
 
 
-@pytest.mark.parametrize("spec", ["anneal{effort=-1}", "anneal{cold=0.2}", "brkga{population=1}", "brkga{elite=2.0}"])
+@pytest.mark.parametrize(
+    "spec", ["anneal{effort=-1}", "anneal{cold=0.2}", "brkga{population=1}", "brkga{elite=2.0}"]
+)
 def test_fields_out_of_range_are_refused(spec: str) -> None:
     from memplan.errors import OptionError
 

@@ -39,7 +39,9 @@ def elementwise_graph(rng: random.Random, ops: int) -> Graph:
         kind = rng.choice(("Relu", "Add", "Add", "Conv"))
         reads = dict.fromkeys(rng.choice(values[-5:]) for _ in range(2 if kind == "Add" else 1))
         nbytes = rng.choice((2, 3, 8)) if kind == "Conv" else 4
-        tensors[f"t{k}"] = Tensor(f"t{k}", nbytes, "output" if k == ops - 1 else "activation", "int8", (nbytes,))
+        tensors[f"t{k}"] = Tensor(
+            f"t{k}", nbytes, "output" if k == ops - 1 else "activation", "int8", (nbytes,)
+        )
         made.append(Op(f"op{k}", kind, tuple(reads), (f"t{k}",), rng.choice((0, 20, 50))))
         values.append(f"t{k}")
     return Graph("elementwise", tuple(tensors.values()), tuple(made))
@@ -49,13 +51,23 @@ def random_problem(rng: random.Random, most_ops: int = 12) -> Problem:
     """A small latency problem: any treatment, a scratchpad that holds a part of everything, mixed rates."""
     chained = rng.random() < 0.4
     graph = (elementwise_graph if chained else random_graph)(rng, rng.randint(1, most_ops))
-    options = Options("latency", rng.choice(("ignore", "tensor", "tensor", "stream")),
-                      rng.choice(("host", "host", "resident")), rng.random() < (0.9 if chained else 0.5),
-                      "program")  # fmt: skip
+    options = Options(
+        "latency",
+        rng.choice(("ignore", "tensor", "tensor", "stream")),
+        rng.choice(("host", "host", "resident")),
+        rng.random() < (0.9 if chained else 0.5),
+        "program",
+    )
     alignment = rng.choice((1, 1, 2, 4))
     rates = rng.choice((1e9, 1e10, 1e11))
-    target = Target("random", Scratchpad(rng.randint(4, 40), alignment, rng.choice((2e9, 4e9, 2e10))), Host(1e9), "any",
-                    1, Compute(rates, {}, rng.choice((0.0, 1e-8))))  # fmt: skip
+    target = Target(
+        "random",
+        Scratchpad(rng.randint(4, 40), alignment, rng.choice((2e9, 4e9, 2e10))),
+        Host(1e9),
+        "any",
+        1,
+        Compute(rates, {}, rng.choice((0.0, 1e-8))),
+    )
     problem = Problem(graph, target, options)
     least = max(problem.min_capacity, target.scratchpad.capacity or 0)
     return replace(problem, target=target.with_scratchpad(least))

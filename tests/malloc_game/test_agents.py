@@ -116,15 +116,22 @@ def test_the_shipped_policy_is_small_and_needs_no_torch() -> None:
         "                    solver='malloc_game', time_limit_s=5)\n"
         "print(plan.status, plan.value <= plan.metrics.latency_all_host_s)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True
+    )
     assert done.stdout.split()[-1] == "True"
 
 
 def test_every_mode_gives_a_checked_plan_and_prod_is_not_behind_the_baseline() -> None:
     model = memplan.load("yolov3_tiny")
     values = {}
-    for spec in ("msa_tuned", *(f"malloc_game{{mode={m}}}" for m in ("prod", "policy", "greedy", "random", "search"))):
-        plan = memplan.plan(model, "tpu-v4i", objective="latency", scratchpad="1MiB", solver=spec, time_limit_s=1)
+    for spec in (
+        "msa_tuned",
+        *(f"malloc_game{{mode={m}}}" for m in ("prod", "policy", "greedy", "random", "search")),
+    ):
+        plan = memplan.plan(
+            model, "tpu-v4i", objective="latency", scratchpad="1MiB", solver=spec, time_limit_s=1
+        )
         assert memplan.check(model, plan) == []
         values[spec] = plan.value
     assert values["malloc_game{mode=prod}"] <= values["msa_tuned"]
@@ -133,8 +140,14 @@ def test_every_mode_gives_a_checked_plan_and_prod_is_not_behind_the_baseline() -
 
 def test_finetuning_honours_its_time() -> None:
     model, begin = memplan.load("ds_cnn_int8"), time.monotonic()
-    plan = memplan.plan(model, "ethos-u65", objective="latency", scratchpad="16KiB",
-                        solver="malloc_game{finetune_s=2}", time_limit_s=4)  # fmt: skip
+    plan = memplan.plan(
+        model,
+        "ethos-u65",
+        objective="latency",
+        scratchpad="16KiB",
+        solver="malloc_game{finetune_s=2}",
+        time_limit_s=4,
+    )
     assert memplan.check(model, plan) == [] and time.monotonic() - begin < 30
 
 
@@ -148,8 +161,13 @@ def test_muzero_learns_a_small_program() -> None:
 @pytest.mark.parametrize("spec", ["mode=mu", "finetune_s=-1", "policy=nowhere.safetensors"])
 def test_what_is_wrong_with_a_spec_is_said(spec: str) -> None:
     with pytest.raises(OptionError, match="malloc_game|policy"):
-        memplan.plan(memplan.load("ds_cnn_int8"), "ethos-u65", objective="latency", scratchpad="16KiB",
-                     solver=f"malloc_game{{{spec}}}")  # fmt: skip
+        memplan.plan(
+            memplan.load("ds_cnn_int8"),
+            "ethos-u65",
+            objective="latency",
+            scratchpad="16KiB",
+            solver=f"malloc_game{{{spec}}}",
+        )
 
 
 def schedule(iterations: int) -> Schedule:
@@ -162,7 +180,10 @@ def test_an_interrupted_training_resumes_bit_for_bit(tmp_path: Path) -> None:
     parts = train(SMALL, Alone(), schedule(3), tmp_path / "parts", lambda line: None)
     assert all(np.array_equal(a, b) for a, b in zip(whole.net, parts.net, strict=True))
     assert (tmp_path / "whole" / "curve.json").read_text() == (tmp_path / "parts" / "curve.json").read_text()
-    assert all(np.array_equal(a, b) for a, b in zip(load_network(str(tmp_path / "parts" / SHIPPED)), parts.net, strict=True))
+    assert all(
+        np.array_equal(a, b)
+        for a, b in zip(load_network(str(tmp_path / "parts" / SHIPPED)), parts.net, strict=True)
+    )
 
 
 def tasks() -> list[Task]:

@@ -66,8 +66,18 @@ def _valid(game: Game) -> list[np.ndarray]:
     """What counts of a state."""
     s = game.state
     moves, rows, queued = game.move, s.counts[3], s.queue.count[0]
-    return [s.counts[[0, 2, 3, 4]], s.of, s.rows[:rows], s.at, s.queue.jobs[:queued], s.queue.times[:queued],
-            s.time[:, :2], s.total, s.history[:moves, 0], s.forced]  # fmt: skip
+    return [
+        s.counts[[0, 2, 3, 4]],
+        s.of,
+        s.rows[:rows],
+        s.at,
+        s.queue.jobs[:queued],
+        s.queue.times[:queued],
+        s.time[:, :2],
+        s.total,
+        s.history[:moves, 0],
+        s.forced,
+    ]
 
 
 def test_answers_on_a_small_program() -> None:
@@ -76,7 +86,9 @@ def test_answers_on_a_small_program() -> None:
     assert _legal(game) == [DROP]  # x has no time to come
     game.step(DROP)
     assert _legal(game) == [NO_COPY, DROP]
-    assert game.step(NO_COPY) == pytest.approx(0.9 / game.board.all_host)  # a: 1 s in host, 0.1 s in the scratchpad
+    assert game.step(NO_COPY) == pytest.approx(
+        0.9 / game.board.all_host
+    )  # a: 1 s in host, 0.1 s in the scratchpad
     assert _legal(game) == [NO_COPY]  # host has no copy, and no time is left to store one
     game.step(NO_COPY)
     assert _legal(game) == [NO_COPY, DROP]  # the production of b
@@ -117,8 +129,10 @@ def test_a_held_place_gives_way_only_where_nothing_else_fits() -> None:
         game.step(answer)
     plan = evaluate(problem.graph, game.plan(Played(), problem, Budget(1.0)))
     assert {(r.tensor, r.start, r.stop, r.offset) for r in plan.residencies} == {
-        ("a", 0, 4, 0), ("b", 1, 3, 10), ("c", 2, 4, 15)
-    }  # fmt: skip
+        ("a", 0, 4, 0),
+        ("b", 1, 3, 10),
+        ("c", 2, 4, 15),
+    }
 
 
 def test_illegal_answers_change_nothing_and_say_what_is_legal() -> None:
@@ -151,7 +165,9 @@ def test_greedy_play_beats_random_play_and_look_ahead_helps() -> None:
 def test_gymnasium_knows_the_environment_and_approves() -> None:
     env = gymnasium.make("memplan_solvers.malloc_game.env:memplan/MallocGame-v0")
     with warnings.catch_warnings():
-        warnings.simplefilter("error")  # not one of its doubts, but those about having been made without `make`
+        warnings.simplefilter(
+            "error"
+        )  # not one of its doubts, but those about having been made without `make`
         warnings.filterwarnings("ignore", message=".*alternative render modes.*")
         check_env(env.unwrapped, skip_render_check=False)
     seen, info = env.reset(seed=1)

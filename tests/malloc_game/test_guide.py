@@ -75,7 +75,9 @@ def test_guided_annealing_repeats_itself_and_is_what_the_evaluator_says() -> Non
     assert timed is not None
     start = tuned(timed, Budget(60.0), 0.0)
     runs = [
-        Anneal(effort=15).improve(timed, start, Budget(600.0, seed=2), 0.0, QUEUED, focus_of(timed, load_guide()))
+        Anneal(effort=15).improve(
+            timed, start, Budget(600.0, seed=2), 0.0, QUEUED, focus_of(timed, load_guide())
+        )
         for _ in range(2)
     ]
     assert runs[0].seconds == runs[1].seconds < start.seconds

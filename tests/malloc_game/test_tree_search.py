@@ -100,9 +100,7 @@ def test_play_finds_the_optimum_of_small_games(seed: int) -> None:
     rewards = {
         path: float(dice.random()) for d in range(1, 6) for path in itertools.product(range(3), repeat=d)
     }
-    best = max(
-        sum(rewards[path[:d]] for d in range(1, 6)) for path in itertools.product(range(3), repeat=5)
-    )
+    best = max(sum(rewards[path[:d]] for d in range(1, 6)) for path in itertools.product(range(3), repeat=5))
     played: Path = ()
     for _ in range(5):
         here = played
@@ -111,7 +109,9 @@ def test_play_finds_the_optimum_of_small_games(seed: int) -> None:
             whole = here + path
             return Leaf(rewards[whole], FLAT, 0.0, over=len(whole) == 5)
 
-        played += (drive(search(Leaf(0.0, FLAT, 0.0), Settings(simulations=1200, noise=0.0), dice), expand).action,)
+        played += (
+            drive(search(Leaf(0.0, FLAT, 0.0), Settings(simulations=1200, noise=0.0), dice), expand).action,
+        )
     assert sum(rewards[played[:d]] for d in range(1, 6)) == pytest.approx(best)
 
 

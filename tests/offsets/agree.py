@@ -33,9 +33,14 @@ def check(seeds: Iterable[int]) -> Counter[str]:
         assert (fitted.status in (Status.FEASIBLE, Status.OPTIMAL)) == possible, (seed, capacity, fitted)
         if not possible:
             assert fitted.status is Status.INFEASIBLE, (seed, capacity, fitted)
-        seen.update({"fits" if possible else "infeasible": 1, "gaps": any(b.gaps for b in buffers),
-                     "fixed": any(b.offset is not None for b in buffers),
-                     "aligned": any(b.alignment > 1 for b in buffers)})  # fmt: skip
+        seen.update(
+            {
+                "fits" if possible else "infeasible": 1,
+                "gaps": any(b.gaps for b in buffers),
+                "fixed": any(b.offset is not None for b in buffers),
+                "aligned": any(b.alignment > 1 for b in buffers),
+            }
+        )
     return seen
 
 

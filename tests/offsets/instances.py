@@ -80,8 +80,10 @@ def perfect(rng: random.Random, count: int, steps: int, height: int) -> list[Buf
     """A rectangle of `steps` x `height` bytes cut into `count` buffers, one of five pieces around a middle at times."""
     pieces = [(0, steps, 0, height)]
     while len(pieces) < count:
-        k = max(rng.sample(range(len(pieces)), min(4, len(pieces))),
-                key=lambda k: (pieces[k][1] - pieces[k][0]) * (pieces[k][3] - pieces[k][2]))  # fmt: skip
+        k = max(
+            rng.sample(range(len(pieces)), min(4, len(pieces))),
+            key=lambda k: (pieces[k][1] - pieces[k][0]) * (pieces[k][3] - pieces[k][2]),
+        )
         a, b, low, high = pieces[k]
         if rng.random() < 0.15 and b - a >= 6 and high - low >= 6:
             x, y = rng.randint(a + 1, (a + b) // 2), rng.randint((a + b) // 2 + 1, b - 1)

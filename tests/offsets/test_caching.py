@@ -8,8 +8,14 @@ from memplan_solvers.offsets.caching import LARGE_SEGMENT, MIB, SMALL_SEGMENT, C
 
 
 def test_segments_are_the_documented_ones() -> None:
-    for nbytes, reserved in ((1, 2 * MIB), (MIB, 2 * MIB), (MIB + 1, 20 * MIB), (10 * MIB - 512, 20 * MIB),
-                             (10 * MIB, 10 * MIB), (11 * MIB, 12 * MIB)):  # fmt: skip
+    for nbytes, reserved in (
+        (1, 2 * MIB),
+        (MIB, 2 * MIB),
+        (MIB + 1, 20 * MIB),
+        (10 * MIB - 512, 20 * MIB),
+        (10 * MIB, 10 * MIB),
+        (11 * MIB, 12 * MIB),
+    ):
         allocator = CachingAllocator()
         allocator.allocate(nbytes)
         assert allocator.reserved == reserved
@@ -31,7 +37,9 @@ def test_the_smallest_free_block_serves_and_neighbours_join() -> None:
     assert allocator.allocate(2 * 512) == blocks[2]  # not the larger hole before it
     assert allocator.allocate(3 * 512) == blocks[0]
     allocator.release(blocks[2])
-    allocator.release(blocks[1])  # joins both free neighbours: 512 left of the first hole, and the third block
+    allocator.release(
+        blocks[1]
+    )  # joins both free neighbours: 512 left of the first hole, and the third block
     assert allocator.allocate(4 * 512) == blocks[0] + 3 * 512
     assert allocator.reserved == SMALL_SEGMENT
 

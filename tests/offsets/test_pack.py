@@ -89,8 +89,10 @@ def test_slices_do_not_change_the_search():
 def test_splitting_keeps_far_apart_trouble_apart():
     """Two halves that hardly touch: the nodes of the whole are about those of the halves, not their product."""
     left = perfect(random.Random(1), 40, 40, 24)
-    right = [replace(b, name=f"r{b.name}", start=b.start + 40, stop=b.stop + 40)
-             for b in perfect(random.Random(2), 40, 40, 24)]  # fmt: skip
+    right = [
+        replace(b, name=f"r{b.name}", start=b.start + 40, stop=b.stop + 40)
+        for b in perfect(random.Random(2), 40, 40, 24)
+    ]
     bridge = [Buffer("bridge", 39, 41, 1)]
 
     def nodes(buffers):
@@ -185,8 +187,9 @@ def test_check_finds_every_kind_of_fault():
 
 
 def test_arrays_do_as_well_as_buffers():
-    found = memplan.pack(np.array([0, 1, 0]), np.array([2, 3, 3]), np.array([4, 4, 2]), alignment=2,
-                         offsets=[None, None, 8])  # fmt: skip
+    found = memplan.pack(
+        np.array([0, 1, 0]), np.array([2, 3, 3]), np.array([4, 4, 2]), alignment=2, offsets=[None, None, 8]
+    )
     assert found.offsets[2] == 8 and found.peak == 10
     with pytest.raises(MemplanError, match="differ in length"):
         memplan.pack([0], [1, 2], [3])

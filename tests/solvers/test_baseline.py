@@ -47,13 +47,19 @@ def test_always_a_plan_never_better_than_the_optimum(spec: str) -> None:
 def test_the_step_program_chooses_the_cheapest_set_where_belady_goes_by_distance() -> None:
     """At the second op 4 bytes must leave: `far` is needed last but has to be stored, `x` is in host already."""
     tensors = (
-        Tensor("x", 4, "input"), Tensor("v", 2, "input"), Tensor("far", 4), Tensor("b", 6, "output"),
-        Tensor("y", 1, "output"), Tensor("z", 1, "output"),
-    )  # fmt: skip
+        Tensor("x", 4, "input"),
+        Tensor("v", 2, "input"),
+        Tensor("far", 4),
+        Tensor("b", 6, "output"),
+        Tensor("y", 1, "output"),
+        Tensor("z", 1, "output"),
+    )
     ops = (
-        Op("p", "Conv", ("x",), ("far",)), Op("q", "Conv", ("v",), ("b",)), Op("r", "Conv", ("x",), ("y",)),
+        Op("p", "Conv", ("x",), ("far",)),
+        Op("q", "Conv", ("v",), ("b",)),
+        Op("r", "Conv", ("x",), ("y",)),
         Op("s", "Conv", ("far",), ("z",)),
-    )  # fmt: skip
+    )
     graph = Graph("choice", tensors, ops)
     specs = [f"baseline{{replace={word}}}" for word in ("belady", "greedy_ilp")]
     assert [memplan.plan(graph, scratchpad=12, solver=spec).value for spec in specs] == [8, 4]

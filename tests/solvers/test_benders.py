@@ -21,7 +21,9 @@ NASNET = Path(__file__).parent.parent / "data" / "nasnet_a_cifar_6_32_raw.json"
 
 
 def test_proves_a_net_of_cells_halfway_between_its_budgets() -> None:
-    plan = memplan.plan(memplan.load(NASNET), scratchpad="MH", solver="benders", workers=1, time_limit_s=120.0)
+    plan = memplan.plan(
+        memplan.load(NASNET), scratchpad="MH", solver="benders", workers=1, time_limit_s=120.0
+    )
     assert (plan.status, plan.value) == (Status.OPTIMAL, 720_896)
 
 

@@ -44,7 +44,9 @@ def test_a_limit_holds_before_anything_is_compiled(tmp_path: Path) -> None:
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     again = SCRIPT.split("plan, wall")[0] + "assert ready('peak', Budget(5.0)) and not _compilers"
-    done = subprocess.run([*command[:2], again, command[3]], env=env, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [*command[:2], again, command[3]], env=env, capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == 0, done.stderr
 
 
@@ -52,7 +54,9 @@ def test_python_calls_no_kernel_that_only_kernels_may_call() -> None:
     functions = [
         node
         for path in SOLVERS.glob("**/*.py")
-        if "import inner" in path.read_text() or "lv.add_set" in path.read_text() or "search.peaks" in path.read_text()
+        if "import inner" in path.read_text()
+        or "lv.add_set" in path.read_text()
+        or "search.peaks" in path.read_text()
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.FunctionDef)
     ]
@@ -62,5 +66,9 @@ def test_python_calls_no_kernel_that_only_kernels_may_call() -> None:
     for f in functions:
         if not marks[f] & {"inner", "kernel"}:
             called = {c.func for c in ast.walk(f) if isinstance(c, ast.Call)}
-            names = {c.id if isinstance(c, ast.Name) else c.attr for c in called if isinstance(c, ast.Name | ast.Attribute)}
+            names = {
+                c.id if isinstance(c, ast.Name) else c.attr
+                for c in called
+                if isinstance(c, ast.Name | ast.Attribute)
+            }
             assert not names & inner, f"{f.name} would crash"

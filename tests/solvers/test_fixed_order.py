@@ -145,8 +145,10 @@ def test_bound_of_the_gap_model_is_that_of_the_bytes() -> None:
 def test_backends_agree() -> None:
     for seed in range(4000, 4150):
         problem = random_problem(seed, 8)
-        plans = [evaluate(problem.graph, FixedOrder(backend=b).solve(problem, Budget(30.0)))
-                 for b in ("highs", "scip")]  # fmt: skip
+        plans = [
+            evaluate(problem.graph, FixedOrder(backend=b).solve(problem, Budget(30.0)))
+            for b in ("highs", "scip")
+        ]
         assert plans[0].value == plans[1].value or problem.options.inplace, seed
 
 
@@ -184,8 +186,11 @@ def test_equal_bytes_that_do_not_pack_are_dropped_again() -> None:
 
 def test_reloading_an_input_costs_its_load_alone() -> None:
     tensors = (
-        Tensor("x", 4, "input"), Tensor("a", 6), Tensor("b", 6), Tensor("y", 2, "output"),
-    )  # fmt: skip
+        Tensor("x", 4, "input"),
+        Tensor("a", 6),
+        Tensor("b", 6),
+        Tensor("y", 2, "output"),
+    )
     ops = (
         Op("p", "Conv", ("x",), ("a",)),
         Op("q", "Conv", ("a",), ("b",)),
@@ -216,7 +221,9 @@ def test_the_relaxed_program_gives_a_true_bound_and_stretches_that_fit() -> None
             continue
         stretches, bound = relaxed_replacement(gaps, Budget(60))
         assert stretches is not None and bound is not None
-        assert gaps.fits(gaps.choice(stretches)) and bound <= least <= traffic(problem, stretches), f"seed {seed}"
+        assert gaps.fits(gaps.choice(stretches)) and bound <= least <= traffic(problem, stretches), (
+            f"seed {seed}"
+        )
         close += bound > problem.free_bound and traffic(problem, stretches) == least
         again, true = least_replacement(gaps, Budget(60), stretches)
         assert true == least == traffic(problem, again), f"seed {seed}"

@@ -218,8 +218,9 @@ def test_hints_are_points_of_the_program() -> None:
         if start is None or x is None or f.steps.twins:
             continue
         assert f.linear.holds(x) and f.linear.value(x) <= start.value
-        assert read(f, x)[0] == f.steps.with_views([f.steps.number[i] for i in start.walk.order
-                                                    if i in f.steps.number])  # fmt: skip
+        assert read(f, x)[0] == f.steps.with_views(
+            [f.steps.number[i] for i in start.walk.order if i in f.steps.number]
+        )
         checked += 1
     assert checked > 60
 

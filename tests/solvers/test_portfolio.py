@@ -54,8 +54,15 @@ def test_says_who_found_and_who_proved() -> None:
     assert easy.value == 0 and easy.reason.startswith("found by ") and "the bound is free" in easy.reason
     hard = memplan.plan(randwire(1), scratchpad="MH", workers=1, time_limit_s=60.0)
     assert hard.bound > 0 and "bound proved by " in hard.reason and hard.solver == "portfolio"
-    without = memplan.plan(randwire(1), scratchpad="MH", solver="portfolio{skip=search+benders+peak+ilp}", workers=1)
-    assert without.bound == 0 and without.value is not None and hard.value is not None and without.value >= hard.value
+    without = memplan.plan(
+        randwire(1), scratchpad="MH", solver="portfolio{skip=search+benders+peak+ilp}", workers=1
+    )
+    assert (
+        without.bound == 0
+        and without.value is not None
+        and hard.value is not None
+        and without.value >= hard.value
+    )
 
 
 def test_the_same_plan_whatever_the_workers_do() -> None:

@@ -121,7 +121,9 @@ def test_frontiers_and_tables_change_no_optimum(left_out: str) -> None:
 
 
 @pytest.mark.parametrize(("seed", "value", "loads", "stores"), [(1, 23, 13, 10), (3, 25, 14, 11)])
-def test_loads_and_stores_alone_add_up_to_the_optimum_where_space_is_least(seed: int, value: int, loads: int, stores: int) -> None:
+def test_loads_and_stores_alone_add_up_to_the_optimum_where_space_is_least(
+    seed: int, value: int, loads: int, stores: int
+) -> None:
     problem, _ = make_problem(stage(seed), scratchpad="MR")
     engine = Engine(max(pieces(problem), key=lambda piece: piece.n))
     assert engine.tabulate(Budget(60))
@@ -191,12 +193,17 @@ def test_large_graphs_get_addresses_for_what_windows_find(monkeypatch: pytest.Mo
     assert made.value is not None and made.value < start.value
 
 
-def test_a_long_chain_gets_a_bound_and_addresses_for_its_best_replacement(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_chain_gets_a_bound_and_addresses_for_its_best_replacement(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     load("search", Budget())
     monkeypatch.setattr("memplan.solver.time.monotonic", time.process_time)
     rng = random.Random(0)
     sizes = [rng.randint(1, 16) for _ in range(LARGE + 101)]
-    reads = [{i - 1} | ({max(0, i - rng.randint(2, 60))} if rng.random() < 0.6 else set()) for i in range(1, len(sizes))]
+    reads = [
+        {i - 1} | ({max(0, i - rng.randint(2, 60))} if rng.random() < 0.6 else set())
+        for i in range(1, len(sizes))
+    ]
     used = set().union(*reads)
     ops = [Op(f"op{i}", "Add", tuple(f"t{s}" for s in sorted(x)), (f"t{i}",)) for i, x in enumerate(reads, 1)]
     kinds = ["input", *("activation" if i in used else "output" for i in range(1, len(sizes)))]

@@ -24,7 +24,9 @@ def test_a_load_comes_as_early_as_its_place_is_free_and_no_later_than_those_due_
     assert moves == (Move("load", "w", 3, 5), Move("load", "v", 3, 6))
 
 
-def test_what_has_to_be_in_the_scratchpad_is_planned_faster_and_validly(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_has_to_be_in_the_scratchpad_is_planned_faster_and_validly(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     gains = 0
     for seed in range(60):
         problem = random_problem(random.Random(seed), 14)

@@ -28,7 +28,9 @@ class KeepOrReload(Solver):
     """
 
     name: ClassVar[str] = "keep_or_reload"
-    summary: ClassVar[str] = "an example: keeps everything if that fits, else reloads everything around each op"
+    summary: ClassVar[str] = (
+        "an example: keeps everything if that fits, else reloads everything around each op"
+    )
     objectives: ClassVar[frozenset[str]] = frozenset({"traffic"})
 
     tries: int = 20
@@ -36,16 +38,25 @@ class KeepOrReload(Solver):
     def solve(self, problem: Problem, budget: Budget) -> Plan:
         """The first order in which everything can stay, else the program's with all operands reloaded."""
         program = tuple(range(problem.n))
-        tries = [(order, True) for order in self.orders(problem, random.Random(budget.seed))] + [(program, False)]
+        tries = [(order, True) for order in self.orders(problem, random.Random(budget.seed))] + [
+            (program, False)
+        ]
         for order, keep in tries:
             if budget.spent() and keep:
                 continue
             stays = stays_of(problem, order, keep)
             storages = [problem.storages[stay.s] for stay in stays]
-            found = pack([stay.start for stay in stays], [stay.stop for stay in stays], [s.size for s in storages],
-                         problem.capacity, alignment=problem.target.scratchpad.alignment,
-                         offsets=[s.offset for s in storages], workers=budget.workers,
-                         time_limit_s=max(0.05, 0.2 * budget.remaining_s), cancel=budget.cancel)  # fmt: skip
+            found = pack(
+                [stay.start for stay in stays],
+                [stay.stop for stay in stays],
+                [s.size for s in storages],
+                problem.capacity,
+                alignment=problem.target.scratchpad.alignment,
+                offsets=[s.offset for s in storages],
+                workers=budget.workers,
+                time_limit_s=max(0.05, 0.2 * budget.remaining_s),
+                cancel=budget.cancel,
+            )
             if found.peak is not None:
                 return self.plan(problem, budget, order, stays, list(found.offsets))
         return self.no_answer(problem, budget, Status.UNKNOWN, "what must stay leaves no room for an op")
@@ -66,7 +77,9 @@ class KeepOrReload(Solver):
                         ready.append(later)
             yield tuple(order)
 
-    def plan(self, problem: Problem, budget: Budget, order: tuple[int, ...], stays: list[Stay], offsets: list[int]) -> Plan:
+    def plan(
+        self, problem: Problem, budget: Budget, order: tuple[int, ...], stays: list[Stay], offsets: list[int]
+    ) -> Plan:
         """The plan in memplan's words. The bound is left at the one that always holds."""
         names = [s.name for s in problem.storages]
         residencies = [

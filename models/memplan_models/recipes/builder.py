@@ -142,10 +142,15 @@ class Builder:
         margin = tuple((r - 1) // 2 for r in reach) if pad is None else _each(pad, rank)
         weights = weights or self.conv_weights(int(cin) // groups, channels, kernel, bias)
         return self.op(
-            "Conv", [x, *weights], (batch, channels, *_slide(size, reach, stride, margin)),
-            kernel_shape=kernel, strides=stride, pads=[*margin, *margin], group=groups,
+            "Conv",
+            [x, *weights],
+            (batch, channels, *_slide(size, reach, stride, margin)),
+            kernel_shape=kernel,
+            strides=stride,
+            pads=[*margin, *margin],
+            group=groups,
             dilations=[dilation] * rank,
-        )  # fmt: skip
+        )
 
     def conv_weights(self, cin: int, channels: int, kernel: Sequence[int], bias: bool = True) -> list[str]:
         """Weight and bias of a convolution from `cin` channels a group."""
@@ -171,8 +176,12 @@ class Builder:
     def norm(self, x: str) -> str:
         """A batch normalisation that no convolution before it can absorb."""
         c = int(self.shape[x][1])
-        names = [self.weight("norm.scale", (c,)), self.weight("norm.bias", (c,)),
-                 self.weight("norm.mean", (c,)), self.const("norm.var", np.ones(c))]  # fmt: skip
+        names = [
+            self.weight("norm.scale", (c,)),
+            self.weight("norm.bias", (c,)),
+            self.weight("norm.mean", (c,)),
+            self.const("norm.var", np.ones(c)),
+        ]
         return self.op("BatchNormalization", [x, *names], self.shape[x])
 
     def pool(self, kind: str, x: str, kernel: Extent, stride: Extent, pad: Extent = 0) -> str:
@@ -196,8 +205,14 @@ class Builder:
         batch, c, h, w = self.shape[x]
         scales = self.const("scales", [1, 1, factor, factor], np.float32)
         shape = (batch, c, int(h) * factor, int(w) * factor)
-        return self.op("Resize", [x, "", scales], shape, mode=mode,
-                       coordinate_transformation_mode="asymmetric", nearest_mode="floor")  # fmt: skip
+        return self.op(
+            "Resize",
+            [x, "", scales],
+            shape,
+            mode=mode,
+            coordinate_transformation_mode="asymmetric",
+            nearest_mode="floor",
+        )
 
     def up_conv(self, x: str, channels: int, kernel: int = 2) -> str:
         """A transposed convolution of stride 2 that doubles the image."""
@@ -309,11 +324,18 @@ class Builder:
         """A "GRU" or "LSTM" over [time, batch, features] to [time, batch, directions · hidden]."""
         time, batch, k = self.shape[x]
         rows = {"GRU": 3, "LSTM": 4}[kind] * hidden
-        weights = [self.weight("rnn.w", (directions, rows, int(k))),
-                   self.weight("rnn.r", (directions, rows, hidden)),
-                   self.weight("rnn.b", (directions, 2 * rows))]  # fmt: skip
-        y = self.op(kind, [x, *weights], (time, directions, batch, hidden), hidden_size=hidden,
-                    direction="bidirectional" if directions == 2 else "forward")  # fmt: skip
+        weights = [
+            self.weight("rnn.w", (directions, rows, int(k))),
+            self.weight("rnn.r", (directions, rows, hidden)),
+            self.weight("rnn.b", (directions, 2 * rows)),
+        ]
+        y = self.op(
+            kind,
+            [x, *weights],
+            (time, directions, batch, hidden),
+            hidden_size=hidden,
+            direction="bidirectional" if directions == 2 else "forward",
+        )
         y = self.transpose(y, (0, 2, 1, 3))
         target = self.const("shape", [0, 0, directions * hidden], np.int64)
         return self.op("Reshape", [y, target], (time, batch, directions * hidden))

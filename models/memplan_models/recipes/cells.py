@@ -24,8 +24,18 @@ class Genotype:
     reduce_keep: Sequence[int]
 
 
-_PNAS = (("sep5", 0), ("max3", 0), ("sep7", 1), ("max3", 1), ("sep5", 1), ("sep3", 1), ("sep3", 4), ("max3", 1),
-         ("sep3", 0), ("skip", 1))  # fmt: skip
+_PNAS = (
+    ("sep5", 0),
+    ("max3", 0),
+    ("sep7", 1),
+    ("max3", 1),
+    ("sep5", 1),
+    ("sep3", 1),
+    ("sep3", 4),
+    ("max3", 1),
+    ("sep3", 0),
+    ("skip", 1),
+)
 PNASNET5 = Genotype(_PNAS, (2, 3, 4, 5, 6), _PNAS, (2, 3, 4, 5, 6))
 """One cell for both purposes; input 0 is the cell before the last (Liu et al. 2017, figure 1)."""
 

@@ -71,23 +71,25 @@ def inception_v3() -> onnx.ModelProto:
     x = b.pool("Max", b.conv_relu(b.conv_relu(x, 80, 1), 192, 3, pad=0), 3, 2)
     for i, pooled in enumerate((32, 64, 64)):
         with b.scope(f"mixed35.{i}"):
-            x = b.concat([
-                b.conv_relu(x, 64, 1),
-                b.conv_relu(b.conv_relu(x, 48, 1), 64, 5),
-                b.conv_relu(b.conv_relu(b.conv_relu(x, 64, 1), 96, 3), 96, 3),
-                b.conv_relu(b.pool("Average", x, 3, 1, 1), pooled, 1),
-            ])  # fmt: skip
+            x = b.concat(
+                [
+                    b.conv_relu(x, 64, 1),
+                    b.conv_relu(b.conv_relu(x, 48, 1), 64, 5),
+                    b.conv_relu(b.conv_relu(b.conv_relu(x, 64, 1), 96, 3), 96, 3),
+                    b.conv_relu(b.pool("Average", x, 3, 1, 1), pooled, 1),
+                ]
+            )
     with b.scope("reduce35"):
         y = b.conv_relu(b.conv_relu(x, 64, 1), 96, 3)
-        x = b.concat([b.conv_relu(x, 384, 3, 2, pad=0), b.conv_relu(y, 96, 3, 2, pad=0),
-                      b.pool("Max", x, 3, 2)])  # fmt: skip
+        x = b.concat(
+            [b.conv_relu(x, 384, 3, 2, pad=0), b.conv_relu(y, 96, 3, 2, pad=0), b.pool("Max", x, 3, 2)]
+        )
     for i, c in enumerate((128, 160, 160, 192)):
         with b.scope(f"mixed17.{i}"):
             y = b.conv_relu(b.conv_relu(b.conv_relu(x, c, 1), c, (1, 7)), 192, (7, 1))
             z = b.conv_relu(b.conv_relu(b.conv_relu(x, c, 1), c, (7, 1)), c, (1, 7))
             z = b.conv_relu(b.conv_relu(z, c, (7, 1)), 192, (1, 7))
-            x = b.concat([b.conv_relu(x, 192, 1), y, z,
-                          b.conv_relu(b.pool("Average", x, 3, 1, 1), 192, 1)])  # fmt: skip
+            x = b.concat([b.conv_relu(x, 192, 1), y, z, b.conv_relu(b.pool("Average", x, 3, 1, 1), 192, 1)])
     with b.scope("reduce17"):
         y = b.conv_relu(b.conv_relu(x, 192, 1), 320, 3, 2, pad=0)
         z = b.conv_relu(b.conv_relu(b.conv_relu(x, 192, 1), 192, (1, 7)), 192, (7, 1))
@@ -96,12 +98,16 @@ def inception_v3() -> onnx.ModelProto:
         with b.scope(f"mixed8.{i}"):
             y = b.conv_relu(x, 384, 1)
             z = b.conv_relu(b.conv_relu(x, 448, 1), 384, 3)
-            x = b.concat([
-                b.conv_relu(x, 320, 1),
-                b.conv_relu(y, 384, (1, 3)), b.conv_relu(y, 384, (3, 1)),
-                b.conv_relu(z, 384, (1, 3)), b.conv_relu(z, 384, (3, 1)),
-                b.conv_relu(b.pool("Average", x, 3, 1, 1), 192, 1),
-            ])  # fmt: skip
+            x = b.concat(
+                [
+                    b.conv_relu(x, 320, 1),
+                    b.conv_relu(y, 384, (1, 3)),
+                    b.conv_relu(y, 384, (3, 1)),
+                    b.conv_relu(z, 384, (1, 3)),
+                    b.conv_relu(z, 384, (3, 1)),
+                    b.conv_relu(b.pool("Average", x, 3, 1, 1), 192, 1),
+                ]
+            )
     return b.finish(logits=b.classifier(x, 1000))
 
 

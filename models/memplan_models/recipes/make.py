@@ -93,9 +93,11 @@ def catalogue(index: list[dict[str, Any]]) -> str:
         lines += [f"## {family}\n", CATALOGUE_HEAD]
         for e in index:
             if e["family"] == family:
-                lines.append(f"| {e['name']} | {e['summary']} | {e['dtype']} | {e['ops']:,} | {e['flops'] / 1e9:,.3f} "
-                             f"| {e['weight_bytes'] / 1e6:,.2f} | {e['peak_program'] / 1e6:,.2f} "
-                             f"| {e['mr'] / 1e6:,.2f} | {e['paper']} |")  # fmt: skip
+                lines.append(
+                    f"| {e['name']} | {e['summary']} | {e['dtype']} | {e['ops']:,} | {e['flops'] / 1e9:,.3f} "
+                    f"| {e['weight_bytes'] / 1e6:,.2f} | {e['peak_program'] / 1e6:,.2f} "
+                    f"| {e['mr'] / 1e6:,.2f} | {e['paper']} |"
+                )
         lines.append("")
     return "\n".join(lines)
 

@@ -10,8 +10,15 @@ import onnx
 from memplan_models.recipes.builder import BATCH, Builder
 from memplan_models.recipes.recipe import Recipe
 
-MOBILENET_V2 = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1),
-                (6, 160, 3, 2), (6, 320, 1, 1))  # fmt: skip
+MOBILENET_V2 = (
+    (1, 16, 1, 1),
+    (6, 24, 2, 2),
+    (6, 32, 3, 2),
+    (6, 64, 4, 2),
+    (6, 96, 3, 1),
+    (6, 160, 3, 2),
+    (6, 320, 1, 1),
+)
 """Expansion, channels, repeats, stride of MobileNetV2's stages (its Table 2)."""
 
 
@@ -69,8 +76,15 @@ def efficientnet_blocks(b: Builder, image: str) -> list[str]:
     """What each of EfficientNet-B0's seven stages gives."""
     x = b.swish(b.conv(image, 32, 3, 2))
     outs = []
-    stages = ((1, 3, 16, 1, 1), (6, 3, 24, 2, 2), (6, 5, 40, 2, 2), (6, 3, 80, 3, 2), (6, 5, 112, 3, 1),
-              (6, 5, 192, 4, 2), (6, 3, 320, 1, 1))  # fmt: skip
+    stages = (
+        (1, 3, 16, 1, 1),
+        (6, 3, 24, 2, 2),
+        (6, 5, 40, 2, 2),
+        (6, 3, 80, 3, 2),
+        (6, 5, 112, 3, 1),
+        (6, 5, 192, 4, 2),
+        (6, 3, 320, 1, 1),
+    )
     for stage, (expand, kernel, channels, repeats, stride) in enumerate(stages):
         for i in range(repeats):
             with b.scope(f"stage{stage}.{i}"):
@@ -168,14 +182,21 @@ def mnasnet_a1() -> onnx.ModelProto:
     b = Builder("mnasnet_a1")
     x = b.conv_relu(b.input("image", (BATCH, 3, 224, 224)), 32, 3, 2)
     x = b.conv(b.conv_relu(x, 32, 3, groups=32), 16, 1)
-    stages = ((6, 3, 24, 2, 2, 0), (3, 5, 40, 3, 2, 1), (6, 3, 80, 4, 2, 0), (6, 3, 112, 2, 1, 1),
-              (6, 5, 160, 3, 2, 1), (6, 3, 320, 1, 1, 0))  # fmt: skip
+    stages = (
+        (6, 3, 24, 2, 2, 0),
+        (3, 5, 40, 3, 2, 1),
+        (6, 3, 80, 4, 2, 0),
+        (6, 3, 112, 2, 1, 1),
+        (6, 5, 160, 3, 2, 1),
+        (6, 3, 320, 1, 1, 0),
+    )
     for stage, (expand, kernel, channels, repeats, stride, excite) in enumerate(stages):
         for i in range(repeats):
             with b.scope(f"stage{stage}.{i}"):
                 c = int(b.shape[x][1])
-                y = b.conv_relu(b.conv_relu(x, c * expand, 1), c * expand, kernel, 1 if i else stride,
-                                groups=c * expand)  # fmt: skip
+                y = b.conv_relu(
+                    b.conv_relu(x, c * expand, 1), c * expand, kernel, 1 if i else stride, groups=c * expand
+                )
                 if excite:
                     y = b.mul(y, b.sigmoid(b.conv(b.conv_relu(b.gap(y), c // 4, 1), c * expand, 1)))
                 y = b.conv(y, channels, 1)

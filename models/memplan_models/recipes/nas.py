@@ -56,14 +56,16 @@ def _nasnet(name: str, size: int, n: int, f: int, stem: int) -> onnx.ModelProto:
 
     def normal(h: str, p: str, c: int) -> str:
         p, h = fit(b, p, c, h), b.conv(b.relu(h), c, 1)
-        return b.concat([
-            p,
-            b.add(separable(b, h, c, 3, 1), h),
-            b.add(separable(b, p, c, 3, 1), separable(b, h, c, 5, 1)),
-            b.add(b.pool("Average", h, 3, 1, 1), p),
-            b.add(b.pool("Average", p, 3, 1, 1), b.pool("Average", p, 3, 1, 1)),
-            b.add(separable(b, p, c, 5, 1), separable(b, p, c, 3, 1)),
-        ])  # fmt: skip
+        return b.concat(
+            [
+                p,
+                b.add(separable(b, h, c, 3, 1), h),
+                b.add(separable(b, p, c, 3, 1), separable(b, h, c, 5, 1)),
+                b.add(b.pool("Average", h, 3, 1, 1), p),
+                b.add(b.pool("Average", p, 3, 1, 1), b.pool("Average", p, 3, 1, 1)),
+                b.add(separable(b, p, c, 5, 1), separable(b, p, c, 3, 1)),
+            ]
+        )
 
     def reduction(h: str, p: str, c: int) -> str:
         p, h = fit(b, p, c, h), b.conv(b.relu(h), c, 1)
@@ -87,10 +89,26 @@ def _nasnet(name: str, size: int, n: int, f: int, stem: int) -> onnx.ModelProto:
     return b.finish(logits=b.classifier(b.relu(now), 10 if cifar else 1000))
 
 
-DARTS_NORMAL = (("sep", 0), ("sep", 1), ("sep", 0), ("sep", 1), ("sep", 1), ("skip", 0), ("skip", 0),
-                ("dil", 2))  # fmt: skip
-DARTS_REDUCE = (("max", 0), ("max", 1), ("skip", 2), ("max", 1), ("max", 0), ("skip", 2), ("skip", 2),
-                ("max", 1))  # fmt: skip
+DARTS_NORMAL = (
+    ("sep", 0),
+    ("sep", 1),
+    ("sep", 0),
+    ("sep", 1),
+    ("sep", 1),
+    ("skip", 0),
+    ("skip", 0),
+    ("dil", 2),
+)
+DARTS_REDUCE = (
+    ("max", 0),
+    ("max", 1),
+    ("skip", 2),
+    ("max", 1),
+    ("max", 0),
+    ("skip", 2),
+    ("skip", 2),
+    ("max", 1),
+)
 """The published second-order cells: two (op, input) per intermediate node; 0 and 1 are the cell's inputs."""
 
 

@@ -44,18 +44,35 @@ class QuantisedBuilder(Builder):
         out = [-(-int(n) // step) for n, step in zip(size, s, strict=True)]
         pads = [max((o - 1) * step + r - int(n), 0) for o, step, r, n in zip(out, s, k, size, strict=True)]
         shape = (channels, int(cin) // groups, *k)
-        inputs = [x, *self._scale(x), self.weight("qconv.weight", shape, TensorProto.INT8),
-                  *self._weight_scale(x, math.prod(shape[1:])), *self._out(relu),
-                  self.weight("qconv.bias", (channels,), TensorProto.INT32)]  # fmt: skip
+        inputs = [
+            x,
+            *self._scale(x),
+            self.weight("qconv.weight", shape, TensorProto.INT8),
+            *self._weight_scale(x, math.prod(shape[1:])),
+            *self._out(relu),
+            self.weight("qconv.bias", (channels,), TensorProto.INT32),
+        ]
         low = [p // 2 for p in pads]
-        y = self.op("QLinearConv", inputs, (batch, channels, *out), kernel_shape=k, strides=s, group=groups,
-                    pads=[*low, *(p - q for p, q in zip(pads, low, strict=True))])  # fmt: skip
+        y = self.op(
+            "QLinearConv",
+            inputs,
+            (batch, channels, *out),
+            kernel_shape=k,
+            strides=s,
+            group=groups,
+            pads=[*low, *(p - q for p, q in zip(pads, low, strict=True))],
+        )
         return self._as(y, -128 if relu else 0)
 
     def qlinear(self, x: str, n: int) -> str:
         batch, k = self.shape[x]
-        inputs = [x, *self._scale(x), self.weight("qfc.weight", (int(k), n), TensorProto.INT8),
-                  *self._weight_scale(x, int(k)), *self._out(False)]  # fmt: skip
+        inputs = [
+            x,
+            *self._scale(x),
+            self.weight("qfc.weight", (int(k), n), TensorProto.INT8),
+            *self._weight_scale(x, int(k)),
+            *self._out(False),
+        ]
         return self._as(self.op("QLinearMatMul", inputs, (batch, n)), 0)
 
     def qadd(self, a: str, b: str, relu: bool) -> str:

@@ -43,9 +43,13 @@ Update = Callable[[list[Tensor], list[Tensor], list[list[Tensor]]], None]
 
 
 def training_step(
-    make: Callable[[], nn.Module], loss: Callable[[Tensor, Tensor], Tensor], update: Update, slots: int,
-    x: Tensor, y: Tensor,
-) -> Any:  # fmt: skip
+    make: Callable[[], nn.Module],
+    loss: Callable[[Tensor, Tensor], Tensor],
+    update: Update,
+    slots: int,
+    x: Tensor,
+    y: Tensor,
+) -> Any:
     """The GraphModule of one training step: forward, backward and optimizer.
 
     It is called with parameters, buffers, `slots` lists of optimizer state like the parameters, inputs and

@@ -58,11 +58,13 @@ def s3d() -> onnx.ModelProto:
         elif i == 7:
             x = b.pool("Max", x, 2, 2)
         with b.scope(f"mixed{i}"):
-            x = b.concat([
-                b.conv_relu(x, one, 1),
-                separable(b.conv_relu(x, low, 1), high, 3),
-                separable(b.conv_relu(x, less, 1), more, 3),
-                b.conv_relu(b.pool("Max", x, 3, 1, 1), pooled, 1),
-            ])  # fmt: skip
+            x = b.concat(
+                [
+                    b.conv_relu(x, one, 1),
+                    separable(b.conv_relu(x, low, 1), high, 3),
+                    separable(b.conv_relu(x, less, 1), more, 3),
+                    b.conv_relu(b.pool("Max", x, 3, 1, 1), pooled, 1),
+                ]
+            )
     x = b.conv(b.pool("Average", x, (2, 7, 7), 1), 400, 1)
     return b.finish(logits=b.flatten(b.gap(x)))

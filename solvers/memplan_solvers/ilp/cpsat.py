@@ -10,8 +10,9 @@ from memplan.solver import Budget
 from memplan_solvers.ilp.linear import Linear, Outcome
 
 
-def run(model: Any, budget: Budget, gap: float = 0.0,
-        report: Callable[[float, float, int], None] | None = None) -> tuple[Any, Any]:  # fmt: skip
+def run(
+    model: Any, budget: Budget, gap: float = 0.0, report: Callable[[float, float, int], None] | None = None
+) -> tuple[Any, Any]:
     """The solver after its run, and its status; stops with the budget.
 
     Several workers are deterministic only where they are interleaved, which is slower: that is what
@@ -70,9 +71,14 @@ def to_cpsat(linear: Linear) -> tuple[Any, list[Any]]:
     return model, xs
 
 
-def solve_cpsat(linear: Linear, budget: Budget, hint: list[int] | None = None, gap: float = 0.0,
-                extend: Callable[[Any, list[Any]], None] | None = None,
-                report: Callable[[float, float, int], None] | None = None) -> Outcome:  # fmt: skip
+def solve_cpsat(
+    linear: Linear,
+    budget: Budget,
+    hint: list[int] | None = None,
+    gap: float = 0.0,
+    extend: Callable[[Any, list[Any]], None] | None = None,
+    report: Callable[[float, float, int], None] | None = None,
+) -> Outcome:
     """The best point and bound within the budget; `extend` may add further constraints to the model."""
     from ortools.sat.python import cp_model
 

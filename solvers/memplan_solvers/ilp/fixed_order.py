@@ -59,8 +59,13 @@ class Polished:
         return None if self.blocks is None else Answer(self.walk, self.blocks, self.offsets, self.how)
 
 
-def polish(problem: Problem, order: Sequence[int], budget: Budget, backend: str = "highs",
-           hint: Sequence[Sequence[Stretch]] | None = None) -> Polished:  # fmt: skip
+def polish(
+    problem: Problem,
+    order: Sequence[int],
+    budget: Budget,
+    backend: str = "highs",
+    hint: Sequence[Sequence[Stretch]] | None = None,
+) -> Polished:
     """The best replacement for `order` found within the budget, with addresses, and a bound.
 
     `hint` may give stretches to start from. Each round solves the per-gap program and places its
@@ -104,11 +109,15 @@ def relaxed_replacement(gaps: Gaps, budget: Budget) -> tuple[list[list[Stretch]]
     return gaps.stretches(gaps.filled(whole, ranked)), bound
 
 
-def least_replacement(gaps: Gaps, budget: Budget, hint: Sequence[Sequence[Stretch]]) -> tuple[list[list[Stretch]], int | None]:
+def least_replacement(
+    gaps: Gaps, budget: Budget, hint: Sequence[Sequence[Stretch]]
+) -> tuple[list[list[Stretch]], int | None]:
     """The best stretches by bytes found for an order, `hint` at worst, and a bound on every plan with that order."""
     rounds = _Rounds(gaps, budget, "highs")
     found = rounds.solve(rounds.program, rounds.point(gaps.choice(hint)))
-    best = [list(row) for row in hint] if found.x is None else gaps.stretches([found.x[v] for v in rounds.keep])
+    best = (
+        [list(row) for row in hint] if found.x is None else gaps.stretches([found.x[v] for v in rounds.keep])
+    )
     return best, found.bound
 
 
@@ -178,7 +187,12 @@ class _Rounds:
     def _hopeless(self) -> bool:
         """Whether not even the ops alone have addresses, with no gap kept: then nothing has, where no op works in place."""
         walk = self.gaps.walk
-        least = place(walk, self.gaps.stretches([0] * len(self.gaps.gaps)), walk.problem.capacity, self.budget.share(PART))
+        least = place(
+            walk,
+            self.gaps.stretches([0] * len(self.gaps.gaps)),
+            walk.problem.capacity,
+            self.budget.share(PART),
+        )
         return least.impossible
 
     def _tightened(self) -> Polished:
@@ -221,7 +235,9 @@ class FixedOrder(Improver):
     def solve(self, problem: Problem, budget: Budget) -> Plan:
         """The better of the greedy plan of the order and its polish."""
         named = self.schedule in SCHEDULES and problem.options.order == "free"
-        greedy = Greedy(schedule=self.schedule if named else "all").best(problem, replace(budget, progress=None))
+        greedy = Greedy(schedule=self.schedule if named else "all").best(
+            problem, replace(budget, progress=None)
+        )
         if greedy is not None:
             budget.report("greedy", greedy.value, problem.free_bound)
         return self.improve(problem, budget, None if greedy is None else greedy.answer)
@@ -237,7 +253,9 @@ class FixedOrder(Improver):
             order = SCHEDULES[self.schedule](problem)
         return self._polished(problem, budget, order, start)
 
-    def _polished(self, problem: Problem, budget: Budget, order: tuple[int, ...], start: Answer | None) -> Plan:
+    def _polished(
+        self, problem: Problem, budget: Budget, order: tuple[int, ...], start: Answer | None
+    ) -> Plan:
         """The bound is the order's own only under order=program."""
         program = problem.options.order == "program"
         hint = start.stretches if start is not None and start.walk.order == order else None

@@ -207,8 +207,11 @@ class Formulation:
         over = self._overwritten()
         for t in range(self.n):
             self._check_time()
-            terms = [(v, c * self.sizes[s] // self.unit) for s in range(len(self.sizes))
-                     for v, c in (self.resident(s, t))]  # fmt: skip
+            terms = [
+                (v, c * self.sizes[s] // self.unit)
+                for s in range(len(self.sizes))
+                for v, c in (self.resident(s, t))
+            ]
             terms += over.get(t, [])
             if self.peak is None:
                 self.linear.add(terms, high=self.room)

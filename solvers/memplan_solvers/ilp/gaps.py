@@ -149,11 +149,16 @@ class Gaps:
 
     def _clashes(self, program: Linear, keep: list[int]) -> None:
         """Storages pinned to overlapping places are never there at once, but for a step they may share in place."""
-        spans: dict[int, list[tuple[int, int, int | None]]] = {}  # per pinned storage: steps, and the gap they are
+        spans: dict[
+            int, list[tuple[int, int, int | None]]
+        ] = {}  # per pinned storage: steps, and the gap they are
         for s, storage in enumerate(self.walk.problem.storages):
             if storage.offset is not None:
-                spans[s] = [(a, b, None) for a, b in self.walk.whole[s]] if s in self.pinned else \
-                    [(t, t + 1, None) for t in self.walk.steps[s]]  # fmt: skip
+                spans[s] = (
+                    [(a, b, None) for a, b in self.walk.whole[s]]
+                    if s in self.pinned
+                    else [(t, t + 1, None) for t in self.walk.steps[s]]
+                )
         for k, g in enumerate(self.gaps):
             if g.storage in spans:
                 spans[g.storage].append((g.before + 1, g.after, k))

@@ -61,8 +61,9 @@ class Ilp(Improver):
         known = {"backend": ("cpsat", *BACKENDS), "mode": ("joint", "fixed"), "split": ("off", "auto")}
         for field, words in known.items():
             if getattr(self, field) not in words:
-                raise OptionError(f"solver 'ilp': {field} = '{getattr(self, field)}'",
-                                  nearest(getattr(self, field), words))  # fmt: skip
+                raise OptionError(
+                    f"solver 'ilp': {field} = '{getattr(self, field)}'", nearest(getattr(self, field), words)
+                )
         if not 0 <= self.gap < 1:
             raise OptionError(f"solver 'ilp': gap = {self.gap}", "a relative gap in [0, 1), such as 0.01")
 
@@ -109,9 +110,16 @@ class Ilp(Improver):
             best = start
         return self.plan_of(problem, budget, best, bound, "no plan was found in time")
 
-    def _program(self, problem: Problem, budget: Budget, steps: Steps, windows: Sequence[Window],
-                 start: Answer | None, placing: bool,
-                 within: Window | None = None) -> tuple[Answer | None, int, bool]:  # fmt: skip
+    def _program(
+        self,
+        problem: Problem,
+        budget: Budget,
+        steps: Steps,
+        windows: Sequence[Window],
+        start: Answer | None,
+        placing: bool,
+        within: Window | None = None,
+    ) -> tuple[Answer | None, int, bool]:
         """The better of `start` and the program's answer, its bound, and whether it is proved empty.
 
         With `within`, what is resident at other steps stays as `start` has it.
@@ -146,8 +154,14 @@ class Ilp(Improver):
         if self.backend != "cpsat":
             hint = hint if hint is not None and f.linear.holds(hint) else None
             return solve_mathopt(f.linear, budget, self.backend, hint, self.gap)
-        return solve_cpsat(f.linear, budget, hint, self.gap, no_overlap(f) if placing else None,
-                           lambda value, bound, nodes: budget.report("ilp", value, max(0.0, bound), nodes))  # fmt: skip
+        return solve_cpsat(
+            f.linear,
+            budget,
+            hint,
+            self.gap,
+            no_overlap(f) if placing else None,
+            lambda value, bound, nodes: budget.report("ilp", value, max(0.0, bound), nodes),
+        )
 
     def _split(self, problem: Problem, budget: Budget, steps: Steps, start: Answer) -> Answer:
         """`start` improved window by window, in rounds, until a round changes nothing or time runs out."""
@@ -160,7 +174,9 @@ class Ilp(Improver):
                 for t, k in enumerate(order):
                     windows[k] = (first, stop) if first <= t <= stop else (t, t)
                 try:
-                    part = replace(budget.share(0.1), progress=None)  # what holds for a window is no bound of the whole
+                    part = replace(
+                        budget.share(0.1), progress=None
+                    )  # what holds for a window is no bound of the whole
                     found, _, _ = self._program(
                         problem, part, steps, windows, start, placing=False, within=(first, stop)
                     )

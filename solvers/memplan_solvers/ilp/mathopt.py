@@ -26,8 +26,9 @@ GRACE_S = 0.2
 """Seconds a backend may take beyond the time limit before it is left behind."""
 
 
-def solve_mathopt(linear: Linear, budget: Budget, backend: str = "highs",
-                  hint: list[int] | None = None, gap: float = 0.0) -> Outcome:  # fmt: skip
+def solve_mathopt(
+    linear: Linear, budget: Budget, backend: str = "highs", hint: list[int] | None = None, gap: float = 0.0
+) -> Outcome:
     """The best point and bound within the budget; deterministic unless the time limit cuts."""
     from ortools.math_opt.python import mathopt
 

@@ -58,7 +58,9 @@ class Anneal(LatencySolver):
     """
 
     name: ClassVar[str] = "anneal"
-    summary: ClassVar[str] = "annealing over residencies and prefetches: the best latency without a learnt policy"
+    summary: ClassVar[str] = (
+        "annealing over residencies and prefetches: the best latency without a learnt policy"
+    )
 
     effort: int = 4000
     hot: float = 0.1
@@ -84,7 +86,13 @@ class Anneal(LatencySolver):
         return replace(plan, seconds=max(own.seconds, 1e-6))
 
     def improve(
-        self, timed: Timed, start: Layout, budget: Budget, bound: float, queued: float = 0.0, focus: Focus | None = None
+        self,
+        timed: Timed,
+        start: Layout,
+        budget: Budget,
+        bound: float,
+        queued: float = 0.0,
+        focus: Focus | None = None,
     ) -> Layout:
         """The best layout met from `start` on; `queued`: see `Search`."""
         search = make_search(timed, start, budget.seed, queued)
@@ -96,7 +104,12 @@ class Anneal(LatencySolver):
         while done < total and share < 1.0 and search.seconds[1] > bound and not budget.spent():
             if focus and done % often == 0:
                 search = led(timed, search, focus(search, share))
-            kernel.run(timed, search, rounds, *(self.heat(timed, start, at) for at in (share, min(1.0, share + step))))
+            kernel.run(
+                timed,
+                search,
+                rounds,
+                *(self.heat(timed, start, at) for at in (share, min(1.0, share + step))),
+            )
             if not done:  # it may have been compiling
                 begin, available = time.monotonic(), max(1e-9, budget.remaining_s)
                 pace = 1e-4
@@ -120,7 +133,9 @@ class Anneal(LatencySolver):
 def usual(timed: Timed) -> Array:
     """Weights of the kinds of rounds where nobody says: alike for all storages, float32[k, KINDS]."""
     touches = np.diff(timed.touch_row)
-    return np.outer(np.repeat(1.0 / np.maximum(touches, 1), touches), np.outer(TAKEN, CHANGED)).astype(np.float32)
+    return np.outer(np.repeat(1.0 / np.maximum(touches, 1), touches), np.outer(TAKEN, CHANGED)).astype(
+        np.float32
+    )
 
 
 def led(timed: Timed, search: kernel.Search, weight: Array) -> kernel.Search:
@@ -143,7 +158,9 @@ def make_search(timed: Timed, start: Layout, seed: int, queued: float = 0.0) -> 
     # Wishes and ratios with which the rounds would place the loads where they are.
     wish, ratio = np.zeros(len(timed.touch), np.int8), np.full(len(timed.touch), 1.1)
     reach = draft.track[0, REACH]
-    for r in np.flatnonzero(draft.slot[: len(timed.touch), LOADED] & (draft.slot[: len(timed.touch), START] >= 0)):
+    for r in np.flatnonzero(
+        draft.slot[: len(timed.touch), LOADED] & (draft.slot[: len(timed.touch), START] >= 0)
+    ):
         owner, begin, due = draft.slot[r, [OWNER, START, STEP]]
         if r > draft.storage[owner, ROW]:
             wish[r] = RETURN
@@ -170,11 +187,21 @@ def make_search(timed: Timed, start: Layout, seed: int, queued: float = 0.0) -> 
 
 def warm() -> None:
     """Call every kernel of the annealing."""
-    tensors = tuple(Tensor(f"t{k}", 64, kind) for k, kind in enumerate(("input", *["activation"] * 3, "output")))
+    tensors = tuple(
+        Tensor(f"t{k}", 64, kind) for k, kind in enumerate(("input", *["activation"] * 3, "output"))
+    )
     ops = tuple(Op(f"op{k}", "Relu", (f"t{k}",), (f"t{k + 1}",)) for k in range(4))
     problem, _ = make_problem(Graph("warm", tensors, ops), "ethos-u65", objective="latency")
     budget, short = Budget(float("inf")), Anneal(effort=10)
     timed = flatten(problem, budget)
     assert timed is not None
     best = short.improve(timed, tuned(timed, budget, 0.0), budget, 0.0)
-    to_plan(Anneal(), problem, budget, timed, best.rows, best.stores, bound=Anneal().lower_bound(problem, timed, budget))
+    to_plan(
+        Anneal(),
+        problem,
+        budget,
+        timed,
+        best.rows,
+        best.stores,
+        bound=Anneal().lower_bound(problem, timed, budget),
+    )

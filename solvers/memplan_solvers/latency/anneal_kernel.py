@@ -160,7 +160,13 @@ def _choose(draft: Draft, random: Array, seed: int, t: int, what: int, out: Arra
 
     what: ALONE, STRIP or AROUND.
     """
-    slot, storage, block, filled, width = draft.slot, draft.storage, draft.block, draft.filled, draft.fact[WIDTH]
+    slot, storage, block, filled, width = (
+        draft.slot,
+        draft.storage,
+        draft.block,
+        draft.filled,
+        draft.fact[WIDTH],
+    )
     out[0] = seed
     count = 1
     if what == ALONE:
@@ -173,7 +179,11 @@ def _choose(draft: Draft, random: Array, seed: int, t: int, what: int, out: Arra
     for b in range(begin, min(t + 1 + span, draft.fact[OPS] - 1) // width + 1):
         for i in range(filled[b]):
             r = block[b, i]
-            if slot[r, START] > t + 1 + span or slot[r, STOP] <= t - span or (b > begin and slot[r, START] // width < b):
+            if (
+                slot[r, START] > t + 1 + span
+                or slot[r, STOP] <= t - span
+                or (b > begin and slot[r, START] // width < b)
+            ):
                 continue
             s = slot[r, OWNER]
             if s == seed or storage[s, FIXED]:

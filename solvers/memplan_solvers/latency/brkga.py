@@ -45,7 +45,9 @@ class Brkga(LatencySolver):
         if self.population < 4 or self.patience < 1:
             raise OptionError("solver 'brkga': too small", "population is at least 4, patience at least 1")
         if not (0 < self.elite < 1 and 0 <= self.mutants < 1 - self.elite and 0 <= self.bias <= 1):
-            raise OptionError("solver 'brkga': elite, mutants and bias are shares", "elite + mutants stay below 1")
+            raise OptionError(
+                "solver 'brkga': elite, mutants and bias are shares", "elite + mutants stay below 1"
+            )
 
     def solve(self, problem: Problem, budget: Budget) -> Plan:
         """The best layout of any individual."""

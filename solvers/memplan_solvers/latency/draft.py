@@ -71,11 +71,19 @@ def make_draft(timed: Timed, rows: Array, stores: Array) -> Draft:
     by_step = np.argsort(timed.touch, kind="stable")
     blocks = max(1, min(BLOCKS, -(-n // NARROW)))
     slot = np.zeros((k + m, 9), np.int64)
-    slot[:, OWNER], slot[:, STEP], slot[:, SIZE] = owner, np.append(timed.touch, np.full(m, n)), timed.size[owner]
+    slot[:, OWNER], slot[:, STEP], slot[:, SIZE] = (
+        owner,
+        np.append(timed.touch, np.full(m, n)),
+        timed.size[owner],
+    )
     slot[:, START] = slot[:, NEXT] = -1
     slot[:, FAST] = timed.fixed[owner] >= 0
     storage = np.full((m, 11), -1, np.int64)
-    storage[:, ROW], storage[:, END], storage[:, PRODUCER] = timed.touch_row[:-1], timed.touch_row[1:], timed.producer
+    storage[:, ROW], storage[:, END], storage[:, PRODUCER] = (
+        timed.touch_row[:-1],
+        timed.touch_row[1:],
+        timed.producer,
+    )
     storage[:, GIVEN], storage[:, FIXED], storage[:, STREAMED] = timed.given, timed.fixed >= 0, timed.streamed
     storage[:, OUTPUT] = timed.output
     step = np.full((n + 2, 4), -1, np.int64)
@@ -84,10 +92,19 @@ def make_draft(timed: Timed, rows: Array, stores: Array) -> Draft:
     op[:, BASE], op[:, COMPUTE], op[:, OVERHEAD] = timed.base_host, timed.compute, timed.overhead
     draft = Draft(
         fact=np.array([n, timed.capacity, timed.alignment, -(-n // blocks), 0, n], np.int64),
-        slot=slot, storage=storage, cost=np.stack([timed.copy, timed.pad], axis=1), step=step, op=op, step_touch=by_step,
-        block=np.zeros((blocks, k + m), np.uint32), filled=np.zeros(blocks, np.int64),
-        track=np.zeros((2, 5, n + 1)), done=np.zeros((2, k + 2 * m)), around=np.zeros((2, k + m), np.int64), fresh=np.zeros(k + m, np.uint32),
-    )  # fmt: skip
+        slot=slot,
+        storage=storage,
+        cost=np.stack([timed.copy, timed.pad], axis=1),
+        step=step,
+        op=op,
+        step_touch=by_step,
+        block=np.zeros((blocks, k + m), np.uint32),
+        filled=np.zeros(blocks, np.int64),
+        track=np.zeros((2, 5, n + 1)),
+        done=np.zeros((2, k + 2 * m)),
+        around=np.zeros((2, k + m), np.int64),
+        fresh=np.zeros(k + m, np.uint32),
+    )
     for s in np.flatnonzero(timed.fixed >= 0).tolist():
         begin, end = timed.fixed_span[s].tolist()
         put(draft, slot_of(timed, s, begin, end), begin, end, int(timed.fixed[s]))
@@ -173,7 +190,11 @@ def put(draft: Draft, r: int, start: int, stop: int, offset: int) -> None:
         _enter(draft, b, r)
     serve(draft, r, start, stop, True)
     s = slot[r, OWNER]
-    slot[r, LOADED] = slot[r, STEP] < draft.fact[OPS] and start != draft.storage[s, PRODUCER] and not draft.storage[s, GIVEN]
+    slot[r, LOADED] = (
+        slot[r, STEP] < draft.fact[OPS]
+        and start != draft.storage[s, PRODUCER]
+        and not draft.storage[s, GIVEN]
+    )
     if slot[r, LOADED]:
         _link(step, LOADS, slot, NEXT, STEP, start, r)
         mark(draft, start)
@@ -215,7 +236,9 @@ def extend(draft: Draft, r: int, stop: int) -> None:
 def _link(step: Array, first: int, table: Array, following: int, key: int, t: int, x: int) -> None:
     """Enter row x of `table` in the list of step t that begins in column `first`, by `key`, then by number."""
     before, after = -1, step[t, first]
-    while after >= 0 and (table[after, key] < table[x, key] or (table[after, key] == table[x, key] and after < x)):
+    while after >= 0 and (
+        table[after, key] < table[x, key] or (table[after, key] == table[x, key] and after < x)
+    ):
         before, after = after, table[after, following]
     table[x, following] = after
     if before < 0:

@@ -122,7 +122,14 @@ def latency(timed: Timed, rows: Array, count: int, stores: Array, reach: Array) 
 
 @kernel
 def _two_lanes(
-    timed: Timed, host: Array, busy: Array, first: Array, work: Array, due: Array, is_store: Array, reach: Array
+    timed: Timed,
+    host: Array,
+    busy: Array,
+    first: Array,
+    work: Array,
+    due: Array,
+    is_store: Array,
+    reach: Array,
 ) -> float:
     """The same with one FIFO of loads and one of stores; both heads share the bus equally."""
     n, total = timed.n, len(work)

@@ -65,7 +65,11 @@ class LatencyExact(LatencySolver):
 
 def _common_unit(timed: Timed, total: float) -> float | None:
     """A unit of which every duration is a whole multiple, None if there is none of a useful size."""
-    times = {float(x) for part in (timed.compute, timed.base_host, timed.copy, timed.pad, [timed.overhead]) for x in part}
+    times = {
+        float(x)
+        for part in (timed.compute, timed.base_host, timed.copy, timed.pad, [timed.overhead])
+        for x in part
+    }
     ratios = [Fraction(x).limit_denominator(10**14) for x in times]
     whole = lcm(*(r.denominator for r in ratios))
     same = all(abs(float(r) - x) <= 1e-14 * x for r, x in zip(ratios, times, strict=True))
@@ -76,8 +80,14 @@ def _covers(problem: Problem, timed: Timed) -> bool:
     """Whether the constraint program describes every plan of the problem."""
     pinned = any(s.stays or s.offset is not None for s in problem.storages)
     options = problem.options
-    return (options.order == "program" and options.io == "host" and not problem.inplace_pairs and not pinned
-            and timed.queues == 1 and 0 < len(timed.touch) <= MOST_TOUCHES)  # fmt: skip
+    return (
+        options.order == "program"
+        and options.io == "host"
+        and not problem.inplace_pairs
+        and not pinned
+        and timed.queues == 1
+        and 0 < len(timed.touch) <= MOST_TOUCHES
+    )
 
 
 @dataclass
@@ -119,7 +129,9 @@ class _Model:
         self.found = False
         m = self.model
         self.opening = [m.new_constant(0)] + [self._time(f"o{t}") for t in range(timed.n)]  # A after op t-1
-        self.begin = [self._time(f"b{t}") for t in range(timed.n + 1)]  # A when op t begins; n: when all is stored
+        self.begin = [
+            self._time(f"b{t}") for t in range(timed.n + 1)
+        ]  # A when op t begins; n: when all is stored
         self.jobs: list[_Job] = []
         self.rectangles: tuple[list[Any], list[Any]] = [], []
         self.values: dict[int, _Value] = {}
@@ -159,7 +171,9 @@ class _Model:
                     latest = touched[b + 1] if b + 1 < len(touched) else timed.n
                 stop = m.new_int_var(touched[b] + 1, max(touched[b] + 1, latest), "")
                 length = m.new_int_var(1, timed.n, "")
-                at = m.new_int_var(0, int(places), "")  # a place of its own: it may lie elsewhere when it returns
+                at = m.new_int_var(
+                    0, int(places), ""
+                )  # a place of its own: it may lie elsewhere when it returns
                 self.rectangles[0].append(m.new_optional_interval_var(start, length, stop, present, ""))
                 scaled = m.new_optional_fixed_size_interval_var(at * timed.alignment, size, present, "")
                 self.rectangles[1].append(scaled)

@@ -115,7 +115,9 @@ def fluid_bound(problem: Problem, timed: Timed, time_limit_s: float) -> float:
                 for t in range(int(timed.producer[s]) + 1, last + 1):
                     early[t][end] = float(timed.copy[s]) / unit
     for t in range(timed.n):
-        lp.row({duration[t]: 1.0, **_negated(memory[t])}, float(host[t] + fixed_busy[t] + timed.overhead) / unit)
+        lp.row(
+            {duration[t]: 1.0, **_negated(memory[t])}, float(host[t] + fixed_busy[t] + timed.overhead) / unit
+        )
         space[t][loaded[t]] = unit / timed.whole_copy
         lp.row(_negated(space[t]), -room[t])
     for t in range(timed.n + 1):
@@ -134,9 +136,16 @@ def fluid_bound(problem: Problem, timed: Timed, time_limit_s: float) -> float:
 
 
 def _storage(
-    lp: _Program, timed: Timed, s: int, unit: float, memory: list[dict[int, float]], bus: list[dict[int, float]],
-    due: list[dict[int, float]], space: list[dict[int, float]], written_over_at: int,
-) -> int:  # fmt: skip
+    lp: _Program,
+    timed: Timed,
+    s: int,
+    unit: float,
+    memory: list[dict[int, float]],
+    bus: list[dict[int, float]],
+    due: list[dict[int, float]],
+    space: list[dict[int, float]],
+    written_over_at: int,
+) -> int:
     """The variables and rows of one storage; the variable that says how much of it is stored in the end, or -1.
 
     `written_over_at`: the step whose input it may be written over.
@@ -163,7 +172,9 @@ def _storage(
                 space[u][carried] = size
         due[t][x] = due[t].get(x, 0.0) + copy
         due[t][carried] = due[t].get(carried, 0.0) - copy
-        if produced:  # what host has to have by now: what it serves, or what is loaded, but was not written there
+        if (
+            produced
+        ):  # what host has to have by now: what it serves, or what is loaded, but was not written there
             now = lp.variable(0.0, 1.0)
             lp.row({now: 1.0, born: -1.0, x: 1.0}, 0.0)
             lp.row({now: 1.0, born: -1.0, x: -1.0, carried: 1.0}, -1.0)

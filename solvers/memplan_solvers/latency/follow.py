@@ -43,11 +43,23 @@ from memplan_solvers.latency.timed import Timed
 @inlined
 def seconds_of(draft: Draft, total: float) -> float:
     """The latency as it is now, one queue; `total` was that of the layout last kept."""
-    fact, slot, storage, step, cost, op = draft.fact, draft.slot, draft.storage, draft.step, draft.cost, draft.op
+    fact, slot, storage, step, cost, op = (
+        draft.fact,
+        draft.slot,
+        draft.storage,
+        draft.step,
+        draft.cost,
+        draft.op,
+    )
     track, done, step_touch = draft.track, draft.done, draft.step_touch
     n, slots, since, last = fact[OPS], len(slot), fact[SINCE], fact[UNTIL]
     if since <= last:
-        now, a, f, tail = track[0, NOW, since], track[0, AT, since], track[0, DONE, since], track[0, TAIL, since]
+        now, a, f, tail = (
+            track[0, NOW, since],
+            track[0, AT, since],
+            track[0, DONE, since],
+            track[0, TAIL, since],
+        )
         t = since
         while t <= n and not (t > last and f <= a and track[0, DONE, t] <= track[0, AT, t]):
             track[1, NOW, t], track[1, AT, t], track[1, DONE, t], track[1, TAIL, t] = now, a, f, tail
@@ -92,7 +104,14 @@ def seconds_of(draft: Draft, total: float) -> float:
 @inlined
 def settle(draft: Draft, keep: bool) -> None:
     """After `seconds_of`: go on from the layout as it is; without `keep`, which has been undone, from the one before."""
-    fact, slot, storage, step, track, done = draft.fact, draft.slot, draft.storage, draft.step, draft.track, draft.done
+    fact, slot, storage, step, track, done = (
+        draft.fact,
+        draft.slot,
+        draft.storage,
+        draft.step,
+        draft.track,
+        draft.done,
+    )
     n, slots, since, end = fact[OPS], len(slot), fact[SINCE], fact[UNTIL]
     fact[SINCE], fact[UNTIL] = n + 1, -1
     if keep and since <= end:

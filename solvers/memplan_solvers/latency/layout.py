@@ -42,6 +42,6 @@ def to_plan(
     moves.sort(key=lambda m: (m.issue, m.kind == "store"))
     pairs = {storages[b].name: storages[a].name for b, a in fixed_pairs(timed).items()}
     order_of_ops = tuple(range(problem.n))
-    return solver.answer(problem, budget, order=order_of_ops, residencies=residencies, moves=moves, bound=bound,
-                         inplace=pairs)  # fmt: skip
-
+    return solver.answer(
+        problem, budget, order=order_of_ops, residencies=residencies, moves=moves, bound=bound, inplace=pairs
+    )

@@ -70,7 +70,9 @@ def all_host_elapsed(timed: Timed) -> Array:
     return np.concatenate(([0.0], np.cumsum(times)))
 
 
-def run_msa(timed: Timed, order: Array, elapsed: Array, ratios: tuple[float, float, float], repacks: int) -> Layout:
+def run_msa(
+    timed: Timed, order: Array, elapsed: Array, ratios: tuple[float, float, float], repacks: int
+) -> Layout:
     """The layout of memory space assignment for values in `order`; ratios: min, preferred, max."""
     space, queue = make_space(timed), make_queue(2 * len(timed.touch) + 2)
     stores = stores_of_fixed(timed)
@@ -111,7 +113,13 @@ class Msa(LatencySolver):
         ratios = self.min_ratio, self.preferred_ratio, self.max_ratio
         best = run_msa(timed, value_order(timed), all_host_elapsed(timed), ratios, self.repacks)
         return to_plan(
-            self, problem, budget, timed, best.rows, best.stores, bound=self.lower_bound(problem, timed, budget)
+            self,
+            problem,
+            budget,
+            timed,
+            best.rows,
+            best.stores,
+            bound=self.lower_bound(problem, timed, budget),
         )
 
 

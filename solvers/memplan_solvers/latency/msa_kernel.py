@@ -24,7 +24,14 @@ FITS, CROWDED, FAILED = 0, 1, 2
 
 @kernel
 def assign(
-    timed: Timed, order: Array, elapsed: Array, ratios: Array, repacks: int, space: Space, stores: Array, queue: Queue
+    timed: Timed,
+    order: Array,
+    elapsed: Array,
+    ratios: Array,
+    repacks: int,
+    space: Space,
+    stores: Array,
+    queue: Queue,
 ) -> int:
     """Place the values in `order` (int64[v]); the number of repacks used.
 
@@ -54,7 +61,14 @@ def assign(
 
 @kernel
 def place_value(
-    timed: Timed, s: int, elapsed: Array, ratios: Array, space: Space, stores: Array, queue: Queue, define: bool
+    timed: Timed,
+    s: int,
+    elapsed: Array,
+    ratios: Array,
+    space: Space,
+    stores: Array,
+    queue: Queue,
+    define: bool,
 ) -> int:
     """Decide s from its definition through its uses; `define`: its definition may be in the scratchpad."""
     first, last = timed.touch_row[s], timed.touch_row[s + 1]
@@ -114,7 +128,15 @@ def _lasting_gap(timed: Timed, space: Space, s: int, start: int, k: int) -> int:
 
 @kernel
 def evict(
-    timed: Timed, s: int, row: int, limit: int, elapsed: Array, ratios: Array, space: Space, stores: Array, queue: Queue
+    timed: Timed,
+    s: int,
+    row: int,
+    limit: int,
+    elapsed: Array,
+    ratios: Array,
+    space: Space,
+    stores: Array,
+    queue: Queue,
 ) -> int:
     """Store s, resident in `row` since its production, by step `limit` at most; the due step or -1.
 
@@ -204,4 +226,3 @@ def repack(timed: Timed, space: Space) -> bool:
             return False
         add(timed, space, s, start, stop, offset)
     return True
-

@@ -24,7 +24,14 @@ def make_space(timed: Timed) -> Space:
     room = len(timed.touch) + len(timed.size) + 1
     space = Space(np.zeros((room, 4), np.int64), np.zeros(room, np.int64), np.zeros(1, np.int64))
     for s in np.flatnonzero(timed.fixed >= 0):
-        add(timed, space, int(s), int(timed.fixed_span[s, 0]), int(timed.fixed_span[s, 1]), int(timed.fixed[s]))
+        add(
+            timed,
+            space,
+            int(s),
+            int(timed.fixed_span[s, 0]),
+            int(timed.fixed_span[s, 1]),
+            int(timed.fixed[s]),
+        )
     return space
 
 

@@ -120,12 +120,20 @@ def run_task(task: Task) -> Outcome:
     else:
         answers, policies, latency = play_episode(game, task.net, task.settings, task.seed)
     k, player = game.moves, refiner.player
-    rows = (np.zeros((k, len(player.x)), np.float32), np.zeros((k, 3), np.bool_), np.zeros(k, np.int64),
-            np.zeros(k, np.float32))  # fmt: skip
+    rows = (
+        np.zeros((k, len(player.x)), np.float32),
+        np.zeros((k, 3), np.bool_),
+        np.zeros(k, np.int64),
+        np.zeros(k, np.float32),
+    )
     count = lesson(board, game.state, player, answers, *rows)
     x, legal, answer, left = (part[:count] for part in rows)
-    target = np.eye(3, dtype=np.float32)[answer] if policies is None else policies[rows_with_choice(game, answers)]
-    return Outcome(task.case, answers, latency, refiner.policy_latency, x, legal, target.astype(np.float32), left)
+    target = (
+        np.eye(3, dtype=np.float32)[answer] if policies is None else policies[rows_with_choice(game, answers)]
+    )
+    return Outcome(
+        task.case, answers, latency, refiner.policy_latency, x, legal, target.astype(np.float32), left
+    )
 
 
 def rows_with_choice(game: Game, answers: Array) -> Array:
@@ -174,7 +182,9 @@ class Processes(Actors):
     def run(self, tasks: Sequence[Task]) -> Iterator[Outcome]:
         left = dict(enumerate(tasks))
         for _ in range(TRIES):
-            futures: dict[Future[Outcome], int] = {self.pool.submit(self.job, task): i for i, task in left.items()}
+            futures: dict[Future[Outcome], int] = {
+                self.pool.submit(self.job, task): i for i, task in left.items()
+            }
             try:
                 for future in as_completed(futures):
                     outcome = future.result()
@@ -200,8 +210,13 @@ class Ray(Actors):
         except ImportError:
             raise OptionError("Ray is not installed", "pip install 'memplan[ray]'") from None
         self.ray: Any = ray
-        ray.init(address=None if address == "local" else address, num_cpus=os.cpu_count() if address == "local" else None,
-                 include_dashboard=False, log_to_driver=False, ignore_reinit_error=True)  # fmt: skip
+        ray.init(
+            address=None if address == "local" else address,
+            num_cpus=os.cpu_count() if address == "local" else None,
+            include_dashboard=False,
+            log_to_driver=False,
+            ignore_reinit_error=True,
+        )
         self.job = ray.remote(max_retries=TRIES, retry_exceptions=False)(job)
 
     def run(self, tasks: Sequence[Task]) -> Iterator[Outcome]:

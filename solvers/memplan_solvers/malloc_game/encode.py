@@ -78,7 +78,9 @@ def prices(board: Board) -> Array:
             highest = max(highest, price[u])
         table[i, GRANTED] = 1.0 if granted[i] else 0.0
         table[i, DENSITY] = min(4.0, max(-4.0, math.log(max(density[i], 1e-300) / middle)))
-        table[i, RATIO] = 4.0 if highest <= 0.0 else min(4.0, max(-4.0, math.log(max(density[i], 1e-300) / highest)))
+        table[i, RATIO] = (
+            4.0 if highest <= 0.0 else min(4.0, max(-4.0, math.log(max(density[i], 1e-300) / highest)))
+        )
         table[i, SAVED] = min(4.0, saved[i] / unit)
     return table
 

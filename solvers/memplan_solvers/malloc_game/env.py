@@ -49,7 +49,9 @@ class MallocGame(gymnasium.Env[dict[str, Any], int]):
     ) -> None:
         self.render_mode = render_mode
         if problem is None:
-            problem = make_problem(load(model), target, scratchpad=scratchpad, objective="latency", order="program")[0]
+            problem = make_problem(
+                load(model), target, scratchpad=scratchpad, objective="latency", order="program"
+            )[0]
         self._open(problem)
         self._seen = make_observation()
         arrays = self._seen._asdict()

@@ -99,7 +99,9 @@ class Game:
         """Answer the next move; the reward. ValueError, and nothing changed, if the answer is illegal."""
         before = self.score
         if not play.play(self.board, self.state, answer):
-            raise ValueError(f"answer {answer} to move {self.move} is illegal, legal are {np.flatnonzero(self.legal)}")
+            raise ValueError(
+                f"answer {answer} to move {self.move} is illegal, legal are {np.flatnonzero(self.legal)}"
+            )
         return self.score - before
 
     def undo(self) -> None:
@@ -125,5 +127,12 @@ class Game:
         ]
         over = np.flatnonzero(state.of[:, OVER]).tolist()
         inplace = {storages[b].name: storages[self.board.fact[b, SOURCE]].name for b in over}
-        return solver.answer(problem, budget, order=tuple(range(problem.n)), residencies=residencies, moves=moves,
-                             bound=bound, inplace=inplace)  # fmt: skip
+        return solver.answer(
+            problem,
+            budget,
+            order=tuple(range(problem.n)),
+            residencies=residencies,
+            moves=moves,
+            bound=bound,
+            inplace=inplace,
+        )

@@ -53,18 +53,29 @@ def static_inputs(timed: Timed) -> Array:
     place = np.arange(k)
     before = np.where(place > first, elapsed[t] - elapsed[t[np.maximum(place - 1, 0)]], timed.whole_copy)
     after = np.where(place < last, elapsed[t[np.minimum(place + 1, k - 1)]] - elapsed[t], timed.whole_copy)
-    saved = np.maximum(bus[t], timed.compute[t]) - np.maximum(bus[t] - copy + timed.pad[own], timed.compute[t])
+    saved = np.maximum(bus[t], timed.compute[t]) - np.maximum(
+        bus[t] - copy + timed.pad[own], timed.compute[t]
+    )
     live = np.zeros(n + 1)  # bytes between each storage's first and last touch
     touched = np.flatnonzero(np.diff(timed.touch_row))
     np.add.at(live, t[timed.touch_row[touched]], timed.size[touched])
     np.add.at(live, t[timed.touch_row[touched + 1] - 1] + 1, -timed.size[touched])
     live = np.cumsum(live)[:n]
     columns = [
-        np.log1p(timed.size[own] / timed.capacity * 1e4), timed.size[own] / timed.capacity, np.log1p(copy / unit * 10),
-        np.minimum(copy / unit, 5.0), np.minimum(saved / unit, 5.0), np.log1p(np.maximum(saved, 0) / unit * 100),
-        np.log1p(before / unit), np.log1p(after / unit), (place == first) * 1.0, (place == last) * 1.0,
-        (timed.producer[own] < 0) * 1.0, np.log1p(last - first), np.full(k, np.log1p(timed.whole_copy / unit)),
-    ]  # fmt: skip
+        np.log1p(timed.size[own] / timed.capacity * 1e4),
+        timed.size[own] / timed.capacity,
+        np.log1p(copy / unit * 10),
+        np.minimum(copy / unit, 5.0),
+        np.minimum(saved / unit, 5.0),
+        np.log1p(np.maximum(saved, 0) / unit * 100),
+        np.log1p(before / unit),
+        np.log1p(after / unit),
+        (place == first) * 1.0,
+        (place == last) * 1.0,
+        (timed.producer[own] < 0) * 1.0,
+        np.log1p(last - first),
+        np.full(k, np.log1p(timed.whole_copy / unit)),
+    ]
     for width in WINDOWS:
         columns.append(np.log1p(smooth(bus, width) / np.maximum(smooth(timed.compute, width), 1e-30))[t])
         columns.append(np.log1p(smooth(live, width) / timed.capacity)[t])
@@ -94,7 +105,11 @@ def log_gain(guide: Guide, known: Array, state: Array, share: float) -> Array:
     hidden, gain = np.empty(HIDDEN, np.float32), np.empty((len(state), KINDS), np.float32)
     for k in range(len(state)):
         for h in range(HIDDEN):
-            hidden[h] = known[k, h] + guide.g0[STATIC + state[k], h] + np.float32(share) * guide.g0[STATIC + STATES, h]
+            hidden[h] = (
+                known[k, h]
+                + guide.g0[STATIC + state[k], h]
+                + np.float32(share) * guide.g0[STATIC + STATES, h]
+            )
         layer(hidden, True, guide.g1, guide.c1, gain[k])
         for kind in range(KINDS):
             gain[k, kind] = min(MOST, max(LEAST, gain[k, kind]))

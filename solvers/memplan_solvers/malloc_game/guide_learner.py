@@ -64,16 +64,25 @@ def experience(case: Case, seed: int) -> Experience:
     return Experience(*map(np.concatenate, zip(*rows, strict=True))) if rows else NOTHING
 
 
-NOTHING = Experience(*(np.zeros((0, columns), np.float32) for columns in (INPUTS, kernel.KINDS, kernel.KINDS)))
+NOTHING = Experience(
+    *(np.zeros((0, columns), np.float32) for columns in (INPUTS, kernel.KINDS, kernel.KINDS))
+)
 """What nobody lived through."""
 
 
-def teach(taught: Sequence[Experience], held: Sequence[Experience], steps: int, seed: int,
-          tell: Callable[[dict[str, float]], None]) -> Guide:  # fmt: skip
+def teach(
+    taught: Sequence[Experience],
+    held: Sequence[Experience],
+    steps: int,
+    seed: int,
+    tell: Callable[[dict[str, float]], None],
+) -> Guide:
     """A guide taught by Poisson regression of the gain on the work; `tell` hears the losses, 1 where it knows nothing."""
     torch.manual_seed(seed)
     torch.set_num_threads(1)
-    known, unknown = ([torch.from_numpy(np.concatenate(part)) for part in zip(*e, strict=True)] for e in (taught, held))
+    known, unknown = (
+        [torch.from_numpy(np.concatenate(part)) for part in zip(*e, strict=True)] for e in (taught, held)
+    )
     middle, deviation = known[0].mean(0), known[0].std(0) + 1e-3
     net = nn.Sequential(nn.Linear(INPUTS, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, kernel.KINDS))
     optimizer = torch.optim.AdamW(net.parameters(), lr=3e-3, weight_decay=1e-2)
@@ -95,7 +104,9 @@ def teach(taught: Sequence[Experience], held: Sequence[Experience], steps: int, 
         rate.step()
         if step % TOLD == 0:
             with torch.no_grad():
-                losses = {name: loss(e, e[1].sum()).item() for name, e in (("taught", known), ("held out", unknown))}
+                losses = {
+                    name: loss(e, e[1].sum()).item() for name, e in (("taught", known), ("held out", unknown))
+                }
             tell({"step": step} | losses)
     first, bias, last, shift = (parameter.detach() for parameter in net.parameters())
     scaled = first / deviation

@@ -72,7 +72,11 @@ class Learner:
         """Train on these lessons; the mean loss of the last epoch."""
         rows, weight = joined(lessons)
         x, legal = torch.from_numpy(rows.x), torch.from_numpy(rows.legal)
-        policy, value, weights = torch.from_numpy(rows.policy), two_hot(torch.from_numpy(rows.left)), torch.from_numpy(weight)
+        policy, value, weights = (
+            torch.from_numpy(rows.policy),
+            two_hot(torch.from_numpy(rows.left)),
+            torch.from_numpy(weight),
+        )
         loss = 0.0
         for _ in range(epochs):
             loss, order = 0.0, torch.randperm(len(x), generator=self.dice)
@@ -90,7 +94,11 @@ class Learner:
 
     def state(self) -> dict[str, Any]:
         """All that a checkpoint needs to go on bit for bit."""
-        return {"weights": self.weights.state_dict(), "optimizer": self.optimizer.state_dict(), "dice": self.dice.get_state()}
+        return {
+            "weights": self.weights.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "dice": self.dice.get_state(),
+        }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from `state`."""
@@ -116,8 +124,12 @@ class Tuner:
 def game_lesson(refiner: Refiner) -> Lesson:
     """What the refiner's best game teaches."""
     game, player, k = refiner.game, refiner.player, refiner.k
-    rows = (np.zeros((k, len(player.x)), np.float32), np.zeros((k, ACTIONS), np.bool_), np.zeros(k, np.int64),
-            np.zeros(k, np.float32))  # fmt: skip
+    rows = (
+        np.zeros((k, len(player.x)), np.float32),
+        np.zeros((k, ACTIONS), np.bool_),
+        np.zeros(k, np.int64),
+        np.zeros(k, np.float32),
+    )
     count = lesson(game.board, game.state, player, refiner.best, *rows)
     x, legal, answer, left = (part[:count] for part in rows)
     return Lesson(x, legal, np.eye(ACTIONS, dtype=np.float32)[answer], left)

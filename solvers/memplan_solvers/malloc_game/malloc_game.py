@@ -65,8 +65,10 @@ class MallocGame(LatencySolver):
         if self.finetune_s < 0:
             raise OptionError(f"solver 'malloc_game': finetune_s = {self.finetune_s}", "seconds from 0")
         if (self.finetune_s or self.mode == "muzero") and find_spec("torch") is None:
-            raise OptionError("solver 'malloc_game' learns with PyTorch, which is not installed",
-                              "pip install 'memplan[torch]', or leave finetune_s and mode=muzero out")  # fmt: skip
+            raise OptionError(
+                "solver 'malloc_game' learns with PyTorch, which is not installed",
+                "pip install 'memplan[torch]', or leave finetune_s and mode=muzero out",
+            )
 
     def solve(self, problem: Problem, budget: Budget) -> Plan:
         """The best of what the mode says."""
@@ -136,7 +138,9 @@ class MallocGame(LatencySolver):
             refiner.consider_greedy()
         budget.report("policy", refiner.least, 0.0)
         if game.moves <= EXHAUSTIVE and self.mode != "policy":
-            episode = play_episode(game, net, Settings(simulations=PLAYED_OUT, noise=0.0), budget.seed, budget.spent)
+            episode = play_episode(
+                game, net, Settings(simulations=PLAYED_OUT, noise=0.0), budget.seed, budget.spent
+            )
             refiner.consider(episode.answers, episode.latency)
         if self.mode == "search":
             for seed in range(budget.seed, budget.seed + EPISODES):

@@ -48,8 +48,12 @@ class Model(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.represent = nn.Sequential(nn.Linear(INPUTS, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, LATENT), nn.Tanh())
-        self.advance = nn.Sequential(nn.Linear(LATENT + ACTIONS, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, LATENT + 1))
+        self.represent = nn.Sequential(
+            nn.Linear(INPUTS, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, LATENT), nn.Tanh()
+        )
+        self.advance = nn.Sequential(
+            nn.Linear(LATENT + ACTIONS, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, LATENT + 1)
+        )
         self.predict = nn.Sequential(nn.Linear(LATENT, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, 2 * ACTIONS + 1))
 
     def step(self, latent: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
@@ -96,7 +100,11 @@ class Agent:
         game, k = self.game, self.game.moves
         game.reset()
         x, legal = np.zeros((k, INPUTS), np.float32), np.zeros((k, ACTIONS), np.bool_)
-        answer, policy, reward = np.zeros(k, np.int64), np.zeros((k, ACTIONS), np.float32), np.zeros(k, np.float32)
+        answer, policy, reward = (
+            np.zeros(k, np.int64),
+            np.zeros((k, ACTIONS), np.float32),
+            np.zeros(k, np.float32),
+        )
         for i in range(k):
             if stop is not None and stop():
                 return None
@@ -141,7 +149,10 @@ class Agent:
         starts = self.dice.integers(max(1, k - UNROLL), size=self.plan.batch)
 
         def at(name: str, ahead: int) -> Tensor:
-            rows = [getattr(self.memory[g], name)[min(s + ahead, k - 1)] for g, s in zip(games, starts, strict=True)]
+            rows = [
+                getattr(self.memory[g], name)[min(s + ahead, k - 1)]
+                for g, s in zip(games, starts, strict=True)
+            ]
             return torch.from_numpy(np.stack(rows))
 
         latent, loss = self.model.represent(at("x", 0)), torch.zeros(())

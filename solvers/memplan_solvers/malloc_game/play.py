@@ -130,7 +130,9 @@ def _advance(board: Board, state: State, i: int, answer: int) -> bool:
     state.counts[MOVE] = i + 1
     t = board.move[i, STEP]
     if i + 1 == board.first[t + 1]:
-        _pass_time(board, state, t, board.move[i + 1, STEP] if i + 1 < len(board.move) else len(board.compute))
+        _pass_time(
+            board, state, t, board.move[i + 1, STEP] if i + 1 < len(board.move) else len(board.compute)
+        )
     return True
 
 

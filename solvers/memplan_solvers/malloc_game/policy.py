@@ -19,11 +19,15 @@ def load_network(path: str = "") -> Network:
     from safetensors.numpy import load
 
     try:
-        data = Path(path).read_bytes() if path else resources.files(__package__).joinpath(SHIPPED).read_bytes()
+        data = (
+            Path(path).read_bytes() if path else resources.files(__package__).joinpath(SHIPPED).read_bytes()
+        )
         return network_of(load(data))
     except (OSError, SafetensorError, ValueError) as error:
-        raise OptionError(f"policy '{path or SHIPPED}' cannot be read: {error}",
-                          "give a file that scripts/train_agent wrote") from error  # fmt: skip
+        raise OptionError(
+            f"policy '{path or SHIPPED}' cannot be read: {error}",
+            "give a file that scripts/train_agent wrote",
+        ) from error
 
 
 def save_network(net: Network) -> bytes:
@@ -31,5 +35,3 @@ def save_network(net: Network) -> bytes:
     from safetensors.numpy import save
 
     return save(dict(net._asdict()))
-
-

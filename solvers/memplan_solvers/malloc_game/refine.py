@@ -64,7 +64,18 @@ class Refiner:
         while done < rounds and not stop():
             now = min(step, rounds - done)
             hot, cold = (self.least * HOT * (COLD / HOT) ** (r / rounds) for r in (done, done + now))
-            self.least = improve(self.game.board, self.game.state, self.player, current, self.best, self.least, now, hot,
-                                 cold, TEMPERATURE, WIDEST)  # fmt: skip
+            self.least = improve(
+                self.game.board,
+                self.game.state,
+                self.player,
+                current,
+                self.best,
+                self.least,
+                now,
+                hot,
+                cold,
+                TEMPERATURE,
+                WIDEST,
+            )
             done += now
         return done >= rounds

@@ -30,9 +30,16 @@ class Player(NamedTuple):
 
 def make_player(net: Network, board: Board) -> Player:
     """A player for games on this board."""
-    return Player(net, prices(board), make_observation(), np.zeros(INPUTS, np.float32),
-                  np.zeros(HIDDEN[0], np.float32), np.zeros(HIDDEN[1], np.float32),
-                  np.zeros(ACTIONS + BINS, np.float32), np.zeros(ACTIONS, np.bool_))  # fmt: skip
+    return Player(
+        net,
+        prices(board),
+        make_observation(),
+        np.zeros(INPUTS, np.float32),
+        np.zeros(HIDDEN[0], np.float32),
+        np.zeros(HIDDEN[1], np.float32),
+        np.zeros(ACTIONS + BINS, np.float32),
+        np.zeros(ACTIONS, np.bool_),
+    )
 
 
 @kernel
@@ -98,9 +105,18 @@ def back_to(board: Board, state: State, move: int) -> None:
 
 @kernel
 def improve(
-    board: Board, state: State, player: Player, current: Array, best: Array, least: float, rounds: int, hot: float, cold: float,
-    temperature: float, widest: int,
-) -> float:  # fmt: skip
+    board: Board,
+    state: State,
+    player: Player,
+    current: Array,
+    best: Array,
+    least: float,
+    rounds: int,
+    hot: float,
+    cold: float,
+    temperature: float,
+    widest: int,
+) -> float:
     """Simulated annealing of a game for some rounds; the least latency, whose answers `best` become.
 
     The state stands at the end of the game of `current`, before and after; `least` is the latency of `best`. A
@@ -119,7 +135,9 @@ def improve(
         while state.counts[MOVE] < end:
             play(board, state, choose(board, state, player, temperature, -1))
         latency = follow(board, state, player, current)
-        if latency <= now or np.random.random() < np.exp((now - latency) / (hot * (cold / hot) ** (r / rounds))):
+        if latency <= now or np.random.random() < np.exp(
+            (now - latency) / (hot * (cold / hot) ** (r / rounds))
+        ):
             current[:] = state.history[:k, ANSWER]
             if latency < least:
                 least = latency
@@ -131,7 +149,16 @@ def improve(
 
 
 @kernel
-def lesson(board: Board, state: State, player: Player, answers: Array, x: Array, legal: Array, answer: Array, left: Array) -> int:
+def lesson(
+    board: Board,
+    state: State,
+    player: Player,
+    answers: Array,
+    x: Array,
+    legal: Array,
+    answer: Array,
+    left: Array,
+) -> int:
     """What a game teaches: fills a row for every move with a choice, in order; how many.
 
     x: float32[k, INPUTS]; legal: bool[k, ACTIONS]; answer: int64[k]; left: float32[k], the return still to come.
@@ -151,7 +178,9 @@ def lesson(board: Board, state: State, player: Player, answers: Array, x: Array,
 
 
 @kernel
-def probe(board: Board, state: State, player: Player, path: Array, logits: Array) -> tuple[float, float, bool]:
+def probe(
+    board: Board, state: State, player: Player, path: Array, logits: Array
+) -> tuple[float, float, bool]:
     """What lies behind `path`: the last reward, the network's value and whether the game is over; fills `logits`.
 
     The state is the same afterwards. Illegal answers get -inf.

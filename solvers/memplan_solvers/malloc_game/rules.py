@@ -122,7 +122,12 @@ def _touch_fast(board: Board, state: State, i: int, s: int, t: int) -> None:
 def _enter(state: State, s: int, start: int, stop: int, offset: int) -> None:
     """Begin a residency of s."""
     r = state.counts[ROWS]
-    state.rows[r, WHO], state.rows[r, START], state.rows[r, STOP], state.rows[r, OFFSET] = s, start, stop, offset
+    state.rows[r, WHO], state.rows[r, START], state.rows[r, STOP], state.rows[r, OFFSET] = (
+        s,
+        start,
+        stop,
+        offset,
+    )
     state.counts[ROWS] = r + 1
     note(state, ROW_ADDED, r)
     put_of(state, s, ROW, r)
@@ -142,7 +147,12 @@ def _produce(board: Board, state: State, i: int, s: int, t: int, answer: int) ->
         return True
     if answer == COPY or place == HOST or (group >= 0 and state.forced[group]):
         return False
-    if place >= 0 and source >= 0 and state.of[source, ROW] >= 0 and state.rows[state.of[source, ROW], STOP] == t + 1:
+    if (
+        place >= 0
+        and source >= 0
+        and state.of[source, ROW] >= 0
+        and state.rows[state.of[source, ROW], STOP] == t + 1
+    ):
         put_of(state, s, OVER, 1)
     else:
         place = claim(board, state, s, t, place)
@@ -288,7 +298,11 @@ def _gather(board: Board, state: State, start: int) -> int:
             low = rows[r, OFFSET]
             k = count
             while k > 0 and near[LOW, k - 1] > low:
-                near[LOW, k], near[HIGH, k], near[HOLDER, k] = near[LOW, k - 1], near[HIGH, k - 1], near[HOLDER, k - 1]
+                near[LOW, k], near[HIGH, k], near[HOLDER, k] = (
+                    near[LOW, k - 1],
+                    near[HIGH, k - 1],
+                    near[HOLDER, k - 1],
+                )
                 k -= 1
             near[LOW, k], near[HIGH, k] = low, low + fact[q, SIZE]
             near[HOLDER, k] = -1 if hard or of[q, OPENED] else q

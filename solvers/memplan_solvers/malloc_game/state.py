@@ -100,7 +100,9 @@ def make_board(timed: Timed, all_host: float) -> Board:
         first.append(len(moves))
         for s in timed.op_touch[timed.op_row[t] : timed.op_row[t + 1]].tolist():
             if timed.movable[s]:
-                moves.append([s, t, int(timed.producer[s] == t), moves[last[s]][STEP] if s in last else -1, -1])
+                moves.append(
+                    [s, t, int(timed.producer[s] == t), moves[last[s]][STEP] if s in last else -1, -1]
+                )
                 if s in last:
                     moves[last[s]][AFTER] = len(moves) - 1
                 last[s] = len(moves) - 1
@@ -195,12 +197,22 @@ def _view(board: Board, ints: Array, reals: Array) -> State:
     time, total, times = np.split(reals, np.cumsum(_real_sizes(board))[:-1])
     depth = 24 * (m + n + k) + 256
     return State(
-        ints, reals, counts, of.reshape(-1, 8), rows.reshape(-1, 4), at,
-        Queue(jobs.reshape(-1, 3), times.reshape(-1, 2), count), time.reshape(-1, 3), total,
-        np.zeros((depth, 2), np.int64), np.zeros(depth), np.zeros((4, k + m + 1), np.int64),
-        np.zeros((k + 1, 2), np.int64), np.zeros(groups, np.int64),
+        ints,
+        reals,
+        counts,
+        of.reshape(-1, 8),
+        rows.reshape(-1, 4),
+        at,
+        Queue(jobs.reshape(-1, 3), times.reshape(-1, 2), count),
+        time.reshape(-1, 3),
+        total,
+        np.zeros((depth, 2), np.int64),
+        np.zeros(depth),
+        np.zeros((4, k + m + 1), np.int64),
+        np.zeros((k + 1, 2), np.int64),
+        np.zeros(groups, np.int64),
         np.zeros((groups + 1, 1 + k + groups), np.int64),
-    )  # fmt: skip
+    )
 
 
 @inlined

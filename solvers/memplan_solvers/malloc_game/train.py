@@ -63,7 +63,9 @@ class Progress:
     curve: list[dict[str, float]] = field(default_factory=list)
 
 
-def train(cases: Sequence[Case], actors: Actors, schedule: Schedule, folder: Path, tell: Callable[[str], None]) -> Learner:
+def train(
+    cases: Sequence[Case], actors: Actors, schedule: Schedule, folder: Path, tell: Callable[[str], None]
+) -> Learner:
     """Train, or go on from `folder`'s checkpoint; writes checkpoint.pt, policy.safetensors and curve.json there.
 
     With one process and the same cases and schedule, an interrupted run that goes on gives the same weights bit for
@@ -81,25 +83,36 @@ def train(cases: Sequence[Case], actors: Actors, schedule: Schedule, folder: Pat
         searching = number >= schedule.iterations * (1 - schedule.searched)
         net = learner.net
         tasks = [
-            Task(case, net, progress.answers.get(case), 1_000_003 * schedule.seed + 1_009 * number + k,
-                 0 if searching else schedule.rounds(len(progress.answers.get(case, ())) or 10**6), Settings())
+            Task(
+                case,
+                net,
+                progress.answers.get(case),
+                1_000_003 * schedule.seed + 1_009 * number + k,
+                0 if searching else schedule.rounds(len(progress.answers.get(case, ())) or 10**6),
+                Settings(),
+            )
             for k, case in enumerate(cases)
-        ]  # fmt: skip
+        ]
         outcomes: dict[Case, Outcome] = {}
         for outcome in actors.run(tasks):
             outcomes[outcome.case] = outcome
             tell(f"{number}: {len(outcomes)} of {len(cases)} games")
         for case in cases:  # in order, whoever came first
             _keep(progress, outcomes[case])
-        lessons = [Lesson(o.x, o.legal, o.target, o.left) for o in map(outcomes.__getitem__, cases) if len(o.x)]
+        lessons = [
+            Lesson(o.x, o.legal, o.target, o.left) for o in map(outcomes.__getitem__, cases) if len(o.x)
+        ]
         learner.use_rate(schedule.rate_at(number))
         loss = learner.fit(lessons, schedule.epochs if number else schedule.first_epochs)
         progress.iteration += 1
-        progress.curve.append({
-            "iteration": number, "loss": loss,
-            "policy": _mean_ratio({c: o.policy for c, o in outcomes.items()}, progress.first),
-            "best": _mean_ratio(progress.latency, progress.first),
-        })  # fmt: skip
+        progress.curve.append(
+            {
+                "iteration": number,
+                "loss": loss,
+                "policy": _mean_ratio({c: o.policy for c, o in outcomes.items()}, progress.first),
+                "best": _mean_ratio(progress.latency, progress.first),
+            }
+        )
         tell(json.dumps(progress.curve[-1]))
         _write(folder, checkpoint, learner, progress, schedule)
     return learner
@@ -123,5 +136,9 @@ def _write(folder: Path, checkpoint: Path, learner: Learner, progress: Progress,
     torch.save(state, buffer)
     write_atomic(checkpoint, buffer.getvalue())
     write_atomic(folder / "policy.safetensors", save_network(learner.net))
-    curve = {"schedule": asdict(schedule), "cases": [asdict(c) for c in progress.first], "curve": progress.curve}
+    curve = {
+        "schedule": asdict(schedule),
+        "cases": [asdict(c) for c in progress.first],
+        "curve": progress.curve,
+    }
     write_atomic(folder / "curve.json", json.dumps(curve, indent=1))

@@ -152,9 +152,13 @@ def search(root: Leaf, settings: Settings, rng: np.random.Generator) -> Generato
             if top.open()[action]:
                 yield from _simulate(top, int(action), settings)
         if kept.size > 2:
-            kept = kept[np.argsort(-(score + top.sigma(settings))[kept], kind="stable")][: (kept.size + 1) // 2]
+            kept = kept[np.argsort(-(score + top.sigma(settings))[kept], kind="stable")][
+                : (kept.size + 1) // 2
+            ]
     # A solved action needs no more visits to be believed.
-    trust = top.visits[kept] + np.array([np.inf if a in top.children and top.children[a].solved else 0 for a in kept])
+    trust = top.visits[kept] + np.array(
+        [np.inf if a in top.children and top.children[a].solved else 0 for a in kept]
+    )
     finalists = kept[trust >= top.visits[kept].max()]
     action = int(finalists[np.argmax((score + top.sigma(settings))[finalists])])
     if not top.open()[kept].any():

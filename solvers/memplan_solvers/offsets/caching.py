@@ -73,7 +73,9 @@ class CachingAllocator:
 
     def _segment(self, size: int, small: bool) -> tuple[int, int]:
         """A new segment's one block; odd segment numbers are of the small pool."""
-        have = SMALL_SEGMENT if small else LARGE_SEGMENT if size < OWN_SEGMENT else align_up(size, ROUND_SEGMENT)
+        have = (
+            SMALL_SEGMENT if small else LARGE_SEGMENT if size < OWN_SEGMENT else align_up(size, ROUND_SEGMENT)
+        )
         at, have = self.reserved, align_up(have, self.unit)
         self.segment[at] = 2 * at + small
         self.reserved += have
@@ -90,7 +92,9 @@ class CachingAllocator:
         del self.start_of_free[start], self.stop_of_free[start + size]
 
 
-def place_caching(starts: Sequence[int], stops: Sequence[int], sizes: Sequence[int], alignment: int) -> list[int]:
+def place_caching(
+    starts: Sequence[int], stops: Sequence[int], sizes: Sequence[int], alignment: int
+) -> list[int]:
     """Offsets of buffers that live in steps [start, stop), allocated in the order given within a step, freed after it."""
     allocator = CachingAllocator(align_up(ROUND, alignment))
     ending: dict[int, list[int]] = {}

@@ -53,9 +53,9 @@ class Conflicts:
 def conflicts(buffers: Sequence[Buffer]) -> Conflicts:
     """The conflicts of the buffers; memory linear in pairs that really overlap."""
     n = len(buffers)
-    rows = np.array(
-        [(*s, i, b.size) for i, b in enumerate(buffers) for s in b.segments], np.int64
-    ).reshape(-1, 6)  # fmt: skip
+    rows = np.array([(*s, i, b.size) for i, b in enumerate(buffers) for s in b.segments], np.int64).reshape(
+        -1, 6
+    )
     times = np.unique(rows[:, :2])
     a, z = np.searchsorted(times, rows[:, 0]), np.searchsorted(times, rows[:, 1])
     used = rows[:, 3] - rows[:, 2]
@@ -72,10 +72,16 @@ def conflicts(buffers: Sequence[Buffer]) -> Conflicts:
     np.add.at(filled, owner[full], (z - a)[full])
     first, to, above, below, exact = _pairs(rows, n)
     return Conflicts(
-        first, to, above, below,
+        first,
+        to,
+        above,
+        below,
         section_first=np.concatenate([[0], filled.cumsum()]),
-        section=_ranges(a[full], z[full]), span=span, load=change.cumsum()[: max(times.size - 1, 1)], exact=exact,
-    )  # fmt: skip
+        section=_ranges(a[full], z[full]),
+        span=span,
+        load=change.cumsum()[: max(times.size - 1, 1)],
+        exact=exact,
+    )
 
 
 def _ranges(begin: Ints, end: Ints) -> Ints:

@@ -84,11 +84,15 @@ class Ejector:
         *large, whole = self.stages
         for stage in large:
             part = replace(budget, time_limit_s=max(0.0, budget.time_limit_s - reserve))
-            kept[stage.members] = stage.squeeze(first[stage.members], None, bound, unit, part, lambda peak: None)
+            kept[stage.members] = stage.squeeze(
+                first[stage.members], None, bound, unit, part, lambda peak: None
+            )
             if (kept != first)[stage.members].any() and (found := self._first_fit(kept, budget)) is not None:
                 best = min(best, found, key=self._peak)
                 report(self._peak(best))
-        best[whole.members] = whole.squeeze(best[whole.members], kept[whole.members], bound, unit, budget, report)
+        best[whole.members] = whole.squeeze(
+            best[whole.members], kept[whole.members], bound, unit, budget, report
+        )
         return [int(o) for o in best]
 
     def fit(self, capacity: int, budget: Budget) -> list[int] | None:
@@ -184,7 +188,13 @@ class Stage:
         return np.concatenate([[0], np.concatenate(counts).cumsum()])
 
     def squeeze(
-        self, best: Ints, kept: Ints | None, bound: int, unit: int, budget: Budget, report: Callable[[int], None]
+        self,
+        best: Ints,
+        kept: Ints | None,
+        bound: int,
+        unit: int,
+        budget: Budget,
+        report: Callable[[int], None],
     ) -> Ints:
         """`best` or what is better, at first beside what is `kept` (-1: nothing).
 
@@ -198,9 +208,15 @@ class Stage:
             while peak > bound and not budget.spent():
                 target = (floor + peak) // 2
                 if floor < bound:
-                    target = bound if peak < NEAR * bound else int(min(LEAP * bound, bound + CLOSER * (peak - bound)))
+                    target = (
+                        bound
+                        if peak < NEAR * bound
+                        else int(min(LEAP * bound, bound + CLOSER * (peak - bound)))
+                    )
                 targets = [target] if budget.workers == 1 else [target, (target + peak) // 2]
-                targets = sorted({min(max(bound, floor + unit, t // unit * unit), peak - unit) for t in targets})
+                targets = sorted(
+                    {min(max(bound, floor + unit, t // unit * unit), peak - unit) for t in targets}
+                )
                 tries = list(pool.map(lambda t: self.attempt(t, order, rounds, budget, around), targets))  # noqa: B023
                 lowest = next((k for k, x in enumerate(tries) if x is not None), len(tries))
                 if (better := [*tries, None][lowest]) is not None:
@@ -208,7 +224,12 @@ class Stage:
                     report(peak)
                 floor = max([floor, *targets[:lowest]])
                 if peak - floor <= max(unit, CLOSE * bound):
-                    around, rounds, order, floor = nothing, 2 * rounds, (order + 1) % len(WEIGHTS), bound - unit
+                    around, rounds, order, floor = (
+                        nothing,
+                        2 * rounds,
+                        (order + 1) % len(WEIGHTS),
+                        bound - unit,
+                    )
                     if rounds > MOST:
                         break
         return best

@@ -126,7 +126,7 @@ def lay_all(box, horizon, lowest, levels, first, length, row, order):  # type: i
 @kernel
 def fill(  # type: ignore[no-untyped-def]
     box, horizon, lowest, levels, first, length, row, size, target, order, queue, waiting
-):  # fmt: skip
+):
     """Put the buffers of `order` each into its lowest hole below `target`; who has none joins the queue: its length."""
     found = np.empty(size.size, np.int32)
     low, high = np.empty(size.size, np.int64), np.empty(size.size, np.int64)
@@ -149,7 +149,7 @@ def fill(  # type: ignore[no-untyped-def]
 @kernel
 def repair(  # type: ignore[no-untyped-def]
     box, horizon, lowest, levels, first, length, row, size, target, moves, queue, waiting, penalty
-):  # fmt: skip
+):
     """Put the first `waiting` buffers of the queue below `target`, in at most `moves` moves; how many still wait.
 
     The one with the largest penalty takes the smallest hole that it fits; where there is none it takes the place whose
@@ -157,7 +157,11 @@ def repair(  # type: ignore[no-untyped-def]
     place comes first and is not put out again soon (after the ejection pools of Nagata and Braysy, 2009).
     """
     found = np.empty(size.size, np.int32)
-    low, high, ends = np.empty(size.size, np.int64), np.empty(size.size, np.int64), np.empty(size.size, np.int64)
+    low, high, ends = (
+        np.empty(size.size, np.int64),
+        np.empty(size.size, np.int64),
+        np.empty(size.size, np.int64),
+    )
     worth = np.empty(size.size, np.float64)
     for _ in range(moves):
         if waiting == 0:

@@ -46,7 +46,9 @@ class Race:
         stop = None if node_limit is None else self.nodes + node_limit
         with ThreadPoolExecutor(budget.workers) as pool:
             while not budget.spent() and (stop is None or self.nodes < stop):
-                names = sorted(ORDERS, key=lambda name: (self._nodes(name) + SLICE) / ORDERS[name])[: budget.workers]
+                names = sorted(ORDERS, key=lambda name: (self._nodes(name) + SLICE) / ORDERS[name])[
+                    : budget.workers
+                ]
                 for name in names:
                     if name not in self.searches:
                         self.searches[name] = Search(self.buffers, self.graph, name, self.capacity)
@@ -85,14 +87,20 @@ class Search:
         owner = np.repeat(np.arange(n), np.diff(cells_begin))
         sharers = np.append(owner[by_section := np.argsort(section, kind="stable")], 0)
         sharers_begin = np.searchsorted(section[by_section], np.arange(sections + 1))
-        facts = np.array([(b.size, b.alignment, -1 if b.offset is None else b.offset) for b in buffers], np.int64)
+        facts = np.array(
+            [(b.size, b.alignment, -1 if b.offset is None else b.offset) for b in buffers], np.int64
+        )
         buffer = np.zeros((n + 1, 8), np.int64)
         buffer[:n, :3], buffer[:n, 3], buffer[:n, 5:7] = facts[order], _twins(buffers, order), span
         buffer[:, 4], buffer[:, 7] = edges_begin, cells_begin
         edge = np.stack([rank[graph.to[edges]], graph.above[edges], graph.below[edges]], 1)
         ranked = name.startswith(ANEW)
         now = np.full((n, 6), -1, np.int64)
-        now[:, 0], now[:, 1], now[:, 3] = 0, np.maximum(buffer[:n, 2], 0), graph.crowding[order] if ranked else 0
+        now[:, 0], now[:, 1], now[:, 3] = (
+            0,
+            np.maximum(buffer[:n, 2], 0),
+            graph.crowding[order] if ranked else 0,
+        )
         now[:, 5] = edges_begin[:-1]
         table = np.zeros((sections + 1, 5), np.int64)
         np.add.at(table[:, 0], section, buffer[owner, 0])
@@ -105,7 +113,11 @@ class Search:
         depths[0] = (0, 0, 1, -1)
         components[0] = (0, sections, -1, 0, n, -1)
         self._given = (buffer, edge, section, sharers)
-        self._now, self._trail, self._state = now, np.zeros((16 * n, 3), np.int64), np.array([0, 0, 0, 1, ranked], np.int64)
+        self._now, self._trail, self._state = (
+            now,
+            np.zeros((16 * n, 3), np.int64),
+            np.array([0, 0, 0, 1, ranked], np.int64),
+        )
         self._places = (now, table, depths, components, np.arange(n))
         self.capacity = capacity
 
@@ -115,7 +127,11 @@ class Search:
 
         stop = self.nodes + nodes
         while (
-            end := int(search(self.capacity, stop - self.nodes, *self._given, *self._places, self._trail, self._state))
+            end := int(
+                search(
+                    self.capacity, stop - self.nodes, *self._given, *self._places, self._trail, self._state
+                )
+            )
         ) == FULL:
             self._trail = np.concatenate([self._trail, self._trail])
         return end

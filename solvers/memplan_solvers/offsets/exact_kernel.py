@@ -58,7 +58,11 @@ def _rest(j, buffer, edge, now):  # type: ignore[no-untyped-def]
     lowest = FAR
     for k in range(buffer[j, EDGES], buffer[j + 1, EDGES]):
         q = edge[k, TO]
-        if now[q, OFFSET] < 0 and now[q, FLOOR] < hole + edge[k, ABOVE] and now[q, FLOOR] + edge[k, BELOW] < lowest:
+        if (
+            now[q, OFFSET] < 0
+            and now[q, FLOOR] < hole + edge[k, ABOVE]
+            and now[q, FLOOR] + edge[k, BELOW] < lowest
+        ):
             lowest = now[q, FLOOR] + edge[k, BELOW]
             now[j, BLOCK] = k
     return (lowest + align - 1) // align * align if lowest < FAR else FAR
@@ -225,7 +229,7 @@ def _split(depth, buffer, cells, now, section, depths, components, members, trai
 @numba.njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator,unused-ignore]
 def search(  # type: ignore[no-untyped-def]
     capacity, budget, buffer, edge, cells, sharers, now, section, depths, components, members, trail, state
-):  # fmt: skip
+):
     """Continue the depth-first search for at most `budget` nodes.
 
     All arrays are int64; those of rows have the columns above. cells: the sections each buffer fills; members: all buffers,
@@ -263,15 +267,22 @@ def search(  # type: ignore[no-untyped-def]
             depths[depth, TRAIL], depths[depth, MADE], depths[depth, BUFFER] = top, pool, i
             good, top = _place(i, now[i, FLOOR], capacity, buffer, edge, cells, now, section, trail, top)
             if good:
-                good, top = _infer(c, capacity, buffer, edge, sharers, now, section, components, members, trail, top)
+                good, top = _infer(
+                    c, capacity, buffer, edge, sharers, now, section, components, members, trail, top
+                )
             if good:
-                head, top, pool = _split(depth, buffer, cells, now, section, depths, components, members, trail, state, top, pool)
+                head, top, pool = _split(
+                    depth, buffer, cells, now, section, depths, components, members, trail, state, top, pool
+                )
                 depth += 1
                 depths[depth, COMPONENT], depths[depth, BUFFER] = head, -1
                 continue
         while back >= 0:  # the decision there is refuted
             depth, i = back, depths[back, BUFFER]
-            top, pool = _take_back(depth, buffer, cells, now, section, depths, trail, top), depths[depth, MADE]
+            top, pool = (
+                _take_back(depth, buffer, cells, now, section, depths, trail, top),
+                depths[depth, MADE],
+            )
             depths[depth, BUFFER] = -1
             c = depths[depth, COMPONENT]
             if buffer[i, FIXED] < 0:
@@ -280,7 +291,9 @@ def search(  # type: ignore[no-untyped-def]
                     if now[i, HOLE] < 0:
                         top = _set(now, i, HOLE, now[i, LOW], trail, top)
                     top = _set(now, i, FLOOR, place, trail, top)
-                    good, top = _infer(c, capacity, buffer, edge, sharers, now, section, components, members, trail, top)
+                    good, top = _infer(
+                        c, capacity, buffer, edge, sharers, now, section, components, members, trail, top
+                    )
                     if good:
                         break
             back = components[c, PARENT]

@@ -57,7 +57,7 @@ def _minimize(buffers: Sequence[Buffer], budget: Budget) -> Packing:
 
 def _by_parts(
     buffers: Sequence[Buffer], capacity: int | None, solve: Callable[[_Part, int, int], Packing]
-) -> Packing:  # fmt: skip
+) -> Packing:
     """Parts that share no step are packed apart, the one with the highest bound first: its peak is the others' goal.
 
     `solve` is told the part, the goal, and how many buffers the parts after it have.
@@ -103,9 +103,13 @@ class _Part:
         self.buffers, self.numbers = buffers, numbers
         self.unit = unit(buffers)
         self.bound = -(-least_peak(buffers) // self.unit) * self.unit
-        self.starts, self.stops, self.sizes = ([*x] for x in zip(*((b.start, b.stop, b.size) for b in buffers), strict=True))
+        self.starts, self.stops, self.sizes = (
+            [*x] for x in zip(*((b.start, b.stop, b.size) for b in buffers), strict=True)
+        )
         a = buffers[0].alignment
-        self.plain = all(b.offset is None and not b.gaps and b.alignment == a and b.size % a == 0 for b in buffers)
+        self.plain = all(
+            b.offset is None and not b.gaps and b.alignment == a and b.size % a == 0 for b in buffers
+        )
         self.pairs = overlaps(self.starts, self.stops)
         self.nodes = 0
         self.races: dict[int, Race] = {}
@@ -137,7 +141,13 @@ class _Part:
                 status, found = self._exact(capacity, budget, limit)
                 if status is not Status.UNKNOWN:
                     return self._answer(status, found, "exact")
-            if self.plain and offsets and node_limit is None and ready("repair", budget) and not budget.spent():
+            if (
+                self.plain
+                and offsets
+                and node_limit is None
+                and ready("repair", budget)
+                and not budget.spent()
+            ):
                 repaired = self.ejector.fit(capacity, budget if limit is None else budget.share(REPAIR_SHARE))
                 if repaired:
                     return self._answer(Status.FEASIBLE, repaired, "repair")
@@ -181,7 +191,9 @@ class _Part:
     def _repaired(self, offsets: list[int], method: str, goal: int, budget: Budget) -> tuple[list[int], str]:
         if not (self.plain and ready("repair", budget)):
             return offsets, method
-        better = self.ejector.improve(offsets, goal, self.unit, budget, lambda peak: self._report(peak, budget))
+        better = self.ejector.improve(
+            offsets, goal, self.unit, budget, lambda peak: self._report(peak, budget)
+        )
         return better, "repair" if self._peak(better) < self._peak(offsets) else method
 
     def _done(self, offsets: list[int] | None, goal: int, budget: Budget) -> bool:
@@ -192,7 +204,9 @@ class _Part:
         if not self.plain:
             return self._first_fit(goal) if self.pairs <= EXACT_PAIRS else None
         if orders := tuple(ORDERS)[: PASS_PAIRS // self.pairs]:
-            return pack_greedy(self.starts, self.stops, self.sizes, self.buffers[0].alignment, goal, orders)[0]
+            return pack_greedy(self.starts, self.stops, self.sizes, self.buffers[0].alignment, goal, orders)[
+                0
+            ]
         swept = sweep(self.starts, self.stops, self.sizes)
         enough = self._peak(swept) <= goal or not ready("repair", budget)
         dived = None if enough else self.ejector.first(goal)
@@ -204,7 +218,9 @@ class _Part:
         degree = self.conflicts.degree.tolist()
         for key in ORDERS.values():
             keys = [key(b.start, b.stop, b.size, d) for b, d in zip(self.buffers, degree, strict=True)]
-            offsets = first_fit(self.buffers, self.conflicts, sorted(range(len(keys)), key=lambda i: (keys[i], i)))
+            offsets = first_fit(
+                self.buffers, self.conflicts, sorted(range(len(keys)), key=lambda i: (keys[i], i))
+            )
             if offsets is None:
                 return None
             if best is None or self._peak(offsets) < self._peak(best):

@@ -37,8 +37,10 @@ LOOK = 256
 
 def load(starts: Sequence[int], stops: Sequence[int], sizes: Sequence[int]) -> int:
     """The largest sum of sizes live at one step: a lower bound on every peak."""
-    events = sorted([(a, z) for a, z in zip(starts, sizes, strict=True)]
-                    + [(b, -z) for b, z in zip(stops, sizes, strict=True)])  # fmt: skip
+    events = sorted(
+        [(a, z) for a, z in zip(starts, sizes, strict=True)]
+        + [(b, -z) for b, z in zip(stops, sizes, strict=True)]
+    )
     live = most = 0
     for _, change in events:
         live += change

@@ -25,7 +25,7 @@ NONE = np.int64(2**62)
 @inner
 def _cost(  # type: ignore[no-untyped-def]
     i, live, touch_at, touch, size, opening, closing, total, count, extra, over_at, over, saved, dying
-):  # fmt: skip
+):
     """Bytes live during op i, and the change it leaves behind."""
     alloc = 0
     freed = 0
@@ -57,7 +57,7 @@ def _barred(i, rival_at, rival, count):  # type: ignore[no-untyped-def]
 @inner
 def _execute(  # type: ignore[no-untyped-def]
     i, change, state, trail, changes, ready, place, waits, succ_at, succ, touch_at, touch, count, keys
-):  # fmt: skip
+):
     """Add op i to the set."""
     for k in range(touch_at[i], touch_at[i + 1]):
         count[touch[k]] += 1
@@ -83,7 +83,7 @@ def _execute(  # type: ignore[no-untyped-def]
 @inner
 def _undo(  # type: ignore[no-untyped-def]
     until, state, trail, changes, ready, place, waits, succ_at, succ, touch_at, touch, count, keys
-):  # fmt: skip
+):
     """Take ops back until `until` are left."""
     while state[TRAIL] > until:
         state[TRAIL] -= 1
@@ -108,7 +108,7 @@ def _undo(  # type: ignore[no-untyped-def]
 @inner
 def _row(  # type: ignore[no-untyped-def]
     seen, a, b
-):  # fmt: skip
+):
     """The row of the keys: theirs if they are there, else a free one."""
     mask = seen.shape[0] - 1
     r = a & mask
@@ -120,7 +120,7 @@ def _row(  # type: ignore[no-untyped-def]
 @kernel
 def enlarge(  # type: ignore[no-untyped-def]
     old, new
-):  # fmt: skip
+):
     """Copy a table into a larger, empty one."""
     for k in range(old.shape[0]):
         if old[k, 0] != 0 or old[k, 1] != 0:
@@ -131,10 +131,41 @@ def enlarge(  # type: ignore[no-untyped-def]
 
 @kernel
 def run(  # type: ignore[no-untyped-def]
-    budget, effort, shrink, path, remember, most, state, trail, changes, ready, place, waits, frames,
-    candidates, seen, count, keys, rank, touch_at, touch, size, opening, closing, total, extra, over_at,
-    over, saved, dying, rival_at, rival, succ_at, succ, necks
-):  # fmt: skip
+    budget,
+    effort,
+    shrink,
+    path,
+    remember,
+    most,
+    state,
+    trail,
+    changes,
+    ready,
+    place,
+    waits,
+    frames,
+    candidates,
+    seen,
+    count,
+    keys,
+    rank,
+    touch_at,
+    touch,
+    size,
+    opening,
+    closing,
+    total,
+    extra,
+    over_at,
+    over,
+    saved,
+    dying,
+    rival_at,
+    rival,
+    succ_at,
+    succ,
+    necks,
+):
     """Search on for an order whose live bytes never exceed `budget`; one of FOUND, FAILED, PAUSED, FULL.
 
     FOUND: `trail` is the order. FAILED: there is none, and none below `state[CUT]` either. PAUSED after about `effort`
@@ -159,11 +190,39 @@ def run(  # type: ignore[no-untyped-def]
                     while k < state[READY]:
                         i = ready[k]
                         work += 1
-                        during, change = _cost(i, state[LIVE], touch_at, touch, size, opening, closing, total, count,
-                                               extra, over_at, over, saved, dying)  # fmt: skip
+                        during, change = _cost(
+                            i,
+                            state[LIVE],
+                            touch_at,
+                            touch,
+                            size,
+                            opening,
+                            closing,
+                            total,
+                            count,
+                            extra,
+                            over_at,
+                            over,
+                            saved,
+                            dying,
+                        )
                         if during <= budget and change <= 0 and not _barred(i, rival_at, rival, count):
-                            _execute(i, change, state, trail, changes, ready, place, waits, succ_at, succ, touch_at,
-                                     touch, count, keys)  # fmt: skip
+                            _execute(
+                                i,
+                                change,
+                                state,
+                                trail,
+                                changes,
+                                ready,
+                                place,
+                                waits,
+                                succ_at,
+                                succ,
+                                touch_at,
+                                touch,
+                                count,
+                                keys,
+                            )
                             moved = True  # another ready op has taken its place, so k stays
                         else:
                             k += 1
@@ -173,12 +232,40 @@ def run(  # type: ignore[no-untyped-def]
                         i = ready[k]
                         while i >= 0:
                             work += 1
-                            during, change = _cost(i, state[LIVE], touch_at, touch, size, opening, closing, total,
-                                                   count, extra, over_at, over, saved, dying)  # fmt: skip
+                            during, change = _cost(
+                                i,
+                                state[LIVE],
+                                touch_at,
+                                touch,
+                                size,
+                                opening,
+                                closing,
+                                total,
+                                count,
+                                extra,
+                                over_at,
+                                over,
+                                saved,
+                                dying,
+                            )
                             if during > budget or _barred(i, rival_at, rival, count):
                                 break
-                            _execute(i, change, state, trail, changes, ready, place, waits, succ_at, succ, touch_at,
-                                     touch, count, keys)  # fmt: skip
+                            _execute(
+                                i,
+                                change,
+                                state,
+                                trail,
+                                changes,
+                                ready,
+                                place,
+                                waits,
+                                succ_at,
+                                succ,
+                                touch_at,
+                                touch,
+                                count,
+                                keys,
+                            )
                             if state[LIVE] <= level:
                                 returned = True
                                 break
@@ -189,8 +276,22 @@ def run(  # type: ignore[no-untyped-def]
                                 j = succ[e]
                                 if waits[j] == 0:
                                     work += 1
-                                    during, change = _cost(j, state[LIVE], touch_at, touch, size, opening, closing,
-                                                           total, count, extra, over_at, over, saved, dying)  # fmt: skip
+                                    during, change = _cost(
+                                        j,
+                                        state[LIVE],
+                                        touch_at,
+                                        touch,
+                                        size,
+                                        opening,
+                                        closing,
+                                        total,
+                                        count,
+                                        extra,
+                                        over_at,
+                                        over,
+                                        saved,
+                                        dying,
+                                    )
                                     if during <= budget and change < least:
                                         follower = j
                                         least = change
@@ -198,8 +299,21 @@ def run(  # type: ignore[no-untyped-def]
                         if returned:
                             moved = True
                             break
-                        _undo(start, state, trail, changes, ready, place, waits, succ_at, succ, touch_at, touch, count,
-                              keys)  # fmt: skip
+                        _undo(
+                            start,
+                            state,
+                            trail,
+                            changes,
+                            ready,
+                            place,
+                            waits,
+                            succ_at,
+                            succ,
+                            touch_at,
+                            touch,
+                            count,
+                            keys,
+                        )
             if state[TRAIL] == n:
                 return FOUND
             while state[PASSED] < necks.shape[0] and necks[state[PASSED]] <= state[TRAIL]:
@@ -222,15 +336,31 @@ def run(  # type: ignore[no-untyped-def]
             for k in range(state[READY]):
                 i = ready[k]
                 work += 1
-                during, change = _cost(i, state[LIVE], touch_at, touch, size, opening, closing, total, count, extra,
-                                       over_at, over, saved, dying)  # fmt: skip
+                during, change = _cost(
+                    i,
+                    state[LIVE],
+                    touch_at,
+                    touch,
+                    size,
+                    opening,
+                    closing,
+                    total,
+                    count,
+                    extra,
+                    over_at,
+                    over,
+                    saved,
+                    dying,
+                )
                 if during > budget:
                     state[CUT] = min(state[CUT], during)
                     continue
                 # Kept in descending order: the least change, then the least rank, is taken first.
                 at = end
-                while at > begin and (candidates[at - 1, 1] < change
-                                      or (candidates[at - 1, 1] == change and rank[candidates[at - 1, 0]] < rank[i])):  # fmt: skip
+                while at > begin and (
+                    candidates[at - 1, 1] < change
+                    or (candidates[at - 1, 1] == change and rank[candidates[at - 1, 0]] < rank[i])
+                ):
                     candidates[at, 0] = candidates[at - 1, 0]
                     candidates[at, 1] = candidates[at - 1, 1]
                     at -= 1
@@ -246,11 +376,38 @@ def run(  # type: ignore[no-untyped-def]
                 state[DEPTH] -= 1
             if state[DEPTH] == 0:
                 return FAILED
-            _undo(frames[state[DEPTH] - 1, 0], state, trail, changes, ready, place, waits, succ_at, succ, touch_at,
-                  touch, count, keys)  # fmt: skip
+            _undo(
+                frames[state[DEPTH] - 1, 0],
+                state,
+                trail,
+                changes,
+                ready,
+                place,
+                waits,
+                succ_at,
+                succ,
+                touch_at,
+                touch,
+                count,
+                keys,
+            )
             state[CANDIDATES] -= 1
             i = candidates[state[CANDIDATES], 0]
             change = candidates[state[CANDIDATES], 1]
-            _execute(i, change, state, trail, changes, ready, place, waits, succ_at, succ, touch_at, touch, count,
-                     keys)  # fmt: skip
+            _execute(
+                i,
+                change,
+                state,
+                trail,
+                changes,
+                ready,
+                place,
+                waits,
+                succ_at,
+                succ,
+                touch_at,
+                touch,
+                count,
+                keys,
+            )
             state[PHASE] = 0

@@ -59,8 +59,14 @@ class LiveModel:
     @property
     def reversed(self) -> LiveModel:
         """The same model with time turned round: an order of it, read from its end, has the same live bytes."""
-        return replace(self, opening=self.closing, closing=self.opening, preds=self.succs, succs=self.preds,
-                       backward=not self.backward)  # fmt: skip
+        return replace(
+            self,
+            opening=self.closing,
+            closing=self.opening,
+            preds=self.succs,
+            succs=self.preds,
+            backward=not self.backward,
+        )
 
     @property
     def rivals(self) -> list[list[int]]:
@@ -107,8 +113,17 @@ def live_model(problem: Problem) -> LiveModel:
         dying = tuple(number[s] for s in sources if s in number)
         if dying and not (anywhere and not problem.storages[written].stays):
             over[i] = problem.storages[written].size, dying
-    return LiveModel(tuple(size), tuple(opening), tuple(closing), tuple(map(tuple, touched)), tuple(extra),
-                     over, problem.preds, problem.succs, storages=tuple(number))  # fmt: skip
+    return LiveModel(
+        tuple(size),
+        tuple(opening),
+        tuple(closing),
+        tuple(map(tuple, touched)),
+        tuple(extra),
+        over,
+        problem.preds,
+        problem.succs,
+        storages=tuple(number),
+    )
 
 
 def contracted(model: LiveModel) -> tuple[LiveModel, list[list[int]]]:
@@ -152,9 +167,13 @@ def contracted(model: LiveModel) -> tuple[LiveModel, list[list[int]]]:
                 preds[b].add(a)
                 succs[a].add(b)
     joined = replace(
-        model, touched=tuple(tuple(sorted(touched[i])) for i in kept_ops), extra=tuple(extra[i] for i in kept_ops),
-        over={number[i]: x for i, x in over.items()}, preds=tuple(map(tuple, map(sorted, preds))), succs=tuple(map(tuple, map(sorted, succs))),
-    )  # fmt: skip
+        model,
+        touched=tuple(tuple(sorted(touched[i])) for i in kept_ops),
+        extra=tuple(extra[i] for i in kept_ops),
+        over={number[i]: x for i, x in over.items()},
+        preds=tuple(map(tuple, map(sorted, preds))),
+        succs=tuple(map(tuple, map(sorted, succs))),
+    )
     return joined, [groups[i] for i in kept_ops]
 
 

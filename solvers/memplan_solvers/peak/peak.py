@@ -68,8 +68,7 @@ class Peak(Improver):
 
     def __post_init__(self) -> None:
         if self.packing not in PACKINGS:
-            raise OptionError(f"solver 'peak': packing = '{self.packing}'",
-                              nearest(self.packing, PACKINGS))  # fmt: skip
+            raise OptionError(f"solver 'peak': packing = '{self.packing}'", nearest(self.packing, PACKINGS))
 
     def solve(self, problem: Problem, budget: Budget) -> Plan:
         """A plan without spills if one is found that fits.
@@ -85,7 +84,10 @@ class Peak(Improver):
             return self.plan_of(problem, budget, start, problem.free_bound, "")
         goal = None
         if problem.options.objective != "peak":  # then live bytes are no news of the value
-            goal, budget = problem.capacity, replace(budget, progress=budget.progress and partial(_nodes, budget.progress))
+            goal, budget = (
+                problem.capacity,
+                replace(budget, progress=budget.progress and partial(_nodes, budget.progress)),
+            )
         found = minimum_peak_order(problem, budget.share(0.6), goal=goal)
         plan = self._answer(problem, budget, found, start)
         return replace(plan, seconds=max(budget.seconds - found.compile_s, 1e-6))
@@ -115,8 +117,11 @@ class Peak(Improver):
         """The answer where no plan without spills fits; `without` is what is known of there being one."""
         why = f"{why}; the scratchpad has {problem.capacity} bytes"
         if problem.options.objective == "peak":
-            return self.no_answer(problem, budget, without, why) if start is None else self.plan_of(
-                problem, budget, start, problem.free_bound, why)  # fmt: skip
+            return (
+                self.no_answer(problem, budget, without, why)
+                if start is None
+                else self.plan_of(problem, budget, start, problem.free_bound, why)
+            )
         if start is None:
             best = Greedy().best(problem, budget)
             start = None if best is None else best.answer
@@ -202,7 +207,9 @@ def _stacked(problem: Problem, order: tuple[int, ...], budget: Budget) -> Placed
     walk, blocks = _blocks(problem, order)
     if any(b.offset is not None for b in blocks):
         return _one_pass(problem, order, None, budget)
-    *offsets, peak = accumulate((align_up(b.size, problem.target.scratchpad.alignment) for b in blocks), initial=0)
+    *offsets, peak = accumulate(
+        (align_up(b.size, problem.target.scratchpad.alignment) for b in blocks), initial=0
+    )
     return Placed(walk, blocks, offsets, peak)
 
 
@@ -216,9 +223,17 @@ def _one_pass(problem: Problem, order: tuple[int, ...], goal: int | None, budget
 def _exact(placed: Placed, capacity: int | None, budget: Budget) -> Placed | None:
     """The same blocks, placed by the packer under `capacity`, or as low as it gets."""
     alignment = placed.walk.problem.target.scratchpad.alignment
-    buffers = [Buffer(str(k), b.start, b.stop, b.size, alignment, b.offset) for k, b in enumerate(placed.blocks)]
-    packing = pack_buffers(buffers, capacity, time_limit_s=max(budget.remaining_s, 0.01), workers=budget.workers,
-                   seed=budget.seed, cancel=budget.cancel)  # fmt: skip
+    buffers = [
+        Buffer(str(k), b.start, b.stop, b.size, alignment, b.offset) for k, b in enumerate(placed.blocks)
+    ]
+    packing = pack_buffers(
+        buffers,
+        capacity,
+        time_limit_s=max(budget.remaining_s, 0.01),
+        workers=budget.workers,
+        seed=budget.seed,
+        cancel=budget.cancel,
+    )
     if packing.peak is None:
         return None
     return Placed(placed.walk, placed.blocks, packing.offsets, packing.peak)

@@ -65,8 +65,9 @@ class PeakResult(NamedTuple):
         return self.peak <= self.bound
 
 
-def minimum_peak_order(problem: Problem, budget: Budget, goal: int | None = None,
-                       rules: frozenset[str] = RULES) -> PeakResult:  # fmt: skip
+def minimum_peak_order(
+    problem: Problem, budget: Budget, goal: int | None = None, rules: frozenset[str] = RULES
+) -> PeakResult:
     """The order of least live peak without spills, or the best found by the time `budget` is spent.
 
     With a `goal` the search ends as soon as a peak of at most `goal` is found or proved impossible. The bound is
@@ -110,8 +111,9 @@ def _first(problem: Problem, model: LiveModel, enough: int, budget: Budget) -> t
     return best
 
 
-def _bisect(search: Directions, order: tuple[int, ...], peak: int, bound: int, goal: int | None,
-            budget: Budget) -> PeakResult:  # fmt: skip
+def _bisect(
+    search: Directions, order: tuple[int, ...], peak: int, bound: int, goal: int | None, budget: Budget
+) -> PeakResult:
     """Close the gap: a found order lowers the peak, a failed search raises the bound."""
     low = bound  # the least budget worth trying: below it the search failed or gave up
     patience, limit = PATIENCE, bound if goal is None else goal
@@ -145,7 +147,9 @@ class Directions:
 
     def __init__(self, model: LiveModel, rules: frozenset[str] = RULES) -> None:
         self.model, self.rules = model, rules
-        model, self.groups = contracted(model) if "joined" in rules else (model, [[i] for i in range(model.n)])
+        model, self.groups = (
+            contracted(model) if "joined" in rules else (model, [[i] for i in range(model.n)])
+        )
         ways = (model, model.reversed) if "backward" in rules else (model,)
         self.searches = [Search(way, rules) for way in ways]
 
@@ -187,12 +191,19 @@ class Search:
         over = [model.over.get(i, (0, ())) for i in range(model.n)]
         self.dying = self.total * 0 if model.backward else self.total - 1
         self.fixed = (
-            *self._rows(model.touched), self.flat(model.size), np.array(model.opening, dtype=np.bool_),
-            np.array(model.closing, dtype=np.bool_), self.total, self.flat(model.extra),
-            *self._rows([sources for _, sources in over]), self.flat([saved for saved, _ in over]),
-            self.dying, *self._rows(model.rivals),
-            *self._rows(model.succs), self.flat(necks(model) if "neck" in rules else []),
-        )  # fmt: skip
+            *self._rows(model.touched),
+            self.flat(model.size),
+            np.array(model.opening, dtype=np.bool_),
+            np.array(model.closing, dtype=np.bool_),
+            self.total,
+            self.flat(model.extra),
+            *self._rows([sources for _, sources in over]),
+            self.flat([saved for saved, _ in over]),
+            self.dying,
+            *self._rows(model.rivals),
+            *self._rows(model.succs),
+            self.flat(necks(model) if "neck" in rules else []),
+        )
 
     def flat(self, values: Sequence[int]) -> Any:
         return self.np.array(values, dtype=self.np.int64)
@@ -265,7 +276,16 @@ class Try:
         before = int(state[kernel.NODES])
         end = kernel.PAUSED
         while end == kernel.FULL or (end == kernel.PAUSED and self.effort < effort and not budget.spent()):
-            end = run(self.limit, EFFORT, *self.rules, MOST_SEEN, *self.before, self.candidates, self.seen, *self.behind)
+            end = run(
+                self.limit,
+                EFFORT,
+                *self.rules,
+                MOST_SEEN,
+                *self.before,
+                self.candidates,
+                self.seen,
+                *self.behind,
+            )
             if end != kernel.FULL:
                 self.effort += EFFORT
                 continue

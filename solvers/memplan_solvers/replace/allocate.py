@@ -58,7 +58,9 @@ class Arena:
         """The storages that lie in part within `[start, stop)`."""
         return [s for offset, end, s in self.placed if offset < stop and start < end]
 
-    def cheapest_window(self, size: int, price: dict[int, float], pinned: int | None = None) -> list[int] | None:
+    def cheapest_window(
+        self, size: int, price: dict[int, float], pinned: int | None = None
+    ) -> list[int] | None:
         """Storages to evict so that `size` bytes come free in one piece, least price in all, at `pinned` if given.
 
         Storages without a price cannot leave. Windows begin where a hole does; O(placed).
@@ -108,9 +110,7 @@ def allocate_on_demand(
 class _Allocation:
     """One walk over the steps, with the arena as it stands."""
 
-    def __init__(
-        self, walk: Walk, capacity: int, rank: Rank, planned: Sequence[Sequence[Stretch]]
-    ) -> None:
+    def __init__(self, walk: Walk, capacity: int, rank: Rank, planned: Sequence[Sequence[Stretch]]) -> None:
         self.walk, self.rank = walk, rank
         self.planned = planned
         self.until: dict[int, int] = {}  # storage -> step before which it is to leave
@@ -141,8 +141,11 @@ class _Allocation:
         for s in self.ending.get(t, ()):
             if s in self.presence.since and s not in self.presence.pinned and s not in touched:
                 self._leave(s, t)
-        over = {s: self.walk.inplace[s] for s in touched
-                if s in self.walk.inplace and self.walk.steps[s][0] == t and self._meets(s)}  # fmt: skip
+        over = {
+            s: self.walk.inplace[s]
+            for s in touched
+            if s in self.walk.inplace and self.walk.steps[s][0] == t and self._meets(s)
+        }
         if not self._place_all([s for s in touched if s not in over], t, touched):
             # The operands themselves are in the way: all leave, and come back side by side.
             for s in [s for s in self.presence.since if s not in self.presence.pinned]:

@@ -84,7 +84,9 @@ def evict_on_demand(
     one, O(ops + evictions x live storages).
     """
     presence = Presence(walk)
-    return evict(walk, capacity, presence, _ByNextUse(presence) if rank is None else _ByRank(presence, rank), stop)
+    return evict(
+        walk, capacity, presence, _ByNextUse(presence) if rank is None else _ByRank(presence, rank), stop
+    )
 
 
 class Victims(Protocol):

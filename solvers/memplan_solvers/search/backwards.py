@@ -44,20 +44,32 @@ class Work(NamedTuple):
 
 def work_space(entries: int, words: int) -> Work:
     """Room for so many pairs of a set, a power of two."""
-    return Work(np.zeros((entries, words), np.int64), np.zeros(entries, np.int64), np.zeros(entries, np.int64),
-                np.full(4 * entries, -1, np.int64), np.zeros(1, np.int64))  # fmt: skip
+    return Work(
+        np.zeros((entries, words), np.int64),
+        np.zeros(entries, np.int64),
+        np.zeros(entries, np.int64),
+        np.full(4 * entries, -1, np.int64),
+        np.zeros(1, np.int64),
+    )
 
 
 def room_for(sets: int, entries: int, words: int) -> Made:
     """An empty level."""
-    return Made(np.zeros(sets, np.int64), np.zeros(sets, np.int64), np.zeros((entries, words), np.int64),
-                np.zeros(entries, np.int64), np.zeros(1, np.int64))  # fmt: skip
+    return Made(
+        np.zeros(sets, np.int64),
+        np.zeros(sets, np.int64),
+        np.zeros((entries, words), np.int64),
+        np.zeros(entries, np.int64),
+        np.zeros(1, np.int64),
+    )
 
 
 def enlarged(made: Made) -> Made:
     """The same level with twice the room."""
-    return made._replace(inside=np.concatenate([made.inside, np.zeros_like(made.inside)]),
-                         cost=np.concatenate([made.cost, np.zeros_like(made.cost)]))  # fmt: skip
+    return made._replace(
+        inside=np.concatenate([made.inside, np.zeros_like(made.inside)]),
+        cost=np.concatenate([made.cost, np.zeros_like(made.cost)]),
+    )
 
 
 def cut_short(made: Made) -> Points:
@@ -121,7 +133,13 @@ def beside(flat, i, inside):  # type: ignore[no-untyped-def]
 @kernel
 def rise(flat, sets, peaks, following, next_peaks):  # type: ignore[no-untyped-def]
     """The least peak on the way to each set, one op on."""
-    flat, sets, peaks, following, next_peaks = borrow(flat), borrow(sets), borrow(peaks), borrow(following), borrow(next_peaks)
+    flat, sets, peaks, following, next_peaks = (
+        borrow(flat),
+        borrow(sets),
+        borrow(peaks),
+        borrow(following),
+        borrow(next_peaks),
+    )
     above = np.zeros(sets.words.shape[1], np.int64)
     for k in range(sets.words.shape[0]):
         held = weight(sets.live[k], flat.size)
@@ -190,7 +208,13 @@ def lay(flat, sets, peaks, upper, points, returns, room, rate, limits, least, st
 
     Pairs that pay a set's limit or more are left out; `least` learns what a way through a set pays at least.
     """
-    flat, sets, peaks, upper, points = borrow(flat), borrow(sets), borrow(peaks), borrow(upper), borrow(points)
+    flat, sets, peaks, upper, points = (
+        borrow(flat),
+        borrow(sets),
+        borrow(peaks),
+        borrow(upper),
+        borrow(points),
+    )
     limits, least, made, work = borrow(limits), borrow(least), borrow(made), borrow(work)
     V = sets.live.shape[1]
     m = flat.size.shape[0]

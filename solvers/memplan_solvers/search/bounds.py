@@ -39,7 +39,9 @@ def windows_bound(piece: Piece, order: Sequence[int], budget: Budget) -> int:
     for span in range(1, min(SPAN, count) + 1):
         for i in range(count - span + 1):
             j = i + span
-            known = max(least[i, k] + least[k, j] for k in range(i, j + 1) if k not in (i, j)) if span > 1 else 0
+            known = (
+                max(least[i, k] + least[k, j] for k in range(i, j + 1) if k not in (i, j)) if span > 1 else 0
+            )
             least[i, j] = known
             if budget.spent():
                 continue
@@ -67,4 +69,3 @@ def _least(window: Piece, least: int, budget: Budget) -> tuple[int, bool]:
         if found.complete:
             return least, True
     return least, False
-

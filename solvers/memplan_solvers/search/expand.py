@@ -66,7 +66,9 @@ def emit(front, flat, new, p, i, number, row, cost, held, unsafe, reload, room, 
         else:
             new.made[CUT] = min(new.made[CUT], cost)
         return True
-    f = cost + bound(flat, new, front, number, row[W : W + V], row[W + V :], held, unsafe, reload, room, rate, rules)
+    f = cost + bound(
+        flat, new, front, number, row[W : W + V], row[W + V :], held, unsafe, reload, room, rate, rules
+    )
     if f >= new.made[BEST]:
         new.made[CUT] = min(new.made[CUT], f)
         return True
@@ -88,10 +90,40 @@ def superfluous(before, mine, chosen, depth, candidates):  # type: ignore[no-unt
 
 
 @kernel
-def expand(flat, live, dirty, front_old, front, old, new, start, stop, room, rate, effort, rules, W, V, scratch, before):  # type: ignore[no-untyped-def]
+def expand(
+    flat,
+    live,
+    dirty,
+    front_old,
+    front,
+    old,
+    new,
+    start,
+    stop,
+    room,
+    rate,
+    effort,
+    rules,
+    W,
+    V,
+    scratch,
+    before,
+):  # type: ignore[no-untyped-def]
     """Add the children of the states [start, stop) of `old`, sorted by set, to `new`; where it stopped for want of room."""
-    flat, live, dirty, front_old, front = borrow(flat), borrow(live), borrow(dirty), borrow(front_old), borrow(front)
-    old, new, rules, scratch, before = borrow(old), borrow(new), borrow(rules), borrow(scratch), borrow(before)
+    flat, live, dirty, front_old, front = (
+        borrow(flat),
+        borrow(live),
+        borrow(dirty),
+        borrow(front_old),
+        borrow(front),
+    )
+    old, new, rules, scratch, before = (
+        borrow(old),
+        borrow(new),
+        borrow(rules),
+        borrow(scratch),
+        borrow(before),
+    )
     m = flat.size.shape[0]
     ready, present, out, chosen, mine = scratch[0], scratch[1], scratch[2], scratch[3], scratch[4]
     row = np.empty(W + 2 * V, np.int64)
@@ -106,7 +138,9 @@ def expand(flat, live, dirty, front_old, front, old, new, start, stop, room, rat
         inside = old.row[p, W : W + V]
         clean = old.row[p, W + V :]
         held, unsafe, reload = weigh(flat, inside, clean, m)
-        f = old.paid[p] + bound(flat, old, front_old, number, inside, clean, held, unsafe, reload, room, rate, rules)
+        f = old.paid[p] + bound(
+            flat, old, front_old, number, inside, clean, held, unsafe, reload, room, rate, rules
+        )
         if f >= new.made[BEST]:
             new.made[CUT] = min(new.made[CUT], f)
             continue
@@ -137,20 +171,62 @@ def expand(flat, live, dirty, front_old, front, old, new, start, stop, room, rat
             base[i >> 6] |= np.int64(1) << (i & 63)
             child, slot = find_set(new, base, W)
             if child < 0:
-                child = add_set(flat, new, front, base, W, slot, i, live, dirty, old.low[number],
-                                old.low_dirty[number], room, effort, rules)  # fmt: skip
+                child = add_set(
+                    flat,
+                    new,
+                    front,
+                    base,
+                    W,
+                    slot,
+                    i,
+                    live,
+                    dirty,
+                    old.low[number],
+                    old.low_dirty[number],
+                    room,
+                    effort,
+                    rules,
+                )
             run_op(flat, old.row[p], i, base, W, V)
             held_now, unsafe_now, reload_now = weigh(flat, base[W : W + V], base[W + V :], m)
             lack = demand(flat, i, here, inside, held) - room
             if lack <= 0:
-                if not emit(front, flat, new, p, i, child, base, old.paid[p], held_now, unsafe_now, reload_now, room,
-                            rate, rules, W, V):  # fmt: skip
+                if not emit(
+                    front,
+                    flat,
+                    new,
+                    p,
+                    i,
+                    child,
+                    base,
+                    old.paid[p],
+                    held_now,
+                    unsafe_now,
+                    reload_now,
+                    room,
+                    rate,
+                    rules,
+                    W,
+                    V,
+                ):
                     return p
                 continue
             # Evictions cost at least what they take off the bound.
             if rate == 1 and not new.goal[child]:
-                f = old.paid[p] + bound(flat, new, front, child, base[W : W + V], base[W + V :], held_now, unsafe_now,
-                                        reload_now, room, rate, rules)  # fmt: skip
+                f = old.paid[p] + bound(
+                    flat,
+                    new,
+                    front,
+                    child,
+                    base[W : W + V],
+                    base[W + V :],
+                    held_now,
+                    unsafe_now,
+                    reload_now,
+                    room,
+                    rate,
+                    rules,
+                )
                 if f >= new.made[BEST]:
                     new.made[CUT] = min(new.made[CUT], f)
                     continue
@@ -190,9 +266,27 @@ def expand(flat, live, dirty, front_old, front, old, new, start, stop, room, rat
             for w in range(W + 2 * V):
                 row[w] = base[w]
             while True:
-                if freed >= lack and not (rules[BELADY] and superfluous(before, mine, chosen, depth, candidates)):
-                    if not emit(front, flat, new, p, i, child, row, cost, held_now, unsafe_now, reload_now, room, rate,
-                                rules, W, V):  # fmt: skip
+                if freed >= lack and not (
+                    rules[BELADY] and superfluous(before, mine, chosen, depth, candidates)
+                ):
+                    if not emit(
+                        front,
+                        flat,
+                        new,
+                        p,
+                        i,
+                        child,
+                        row,
+                        cost,
+                        held_now,
+                        unsafe_now,
+                        reload_now,
+                        room,
+                        rate,
+                        rules,
+                        W,
+                        V,
+                    ):
                         return p
                 if at == candidates or (freed >= lack and rules[MINIMAL]) or freed + rest < lack:
                     # Take back the last one chosen, and go on without it.
@@ -286,10 +380,19 @@ def dominate(flat, level, order, keep, most, W, V, kept):  # type: ignore[no-unt
 @kernel
 def values(flat, level, front, order, f, room, rate, rules, W, V):  # type: ignore[no-untyped-def]
     """f of the states `order`."""
-    flat, level, front, order, f, rules = borrow(flat), borrow(level), borrow(front), borrow(order), borrow(f), borrow(rules)
+    flat, level, front, order, f, rules = (
+        borrow(flat),
+        borrow(level),
+        borrow(front),
+        borrow(order),
+        borrow(f),
+        borrow(rules),
+    )
     m = flat.size.shape[0]
     for x in range(order.shape[0]):
         k = order[x]
         inside, clean = level.row[k, W : W + V], level.row[k, W + V :]
         held, unsafe, reload = weigh(flat, inside, clean, m)
-        f[x] = level.paid[k] + bound(flat, level, front, level.set_of[k], inside, clean, held, unsafe, reload, room, rate, rules)
+        f[x] = level.paid[k] + bound(
+            flat, level, front, level.set_of[k], inside, clean, held, unsafe, reload, room, rate, rules
+        )

@@ -105,7 +105,9 @@ class Frontiers:
         peaks[0][:] = 0
         for k in range(self.engine.piece.n):
             bw.rise(flat, self.levels[k], peaks[k], self.levels[k + 1], peaks[k + 1])
-        return Half(flat, returns, rate, peaks, [np.full(len(level.words), least, np.int64) for level in self.levels])
+        return Half(
+            flat, returns, rate, peaks, [np.full(len(level.words), least, np.int64) for level in self.levels]
+        )
 
     def _know(self, half: Half, other: Half, below: int, budget: Budget, most: int) -> None:
         if half.failed[0] <= below and most <= half.failed[1]:
@@ -134,8 +136,22 @@ class Frontiers:
                 if budget.spent() or total + int(made.count[0]) > most:
                     return None
                 stop = min(count, at + CHUNK)
-                at = bw.lay(half.flat, level, half.peaks[k], self.levels[k + 1], upper, half.returns, piece.room, half.rate,
-                            limits[k], half.least[k], at, stop, made, work)  # fmt: skip
+                at = bw.lay(
+                    half.flat,
+                    level,
+                    half.peaks[k],
+                    self.levels[k + 1],
+                    upper,
+                    half.returns,
+                    piece.room,
+                    half.rate,
+                    limits[k],
+                    half.least[k],
+                    at,
+                    stop,
+                    made,
+                    work,
+                )
                 if at < stop:
                     work, made = bw.work_space(2 * len(work.cost), V), bw.enlarged(made)
             total += int(made.count[0])
@@ -151,7 +167,11 @@ def _loads_alone(engine: Engine) -> tuple[Flat, bool, float]:
 def _stores_alone(engine: Engine) -> tuple[Flat, bool, float]:
     """Loads are free. What needs no store takes up room at its touches only, what never leaves always."""
     piece = engine.piece
-    extra, size, price = (engine.flat.extra - engine.flat.saved), engine.flat.size.copy(), engine.flat.store.copy()
+    extra, size, price = (
+        (engine.flat.extra - engine.flat.saved),
+        engine.flat.size.copy(),
+        engine.flat.store.copy(),
+    )
     rate = 1.0
     for s, z in enumerate(piece.size):
         if piece.reload[s] >= NEVER:

@@ -86,10 +86,21 @@ class Engine:
             for j in piece.succs[i]:
                 below[i] |= below[j]
         self.flat = Flat(
-            *rows(piece.touched), *rows(piece.succs), *rows(piece.preds), *rows([x for _, x in over]),
-            flat(z for z, _ in over), flat(piece.extra), flat(piece.size), flat(piece.reload), flat(piece.store),
-            np.array(piece.begun, np.bool_), np.array(piece.closing, np.bool_), *rows(piece.touches), touchers, below,
-        )  # fmt: skip
+            *rows(piece.touched),
+            *rows(piece.succs),
+            *rows(piece.preds),
+            *rows([x for _, x in over]),
+            flat(z for z, _ in over),
+            flat(piece.extra),
+            flat(piece.size),
+            flat(piece.reload),
+            flat(piece.store),
+            np.array(piece.begun, np.bool_),
+            np.array(piece.closing, np.bool_),
+            *rows(piece.touches),
+            touchers,
+            below,
+        )
         entries = 1 << min(18, max(10, n))
         self.live, self.dirty = peaks_of(piece.live, entries), peaks_of(piece.dirty, entries)
         alike = piece.dirty == piece.live
@@ -104,8 +115,14 @@ class Engine:
         self.scratch = np.zeros((5, size), np.int64)
         self.before = np.zeros((m, m), np.bool_)
 
-    def search(self, below: int, budget: Budget, beam: int = MOST, levels: list[lv.Level] | None = None,
-               most: int = NONE) -> Found:  # fmt: skip
+    def search(
+        self,
+        below: int,
+        budget: Budget,
+        beam: int = MOST,
+        levels: list[lv.Level] | None = None,
+        most: int = NONE,
+    ) -> Found:
         """A way that costs less than `below`, the best one where nothing is cut; `beam` states of a level go on.
 
         The levels, thinned out, are appended to `levels`; after `most` states the search gives up.
@@ -126,14 +143,32 @@ class Engine:
         row = self.start()
         settle(self.live, row[: self.W])
         settle(self.dirty, row[: self.W])
-        lv.add_set(self.flat, level, self.no_front, row[: self.W], self.W, 0, -1, self.live, self.dirty, 0, 0, piece.room,
-                   10 * self.effort, self.words)  # fmt: skip
+        lv.add_set(
+            self.flat,
+            level,
+            self.no_front,
+            row[: self.W],
+            self.W,
+            0,
+            -1,
+            self.live,
+            self.dirty,
+            0,
+            0,
+            piece.room,
+            10 * self.effort,
+            self.words,
+        )
         held = sum(z for z, there in zip(piece.size, piece.inside, strict=True) if there)
-        safe = (there and not clean and bool(price)
-                for there, clean, price in zip(piece.inside, piece.clean, piece.store, strict=True))  # fmt: skip
+        safe = (
+            there and not clean and bool(price)
+            for there, clean, price in zip(piece.inside, piece.clean, piece.store, strict=True)
+        )
         unsafe = sum(z for z, there in zip(piece.size, safe, strict=True) if there)
         loads = lv.scaled(int(level.low[0]) - piece.room - (int(level.live[0]) - held), piece.rate)
-        stores = lv.scaled(int(level.low_dirty[0]) - piece.room - (int(level.live_dirty[0]) - unsafe), piece.rate)
+        stores = lv.scaled(
+            int(level.low_dirty[0]) - piece.room - (int(level.live_dirty[0]) - unsafe), piece.rate
+        )
         return int(loads), int(stores)
 
     def start(self) -> Any:
@@ -171,11 +206,24 @@ def new_level(n: int, width: int, W: int, states: int, best: int) -> lv.Level:
     made[lv.BEST], made[lv.CUT] = best, NONE
     sets = states + n + 1
     return lv.Level(
-        np.zeros((states, width), np.int64), np.zeros(states, np.int64), np.zeros(states, np.int32),
-        np.zeros(states, np.int32), np.zeros(states, np.int64), np.zeros((sets, W), np.int64),
-        np.zeros(sets, np.int64), np.zeros(sets, np.int64), np.zeros(sets, np.int64), np.zeros(sets, np.int64),
-        np.zeros(sets, np.int64), np.zeros(sets, np.int64), np.zeros(sets, np.bool_), _slots(states), _slots(sets), made, np.zeros(width, np.int64),
-    )  # fmt: skip
+        np.zeros((states, width), np.int64),
+        np.zeros(states, np.int64),
+        np.zeros(states, np.int32),
+        np.zeros(states, np.int32),
+        np.zeros(states, np.int64),
+        np.zeros((sets, W), np.int64),
+        np.zeros(sets, np.int64),
+        np.zeros(sets, np.int64),
+        np.zeros(sets, np.int64),
+        np.zeros(sets, np.int64),
+        np.zeros(sets, np.int64),
+        np.zeros(sets, np.int64),
+        np.zeros(sets, np.bool_),
+        _slots(states),
+        _slots(sets),
+        made,
+        np.zeros(width, np.int64),
+    )
 
 
 def _slots(entries: int) -> Any:
@@ -192,8 +240,9 @@ class _Goal(NamedTuple):
 class _Run:
     """One pass over the levels."""
 
-    def __init__(self, engine: Engine, below: int, budget: Budget, beam: int,
-                 levels: list[lv.Level] | None, most: int) -> None:  # fmt: skip
+    def __init__(
+        self, engine: Engine, below: int, budget: Budget, beam: int, levels: list[lv.Level] | None, most: int
+    ) -> None:
         self.levels, self.most = levels, most
         self.engine, self.below, self.budget, self.beam = engine, below, budget, beam
         self.best = below
@@ -211,15 +260,34 @@ class _Run:
         settle(engine.live, row[:W])
         settle(engine.dirty, row[:W])
         number, slot = lv.find_set(level, row[:W], W)
-        number = lv.add_set(engine.flat, level, engine.front(0, self.below), row[:W], W, slot, -1, engine.live, engine.dirty, 0, 0, piece.room, 10 * engine.effort,
-                            engine.words)  # fmt: skip
+        number = lv.add_set(
+            engine.flat,
+            level,
+            engine.front(0, self.below),
+            row[:W],
+            W,
+            slot,
+            -1,
+            engine.live,
+            engine.dirty,
+            0,
+            0,
+            piece.room,
+            10 * engine.effort,
+            engine.words,
+        )
         if n == 0 or level.goal[number]:
             self.best, self.goal = min(0, self.best), _Goal(0, -1, -1, row)
             return self.answer(NONE)
         lv.add_state(level, row, 0, -1, -1, number)
         for depth in range(n):
-            self.history.append((level.parent[: _count(level)].copy(), level.move[: _count(level)].copy(),
-                                 level.row[: _count(level), W : W + V].copy()))  # fmt: skip
+            self.history.append(
+                (
+                    level.parent[: _count(level)].copy(),
+                    level.move[: _count(level)].copy(),
+                    level.row[: _count(level), W : W + V].copy(),
+                )
+            )
             following = self.expand(level, depth)
             if following is None:  # out of time
                 return self.answer(self.open(level, depth))
@@ -231,7 +299,9 @@ class _Run:
                 k = int(np.argmin(following.paid[: _count(following)]))
                 if following.paid[k] < self.best:
                     self.best = int(following.paid[k])
-                    self.goal = _Goal(n, int(following.parent[k]), int(following.move[k]), following.row[k].copy())
+                    self.goal = _Goal(
+                        n, int(following.parent[k]), int(following.move[k]), following.row[k].copy()
+                    )
                 break
             level = following
         return self.answer(NONE)
@@ -247,11 +317,30 @@ class _Run:
             if self.budget.spent() or engine.states > self.most:
                 return None
             end = min(count, start + max(1, CHUNK // piece.n))
-            stopped = ex.expand(engine.flat, engine.live, engine.dirty, engine.front(depth, self.below), front, level, new, start, end, piece.room, piece.rate,
-                                engine.effort, engine.words, W, V, engine.scratch, engine.before)  # fmt: skip
+            stopped = ex.expand(
+                engine.flat,
+                engine.live,
+                engine.dirty,
+                engine.front(depth, self.below),
+                front,
+                level,
+                new,
+                start,
+                end,
+                piece.room,
+                piece.rate,
+                engine.effort,
+                engine.words,
+                W,
+                V,
+                engine.scratch,
+                engine.before,
+            )
             if new.made[lv.BEST] < self.best:
                 self.best = int(new.made[lv.BEST])
-                self.goal = _Goal(depth + 1, int(new.made[lv.PARENT]), int(new.made[lv.MOVE]), new.goal_row.copy())
+                self.goal = _Goal(
+                    depth + 1, int(new.made[lv.PARENT]), int(new.made[lv.MOVE]), new.goal_row.copy()
+                )
             engine.states += stopped - start
             start = stopped
             if start < end:
@@ -289,7 +378,9 @@ class _Run:
     def values(self, level: lv.Level, order: Any, front: lv.Front) -> Any:
         engine, piece = self.engine, self.engine.piece
         f = np.zeros(len(order), np.int64)
-        ex.values(engine.flat, level, front, order, f, piece.room, piece.rate, engine.words, engine.W, engine.V)
+        ex.values(
+            engine.flat, level, front, order, f, piece.room, piece.rate, engine.words, engine.W, engine.V
+        )
         return f
 
     def copied(self, level: lv.Level, order: Any, states: int) -> lv.Level:
@@ -307,7 +398,11 @@ class _Run:
     def open(self, level: lv.Level, depth: int) -> int:
         """The least f of a level that was not finished."""
         count = _count(level)
-        return int(self.values(level, np.arange(count), self.engine.front(depth, self.below)).min()) if count else NONE
+        return (
+            int(self.values(level, np.arange(count), self.engine.front(depth, self.below)).min())
+            if count
+            else NONE
+        )
 
     def answer(self, least_open: int) -> Found:
         """What was found; `least_open` the least f of what is still to be expanded."""

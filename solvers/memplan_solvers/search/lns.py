@@ -82,7 +82,12 @@ class Window:
         chosen: list[int] = []
         gone: list[int] = []
         for s, steps in enumerate(way.steps):
-            if steps and (steps[-1] < self.first and not piece.closing[s] or steps[0] >= self.stop and not piece.begun[s]):
+            if steps and (
+                steps[-1] < self.first
+                and not piece.closing[s]
+                or steps[0] >= self.stop
+                and not piece.begun[s]
+            ):
                 continue
             begun = piece.begun[s] or bool(steps and steps[0] < self.first)
             needed = piece.closing[s] or bool(steps and steps[-1] >= self.stop)
@@ -98,9 +103,10 @@ class Window:
         """Storages of the piece that are still needed behind the window and not present there."""
         way, piece = self.way, self.way.piece
         return frozenset(
-            s for s in self._kinds[0]
+            s
+            for s in self._kinds[0]
             if (piece.closing[s] or way.steps[s][-1] >= self.stop) and not way.inside(s, self.stop)
-        )  # fmt: skip
+        )
 
     @cached_property
     def piece(self) -> Piece:
@@ -111,7 +117,8 @@ class Window:
         ops = way.order[self.first : self.stop]
         position = {i: k for k, i in enumerate(ops)}
         closing = tuple(
-            s not in self.leaving and (whole.closing[s] or bool(way.steps[s]) and way.steps[s][-1] >= self.stop)
+            s not in self.leaving
+            and (whole.closing[s] or bool(way.steps[s]) and way.steps[s][-1] >= self.stop)
             for s in chosen
         )
         begun = tuple(whole.begun[s] or bool(way.steps[s]) and way.steps[s][0] < self.first for s in chosen)
@@ -126,13 +133,21 @@ class Window:
             if dying:
                 over[k] = saved, dying
         return Piece(
-            whole.capacity, ops, tuple(chosen), tuple(whole.size[s] for s in chosen),
-            tuple(whole.reload[s] for s in chosen), tuple(store),
-            tuple(tuple(number[s] for s in whole.touched[i]) for i in ops), tuple(whole.extra[i] for i in ops), over,
-            tuple(tuple(position[p] for p in whole.preds[i] if p in position) for i in ops), begun,
+            whole.capacity,
+            ops,
+            tuple(chosen),
+            tuple(whole.size[s] for s in chosen),
+            tuple(whole.reload[s] for s in chosen),
+            tuple(store),
+            tuple(tuple(number[s] for s in whole.touched[i]) for i in ops),
+            tuple(whole.extra[i] for i in ops),
+            over,
+            tuple(tuple(position[p] for p in whole.preds[i] if p in position) for i in ops),
+            begun,
             tuple(b and way.inside(s, self.first) for b, s in zip(begun, chosen, strict=True)),
-            (False,) * len(chosen), closing,
-        )  # fmt: skip
+            (False,) * len(chosen),
+            closing,
+        )
 
     @cached_property
     def value(self) -> int:
@@ -184,7 +199,9 @@ def improved(way: Way, budget: Budget, enough: int) -> Way:
                     settled.add(key)
                     window = Window(way, first, stop)
                     if window.value > 0:
-                        found = Engine(window.piece, effort=2_000).search(window.value, budget, BEAM, most=STATES)
+                        found = Engine(window.piece, effort=2_000).search(
+                            window.value, budget, BEAM, most=STATES
+                        )
                         if found.order is not None:
                             better = window.put_back(found.order, found.evictions)
                             if better.value < way.value:

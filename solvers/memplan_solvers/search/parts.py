@@ -170,13 +170,12 @@ class Parts:
         return walk, gaps.stretches(kept)
 
 
-def _ways(pieces: Sequence[Piece], problem: Problem, walk: Walk,
-          stretches: Sequence[Sequence[Stretch]]) -> list[Way | None]:  # fmt: skip
+def _ways(
+    pieces: Sequence[Piece], problem: Problem, walk: Walk, stretches: Sequence[Sequence[Stretch]]
+) -> list[Way | None]:
     """A plan, piece by piece: every order passes the cuts, so each piece has its own steps."""
     gaps = Gaps(walk, problem.capacity or 0)
-    dropped = [
-        g for g, kept in zip(gaps.gaps, gaps.choice(stretches), strict=True) if not kept
-    ]
+    dropped = [g for g, kept in zip(gaps.gaps, gaps.choice(stretches), strict=True) if not kept]
     ways: list[Way | None] = []
     begin = 0
     for piece in pieces:

@@ -62,15 +62,30 @@ def peaks_of(model: LiveModel, entries: int = 1 << 16) -> Peaks:
     over = [model.over.get(i, (0, ())) for i in range(n)]
     total = flat(len(t) for t in model.touches)
     return Peaks(
-        *rows(model.touched), flat(model.size), np.array(model.opening, dtype=np.bool_),
-        np.array(model.closing, dtype=np.bool_), total, flat(model.extra), *rows([x for _, x in over]),
-        flat(z for z, _ in over), total - 1, *rows([() for _ in range(n)]), *rows(model.succs),
-        flat(len(p) for p in model.preds), np.random.default_rng(0x6D656D).integers(-(2**63), 2**63 - 1, (n + 1, 2)),
-        np.zeros(m, np.int64), np.zeros(n, np.int64), np.zeros(n + 1, np.int64), np.zeros(n, np.int64),
-        np.zeros(n, np.int64), np.zeros(n, np.int64), np.zeros((n + 2, 5), np.int64),
-        np.zeros((n * (n + 1) // 2 + n + 1 if n < 400 else 64 * n, 2), np.int64), np.zeros(11, np.int64),
+        *rows(model.touched),
+        flat(model.size),
+        np.array(model.opening, dtype=np.bool_),
+        np.array(model.closing, dtype=np.bool_),
+        total,
+        flat(model.extra),
+        *rows([x for _, x in over]),
+        flat(z for z, _ in over),
+        total - 1,
+        *rows([() for _ in range(n)]),
+        *rows(model.succs),
+        flat(len(p) for p in model.preds),
+        np.random.default_rng(0x6D656D).integers(-(2**63), 2**63 - 1, (n + 1, 2)),
+        np.zeros(m, np.int64),
+        np.zeros(n, np.int64),
+        np.zeros(n + 1, np.int64),
+        np.zeros(n, np.int64),
+        np.zeros(n, np.int64),
+        np.zeros(n, np.int64),
+        np.zeros((n + 2, 5), np.int64),
+        np.zeros((n * (n + 1) // 2 + n + 1 if n < 400 else 64 * n, 2), np.int64),
+        np.zeros(11, np.int64),
         np.zeros((entries, 4), np.int64),
-    )  # fmt: skip
+    )
 
 
 def flat(values: Any) -> Any:
@@ -127,22 +142,63 @@ def settle(pk, done):  # type: ignore[no-untyped-def]
 @inner
 def price(pk, i):  # type: ignore[no-untyped-def]
     """Bytes live during op i, and the change it leaves behind."""
-    return _cost(i, pk.state[LIVE], pk.touch_at, pk.touch, pk.size, pk.opening, pk.closing, pk.total, pk.count,
-                 pk.extra, pk.over_at, pk.over, pk.saved, pk.dying)  # fmt: skip
+    return _cost(
+        i,
+        pk.state[LIVE],
+        pk.touch_at,
+        pk.touch,
+        pk.size,
+        pk.opening,
+        pk.closing,
+        pk.total,
+        pk.count,
+        pk.extra,
+        pk.over_at,
+        pk.over,
+        pk.saved,
+        pk.dying,
+    )
 
 
 @inner
 def execute(pk, i, change):  # type: ignore[no-untyped-def]
     """Add op i."""
-    _execute(i, change, pk.state, pk.trail, pk.changes, pk.ready, pk.place, pk.waits, pk.succ_at, pk.succ,
-             pk.touch_at, pk.touch, pk.count, pk.keys)  # fmt: skip
+    _execute(
+        i,
+        change,
+        pk.state,
+        pk.trail,
+        pk.changes,
+        pk.ready,
+        pk.place,
+        pk.waits,
+        pk.succ_at,
+        pk.succ,
+        pk.touch_at,
+        pk.touch,
+        pk.count,
+        pk.keys,
+    )
 
 
 @inner
 def undo(pk, until):  # type: ignore[no-untyped-def]
     """Take ops back until `until` are left."""
-    _undo(until, pk.state, pk.trail, pk.changes, pk.ready, pk.place, pk.waits, pk.succ_at, pk.succ, pk.touch_at,
-          pk.touch, pk.count, pk.keys)  # fmt: skip
+    _undo(
+        until,
+        pk.state,
+        pk.trail,
+        pk.changes,
+        pk.ready,
+        pk.place,
+        pk.waits,
+        pk.succ_at,
+        pk.succ,
+        pk.touch_at,
+        pk.touch,
+        pk.count,
+        pk.keys,
+    )
 
 
 @inner
@@ -290,8 +346,10 @@ def within(pk, budget, effort, remembered):  # type: ignore[no-untyped-def]
                     cut = min(cut, during)
                     continue
                 at_ = at
-                while at_ > begin and (pk.candidates[at_ - 1, 1] < change
-                                       or (pk.candidates[at_ - 1, 1] == change and pk.candidates[at_ - 1, 0] < i)):  # fmt: skip
+                while at_ > begin and (
+                    pk.candidates[at_ - 1, 1] < change
+                    or (pk.candidates[at_ - 1, 1] == change and pk.candidates[at_ - 1, 0] < i)
+                ):
                     pk.candidates[at_, 0] = pk.candidates[at_ - 1, 0]
                     pk.candidates[at_, 1] = pk.candidates[at_ - 1, 1]
                     at_ -= 1

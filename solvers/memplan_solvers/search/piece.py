@@ -85,8 +85,9 @@ class Piece:
     @cached_property
     def live(self) -> LiveModel:
         """What is live without spills."""
-        return LiveModel(self.size, self.begun, self.closing, self.touched, self.extra, self.over, self.preds,
-                         self.succs)  # fmt: skip
+        return LiveModel(
+            self.size, self.begun, self.closing, self.touched, self.extra, self.over, self.preds, self.succs
+        )
 
     @cached_property
     def dirty(self) -> LiveModel:
@@ -138,10 +139,21 @@ class Piece:
             return tuple(values[s] for s in kept)
 
         return Piece(
-            self.capacity, tuple(self.ops[i] for i in ops), pick(self.storages), pick(self.size), pick(self.reload),
-            pick(self.store), tuple(tuple(number[s] for s in self.touched[i] if s in number) for i in ops), tuple(extra),
-            over, tuple(preds), pick(self.begun), pick(self.inside), pick(self.clean), pick(self.closing),
-        )  # fmt: skip
+            self.capacity,
+            tuple(self.ops[i] for i in ops),
+            pick(self.storages),
+            pick(self.size),
+            pick(self.reload),
+            pick(self.store),
+            tuple(tuple(number[s] for s in self.touched[i] if s in number) for i in ops),
+            tuple(extra),
+            over,
+            tuple(preds),
+            pick(self.begun),
+            pick(self.inside),
+            pick(self.clean),
+            pick(self.closing),
+        )
 
     @cached_property
     def rate(self) -> float:
@@ -194,9 +206,21 @@ def _cut_out(problem: Problem, ops: range, lasting: Iterable[int]) -> Piece:
     parts = tuple(zip(*columns, strict=True)) if columns else ((),) * 6
     storages, size, reload, stores, opening_, closing_ = parts
     return Piece(
-        problem.capacity or 0, tuple(ops), storages, size, reload, stores, tuple(map(tuple, touched)), tuple(extra),
-        over, _preds(problem, ops, position), opening_, opening_, (False,) * len(storages), closing_,
-    )  # fmt: skip
+        problem.capacity or 0,
+        tuple(ops),
+        storages,
+        size,
+        reload,
+        stores,
+        tuple(map(tuple, touched)),
+        tuple(extra),
+        over,
+        _preds(problem, ops, position),
+        opening_,
+        opening_,
+        (False,) * len(storages),
+        closing_,
+    )
 
 
 def _span(problem: Problem, storage: int) -> tuple[int, int]:

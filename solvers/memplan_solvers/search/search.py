@@ -78,11 +78,21 @@ def warm() -> None:
 
     ops = tuple(range(4))
     tiny = Piece(
-        capacity=3, ops=ops, storages=ops, size=(1, 1, 1, 1), reload=(1, 1, 1, 1), store=(1, 1, 1, 1),
-        touched=((0,), (0, 1), (1, 2), (0, 1, 2)), extra=(0, 0, 1, 0), over={}, preds=((), (0,), (1,), (2,)),
-        begun=(False, False, False, True), inside=(False, False, False, True), clean=(False,) * 4,
+        capacity=3,
+        ops=ops,
+        storages=ops,
+        size=(1, 1, 1, 1),
+        reload=(1, 1, 1, 1),
+        store=(1, 1, 1, 1),
+        touched=((0,), (0, 1), (1, 2), (0, 1, 2)),
+        extra=(0, 0, 1, 0),
+        over={},
+        preds=((), (0,), (1,), (2,)),
+        begun=(False, False, False, True),
+        inside=(False, False, False, True),
+        clean=(False,) * 4,
         closing=(False, False, False, True),
-    )  # fmt: skip
+    )
     engine, unlimited = Engine(tiny), Budget(float("inf"))
     engine.root()
     engine.search(NEVER, unlimited)
@@ -109,7 +119,9 @@ class _Run:
             found = self.replaced(found)
         share = SEARCHING if self.problem.n <= LARGE else SEARCHING / 2
         if not self.passes(found, self.budget.share(share), self.solver.beam, proving=True):
-            return self.solver.no_answer(self.problem, self.budget, Status.INFEASIBLE, "no order can be served")
+            return self.solver.no_answer(
+                self.problem, self.budget, Status.INFEASIBLE, "no order can be served"
+            )
         self.pack(found)
         why = ""
         if found.value is not None and (self.best is None or found.value < self.best.value):
@@ -117,7 +129,9 @@ class _Run:
             self.repaired(found)
         if self.best is not None and (self.best.value <= self.bound or self.best.value == found.value):
             why = ""
-        plan = self.solver.plan_of(self.problem, self.budget, self.best, self.bound, why or "no plan was found in time")
+        plan = self.solver.plan_of(
+            self.problem, self.budget, self.best, self.bound, why or "no plan was found in time"
+        )
         return plan if self.best is None else replace(plan, reason=why)
 
     def passes(self, found: Parts, budget: Budget, beam: int, proving: bool) -> bool:
