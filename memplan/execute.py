@@ -162,8 +162,7 @@ def least_seconds(program: Any, plain: Any, schedule: tuple[str, ...]) -> tuple[
 
 
 def _computes_in_16_bits(model: Model) -> bool:
-    kinds = ("activation", "output")
-    return any(t.kind in kinds and t.dtype in ("float16", "bfloat16") for t in model.graph.tensors)
+    return any(t.kind == "activation" and t.dtype in ("float16", "bfloat16") for t in model.graph.tensors)
 
 
 def _refuse_unfit(model: Model, plan: Plan) -> None:
@@ -180,17 +179,17 @@ def _reference(model: Model, source: Any, fed: Mapping[str, Value]) -> dict[str,
     from memplan.runtime.sessions import open_session, run_bound
     from memplan.runtime.values import aligned, elem_type
 
-    if not any(t.kind == "output" for t in model.graph.tensors):
-        return {}  # inputs and constants handed through
+    if not model.graph.outputs:
+        return {}
     initializers = {t.name for t in model.source.graph.initializer}
     proto = ModelProto()
     proto.CopyFrom(source.proto)
     constants = {name: v for name, v in source.constants.items() if name in initializers}
     session = open_session(proto, constants, source.prepack)
     outputs = {}
-    for t in model.graph.tensors:
-        if t.kind == "output":
-            outputs[t.name] = Value(elem_type(t.dtype, t.name), t.shape or (), aligned(t.nbytes))
+    for name in model.graph.outputs:
+        t = model.graph.tensor[name]
+        outputs[name] = Value(elem_type(t.dtype, name), t.shape or (), aligned(t.nbytes))
     run_bound(session, fed, outputs)
     return outputs
 

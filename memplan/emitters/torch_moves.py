@@ -119,7 +119,7 @@ class Mover:
                     self._fill(r, scratchpad.place)
             for r in events.loads.get(step, ()):
                 self._fill(r, scratchpad.load)
-            if not op.is_view:
+            if not op.view:
                 self._call(op).meta["memplan"] = note(self.graph, plan, events, op, step)
             for tensor in stores.get(step, ()):
                 base = self._base(tensor)
