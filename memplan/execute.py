@@ -173,25 +173,26 @@ def _refuse_unfit(model: Model, plan: Plan) -> None:
 
 
 def _reference(model: Model, source: Any, fed: Mapping[str, Value]) -> dict[str, Value]:
-    """The outputs of one session over the whole model."""
+    """The outputs of one session over the whole model; inputs and constants among them are themselves."""
     from onnx import ModelProto
 
     from memplan.runtime.sessions import open_session, run_bound
     from memplan.runtime.values import aligned, elem_type
 
-    if not model.graph.outputs:
-        return {}
-    initializers = {t.name for t in model.source.graph.initializer}
-    proto = ModelProto()
-    proto.CopyFrom(source.proto)
-    constants = {name: v for name, v in source.constants.items() if name in initializers}
-    session = open_session(proto, constants, source.prepack)
-    outputs = {}
+    given = {**source.constants, **fed}  # a session leaves outputs that no node writes as they are
+    outputs = {name: given[name] for name in model.graph.outputs if name in given}
+    written = {}
     for name in model.graph.outputs:
-        t = model.graph.tensor[name]
-        outputs[name] = Value(elem_type(t.dtype, name), t.shape or (), aligned(t.nbytes))
-    run_bound(session, fed, outputs)
-    return outputs
+        if name not in given:
+            t = model.graph.tensor[name]
+            written[name] = Value(elem_type(t.dtype, name), t.shape or (), aligned(t.nbytes))
+    if written:
+        initializers = {t.name for t in model.source.graph.initializer}
+        proto = ModelProto()
+        proto.CopyFrom(source.proto)
+        constants = {name: v for name, v in source.constants.items() if name in initializers}
+        run_bound(open_session(proto, constants, source.prepack), fed, written)
+    return {name: (outputs | written)[name] for name in model.graph.outputs}
 
 
 def _compare(found: Mapping[str, Value], expected: Mapping[str, Value]) -> tuple[OutputReport, ...]:
