@@ -111,3 +111,20 @@ def outputs(facts: Facts) -> list[Violation]:
         for name in sorted(facts.outputs)
         if not facts.host_copy(name, facts.n, inclusive=True)
     ]
+
+
+def spills(facts: Facts) -> list[Violation]:
+    """Under objective peak nothing is spilled: the only copies are the first load of what is given, and of outputs."""
+    if facts.plan.options.objective != "peak":
+        return []
+    found: list[Violation] = []
+    for name, loads in facts.loads.items():
+        constant = facts.graph.tensor[name].kind == "constant"
+        if constant and facts.plan.options.weights == "stream":
+            continue  # a load for each use is what the option asks for
+        for m in loads[facts.in_host_at_start(name) :]:
+            found.append(Violation("peak", f"'{name}' is loaded again, which is a spill", m.issue, (name,)))
+    for name in facts.stores.keys() - facts.outputs:
+        m = facts.stores[name][0]
+        found.append(Violation("peak", f"'{name}' is stored, which is a spill", m.issue, (name,)))
+    return found

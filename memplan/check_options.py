@@ -108,8 +108,9 @@ def _resident_io(facts: Facts) -> list[Violation]:
         if facts.graph.storage_of[name] != name or not facts.resident_io(name):
             continue
         uses = facts.uses.get(name, [])
-        if not uses and name not in facts.produced and name not in facts.outputs:
-            continue  # nothing touches it, nobody wants it
+        untouched = not uses and name not in facts.produced
+        if untouched and (name not in facts.outputs or facts.n == 0):
+            continue  # nothing touches it, and nobody wants it or there is no step to lie in
         start = 0 if t.kind == "input" else facts.produced[name]
         stop = facts.n if name in facts.outputs else uses[-1] + 1
         parts = facts.residencies.get(name, [])

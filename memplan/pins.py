@@ -137,7 +137,7 @@ def certainly_kept(problem: Problem) -> list[list[int]]:
     A storage is, where an ancestor has touched it and a descendant will. Beyond `MOST_WORK` some are left out.
     """
     found: list[list[int]] = [[] for _ in range(problem.n)]
-    kept = [k for k, s in enumerate(problem.storages) if s.keep]
+    kept = [k for k, s in enumerate(problem.storages) if s.keep and len(s.touches) > 1]
     for k in sorted(kept, key=lambda k: -problem.storages[k].size)[: MOST_WORK // max(problem.n, 1)]:
         touches = problem.storages[k].touches
         if problem.options.order == "program":

@@ -96,7 +96,9 @@ class Problem:
         graph, root = self.graph, self.graph.storage_of
         outputs = graph.output_storages
         uses: dict[str, list[int]] = {}
-        if self.options.io == "resident":  # a returned input lies there though no op may touch it
+        if (
+            graph.ops and self.options.io == "resident"
+        ):  # a returned input lies there though no op may touch it
             uses |= {t.name: [] for t in graph.tensors if t.kind == "input" and t.name in outputs}
         for i, op in enumerate(graph.ops):
             if op.view:
@@ -225,6 +227,7 @@ class Problem:
         """A capacity below which no plan exists, under every order."""
         least = max(self.need, default=0)
         fixed = {s for present in self.present for s in present if self.storages[s].offset is not None}
+        fixed |= {k for k, s in enumerate(self.storages) if s.resident and s.offset is not None}
         least = max([least, *(self.storages[s].end for s in fixed)])
         if self.options.io == "resident":
             inputs = sum(s.size for s in self.storages if s.is_input)

@@ -206,7 +206,8 @@ class _Spans:
         streamed = kind == "constant" and self.options.weights == "stream"
         spans, start = [], steps[0]
         for before, after in zip(steps, [*steps[1:], None], strict=True):
-            leaves = after is None or streamed or rng.random() < 0.35
+            spills = self.options.objective != "peak"
+            leaves = after is None or streamed or (spills and rng.random() < 0.35)
             if not leaves:
                 continue
             latest = before + 1 if streamed else (self.n if after is None else after)
@@ -223,8 +224,9 @@ class _Spans:
     def _with_moves(self, name: str, kind: str, spans: list[tuple[int, int]]) -> None:
         """Keep the spans with the loads and the store they need; join two where no store fits between."""
         in_host = kind in ("input", "constant")
+        spill = self.options.objective != "peak" and self.rng.random() < 0.1
         due = -1
-        if not in_host and (len(spans) > 1 or name in self.outputs or self.rng.random() < 0.1):
+        if not in_host and (len(spans) > 1 or name in self.outputs or spill):
             start, stop = spans[0]
             last = spans[1][0] - 1 if len(spans) > 1 else self.n
             if self.timed:

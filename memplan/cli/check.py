@@ -21,17 +21,25 @@ def add_parser(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """0 if every rule holds and every claim recomputes, else 5."""
     from memplan import api
+    from memplan.check_claims import unverified
     from memplan.emitters.text import plan_summary
     from memplan.plan import FOREIGN_HINT, foreign
 
     model, plan = load_with_plan(args.model, args.plan)
     violations = api.check(model, plan)
     metrics = None if violations else api.simulate(model, plan)._asdict()
+    open_claims = [] if violations else unverified(model.graph, plan)
     if args.json:
         rows = [v._asdict() for v in violations]
-        print(json.dumps({"valid": not violations, "violations": rows, "metrics": metrics}))
+        verdict = {"valid": not violations, "violations": rows, "unverified": open_claims, "metrics": metrics}
+        print(json.dumps(verdict))
     elif not violations:
-        print(f"valid: every rule holds and every claim recomputes\n{plan_summary(model.graph, plan)}")
+        if plan.schedule or not model.graph.ops:
+            print(f"valid: every rule holds and every number recomputes\n{plan_summary(model.graph, plan)}")
+        else:
+            print(f"{plan.status}: the file holds no plan that could be checked")
+        for claim in open_claims:
+            print(f"claimed, not verified: {claim}")
     for violation in violations:
         talk(f"violation: {violation}")
     if violations:

@@ -59,6 +59,8 @@ class ArenaBuilder:
             else:  # as late as the residency must last: it covers [issue, due) in the timed model
                 stores[max(move.issue, move.due - timed)].append(move)
         self.arena.fill(POISON)
+        if not steps:
+            self._outputs()
         for step, name in enumerate(plan.schedule):
             for r in starting[step]:
                 self._begin(r, step)

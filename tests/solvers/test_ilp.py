@@ -232,7 +232,7 @@ def test_split_improves_and_large_programs_fall_back(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(ilp, "MOST_VARIABLES", 0)
     monkeypatch.setattr(ilp, "SPLIT_OPS", 4)
     rng, better = random.Random(3), 0
-    for _ in range(6):
+    for _ in range(12):
         graph = random_graph(rng, 12)
         problem = Problem(graph, Target(), Options())
         problem = replace(problem, target=problem.target.with_scratchpad(max(problem.min_capacity, 8)))

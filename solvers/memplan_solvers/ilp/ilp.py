@@ -195,5 +195,6 @@ def _variables(problem: Problem, steps: Steps, windows: Sequence[Window]) -> int
     total = sum(hi - lo + 1 for lo, hi in windows)
     for s in range(len(problem.storages)):
         touches = [*steps.uses[s], *([steps.producer[s]] if steps.producer[s] >= 0 else [])]
-        total += 3 * (max(windows[k][1] for k in touches) - min(windows[k][0] for k in touches) + 1)
+        if touches:  # a returned input may be touched by nobody
+            total += 3 * (max(windows[k][1] for k in touches) - min(windows[k][0] for k in touches) + 1)
     return total

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from memplan.check import TOLERANCE
+from memplan.check_claims import TOLERANCE
 from memplan.plan import Plan
 from memplan.problem import Problem
 from memplan.solver import Budget

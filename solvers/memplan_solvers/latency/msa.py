@@ -53,7 +53,10 @@ def value_order(timed: Timed) -> Array:
         saved = timed.copy[s] - timed.pad[s]
         gain = float(np.where(bound, saved, memory[touched] - timed.compute[touched]).sum())
         boundedness = gain / max(1.0, float(timed.size[s])) ** 0.5
-        keys.append((-boundedness, -int(timed.size[s]), int(touched[0] - touched[-1]), s))
+        span = (
+            int(touched[0] - touched[-1]) if len(touched) else 0
+        )  # a returned input may be touched by nobody
+        keys.append((-boundedness, -int(timed.size[s]), span, s))
     return np.array([key[-1] for key in sorted(keys)], dtype=np.int64)
 
 

@@ -53,7 +53,7 @@ def _live_peak(problem: Problem) -> int:
     """Bytes of the activations that live at once in program order, at most."""
     change = np.zeros(problem.n + 1, np.int64)
     for s in problem.storages:
-        if not s.is_constant:
+        if not s.is_constant and s.touches:
             change[s.touches[0]] += s.size
             change[s.touches[-1] + 1] -= s.size
     return int(np.cumsum(change).max(initial=0))
