@@ -9,6 +9,7 @@ from __future__ import annotations
 import bisect
 from collections.abc import Callable, Sequence
 
+from memplan_solvers.common.holes import Extent, lowest_hole, smallest_hole
 from memplan_solvers.offsets.sweep import sweep
 
 Key = Callable[[int, int, int, int], tuple[int, ...]]
@@ -77,7 +78,7 @@ def place(
     None as soon as one ends above `limit`, or where two fixed ones overlap, or when `stop` says so.
     """
     offsets = [0] * len(sizes)
-    spots: list[tuple[int, int] | None] = [None] * len(sizes)
+    extents: list[Extent | None] = [None] * len(sizes)
     first = [i for i, offset in enumerate(fixed) if offset is not None]
     for k, i in enumerate((*first, *(i for i in order if fixed[i] is None)) if first else order):
         if k % LOOK == LOOK - 1 and stop():
@@ -86,32 +87,21 @@ def place(
         if sizes[i] == 0:
             offsets[i] = at or 0
             continue
-        taken = sorted([spot for j in near[i] if (spot := spots[j]) is not None])
-        offset = _hole(taken, sizes[i], alignment, best_fit) if at is None else at
+        taken = sorted([extent for j in near[i] if (extent := extents[j]) is not None])
+        if at is not None:
+            offset = at
+        elif best_fit:
+            offset = smallest_hole(taken, sizes[i], alignment=alignment)
+        else:
+            offset = lowest_hole(taken, sizes[i], alignment)
         end = offset + sizes[i]
-        if at is not None and any(o < end and at < e for o, e in taken):
+        if at is not None and any(extent.offset < end and at < extent.end for extent in taken):
             return None
         if limit is not None and end > limit:
             return None
         offsets[i] = offset
-        spots[i] = (offset, end)
+        extents[i] = Extent(offset, end, i)
     return offsets
-
-
-def _hole(taken: list[tuple[int, int]], size: int, alignment: int, best_fit: bool) -> int:
-    """The lowest hole that fits, or the smallest one; above everything where none does."""
-    at = 0
-    best, best_slack = -1, 0
-    for offset, end in taken:
-        slack = offset - at - size
-        if slack >= 0:
-            if not best_fit:
-                return at
-            if best < 0 or slack < best_slack:
-                best, best_slack = at, slack
-        if end > at:
-            at = -(-end // alignment) * alignment
-    return best if best >= 0 else at
 
 
 def overlaps(starts: Sequence[int], stops: Sequence[int]) -> int:

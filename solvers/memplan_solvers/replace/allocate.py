@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
+from memplan_solvers.common.holes import NOWHERE, Extent, smallest_hole
 from memplan_solvers.replace import Rank
 from memplan_solvers.replace.evict import Presence
 from memplan_solvers.residency import Block, Stretch, Walk
@@ -18,41 +19,40 @@ from memplan_solvers.residency import Block, Stretch, Walk
 class Arena:
     """Who lies where, in address order, and who may be moved out for whom.
 
-    `reserved` are pinned places (offset, end, -1), which others get only where there is no hole beside them.
+    `reserved` are pinned places, owned by -1, which others get only where there is no hole beside them.
     """
 
-    def __init__(self, capacity: int, reserved: Sequence[tuple[int, int, int]] = ()) -> None:
+    def __init__(self, capacity: int, reserved: Sequence[Extent] = ()) -> None:
         self.capacity, self.reserved = capacity, reserved
-        self.placed: list[tuple[int, int, int]] = []  # (offset, end, storage)
+        self.placed: list[Extent] = []  # owned by storages
 
     def add(self, offset: int, size: int, s: int) -> None:
-        self.placed.append((offset, offset + size, s))
+        self.placed.append(Extent(offset, offset + size, s))
         self.placed.sort()
 
     def remove(self, s: int) -> int:
         """Take s out; its offset."""
-        k = next(k for k, row in enumerate(self.placed) if row[2] == s)
-        return self.placed.pop(k)[0]
+        k = next(k for k, extent in enumerate(self.placed) if extent.owner == s)
+        return self.placed.pop(k).offset
 
     def offset_of(self, s: int) -> int | None:
         """Where s lies."""
-        return next((row[0] for row in self.placed if row[2] == s), None)
+        return next((extent.offset for extent in self.placed if extent.owner == s), None)
 
     def hole(self, size: int, pinned: int | None = None) -> int | None:
         """The lowest offset of the smallest hole of at least `size` bytes; `pinned` if that is given and free."""
         if pinned is not None:
             return None if self.between(pinned, pinned + size) else pinned
-        beside = self._smallest(size, sorted([*self.placed, *self.reserved])) if self.reserved else None
-        return self._smallest(size, self.placed) if beside is None else beside
+        offset = NOWHERE
+        if self.reserved:
+            offset = smallest_hole(sorted([*self.placed, *self.reserved]), size, self.capacity)
+        if offset == NOWHERE:
+            offset = smallest_hole(self.placed, size, self.capacity)
+        return None if offset == NOWHERE else offset
 
-    def _smallest(self, size: int, taken: Sequence[tuple[int, int, int]]) -> int | None:
-        best, slack, at = None, 0, 0
-        for offset, end, _ in [*taken, (self.capacity, self.capacity, -1)]:
-            spare = offset - at - size
-            if spare >= 0 and (best is None or spare < slack):
-                best, slack = at, spare
-            at = max(at, end)
-        return best
+    def between_walls(self) -> list[Extent]:
+        """What is placed, after an empty extent at 0 and before one at the capacity, both owned by nobody, -1."""
+        return [Extent(0, 0, -1), *self.placed, Extent(self.capacity, self.capacity, -1)]
 
     def between(self, start: int, stop: int) -> list[int]:
         """The storages that lie in part within `[start, stop)`."""
@@ -68,16 +68,16 @@ class Arena:
         if pinned is not None:
             inside = self.between(pinned, pinned + size)
             return inside if all(s in price for s in inside) else None
-        rows = [(0, 0, -1), *self.placed, (self.capacity, self.capacity, -1)]
+        rows = self.between_walls()
         best: list[int] | None = None
         best_price = 0.0
         for first in range(len(rows) - 1):
-            begin = rows[first][1]
+            begin = rows[first].end
             inside = []
             total = 0.0
             last = first + 1
-            while last < len(rows) and rows[last][0] - begin < size:
-                s = rows[last][2]
+            while last < len(rows) and rows[last].offset - begin < size:
+                s = rows[last].owner
                 if s not in price:
                     break
                 inside.append(s)
@@ -121,7 +121,7 @@ class _Allocation:
         self.presence = Presence(walk)
         self.sizes = [s.size for s in self.presence.storages]
         pinned = [s for s in self.presence.storages if s.offset is not None]
-        self.arena = Arena(capacity, [(s.offset or 0, s.end, -1) for s in pinned])
+        self.arena = Arena(capacity, [Extent(s.offset or 0, s.end, -1) for s in pinned])
         self.blocks: list[Block] = []
         self.offsets: list[int] = []
         self.block_of: dict[int, int] = {}
@@ -205,8 +205,7 @@ class _Allocation:
         arena, size, best = self.arena, self.sizes[s], None
         if arena.reserved:
             return None
-        rows = [(0, 0, -1), *arena.placed, (arena.capacity, arena.capacity, -1)]
-        for (_, begin, below), (end, _, above) in pairwise(rows):
+        for (_, begin, below), (end, _, above) in pairwise(arena.between_walls()):
             for offset, other in ((begin, below), (end - size, above)):
                 if begin <= offset <= end - size:
                     apart = abs(self.until[other] - self.until[s]) if other >= 0 else 0
@@ -217,7 +216,7 @@ class _Allocation:
     def _leave(self, s: int, stop: int) -> None:
         """Close the stretch of s; one that has not begun yet is forgotten."""
         start = self.presence.since[s]
-        overwritten = all(row[2] != s for row in self.arena.placed)
+        overwritten = all(extent.owner != s for extent in self.arena.placed)
         if not overwritten:
             self.arena.remove(s)
         if start == stop:
