@@ -2,7 +2,8 @@
 
 Numba counts a reference, atomically, whenever an array is passed or bound to a name, each array of a tuple too, and
 passes a tuple as its arrays' fields, some hundred of them. In a kernel of many small functions both cost more than
-the work: so its small functions are `inlined`, and what Python calls begins by `borrow`.
+the work: so its small functions are `inlined`, and what Python calls begins by `borrow`. Where neither a kernel nor any
+that it calls allocates an array, `allocates=False` does away with all counts, and `borrow` is not needed.
 
 With MEMPLAN_DEBUG=shapes in the environment every call of a kernel from Python is checked against the dtypes and shapes that
 its annotations state, see `common/arrays.py`; mypy looks into kernels, but not at their calls, since a compiled function takes
@@ -28,29 +29,33 @@ CHECKS_SHAPES = "shapes" in os.environ.get("MEMPLAN_DEBUG", "").split(",")
 """Whether calls from Python are checked."""
 
 
-def kernel(function: Callable[..., Any]) -> Any:
+def kernel(function: Callable[..., Any] | None = None, *, allocates: bool = True) -> Callable[..., Any]:
     """A kernel that Python calls; kernels may call it too."""
-    return _compiled(function)
+    return _compiled(function, allocates)
 
 
-def inlined(function: Callable[..., Any]) -> Any:
+def inlined(function: Callable[..., Any] | None = None, *, allocates: bool = True) -> Callable[..., Any]:
     """A kernel that is compiled into the kernels which call it; Python may call it too."""
-    return _compiled(function, forceinline=True)
+    return _compiled(function, allocates, forceinline=True)
 
 
-def inner(function: Callable[..., Any]) -> Any:
+def inner(function: Callable[..., Any] | None = None, *, allocates: bool = True) -> Callable[..., Any]:
     """A kernel that only kernels call: what calls from Python take, a quarter of all, is not compiled.
 
     Python that calls it nevertheless crashes.
     """
-    return _compiled(function, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+    return _compiled(function, allocates, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
-def _compiled(function: Callable[..., Any], **options: bool) -> Any:
-    dispatcher: Any = njit(cache=True, nogil=True, error_model="numpy", **cast(Any, options))(function)
+def _compiled(function: Callable[..., Any] | None, allocates: bool, **options: bool) -> Callable[..., Any]:
+    """The function compiled, or the decorator that compiles it."""
+    if function is None:
+        return lambda function: _compiled(function, allocates, **options)
+    bare: Any = {**options, "_nrt": allocates}
+    dispatcher: Any = njit(cache=True, nogil=True, error_model="numpy", **bare)(function)
     if CHECKS_SHAPES:
         dispatcher.__class__ = _Checked
-    return dispatcher
+    return cast(Callable[..., Any], dispatcher)
 
 
 class _Checked(CPUDispatcher):  # type: ignore[misc,unused-ignore]

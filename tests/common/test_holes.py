@@ -26,10 +26,10 @@ def instances(count: int) -> Iterator[tuple[list[Extent], int, int, int]]:
         dice = random.Random(seed)
         alignment = dice.choice((1, 1, 4))
         taken = [
-            Extent(offset, offset + dice.randint(0, 9), k)
+            (offset, offset + dice.randint(0, 9), k)
             for k, offset in enumerate(dice.randrange(0, 40, alignment) for _ in range(dice.randint(0, 6)))
         ]
-        top = max((extent.end for extent in taken), default=0)
+        top = max((end for _, end, _ in taken), default=0)
         yield sorted(taken), dice.randint(1, 9), alignment, top + dice.randint(0, 12)
 
 
@@ -67,5 +67,5 @@ def test_the_lowest_hole_may_lie_above_everything() -> None:
 
 
 def test_a_hole_without_an_end_is_taken_where_no_other_is_large_enough() -> None:
-    taken = [Extent(0, 4, 0), Extent(6, 9, 1)]
+    taken = [(0, 4, 0), (6, 9, 1)]
     assert [smallest_hole(taken, size, alignment=2) for size in (2, 3)] == [4, 10]

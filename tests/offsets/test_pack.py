@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from memplan_solvers.offsets.conflicts import conflicts
 from memplan_solvers.offsets.eject import Ejector
-from memplan_solvers.offsets.exact import ORDERS, Race, Search
+from memplan_solvers.offsets.exact import BRANCHING_ORDERS, BranchAndBound, Race
+from memplan_solvers.offsets.exact_state import Outcome
 from memplan_solvers.offsets.one_pass import load
 
 import memplan
@@ -33,7 +34,7 @@ def test_agrees_with_brute_force():
     assert min(seen.values()) > 300, seen
 
 
-@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("order", BRANCHING_ORDERS)
 def test_every_branching_order_is_exact(order):
     """Without the ladder around it: each order alone says feasible and infeasible rightly."""
     fitted = refuted = 0
@@ -44,14 +45,15 @@ def test_every_branching_order_is_exact(order):
             continue
         graph = conflicts(buffers)
         capacity = rng.randint(max(b.size for b in buffers), 20)
-        search = Search(buffers, graph, order, capacity)
+        search = BranchAndBound(buffers, graph, order, capacity)
         end = search.advance(10**6)
         least = least_peak(buffers)
         possible = least is not None and least <= capacity
-        assert end == possible or (end == 0 and not graph.exact), (seed, capacity)
-        if end == 1:
+        fits, none = end is Outcome.SOLVED, end is Outcome.EXHAUSTED
+        assert (fits if possible else none) or (none and not graph.exact), (seed, capacity)
+        if fits:
             assert not check_packing(buffers, search.offsets, capacity)
-        fitted, refuted = fitted + (end == 1), refuted + (end == 0)
+        fitted, refuted = fitted + fits, refuted + none
     assert fitted > 50 and refuted > 50
 
 
@@ -79,9 +81,9 @@ def test_nodes_are_few():
 def test_slices_do_not_change_the_search():
     buffers = perfect(random.Random(3), 60, 60, 32)
     graph = conflicts(buffers)
-    whole, sliced = (Search(buffers, graph, "+cwa", 32) for _ in range(2))
-    assert whole.advance(10**6) == 1
-    while sliced.advance(7) == 2:
+    whole, sliced = (BranchAndBound(buffers, graph, "+cwa", 32) for _ in range(2))
+    assert whole.advance(10**6) is Outcome.SOLVED
+    while sliced.advance(7) is Outcome.PAUSED:
         pass
     assert (sliced.nodes, sliced.offsets) == (whole.nodes, whole.offsets)
 

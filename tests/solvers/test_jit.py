@@ -66,6 +66,21 @@ def calls_inner(x: int) -> int:
     return int(doubled(x))
 
 
+@kernel(allocates=False)
+def smallest(row: Any) -> int:
+    """It allocates nothing."""
+    least = row[0]
+    for value in row:
+        least = min(least, value)
+    return int(least)
+
+
+def test_what_allocates_nothing_counts_nothing() -> None:
+    row = np.arange(4)[::-1]
+    assert smallest(row) == 0 and sys.getrefcount(row) == 2
+    assert all("NRT_incref" not in code for code in smallest.inspect_llvm().values())
+
+
 def _stores_no_reference_count() -> None:
     from numba.core import types
     from numba.core.datamodel import default_manager
@@ -84,6 +99,7 @@ def _tuples_name_their_members() -> None:
     [
         ("the options of `inner`, no_cpython_wrapper and no_cfunc_wrapper", lambda: calls_inner(1)),
         ("the option of `inlined`, forceinline", lambda: scale(Outside(np.zeros(1), 1.0, Inside(np.zeros((1, 2), int))))),
+        ("the option of `allocates=False`, _nrt", lambda: smallest(np.arange(2))),
         ("`meminfo` as an array's first field, which `borrow` sets to null", _stores_no_reference_count),
         ("`types` of a tuple, through which `borrow` goes on", _tuples_name_their_members),
         ("`borrow` as a whole", lambda: rounds(Outside(np.zeros(1), 1.0, Inside(np.zeros((1, 2), int))), 1)),

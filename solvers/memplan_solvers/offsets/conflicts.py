@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
 from memplan.buffers import Buffer
-
-Ints = npt.NDArray[np.int64]
+from memplan_solvers.common.arrays import Ints
 
 
 @dataclass(frozen=True)

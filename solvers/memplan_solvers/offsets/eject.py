@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from memplan.solver import Budget
-from memplan_solvers.offsets.conflicts import Ints
+from memplan_solvers.common.arrays import Ints
 
 WEIGHTS = ((20.0, 0.2), (10.0, 0.0), (10.0, 0.2), (5.0, 0.0))
 """First fit takes the largest size x crowding^a x lifetime^b first; crowding is the largest load that a buffer meets."""

@@ -95,12 +95,12 @@ def place(
         else:
             offset = lowest_hole(taken, sizes[i], alignment)
         end = offset + sizes[i]
-        if at is not None and any(extent.offset < end and at < extent.end for extent in taken):
+        if at is not None and any(low < end and at < high for low, high, _ in taken):
             return None
         if limit is not None and end > limit:
             return None
         offsets[i] = offset
-        extents[i] = Extent(offset, end, i)
+        extents[i] = (offset, end, i)
     return offsets
 
 

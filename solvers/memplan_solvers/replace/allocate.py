@@ -27,17 +27,18 @@ class Arena:
         self.placed: list[Extent] = []  # owned by storages
 
     def add(self, offset: int, size: int, s: int) -> None:
-        self.placed.append(Extent(offset, offset + size, s))
+        self.placed.append((offset, offset + size, s))
         self.placed.sort()
 
     def remove(self, s: int) -> int:
         """Take s out; its offset."""
-        k = next(k for k, extent in enumerate(self.placed) if extent.owner == s)
-        return self.placed.pop(k).offset
+        k = next(k for k, (_, _, owner) in enumerate(self.placed) if owner == s)
+        offset, _, _ = self.placed.pop(k)
+        return offset
 
     def offset_of(self, s: int) -> int | None:
         """Where s lies."""
-        return next((extent.offset for extent in self.placed if extent.owner == s), None)
+        return next((offset for offset, _, owner in self.placed if owner == s), None)
 
     def hole(self, size: int, pinned: int | None = None) -> int | None:
         """The lowest offset of the smallest hole of at least `size` bytes; `pinned` if that is given and free."""
@@ -52,7 +53,7 @@ class Arena:
 
     def between_walls(self) -> list[Extent]:
         """What is placed, after an empty extent at 0 and before one at the capacity, both owned by nobody, -1."""
-        return [Extent(0, 0, -1), *self.placed, Extent(self.capacity, self.capacity, -1)]
+        return [(0, 0, -1), *self.placed, (self.capacity, self.capacity, -1)]
 
     def between(self, start: int, stop: int) -> list[int]:
         """The storages that lie in part within `[start, stop)`."""
@@ -66,28 +67,26 @@ class Arena:
         Storages without a price cannot leave. Windows begin where a hole does; O(placed).
         """
         if pinned is not None:
-            inside = self.between(pinned, pinned + size)
-            return inside if all(s in price for s in inside) else None
+            there = self.between(pinned, pinned + size)
+            return there if all(s in price for s in there) else None
         rows = self.between_walls()
         best: list[int] | None = None
         best_price = 0.0
-        for first in range(len(rows) - 1):
-            begin = rows[first].end
-            inside = []
+        for first, (_, begin, _) in enumerate(rows):
+            inside: list[int] = []
             total = 0.0
-            last = first + 1
-            while last < len(rows) and rows[last].offset - begin < size:
-                s = rows[last].owner
+            for k in range(first + 1, len(rows)):
+                low, _, s = rows[k]
+                if low - begin >= size:
+                    if best is None or total < best_price:
+                        best, best_price = inside, total
+                    break
                 if s not in price:
                     break
                 inside.append(s)
                 total += price[s]
                 if best is not None and total >= best_price:
                     break
-                last += 1
-            else:
-                if last < len(rows) and (best is None or total < best_price):
-                    best, best_price = inside, total
         return best
 
 
@@ -121,7 +120,7 @@ class _Allocation:
         self.presence = Presence(walk)
         self.sizes = [s.size for s in self.presence.storages]
         pinned = [s for s in self.presence.storages if s.offset is not None]
-        self.arena = Arena(capacity, [Extent(s.offset or 0, s.end, -1) for s in pinned])
+        self.arena = Arena(capacity, [(s.offset or 0, s.end, -1) for s in pinned])
         self.blocks: list[Block] = []
         self.offsets: list[int] = []
         self.block_of: dict[int, int] = {}
@@ -216,7 +215,7 @@ class _Allocation:
     def _leave(self, s: int, stop: int) -> None:
         """Close the stretch of s; one that has not begun yet is forgotten."""
         start = self.presence.since[s]
-        overwritten = all(extent.owner != s for extent in self.arena.placed)
+        overwritten = self.arena.offset_of(s) is None
         if not overwritten:
             self.arena.remove(s)
         if start == stop:
