@@ -22,7 +22,7 @@ KERNELS = {
     "game": "memplan_solvers.malloc_game.guided",
     "pack": "memplan_solvers.offsets.ladder",
     "peak": "memplan_solvers.peak.search",
-    "repair": "memplan_solvers.offsets.eject",
+    "repair": "memplan_solvers.offsets.ejection_chains",
     "search": "memplan_solvers.search.search",
 }
 """Modules whose `warm` calls every kernel of a kind once."""

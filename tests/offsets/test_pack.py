@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from memplan_solvers.offsets.conflicts import conflicts
-from memplan_solvers.offsets.eject import Ejector
+from memplan_solvers.offsets.ejection_chains import EjectionChains
 from memplan_solvers.offsets.exact import BRANCHING_ORDERS, BranchAndBound, Race
 from memplan_solvers.offsets.exact_state import Outcome
 from memplan_solvers.offsets.one_pass import load
@@ -137,12 +137,12 @@ def test_large_trace_is_packed_close_to_its_load_in_time():
 def test_repair_meets_a_limit_that_one_pass_does_not():
     buffers = heavy_tailed(2, 3_000)
     starts, stops, sizes = ([*x] for x in zip(*((b.start, b.stop, b.size) for b in buffers), strict=True))
-    ejector = Ejector(starts, stops, sizes)
-    first = ejector.first(0)
+    chains = EjectionChains(starts, stops, sizes)
+    first = chains.dive(0)
     peak = max(o + z for o, z in zip(first, sizes, strict=True))
     least = load(starts, stops, sizes)
     limit = (peak + least) // 2
-    better = ejector.fit(limit, NO_LIMIT)  # its moves are counted, not its seconds
+    better = chains.fit(limit, NO_LIMIT)  # its moves are counted, not its seconds
     assert better is not None and not check_packing(buffers, better, limit)
 
 
@@ -150,14 +150,14 @@ def test_small_buffers_find_holes_beside_the_others():
     """From a dive, by moves counted: half of the distance to the bound at least."""
     buffers = heavy_tailed(4, 4_000)
     starts, stops, sizes = ([*x] for x in zip(*((b.start, b.stop, b.size) for b in buffers), strict=True))
-    ejector, least = Ejector(starts, stops, sizes), load(starts, stops, sizes)
-    first, told = ejector.first(0), []
+    chains, least = EjectionChains(starts, stops, sizes), load(starts, stops, sizes)
+    first, told = chains.dive(0), []
     peak = max(o + z for o, z in zip(first, sizes, strict=True))
 
     def enough():
         return bool(told) and min(told) - least < (peak - least) / 2
 
-    better = ejector.improve(first, least, 1, memplan.Budget(1e6, cancel=enough), told.append)
+    better = chains.improve(first, least, 1, memplan.Budget(1e6, cancel=enough), told.append)
     assert not check_packing(buffers, better, None)
     assert max(o + z for o, z in zip(better, sizes, strict=True)) == min(told) < peak
 

@@ -28,7 +28,7 @@ NO_HOLE = Hole(-1, 0, 0)
 """Where every walk begins."""
 
 
-@inlined
+@inlined(allocates=False)
 def past(hole: Hole, low: int, high: int, size: int) -> Hole:
     """The smallest hole of at least `size` bytes, the lowest of those, once the walk has passed the bytes `[low, high)`."""
     spare = low - hole.top - size

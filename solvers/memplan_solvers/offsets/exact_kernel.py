@@ -47,7 +47,7 @@ def _lowest_on_waiting(buffer: Records, edge: Records, place: Records, j: int) -
 
 
 @inner(allocates=False)
-def _raise_floors(instance: Instance, progress: Progress, c: int) -> bool:
+def _raise_by_holes(instance: Instance, progress: Progress, c: int) -> bool:
     """Raise floors in component c once, by what blocks each hole; whether a packing may exist."""
     buffer, edge, place, members = instance.buffer, instance.edge, progress.place, progress.members
     counts, component, capacity = progress.counts[0], progress.component[c], instance.capacity
@@ -99,7 +99,7 @@ def _raise_others(instance: Instance, progress: Progress, s: int, first: int, le
 
 
 @inner(allocates=False)
-def _look_at_sections(instance: Instance, progress: Progress, c: int) -> bool:
+def _raise_by_sections(instance: Instance, progress: Progress, c: int) -> bool:
     """Raise floors in component c once, by who may be lowest in each section; whether a packing may exist."""
     buffer, sharers, place, section = instance.buffer, instance.sharers, progress.place, progress.section
     capacity = instance.capacity
@@ -273,7 +273,7 @@ def _is_refuted(instance: Instance, progress: Progress, back: int) -> bool:
                 if place[i].hole < 0:
                     place[i].hole = place[i].low
                 place[i].floor = floor
-                if _raise_floors(instance, progress, c) and _look_at_sections(instance, progress, c):
+                if _raise_by_holes(instance, progress, c) and _raise_by_sections(instance, progress, c):
                     progress.counts[0].depth = back
                     return False
         back = progress.component[c].parent
@@ -304,7 +304,7 @@ def search(instance: Instance, progress: Progress, node_limit: int) -> Outcome:
             decision = progress.depth[counts.depth]
             decision.changes, decision.components, decision.buffer = counts.changes, counts.components, i
             if _lay(instance, progress, i, place[i].floor):
-                if _raise_floors(instance, progress, c) and _look_at_sections(instance, progress, c):
+                if _raise_by_holes(instance, progress, c) and _raise_by_sections(instance, progress, c):
                     _split(instance, progress, c, i)
                     continue
             back = counts.depth
