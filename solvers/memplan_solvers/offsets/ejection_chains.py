@@ -20,7 +20,7 @@ DIVES = ("cwa", "zwa", "awc", "wac")
 """Orders of dives: the first by crowding (c), lifetime (w), area, size (z) among those whose place is the lowest."""
 PATIENCE = 400
 """How often a buffer may be put back in a dive, on average."""
-MANY = 10_000
+MOST_TO_DIVE = 10_000
 """Buffers beyond which there are no dives, and only one first fit without a limit."""
 LEVELS = 8
 """Most levels of buckets of steps: the finest has 2^(LEVELS - 1), each with 128 buffers or more of those that begin."""
@@ -56,7 +56,7 @@ class EjectionChains:
         start, stop, size = self.begin[by_start], self.end[by_start], self.size[by_start]
         keys = {"c": self.crowding, "w": self.width, "a": self.area, "z": self.size}
         best: Ints | None = None
-        for name in DIVES if size.size <= MANY else ():
+        for name in DIVES if size.size <= MOST_TO_DIVE else ():
             order = np.lexsort([-keys[letter][by_start] for letter in reversed(name)])
             found = dive(order, start, stop, size, PATIENCE * size.size)
             if found.size and (best is None or (found + size).max() < self._peak(best)):
@@ -116,7 +116,7 @@ class EjectionChains:
         """The best first fit beside what is kept (-1: nothing), None where the time is up before."""
         offsets = kept.copy()
         for stage in self.stages:
-            orders = range(len(WEIGHTS) if stage.size.size <= MANY else 1)
+            orders = range(len(WEIGHTS) if stage.size.size <= MOST_TO_DIVE else 1)
             tries = [stage.attempt(MAX_BYTES, order, 0, budget, offsets[stage.members]) for order in orders]
             found = [x for x in tries if x is not None]
             if not found:

@@ -28,12 +28,12 @@ ORDERS: dict[str, Key] = {
 """Orders by the name used in spec strings."""
 
 
-MANY = 20_000
-MANY_OVERLAPS = 5_000_000
+MOST_BUFFERS = 20_000
+MOST_OVERLAPS = 5_000_000
 """Buffers, and pairs of them that overlap in time, beyond which only the sweep is affordable."""
 
-LOOK = 256
-"""Buffers placed between two looks at the clock."""
+BUFFERS_A_CHECK = 256
+"""Buffers placed between two checks of the budget."""
 
 
 def load(starts: Sequence[int], stops: Sequence[int], sizes: Sequence[int]) -> int:
@@ -81,7 +81,7 @@ def place(
     extents: list[Extent | None] = [None] * len(sizes)
     first = [i for i, offset in enumerate(fixed) if offset is not None]
     for k, i in enumerate((*first, *(i for i in order if fixed[i] is None)) if first else order):
-        if k % LOOK == LOOK - 1 and stop():
+        if k % BUFFERS_A_CHECK == BUFFERS_A_CHECK - 1 and stop():
             return None
         at = fixed[i] if first else None
         if sizes[i] == 0:
@@ -143,7 +143,7 @@ def pack_greedy(
     enough = max(least, capacity or 0)
     best = sweep(starts, stops, sizes)
     best_peak = max((o + z for o, z in zip(best, sizes, strict=True)), default=0)
-    if len(sizes) > MANY or overlaps(starts, stops) > MANY_OVERLAPS:
+    if len(sizes) > MOST_BUFFERS or overlaps(starts, stops) > MOST_OVERLAPS:
         return best, best_peak
     near = neighbours(starts, stops) if best_peak > enough else []
     for name in orders:
@@ -173,7 +173,7 @@ def pack_around(
     enough = max(load(starts, stops, sizes), capacity or 0, *ends, 0)
     best, best_peak = None, 0
     near = neighbours(starts, stops)
-    for name in orders if len(sizes) <= MANY else orders[:1]:
+    for name in orders if len(sizes) <= MOST_BUFFERS else orders[:1]:
         rows = rows_in_order(name, starts, stops, sizes)
         for best_fit in (False, True):
             if best is None:  # that there are no offsets must be known, not a matter of time
