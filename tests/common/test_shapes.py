@@ -57,6 +57,26 @@ def test_what_is_not_is_named(changed: dict[str, object], message: str) -> None:
         check_arguments(work, (tuple(arguments()[0]), *arguments()[1:]))
 
 
+WARM = """
+from importlib import import_module
+from memplan_solvers.compiled import KERNELS
+
+for module in KERNELS.values():
+    import_module(module).warm()
+"""
+
+
+def test_every_kernel_is_given_what_its_annotations_state() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WARM],
+        env={**os.environ, "MEMPLAN_DEBUG": "shapes"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+
+
 SCRIPT = """
 import numpy as np
 from typing import Annotated
