@@ -89,7 +89,7 @@ def harder(
 
     With a `node_limit` the effort is counted in decisions, the same on every machine.
     """
-    from memplan_solvers.offsets.ladder import fit  # numpy is not needed where one pass does
+    from memplan_solvers.offsets.packer import fit  # numpy is not needed where one pass does
 
     alignment = walk.problem.target.scratchpad.alignment
     buffers = [Buffer(str(k), b.start, b.stop, b.size, alignment, b.offset) for k, b in enumerate(blocks)]

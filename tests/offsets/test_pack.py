@@ -36,7 +36,7 @@ def test_agrees_with_brute_force():
 
 @pytest.mark.parametrize("order", BRANCHING_ORDERS)
 def test_every_branching_order_is_exact(order):
-    """Without the ladder around it: each order alone says feasible and infeasible rightly."""
+    """Without the packer around it: each order alone says feasible and infeasible rightly."""
     fitted = refuted = 0
     for seed in range(300):
         rng = random.Random(10_000 + seed)

@@ -34,7 +34,7 @@ REPAIR_SHARE = 0.2
 """Share of the remaining time for repair where an exact search follows."""
 
 
-class Ladder(Packer):
+class StagedPacker(Packer):
     """Cheap things first: nothing is compiled where a one-pass order meets the bound."""
 
     def pack(self, buffers: Sequence[Buffer], capacity: int | None, budget: Budget) -> Packing:
@@ -43,7 +43,7 @@ class Ladder(Packer):
 
 
 def fit(buffers: Sequence[Buffer], capacity: int, budget: Budget, node_limit: int | None = None) -> Packing:
-    """`Ladder` under a capacity, with a limit on the nodes of the exact search a part."""
+    """`StagedPacker` under a capacity, with a limit on the nodes of the exact search a part."""
     return _by_parts(buffers, capacity, lambda part, goal, later: part.fit(capacity, budget, node_limit))
 
 
