@@ -206,6 +206,8 @@ def _shortage(problem: Problem) -> str:
         )
     elif fixed.offset is not None and fixed.end == least:
         who = f"'{fixed.name}', pinned to {fixed.offset}, ends at {least}"
+    elif any(s.offset is not None for s in problem.storages):
+        who = f"what an op touches beside what is pinned to an offset needs {least} bytes"
     else:
         who = f"the resident inputs or outputs need {least} bytes"
     return f"{who}, the scratchpad has {capacity}: {least - capacity} bytes are missing"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+from memplan.fixed_places import least_top
 from memplan.graph import Graph, Op
 from memplan.options import Options
 from memplan.pins import Pin, certainly_kept, parse_pin
@@ -228,12 +229,27 @@ class Problem:
         least = max(self.need, default=0)
         fixed = {s for present in self.present for s in present if self.storages[s].offset is not None}
         fixed |= {k for k, s in enumerate(self.storages) if s.resident and s.offset is not None}
-        least = max([least, *(self.storages[s].end for s in fixed)])
+        least = max(
+            [
+                least,
+                *(self.storages[s].end for s in fixed),
+                *(self._beside_pinned(i) for i in range(self.n) if fixed),
+            ]
+        )
         if self.options.io == "resident":
             inputs = sum(s.size for s in self.storages if s.is_input)
             outputs = sum(s.size for s in self.storages if s.is_output and not s.is_constant)
             least = max(least, inputs, outputs)
         return least
+
+    def _beside_pinned(self, i: int) -> int:
+        """The capacity below which what op `i` touches has no place beside what is pinned to an offset."""
+        written, sources = self.inplace_pairs.get(i, (-1, ()))
+        shared = {written} if written < 0 or self.storages[written].offset is None else {*sources}
+        present = [(k, self.storages[k]) for k in self.present[i]]
+        pinned = [(s.offset, s.end) for _, s in present if s.offset is not None and s.size]
+        free = [s.size for k, s in present if s.offset is None and k not in shared]
+        return least_top(pinned, free, self.target.scratchpad.alignment) if pinned else 0
 
     @cached_property
     def free_bound(self) -> float:

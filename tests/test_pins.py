@@ -164,3 +164,24 @@ def test_a_repair_says_what_it_cost(solver: str, said: str) -> None:
     found = plan(solver, scratchpad=16, pins={"m": "@3"}, order="program")
     assert found.value == 8
     assert said in found.reason, found.reason
+
+
+def test_a_pinned_offset_is_part_of_the_bound_and_one_byte_less_is_refused() -> None:
+    graph = graph_of(
+        "three",
+        (
+            Tensor("x", 100, "input"),
+            Tensor("k", 64),
+            Tensor("b", 5_000_000),
+            Tensor("y", 10, "output"),
+        ),
+        (
+            Op("p", "Conv", ("x",), ("k",)),
+            Op("q", "Conv", ("k",), ("b",)),
+            Op("r", "Conv", ("b", "k"), ("y",)),
+        ),
+    )
+    plan = api.plan(graph, objective="peak", pins={"k": "@4194304"})
+    assert (plan.status, plan.value) == (Status.OPTIMAL, 4_194_304 + 64 + 5_000_000)
+    less = api.plan(graph, objective="peak", pins={"k": "@4194304"}, scratchpad=int(plan.value) - 1)
+    assert less.status is Status.INFEASIBLE and "beside what is pinned" in less.reason

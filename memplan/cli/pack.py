@@ -83,7 +83,7 @@ def _no_packing(found: Packing, capacity: int | None, clashing: str) -> None:
     if clashing:
         hint = f"move what is fixed: {clashing}"
     elif impossible:
-        hint = f"give more memory, {max(capacity or 0, found.bound):,} bytes at least"
+        hint = f"give {found.bound} bytes or more; --minimize finds the least that suffices"
     else:
         hint = "give more time (--time-limit)" + ("" if capacity is None else " or more memory")
     talk(f"error: {what}{limit}; every packing needs at least {found.bound:,} bytes\nhint: {hint}")

@@ -11,7 +11,7 @@ from memplan.packing import Packer, clash
 from memplan.plan import Status
 from memplan.solver import Budget
 from memplan_solvers.compiled import ready
-from memplan_solvers.offsets.bounds import least_peak, unit
+from memplan_solvers.offsets.bounds import least_peak, next_peak, unit
 from memplan_solvers.offsets.conflicts import Conflicts, conflicts
 from memplan_solvers.offsets.ejection_chains import EjectionChains
 from memplan_solvers.offsets.exact import Race
@@ -102,7 +102,7 @@ class _Part:
     def __init__(self, buffers: list[Buffer], numbers: list[int]) -> None:
         self.buffers, self.numbers = buffers, numbers
         self.unit = unit(buffers)
-        self.bound = -(-least_peak(buffers) // self.unit) * self.unit
+        self.bound = next_peak(buffers, least_peak(buffers) - 1, self.unit)
         self.starts, self.stops, self.sizes = (
             [*x] for x in zip(*((b.start, b.stop, b.size) for b in buffers), strict=True)
         )
@@ -139,6 +139,8 @@ class _Part:
         for limit in (self.quick, None) if node_limit is None else (node_limit,):
             if self.pairs <= EXACT_PAIRS:
                 status, found = self._exact(capacity, budget, limit)
+                if status is Status.INFEASIBLE:
+                    self.bound = next_peak(self.buffers, capacity, self.unit)
                 if status is not Status.UNKNOWN:
                     return self._answer(status, found, "exact")
             if (
@@ -175,7 +177,7 @@ class _Part:
             if status is Status.FEASIBLE:
                 offsets, method = found, "exact"
             elif status is Status.INFEASIBLE:
-                self.bound = low = target + self.unit
+                self.bound = low = next_peak(self.buffers, target, self.unit)
                 goal = max(goal, low)
             elif not repaired:
                 repaired = True

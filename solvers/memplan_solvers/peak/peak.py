@@ -109,7 +109,8 @@ class Peak(Improver):
         if problem.options.objective != "peak":
             return self.plan_of(problem, budget, placed.answer, problem.free_bound, "")
         best = better(start, placed.answer)
-        return replace(self.plan_of(problem, budget, best, found.bound, ""), reason=why)
+        bound = max(found.bound, problem.free_bound)
+        return replace(self.plan_of(problem, budget, best, bound, ""), reason=why)
 
     def _otherwise(
         self, problem: Problem, budget: Budget, start: Answer | None, without: Status, why: str
@@ -135,7 +136,7 @@ class Peak(Improver):
         """Addresses as low as found for the objective peak, else within the capacity: many orders in one pass, then,
         the most promising first, exactly."""
         by_peak, capacity = problem.options.objective == "peak", problem.capacity
-        goal = found.bound if by_peak else capacity
+        goal = max(found.bound, int(problem.free_bound)) if by_peak else capacity
         tried: list[Placed] = []
         if self.packing == "none":
             stacked = _stacked(problem, found.order, budget)
