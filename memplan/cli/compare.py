@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from memplan.cli import INTERRUPTED
-from memplan.cli.common import interruptible, seconds, talk, whole
+from memplan.cli.common import add_trust, interruptible, seconds, talk, whole
 
 LISTS = {
     "solvers": ("a,b", "portfolio", "solver specs"),
@@ -53,6 +53,7 @@ def add_parser(commands: Any) -> None:
     p.add_argument(
         "-o", "--output", metavar="DIR", required=True, help="folder for results, plans and report"
     )
+    add_trust(p)
     p.set_defaults(run=run)
 
 
@@ -75,6 +76,7 @@ def run(args: argparse.Namespace) -> int:
         workers=workers,
         seed=whole("--seed", args.seed, 0),
         memory=memory,
+        trust=args.trust,
     )
     setting.machines()
     if args.ray:

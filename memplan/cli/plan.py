@@ -11,6 +11,7 @@ from memplan.cli import INTERRUPTED
 from memplan.cli.common import (
     LiveLine,
     add_treatments,
+    add_trust,
     interruptible,
     load_talking,
     seconds,
@@ -60,6 +61,7 @@ def add_parser(commands: Any) -> None:
     )
     p.add_argument("-o", "--output", metavar="DIR", default=".", help="folder to write to (default: .)")
     p.add_argument("--json", action="store_true", help="print the plan JSON on stdout")
+    add_trust(p)
     p.set_defaults(run=run)
 
 

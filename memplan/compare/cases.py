@@ -29,6 +29,7 @@ class Setting:
     weights, io, inplace  treatments as written; an empty list means the target's default
     workers    cores of each case        time_limit_s  of each solve
     memory     bytes a case may keep resident, all its processes together
+    trust      whether a .pt2 may hold what can run code
     """
 
     models: tuple[str, ...]
@@ -43,6 +44,7 @@ class Setting:
     workers: int = 1
     seed: int = 0
     memory: int = 2**62
+    trust: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what no model could make right, before anything runs."""
