@@ -11,6 +11,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from memplan.cli.terminal import overwrite
 from memplan.errors import DimensionError, OptionError, PlanError
 from memplan.model import Model
 from memplan.options import CHOICES
@@ -115,15 +116,13 @@ class LiveLine:
         best = "-" if progress.value is None else f"{progress.value:,.10g}"
         nodes = "" if progress.nodes is None else f", {progress.nodes:,} nodes"
         line = f"{progress.phase}: best {best}, bound {progress.bound:,.10g}, gap {gap}{nodes}, {progress.seconds:.1f} s"
-        sys.stderr.write(f"\r\x1b[2K{line}")
-        sys.stderr.flush()
+        overwrite(line)
         self.shown = True
 
     def clear(self) -> None:
         """Wipe the line before other output."""
         if self.shown:
-            sys.stderr.write("\r\x1b[2K")
-            sys.stderr.flush()
+            overwrite()
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from typing import Any
 
 from memplan.cli import INTERRUPTED
 from memplan.cli.common import add_trust, interruptible, seconds, talk, whole
+from memplan.cli.terminal import overwrite
 
 LISTS = {
     "solvers": ("a,b", "portfolio", "solver specs"),
@@ -170,8 +171,7 @@ class Board:
     def close(self) -> None:
         """Wipe the live line."""
         if self.enabled:
-            sys.stderr.write("\r\x1b[2K")
-            sys.stderr.flush()
+            overwrite()
 
     def _show(self, above: str = "") -> None:
         if not self.enabled:
@@ -180,8 +180,7 @@ class Board:
         spent = time.monotonic() - self.begin
         now = "; ".join(self.labels.get(name, name) + text for name, text in self.under_way.items())
         line = f"{done}, {spent:.0f} s | {now}"[: shutil.get_terminal_size().columns - 1]
-        sys.stderr.write("\r\x1b[2K" + (above + "\n" if above else "") + line)
-        sys.stderr.flush()
+        overwrite((above + "\n" if above else "") + line)
 
 
 def _sentence(record: Mapping[str, Any]) -> str:

@@ -68,7 +68,7 @@ def add_parser(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Plan and write; the exit status says what was found."""
     from memplan import api
-    from memplan.emitters import check_formats
+    from memplan.emitters import FORMATS, check_formats
     from memplan.files import check_folder
     from memplan.pins import parse_pins, read_pins
 
@@ -80,6 +80,7 @@ def run(args: argparse.Namespace) -> int:
     pins = (read_pins(args.pins) if args.pins else {}) | parse_pins(args.pin)
     check_folder(Path(args.output))
     model = load_talking(args)
+    check_folder(Path(args.output), *(f"{model.stem}{FORMATS[name][0]}" for name in formats))
     live = LiveLine()
     with interruptible() as cancel:
         plan = api.plan(

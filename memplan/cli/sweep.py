@@ -64,6 +64,7 @@ def run(args: argparse.Namespace) -> int:
     time_limit_s = seconds("--time-limit", args.time_limit)
     check_folder(Path(args.output))
     model = load_talking(args)
+    check_folder(Path(args.output), f"{model.stem}.sweep.html")
     problem, _ = api.make_problem(
         model,
         args.target,

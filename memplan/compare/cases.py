@@ -135,9 +135,9 @@ class Case:
     def ident(self, sha256: str) -> str:
         """A file name that says what the case is, ending in a digest of all that decides its answer."""
         full = json.dumps([*self.words, sha256, self.target.to_dict()], sort_keys=True)
-        slug = re.sub(r"[^\w.=+-]+", "_", "-".join((Path(self.model).stem, *self.words[1:]))).strip("_.")[
-            :150
-        ]
+        slug = re.sub(
+            r"[^\w.=+-]+", "_", "-".join((Path(self.model).stem, *self.words[1:])), flags=re.ASCII
+        ).strip("_.")[:150]
         return f"{slug}-{hashlib.sha256(full.encode()).hexdigest()[:10]}"
 
 

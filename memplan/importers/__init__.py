@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from memplan.errors import DimensionError
+from memplan.files import check_name
 from memplan.model import Model
 
 
@@ -15,6 +16,8 @@ def load_model(model: str | Path, dims: Mapping[str, int], trust: bool = False) 
     `trust` lets a .pt2 hold what can run code as it is loaded.
     """
     path = Path(model)
+    for part in path.parts:
+        check_name(part)
     if path.suffix == ".json":
         from memplan.importers.json import read_graph
 

@@ -37,8 +37,8 @@ def measure_types(proto: Any, missing: list[str], known_nbytes: int) -> Measured
     for name in wanted:
         if name not in declared:
             proto.graph.output.add().name = name
-    ends = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with start("memplan.importers.onnx_measure", **ends) as process:
+    pipe = subprocess.PIPE
+    with start("memplan.importers.onnx_measure", stdin=pipe, stdout=pipe, stderr=pipe) as process:
         try:
             asked = json.dumps(wanted).encode() + b"\n" + proto.SerializeToString()
             answer, complaint = process.communicate(asked, TIME_LIMIT_S)
