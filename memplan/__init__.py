@@ -1,5 +1,13 @@
 """memplan plans where and when the tensors of a neural network live in memory."""
 
+import os
+import sys
+
+if sys.path[:1] == [os.getcwd()] and sys.orig_argv[1:3] == ["-m", "memplan"]:
+    del sys.path[
+        0
+    ]  # `python -m` looks for modules in the working folder first, where anybody's files may lie
+
 from memplan.api import (
     check,
     emit,

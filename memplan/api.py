@@ -31,15 +31,15 @@ UPDATED = "updated"
 """Stands for every input that the graph updates, where inputs are donated."""
 
 
-def load(model: str | Path, dims: Mapping[str, int] | None = None) -> Model:
+def load(model: str | Path, dims: Mapping[str, int] | None = None, *, trust: bool = False) -> Model:
     """The model in an .onnx, .pt2 or graph .json file, or of the zoo, by its name.
 
-    `dims` gives sizes to free dimensions, by name or as "INPUT:AXIS". GraphError if it cannot be
-    planned.
+    `dims` gives sizes to free dimensions, by name or as "INPUT:AXIS". `trust` admits a .pt2 with pickles
+    and other parts that can run code as they are loaded. GraphError if it cannot be planned.
     """
     from memplan.importers import load_model
 
-    return load_model(model, dims or {})
+    return load_model(model, dims or {}, trust)
 
 
 def from_exported(program: Any, dims: Mapping[str, int] | None = None, name: str = "graph") -> Model:

@@ -8,9 +8,17 @@ from pathlib import Path
 
 from memplan.errors import MemplanError
 
+LONGEST_NAME = 255
+"""Most bytes in the name of a file on the file systems of today."""
 
-def check_folder(folder: Path) -> None:
-    """MemplanError where `folder` cannot be written to or made: asked before long work, so that none is lost."""
+
+def check_folder(folder: Path, *names: str) -> None:
+    """MemplanError where `folder`, or a file called one of `names` in it, cannot be made or written to.
+
+    Asked before long work, so that none is lost.
+    """
+    for part in (*folder.parts, *names):
+        check_name(part)
     there = folder.absolute()
     while not there.exists() and there != there.parent:
         there = there.parent
@@ -21,12 +29,28 @@ def check_folder(folder: Path) -> None:
         )
 
 
+def check_name(name: str) -> None:
+    """MemplanError where no file can be called `name`."""
+    try:
+        length = len(os.fsencode(name))
+    except UnicodeEncodeError:
+        raise MemplanError(f"no file can be called '{name}': it is no text", "give another name") from None
+    if "\0" in name:
+        raise MemplanError(f"no file can be called '{name}': it holds a NUL", "give another name")
+    if length > LONGEST_NAME:
+        raise MemplanError(
+            f"no file can be called '{name[:40]}…': {length} bytes, {LONGEST_NAME} at most",
+            "give the model a shorter name",
+        )
+
+
 def write_atomic(path: Path, content: str | bytes) -> Path:
     """Write `content` beside `path` under a temporary name, then rename it; returns `path`."""
     data = content.encode() if isinstance(content, str) else content
+    check_name(path.name)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        handle, temporary = tempfile.mkstemp(prefix=".memplan-", dir=path.parent)
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(data)

@@ -49,9 +49,16 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns the exit status of MODEL: 0, 2, 3, 4, 5 or 130."""
-    arguments = sys.argv[1:] if argv is None else argv
+    from memplan.cli.terminal import visible_streams
+
+    _open_streams()
+    with visible_streams():
+        return _run(sys.argv[1:] if argv is None else argv)
+
+
+def _run(arguments: list[str]) -> int:
+    """The command's exit status, whatever error ends it."""
     try:
-        _open_streams()
         parser = build_parser()
         _known_command(parser, arguments)
         args = parser.parse_args(arguments)

@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import Any
 
-from memplan.cli.common import load_with_plan, talk
+from memplan.cli.common import add_trust, load_with_plan, talk
 
 
 def add_parser(commands: Any) -> None:
@@ -15,6 +15,7 @@ def add_parser(commands: Any) -> None:
     p.add_argument("model", metavar="MODEL", help="the model that was planned, or an annotated .onnx")
     p.add_argument("plan", metavar="PLAN", nargs="?", help="plan JSON (default: the plan MODEL carries)")
     p.add_argument("--json", action="store_true", help="print a JSON object on stdout")
+    add_trust(p)
     p.set_defaults(run=run)
 
 
@@ -25,7 +26,7 @@ def run(args: argparse.Namespace) -> int:
     from memplan.emitters.text import plan_summary
     from memplan.plan import FOREIGN_HINT, foreign
 
-    model, plan = load_with_plan(args.model, args.plan)
+    model, plan = load_with_plan(args.model, args.plan, args.trust)
     violations = api.check(model, plan)
     metrics = None if violations else api.simulate(model, plan)._asdict()
     open_claims = [] if violations else unverified(model.graph, plan)

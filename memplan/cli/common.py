@@ -11,6 +11,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from memplan.cli.terminal import overwrite
 from memplan.errors import DimensionError, OptionError, PlanError
 from memplan.model import Model
 from memplan.options import CHOICES
@@ -52,6 +53,13 @@ def seconds(option: str, text: str) -> float:
     return value
 
 
+def add_trust(p: argparse.ArgumentParser) -> None:
+    """Add the option that lets a model file run code."""
+    p.add_argument(
+        "--trust", action="store_true", help="admit a .pt2 with pickles and the like: it may run code"
+    )
+
+
 def add_treatments(p: argparse.ArgumentParser) -> None:
     """Add the options that say how a problem is to be treated."""
     for option in ("weights", "io", "order"):
@@ -69,13 +77,13 @@ def load_talking(args: argparse.Namespace) -> Model:
     """The model that is named, with the dimensions given; what it has to say is said."""
     from memplan.importers import load_model
 
-    model = load_model(args.model, parse_dims(args.dim))
+    model = load_model(args.model, parse_dims(args.dim), args.trust)
     for note in model.notes:
         talk(f"note: {note}")
     return model
 
 
-def load_with_plan(model: str, plan: str | None) -> tuple[Model, Plan]:
+def load_with_plan(model: str, plan: str | None, trust: bool) -> tuple[Model, Plan]:
     """The model, with the dimensions the plan was made for, and the plan (or the one it carries)."""
     from memplan.importers import load_model
     from memplan.importers.json import read_plan
@@ -83,12 +91,12 @@ def load_with_plan(model: str, plan: str | None) -> tuple[Model, Plan]:
     if plan is not None:
         given = read_plan(Path(plan))
         try:
-            return load_model(model, given.options.dims), given
+            return load_model(model, given.options.dims, trust), given
         except (
             DimensionError
         ):  # its sizes are fixed: an annotated model, the graph as JSON; or it is another model
-            return load_model(model, {}), given
-    loaded = load_model(model, {})
+            return load_model(model, {}, trust), given
+    loaded = load_model(model, {}, trust)
     if loaded.plan is None:
         raise PlanError(f"'{model}' carries no plan", "give a plan file, or an annotated .onnx")
     return loaded, loaded.plan
@@ -108,15 +116,13 @@ class LiveLine:
         best = "-" if progress.value is None else f"{progress.value:,.10g}"
         nodes = "" if progress.nodes is None else f", {progress.nodes:,} nodes"
         line = f"{progress.phase}: best {best}, bound {progress.bound:,.10g}, gap {gap}{nodes}, {progress.seconds:.1f} s"
-        sys.stderr.write(f"\r\x1b[2K{line}")
-        sys.stderr.flush()
+        overwrite(line)
         self.shown = True
 
     def clear(self) -> None:
         """Wipe the line before other output."""
         if self.shown:
-            sys.stderr.write("\r\x1b[2K")
-            sys.stderr.flush()
+            overwrite()
 
 
 @contextmanager

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from memplan.cli import INTERRUPTED
-from memplan.cli.common import interruptible, seconds, talk, whole
+from memplan.cli.common import add_trust, interruptible, seconds, talk, whole
+from memplan.cli.terminal import overwrite
 
 LISTS = {
     "solvers": ("a,b", "portfolio", "solver specs"),
@@ -53,6 +54,7 @@ def add_parser(commands: Any) -> None:
     p.add_argument(
         "-o", "--output", metavar="DIR", required=True, help="folder for results, plans and report"
     )
+    add_trust(p)
     p.set_defaults(run=run)
 
 
@@ -75,6 +77,7 @@ def run(args: argparse.Namespace) -> int:
         workers=workers,
         seed=whole("--seed", args.seed, 0),
         memory=memory,
+        trust=args.trust,
     )
     setting.machines()
     if args.ray:
@@ -168,8 +171,7 @@ class Board:
     def close(self) -> None:
         """Wipe the live line."""
         if self.enabled:
-            sys.stderr.write("\r\x1b[2K")
-            sys.stderr.flush()
+            overwrite()
 
     def _show(self, above: str = "") -> None:
         if not self.enabled:
@@ -178,8 +180,7 @@ class Board:
         spent = time.monotonic() - self.begin
         now = "; ".join(self.labels.get(name, name) + text for name, text in self.under_way.items())
         line = f"{done}, {spent:.0f} s | {now}"[: shutil.get_terminal_size().columns - 1]
-        sys.stderr.write("\r\x1b[2K" + (above + "\n" if above else "") + line)
-        sys.stderr.flush()
+        overwrite((above + "\n" if above else "") + line)
 
 
 def _sentence(record: Mapping[str, Any]) -> str:

@@ -11,6 +11,7 @@ from memplan.cli import INTERRUPTED
 from memplan.cli.common import (
     LiveLine,
     add_treatments,
+    add_trust,
     interruptible,
     load_talking,
     seconds,
@@ -60,13 +61,14 @@ def add_parser(commands: Any) -> None:
     )
     p.add_argument("-o", "--output", metavar="DIR", default=".", help="folder to write to (default: .)")
     p.add_argument("--json", action="store_true", help="print the plan JSON on stdout")
+    add_trust(p)
     p.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Plan and write; the exit status says what was found."""
     from memplan import api
-    from memplan.emitters import check_formats
+    from memplan.emitters import FORMATS, check_formats
     from memplan.files import check_folder
     from memplan.pins import parse_pins, read_pins
 
@@ -78,6 +80,7 @@ def run(args: argparse.Namespace) -> int:
     pins = (read_pins(args.pins) if args.pins else {}) | parse_pins(args.pin)
     check_folder(Path(args.output))
     model = load_talking(args)
+    check_folder(Path(args.output), *(f"{model.stem}{FORMATS[name][0]}" for name in formats))
     live = LiveLine()
     with interruptible() as cancel:
         plan = api.plan(

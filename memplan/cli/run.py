@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import Any
 
-from memplan.cli.common import load_with_plan, talk, whole
+from memplan.cli.common import add_trust, load_with_plan, talk, whole
 
 
 def add_parser(commands: Any) -> None:
@@ -21,6 +21,7 @@ def add_parser(commands: Any) -> None:
     p.add_argument("--inputs", metavar="F.npz", help="inputs by name (default: seeded ones in range)")
     p.add_argument("--seed", metavar="N", default="0", help="seed of made-up inputs and weights")
     p.add_argument("--json", action="store_true", help="print a JSON object on stdout")
+    add_trust(p)
     p.set_defaults(run=run)
 
 
@@ -29,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     from memplan import api
     from memplan.execute import load_inputs
 
-    model, plan = load_with_plan(args.model, args.plan)
+    model, plan = load_with_plan(args.model, args.plan, args.trust)
     api.refuse(api.check(model, plan))
     inputs = load_inputs(args.inputs) if args.inputs else None
     report = api.run(model, plan, inputs, whole("--seed", args.seed, 0))

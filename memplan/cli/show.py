@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from memplan.cli.common import add_trust
 from memplan.errors import OptionError
 from memplan.graph import Graph
 from memplan.plan import Plan, refuse_foreign
@@ -33,6 +34,7 @@ def add_parser(commands: Any) -> None:
         help="size of a free dimension (default: as in PLAN)",
     )
     p.add_argument("--json", action="store_true", help="print the graph or plan JSON on stdout")
+    add_trust(p)
     p.set_defaults(run=run)
 
 
@@ -60,7 +62,7 @@ def _load(args: argparse.Namespace) -> tuple[Graph, list[Plan]]:
 
     plans = [read_plan(Path(file)) for file in args.plans]
     if plans and not args.dim:
-        return load_with_plan(args.model, args.plans[0])[0].graph, plans
+        return load_with_plan(args.model, args.plans[0], args.trust)[0].graph, plans
     model = load_talking(args)
     return model.graph, plans or ([] if model.plan is None else [model.plan])
 

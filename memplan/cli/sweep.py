@@ -11,6 +11,7 @@ from memplan.cli import INTERRUPTED
 from memplan.cli.common import (
     LiveLine,
     add_treatments,
+    add_trust,
     interruptible,
     load_talking,
     seconds,
@@ -46,6 +47,7 @@ def add_parser(commands: Any) -> None:
     p.add_argument("--seed", metavar="N", default="0")
     p.add_argument("-o", "--output", metavar="DIR", default=".", help="folder to write to (default: .)")
     p.add_argument("--json", action="store_true", help="print a JSON object on stdout")
+    add_trust(p)
     p.set_defaults(run=run)
 
 
@@ -62,6 +64,7 @@ def run(args: argparse.Namespace) -> int:
     time_limit_s = seconds("--time-limit", args.time_limit)
     check_folder(Path(args.output))
     model = load_talking(args)
+    check_folder(Path(args.output), f"{model.stem}.sweep.html")
     problem, _ = api.make_problem(
         model,
         args.target,

@@ -29,6 +29,7 @@ class Setting:
     weights, io, inplace  treatments as written; an empty list means the target's default
     workers    cores of each case        time_limit_s  of each solve
     memory     bytes a case may keep resident, all its processes together
+    trust      whether a .pt2 may hold what can run code
     """
 
     models: tuple[str, ...]
@@ -43,6 +44,7 @@ class Setting:
     workers: int = 1
     seed: int = 0
     memory: int = 2**62
+    trust: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what no model could make right, before anything runs."""
@@ -133,9 +135,9 @@ class Case:
     def ident(self, sha256: str) -> str:
         """A file name that says what the case is, ending in a digest of all that decides its answer."""
         full = json.dumps([*self.words, sha256, self.target.to_dict()], sort_keys=True)
-        slug = re.sub(r"[^\w.=+-]+", "_", "-".join((Path(self.model).stem, *self.words[1:]))).strip("_.")[
-            :150
-        ]
+        slug = re.sub(
+            r"[^\w.=+-]+", "_", "-".join((Path(self.model).stem, *self.words[1:])), flags=re.ASCII
+        ).strip("_.")[:150]
         return f"{slug}-{hashlib.sha256(full.encode()).hexdigest()[:10]}"
 
 

@@ -7,13 +7,14 @@ import os
 import selectors
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
+
+from memplan.children import start
 
 POLL_S = 0.05
 PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
@@ -47,17 +48,16 @@ def run_isolated(
     """
     begin = time.monotonic()
     with tempfile.TemporaryFile() as stdin, tempfile.TemporaryFile() as stderr:
-        stdin.write(json.dumps({**job, "parent": os.getpid()}).encode())
+        stdin.write(json.dumps(job).encode())
         stdin.seek(0)
-        command = [sys.executable, "-m", "memplan.compare.worker"]
         threads = {"OMP_NUM_THREADS": str(job.get("workers", 1))}
-        process = subprocess.Popen(
-            command,
+        process = start(
+            "memplan.compare.worker",
             stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=stderr,
             start_new_session=True,
-            env=os.environ | threads,
+            env=threads,
         )
         try:
             killed, last = _watch(process, begin + deadline_s, memory, news, stop)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from itertools import groupby
 
@@ -16,6 +17,10 @@ from memplan.compare.tables import (
     wins_table,
 )
 from memplan.compare.wording import NOTES, headline
+from memplan.text import visible
+
+MARKUP = re.compile(r"[|`<>&\[\]*_~#!\\]")
+"""Letters that Markdown, or the HTML in it, reads as more than themselves."""
 
 
 def report_md(instances: Sequence[Instance]) -> str:
@@ -33,7 +38,7 @@ def report_md(instances: Sequence[Instance]) -> str:
         parts += [f"## {title}", NOTES["groups"], table_md(group_table(instances, by))]
     parts += ["## Cases", NOTES["cases"]]
     for family, group in groupby(instances, key=lambda i: i.one["family"]):
-        parts += [f"### {family}", table_md(case_table(list(group)))]
+        parts += [f"### {_plain(family)}", table_md(case_table(list(group)))]
     failures = failure_table(instances)
     if failures.rows:
         parts += ["## Without an answer", table_md(failures)]
@@ -51,4 +56,5 @@ def table_md(table: Table) -> str:
 
 
 def _plain(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
+    """The text as Markdown that shows it: nothing in a name is markup, HTML, a link or a new line."""
+    return MARKUP.sub(lambda found: f"&#{ord(found[0])};", visible(" ".join(text.split())))

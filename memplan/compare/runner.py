@@ -198,6 +198,7 @@ def _prepare(
             {
                 "do": "prepare",
                 "model": model,
+                "trust": setting.trust,
                 "treatments": sorted(wanted),
                 "peaks": peaks,
                 "kept": kept_budgets(results.folder, Path(model).stem),

@@ -1,6 +1,6 @@
 """What runs in a case's own process: reads a job from stdin, writes news and one answer as JSON lines.
 
-A job is {"do": "prepare" | "solve", "parent": pid, "cores": [core, …], …}. Lines written: {"news": [phase, value, bound,
+A job is {"do": "prepare" | "solve", "cores": [core, …], …}. Lines written: {"news": [phase, value, bound,
 seconds]} now and then, at last {"answer": {…}}, or {"failed": [outcome, reason]} for an error that has a sentence.
 """
 
@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
+from memplan.children import end_with_parent
 from memplan.errors import InvalidPlanError, MemplanError
 
 Job = Mapping[str, Any]
@@ -25,11 +25,11 @@ NEWS_S = 0.2
 
 def main() -> None:
     """Do one job. Whatever else prints to stdout goes to stderr."""
+    end_with_parent()
     lines = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     sys.stdout = sys.stderr  # one buffer, so that words come in their order
     job = json.load(sys.stdin)
-    _die_with(job["parent"])
     if job.get("cores") and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, job["cores"])
 
@@ -57,7 +57,7 @@ def prepare(job: Job, say: Say) -> dict[str, Any]:
     from memplan.compare.cases import OWN, Treatment, budget_key
     from memplan.zoo import zoo_index
 
-    model = load(job["model"])
+    model = load(job["model"], trust=job["trust"])
     graph, kept = model.graph, job["kept"]
     found = dict(kept["budgets"]) if kept and kept["sha256"] == graph.sha256 else {}
     for alignment, weights, io in job["treatments"]:
@@ -134,17 +134,6 @@ def _peak_rss() -> int:
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else 1024 * peak
-
-
-def _die_with(parent: int) -> None:
-    """Have the system end this process when its parent ends, however that ends (Linux only)."""
-    if sys.platform.startswith("linux"):
-        import ctypes
-
-        set_parent_death_signal = 1
-        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
-        if os.getppid() != parent:
-            sys.exit("the comparison has ended")
 
 
 if __name__ == "__main__":

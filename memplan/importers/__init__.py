@@ -6,12 +6,18 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from memplan.errors import DimensionError
+from memplan.files import check_name
 from memplan.model import Model
 
 
-def load_model(model: str | Path, dims: Mapping[str, int]) -> Model:
-    """The model in the file `model`, by its ending, or the zoo model of that name."""
+def load_model(model: str | Path, dims: Mapping[str, int], trust: bool = False) -> Model:
+    """The model in the file `model`, by its ending, or the zoo model of that name.
+
+    `trust` lets a .pt2 hold what can run code as it is loaded.
+    """
     path = Path(model)
+    for part in path.parts:
+        check_name(part)
     if path.suffix == ".json":
         from memplan.importers.json import read_graph
 
@@ -25,7 +31,7 @@ def load_model(model: str | Path, dims: Mapping[str, int]) -> Model:
     if path.suffix == ".pt2":
         from memplan.importers.torch import read_pt2
 
-        return read_pt2(path, dims)
+        return read_pt2(path, dims, trust)
     from memplan.zoo import load_zoo_model
 
     return load_zoo_model(str(model), dims)

@@ -7,13 +7,11 @@ has: it runs under a limit of both.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
-import tempfile
-from pathlib import Path
 from typing import Any
 
+from memplan.children import end_with_parent, start
 from memplan.errors import GraphError
 from memplan.importers.dtypes import ELEMENT_TYPES
 
@@ -39,27 +37,19 @@ def measure_types(proto: Any, missing: list[str], known_nbytes: int) -> Measured
     for name in wanted:
         if name not in declared:
             proto.graph.output.add().name = name
-    with tempfile.TemporaryDirectory(prefix="memplan-") as folder:
-        path = Path(folder) / "model.onnx"
-        path.write_bytes(proto.SerializeToString())
-        # -P: a file in the working folder must not pass for a module
-        command = [sys.executable, "-P", "-m", "memplan.importers.onnx_measure", str(path)]
-        paths = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    pipe = subprocess.PIPE
+    with start("memplan.importers.onnx_measure", stdin=pipe, stdout=pipe, stderr=pipe) as process:
         try:
-            done = subprocess.run(
-                command,
-                input=json.dumps(wanted),
-                capture_output=True,
-                text=True,
-                timeout=TIME_LIMIT_S,
-                env=paths,
-            )
+            asked = json.dumps(wanted).encode() + b"\n" + proto.SerializeToString()
+            answer, complaint = process.communicate(asked, TIME_LIMIT_S)
         except subprocess.TimeoutExpired:
             raise _unknown(wanted[0], f"the model runs over {TIME_LIMIT_S} s") from None
-    if done.returncode != 0:
-        why = (done.stderr.strip().splitlines() or ["it was killed"])[-1].replace(str(path), "the model")
+        finally:
+            process.kill()
+    if process.returncode != 0:
+        why = (complaint.decode(errors="replace").strip().splitlines() or ["it was killed"])[-1]
         raise _unknown(wanted[0], f"the model does not run: {why[:200]}")
-    return {name: (element, tuple(shape)) for name, (element, shape) in json.loads(done.stdout).items()}
+    return {name: (element, tuple(shape)) for name, (element, shape) in json.loads(answer).items()}
 
 
 def _unknown(name: str, why: str) -> GraphError:
@@ -69,23 +59,28 @@ def _unknown(name: str, why: str) -> GraphError:
     )
 
 
-def _main(path: str) -> None:
-    """Run the model on made-up inputs; print element type and shape of each tensor named on stdin."""
+def _main() -> None:
+    """Run a model on made-up inputs; print element type and shape of each tensor asked for.
+
+    On stdin: a line with the names as JSON, then the model.
+    """
+    end_with_parent()
     import onnx
     import onnxruntime as ort
 
     _limit_memory()
-    wanted = json.load(sys.stdin)
+    wanted = json.loads(sys.stdin.buffer.readline())
+    model = sys.stdin.buffer.read()
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 4
     options.intra_op_num_threads = 1
     options.enable_cpu_mem_arena = False  # an arena doubles: it would meet the limit at half of it
     try:
-        session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime raises classes of its own
         sys.exit(" ".join(str(error).split()))
-    proto = onnx.load(path, load_external_data=False)
+    proto = onnx.load_from_string(model)
     elements = {value.name: _element(value.type) for value in session.get_outputs()}
     if odd := next((name for name in wanted if elements.get(name) is None), None):
         sys.exit(f"'{odd}' is not a tensor of numbers")
@@ -145,4 +140,4 @@ def _feed(session: Any, proto: Any, fill: int) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    _main(sys.argv[1])
+    _main()

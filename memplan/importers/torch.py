@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,11 @@ from memplan.model import Model
 NAME = "graph"
 
 
-def read_pt2(path: Path, dims: Mapping[str, int]) -> Model:
-    """The model in a file that torch.export.save wrote; GraphError says what is wrong with it."""
+def read_pt2(path: Path, dims: Mapping[str, int], trust: bool = False) -> Model:
+    """The model in a file that torch.export.save wrote; GraphError says what is wrong with it.
+
+    Without `trust` nothing in the file can run code: see `torch_archive`.
+    """
     try:
         with path.open("rb"):
             pass
@@ -31,9 +34,13 @@ def read_pt2(path: Path, dims: Mapping[str, int]) -> Model:
     _require_torch()
     import torch
 
+    from memplan.importers.torch_archive import checked_copy
+
     try:
-        with _quiet():
-            exported = torch.export.load(path)
+        with _quiet(), nullcontext(path) if trust else checked_copy(path) as archive:
+            exported = torch.export.load(archive)
+    except MemplanError:
+        raise
     except Exception as error:
         words = " ".join(str(error).split())[:200]
         raise GraphError(

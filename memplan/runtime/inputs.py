@@ -7,6 +7,8 @@ types are 0 or 1, a scalar that is compared with a constant takes that constant;
 
 from __future__ import annotations
 
+import math
+import zipfile
 import zlib
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -20,19 +22,48 @@ from memplan.graph import Graph, Tensor
 from memplan.runtime.uses import Use, attribute, index, sinks
 from memplan.runtime.values import Value, elem_type, to_array, value_of
 
+FREE_NBYTES = 2**28
+"""Bytes that an array may unpack to, however well it is packed: zeros are common."""
+
+MOST_RATIO = 200
+"""Most that a larger array may be packed."""
+
 
 def load_inputs(path: str | Path) -> dict[str, NDArray[Any]]:
     """The arrays of an .npz file by name; OptionError if it cannot be read (pickles are refused)."""
     try:
+        with zipfile.ZipFile(path) as archive:
+            for member in archive.infolist():
+                _check_header(archive, member)
         with np.load(path, allow_pickle=False) as file:
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise ValueError
             return {name: file[name] for name in file.files}
+    except _Bomb as bomb:
+        raise OptionError(f"cannot read inputs from '{path}': {bomb}", "are they what was saved?") from None
     except Exception as error:
         why = (error.strerror if isinstance(error, OSError) else "") or "it is no .npz file of plain arrays"
         raise OptionError(
             f"cannot read inputs from '{path}': {why}", "save them with numpy.savez(path, name=array, …)"
         ) from error
+
+
+class _Bomb(Exception):
+    """A member that would unpack to far more than it takes in the file; the message says which."""
+
+
+def _check_header(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
+    """Refuse an array that its headers alone give away: it packs too well, or says that it is larger than it is."""
+    if member.file_size > FREE_NBYTES and member.file_size > MOST_RATIO * member.compress_size:
+        raise _Bomb(
+            f"'{member.filename}' unpacks from {member.compress_size} bytes to {member.file_size}, which no input does"
+        )
+    with archive.open(member) as file:
+        version = np.lib.format.read_magic(file)
+        read = (
+            np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        )
+        shape, _, dtype = read(file)
+    if math.prod(shape) * dtype.itemsize > member.file_size:
+        raise _Bomb(f"'{member.filename}' says that it has the shape {list(shape)}, and is too short for it")
 
 
 def bind_inputs(

@@ -2,7 +2,7 @@
 
 Compiling takes seconds, and is no part of a solve. `ready` is for who can do without: it waits no longer than the
 budget lasts. `load` is for a solver that was asked for by name: it waits, and says how long, to be taken off its clock.
-The process goes on when nobody waits any more, so that the next plan finds what it needs.
+The process goes on when nobody waits any more, as long as this one lives; the next plan finds what it has compiled.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
+from memplan.children import end_with_parent, start
 from memplan.solver import Budget
 
 KERNELS = {
@@ -96,9 +97,10 @@ class _NotCompiled(Exception):
 
 
 def _compiler(name: str) -> subprocess.Popen[bytes]:
-    """A process that compiles; it outlives this one, and interrupts from the terminal do not reach it."""
-    return subprocess.Popen(
-        [sys.executable, "-m", __name__, name],
+    """A process that compiles; interrupts from the terminal do not reach it."""
+    return start(
+        __name__,
+        name,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -107,4 +109,5 @@ def _compiler(name: str) -> subprocess.Popen[bytes]:
 
 
 if __name__ == "__main__":
+    end_with_parent()
     _warm(sys.argv[1])

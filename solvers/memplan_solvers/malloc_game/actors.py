@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from memplan.api import load, make_problem
+from memplan.children import end_with_parent
 from memplan.errors import MemplanError, OptionError
 from memplan.problem import Problem
 from memplan.solver import Budget
@@ -177,7 +178,7 @@ class Processes(Actors):
         self.pool = self._start()
 
     def _start(self) -> ProcessPoolExecutor:
-        return ProcessPoolExecutor(self.workers, mp_context=get_context("spawn"))
+        return ProcessPoolExecutor(self.workers, mp_context=get_context("spawn"), initializer=end_with_parent)
 
     def run(self, tasks: Sequence[Task]) -> Iterator[Outcome]:
         left = dict(enumerate(tasks))

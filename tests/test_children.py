@@ -1,0 +1,77 @@
+"""Processes that memplan starts import nothing from the working folder and end when their parent is killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+SLEEPER = """
+import sys, time
+from memplan.children import end_with_parent
+end_with_parent()
+print("ready", flush=True)
+time.sleep(600)
+"""
+
+PARENT = """
+import subprocess, sys, time
+from memplan.children import start
+child = start("sleeper", stdout=subprocess.PIPE)
+child.stdout.readline()
+print(child.pid, flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the system ends children on Linux alone")
+def test_children_of_a_killed_process_are_gone(tmp_path: Path) -> None:
+    (tmp_path / "sleeper.py").write_text(SLEEPER)
+    env = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    parent = subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE, env=env)
+    assert parent.stdout is not None
+    child = int(parent.stdout.readline())
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    parent.stdout.close()
+    deadline = time.monotonic() + 20
+    while _alive(child):
+        assert time.monotonic() < deadline, "it lives on"
+        time.sleep(0.05)
+
+
+def _alive(pid: int) -> bool:
+    """Whether the process runs; one that nobody has waited for yet does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize("module", ["memplan.compare.worker", "memplan.importers.onnx_measure"])
+def test_no_module_comes_from_the_working_folder(tmp_path: Path, module: str) -> None:
+    mark = tmp_path / "mark"
+    for name in ("numpy", "onnx", "torch", "json", "memplan"):
+        (tmp_path / f"{name}.py").write_text(f"open({str(mark)!r}, 'w')\n")
+    code = (
+        "import subprocess\nfrom memplan.children import start\n"
+        f"start({module!r}, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL).communicate(b'[]\\n')"
+    )
+    subprocess.run([sys.executable, "-P", "-c", code], cwd=tmp_path, check=True, timeout=120)
+    assert not mark.exists()
+    code = f"import os; os.environ['PYTHONPATH'] = {os.pathsep!r}\n" + code
+    subprocess.run([sys.executable, "-P", "-c", code], cwd=tmp_path, check=True, timeout=120)
+    assert not mark.exists()
+
+
+def test_python_m_memplan_takes_no_module_from_the_working_folder(tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    for name in ("numpy", "onnx", "torch", "json", "argparse"):
+        (tmp_path / f"{name}.py").write_text(f"open({str(mark)!r}, 'w')\n")
+    done = subprocess.run([sys.executable, "-m", "memplan", "targets"], cwd=tmp_path, timeout=120)
+    assert done.returncode == 0 and not mark.exists()
