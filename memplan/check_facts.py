@@ -31,7 +31,7 @@ class Facts:
         by_name = {op.name: op for op in graph.ops}
         self.ops: list[Op] = [by_name[name] for name in plan.schedule]
         root = graph.storage_of
-        self.outputs = {root[t.name] for t in graph.tensors if t.kind == "output"}
+        self.outputs = graph.output_storages
         self.placeable = {
             t.name
             for t in graph.tensors
@@ -40,7 +40,7 @@ class Facts:
         self.produced: dict[str, int] = {}
         self.uses: dict[str, list[int]] = {}
         for t, op in enumerate(self.ops):
-            if op.is_view:
+            if op.view:
                 continue
             self.produced.update(dict.fromkeys(op.outputs, t))
             for name in dict.fromkeys(root[x] for x in op.inputs):

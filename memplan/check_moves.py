@@ -64,7 +64,7 @@ def operands(facts: Facts) -> list[Violation]:
             present[name] -= 1
         for name in starting.get(t, ()):
             present[name] = present.get(name, 0) + 1
-        if op.is_view:
+        if op.view:
             continue
         for name in dict.fromkeys(root[x] for x in (*op.inputs, *op.outputs)):
             if name not in facts.placeable or present.get(name, 0) > 0:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from memplan.check_facts import Facts, Violation
 from memplan.check_pins import pin_faults
-from memplan.graph import may_write_over
+from memplan.graph import Graph
 
 
 def inplace(facts: Facts) -> list[Violation]:
@@ -30,15 +30,14 @@ def _inplace_fault(facts: Facts, written: str, source: str) -> str:
     t = facts.produced.get(written)
     if t is None:
         return "no op writes it"
-    op = facts.ops[t]
-    out, over = graph.tensor[written], graph.tensor[source]
-    operands = [graph.tensor[x] for x in op.inputs if graph.storage_of[x] == source and may_write_over(op, x)]
-    if not any(may_write_over(op, x) for x in op.inputs):
-        return f"{op.kind} cannot work in place"
-    if not any((x.shape, x.dtype) == (out.shape, out.dtype) for x in operands) or over.nbytes != out.nbytes:
-        return "no operand in it has the output's shape and dtype"
+    op, over = facts.ops[t], graph.tensor[source]
+    operands = {x for x in op.inputs if graph.storage_of[x] == source}
+    if not any(out == written and x in operands for out, x in op.overwrites):
+        return f"op '{op.name}' ({op.kind}) cannot write it over an operand there"
+    if fault := _layout_fault(graph, written, source, operands):
+        return fault
     if source in facts.outputs or (over.kind != "activation" and source not in facts.plan.options.donate):
-        return "it is not an activation"
+        return "it is an output, or no activation"
     if over.kind == "activation" and not facts.plan.options.inplace:
         return "only donated inputs may be written over"
     if over.kind == "constant":
@@ -49,6 +48,16 @@ def _inplace_fault(facts: Facts, written: str, source: str) -> str:
     after = [r for r in facts.residencies.get(written, ()) if r.start == t]
     if not before or not after or before[0].stop != t + 1 or before[0].offset != after[0].offset:
         return "their residencies do not meet at one offset"
+    return ""
+
+
+def _layout_fault(graph: Graph, written: str, source: str, operands: set[str]) -> str:
+    """What in the layout forbids the writing, whatever the op's importer says: all it reads there must lie alike."""
+    out, whole = graph.tensor[written], graph.tensor[source].nbytes
+    for name in operands:
+        t = graph.tensor[name]
+        if t.layout != out.layout or t.nbytes != whole or (name != source and t.place != (source, 0)):
+            return f"it reads '{name}' there, which does not lie as the output does"
     return ""
 
 
@@ -77,6 +86,18 @@ def treatments(facts: Facts) -> list[Violation]:
                         found.append(Violation("weights", message, r.start, (name,)))
     if options.io == "resident":
         found += _resident_io(facts)
+    return found + _workspaces(facts)
+
+
+def _workspaces(facts: Facts) -> list[Violation]:
+    """A workspace lies in the scratchpad during the steps of its op, and never moves."""
+    found: list[Violation] = []
+    for t, op in enumerate(facts.ops):
+        if (name := op.workspace) is not None:
+            spans = [(r.start, r.stop) for r in facts.residencies.get(name, [])]
+            if spans != [(t, t + 1)] or name in facts.loads or name in facts.stores:
+                message = f"the workspace '{name}' must lie in the scratchpad during step {t} alone"
+                found.append(Violation("workspace", message, t, (name,)))
     return found
 
 
@@ -87,8 +108,8 @@ def _resident_io(facts: Facts) -> list[Violation]:
         if facts.graph.storage_of[name] != name or not facts.resident_io(name):
             continue
         uses = facts.uses.get(name, [])
-        if not uses and name not in facts.produced:
-            continue  # nothing touches it
+        if not uses and name not in facts.produced and name not in facts.outputs:
+            continue  # nothing touches it, nobody wants it
         start = 0 if t.kind == "input" else facts.produced[name]
         stop = facts.n if name in facts.outputs else uses[-1] + 1
         parts = facts.residencies.get(name, [])

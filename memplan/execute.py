@@ -162,8 +162,7 @@ def least_seconds(program: Any, plain: Any, schedule: tuple[str, ...]) -> tuple[
 
 
 def _computes_in_16_bits(model: Model) -> bool:
-    kinds = ("activation", "output")
-    return any(t.kind in kinds and t.dtype in ("float16", "bfloat16") for t in model.graph.tensors)
+    return any(t.kind == "activation" and t.dtype in ("float16", "bfloat16") for t in model.graph.tensors)
 
 
 def _refuse_unfit(model: Model, plan: Plan) -> None:
@@ -174,25 +173,26 @@ def _refuse_unfit(model: Model, plan: Plan) -> None:
 
 
 def _reference(model: Model, source: Any, fed: Mapping[str, Value]) -> dict[str, Value]:
-    """The outputs of one session over the whole model."""
+    """The outputs of one session over the whole model; inputs and constants among them are themselves."""
     from onnx import ModelProto
 
     from memplan.runtime.sessions import open_session, run_bound
     from memplan.runtime.values import aligned, elem_type
 
-    if not any(t.kind == "output" for t in model.graph.tensors):
-        return {}  # inputs and constants handed through
-    initializers = {t.name for t in model.source.graph.initializer}
-    proto = ModelProto()
-    proto.CopyFrom(source.proto)
-    constants = {name: v for name, v in source.constants.items() if name in initializers}
-    session = open_session(proto, constants, source.prepack)
-    outputs = {}
-    for t in model.graph.tensors:
-        if t.kind == "output":
-            outputs[t.name] = Value(elem_type(t.dtype, t.name), t.shape or (), aligned(t.nbytes))
-    run_bound(session, fed, outputs)
-    return outputs
+    given = {**source.constants, **fed}  # a session leaves outputs that no node writes as they are
+    outputs = {name: given[name] for name in model.graph.outputs if name in given}
+    written = {}
+    for name in model.graph.outputs:
+        if name not in given:
+            t = model.graph.tensor[name]
+            written[name] = Value(elem_type(t.dtype, name), t.shape or (), aligned(t.nbytes))
+    if written:
+        initializers = {t.name for t in model.source.graph.initializer}
+        proto = ModelProto()
+        proto.CopyFrom(source.proto)
+        constants = {name: v for name, v in source.constants.items() if name in initializers}
+        run_bound(open_session(proto, constants, source.prepack), fed, written)
+    return {name: (outputs | written)[name] for name in model.graph.outputs}
 
 
 def _compare(found: Mapping[str, Value], expected: Mapping[str, Value]) -> tuple[OutputReport, ...]:

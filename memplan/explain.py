@@ -61,7 +61,7 @@ def spills(graph: Graph, plan: Plan) -> list[Spill]:
     live = np.array(live_bytes(plan), dtype=np.int64)
     touches = _touches(graph, plan)
     loads = {(m.tensor, m.issue) for m in plan.moves if m.kind == "load"}
-    outputs = {graph.storage_of[t.name] for t in graph.tensors if t.kind == "output"}
+    outputs = graph.output_storages
     stored = {m.tensor for m in plan.moves if m.kind == "store"}
     found = []
     for name, parts in _stretches(plan).items():
@@ -191,7 +191,7 @@ def _touches(graph: Graph, plan: Plan) -> dict[str, list[int]]:
     found: dict[str, list[int]] = {}
     for t, name in enumerate(plan.schedule):
         op = by_name[name]
-        if not op.is_view:
+        if not op.view:
             for root in dict.fromkeys(graph.storage_of[x] for x in (*op.inputs, *op.outputs)):
                 found.setdefault(root, []).append(t)
     return found

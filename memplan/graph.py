@@ -1,123 +1,86 @@
-"""The IR: tensors, ops and the frozen graph they form. Depends on nothing but errors and units."""
+"""The IR: tensors, ops and the frozen graph they form. Depends on nothing but errors and units, and knows no op by name."""
 
 from __future__ import annotations
 
 import hashlib
 import heapq
 import json
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 from memplan.errors import GraphError
 from memplan.units import MAX_BYTES
 
-TENSOR_KINDS = ("input", "constant", "activation", "output")
-
-VIEW_KINDS = frozenset(
-    {
-        # ONNX
-        "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity",
-        # aten
-        "aten.view.default", "aten._unsafe_view.default", "aten.reshape.default",
-        "aten.alias.default", "aten.detach.default", "aten.squeeze.default",
-        "aten.squeeze.dim", "aten.squeeze.dims", "aten.unsqueeze.default",
-        "aten.flatten.using_ints", "aten.unflatten.int", "aten.view.dtype",
-        "aten._reshape_alias.default", "aten.permute.default", "aten.transpose.int", "aten.t.default",
-        "aten.movedim.int", "aten.expand.default", "aten.slice.Tensor",
-        "aten.select.int", "aten.narrow.default", "aten.diagonal.default", "aten.unfold.default",
-        "aten.as_strided.default", "aten.split.Tensor", "aten.split_with_sizes.default",
-        "aten.chunk.default", "aten.unbind.int", "aten.view_as_real.default", "aten.view_as_complex.default",
-    }
-)  # fmt: skip
-"""Op kinds whose outputs lie in the bytes of the first input, all of them, a window or a stride: they move none.
-
-An importer gives these kinds only to ops that alias; a reshape that has to copy is a clone.
-"""
-
-INPLACE_KINDS = frozenset(
-    {
-        "Abs", "Acos", "Acosh", "Add", "Asin", "Asinh", "Atan", "Atanh", "Ceil", "Celu", "Clip",
-        "BatchNormalization", "Cos", "Cosh", "Div", "Elu", "Erf", "Exp", "Floor", "Gelu", "HardSigmoid", "HardSwish",
-        "LeakyRelu", "Log", "Max", "Mean", "Min", "Mish", "Mul", "Neg", "Not", "Pow", "PRelu",
-        "Reciprocal", "Relu", "Round", "Selu", "Sigmoid", "Sign", "Sin", "Sinh", "Softplus",
-        "Softsign", "Sqrt", "Sub", "Sum", "Swish", "Tan", "Tanh", "ThresholdedRelu",
-        "aten.abs.default", "aten.add.Tensor", "aten.add.Scalar", "aten.clamp.default",
-        "aten.cos.default", "aten.div.Tensor", "aten.div.Scalar", "aten.elu.default",
-        "aten.exp.default", "aten.gelu.default", "aten.hardsigmoid.default",
-        "aten.hardswish.default", "aten.hardtanh.default", "aten.leaky_relu.default",
-        "aten.log.default", "aten.mul.Tensor", "aten.mul.Scalar", "aten.neg.default",
-        "aten.pow.Tensor_Scalar", "aten.reciprocal.default", "aten.relu.default",
-        "aten.addcdiv.default", "aten.addcmul.default", "aten.rsqrt.default", "aten.sigmoid.default", "aten.silu.default", "aten.sin.default",
-        "aten.sqrt.default", "aten.sub.Tensor", "aten.tanh.default",
-    }
-)  # fmt: skip
-"""Elementwise op kinds: element i of the output needs element i of each same-shaped input alone."""
-
-UPDATE_KINDS = frozenset(
-    {
-        "aten.index_add.default", "aten.index_copy.default", "aten.index_put.default", "aten.masked_fill.Scalar",
-        "aten.scatter.src", "aten.scatter.value", "aten.scatter_add.default", "aten.select_scatter.default",
-        "aten.slice_scatter.default",
-    }
-)  # fmt: skip
-"""Op kinds whose output is their first input with a part of it changed."""
-
-_INPLACE_LOWER = frozenset(kind.lower() for kind in INPLACE_KINDS) | {"bn", "wsum"}
-
-
-def is_inplace_kind(kind: str) -> bool:
-    """Whether an op of this kind may write its output over a same-shaped input; case does not matter."""
-    return kind.lower() in _INPLACE_LOWER
-
-
-def may_write_over(op: Op, operand: str) -> bool:
-    """Whether the op may write its one output over the input `operand`, sizes and later uses aside."""
-    updates = op.kind in UPDATE_KINDS and op.inputs[:1] == (operand,)
-    return len(op.outputs) == 1 and not op.is_view and (updates or is_inplace_kind(op.kind))
+TENSOR_KINDS = ("input", "constant", "activation", "workspace")
 
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """One value. `nbytes` is its stored size; `dtype` and `shape` may be unknown (None)."""
+    """One value. `nbytes` is its stored size, from its first byte to its last; `dtype` and `shape` may be unknown (None).
+
+    strides  in elements, None where the tensor is row-major; what an axis of size 1 says does not count
+    place    of a view: the root of its storage and the byte of it where the view begins, None where that is
+             not known; of any other tensor None
+    """
 
     name: str
     nbytes: int
     kind: str = "activation"
     dtype: str | None = None
     shape: tuple[int, ...] | None = None
+    strides: tuple[int, ...] | None = None
+    place: tuple[str, int] | None = None
+
+    @property
+    def layout(self) -> tuple[int, tuple[int, ...] | None, tuple[int, ...] | None]:
+        """What two tensors have in common whose elements lie alike: bytes, shape, and strides of axes longer than 1."""
+        return self.nbytes, self.shape, _counted_strides(self.shape, self.strides)
 
 
 @dataclass(frozen=True, slots=True)
 class Op:
-    """One operator. `flops` counts a multiply-accumulate as two, None where unknown."""
+    """One operator, and what its importer knows of its kernel.
+
+    flops       a multiply-accumulate counts as two; None where unknown
+    view        its outputs lie in the bytes of its first input: it keeps a step, reads and writes nothing
+    overwrites  pairs (output, operand): the kernel may write the output over the operand's bytes
+    workspace   the one among its outputs that is no value: bytes it needs while it runs, read by nobody
+    """
 
     name: str
     kind: str
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     flops: int | None = None
+    view: bool = False
+    overwrites: tuple[tuple[str, str], ...] = ()
+    workspace: str | None = None
 
     @property
-    def is_view(self) -> bool:
-        """Whether every output of the op lies in the storage of its first input."""
-        return self.kind in VIEW_KINDS and bool(self.inputs) and bool(self.outputs)
+    def results(self) -> tuple[str, ...]:
+        """The outputs that are values: all but the workspace."""
+        return tuple(name for name in self.outputs if name != self.workspace)
 
 
 @dataclass(frozen=True)
 class Graph:
     """A network: tensors, and ops in program order (an order that respects every dependency).
 
-    `updates` pairs an output with the input whose next value it is (a cache, a weight, an optimizer's
-    state): where the source works in place, the output is what the input's buffer holds afterwards.
+    `outputs` are the tensors that must be there at the end, of any kind, an input too. `updates` pairs an output
+    with the input whose next value it is (a cache, a weight, an optimizer's state): where the source works in
+    place, the output is what the input's buffer holds afterwards.
 
     Raises GraphError on construction when a name is missing or used twice, a tensor has two
-    producers or none, an op reads what only a later op writes, or a size is out of range.
+    producers or none, an op reads what only a later op writes, a size is out of range, or an op claims
+    a view, an overwriting or a workspace that its tensors do not bear out.
     """
 
     name: str
     tensors: tuple[Tensor, ...]
     ops: tuple[Op, ...]
+    outputs: tuple[str, ...] = ()
     updates: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
@@ -138,7 +101,7 @@ class Graph:
         """Root of the storage each tensor lives in: itself, unless a view op wrote it."""
         root = {t.name: t.name for t in self.tensors}
         for op in self.ops:
-            if op.is_view:
+            if op.view:
                 root.update(dict.fromkeys(op.outputs, root[op.inputs[0]]))
         return root
 
@@ -148,21 +111,122 @@ class Graph:
         return {name: root for name, root in self.storage_of.items() if name != root}
 
     @cached_property
+    def output_storages(self) -> frozenset[str]:
+        """Roots of the storages that hold an output."""
+        return frozenset(self.storage_of[name] for name in self.outputs)
+
+    @cached_property
     def sha256(self) -> str:
         """Digest of the graph's canonical JSON: what a plan is tied to."""
-        text = json.dumps(self.to_dict(), separators=(",", ":"), ensure_ascii=True)
-        return hashlib.sha256(text.encode()).hexdigest()
+        return digest(self.to_dict())
 
     def to_dict(self) -> dict[str, Any]:
-        """The graph as the JSON file format has it; unknown fields are left out."""
+        """The graph as the JSON file format, version 2, has it; fields at their defaults are left out."""
         d: dict[str, Any] = {
             "format": "memplan-graph",
-            "version": 1,
+            "version": 2,
             "name": self.name,
+            "outputs": list(self.outputs),
             "tensors": [_tensor_dict(t) for t in self.tensors],
             "ops": [_op_dict(op) for op in self.ops],
         }
         return d | {"updates": dict(self.updates)} if self.updates else d
+
+
+def digest(data: dict[str, Any]) -> str:
+    """SHA-256 of JSON types, written canonically."""
+    text = json.dumps(data, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def digest_1(graph: Graph) -> str:
+    """The digest that version 1 has of a graph: what its plans are tied to."""
+    outputs = set(graph.outputs)
+    tensors = [_tensor_1(t, t.kind == "activation" and t.name in outputs) for t in graph.tensors]
+    ops = [_op_1(op) for op in graph.ops]
+    d = {"format": "memplan-graph", "version": 1, "name": graph.name, "tensors": tensors, "ops": ops}
+    return digest(d | {"updates": dict(graph.updates)} if graph.updates else d)
+
+
+def _tensor_1(t: Tensor, output: bool) -> dict[str, Any]:
+    d: dict[str, Any] = {"name": t.name}
+    if t.dtype is not None:
+        d["dtype"] = t.dtype
+    if t.shape is not None:
+        d["shape"] = list(t.shape)
+    return d | {"nbytes": t.nbytes, "kind": "output" if output else t.kind}
+
+
+def _op_1(op: Op) -> dict[str, Any]:
+    d: dict[str, Any] = {
+        "name": op.name,
+        "kind": op.kind,
+        "inputs": list(op.inputs),
+        "outputs": list(op.outputs),
+    }
+    return d if op.flops is None else d | {"flops": op.flops}
+
+
+def sound_overwrites(tensors: Iterable[Tensor], ops: Iterable[Op]) -> tuple[Op, ...]:
+    """The ops, in program order, without those of their `overwrites` that the layout forbids.
+
+    A pair is sound where both have the same bytes, shape and strides and fill their storages, and no other operand of
+    the op lies in that storage, but for the same tensor or a view that lies exactly alike. Whether an op
+    reads each element before it writes it is for its importer to know.
+    """
+    tensor = {t.name: t for t in tensors}
+    root = {name: name for name in tensor}
+    found = []
+    for op in ops:
+        if op.view and op.inputs:
+            root.update(dict.fromkeys(op.outputs, root.get(op.inputs[0], op.inputs[0])))
+        pairs = tuple(p for p in op.overwrites if not _overwriting_fault(tensor, root, op, *p))
+        found.append(op if pairs == op.overwrites else replace(op, overwrites=pairs))
+    return tuple(found)
+
+
+def _overwriting_fault(
+    tensor: dict[str, Tensor], root: dict[str, str], op: Op, output: str, operand: str
+) -> str:
+    """Why the op cannot write its output over the operand's bytes; empty where it can."""
+    if operand not in op.inputs:
+        return f"'{operand}' is no operand of it"
+    out, over = tensor[output], tensor[operand]
+    storage = tensor[root[operand]]
+    if op.view or out.kind == "workspace":
+        return f"'{output}' is written to no place of its own"
+    if out.layout != over.layout:
+        return f"'{output}' and '{operand}' differ in bytes, shape or strides"
+    if over.nbytes != storage.nbytes:
+        return f"'{operand}' fills only a part of '{storage.name}'"
+    if storage.kind == "constant":
+        return f"'{storage.name}' is a constant"
+    for name in dict.fromkeys(op.inputs):
+        other = tensor[name]
+        if name != operand and root[name] == storage.name:
+            known = name == storage.name or other.place is not None
+            if not known or _position(other) != _position(over) or other.layout != over.layout:
+                return f"it reads the same bytes through '{name}' too, which lies in them in another way"
+    return ""
+
+
+def _position(t: Tensor) -> int:
+    return 0 if t.place is None else t.place[1]
+
+
+def _counted_strides(
+    shape: tuple[int, ...] | None, strides: tuple[int, ...] | None
+) -> tuple[int, ...] | None:
+    """The strides of the axes longer than 1; None where they are those of a row-major tensor."""
+    if shape is None or strides is None:
+        return None
+    counted, dense, row_major = [], 1, True
+    for size, stride in zip(reversed(shape), reversed(strides), strict=True):
+        if size > 1:
+            counted.append(stride)
+            row_major = row_major and stride == dense
+        dense *= size
+    return None if row_major or 0 in shape else tuple(reversed(counted))
 
 
 def _tensor_dict(t: Tensor) -> dict[str, Any]:
@@ -171,29 +235,31 @@ def _tensor_dict(t: Tensor) -> dict[str, Any]:
         d["dtype"] = t.dtype
     if t.shape is not None:
         d["shape"] = list(t.shape)
-    return d | {"nbytes": t.nbytes, "kind": t.kind}
+    if t.strides is not None:
+        d["strides"] = list(t.strides)
+    d |= {"nbytes": t.nbytes, "kind": t.kind}
+    return d if t.place is None else d | {"place": list(t.place)}
 
 
 def _op_dict(op: Op) -> dict[str, Any]:
     d: dict[str, Any] = {"name": op.name, "kind": op.kind}
-    d |= {"inputs": list(op.inputs), "outputs": list(op.outputs)}
-    return d if op.flops is None else d | {"flops": op.flops}
+    d |= {"inputs": list(op.inputs), "outputs": list(op.results)}
+    if op.flops is not None:
+        d["flops"] = op.flops
+    if op.view:
+        d["view"] = True
+    if op.overwrites:
+        d["overwrites"] = [list(pair) for pair in op.overwrites]
+    return d if op.workspace is None else d | {"workspace": op.workspace}
 
 
 def _validate(graph: Graph) -> None:
     tensors: dict[str, Tensor] = {}
     total = 0
     for t in graph.tensors:
-        if not t.name:
-            raise GraphError("a tensor has no name", "give every tensor a name of its own")
         if t.name in tensors:
             raise GraphError(f"two tensors are named '{t.name}'", "tensor names must be unique")
-        if t.kind not in TENSOR_KINDS:
-            raise GraphError(f"tensor '{t.name}' has kind '{t.kind}'", f"kinds are {', '.join(TENSOR_KINDS)}")
-        if not 0 <= t.nbytes <= MAX_BYTES:
-            raise GraphError(
-                f"tensor '{t.name}' has {t.nbytes} bytes", "sizes are whole bytes from 0 to 2^62"
-            )
+        _validate_tensor(t)
         total += t.nbytes
         tensors[t.name] = t
     if total > MAX_BYTES:
@@ -201,13 +267,38 @@ def _validate(graph: Graph) -> None:
             f"the tensors of '{graph.name}' add up to {total} bytes", "at most 2^62 are supported"
         )
     _validate_ops(graph, tensors)
-    _validate_updates(graph, tensors)
+    _validate_ends(graph, tensors)
 
 
-def _validate_updates(graph: Graph, tensors: dict[str, Tensor]) -> None:
+def _validate_tensor(t: Tensor) -> None:
+    if not t.name:
+        raise GraphError("a tensor has no name", "give every tensor a name of its own")
+    if t.kind not in TENSOR_KINDS:
+        hint = f"kinds are {', '.join(TENSOR_KINDS)}"
+        if t.kind == "output":
+            hint += "; an output is an activation whose name is among the graph's outputs"
+        raise GraphError(f"tensor '{t.name}' has kind '{t.kind}'", hint)
+    if not 0 <= t.nbytes <= MAX_BYTES:
+        raise GraphError(f"tensor '{t.name}' has {t.nbytes} bytes", "sizes are whole bytes from 0 to 2^62")
+    if t.strides is not None and (t.shape is None or len(t.strides) != len(t.shape)):
+        raise GraphError(
+            f"tensor '{t.name}' has {len(t.strides)} strides, which do not fit its shape {t.shape}",
+            "give a stride for each axis, in elements, or none for a row-major tensor",
+        )
+
+
+def _validate_ends(graph: Graph, tensors: dict[str, Tensor]) -> None:
+    """What must be there at the end, and what it renews."""
+    for name in graph.outputs:
+        if name not in tensors or tensors[name].kind == "workspace":
+            raise GraphError(
+                f"'{name}' cannot be an output of '{graph.name}'", "an output is a value of the graph"
+            )
+    if len(set(graph.outputs)) < len(graph.outputs):
+        raise GraphError(f"'{graph.name}' lists an output twice", "name every output once")
+    outputs = set(graph.outputs)
     for written, renewed in graph.updates:
-        kinds = [tensors[name].kind if name in tensors else None for name in (written, renewed)]
-        if kinds != ["output", "input"]:
+        if written not in outputs or renewed not in tensors or tensors[renewed].kind != "input":
             raise GraphError(
                 f"'{written}' cannot be the next value of '{renewed}'",
                 "an update pairs an output with an input",
@@ -226,7 +317,7 @@ def _validate_ops(graph: Graph, tensors: dict[str, Tensor]) -> None:
             "inputs and constants have no producer; declare it an activation",
         )
     names: set[str] = set()
-    root: dict[str, str] = {}
+    root: dict[str, str] = {name: name for name in tensors}
     for op in graph.ops:
         if not op.name or op.name in names:
             what = f"two ops are named '{op.name}'" if op.name else "an op has no name"
@@ -249,19 +340,56 @@ def _validate_ops(graph: Graph, tensors: dict[str, Tensor]) -> None:
                     f"tensor '{name}' is written twice, again by op '{op.name}'", "a tensor has one producer"
                 )
             ready.add(name)
-        if op.is_view:
-            base = root.get(op.inputs[0], op.inputs[0])
-            root.update(dict.fromkeys(op.outputs, base))
-            if large := next((x for x in op.outputs if tensors[x].nbytes > tensors[base].nbytes), None):
-                raise GraphError(
-                    f"view op '{op.name}' makes '{large}' larger than its storage '{base}'",
-                    "a view shares its input's bytes; use a copying kind",
-                )
+        _validate_kernel(op, tensors, root)
     if orphan := next((t.name for t in graph.tensors if t.name not in ready), None):
         raise GraphError(
             f"{tensors[orphan].kind} '{orphan}' has no producer",
             "let an op write it, or declare it an input or a constant",
         )
+    for t in graph.tensors:
+        if t.place is not None and t.place[0] != root[t.name]:
+            raise GraphError(
+                f"'{t.name}' is said to lie in '{t.place[0]}', but its storage is '{root[t.name]}'",
+                "only the outputs of views have a place: the root of the view op's first input",
+            )
+
+
+def _validate_kernel(op: Op, tensors: dict[str, Tensor], root: dict[str, str]) -> None:
+    """What the op says of its kernel, against its tensors; fills in the roots of what a view writes."""
+    spaces = [name for name in op.outputs if tensors[name].kind == "workspace"]
+    if spaces != ([] if op.workspace is None else [op.workspace]):
+        raise GraphError(
+            f"op '{op.name}' names the workspace {op.workspace!r}, its outputs have {spaces}",
+            "a tensor of kind workspace is an output of the one op that names it as its workspace",
+        )
+    if read := next((name for name in op.inputs if tensors[name].kind == "workspace"), None):
+        raise GraphError(f"op '{op.name}' reads the workspace '{read}'", "nobody reads a workspace")
+    if op.view:
+        if not op.inputs or spaces:
+            raise GraphError(
+                f"view op '{op.name}' has no input to lie in, or a workspace", "a view only renames bytes"
+            )
+        base = root[op.inputs[0]]
+        for name in op.outputs:
+            root[name] = base
+            first = _position(tensors[name])
+            if first < 0 or first + tensors[name].nbytes > tensors[base].nbytes:
+                raise GraphError(
+                    f"view op '{op.name}' makes '{name}' larger than its storage '{base}'",
+                    "a view shares its input's bytes; declare the op no view if it copies",
+                )
+    if len({output for output, _ in op.overwrites}) > 1:
+        raise GraphError(
+            f"op '{op.name}' overwrites operands with several outputs",
+            "one output of an op may work in place",
+        )
+    for output, operand in op.overwrites:
+        fault = "it does not write it" if output not in op.outputs else ""
+        if fault := fault or _overwriting_fault(tensors, root, op, output, operand):
+            raise GraphError(
+                f"op '{op.name}' cannot write '{output}' over '{operand}': {fault}",
+                "leave the pair out of its overwrites",
+            )
 
 
 def _not_ready(graph: Graph, op: Op, name: str, written: set[str]) -> GraphError:

@@ -84,7 +84,7 @@ def resolve_pins(
     OptionError where a tensor is unknown, or its pin makes no sense on this target with these options.
     """
     found: dict[str, str] = {}
-    outputs = {graph.storage_of[t.name] for t in graph.tensors if t.kind == "output"}
+    outputs = graph.output_storages
     for name, word in pins.items():
         if name not in graph.tensor:
             close = nearest(name, graph.tensor)  # a graph has too many names to list them all

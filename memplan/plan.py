@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from memplan.errors import PlanError
-from memplan.graph import Graph
+from memplan.graph import Graph, digest_1
 from memplan.options import Options
 from memplan.target import Target
 
@@ -112,7 +112,7 @@ FOREIGN_HINT = "name the model that was planned, with the same --dim, or plan th
 
 def foreign(graph: Graph, plan: Plan) -> str:
     """What is wrong where the plan was made for another graph; nothing if it was made for this one."""
-    if plan.graph_sha256 == graph.sha256:
+    if plan.graph_sha256 in (graph.sha256, digest_1(graph)):
         return ""
     other = f"another graph than '{graph.name}'" + (
         f", for '{plan.graph}'" if plan.graph != graph.name else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from memplan.graph import Graph, Op, may_write_over
+from memplan.graph import Graph, Op
 from memplan.options import Options
 from memplan.pins import Pin, certainly_kept, parse_pin
 from memplan.target import Target
@@ -17,9 +17,9 @@ class Storage:
     """A placed storage. `producer` and `uses` are op numbers; `producer` is -1 for inputs and constants.
 
     `size` is `nbytes` rounded up to the alignment. `in_host`: a valid host copy exists from the
-    start. `is_output`: must be in host at the end (io host) or resident at the end (io resident).
-    `resident`: the caller's buffer in the arena (io resident), never moved. `keep`: pinned, one residency
-    covers every touch. `offset`: where it is pinned to lie.
+    start. `is_output`: must be in host at the end (io host) or resident at the end (io resident), an input too.
+    `resident`: the caller's buffer in the arena (io resident), never moved. `keep`: pinned or a workspace, one
+    residency covers every touch. `offset`: where it is pinned to lie.
     """
 
     name: str
@@ -94,10 +94,12 @@ class Problem:
     def storages(self) -> tuple[Storage, ...]:
         """The placed storages."""
         graph, root = self.graph, self.graph.storage_of
-        outputs = {root[t.name] for t in graph.tensors if t.kind == "output"}
+        outputs = graph.output_storages
         uses: dict[str, list[int]] = {}
+        if self.options.io == "resident":  # a returned input lies there though no op may touch it
+            uses |= {t.name: [] for t in graph.tensors if t.kind == "input" and t.name in outputs}
         for i, op in enumerate(graph.ops):
-            if op.is_view:
+            if op.view:
                 continue
             for name in _distinct(op, root):
                 tensor = graph.tensor[name]
@@ -120,7 +122,7 @@ class Problem:
                 resident=self.options.io == "resident"
                 and graph.tensor[name].kind != "constant"
                 and (graph.tensor[name].kind == "input" or name in outputs),
-                keep=name in self.pins and self.pins[name].keep,
+                keep=graph.tensor[name].kind == "workspace" or (name in self.pins and self.pins[name].keep),
                 offset=self.pins[name].offset if name in self.pins else None,
             )
             for name, readers in uses.items()
@@ -136,9 +138,7 @@ class Problem:
         """Per op, the distinct placed storages it reads (none for a view)."""
         root, number = self.graph.storage_of, self.number
         return tuple(
-            ()
-            if op.is_view
-            else tuple(dict.fromkeys(number[root[n]] for n in op.inputs if root[n] in number))
+            () if op.view else tuple(dict.fromkeys(number[root[n]] for n in op.inputs if root[n] in number))
             for op in self.graph.ops
         )
 
@@ -147,7 +147,7 @@ class Problem:
         """Per op, the placed storages it writes (none for a view)."""
         number = self.number
         return tuple(
-            () if op.is_view else tuple(number[n] for n in op.outputs if n in number) for op in self.graph.ops
+            () if op.view else tuple(number[n] for n in op.outputs if n in number) for op in self.graph.ops
         )
 
     @cached_property
@@ -178,8 +178,9 @@ class Problem:
             return {}
         pairs = {}
         for i, op in enumerate(self.graph.ops):
-            if self.writes[i] and (sources := self._overwritable(i, op)):
-                pairs[i] = (self.writes[i][0], sources)
+            if op.overwrites and (written := self.number.get(op.overwrites[0][0])) is not None:
+                if sources := self._overwritable(op, self.storages[written].offset):
+                    pairs[i] = (written, sources)
         return pairs
 
     @cached_property
@@ -187,20 +188,17 @@ class Problem:
         """The storages that some op might write over."""
         return frozenset(s for _, sources in self.inplace_pairs.values() for s in sources)
 
-    def _overwritable(self, i: int, op: Op) -> tuple[int, ...]:
-        graph, root = self.graph, self.graph.storage_of
-        place = self.storages[self.writes[i][0]].offset
-        found: list[int] = []
-        for name in dict.fromkeys(op.inputs):
-            operand, storage = graph.tensor[name], self.number.get(root[name])
-            if storage is None or storage in found or not may_write_over(op, name):
-                continue
-            s, out = self.storages[storage], graph.tensor[op.outputs[0]]
-            same = (operand.shape, operand.dtype) == (out.shape, out.dtype) and s.nbytes == out.nbytes
-            meet = place is None or s.offset is None or place == s.offset
-            asked = s.name in self.options.donate if s.is_input else self.options.inplace
-            if same and meet and asked and not (s.is_constant or s.is_output):
-                found.append(storage)
+    def _overwritable(self, op: Op, place: int | None) -> tuple[int, ...]:
+        """The storages over which `op` may write its output, which is pinned to the offset `place` or to none."""
+        found: dict[int, None] = {}
+        for _, operand in op.overwrites:
+            storage = self.number.get(self.graph.storage_of[operand])
+            if storage is not None:
+                s = self.storages[storage]
+                meet = place is None or s.offset is None or place == s.offset
+                asked = s.name in self.options.donate if s.is_input else self.options.inplace
+                if meet and asked and not s.is_output:
+                    found[storage] = None
         return tuple(found)
 
     @cached_property

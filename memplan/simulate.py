@@ -47,7 +47,7 @@ def spill_moves(graph: Graph, plan: Plan) -> list[bool]:
 
     Compulsory are the first load of an input or constant, and the store of an output.
     """
-    outputs = {graph.storage_of[t.name] for t in graph.tensors if t.kind == "output"}
+    outputs = graph.output_storages
     once: set[str] = set()
     spilled = []
     for move in plan.moves:
@@ -95,7 +95,7 @@ class Timeline(NamedTuple):
 
 def op_bytes(graph: Graph, op: Op, options: Options) -> dict[str, int]:
     """Bytes an op reads and writes, by storage, each once; a view moves none."""
-    if op.is_view:
+    if op.view:
         return {}
     root, tensor = graph.storage_of, graph.tensor
     operands = {name: tensor[name].nbytes for name in [root[n] for n in (*op.inputs, *op.outputs)]}

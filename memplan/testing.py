@@ -109,44 +109,61 @@ def graphs() -> list[Graph]:
     w = tensor("w", 3, "constant")
     return [
         Graph("empty", (), ()),
-        Graph("one op", (x, w, tensor("y", 2, "output")), (Op("a", "Conv", ("x", "w"), ("y",), 8),)),
+        Graph("one op", (x, w, tensor("y", 2)), (Op("a", "Conv", ("x", "w"), ("y",), 8),), ("y",)),
         Graph(
             "zero bytes",
-            (x, tensor("z", 0), tensor("y", 1, "output")),
+            (x, tensor("z", 0), tensor("y", 1)),
             (Op("a", "Conv", ("x",), ("z",)), Op("b", "Conv", ("z",), ("y",))),
+            ("y",),
         ),
         Graph(
             "diamond",
-            (x, tensor("a", 4), tensor("b", 8), tensor("c", 2), tensor("y", 4, "output")),
+            (x, tensor("a", 4), tensor("b", 8), tensor("c", 2), tensor("y", 4)),
             (
-                Op("p", "Relu", ("x",), ("a",)),
+                Op("p", "Relu", ("x",), ("a",), overwrites=(("a", "x"),)),
                 Op("q", "Conv", ("a",), ("b",)),
                 Op("r", "Conv", ("a",), ("c",)),
                 Op("s", "Add", ("b", "c"), ("y",)),
             ),
+            ("y",),
         ),
         Graph(
             "several outputs",
-            (x, tensor("a", 2), tensor("b", 2, "output"), tensor("dead", 5), tensor("y", 2, "output")),
-            (Op("p", "Split", ("x",), ("a", "b", "dead")), Op("q", "Relu", ("a",), ("y",))),
+            (x, tensor("a", 2), tensor("b", 2), tensor("dead", 5), tensor("y", 2)),
+            (
+                Op("p", "Split", ("x",), ("a", "b", "dead")),
+                Op("q", "Relu", ("a",), ("y",), overwrites=(("y", "a"),)),
+            ),
+            ("b", "y"),
         ),
         Graph(
             "view",
-            (x, w, tensor("v", 4), tensor("a", 4), tensor("u", 4, "output")),
+            (x, w, tensor("v", 4), tensor("a", 4), tensor("u", 4)),
             (
-                Op("p", "Reshape", ("x",), ("v",)),
+                Op("p", "Reshape", ("x",), ("v",), view=True),
                 Op("q", "Conv", ("v", "w"), ("a",)),
-                Op("r", "Flatten", ("a",), ("u",)),
+                Op("r", "Flatten", ("a",), ("u",), view=True),
             ),
+            ("u",),
+        ),
+        Graph(
+            "returned input and workspace",
+            (x, tensor("a", 4), tensor("scratch", 5, "workspace"), tensor("y", 4)),
+            (
+                Op("p", "Conv", ("x",), ("a", "scratch"), workspace="scratch"),
+                Op("q", "Relu", ("a",), ("y",), overwrites=(("y", "a"),)),
+            ),
+            ("x", "y"),
         ),
         Graph(
             "weights used twice",
-            (x, w, tensor("a", 6), tensor("b", 6), tensor("y", 4, "output")),
+            (x, w, tensor("a", 6), tensor("b", 6), tensor("y", 4)),
             (
                 Op("p", "Conv", ("x", "w"), ("a",)),
-                Op("q", "Relu", ("a",), ("b",)),
+                Op("q", "Relu", ("a",), ("b",), overwrites=(("b", "a"),)),
                 Op("r", "Conv", ("b", "w", "x"), ("y",)),
             ),
+            ("y",),
         ),
     ]
 
@@ -156,10 +173,10 @@ def chain(ops: int) -> Graph:
     tensors = [Tensor("t0", 64, "input")]
     made = []
     for i in range(1, ops + 1):
-        tensors.append(Tensor(f"t{i}", 32 + (37 * i) % 64, "output" if i == ops else "activation"))
+        tensors.append(Tensor(f"t{i}", 32 + (37 * i) % 64))
         skip = f"t{(i * 2654435761 >> 7) % i}"
         made.append(Op(f"op{i}", "Add", tuple(dict.fromkeys((f"t{i - 1}", skip))), (f"t{i}",)))
-    return Graph(f"chain{ops}", tuple(tensors), tuple(made))
+    return Graph(f"chain{ops}", tuple(tensors), tuple(made), (f"t{ops}",))
 
 
 def _solve(solver: Solver, problem: Problem, budget: Budget, case: str) -> Plan:

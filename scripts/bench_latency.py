@@ -25,7 +25,7 @@ from memplan_solvers.residency import Walk
 from memplan.api import load, make_problem
 from memplan.api import plan as plan_once
 from memplan.files import write_atomic
-from memplan.graph import Graph
+from memplan.graph import sound_overwrites
 from memplan.problem import Problem
 from memplan.solver import Budget
 
@@ -159,7 +159,8 @@ def cases(name: str, shares: list[float]) -> Iterator[tuple[str, float, Problem]
                 replace(t, nbytes=t.nbytes * (2 if t.dtype in ("int8", "uint8") else 1))
                 for t in graph.tensors
             )
-            scaled = Graph(graph.name, tuple(wide), graph.ops)
+            tensors = tuple(wide)
+            scaled = replace(graph, tensors=tensors, ops=sound_overwrites(tensors, graph.ops))
         whole, _ = make_problem(scaled, machine, objective="latency", weights="tensor", order="program")
         weights = sum(s.nbytes for s in whole.storages if s.is_constant)
         for share in shares:

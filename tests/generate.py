@@ -11,6 +11,7 @@ from memplan.plan import Metrics, Move, Plan, Residency, Status
 from memplan.simulate import simulate
 from memplan.target import Compute, Host, Scratchpad, Target
 from memplan.units import align_up
+from tests.graphs import graph_of
 
 KINDS = ("Conv", "MatMul", "Relu", "Add", "Concat", "Split", "Sigmoid", "Softmax")
 TIMED = Target(
@@ -58,7 +59,20 @@ def random_graph(rng: random.Random, ops: int, sizes: tuple[int, ...] = (1, 2, 3
         dead = t.kind == "activation" and name not in read
         if (dead and rng.random() < 0.8) or (t.kind == "activation" and rng.random() < 0.1):
             tensors[name] = replace(t, kind="output")
-    return Graph(f"random{ops}", tuple(tensors.values()), tuple(made))
+    return _with_ends(rng, graph_of(f"random{ops}", tuple(tensors.values()), tuple(made)))
+
+
+def _with_ends(rng: random.Random, graph: Graph) -> Graph:
+    """The graph with workspaces for some of its ops, and now and then an input among its outputs."""
+    tensors, ops = list(graph.tensors), []
+    for op in graph.ops:
+        if not op.view and rng.random() < 0.06:
+            scratch = f"{op.name}.workspace"
+            tensors.append(Tensor(scratch, rng.choice((1, 2, 4)), "workspace"))
+            op = replace(op, outputs=(*op.outputs, scratch), workspace=scratch)
+        ops.append(op)
+    returned = [t.name for t in tensors if t.kind == "input" and rng.random() < 0.07]
+    return replace(graph, tensors=tuple(tensors), ops=tuple(ops), outputs=(*graph.outputs, *returned))
 
 
 def random_options(rng: random.Random, objective: str) -> Options:
@@ -127,12 +141,12 @@ def true_pins(rng: random.Random, graph: Graph, plan: Plan) -> dict[str, str]:
         steps = [
             t
             for t, op in enumerate(ops[o] for o in plan.schedule)
-            if not op.is_view and name in {root[x] for x in (*op.inputs, *op.outputs)}
+            if not op.view and name in {root[x] for x in (*op.inputs, *op.outputs)}
         ]
         if not parts and not any(m.tensor == name for m in plan.moves):
             pins[name] = "host" if rng.random() < 0.7 or steps else "keep"
         elif len({r.offset for r in parts}) == 1:
-            whole = len(parts) == 1 and parts[0].start <= min(steps) and max(steps) < parts[0].stop
+            whole = len(parts) == 1 and all(parts[0].start <= t < parts[0].stop for t in steps)
             pins[name] = ("keep" if whole and rng.random() < 0.7 else "") + rng.choice(
                 ("", f"@{parts[0].offset}")
             )
@@ -162,11 +176,12 @@ class _Spans:
         self.inplace: dict[str, str] = {}
         self.spans: list[tuple[str, int, int]] = []
         root = graph.storage_of
-        self.outputs = {root[t.name] for t in graph.tensors if t.kind == "output"}
-        touches: dict[str, list[int]] = {}
+        self.outputs = graph.output_storages
+        untouched = [x for x in sorted(self.outputs) if graph.tensor[x].kind == "input"]
+        touches: dict[str, list[int]] = {x: [] for x in untouched if options.io == "resident"}
         self.born: dict[str, int] = {}
         for t, op in enumerate(order):
-            if not op.is_view:
+            if not op.view:
                 for name in dict.fromkeys(root[x] for x in (*op.inputs, *op.outputs)):
                     touches.setdefault(name, []).append(t)
                 self.born.update(dict.fromkeys(op.outputs, t))
@@ -178,6 +193,9 @@ class _Spans:
     def _choose(self, name: str, steps: list[int]) -> None:
         kind, rng = self.graph.tensor[name].kind, self.rng
         if kind == "constant" and self.options.weights == "ignore":
+            return
+        if kind == "workspace":
+            self.spans.append((name, steps[0], steps[0] + 1))
             return
         if self.options.io == "resident" and kind != "constant" and (kind == "input" or name in self.outputs):
             stop = self.n if name in self.outputs else steps[-1] + 1
@@ -237,20 +255,17 @@ class _Spans:
         starts = {(name, start) for name, start, _ in self.spans}
         uses: dict[str, int] = {}
         for t, op in enumerate(order):
-            if not op.is_view:
+            if not op.view:
                 uses.update({self.graph.storage_of[x]: t for x in op.inputs})
         for t, op in enumerate(order):
-            if op.kind not in ("Relu", "Add", "Sigmoid") or self.rng.random() < 0.3:
+            if self.rng.random() < 0.3:
                 continue
-            out = self.graph.tensor[op.outputs[0]]
-            for x in op.inputs:
+            for out, x in op.overwrites:
                 source = self.graph.storage_of[x]
-                a, operand = self.graph.tensor[source], self.graph.tensor[x]
-                same = (operand.shape, operand.dtype) == (out.shape, out.dtype) and a.nbytes == out.nbytes
                 free = source not in self.outputs and source not in self.inplace.values()
-                dies = uses[source] == t and ends.get(source) == t + 1 and (out.name, t) in starts
-                if same and free and dies and a.kind == "activation":
-                    self.inplace[out.name] = source
+                dies = uses[source] == t and ends.get(source) == t + 1 and (out, t) in starts
+                if free and dies and self.graph.tensor[source].kind == "activation":
+                    self.inplace[out] = source
                     break
 
     def placed(self) -> list[Residency]:

@@ -39,7 +39,7 @@ def _touches(graph: Graph, plan: Plan, name: str) -> list[int]:
     return [
         t
         for t, o in enumerate(plan.schedule)
-        if not ops[o].is_view and name in {graph.storage_of[x] for x in (*ops[o].inputs, *ops[o].outputs)}
+        if not ops[o].view and name in {graph.storage_of[x] for x in (*ops[o].inputs, *ops[o].outputs)}
     ]
 
 
@@ -234,7 +234,10 @@ def placed_before_production(rng, graph, plan):
 
 @_mutation
 def load_dropped(rng, graph, plan):
-    m = _pick(rng, [m for m in plan.moves if m.kind == "load"])
+    places = {(r.tensor, r.offset, r.stop) for r in plan.residencies}
+    begun = {(r.tensor, r.start): r.offset for r in plan.residencies}
+    loads = [m for m in plan.moves if m.kind == "load"]  # without one, adjoining residencies would be one
+    m = _pick(rng, [m for m in loads if (m.tensor, begun[m.tensor, m.issue], m.issue) not in places])
     return m and _swap_move(plan, m, None)
 
 
@@ -289,7 +292,7 @@ def stale_host_copy(rng, graph, plan):
 
 @_mutation
 def needed_store_dropped(rng, graph, plan):
-    outputs = {graph.storage_of[t.name] for t in graph.tensors if t.kind == "output"}
+    outputs = graph.output_storages
     reloaded = {m.tensor for m in plan.moves if m.kind == "load"}
     m = _pick(rng, [m for m in plan.moves if m.kind == "store" and m.tensor in outputs | reloaded])
     return m and _swap_move(plan, m, None)
@@ -458,7 +461,7 @@ def resident_input_loaded(rng, graph, plan):
 
 @_mutation
 def resident_output_leaves(rng, graph, plan):
-    outputs = {graph.storage_of[t.name] for t in graph.tensors if t.kind == "output"}
+    outputs = graph.output_storages
     rows = [r for r in plan.residencies if r.tensor in outputs and r.stop - r.start > 1]
     r = _pick(rng, rows)
     if r is None or plan.options.io != "resident" or graph.tensor[r.tensor].kind == "constant":

@@ -5,7 +5,9 @@ Accepts or rejects, nothing more. Quadratic and worse; for tiny plans.
 
 from __future__ import annotations
 
-from memplan.graph import UPDATE_KINDS, Graph, is_inplace_kind
+import math
+
+from memplan.graph import Graph
 from memplan.plan import Plan
 
 
@@ -33,14 +35,21 @@ class _Naive:
         for t in graph.tensors:
             self.root[t.name] = t.name
         for op in graph.ops:
-            if op.is_view:
+            if op.view:
                 for x in op.outputs:
                     self.root[x] = self.root[op.inputs[0]]
         self.kind = {t.name: t.kind for t in graph.tensors}
         self.nbytes = {t.name: t.nbytes for t in graph.tensors}
-        self.is_out = {self.root[t.name] for t in graph.tensors if t.kind == "output"}
+        self.is_out = {self.root[name] for name in graph.outputs}
         self.n = len(plan.schedule)
         self.timed = plan.options.objective == "latency"
+
+    def steps_of(self, name: str) -> list[tuple[int, int]]:
+        """Size and stride of each axis that is longer than 1."""
+        t = self.g.tensor[name]
+        shape = t.shape or ()
+        dense = [math.prod(shape[k + 1 :]) for k in range(len(shape))]
+        return [(n, s) for n, s in zip(shape, t.strides or dense, strict=True) if n > 1]
 
     def valid(self) -> bool:
         self.schedule()
@@ -76,11 +85,11 @@ class _Naive:
         for t, op in enumerate(self.ops):
             for x in op.inputs:
                 _must(x in made)
-                if not op.is_view:
+                if not op.view:
                     self.use[self.root[x]].append(t)
             for x in op.outputs:
                 made.add(x)
-                if not op.is_view:
+                if not op.view:
                     self.born[x] = t
 
     def places(self) -> None:
@@ -142,7 +151,9 @@ class _Naive:
         weights = self.p.options.weights
         if constant and weights == "ignore":
             _must(not runs and not self.loads[s] and not self.stores[s])
-        if self.lies_in_arena(s) and (self.use[s] or s in self.born):
+        if self.kind[s] == "workspace":
+            _must(runs == [(self.born[s], self.born[s] + 1)])
+        if self.lies_in_arena(s) and (self.use[s] or s in self.born or s in self.is_out):
             _must(not self.loads[s] and not self.stores[s])
             begin = 0 if self.kind[s] == "input" else self.born[s]
             _must(runs == [(begin, self.n if s in self.is_out else max(self.use[s]) + 1)])
@@ -170,7 +181,7 @@ class _Naive:
 
     def steps(self) -> None:
         for t, op in enumerate(self.ops):
-            if op.is_view:
+            if op.view:
                 continue
             for s in {self.root[x] for x in (*op.inputs, *op.outputs)}:
                 if self.kind[s] == "constant" and self.p.options.weights == "ignore":
@@ -187,13 +198,12 @@ class _Naive:
             _must(self.root.get(a) == a and self.root.get(b) == b and b in self.born)
             t = self.born[b]
             op = self.ops[t]
-            _must(len(op.outputs) == 1 and not op.is_view)
-            first = op.kind in UPDATE_KINDS and self.root[op.inputs[0]] == a
-            _must(first or is_inplace_kind(op.kind))
-            mine = self.g.tensor[b]
-            like = [self.g.tensor[x] for x in op.inputs if self.root[x] == a]
-            _must(any(x.shape == mine.shape and x.dtype == mine.dtype for x in like))
-            _must(self.nbytes[a] == self.nbytes[b])
+            _must(not op.view and any(o == b and self.root[x] == a for o, x in op.overwrites))
+            for x in op.inputs:
+                if self.root[x] == a:  # it lies there as the output will, from the first byte to the last
+                    _must(x == a or self.g.tensor[x].place == (a, 0))
+                    _must(self.nbytes[x] == self.nbytes[a] == self.nbytes[b])
+                    _must(self.steps_of(x) == self.steps_of(b))
             if self.kind[a] == "input":
                 _must(a in self.p.options.donate)
             else:

@@ -16,7 +16,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
-from memplan.graph import UPDATE_KINDS, is_inplace_kind
 from memplan.problem import Problem
 from memplan.units import align_up
 
@@ -66,10 +65,12 @@ class Oracle:
         root = graph.storage_of
         touches: dict[str, set[int]] = {}
         for i, op in enumerate(graph.ops):
-            if not op.is_view:
+            if not op.view:
                 for name in {root[x] for x in (*op.inputs, *op.outputs)}:
                     touches.setdefault(name, set()).add(i)
-        outputs = {root[t.name] for t in graph.tensors if t.kind == "output"}
+        outputs = graph.output_storages
+        if options.io == "resident":
+            touches |= {x: touches.get(x, set()) for x in outputs if graph.tensor[x].kind == "input"}
         found = []
         for name in sorted(touches):
             tensor = graph.tensor[name]
@@ -90,7 +91,7 @@ class Oracle:
                     from_start=resident and tensor.kind == "input",
                     to_end=resident and name in outputs,
                     streamed=constant and options.weights == "stream",
-                    keep=pin == "keep",
+                    keep=pin == "keep" or tensor.kind == "workspace",
                     place=int(place or -1),
                 )
             )
@@ -103,26 +104,24 @@ class Oracle:
         graph, number = self.graph, {s.name: k for k, s in enumerate(self.things)}
         pairs = {}
         for i, op in enumerate(graph.ops):
-            if op.is_view or len(op.outputs) != 1:
+            if not op.overwrites:
                 continue
-            out = graph.tensor[op.outputs[0]]
+            out = graph.tensor[op.overwrites[0][0]]
             if out.name not in number or not self.lies(self.things[number[out.name]]):
                 continue
             over = []
-            for x in op.inputs:
+            for _, x in op.overwrites:
                 source = number.get(graph.storage_of[x])
                 if source is None or source in over or not self.lies(self.things[source]):
                     continue
-                s, operand = self.things[source], graph.tensor[x]
-                same = (operand.shape, operand.dtype, s.nbytes) == (out.shape, out.dtype, out.nbytes)
-                kind = is_inplace_kind(op.kind) or (op.kind in UPDATE_KINDS and x == op.inputs[0])
+                s = self.things[source]
                 donated = s.name in self.options.donate
                 may = (
                     donated
                     if graph.tensor[s.name].kind == "input"
                     else self.options.inplace and s.writer >= 0
                 )
-                if same and kind and may and not s.output:
+                if may and not s.output:
                     over.append(source)
             if over:
                 pairs[i] = number[out.name], over

@@ -5,6 +5,7 @@ from __future__ import annotations
 from memplan_models.recipes.randwire import watts_strogatz
 
 from memplan.graph import Graph, Op, Tensor
+from tests.graphs import graph_of
 
 
 def randwire(seed: int, stages: int = 3, nodes: int = 32, channels: int = 78, raw: bool = False) -> Graph:
@@ -45,4 +46,4 @@ def randwire(seed: int, stages: int = 3, nodes: int = 32, channels: int = 78, ra
     x = op("head", "Conv", [x], 1280 * side * side, before * 1280)
     op("logits", "Gemm", [op("pool", "GlobalAveragePool", [x], 1280)], 1000, 1280 * 1000)
     tensors[-1] = Tensor("logits.out", 1000, "output")
-    return Graph(f"randwire_{nodes}_s{seed}{'_raw' if raw else ''}", tuple(tensors), tuple(ops))
+    return graph_of(f"randwire_{nodes}_s{seed}{'_raw' if raw else ''}", tuple(tensors), tuple(ops))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 from memplan.graph import Graph, Op, Tensor
+from tests.graphs import graph_of
 
 
 def stage(seed: int, nodes: int = 32, neighbours: int = 4, rewired: float = 0.75, stages: int = 1) -> Graph:
@@ -25,7 +26,7 @@ def stage(seed: int, nodes: int = 32, neighbours: int = 4, rewired: float = 0.75
         tensors += [Tensor(f"s{k}.{x}", 1) for x in ("first", *range(nodes), "last")]
         previous = f"s{k}.last"
     tensors[-1] = Tensor(previous, 1, "output")
-    return Graph(f"stage{seed}", tuple(tensors), tuple(ops))
+    return graph_of(f"stage{seed}", tuple(tensors), tuple(ops))
 
 
 def _small_world(rng: random.Random, n: int, k: int, p: float) -> set[tuple[int, int]]:

@@ -14,6 +14,7 @@ from memplan.emitters.json import graph_text
 from memplan.errors import OptionError
 from memplan.importers.json import read_plan
 from memplan.solver import registry
+from tests.graphs import graph_of
 
 
 def cache_graph() -> Graph:
@@ -28,7 +29,7 @@ def cache_graph() -> Graph:
         Op("write", "aten.index_copy.default", ("cache", "row"), ("new",)),
         Op("read", "aten.sum.dim_IntList", ("new",), ("sum",)),
     )
-    return Graph("cache", tensors, ops, (("new", "cache"),))
+    return graph_of("cache", tensors, ops, (("new", "cache"),))
 
 
 def planned(graph: Graph, **options: object) -> Plan:
@@ -67,7 +68,10 @@ def test_a_donated_input_with_a_later_use_is_not_written_over() -> None:
     graph = cache_graph()
     later = Op("later", "aten.sum.dim_IntList", ("cache", "sum"), ("end",))
     longer = replace(
-        graph, ops=(*graph.ops, later), tensors=(*graph.tensors, Tensor("end", 8, "output", "int8", (8,)))
+        graph,
+        ops=(*graph.ops, later),
+        tensors=(*graph.tensors, Tensor("end", 8, "activation", "int8", (8,))),
+        outputs=(*graph.outputs, "end"),
     )
     assert not planned(longer, order="program", donate="updated").inplace
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import memplan
 from memplan.explain import explanation, live_without_spills, relief, spills
 from memplan.graph import Graph, Op, Tensor
 from memplan.simulate import live_bytes
 from tests.generate import random_graph
+from tests.graphs import graph_of
 
 
 def _skip() -> Graph:
@@ -28,7 +30,7 @@ def _skip() -> Graph:
         Op("s", "Conv", ("c",), ("d",)),
         Op("t", "Concat", ("a", "d"), ("y",)),
     )
-    return Graph("skip", tensors, ops)
+    return graph_of("skip", tensors, ops)
 
 
 def test_names_the_tightest_step_and_the_bytes_missing() -> None:
@@ -74,7 +76,7 @@ def test_costs_add_up_and_the_last_capacity_needs_no_spill() -> None:
         need = max(live_without_spills(graph, plan))
         assert rows[-1].capacity == max(need, plan.metrics.live_peak)
         names = {op.name: op for op in graph.ops}
-        same = Graph(graph.name, graph.tensors, tuple(names[name] for name in plan.schedule))
+        same = replace(graph, ops=tuple(names[name] for name in plan.schedule))
         if graph.aliases == same.aliases:
             wide = memplan.plan(same, scratchpad="max", weights=weights, order="program", solver="greedy")
             assert wide.metrics.live_peak == need, seed

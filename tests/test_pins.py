@@ -16,6 +16,7 @@ from memplan.pins import parse_pin, parse_pins, read_pins
 from memplan.plan import Plan, Status
 from memplan.testing import TIMED
 from tests.agree import check as check_against_oracle
+from tests.graphs import graph_of
 
 
 def tensor(name: str, nbytes: int, kind: str = "activation") -> Tensor:
@@ -24,7 +25,7 @@ def tensor(name: str, nbytes: int, kind: str = "activation") -> Tensor:
 
 def skip() -> Graph:
     """x -> a -> b -> m -> c -> y, and a again at the end: at 12 bytes a has to leave and come back."""
-    return Graph(
+    return graph_of(
         "skip",
         (
             tensor("x", 4, "input"),

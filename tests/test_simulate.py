@@ -14,13 +14,14 @@ from memplan.plan import Move, Plan, Residency, Status
 from memplan.simulate import simulate, timeline
 from memplan.target import Compute, Host, Scratchpad, Target
 from tests.generate import TIMED, random_graph, random_plan
+from tests.graphs import graph_of
 
 
 def _tensor(name: str, nbytes: int, kind: str = "activation") -> Tensor:
     return Tensor(name, nbytes, kind, "int8", (nbytes,))
 
 
-GRAPH = Graph(
+GRAPH = graph_of(
     "g",
     (_tensor("x", 100, "input"), _tensor("a", 200), _tensor("b", 50), _tensor("y", 10, "output")),
     (
@@ -125,7 +126,7 @@ class _Fluid:
                 break
             op = by_name[plan.schedule[t]]
             fast = slow = 0
-            names = set() if op.is_view else {graph.storage_of[x] for x in (*op.inputs, *op.outputs)}
+            names = set() if op.view else {graph.storage_of[x] for x in (*op.inputs, *op.outputs)}
             for name in names:
                 if plan.options.weights == "ignore" and graph.tensor[name].kind == "constant":
                     continue

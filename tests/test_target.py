@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from memplan.errors import TargetError
-from memplan.graph import Graph, Op, Tensor
+from memplan.graph import Op, Tensor
 from memplan.options import Options
 from memplan.simulate import latency_ends
 from memplan.target import Target, load_target, preset_names
+from tests.graphs import graph_of
 
 PRESETS = ["cortex-m7", "ethos-u65", "ipu-mk2", "scratchpad", "tpu-v4i"]
 OWN = """
@@ -104,7 +105,7 @@ def test_op_times_of_a_preset_follow_its_roofline(name: str) -> None:
         for n, kind in (("a", "input"), ("b", "input"), ("c", "output"))
     )
     flops = 2 * side**3
-    graph = Graph("product", tensors, (Op("mm", "MatMul", ("a", "b"), ("c",), flops),))
+    graph = graph_of("product", tensors, (Op("mm", "MatMul", ("a", "b"), ("c",), flops),))
     all_host, unlimited = latency_ends(graph, target, Options())
     rate = target.compute.rate("int8")
     assert rate and target.host.bandwidth and target.scratchpad.bandwidth

@@ -85,7 +85,7 @@ def test_the_index_says_what_the_file_holds(name: str) -> None:
     assert make.index_entry(recipes()[name], INDEX[name]["file"], model.graph) == INDEX[name]
     entry = INDEX[name]
     assert 0 < entry["mr"] <= entry["peak_program"] and entry["mr"] <= entry["mr_weights"]
-    assert all(op.flops is not None or op.is_view for op in model.graph.ops)
+    assert all(op.flops is not None or op.view for op in model.graph.ops)
 
 
 @pytest.mark.parametrize("name", MADE)

@@ -42,7 +42,7 @@ def note(graph: Graph, plan: Plan, events: Events, op: Op, step: int) -> dict[st
     found: dict[str, Any] = {
         "outputs": {r.tensor: placing(r) for r in events.begins.get(step, ()) if r.tensor in op.outputs},
         "inplace": {name: plan.inplace[name] for name in op.outputs if name in plan.inplace},
-        "view_of": graph.storage_of[op.outputs[0]] if op.is_view else None,
+        "view_of": graph.storage_of[op.outputs[0]] if op.view else None,
         "loads": {r.tensor: placing(r) for r in events.loads.get(step, ())},
         "stores": events.stores.get(step, []),
         "frees": [r.tensor for r in events.ends.get(step, ())],

@@ -59,7 +59,7 @@ def graph_facts(graph: Graph) -> dict[str, Any]:
             "flops": [op.flops for op in graph.ops],
             "inputs": [[number[x] for x in op.inputs] for op in graph.ops],
             "outputs": [[number[x] for x in op.outputs] for op in graph.ops],
-            "view": [int(op.is_view) for op in graph.ops],
+            "view": [int(op.view) for op in graph.ops],
         },
         "opKinds": kinds,
         "dtypes": dtypes,

@@ -135,7 +135,7 @@ def _schedule_order(model: Model, plan: Plan, nodes: list[Any]) -> list[Any]:
     for step, name in enumerate(plan.schedule):
         op, node = ops[name], nodes[place[name]]
         pairs = [f"{out}={plan.inplace[out]}" for out in op.outputs if out in plan.inplace]
-        view = [graph.storage_of[op.outputs[0]]] if op.is_view else []
+        view = [graph.storage_of[op.outputs[0]]] if op.view else []
         texts = {
             "memplan.step": [str(step)],
             "memplan.outputs": [_placement(r) for r in events.begins.get(step, ()) if r.tensor in op.outputs],

@@ -188,7 +188,7 @@ def _axes(x: _Scale, y: _Scale, n: int, top: float) -> list[str]:
 
 def _roles(graph: Graph, plan: Plan) -> dict[str, str]:
     """What each placed storage is: spilled before output before its kind."""
-    outputs = {graph.storage_of[t.name] for t in graph.tensors if t.kind == "output"}
+    outputs = graph.output_storages
     left = {s.tensor for s in spills(graph, plan) if not s.streamed}
     left |= {
         m.tensor

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from memplan.explain import explanation
-from memplan.graph import Graph
+from memplan.graph import TENSOR_KINDS, Graph
 from memplan.plan import Plan
 from memplan.units import format_size
 
@@ -17,9 +17,9 @@ def graph_summary(graph: Graph) -> str:
     """Name, counts, bytes by tensor kind and the commonest op kinds."""
     kinds = Counter(op.kind for op in graph.ops)
     lines = [f"{graph.name}: {len(graph.ops)} ops, {len(graph.tensors)} tensors"]
-    for kind in ("input", "constant", "activation", "output"):
-        sizes = [t.nbytes for t in graph.tensors if t.kind == kind]
-        lines.append(f"  {kind + 's':12} {len(sizes):6}  {format_size(sum(sizes))}")
+    by_kind = {kind: [t for t in graph.tensors if t.kind == kind] for kind in TENSOR_KINDS}
+    for kind, tensors in (by_kind | {"output": [graph.tensor[name] for name in graph.outputs]}).items():
+        lines.append(f"  {kind + 's':12} {len(tensors):6}  {format_size(sum(t.nbytes for t in tensors))}")
     known = [op.flops for op in graph.ops if op.flops is not None]
     lines.append(f"  {'flops':12} {sum(known):,} in {len(known)} ops")
     lines.append("  op kinds     " + ", ".join(f"{n} {kind}" for kind, n in kinds.most_common(12)))

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 import torch
+from torch._ops import OpOverload
 from torch.fx import GraphModule, Node
 from torch.fx.node import map_arg
 
@@ -19,6 +20,7 @@ from memplan.importers.torch_module import COPY
 from memplan.model import Model
 from memplan.plan import Plan, Residency
 from memplan.runtime import scratchpad
+from memplan.runtime.torch_inplace import overwriting
 
 PAD = "memplan_scratchpad"
 
@@ -119,7 +121,7 @@ class Mover:
                     self._fill(r, scratchpad.place)
             for r in events.loads.get(step, ()):
                 self._fill(r, scratchpad.load)
-            if not op.is_view:
+            if not op.view:
                 self._call(op).meta["memplan"] = note(self.graph, plan, events, op, step)
             for tensor in stores.get(step, ()):
                 base = self._base(tensor)
@@ -169,11 +171,15 @@ class Mover:
     def _call(self, op: Op) -> Node:
         """The op on operands as they lie now, its results put where the plan says."""
         source = self.program.node[op.name]
-        node = self._copy(source, lambda n: _map(self.names[n], self._value))
+        node = self._overwriting(op, source)
+        there = node is not None
+        node = node or self._copy(source, lambda n: _map(self.names[n], self._value))
         node.meta["memplan_op"] = op.name
         for name, result in self._taken(self.names[source], node):
             r = self.resident.get(name)
-            if r is not None and r.start == self.step:
+            if there and r is not None:
+                self.place[name] = result
+            elif r is not None and r.start == self.step:
                 self.place[name] = self._move(
                     scratchpad.place, name, r, self.pad, r.offset, self._nbytes(name), result
                 )
@@ -181,6 +187,34 @@ class Mover:
                 self.host[name] = self.out.call_function(scratchpad.keep, (self.pad, result))
             else:
                 raise self._nowhere(name, "writes")
+        return node
+
+    def _overwriting(self, op: Op, source: Node) -> Node | None:
+        """The op in the form that writes over the operand that the plan says, where torch has one and it lies aligned."""
+        pairs = [(name, self.plan.inplace[name]) for name in op.results if name in self.plan.inplace]
+        if len(op.results) != 1 or not pairs:
+            return None
+        written, storage = pairs[0]
+        r, before = self.resident.get(written), self.resident.get(storage)
+        if r is None or before is None or r.offset != before.offset or r.offset % scratchpad.ALIGNMENT:
+            return None
+        named = [self.names.get(arg) if isinstance(arg, Node) else None for arg in source.args]
+        claimed = [operand for _, operand in op.overwrites] or op.inputs
+        over = next(x for x in claimed if self.graph.storage_of[x] == storage)
+        if over not in named or not isinstance(source.target, OpOverload):
+            return None
+        a, b = self.graph.tensor[over], self.graph.tensor[written]
+        form = overwriting(source.target, named.index(over), (a.dtype, a.layout) == (b.dtype, b.layout))
+        if form is None:
+            return None
+        node = self._copy(source, lambda n: _map(self.names[n], self._value))
+        node.target = form.target
+        if form.out is not None:
+            made = source.meta["val"]
+            layout = (made.dtype, list(made.shape), list(made.stride()))
+            with self.out.inserting_before(node):
+                there = self.out.call_function(scratchpad.laid, (self.pad, r.offset, *layout))
+            node.kwargs = {**node.kwargs, form.out: there}
         return node
 
     def _copy(self, source: Node, operand: Callable[[Node], Any]) -> Node:

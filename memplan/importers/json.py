@@ -9,11 +9,12 @@ from typing import Any
 
 from memplan.errors import GraphError, MemplanError, PlanError
 from memplan.graph import Graph, Op, Tensor
+from memplan.importers.json_v1 import upgraded
 from memplan.options import Options
 from memplan.plan import Metrics, Move, Plan, Residency, Status
 from memplan.target import Target
 
-VERSION = 1
+VERSION = 2
 LARGEST = 10**40  # numbers beyond mean nothing and overflow arithmetic
 ErrorKind = Callable[[str, str], MemplanError]
 
@@ -32,28 +33,38 @@ def graph_from_dict(data: Any, where: str) -> Graph:
     """A graph from parsed JSON."""
     get = _Reader(data, where, GraphError)
     get.header("memplan-graph")
-    tensors = tuple(
-        Tensor(
-            name=item.text("name"),
-            nbytes=item.whole("nbytes"),
-            kind=item.text("kind"),
-            dtype=item.text("dtype") if item.has("dtype") else None,
-            shape=tuple(item.wholes("shape")) if item.has("shape") else None,
-        )
-        for item in get.items("tensors")
+    tensors = tuple(_tensor(item) for item in get.items("tensors"))
+    ops = tuple(_op(item) for item in get.items("ops"))
+    updates = tuple((get.table("updates").mapping(str) if get.has("updates") else {}).items())
+    if get.data["version"] < 2:
+        return upgraded(get.text("name"), tensors, ops, updates)
+    return Graph(get.text("name"), tensors, ops, tuple(get.texts("outputs")), updates)
+
+
+def _tensor(item: _Reader) -> Tensor:
+    return Tensor(
+        name=item.text("name"),
+        nbytes=item.whole("nbytes"),
+        kind=item.text("kind"),
+        dtype=item.text("dtype") if item.has("dtype") else None,
+        shape=tuple(item.wholes("shape")) if item.has("shape") else None,
+        strides=tuple(item.wholes("strides")) if item.has("strides") else None,
+        place=item.pair("place", str, int) if item.has("place") else None,
     )
-    ops = tuple(
-        Op(
-            name=item.text("name"),
-            kind=item.text("kind"),
-            inputs=tuple(item.texts("inputs")),
-            outputs=tuple(item.texts("outputs")),
-            flops=item.whole("flops") if item.has("flops") else None,
-        )
-        for item in get.items("ops")
+
+
+def _op(item: _Reader) -> Op:
+    workspace = item.text("workspace") if item.has("workspace") else None
+    return Op(
+        name=item.text("name"),
+        kind=item.text("kind"),
+        inputs=tuple(item.texts("inputs")),
+        outputs=(*item.texts("outputs"), *([] if workspace is None else [workspace])),
+        flops=item.whole("flops") if item.has("flops") else None,
+        view=item.truth("view") if item.has("view") else False,
+        overwrites=tuple(item.pairs("overwrites")) if item.has("overwrites") else (),
+        workspace=workspace,
     )
-    updates = get.table("updates").mapping(str) if get.has("updates") else {}
-    return Graph(get.text("name"), tensors, ops, tuple(updates.items()))
 
 
 def plan_from_dict(data: Any, where: str) -> Plan:
@@ -181,6 +192,21 @@ class _Reader:
         if wrong := [v for v in values if type(v) is not int or v < 0]:
             raise self._wrong(key, wrong[0], "a list of whole numbers from 0")
         return values
+
+    def truth(self, key: str) -> bool:
+        value: bool = self._typed(key, bool, "true or false")
+        return value
+
+    def pair(self, key: str, *kinds: type) -> tuple[Any, ...]:
+        return self._pair(key, self.get(key), kinds)
+
+    def pairs(self, key: str) -> list[tuple[Any, ...]]:
+        return [self._pair(key, value, (str, str)) for value in self._typed(key, list, "a list of pairs")]
+
+    def _pair(self, key: str, value: Any, kinds: tuple[type, ...]) -> tuple[Any, ...]:
+        if not isinstance(value, list) or [type(x) for x in value] != list(kinds):
+            raise self._wrong(key, value, f"a pair of {' and '.join(kind.__name__ for kind in kinds)}")
+        return tuple(value)
 
     def table(self, key: str) -> _Reader:
         return _Reader(self._typed(key, dict, "an object"), f"{self.where}: {key}", self.error)

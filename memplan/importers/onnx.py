@@ -15,6 +15,7 @@ from memplan.graph import Graph, Op, Tensor, sort_ops
 from memplan.importers.dtypes import ELEMENT_TYPES, nbytes
 from memplan.importers.flops import flops
 from memplan.importers.onnx_checks import check_external, check_text, every_graph, inlined
+from memplan.importers.onnx_dialect import described
 from memplan.importers.onnx_dims import fix_dims
 from memplan.importers.onnx_shapes import TensorType, infer_types
 from memplan.model import Model
@@ -198,16 +199,17 @@ def _graph(
     needed: set[str],
 ) -> Graph:
     inputs = [v.name for v in graph.input if v.name not in constants]
-    outputs = {v.name for v in graph.output}
+    outputs = tuple(dict.fromkeys(v.name for v in graph.output))
     written = [name for node in nodes for name in node.outputs]
     read = dict.fromkeys(name for node in nodes for name in node.inputs)
     fixed = [name for name in read if name in constants]
-    fixed += [name for name in sorted(outputs & constants) if name not in read]
+    fixed += [name for name in outputs if name in constants and name not in read]
     tensors = [_tensor(n, "input", types) for n in inputs]
     tensors += [_tensor(n, "constant", types) for n in fixed]
-    tensors += [_tensor(n, "output" if n in outputs else "activation", types) for n in written]
+    tensors += [_tensor(n, "activation", types) for n in written]
     shapes = {t.name: t.shape for t in tensors}
-    return Graph(name, tuple(tensors), tuple(_op(node, shapes) for node in nodes))
+    ops = [_op(node, shapes) for node in nodes]
+    return Graph(name, *described(tensors, ops), outputs)
 
 
 def _tensor(name: str, kind: str, types: Mapping[str, TensorType]) -> Tensor:

@@ -10,12 +10,11 @@ import torch
 from torch.fx import GraphModule, Node
 
 from memplan.errors import GraphError
-from memplan.graph import VIEW_KINDS, Graph, Op, Tensor
+from memplan.graph import Graph, Op, Tensor, sound_overwrites
+from memplan.importers.torch_dialect import overwrites
 from memplan.importers.torch_flops import flops
 from memplan.importers.torch_module import COPY, epilogue, tensors_in
 from memplan.units import MAX_BYTES
-
-ALIAS, CLONE = "aten.alias.default", "aten.clone.default"
 
 
 def build(module: GraphModule, name: str) -> Graph:
@@ -94,13 +93,13 @@ class _Builder:
     tensors: dict[str, Tensor] = field(default_factory=dict)
     constant: set[str] = field(default_factory=set)
     ops: list[Op] = field(default_factory=list)
+    root: dict[int, tuple[str, int]] = field(default_factory=dict)
 
     def graph(self, name: str) -> Graph:
         self.names = leaves(self.module)
         renewed = epilogue(self.module)
         output = next(node for node in self.module.graph.nodes if node.op == "output")
         returned = [*output.all_input_nodes, *renewed]
-        self.results = {n for node in returned for n in flat_names(self.names.get(node))}
         targets = set(renewed.values())
         for node in self.module.graph.nodes:
             if node.op == "placeholder" or node in targets:
@@ -110,8 +109,10 @@ class _Builder:
             elif node.op == "call_function" and node.target not in (operator.getitem, COPY):
                 self._call(node)
         updates = [(self.names.get(value), self.names[target]) for value, target in renewed.items()]
-        kept = [(str(new), str(old)) for new, old in updates if self._kind(new) == "output"]
-        return Graph(name, tuple(self.tensors.values()), tuple(self.ops), tuple(kept))
+        kept = [(str(new), str(old)) for new, old in updates if self._kind(new) == "activation"]
+        tensors = tuple(self.tensors.values())
+        outputs = tuple(dict.fromkeys(n for node in returned for n in flat_names(self.names.get(node))))
+        return Graph(name, tensors, sound_overwrites(tensors, self.ops), outputs, tuple(kept))
 
     def _kind(self, name: Any) -> str | None:
         return self.tensors[name].kind if isinstance(name, str) and name in self.tensors else None
@@ -126,12 +127,20 @@ class _Builder:
             self.tensors[name] = Tensor(
                 name=name,
                 nbytes=nbytes,
-                kind="output" if kind == "activation" and name in self.results else kind,
+                kind=kind,
                 dtype=dtype_name(value.dtype),
                 shape=tuple(int(size) for size in value.shape),
+                strides=_strides(value),
+                place=self._place(value, name),
             )
             if kind == "constant":
                 self.constant.add(name)
+
+    def _place(self, value: torch.Tensor, name: str) -> tuple[str, int] | None:
+        """Where the tensor lies in the storage that an earlier one has; None for the first of its storage."""
+        first = int(value.storage_offset()) * value.element_size()
+        root, at = self.root.setdefault(_storage(value), (name, first))
+        return None if root == name else (root, first - at)
 
     def _call(self, node: Node) -> None:
         target: Any = node.target
@@ -146,19 +155,18 @@ class _Builder:
             self._add(node, "constant")
             return
         self._add(node, "activation")
-        kind = str(target)
+        kind, outputs = str(target), tuple(flat_names(self.names[node]))
         if base is not None:
             inputs = list(dict.fromkeys([base, *inputs]))
-            kind = kind if kind in VIEW_KINDS else ALIAS
-        elif kind in VIEW_KINDS:
-            kind = CLONE
         self.ops.append(
             Op(
                 name=node.name,
                 kind=kind,
                 inputs=tuple(inputs),
-                outputs=tuple(flat_names(self.names[node])),
+                outputs=outputs,
                 flops=None if base else flops(target, *_values(node), node.meta["val"]),
+                view=base is not None,
+                overwrites=() if base else overwrites(kind, tuple(inputs), outputs),
             )
         )
 
@@ -177,6 +185,11 @@ class _Builder:
 
 def _storage(tensor: torch.Tensor) -> int:
     return int(tensor.untyped_storage()._cdata)
+
+
+def _strides(tensor: torch.Tensor) -> tuple[int, ...] | None:
+    """The strides in elements, None where they are a row-major tensor's."""
+    return None if tensor.is_contiguous() else tuple(int(stride) for stride in tensor.stride())
 
 
 def _values(node: Node) -> tuple[Any, Any]:

@@ -64,7 +64,7 @@ class ArenaBuilder:
                 self._begin(r, step)
             for move in loads[step]:
                 self._load(move.tensor, step)
-            if not ops[name].is_view:
+            if not ops[name].view:
                 self._call(ops[name], step)
             overwritten = self._overwritten(ops[name])
             for move in stores[step]:
@@ -214,12 +214,11 @@ class ArenaBuilder:
     def _outputs(self) -> None:
         """Where the caller finds the outputs: in host memory, or in the arena when it holds them to the end."""
         step = len(self.plan.schedule) - 1
-        for t in self.graph.tensors:
-            if t.kind == "output":
-                storage = self.graph.storage_of[t.name]
-                if self.plan.options.io == "resident" and storage in self.resident:
-                    copy = aligned(t.nbytes)
-                    self._emit(COPY, step, copy, self._bytes(self.resident[storage])[: t.nbytes])
-                else:
-                    copy = self._host_copy(storage, step + 1, "ends without a stored copy of output")
-                self.program.outputs[t.name] = viewed(self.graph, t.name, copy)
+        for name in self.graph.outputs:
+            storage, nbytes = self.graph.storage_of[name], self.graph.tensor[name].nbytes
+            if self.plan.options.io == "resident" and storage in self.resident:
+                copy = aligned(nbytes)
+                self._emit(COPY, step, copy, self._bytes(self.resident[storage])[:nbytes])
+            else:
+                copy = self._host_copy(storage, step + 1, "ends without a stored copy of output")
+            self.program.outputs[name] = viewed(self.graph, name, copy)

@@ -89,12 +89,12 @@ def plain_program(source: Source, kernels: Kernels, ops: list[Op], inputs: dict[
     graph, root = source.graph, source.graph.storage_of
     program, pool = Program(graph), Pool()
     last = {root[n]: i for i, op in enumerate(ops) for n in (*op.inputs, *op.outputs)}
-    kept = {root[t.name] for t in graph.tensors if t.kind == "output"}
+    kept = graph.output_storages
     place: dict[str, Bytes] = {name: v.data for name, v in {**source.constants, **inputs}.items()}
     for step, op in enumerate(ops):
-        if not op.is_view:
+        if not op.view:
             kernel = kernels.kernel(op)
-            for name in op.outputs:
+            for name in op.results:
                 place[name] = pool.take(graph.tensor[name].nbytes)
             reads = {n: viewed(graph, n, place[root.get(n, n)]) for _, n in kernel.reads if n in root}
             reads |= {n: source.constants[n] for _, n in kernel.reads if n not in root}
@@ -104,9 +104,8 @@ def plain_program(source: Source, kernels: Kernels, ops: list[Op], inputs: dict[
             if last[name] == step and name in graph.producer and name not in kept:
                 pool.give(place.pop(name))
     program.keep += [*pool.buffers, *place.values()]
-    for t in graph.tensors:
-        if t.kind == "output":
-            program.outputs[t.name] = viewed(graph, t.name, place[root[t.name]])
+    for name in graph.outputs:
+        program.outputs[name] = viewed(graph, name, place[root[name]])
     return program
 
 

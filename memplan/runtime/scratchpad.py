@@ -72,6 +72,13 @@ def free(scratchpad: Tensor, offset: int, size: int) -> None:
     scratchpad.narrow(0, offset, size).fill_(POISON)
 
 
+def laid(scratchpad: Tensor, offset: int, dtype: torch.dtype, shape: list[int], stride: list[int]) -> Tensor:
+    """The bytes from `offset` on as a tensor of this layout, whatever they hold."""
+    size = scratchpad.numel() - offset
+    whole = scratchpad.narrow(0, offset, size - size % dtype.itemsize).view(dtype)
+    return whole.as_strided(shape, stride)
+
+
 def restride(value: Tensor, size: list[int], stride: list[int], offset: int | None = None) -> Tensor:
     """`aten.as_strided` with the offset counted from where the storage of `value` begins in the scratchpad."""
     return value.as_strided(size, stride, value.storage_offset() + (offset or 0))

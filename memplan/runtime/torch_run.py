@@ -68,7 +68,7 @@ def run_torch(model: Model, plan: Plan, inputs: Mapping[str, Any] | None, seed: 
         stored_bytes=moved["store"],
         seconds=seconds,
         plain_seconds=plain_seconds,
-        sessions=len({op.kind for op in model.graph.ops if not op.is_view}),
+        sessions=len({op.kind for op in model.graph.ops if not op.view}),
         reference="eager torch",
     )
 

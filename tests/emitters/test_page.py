@@ -16,6 +16,7 @@ from memplan.explain import spills
 from memplan.graph import Graph, Op, Tensor
 from memplan.simulate import live_bytes, timeline
 from tests.generate import random_graph, random_plan
+from tests.graphs import graph_of
 
 NASTY = (
     "</script><script>alert(1)</script>",
@@ -44,7 +45,7 @@ def nasty_graph() -> Graph:
     tensors = [Tensor("x", 4, "input"), *(Tensor(name, 4) for name in NASTY)]
     chain = [t.name for t in tensors]
     ops = [Op(f"op {b}", f"Kind {b}", (a,), (b,)) for a, b in zip(chain, chain[1:], strict=False)]
-    return Graph("net </title><script>alert(3)</script>", tuple(tensors), tuple(ops))
+    return graph_of("net </title><script>alert(3)</script>", tuple(tensors), tuple(ops))
 
 
 def data_of(text: str) -> object:

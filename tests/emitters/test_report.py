@@ -18,6 +18,7 @@ from memplan.target import load_target
 from tests.browser import CHROMIUM, Browser
 from tests.emitters.test_page import nasty_graph
 from tests.generate import random_graph
+from tests.graphs import graph_of
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed")
 
@@ -46,7 +47,7 @@ def ladder(rungs: int, nbytes: int = 1024) -> Graph:
             tensors.append(Tensor(name, 64))
         ops.append(Op(f"down{i}", "Add", (f"t{i}", carry), (name,)))
         carry = name
-    return Graph("ladder", tuple(tensors), tuple(ops))
+    return graph_of("ladder", tuple(tensors), tuple(ops))
 
 
 def planned(graph: Graph, capacity: int | str = "MH", **options: Any) -> Plan:
@@ -326,7 +327,7 @@ def test_odd_content(browser: Browser, tmp_path: Path) -> None:
     opened(browser, tmp_path, nasty)
     assert "No plan" in browser.js("document.querySelector('#inspector').textContent")
     quiet(browser)
-    empty = Graph("empty", (Tensor("x", 4, "input"),), ())
+    empty = graph_of("empty", (Tensor("x", 4, "input"),), ())
     opened(browser, tmp_path, empty)
     quiet(browser)
     graph = ladder(5)

@@ -56,12 +56,12 @@ def test_nodes_in_schedule_order_with_the_plan_beside_them(net: tuple[Net, Tenso
     assert [note["step"] for note in notes.values()] == list(range(len(plan.schedule)))
     assert emitted.meta["memplan"] is plan
     placed = {name: place for note in notes.values() for name, place in note.get("outputs", {}).items()}
-    written = {name for op in model.graph.ops if not op.is_view for name in op.outputs}
+    written = {name for op in model.graph.ops if not op.view for name in op.outputs}
     assert set(placed) == {r.tensor for r in plan.residencies} & written
     assert all(
         notes[op.name]["view_of"] == model.graph.storage_of[op.outputs[0]]
         for op in model.graph.ops
-        if op.is_view
+        if op.view
     )
     emitted.graph.lint()
     expected, found = module(x), emitted(x)

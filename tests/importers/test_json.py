@@ -68,7 +68,7 @@ def _set(*path: Any) -> Callable[[Any], None]:
     ("change", "message"),
     [
         (_set("format", "other"), "format is 'other'"),
-        (_set("version", 2), "version 2 of memplan-graph is not known"),
+        (_set("version", 3), "version 3 of memplan-graph is not known"),
         (_set("version", True), "version True"),
         (_set("name", None), "'name' is missing"),
         (_set("tensors", "many"), "'tensors' is 'many'"),
@@ -89,7 +89,7 @@ def _set(*path: Any) -> Callable[[Any], None]:
         (_set("ops", 0, "inputs", ["z"]), "undeclared tensor 'z'"),
         (_set("ops", 0, "outputs", ["z"]), "undeclared tensor 'z'"),
         (_set("ops", 1, "outputs", ["a"]), "'a' is written twice"),
-        (_set("ops", 1, None), "output 'y' has no producer"),
+        (_set("ops", 1, None), "activation 'y' has no producer"),
         (_set("ops", 0, "flops", -1), "'flops' is -1"),
         (_set("ops", 0, 3), r"ops\[0\] is not a JSON object"),
     ],

@@ -22,7 +22,7 @@ from tests.generate import random_graph, random_plan
 
 def _in_program_order(graph: Graph, plan: Plan) -> Graph:
     by_name = {op.name: op for op in graph.ops}
-    return Graph(graph.name, graph.tensors, tuple(by_name[name] for name in plan.schedule))
+    return replace(graph, ops=tuple(by_name[name] for name in plan.schedule))
 
 
 def test_compiled_latency_is_the_simulators() -> None:

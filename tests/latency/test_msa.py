@@ -11,12 +11,13 @@ from memplan_solvers.latency.msa import GRID, all_host_elapsed, run_msa, value_o
 from memplan_solvers.latency.timed import flatten
 
 from memplan.api import plan as solve
-from memplan.graph import Graph, Op, Tensor
+from memplan.graph import Op, Tensor
 from memplan.options import Options
 from memplan.problem import Problem
 from memplan.simulate import simulate
 from memplan.solver import Budget
 from memplan.target import Compute, Host, Scratchpad, Target
+from tests.graphs import graph_of
 
 
 def small_problem(program: str, sizes: dict[str, int], capacity: int, flops: int = 0) -> Problem:
@@ -29,7 +30,7 @@ def small_problem(program: str, sizes: dict[str, int], capacity: int, flops: int
             tensors[name] = Tensor(name, sizes.get(name, 10), kinds.get(name[0], "activation"))
         ops.append(Op(f"op{k}", "Conv", tuple(reads), tuple(writes), flops))
     target = Target("t", Scratchpad(capacity, 1, 100.0), Host(10.0), "any", 1, Compute(100.0))
-    graph = Graph("g", tuple(tensors.values()), tuple(ops))
+    graph = graph_of("g", tuple(tensors.values()), tuple(ops))
     return Problem(graph, target, Options("latency", "tensor", order="program"))
 
 

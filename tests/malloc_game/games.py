@@ -17,6 +17,7 @@ from memplan.problem import Problem
 from memplan.solver import Budget, Solver
 from memplan.target import Compute, Host, Scratchpad, Target
 from tests.generate import random_graph
+from tests.graphs import graph_of
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ def elementwise_graph(rng: random.Random, ops: int) -> Graph:
         )
         made.append(Op(f"op{k}", kind, tuple(reads), (f"t{k}",), rng.choice((0, 20, 50))))
         values.append(f"t{k}")
-    return Graph("elementwise", tuple(tensors.values()), tuple(made))
+    return graph_of("elementwise", tuple(tensors.values()), tuple(made))
 
 
 def random_problem(rng: random.Random, most_ops: int = 12) -> Problem:

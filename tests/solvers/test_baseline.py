@@ -14,12 +14,13 @@ from memplan_solvers.residency import Walk, traffic
 import memplan
 from memplan.api import evaluate
 from memplan.errors import OptionError
-from memplan.graph import Graph, Op, Tensor
+from memplan.graph import Op, Tensor
 from memplan.options import Options
 from memplan.problem import Problem
 from memplan.solver import Budget, parse_spec
 from memplan.target import Target
 from tests.generate import random_graph
+from tests.graphs import graph_of
 
 
 @pytest.mark.parametrize("spec", BASELINES)
@@ -60,7 +61,7 @@ def test_the_step_program_chooses_the_cheapest_set_where_belady_goes_by_distance
         Op("r", "Conv", ("x",), ("y",)),
         Op("s", "Conv", ("far",), ("z",)),
     )
-    graph = Graph("choice", tensors, ops)
+    graph = graph_of("choice", tensors, ops)
     specs = [f"baseline{{replace={word}}}" for word in ("belady", "greedy_ilp")]
     assert [memplan.plan(graph, scratchpad=12, solver=spec).value for spec in specs] == [8, 4]
 

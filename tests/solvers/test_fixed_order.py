@@ -14,13 +14,14 @@ from memplan_solvers.residency import Walk, traffic
 from memplan.api import evaluate
 from memplan.budgets import least_capacity
 from memplan.errors import OptionError
-from memplan.graph import Graph, Op, Tensor
+from memplan.graph import Op, Tensor
 from memplan.options import Options
 from memplan.plan import Status
 from memplan.problem import Problem
 from memplan.solver import Budget, parse_spec
 from memplan.target import Target
 from tests.generate import random_graph, random_options
+from tests.graphs import graph_of
 
 Row = tuple[int, int, int]
 """(start, stop, size) of a residency."""
@@ -196,7 +197,7 @@ def test_reloading_an_input_costs_its_load_alone() -> None:
         Op("q", "Conv", ("a",), ("b",)),
         Op("r", "Conv", ("x", "b"), ("y",)),
     )
-    problem = Problem(Graph("g", tensors, ops), Target().with_scratchpad(12), Options(order="program"))
+    problem = Problem(graph_of("g", tensors, ops), Target().with_scratchpad(12), Options(order="program"))
     plan = evaluate(problem.graph, FixedOrder().solve(problem, Budget()))
     assert (plan.status, plan.value) == (Status.OPTIMAL, 4)
     assert plan.metrics.spill_store == 0

@@ -15,12 +15,13 @@ import memplan
 from memplan.api import evaluate
 from memplan.budgets import least_capacity
 from memplan.errors import OptionError
-from memplan.graph import Graph, Op, Tensor
+from memplan.graph import Op, Tensor
 from memplan.plan import Status
 from memplan.problem import Problem
 from memplan.solver import Budget, parse_spec
 from memplan.target import Target
 from tests.generate import TIMED, random_graph, random_options
+from tests.graphs import graph_of
 
 
 def _problem(seed: int, objective: str = "traffic", most_ops: int = 14) -> tuple[random.Random, Problem]:
@@ -141,7 +142,7 @@ def test_a_large_graph_that_packs_only_step_by_step_is_not_spilled_around_each_o
         skip = [f"t{i - rng.randint(2, min(i, 12))}"] if i > 2 and rng.random() < 0.3 else []
         tensors.append(Tensor(f"t{i}", sizes[i], "output" if i == 299 else "activation"))
         ops.append(Op(f"op{i}", "Conv", tuple(dict.fromkeys([f"t{i - 1}", *skip])), (f"t{i}",)))
-    graph = Graph("skips", tuple(tensors), tuple(ops))
+    graph = graph_of("skips", tuple(tensors), tuple(ops))
     whole = memplan.plan(graph, scratchpad="0.7MP", solver="greedy").value
     monkeypatch.setattr("memplan_solvers.greedy.LARGE", 10)
     assert whole <= memplan.plan(graph, scratchpad="0.7MP", solver="greedy").value < 4 * whole

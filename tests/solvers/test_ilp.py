@@ -16,13 +16,14 @@ from memplan_solvers.ilp.steps import Steps
 
 from memplan.api import evaluate
 from memplan.errors import OptionError
-from memplan.graph import Graph, Op, Tensor
+from memplan.graph import Op, Tensor
 from memplan.options import Options
 from memplan.plan import Plan, Status
 from memplan.problem import Problem
 from memplan.solver import Budget, parse_spec
 from memplan.target import Target
 from tests.generate import random_graph
+from tests.graphs import graph_of
 from tests.solvers.test_fixed_order import optimum, packs, random_problem, small
 
 
@@ -151,7 +152,7 @@ def _twins() -> Problem:
         ops.append(Op(f"p{i}", "Conv", ("x",), (f"a{i}",)))
     ops += [Op("c", "Conv", ("x",), ("c",)), Op("d", "Conv", ("c",), ("d",))]
     ops.append(Op("r", "Concat", ("a0", "a1", "a2", "a3", "d"), ("y",)))
-    return Problem(Graph("twins", tuple(tensors), tuple(ops)), Target().with_scratchpad(13), Options())
+    return Problem(graph_of("twins", tuple(tensors), tuple(ops)), Target().with_scratchpad(13), Options())
 
 
 def _point(problem: Problem) -> tuple[Formulation, list[int]]:
@@ -199,7 +200,7 @@ def test_a_reloaded_input_pays_its_load_alone() -> None:
         Op("q", "Conv", ("a",), ("b",)),
         Op("r", "Conv", ("x", "b"), ("y",)),
     )
-    plan = solved(Problem(Graph("g", tensors, ops), Target().with_scratchpad(12), Options()), Ilp())
+    plan = solved(Problem(graph_of("g", tensors, ops), Target().with_scratchpad(12), Options()), Ilp())
     assert (plan.status, plan.value, plan.metrics.spill_load) == (Status.OPTIMAL, 4, 4)
 
 

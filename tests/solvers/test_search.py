@@ -25,6 +25,7 @@ from memplan.problem import Problem
 from memplan.solver import Budget, Progress, parse_spec
 from memplan.testing import check_solver
 from tests.agree import check, check_frontiers, check_states_without, random_problem
+from tests.graphs import graph_of
 from tests.oracle import Oracle
 from tests.stages import stage
 
@@ -179,7 +180,7 @@ def layers(ops: int, width: int = 12) -> Graph:
         read |= sources
         made.append(Op(f"op{i}", "Add", tuple(f"t{s}" for s in sorted(sources)), (f"t{i}",)))
     kinds = ["input", *("activation" if i in read else "output" for i in range(1, ops + 1))]
-    return Graph("layers", tuple(Tensor(f"t{i}", z, kinds[i]) for i, z in enumerate(sizes)), tuple(made))
+    return graph_of("layers", tuple(Tensor(f"t{i}", z, kinds[i]) for i, z in enumerate(sizes)), tuple(made))
 
 
 def test_large_graphs_get_addresses_for_what_windows_find(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -207,7 +208,7 @@ def test_a_long_chain_gets_a_bound_and_addresses_for_its_best_replacement(
     used = set().union(*reads)
     ops = [Op(f"op{i}", "Add", tuple(f"t{s}" for s in sorted(x)), (f"t{i}",)) for i, x in enumerate(reads, 1)]
     kinds = ["input", *("activation" if i in used else "output" for i in range(1, len(sizes)))]
-    graph = Graph("chain", tuple(Tensor(f"t{i}", z, kinds[i]) for i, z in enumerate(sizes)), tuple(ops))
+    graph = graph_of("chain", tuple(Tensor(f"t{i}", z, kinds[i]) for i, z in enumerate(sizes)), tuple(ops))
     problem, _ = make_problem(graph, scratchpad=130)
     start = Greedy(schedule="program", replace="cost", offsets="time").best(problem, clock(2))
     assert start is not None

@@ -16,8 +16,8 @@ def hourglass() -> Graph:
         ops.append(Op(f"down_op{level}", "Conv", (source,), (made,), 2 * sizes[level]))
     below = f"down{DEPTH}"
     for level in reversed(range(DEPTH)):
-        made, kind = f"up{level}", "output" if level == 0 else "activation"
-        tensors.append(Tensor(made, sizes[level], kind, "int8", (sizes[level],)))
+        made = f"up{level}"
+        tensors.append(Tensor(made, sizes[level], "activation", "int8", (sizes[level],)))
         ops.append(Op(f"up_op{level}", "Conv", (below, f"down{level}"), (made,), 4 * sizes[level]))
         below = made
-    return Graph("hourglass", tuple(tensors), tuple(ops))
+    return Graph("hourglass", tuple(tensors), tuple(ops), outputs=(below,))

@@ -63,7 +63,7 @@ def index_entry(recipe: Recipe, file: str, graph: Graph) -> dict[str, Any]:
         "recipe": recipe.build.__module__,
         "file": file,
         "ops": len(graph.ops),
-        "views": sum(op.is_view for op in graph.ops),
+        "views": sum(op.view for op in graph.ops),
         "tensors": len(graph.tensors),
         "flops": sum(op.flops or 0 for op in graph.ops),
         "weight_bytes": sum(t.nbytes for t in graph.tensors if t.kind == "constant"),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import onnx
 
-from memplan.graph import Graph
+from memplan.graph import Graph, sound_overwrites
 from memplan.importers.onnx import model_from_bytes
 from memplan_models.recipes.builder import BATCH
 
@@ -46,4 +46,4 @@ def narrowed(graph: Graph, name: str, dtype: str) -> Graph:
         else t
         for t in graph.tensors
     )
-    return Graph(name, tensors, graph.ops, graph.updates)
+    return Graph(name, tensors, sound_overwrites(tensors, graph.ops), graph.outputs, graph.updates)

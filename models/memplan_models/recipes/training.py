@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 import onnx
 
 from memplan.graph import Graph, Op, Tensor
+from memplan.importers.onnx_dialect import described
 from memplan_models.recipes.recipe import imported
 
 STATES = {"sgd": 0, "momentum": 1, "adam": 2}
@@ -82,9 +83,6 @@ class _Step:
 
     def forward(self) -> None:
         """The network's ops; what trained parameters reach needs gradients."""
-        for t in self.source.tensors:
-            if t.kind == "output":
-                self.tensors[t.name] = replace(t, kind="activation")
         for name, share in self.shares.items():
             if share == 1:
                 self.tensors[name] = replace(self.tensors[name], kind="input")
@@ -109,10 +107,11 @@ class _Step:
 
     def backward(self, at_once: bool) -> None:
         """The loss, gradients against program order, and the optimizer."""
-        logits = next(t for t in self.source.tensors if t.kind == "output")
+        logits = self.source.tensor[self.source.outputs[0]]
         rows = _shape(logits)[:-1]
         self.tensors["labels"] = Tensor("labels", 8 * math.prod(rows), "input", "int64", rows)
-        self.tensors["loss"] = Tensor("loss", 4, "output", "float32", ())
+        self.tensors["loss"] = Tensor("loss", 4, dtype="float32", shape=())
+        self.outputs = ["loss"]
         self.gradients[logits.name] = self._add(f"{logits.name}.grad", self.tensors[logits.name])
         outputs = ("loss", self.gradients[logits.name])
         self.ops.append(
@@ -214,19 +213,21 @@ class _Step:
         for weight, gradient in pending.items():
             like = self.tensors[weight]
             states = [self._add(f"{weight}.state{i}", like, "input") for i in range(STATES[self.optimizer])]
-            new = [self._add(f"{name}.next", like, "output") for name in (weight, *states)]
+            new = [self._add(f"{name}.next", like) for name in (weight, *states)]
+            self.outputs += new
             kind, flops = f"{self.optimizer.capitalize()}Update", UPDATE_FLOPS[self.optimizer] * _count(like)
             self.ops.append(Op(f"{weight}.update", kind, (weight, gradient, *states), tuple(new), flops))
             self.updates += zip(new, (weight, *states), strict=True)
         self.renewals = []
 
     def _add(self, name: str, like: Tensor, kind: str = "activation") -> str:
-        self.tensors[name] = replace(like, name=name, kind=kind)
+        self.tensors[name] = replace(like, name=name, kind=kind, place=None)
         return name
 
     def graph(self, name: str) -> Graph:
         """The finished graph."""
-        return Graph(name, tuple(self.tensors.values()), tuple(self.ops), tuple(self.updates))
+        described_parts = described(self.tensors.values(), self.ops)
+        return Graph(name, *described_parts, tuple(self.outputs), tuple(self.updates))
 
 
 def _shape(t: Tensor) -> tuple[int, ...]:

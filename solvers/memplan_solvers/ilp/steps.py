@@ -21,7 +21,7 @@ class Steps:
     @cached_property
     def ops(self) -> tuple[int, ...]:
         """Op numbers of the problem."""
-        return tuple(i for i, op in enumerate(self.problem.graph.ops) if not op.is_view)
+        return tuple(i for i, op in enumerate(self.problem.graph.ops) if not op.view)
 
     @cached_property
     def number(self) -> dict[int, int]:
@@ -35,7 +35,7 @@ class Steps:
         for i, op in enumerate(self.problem.graph.ops):
             found: dict[int, None] = {}
             for p in self.problem.preds[i]:
-                found.update(behind[p] if self.problem.graph.ops[p].is_view else {self.number[p]: None})
+                found.update(behind[p] if self.problem.graph.ops[p].view else {self.number[p]: None})
             behind.append(found)
             del op
         return tuple(tuple(behind[i]) for i in self.ops)
@@ -106,10 +106,10 @@ class Steps:
                 found.append(j)
                 for u in problem.succs[j]:
                     waits[u] -= 1
-                    if waits[u] == 0 and problem.graph.ops[u].is_view:
+                    if waits[u] == 0 and problem.graph.ops[u].view:
                         stack.append(u)
 
-        for i in [i for i in range(problem.n) if not problem.preds[i] and problem.graph.ops[i].is_view]:
+        for i in [i for i in range(problem.n) if not problem.preds[i] and problem.graph.ops[i].view]:
             run(i)
         for k in order:
             run(self.ops[k])
