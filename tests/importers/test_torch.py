@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import subprocess
 import sys
 import time
@@ -278,6 +279,43 @@ def test_a_formula_registered_with_torch_counts_a_users_op() -> None:
             assert traced(lambda x: packet(x), torch.randn(6)).graph.ops[0].flops == 42
         finally:
             del flop_registry[packet]
+
+
+class Optioned(nn.Module):
+    """Takes what is no tensor, and holds a weight."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(4, 4)
+
+    def forward(self, x: Tensor, mask: Any, flag: bool, k: int, scale: float, mode: str) -> Any:
+        y = self.linear(x) * scale + k if flag else x
+        y = y if mask is None else y + mask
+        return (y.sum(0) if mode == "sum" else y), k, None
+
+
+OPTIONS = None, True, 3, 0.5, "sum"
+
+
+def test_arguments_that_are_no_tensors_load_and_are_given_again() -> None:
+    x, net = torch.randn(3, 4), Optioned()
+    model = memplan.from_exported(torch.export.export(net.eval(), (x, *OPTIONS)))
+    assert [t.name for t in model.graph.tensors if t.kind == "input"] == ["x"]
+    plan = memplan.plan(model, solver="greedy")
+    assert memplan.run(model, plan).identical
+    found, expected = memplan.emit_fx(model, plan, moves=True)(x, *OPTIONS), net(x, *OPTIONS)
+    assert torch.equal(found[0], expected[0]) and found[1:] == (3, None)
+
+
+def test_a_model_is_pickled_with_its_source_and_runs_afterwards() -> None:
+    programs = [torch.export.export(Optioned().eval(), (torch.randn(3, 4), *OPTIONS))]
+    programs += [exported(Cached(), torch.randn(1, 8), torch.zeros(1, dtype=torch.long))]
+    for program in programs:
+        model = memplan.from_exported(program)
+        again = pickle.loads(pickle.dumps(model))
+        plan = memplan.plan(again, solver="greedy")
+        assert again.graph == model.graph and memplan.run(again, plan).identical
+        assert memplan.run(again, plan).outputs == memplan.run(model, plan).outputs
 
 
 # --- files and errors ---------------------------------------------------------------------------------------
