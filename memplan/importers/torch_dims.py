@@ -129,13 +129,20 @@ def _sized(value: Any, chosen: Mapping[str, int], name: str) -> Any:
     return torch.empty(shape, dtype=value.dtype, device="meta")
 
 
-def refuse_symbols(placeholders: Sequence[Any], inputs: Sequence[Any]) -> None:
-    """GraphError where an example input has a dimension without a size."""
+def free_sizes(placeholders: Sequence[Any], inputs: Sequence[Any]) -> list[str]:
+    """The dimensions without a size among the example inputs, in words."""
+    found = []
     for node, value in zip(placeholders, inputs, strict=True):
         sizes: Sequence[Any] = value.shape if isinstance(value, torch.Tensor) else (value,)
         for axis, size in enumerate(sizes):
             if isinstance(size, torch.SymInt) and not size.node.expr.is_number:
-                raise GraphError(
-                    f"dimension {axis} of input '{node.name}' is free (size {size})",
-                    "a plan needs fixed sizes: compile with dynamic=False, or give concrete inputs",
-                )
+                found.append(f"dimension {axis} of input '{node.name}' is free (size {size})")
+    return found
+
+
+def refuse_symbols(placeholders: Sequence[Any], inputs: Sequence[Any]) -> None:
+    """GraphError where an example input has a dimension without a size."""
+    if found := free_sizes(placeholders, inputs):
+        raise GraphError(
+            found[0], "a plan needs fixed sizes: compile with dynamic=False, or give concrete inputs"
+        )

@@ -6,6 +6,7 @@ import pickle
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -316,6 +317,14 @@ def test_a_model_is_pickled_with_its_source_and_runs_afterwards() -> None:
         plan = memplan.plan(again, solver="greedy")
         assert again.graph == model.graph and memplan.run(again, plan).identical
         assert memplan.run(again, plan).outputs == memplan.run(model, plan).outputs
+
+
+def test_programs_are_imported_from_several_threads() -> None:
+    program = exported(Cached(), torch.randn(1, 8), torch.zeros(1, dtype=torch.long))
+    expected = memplan.from_exported(program).graph
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: memplan.from_exported(program).graph, range(8)))
+    assert found == [expected] * 8
 
 
 # --- files and errors ---------------------------------------------------------------------------------------
