@@ -257,7 +257,7 @@ def test_flops_of_recurrent_layers_and_transposed_convolutions() -> None:
             return self.lstm(x)[0], self.gru(x)[0], self.cell(x[0]), self.up(x.permute(1, 2, 0))
 
     model = memplan.from_exported(exported(Layers(), torch.randn(5, 3, 8)))
-    found = {op.kind.split(".")[1]: op.flops for op in model.graph.ops if not op.is_view}
+    found = {op.kind.split(".")[1]: op.flops for op in model.graph.ops if not op.view}
     layers = (8 + 16) + (32 + 16)  # what each gate of the two layers reads
     assert found["lstm"] == 5 * 3 * 2 * (2 * 64 * layers + 2 * 3 * 64)
     assert found["gru"] == 5 * 3 * (2 * 48 * (8 + 16) + 3 * 48)
