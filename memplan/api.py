@@ -18,6 +18,7 @@ from memplan.options import Options
 from memplan.pins import contradiction, resolve_pins
 from memplan.plan import Metrics, Plan, Status
 from memplan.problem import Problem
+from memplan.simulate import cost_notes
 from memplan.simulate import simulate as simulate_plan
 from memplan.solver import Budget, Progress, Solver, budget_for, parse_spec
 from memplan.target import Target, load_target
@@ -226,7 +227,8 @@ def evaluate(graph: Graph, found: Plan) -> Plan:
     status = Status.OPTIMAL if value <= found.bound else Status.FEASIBLE
     whole = found.options.objective != "latency" and float(found.bound).is_integer()
     bound = int(found.bound) if whole else found.bound
-    return replace(found, metrics=metrics, value=value, bound=bound, status=status)
+    notes = cost_notes(graph, found)
+    return replace(found, metrics=metrics, value=value, bound=bound, status=status, notes=notes)
 
 
 def refuse(violations: list[Violation]) -> None:

@@ -28,3 +28,13 @@ class Model:
     source: Any = None
     plan: Any = None
     folder: str = "."
+
+    def __getstate__(self) -> dict[str, Any]:
+        from memplan.importers.torch_pickle import packed
+
+        return self.__dict__ | {"source": packed(self.source)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        from memplan.importers.torch_pickle import unpacked
+
+        self.__dict__.update(state | {"source": unpacked(state["source"])})

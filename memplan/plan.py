@@ -76,6 +76,7 @@ class Plan:
     """One answer to one problem. Frozen; numbers in it are claims until `check` has recomputed them.
 
     `reason` says why there is no schedule (`status` infeasible or unknown), or how an answer came about.
+    `notes` say what the numbers leave out, such as ops of unknown cost.
     `bound` is a true lower bound on the objective over all plans that the options allow.
     `budget_proved` is False while a capacity was derived from a peak that is not proved optimal.
     """
@@ -100,6 +101,7 @@ class Plan:
     total_seconds: float = 0.0
     budget_proved: bool | None = None
     reason: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def gap(self) -> float | None:

@@ -269,3 +269,21 @@ class _Queues:
             if lane and self.done[lane[0]]:
                 lane.popleft()
         return end
+
+
+NAMED = 8
+"""How many ops of each kind a note names."""
+
+
+def cost_notes(graph: Graph, plan: Plan) -> tuple[str, ...]:
+    """What a latency leaves out: a sentence for each kind of op whose flops are unknown, with their number and names."""
+    unknown: dict[str, list[str]] = {}
+    for op in graph.ops if plan.options.objective == "latency" else ():
+        if op.flops is None and not op.view:
+            unknown.setdefault(op.kind, []).append(op.name)
+    return tuple(
+        f"{len(names)} {kind} of unknown flops, timed by bytes alone: "
+        + ", ".join(names[:NAMED])
+        + (", …" if names[NAMED:] else "")
+        for kind, names in unknown.items()
+    )

@@ -8,7 +8,11 @@ from fractions import Fraction
 
 import pytest
 
+import memplan
+from memplan.emitters.json import plan_dict
+from memplan.emitters.text import plan_summary
 from memplan.graph import Graph, Op, Tensor
+from memplan.importers.json import plan_from_dict
 from memplan.options import Options
 from memplan.plan import Move, Plan, Residency, Status
 from memplan.simulate import simulate, timeline
@@ -189,3 +193,18 @@ def test_random_plans_agree_with_the_exact_reference() -> None:
         assert simulate(graph, plan).latency_s == pytest.approx(expected, rel=1e-9), seed
         moved += bool(plan.moves)
     assert moved > 1300
+
+
+def test_ops_of_unknown_cost_are_named_on_latency_plans() -> None:
+    tensors = Tensor("x", 64, "input"), Tensor("a", 64), Tensor("b", 64), Tensor("y", 64)
+    ops = (
+        Op("first", "Odd", ("x",), ("a",)),
+        Op("second", "Odd", ("a",), ("b",)),
+        Op("third", "Relu", ("b",), ("y",), 16),
+    )
+    graph = Graph("odd", tensors, ops, ("y",))
+    plan = memplan.plan(graph, "tpu-v4i", objective="latency", solver="msa")
+    assert plan.notes == ("2 Odd of unknown flops, timed by bytes alone: first, second",)
+    assert plan.notes[0] in plan_summary(graph, plan)
+    assert plan_from_dict(plan_dict(plan), "plan").notes == plan.notes
+    assert memplan.plan(graph, solver="greedy").notes == ()

@@ -95,6 +95,7 @@ def plan_facts(graph: Graph, plan: Plan) -> dict[str, Any]:
         "totalSeconds": round(plan.total_seconds, 6),
         "budgetProved": plan.budget_proved,
         "reason": plan.reason,
+        "notes": list(plan.notes),
         "metrics": plan.metrics._asdict(),
         "budgets": _budgets(graph, target, plan.options),
         "schedule": [op[name] for name in plan.schedule],

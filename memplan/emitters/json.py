@@ -46,6 +46,8 @@ def plan_dict(plan: Plan) -> dict[str, Any]:
         d["budget_proved"] = plan.budget_proved
     if plan.reason:
         d["reason"] = plan.reason
+    if plan.notes:
+        d["notes"] = list(plan.notes)
     return d | {
         "schedule": list(plan.schedule),
         "residencies": [r._asdict() for r in plan.residencies],

@@ -52,9 +52,7 @@ def plan_summary(graph: Graph, plan: Plan) -> str:
     rows.append(("solver", f"{plan.solver}, {plan.seconds:.3f} s ({plan.total_seconds:.3f} s in all)"))
     if plan.reason:
         rows.append(("how", plan.reason))
-    missing = sum(op.flops is None for op in graph.ops)
-    if plan.target.timed and missing:
-        rows.append(("note", f"{missing} ops have no flops; they are timed by their bytes alone"))
+    rows += [("note", note) for note in plan.notes]
     return "\n".join(f"{name:10} {text}" for name, text in rows)
 
 

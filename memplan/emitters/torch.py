@@ -17,6 +17,7 @@ In a module with moves, the nodes that move carry {"step", "move": "load" | "pla
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -27,6 +28,7 @@ from torch.fx import GraphModule, Node
 from memplan.emitters.events import events_of, note
 from memplan.emitters.torch_moves import Mover, Program
 from memplan.errors import MemplanError, PlanError
+from memplan.importers.torch_dims import free_sizes
 from memplan.model import Model
 from memplan.plan import Plan, refuse_foreign
 
@@ -36,7 +38,8 @@ def emit_fx(model: Model, plan: Plan, *, moves: bool = False, poison: bool = Fal
 
     With `moves` it works in a scratchpad, the buffer `memplan_scratchpad` of as many bytes as the plan uses: results are
     placed there, and what the plan loads and stores is copied from and to host memory. With `poison` too,
-    bytes are overwritten once the plan frees them. MemplanError without a torch source, PlanError
+    bytes are overwritten once the plan frees them. Threads that call it wait for each other, since they share the
+    scratchpad. MemplanError without a torch source, PlanError
     where the plan is of another graph.
     """
     if not isinstance(model.source, GraphModule):
@@ -58,12 +61,18 @@ def fx_pass(target: Any = "scratchpad", *, moves: bool = False, **options: Any) 
     `options` are those of `memplan.plan`; `moves` is that of `emit_fx`. Without example inputs the placeholders'
     `meta["val"]` is used. It serves as a step of a pass pipeline and, through
     `torch._dynamo.backends.common.aot_autograd(fw_compiler=…)`, as a backend of torch.compile.
-    MemplanError where no plan is found.
+    A module whose sizes are free (torch.compile makes one when it meets a second batch size, unless `dynamic=False`)
+    comes back as it is, with a warning, and runs unplanned. MemplanError where no plan is found.
     """
 
     def run(module: GraphModule, example_inputs: Sequence[Any] | None = None) -> GraphModule:
         import memplan
 
+        placeholders = [node for node in module.graph.nodes if node.op == "placeholder"]
+        given = [n.meta.get("val") for n in placeholders] if example_inputs is None else example_inputs
+        if len(given) == len(placeholders) and (free := free_sizes(placeholders, given)):
+            warnings.warn(f"runs without a plan: {free[0]}; compile with dynamic=False", stacklevel=2)
+            return module
         with unset_fake_temporarily():  # compilers call passes under a mode that makes every tensor fake
             model = memplan.from_fx(module, example_inputs)
             plan = memplan.plan(model, target, **options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import threading
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Any
@@ -54,6 +55,24 @@ class Program:
             yield from self.items.get(n, ())
 
 
+class Turn:
+    """Hooks by which the threads that call a module wait for each other; a copy of the module has its own."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+
+    def __reduce__(self) -> tuple[type[Turn], tuple[()]]:
+        return Turn, ()
+
+    def begin(self, module: Any, args: Any) -> None:
+        """Before a call."""
+        self.lock.acquire()
+
+    def end(self, module: Any, args: Any, result: Any) -> None:
+        """After a call, a failed one too."""
+        self.lock.release()
+
+
 class Mover:
     """Walks a plan's steps once; linear in nodes, residencies and moves.
 
@@ -83,7 +102,11 @@ class Mover:
         used = max((r.offset + r.size for r in self.plan.residencies), default=0)
         holder = GraphModule(self.source, self.source.graph)
         holder.register_buffer(PAD, torch.zeros(used, dtype=torch.uint8), persistent=False)
-        return GraphModule(holder, self.out)
+        module = GraphModule(holder, self.out)
+        turn = Turn()
+        module.register_forward_pre_hook(turn.begin)
+        module.register_forward_hook(turn.end, always_call=True)
+        return module
 
     def _preface(self) -> None:
         copied: dict[Node, Node] = {}

@@ -112,6 +112,7 @@ def plan_from_dict(data: Any, where: str) -> Plan:
         total_seconds=get.number("total_seconds") if get.has("total_seconds") else 0.0,
         budget_proved=get.get("budget_proved") if get.has("budget_proved") else None,
         reason=get.text("reason") if get.has("reason") else "",
+        notes=tuple(get.texts("notes")) if get.has("notes") else (),
     )
 
 

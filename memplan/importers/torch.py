@@ -3,18 +3,35 @@
 from __future__ import annotations
 
 import logging
+import threading
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from memplan.errors import GraphError, MemplanError
 from memplan.model import Model
 
 NAME = "graph"
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+_TURN = threading.RLock()
 
 
+def _in_turn(function: Callable[_P, _R]) -> Callable[_P, _R]:
+    """One thread at a time: torch's tracing modes, the filters of warnings and the level of its log are global."""
+
+    @wraps(function)
+    def waiting(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        with _TURN:
+            return function(*args, **kwargs)
+
+    return waiting
+
+
+@_in_turn
 def read_pt2(path: Path, dims: Mapping[str, int], trust: bool = False) -> Model:
     """The model in a file that torch.export.save wrote; GraphError says what is wrong with it.
 
@@ -50,6 +67,7 @@ def read_pt2(path: Path, dims: Mapping[str, int], trust: bool = False) -> Model:
     return from_exported(exported, dims, path.stem)
 
 
+@_in_turn
 def from_exported(program: Any, dims: Mapping[str, int] | None = None, name: str = NAME) -> Model:
     """The model in a torch.export.ExportedProgram; no weights are needed.
 
@@ -83,6 +101,7 @@ def from_exported(program: Any, dims: Mapping[str, int] | None = None, name: str
     return Model(build(module, name), name, used, notes, module)
 
 
+@_in_turn
 def from_fx(module: Any, example_inputs: Sequence[Any] | None = None, name: str = NAME) -> Model:
     """The model in an fx GraphModule called with tensors like `example_inputs` (fake, meta or real).
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
+from torch.export.graph_signature import InputKind
 
 from memplan.errors import DimensionError, GraphError, OptionError, nearest
 from memplan.units import MAX_BYTES
@@ -34,7 +35,9 @@ def fixed_inputs(program: Any, dims: Mapping[str, int]) -> tuple[list[Any], dict
     A dimension that leads an input and is given no size is the batch and becomes the least size that the
     export allows. GraphError names another one without a size, OptionError a size for no dimension.
     """
-    users = set(program.graph_signature.user_inputs)
+    users = {
+        spec.arg.name for spec in program.graph_signature.input_specs if spec.kind is InputKind.USER_INPUT
+    }
     nodes = [n for n in program.graph.nodes if n.op == "placeholder" and n.name in users]
     free = [found for n in nodes for found in _free(n.name, n.meta.get("val"))]
     known = {word for f in free for word in (f.place, f.symbol) if word}
@@ -126,13 +129,20 @@ def _sized(value: Any, chosen: Mapping[str, int], name: str) -> Any:
     return torch.empty(shape, dtype=value.dtype, device="meta")
 
 
-def refuse_symbols(placeholders: Sequence[Any], inputs: Sequence[Any]) -> None:
-    """GraphError where an example input has a dimension without a size."""
+def free_sizes(placeholders: Sequence[Any], inputs: Sequence[Any]) -> list[str]:
+    """The dimensions without a size among the example inputs, in words."""
+    found = []
     for node, value in zip(placeholders, inputs, strict=True):
         sizes: Sequence[Any] = value.shape if isinstance(value, torch.Tensor) else (value,)
         for axis, size in enumerate(sizes):
             if isinstance(size, torch.SymInt) and not size.node.expr.is_number:
-                raise GraphError(
-                    f"dimension {axis} of input '{node.name}' is free (size {size})",
-                    "a plan needs fixed sizes: compile with dynamic=False, or give concrete inputs",
-                )
+                found.append(f"dimension {axis} of input '{node.name}' is free (size {size})")
+    return found
+
+
+def refuse_symbols(placeholders: Sequence[Any], inputs: Sequence[Any]) -> None:
+    """GraphError where an example input has a dimension without a size."""
+    if found := free_sizes(placeholders, inputs):
+        raise GraphError(
+            found[0], "a plan needs fixed sizes: compile with dynamic=False, or give concrete inputs"
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -222,3 +223,27 @@ def test_the_example_of_the_documentation_runs(capsys: pytest.CaptureFixture[str
         exec(block, names)
     assert "bit-identical" in capsys.readouterr().out
     torch._dynamo.reset()
+
+
+def test_threads_share_an_emitted_module_with_moves_in_turn() -> None:
+    net = nn.Sequential(nn.Linear(32, 64), nn.GELU(), nn.Linear(64, 32)).eval()
+    inputs = [torch.randn(8, 32) for _ in range(16)]
+    model = memplan.from_exported(torch.export.export(net, (inputs[0],)))
+    emitted = memplan.emit_fx(model, memplan.plan(model, solver="greedy"), moves=True)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda x: [emitted(x) for _ in range(20)], inputs))
+    for x, results in zip(inputs, found, strict=True):
+        assert all(torch.equal(result, net(x)) for result in results)
+
+
+def test_a_backend_meets_new_batch_sizes() -> None:
+    from functorch.compile import make_boxed_compiler
+    from torch._dynamo.backends.common import aot_autograd
+
+    net = nn.Sequential(nn.Linear(8, 16), nn.GELU())
+    plan_graph = memplan.fx_pass("scratchpad", solver="greedy", moves=True)
+    compiled = torch.compile(net, backend=aot_autograd(fw_compiler=make_boxed_compiler(plan_graph)))
+    assert torch.allclose(compiled(x := torch.randn(4, 8)), net(x))
+    with pytest.warns(UserWarning, match="without a plan"):  # its batch is a symbol by now
+        assert torch.allclose(compiled(x := torch.randn(5, 8)), net(x))
+    assert torch.allclose(compiled(x := torch.randn(6, 8)), net(x))

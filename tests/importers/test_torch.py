@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pickle
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -221,6 +223,108 @@ def test_flops_of_products_convolutions_and_attention() -> None:
     assert found["relu"] == 64 and found["exp"] == 4 * 64 and found["sum"] == 64
     attention = next(v for k, v in found.items() if "dot_product" in k)
     assert attention == 2 * 4 * 4 * (2 * 8 + 2 * 8 + 5)
+
+
+def test_one_product_costs_the_same_however_it_is_written() -> None:
+    def f(a: Tensor, b: Tensor) -> Any:
+        aten = torch.ops.aten
+        written = (
+            aten.bmm(a, b),
+            aten.einsum("bij,bjk->bik", [a, b]),
+            aten.baddbmm(a.new_zeros(3, 4, 5), a, b),
+        )
+        return *written, aten.tensordot(a[0], b[0], [1], [0]), aten.addbmm(a.new_zeros(4, 5), a, b)
+
+    class Products(nn.Module):
+        def forward(self, a: Tensor, b: Tensor) -> Any:
+            return f(a, b)
+
+    model = memplan.from_exported(exported(Products(), torch.randn(3, 4, 8), torch.randn(3, 8, 5)))
+    found = {op.kind.split(".")[1]: op.flops for op in model.graph.ops}
+    one = 2 * 4 * 8 * 5
+    assert (found["bmm"], found["einsum"], found["baddbmm"], found["addbmm"]) == (3 * one,) * 4
+    assert found["tensordot"] == one
+
+
+def test_flops_of_recurrent_layers_and_transposed_convolutions() -> None:
+    class Layers(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.lstm, self.gru = nn.LSTM(8, 16, 2, bidirectional=True), nn.GRU(8, 16)
+            self.cell, self.up = nn.GRUCell(8, 16), nn.ConvTranspose1d(8, 6, 3, groups=2)
+
+        def forward(self, x: Tensor) -> Any:
+            return self.lstm(x)[0], self.gru(x)[0], self.cell(x[0]), self.up(x.permute(1, 2, 0))
+
+    model = memplan.from_exported(exported(Layers(), torch.randn(5, 3, 8)))
+    found = {op.kind.split(".")[1]: op.flops for op in model.graph.ops if not op.view}
+    layers = (8 + 16) + (32 + 16)  # what each gate of the two layers reads
+    assert found["lstm"] == 5 * 3 * 2 * (2 * 64 * layers + 2 * 3 * 64)
+    assert found["gru"] == 5 * 3 * (2 * 48 * (8 + 16) + 3 * 48)
+    assert found["conv_transpose1d"] == 2 * (3 * 8 * 5) * (3 * 3)
+    products = 2 * 3 * 48 * (8 + 16)
+    assert products < found["gru_cell"] < 1.2 * products  # decomposed: products, biases and gates
+
+
+def test_a_formula_registered_with_torch_counts_a_users_op() -> None:
+    from torch.utils.flop_counter import flop_registry, register_flop_formula
+
+    with torch.library._scoped_library("memplan_test", "DEF") as library:
+        library.define("twice(Tensor x) -> Tensor")
+        library.impl("twice", lambda x: x * 2, "CPU")
+        library.impl("twice", lambda x: torch.empty_like(x), "Meta")
+        packet = torch.ops.memplan_test.twice
+        assert traced(lambda x: packet(x), torch.randn(6)).graph.ops[0].flops is None
+        register_flop_formula(packet)(lambda shape, out_shape=None, **named: 7 * shape[0])
+        try:
+            assert traced(lambda x: packet(x), torch.randn(6)).graph.ops[0].flops == 42
+        finally:
+            del flop_registry[packet]
+
+
+class Optioned(nn.Module):
+    """Takes what is no tensor, and holds a weight."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(4, 4)
+
+    def forward(self, x: Tensor, mask: Any, flag: bool, k: int, scale: float, mode: str) -> Any:
+        y = self.linear(x) * scale + k if flag else x
+        y = y if mask is None else y + mask
+        return (y.sum(0) if mode == "sum" else y), k, None
+
+
+OPTIONS = None, True, 3, 0.5, "sum"
+
+
+def test_arguments_that_are_no_tensors_load_and_are_given_again() -> None:
+    x, net = torch.randn(3, 4), Optioned()
+    model = memplan.from_exported(torch.export.export(net.eval(), (x, *OPTIONS)))
+    assert [t.name for t in model.graph.tensors if t.kind == "input"] == ["x"]
+    plan = memplan.plan(model, solver="greedy")
+    assert memplan.run(model, plan).identical
+    found, expected = memplan.emit_fx(model, plan, moves=True)(x, *OPTIONS), net(x, *OPTIONS)
+    assert torch.equal(found[0], expected[0]) and found[1:] == (3, None)
+
+
+def test_a_model_is_pickled_with_its_source_and_runs_afterwards() -> None:
+    programs = [torch.export.export(Optioned().eval(), (torch.randn(3, 4), *OPTIONS))]
+    programs += [exported(Cached(), torch.randn(1, 8), torch.zeros(1, dtype=torch.long))]
+    for program in programs:
+        model = memplan.from_exported(program)
+        again = pickle.loads(pickle.dumps(model))
+        plan = memplan.plan(again, solver="greedy")
+        assert again.graph == model.graph and memplan.run(again, plan).identical
+        assert memplan.run(again, plan).outputs == memplan.run(model, plan).outputs
+
+
+def test_programs_are_imported_from_several_threads() -> None:
+    program = exported(Cached(), torch.randn(1, 8), torch.zeros(1, dtype=torch.long))
+    expected = memplan.from_exported(program).graph
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: memplan.from_exported(program).graph, range(8)))
+    assert found == [expected] * 8
 
 
 # --- files and errors ---------------------------------------------------------------------------------------

@@ -63,7 +63,9 @@ function summaryOf(plan) {
     figure(
       "Status",
       statusBadge(plan),
-      plan.reason || (plan.status === "optimal" ? "no plan is better" : ""),
+      [plan.reason || (plan.status === "optimal" ? "no plan is better" : ""), ...(plan.notes ?? [])]
+        .filter(Boolean)
+        .join("; "),
       null,
       "wide",
     ),
