@@ -8,6 +8,7 @@ the work: so its small functions are `inlined`, and what Python calls begins by 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from numba import njit
@@ -15,14 +16,14 @@ from numba.core import types
 from numba.extending import intrinsic
 
 
-def kernel(function: Callable[..., Any]) -> Any:
-    """A kernel that Python calls."""
-    return njit(cache=True, nogil=True)(function)
+def kernel(function: Callable[..., Any], **options: Any) -> Any:
+    """A kernel that Python calls; `options` are numba's."""
+    return _kept(function, **options)
 
 
 def inlined(function: Callable[..., Any]) -> Any:
     """A kernel that is compiled into the kernels which call it; Python may call it too."""
-    return njit(cache=True, nogil=True, forceinline=True)(function)
+    return _kept(function, forceinline=True)
 
 
 def inner(function: Callable[..., Any]) -> Any:
@@ -31,7 +32,30 @@ def inner(function: Callable[..., Any]) -> Any:
     Python that calls it nevertheless crashes.
     """
     bare: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-    return njit(cache=True, nogil=True, **bare)(function)
+    return _kept(function, **bare)
+
+
+def _kept(function: Callable[..., Any], **options: Any) -> Any:
+    """The function compiled when it is called, and kept on disk if there is a place and room for it."""
+    compiled = njit(nogil=True, **options)(function)
+    try:
+        compiled.enable_caching()
+    except RuntimeError:  # no folder for it can be written
+        return compiled
+    cache = compiled._cache
+    save, load = cache.save_overload, cache.load_overload
+
+    def save_if_there_is_room(*arguments: Any) -> None:
+        with suppress(OSError):
+            save(*arguments)
+
+    def load_if_it_can_be_read(*arguments: Any) -> Any:
+        with suppress(OSError):
+            return load(*arguments)
+        return None
+
+    cache.save_overload, cache.load_overload = save_if_there_is_room, load_if_it_can_be_read
+    return compiled
 
 
 def _borrow(typing: Any, value: Any) -> Any:

@@ -161,7 +161,7 @@ def test_a_part_that_refuses_is_left_out(
         chain(12),
         TIMED if objective == "latency" else "scratchpad",
         objective=objective,
-        scratchpad="MR",
+        scratchpad="max" if objective == "peak" else "MR",
         solver=Portfolio(),
         workers=workers,
     )

@@ -49,7 +49,7 @@ def network_of(tensors: Mapping[str, Array]) -> Network:
     return Network(*(np.ascontiguousarray(tensors[name], dtype=np.float32) for name in blank._fields))
 
 
-@numba.njit(cache=True, nogil=True, fastmath=True)  # type: ignore[untyped-decorator,unused-ignore]
+@partial(kernel, fastmath=True)
 def forward(net: Network, x: Array, h0: Array, h1: Array, out: Array) -> None:
     """Fill `out`, float32[ACTIONS + BINS], from x; h0 and h1 are scratch."""
     layer(x, False, net.w0, net.b0, h0)
@@ -57,7 +57,7 @@ def forward(net: Network, x: Array, h0: Array, h1: Array, out: Array) -> None:
     layer(h1, True, net.w2, net.b2, out)
 
 
-@numba.njit(cache=True, nogil=True, fastmath=True)  # type: ignore[untyped-decorator,unused-ignore]
+@partial(kernel, fastmath=True)
 def layer(x: Array, rectify: bool, w: Array, b: Array, out: Array) -> None:
     """Fill `out` with x @ w + b, or with max(x, 0) @ w + b."""
     out[:] = b

@@ -10,9 +10,12 @@ a packing condemns the decision that split it off, whatever its siblings did.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numba
+
+from memplan_solvers.jit import kernel
 
 SOLVED, EXHAUSTED, PAUSED, FULL = 1, 0, 2, 3
 FAR = 2**62
@@ -226,7 +229,7 @@ def _split(depth, buffer, cells, now, section, depths, components, members, trai
     return head, top, pool
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator,unused-ignore]
+@partial(kernel, error_model="numpy")
 def search(  # type: ignore[no-untyped-def]
     capacity, budget, buffer, edge, cells, sharers, now, section, depths, components, members, trail, state
 ):
