@@ -81,6 +81,11 @@ class Portfolio(Solver):
         """The best plan of any part, with the best bound of any part."""
         run = _Run(self, problem, budget)
         left_out = set(self.skip.split("+"))
+        if problem.options.objective == "latency" and problem.target.operands != "any":
+            left_out.add(
+                "malloc_game"
+            )  # it serves operands from host: its kernels need not be compiled to learn that
+            run.without = f"greedy alone: what plays the game serves operands from host, which '{problem.target.name}' cannot"
         for share, parts, least_s in ROUNDS[problem.options.objective]:
             wanted = [part for part in parts if _word(part) not in left_out]
             run.ask(wanted, max(share, least_s / max(least_s, budget.remaining_s, 1e-9)))
