@@ -42,7 +42,10 @@ class Move(NamedTuple):
 
 
 class Metrics(NamedTuple):
-    """What a plan costs, as the simulator recomputes it: bytes and seconds."""
+    """What a plan costs, as the simulator recomputes it: bytes and seconds.
+
+    `latency_all_host_s` is None where operands must be in the scratchpad: not everything can be in host there.
+    """
 
     spill_store: int = 0
     spill_load: int = 0
@@ -51,7 +54,7 @@ class Metrics(NamedTuple):
     live_peak: int = 0
     peak: int = 0
     latency_s: float = 0.0
-    latency_all_host_s: float = 0.0
+    latency_all_host_s: float | None = 0.0
     latency_unlimited_s: float = 0.0
 
     @property

@@ -24,11 +24,14 @@ def simulate(graph: Graph, plan: Plan) -> Metrics:
     spill_load, compulsory_load, spill_store, compulsory_store = _traffic(graph, plan)
     live_peak = max(live_bytes(plan), default=0)
     peak = max((r.offset + r.size for r in plan.residencies), default=0)
-    latency = all_host = unlimited = 0.0
+    latency = unlimited = 0.0
+    all_host: float | None = 0.0
     if plan.target.timed:
         work = op_work(graph, plan.target, plan.options)
         latency = timeline(graph, plan, work).latency_s
         all_host, unlimited = latency_ends(graph, plan.target, plan.options, work)
+        if plan.target.operands != "any":
+            all_host = None
     return Metrics(
         spill_store=spill_store,
         spill_load=spill_load,

@@ -198,7 +198,7 @@ def speedups(problem: Problem, solvers: list[str], limit: float, seed: int) -> d
             workers=1,
             seed=seed,
         )
-        host[0] = plan.metrics.latency_all_host_s
+        host[0] = plan.metrics.latency_all_host_s or 0.0
         bound[0] = max(bound[0], plan.bound or 0.0)
         return plan.metrics.latency_s
 

@@ -542,7 +542,7 @@ for _field in ("latency_s", "latency_all_host_s", "latency_unlimited_s"):
     _claim(
         _field,
         lambda rng, plan, f=_field: replace(
-            plan, metrics=plan.metrics._replace(**{f: getattr(plan.metrics, f) * 1.001 + 1e-6})
+            plan, metrics=plan.metrics._replace(**{f: (getattr(plan.metrics, f) or 0.0) * 1.001 + 1e-6})
         ),
     )
 _claim("value", lambda rng, plan: replace(plan, value=plan.value + 1))

@@ -45,8 +45,9 @@ def plan_summary(graph: Graph, plan: Plan) -> str:
         rows.append(
             (
                 "latency",
-                f"{m.latency_s:.6g} s; all in host {m.latency_all_host_s:.6g} s, "
-                f"unlimited scratchpad {m.latency_unlimited_s:.6g} s",
+                f"{m.latency_s:.6g} s; "
+                + ("" if m.latency_all_host_s is None else f"all in host {m.latency_all_host_s:.6g} s, ")
+                + f"unlimited scratchpad {m.latency_unlimited_s:.6g} s",
             )
         )
     rows.append(("solver", f"{plan.solver}, {plan.seconds:.3f} s ({plan.total_seconds:.3f} s in all)"))

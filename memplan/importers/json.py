@@ -103,7 +103,7 @@ def plan_from_dict(data: Any, where: str) -> Plan:
         ),
         aliases=get.table("aliases").mapping(str) if get.has("aliases") else {},
         inplace=get.table("inplace").mapping(str) if get.has("inplace") else {},
-        metrics=Metrics._make(metrics.number(name) if metrics.has(name) else 0 for name in Metrics._fields),
+        metrics=_metrics(metrics),
         value=get.number("value") if get.texts("schedule") or get.has("value") else None,
         bound=get.number("bound"),
         seed=get.whole("seed") if get.has("seed") else 0,
@@ -114,6 +114,13 @@ def plan_from_dict(data: Any, where: str) -> Plan:
         reason=get.text("reason") if get.has("reason") else "",
         notes=tuple(get.texts("notes")) if get.has("notes") else (),
     )
+
+
+def _metrics(get: _Reader) -> Metrics:
+    """The claimed metrics, 0 where they are absent; null is said of the one that not every target has."""
+    found = Metrics(**{name: get.number(name) for name in Metrics._fields if get.has(name)})  # type: ignore[arg-type]
+    absent = get.data.get("latency_all_host_s", 0) is None
+    return found._replace(latency_all_host_s=None) if absent else found
 
 
 def _load(path: Path, error: ErrorKind) -> Any:

@@ -11,7 +11,9 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from dataclasses import replace
+from functools import cache
 from importlib import import_module
 from typing import Any
 
@@ -51,7 +53,8 @@ def ready(name: str, budget: Budget) -> bool:
             return False
         time.sleep(PAUSE_S)
     with _lock:
-        if name not in _loaded and not _load(name):  # no place for a cache: compile for this process alone
+        if name not in _loaded and not _load(name):
+            _warn()
             _warm(name)
     return True
 
@@ -63,6 +66,17 @@ def load(name: str, budget: Budget) -> Budget:
         if budget.spent():  # cancelled
             break
     return replace(budget, started=budget.started + budget.seconds - before)
+
+
+@cache
+def _warn() -> None:
+    """Say once that nothing could be kept on disk."""
+    warnings.warn(
+        "memplan's compiled kernels cannot be kept on disk, so they are compiled anew for this process: "
+        "set NUMBA_CACHE_DIR to a folder that can be written and has room",
+        RuntimeWarning,
+        stacklevel=2,
+    )
 
 
 def _warm(name: str) -> None:

@@ -15,12 +15,12 @@ from memplan.solver import Budget, Solver
 from memplan_solvers.improve import Answer
 from memplan_solvers.offsets.one_pass import ORDERS
 from memplan_solvers.place import harder, live_bytes, one_pass, repaired
+from memplan_solvers.prefetch import TimedAnswer, prefetched
 from memplan_solvers.replace import POLICIES
 from memplan_solvers.replace.allocate import allocate_on_demand
 from memplan_solvers.replace.evict import around_each_op, evict_on_demand, without_spills
 from memplan_solvers.residency import Block, Stretch, Walk, blocks_of, materialise, stretches_of, traffic
 from memplan_solvers.schedule import SCHEDULES
-from memplan_solvers.timing import hoist_loads, stretch_stores
 
 LARGE = 10_000
 """Ops beyond which only the near-linear members of the portfolio run."""
@@ -30,6 +30,9 @@ CROWDED = 200
 
 TIGHTER = (1.0, 0.97, 0.93, 0.88, 0.82, 0.75)
 """Shares of the capacity that replacement is given until its stretches pack under the whole."""
+
+ROOM = (1.0, 0.75, 0.5)
+"""Shares of the capacity that the answers which are put in time spend on residencies; the rest is for loads ahead."""
 
 HARDER, NODES = 4, 50_000
 """How many answers that fit by bytes only are packed by exact search, and its nodes for each."""
@@ -100,23 +103,54 @@ class Greedy(Solver):
         return replace(plan, reason=best.how)
 
     def _solve_timed(self, problem: Problem, budget: Budget) -> Plan:
-        """The fastest of: only what must be placed (where operands may be in host), and the traffic plan."""
-        stepped = [replace(problem, options=replace(problem.options, objective="traffic"))]
-        if problem.target.operands == "any":
-            stepped += [replace(p, target=replace(p.target, operands="scratchpad")) for p in stepped]
-        plans = []
-        for variant in stepped:
-            if problem.capacity is None or variant.min_capacity <= problem.capacity:
-                plan = self._solve_stepped(variant, budget)
-                moves = stretch_stores(plan.residencies, plan.moves) if plan.schedule else None
-                if moves is not None or not problem.n:
-                    plan = replace(plan, target=problem.target, options=problem.options, moves=moves or ())
-                    residencies, moves = hoist_loads(plan.residencies, plan.moves)
-                    plans += [plan, replace(plan, residencies=residencies, moves=moves)]
-        if not plans:
+        """The fastest of: only what must be placed (where operands may be in host), and traffic plans, with loads early."""
+        bound = problem.free_bound
+        if problem.target.operands != "any":
+            from memplan_solvers.latency.prefix import loaded_bound  # numpy is not needed elsewhere
+
+            bound = loaded_bound(problem)
+        best, least = None, float("inf")
+        for found in self._timed_answers(problem, budget):
+            plan = self.answer(
+                problem,
+                budget,
+                order=found.order,
+                residencies=found.residencies,
+                moves=found.moves,
+                inplace=found.inplace,
+                bound=bound,
+            )
+            seconds = timeline(problem.graph, plan).latency_s
+            if seconds < least:
+                best, least = plan, seconds
+                budget.report("greedy", least, bound)
+            if least <= max(bound, budget.bound) or budget.spent():
+                break
+        if best is None:
             return self.no_answer(problem, budget, Status.UNKNOWN, "no heuristic found a plan that fits")
-        best = min(plans, key=lambda plan: timeline(problem.graph, plan).latency_s)
-        return replace(best, bound=problem.free_bound)
+        return replace(best, bound=bound)
+
+    def _timed_answers(self, problem: Problem, budget: Budget) -> Iterator[TimedAnswer]:
+        """What may be fast: answers to the step model, of every order, and within less space, put in time."""
+        stepped = replace(problem, options=replace(problem.options, objective="traffic"))
+        variants = [stepped]
+        if problem.target.operands == "any":
+            variants += [replace(stepped, target=replace(stepped.target, operands="scratchpad"))]
+        steps = replace(budget, progress=None, start=(), bound=0)
+        for variant, share in product(variants, ROOM):
+            capacity = int(problem.room * share) // problem.target.scratchpad.alignment
+            capacity *= problem.target.scratchpad.alignment
+            if variant.min_capacity > capacity:
+                continue
+            tight = replace(variant, target=variant.target.with_scratchpad(capacity))
+            for schedule in self._schedules(problem):
+                found = replace(self, schedule=schedule).best(tight, steps)
+                if found is not None:
+                    yield from prefetched(
+                        replace(found.answer, walk=Walk(variant, found.walk.order)), budget.spent
+                    )
+                if budget.spent():
+                    return
 
     def best(self, problem: Problem, budget: Budget) -> Candidate | None:
         """The best candidate of the portfolio, None if none fits the capacity.
@@ -195,11 +229,7 @@ class Greedy(Solver):
 
     def walks(self, problem: Problem, start: tuple[Plan, ...] = ()) -> Iterator[Walk]:
         """The distinct orders of `start`, else of the chosen schedules, made one at a time."""
-        names = list(SCHEDULES) if self.schedule == "all" else [self.schedule]
-        if problem.options.order == "program":
-            names = ["program"]
-        elif problem.n > LARGE and self.schedule == "all":
-            names = ["program", "least_live"]
+        names = self._schedules(problem)
         number = {op.name: i for i, op in enumerate(problem.graph.ops)}
         given = [tuple(number[name] for name in plan.schedule) for plan in start if plan.schedule]
         seen = set()
@@ -207,6 +237,13 @@ class Greedy(Solver):
             if order not in seen:
                 seen.add(order)
                 yield Walk(problem, order)
+
+    def _schedules(self, problem: Problem) -> list[str]:
+        if problem.options.order == "program":
+            return ["program"]
+        if self.schedule != "all":
+            return [self.schedule]
+        return ["program", "least_live"] if problem.n > LARGE else list(SCHEDULES)
 
     def _policies(self, problem: Problem) -> list[str]:
         if self.replace != "all":

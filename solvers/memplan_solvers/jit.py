@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, TypeVar, cast
 
 from numba import njit
@@ -29,9 +30,11 @@ CHECKS_SHAPES = "shapes" in os.environ.get("MEMPLAN_DEBUG", "").split(",")
 """Whether calls from Python are checked."""
 
 
-def kernel(function: Callable[..., Any] | None = None, *, allocates: bool = True) -> Callable[..., Any]:
-    """A kernel that Python calls; kernels may call it too."""
-    return _compiled(function, allocates)
+def kernel(
+    function: Callable[..., Any] | None = None, *, allocates: bool = True, fastmath: bool = False
+) -> Callable[..., Any]:
+    """A kernel that Python calls; kernels may call it too. `fastmath`: sums may be taken in any order."""
+    return _compiled(function, allocates, fastmath=fastmath)
 
 
 def inlined(function: Callable[..., Any] | None = None, *, allocates: bool = True) -> Callable[..., Any]:
@@ -52,10 +55,32 @@ def _compiled(function: Callable[..., Any] | None, allocates: bool, **options: b
     if function is None:
         return lambda function: _compiled(function, allocates, **options)
     bare: Any = {**options, "_nrt": allocates}
-    dispatcher: Any = njit(cache=True, nogil=True, error_model="numpy", **bare)(function)
+    dispatcher: Any = njit(nogil=True, error_model="numpy", **bare)(function)
+    _keep_on_disk(dispatcher)
     if CHECKS_SHAPES:
         dispatcher.__class__ = _Checked
     return cast(Callable[..., Any], dispatcher)
+
+
+def _keep_on_disk(dispatcher: Any) -> None:
+    """Let what is compiled be read from disk and kept there, if there is a place that can be written and room in it."""
+    try:
+        dispatcher.enable_caching()
+    except RuntimeError:  # no folder for it can be written
+        return
+    cache = dispatcher._cache
+    save, load = cache.save_overload, cache.load_overload
+
+    def save_if_there_is_room(*arguments: Any) -> None:
+        with suppress(OSError):
+            save(*arguments)
+
+    def load_if_it_can_be_read(*arguments: Any) -> Any:
+        with suppress(OSError):
+            return load(*arguments)
+        return None
+
+    cache.save_overload, cache.load_overload = save_if_there_is_room, load_if_it_can_be_read
 
 
 class _Checked(CPUDispatcher):  # type: ignore[misc,unused-ignore]

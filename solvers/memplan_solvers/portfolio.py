@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import ClassVar, NamedTuple
 
-from memplan.errors import OptionError, nearest
+from memplan.errors import MemplanError, OptionError, nearest
 from memplan.plan import Plan, Status
 from memplan.problem import Problem
 from memplan.simulate import simulate
@@ -82,7 +82,9 @@ class Portfolio(Solver):
         run = _Run(self, problem, budget)
         left_out = set(self.skip.split("+"))
         if problem.options.objective == "latency" and problem.target.operands != "any":
-            left_out.add("malloc_game")  # it serves operands from host
+            left_out.add(
+                "malloc_game"
+            )  # it serves operands from host: its kernels need not be compiled to learn that
             run.without = f"greedy alone: what plays the game serves operands from host, which '{problem.target.name}' cannot"
         for share, parts, least_s in ROUNDS[problem.options.objective]:
             wanted = [part for part in parts if _word(part) not in left_out]
@@ -111,6 +113,7 @@ class _Run:
         self.last: Plan | None = None
         self.without = ""
         self.compiling: dict[str, None] = {}  # kernels that were not there, so that a part was not asked
+        self.refused: dict[str, str] = {}  # what a part says of a problem that it does not take
         self.nodes: dict[str, int] = {}
 
     @property
@@ -158,10 +161,14 @@ class _Run:
                 return None, 0.0
             self.compiling.pop(needed or "", None)
             solver = parse_spec(parts[k])
-            if isinstance(solver, Improver):
-                plan = solver.improve(self.problem, mine, start)
-            else:
-                plan = solver.solve(self.problem, mine)
+            try:
+                if isinstance(solver, Improver):
+                    plan = solver.improve(self.problem, mine, start)
+                else:
+                    plan = solver.solve(self.problem, mine)
+            except MemplanError as refusal:
+                self.refused[parts[k]] = refusal.message
+                return None, 0.0
             if self._settles(plan):
                 settled[k] = self.budget.seconds - begin
             return plan, plan.seconds or mine.seconds
@@ -203,15 +210,16 @@ class _Run:
         if plan is None:
             last = self.last
             status = Status.UNKNOWN if last is None else last.status
-            return self.portfolio.no_answer(
-                self.problem, self.budget, status, last.reason if last else "no time"
-            )
+            why = last.reason if last else "; ".join(self.refused.values()) or "no time"
+            return self.portfolio.no_answer(self.problem, self.budget, status, why)
         how = f"found by {self.finder}" + (
             f" ({plan.reason})" if plan.reason and self.finder != "peak" else ""
         )
         why = f"bound proved by {self.prover}" if self.prover else "the bound is free"
         if self.value > self.bound and self.without:
             why += f"; {self.without}"
+        if self.value > self.bound:
+            why += "".join(f"; {part} was left out: {words}" for part, words in self.refused.items())
         if self.value > self.bound and self.compiling:
             why += f"; what needs the kernels of {' and '.join(self.compiling)} was left out, still being compiled, which is done once on a machine: plan again"
         return replace(

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import memplan_solvers
+import pytest
 
 SOLVERS = Path(memplan_solvers.__file__).parent
 DATA = Path(__file__).parents[1] / "data"
@@ -74,3 +75,35 @@ def test_python_calls_no_kernel_that_only_kernels_may_call() -> None:
                 if isinstance(c, ast.Name | ast.Attribute)
             }
             assert not names & inner, f"{f.name} would crash"
+
+
+UNKEPT = """
+import subprocess, sys, warnings
+from numba.core import caching
+
+def refuse(*_):
+    raise OSError(28, "No space left on device")
+
+if sys.argv[1] == "full":
+    caching.IndexDataCacheFile.save = refuse
+else:
+    caching._CacheLocator.ensure_cache_path = refuse
+
+from memplan_solvers import compiled
+from memplan.solver import Budget
+
+compiled._compiler = lambda name: subprocess.Popen([sys.executable, "-c", ""])  # it keeps nothing either
+with warnings.catch_warnings(record=True) as heard:
+    warnings.simplefilter("always")
+    assert compiled.ready("peak", Budget(120.0)) and compiled.ready("pack", Budget(120.0))
+said = [str(w.message) for w in heard if "NUMBA_CACHE_DIR" in str(w.message)]
+assert len(said) == 1, said
+"""
+
+
+@pytest.mark.parametrize("trouble", ["full", "unwritable"])
+def test_kernels_that_cannot_be_kept_are_compiled_for_this_process(tmp_path: Path, trouble: str) -> None:
+    env = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    command = [sys.executable, "-c", UNKEPT, trouble]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr

@@ -6,7 +6,7 @@ import random
 import subprocess
 import sys
 from dataclasses import replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 from memplan_solvers import portfolio
@@ -23,6 +23,7 @@ from memplan.plan import Plan, Status
 from memplan.problem import Problem
 from memplan.solver import Budget, Progress, Solver, parse_spec
 from memplan.target import Target
+from memplan.testing import TIMED, chain
 from tests import agree
 from tests.generate import random_graph
 from tests.randwire import randwire
@@ -140,3 +141,38 @@ def test_nothing_is_compiled_where_a_heuristic_suffices() -> None:
 def test_unknown_parts_are_refused() -> None:
     with pytest.raises(OptionError, match="fixed_order"):
         Portfolio(skip="fixed_orders")
+
+
+@pytest.mark.parametrize("objective", list(ROUNDS))
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_part_that_refuses_is_left_out(
+    monkeypatch: pytest.MonkeyPatch, objective: str, workers: int
+) -> None:
+    class Refuser(Solver):
+        name: ClassVar[str] = "refuser"
+        summary: ClassVar[str] = ""
+
+        def solve(self, problem: Problem, budget: Budget) -> Plan:
+            raise OptionError("it takes no such problem", "ask another")
+
+    monkeypatch.setitem(ROUNDS, objective, (Round(0.5, ("refuser", "greedy")),))
+    monkeypatch.setattr(portfolio, "parse_spec", lambda s: Refuser() if s == "refuser" else parse_spec(s))
+    plan = memplan.plan(
+        chain(12),
+        TIMED if objective == "latency" else "scratchpad",
+        objective=objective,
+        scratchpad="max" if objective == "peak" else "MR",
+        solver=Portfolio(),
+        workers=workers,
+    )
+    assert plan.schedule and plan.reason.startswith("found by greedy")
+    assert plan.status is Status.OPTIMAL or "refuser was left out: it takes no such problem" in plan.reason
+
+
+@pytest.mark.parametrize("options", [{"pins": {"t3": "keep"}}, {"pins": {"t0": "keep"}}, {"queues": 2}])
+def test_latency_is_planned_whoever_refuses(options: dict[str, Any]) -> None:
+    target = replace(TIMED, dma_queues=options.get("queues", 1))
+    plan = memplan.plan(
+        chain(12), target, objective="latency", pins=options.get("pins"), scratchpad=400, time_limit_s=3.0
+    )
+    assert plan.schedule

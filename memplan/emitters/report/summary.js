@@ -49,7 +49,8 @@ function gapNote(plan) {
 
 function timedNote(plan) {
   const m = plan.metrics;
-  return `all in host ${time(1e9 * m.latency_all_host_s)}, unlimited ${time(1e9 * m.latency_unlimited_s)}`;
+  const host = m.latency_all_host_s === null ? "" : `all in host ${time(1e9 * m.latency_all_host_s)}, `;
+  return `${host}unlimited ${time(1e9 * m.latency_unlimited_s)}`;
 }
 
 function summaryOf(plan) {

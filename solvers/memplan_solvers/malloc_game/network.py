@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
+from memplan_solvers.jit import kernel
 from memplan_solvers.latency.timed import Array
 from memplan_solvers.malloc_game.encode import INPUTS
 
@@ -49,7 +49,7 @@ def network_of(tensors: Mapping[str, Array]) -> Network:
     return Network(*(np.ascontiguousarray(tensors[name], dtype=np.float32) for name in blank._fields))
 
 
-@numba.njit(cache=True, nogil=True, fastmath=True)  # type: ignore[untyped-decorator,unused-ignore]
+@kernel(fastmath=True)
 def forward(net: Network, x: Array, h0: Array, h1: Array, out: Array) -> None:
     """Fill `out`, float32[ACTIONS + BINS], from x; h0 and h1 are scratch."""
     layer(x, False, net.w0, net.b0, h0)
@@ -57,7 +57,7 @@ def forward(net: Network, x: Array, h0: Array, h1: Array, out: Array) -> None:
     layer(h1, True, net.w2, net.b2, out)
 
 
-@numba.njit(cache=True, nogil=True, fastmath=True)  # type: ignore[untyped-decorator,unused-ignore]
+@kernel(fastmath=True)
 def layer(x: Array, rectify: bool, w: Array, b: Array, out: Array) -> None:
     """Fill `out` with x @ w + b, or with max(x, 0) @ w + b."""
     out[:] = b
