@@ -164,7 +164,7 @@ def must_prove(engine: str, problem: Problem, best: Optimum) -> bool:
     fixed = any(
         "@" in str(pin) for pin in problem.options.pins.values()
     )  # then an order has addresses by luck
-    if engine == "peak":
+    if engine == "peak" or (engine == "portfolio" and problem.options.objective == "peak"):
         return (
             problem.options.objective == "peak"
             and not fixed
