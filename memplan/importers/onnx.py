@@ -77,6 +77,7 @@ def model_from_proto(
 
         plan = carried_plan(proto)
         restore_program_order(proto)
+        bounds = bounds or plan.options.bounds
     if proto.functions:
         proto = inlined(proto)
         check_text(proto)
@@ -220,9 +221,9 @@ def _graph(
     for node in nodes:
         op = _op(node, shapes)
         if space := spaces.get(op.name, 0):
-            name = _free_name(f"{op.name}.workspace", names)
-            tensors.append(Tensor(name, space, "workspace"))
-            op = replace(op, outputs=(*op.outputs, name), workspace=name)
+            workspace = _free_name(f"{op.name}.workspace", names)
+            tensors.append(Tensor(workspace, space, "workspace"))
+            op = replace(op, outputs=(*op.outputs, workspace), workspace=workspace)
         ops.append(op)
     return Graph(name, *described(tensors, ops), outputs)
 

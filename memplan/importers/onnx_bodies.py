@@ -17,7 +17,7 @@ from memplan.importers.dtypes import nbytes
 from memplan.importers.onnx_bounds import TensorType
 from memplan.importers.onnx_dialect import VIEWS
 from memplan.importers.onnx_shapes import Inference, infer_types, typed
-from memplan.importers.onnx_sizes import body_sources
+from memplan.importers.onnx_sizes import RANDOM_KINDS, body_sources, label
 from memplan.runtime.uses import attribute, captured, subgraphs
 
 Bounds = Mapping[str, tuple[int, ...]]
@@ -91,7 +91,7 @@ def _typed(
     known = infer_types(inner, nodes, needed, bounds, sources | body_sources(node, body))
     if unknown := next((name for name in sorted(needed) if name not in known.types), None):
         raise GraphError(
-            f"the shape of tensor '{unknown}' in the body of op '{node.name}' is unknown",
+            f"the shape of tensor '{unknown}' in the body of op '{label(node)}' is unknown",
             "export the model with static shapes",
         )
     return _Body(body, inner, nodes, known)
@@ -146,7 +146,7 @@ def _handed(node: Any, body: Any, types: Mapping[str, TensorType]) -> dict[str, 
         return dict(zip(names, known, strict=False))
     if names:
         raise GraphError(
-            f"op '{node.name}' ({node.op_type}) has a body whose inputs have no known size",
+            f"op '{label(node)}' ({node.op_type}) has a body whose inputs have no known size",
             "If, Loop and Scan alone are planned; export the model without it",
         )
     return {}
@@ -191,7 +191,7 @@ def _arena(node: Any, body: _Body, bounds: Bounds) -> int:
     first = len(body.nodes) - len(graph.node)
     for step, inner in enumerate(graph.node):
         reads = [name for name in (*inner.input, *captured(inner)) if name]
-        if all(name in constant for name in reads) and inner.op_type not in ("RandomNormal", "RandomUniform"):
+        if all(name in constant for name in reads) and inner.op_type not in RANDOM_KINDS:
             constant.update(inner.output)
             continue
         for name in filter(None, inner.output):

@@ -35,6 +35,11 @@ DECIDING: dict[str, tuple[int, ...]] = {
 """The operands, by position, whose values (not their sizes) decide how large an output is."""
 
 
+def label(node: Any) -> str:
+    """What messages call a node: its name, which one in a body may lack, or kind and first output."""
+    return node.name or f"{node.op_type}:{next(filter(None, node.output), '')}"
+
+
 @dataclass(frozen=True)
 class Cause:
     """Why a size is not known before a run: the op whose operand decides it, and whose data that operand is."""
@@ -68,7 +73,7 @@ class Flow:
         if node.op_type not in SHAPE_READERS:
             source = next((self.values[name] for name in reads if name in self.values), source)
         if node.op_type in RANDOM_KINDS:
-            source = f"the random numbers of '{node.name}'"
+            source = f"the random numbers of '{label(node)}'"
         if sizes is None:
             sizes = self._decided(node)
         if node.op_type == "ConstantOfShape" and sizes is not None:
@@ -83,7 +88,7 @@ class Flow:
         """The cause that the node itself is, if an operand that decides sizes depends on data."""
         for name in self._deciding(node):
             if name in self.values:
-                return Cause(node.name, node.op_type, name, self.values[name])
+                return Cause(label(node), node.op_type, name, self.values[name])
         return self._decided_inside(node)
 
     def _deciding(self, node: Any) -> list[str]:
@@ -102,10 +107,10 @@ class Flow:
             inside.follow(body.node, ())
             names = [value.name for value in body.output]
             if cause := next((inside.sizes[name] for name in names if name in inside.sizes), None):
-                return Cause(node.name, node.op_type, cause.operand, cause.source)
+                return Cause(label(node), node.op_type, cause.operand, cause.source)
             if node.op_type == "Loop" and names and names[0] in inside.values:
                 if not _passed_on(body):
-                    return Cause(node.name, node.op_type, names[0], inside.values[names[0]])
+                    return Cause(label(node), node.op_type, names[0], inside.values[names[0]])
         return None
 
 
@@ -122,7 +127,7 @@ def _passed_on(body: Any) -> bool:
 
 def body_sources(node: Any, body: Any) -> dict[str, str]:
     """The inputs of a body as data that differ from turn to turn."""
-    return {value.name: f"'{value.name}' in the body of '{node.name}'" for value in body.input}
+    return {value.name: f"'{value.name}' in the body of '{label(node)}'" for value in body.input}
 
 
 def refuse_undecided(
@@ -137,7 +142,9 @@ def refuse_undecided(
         if not unknown:
             continue
         cause = flow.sizes[unknown[0]]
-        through = "" if cause.op == node.name else f", and so does that of '{unknown[0]}' of op '{node.name}'"
+        through = (
+            "" if cause.op == label(node) else f", and so does that of '{unknown[0]}' of op '{label(node)}'"
+        )
         decided = (
             f"the size of what op '{cause.op}' ({cause.kind}) writes depends on the data of {cause.source}"
         )
