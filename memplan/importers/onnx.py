@@ -19,7 +19,7 @@ from memplan.importers.onnx_bounds import TensorType, check_bounds
 from memplan.importers.onnx_checks import check_external, check_text, every_graph, inlined
 from memplan.importers.onnx_dialect import described
 from memplan.importers.onnx_dims import fix_dims
-from memplan.importers.onnx_shapes import infer_types
+from memplan.importers.onnx_shapes import Asked, infer_types
 from memplan.importers.onnx_sizes import RANDOM_KINDS
 from memplan.model import Model
 from memplan.runtime.uses import captured, subgraphs
@@ -77,7 +77,7 @@ def model_from_proto(
 
         plan = carried_plan(proto)
         restore_program_order(proto)
-        bounds = bounds or plan.options.bounds
+        bounds = bounds or (plan.options.bounds if plan else {})
     if proto.functions:
         proto = inlined(proto)
         check_text(proto)
@@ -94,15 +94,16 @@ def model_from_proto(
     sources = {
         value.name: f"input '{value.name}'" for value in proto.graph.input if value.name not in constants
     }
-    known = infer_types(proto, everything, needed, bounds, sources)
+    asked = Asked(bounds)
+    known = infer_types(proto, everything, needed, asked, sources)
     spaces = {
-        node.name: workspace_nbytes(proto, everything[:i], node, known, bounds)
+        node.name: workspace_nbytes(proto, everything[:i], node, known, asked)
         for i, node in enumerate(everything)
         if next(subgraphs(node), None) is not None
     }
     name = stem if plan is None else plan.graph  # a carried plan is tied to the graph's name
     graph = _graph(proto.graph, name, nodes, constants, known.types, spaces)
-    return Model(graph, stem, dims_used, (*notes, *known.notes), proto, plan, folder, bounds)
+    return Model(graph, stem, dims_used, (*notes, *known.notes, *asked.notes), proto, plan, folder, bounds)
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,10 @@ from memplan.errors import GraphError
 from memplan.importers.dtypes import nbytes
 from memplan.importers.onnx_bounds import TensorType
 from memplan.importers.onnx_dialect import VIEWS
-from memplan.importers.onnx_shapes import Inference, infer_types, typed
+from memplan.importers.onnx_measure import NotRunError, measure_types
+from memplan.importers.onnx_shapes import Asked, Inference, infer_types, typed
 from memplan.importers.onnx_sizes import RANDOM_KINDS, body_sources, label
 from memplan.runtime.uses import attribute, captured, subgraphs
-
-Bounds = Mapping[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ class _Body:
 
 
 def result_types(
-    proto: Any, before: Sequence[Any], node: Any, outer: Inference, bounds: Bounds
+    proto: Any, before: Sequence[Any], node: Any, outer: Inference, asked: Asked
 ) -> dict[str, TensorType]:
     """Types of those outputs of a control-flow node that its bodies tell; nothing while its operands are unknown.
 
@@ -44,7 +43,7 @@ def result_types(
     reads = [name for name in (*node.input, *captured(node)) if name]
     if any(name not in outer.types for name in reads) or node.op_type not in ("If", "Loop"):
         return {}
-    bodies = _bodies(proto, before, node, outer, bounds)
+    bodies = _bodies(proto, before, node, outer, asked)
     skipped = 1 if node.op_type == "Loop" else 0
     found = {}
     for i, name in enumerate(node.output):
@@ -56,28 +55,37 @@ def result_types(
     return found
 
 
-def workspace_nbytes(proto: Any, before: Sequence[Any], node: Any, outer: Inference, bounds: Bounds) -> int:
+def workspace_nbytes(proto: Any, before: Sequence[Any], node: Any, outer: Inference, asked: Asked) -> int:
     """Bytes of the arena that the hungriest body of a control-flow node needs, planned in program order.
 
     It holds what the bodies' own nodes write and the slices and carried values that a body is handed, which live from turn
     to turn beside their next values; not the constants of a body, which are weights, nor what a
     branch hands on, which is the node's own output.
     """
-    return max(
-        (_arena(node, body, bounds) for body in _bodies(proto, before, node, outer, bounds)), default=0
-    )
+    return max((_arena(node, body, asked) for body in _bodies(proto, before, node, outer, asked)), default=0)
 
 
-def _bodies(proto: Any, before: Sequence[Any], node: Any, outer: Inference, bounds: Bounds) -> list[_Body]:
+def _bodies(proto: Any, before: Sequence[Any], node: Any, outer: Inference, asked: Asked) -> list[_Body]:
     graphs = list(subgraphs(node))
     if node.op_type == "If":
-        graphs = _live_branches(proto, before, node, outer)
-    return [_typed(proto, before, node, graph, outer, bounds) for graph in graphs]
+        graphs = _live_branches(proto, before, node, outer, asked)
+    found, failure = [], None
+    for graph in graphs:
+        try:
+            found.append(_typed(proto, before, node, graph, outer, asked))
+        except NotRunError as error:  # nor can a run of the user's take it, with inputs of these sizes
+            if node.op_type != "If":
+                raise
+            failure = error
+            asked.notes[
+                f"branch '{graph.name}' of op '{label(node)}' does not run at these sizes and counts nothing"
+            ] = None
+    if failure is not None and not found:
+        raise failure
+    return found
 
 
-def _typed(
-    proto: Any, before: Sequence[Any], node: Any, body: Any, outer: Inference, bounds: Bounds
-) -> _Body:
+def _typed(proto: Any, before: Sequence[Any], node: Any, body: Any, outer: Inference, asked: Asked) -> _Body:
     inner, nodes, sources = _sliced(proto, before, captured(node), outer)
     handed = _handed(node, body, outer.types)
     inner.graph.input.extend(typed(name, *known) for name, known in handed.items())
@@ -88,7 +96,10 @@ def _typed(
     nodes = [*nodes, *body.node]
     needed = {name for n in nodes for name in (*n.input, *n.output, *captured(n)) if name}
     needed.update(value.name for value in (*inner.graph.input, *body.output))
-    known = infer_types(inner, nodes, needed, bounds, sources | body_sources(node, body))
+    key = _key(inner, nodes)
+    if key not in asked.typed:
+        asked.typed[key] = infer_types(inner, nodes, needed, asked, sources | body_sources(node, body))
+    known = asked.typed[key]
     if unknown := next((name for name in sorted(needed) if name not in known.types), None):
         raise GraphError(
             f"the shape of tensor '{unknown}' in the body of op '{label(node)}' is unknown",
@@ -156,20 +167,29 @@ def _largest(types: Mapping[str, TensorType], before: str, after: str) -> Tensor
     return types.get(after, types[before])
 
 
-def _live_branches(proto: Any, before: Sequence[Any], node: Any, outer: Inference) -> list[Any]:
+def _live_branches(proto: Any, before: Sequence[Any], node: Any, outer: Inference, asked: Asked) -> list[Any]:
     """The branches that a run may take: the one that is taken in every run, else both."""
     branches = {name: attribute(node, name, None) for name in ("then_branch", "else_branch")}
     switch = node.input[0]
     if switch in outer.values:
         return list(branches.values())
     inner, nodes, _ = _sliced(proto, before, [switch], outer)
-    return [branches["then_branch" if _holds(inner, nodes, switch) else "else_branch"]]
+    key = _key(inner, nodes, switch)
+    if key not in asked.conditions:
+        asked.conditions[key] = _holds(inner, nodes, switch)
+    return [branches["then_branch" if asked.conditions[key] else "else_branch"]]
+
+
+def _key(inner: Any, nodes: Sequence[Any], switch: str = "") -> bytes:
+    """What a program is known by when it is met again."""
+    whole = onnx.ModelProto()
+    whole.CopyFrom(inner)
+    whole.graph.node.extend(nodes)
+    return bytes(whole.SerializeToString(deterministic=True)) + switch.encode()
 
 
 def _holds(inner: Any, nodes: Sequence[Any], switch: str) -> bool:
     """The value of a condition that is the same in every run: the length of a vector made from it."""
-    from memplan.importers.onnx_measure import measure_types
-
     make = onnx.helper.make_node
     as_number, as_length = f"{switch} as number", f"{switch} as length"
     inner.graph.node.extend(nodes)
@@ -181,7 +201,7 @@ def _holds(inner: Any, nodes: Sequence[Any], switch: str) -> bool:
     return measure_types(inner, [as_length], 0)[as_length][1] == (1,)
 
 
-def _arena(node: Any, body: _Body, bounds: Bounds) -> int:
+def _arena(node: Any, body: _Body, asked: Asked) -> int:
     """Bytes of the arena of one body: first fit in program order."""
     graph, types = body.graph, body.known.types
     root: dict[str, str] = {}
@@ -201,7 +221,7 @@ def _arena(node: Any, body: _Body, bounds: Bounds) -> int:
                 written[name] = step
         if next(subgraphs(inner), None) is not None:
             before = body.nodes[: first + step]
-            spaces[step] = workspace_nbytes(body.proto, before, inner, body.known, bounds)
+            spaces[step] = workspace_nbytes(body.proto, before, inner, body.known, asked)
     last = {name: step for name, step in written.items()}
     for step, inner in enumerate(graph.node):
         for name in (*inner.input, *captured(inner)):

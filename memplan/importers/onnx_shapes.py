@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,21 @@ INFERENCE_MEMORY = 2**30
 
 
 @dataclass(frozen=True)
+class Asked:
+    """The bounds that a user gave, and what was found out of the bodies of one model, by their content.
+
+    typed       types in bodies
+    conditions  values of the conditions that are the same in every run
+    notes       for people, in order, each once
+    """
+
+    bounds: Mapping[str, tuple[int, ...]]
+    typed: dict[bytes, Inference] = field(default_factory=dict)
+    conditions: dict[bytes, bool] = field(default_factory=dict)
+    notes: dict[str, None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Inference:
     """What is known of a program: types of its tensors, notes for people, and what follows from a run's data."""
 
@@ -38,19 +53,20 @@ def infer_types(
     proto: Any,
     nodes: Sequence[Any],
     needed: set[str],
-    bounds: Mapping[str, tuple[int, ...]],
+    asked: Asked,
     sources: Mapping[str, str],
 ) -> Inference:
     """Type of every tensor in `needed` that any of four sources knows.
 
     ONNX shape inference with data propagation over `nodes` (in an order that respects dependencies);
-    where it leaves gaps, what the file declares and what bodies of control flow come to; `bounds`, from which
+    where it leaves gaps, what the file declares and what bodies of control flow come to; bounds, from which
     inference goes on; and only for what is still missing, one run in onnxruntime. What can be inferred is not believed from
     the file: it may be stale. `sources` says of each input whose data it is. GraphError names a tensor whose size
     only these data decide: a run on made-up inputs would guess it.
     """
     from memplan.importers.onnx_bodies import result_types
 
+    bounds = asked.bounds
     light = _without_large_weights(proto, nodes)
     stored = _stored_types(proto.graph)
     partial = _inferred(light, needed)
@@ -66,7 +82,7 @@ def infer_types(
     for i, node in enumerate(nodes):
         if next(subgraphs(node), None) is None or types.keys() >= set(node.output):
             continue
-        found = result_types(proto, nodes[:i], node, Inference(types, (), flow.values), bounds)
+        found = result_types(proto, nodes[:i], node, Inference(types, (), flow.values), asked)
         if fresh := {name: known for name, known in found.items() if name not in types}:
             _tell(light, fresh)
             partial = _inferred(light, needed)
