@@ -270,6 +270,6 @@ def test_a_scalar_that_chooses_a_branch_takes_the_constant_it_is_compared_with()
     source.graph.output.append(helper.make_tensor_value_info("y", F32, None))
     with pytest.raises(GraphError, match=r"'Reshape:e'.*'rate'.*\n.*--bound e=V"):
         load(source)
-    model = model_from_bytes(source.SerializeToString(), "net", ".", {}, {"e": (2, 3)})
+    model = model_from_bytes(source.SerializeToString(), "net", ".", {}, {"e": (6,), "b": (2, 3)})
     assert model.graph.tensor["b"].shape == (2, 3)
     assert memplan.run(model, planned(model)).identical

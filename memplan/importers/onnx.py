@@ -16,7 +16,7 @@ from memplan.importers.dtypes import ELEMENT_TYPES, nbytes
 from memplan.importers.flops import flops
 from memplan.importers.onnx_bodies import workspace_nbytes
 from memplan.importers.onnx_bounds import TensorType, check_bounds
-from memplan.importers.onnx_checks import check_external, check_text, every_graph, inlined
+from memplan.importers.onnx_checks import check_control_flow, check_external, check_text, every_graph, inlined
 from memplan.importers.onnx_dialect import described
 from memplan.importers.onnx_dims import fix_dims
 from memplan.importers.onnx_shapes import Asked, infer_types
@@ -82,6 +82,7 @@ def model_from_proto(
         proto = inlined(proto)
         check_text(proto)
     check_external(proto.graph, folder)
+    check_control_flow(proto.graph)
     dims_used, notes = fix_dims(proto.graph, dims)
     check_bounds(proto.graph, bounds)
     _name_nodes(proto.graph)

@@ -98,8 +98,13 @@ def _typed(proto: Any, before: Sequence[Any], node: Any, body: Any, outer: Infer
     needed.update(value.name for value in (*inner.graph.input, *body.output))
     key = _key(inner, nodes)
     if key not in asked.typed:
-        asked.typed[key] = infer_types(inner, nodes, needed, asked, sources | body_sources(node, body))
+        try:
+            asked.typed[key] = infer_types(inner, nodes, needed, asked, sources | body_sources(node, body))
+        except NotRunError as error:
+            asked.typed[key] = error
     known = asked.typed[key]
+    if isinstance(known, NotRunError):
+        raise known
     if unknown := next((name for name in sorted(needed) if name not in known.types), None):
         raise GraphError(
             f"the shape of tensor '{unknown}' in the body of op '{label(node)}' is unknown",

@@ -15,6 +15,7 @@ from memplan.importers.dtypes import nbytes
 from memplan.importers.onnx_bounds import PartialType, TensorType, bounded
 from memplan.importers.onnx_checks import first_line
 from memplan.importers.onnx_dims import tensor_type
+from memplan.importers.onnx_measure import NotRunError, measure_types
 from memplan.importers.onnx_sizes import Flow, refuse_undecided
 from memplan.runtime.uses import subgraphs
 
@@ -29,13 +30,13 @@ INFERENCE_MEMORY = 2**30
 class Asked:
     """The bounds that a user gave, and what was found out of the bodies of one model, by their content.
 
-    typed       types in bodies
+    typed       types in bodies, or why they are unknown
     conditions  values of the conditions that are the same in every run
     notes       for people, in order, each once
     """
 
     bounds: Mapping[str, tuple[int, ...]]
-    typed: dict[bytes, Inference] = field(default_factory=dict)
+    typed: dict[bytes, Inference | NotRunError] = field(default_factory=dict)
     conditions: dict[bytes, bool] = field(default_factory=dict)
     notes: dict[str, None] = field(default_factory=dict)
 
@@ -100,8 +101,6 @@ def infer_types(
     missing = needed - types.keys()
     refuse_undecided(missing, nodes, flow, {name: shape for name, (_, shape) in partial.items()})
     if missing:
-        from memplan.importers.onnx_measure import measure_types
-
         total = sum(nbytes(name, *types[name]) for name in needed if name in types)
         measured = measure_types(light, sorted(missing), total)
         types |= measured

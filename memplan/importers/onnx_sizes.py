@@ -27,7 +27,7 @@ DECIDING: dict[str, tuple[int, ...]] = {
     "MelWeightMatrix": (0, 1), "NonMaxSuppression": (0, 1, 2, 3, 4), "NonZero": (0,), "OneHot": (1,),
     "Pad": (1, 3), "Range": (0, 1, 2), "ReduceL1": (1,), "ReduceL2": (1,), "ReduceLogSum": (1,),
     "ReduceLogSumExp": (1,), "ReduceMax": (1,), "ReduceMean": (1,), "ReduceMin": (1,), "ReduceProd": (1,),
-    "ReduceSum": (1,), "ReduceSumSquare": (1,), "RegexFullMatch": (), "RemovePadding": (1,), "Reshape": (1,),
+    "ReduceSum": (1,), "ReduceSumSquare": (1,), "RemovePadding": (1,), "Reshape": (1,),
     "Resize": (1, 2, 3), "STFT": (1, 3), "Slice": (1, 2, 3, 4), "Split": (1,), "Squeeze": (1,),
     "StringSplit": (0,), "Tile": (1, 2), "TopK": (1,), "Trim": (0,), "Unique": (0,), "Unsqueeze": (1,),
     "Upsample": (1,), "BeamSearch": (0, 1, 2), "GreedySearch": (0, 1, 2), "Sampling": (0, 1, 2),
@@ -120,8 +120,8 @@ def _passed_on(body: Any) -> bool:
         return False
     same = {body.input[1].name}
     for node in body.node:
-        if node.op_type == "Identity" and node.input[0] in same:
-            same.add(node.output[0])
+        if node.op_type == "Identity" and same.issuperset(node.input):
+            same.update(node.output)
     return body.output[0].name in same
 
 

@@ -171,6 +171,16 @@ def test_nested_bodies_count_and_constants_of_a_body_do_not() -> None:
     assert memplan.run(loaded, memplan.plan(loaded)).identical
 
 
+def test_bodies_that_are_missing_are_refused() -> None:
+    whole = loop("five", [node("Neg", ["v"], ["v_next"])])
+    outputs, weights = [value("last", None), value("seen", None)], [weight("five", np.array(5))]
+    headless = node("Loop", ["five", "", "x"], ["last", "seen"], name="loop")
+    whole.attribute[0].g.input.pop()
+    for broken in (headless, whole):
+        with pytest.raises(GraphError, match="bodies of Loop 'loop' are missing"):
+            load(model([broken], [value("x", [1, 256])], outputs, weights))
+
+
 def test_an_op_of_a_body_whose_size_data_decide_is_named() -> None:
     pick = body("t", [node("TopK", ["x", "k"], ["r", ""], name="pick"), node("ReduceMax", ["r"], ["to"], keepdims=0)],
                 [], [value("to", [])])  # fmt: skip
