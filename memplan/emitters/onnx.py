@@ -126,7 +126,7 @@ def _schedule_order(model: Model, plan: Plan, nodes: list[Any]) -> list[Any]:
     """Nodes on constants alone first, then the planned ones by step, annotated."""
     graph = model.graph
     writer = {name: i for i, node in enumerate(nodes) for name in node.output if name}
-    place = {op.name: writer[op.outputs[0]] for op in graph.ops}
+    place = {op.name: writer[op.results[0]] for op in graph.ops}
     planned = set(place.values())
     ordered = [node for i, node in enumerate(nodes) if i not in planned]
     ops = {op.name: op for op in graph.ops}

@@ -87,6 +87,7 @@ def plan_from_dict(data: Any, where: str) -> Plan:
             inplace=options.get("inplace"),
             order=options.text("order"),
             dims=options.table("dims").mapping(int) if options.has("dims") else {},
+            bounds=_shapes(options.table("bounds")) if options.has("bounds") else {},
             donate=tuple(options.texts("donate")) if options.has("donate") else (),
             pins=options.table("pins").mapping(str) if options.has("pins") else {},
         ),
@@ -130,6 +131,10 @@ def _load(path: Path, error: ErrorKind) -> Any:
         raise error(f"cannot read '{path}': {cause.strerror or cause}", "check the path") from cause
     except (ValueError, RecursionError) as cause:
         raise error(f"'{path}' is not JSON: {cause}", "is the file complete?") from cause
+
+
+def _shapes(table: _Reader) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(table.wholes(name)) for name in table.data}
 
 
 class _Reader:
