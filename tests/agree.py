@@ -15,8 +15,10 @@ from dataclasses import dataclass, replace
 from unittest.mock import patch
 
 from memplan_solvers.ilp.steps import Steps
+from memplan_solvers.peak.directions import Directions
 from memplan_solvers.peak.live import live_model, live_peak
-from memplan_solvers.peak.search import RULES, Directions, minimum_peak_order
+from memplan_solvers.peak.rules import RULES
+from memplan_solvers.peak.search import minimum_peak_order
 from memplan_solvers.search.frontier import Frontiers
 from memplan_solvers.search.levels import RULES as STATE_RULES
 from memplan_solvers.search.levels import Engine

@@ -69,7 +69,7 @@ class LiveModel:
         )
 
     @property
-    def rivals(self) -> list[list[int]]:
+    def competitors(self) -> list[list[int]]:
         """Per op, the storages that it touches and that another op may write over; none going forwards.
 
         Going backwards an op that touches one of these first takes that possibility from the other op, so that it

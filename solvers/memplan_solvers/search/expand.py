@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from memplan_solvers.jit import borrow, inner, kernel
+from memplan_solvers.peak.executed import settle
 from memplan_solvers.search.kernel import (
     NEVER,
     begun,
@@ -31,7 +32,6 @@ from memplan_solvers.search.level import (
     find_set,
     weigh,
 )
-from memplan_solvers.search.peaks import READY, settle
 
 
 @inner
@@ -90,7 +90,7 @@ def superfluous(before, mine, chosen, depth, candidates):  # type: ignore[no-unt
 
 
 @kernel
-def expand(
+def expand(  # type: ignore[no-untyped-def]
     flat,
     live,
     dirty,
@@ -108,7 +108,7 @@ def expand(
     V,
     scratch,
     before,
-):  # type: ignore[no-untyped-def]
+):
     """Add the children of the states [start, stop) of `old`, sorted by set, to `new`; where it stopped for want of room."""
     flat, live, dirty, front_old, front = (
         borrow(flat),
@@ -131,7 +131,7 @@ def expand(
     covered = np.empty(W, np.int64)
     standing = np.int64(-1)
     for p in range(start, stop):
-        if new.made[SETS] + live.waits.shape[0] > new.words.shape[0]:
+        if new.made[SETS] + live.executed.waits.shape[0] > new.words.shape[0]:
             return p
         number = old.set_of[p]
         here = old.row[p, :W]
@@ -145,13 +145,13 @@ def expand(
             new.made[CUT] = min(new.made[CUT], f)
             continue
         if number != standing:
-            settle(live, here)
+            settle(live.model, live.executed, here)
             if not rules[ALIKE]:
-                settle(dirty, here)
+                settle(dirty.model, dirty.executed, here)
             standing = number
-            count_ready = live.state[READY]
+            count_ready = live.executed.totals[0].ready
             for k in range(count_ready):
-                ready[k] = live.ready[k]
+                ready[k] = live.executed.ready[k]
             ready[:count_ready].sort()
         count = members(inside, m, present)
         only = np.int64(-1)

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from memplan_solvers.jit import borrow, inner, kernel
+from memplan_solvers.peak.executed import execute, price, undo
 from memplan_solvers.search.kernel import first_bit, mix, same
-from memplan_solvers.search.peaks import FAILED, FOUND, LIVE, execute, price, undo, within
+from memplan_solvers.search.least_peak import raise_least_peak
 
 MINIMAL, BELADY, FREE, STORES, LOADS, GOAL, ALIKE = range(7)
 """Entries of `rules`, see `levels.RULES`; ALIKE: all that is live needs a store, so the dirty peak is the live one."""
@@ -19,9 +20,6 @@ least f that was pruned."""
 
 NO_FRONT = -2
 LEFT_OUT = 1 << 61
-
-ROUNDS = 12
-"""Budgets that the search for the least peak from a set on may try."""
 
 
 class Points(NamedTuple):
@@ -70,22 +68,6 @@ class Level(NamedTuple):
     goal_row: Any
 
 
-@inner
-def refine(pk, low, room, effort):  # type: ignore[no-untyped-def]
-    """A lower bound on the peak from where the search stands on, and whether it is at most `room`."""
-    for _ in range(ROUNDS):
-        limit = max(low, room)
-        remembered = limit >= room  # always; a literal would have `within` compiled once more
-        outcome, value = within(pk, limit, effort, remembered)
-        if outcome == FAILED:
-            low = max(low, value)
-        elif outcome == FOUND:
-            return low, limit == room
-        else:
-            break
-    return low, False
-
-
 @kernel
 def find_set(level, done, width):  # type: ignore[no-untyped-def]
     """The number of a set of executed ops; -1 and its free slot where it is new."""
@@ -121,24 +103,24 @@ def add_set(flat, level, front, done, width, slot, i, live, dirty, low, low_dirt
     for w in range(width):
         level.words[number, w] = done[w]
     if i >= 0:
-        start = live.state[0]
-        during, change = price(live, i)
+        start = live.executed.totals[0].count
+        during, change = price(live.model, live.executed, i)
         if during >= low:
             low = np.int64(0)
-        execute(live, i, change)
-    level.live[number] = live.state[LIVE]
+        execute(live.model, live.executed, i, change)
+    level.live[number] = live.executed.totals[0].live
     level.front[number] = find_front(front, done, width)
     reload = np.int64(0)
     for s in range(flat.size.shape[0]):
-        begun = live.opening[s] or live.count[s] > 0
-        if begun and (live.closing[s] or live.count[s] < live.total[s]):
+        begun = live.model.opening[s] or live.executed.touched[s] > 0
+        if begun and (live.model.closing[s] or live.executed.touched[s] < live.model.touches[s]):
             reload += flat.reload[s]
     level.reload[number] = reload
     goal = False
     if rules[GOAL] or rules[LOADS] or rules[ALIKE]:
-        low, goal = refine(live, low, room, effort)
+        low, goal = raise_least_peak(live, low, room, effort)
     if i >= 0:
-        undo(live, start)
+        undo(live.model, live.executed, start)
     level.low[number] = low
     level.goal[number] = goal and rules[GOAL]
     if rules[ALIKE]:
@@ -146,16 +128,16 @@ def add_set(flat, level, front, done, width, slot, i, live, dirty, low, low_dirt
         level.low_dirty[number] = low
         return number
     if i >= 0:
-        start = dirty.state[0]
-        during, change = price(dirty, i)
+        start = dirty.executed.totals[0].count
+        during, change = price(dirty.model, dirty.executed, i)
         if during >= low_dirty:
             low_dirty = np.int64(0)
-        execute(dirty, i, change)
-    level.live_dirty[number] = dirty.state[LIVE]
+        execute(dirty.model, dirty.executed, i, change)
+    level.live_dirty[number] = dirty.executed.totals[0].live
     if rules[STORES] and not (goal and rules[GOAL]):
-        low_dirty, _ = refine(dirty, low_dirty, room, effort)
+        low_dirty, _ = raise_least_peak(dirty, low_dirty, room, effort)
     if i >= 0:
-        undo(dirty, start)
+        undo(dirty.model, dirty.executed, start)
     level.low_dirty[number] = low_dirty
     return number
 

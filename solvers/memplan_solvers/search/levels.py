@@ -8,12 +8,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from memplan.solver import Budget
+from memplan_solvers.peak.descent import Outcome
+from memplan_solvers.peak.executed import integers, rows, settle
 from memplan_solvers.search import expand as ex
 from memplan_solvers.search import level as lv
 from memplan_solvers.search.kernel import NONE, Flat
-from memplan_solvers.search.peaks import FOUND, flat, grown, peaks_of, rows, settle, within
+from memplan_solvers.search.least_peak import grown, keeps_within, least_peak
 from memplan_solvers.search.piece import Piece
-from memplan_solvers.search.tables import FEW, list_sets, tabulated
+from memplan_solvers.search.set_tables import FEW, list_sets, tabulated
 
 RULES = frozenset({"minimal", "belady", "free", "stores", "loads", "goal", "dominate"})
 """What makes the search small; each may be left out without changing an optimum (the tests do).
@@ -90,11 +92,11 @@ class Engine:
             *rows(piece.succs),
             *rows(piece.preds),
             *rows([x for _, x in over]),
-            flat(z for z, _ in over),
-            flat(piece.extra),
-            flat(piece.size),
-            flat(piece.reload),
-            flat(piece.store),
+            integers(z for z, _ in over),
+            integers(piece.extra),
+            integers(piece.size),
+            integers(piece.reload),
+            integers(piece.store),
             np.array(piece.begun, np.bool_),
             np.array(piece.closing, np.bool_),
             *rows(piece.touches),
@@ -102,7 +104,7 @@ class Engine:
             below,
         )
         entries = 1 << min(18, max(10, n))
-        self.live, self.dirty = peaks_of(piece.live, entries), peaks_of(piece.dirty, entries)
+        self.live, self.dirty = least_peak(piece.live, entries), least_peak(piece.dirty, entries)
         alike = piece.dirty == piece.live
         self.words = np.array([*(name in self.rules for name in NAMES), alike], np.bool_)
         self.fronts: list[lv.Front] = []
@@ -141,8 +143,8 @@ class Engine:
         piece = self.piece
         level = new_level(piece.n, self.W + 2 * self.V, self.W, 1, NONE)
         row = self.start()
-        settle(self.live, row[: self.W])
-        settle(self.dirty, row[: self.W])
+        settle(self.live.model, self.live.executed, row[: self.W])
+        settle(self.dirty.model, self.dirty.executed, row[: self.W])
         lv.add_set(
             self.flat,
             level,
@@ -184,7 +186,7 @@ class Engine:
 
     def tabulate(self, budget: Budget, most: int = FEW) -> bool:
         """List all sets and table their least peaks, if they are at most `most`; whether they are."""
-        sets = list_sets(self.live, self.piece.n, budget, most)
+        sets = list_sets(self.live, budget, most)
         if sets is None:
             return False
         live = tabulated(self.live, sets, budget)
@@ -257,8 +259,8 @@ class _Run:
         n = piece.n
         level = new_level(n, W + 2 * V, W, 1, self.best)
         row = engine.start()
-        settle(engine.live, row[:W])
-        settle(engine.dirty, row[:W])
+        settle(engine.live.model, engine.live.executed, row[:W])
+        settle(engine.dirty.model, engine.dirty.executed, row[:W])
         number, slot = lv.find_set(level, row[:W], W)
         number = lv.add_set(
             engine.flat,
@@ -443,12 +445,13 @@ class _Run:
                 if there and not stays and s not in piece.touched[i]:
                     evictions.append((t, s))
         if len(moves) < piece.n:
-            settle(engine.live, goal.row[:W])
+            settle(engine.live.model, engine.live.executed, goal.row[:W])
             root = len(moves)
-            outcome, _ = within(engine.live, piece.room, 100_000_000, False)
-            if outcome != FOUND:
+            rules = engine.live.rules._replace(known=False)  # its order is wanted
+            outcome, _ = keeps_within(engine.live._replace(rules=rules), piece.room, 100_000_000)
+            if outcome != Outcome.FOUND:
                 return None, []
-            moves += [int(i) for i in engine.live.trail[root : piece.n]]
+            moves += [int(i) for i in engine.live.executed.trail[root : piece.n]]
         return tuple(moves), evictions
 
 

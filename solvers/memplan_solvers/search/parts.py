@@ -13,7 +13,7 @@ from memplan_solvers.search.frontier import Frontiers
 from memplan_solvers.search.levels import Engine
 from memplan_solvers.search.lns import Way, improved
 from memplan_solvers.search.piece import NEVER, Piece
-from memplan_solvers.search.tables import FEW
+from memplan_solvers.search.set_tables import FEW
 
 LARGE = 1_500
 """Ops beyond which a piece is not searched as a whole, but in windows."""

@@ -72,9 +72,10 @@ class Search(Improver):
 
 def warm() -> None:
     """Call every kernel of the search."""
+    from memplan_solvers.peak.met import enlarged
     from memplan_solvers.search.frontier import Frontiers
+    from memplan_solvers.search.least_peak import keeps_within
     from memplan_solvers.search.levels import Engine
-    from memplan_solvers.search.peaks import enlarged, within
 
     ops = tuple(range(4))
     tiny = Piece(
@@ -96,8 +97,8 @@ def warm() -> None:
     engine, unlimited = Engine(tiny), Budget(float("inf"))
     engine.root()
     engine.search(NEVER, unlimited)
-    within(engine.live, 0, 0, False)
-    enlarged(engine.live)
+    keeps_within(engine.live, 0, 0)
+    enlarged(engine.live.met)
     engine.tabulate(unlimited)
     Frontiers(engine).look(100, unlimited, 100)
     engine.search(NEVER, unlimited)
