@@ -20,8 +20,8 @@ from memplan_solvers.peak.live import live_model, live_peak
 from memplan_solvers.peak.rules import RULES
 from memplan_solvers.peak.search import minimum_peak_order
 from memplan_solvers.search.frontier import Frontiers
-from memplan_solvers.search.levels import RULES as STATE_RULES
-from memplan_solvers.search.levels import Engine
+from memplan_solvers.search.layered_search import RULES as STATE_RULES
+from memplan_solvers.search.layered_search import Engine
 from memplan_solvers.search.piece import NEVER, whole
 
 from memplan.api import evaluate

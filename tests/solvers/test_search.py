@@ -11,7 +11,7 @@ from memplan_solvers.greedy import Greedy
 from memplan_solvers.place import place
 from memplan_solvers.residency import traffic
 from memplan_solvers.search.frontier import Frontiers
-from memplan_solvers.search.levels import RULES, Engine, Found
+from memplan_solvers.search.layered_search import RULES, Engine, Found
 from memplan_solvers.search.lns import Way, improved
 from memplan_solvers.search.parts import LARGE, Part, Parts
 from memplan_solvers.search.piece import NEVER, Piece, pieces, whole

@@ -59,7 +59,7 @@ def windows_bound(piece: Piece, order: Sequence[int], budget: Budget) -> int:
 
 def _least(window: Piece, least: int, budget: Budget) -> tuple[int, bool]:
     """A lower bound on what the window costs, at least `least`, and whether its search came to an end."""
-    from memplan_solvers.search.levels import Engine
+    from memplan_solvers.search.layered_search import Engine
 
     engine, below = Engine(window), NEVER
     for beam in BEAMS:

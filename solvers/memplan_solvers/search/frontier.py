@@ -25,9 +25,9 @@ import numpy as np
 
 from memplan.solver import Budget
 from memplan_solvers.search import backwards as bw
-from memplan_solvers.search import level as lv
-from memplan_solvers.search.kernel import NEVER, Flat
-from memplan_solvers.search.levels import Engine
+from memplan_solvers.search.layer import Labels, ParetoFrontier, place_sets
+from memplan_solvers.search.layered_search import Engine
+from memplan_solvers.search.state import NEVER, SubproblemArrays
 
 CHUNK = 64
 """Sets between two looks at the clock."""
@@ -46,12 +46,12 @@ class Half:
     failed   below which price, with how many pairs, there were too many
     """
 
-    flat: Flat
+    flat: SubproblemArrays
     returns: bool
     rate: float
     peaks: list[Any]
     least: list[Any]
-    points: list[lv.Points] = field(default_factory=list)
+    points: list[Labels] = field(default_factory=list)
     known: int = 0
     failed: tuple[int, int] = (NEVER, 0)
 
@@ -96,15 +96,16 @@ class Frontiers:
         points = [half.points if half.known >= below else unknown for half in self.halves]
         self.engine.known = below
         self.engine.fronts = [
-            lv.Front(level.words, level.slots, a, b) for level, a, b in zip(self.levels, *points, strict=True)
+            ParetoFrontier(level.words, level.slots, a, b)
+            for level, a, b in zip(self.levels, *points, strict=True)
         ]
         return self.total
 
-    def _half(self, flat: Flat, returns: bool, rate: float, least: int) -> Half:
+    def _half(self, flat: SubproblemArrays, returns: bool, rate: float, least: int) -> Half:
         peaks = [np.full(len(level.words), NEVER, np.int64) for level in self.levels]
         peaks[0][:] = 0
         for k in range(self.engine.piece.n):
-            bw.rise(flat, self.levels[k], peaks[k], self.levels[k + 1], peaks[k + 1])
+            bw.raise_peaks(flat, self.levels[k], peaks[k], self.levels[k + 1], peaks[k + 1])
         return Half(
             flat, returns, rate, peaks, [np.full(len(level.words), least, np.int64) for level in self.levels]
         )
@@ -118,53 +119,41 @@ class Frontiers:
             return
         if not half.returns:
             for level, points in zip(self.levels, found, strict=True):
-                bw.owed(self.engine.flat, level, points)
+                bw.take_off_stored(self.engine.flat, level, points)
         half.known, half.points = below, [_sorted(points) for points in found]
 
-    def _pairs(self, half: Half, limits: list[Any], budget: Budget, most: int) -> list[lv.Points] | None:
+    def _pairs(self, half: Half, limits: list[Any], budget: Budget, most: int) -> list[Labels] | None:
         """By number of executed ops the pairs that pay less than a set's limit with what the ops before cost at least."""
         piece, V = self.engine.piece, self.engine.V
         start = self.levels[-1].live.copy()
-        points = [lv.Points(np.zeros(1, np.int64), np.ones(1, np.int64), start, np.zeros(1, np.int64))]
+        points = [Labels(np.zeros(1, np.int64), np.ones(1, np.int64), start, np.zeros(1, np.int64))]
+        terms = bw.Half(half.returns, piece.room, half.rate)
         work, total = bw.work_space(1 << 12, V), 1
         for k in range(piece.n - 1, -1, -1):
             level, upper = self.levels[k], points[-1]
+            above = bw.Above(self.levels[k + 1], upper)
+            bounds = bw.Bounds(half.peaks[k], limits[k], half.least[k])
             count = len(level.words)
-            made = bw.room_for(count, 4 * len(upper.cost) + 64, V)
+            made = bw.no_labels(count, 4 * len(upper.cost) + 64, V)
             at = 0
             while at < count:
-                if budget.spent() or total + int(made.count[0]) > most:
+                if budget.spent() or total + int(made.totals["labels"][0]) > most:
                     return None
                 stop = min(count, at + CHUNK)
-                at = bw.lay(
-                    half.flat,
-                    level,
-                    half.peaks[k],
-                    self.levels[k + 1],
-                    upper,
-                    half.returns,
-                    piece.room,
-                    half.rate,
-                    limits[k],
-                    half.least[k],
-                    at,
-                    stop,
-                    made,
-                    work,
-                )
+                at = bw.take_back(half.flat, level, bounds, above, terms, (at, stop), made, work)
                 if at < stop:
                     work, made = bw.work_space(2 * len(work.cost), V), bw.enlarged(made)
-            total += int(made.count[0])
+            total += int(made.totals["labels"][0])
             points.append(bw.cut_short(made))
         return points[::-1]
 
 
-def _loads_alone(engine: Engine) -> tuple[Flat, bool, float]:
+def _loads_alone(engine: Engine) -> tuple[SubproblemArrays, bool, float]:
     """Stores are free."""
     return engine.flat._replace(extra=engine.flat.extra - engine.flat.saved), True, engine.piece.rate
 
 
-def _stores_alone(engine: Engine) -> tuple[Flat, bool, float]:
+def _stores_alone(engine: Engine) -> tuple[SubproblemArrays, bool, float]:
     """Loads are free. What needs no store takes up room at its touches only, what never leaves always."""
     piece = engine.piece
     extra, size, price = (
@@ -185,15 +174,15 @@ def _stores_alone(engine: Engine) -> tuple[Flat, bool, float]:
     return engine.flat._replace(extra=extra, size=size, reload=price), False, rate
 
 
-def _level(flat: Flat, words: Any) -> bw.Sets:
+def _level(flat: SubproblemArrays, words: Any) -> bw.Sets:
     slots = np.full(1 << max(4, (2 * len(words)).bit_length()), -1, np.int32)
-    lv.place_sets(words, slots)
+    place_sets(words, slots)
     live = np.zeros((len(words), (len(flat.size) + 63) // 64 or 1), np.int64)
-    bw.lives(flat, words, live)
+    bw.find_live(flat, words, live)
     return bw.Sets(words, slots, live)
 
 
-def _sorted(points: lv.Points) -> lv.Points:
+def _sorted(points: Labels) -> Labels:
     """Each set's pairs in the order of what they cost."""
     set_of = np.repeat(np.arange(len(points.first)), points.last - points.first)
     order = np.lexsort((points.cost, set_of))

@@ -182,7 +182,7 @@ class Window:
 
 def improved(way: Way, budget: Budget, enough: int) -> Way:
     """A way that costs less, or the same one: windows around evictions solved again until none gets better."""
-    from memplan_solvers.search.levels import Engine
+    from memplan_solvers.search.layered_search import Engine
 
     for length in LENGTHS:
         settled: set[tuple[int, ...]] = set()

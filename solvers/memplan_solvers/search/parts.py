@@ -10,7 +10,7 @@ from memplan_solvers.ilp.gaps import Gaps
 from memplan_solvers.residency import Stretch, Walk
 from memplan_solvers.search.bounds import windows_bound
 from memplan_solvers.search.frontier import Frontiers
-from memplan_solvers.search.levels import Engine
+from memplan_solvers.search.layered_search import Engine
 from memplan_solvers.search.lns import Way, improved
 from memplan_solvers.search.piece import NEVER, Piece
 from memplan_solvers.search.set_tables import FEW

@@ -74,8 +74,8 @@ def warm() -> None:
     """Call every kernel of the search."""
     from memplan_solvers.peak.met import enlarged
     from memplan_solvers.search.frontier import Frontiers
+    from memplan_solvers.search.layered_search import Engine
     from memplan_solvers.search.least_peak import keeps_within
-    from memplan_solvers.search.levels import Engine
 
     ops = tuple(range(4))
     tiny = Piece(
@@ -97,8 +97,8 @@ def warm() -> None:
     engine, unlimited = Engine(tiny), Budget(float("inf"))
     engine.root()
     engine.search(NEVER, unlimited)
-    keeps_within(engine.live, 0, 0)
-    enlarged(engine.live.met)
+    keeps_within(engine.peaks.live, 0, 0)
+    enlarged(engine.peaks.live.met)
     engine.tabulate(unlimited)
     Frontiers(engine).look(100, unlimited, 100)
     engine.search(NEVER, unlimited)

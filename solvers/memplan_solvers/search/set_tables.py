@@ -10,7 +10,7 @@ from memplan_solvers.jit import kernel
 from memplan_solvers.peak.descent import Descent
 from memplan_solvers.peak.executed import price, settle
 from memplan_solvers.peak.met import UNBOUNDED, none_met, note, row_of
-from memplan_solvers.search.kernel import mix, same
+from memplan_solvers.search.state import mix, same
 
 FEW = 300_000
 """Sets beyond which no table is made."""
@@ -31,8 +31,8 @@ def _followers(of: Descent, words: Ints, slots: Ints, found: Ints, most: int) ->
             for w in range(width):
                 found[made, w] = words[k, w]
             found[made, i >> 6] |= np.int64(1) << (i & 63)
-            slot = mix(found[made], 0, width) & mask
-            while slots[slot] >= 0 and not same(found[slots[slot]], found[made], 0, width):
+            slot = mix(found[made]) & mask
+            while slots[slot] >= 0 and not same(found[slots[slot]], found[made]):
                 slot = (slot + 1) & mask
             if slots[slot] < 0:
                 slots[slot] = made

@@ -8,20 +8,36 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from memplan.solver import Budget
+from memplan_solvers.common.arrays import Ints, ShortInts
 from memplan_solvers.peak.descent import Outcome
 from memplan_solvers.peak.executed import integers, rows, settle
-from memplan_solvers.search import expand as ex
-from memplan_solvers.search import level as lv
-from memplan_solvers.search.kernel import NONE, Flat
+from memplan_solvers.search.expand import Layers, Scratch, bound_states, dominate, expand
+from memplan_solvers.search.layer import (
+    TOTALS,
+    Labels,
+    Layer,
+    ParetoFrontier,
+    Peaks,
+    Reached,
+    Rules,
+    Terms,
+    add_set,
+    add_state,
+    find_set,
+    restore,
+    scaled,
+)
 from memplan_solvers.search.least_peak import grown, keeps_within, least_peak
 from memplan_solvers.search.piece import Piece
 from memplan_solvers.search.set_tables import FEW, list_sets, tabulated
+from memplan_solvers.search.state import NONE, SubproblemArrays
+from memplan_solvers.search.subsets import new_leavers
 
-RULES = frozenset({"minimal", "belady", "free", "stores", "loads", "goal", "dominate"})
+RULES = frozenset({"minimal", "farther", "free", "stores", "loads", "goal", "dominate"})
 """What makes the search small; each may be left out without changing an optimum (the tests do).
 
 minimal   only inclusion-minimal sets leave: what else could leave now may leave later at the same price
-belady    u leaves before v where u is at least as large, costs no more, is needed no earlier (each op that still needs u is,
+farther   u leaves before v where u is at least as large, costs no more, is needed no earlier (each op that still needs u is,
           or descends from, one that needs v), and v is clean or is needed only once more
 free      a ready op that fits, with its operands present, runs at once if nothing new stays after it, or if what dies with
           it, counting only what is at least as large as the new storage, costs as much to evict as that
@@ -32,7 +48,10 @@ dominate  of two states with the same ops executed, one that turns into the othe
           more, these included, replaces it
 """
 
-NAMES = ("minimal", "belady", "free", "stores", "loads", "goal")
+NAMES = ("minimal", "farther", "free", "stores", "loads", "goal")
+
+SET_FIELDS = ("words", "low", "low_dirty", "live", "live_dirty", "reload", "front", "goal")
+"""The fields of a layer that have an entry a set."""
 
 EFFORT = 20_000
 """Evaluations of an op that one look at the peak to come may take."""
@@ -87,42 +106,50 @@ class Engine:
             below[i, i >> 6] |= bit(i)
             for j in piece.succs[i]:
                 below[i] |= below[j]
-        self.flat = Flat(
-            *rows(piece.touched),
-            *rows(piece.succs),
-            *rows(piece.preds),
-            *rows([x for _, x in over]),
-            integers(z for z, _ in over),
-            integers(piece.extra),
-            integers(piece.size),
-            integers(piece.reload),
-            integers(piece.store),
-            np.array(piece.begun, np.bool_),
-            np.array(piece.closing, np.bool_),
-            *rows(piece.touches),
-            touchers,
-            below,
+        self.flat = SubproblemArrays(
+            touched=rows(piece.touched),
+            succs=rows(piece.succs),
+            preds=rows(piece.preds),
+            sources=rows([sources for _, sources in over]),
+            saved=integers(saved for saved, _ in over),
+            extra=integers(piece.extra),
+            size=integers(piece.size),
+            reload=integers(piece.reload),
+            store=integers(piece.store),
+            begun=np.array(piece.begun, np.bool_),
+            closing=np.array(piece.closing, np.bool_),
+            touchers=rows(piece.touches),
+            toucher_bits=touchers,
+            descendants=below,
         )
         entries = 1 << min(18, max(10, n))
-        self.live, self.dirty = least_peak(piece.live, entries), least_peak(piece.dirty, entries)
-        alike = piece.dirty == piece.live
-        self.words = np.array([*(name in self.rules for name in NAMES), alike], np.bool_)
-        self.fronts: list[lv.Front] = []
+        self.peaks = Peaks(least_peak(piece.live, entries), least_peak(piece.dirty, entries))
+        rules = Rules(**{name: name in self.rules for name in NAMES}, alike=piece.dirty == piece.live)
+        self.terms = Terms(piece.room, piece.rate, self.effort, self.W, self.V, rules)
+        self.fronts: list[ParetoFrontier] = []
         self.known: int = 0  # below which cost the frontiers hold
-        self.sets: list[Any] = []
+        self.sets: list[Ints] = []
         none = np.zeros(0, np.int64)
-        unknown = lv.Points(none, none, np.zeros((0, self.V), np.int64), none)
-        self.no_front = lv.Front(np.zeros((0, self.W), np.int64), np.zeros(0, np.int32), unknown, unknown)
-        size = max(n, m, 1)
-        self.scratch = np.zeros((5, size), np.int64)
-        self.before = np.zeros((m, m), np.bool_)
+        unknown = Labels(none, none, np.zeros((0, self.V), np.int64), none)
+        self.no_front = ParetoFrontier(
+            np.zeros((0, self.W), np.int64), np.zeros(0, np.int32), unknown, unknown
+        )
+        self.scratch = Scratch(
+            ready=np.zeros(n, np.int64),
+            present=np.zeros(m, np.int64),
+            leavers=new_leavers(m),
+            before=np.zeros((m, m), np.bool_),
+            covered=np.zeros(self.W, np.int64),
+            base=np.zeros(self.W + 2 * self.V, np.int64),
+            row=np.zeros(self.W + 2 * self.V, np.int64),
+        )
 
     def search(
         self,
         below: int,
         budget: Budget,
         beam: int = MOST,
-        levels: list[lv.Level] | None = None,
+        levels: list[Layer] | None = None,
         most: int = NONE,
     ) -> Found:
         """A way that costs less than `below`, the best one where nothing is cut; `beam` states of a level go on.
@@ -134,46 +161,37 @@ class Engine:
         budget.report("search", None, 0, self.states - before)
         return found
 
-    def front(self, depth: int, below: int) -> lv.Front:
+    def front(self, depth: int, below: int) -> ParetoFrontier:
         """The frontiers at the sets of `depth` ops for what costs less than `below`, empty ones where they are not known."""
         return self.fronts[depth] if self.fronts and below <= self.known else self.no_front
 
     def root(self) -> tuple[int, int]:
         """Lower bounds on all loads and on all stores of the piece."""
         piece = self.piece
-        level = new_level(piece.n, self.W + 2 * self.V, self.W, 1, NONE)
-        row = self.start()
-        settle(self.live.model, self.live.executed, row[: self.W])
-        settle(self.dirty.model, self.dirty.executed, row[: self.W])
-        lv.add_set(
-            self.flat,
-            level,
-            self.no_front,
-            row[: self.W],
-            self.W,
-            0,
-            -1,
-            self.live,
-            self.dirty,
-            0,
-            0,
-            piece.room,
-            10 * self.effort,
-            self.words,
-        )
+        level = new_layer(self, 1, NONE)
+        self.add_root(level, self.no_front)
         held = sum(z for z, there in zip(piece.size, piece.inside, strict=True) if there)
         safe = (
             there and not clean and bool(price)
             for there, clean, price in zip(piece.inside, piece.clean, piece.store, strict=True)
         )
         unsafe = sum(z for z, there in zip(piece.size, safe, strict=True) if there)
-        loads = lv.scaled(int(level.low[0]) - piece.room - (int(level.live[0]) - held), piece.rate)
-        stores = lv.scaled(
+        loads = scaled(int(level.low[0]) - piece.room - (int(level.live[0]) - held), piece.rate)
+        stores = scaled(
             int(level.low_dirty[0]) - piece.room - (int(level.live_dirty[0]) - unsafe), piece.rate
         )
         return int(loads), int(stores)
 
-    def start(self) -> Any:
+    def add_root(self, layer: Layer, frontier: ParetoFrontier) -> int:
+        """Number the first state's set in an empty layer, with bounds that are worth ten times the effort."""
+        done = self.start()[: self.W]
+        for search in self.peaks:
+            settle(search.model, search.executed, done)
+        terms = self.terms._replace(effort=10 * self.effort)
+        _, slot = find_set(layer, done)
+        return int(add_set(self.flat, self.peaks, layer, frontier, done, slot, Reached(-1, 0, 0), terms))
+
+    def start(self) -> Ints:
         """The row of the first state."""
         piece, W, V = self.piece, self.W, self.V
         row = np.zeros(W + 2 * V, np.int64)
@@ -186,14 +204,14 @@ class Engine:
 
     def tabulate(self, budget: Budget, most: int = FEW) -> bool:
         """List all sets and table their least peaks, if they are at most `most`; whether they are."""
-        sets = list_sets(self.live, budget, most)
+        sets = list_sets(self.peaks.live, budget, most)
         if sets is None:
             return False
-        live = tabulated(self.live, sets, budget)
-        dirty = self.dirty if self.words[lv.ALIKE] else tabulated(self.dirty, sets, budget)
+        live = tabulated(self.peaks.live, sets, budget)
+        dirty = self.peaks.dirty if self.terms.rules.alike else tabulated(self.peaks.dirty, sets, budget)
         if live is None or dirty is None:
             return False
-        self.live, self.dirty, self.sets = live, dirty, sets
+        self.peaks, self.sets = Peaks(live, dirty), sets
         return True
 
 
@@ -202,33 +220,33 @@ def bit(i: int) -> Any:
     return np.array(1 << (i & 63), np.uint64).astype(np.int64)
 
 
-def new_level(n: int, width: int, W: int, states: int, best: int) -> lv.Level:
-    """An empty level with room for `states` children; of these many sets at most as many are distinct."""
-    made = np.zeros(6, np.int64)
-    made[lv.BEST], made[lv.CUT] = best, NONE
-    sets = states + n + 1
-    return lv.Level(
-        np.zeros((states, width), np.int64),
-        np.zeros(states, np.int64),
-        np.zeros(states, np.int32),
-        np.zeros(states, np.int32),
-        np.zeros(states, np.int64),
-        np.zeros((sets, W), np.int64),
-        np.zeros(sets, np.int64),
-        np.zeros(sets, np.int64),
-        np.zeros(sets, np.int64),
-        np.zeros(sets, np.int64),
-        np.zeros(sets, np.int64),
-        np.zeros(sets, np.int64),
-        np.zeros(sets, np.bool_),
-        _slots(states),
-        _slots(sets),
-        made,
-        np.zeros(width, np.int64),
+def new_layer(engine: Engine, states: int, best: int) -> Layer:
+    """An empty layer that holds `states` states; of these many sets at most as many are distinct."""
+    totals = np.zeros(1, TOTALS)
+    totals["best"], totals["cut"] = best, NONE
+    width, sets = engine.W + 2 * engine.V, states + engine.piece.n + 1
+    return Layer(
+        row=np.zeros((states, width), np.int64),
+        paid=np.zeros(states, np.int64),
+        parent=np.zeros(states, np.int32),
+        move=np.zeros(states, np.int32),
+        set_of=np.zeros(states, np.int64),
+        words=np.zeros((sets, engine.W), np.int64),
+        low=np.zeros(sets, np.int64),
+        low_dirty=np.zeros(sets, np.int64),
+        live=np.zeros(sets, np.int64),
+        live_dirty=np.zeros(sets, np.int64),
+        reload=np.zeros(sets, np.int64),
+        front=np.zeros(sets, np.int64),
+        goal=np.zeros(sets, np.bool_),
+        slots=_slots(states),
+        set_slots=_slots(sets),
+        totals=totals,
+        goal_row=np.zeros(width, np.int64),
     )
 
 
-def _slots(entries: int) -> Any:
+def _slots(entries: int) -> ShortInts:
     return np.full(1 << max(4, (2 * entries - 1).bit_length()), -1, np.int32)
 
 
@@ -243,7 +261,7 @@ class _Run:
     """One pass over the levels."""
 
     def __init__(
-        self, engine: Engine, below: int, budget: Budget, beam: int, levels: list[lv.Level] | None, most: int
+        self, engine: Engine, below: int, budget: Budget, beam: int, levels: list[Layer] | None, most: int
     ) -> None:
         self.levels, self.most = levels, most
         self.engine, self.below, self.budget, self.beam = engine, below, budget, beam
@@ -257,31 +275,12 @@ class _Run:
         engine = self.engine
         piece, W, V = engine.piece, engine.W, engine.V
         n = piece.n
-        level = new_level(n, W + 2 * V, W, 1, self.best)
-        row = engine.start()
-        settle(engine.live.model, engine.live.executed, row[:W])
-        settle(engine.dirty.model, engine.dirty.executed, row[:W])
-        number, slot = lv.find_set(level, row[:W], W)
-        number = lv.add_set(
-            engine.flat,
-            level,
-            engine.front(0, self.below),
-            row[:W],
-            W,
-            slot,
-            -1,
-            engine.live,
-            engine.dirty,
-            0,
-            0,
-            piece.room,
-            10 * engine.effort,
-            engine.words,
-        )
+        level, row = new_layer(engine, 1, self.best), engine.start()
+        number = engine.add_root(level, engine.front(0, self.below))
         if n == 0 or level.goal[number]:
             self.best, self.goal = min(0, self.best), _Goal(0, -1, -1, row)
             return self.answer(NONE)
-        lv.add_state(level, row, 0, -1, -1, number)
+        add_state(level, row, 0, -1, -1, number)
         for depth in range(n):
             self.history.append(
                 (
@@ -308,62 +307,42 @@ class _Run:
             level = following
         return self.answer(NONE)
 
-    def expand(self, level: lv.Level, depth: int) -> lv.Level | None:
+    def expand(self, level: Layer, depth: int) -> Layer | None:
         """The next level, thinned out; None once the time is up."""
         engine = self.engine
-        piece, W, V = engine.piece, engine.W, engine.V
         count, front = _count(level), engine.front(depth + 1, self.below)
-        new = new_level(piece.n, W + 2 * V, W, max(64, 4 * min(count, self.beam)), self.best)
+        new = new_layer(engine, max(64, 4 * min(count, self.beam)), self.best)
         start = 0
         while start < count:
             if self.budget.spent() or engine.states > self.most:
                 return None
-            end = min(count, start + max(1, CHUNK // piece.n))
-            stopped = ex.expand(
-                engine.flat,
-                engine.live,
-                engine.dirty,
-                engine.front(depth, self.below),
-                front,
-                level,
-                new,
-                start,
-                end,
-                piece.room,
-                piece.rate,
-                engine.effort,
-                engine.words,
-                W,
-                V,
-                engine.scratch,
-                engine.before,
-            )
-            if new.made[lv.BEST] < self.best:
-                self.best = int(new.made[lv.BEST])
-                self.goal = _Goal(
-                    depth + 1, int(new.made[lv.PARENT]), int(new.made[lv.MOVE]), new.goal_row.copy()
-                )
+            end = min(count, start + max(1, CHUNK // engine.piece.n))
+            layers = Layers(level, new, engine.front(depth, self.below), front)
+            stopped = expand(engine.flat, engine.peaks, layers, start, end, engine.terms, engine.scratch)
+            totals = new.totals[0]
+            if totals["best"] < self.best:
+                self.best = int(totals["best"])
+                self.goal = _Goal(depth + 1, int(totals["parent"]), int(totals["op"]), new.goal_row.copy())
             engine.states += stopped - start
             start = stopped
             if start < end:
                 new = self.thinned(new, self.beam, front) if _count(new) >= MOST else self.larger(new)
-            engine.live, engine.dirty = grown(engine.live), grown(engine.dirty)
-        self.pruned = min(self.pruned, int(new.made[lv.CUT]))
+            engine.peaks = Peaks(*map(grown, engine.peaks))
+        self.pruned = min(self.pruned, int(new.totals["cut"][0]))
         return self.thinned(new, self.beam, front)
 
-    def larger(self, level: lv.Level) -> lv.Level:
+    def larger(self, level: Layer) -> Layer:
         """The same children with more room."""
         return self.copied(level, np.arange(_count(level)), 4 * len(level.paid))
 
-    def thinned(self, level: lv.Level, most: int, front: lv.Front) -> lv.Level:
+    def thinned(self, level: Layer, most: int, front: ParetoFrontier) -> Layer:
         """The children that no other dominates, at most `most` of them, sorted by set and by what was paid."""
         engine = self.engine
-        W, V = engine.W, engine.V
         count = _count(level)
         order = np.lexsort((np.arange(count), level.paid[:count], level.set_of[:count]))
         keep = np.ones(count, np.bool_)
         if "dominate" in engine.rules:
-            ex.dominate(engine.flat, level, order, keep, COMPARED, W, V, np.zeros(COMPARED, np.int64))
+            dominate(engine.flat, level, order, keep, np.zeros(COMPARED, np.int64), engine.terms)
         order = order[keep[order]]
         f = self.values(level, order, front)
         alive = f < self.best
@@ -377,27 +356,24 @@ class _Run:
             order = order[np.sort(by[:most])]
         return self.copied(level, order, max(len(order), 1))
 
-    def values(self, level: lv.Level, order: Any, front: lv.Front) -> Any:
-        engine, piece = self.engine, self.engine.piece
+    def values(self, level: Layer, order: Ints, front: ParetoFrontier) -> Ints:
+        """What a way through each of these states pays at least."""
         f = np.zeros(len(order), np.int64)
-        ex.values(
-            engine.flat, level, front, order, f, piece.room, piece.rate, engine.words, engine.W, engine.V
-        )
+        bound_states(self.engine.flat, level, front, order, f, self.engine.terms)
         return f
 
-    def copied(self, level: lv.Level, order: Any, states: int) -> lv.Level:
+    def copied(self, level: Layer, order: Ints, states: int) -> Layer:
         """The children `order` in a level of their own, with room for `states`."""
-        engine = self.engine
-        sets = int(level.made[lv.SETS])
-        new = new_level(engine.piece.n, engine.W + 2 * engine.V, engine.W, max(states, sets), self.best)
-        new.made[:] = level.made
-        new.made[lv.STATES], new.made[lv.BEST] = 0, self.best
-        for k in range(5, 13):
-            new[k][:sets] = level[k][:sets]
-        lv.restore(new, level, order)
+        sets = int(level.totals["sets"][0])
+        new = new_layer(self.engine, max(states, sets), self.best)
+        new.totals[:] = level.totals
+        new.totals["states"], new.totals["best"] = 0, self.best
+        for name in SET_FIELDS:
+            getattr(new, name)[:sets] = getattr(level, name)[:sets]
+        restore(new, level, order)
         return new
 
-    def open(self, level: lv.Level, depth: int) -> int:
+    def open(self, level: Layer, depth: int) -> int:
         """The least f of a level that was not finished."""
         count = _count(level)
         return (
@@ -445,15 +421,16 @@ class _Run:
                 if there and not stays and s not in piece.touched[i]:
                     evictions.append((t, s))
         if len(moves) < piece.n:
-            settle(engine.live.model, engine.live.executed, goal.row[:W])
+            live = engine.peaks.live
+            settle(live.model, live.executed, goal.row[:W])
             root = len(moves)
-            rules = engine.live.rules._replace(known=False)  # its order is wanted
-            outcome, _ = keeps_within(engine.live._replace(rules=rules), piece.room, 100_000_000)
+            rules = live.rules._replace(known=False)  # its order is wanted
+            outcome, _ = keeps_within(live._replace(rules=rules), piece.room, 100_000_000)
             if outcome != Outcome.FOUND:
                 return None, []
-            moves += [int(i) for i in engine.live.executed.trail[root : piece.n]]
+            moves += [int(i) for i in live.executed.trail[root : piece.n]]
         return tuple(moves), evictions
 
 
-def _count(level: lv.Level) -> int:
-    return int(level.made[lv.STATES])
+def _count(level: Layer) -> int:
+    return int(level.totals["states"][0])
