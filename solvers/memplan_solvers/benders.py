@@ -31,7 +31,7 @@ from memplan_solvers.peak.live import LiveModel, live_model
 PATIENCE = 2_000_000
 """Evaluations of an op that one question to the search may take, some 0.1 s; a tenth of it while a core is shrunk."""
 
-LARGE = 5_000
+MOST_OPS = 5_000
 """Ops beyond which nothing is asked."""
 
 
@@ -54,7 +54,7 @@ class Benders(Improver):
         free = int(problem.free_bound)
         settled = start is not None and start.value <= free
         anywhere = problem.target.operands == "any"
-        if settled or anywhere or problem.capacity is None or problem.n > LARGE or budget.spent():
+        if settled or anywhere or problem.capacity is None or problem.n > MOST_OPS or budget.spent():
             return self.plan_of(problem, budget, start, free, "no plan was found in time")
         mine = load("peak", budget)
         run = _Run(problem, mine, start)

@@ -14,7 +14,7 @@ from operator import or_
 
 from memplan.problem import Problem
 
-LARGE = 20_000
+MOST_OPS_CERTAIN = 20_000
 """Ops beyond which `certain_bound` is not computed: its memory is quadratic, 1 bit a pair."""
 
 
@@ -202,7 +202,7 @@ def certain_bound(model: LiveModel) -> int:
 
     A storage is live at an op it does not touch if an ancestor has touched it and a descendant will.
     """
-    if not 0 < model.n <= LARGE:
+    if not 0 < model.n <= MOST_OPS_CERTAIN:
         return 0
     import numpy as np
 

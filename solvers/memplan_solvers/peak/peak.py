@@ -19,7 +19,7 @@ from memplan_solvers.compiled import ready
 from memplan_solvers.greedy import Greedy
 from memplan_solvers.improve import Answer, Improver, better
 from memplan_solvers.peak.live import live_model, live_peak
-from memplan_solvers.peak.search import LARGE, PeakResult, minimum_peak_order
+from memplan_solvers.peak.search import MOST_OPS_SCHEDULED, PeakResult, minimum_peak_order
 from memplan_solvers.place import one_pass
 from memplan_solvers.replace.evict import without_spills
 from memplan_solvers.residency import Block, Walk, blocks_of
@@ -179,7 +179,7 @@ def _orders(problem: Problem, found: PeakResult, budget: Budget) -> Iterator[tup
     limit = found.peak
     if problem.options.objective == "traffic" and problem.capacity is not None:
         limit = problem.capacity
-    for name in SCHEDULES if problem.n <= LARGE else ():
+    for name in SCHEDULES if problem.n <= MOST_OPS_SCHEDULED else ():
         order = SCHEDULES[name](problem)
         if order not in seen and live_peak(model, order) <= limit:
             seen.add(order)

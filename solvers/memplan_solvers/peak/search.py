@@ -14,7 +14,7 @@ from memplan_solvers.schedule import SCHEDULES
 if TYPE_CHECKING:
     from memplan_solvers.peak.directions import Directions
 
-LARGE = 10_000
+MOST_OPS_SCHEDULED = 10_000
 """Ops beyond which only near-linear heuristics give the first order."""
 
 PATIENCE = 25_000_000
@@ -74,7 +74,7 @@ def _settled(peak: int, bound: int, goal: int | None) -> bool:
 def _first(problem: Problem, model: LiveModel, enough: int, budget: Budget) -> tuple[tuple[int, ...], int]:
     """The best heuristic order and its peak; stops at one of at most `enough`."""
     best: tuple[tuple[int, ...], int] | None = None
-    names = SCHEDULES if problem.n <= LARGE else ("program", "least_live")
+    names = SCHEDULES if problem.n <= MOST_OPS_SCHEDULED else ("program", "least_live")
     for name in names:
         order = SCHEDULES[name](problem)
         peak = live_peak(model, order)

@@ -38,7 +38,7 @@ class Bounds(NamedTuple):
     least: Ints  # [set] what a way through the set pays of this half at least
 
 
-class Half(NamedTuple):
+class HalfTerms(NamedTuple):
     """What is paid for in one half of the price."""
 
     returns: bool  # whether what is dropped is back at its next touch
@@ -248,7 +248,7 @@ class Taken(NamedTuple):
 @inlined(allocates=False)
 def drop_before(
     flat: SubproblemArrays,
-    half: Half,
+    terms: HalfTerms,
     bounds: Bounds,
     live: Ints,
     label: tuple[Ints, int],
@@ -265,14 +265,14 @@ def drop_before(
     inside, cost = label
     i, row, leavers = taken.op, taken.row, taken.leavers
     live_bytes, below = sum_of(live, flat.size), bounds.limits[k]
-    lack = sum_of(inside, flat.size) + beside(flat, i, inside) - half.capacity
+    lack = sum_of(inside, flat.size) + beside(flat, i, inside) - terms.capacity
     walk = begin(flat, i, taken.present[: members(inside, taken.present) if lack > 0 else 0], leavers)
     for w in range(row.shape[0]):
         row[w] = (inside[w] | taken.gain[w]) & live[w]
     while True:
         if walk.freed >= lack:
             held = sum_of(row, flat.size)
-            f = cost + scaled(bounds.peaks[k] - half.capacity - (live_bytes - held), half.rate)
+            f = cost + scaled(bounds.peaks[k] - terms.capacity - (live_bytes - held), terms.rate)
             if f < below:
                 lowest = min(lowest, f)
                 count = add(work, count, row, cost, held)
@@ -299,7 +299,7 @@ def take_back(
     sets: Sets,
     bounds: Bounds,
     above: Above,
-    half: Half,
+    terms: HalfTerms,
     chunk: tuple[int, int],
     made: GrowingLabels,
     work: Work,
@@ -325,13 +325,13 @@ def take_back(
             gain[:] = 0
             for e in range(flat.touched.at[i], flat.touched.at[i + 1]):
                 s = flat.touched.values[e]
-                stays = half.returns or flat.size[s] == 0 or not has(above.sets.live[u], s)
+                stays = terms.returns or flat.size[s] == 0 or not has(above.sets.live[u], s)
                 if has(live, s) and stays:
                     gain[s >> 6] |= np.int64(1) << (s & 63)
             taken = Taken(i, gain, row, present, leavers)
             for p in range(above.labels.first[u], above.labels.last[u]):
                 label = (above.labels.inside[p], above.labels.cost[p])
-                count, lowest = drop_before(flat, half, bounds, live, label, taken, work, (k, count, lowest))
+                count, lowest = drop_before(flat, terms, bounds, live, label, taken, work, (k, count, lowest))
                 if count < 0:
                     return k
         if not keep_unbeaten(flat, work, count, made, k):

@@ -27,7 +27,8 @@ from memplan.solver import Budget
 from memplan_solvers.search import backwards as bw
 from memplan_solvers.search.layer import Labels, ParetoFrontier, place_sets
 from memplan_solvers.search.layered_search import Engine
-from memplan_solvers.search.state import NEVER, SubproblemArrays
+from memplan_solvers.search.state import SubproblemArrays
+from memplan_solvers.search.subproblem import NEVER
 
 CHUNK = 64
 """Sets between two looks at the clock."""
@@ -37,7 +38,7 @@ CHUNK = 64
 class Half:
     """One half of the price.
 
-    flat     the piece's arrays with `reload` for the price of a drop
+    flat     the subproblem's arrays with `reload` for the price of a drop
     returns  whether what is dropped is back at its next touch
     rate     the least price of a byte dropped
     peaks    by number of executed ops, per set: the least peak on the way there
@@ -80,7 +81,7 @@ class Frontiers:
         """What every way pays at least."""
         return sum(half.total for half in self.halves)
 
-    def look(self, below: int, budget: Budget, most: int) -> int:
+    def extend(self, below: int, budget: Budget, most: int) -> int:
         """Give the engine what it needs to search below this price, at most `most` pairs a half; a bound on every way.
 
         A half that is too large, or not ready in time, stays unknown. Asking for little first is cheap, and proves a lot.
@@ -104,7 +105,7 @@ class Frontiers:
     def _half(self, flat: SubproblemArrays, returns: bool, rate: float, least: int) -> Half:
         peaks = [np.full(len(level.words), NEVER, np.int64) for level in self.levels]
         peaks[0][:] = 0
-        for k in range(self.engine.piece.n):
+        for k in range(self.engine.subproblem.n):
             bw.raise_peaks(flat, self.levels[k], peaks[k], self.levels[k + 1], peaks[k + 1])
         return Half(
             flat, returns, rate, peaks, [np.full(len(level.words), least, np.int64) for level in self.levels]
@@ -124,12 +125,12 @@ class Frontiers:
 
     def _pairs(self, half: Half, limits: list[Any], budget: Budget, most: int) -> list[Labels] | None:
         """By number of executed ops the pairs that pay less than a set's limit with what the ops before cost at least."""
-        piece, V = self.engine.piece, self.engine.V
+        subproblem, V = self.engine.subproblem, self.engine.V
         start = self.levels[-1].live.copy()
         points = [Labels(np.zeros(1, np.int64), np.ones(1, np.int64), start, np.zeros(1, np.int64))]
-        terms = bw.Half(half.returns, piece.room, half.rate)
+        terms = bw.HalfTerms(half.returns, subproblem.usable_capacity, half.rate)
         work, total = bw.work_space(1 << 12, V), 1
-        for k in range(piece.n - 1, -1, -1):
+        for k in range(subproblem.n - 1, -1, -1):
             level, upper = self.levels[k], points[-1]
             above = bw.Above(self.levels[k + 1], upper)
             bounds = bw.Bounds(half.peaks[k], limits[k], half.least[k])
@@ -150,27 +151,27 @@ class Frontiers:
 
 def _loads_alone(engine: Engine) -> tuple[SubproblemArrays, bool, float]:
     """Stores are free."""
-    return engine.flat._replace(extra=engine.flat.extra - engine.flat.saved), True, engine.piece.rate
+    return engine.flat._replace(extra=engine.flat.extra - engine.flat.saved), True, engine.subproblem.rate
 
 
 def _stores_alone(engine: Engine) -> tuple[SubproblemArrays, bool, float]:
     """Loads are free. What needs no store takes up room at its touches only, what never leaves always."""
-    piece = engine.piece
+    subproblem = engine.subproblem
     extra, size, price = (
         (engine.flat.extra - engine.flat.saved),
         engine.flat.size.copy(),
         engine.flat.store.copy(),
     )
     rate = 1.0
-    for s, z in enumerate(piece.size):
-        if piece.reload[s] >= NEVER:
+    for s, z in enumerate(subproblem.size):
+        if subproblem.reload[s] >= NEVER:
             price[s] = NEVER
-        elif not price[s] or (piece.begun[s] and (piece.clean[s] or not piece.inside[s])):
+        elif not price[s] or (subproblem.begun[s] and (subproblem.clean[s] or not subproblem.inside[s])):
             size[s] = price[s] = 0
-            for i in piece.touches[s]:
+            for i in subproblem.touches[s]:
                 extra[i] += z
         elif z:
-            rate = min(rate, piece.store[s] / z)
+            rate = min(rate, subproblem.store[s] / z)
     return engine.flat._replace(extra=extra, size=size, reload=price), False, rate
 
 

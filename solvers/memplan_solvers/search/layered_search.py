@@ -1,4 +1,4 @@
-"""The level-by-level search of one piece: exact, or a beam whose bound stays true."""
+"""The layer-by-layer search of one subproblem: exact, or a beam whose bound stays true."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from memplan_solvers.search.layer import (
     scaled,
 )
 from memplan_solvers.search.least_peak import grown, keeps_within, least_peak
-from memplan_solvers.search.piece import Piece
 from memplan_solvers.search.set_tables import FEW, list_sets, tabulated
 from memplan_solvers.search.state import NONE, SubproblemArrays
+from memplan_solvers.search.subproblem import Subproblem
 from memplan_solvers.search.subsets import new_leavers
 
 RULES = frozenset({"minimal", "farther", "free", "stores", "loads", "goal", "dominate"})
@@ -63,13 +63,13 @@ COMPARED = 64
 """Cheapest states of a set with which the others are compared."""
 
 MOST = 3_000_000
-"""Children of one level beyond which the worst are cut."""
+"""Children of one layer beyond which the worst are cut."""
 
 
-class Found(NamedTuple):
-    """The best way through a piece below the value asked for, and a lower bound on every way.
+class SearchResult(NamedTuple):
+    """The best way through a subproblem below the value asked for, and a lower bound on every way.
 
-    order      ops by step (positions in the piece), None where nothing better was found
+    order      ops by step (positions in the subproblem), None where nothing better was found
     evictions  (step, storage): what leaves before the op of that step
     complete   whether nothing was cut: then `value`, or the value asked for, is optimal
     states     states expanded
@@ -85,47 +85,49 @@ class Found(NamedTuple):
 
 @dataclass
 class Engine:
-    """A piece's arrays, kept between searches with different beams."""
+    """A subproblem's arrays, kept between searches with different beams."""
 
-    piece: Piece
+    subproblem: Subproblem
     rules: frozenset[str] = RULES
     effort: int = EFFORT
     states: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
-        piece = self.piece
-        n, m = piece.n, len(piece.size)
+        subproblem = self.subproblem
+        n, m = subproblem.n, len(subproblem.size)
         self.W, self.V = max(1, -(-n // 64)), max(1, -(-m // 64))
-        over = [piece.over.get(i, (0, ())) for i in range(n)]
+        over = [subproblem.over.get(i, (0, ())) for i in range(n)]
         touchers = np.zeros((m, self.W), np.int64)
-        for s, ops in enumerate(piece.touches):
+        for s, ops in enumerate(subproblem.touches):
             for i in ops:
                 touchers[s, i >> 6] |= bit(i)
         below = np.zeros((n, self.W), np.int64)
         for i in reversed(range(n)):
             below[i, i >> 6] |= bit(i)
-            for j in piece.succs[i]:
+            for j in subproblem.succs[i]:
                 below[i] |= below[j]
         self.flat = SubproblemArrays(
-            touched=rows(piece.touched),
-            succs=rows(piece.succs),
-            preds=rows(piece.preds),
+            touched=rows(subproblem.touched),
+            succs=rows(subproblem.succs),
+            preds=rows(subproblem.preds),
             sources=rows([sources for _, sources in over]),
             saved=integers(saved for saved, _ in over),
-            extra=integers(piece.extra),
-            size=integers(piece.size),
-            reload=integers(piece.reload),
-            store=integers(piece.store),
-            begun=np.array(piece.begun, np.bool_),
-            closing=np.array(piece.closing, np.bool_),
-            touchers=rows(piece.touches),
+            extra=integers(subproblem.extra),
+            size=integers(subproblem.size),
+            reload=integers(subproblem.reload),
+            store=integers(subproblem.store),
+            begun=np.array(subproblem.begun, np.bool_),
+            closing=np.array(subproblem.closing, np.bool_),
+            touchers=rows(subproblem.touches),
             toucher_bits=touchers,
             descendants=below,
         )
         entries = 1 << min(18, max(10, n))
-        self.peaks = Peaks(least_peak(piece.live, entries), least_peak(piece.dirty, entries))
-        rules = Rules(**{name: name in self.rules for name in NAMES}, alike=piece.dirty == piece.live)
-        self.terms = Terms(piece.room, piece.rate, self.effort, self.W, self.V, rules)
+        self.peaks = Peaks(least_peak(subproblem.live, entries), least_peak(subproblem.dirty, entries))
+        rules = Rules(
+            **{name: name in self.rules for name in NAMES}, alike=subproblem.dirty == subproblem.live
+        )
+        self.terms = Terms(subproblem.usable_capacity, subproblem.rate, self.effort, self.W, self.V, rules)
         self.fronts: list[ParetoFrontier] = []
         self.known: int = 0  # below which cost the frontiers hold
         self.sets: list[Ints] = []
@@ -149,15 +151,15 @@ class Engine:
         below: int,
         budget: Budget,
         beam: int = MOST,
-        levels: list[Layer] | None = None,
+        layers: list[Layer] | None = None,
         most: int = NONE,
-    ) -> Found:
-        """A way that costs less than `below`, the best one where nothing is cut; `beam` states of a level go on.
+    ) -> SearchResult:
+        """A way that costs less than `below`, the best one where nothing is cut; `beam` states of a layer go on.
 
-        The levels, thinned out, are appended to `levels`; after `most` states the search gives up.
+        The layers, thinned out, are appended to `layers`; after `most` states the search gives up.
         """
         before = self.states
-        found = _Run(self, below, budget, beam, levels, before + most).run()
+        found = _Pass(self, below, budget, beam, layers, before + most).run()
         budget.report("search", None, 0, self.states - before)
         return found
 
@@ -166,19 +168,22 @@ class Engine:
         return self.fronts[depth] if self.fronts and below <= self.known else self.no_front
 
     def root(self) -> tuple[int, int]:
-        """Lower bounds on all loads and on all stores of the piece."""
-        piece = self.piece
-        level = new_layer(self, 1, NONE)
-        self.add_root(level, self.no_front)
-        held = sum(z for z, there in zip(piece.size, piece.inside, strict=True) if there)
+        """Lower bounds on all loads and on all stores of the subproblem."""
+        subproblem = self.subproblem
+        layer = new_layer(self, 1, NONE)
+        self.add_root(layer, self.no_front)
+        held = sum(z for z, there in zip(subproblem.size, subproblem.inside, strict=True) if there)
         safe = (
             there and not clean and bool(price)
-            for there, clean, price in zip(piece.inside, piece.clean, piece.store, strict=True)
+            for there, clean, price in zip(subproblem.inside, subproblem.clean, subproblem.store, strict=True)
         )
-        unsafe = sum(z for z, there in zip(piece.size, safe, strict=True) if there)
-        loads = scaled(int(level.low[0]) - piece.room - (int(level.live[0]) - held), piece.rate)
+        unsafe = sum(z for z, there in zip(subproblem.size, safe, strict=True) if there)
+        loads = scaled(
+            int(layer.low[0]) - subproblem.usable_capacity - (int(layer.live[0]) - held), subproblem.rate
+        )
         stores = scaled(
-            int(level.low_dirty[0]) - piece.room - (int(level.live_dirty[0]) - unsafe), piece.rate
+            int(layer.low_dirty[0]) - subproblem.usable_capacity - (int(layer.live_dirty[0]) - unsafe),
+            subproblem.rate,
         )
         return int(loads), int(stores)
 
@@ -193,12 +198,12 @@ class Engine:
 
     def start(self) -> Ints:
         """The row of the first state."""
-        piece, W, V = self.piece, self.W, self.V
+        subproblem, W, V = self.subproblem, self.W, self.V
         row = np.zeros(W + 2 * V, np.int64)
-        for s, there in enumerate(piece.inside):
+        for s, there in enumerate(subproblem.inside):
             if there:
                 row[W + (s >> 6)] |= bit(s)
-                if piece.clean[s] and piece.store[s]:
+                if subproblem.clean[s] and subproblem.store[s]:
                     row[W + V + (s >> 6)] |= bit(s)
         return row
 
@@ -224,7 +229,7 @@ def new_layer(engine: Engine, states: int, best: int) -> Layer:
     """An empty layer that holds `states` states; of these many sets at most as many are distinct."""
     totals = np.zeros(1, TOTALS)
     totals["best"], totals["cut"] = best, NONE
-    width, sets = engine.W + 2 * engine.V, states + engine.piece.n + 1
+    width, sets = engine.W + 2 * engine.V, states + engine.subproblem.n + 1
     return Layer(
         row=np.zeros((states, width), np.int64),
         paid=np.zeros(states, np.int64),
@@ -251,19 +256,19 @@ def _slots(entries: int) -> ShortInts:
 
 
 class _Goal(NamedTuple):
-    level: int
+    layer: int
     parent: int
     move: int
     row: Any
 
 
-class _Run:
-    """One pass over the levels."""
+class _Pass:
+    """One pass over the layers."""
 
     def __init__(
-        self, engine: Engine, below: int, budget: Budget, beam: int, levels: list[Layer] | None, most: int
+        self, engine: Engine, below: int, budget: Budget, beam: int, layers: list[Layer] | None, most: int
     ) -> None:
-        self.levels, self.most = levels, most
+        self.layers, self.most = layers, most
         self.engine, self.below, self.budget, self.beam = engine, below, budget, beam
         self.best = below
         self.goal: _Goal | None = None
@@ -271,29 +276,29 @@ class _Run:
         self.pruned: int = NONE
         self.history: list[tuple[Any, Any, Any]] = []
 
-    def run(self) -> Found:
+    def run(self) -> SearchResult:
         engine = self.engine
-        piece, W, V = engine.piece, engine.W, engine.V
-        n = piece.n
-        level, row = new_layer(engine, 1, self.best), engine.start()
-        number = engine.add_root(level, engine.front(0, self.below))
-        if n == 0 or level.goal[number]:
+        subproblem, W, V = engine.subproblem, engine.W, engine.V
+        n = subproblem.n
+        layer, row = new_layer(engine, 1, self.best), engine.start()
+        number = engine.add_root(layer, engine.front(0, self.below))
+        if n == 0 or layer.goal[number]:
             self.best, self.goal = min(0, self.best), _Goal(0, -1, -1, row)
             return self.answer(NONE)
-        add_state(level, row, 0, -1, -1, number)
+        add_state(layer, row, 0, -1, -1, number)
         for depth in range(n):
             self.history.append(
                 (
-                    level.parent[: _count(level)].copy(),
-                    level.move[: _count(level)].copy(),
-                    level.row[: _count(level), W : W + V].copy(),
+                    layer.parent[: _count(layer)].copy(),
+                    layer.move[: _count(layer)].copy(),
+                    layer.row[: _count(layer), W : W + V].copy(),
                 )
             )
-            following = self.expand(level, depth)
+            following = self.expand(layer, depth)
             if following is None:  # out of time
-                return self.answer(self.open(level, depth))
-            if self.levels is not None:
-                self.levels.append(following)
+                return self.answer(self.open(layer, depth))
+            if self.layers is not None:
+                self.layers.append(following)
             if _count(following) == 0:
                 break
             if depth == n - 1:
@@ -304,20 +309,20 @@ class _Run:
                         n, int(following.parent[k]), int(following.move[k]), following.row[k].copy()
                     )
                 break
-            level = following
+            layer = following
         return self.answer(NONE)
 
-    def expand(self, level: Layer, depth: int) -> Layer | None:
-        """The next level, thinned out; None once the time is up."""
+    def expand(self, layer: Layer, depth: int) -> Layer | None:
+        """The next layer, thinned out; None once the time is up."""
         engine = self.engine
-        count, front = _count(level), engine.front(depth + 1, self.below)
+        count, front = _count(layer), engine.front(depth + 1, self.below)
         new = new_layer(engine, max(64, 4 * min(count, self.beam)), self.best)
         start = 0
         while start < count:
             if self.budget.spent() or engine.states > self.most:
                 return None
-            end = min(count, start + max(1, CHUNK // engine.piece.n))
-            layers = Layers(level, new, engine.front(depth, self.below), front)
+            end = min(count, start + max(1, CHUNK // engine.subproblem.n))
+            layers = Layers(layer, new, engine.front(depth, self.below), front)
             stopped = expand(engine.flat, engine.peaks, layers, start, end, engine.terms, engine.scratch)
             totals = new.totals[0]
             if totals["best"] < self.best:
@@ -331,58 +336,58 @@ class _Run:
         self.pruned = min(self.pruned, int(new.totals["cut"][0]))
         return self.thinned(new, self.beam, front)
 
-    def larger(self, level: Layer) -> Layer:
+    def larger(self, layer: Layer) -> Layer:
         """The same children with more room."""
-        return self.copied(level, np.arange(_count(level)), 4 * len(level.paid))
+        return self.copied(layer, np.arange(_count(layer)), 4 * len(layer.paid))
 
-    def thinned(self, level: Layer, most: int, front: ParetoFrontier) -> Layer:
+    def thinned(self, layer: Layer, most: int, front: ParetoFrontier) -> Layer:
         """The children that no other dominates, at most `most` of them, sorted by set and by what was paid."""
         engine = self.engine
-        count = _count(level)
-        order = np.lexsort((np.arange(count), level.paid[:count], level.set_of[:count]))
+        count = _count(layer)
+        order = np.lexsort((np.arange(count), layer.paid[:count], layer.set_of[:count]))
         keep = np.ones(count, np.bool_)
         if "dominate" in engine.rules:
-            dominate(engine.flat, level, order, keep, np.zeros(COMPARED, np.int64), engine.terms)
+            dominate(engine.flat, layer, order, keep, np.zeros(COMPARED, np.int64), engine.terms)
         order = order[keep[order]]
-        f = self.values(level, order, front)
+        f = self.values(layer, order, front)
         alive = f < self.best
         if not alive.all():
             self.pruned = min(self.pruned, int(f[~alive].min()))
             order, f = order[alive], f[alive]
         if len(order) > most:
-            live = level.live[level.set_of[order]]
+            live = layer.live[layer.set_of[order]]
             by = np.lexsort((np.arange(len(order)), live, f))  # of equals, who needs the least room
             self.cut = min(self.cut, int(f[by[most]]))
             order = order[np.sort(by[:most])]
-        return self.copied(level, order, max(len(order), 1))
+        return self.copied(layer, order, max(len(order), 1))
 
-    def values(self, level: Layer, order: Ints, front: ParetoFrontier) -> Ints:
+    def values(self, layer: Layer, order: Ints, front: ParetoFrontier) -> Ints:
         """What a way through each of these states pays at least."""
         f = np.zeros(len(order), np.int64)
-        bound_states(self.engine.flat, level, front, order, f, self.engine.terms)
+        bound_states(self.engine.flat, layer, front, order, f, self.engine.terms)
         return f
 
-    def copied(self, level: Layer, order: Ints, states: int) -> Layer:
-        """The children `order` in a level of their own, with room for `states`."""
-        sets = int(level.totals["sets"][0])
+    def copied(self, layer: Layer, order: Ints, states: int) -> Layer:
+        """The children `order` in a layer of their own, with room for `states`."""
+        sets = int(layer.totals["sets"][0])
         new = new_layer(self.engine, max(states, sets), self.best)
-        new.totals[:] = level.totals
+        new.totals[:] = layer.totals
         new.totals["states"], new.totals["best"] = 0, self.best
         for name in SET_FIELDS:
-            getattr(new, name)[:sets] = getattr(level, name)[:sets]
-        restore(new, level, order)
+            getattr(new, name)[:sets] = getattr(layer, name)[:sets]
+        restore(new, layer, order)
         return new
 
-    def open(self, level: Layer, depth: int) -> int:
-        """The least f of a level that was not finished."""
-        count = _count(level)
+    def open(self, layer: Layer, depth: int) -> int:
+        """The least f of a layer that was not finished."""
+        count = _count(layer)
         return (
-            int(self.values(level, np.arange(count), self.engine.front(depth, self.below)).min())
+            int(self.values(layer, np.arange(count), self.engine.front(depth, self.below)).min())
             if count
             else NONE
         )
 
-    def answer(self, least_open: int) -> Found:
+    def answer(self, least_open: int) -> SearchResult:
         """What was found; `least_open` the least f of what is still to be expanded."""
         engine = self.engine
         bound = min(self.best, self.cut, least_open)
@@ -394,16 +399,16 @@ class _Run:
         if value is None and bound >= self.best and self.pruned < NONE:
             # Nothing but what was pruned is left; frontiers tell nothing beyond what they were asked for.
             bound = max(bound, min(self.pruned, engine.known) if self.below <= engine.known else self.pruned)
-        return Found(value, bound, order, tuple(evictions), bound >= self.best, engine.states)
+        return SearchResult(value, bound, order, tuple(evictions), bound >= self.best, engine.states)
 
     def path(self, goal: _Goal) -> tuple[tuple[int, ...] | None, list[tuple[int, int]]]:
         """The ops from the start to the goal and on to the end, and what leaves on the way."""
-        engine, piece = self.engine, self.engine.piece
+        engine, subproblem = self.engine, self.engine.subproblem
         W, V = engine.W, engine.V
-        moves: list[int] = [goal.move] if goal.level else []
+        moves: list[int] = [goal.move] if goal.layer else []
         masks = [goal.row[W : W + V]]
         k = goal.parent
-        for depth in range(goal.level - 1, -1, -1):
+        for depth in range(goal.layer - 1, -1, -1):
             parent, move, inside = self.history[depth]
             masks.append(inside[k])
             if depth:
@@ -412,25 +417,25 @@ class _Run:
         moves.reverse()
         masks.reverse()
         evictions = []
-        left = [len(ops) for ops in piece.touches]
+        left = [len(ops) for ops in subproblem.touches]
         for t, i in enumerate(moves):
-            for s in piece.touched[i]:
+            for s in subproblem.touched[i]:
                 left[s] -= 1
-            for s in range(len(piece.size)):
+            for s in range(len(subproblem.size)):
                 there, stays = (bool(int(x[s >> 6]) >> (s & 63) & 1) for x in (masks[t], masks[t + 1]))
-                if there and not stays and s not in piece.touched[i]:
+                if there and not stays and s not in subproblem.touched[i]:
                     evictions.append((t, s))
-        if len(moves) < piece.n:
+        if len(moves) < subproblem.n:
             live = engine.peaks.live
             settle(live.model, live.executed, goal.row[:W])
             root = len(moves)
             rules = live.rules._replace(known=False)  # its order is wanted
-            outcome, _ = keeps_within(live._replace(rules=rules), piece.room, 100_000_000)
+            outcome, _ = keeps_within(live._replace(rules=rules), subproblem.usable_capacity, 100_000_000)
             if outcome != Outcome.FOUND:
                 return None, []
-            moves += [int(i) for i in live.executed.trail[root : piece.n]]
+            moves += [int(i) for i in live.executed.trail[root : subproblem.n]]
         return tuple(moves), evictions
 
 
-def _count(level: Layer) -> int:
-    return int(level.totals["states"][0])
+def _count(layer: Layer) -> int:
+    return int(layer.totals["states"][0])

@@ -15,7 +15,6 @@ from memplan_solvers.common.arrays import Flags, Ints
 from memplan_solvers.jit import inner
 from memplan_solvers.peak.executed import Rows
 
-NEVER = 1 << 50
 NONE = 1 << 62
 """More than anything costs."""
 

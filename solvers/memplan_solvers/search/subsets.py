@@ -20,7 +20,8 @@ import numpy as np
 
 from memplan_solvers.common.arrays import Ints
 from memplan_solvers.jit import inlined, inner
-from memplan_solvers.search.state import NEVER, SubproblemArrays
+from memplan_solvers.search.state import SubproblemArrays
+from memplan_solvers.search.subproblem import NEVER
 
 
 class Leavers(NamedTuple):
