@@ -31,7 +31,7 @@ BASELINES = tuple(
 )
 """The paper's four baselines as solver specs."""
 
-Placed = tuple[list[Block], list[int]]
+PlacedBlocks = tuple[list[Block], list[int]]
 
 
 def reduction(pairs: Iterable[tuple[float, float]]) -> tuple[float | None, int, int]:
@@ -85,7 +85,7 @@ class Baseline(Solver):
             problem, budget, order=order, residencies=residencies, moves=moves, inplace=inplace
         )
 
-    def _placed(self, walk: Walk, budget: Budget) -> Placed | None:
+    def _placed(self, walk: Walk, budget: Budget) -> PlacedBlocks | None:
         capacity = walk.problem.capacity
         if capacity is None:
             return _placed_at_once(walk, walk.whole)
@@ -94,10 +94,12 @@ class Baseline(Solver):
         else:
             presence = Presence(walk)
             stretches = evict(walk, capacity, presence, _Cheapest(presence, budget), budget.spent)
-        return None if stretches is None else repaired(walk, stretches, budget.spent)
+        return None if stretches is None else evict_until_placed(walk, stretches, budget.spent)
 
 
-def repaired(walk: Walk, stretches: list[list[Stretch]], stop: Callable[[], bool]) -> Placed | None:
+def evict_until_placed(
+    walk: Walk, stretches: list[list[Stretch]], stop: Callable[[], bool]
+) -> PlacedBlocks | None:
     """The stretches placed in order of size, each in its smallest hole; more is evicted until all are placed.
 
     The first block without a place leaves over the longest of its absences; one that is touched at each of
@@ -150,7 +152,7 @@ def _tflite(blocks: list[Block], problem: Problem) -> tuple[list[int], Block | N
     return offsets, None
 
 
-def _placed_at_once(walk: Walk, stretches: list[list[Stretch]]) -> Placed | None:
+def _placed_at_once(walk: Walk, stretches: list[list[Stretch]]) -> PlacedBlocks | None:
     """The stretches as they are, by size; else as any one pass places them; None where none does."""
     blocks, capacity = blocks_of(walk, stretches), walk.problem.capacity
     offsets, stuck = _tflite(blocks, walk.problem)

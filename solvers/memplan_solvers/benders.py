@@ -22,7 +22,7 @@ from memplan.problem import Problem
 from memplan.solver import Budget
 from memplan_solvers.compiled import load
 from memplan_solvers.greedy import greedy_start
-from memplan_solvers.ilp.fixed_order import polish
+from memplan_solvers.ilp.fixed_order import optimize_replacement
 from memplan_solvers.ilp.linear import Linear
 from memplan_solvers.ilp.mathopt import solve_mathopt
 from memplan_solvers.improve import Answer, Improver, better
@@ -32,13 +32,13 @@ from memplan_solvers.peak.search import Directions
 PATIENCE = 2_000_000
 """Evaluations of an op that one question to the search may take, some 0.1 s; a tenth of it while a core is shrunk."""
 
-LARGE = 5_000
+MOST_OPS = 5_000
 """Ops beyond which nothing is asked."""
 
 
 @dataclass(frozen=True)
 class Benders(Improver):
-    """The bound is the program's; the orders that the relaxed problems have are polished into plans."""
+    """The bound is the program's; the orders that the relaxed problems have become plans by the best replacement found for them."""
 
     name: ClassVar[str] = "benders"
     summary: ClassVar[str] = (
@@ -55,7 +55,7 @@ class Benders(Improver):
         free = int(problem.free_bound)
         settled = start is not None and start.value <= free
         anywhere = problem.target.operands == "any"
-        if settled or anywhere or problem.capacity is None or problem.n > LARGE or budget.spent():
+        if settled or anywhere or problem.capacity is None or problem.n > MOST_OPS or budget.spent():
             return self.plan_of(problem, budget, start, free, "no plan was found in time")
         mine = load("peak", budget)
         run = _Run(problem, mine, start)
@@ -174,7 +174,9 @@ class _Run:
         ):
             return
         before = self.best
-        self.best = better(self.best, polish(self.problem, order, self.budget.share(0.2)).answer)
+        self.best = better(
+            self.best, optimize_replacement(self.problem, order, self.budget.share(0.2)).answer
+        )
         if self.best is not before and self.best is not None:
             self.budget.report("benders", self.best.value, self.bound, self.nodes)
 

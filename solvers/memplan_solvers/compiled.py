@@ -20,9 +20,9 @@ from memplan.solver import Budget
 KERNELS = {
     "anneal": "memplan_solvers.latency.anneal",
     "game": "memplan_solvers.malloc_game.guided",
-    "pack": "memplan_solvers.offsets.ladder",
+    "pack": "memplan_solvers.offsets.packer",
     "peak": "memplan_solvers.peak.search",
-    "repair": "memplan_solvers.offsets.eject",
+    "repair": "memplan_solvers.offsets.ejection_chains",
     "search": "memplan_solvers.search.search",
 }
 """Modules whose `warm` calls every kernel of a kind once."""

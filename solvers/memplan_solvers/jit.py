@@ -1,37 +1,69 @@
-"""How numba compiles the project's kernels: once, to disk, and without the interpreter's lock.
+"""How numba compiles the project's kernels: once, to disk, and without the interpreter's lock. No other module knows more.
 
 Numba counts a reference, atomically, whenever an array is passed or bound to a name, each array of a tuple too, and
 passes a tuple as its arrays' fields, some hundred of them. In a kernel of many small functions both cost more than
-the work: so its small functions are `inlined`, and what Python calls begins by `borrow`.
+the work: so its small functions are `inlined`, and what Python calls begins by `borrow`. Where neither a kernel nor any
+that it calls allocates an array, `allocates=False` does away with all counts, and `borrow` is not needed.
+
+With MEMPLAN_DEBUG=shapes in the environment every call of a kernel from Python is checked against the dtypes and shapes that
+its annotations state, see `common/arrays.py`; mypy looks into kernels, but not at their calls, since a compiled function takes
+numpy's numbers for Python's. Numbers are divided as numpy does it: by zero without an error.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from numba import njit
 from numba.core import types
+from numba.core.registry import CPUDispatcher
 from numba.extending import intrinsic
 
+from memplan_solvers.common.shapes import check_arguments
 
-def kernel(function: Callable[..., Any]) -> Any:
-    """A kernel that Python calls."""
-    return njit(cache=True, nogil=True)(function)
+Value = TypeVar("Value")
+
+CHECKS_SHAPES = "shapes" in os.environ.get("MEMPLAN_DEBUG", "").split(",")
+"""Whether calls from Python are checked."""
 
 
-def inlined(function: Callable[..., Any]) -> Any:
+def kernel(function: Callable[..., Any] | None = None, *, allocates: bool = True) -> Callable[..., Any]:
+    """A kernel that Python calls; kernels may call it too."""
+    return _compiled(function, allocates)
+
+
+def inlined(function: Callable[..., Any] | None = None, *, allocates: bool = True) -> Callable[..., Any]:
     """A kernel that is compiled into the kernels which call it; Python may call it too."""
-    return njit(cache=True, nogil=True, forceinline=True)(function)
+    return _compiled(function, allocates, forceinline=True)
 
 
-def inner(function: Callable[..., Any]) -> Any:
+def inner(function: Callable[..., Any] | None = None, *, allocates: bool = True) -> Callable[..., Any]:
     """A kernel that only kernels call: what calls from Python take, a quarter of all, is not compiled.
 
     Python that calls it nevertheless crashes.
     """
-    bare: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-    return njit(cache=True, nogil=True, **bare)(function)
+    return _compiled(function, allocates, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+
+
+def _compiled(function: Callable[..., Any] | None, allocates: bool, **options: bool) -> Callable[..., Any]:
+    """The function compiled, or the decorator that compiles it."""
+    if function is None:
+        return lambda function: _compiled(function, allocates, **options)
+    bare: Any = {**options, "_nrt": allocates}
+    dispatcher: Any = njit(cache=True, nogil=True, error_model="numpy", **bare)(function)
+    if CHECKS_SHAPES:
+        dispatcher.__class__ = _Checked
+    return cast(Callable[..., Any], dispatcher)
+
+
+class _Checked(CPUDispatcher):  # type: ignore[misc,unused-ignore]
+    """A kernel that looks at what Python hands over; kernels that call it do not notice."""
+
+    def __call__(self, *arguments: Any) -> Any:
+        check_arguments(self.py_func, arguments)
+        return super().__call__(*arguments)
 
 
 def _borrow(typing: Any, value: Any) -> Any:
@@ -43,7 +75,7 @@ def _borrow(typing: Any, value: Any) -> Any:
     return value(value), code
 
 
-borrow: Any = intrinsic(_borrow)
+borrow = cast(Callable[[Value], Value], intrinsic(_borrow))
 
 
 def _uncounted(context: Any, builder: Any, kind: Any, value: Any) -> Any:

@@ -13,7 +13,7 @@ from memplan_solvers.offsets.one_pass import ORDERS, load, pack_around, pack_gre
 from memplan_solvers.residency import Block, Stretch, Walk, blocks_of
 
 
-class Placed(NamedTuple):
+class Placement(NamedTuple):
     """Offsets of the blocks, None where none were found; `impossible` says that there are none.
 
     `method` is what packed them: one pass, exact or repair.
@@ -65,32 +65,34 @@ def one_pass(
     return pack_greedy(starts, stops, sizes, alignment, goal, orders, stop)
 
 
-def place(walk: Walk, stretches: Sequence[Sequence[Stretch]], capacity: int | None, budget: Budget) -> Placed:
+def place(
+    walk: Walk, stretches: Sequence[Sequence[Stretch]], capacity: int | None, budget: Budget
+) -> Placement:
     """Place the stretches under `capacity`, or as low as one pass gets where there is none."""
     blocks = blocks_of(walk, stretches)
     if capacity is not None and live_bytes(blocks) > capacity:
-        return Placed(blocks, None, True)
+        return Placement(blocks, None, True)
     offsets, peak = one_pass(walk.problem, blocks, capacity, stop=budget.spent)
     if offsets is None:
-        return Placed(blocks, None, True)
+        return Placement(blocks, None, True)
     if capacity is None or peak <= capacity:
-        return Placed(blocks, offsets, False)
+        return Placement(blocks, offsets, False)
     if budget.spent():
-        return Placed(blocks, None, False)
+        return Placement(blocks, None, False)
     return harder(walk, blocks, capacity, budget)
 
 
 def harder(
     walk: Walk, blocks: list[Block], capacity: int, budget: Budget, node_limit: int | None = None
-) -> Placed:
+) -> Placement:
     """Place blocks that no one-pass order gets under `capacity`; `impossible` is a proof.
 
     With a `node_limit` the effort is counted in decisions, the same on every machine.
     """
-    from memplan_solvers.offsets.ladder import fit  # numpy is not needed where one pass does
+    from memplan_solvers.offsets.packer import fit  # numpy is not needed where one pass does
 
     alignment = walk.problem.target.scratchpad.alignment
     buffers = [Buffer(str(k), b.start, b.stop, b.size, alignment, b.offset) for k, b in enumerate(blocks)]
     found = fit(buffers, capacity, budget, node_limit)
     offsets = list(found.offsets) if found.status is Status.FEASIBLE else None
-    return Placed(blocks, offsets, found.status is Status.INFEASIBLE, found.method)
+    return Placement(blocks, offsets, found.status is Status.INFEASIBLE, found.method)

@@ -11,8 +11,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from memplan_solvers.offsets.conflicts import conflicts
-from memplan_solvers.offsets.eject import Ejector
-from memplan_solvers.offsets.exact import ORDERS, Race, Search
+from memplan_solvers.offsets.ejection_chains import EjectionChains
+from memplan_solvers.offsets.exact import BRANCHING_ORDERS, BranchAndBound, Race
+from memplan_solvers.offsets.exact_state import Outcome
 from memplan_solvers.offsets.one_pass import load
 
 import memplan
@@ -33,9 +34,9 @@ def test_agrees_with_brute_force():
     assert min(seen.values()) > 300, seen
 
 
-@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("order", BRANCHING_ORDERS)
 def test_every_branching_order_is_exact(order):
-    """Without the ladder around it: each order alone says feasible and infeasible rightly."""
+    """Without the packer around it: each order alone says feasible and infeasible rightly."""
     fitted = refuted = 0
     for seed in range(300):
         rng = random.Random(10_000 + seed)
@@ -44,14 +45,15 @@ def test_every_branching_order_is_exact(order):
             continue
         graph = conflicts(buffers)
         capacity = rng.randint(max(b.size for b in buffers), 20)
-        search = Search(buffers, graph, order, capacity)
+        search = BranchAndBound(buffers, graph, order, capacity)
         end = search.advance(10**6)
         least = least_peak(buffers)
         possible = least is not None and least <= capacity
-        assert end == possible or (end == 0 and not graph.exact), (seed, capacity)
-        if end == 1:
+        fits, none = end is Outcome.SOLVED, end is Outcome.EXHAUSTED
+        assert (fits if possible else none) or (none and not graph.exact), (seed, capacity)
+        if fits:
             assert not check_packing(buffers, search.offsets, capacity)
-        fitted, refuted = fitted + (end == 1), refuted + (end == 0)
+        fitted, refuted = fitted + fits, refuted + none
     assert fitted > 50 and refuted > 50
 
 
@@ -79,9 +81,9 @@ def test_nodes_are_few():
 def test_slices_do_not_change_the_search():
     buffers = perfect(random.Random(3), 60, 60, 32)
     graph = conflicts(buffers)
-    whole, sliced = (Search(buffers, graph, "+cwa", 32) for _ in range(2))
-    assert whole.advance(10**6) == 1
-    while sliced.advance(7) == 2:
+    whole, sliced = (BranchAndBound(buffers, graph, "+cwa", 32) for _ in range(2))
+    assert whole.advance(10**6) is Outcome.SOLVED
+    while sliced.advance(7) is Outcome.PAUSED:
         pass
     assert (sliced.nodes, sliced.offsets) == (whole.nodes, whole.offsets)
 
@@ -135,12 +137,12 @@ def test_large_trace_is_packed_close_to_its_load_in_time():
 def test_repair_meets_a_limit_that_one_pass_does_not():
     buffers = heavy_tailed(2, 3_000)
     starts, stops, sizes = ([*x] for x in zip(*((b.start, b.stop, b.size) for b in buffers), strict=True))
-    ejector = Ejector(starts, stops, sizes)
-    first = ejector.first(0)
+    chains = EjectionChains(starts, stops, sizes)
+    first = chains.dive(0)
     peak = max(o + z for o, z in zip(first, sizes, strict=True))
     least = load(starts, stops, sizes)
     limit = (peak + least) // 2
-    better = ejector.fit(limit, NO_LIMIT)  # its moves are counted, not its seconds
+    better = chains.fit(limit, NO_LIMIT)  # its moves are counted, not its seconds
     assert better is not None and not check_packing(buffers, better, limit)
 
 
@@ -148,14 +150,14 @@ def test_small_buffers_find_holes_beside_the_others():
     """From a dive, by moves counted: half of the distance to the bound at least."""
     buffers = heavy_tailed(4, 4_000)
     starts, stops, sizes = ([*x] for x in zip(*((b.start, b.stop, b.size) for b in buffers), strict=True))
-    ejector, least = Ejector(starts, stops, sizes), load(starts, stops, sizes)
-    first, told = ejector.first(0), []
+    chains, least = EjectionChains(starts, stops, sizes), load(starts, stops, sizes)
+    first, told = chains.dive(0), []
     peak = max(o + z for o, z in zip(first, sizes, strict=True))
 
     def enough():
         return bool(told) and min(told) - least < (peak - least) / 2
 
-    better = ejector.improve(first, least, 1, memplan.Budget(1e6, cancel=enough), told.append)
+    better = chains.improve(first, least, 1, memplan.Budget(1e6, cancel=enough), told.append)
     assert not check_packing(buffers, better, None)
     assert max(o + z for o, z in zip(better, sizes, strict=True)) == min(told) < peak
 

@@ -6,7 +6,7 @@ import random
 from dataclasses import replace
 
 import pytest
-from memplan_solvers.baseline import BASELINES, reduction, repaired
+from memplan_solvers.baseline import BASELINES, evict_until_placed, reduction
 from memplan_solvers.peak.live import live_model, live_peak
 from memplan_solvers.replace.evict import evict_on_demand
 from memplan_solvers.residency import Walk, traffic
@@ -74,7 +74,7 @@ def test_repair_evicts_no_more_than_it_must_and_packs() -> None:
         walk = Walk(problem, tuple(range(problem.n)))
         stretches = evict_on_demand(walk, problem.capacity or 0, None)
         assert stretches is not None
-        placed = repaired(walk, stretches, lambda: False)
+        placed = evict_until_placed(walk, stretches, lambda: False)
         assert placed is not None
         blocks, offsets = placed
         assert max((o + b.size for b, o in zip(blocks, offsets, strict=True)), default=0) <= (

@@ -60,7 +60,9 @@ def test_python_calls_no_kernel_that_only_kernels_may_call() -> None:
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.FunctionDef)
     ]
-    marks = {f: {d.id for d in f.decorator_list if isinstance(d, ast.Name)} for f in functions}
+    marks = {
+        f: {m.id for d in f.decorator_list for m in ast.walk(d) if isinstance(m, ast.Name)} for f in functions
+    }
     inner = {f.name for f in functions if "inner" in marks[f]}
     assert "weigh" in inner
     for f in functions:

@@ -7,7 +7,12 @@ import random
 from dataclasses import replace
 
 import pytest
-from memplan_solvers.ilp.fixed_order import FixedOrder, least_replacement, polish, relaxed_replacement
+from memplan_solvers.ilp.fixed_order import (
+    FixedOrder,
+    least_replacement,
+    optimize_replacement,
+    relaxed_replacement,
+)
 from memplan_solvers.ilp.gaps import Gaps
 from memplan_solvers.residency import Walk, traffic
 
@@ -174,10 +179,10 @@ def test_in_place_bounds_stay_below_every_value() -> None:
 
 
 def test_equal_bytes_that_do_not_pack_are_dropped_again() -> None:
-    """Polishing an order answers with addresses whenever it answers."""
+    """Optimizing an order's replacement answers with addresses whenever it answers."""
     for seed in range(7000, 7200):
         problem = random_problem(seed, 10)
-        found = polish(problem, range(problem.n), Budget(30.0))
+        found = optimize_replacement(problem, range(problem.n), Budget(30.0))
         if found.blocks is not None:
             ends = [o + b.size for o, b in zip(found.offsets, found.blocks, strict=True)]
             assert max(ends, default=0) <= (problem.capacity or 0)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import numba
 import numpy as np
-from memplan_solvers.jit import borrow, inlined, kernel
+import pytest
+from memplan_solvers.jit import borrow, inlined, inner, kernel
 
 
 class Inside(NamedTuple):
@@ -49,3 +52,71 @@ def test_what_is_borrowed_is_the_callers_at_any_depth_and_is_not_counted() -> No
     assert rounds(of, 3) == 6 * 8
     assert of.row.tolist() == [0, 8, 16, 24] and of.inside.table.tolist() == [[0, 3]] * 4
     assert [sys.getrefcount(array) for array in (of.row, of.inside.table)] == held
+
+
+@inner
+def doubled(x: int) -> int:
+    """Only kernels call it."""
+    return 2 * x
+
+
+@kernel
+def calls_inner(x: int) -> int:
+    """It is called by Python."""
+    return int(doubled(x))
+
+
+@kernel(allocates=False)
+def smallest(row: Any) -> int:
+    """It allocates nothing."""
+    least = row[0]
+    for value in row:
+        least = min(least, value)
+    return int(least)
+
+
+@kernel(allocates=False)
+def copied(row: Any) -> int:
+    """It allocates an array, against its word."""
+    return int(row.copy().sum())
+
+
+def test_what_allocates_nothing_has_nothing_to_count_with() -> None:
+    row = np.arange(4)[::-1]
+    assert smallest(row) == 0 and sys.getrefcount(row) == 2
+    with pytest.raises(numba.core.errors.NumbaError, match="NRT"):
+        copied(row)
+
+
+def _stores_no_reference_count() -> None:
+    from numba.core import types
+    from numba.core.datamodel import default_manager
+
+    fields = default_manager[types.Array(types.int64, 1, "C")]._fields
+    assert fields[0] == "meminfo", fields
+
+
+def _tuples_name_their_members() -> None:
+    kind = numba.typeof(Outside(np.zeros(1), 1.0, Inside(np.zeros((1, 2), np.int64))))
+    assert len(kind.types) == 3 and len(kind.types[2].types) == 1
+
+
+@pytest.mark.parametrize(
+    ("what", "works"),
+    [
+        ("the options of `inner`, no_cpython_wrapper and no_cfunc_wrapper", lambda: calls_inner(1)),
+        ("the option of `inlined`, forceinline", lambda: scale(Outside(np.zeros(1), 1.0, Inside(np.zeros((1, 2), int))))),
+        ("the option of `allocates=False`, _nrt", lambda: smallest(np.arange(2))),
+        ("`meminfo` as an array's first field, which `borrow` sets to null", _stores_no_reference_count),
+        ("`types` of a tuple, through which `borrow` goes on", _tuples_name_their_members),
+        ("`borrow` as a whole", lambda: rounds(Outside(np.zeros(1), 1.0, Inside(np.zeros((1, 2), int))), 1)),
+        ("numba.core.registry.CPUDispatcher, whose class the debug switch changes", lambda: rounds.py_func),
+    ],
+)  # fmt: skip
+def test_this_numba_has_what_jit_reaches_into(what: str, works: Callable[[], object]) -> None:
+    try:
+        works()
+    except Exception as error:
+        pytest.fail(
+            f"numba {numba.__version__} has no longer {what}: memplan_solvers/jit.py must be mended ({error!r})"
+        )

@@ -30,7 +30,7 @@ def bounds(f: Formulation, s: int) -> tuple[int, int]:
     """The lowest and the highest place of storage s, in units."""
     pinned = f.problem.storages[s].offset
     if pinned is None:
-        return 0, max(0, f.room - f.sizes[s] // f.unit)
+        return 0, max(0, f.capacity - f.sizes[s] // f.unit)
     return pinned // f.unit, pinned // f.unit
 
 
@@ -74,7 +74,7 @@ def no_overlap(f: Formulation) -> Callable[[Any, list[Any]], None]:
 
 def big_m(f: Formulation) -> None:
     """Add eq. 9-11 to the program itself, with u and d for every pair of storages and step."""
-    add, m = f.linear.add, f.room
+    add, m = f.linear.add, f.capacity
     at: dict[tuple[int, int], int] = {}
     by_step: dict[int, list[int]] = {}
     where = places(f)

@@ -20,7 +20,7 @@ from memplan_solvers.place import place, repaired
 from memplan_solvers.residency import Block, Stretch, Walk, traffic
 from memplan_solvers.schedule import SCHEDULES
 
-LARGE = 200_000
+MOST_GAPS = 200_000
 """Gaps beyond which the program is not built."""
 
 TIGHTER = (0.99, 0.97, 0.94, 0.9, 0.85)
@@ -37,7 +37,7 @@ PART = 0.4
 
 
 @dataclass(frozen=True)
-class Polished:
+class Replacement:
     """A placed answer for an order: `value` its traffic, `bound` true for every plan with this order.
 
     Where the order cannot be served at all `impossible` is set; where nothing was found in time `blocks`
@@ -59,13 +59,13 @@ class Polished:
         return None if self.blocks is None else Answer(self.walk, self.blocks, self.offsets, self.how)
 
 
-def polish(
+def optimize_replacement(
     problem: Problem,
     order: Sequence[int],
     budget: Budget,
     backend: str = "highs",
     hint: Sequence[Sequence[Stretch]] | None = None,
-) -> Polished:
+) -> Replacement:
     """The best replacement for `order` found within the budget, with addresses, and a bound.
 
     `hint` may give stretches to start from. Each round solves the per-gap program and places its
@@ -79,16 +79,16 @@ def polish(
     if problem.capacity is None:
         placed = place(walk, walk.whole, None, budget)
         if placed.offsets is not None:  # pinned places may be in each other's way
-            return Polished(walk, placed.blocks, placed.offsets, free, free)
+            return Replacement(walk, placed.blocks, placed.offsets, free, free)
     gaps = Gaps(walk, problem.room)
     if max(gaps.base, default=0) > problem.room:
-        return Polished(walk, None, [], None, free, impossible=True)
+        return Replacement(walk, None, [], None, free, impossible=True)
     if gaps.fits([1] * len(gaps.gaps)):
         placed = place(walk, walk.whole, problem.room, budget.share(PART))
         if placed.offsets is not None:
-            return Polished(walk, placed.blocks, placed.offsets, free, free, how=placed.how)
-    if len(gaps.gaps) > LARGE:
-        return Polished(walk, None, [], None, free)
+            return Replacement(walk, placed.blocks, placed.offsets, free, free, how=placed.how)
+    if len(gaps.gaps) > MOST_GAPS:
+        return Replacement(walk, None, [], None, free)
     rounds = _Rounds(gaps, budget, backend)
     return replace(rounds.run(hint), nodes=rounds.nodes)
 
@@ -122,7 +122,7 @@ def least_replacement(
 
 
 class _Rounds:
-    """The ladder for one order."""
+    """The rounds for one order: solve, place, exclude what has no addresses; in the end a tightened capacity."""
 
     def __init__(self, gaps: Gaps, budget: Budget, backend: str) -> None:
         self.gaps, self.budget, self.backend = gaps, budget, backend
@@ -131,12 +131,12 @@ class _Rounds:
         self.proving, self.nodes = True, 0
         self.least: int | None = None  # traffic of the first stretches that were not packed
 
-    def run(self, hint: Sequence[Sequence[Stretch]] | None) -> Polished:
+    def run(self, hint: Sequence[Sequence[Stretch]] | None) -> Replacement:
         start = None if hint is None else self.point(self.gaps.choice(hint))
         for k in range(ROUNDS):
             found = self.solve(self.program, start)
             if found.infeasible and self.proving:
-                return Polished(self.gaps.walk, None, [], None, self.bound, impossible=True)
+                return Replacement(self.gaps.walk, None, [], None, self.bound, impossible=True)
             if self.proving and found.bound is not None:
                 self.bound = max(self.bound, found.bound)
             if found.x is None:
@@ -146,7 +146,7 @@ class _Rounds:
             if placed is not None:
                 return placed
             if k == 0 and self.proving and self._hopeless():
-                return Polished(self.gaps.walk, None, [], None, self.bound, impossible=True)
+                return Replacement(self.gaps.walk, None, [], None, self.bound, impossible=True)
             self.program.add([(v, 1) for v, k in zip(self.keep, kept, strict=True) if k], high=sum(kept) - 1)
             start = None
             if self.budget.spent():
@@ -168,7 +168,7 @@ class _Rounds:
                 x[self.store[gap.storage]] = 1
         return x
 
-    def _placed(self, kept: Sequence[int]) -> Polished | None:
+    def _placed(self, kept: Sequence[int]) -> Replacement | None:
         """The answer with these gaps kept, if it has addresses; else note what its lack of them proves."""
         walk = self.gaps.walk
         stretches = self.gaps.stretches(kept)
@@ -182,7 +182,7 @@ class _Rounds:
         if self.least is not None and self.least < value:
             how = repaired(self.least, value, "have no addresses" if self.proving else "were not packed")
             how += ", the least that this order allows" if self.proving and value <= self.bound else ""
-        return Polished(walk, placed.blocks, placed.offsets, value, min(self.bound, value), how=how)
+        return Replacement(walk, placed.blocks, placed.offsets, value, min(self.bound, value), how=how)
 
     def _hopeless(self) -> bool:
         """Whether not even the ops alone have addresses, with no gap kept: then nothing has, where no op works in place."""
@@ -195,7 +195,7 @@ class _Rounds:
         )
         return least.impossible
 
-    def _tightened(self) -> Polished:
+    def _tightened(self) -> Replacement:
         walk, capacity = self.gaps.walk, self.gaps.capacity
         for part in TIGHTER:
             tight = Gaps(walk, int(capacity * part))
@@ -206,7 +206,7 @@ class _Rounds:
             placed = self._placed([found.x[v] for v in keep]) if found.x is not None else None
             if placed is not None:
                 return placed
-        return Polished(walk, None, [], None, self.bound)
+        return Replacement(walk, None, [], None, self.bound)
 
 
 @dataclass(frozen=True)
@@ -233,7 +233,7 @@ class FixedOrder(Improver):
                 raise OptionError(f"solver 'fixed_order': {field} = '{word}'", nearest(word, known))
 
     def solve(self, problem: Problem, budget: Budget) -> Plan:
-        """The better of the greedy plan of the order and its polish."""
+        """The better of the greedy plan of the order and the best replacement found for it."""
         named = self.schedule in SCHEDULES and problem.options.order == "free"
         greedy = Greedy(schedule=self.schedule if named else "all").best(
             problem, replace(budget, progress=None)
@@ -243,7 +243,7 @@ class FixedOrder(Improver):
         return self.improve(problem, budget, None if greedy is None else greedy.answer)
 
     def improve(self, problem: Problem, budget: Budget, start: Answer | None) -> Plan:
-        """The better of `start` and the polish of the order chosen, the program's order without a start."""
+        """The better of `start` and the best replacement found for the order chosen, the program's without a start."""
         if start is not None and start.value <= problem.free_bound:
             return self.plan_of(problem, budget, start, problem.free_bound, "")
         order = tuple(range(problem.n)) if start is None else start.walk.order
@@ -251,19 +251,19 @@ class FixedOrder(Improver):
             order = minimum_peak_order(problem, replace(budget.share(0.3), progress=None)).order
         elif problem.options.order == "free" and self.schedule != "best":
             order = SCHEDULES[self.schedule](problem)
-        return self._polished(problem, budget, order, start)
+        return self._optimized(problem, budget, order, start)
 
-    def _polished(
+    def _optimized(
         self, problem: Problem, budget: Budget, order: tuple[int, ...], start: Answer | None
     ) -> Plan:
         """The bound is the order's own only under order=program."""
         program = problem.options.order == "program"
         hint = start.stretches if start is not None and start.walk.order == order else None
-        found = polish(problem, order, budget, self.backend, hint)
+        found = optimize_replacement(problem, order, budget, self.backend, hint)
         bound = found.bound if program else problem.free_bound
         if found.impossible and start is None and program and not found.walk.inplace:
             return self.no_answer(problem, budget, Status.INFEASIBLE, "the program's order cannot be served")
         best = better(found.answer, start)
         if best is not None:
-            budget.report("polish", best.value, bound, found.nodes)
+            budget.report("replacement", best.value, bound, found.nodes)
         return self.plan_of(problem, budget, best, bound, "no plan with this order was found")

@@ -59,15 +59,15 @@ class Formulation:
 
     def __post_init__(self) -> None:
         problem = self.problem
-        anywhere = problem.target.operands == "any"  # then only what must lie in the scratchpad takes room
+        anywhere = problem.target.operands == "any"  # then only what must lie in the scratchpad takes bytes
         self.sizes = [0 if anywhere and not s.stays else s.size for s in problem.storages]
         self.unit = math.gcd(*self.sizes, *(s.offset or 0 for s in problem.storages)) or 1
         self.n = len(self.steps.ops)
         self.objective_peak = problem.options.objective == "peak"
-        self.room = problem.room // self.unit
+        self.capacity = problem.room // self.unit
         if self.objective_peak:
-            least = min(self.room, -(-problem.min_capacity // self.unit))
-            self.peak = self.linear.integer(least, self.room, self.unit)
+            least = min(self.capacity, -(-problem.min_capacity // self.unit))
+            self.peak = self.linear.integer(least, self.capacity, self.unit)
         else:
             self.linear.constant = int(problem.free_bound)
         self._order()
@@ -214,7 +214,7 @@ class Formulation:
             ]
             terms += over.get(t, [])
             if self.peak is None:
-                self.linear.add(terms, high=self.room)
+                self.linear.add(terms, high=self.capacity)
             else:
                 self.linear.add([*terms, (self.peak, -1)], high=0)
 

@@ -20,7 +20,7 @@ from memplan_solvers.ilp.linear import Linear
 from memplan_solvers.residency import Stretch, Walk
 
 
-class Gap(NamedTuple):
+class ReuseGap(NamedTuple):
     """Storage `storage` is touched at steps `before` and `after`, and not in between."""
 
     storage: int
@@ -44,11 +44,11 @@ class Gaps:
         return frozenset(i for i, s in enumerate(self.walk.problem.storages) if s.stays)
 
     @cached_property
-    def gaps(self) -> tuple[Gap, ...]:
+    def gaps(self) -> tuple[ReuseGap, ...]:
         problem = self.walk.problem
         stream = problem.options.weights == "stream"
         return tuple(
-            Gap(s, a, b)
+            ReuseGap(s, a, b)
             for s, steps in enumerate(self.walk.steps)
             if s not in self.pinned and not (stream and problem.storages[s].is_constant)
             for a, b in pairwise(steps)
@@ -185,21 +185,21 @@ class Gaps:
             for k in closing.get(t, ()):
                 del live[k]
             live.update(dict.fromkeys(opening.get(t, ())))
-            room = self.capacity - base
-            if sum(sizes[self.gaps[k].storage] for k in live) <= room:
+            free_bytes = self.capacity - base
+            if sum(sizes[self.gaps[k].storage] for k in live) <= free_bytes:
                 continue
             row = frozenset(live)
-            while rows and rows[-1][0] <= row and rows[-1][1] >= room:
+            while rows and rows[-1][0] <= row and rows[-1][1] >= free_bytes:
                 rows.pop()
-            if not (rows and row <= rows[-1][0] and room >= rows[-1][1]):
-                rows.append((row, room))
-        for row, room in rows:
+            if not (rows and row <= rows[-1][0] and free_bytes >= rows[-1][1]):
+                rows.append((row, free_bytes))
+        for row, free_bytes in rows:
             unit = math.gcd(*(sizes[self.gaps[k].storage] for k in row))
             terms = []
             for k in sorted(row):
                 size = sizes[self.gaps[k].storage]
-                if size > room:
+                if size > free_bytes:
                     program.upper[keep[k]] = 0  # can never stay across this step
                 else:
                     terms.append((keep[k], size // unit))
-            program.add(terms, high=room // unit)
+            program.add(terms, high=free_bytes // unit)

@@ -14,7 +14,7 @@ from memplan_solvers.greedy import Greedy
 from memplan_solvers.ilp.addresses import big_m, no_overlap
 from memplan_solvers.ilp.answer import hint_of, placed_peak, read
 from memplan_solvers.ilp.cpsat import solve_cpsat
-from memplan_solvers.ilp.fixed_order import polish
+from memplan_solvers.ilp.fixed_order import optimize_replacement
 from memplan_solvers.ilp.formulation import Formulation, OutOfTimeError, Window
 from memplan_solvers.ilp.linear import Outcome
 from memplan_solvers.ilp.mathopt import BACKENDS, solve_mathopt
@@ -68,13 +68,15 @@ class Ilp(Improver):
             raise OptionError(f"solver 'ilp': gap = {self.gap}", "a relative gap in [0, 1), such as 0.01")
 
     def solve(self, problem: Problem, budget: Budget) -> Plan:
-        """The best of the heuristic's plan, polished, and the program's, with the program's proven bound."""
+        """The best of the heuristic's plan, its replacement optimized, and the program's, with the program's proven bound."""
         found = Greedy().best(problem, replace(budget, progress=None))
         start = None if found is None else found.answer
         if start is not None:
             budget.report("greedy", start.value, problem.free_bound)
             if start.value > problem.free_bound and problem.options.objective == "traffic":
-                start = better(start, polish(problem, start.walk.order, budget.share(0.2)).answer)
+                start = better(
+                    start, optimize_replacement(problem, start.walk.order, budget.share(0.2)).answer
+                )
         return self.improve(problem, budget, start)
 
     def improve(self, problem: Problem, budget: Budget, start: Answer | None) -> Plan:
@@ -143,8 +145,8 @@ class Ilp(Improver):
                 goal = f.linear.value(outcome.x) if placing else bound
                 found = placed_peak(problem, order, goal, budget)
             else:
-                polished = polish(problem, order, budget, hint=stretches)
-                found = polished.answer
+                replacement = optimize_replacement(problem, order, budget, hint=stretches)
+                found = replacement.answer
             best = better(start, found)
             if best is not None:
                 budget.report("ilp", best.value, bound, outcome.nodes)

@@ -5,36 +5,43 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Annotated
 
 import numpy as np
-import numpy.typing as npt
 
 from memplan.buffers import Buffer
+from memplan_solvers.common.arrays import Ints, Records
 
-Ints = npt.NDArray[np.int64]
+SEGMENT = np.dtype(
+    [
+        ("start", np.int64),  # first step
+        ("stop", np.int64),  # the step after the last
+        ("low", np.int64),  # bytes [low, high) of the owner are used
+        ("high", np.int64),
+        ("owner", np.int64),  # a buffer
+        ("size", np.int64),  # the owner's, bytes
+    ]
+)
 
 
 @dataclass(frozen=True)
 class Conflicts:
-    """Pairs that share a step and could share an address, as a graph in compressed rows.
+    """Pairs that share a step and could share an address, as a graph in compressed rows, and who is used when.
 
     Row i lists neighbours `to[first[i]:first[i + 1]]`, ascending; a neighbour j that lies above i has
-    offset_j >= offset_i + `above[k]`, one below it offset_i >= offset_j + `below[k]`. `section_first` and
-    `section` list the sections (times between two events) in which each buffer is used in full; `span` is the
-    first and last section in which it is used at all; `load` is the bytes used per section.
-    `exact` is False where windows in gaps make "above or below" a restriction: then a failed search
-    proves nothing.
+    offset_j >= offset_i + `above[k]`, one below it offset_i >= offset_j + `below[k]`. A section is a time between two
+    events; buffer i is used in full in the sections `section[section_first[i]:section_first[i + 1]]`.
     """
 
-    first: Ints
-    to: Ints
-    above: Ints
-    below: Ints
-    section_first: Ints
-    section: Ints
-    span: Ints
-    load: Ints
-    exact: bool
+    first: Annotated[Ints, "buffers + 1"]
+    to: Annotated[Ints, "edges"]
+    above: Annotated[Ints, "edges"]  # bytes
+    below: Annotated[Ints, "edges"]  # bytes
+    section_first: Annotated[Ints, "buffers + 1"]
+    section: Annotated[Ints, "cells"]
+    span: Annotated[Ints, "buffers, 2"]  # the first and the last section in which each is used at all
+    load: Annotated[Ints, "sections"]  # bytes used
+    exact: bool  # False where windows in gaps make "above or below" a restriction: then a failed search proves nothing
 
     @cached_property
     def degree(self) -> Ints:
@@ -53,24 +60,21 @@ class Conflicts:
 def conflicts(buffers: Sequence[Buffer]) -> Conflicts:
     """The conflicts of the buffers; memory linear in pairs that really overlap."""
     n = len(buffers)
-    rows = np.array([(*s, i, b.size) for i, b in enumerate(buffers) for s in b.segments], np.int64).reshape(
-        -1, 6
-    )
-    times = np.unique(rows[:, :2])
-    a, z = np.searchsorted(times, rows[:, 0]), np.searchsorted(times, rows[:, 1])
-    used = rows[:, 3] - rows[:, 2]
+    segments = np.array([(*s, i, b.size) for i, b in enumerate(buffers) for s in b.segments], SEGMENT)
+    times = np.unique(np.concatenate([segments["start"], segments["stop"]]))
+    a, z = np.searchsorted(times, segments["start"]), np.searchsorted(times, segments["stop"])
+    used = segments["high"] - segments["low"]
     change = np.zeros(max(times.size, 1), np.int64)
     np.add.at(change, a, used)
     np.add.at(change, z, -used)
-    full = used == rows[:, 5]
-    owner = rows[:, 4]
+    full, owner = used == segments["size"], segments["owner"]
     span = np.zeros((n, 2), np.int64)
     span[:, 0] = times.size
     np.minimum.at(span[:, 0], owner, a)
     np.maximum.at(span[:, 1], owner, z - 1)
     filled = np.zeros(n, np.int64)
     np.add.at(filled, owner[full], (z - a)[full])
-    first, to, above, below, exact = _pairs(rows, n)
+    first, to, above, below, exact = _pairs(segments, n)
     return Conflicts(
         first,
         to,
@@ -90,19 +94,19 @@ def _ranges(begin: Ints, end: Ints) -> Ints:
     return np.arange(counts.sum()) + np.repeat(begin - (counts.cumsum() - counts), counts)
 
 
-def _pairs(rows: Ints, n: int) -> tuple[Ints, Ints, Ints, Ints, bool]:
-    """Rows of neighbours with their distances, from segments (start, stop, low, high, owner, size)."""
-    rows = rows[np.argsort(rows[:, 0], kind="stable")]
-    ahead = np.searchsorted(rows[:, 0], rows[:, 1], "left")
-    begin = np.arange(len(rows)) + 1
-    one = np.repeat(np.arange(len(rows)), ahead - begin)
-    other = _ranges(begin, ahead)
-    apart = rows[one, 4] != rows[other, 4]
-    one, other = rows[one[apart]], rows[other[apart]]
+def _pairs(segments: Records, n: int) -> tuple[Ints, Ints, Ints, Ints, bool]:
+    """Rows of neighbours with their distances: `first`, `to`, `above`, `below` and `exact` of the conflicts."""
+    segments = segments[np.argsort(segments["start"], kind="stable")]
+    ahead = np.searchsorted(segments["start"], segments["stop"], "left")
+    begin = np.arange(len(segments)) + 1
+    one, other = np.repeat(np.arange(len(segments)), ahead - begin), _ranges(begin, ahead)
+    owner, low, high = segments["owner"], segments["low"], segments["high"]
+    apart = owner[one] != owner[other]
+    one, other = one[apart], other[apart]
     # offset[i] - offset[j] may not lie strictly between these two.
-    between, until = other[:, 2] - one[:, 3], other[:, 3] - one[:, 2]
-    i = np.concatenate([one[:, 4], other[:, 4]])
-    j = np.concatenate([other[:, 4], one[:, 4]])
+    between, until = low[other] - high[one], high[other] - low[one]
+    i = np.concatenate([owner[one], owner[other]])
+    j = np.concatenate([owner[other], owner[one]])
     low, high = np.concatenate([between, -until]), np.concatenate([until, -between])
     order = np.lexsort((j, i))
     i, j, low, high = i[order], j[order], low[order], high[order]

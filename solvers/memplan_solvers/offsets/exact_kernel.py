@@ -10,295 +10,304 @@ a packing condemns the decision that split it off, whatever its siblings did.
 
 from __future__ import annotations
 
-from typing import Any
-
-import numba
-
-SOLVED, EXHAUSTED, PAUSED, FULL = 1, 0, 2, 3
-FAR = 2**62
-LEFT, RIGHT, PARENT, ROW, LENGTH, SIBLING = range(6)
-"""Columns of a component: sections [left, right), the depth of the decision that split it off, its waiting buffers among
-members[row:row + length], the next component or -1."""
-COMPONENT, TRAIL, MADE, BUFFER = range(4)
-"""Columns of a depth: its component, where its trail and components begin, the buffer it places."""
-DEPTH, NODES, TOP, POOL, RANKED = range(5)
-"""Places of `state`: depth, nodes so far, lengths of trail and components, whether components are ranked anew."""
-SIZE, ALIGN, FIXED, TWIN, EDGES, BEGIN, LAST, CELLS = range(8)
-"""Columns of a buffer, numbered in branching order: bytes, alignment, offset (-1: free), the last earlier equal buffer or -1,
-where its edges begin, first and last section, where its cells begin. One more row ends the last edges and cells."""
-TO, ABOVE, BELOW = range(3)
-"""Columns of an edge: the neighbour, and the distances to it as in `Conflicts`."""
-LOW, FLOOR, HOLE, WEIGHT, OFFSET, BLOCK = range(6)
-"""Columns of `now`, a row a buffer: low and floor (see above), a place it must not be able to drop to (or -1), what goes first
-of those as low (the largest), its offset (-1: it waits), the edge to a neighbour that may block its hole."""
-WAITING, CUT, NEXT, OTHER, SHARERS = range(5)
-"""Columns of a section: bytes that wait, how many that wait cross into the next section, two buffers that may be lowest, where
-those that fill it begin among `sharers`. One more row ends the last."""
+from memplan.units import MAX_BYTES
+from memplan_solvers.common.arrays import Records
+from memplan_solvers.jit import inlined, inner, kernel
+from memplan_solvers.offsets.exact_state import Instance, Outcome, Progress
 
 
-_inner: Any = numba.njit(  # type: ignore[call-overload,unused-ignore]
-    nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True
-)
-"""For what only compiled code calls: it compiles sooner without the wrappers."""
+@inlined(allocates=False)
+def _aligned(at: int, alignment: int) -> int:
+    """The least multiple of the alignment from `at` on."""
+    return (at + alignment - 1) // alignment * alignment
 
 
-@_inner
-def _set(now, j, column, value, trail, top):  # type: ignore[no-untyped-def]
-    """now[j, column] = value, to be restored; the new length of the trail."""
-    trail[top, 0], trail[top, 1], trail[top, 2] = j, column, now[j, column]
-    now[j, column] = value
-    return top + 1
+@inlined(allocates=False)
+def _note(progress: Progress, j: int) -> None:
+    """Write on the trail where buffer j may lie now, before that changes."""
+    counts, place = progress.counts[0], progress.place[j]
+    change = progress.trail[counts.changes]
+    change.buffer, change.low, change.floor = j, place.low, place.floor
+    change.hole, change.weight = place.hole, place.weight
+    counts.changes += 1
 
 
-@_inner
-def _rest(j, buffer, edge, now):  # type: ignore[no-untyped-def]
-    """The lowest place of buffer j above one of those that wait and may block its hole; FAR where none does."""
-    align = buffer[j, ALIGN]
-    hole = now[j, HOLE] if now[j, HOLE] >= 0 else now[j, LOW]
-    lowest = FAR
-    for k in range(buffer[j, EDGES], buffer[j + 1, EDGES]):
-        q = edge[k, TO]
-        if (
-            now[q, OFFSET] < 0
-            and now[q, FLOOR] < hole + edge[k, ABOVE]
-            and now[q, FLOOR] + edge[k, BELOW] < lowest
-        ):
-            lowest = now[q, FLOOR] + edge[k, BELOW]
-            now[j, BLOCK] = k
-    return (lowest + align - 1) // align * align if lowest < FAR else FAR
+@inner(allocates=False)
+def _lowest_on_waiting(buffer: Records, edge: Records, place: Records, j: int) -> int:
+    """The lowest place of buffer j above one of those that wait and may block its hole; MAX_BYTES where none does."""
+    hole = place[j].hole if place[j].hole >= 0 else place[j].low
+    lowest = MAX_BYTES
+    for k in range(buffer[j].edges, buffer[j + 1].edges):
+        q = edge[k].to
+        if place[q].offset < 0 and place[q].floor < hole + edge[k].above:
+            if place[q].floor + edge[k].below < lowest:
+                lowest = place[q].floor + edge[k].below
+                place[j].blocker = k
+    return _aligned(lowest, buffer[j].alignment) if lowest < MAX_BYTES else MAX_BYTES
 
 
-@_inner
-def _infer(c, capacity, buffer, edge, sharers, now, section, components, members, trail, top):  # type: ignore[no-untyped-def]
-    """Raise floors in component c once: whether a packing may exist, and the new length of the trail."""
-    row, end = components[c, ROW], components[c, ROW] + components[c, LENGTH]
-    room = trail.shape[0] - 2 * now.shape[0]
-    for m in range(row, end):
+@inner(allocates=False)
+def _raise_by_holes(instance: Instance, progress: Progress, c: int) -> bool:
+    """Raise floors in component c once, by what blocks each hole; whether a packing may exist."""
+    buffer, edge, place, members = instance.buffer, instance.edge, progress.place, progress.members
+    counts, component, capacity = progress.counts[0], progress.component[c], instance.capacity
+    most_changes = len(progress.trail) - 2 * len(place)
+    for m in range(component.row, component.row + component.length):
         j = members[m]
-        if now[j, OFFSET] >= 0:
+        mine = place[j]
+        if mine.offset >= 0:
             continue
-        place = now[j, FLOOR]
-        if buffer[j, FIXED] >= 0:
-            if place > buffer[j, FIXED]:
-                return False, top
+        floor = mine.floor
+        if buffer[j].fixed >= 0:
+            if floor > buffer[j].fixed:
+                return False
             continue
-        t = buffer[j, TWIN]
-        if t >= 0 and now[t, OFFSET] < 0:
-            place = max(place, now[t, FLOOR] + buffer[t, SIZE])
-        if place > now[j, LOW] or now[j, HOLE] >= 0:
-            k = now[j, BLOCK]
-            reach = (now[j, HOLE] if now[j, HOLE] >= 0 else now[j, LOW]) + edge[k, ABOVE]
-            q = edge[k, TO]
-            if now[q, OFFSET] >= 0 or now[q, FLOOR] >= reach or now[q, FLOOR] + edge[k, BELOW] > place:
-                place = max(place, _rest(j, buffer, edge, now))
-        if place + buffer[j, SIZE] > capacity:
-            return False, top
-        if place > now[j, FLOOR] and top < room:
-            top = _set(now, j, FLOOR, place, trail, top)
-    for s in range(components[c, LEFT], components[c, RIGHT]):
-        w = section[s, WAITING]
-        if w == 0:
+        twin = buffer[j].twin
+        if twin >= 0 and place[twin].offset < 0:
+            floor = max(floor, place[twin].floor + buffer[twin].size)
+        if floor > mine.low or mine.hole >= 0:
+            k = mine.blocker
+            reach = (mine.hole if mine.hole >= 0 else mine.low) + edge[k].above
+            q = edge[k].to
+            if place[q].offset >= 0 or place[q].floor >= reach or place[q].floor + edge[k].below > floor:
+                floor = max(floor, _lowest_on_waiting(buffer, edge, place, j))
+        if floor + buffer[j].size > capacity:
+            return False
+        if floor > mine.floor and counts.changes < most_changes:
+            _note(progress, j)
+            mine.floor = floor
+    return True
+
+
+@inner(allocates=False)
+def _raise_others(instance: Instance, progress: Progress, s: int, first: int, least: int) -> bool:
+    """In section s all that wait but `first` lie from `least` on if they cannot be the lowest; whether they can."""
+    buffer, sharers, place, section = instance.buffer, instance.sharers, progress.place, progress.section
+    counts, most_changes = progress.counts[0], len(progress.trail) - 2 * len(progress.place)
+    most = instance.capacity - section[s].waiting
+    for k in range(section[s].sharers, section[s + 1].sharers):
+        j = sharers[k]
+        mine = place[j]
+        if mine.offset < 0 and j != first and most < mine.floor < least:
+            floor = _aligned(least, buffer[j].alignment)
+            if floor + buffer[j].size > instance.capacity or 0 <= buffer[j].fixed < floor:
+                return False
+            if counts.changes < most_changes:
+                _note(progress, j)
+                mine.floor = floor
+    return True
+
+
+@inner(allocates=False)
+def _raise_by_sections(instance: Instance, progress: Progress, c: int) -> bool:
+    """Raise floors in component c once, by who may be lowest in each section; whether a packing may exist."""
+    buffer, sharers, place, section = instance.buffer, instance.sharers, progress.place, progress.section
+    capacity = instance.capacity
+    for s in range(progress.component[c].left, progress.component[c].right):
+        here = section[s]
+        if here.waiting == 0:
             continue
-        most = capacity - w
-        a, b = section[s, NEXT], section[s, OTHER]
-        if now[a, OFFSET] < 0 and now[a, FLOOR] <= most:
-            if w == buffer[a, SIZE]:
+        most = capacity - here.waiting
+        a, b = here.next, here.other
+        if place[a].offset < 0 and place[a].floor <= most:
+            if here.waiting == buffer[a].size:
                 continue
-            if a != b and now[b, OFFSET] < 0 and not most < now[b, FLOOR] < now[a, FLOOR] + buffer[a, SIZE]:
-                continue
-        a, b, lowest, lower, top_of = -1, -1, FAR, FAR, FAR
-        for k in range(section[s, SHARERS], section[s + 1, SHARERS]):
+            if a != b and place[b].offset < 0:
+                if not most < place[b].floor < place[a].floor + buffer[a].size:
+                    continue
+        a, b, lowest, lower, top = -1, -1, MAX_BYTES, MAX_BYTES, MAX_BYTES
+        for k in range(here.sharers, section[s + 1].sharers):
             j = sharers[k]
-            if now[j, OFFSET] < 0:
-                if now[j, FLOOR] <= most:
-                    top_of = min(top_of, now[j, FLOOR] + buffer[j, SIZE])
-                if now[j, FLOOR] < lowest:
+            if place[j].offset < 0:
+                floor = place[j].floor
+                if floor <= most:
+                    top = min(top, floor + buffer[j].size)
+                if floor < lowest:
                     b, lower = a, lowest
-                    a, lowest = j, now[j, FLOOR]
-                elif now[j, FLOOR] < lower:
-                    b, lower = j, now[j, FLOOR]
+                    a, lowest = j, floor
+                elif floor < lower:
+                    b, lower = j, floor
         if lowest > most:
-            return False, top
-        section[s, NEXT], section[s, OTHER] = a, b if b >= 0 else a
-        for k in range(section[s, SHARERS], section[s + 1, SHARERS]):
-            j = sharers[k]
-            if now[j, OFFSET] < 0 and j != a and most < now[j, FLOOR] < top_of:
-                place = (top_of + buffer[j, ALIGN] - 1) // buffer[j, ALIGN] * buffer[j, ALIGN]
-                if place + buffer[j, SIZE] > capacity or 0 <= buffer[j, FIXED] < place:
-                    return False, top
-                if top < room:
-                    top = _set(now, j, FLOOR, place, trail, top)
-    return True, top
+            return False
+        here.next, here.other = a, b if b >= 0 else a
+        if not _raise_others(instance, progress, s, a, top):
+            return False
+    return True
 
 
-@_inner
-def _place(i, at, capacity, buffer, edge, cells, now, section, trail, top):  # type: ignore[no-untyped-def]
-    """Put buffer i there: whether its neighbours still fit, and the new length of the trail."""
-    now[i, OFFSET] = at
-    good = at + buffer[i, SIZE] <= capacity
-    for k in range(buffer[i, CELLS], buffer[i + 1, CELLS]):
-        s = cells[k]
-        good &= at + section[s, WAITING] <= capacity
-        section[s, WAITING] -= buffer[i, SIZE]
-    for s in range(buffer[i, BEGIN], buffer[i, LAST]):
-        section[s, CUT] -= 1
+@inner(allocates=False)
+def _lay(instance: Instance, progress: Progress, i: int, at: int) -> bool:
+    """Put buffer i there; whether its neighbours still fit."""
+    buffer, edge, place, section = instance.buffer, instance.edge, progress.place, progress.section
+    cells, capacity = instance.cells, instance.capacity
+    place[i].offset = at
+    good = at + buffer[i].size <= capacity
+    for k in range(buffer[i].cells, buffer[i + 1].cells):
+        here = section[cells[k]]
+        good &= at + here.waiting <= capacity
+        here.waiting -= buffer[i].size
+    for s in range(buffer[i].begin, buffer[i].last):
+        section[s].crossing -= 1
     if not good:
-        return False, top
-    for k in range(buffer[i, EDGES], buffer[i + 1, EDGES]):
-        j = edge[k, TO]
-        if now[j, OFFSET] >= 0:
+        return False
+    for k in range(buffer[i].edges, buffer[i + 1].edges):
+        j = edge[k].to
+        mine = place[j]
+        if mine.offset >= 0:
             continue
-        lowest = at + edge[k, ABOVE]
-        gap = now[j, HOLE]
-        if gap < 0 and now[j, FLOOR] > now[j, LOW] and lowest > now[j, LOW]:
-            gap = now[j, LOW]
-        if gap >= 0 and at < gap + edge[k, BELOW]:
-            gap = -1
-        if gap != now[j, HOLE]:
-            top = _set(now, j, HOLE, gap, trail, top)
-        if lowest > now[j, LOW]:
-            lowest = (lowest + buffer[j, ALIGN] - 1) // buffer[j, ALIGN] * buffer[j, ALIGN]
-            top = _set(now, j, LOW, lowest, trail, top)
-            if lowest > now[j, FLOOR]:
-                top = _set(now, j, FLOOR, lowest, trail, top)
-            if lowest + buffer[j, SIZE] > capacity or 0 <= buffer[j, FIXED] < lowest:
-                return False, top
-    return True, top
+        lowest = at + edge[k].above
+        hole = mine.hole
+        if hole < 0 and mine.floor > mine.low and lowest > mine.low:
+            hole = mine.low
+        if hole >= 0 and at < hole + edge[k].below:
+            hole = -1
+        if hole != mine.hole or lowest > mine.low:
+            _note(progress, j)
+            mine.hole = hole
+        if lowest > mine.low:
+            lowest = _aligned(lowest, buffer[j].alignment)
+            mine.low, mine.floor = lowest, max(lowest, mine.floor)
+            if lowest + buffer[j].size > capacity or 0 <= buffer[j].fixed < lowest:
+                return False
+    return True
 
 
-@_inner
-def _take_back(depth, buffer, cells, now, section, depths, trail, top):  # type: ignore[no-untyped-def]
-    """Undo the decision at `depth` and all later ones; the new length of the trail."""
-    d = depth
-    while d < depths.shape[0] and depths[d, BUFFER] >= 0:
-        i = depths[d, BUFFER]
-        if d > depth:
-            depths[d, BUFFER] = -1
-        now[i, OFFSET] = -1
-        for k in range(buffer[i, CELLS], buffer[i + 1, CELLS]):
-            section[cells[k], WAITING] += buffer[i, SIZE]
-        for s in range(buffer[i, BEGIN], buffer[i, LAST]):
-            section[s, CUT] += 1
+@inner(allocates=False)
+def _take_back(instance: Instance, progress: Progress, back: int) -> None:
+    """Undo the decision at depth `back` and all later ones."""
+    buffer, place, section, depth = instance.buffer, progress.place, progress.section, progress.depth
+    counts, trail, cells = progress.counts[0], progress.trail, instance.cells
+    d = back
+    while d < len(depth) and depth[d].buffer >= 0:
+        i = depth[d].buffer
+        depth[d].buffer = -1
+        place[i].offset = -1
+        for k in range(buffer[i].cells, buffer[i + 1].cells):
+            section[cells[k]].waiting += buffer[i].size
+        for s in range(buffer[i].begin, buffer[i].last):
+            section[s].crossing += 1
         d += 1
-    while top > depths[depth, TRAIL]:
-        top -= 1
-        now[trail[top, 0], trail[top, 1]] = trail[top, 2]
-    return top
+    while counts.changes > depth[back].changes:
+        counts.changes -= 1
+        change = trail[counts.changes]
+        mine = place[change.buffer]
+        mine.low, mine.floor, mine.hole, mine.weight = change.low, change.floor, change.hole, change.weight
+    counts.components = depth[back].components
 
 
-@_inner
-def _split(depth, buffer, cells, now, section, depths, components, members, trail, state, top, pool):  # type: ignore[no-untyped-def]
-    """The components that the decision at `depth` leaves: the first of the row, and new lengths of trail and components."""
-    c = depths[depth, COMPONENT]
-    i, begin, head = depths[depth, BUFFER], components[c, LEFT], components[c, SIBLING]
-    row, end = components[c, ROW], components[c, ROW] + components[c, LENGTH]
+@inner(allocates=False)
+def _rank_anew(instance: Instance, progress: Progress, row: int, stop: int) -> None:
+    """Weigh the members of a new component by the most bytes that wait in a section that they fill."""
+    buffer, cells, place, section = instance.buffer, instance.cells, progress.place, progress.section
+    members = progress.members
+    for k in range(row, stop):
+        j = members[k]
+        most = 0
+        for x in range(buffer[j].cells, buffer[j + 1].cells):
+            most = max(most, section[cells[x]].waiting)
+        if most != place[j].weight:
+            _note(progress, j)
+            place[j].weight = most
+
+
+@inner(allocates=False)
+def _split(instance: Instance, progress: Progress, c: int, i: int) -> None:
+    """Go one deeper, to the components into which component c falls without buffer i."""
+    buffer, section, members = instance.buffer, progress.section, progress.members
+    counts, old = progress.counts[0], progress.component[c]
+    begin, head, row, end = old.left, old.sibling, old.row, old.row + old.length
     for m in range(row, end):
         if members[m] == i:
             members[m], members[end - 1] = members[end - 1], i
             break
     end -= 1
-    for s in range(buffer[i, BEGIN], buffer[i, LAST] + 1):
-        last = s == buffer[i, LAST]
-        if row == end or (section[s, CUT] > 0 and not last):
+    for s in range(buffer[i].begin, buffer[i].last + 1):
+        last = s == buffer[i].last
+        if row == end or (section[s].crossing > 0 and not last):
             continue
-        until = components[c, RIGHT] if last else s + 1
+        until = old.right if last else s + 1
         m = row
         for k in range(row, end):
             j = members[k]
-            if last or buffer[j, BEGIN] < until:
+            if last or buffer[j].begin < until:
                 members[k], members[m] = members[m], j
                 m += 1
         if m > row:
-            new = components[pool]
-            new[LEFT], new[RIGHT], new[PARENT] = begin, until, depth
-            new[ROW], new[LENGTH], new[SIBLING] = row, m - row, head
-            head = pool
-            pool += 1
-            if state[RANKED] and m - row < components[c, LENGTH] - 1:
-                for k in range(row, m):
-                    j = members[k]
-                    most = 0
-                    for x in range(buffer[j, CELLS], buffer[j + 1, CELLS]):
-                        most = max(most, section[cells[x], WAITING])
-                    if most != now[j, WEIGHT]:
-                        top = _set(now, j, WEIGHT, most, trail, top)
+            new = progress.component[counts.components]
+            new.left, new.right, new.parent = begin, until, counts.depth
+            new.row, new.length, new.sibling = row, m - row, head
+            head = counts.components
+            counts.components += 1
+            if instance.ranks_anew and m - row < old.length - 1:
+                _rank_anew(instance, progress, row, m)
         row, begin = m, until
-    return head, top, pool
+    counts.depth += 1
+    progress.depth[counts.depth].component, progress.depth[counts.depth].buffer = head, -1
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator,unused-ignore]
-def search(  # type: ignore[no-untyped-def]
-    capacity, budget, buffer, edge, cells, sharers, now, section, depths, components, members, trail, state
-):
-    """Continue the depth-first search for at most `budget` nodes.
+@inner(allocates=False)
+def _lowest_member(progress: Progress, c: int) -> int:
+    """The waiting buffer of component c whose floor is lowest; of those the one of largest weight, then the first."""
+    place, members, component = progress.place, progress.members, progress.component[c]
+    i = members[component.row]
+    for m in range(component.row + 1, component.row + component.length):
+        j = members[m]
+        higher = place[j].floor - place[i].floor
+        lighter = place[i].weight - place[j].weight
+        if higher < 0 or (higher == 0 and (lighter < 0 or (lighter == 0 and j < i))):
+            i = j
+    return int(i)
 
-    All arrays are int64; those of rows have the columns above. cells: the sections each buffer fills; members: all buffers,
-    those of a component in a row; trail: rows of buffer, column and value to restore in `now`.
-    Returns SOLVED, EXHAUSTED (no packing exists), PAUSED or FULL (the trail needs more rows).
-    """
-    depth, nodes, top, pool = state[DEPTH], state[NODES], state[TOP], state[POOL]
-    stop = nodes + budget
-    result = PAUSED
-    while nodes < stop:
-        c = depths[depth, COMPONENT]
+
+@inner(allocates=False)
+def _is_refuted(instance: Instance, progress: Progress, back: int) -> bool:
+    """Take back the last decision, from depth `back` up, whose buffer may rest on one that waits; whether there is none."""
+    buffer, edge, place = instance.buffer, instance.edge, progress.place
+    while back >= 0:
+        i, c = progress.depth[back].buffer, progress.depth[back].component
+        _take_back(instance, progress, back)
+        if buffer[i].fixed < 0:
+            floor = _lowest_on_waiting(buffer, edge, place, i)
+            if place[i].floor < floor <= instance.capacity - buffer[i].size:
+                _note(progress, i)
+                if place[i].hole < 0:
+                    place[i].hole = place[i].low
+                place[i].floor = floor
+                if _raise_by_holes(instance, progress, c) and _raise_by_sections(instance, progress, c):
+                    progress.counts[0].depth = back
+                    return False
+        back = progress.component[c].parent
+    return True
+
+
+@kernel(allocates=False)
+def search(instance: Instance, progress: Progress, node_limit: int) -> Outcome:
+    """Continue the depth-first search for at most `node_limit` nodes."""
+    buffer, edge, place, counts = instance.buffer, instance.edge, progress.place, progress.counts[0]
+    stop = counts.nodes + node_limit
+    while counts.nodes < stop:
+        c = progress.depth[counts.depth].component
         if c < 0:
-            result = SOLVED
-            break
-        if top + 8 * now.shape[0] > trail.shape[0]:
-            result = FULL
-            break
-        row, end = components[c, ROW], components[c, ROW] + components[c, LENGTH]
-        i = members[row]
-        for m in range(row + 1, end):
-            j = members[m]
-            higher = now[j, FLOOR] - now[i, FLOOR]
-            lighter = now[i, WEIGHT] - now[j, WEIGHT]
-            if higher < 0 or (higher == 0 and (lighter < 0 or (lighter == 0 and j < i))):
-                i = j
-        back = depth
-        if buffer[i, FIXED] < 0 and now[i, FLOOR] > now[i, LOW]:  # it cannot lie on what is placed
-            place = _rest(i, buffer, edge, now)
-            if now[i, FLOOR] < place <= capacity - buffer[i, SIZE]:
-                top = _set(now, i, FLOOR, place, trail, top)
+            return Outcome.SOLVED
+        if counts.changes + 8 * len(place) > len(progress.trail):
+            return Outcome.FULL
+        i = _lowest_member(progress, c)
+        if buffer[i].fixed < 0 and place[i].floor > place[i].low:  # it cannot lie on what is placed
+            floor = _lowest_on_waiting(buffer, edge, place, i)
+            if place[i].floor < floor <= instance.capacity - buffer[i].size:
+                _note(progress, i)
+                place[i].floor = floor
                 continue
-            back = components[c, PARENT]
+            back = progress.component[c].parent
         else:
-            nodes += 1
-            depths[depth, TRAIL], depths[depth, MADE], depths[depth, BUFFER] = top, pool, i
-            good, top = _place(i, now[i, FLOOR], capacity, buffer, edge, cells, now, section, trail, top)
-            if good:
-                good, top = _infer(
-                    c, capacity, buffer, edge, sharers, now, section, components, members, trail, top
-                )
-            if good:
-                head, top, pool = _split(
-                    depth, buffer, cells, now, section, depths, components, members, trail, state, top, pool
-                )
-                depth += 1
-                depths[depth, COMPONENT], depths[depth, BUFFER] = head, -1
-                continue
-        while back >= 0:  # the decision there is refuted
-            depth, i = back, depths[back, BUFFER]
-            top, pool = (
-                _take_back(depth, buffer, cells, now, section, depths, trail, top),
-                depths[depth, MADE],
-            )
-            depths[depth, BUFFER] = -1
-            c = depths[depth, COMPONENT]
-            if buffer[i, FIXED] < 0:
-                place = _rest(i, buffer, edge, now)
-                if now[i, FLOOR] < place <= capacity - buffer[i, SIZE]:
-                    if now[i, HOLE] < 0:
-                        top = _set(now, i, HOLE, now[i, LOW], trail, top)
-                    top = _set(now, i, FLOOR, place, trail, top)
-                    good, top = _infer(
-                        c, capacity, buffer, edge, sharers, now, section, components, members, trail, top
-                    )
-                    if good:
-                        break
-            back = components[c, PARENT]
-        if back < 0:
-            result = EXHAUSTED
-            break
-    state[DEPTH], state[NODES], state[TOP], state[POOL] = depth, nodes, top, pool
-    return result
+            counts.nodes += 1
+            decision = progress.depth[counts.depth]
+            decision.changes, decision.components, decision.buffer = counts.changes, counts.components, i
+            if _lay(instance, progress, i, place[i].floor):
+                if _raise_by_holes(instance, progress, c) and _raise_by_sections(instance, progress, c):
+                    _split(instance, progress, c, i)
+                    continue
+            back = counts.depth
+        if _is_refuted(instance, progress, back):
+            return Outcome.EXHAUSTED
+    return Outcome.PAUSED

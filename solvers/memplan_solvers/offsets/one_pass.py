@@ -9,6 +9,7 @@ from __future__ import annotations
 import bisect
 from collections.abc import Callable, Sequence
 
+from memplan_solvers.common.holes import Extent, lowest_hole, smallest_hole
 from memplan_solvers.offsets.sweep import sweep
 
 Key = Callable[[int, int, int, int], tuple[int, ...]]
@@ -27,12 +28,12 @@ ORDERS: dict[str, Key] = {
 """Orders by the name used in spec strings."""
 
 
-MANY = 20_000
-MANY_OVERLAPS = 5_000_000
+MOST_BUFFERS = 20_000
+MOST_OVERLAPS = 5_000_000
 """Buffers, and pairs of them that overlap in time, beyond which only the sweep is affordable."""
 
-LOOK = 256
-"""Buffers placed between two looks at the clock."""
+BUFFERS_A_CHECK = 256
+"""Buffers placed between two checks of the budget."""
 
 
 def load(starts: Sequence[int], stops: Sequence[int], sizes: Sequence[int]) -> int:
@@ -77,41 +78,30 @@ def place(
     None as soon as one ends above `limit`, or where two fixed ones overlap, or when `stop` says so.
     """
     offsets = [0] * len(sizes)
-    spots: list[tuple[int, int] | None] = [None] * len(sizes)
+    extents: list[Extent | None] = [None] * len(sizes)
     first = [i for i, offset in enumerate(fixed) if offset is not None]
     for k, i in enumerate((*first, *(i for i in order if fixed[i] is None)) if first else order):
-        if k % LOOK == LOOK - 1 and stop():
+        if k % BUFFERS_A_CHECK == BUFFERS_A_CHECK - 1 and stop():
             return None
         at = fixed[i] if first else None
         if sizes[i] == 0:
             offsets[i] = at or 0
             continue
-        taken = sorted([spot for j in near[i] if (spot := spots[j]) is not None])
-        offset = _hole(taken, sizes[i], alignment, best_fit) if at is None else at
+        taken = sorted([extent for j in near[i] if (extent := extents[j]) is not None])
+        if at is not None:
+            offset = at
+        elif best_fit:
+            offset = smallest_hole(taken, sizes[i], alignment=alignment)
+        else:
+            offset = lowest_hole(taken, sizes[i], alignment)
         end = offset + sizes[i]
-        if at is not None and any(o < end and at < e for o, e in taken):
+        if at is not None and any(low < end and at < high for low, high, _ in taken):
             return None
         if limit is not None and end > limit:
             return None
         offsets[i] = offset
-        spots[i] = (offset, end)
+        extents[i] = (offset, end, i)
     return offsets
-
-
-def _hole(taken: list[tuple[int, int]], size: int, alignment: int, best_fit: bool) -> int:
-    """The lowest hole that fits, or the smallest one; above everything where none does."""
-    at = 0
-    best, best_slack = -1, 0
-    for offset, end in taken:
-        slack = offset - at - size
-        if slack >= 0:
-            if not best_fit:
-                return at
-            if best < 0 or slack < best_slack:
-                best, best_slack = at, slack
-        if end > at:
-            at = -(-end // alignment) * alignment
-    return best if best >= 0 else at
 
 
 def overlaps(starts: Sequence[int], stops: Sequence[int]) -> int:
@@ -153,7 +143,7 @@ def pack_greedy(
     enough = max(least, capacity or 0)
     best = sweep(starts, stops, sizes)
     best_peak = max((o + z for o, z in zip(best, sizes, strict=True)), default=0)
-    if len(sizes) > MANY or overlaps(starts, stops) > MANY_OVERLAPS:
+    if len(sizes) > MOST_BUFFERS or overlaps(starts, stops) > MOST_OVERLAPS:
         return best, best_peak
     near = neighbours(starts, stops) if best_peak > enough else []
     for name in orders:
@@ -183,7 +173,7 @@ def pack_around(
     enough = max(load(starts, stops, sizes), capacity or 0, *ends, 0)
     best, best_peak = None, 0
     near = neighbours(starts, stops)
-    for name in orders if len(sizes) <= MANY else orders[:1]:
+    for name in orders if len(sizes) <= MOST_BUFFERS else orders[:1]:
         rows = rows_in_order(name, starts, stops, sizes)
         for best_fit in (False, True):
             if best is None:  # that there are no offsets must be known, not a matter of time

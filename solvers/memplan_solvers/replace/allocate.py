@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
+from memplan_solvers.common.holes import NOWHERE, Extent, smallest_hole
 from memplan_solvers.replace import Rank
 from memplan_solvers.replace.evict import Presence
 from memplan_solvers.residency import Block, Stretch, Walk
@@ -18,12 +19,12 @@ from memplan_solvers.residency import Block, Stretch, Walk
 class Arena:
     """Who lies where, in address order, and who may be moved out for whom.
 
-    `reserved` are pinned places (offset, end, -1), which others get only where there is no hole beside them.
+    `reserved` are pinned places, owned by -1, which others get only where there is no hole beside them.
     """
 
-    def __init__(self, capacity: int, reserved: Sequence[tuple[int, int, int]] = ()) -> None:
+    def __init__(self, capacity: int, reserved: Sequence[Extent] = ()) -> None:
         self.capacity, self.reserved = capacity, reserved
-        self.placed: list[tuple[int, int, int]] = []  # (offset, end, storage)
+        self.placed: list[Extent] = []  # owned by storages
 
     def add(self, offset: int, size: int, s: int) -> None:
         self.placed.append((offset, offset + size, s))
@@ -31,28 +32,28 @@ class Arena:
 
     def remove(self, s: int) -> int:
         """Take s out; its offset."""
-        k = next(k for k, row in enumerate(self.placed) if row[2] == s)
-        return self.placed.pop(k)[0]
+        k = next(k for k, (_, _, owner) in enumerate(self.placed) if owner == s)
+        offset, _, _ = self.placed.pop(k)
+        return offset
 
     def offset_of(self, s: int) -> int | None:
         """Where s lies."""
-        return next((row[0] for row in self.placed if row[2] == s), None)
+        return next((offset for offset, _, owner in self.placed if owner == s), None)
 
     def hole(self, size: int, pinned: int | None = None) -> int | None:
         """The lowest offset of the smallest hole of at least `size` bytes; `pinned` if that is given and free."""
         if pinned is not None:
             return None if self.between(pinned, pinned + size) else pinned
-        beside = self._smallest(size, sorted([*self.placed, *self.reserved])) if self.reserved else None
-        return self._smallest(size, self.placed) if beside is None else beside
+        offset = NOWHERE
+        if self.reserved:
+            offset = smallest_hole(sorted([*self.placed, *self.reserved]), size, self.capacity)
+        if offset == NOWHERE:
+            offset = smallest_hole(self.placed, size, self.capacity)
+        return None if offset == NOWHERE else offset
 
-    def _smallest(self, size: int, taken: Sequence[tuple[int, int, int]]) -> int | None:
-        best, slack, at = None, 0, 0
-        for offset, end, _ in [*taken, (self.capacity, self.capacity, -1)]:
-            spare = offset - at - size
-            if spare >= 0 and (best is None or spare < slack):
-                best, slack = at, spare
-            at = max(at, end)
-        return best
+    def between_walls(self) -> list[Extent]:
+        """What is placed, after an empty extent at 0 and before one at the capacity, both owned by nobody, -1."""
+        return [(0, 0, -1), *self.placed, (self.capacity, self.capacity, -1)]
 
     def between(self, start: int, stop: int) -> list[int]:
         """The storages that lie in part within `[start, stop)`."""
@@ -66,28 +67,26 @@ class Arena:
         Storages without a price cannot leave. Windows begin where a hole does; O(placed).
         """
         if pinned is not None:
-            inside = self.between(pinned, pinned + size)
-            return inside if all(s in price for s in inside) else None
-        rows = [(0, 0, -1), *self.placed, (self.capacity, self.capacity, -1)]
+            there = self.between(pinned, pinned + size)
+            return there if all(s in price for s in there) else None
+        rows = self.between_walls()
         best: list[int] | None = None
         best_price = 0.0
-        for first in range(len(rows) - 1):
-            begin = rows[first][1]
-            inside = []
+        for first, (_, begin, _) in enumerate(rows):
+            inside: list[int] = []
             total = 0.0
-            last = first + 1
-            while last < len(rows) and rows[last][0] - begin < size:
-                s = rows[last][2]
+            for k in range(first + 1, len(rows)):
+                low, _, s = rows[k]
+                if low - begin >= size:
+                    if best is None or total < best_price:
+                        best, best_price = inside, total
+                    break
                 if s not in price:
                     break
                 inside.append(s)
                 total += price[s]
                 if best is not None and total >= best_price:
                     break
-                last += 1
-            else:
-                if last < len(rows) and (best is None or total < best_price):
-                    best, best_price = inside, total
         return best
 
 
@@ -205,8 +204,7 @@ class _Allocation:
         arena, size, best = self.arena, self.sizes[s], None
         if arena.reserved:
             return None
-        rows = [(0, 0, -1), *arena.placed, (arena.capacity, arena.capacity, -1)]
-        for (_, begin, below), (end, _, above) in pairwise(rows):
+        for (_, begin, below), (end, _, above) in pairwise(arena.between_walls()):
             for offset, other in ((begin, below), (end - size, above)):
                 if begin <= offset <= end - size:
                     apart = abs(self.until[other] - self.until[s]) if other >= 0 else 0
@@ -217,7 +215,7 @@ class _Allocation:
     def _leave(self, s: int, stop: int) -> None:
         """Close the stretch of s; one that has not begun yet is forgotten."""
         start = self.presence.since[s]
-        overwritten = all(row[2] != s for row in self.arena.placed)
+        overwritten = self.arena.offset_of(s) is None
         if not overwritten:
             self.arena.remove(s)
         if start == stop:

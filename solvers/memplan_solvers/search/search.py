@@ -12,8 +12,12 @@ from memplan.problem import Problem
 from memplan.solver import Budget, Progress
 from memplan_solvers.compiled import load
 from memplan_solvers.greedy import greedy_start
-from memplan_solvers.ilp.fixed_order import LARGE as MANY
-from memplan_solvers.ilp.fixed_order import least_replacement, polish, relaxed_replacement
+from memplan_solvers.ilp.fixed_order import (
+    MOST_GAPS,
+    least_replacement,
+    optimize_replacement,
+    relaxed_replacement,
+)
 from memplan_solvers.ilp.gaps import Gaps
 from memplan_solvers.improve import Answer, Improver, better
 from memplan_solvers.place import place
@@ -161,7 +165,7 @@ class _Run:
         """
         problem, (walk, best) = self.problem, found.answer()
         gaps = Gaps(walk, problem.room)
-        if len(gaps.gaps) > MANY:
+        if len(gaps.gaps) > MOST_GAPS:
             return found
         forced = not problem.inplace_pairs and is_forced(problem)
         for share in (1.0, *TIGHTER[:3]):
@@ -206,7 +210,9 @@ class _Run:
         assert least is not None and problem.capacity is not None
         walk, stretches = found.answer()
         if problem.n <= LARGE:
-            self.consider(polish(problem, walk.order, self.budget.share(0.3), hint=stretches).answer)
+            self.consider(
+                optimize_replacement(problem, walk.order, self.budget.share(0.3), hint=stretches).answer
+            )
         for share in TIGHTER:
             if self.budget.spent() or (self.best is not None and self.best.value <= least):
                 return

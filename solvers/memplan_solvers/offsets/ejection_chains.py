@@ -10,7 +10,9 @@ from functools import cached_property
 import numpy as np
 
 from memplan.solver import Budget
-from memplan_solvers.offsets.conflicts import Ints
+from memplan.units import MAX_BYTES
+from memplan_solvers.common.arrays import Ints
+from memplan_solvers.offsets.ejection_state import BOX, Layout, Pool, make_neighbours
 
 WEIGHTS = ((20.0, 0.2), (10.0, 0.0), (10.0, 0.2), (5.0, 0.0))
 """First fit takes the largest size x crowding^a x lifetime^b first; crowding is the largest load that a buffer meets."""
@@ -18,14 +20,12 @@ DIVES = ("cwa", "zwa", "awc", "wac")
 """Orders of dives: the first by crowding (c), lifetime (w), area, size (z) among those whose place is the lowest."""
 PATIENCE = 400
 """How often a buffer may be put back in a dive, on average."""
-MANY = 10_000
+MOST_TO_DIVE = 10_000
 """Buffers beyond which there are no dives, and only one first fit without a limit."""
-NO_LIMIT = 1 << 62
-"""A limit above every end."""
 LEVELS = 8
 """Most levels of buckets of steps: the finest has 2^(LEVELS - 1), each with 128 buffers or more of those that begin."""
-LOOK, MOVES = 2048, 512
-"""Buffers placed, and moves of repair, between two looks at the clock."""
+BUFFERS_A_CHECK, MOVES_A_CHECK = 2048, 512
+"""Buffers placed, and moves of repair, between two checks of the budget."""
 ROUNDS, MOST = 4, 64
 """Moves per buffer before a limit is given up: at first, and at most."""
 LEAP, CLOSER, NEAR = 1.0125, 0.6, 1.0005
@@ -38,7 +38,7 @@ SPARE = 1.2
 """How often the time that a first fit took is kept for the one that puts the small buffers beside the others."""
 
 
-class Ejector:
+class EjectionChains:
     """Packs plain buffers: sizes that are multiples of their one alignment, no gaps, no fixed offsets."""
 
     def __init__(self, starts: Sequence[int], stops: Sequence[int], sizes: Sequence[int]) -> None:
@@ -48,15 +48,15 @@ class Ejector:
         self.begin, self.end, self.horizon = steps[: start.size], steps[start.size :], times.size
         self.area = self.size * self.width.astype(float)
 
-    def first(self, goal: int) -> list[int] | None:
+    def dive(self, goal: int) -> list[int] | None:
         """Offsets of the best of a few dives, None where dives drag on or there are many buffers; `goal` is enough."""
-        from memplan_solvers.offsets.eject_kernel import dive
+        from memplan_solvers.offsets.ejection_kernel import dive
 
         by_start = self.stages[-1].members
         start, stop, size = self.begin[by_start], self.end[by_start], self.size[by_start]
         keys = {"c": self.crowding, "w": self.width, "a": self.area, "z": self.size}
         best: Ints | None = None
-        for name in DIVES if size.size <= MANY else ():
+        for name in DIVES if size.size <= MOST_TO_DIVE else ():
             order = np.lexsort([-keys[letter][by_start] for letter in reversed(name)])
             found = dive(order, start, stop, size, PATIENCE * size.size)
             if found.size and (best is None or (found + size).max() < self._peak(best)):
@@ -84,13 +84,13 @@ class Ejector:
         *large, whole = self.stages
         for stage in large:
             part = replace(budget, time_limit_s=max(0.0, budget.time_limit_s - reserve))
-            kept[stage.members] = stage.squeeze(
+            kept[stage.members] = stage.lower_peak(
                 first[stage.members], None, bound, unit, part, lambda peak: None
             )
             if (kept != first)[stage.members].any() and (found := self._first_fit(kept, budget)) is not None:
                 best = min(best, found, key=self._peak)
                 report(self._peak(best))
-        best[whole.members] = whole.squeeze(
+        best[whole.members] = whole.lower_peak(
             best[whole.members], kept[whole.members], bound, unit, budget, report
         )
         return [int(o) for o in best]
@@ -116,8 +116,8 @@ class Ejector:
         """The best first fit beside what is kept (-1: nothing), None where the time is up before."""
         offsets = kept.copy()
         for stage in self.stages:
-            orders = range(len(WEIGHTS) if stage.size.size <= MANY else 1)
-            tries = [stage.attempt(NO_LIMIT, order, 0, budget, offsets[stage.members]) for order in orders]
+            orders = range(len(WEIGHTS) if stage.size.size <= MOST_TO_DIVE else 1)
+            tries = [stage.attempt(MAX_BYTES, order, 0, budget, offsets[stage.members]) for order in orders]
             found = [x for x in tries if x is not None]
             if not found:
                 return None
@@ -162,9 +162,9 @@ class Ejector:
 
 
 class Stage:
-    """Some of an ejector's buffers, `members`, in order of start; offsets are in this order."""
+    """Some of the buffers, `members`, in order of start; offsets are in this order."""
 
-    def __init__(self, whole: Ejector, members: Ints) -> None:
+    def __init__(self, whole: EjectionChains, members: Ints) -> None:
         self.members, self.horizon = members, whole.horizon
         self.begin, self.end, self.size = whole.begin[members], whole.end[members], whole.size[members]
         self.ranks = [rank[members] for rank in whole.ranks]
@@ -177,7 +177,7 @@ class Stage:
         self.first_row = self._rows()
 
     def _rows(self) -> Ints:
-        """Where the row of each bucket begins, level by level, with room for all that overlap it."""
+        """Where the row of each bucket begins, level by level, long enough for all that overlap it."""
         counts = []
         for level in range(self.levels):
             low, high = (self.begin << level) // self.horizon, ((self.end - 1) << level) // self.horizon
@@ -187,7 +187,7 @@ class Stage:
             counts.append(change.cumsum()[:-1] * (level >= self.lowest))
         return np.concatenate([[0], np.concatenate(counts).cumsum()])
 
-    def squeeze(
+    def lower_peak(
         self,
         best: Ints,
         kept: Ints | None,
@@ -241,26 +241,39 @@ class Stage:
 
         `alike`: all are equally hard to move at first. What is `kept` lies where it was, if that is below `target`; the rest goes by first fit, then repair.
         """
-        from memplan_solvers.offsets.eject_kernel import fill, lay_all, repair
+        from memplan_solvers.offsets.ejection_kernel import enter_all, fill, repair
 
-        box = np.stack([self.begin, self.end, kept, kept + self.size], 1)
+        layout, near = self.layout(kept, target), make_neighbours(kept.size)
+        pool = Pool(
+            np.empty(kept.size, np.int64), np.ones_like(self.penalty) if alike else self.penalty.copy()
+        )
         there = kept >= 0 if self.peak(kept) <= target else np.zeros(kept.size, bool)
-        inner, outer = np.flatnonzero(there), np.flatnonzero(~there)
-        length, row = np.zeros(self.first_row.size, np.int64), np.empty(self.first_row[-1], np.int32)
-        rows = (box, self.horizon, self.lowest, self.levels, self.first_row, length, row)
-        lay_all(*rows, inner[np.argsort(kept[inner], kind="stable")])
+        inner, outer, waiting = np.flatnonzero(there), np.flatnonzero(~there), 0
+        enter_all(layout, inner[np.argsort(kept[inner], kind="stable")])
         outer = outer[np.argsort(self.ranks[order][outer])]
-        queue, waiting = np.empty(kept.size, np.int64), 0
-        for k in range(0, outer.size, LOOK):
+        for k in range(0, outer.size, BUFFERS_A_CHECK):
             if budget.spent():
                 return None
-            waiting = fill(*rows, self.size, target, outer[k : k + LOOK], queue, waiting)
-        penalty = np.ones_like(self.penalty) if alike else self.penalty.copy()
-        for _ in range(rounds * kept.size // MOVES + 8):
+            waiting = fill(layout, near, pool, outer[k : k + BUFFERS_A_CHECK], waiting)
+        for _ in range(rounds * kept.size // MOVES_A_CHECK + 8):
             if waiting == 0 or budget.spent():
                 break
-            waiting = repair(*rows, self.size, target, MOVES, queue, waiting, penalty)
-        return None if waiting else box[:, 2].copy()
+            waiting = repair(layout, near, pool, waiting, MOVES_A_CHECK)
+        return None if waiting else layout.box["offset"].copy()
+
+    def layout(self, offset: Ints, target: int) -> Layout:
+        """A layout with these offsets, whose lists are still empty."""
+        box = np.empty(offset.size, BOX)
+        box["begin"], box["stop"], box["offset"], box["end"] = (
+            self.begin,
+            self.end,
+            offset,
+            offset + self.size,
+        )
+        length, row = np.zeros(self.first_row.size - 1, np.int64), np.empty(self.first_row[-1], np.int32)
+        return Layout(
+            box, self.size, self.first_row, length, row, self.horizon, self.lowest, self.levels, target
+        )
 
     def peak(self, offset: Ints) -> int:
         """The largest end of what lies."""
@@ -269,7 +282,7 @@ class Stage:
 
 def warm() -> None:
     """Call every kernel of the repair."""
-    ejector = Ejector([0, 1, 2, 3], [2, 3, 4, 5], [8, 9, 10, 11])
-    ejector.first(0)
-    for stage in ejector.stages:
+    chains = EjectionChains([0, 1, 2, 3], [2, 3, 4, 5], [8, 9, 10, 11])
+    chains.dive(0)
+    for stage in chains.stages:
         stage.attempt(21, 0, 1, Budget(float("inf")), np.full(4, -1))

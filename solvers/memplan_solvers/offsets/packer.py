@@ -13,7 +13,7 @@ from memplan.solver import Budget
 from memplan_solvers.compiled import ready
 from memplan_solvers.offsets.bounds import least_peak, unit
 from memplan_solvers.offsets.conflicts import Conflicts, conflicts
-from memplan_solvers.offsets.eject import Ejector
+from memplan_solvers.offsets.ejection_chains import EjectionChains
 from memplan_solvers.offsets.exact import Race
 from memplan_solvers.offsets.first_fit import first_fit
 from memplan_solvers.offsets.one_pass import ORDERS, overlaps, pack_greedy
@@ -34,7 +34,7 @@ REPAIR_SHARE = 0.2
 """Share of the remaining time for repair where an exact search follows."""
 
 
-class Ladder(Packer):
+class StagedPacker(Packer):
     """Cheap things first: nothing is compiled where a one-pass order meets the bound."""
 
     def pack(self, buffers: Sequence[Buffer], capacity: int | None, budget: Budget) -> Packing:
@@ -43,7 +43,7 @@ class Ladder(Packer):
 
 
 def fit(buffers: Sequence[Buffer], capacity: int, budget: Budget, node_limit: int | None = None) -> Packing:
-    """`Ladder` under a capacity, with a limit on the nodes of the exact search a part."""
+    """`StagedPacker` under a capacity, with a limit on the nodes of the exact search a part."""
     return _by_parts(buffers, capacity, lambda part, goal, later: part.fit(capacity, budget, node_limit))
 
 
@@ -126,8 +126,8 @@ class _Part:
         return conflicts(self.buffers)
 
     @cached_property
-    def ejector(self) -> Ejector:
-        return Ejector(self.starts, self.stops, self.sizes)
+    def chains(self) -> EjectionChains:
+        return EjectionChains(self.starts, self.stops, self.sizes)
 
     def fit(self, capacity: int, budget: Budget, node_limit: int | None) -> Packing:
         """Offsets under `capacity`, or that there are none, or unknown."""
@@ -148,7 +148,7 @@ class _Part:
                 and ready("repair", budget)
                 and not budget.spent()
             ):
-                repaired = self.ejector.fit(capacity, budget if limit is None else budget.share(REPAIR_SHARE))
+                repaired = self.chains.fit(capacity, budget if limit is None else budget.share(REPAIR_SHARE))
                 if repaired:
                     return self._answer(Status.FEASIBLE, repaired, "repair")
         return self._answer(Status.UNKNOWN, [], "exact")
@@ -191,7 +191,7 @@ class _Part:
     def _repaired(self, offsets: list[int], method: str, goal: int, budget: Budget) -> tuple[list[int], str]:
         if not (self.plain and ready("repair", budget)):
             return offsets, method
-        better = self.ejector.improve(
+        better = self.chains.improve(
             offsets, goal, self.unit, budget, lambda peak: self._report(peak, budget)
         )
         return better, "repair" if self._peak(better) < self._peak(offsets) else method
@@ -209,7 +209,7 @@ class _Part:
             ]
         swept = sweep(self.starts, self.stops, self.sizes)
         enough = self._peak(swept) <= goal or not ready("repair", budget)
-        dived = None if enough else self.ejector.first(goal)
+        dived = None if enough else self.chains.dive(goal)
         return min((o for o in (swept, dived) if o), key=self._peak)
 
     def _first_fit(self, goal: int) -> list[int] | None:

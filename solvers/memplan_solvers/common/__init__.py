@@ -1,0 +1,1 @@
+"""What the solvers share: arrays and their shapes, and the best-fit hole."""
