@@ -18,10 +18,10 @@ from memplan.api import load, make_problem
 from memplan.errors import MemplanError, OptionError
 from memplan.problem import Problem
 from memplan.solver import Budget
-from memplan_solvers.latency.timed import Array
 from memplan_solvers.malloc_game.game import Game, open_board
 from memplan_solvers.malloc_game.gumbel_zero import play_episode
 from memplan_solvers.malloc_game.network import Network
+from memplan_solvers.malloc_game.queue import Array
 from memplan_solvers.malloc_game.refine import Refiner
 from memplan_solvers.malloc_game.rollout import lesson
 from memplan_solvers.malloc_game.state import Board

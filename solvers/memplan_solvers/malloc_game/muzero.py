@@ -17,11 +17,11 @@ import torch
 from torch import Tensor, nn
 
 from memplan.solver import Budget
-from memplan_solvers.latency.timed import Array
 from memplan_solvers.malloc_game.encode import INPUTS, encode
 from memplan_solvers.malloc_game.game import Game
 from memplan_solvers.malloc_game.network import ACTIONS, make_network
 from memplan_solvers.malloc_game.play import play_random
+from memplan_solvers.malloc_game.queue import Array
 from memplan_solvers.malloc_game.rollout import look, make_player
 from memplan_solvers.malloc_game.state import ANSWER
 from memplan_solvers.malloc_game.tree_search import Leaf, Path, Settings, drive, search

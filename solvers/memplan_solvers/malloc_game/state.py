@@ -1,224 +1,136 @@
-"""The game's state: records over one block of words, with a log of old words, so that any move can be undone.
+"""The game's state: few flat arrays over one block of integers and one of reals, with a log of old values.
 
-`Board` is what never changes in a game, `State` what does. The parts of `State` are views of `words`; what a move
-changes is written through the `set_…` functions, which log the old word. A copy of a game is a copy of its arrays.
+`Board` is what never changes in a game, `State` what does. The fields of `State` are views of `ints` and
+`reals`; they are written through `put`, `put_ints` and `put_real`, which log the old value, so that any move
+can be undone. A copy of a game is a copy of its arrays. Few arrays because compiled calls pass each of them.
 """
 
 from __future__ import annotations
 
-from enum import IntEnum
 from typing import NamedTuple
 
 import numpy as np
 
-from memplan_solvers.latency.arrays import NEVER, RESIDENCY, Floats, Ints, LatencyArrays, Records
-from memplan_solvers.latency.copy_queue import COPY, CopyQueue
-from memplan_solvers.latency.holes import SPAN
+from memplan_solvers.jit import inlined, inner
+from memplan_solvers.latency.arrays import LatencyArrays
+from memplan_solvers.malloc_game.queue import Array, Queue, dequeue
 
+NO_COPY, COPY, DROP = 0, 1, 2
+"""The three answers to a move."""
 
-class Answer(IntEnum):
-    """The three answers to a move."""
-
-    NO_COPY = 0
-    COPY = 1
-    DROP = 2
-
+NEVER = 2**40
+"""A step that does not come: when host holds no copy."""
 
 FREE, HOST = -1, -2
 """A group's place: not yet decided; host. Otherwise its offset."""
 
-STORAGE = np.dtype(
-    [
-        ("size", np.int64),  # aligned bytes
-        ("producer", np.int64),  # step, -1 for inputs and constants
-        ("output", np.int64),  # 1 where it must be in host in the end
-        ("streamed", np.int64),  # 1 where each use is loaded anew
-        ("source", np.int64),  # the storage that it may be written over in place, or -1
-        ("group", np.int64),  # -1 where it has none
-        ("copy", np.float64),  # s, a copy or an access in host
-        ("pad", np.float64),  # s, an access in the scratchpad
-    ]
-)
+# Columns of Board.fact, per storage: aligned size; producer step or -1; whether it must be in host in the end; whether
+# each use is loaded anew; the storage it may be written over in place, or -1; its group, or -1.
+SIZE, PRODUCER, OUTPUT, STREAMED, SOURCE, GROUP = range(6)
+# Columns of Board.cost, per storage, in seconds: a copy or an access in host; an access in the scratchpad.
+COPY_S, PAD_S = range(2)
+# Columns of Board.move: storage; step; whether the step writes it; the storage's previous step, or -1; its next
+# move, or -1.
+STORAGE, STEP, PRODUCES, BEFORE, AFTER = range(5)
 
-MOVE = np.dtype(
-    [
-        ("storage", np.int64),
-        ("step", np.int64),
-        ("produces", np.int64),  # 1 where the step writes it
-        ("before", np.int64),  # the storage's previous step, or -1
-        ("after", np.int64),  # the storage's next move, or -1
-    ]
-)
-
-COUNTS = np.dtype(
-    [
-        ("move", np.int64),  # the next one
-        ("log", np.int64),  # lines of the log
-        ("open_stores", np.int64),  # stores without a due step
-        ("residencies", np.int64),
-        ("backups", np.int64),
-    ]
-)
-
-class Standing(IntEnum):
-    """The words of a storage's standing: the fields of `STANDING`, by which the log names them."""
-
-    ROW = 0  # its last residency, or -1
-    HELD = 1  # 1 while its place is kept for a later use or an open store
-    HOST_FROM = 2  # the step from which ops may read the host copy: -1 always, or NEVER
-    OPENED = 3  # 1 while its store has no due step yet
-    SEEN = 4  # its last answered move, or -1
-    OVER = 5  # 1 where it was written in place
-
-
-STANDING = np.dtype([(word.name.lower(), np.int64) for word in Standing])
-
-NEIGHBOUR = np.dtype(
-    [
-        ("low", np.int64),  # bytes, where it lies
-        ("high", np.int64),
-        ("holder", np.int64),  # the storage, if it only holds the place, or -1
-        ("yields", np.int64),  # 1 once it gives way
-    ]
-)
-
-ANSWERED = np.dtype(
-    [
-        ("answer", np.int64),
-        ("mark", np.int64),  # lines of the log before it
-    ]
-)
-
-LINE = np.dtype(
-    [
-        ("place", np.int64),  # of a word, or a `Growth`
-        ("old", np.int64),  # the word before; where the queue has grown
-    ]
-)
-
-
-class Growth(IntEnum):
-    """What a line of the log is about that is about no word."""
-
-    RESIDENCY = -1  # the last one was added
-    QUEUE = -2  # a copy was entered at the place that `old` names
+# Columns of State.of, per storage: its last residency, or -1; 1 while its place is kept for a later use or an open
+# store; the step from which ops may read the host copy (-1 always, NEVER); issue and due of its store, or -1; 1 while
+# that store has no due step yet; its last answered move, or -1; 1 where it was written in place.
+ROW, HELD, HOST_FROM, ISSUED, DUE_BY, OPENED, SEEN, OVER = range(8)
+# Columns of State.rows, per residency.
+WHO, START, STOP, OFFSET = range(4)
+# Entries of State.counts: the next move; lines of the log; stores without a due step; residencies; backups.
+MOVE, LOG, OPEN, ROWS, BACKUPS = range(5)
+# Columns of State.time, per step, in seconds: host time of the op; its scratchpad time; copy capacity before it.
+SLOW, FAST, REACH = range(3)
+# Columns of State.history, per move: the answer; the length of the log before it.
+ANSWER, MARK = range(2)
 
 
 class Board(NamedTuple):
     """The moves: every touch of a storage that somebody may place, in program order, operands before results.
 
-    Here k counts moves, and g groups: chains of in-place pairs, whose members share an offset, or are all produced in
-    host.
+    Groups are chains of in-place pairs: their members share an offset, or are all produced in host.
     """
 
-    storages: Records  # STORAGE[m]
-    moves: Records  # MOVE[k]
-    first: Ints  # [n + 1], the moves of step t are first[t] … first[t + 1] − 1
-    compute: Floats  # [n], s, without overhead
-    opening: Ints  # [g], the move that decides for the group
-    words: Ints  # `State.words` at the beginning
-    capacity: int  # bytes
-    overhead: float  # s, of each op
-    all_host: float  # s, latency with everything in host
-
-
-class Bases(NamedTuple):
-    """The first word of each part of `State.words`."""
-
-    counts: int
-    standings: int
-    residencies: int
-    places: int
-    copies: int
-    queued: int
-    slow: int
-    fast: int
-    reach: int
-    latency: int
-    end: int
-
-
-class Backups(NamedTuple):
-    """What each backup replaced."""
-
-    move: Ints  # [g + 1], the move that made it necessary
-    answers: Ints  # [g + 1, k]
-    forced: Ints  # [g + 1, g], `State.forced`
+    fact: Array  # int64[m, 6]
+    cost: Array  # float64[m, 2]
+    move: Array  # int64[k, 5]
+    first: Array  # int64[n + 1]: the moves of step t are first[t] … first[t + 1] − 1
+    compute: Array  # float64[n], seconds without overhead
+    opening: Array  # int64[groups], the move that decides for the group
+    ints: Array  # `State.ints` at the beginning
+    reals: Array
+    capacity: int
+    overhead: float
+    all_host: float  # latency with everything in host
 
 
 class State(NamedTuple):
-    """Where a game stands. The first ten are views of `words`."""
+    """Where a game stands."""
 
-    counts: Records  # COUNTS[1]
-    standings: Records  # STANDING[m]
-    residencies: Records  # RESIDENCY[r], the first counts[0].residencies of them valid
-    places: Ints  # [g]: FREE, HOST or an offset
-    queue: CopyQueue
-    slow: Floats  # [n + 1], s, host time of each op
-    fast: Floats  # [n + 1], s, its scratchpad time
-    reach: Floats  # [n + 1], s, copy capacity before it, known up to the current step
-    latency: Floats  # [1], s, with every undecided touch served from host
-    words: Ints
-    reals: Floats  # the same block
-    base: Bases
+    ints: Array
+    reals: Array
+    counts: Array  # int64[5]
+    of: Array  # int64[m, 8]
+    rows: Array  # int64[r, 4], the first counts[ROWS] valid
+    at: Array  # int64[groups]: FREE, HOST or an offset
+    queue: Queue
+    time: Array  # float64[n + 1, 3]; REACH is known up to the current step
+    total: Array  # float64[1], latency with every undecided touch served from host
     # Beside the log:
-    log: Records  # LINE[l]
-    history: Records  # ANSWERED[k + 1]
-    forced: Ints  # [g], 1 where a backup forces the group into host
-    backups: Backups
-    near: Records  # NEIGHBOUR[r], scratch: what is in a newcomer's way
-    spans: Records  # SPAN[r], scratch: what of it does not give way
+    log: Array  # int64[l, 2]: place in ints, then in reals, or structural; the old integer
+    log_real: Array  # float64[l], the old real
+    near: Array  # int64[4, r], scratch: what is in a newcomer's way
+    history: Array  # int64[k + 1, 2]
+    forced: Array  # int64[groups], 1 where a backup forces the group into host
+    saved: Array  # int64[groups + 1, 1 + k + groups], per backup: the move that made it necessary, answers, `forced`
 
 
-def make_board(arrays: LatencyArrays, all_host: float) -> Board:
+ROW_ADDED, MOVE_QUEUED = -1, -2
+"""Structural log entries: the last row was added; the queue grew at the place that the old integer names."""
+
+
+def make_board(timed: LatencyArrays, all_host: float) -> Board:
     """The board of a problem at the beginning of a game; `all_host`: the latency with everything in host."""
-    moves, first = _moves(arrays)
-    storages = np.zeros(len(arrays.size), STORAGE)
-    storages["size"], storages["producer"], storages["output"] = arrays.size, arrays.producer, arrays.output
-    storages["streamed"], storages["source"] = arrays.streamed, arrays.over
-    storages["copy"], storages["pad"] = arrays.copy, arrays.pad
-    storages["group"], opening = _groups(arrays, moves)
-    board = Board(
-        storages=storages,
-        moves=moves,
-        first=first,
-        compute=arrays.compute,
-        opening=opening,
-        words=np.zeros(0, np.int64),
-        capacity=arrays.capacity,
-        overhead=arrays.overhead,
-        all_host=all_host,
-    )
-    return board._replace(words=_beginning(arrays, board))
-
-
-def _moves(arrays: LatencyArrays) -> tuple[Records, Ints]:
-    """The moves, MOVE[k], and the first of each step, int64[n + 1]."""
-    moves: list[tuple[int, int, int, int, int]] = []
+    moves: list[list[int]] = []
     first: list[int] = []
     last: dict[int, int] = {}
-    after: dict[int, int] = {}
-    for t in range(arrays.n):
+    for t in range(timed.n):
         first.append(len(moves))
-        for s in arrays.op_touch[arrays.op_row[t] : arrays.op_row[t + 1]].tolist():
-            if arrays.movable[s]:
-                before = -1
+        for s in timed.op_touch[timed.op_row[t] : timed.op_row[t + 1]].tolist():
+            if timed.movable[s]:
+                moves.append(
+                    [s, t, int(timed.producer[s] == t), moves[last[s]][STEP] if s in last else -1, -1]
+                )
                 if s in last:
-                    before, after[last[s]] = moves[last[s]][1], len(moves)
-                last[s] = len(moves)
-                moves.append((s, t, int(arrays.producer[s] == t), before, -1))
-    rows = np.array(moves, MOVE)
-    for move, following in after.items():
-        rows[move]["after"] = following
-    return rows, np.array([*first, len(moves)], dtype=np.int64)
+                    moves[last[s]][AFTER] = len(moves) - 1
+                last[s] = len(moves) - 1
+    move = np.array(moves, dtype=np.int64).reshape(-1, 5)
+    group, opening = _groups(timed, move)
+    facts = timed.size, timed.producer, timed.output, timed.streamed, timed.over, group
+    board = Board(
+        fact=np.stack(facts, axis=1).astype(np.int64),
+        cost=np.stack([timed.copy, timed.pad], axis=1),
+        move=move,
+        first=np.array([*first, len(moves)], dtype=np.int64),
+        compute=timed.compute,
+        opening=opening,
+        ints=np.zeros(0, np.int64),
+        reals=np.zeros(0),
+        capacity=timed.capacity,
+        overhead=timed.overhead,
+        all_host=all_host,
+    )
+    return _with_beginning(timed, board)
 
 
-def _groups(arrays: LatencyArrays, moves: Records) -> tuple[Ints, Ints]:
+def _groups(timed: LatencyArrays, move: Array) -> tuple[Array, Array]:
     """Group by storage, and each group's opening move: the production of its first member."""
-    group, opening = np.full(len(arrays.size), -1, dtype=np.int64), list[int]()
-    produced = {int(s): i for i, s in enumerate(moves["storage"]) if moves["produces"][i]}
+    group, opening = np.full(len(timed.size), -1, dtype=np.int64), list[int]()
+    produced = {int(s): i for i, s in enumerate(move[:, STORAGE]) if move[i, PRODUCES]}
     for s in produced:  # in program order, so a source comes before what is written over it
-        source = int(arrays.over[s])
+        source = int(timed.over[s])
         if source >= 0:
             if group[source] < 0:
                 group[source] = len(opening)
@@ -227,101 +139,145 @@ def _groups(arrays: LatencyArrays, moves: Records) -> tuple[Ints, Ints]:
     return group, np.array(opening, dtype=np.int64)
 
 
-def _beginning(arrays: LatencyArrays, board: Board) -> Ints:
-    """The words of the beginning: everything in host but what is fixed."""
-    state = _view(board, np.zeros(_bases(board).end, np.int64))
-    standings = state.standings
-    standings["row"] = standings["seen"] = -1
-    state.places[:] = FREE
-    standings["over"] = (arrays.fixed >= 0) & (arrays.over >= 0)
-    standings["host_from"] = np.where(arrays.movable & (arrays.producer >= 0), NEVER, -1)
-    for s in np.flatnonzero(arrays.fixed >= 0).tolist():
-        state.residencies[state.counts[0]["residencies"]] = s, *arrays.fixed_span[s], arrays.fixed[s]
-        state.counts[0]["residencies"] += 1
-    for t in range(arrays.n):
-        state.slow[t] = arrays.base_host[t]
-        for s in arrays.op_touch[arrays.op_row[t] : arrays.op_row[t + 1]]:
-            if arrays.fixed[s] >= 0:
-                state.fast[t] += arrays.pad[s]
+def _with_beginning(timed: LatencyArrays, board: Board) -> Board:
+    """The board with the arrays of the beginning: everything in host but what is fixed."""
+    m, n = len(timed.size), timed.n
+    ints, reals = np.zeros(sum(_int_sizes(board)), np.int64), np.zeros(sum(_real_sizes(board)))
+    state = _view(board, ints, reals)
+    state.of[:, ROW] = state.of[:, ISSUED] = state.of[:, DUE_BY] = state.of[:, SEEN] = -1
+    state.at[:] = FREE
+    state.of[:, OVER] = (timed.fixed >= 0) & (timed.over >= 0)
+    for s in range(m):
+        state.of[s, HOST_FROM] = NEVER if timed.movable[s] and timed.producer[s] >= 0 else -1
+        if timed.fixed[s] >= 0:
+            state.rows[state.counts[ROWS]] = s, *timed.fixed_span[s], timed.fixed[s]
+            state.counts[ROWS] += 1
+    for t in range(n):
+        state.time[t, SLOW] = timed.base_host[t]
+        for s in timed.op_touch[timed.op_row[t] : timed.op_row[t + 1]]:
+            if timed.fixed[s] >= 0:
+                state.time[t, FAST] += timed.pad[s]
             else:
-                state.slow[t] += arrays.copy[s]
-        busy = max(arrays.compute[t], state.slow[t] + state.fast[t]) + arrays.overhead
-        state.latency[0] += busy
-        state.reach[t + 1] = state.reach[t] + busy - state.slow[t]
-    return state.words
+                state.time[t, SLOW] += timed.copy[s]
+        busy = max(timed.compute[t], state.time[t, SLOW] + state.time[t, FAST]) + timed.overhead
+        state.total[0] += busy
+        state.time[t + 1, REACH] = state.time[t, REACH] + busy - state.time[t, SLOW]
+    return board._replace(ints=ints, reals=reals)
 
 
 def make_state(board: Board) -> State:
     """The beginning of a game."""
-    return _view(board, board.words.copy())
+    return _view(board, board.ints.copy(), board.reals.copy())
 
 
 def copy_state(board: Board, state: State) -> State:
     """A copy that shares nothing with the original."""
-    twin = _view(board, state.words.copy())
-    for old, new in (
-        (state.log, twin.log),
-        (state.history, twin.history),
-        (state.forced, twin.forced),
-        *zip(state.backups, twin.backups, strict=True),
-    ):
-        new[:] = old
+    twin = _view(board, state.ints.copy(), state.reals.copy())
+    for name in ("log", "log_real", "history", "forced", "saved"):
+        getattr(twin, name)[:] = getattr(state, name)
     return twin
 
 
-def _bases(board: Board) -> Bases:
-    """Where the parts of `words` begin."""
-    m, steps, most = len(board.storages), len(board.first), _most(board)
-    sizes = (
-        words_of(COUNTS),
-        words_of(STANDING) * m,
-        words_of(RESIDENCY) * most,
-        len(board.opening),
-        words_of(COPY) * most,
-        1,
-        steps,
-        steps,
-        steps,
-        1,
-    )
-    return Bases(0, *np.cumsum(sizes).tolist())
+def _int_sizes(board: Board) -> tuple[int, ...]:
+    """Lengths of counts, of, rows, at, the queue's jobs and its count."""
+    m, k = len(board.fact), len(board.move)
+    room = k + m + 1
+    return 5, 8 * m, 4 * room, len(board.opening), 3 * room, 1
 
 
-def _most(board: Board) -> int:
-    """Residencies at most, and copies."""
-    return len(board.moves) + len(board.storages) + 1
+def _real_sizes(board: Board) -> tuple[int, ...]:
+    """Lengths of time, total and the queue's times."""
+    return 3 * len(board.first), 1, 2 * (len(board.move) + len(board.fact) + 1)
 
 
-def words_of(record: np.dtype[np.void]) -> int:
-    """How many words a record has."""
-    return record.itemsize // 8
-
-
-def _view(board: Board, words: Ints) -> State:
-    """The state whose values are `words`."""
-    m, n, k, groups = len(board.storages), len(board.compute), len(board.moves), len(board.opening)
-    base, reals, most = _bases(board), words.view(np.float64), _most(board)
+def _view(board: Board, ints: Array, reals: Array) -> State:
+    """The state whose values are `ints` and `reals`."""
+    m, n, k, groups = len(board.fact), len(board.compute), len(board.move), len(board.opening)
+    counts, of, rows, at, jobs, count = np.split(ints, np.cumsum(_int_sizes(board))[:-1])
+    time, total, times = np.split(reals, np.cumsum(_real_sizes(board))[:-1])
+    depth = 24 * (m + n + k) + 256
     return State(
-        counts=words[: base.standings].view(COUNTS),
-        standings=words[base.standings : base.residencies].view(STANDING),
-        residencies=words[base.residencies : base.places].view(RESIDENCY),
-        places=words[base.places : base.copies],
-        queue=CopyQueue(words[base.copies : base.queued].view(COPY), words[base.queued : base.slow]),
-        slow=reals[base.slow : base.fast],
-        fast=reals[base.fast : base.reach],
-        reach=reals[base.reach : base.latency],
-        latency=reals[base.latency : base.end],
-        words=words,
-        reals=reals,
-        base=base,
-        log=np.zeros(24 * (m + n + k) + 256, LINE),
-        history=np.zeros(k + 1, ANSWERED),
-        forced=np.zeros(groups, np.int64),
-        backups=Backups(
-            np.zeros(groups + 1, np.int64),
-            np.zeros((groups + 1, k), np.int64),
-            np.zeros((groups + 1, groups), np.int64),
-        ),
-        near=np.zeros(most, NEIGHBOUR),
-        spans=np.zeros(most, SPAN),
+        ints,
+        reals,
+        counts,
+        of.reshape(-1, 8),
+        rows.reshape(-1, 4),
+        at,
+        Queue(jobs.reshape(-1, 3), times.reshape(-1, 2), count),
+        time.reshape(-1, 3),
+        total,
+        np.zeros((depth, 2), np.int64),
+        np.zeros(depth),
+        np.zeros((4, k + m + 1), np.int64),
+        np.zeros((k + 1, 2), np.int64),
+        np.zeros(groups, np.int64),
+        np.zeros((groups + 1, 1 + k + groups), np.int64),
     )
+
+
+@inlined
+def put(ints: Array, counts: Array, log: Array, place: int, value: int) -> None:
+    """Set an integer."""
+    k = counts[LOG]
+    log[k, 0], log[k, 1] = place, ints[place]
+    counts[LOG] = k + 1
+    ints[place] = value
+
+
+@inlined
+def put_of(state: State, s: int, column: int, value: int) -> None:
+    """Set a column of `State.of`."""
+    put(state.ints, state.counts, state.log, 5 + 8 * s + column, value)
+
+
+@inlined
+def put_stop(state: State, r: int, stop: int) -> None:
+    """Set where residency r stops."""
+    put(state.ints, state.counts, state.log, 5 + 8 * len(state.of) + 4 * r + STOP, stop)
+
+
+@inlined
+def put_at(state: State, group: int, place: int) -> None:
+    """Set a group's place."""
+    put(state.ints, state.counts, state.log, 5 + 8 * len(state.of) + 4 * len(state.rows) + group, place)
+
+
+@inlined
+def put_due(state: State, j: int, due: int) -> None:
+    """Set the due step of the queue's move j."""
+    base = 5 + 8 * len(state.of) + 4 * len(state.rows) + len(state.at)
+    put(state.ints, state.counts, state.log, base + 3 * j + 1, due)
+
+
+@inlined
+def put_time(state: State, t: int, column: int, value: float) -> None:
+    """Set a column of `State.time`; for t = n + 1, `State.total`."""
+    k, place = state.counts[LOG], 3 * t + column
+    state.log[k, 0], state.log_real[k] = len(state.ints) + place, state.reals[place]
+    state.counts[LOG] = k + 1
+    state.reals[place] = value
+
+
+@inlined
+def note(state: State, structural: int, at: int) -> None:
+    """Log that a row was added, or that the queue grew at a place."""
+    k = state.counts[LOG]
+    state.log[k, 0], state.log[k, 1] = structural, at
+    state.counts[LOG] = k + 1
+
+
+@inner
+def rewind(state: State, length: int) -> None:
+    """Undo the log down to `length` lines."""
+    ints, log = len(state.ints), state.log
+    for k in range(state.counts[LOG] - 1, length - 1, -1):
+        place = log[k, 0]
+        if place >= ints:
+            state.reals[place - ints] = state.log_real[k]
+        elif place >= 0:
+            state.ints[place] = log[k, 1]
+        elif place == ROW_ADDED:
+            state.counts[ROWS] -= 1
+        else:
+            dequeue(state.queue, state.time[:, REACH], log[k, 1])
+    state.counts[LOG] = length

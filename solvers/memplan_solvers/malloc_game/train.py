@@ -13,11 +13,11 @@ from typing import Any
 import torch
 
 from memplan.files import write_atomic
-from memplan_solvers.latency.timed import Array
 from memplan_solvers.malloc_game.actors import Actors, Case, Outcome, Task
 from memplan_solvers.malloc_game.learner import Learner, Lesson
 from memplan_solvers.malloc_game.network import make_network
 from memplan_solvers.malloc_game.policy import load_network, save_network
+from memplan_solvers.malloc_game.queue import Array
 from memplan_solvers.malloc_game.tree_search import Settings
 
 
