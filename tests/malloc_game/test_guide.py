@@ -8,7 +8,7 @@ from memplan_solvers.latency.anneal_kernel import KINDS, STATES
 from memplan_solvers.latency.arrays import Floats32, make_arrays
 from memplan_solvers.latency.layout import make_layout
 from memplan_solvers.latency.msa import tuned
-from memplan_solvers.malloc_game.actors import Case
+from memplan_solvers.malloc_game.actors import TrainingCase
 from memplan_solvers.malloc_game.guide import (
     INPUTS,
     LEAST,
@@ -27,7 +27,7 @@ from memplan_solvers.malloc_game.guided import QUEUED
 
 from memplan.solver import Budget
 
-UNSEEN = Case("mobilenet_v3_large", "ethos-u65", 0.1)
+UNSEEN = TrainingCase("mobilenet_v3_large", "ethos-u65", 0.1)
 
 
 def all_log_gains(guide: Guide, x: Floats32) -> Floats32:

@@ -23,9 +23,6 @@ Bools = npt.NDArray[np.bool_]
 Records = npt.NDArray[np.void]
 """An array of records; the comment beside it names their dtype. Kernels read `rows[i].field`, Python `rows["field"]`."""
 
-NEVER = 2**40
-"""A step that does not come."""
-
 RESIDENCY = np.dtype(
     [
         ("storage", np.int64),

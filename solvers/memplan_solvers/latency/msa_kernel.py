@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from memplan_solvers.common.arrays import NEVER
 from memplan_solvers.jit import borrow, inner, kernel
-from memplan_solvers.latency.arrays import NEVER, Floats, Ints, LatencyArrays, Records
+from memplan_solvers.latency.arrays import Floats, Ints, LatencyArrays, Records
 from memplan_solvers.latency.copy_queue import CopyQueue, dequeue_all, enqueue, fits
 from memplan_solvers.latency.residency_table import (
     ResidencyTable,

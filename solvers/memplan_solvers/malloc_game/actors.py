@@ -32,7 +32,7 @@ TRIES = 3
 
 
 @dataclass(frozen=True)
-class Case:
+class TrainingCase:
     """A game to be learnt: a model (a zoo name or file) on a timed target, with a share of its bytes as scratchpad."""
 
     model: str
@@ -60,7 +60,7 @@ def _live_peak(problem: Problem) -> int:
 
 
 @lru_cache(maxsize=128)
-def board_of(case: Case) -> Board:
+def board_of(case: TrainingCase) -> Board:
     """The board of a case; OptionError where there is no game to play."""
     board = open_board(case.problem(), Budget(60.0))
     if board is None or not len(board.move):
@@ -75,7 +75,7 @@ class Task:
     best  the best answers so far, None at the beginning
     """
 
-    case: Case
+    case: TrainingCase
     net: Network
     best: Array | None
     seed: int
@@ -91,7 +91,7 @@ class Outcome:
     searched at every move, else the answers.
     """
 
-    case: Case
+    case: TrainingCase
     answers: Array
     latency: float
     policy: float

@@ -14,7 +14,7 @@ from memplan_solvers.latency.anneal import Anneal, make_annealing
 from memplan_solvers.latency.anneal_kernel import KINDS, STATES, run_rounds
 from memplan_solvers.latency.arrays import make_arrays
 from memplan_solvers.latency.msa import tuned
-from memplan_solvers.malloc_game.actors import Case
+from memplan_solvers.malloc_game.actors import TrainingCase
 from memplan_solvers.malloc_game.guide import (
     HIDDEN,
     INPUTS,
@@ -43,7 +43,7 @@ class Experience(NamedTuple):
     gain: Array
 
 
-def experience(case: Case, seed: int) -> Experience:
+def experience(case: TrainingCase, seed: int) -> Experience:
     """Anneal a case with the usual rounds. Deterministic."""
     timed = make_arrays(case.problem(), Budget(60.0))
     rows: list[Experience] = []

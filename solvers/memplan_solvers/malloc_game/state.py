@@ -11,15 +11,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from memplan_solvers.common.arrays import NEVER
 from memplan_solvers.jit import inlined, inner
 from memplan_solvers.latency.arrays import LatencyArrays
 from memplan_solvers.malloc_game.queue import Array, Queue, dequeue
 
 NO_COPY, COPY, DROP = 0, 1, 2
 """The three answers to a move."""
-
-NEVER = 2**40
-"""A step that does not come: when host holds no copy."""
 
 FREE, HOST = -1, -2
 """A group's place: not yet decided; host. Otherwise its offset."""
