@@ -8,8 +8,8 @@ from typing import ClassVar
 from memplan.errors import OptionError, nearest
 from memplan.problem import Problem
 from memplan.solver import Budget, Solver
+from memplan_solvers.latency.arrays import LatencyArrays
 from memplan_solvers.latency.bounds import closed_bound
-from memplan_solvers.latency.timed import Timed
 
 BOUNDS = ("closed", "lp")
 
@@ -26,7 +26,7 @@ class LatencySolver(Solver):
         if self.bound not in BOUNDS:
             raise OptionError(f"solver '{self.name}': bound = '{self.bound}'", nearest(self.bound, BOUNDS))
 
-    def lower_bound(self, problem: Problem, timed: Timed, budget: Budget) -> float:
+    def lower_bound(self, problem: Problem, timed: LatencyArrays, budget: Budget) -> float:
         """Seconds that no plan of the problem stays below; the program may take half of the time left."""
         closed = closed_bound(problem, timed)
         if self.bound == "closed" or problem.options.order == "free":

@@ -13,8 +13,8 @@ from memplan.problem import Problem
 from memplan.simulate import timeline
 from memplan.solver import Budget, parse_spec
 from memplan_solvers.compiled import load
+from memplan_solvers.latency.arrays import UNPLACED, make_arrays
 from memplan_solvers.latency.solver import LatencySolver
-from memplan_solvers.latency.timed import UNPLACED, flatten
 
 if TYPE_CHECKING:
     from memplan_solvers.malloc_game.game import Game
@@ -77,7 +77,7 @@ class MallocGame(LatencySolver):
         if self.mode == "prod":
             return self._better(problem, budget)
         budget = load("game", budget)
-        board, timed = open_board(problem, budget), flatten(problem, budget)
+        board, timed = open_board(problem, budget), make_arrays(problem, budget)
         if board is None or timed is None:
             return self.no_answer(problem, budget, *UNPLACED)
         bound = self.lower_bound(problem, timed, budget)
@@ -90,7 +90,7 @@ class MallocGame(LatencySolver):
             self._with_network(game, self._games(budget))
             found = annealed(timed, budget, bound)
             if found.seconds < game.latency:
-                return to_plan(self, problem, budget, timed, found.rows, found.stores, bound=bound)
+                return to_plan(self, problem, budget, timed, found, bound)
         elif game.moves:
             self._play(game, budget)
         return game.plan(self, problem, budget, bound)
