@@ -98,13 +98,14 @@ def _added_model(name: str, dims: Mapping[str, int]) -> Model:
 def read_model(file: str, data: bytes, name: str, folder: str, dims: Mapping[str, int]) -> Model:
     """The model in `data`, graph JSON or ONNX as the file's name says."""
     if file.endswith(".json.gz"):
+        from memplan.files import parse_json
         from memplan.importers.json import graph_from_dict
 
         if dims:
             raise DimensionError(
                 f"zoo model '{name}' is graph JSON and has no free dimension", "leave its dimensions alone"
             )
-        return Model(graph_from_dict(json.loads(data), file), name)
+        return Model(graph_from_dict(parse_json(data), file), name)
     from memplan.importers.onnx import model_from_bytes
 
     return model_from_bytes(data, name, folder, dims)

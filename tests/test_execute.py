@@ -211,6 +211,24 @@ def test_stored_external_data_is_read(tmp_path: Path) -> None:
     assert isinstance(value, Value) and (to_array(value) == data.reshape(2, 3)).all()
     with pytest.raises(memplan.MemplanError, match="too short"):
         read_tensor(absent("w", (2, 4)), str(tmp_path))
+    beyond = absent("w", (2, 3))
+    beyond.external_data.add(key="offset", value=str(2**70))
+    with pytest.raises(memplan.MemplanError, match="cannot read the data of 'w'"):
+        read_tensor(beyond, str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        {"raw_data": bytes(20)}, {"raw_data": b""}, {"raw_data": bytes(28)}, {"float_data": [1.0] * 5}, {},
+        {"float_data": [1.0] * 7},
+    ],
+)  # fmt: skip
+def test_a_constant_that_is_not_stored_whole_is_one_clear_error(stored: dict[str, Any]) -> None:
+    tensor = TensorProto(name="w", data_type=F32, dims=[2, 3], **stored)
+    with pytest.raises(memplan.MemplanError, match="constant 'w' ") as caught:
+        read_tensor(tensor, ".")
+    assert caught.value.hint and caught.value.exit_status == 2
 
 
 def test_seeded_indices_are_in_range() -> None:
