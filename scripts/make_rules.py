@@ -1,4 +1,4 @@
-"""Writes docs/rules.md: each rule of the checker in words, with a plan that breaks it and what the checker says."""
+"""Writes docs/rules.md: the checker's rules in words, plans that break them, and what the checker says."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from textwrap import fill
+from typing import Any
 
 from memplan.api import evaluate
 from memplan.buffers import Buffer
@@ -39,7 +40,7 @@ GRAPH = Graph(
         Op("head", "MatMul", ("flat", "image"), ("score",)),
     ),
     outputs=("score",),
-)  # fmt: skip
+)
 
 PLAN = evaluate(
     GRAPH,
@@ -63,14 +64,14 @@ PLAN = evaluate(
         aliases=GRAPH.aliases,
         inplace={"active": "feature"},
     ),
-)  # fmt: skip
+)
 
 BUFFERS = (Buffer("a", 0, 2, size=64, offset=0), Buffer("b", 1, 3, size=32))
 
 
 @dataclass(frozen=True)
 class Example:
-    """What was done to a valid plan or packing, in words, and everything that the checker says of the result."""
+    """What was done to a valid plan or packing, in words, and all that the checker says of the result."""
 
     change: str
     violations: Sequence[Violation]
@@ -81,7 +82,7 @@ def examples() -> dict[str, Example]:
     options, rows, moves = PLAN.options, {r.tensor: r for r in PLAN.residencies}, PLAN.moves
     larger = replace(GRAPH, tensors=(*GRAPH.tensors[:-1], Tensor("score", 64)))
 
-    def plan(change: str, **fields: object) -> Example:
+    def plan(change: str, **fields: Any) -> Example:
         return Example(change, check(GRAPH, replace(PLAN, **fields)))
 
     def placed(*changed: Residency) -> tuple[Residency, ...]:
@@ -91,7 +92,10 @@ def examples() -> dict[str, Example]:
 
     twice = placed(rows["image"]._replace(stop=1), rows["image"]._replace(start=3))
     return {
-        "graph": Example("The plan is checked against a graph whose `score` has 64 bytes.", check(larger, PLAN)),
+        "graph": Example(
+            "The plan is checked against a graph whose `score` has 64 bytes instead of 32.",
+            check(larger, PLAN),
+        ),
         "status": plan("The plan calls itself infeasible.", status=Status.INFEASIBLE),
         "schedule": plan(
             "`relu` runs before `conv`, whose result it reads.", schedule=("relu", "conv", "flatten", "head")
@@ -102,7 +106,8 @@ def examples() -> dict[str, Example]:
         ),
         "aliases": plan("The plan does not name `flat` as a view.", aliases={}),
         "space": plan(
-            "`score` is placed where `image` still lies.", residencies=placed(rows["score"]._replace(offset=32))
+            "`score` is placed where `image` still lies.",
+            residencies=placed(rows["score"]._replace(offset=32)),
         ),
         "moves": plan("`score` is stored twice.", moves=(*moves, moves[-1])),
         "origin": plan("`image` is resident, but never loaded.", moves=moves[1:]),
@@ -112,7 +117,7 @@ def examples() -> dict[str, Example]:
         ),
         "outputs": plan("`score` is not stored.", moves=moves[:-1]),
         "peak": plan(
-            "The objective is `peak`, and `image` leaves after the first step and is loaded again for `head`.",
+            "The objective is `peak`, and `image` leaves after step 0 and is loaded again for `head`.",
             options=replace(options, objective="peak"),
             residencies=twice,
             moves=(*moves, Move("load", "image", 3, 3)),
@@ -135,16 +140,18 @@ def examples() -> dict[str, Example]:
             moves=moves[1:],
         ),
         "pins": plan(
-            "`image` is pinned to offset 64, and still lies at 0.", options=replace(options, pins={"image": "@64"})
+            "`image` is pinned to offset 64, and still lies at 0.",
+            options=replace(options, pins={"image": "@64"}),
         ),
         "claims": plan(
-            "The plan claims a smaller peak than it has.", metrics=PLAN.metrics._replace(peak=PLAN.metrics.peak - 32)
+            "The plan claims a smaller peak than it has.",
+            metrics=PLAN.metrics._replace(peak=PLAN.metrics.peak - 32),
         ),
         "count": Example("The packing has an offset for `a` alone.", check_packing(BUFFERS, (0,), 128)),
         "fixed": Example(
             "`a`, which is given at offset 0, is placed at 32.", check_packing(BUFFERS, (32, 96), 128)
         ),
-    }  # fmt: skip
+    }
 
 
 def page() -> str:
@@ -174,34 +181,35 @@ def page() -> str:
 INTRODUCTION = """\
 # The rules of a valid plan
 
-A *plan* says in which order the ops of a neural network run, and for which steps and at which addresses each of its
-tensors lies in a small fast memory, the *scratchpad*. Step t is when the op at place t of that order runs. A
-stretch of steps at one address is a *residency*. What does not fit is copied to the large *host* memory (a
-*store*) and back (a *load*); a *spill* is a copy that is made for lack of space alone.
+A *plan* says in which order the ops of a neural network run, and for which steps and at which addresses each
+of its tensors lies in a small fast memory, the *scratchpad*. Step t is when the op at place t of that order
+runs. A stretch of steps at one address is a *residency*. What does not fit is copied to the large *host*
+memory (a *store*) and back (a *load*); a *spill* is a copy that is made for lack of space alone.
 
-`memplan check MODEL PLAN` and `memplan.check` decide whether a plan is valid, from the graph, the target, the options
-and the plan alone. Each line that says what is wrong begins with the word of a rule."""
+`memplan check MODEL PLAN` and `memplan.check` decide whether a plan is valid, from the graph, the target, the
+options and the plan alone. Each line that says what is wrong begins with the word of a rule."""
 
 WORDS = """\
-These are the words: {links}. The last two are of *packings*, where buffers and their lifetimes are given and only
-offsets are wanted."""
+These are the words: {links}. The last two are of *packings*, where buffers and their lifetimes are given
+and only offsets are wanted."""
 
 EXAMPLES = """\
-`scripts/make_rules` writes this page from `memplan/check_rules.py`. It breaks each rule once, and prints what the
-checker answers.
+`scripts/make_rules` writes this page from `memplan/check_rules.py`. It breaks each rule once, and prints
+what the checker answers.
 
 ## The plan that the examples break
 
-Its graph has four ops. `columns` is a workspace: bytes that `conv` needs while it runs. `flatten` makes a view of
-`active`, a tensor that lies in the same bytes:"""
+Its graph has four ops. `columns` is a workspace: bytes that `conv` needs while it runs. `flatten` makes a
+view of `active`, a tensor that lies in the same bytes:"""
 
 PLACES = """\
-The scratchpad has 192 bytes and an alignment of 32. Steps and bytes are half-open ranges, [first, beyond the last). `relu`
-writes `active` over `feature`, which nobody reads later; so the two share their place in step 1:"""
+The scratchpad has 192 bytes and an alignment of 32. Steps and bytes are half-open ranges, [first, beyond
+the last). `relu` writes `active` over `feature`, which nobody reads later; so the two share their place in
+step 1:"""
 
 REST = """\
-The moves are {moves}. The packings have a buffer `a` of 64 bytes in steps [0, 2), given at offset 0, and a buffer `b` of 32
-bytes in steps [1, 3)."""
+The plan makes these moves: {moves}. The packings have a buffer `a` of 64 bytes in steps [0, 2), given at
+offset 0, and a buffer `b` of 32 bytes in steps [1, 3)."""
 
 
 def _op_rows() -> list[tuple[str, ...]]:

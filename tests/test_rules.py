@@ -1,4 +1,4 @@
-"""The page of the rules: it has every word that the checker can say, and each example breaks its rule alone."""
+"""The page of the rules has every word that the checker can say, and each example breaks its rule alone."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WORDS = [rule.word for rule in RULES]
 
 
 def words_of(module: ast.Module) -> Iterator[str]:
-    """The first argument of each Violation that a module makes; a variable's is what its function assigns to it."""
+    """The rule of each Violation that a module makes; a variable is what its function assigns to it."""
     for function in (node for node in ast.walk(module) if isinstance(node, ast.FunctionDef)):
         assigned = dict(_assignments(function))
         for node in ast.walk(function):
@@ -39,7 +39,13 @@ def _assignments(function: ast.FunctionDef) -> Iterator[tuple[str, ast.expr]]:
 
 
 def test_words_are_found_however_they_are_written() -> None:
-    source = 'def f(plan):\n    rule, x = "a", plan\n    other = "b"\n    return Violation(rule, ""), Violation(other), Violation("c")'
+    function = (
+        "def f(x):",
+        'rule, y = "a", x',
+        'other = "b"',
+        'Violation(rule), Violation(other), Violation("c")',
+    )
+    source = "\n    ".join(function)
     assert list(words_of(ast.parse(source))) == ["a", "b", "c"]
 
 
