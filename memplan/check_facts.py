@@ -10,7 +10,7 @@ from memplan.plan import Move, Plan, Residency
 
 
 class Violation(NamedTuple):
-    """One broken rule: its name, what is wrong, and where."""
+    """One broken rule: its word in `check_rules.RULES`, what is wrong, and where."""
 
     rule: str
     message: str
