@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,12 @@ def test_an_emitted_module_is_planned_again_for_its_device() -> None:
     model = memplan.from_exported(program())
     emitted = memplan.emit_fx(model, memplan.plan(model, solver="greedy"))
     assert devices(memplan.from_fx(emitted).source) == {CUDA}
+
+
+def test_a_pickled_model_keeps_its_device() -> None:
+    model = pickle.loads(pickle.dumps(memplan.from_exported(program())))
+    emitted = memplan.emit_fx(model, memplan.plan(model, solver="greedy"), moves=True)
+    assert emitted.memplan_scratchpad.device == CUDA  # type: ignore[union-attr]
 
 
 def test_free_dimensions_keep_the_device() -> None:
