@@ -71,6 +71,11 @@ class Baseline(Solver):
                     nearest(getattr(self, field), known),
                 )
 
+    @property
+    def kernels(self) -> str:
+        """See `Solver.kernels`."""
+        return "peak" if self.schedule == "peak" else ""
+
     def solve(self, problem: Problem, budget: Budget) -> Plan:
         """The baseline's plan; in the end that of everything stored and reloaded around each op."""
         order: tuple[int, ...] = tuple(range(problem.n))

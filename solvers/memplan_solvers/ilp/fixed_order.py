@@ -232,6 +232,11 @@ class FixedOrder(Improver):
             if word not in known:
                 raise OptionError(f"solver 'fixed_order': {field} = '{word}'", nearest(word, known))
 
+    @property
+    def kernels(self) -> str:
+        """See `Solver.kernels`."""
+        return "peak" if self.schedule == "peak" else ""
+
     def solve(self, problem: Problem, budget: Budget) -> Plan:
         """The better of the greedy plan of the order and the best replacement found for it."""
         named = self.schedule in SCHEDULES and problem.options.order == "free"

@@ -73,6 +73,11 @@ class Anneal(LatencySolver):
         if not 0 < self.cold <= self.hot:
             raise OptionError(f"solver 'anneal': hot = {self.hot}, cold = {self.cold}", "0 < cold <= hot")
 
+    @property
+    def kernels(self) -> str:
+        """See `Solver.kernels`."""
+        return "anneal"
+
     def solve(self, problem: Problem, budget: Budget) -> Plan:
         """The best layout met."""
         own = load("anneal", budget)

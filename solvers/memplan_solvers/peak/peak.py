@@ -75,6 +75,11 @@ class Peak(Improver):
         if self.packing not in PACKINGS:
             raise OptionError(f"solver 'peak': packing = '{self.packing}'", nearest(self.packing, PACKINGS))
 
+    @property
+    def kernels(self) -> str:
+        """See `Solver.kernels`."""
+        return "peak"
+
     def solve(self, problem: Problem, budget: Budget) -> Plan:
         """A plan without spills if one is found that fits.
 
