@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -15,7 +15,6 @@ from memplan.graph import Graph, Op, Tensor
 from memplan.plan import Plan
 from memplan.problem import Problem
 from memplan.solver import Budget
-from memplan_solvers.compiled import load
 from memplan_solvers.latency import anneal_kernel as kernel
 from memplan_solvers.latency.decide import RETURN
 from memplan_solvers.latency.draft import (
@@ -78,17 +77,15 @@ class Anneal(LatencySolver):
         """See `Solver.kernels`."""
         return "anneal"
 
-    def solve(self, problem: Problem, budget: Budget) -> Plan:
+    def search(self, problem: Problem, budget: Budget) -> Plan:
         """The best layout met."""
-        own = load("anneal", budget)
-        timed = flatten(problem, own)
+        timed = flatten(problem, budget)
         if timed is None:
-            return self.no_answer(problem, own, *UNPLACED)
-        bound = self.lower_bound(problem, timed, own)
-        start = tuned(timed, own.share(0.1), bound)
-        best = self.improve(timed, start, own, bound)
-        plan = to_plan(self, problem, own, timed, best.rows, best.stores, bound=bound)
-        return replace(plan, seconds=max(own.seconds, 1e-6))
+            return self.no_answer(problem, budget, *UNPLACED)
+        bound = self.lower_bound(problem, timed, budget)
+        start = tuned(timed, budget.share(0.1), bound)
+        best = self.improve(timed, start, budget, bound)
+        return to_plan(self, problem, budget, timed, best.rows, best.stores, bound=bound)
 
     def improve(
         self,

@@ -8,9 +8,11 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 
 from memplan.errors import OptionError
+from memplan.options import Options
 from memplan.plan import Plan
 from memplan.problem import Problem
 from memplan.solver import Budget
+from memplan.testing import TIMED, chain
 from memplan_solvers.latency.layout import to_plan, value
 from memplan_solvers.latency.msa_kernel import assign
 from memplan_solvers.latency.queue import make_queue
@@ -108,7 +110,7 @@ class Msa(LatencySolver):
             if getattr(self, field) < 0:
                 raise OptionError(f"solver 'msa': {field} = {getattr(self, field)}", "it is at least 0")
 
-    def solve(self, problem: Problem, budget: Budget) -> Plan:
+    def search(self, problem: Problem, budget: Budget) -> Plan:
         """One pass over the values."""
         timed = flatten(problem, budget)
         if timed is None:
@@ -133,7 +135,7 @@ class MsaTuned(LatencySolver):
     name: ClassVar[str] = "msa_tuned"
     summary: ClassVar[str] = "memory space assignment with its ratios and repacks searched on a grid"
 
-    def solve(self, problem: Problem, budget: Budget) -> Plan:
+    def search(self, problem: Problem, budget: Budget) -> Plan:
         """XLA's own values first, then the grid for as long as there is time."""
         timed = flatten(problem, budget)
         if timed is None:
@@ -155,3 +157,9 @@ def tuned(timed: Timed, budget: Budget, bound: float) -> Layout:
             best = found
             budget.report("msa_tuned", best.seconds, bound)
     return best
+
+
+def warm() -> None:
+    """Call every kernel of the assignment, of what it is judged by, and of what makes a plan of it."""
+    problem = Problem(chain(4), TIMED.with_scratchpad(600), Options("latency", "tensor", order="program"))
+    MsaTuned().search(problem, Budget(float("inf")))

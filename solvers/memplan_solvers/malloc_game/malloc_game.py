@@ -12,7 +12,6 @@ from memplan.plan import Plan, Status
 from memplan.problem import Problem
 from memplan.simulate import timeline
 from memplan.solver import Budget, parse_spec
-from memplan_solvers.compiled import load
 from memplan_solvers.latency.solver import LatencySolver
 from memplan_solvers.latency.timed import UNPLACED, flatten
 
@@ -75,11 +74,9 @@ class MallocGame(LatencySolver):
         """See `Solver.kernels`."""
         return "game"
 
-    def solve(self, problem: Problem, budget: Budget) -> Plan:
+    def search(self, problem: Problem, budget: Budget) -> Plan:
         """The best of what the mode says."""
-        mine = load(self.kernels, budget)
-        plan = self._better(problem, mine) if self.mode == "prod" else self._played(problem, mine)
-        return replace(plan, seconds=max(mine.seconds, 1e-6))
+        return self._better(problem, budget) if self.mode == "prod" else self._played(problem, budget)
 
     def _played(self, problem: Problem, budget: Budget) -> Plan:
         """What the mode says, tuned memory space assignment apart."""
