@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from memplan.budgets import resolve_capacity
+from memplan.budgets import NO_LIMIT_S, NotFoundInTime, resolve_capacity
 from memplan.check import check as check_rules
 from memplan.check_facts import Violation
 from memplan.errors import InvalidPlanError, OptionError, nearest
@@ -91,13 +91,15 @@ def plan(
     updates. `scratchpad` is a capacity: bytes, "256KiB", a budget ("MR", "0.75MP") or "max". Treatments
     left at None come from the target. `pins` says by tensor name what is never spilled ("keep"), never
     placed ("host") or lies at a fixed offset ("@4096", 4096, "keep@4096"). `progress` is called with every improvement, `cancel` is
-    asked often; once it returns true the best plan so far is returned.
+    asked often; once it returns true the best plan so far is returned. Finding M_P counts against the time limit, and
+    may be cancelled: the plan is unknown then.
     """
+    begin = time.monotonic()
+    budget = budget_for(time_limit_s, workers, seed, progress, cancel)
     chosen = parse_spec(solver)
-    problem, proved = make_problem(
+    problem, _ = make_problem(
         model,
         target,
-        scratchpad=scratchpad,
         alignment=alignment,
         objective=objective,
         weights=weights,
@@ -112,10 +114,15 @@ def plan(
             f"solver '{chosen.name}' cannot minimise {objective}",
             f"it knows {', '.join(sorted(chosen.objectives))}",
         )
-    begin = time.monotonic()
-    budget = budget_for(time_limit_s, workers, seed, progress, cancel)
+    try:
+        problem, proved, budget = _limited(problem, scratchpad, budget)
+    except NotFoundInTime as error:
+        why = f"{error.message}: {error.hint}"
+        cut = chosen.no_answer(problem, budget, Status.UNKNOWN, why)
+        return replace(cut, seconds=budget.seconds, total_seconds=time.monotonic() - begin)
+    before = budget.seconds
     found = _infeasible(problem, chosen, budget) or chosen.solve(problem, budget)
-    seconds = found.seconds or budget.seconds
+    seconds = found.seconds or budget.seconds - before
     done = evaluate(problem.graph, replace(found, seconds=seconds, budget_proved=proved))
     return replace(done, total_seconds=time.monotonic() - begin)
 
@@ -163,11 +170,18 @@ def make_problem(
             "choose a timed target, see `memplan targets`",
         )
     options = replace(options, pins=resolve_pins(pins or {}, graph, machine, options))
-    problem = Problem(graph, machine, options)
+    problem, proved, _ = _limited(Problem(graph, machine, options), scratchpad, Budget(NO_LIMIT_S))
+    return problem, proved
+
+
+def _limited(
+    problem: Problem, scratchpad: str | int | None, budget: Budget
+) -> tuple[Problem, bool | None, Budget]:
+    """The problem under this capacity, the target's own where that is None; see `resolve_capacity`."""
     if scratchpad is None:
-        return problem, None
-    capacity, proved = resolve_capacity(scratchpad, problem)
-    return replace(problem, target=machine.with_scratchpad(capacity)), proved
+        return problem, None, budget
+    capacity, proved, budget = resolve_capacity(scratchpad, problem, budget)
+    return replace(problem, target=problem.target.with_scratchpad(capacity)), proved, budget
 
 
 def _donated(graph: Graph, donate: str | Iterable[str]) -> tuple[str, ...]:

@@ -14,8 +14,11 @@ from memplan.solver import Budget, parse_spec
 from memplan.target import Target
 from memplan.units import align_up, parse_size
 
-PEAK_SOLVER = "peak{packing=none}"
-PEAK_TIME_LIMIT_S = 10.0
+PEAK_SOLVER = "peak{packing=none,evaluations=20}"
+"""What M_P is found by: its work is counted, not timed, so that a graph's M_P is the same on every machine."""
+
+NO_LIMIT_S = 1e9
+"""Seconds that counted work never takes."""
 
 
 @dataclass(frozen=True)
@@ -48,11 +51,21 @@ def least_capacity(problem: Problem) -> int:
     return max(_plain(problem, "host").need, default=0)
 
 
-def budgets(problem: Problem, time_limit_s: float = PEAK_TIME_LIMIT_S) -> Budgets:
+class NotFoundInTime(OptionError):
+    """A named budget whose search was cut by the time limit or cancelled."""
+
+
+def budgets(problem: Problem, budget: Budget | None = None) -> Budgets:
     """The budgets under the problem's options and alignment, in-place off.
 
-    Those of the last few problems are remembered: whoever reports a plan made for M_H means the same M_H.
+    NotFoundInTime where `budget` is spent before the counted work is done; without a budget nothing cuts it. Those of
+    the last few problems are remembered: whoever reports a plan made for M_H means the same M_H.
     """
+    return _found(problem, budget or Budget(NO_LIMIT_S))[0]
+
+
+def _found(problem: Problem, budget: Budget) -> tuple[Budgets, float]:
+    """See `budgets`; and the seconds that compiling took meanwhile."""
     options = problem.options
     key = (
         problem.graph.sha256,
@@ -61,28 +74,45 @@ def budgets(problem: Problem, time_limit_s: float = PEAK_TIME_LIMIT_S) -> Budget
         options.io,
         options.order,
     )
-    if key not in _known:
-        if len(_known) >= 8:
-            del _known[next(iter(_known))]
-        _known[key] = _compute(problem, time_limit_s)
-    return _known[key]
+    if key in _known:
+        return _known[key], 0.0
+    found, compile_s = _compute(problem, budget)
+    if len(_known) >= 8:
+        del _known[next(iter(_known))]
+    _known[key] = found
+    return found, compile_s
 
 
 _known: dict[tuple[str | int, ...], Budgets] = {}
 
 
-def _compute(problem: Problem, time_limit_s: float) -> Budgets:
+def _compute(problem: Problem, budget: Budget) -> tuple[Budgets, float]:
     mr = least_capacity(problem)
     free = _plain(problem, problem.options.io, objective="peak")
-    solver = parse_spec(PEAK_SOLVER)
-    plan = solver.solve(free, Budget(time_limit_s=time_limit_s))
+    mine = replace(budget, progress=None, start=(), bound=0)
+    before = budget.seconds
+    plan = parse_spec(PEAK_SOLVER).solve(free, mine)
+    compile_s = budget.seconds - before - plan.seconds
+    own = replace(budget, started=budget.started + compile_s)
     if plan.status in (Status.INFEASIBLE, Status.UNKNOWN):
+        if own.spent():
+            raise _cut()
         raise OptionError(f"no plan without a limit was found: {plan.reason}", "give the capacity in bytes")
     from memplan.simulate import simulate
 
     mp = simulate(problem.graph, plan).live_peak
+    proved = mp <= plan.bound
+    if own.spent() and not proved:
+        raise _cut()
     mh = align_up(-(-(mr + mp) // 2), problem.target.scratchpad.alignment)
-    return Budgets(mr, mp, mh, mp_proved=mp <= plan.bound)
+    return Budgets(mr, mp, mh, mp_proved=proved), compile_s
+
+
+def _cut() -> NotFoundInTime:
+    return NotFoundInTime(
+        "M_P, which the capacity is given by, was not found before the time was up",
+        "give more time, or a capacity in bytes",
+    )
 
 
 _NAMED = re.compile(r"(\d+(?:\.\d+)?|\.\d+)?\s*(MR|MH|MP)", re.IGNORECASE)
@@ -112,14 +142,20 @@ def needs_peak(text: str) -> bool:
     return isinstance(written, tuple) and written[1] != "MR"
 
 
-def resolve_capacity(text: str | int, problem: Problem) -> tuple[int | None, bool | None]:
-    """`Budgets.resolve` on the problem's own budgets, of which no more is computed than `text` needs."""
-    written = str(text)
+def resolve_capacity(
+    text: str | int, problem: Problem, budget: Budget
+) -> tuple[int | None, bool | None, Budget]:
+    """`Budgets.resolve` on the problem's own budgets, of which no more is computed than `text` needs.
+
+    The third answer is `budget`, its clock put back by what compiling took. NotFoundInTime as of `budgets`.
+    """
+    written, compile_s = str(text), 0.0
     if needs_peak(written):
-        known = budgets(problem)
+        known, compile_s = _found(problem, budget)
     else:
         known = Budgets(least_capacity(problem), 0, 0, mp_proved=False)
-    return known.resolve(written, problem.target.scratchpad.alignment)
+    capacity, proved = known.resolve(written, problem.target.scratchpad.alignment)
+    return capacity, proved, replace(budget, started=budget.started + compile_s)
 
 
 def _plain(problem: Problem, io: str, objective: str = "traffic") -> Problem:

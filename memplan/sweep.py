@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from memplan.api import evaluate
-from memplan.budgets import Budgets, budgets
+from memplan.budgets import NO_LIMIT_S, Budgets, budgets
 from memplan.errors import OptionError
 from memplan.plan import Plan, Status, relative_gap
 from memplan.problem import Problem
@@ -91,7 +91,7 @@ def sweep(
             f"it knows {', '.join(sorted(chosen.objectives))}",
         )
     asked = budget_for(time_limit_s, workers, seed)
-    known = budgets(problem)
+    known = budgets(problem, Budget(NO_LIMIT_S, cancel=cancel))
     capacities = spread(problem, known, points, least, most)
     curve = _Curve(problem, capacities, known.mp)
     begin, spent = time.monotonic(), 0.0

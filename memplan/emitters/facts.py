@@ -17,6 +17,7 @@ from memplan.options import Options
 from memplan.plan import Plan
 from memplan.problem import Problem
 from memplan.simulate import live_bytes, spill_moves, timeline
+from memplan.solver import Budget
 from memplan.target import Target
 
 PEAK_TIME_LIMIT_S = 3.0
@@ -146,7 +147,7 @@ def _budgets(graph: Graph, target: Target, options: Options) -> dict[str, Any]:
     """M_R, M_H, M_P and whether M_P is proved; M_R alone where no peak is found."""
     problem = Problem(graph, target, options)
     try:
-        known = budgets(problem, PEAK_TIME_LIMIT_S)
+        known = budgets(problem, Budget(PEAK_TIME_LIMIT_S))
     except OptionError:
         return {"mr": least_capacity(problem), "mh": None, "mp": None, "proved": False}
     return {"mr": known.mr, "mh": known.mh, "mp": known.mp, "proved": known.mp_proved}

@@ -71,19 +71,26 @@ class Baseline(Solver):
                     nearest(getattr(self, field), known),
                 )
 
+    @property
+    def kernels(self) -> str:
+        """See `Solver.kernels`."""
+        return "peak" if self.schedule == "peak" else ""
+
     def solve(self, problem: Problem, budget: Budget) -> Plan:
         """The baseline's plan; in the end that of everything stored and reloaded around each op."""
         order: tuple[int, ...] = tuple(range(problem.n))
         if self.schedule == "peak":
-            order = minimum_peak_order(problem, replace(budget.share(0.5), progress=None)).order
+            found = minimum_peak_order(problem, replace(budget.share(0.5), progress=None))
+            order, budget = found.order, replace(budget, started=budget.started + found.compile_s)
         walk = Walk(problem, order)
         placed = self._placed(walk, budget) or _placed_at_once(walk, around_each_op(walk))
         if placed is None:
             return self.no_answer(problem, budget, Status.UNKNOWN, "the baseline found no placement")
         residencies, moves, inplace = materialise(walk, *placed)
-        return self.answer(
+        plan = self.answer(
             problem, budget, order=order, residencies=residencies, moves=moves, inplace=inplace
         )
+        return replace(plan, seconds=max(budget.seconds, 1e-6))
 
     def _placed(self, walk: Walk, budget: Budget) -> PlacedBlocks | None:
         capacity = walk.problem.capacity

@@ -45,6 +45,11 @@ class Benders(Improver):
     )
     objectives: ClassVar[frozenset[str]] = frozenset({"traffic"})
 
+    @property
+    def kernels(self) -> str:
+        """See `Solver.kernels`."""
+        return "peak"
+
     def solve(self, problem: Problem, budget: Budget) -> Plan:
         """The better of the greedy plan and those of the orders found, with the program's bound."""
         return self.improve(problem, budget, greedy_start(problem, budget))

@@ -21,6 +21,7 @@ from memplan.children import end_with_parent, start
 from memplan.solver import Budget
 
 KERNELS = {
+    "assign": "memplan_solvers.latency.msa",
     "anneal": "memplan_solvers.latency.anneal",
     "game": "memplan_solvers.malloc_game.guided",
     "pack": "memplan_solvers.offsets.packer",

@@ -20,6 +20,7 @@ from memplan_solvers.replace import POLICIES
 from memplan_solvers.replace.allocate import allocate_on_demand
 from memplan_solvers.replace.evict import around_each_op, evict_on_demand, without_spills
 from memplan_solvers.residency import Block, Stretch, Walk, blocks_of, materialise, stretches_of, traffic
+from memplan_solvers.restricted import inplace_off, lifted, value_of
 from memplan_solvers.schedule import SCHEDULES
 
 LARGE = 10_000
@@ -87,7 +88,14 @@ class Greedy(Solver):
                 raise OptionError(f"solver 'greedy': {field} = '{word}'", nearest(word, {*known, "all"}))
 
     def solve(self, problem: Problem, budget: Budget) -> Plan:
-        """The best candidate; stops early where it meets the free bound."""
+        """The best candidate, in place or not; stops early where it meets the free bound."""
+        found, plain = self._solve(problem, budget), inplace_off(problem)
+        if plain is None or value_of(problem, found) <= max(problem.free_bound, budget.bound):
+            return found
+        other = lifted(problem, self._solve(plain, replace(budget, start=(), bound=0)))
+        return min(found, other, key=lambda plan: value_of(problem, plan))
+
+    def _solve(self, problem: Problem, budget: Budget) -> Plan:
         if problem.options.objective == "latency":
             return self._solve_timed(problem, budget)
         return self._solve_stepped(problem, budget)

@@ -10,10 +10,10 @@ from typing import ClassVar, NamedTuple
 from memplan.errors import MemplanError, OptionError, nearest
 from memplan.plan import Plan, Status
 from memplan.problem import Problem
-from memplan.simulate import simulate
 from memplan.solver import Budget, Progress, Solver, parse_spec
 from memplan_solvers.compiled import ready
 from memplan_solvers.improve import Answer, Improver
+from memplan_solvers.restricted import inplace_off, lifted, value_of
 
 
 class Round(NamedTuple):
@@ -42,15 +42,8 @@ ROUNDS: dict[str, tuple[Round, ...]] = {
 GRACE_S = 2.0
 """Seconds that a part may go on for after a later one has proved its answer, beside as long as that took."""
 
-NEEDS = {
-    "peak": "peak",
-    "baseline{schedule=peak}": "peak",
-    "fixed_order{schedule=peak}": "peak",
-    "benders": "peak",
-    "search": "search",
-    "malloc_game": "game",
-}
-"""Kernels that a part cannot do without: where they are not compiled within its time, it is not asked."""
+PLAIN = 0.4
+"""Share of the time for the plan without in-place and donation, where these are allowed: what they add begins there."""
 
 
 @dataclass(frozen=True)
@@ -78,8 +71,14 @@ class Portfolio(Solver):
                 raise OptionError(f"solver 'portfolio': skip = '{self.skip}'", nearest(word, known))
 
     def solve(self, problem: Problem, budget: Budget) -> Plan:
-        """The best plan of any part, with the best bound of any part."""
+        """The best plan of any part, with the best bound of any part; a part whose kernels are not there in time is left out."""
         run = _Run(self, problem, budget)
+        if plain := inplace_off(problem):
+            run.begin_with(
+                lifted(problem, self.solve(plain, replace(budget.share(PLAIN), start=(), bound=0)))
+            )
+            if run.settled:
+                return run.answer()
         left_out = set(self.skip.split("+"))
         if problem.options.objective == "latency" and problem.target.operands != "any":
             left_out.add(
@@ -155,12 +154,11 @@ class _Run:
                 progress=self._progress(parts[k]),
                 cancel=stop,
             )
-            needed = NEEDS.get(parts[k])
-            if needed and not ready(needed, mine):
-                self.compiling[needed] = None
-                return None, 0.0
-            self.compiling.pop(needed or "", None)
             solver = parse_spec(parts[k])
+            if solver.kernels and not ready(solver.kernels, mine):
+                self.compiling[solver.kernels] = None
+                return None, 0.0
+            self.compiling.pop(solver.kernels, None)
             try:
                 if isinstance(solver, Improver):
                     plan = solver.improve(self.problem, mine, start)
@@ -185,12 +183,13 @@ class _Run:
                 self._take(part, plan)
 
     def _settles(self, plan: Plan) -> bool:
-        return self._value(plan) <= max(self.bound, plan.bound)
+        return value_of(self.problem, plan) <= max(self.bound, plan.bound)
 
-    def _value(self, plan: Plan) -> float:
-        if plan.status in (Status.INFEASIBLE, Status.UNKNOWN):
-            return float("inf")
-        return simulate(self.problem.graph, plan).value(self.problem.options.objective)
+    def begin_with(self, plan: Plan) -> None:
+        """Keep a plan that was made without in-place and donation, if it is one."""
+        self.seconds += plan.seconds
+        if value_of(self.problem, plan) < self.value:
+            self._take("the portfolio without in-place", plan)
 
     def _take(self, part: str, plan: Plan) -> None:
         """Keep what is better of a part's plan and bound, and what the peak search says of doing without spills."""
@@ -199,7 +198,7 @@ class _Run:
             self.without = plan.reason
         if plan.bound > self.bound:
             self.bound, self.prover = plan.bound, part
-        value = self._value(plan)
+        value = value_of(self.problem, plan)
         if value < self.value:
             self.best, self.finder, self.value = plan, part, value
             self.budget.report(part, value, self.bound, sum(self.nodes.values()))

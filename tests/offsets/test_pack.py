@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from memplan_solvers.compiled import ready
 from memplan_solvers.offsets.conflicts import conflicts
 from memplan_solvers.offsets.ejection_chains import EjectionChains
 from memplan_solvers.offsets.exact import BRANCHING_ORDERS, BranchAndBound, Race
@@ -22,6 +23,7 @@ from memplan.check_pack import check_packing
 from memplan.errors import MemplanError
 from memplan.packing import pack_buffers
 from memplan.plan import Status
+from memplan.solver import Budget
 from tests.offsets import agree
 from tests.offsets.instances import clash, heavy_tailed, least_peak, perfect, tiny
 
@@ -127,9 +129,10 @@ def test_colliding_fixed_offsets_are_infeasible():
 
 def test_large_trace_is_packed_close_to_its_load_in_time():
     buffers = heavy_tailed(1, 6_000)
-    begin = time.monotonic()
-    found = pack_buffers(buffers, time_limit_s=5)
-    assert time.monotonic() - begin < 6.5 + 4  # the first call compiles
+    assert ready("repair", Budget(300.0))
+    begin = time.process_time()
+    found = pack_buffers(buffers, time_limit_s=5, workers=1)
+    assert time.process_time() - begin < 6.5  # others may use the machine
     assert found.peak <= 1.03 * found.bound
     assert not check_packing(buffers, found.offsets, None)
 
@@ -211,7 +214,7 @@ def test_time_limit_is_kept():
     buffers = [
         replace(b, size=b.size * 1024 + i) for i, b in enumerate(perfect(random.Random(9), 300, 200, 1024))
     ]
-    pack_buffers(buffers, time_limit_s=0.1)  # compiles
-    begin = time.monotonic()
-    found = pack_buffers(buffers, time_limit_s=2)
-    assert time.monotonic() - begin < 3.2 and found.bound <= found.peak
+    assert ready("pack", Budget(300.0)) and ready("repair", Budget(300.0))
+    begin = time.process_time()
+    found = pack_buffers(buffers, time_limit_s=2, workers=1)
+    assert time.process_time() - begin < 3.2 and found.bound <= found.peak

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -15,7 +15,6 @@ from memplan.graph import Graph, Op, Tensor
 from memplan.plan import Plan
 from memplan.problem import Problem
 from memplan.solver import Budget
-from memplan_solvers.compiled import load
 from memplan_solvers.latency.anneal_kernel import (
     KINDS,
     LATENCIES,
@@ -81,17 +80,20 @@ class Anneal(LatencySolver):
         if not 0 < self.cold <= self.hot:
             raise OptionError(f"solver 'anneal': hot = {self.hot}, cold = {self.cold}", "0 < cold <= hot")
 
-    def solve(self, problem: Problem, budget: Budget) -> Plan:
+    @property
+    def kernels(self) -> str:
+        """See `Solver.kernels`."""
+        return "anneal"
+
+    def search(self, problem: Problem, budget: Budget) -> Plan:
         """The best layout met."""
-        own = load("anneal", budget)
-        arrays = make_arrays(problem, own)
+        arrays = make_arrays(problem, budget)
         if arrays is None:
-            return self.no_answer(problem, own, *UNPLACED)
-        bound = self.lower_bound(problem, arrays, own)
-        start = tuned(arrays, own.share(0.1), bound)
-        best = self.improve(arrays, start, own, bound)
-        plan = to_plan(self, problem, own, arrays, best, bound)
-        return replace(plan, seconds=max(own.seconds, 1e-6))
+            return self.no_answer(problem, budget, *UNPLACED)
+        bound = self.lower_bound(problem, arrays, budget)
+        start = tuned(arrays, budget.share(0.1), bound)
+        best = self.improve(arrays, start, budget, bound)
+        return to_plan(self, problem, budget, arrays, best, bound)
 
     def improve(
         self,

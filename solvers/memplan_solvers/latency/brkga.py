@@ -46,7 +46,7 @@ class Brkga(LatencySolver):
                 "solver 'brkga': elite, mutants and bias are shares", "elite + mutants stay below 1"
             )
 
-    def solve(self, problem: Problem, budget: Budget) -> Plan:
+    def search(self, problem: Problem, budget: Budget) -> Plan:
         """The best layout of any individual."""
         arrays = make_arrays(problem, budget)
         if arrays is None:

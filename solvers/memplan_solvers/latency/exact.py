@@ -41,7 +41,12 @@ class LatencyExact(LatencySolver):
     name: ClassVar[str] = "latency_exact"
     summary: ClassVar[str] = "the least latency of small graphs by constraint programming, with its proof"
 
-    def solve(self, problem: Problem, budget: Budget) -> Plan:
+    @property
+    def kernels(self) -> str:
+        """See `Solver.kernels`."""
+        return "anneal"
+
+    def search(self, problem: Problem, budget: Budget) -> Plan:
         """The best plan met, with the best bound proved."""
         timed = make_arrays(problem, budget)
         if timed is None:

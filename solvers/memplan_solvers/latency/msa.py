@@ -8,9 +8,11 @@ from typing import ClassVar
 import numpy as np
 
 from memplan.errors import OptionError
+from memplan.options import Options
 from memplan.plan import Plan
 from memplan.problem import Problem
 from memplan.solver import Budget
+from memplan.testing import TIMED, chain
 from memplan_solvers.latency.arrays import (
     UNPLACED,
     Floats,
@@ -114,7 +116,7 @@ class Msa(LatencySolver):
             if getattr(self, field) < 0:
                 raise OptionError(f"solver 'msa': {field} = {getattr(self, field)}", "it is at least 0")
 
-    def solve(self, problem: Problem, budget: Budget) -> Plan:
+    def search(self, problem: Problem, budget: Budget) -> Plan:
         """One pass over the values."""
         arrays = make_arrays(problem, budget)
         if arrays is None:
@@ -131,7 +133,7 @@ class MsaTuned(LatencySolver):
     name: ClassVar[str] = "msa_tuned"
     summary: ClassVar[str] = "memory space assignment with its ratios and repacks searched on a grid"
 
-    def solve(self, problem: Problem, budget: Budget) -> Plan:
+    def search(self, problem: Problem, budget: Budget) -> Plan:
         """XLA's own values first, then the grid for as long as there is time."""
         arrays = make_arrays(problem, budget)
         if arrays is None:
@@ -152,3 +154,9 @@ def tuned(arrays: LatencyArrays, budget: Budget, bound: float) -> Layout:
             best = found
             budget.report("msa_tuned", best.seconds, bound)
     return best
+
+
+def warm() -> None:
+    """Call every kernel of the assignment, of what it is judged by, and of what makes a plan of it."""
+    problem = Problem(chain(4), TIMED.with_scratchpad(600), Options("latency", "tensor", order="program"))
+    MsaTuned().search(problem, Budget(float("inf")))

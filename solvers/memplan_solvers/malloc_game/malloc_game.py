@@ -12,7 +12,6 @@ from memplan.plan import Plan, Status
 from memplan.problem import Problem
 from memplan.simulate import timeline
 from memplan.solver import Budget, parse_spec
-from memplan_solvers.compiled import load
 from memplan_solvers.latency.arrays import UNPLACED, make_arrays
 from memplan_solvers.latency.solver import LatencySolver
 
@@ -70,13 +69,19 @@ class MallocGame(LatencySolver):
                 "pip install 'memplan[torch]', or leave finetune_s and mode=muzero out",
             )
 
-    def solve(self, problem: Problem, budget: Budget) -> Plan:
+    @property
+    def kernels(self) -> str:
+        """See `Solver.kernels`."""
+        return "game"
+
+    def search(self, problem: Problem, budget: Budget) -> Plan:
         """The best of what the mode says."""
+        return self._better(problem, budget) if self.mode == "prod" else self._played(problem, budget)
+
+    def _played(self, problem: Problem, budget: Budget) -> Plan:
+        """What the mode says, tuned memory space assignment apart."""
         from memplan_solvers.malloc_game.game import Game, open_board
 
-        if self.mode == "prod":
-            return self._better(problem, budget)
-        budget = load("game", budget)
         board, timed = open_board(problem, budget), make_arrays(problem, budget)
         if board is None or timed is None:
             return self.no_answer(problem, budget, *UNPLACED)
@@ -103,7 +108,7 @@ class MallocGame(LatencySolver):
     def _better(self, problem: Problem, budget: Budget) -> Plan:
         """The better of the agent's plan and that of tuned memory space assignment."""
         rival = parse_spec("msa_tuned").solve(problem, budget.share(0.1))
-        plan = replace(self, mode="agent").solve(problem, budget)
+        plan = replace(self, mode="agent")._played(problem, budget)
         known = [p for p in (plan, rival) if p.status is not Status.UNKNOWN]
         if not known:
             return replace(plan, solver=self.spec)

@@ -30,7 +30,7 @@ class Directions:
     """The searches of one model from both ends."""
 
     def __init__(self, model: LiveModel, rules: frozenset[str] = RULES) -> None:
-        self.rules = rules
+        self.model, self.rules = model, rules
         inner, self.groups = (
             contracted(model) if "contracted" in rules else (model, [[i] for i in range(model.n)])
         )

@@ -56,7 +56,9 @@ class PlacedOrder:
 class Peak(Improver):
     """Plans without spills. The bound is on the peak of live bytes; the value includes addresses.
 
-    packing  exact, or none: no address is used twice, for those who ask for the peak of live bytes alone
+    packing      exact, or none: no address is used twice, for those who ask for the peak of live bytes alone
+    evaluations  of an op, in millions and in each direction, on peaks that the search for the order can neither reach
+                 nor refute; 0: as many as time allows
     """
 
     name: ClassVar[str] = "peak"
@@ -65,10 +67,18 @@ class Peak(Improver):
     )
 
     packing: str = "exact"
+    evaluations: int = 0
 
     def __post_init__(self) -> None:
+        if self.evaluations < 0:
+            raise OptionError(f"solver 'peak': evaluations = {self.evaluations}", "it is 0 or more millions")
         if self.packing not in PACKINGS:
             raise OptionError(f"solver 'peak': packing = '{self.packing}'", nearest(self.packing, PACKINGS))
+
+    @property
+    def kernels(self) -> str:
+        """See `Solver.kernels`."""
+        return "peak"
 
     def solve(self, problem: Problem, budget: Budget) -> Plan:
         """A plan without spills if one is found that fits.
@@ -88,7 +98,9 @@ class Peak(Improver):
                 problem.capacity,
                 replace(budget, progress=budget.progress and partial(_nodes, budget.progress)),
             )
-        found = minimum_peak_order(problem, budget.share(0.6), goal=goal)
+        searching = budget if self.packing == "none" else budget.share(0.6)
+        most = 1e6 * self.evaluations or float("inf")
+        found = minimum_peak_order(problem, searching, goal=goal, evaluations=most)
         plan = self._answer(problem, budget, found, start)
         return replace(plan, seconds=max(budget.seconds - found.compile_s, 1e-6))
 

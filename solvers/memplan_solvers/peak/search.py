@@ -20,6 +20,9 @@ MOST_OPS_SCHEDULED = 10_000
 PATIENCE = 25_000_000
 """Evaluations that one budget may take in one direction before a larger budget is tried."""
 
+FIRST_TRIES = 10
+"""Limits that may stay open before evaluations that are counted are used up: several are worth more than one."""
+
 
 class PeakResult(NamedTuple):
     """An order, its peak of live bytes, a lower bound on that of every order, sets expanded by the search.
@@ -40,9 +43,16 @@ class PeakResult(NamedTuple):
 
 
 def minimum_peak_order(
-    problem: Problem, budget: Budget, goal: int | None = None, rules: frozenset[str] = RULES
+    problem: Problem,
+    budget: Budget,
+    goal: int | None = None,
+    rules: frozenset[str] = RULES,
+    evaluations: float = float("inf"),
 ) -> PeakResult:
     """The order of least live peak without spills, or the best found by the time `budget` is spent.
+
+    It also ends once peaks that it could neither reach nor refute took `evaluations` of an op in each direction: so
+    what it answers before the time is up depends on the problem alone.
 
     With a `goal` the search ends as soon as a peak of at most `goal` is found or proved impossible. The bound is
     true whenever the search stops. Nothing is compiled where a heuristic order meets the bound. Exponential in
@@ -63,7 +73,7 @@ def minimum_peak_order(
     from memplan_solvers.peak.directions import Directions
 
     mine = load("peak", budget)
-    found = _bisect(model, Directions(model, rules), order, peak, bound, goal, mine)
+    found = _bisect(Directions(model, rules), order, peak, bound, goal, mine, evaluations)
     return found._replace(compile_s=mine.started - budget.started)
 
 
@@ -88,28 +98,31 @@ def _first(problem: Problem, model: LiveModel, enough: int, budget: Budget) -> t
 
 
 def _bisect(
-    model: LiveModel,
     search: Directions,
     order: tuple[int, ...],
     peak: int,
     bound: int,
     goal: int | None,
     budget: Budget,
+    evaluations: float,
 ) -> PeakResult:
     """Close the gap: a found order lowers the peak, a failed search raises the bound."""
     low = bound  # the least budget worth trying: below it the search failed or gave up
-    patience, limit = PATIENCE, bound if goal is None else goal
-    while not (_settled(peak, bound, goal) or budget.spent()):
-        outcome = search.within(limit, budget, patience)
+    patience, limit = min(PATIENCE, evaluations / FIRST_TRIES), bound if goal is None else goal
+    while not (_settled(peak, bound, goal) or evaluations <= 0 or budget.spent()):
+        patience = max(1, min(patience, evaluations))
+        outcome = search.within(limit, budget, int(patience))
         if isinstance(outcome, int):
             bound = low = max(bound, outcome if "jump" in search.rules else limit + 1)
         elif outcome:
             order = outcome
-            peak = live_peak(model, order)
-        elif goal is None and limit < peak - 1:
-            low = limit + 1  # hard: look for a better order above it first
+            peak = live_peak(search.model, order)
         else:
-            low, patience = bound, 8 * patience
+            evaluations -= patience
+            if goal is None and limit < peak - 1:
+                low = limit + 1  # hard: look for a better order above it first
+            else:
+                low, patience = bound, 8 * patience
         budget.report("peak", peak, bound, search.nodes)
         limit = min((low + peak) // 2, peak - 1) if goal is None else goal
     return PeakResult(order, peak, min(bound, peak), search.nodes)

@@ -58,6 +58,11 @@ class Search(Improver):
         if self.beam < 1:
             raise OptionError(f"solver 'search': beam = {self.beam}", "at least one state has to go on")
 
+    @property
+    def kernels(self) -> str:
+        """See `Solver.kernels`."""
+        return "search"
+
     def solve(self, problem: Problem, budget: Budget) -> Plan:
         """The best plan found, with a bound for every plan that the options allow."""
         return self.improve(problem, budget, greedy_start(problem, budget))
