@@ -28,12 +28,14 @@ from tests.offsets.instances import clash, heavy_tailed, least_peak, perfect, ti
 NO_LIMIT = memplan.Budget(1e6)  # its clock starts here, when the tests are collected
 
 
+@pytest.mark.slow
 def test_agrees_with_brute_force():
     """The least peak and a random capacity; `python -m tests.offsets.agree --count 5000` is the long run."""
     seen = agree.check(range(1200))
     assert min(seen.values()) > 300, seen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", BRANCHING_ORDERS)
 def test_every_branching_order_is_exact(order):
     """Without the packer around it: each order alone says feasible and infeasible rightly."""
@@ -112,6 +114,7 @@ def test_same_answer_again():
     assert pack_buffers(buffers, workers=2).offsets == pack_buffers(buffers, workers=2).offsets
 
 
+@pytest.mark.slow
 def test_bound_counts_alignment():
     """Three buffers of one byte each take a full alignment, but for the one on top."""
     buffers = [Buffer(str(k), 0, 1, 1, alignment=8) for k in range(3)]
@@ -146,6 +149,7 @@ def test_repair_meets_a_limit_that_one_pass_does_not():
     assert better is not None and not check_packing(buffers, better, limit)
 
 
+@pytest.mark.slow
 def test_small_buffers_find_holes_beside_the_others():
     """From a dive, by moves counted: half of the distance to the bound at least."""
     buffers = heavy_tailed(4, 4_000)
@@ -162,6 +166,7 @@ def test_small_buffers_find_holes_beside_the_others():
     assert max(o + z for o, z in zip(better, sizes, strict=True)) == min(told) < peak
 
 
+@pytest.mark.slow
 def test_check_finds_every_kind_of_fault():
     """Mutated packings: moved onto another, off the alignment, off the fixed offset, above the capacity."""
     faulty = sound = 0

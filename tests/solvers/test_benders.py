@@ -20,6 +20,7 @@ from tests.randwire import randwire
 NASNET = Path(__file__).parent.parent / "data" / "nasnet_a_cifar_6_32_raw.json"
 
 
+@pytest.mark.slow(reason="solves a whole net to its proof")
 def test_proves_a_net_of_cells_halfway_between_its_budgets() -> None:
     plan = memplan.plan(
         memplan.load(NASNET), scratchpad="MH", solver="benders", workers=1, time_limit_s=120.0

@@ -13,6 +13,7 @@ from memplan.plan import Status
 from tests import agree
 
 
+@pytest.mark.slow(reason="compares with the oracle over many seeds")
 @pytest.mark.parametrize("engine", agree.EXACT)
 def test_agrees_with_the_oracle(engine: str) -> None:
     seen = agree.check(engine, range(100_000, 100_450))
@@ -20,6 +21,7 @@ def test_agrees_with_the_oracle(engine: str) -> None:
     assert proved > 330 and seen["spills"] > 50
 
 
+@pytest.mark.slow(reason="compares with the oracle over many seeds")
 @pytest.mark.parametrize("engine", agree.EXACT)
 def test_agrees_with_the_oracle_where_inputs_are_donated(engine: str) -> None:
     seen = agree.check(engine, range(400_000, 400_150), donate=True)
