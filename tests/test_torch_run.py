@@ -64,6 +64,7 @@ def identical(model: Model, plan: Plan) -> memplan.execute.RunReport:  # type: i
     return report
 
 
+@pytest.mark.slow(reason="executes many nets")
 @pytest.mark.parametrize("name", NAMES)
 def test_bit_identical_at_every_budget(name: str) -> None:
     model = small(name)
@@ -75,6 +76,7 @@ def test_bit_identical_at_every_budget(name: str) -> None:
     assert len(report.outputs) >= len([t for t in model.graph.tensors if t.kind == "output"])
 
 
+@pytest.mark.slow(reason="executes many nets")
 @pytest.mark.parametrize("name", ["gpt2 decode", "gpt step"])
 @pytest.mark.parametrize(
     "options",

@@ -115,6 +115,7 @@ def test_more_rounds_are_never_worse_and_the_seed_decides() -> None:
     assert runs[0] == runs[1] == sorted(runs[0], reverse=True)
 
 
+@pytest.mark.slow(reason="plays many games")
 def test_the_shipped_policy_is_small_and_needs_no_torch() -> None:
     import memplan_solvers.malloc_game as package
 
@@ -133,6 +134,7 @@ def test_the_shipped_policy_is_small_and_needs_no_torch() -> None:
     assert done.stdout.split()[-1] == "True"
 
 
+@pytest.mark.slow(reason="plays many games")
 def test_every_mode_gives_a_checked_plan_and_prod_is_not_behind_the_baseline() -> None:
     model = memplan.load("yolov3_tiny")
     values = {}
@@ -211,6 +213,7 @@ def die_once(task: Task) -> Outcome:
     raise AssertionError
 
 
+@pytest.mark.slow(reason="trains in processes of its own")
 def test_a_process_that_dies_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MEMPLAN_TEST_VICTIM", str(tmp_path / "victim"))
     pool = Processes(2, die_once)

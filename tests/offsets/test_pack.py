@@ -114,7 +114,6 @@ def test_same_answer_again():
     assert pack_buffers(buffers, workers=2).offsets == pack_buffers(buffers, workers=2).offsets
 
 
-@pytest.mark.slow
 def test_bound_counts_alignment():
     """Three buffers of one byte each take a full alignment, but for the one on top."""
     buffers = [Buffer(str(k), 0, 1, 1, alignment=8) for k in range(3)]
@@ -149,7 +148,7 @@ def test_repair_meets_a_limit_that_one_pass_does_not():
     assert better is not None and not check_packing(buffers, better, limit)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(reason="packs thousands of buffers")
 def test_small_buffers_find_holes_beside_the_others():
     """From a dive, by moves counted: half of the distance to the bound at least."""
     buffers = heavy_tailed(4, 4_000)
@@ -166,7 +165,6 @@ def test_small_buffers_find_holes_beside_the_others():
     assert max(o + z for o, z in zip(better, sizes, strict=True)) == min(told) < peak
 
 
-@pytest.mark.slow
 def test_check_finds_every_kind_of_fault():
     """Mutated packings: moved onto another, off the alignment, off the fixed offset, above the capacity."""
     faulty = sound = 0

@@ -28,11 +28,13 @@ def test_agrees_with_the_oracle_where_inputs_are_donated(engine: str) -> None:
     assert seen["donated"] > 30
 
 
+@pytest.mark.slow(reason="compares with the oracle over many seeds")
 @pytest.mark.parametrize("rule", [None, *sorted(agree.RULES)])
 def test_the_peak_search_needs_none_of_its_rules(rule: str | None) -> None:
     assert agree.check_rule(rule, range(200_000, 200_300)) > 180
 
 
+@pytest.mark.slow(reason="compares with the oracle over many seeds")
 def test_the_program_needs_neither_windows_nor_twins() -> None:
     assert agree.check_program_without("windows", range(300_000, 300_060)) == 60
     assert agree.check_program_without("twins", range(300_000, 300_200)) == 200
