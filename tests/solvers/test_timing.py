@@ -134,6 +134,7 @@ def test_the_flow_shop_is_solved() -> None:
         assert johnson(first, second) == least
 
 
+@pytest.mark.slow(reason="plans large graphs")
 def test_everything_in_host_is_not_spoken_of_where_it_cannot_be() -> None:
     def planned(operands: str) -> tuple[Graph, Plan]:
         graph, target = layers(2, 100, 100), replace(machine(1000), operands=operands)
