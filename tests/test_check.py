@@ -6,6 +6,8 @@ import random
 from collections import Counter
 from dataclasses import replace
 
+import pytest
+
 from memplan.check import check
 from memplan.graph import Graph
 from memplan.plan import Plan
@@ -20,6 +22,7 @@ def _case(seed: int, most_ops: int = 9) -> tuple[random.Random, Graph, Plan]:
     return rng, graph, random_plan(rng, graph)
 
 
+@pytest.mark.slow
 def test_random_plans_are_valid_to_both_checkers() -> None:
     for seed in range(3000):
         _, graph, plan = _case(seed)
@@ -80,6 +83,7 @@ def _shake(rng: random.Random, graph: Graph, plan: Plan) -> Plan:
     return replace(plan, residencies=tuple(rows), moves=tuple(moves))
 
 
+@pytest.mark.slow
 def test_both_checkers_agree_on_shaken_plans() -> None:
     verdicts: Counter[bool] = Counter()
     for seed in range(10_000):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
+import pytest
+
 import memplan
 from memplan.explain import explanation, live_without_spills, relief, spills
 from memplan.graph import Graph, Op, Tensor
@@ -58,6 +60,7 @@ def test_text() -> None:
     assert explanation(graph, memplan.plan(graph, scratchpad="max")).startswith("no spills")
 
 
+@pytest.mark.slow
 def test_costs_add_up_and_the_last_capacity_needs_no_spill() -> None:
     explained = 0
     for seed in range(300):

@@ -148,6 +148,7 @@ def test_words_and_files(tmp_path: Path) -> None:
         read_pins(tmp_path / "nowhere")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("engine", "count"), [("peak", 60), ("fixed_order", 40), ("ilp", 20)])
 def test_agrees_with_brute_force_under_pins(engine: str, count: int) -> None:
     seen = check_against_oracle(engine, range(0, 6 * count, 6))

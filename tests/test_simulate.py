@@ -181,6 +181,7 @@ class _Fluid:
         return end, done
 
 
+@pytest.mark.slow
 def test_random_plans_agree_with_the_exact_reference() -> None:
     moved = 0
     for seed in range(2000):

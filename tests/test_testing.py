@@ -13,6 +13,7 @@ from memplan.solver import Budget, Solver, parse_spec, registry
 from memplan.testing import ConformanceError, check_solver
 
 
+@pytest.mark.slow(reason="runs the conformance suite of every solver")
 @pytest.mark.parametrize("name", list(registry()))
 def test_registered_solver_conforms(name: str) -> None:
     assert check_solver(name) > 100

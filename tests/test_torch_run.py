@@ -64,6 +64,7 @@ def identical(model: Model, plan: Plan) -> memplan.execute.RunReport:  # type: i
     return report
 
 
+@pytest.mark.slow(reason="executes many nets")
 @pytest.mark.parametrize("name", NAMES)
 def test_bit_identical_at_every_budget(name: str) -> None:
     model = small(name)
@@ -75,6 +76,7 @@ def test_bit_identical_at_every_budget(name: str) -> None:
     assert len(report.outputs) >= len([t for t in model.graph.tensors if t.kind == "output"])
 
 
+@pytest.mark.slow(reason="executes many nets")
 @pytest.mark.parametrize("name", ["gpt2 decode", "gpt step"])
 @pytest.mark.parametrize(
     "options",
@@ -91,6 +93,7 @@ def test_bit_identical_under_every_treatment(name: str, options: dict[str, Any])
     identical(model, planned(model, **{"scratchpad": "MR", "alignment": 16} | options))
 
 
+@pytest.mark.slow(reason="executes many nets")
 def test_resnet_training_step_with_running_statistics() -> None:
     model = small("resnet step")
     assert len(model.graph.updates) == 184
@@ -104,6 +107,7 @@ def test_operands_served_from_host_on_a_timed_target() -> None:
         assert memplan.run(model, plan).identical
 
 
+@pytest.mark.slow(reason="executes many nets")
 def test_values_are_finite_so_that_poison_would_show() -> None:
     for name in NAMES:
         model = small(name)

@@ -88,6 +88,7 @@ def test_the_index_says_what_the_file_holds(name: str) -> None:
     assert all(op.flops is not None or op.view for op in model.graph.ops)
 
 
+@pytest.mark.slow(reason="makes the whole zoo again")
 @pytest.mark.parametrize("name", MADE)
 def test_recipes_give_the_same_bytes(name: str) -> None:
     file, data = make.model_file(recipes()[name])

@@ -21,6 +21,7 @@ MODELS = (
 )  # fmt: skip
 
 
+@pytest.mark.slow(reason="executes the whole zoo")
 @pytest.mark.parametrize("name", MODELS)
 def test_bit_identical_at_every_budget(name: str) -> None:
     model = load_zoo_model(name)

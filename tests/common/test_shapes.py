@@ -66,6 +66,7 @@ for module in KERNELS.values():
 """
 
 
+@pytest.mark.slow(reason="runs every kernel uncompiled")
 def test_every_kernel_is_given_what_its_annotations_state() -> None:
     done = subprocess.run(
         [sys.executable, "-c", WARM],

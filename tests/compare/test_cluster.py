@@ -12,6 +12,7 @@ from tests.compare.conftest import Run
 pytest.importorskip("ray", reason="the extra [ray] is not installed")
 
 
+@pytest.mark.slow(reason="starts Ray")
 def test_a_local_cluster_gives_the_same_answers(command: Run, model: Path, tmp_path: Path) -> None:
     words = (
         "compare",

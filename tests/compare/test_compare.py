@@ -33,6 +33,7 @@ def names(records: list[dict[str, Any]]) -> list[str]:
     return sorted(record["case"] for record in records)
 
 
+@pytest.mark.slow(reason="compares many solvers in processes of their own")
 def test_every_case_once_and_every_plan_checks(
     command: Run, model: Path, other: Path, tmp_path: Path
 ) -> None:
@@ -198,6 +199,7 @@ def _job(solver: str) -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow(reason="compares many solvers in processes of their own")
 def test_killed_at_any_moment_then_resumed(
     command: Run, plugins: dict[str, str], model: Path, other: Path, tmp_path: Path
 ) -> None:
@@ -328,6 +330,7 @@ def test_a_torn_last_line_is_run_again(command: Run, model: Path, tmp_path: Path
     assert broken.returncode == 2 and "line 1 is not a result" in broken.stderr
 
 
+@pytest.mark.slow(reason="compares many solvers in processes of their own")
 def test_resume_adds_solvers_and_refuses_other_limits(command: Run, model: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     words = ("compare", model, "--budgets", "MR", "--workers", 1, "-o", out)

@@ -20,7 +20,10 @@ from tests.emitters.test_page import nasty_graph
 from tests.generate import random_graph
 from tests.graphs import graph_of
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed")
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed"),
+    pytest.mark.slow(reason="drives a browser"),
+]
 
 MAP = "report.PANES[0].lanes.map"
 

@@ -225,6 +225,7 @@ def test_the_example_of_the_documentation_runs(capsys: pytest.CaptureFixture[str
     torch._dynamo.reset()
 
 
+@pytest.mark.slow(reason="runs many threads")
 def test_threads_share_an_emitted_module_with_moves_in_turn() -> None:
     net = nn.Sequential(nn.Linear(32, 64), nn.GELU(), nn.Linear(64, 32)).eval()
     inputs = [torch.randn(8, 32) for _ in range(16)]

@@ -41,6 +41,7 @@ def test_other_names_of_columns(tmp_path, header):
         read(tmp_path, "id," + header + "\n")
 
 
+@pytest.mark.slow
 def test_what_is_written_reads_back(tmp_path):
     compared = 0
     for seed in range(200):

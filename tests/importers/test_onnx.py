@@ -231,6 +231,7 @@ def test_unnamed_and_equally_named_nodes_get_names() -> None:
     assert len(set(names)) == len(names)
 
 
+@pytest.mark.slow(reason="reads many models")
 def test_light_models_of_the_onnx_package() -> None:
     folder = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
     found = {path.stem: memplan.load(path).graph for path in sorted(folder.glob("*.onnx"))}

@@ -334,6 +334,7 @@ def command(*words: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-m", "memplan", *map(str, words)], capture_output=True, text=True)
 
 
+@pytest.mark.slow(reason="starts several programs that import torch")
 def test_pt2_files_on_the_command_line(tmp_path: Path) -> None:
     program = exported(Cached(), torch.randn(1, 8), torch.zeros(1, dtype=torch.long))
     torch.export.save(program, tmp_path / "cached.pt2")

@@ -18,6 +18,7 @@ from tests.latency.test_msa import small_problem
 from tests.malloc_game.games import random_problem
 
 
+@pytest.mark.slow
 def test_bounds_hold_for_what_annealing_finds_and_the_program_adds_to_the_closed_ones() -> None:
     tight = stronger = 0
     for seed in range(150):

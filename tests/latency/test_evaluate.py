@@ -25,6 +25,7 @@ def _in_program_order(graph: Graph, plan: Plan) -> Graph:
     return replace(graph, ops=tuple(by_name[name] for name in plan.schedule))
 
 
+@pytest.mark.slow
 def test_compiled_latency_is_the_simulators() -> None:
     compared = moved = two = 0
     for seed in range(4000):

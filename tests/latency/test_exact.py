@@ -70,6 +70,7 @@ def test_optimum_is_the_least_of_all_plans(program, sizes, capacity, stacked, fl
     assert plan.value == pytest.approx(_least(problem, stacked), rel=1e-9)
 
 
+@pytest.mark.slow
 def test_proofs_agree_with_annealing_on_small_programs() -> None:
     asked = proved = 0
     for seed in range(60):

@@ -76,6 +76,7 @@ def test_the_compiled_network_is_the_formula() -> None:
     assert out == pytest.approx(hidden @ net.w2 + net.b2, rel=1e-4, abs=1e-4)
 
 
+@pytest.mark.slow(reason="plays many games")
 def test_the_agent_finds_the_optimum_of_small_games() -> None:
     better = 0
     for seed, game in small_games(30, 10):
@@ -89,6 +90,7 @@ def test_the_agent_finds_the_optimum_of_small_games() -> None:
     assert better > 0  # so it was not the network alone
 
 
+@pytest.mark.slow(reason="plays many games")
 def test_an_episode_of_tree_search_is_the_game_it_says() -> None:
     game = Game(board_of(SMALL[0]))
     one = play_episode(game, load_network(), Settings(simulations=4), seed=5)
@@ -98,6 +100,7 @@ def test_an_episode_of_tree_search_is_the_game_it_says() -> None:
     assert game.score == pytest.approx(1 - game.latency / game.board.all_host)
 
 
+@pytest.mark.slow(reason="plays many games")
 def test_more_rounds_are_never_worse_and_the_seed_decides() -> None:
     runs = []
     for _ in range(2):
@@ -112,6 +115,7 @@ def test_more_rounds_are_never_worse_and_the_seed_decides() -> None:
     assert runs[0] == runs[1] == sorted(runs[0], reverse=True)
 
 
+@pytest.mark.slow(reason="plays many games")
 def test_the_shipped_policy_is_small_and_needs_no_torch() -> None:
     import memplan_solvers.malloc_game as package
 
@@ -130,6 +134,7 @@ def test_the_shipped_policy_is_small_and_needs_no_torch() -> None:
     assert done.stdout.split()[-1] == "True"
 
 
+@pytest.mark.slow(reason="plays many games")
 def test_every_mode_gives_a_checked_plan_and_prod_is_not_behind_the_baseline() -> None:
     model = memplan.load("yolov3_tiny")
     values = {}
@@ -208,6 +213,7 @@ def die_once(task: Task) -> Outcome:
     raise AssertionError
 
 
+@pytest.mark.slow(reason="trains in processes of its own")
 def test_a_process_that_dies_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MEMPLAN_TEST_VICTIM", str(tmp_path / "victim"))
     pool = Processes(2, die_once)
@@ -220,6 +226,7 @@ def test_a_process_that_dies_is_replaced(tmp_path: Path, monkeypatch: pytest.Mon
     assert sorted((o.case.model, o.latency) for o in found) == expected
 
 
+@pytest.mark.slow(reason="starts Ray")
 def test_a_ray_worker_that_dies_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("ray", reason="the extra [ray] is not installed")
     monkeypatch.setenv("MEMPLAN_TEST_VICTIM", str(tmp_path / "victim"))

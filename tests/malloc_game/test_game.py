@@ -34,6 +34,7 @@ def _legal(game: Game) -> list[int]:
     return np.flatnonzero(game.legal).tolist()
 
 
+@pytest.mark.slow
 def test_random_games_end_in_valid_plans_worth_their_rewards() -> None:
     games = backups = 0
     for seed in range(700):
@@ -42,6 +43,7 @@ def test_random_games_end_in_valid_plans_worth_their_rewards() -> None:
     assert games > 2000 and backups > 20
 
 
+@pytest.mark.slow
 def test_undo_restores_every_array_even_across_backups() -> None:
     crossed = 0
     for seed in range(900):

@@ -16,6 +16,7 @@ from memplan.plan import Status
 from tests.offsets import instances
 
 
+@pytest.mark.slow
 def test_bounds_hold_for_the_least_peak() -> None:
     tight = fixed = 0
     for seed in range(2000):
@@ -65,6 +66,7 @@ def test_the_climb_goes_from_one_possible_peak_to_the_next() -> None:
     assert found.status is Status.OPTIMAL and found.nodes < 5_000
 
 
+@pytest.mark.slow
 def test_a_refuted_capacity_is_never_the_hint() -> None:
     rng, refuted = random.Random(5), 0
     for seed in range(300):

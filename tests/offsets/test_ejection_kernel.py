@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 import numpy as np
+import pytest
 from memplan_solvers.offsets.ejection_chains import EjectionChains
 from memplan_solvers.offsets.ejection_kernel import dive, fill, repair
 from memplan_solvers.offsets.ejection_state import Pool, make_neighbours
@@ -32,6 +33,7 @@ def test_dives_are_those_of_the_twin() -> None:
         assert not dive(order, *columns, 0).size, "out of patience"
 
 
+@pytest.mark.slow
 def test_first_fit_and_repair_are_those_of_the_twin() -> None:
     """Targets between the load and what first fit needs; penalties are whole, so that sums are exact."""
     ejected = 0

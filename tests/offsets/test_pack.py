@@ -30,12 +30,14 @@ from tests.offsets.instances import clash, heavy_tailed, least_peak, perfect, ti
 NO_LIMIT = memplan.Budget(1e6)  # its clock starts here, when the tests are collected
 
 
+@pytest.mark.slow
 def test_agrees_with_brute_force():
     """The least peak and a random capacity; `python -m tests.offsets.agree --count 5000` is the long run."""
     seen = agree.check(range(1200))
     assert min(seen.values()) > 300, seen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", BRANCHING_ORDERS)
 def test_every_branching_order_is_exact(order):
     """Without the packer around it: each order alone says feasible and infeasible rightly."""
@@ -149,6 +151,7 @@ def test_repair_meets_a_limit_that_one_pass_does_not():
     assert better is not None and not check_packing(buffers, better, limit)
 
 
+@pytest.mark.slow(reason="packs thousands of buffers")
 def test_small_buffers_find_holes_beside_the_others():
     """From a dive, by moves counted: half of the distance to the bound at least."""
     buffers = heavy_tailed(4, 4_000)

@@ -23,6 +23,7 @@ from tests.generate import random_graph
 from tests.graphs import graph_of
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spec", BASELINES)
 def test_always_a_plan_never_better_than_the_optimum(spec: str) -> None:
     rng, above = random.Random(spec), 0

@@ -20,6 +20,7 @@ from tests.randwire import randwire
 NASNET = Path(__file__).parent.parent / "data" / "nasnet_a_cifar_6_32_raw.json"
 
 
+@pytest.mark.slow(reason="solves a whole net to its proof")
 def test_proves_a_net_of_cells_halfway_between_its_budgets() -> None:
     plan = memplan.plan(
         memplan.load(NASNET), scratchpad="MH", solver="benders", workers=1, time_limit_s=120.0
@@ -27,6 +28,7 @@ def test_proves_a_net_of_cells_halfway_between_its_budgets() -> None:
     assert (plan.status, plan.value) == (Status.OPTIMAL, 720_896)
 
 
+@pytest.mark.slow(reason="solves a whole net to its proof")
 def test_cores_cannot_be_kept_and_none_of_their_parts_is_one() -> None:
     problem, _ = make_problem(randwire(0), scratchpad="MH")
     run = _Run(problem, Budget(60.0), None)

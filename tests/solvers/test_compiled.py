@@ -39,6 +39,7 @@ assert list(_compilers) == ["peak"]
 """
 
 
+@pytest.mark.slow(reason="compiles in a process of its own")
 def test_a_limit_holds_before_anything_is_compiled(tmp_path: Path) -> None:
     env = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
     command = [sys.executable, "-c", SCRIPT, str(DATA / "nasnet_a_cifar_6_32_raw.json")]
@@ -101,6 +102,7 @@ assert len(said) == 1, said
 """
 
 
+@pytest.mark.slow(reason="compiles in a process of its own")
 @pytest.mark.parametrize("trouble", ["full", "unwritable"])
 def test_kernels_that_cannot_be_kept_are_compiled_for_this_process(tmp_path: Path, trouble: str) -> None:
     env = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}

@@ -109,6 +109,7 @@ def small(problem: Problem) -> bool:
     return sum(len(s.touches) - 1 for s in problem.storages) <= 9
 
 
+@pytest.mark.slow
 def test_agrees_with_brute_force_addresses_included() -> None:
     compared = spilled = 0
     for seed in range(2500):

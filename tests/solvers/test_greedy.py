@@ -47,6 +47,7 @@ def _limited(rng: random.Random, problem: Problem) -> Problem:
     return replace(problem, target=problem.target.with_scratchpad(max(capacity, 1)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("schedule", ["all", *SCHEDULES])
 @pytest.mark.parametrize("policy", ["all", *POLICIES])
 def test_every_combination_gives_valid_plans_where_each_op_fits(schedule: str, policy: str) -> None:
@@ -62,6 +63,7 @@ def test_every_combination_gives_valid_plans_where_each_op_fits(schedule: str, p
     assert found > 70
 
 
+@pytest.mark.slow
 def test_portfolio_is_never_worse_than_a_member() -> None:
     compared = better = 0
     for seed in range(60):
@@ -77,6 +79,7 @@ def test_portfolio_is_never_worse_than_a_member() -> None:
     assert compared > 150 and better > 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("objective", ["peak", "latency"])
 def test_other_objectives_give_valid_plans(objective: str) -> None:
     for seed in range(300):

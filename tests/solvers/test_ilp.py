@@ -45,6 +45,7 @@ def solved(problem: Problem, solver: Ilp) -> Plan:
     return evaluate(problem.graph, solver.solve(problem, Budget(30.0, seed=1)))
 
 
+@pytest.mark.slow
 def test_agrees_with_brute_force_over_orders_and_addresses() -> None:
     compared = spilled = 0
     for seed in range(20_000, 22_200):

@@ -13,6 +13,7 @@ from memplan.plan import Status
 from tests import agree
 
 
+@pytest.mark.slow(reason="compares with the oracle over many seeds")
 @pytest.mark.parametrize("engine", agree.EXACT)
 def test_agrees_with_the_oracle(engine: str) -> None:
     seen = agree.check(engine, range(100_000, 100_450))
@@ -20,17 +21,20 @@ def test_agrees_with_the_oracle(engine: str) -> None:
     assert proved > 330 and seen["spills"] > 50
 
 
+@pytest.mark.slow(reason="compares with the oracle over many seeds")
 @pytest.mark.parametrize("engine", agree.EXACT)
 def test_agrees_with_the_oracle_where_inputs_are_donated(engine: str) -> None:
     seen = agree.check(engine, range(400_000, 400_150), donate=True)
     assert seen["donated"] > 30
 
 
+@pytest.mark.slow(reason="compares with the oracle over many seeds")
 @pytest.mark.parametrize("rule", [None, *sorted(agree.RULES)])
 def test_the_peak_search_needs_none_of_its_rules(rule: str | None) -> None:
     assert agree.check_rule(rule, range(200_000, 200_300)) > 180
 
 
+@pytest.mark.slow(reason="compares with the oracle over many seeds")
 def test_the_program_needs_neither_windows_nor_twins() -> None:
     assert agree.check_program_without("windows", range(300_000, 300_060)) == 60
     assert agree.check_program_without("twins", range(300_000, 300_200)) == 200

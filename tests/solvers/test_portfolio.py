@@ -29,11 +29,13 @@ from tests.generate import random_graph
 from tests.randwire import randwire
 
 
+@pytest.mark.slow
 def test_agrees_with_the_oracle() -> None:
     seen = agree.check("portfolio", range(500_000, 500_150))
     assert seen["traffic optimal"] > 90 and seen["peak optimal"] > 90
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("objective", ["traffic", "peak"])
 def test_never_worse_than_a_part(objective: str) -> None:
     rng = random.Random(objective)
@@ -114,6 +116,7 @@ def test_progress_names_the_phase_and_never_gets_worse() -> None:
     assert all(n.gap is None or 0 <= n.gap <= 1 for n in news)
 
 
+@pytest.mark.slow
 def test_an_answer_is_the_plan_it_was_made_of() -> None:
     compared = spilled = 0
     for seed in range(300):

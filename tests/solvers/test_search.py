@@ -189,6 +189,7 @@ def layers(ops: int, width: int = 12) -> Graph:
     return graph_of("layers", tuple(Tensor(f"t{i}", z, kinds[i]) for i, z in enumerate(sizes)), tuple(made))
 
 
+@pytest.mark.slow(reason="plans large graphs")
 def test_large_graphs_get_addresses_for_what_windows_find(monkeypatch: pytest.MonkeyPatch) -> None:
     load("search", Budget())
     monkeypatch.setattr("memplan.solver.time.monotonic", time.process_time)  # whatever else the machine does
@@ -200,6 +201,7 @@ def test_large_graphs_get_addresses_for_what_windows_find(monkeypatch: pytest.Mo
     assert made.value is not None and made.value < start.value
 
 
+@pytest.mark.slow(reason="plans large graphs")
 def test_a_long_chain_gets_a_bound_and_addresses_for_its_best_replacement(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

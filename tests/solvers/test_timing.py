@@ -85,6 +85,7 @@ def test_a_load_is_issued_where_another_place_is_free() -> None:
     assert seconds[0] is not None and all(s is not None and s <= seconds[0] - 200 for s in seconds[1:])
 
 
+@pytest.mark.slow
 def test_what_has_to_be_in_the_scratchpad_is_planned_faster_and_validly() -> None:
     gains = 0
     for seed in range(60):
@@ -104,6 +105,7 @@ def test_what_has_to_be_in_the_scratchpad_is_planned_faster_and_validly() -> Non
     assert gains > 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", ["program", "free"])
 def test_no_plan_stays_below_the_bound(order: str) -> None:
     """Plans with everything early, in program order and in any other, keep to the bound of their problem."""
@@ -132,6 +134,7 @@ def test_the_flow_shop_is_solved() -> None:
         assert johnson(first, second) == least
 
 
+@pytest.mark.slow(reason="plans large graphs")
 def test_everything_in_host_is_not_spoken_of_where_it_cannot_be() -> None:
     def planned(operands: str) -> tuple[Graph, Plan]:
         graph, target = layers(2, 100, 100), replace(machine(1000), operands=operands)

@@ -1,0 +1,54 @@
+"""The summary at the end of a run names what was left out, each reason once, however quiet the run is."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from xdist.workermanage import WorkerController
+
+LONG_LOOP = "a long loop over seeds"
+"""Why a test is slow whose mark `slow` gives no reason of its own."""
+
+_LEFT_OUT = pytest.StashKey[Counter[str]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_LEFT_OUT] = Counter()
+
+
+def pytest_deselected(items: Sequence[pytest.Item]) -> None:
+    """Count the slow tests that `-m` leaves out, by their reasons."""
+    for item in items:
+        slow = item.get_closest_marker("slow")
+        if slow is not None and item.config.option.markexpr:
+            item.config.stash[_LEFT_OUT]["slow: " + slow.kwargs.get("reason", LONG_LOOP)] += 1
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """In a worker of xdist, hand what it left out to the process that writes the summary."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["left_out"] = dict(session.config.stash[_LEFT_OUT])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: WorkerController) -> None:
+    """Take what a worker left out; each collects every test, so the counts are not to be added up."""
+    told = getattr(node, "workeroutput", {}).get("left_out", {})
+    node.config.stash[_LEFT_OUT] |= Counter(told)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """One line a reason: how many tests were skipped or left out for it."""
+    left_out = config.stash[_LEFT_OUT].copy()
+    for report in terminalreporter.getreports("skipped"):
+        _, _, reason = report.longrepr
+        left_out[reason.removeprefix("Skipped: ")] += 1
+    if left_out:
+        terminalreporter.section("not run")
+        for reason, tests in sorted(left_out.items()):
+            terminalreporter.line(f"{tests:5} {reason}")
