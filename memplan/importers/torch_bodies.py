@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch._ops import HigherOrderOperator
@@ -54,7 +54,7 @@ def attribute(module: Any, target: str) -> Any:
     return module
 
 
-def is_body(value: Any) -> bool:
+def is_body(value: Any) -> TypeGuard[GraphModule]:
     """Whether an attribute is a body of a higher-order op."""
     return isinstance(value, GraphModule)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -44,9 +45,7 @@ def normal_form(module: GraphModule, inputs: Sequence[Any]) -> GraphModule:
 
     GraphError where an op has no aten form, or a shape depends on data. Linear in the graph.
     """
-    # while_loop asks for an environment of symbols; in this one no size becomes a symbol
-    env = ShapeEnv(allow_scalar_outputs=False, allow_dynamic_output_shape_ops=False)
-    mode = FakeTensorMode(allow_non_fake_inputs=True, shape_env=env)
+    mode = FakeTensorMode(allow_non_fake_inputs=True)
     flat = _on_cpu(module)
     fakes = [fake_like(x, mode) if isinstance(x, torch.Tensor) else x for x in inputs]
     state = _state(flat, mode)
@@ -193,7 +192,7 @@ def _retraced(
         return results
 
     try:
-        with mode, torch.no_grad():
+        with mode, torch.no_grad(), _symbols(mode):
             traced = make_fx(functionalize(program, remove="mutations"))(*state.values(), *inputs)
     except GraphError:
         raise
@@ -267,6 +266,19 @@ def _rename(flat: GraphModule, module: GraphModule) -> None:
         node._rename(name)
 
 
+@contextmanager
+def _symbols(mode: FakeTensorMode) -> Iterator[None]:
+    """Give the mode an environment for symbols, which while_loop asks for; no size becomes a symbol in it.
+
+    It goes away again, since a fake view that has one cannot be pickled.
+    """
+    mode.shape_env = ShapeEnv(allow_scalar_outputs=False, allow_dynamic_output_shape_ops=False)
+    try:
+        yield
+    finally:
+        mode.shape_env = None
+
+
 class _Propagation(Interpreter):
     """Computes the fake value of every node, in bodies too, and keeps it as `meta["val"]`; a body itself has none."""
 
@@ -278,11 +290,13 @@ class _Propagation(Interpreter):
         return self.state[target] if target in self.state else attribute(self.module, target)
 
     def call_function(self, target: Any, args: Any, kwargs: Any) -> Any:
-        result = super().call_function(target, args, kwargs)
-        if isinstance(target, torch._ops.HigherOrderOperator):
-            for body, operands in calls(target, args):
-                inner = _Propagation(body, _state(body, self.mode), self.mode)
-                inner.run(*operands, enable_io_processing=False)
+        if not isinstance(target, torch._ops.HigherOrderOperator):
+            return super().call_function(target, args, kwargs)
+        with _symbols(self.mode):
+            result = super().call_function(target, args, kwargs)
+        for body, operands in calls(target, args):
+            inner = _Propagation(body, _state(body, self.mode), self.mode)
+            inner.run(*operands, enable_io_processing=False)
         return result
 
     def run_node(self, n: Node) -> Any:

@@ -80,7 +80,7 @@ class Custom(nn.Module):
         return y + 1
 
 
-CASES = {
+CASES: dict[str, tuple[nn.Module, tuple[Tensor, ...], int]] = {
     # two matrices: an operand of a step and its result
     "cond": (Cond(), (torch.randn(4, 8),), 2 * MATRIX),
     # what the outer branch keeps, the inner result, and the inner op's own two matrices
@@ -106,13 +106,13 @@ def test_control_flow_is_one_op_with_its_bodies_peak(name: str) -> None:
     model = imported(module, inputs)
     [op] = [op for op in model.graph.ops if op.kind == ("cond" if name == "nested" else name)]
     assert (0 if op.workspace is None else model.graph.tensor[op.workspace].nbytes) == nbytes
-    for options in ({"scratchpad": "MR"}, {"objective": "peak"}):
-        plan = memplan.plan(model, solver="greedy", workers=1, **options)
+    for scratchpad, objective in (("MR", "traffic"), (None, "peak")):
+        plan = memplan.plan(model, scratchpad=scratchpad, objective=objective, solver="greedy", workers=1)
         assert plan.schedule and memplan.check(model, plan) == []
         assert memplan.run(model, plan).identical
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", ["cond", "nested", "while_loop", "memplan_tests.increase.default"])
 def test_packed_it_is_the_same_program(name: str) -> None:
     """A model that goes to another process keeps its bodies."""
     module, inputs, _ = CASES[name]
@@ -139,7 +139,7 @@ def test_a_traced_module_and_a_file_give_the_same_graph(name: str, tmp_path: Pat
 
 def test_bodies_that_work_in_place_are_made_functional() -> None:
     class InPlace(nn.Module):
-        def forward(self, x: Tensor) -> Tensor:
+        def forward(self, x: Tensor) -> Any:
             return torch.cond(x.sum() > 0, lambda y: y.sin().mul_(2), lambda y: y.cos().add_(1), (x,))
 
     with torch.no_grad():
@@ -150,10 +150,22 @@ def test_bodies_that_work_in_place_are_made_functional() -> None:
 
 
 def test_a_fault_names_the_op_that_the_user_wrote() -> None:
-    class Checkpointed(nn.Module):
-        def forward(self, x: Tensor) -> Any:
-            return torch.utils.checkpoint.checkpoint(torch.sin, x, use_reentrant=False)
-
-    exported = torch.export.export(Checkpointed(), (torch.randn(4),))
+    graph = torch.fx.Graph()
+    x = graph.placeholder("x")
+    body = graph.get_attr("body")
+    graph.output(graph.call_function(torch.ops.higher_order.tag_activation_checkpoint, (body, x)))
+    module = torch.fx.GraphModule({"body": torch.fx.symbolic_trace(lambda y: y + 1)}, graph)
     with pytest.raises(GraphError, match="tag_activation_checkpoint"):
-        memplan.from_exported(exported)
+        memplan.from_fx(module, [torch.randn(4)])
+
+
+def test_control_flow_nests() -> None:
+    """A loop in a branch needs its own scratch memory and its results, the number and the vector."""
+
+    class Loop(nn.Module):
+        def forward(self, i: Tensor, x: Tensor) -> Any:
+            return torch.cond(x.sum() > 0, lambda i, x: While()(i, x)[1], lambda i, x: x.cos(), (i, x))
+
+    model = imported(Loop(), (torch.tensor(0), torch.randn(4)))
+    assert model.graph.tensor[str(model.graph.ops[-1].workspace)].nbytes == 64 + 24
+    assert memplan.run(model, memplan.plan(model, solver="greedy", workers=1)).identical
