@@ -29,15 +29,15 @@ class Cond(nn.Module):
         super().__init__()
         self.layer = nn.Linear(8, 8)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Any:
         return torch.cond(x.sum() > 0, lambda y: self.layer(y).relu().sin(), torch.cos, (x,)) + 1
 
 
 class Nested(nn.Module):
     """Beside the matrix that the outer branch keeps, the inner one holds two."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        def outer(y: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Any:
+        def outer(y: Tensor) -> Any:
             kept = y.sin()
             return torch.cond(y.max() > 1, lambda z: z.cos().exp(), torch.neg, (y,)) + kept
 
@@ -45,8 +45,8 @@ class Nested(nn.Module):
 
 
 class Map(nn.Module):
-    def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        return torch_map(lambda a, b: (a * b).sin() + 1, x, y) * 2
+    def forward(self, x: Tensor, y: Tensor) -> Any:
+        return torch_map(lambda a, b: (a * b).sin() + 1, x, y) * 2  # type: ignore[arg-type]
 
 
 class Scan(nn.Module):
@@ -60,12 +60,12 @@ class Scan(nn.Module):
 
 class While(nn.Module):
     def forward(self, i: Tensor, x: Tensor) -> Any:
-        return while_loop(lambda i, x: i < 5, lambda i, x: (i + 1, (x * 2).sin()), (i, x))
+        return while_loop(lambda i, x: i < 5, lambda i, x: (i + 1, (x * 2).sin()), (i, x))  # type: ignore[no-untyped-call]
 
 
 class Flex(nn.Module):
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        return flex_attention(q, k, v, score_mod=lambda score, b, h, i, j: score + (i - j)) * 2  # type: ignore
+        return flex_attention(q, k, v, score_mod=lambda score, b, h, i, j: score + (i - j)) * 2
 
 
 @torch.library.custom_op("memplan_tests::increase", mutates_args={"x"})
