@@ -205,7 +205,7 @@ class Mover:
         source = self.program.node[op.name]
         node = self._overwriting(op, source)
         there = node is not None
-        node = node or self._copy(source, lambda n: _map(self.names[n], self._value))
+        node = node or self._copy(source, self._operand)
         node.meta["memplan_op"] = op.name
         for name, result in self._taken(self.names[source], node):
             r = self.resident.get(name)
@@ -239,7 +239,7 @@ class Mover:
         form = overwriting(source.target, named.index(over), (a.dtype, a.layout) == (b.dtype, b.layout))
         if form is None:
             return None
-        node = self._copy(source, lambda n: _map(self.names[n], self._value))
+        node = self._copy(source, self._operand)
         node.target = form.target
         if form.out is not None:
             made = source.meta["val"]
@@ -248,6 +248,10 @@ class Mover:
                 there = self.out.call_function(scratchpad.laid, (self.pad, r.offset, *layout))
             node.kwargs = {**node.kwargs, form.out: there}
         return node
+
+    def _operand(self, node: Node) -> Any:
+        """An operand as it lies now; a body of a higher-order op is no tensor and has no place."""
+        return _map(self.names[node], self._value) if node in self.names else self.given[node]
 
     def _copy(self, source: Node, operand: Callable[[Node], Any]) -> Node:
         target: Any = source.target

@@ -11,6 +11,7 @@ from torch.fx import GraphModule, Node
 
 from memplan.errors import GraphError
 from memplan.graph import Graph, Op, Tensor, sound_overwrites
+from memplan.importers.torch_bodies import draws, workspace, written
 from memplan.importers.torch_dialect import overwrites
 from memplan.importers.torch_flops import flops
 from memplan.importers.torch_module import COPY, epilogue, tensors_in
@@ -150,12 +151,12 @@ class _Builder:
         if not made:
             return
         base = self._aliased(node, made)
-        random = torch.Tag.nondeterministic_seeded in target.tags
-        if base is None and not random and all(name in self.constant for name in inputs):
+        if base is None and not draws(target) and all(name in self.constant for name in inputs):
             self._add(node, "constant")
             return
         self._add(node, "activation")
-        kind, outputs = str(target), tuple(flat_names(self.names[node]))
+        kind, outputs = written(node), tuple(flat_names(self.names[node]))
+        space = self._workspace(node)
         if base is not None:
             inputs = list(dict.fromkeys([base, *inputs]))
         self.ops.append(
@@ -163,12 +164,22 @@ class _Builder:
                 name=node.name,
                 kind=kind,
                 inputs=tuple(inputs),
-                outputs=outputs,
+                outputs=outputs if space is None else (*outputs, space),
                 flops=None if base else flops(target, *_values(node), node.meta["val"]),
                 view=base is not None,
                 overwrites=() if base else overwrites(kind, tuple(inputs), outputs),
+                workspace=space,
             )
         )
+
+    def _workspace(self, node: Node) -> str | None:
+        """The name of the tensor that stands for the op's scratch memory, where it needs any."""
+        nbytes = workspace(self.module, node)
+        if not nbytes:
+            return None
+        name = f"{node.name}.workspace"
+        self.tensors[name] = Tensor(name, nbytes, "workspace")
+        return name
 
     def _aliased(self, node: Node, made: list[torch.Tensor]) -> str | None:
         """The operand in whose storage all of the results lie, if there is one."""

@@ -1,6 +1,7 @@
 """The form every torch program is brought into: a flat GraphModule of functional aten ops.
 
-Its nodes are placeholders, get_attr of parameters and buffers, calls of aten overloads, getitem, and, last,
+Its nodes are placeholders, get_attr of parameters, buffers and bodies, calls of aten overloads and of higher-order ops
+(`torch_bodies`; their bodies are in this form too), getitem, and, last,
 `aten.copy_` of the next value into each placeholder or buffer that the program updates. Every size in it is
 a number, every node carries its fake value as `meta["val"]`, and everything lies on one device.
 """
@@ -9,14 +10,17 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx import GraphModule, Interpreter, Node
+from torch.fx.experimental.symbolic_shapes import ShapeEnv
 from torch.fx.node import map_aggregate
 
 from memplan.errors import GraphError
+from memplan.importers.torch_bodies import attribute, bodies, calls, is_body, refuse_unknown, written
 from memplan.importers.torch_devices import CPU, home_of, write_device
 from memplan.importers.torch_simplify import fix_numbers, simplify
 
@@ -44,9 +48,8 @@ def normal_form(module: GraphModule, inputs: Sequence[Any]) -> GraphModule:
     the graph.
     """
     mode = FakeTensorMode(allow_non_fake_inputs=True)
-    flat = copied(module)
-    home = home_of(flat, inputs)
-    _onto_cpu(flat)
+    home = home_of(module, inputs)
+    flat = _on_cpu(module)
     fakes = [fake_like(x, mode) if isinstance(x, torch.Tensor) else x for x in inputs]
     state = _state(flat, mode)
     for _ in range(2):  # a normalisation may come to light only once its layer is traced
@@ -54,8 +57,7 @@ def normal_form(module: GraphModule, inputs: Sequence[Any]) -> GraphModule:
             break
         for name, value in (*flat.named_parameters(), *flat.named_buffers()):
             state.setdefault(name, fake_like(value, mode))
-        flat = _retraced(flat, fakes, state, mode)
-        _onto_cpu(flat)
+        flat = _on_cpu(_retraced(flat, fakes, state, mode))
         state = _state(flat, mode)
     _Propagation(flat, state, mode).run(*fakes, enable_io_processing=False)
     fix_numbers(flat)
@@ -68,6 +70,9 @@ def normal_form(module: GraphModule, inputs: Sequence[Any]) -> GraphModule:
 def on_cpu(module: GraphModule) -> GraphModule:
     """A copy of a module in normal form that computes on the CPU; its attributes lie where they lay."""
     flat, mode = copied(module), FakeTensorMode()
+    for name, child in list(flat.named_children()):
+        if is_body(child):
+            setattr(flat, name, on_cpu(child))
     write_device(flat, CPU)
     for node in flat.graph.nodes:
         if "val" in node.meta:
@@ -105,8 +110,12 @@ def copied(module: GraphModule) -> GraphModule:
     return GraphModule(module, copy)
 
 
-def _onto_cpu(module: GraphModule) -> None:
-    """Leave out checks that return nothing, and write every device as the CPU."""
+def _on_cpu(source: GraphModule) -> GraphModule:
+    """A copy, of its bodies too, without checks that return nothing, and with the CPU for every device."""
+    module = copied(source)
+    for name, child in list(module.named_children()):
+        if is_body(child):
+            setattr(module, name, _on_cpu(child))
     for node in reversed(module.graph.nodes):
         checks = isinstance(node.target, torch._ops.OpOverload) and not node.target._schema.returns
         if not node.users and (checks or (node.op == "get_attr")):
@@ -114,12 +123,17 @@ def _onto_cpu(module: GraphModule) -> None:
         elif node.op == "call_module" and node.target == "_guards_fn":
             module.graph.erase_node(node)
     write_device(module, CPU)
+    module.recompile()
+    return module
 
 
 def _bring_home(module: GraphModule, home: torch.device) -> None:
     """Put a module that was analysed on the CPU back onto its device."""
     if home == CPU:
         return
+    for child in module.children():
+        if is_body(child):
+            _bring_home(child, home)
     write_device(module, home)
     for node in module.graph.nodes:
         for value in tensors_in(node.meta.get("val")):
@@ -134,22 +148,17 @@ def _state(module: GraphModule, mode: FakeTensorMode) -> dict[str, Any]:
         if node.op != "get_attr" or node.target in state:
             continue
         value = attribute(module, node.target)
+        if is_body(value):
+            continue
         if not isinstance(value, torch.Tensor):
             raise GraphError(
                 f"node '{node.name}' reads '{node.target}', which is no tensor but a {type(value).__name__}",
-                "control flow (cond, while_loop, …) has no fixed schedule; export without it",
+                "make it a parameter, a buffer or a tensor of the module",
             )
         if id(value) not in made:
             made[id(value)] = fake_like(value, mode)
         state[node.target] = made[id(value)]
     return state
-
-
-def attribute(module: Any, target: str) -> Any:
-    """The attribute of a module under a dotted name."""
-    for part in target.split("."):
-        module = getattr(module, part)
-    return module
 
 
 def _is_functional(module: GraphModule) -> bool:
@@ -167,12 +176,11 @@ def _is_functional(module: GraphModule) -> bool:
         elif isinstance(node.target, torch._ops.OpOverload):
             if node.target._schema.is_mutable or _counts_along(node.target, node.args):
                 return False
+        elif isinstance(node.target, torch._ops.HigherOrderOperator):
+            refuse_unknown(node)
+            if not all(_is_functional(body) for body in bodies(module, node)):
+                return False
         elif node.target is not operator.getitem and not _is_arithmetic(node):
-            if isinstance(node.target, torch._ops.HigherOrderOperator):
-                raise GraphError(
-                    f"node '{node.name}' is the higher-order op '{node.target}'",
-                    "control flow has no fixed schedule; export the model without it",
-                )
             return False
     return True
 
@@ -211,7 +219,7 @@ def _retraced(
         return results
 
     try:
-        with mode, torch.no_grad():
+        with mode, torch.no_grad(), _symbols(mode):
             traced = make_fx(functionalize(program, remove="mutations"))(*state.values(), *inputs)
     except GraphError:
         raise
@@ -255,7 +263,7 @@ class _Bound(Interpreter):
         self.values = values
 
     def get_attr(self, target: Any, args: Any, kwargs: Any) -> Any:
-        return self.values[target]
+        return self.values[target] if target in self.values else attribute(self.module, target)
 
     def call_function(self, target: Any, args: Any, kwargs: Any) -> Any:
         if not _counts_along(target, args):
@@ -271,6 +279,8 @@ def _attributes(module: GraphModule, traced: GraphModule) -> Any:
     for name, value in (*traced.named_buffers(), *traced.__dict__.items()):
         if isinstance(value, torch.Tensor) and not hasattr(module, name):
             setattr(module, name, value)
+    for name, child in traced.named_children():
+        setattr(module, name, child)  # a body, traced anew
     return module
 
 
@@ -283,15 +293,38 @@ def _rename(flat: GraphModule, module: GraphModule) -> None:
         node._rename(name)
 
 
+@contextmanager
+def _symbols(mode: FakeTensorMode) -> Iterator[None]:
+    """Give the mode an environment for symbols, which while_loop asks for; no size becomes a symbol in it.
+
+    It goes away again, since a fake view that has one cannot be pickled.
+    """
+    mode.shape_env = ShapeEnv(allow_scalar_outputs=False, allow_dynamic_output_shape_ops=False)
+    try:
+        yield
+    finally:
+        mode.shape_env = None
+
+
 class _Propagation(Interpreter):
-    """Computes the fake value of every node and keeps it as `meta["val"]`."""
+    """Computes the fake value of every node, in bodies too, and keeps it as `meta["val"]`; a body itself has none."""
 
     def __init__(self, module: GraphModule, state: Mapping[str, Any], mode: FakeTensorMode) -> None:
         super().__init__(module)
         self.state, self.mode = state, mode
 
     def get_attr(self, target: Any, args: Any, kwargs: Any) -> Any:
-        return self.state[target]
+        return self.state[target] if target in self.state else attribute(self.module, target)
+
+    def call_function(self, target: Any, args: Any, kwargs: Any) -> Any:
+        if not isinstance(target, torch._ops.HigherOrderOperator):
+            return super().call_function(target, args, kwargs)
+        with _symbols(self.mode):
+            result = super().call_function(target, args, kwargs)
+        for body, operands in calls(target, args):
+            inner = _Propagation(body, _state(body, self.mode), self.mode)
+            inner.run(*operands, enable_io_processing=False)
+        return result
 
     def run_node(self, n: Node) -> Any:
         if n.target is COPY:
@@ -303,9 +336,13 @@ class _Propagation(Interpreter):
             raise
         except Exception as error:
             raise _fault(
-                f"op '{n.name}' ({n.target})", error, "be given a shape", "do the shapes given fit the model?"
+                f"op '{n.name}' ({written(n)})",
+                error,
+                "be given a shape",
+                "do the shapes given fit the model?",
             ) from error
-        n.meta["val"] = value
+        if not is_body(value):
+            n.meta["val"] = value
         return value
 
 

@@ -24,9 +24,10 @@ from memplan.emitters.torch import emit_fx
 from memplan.emitters.torch_moves import PAD
 from memplan.errors import ExecutionError, GraphError, MemplanError
 from memplan.execute import OutputReport, RunReport, least_seconds
+from memplan.importers.torch_bodies import attribute, draws, written
 from memplan.importers.torch_devices import CPU, device_of, is_there
 from memplan.importers.torch_graph import flat_names, leaves
-from memplan.importers.torch_module import attribute, epilogue, on_cpu, tensors_in
+from memplan.importers.torch_module import epilogue, on_cpu, tensors_in
 from memplan.model import Model
 from memplan.plan import Plan
 from memplan.runtime.scratchpad import POISON
@@ -125,8 +126,7 @@ class _Seeded(Interpreter):
     """Runs a module, seeding the ops that draw random numbers by their names."""
 
     def run_node(self, n: Node) -> Any:
-        tags = getattr(n.target, "tags", ())
-        if torch.Tag.nondeterministic_seeded in tags:
+        if draws(n.target):
             torch.manual_seed(zlib.crc32(n.meta.get("memplan_op", n.name).encode()))
         try:
             return super().run_node(n)
@@ -135,7 +135,7 @@ class _Seeded(Interpreter):
         except Exception as error:
             words = " ".join(str(error).split())[:300]
             raise ExecutionError(
-                f"op '{n.name}' ({n.target}) failed: {words}", "is the plan valid?"
+                f"op '{n.name}' ({written(n)}) failed: {words}", "is the plan valid?"
             ) from error
 
 

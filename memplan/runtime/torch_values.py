@@ -18,7 +18,8 @@ from torch._subclasses.fake_tensor import FakeTensor
 from torch.fx import GraphModule, Node
 
 from memplan.errors import ExecutionError
-from memplan.importers.torch_module import COPY, attribute, epilogue
+from memplan.importers.torch_bodies import attribute, is_body
+from memplan.importers.torch_module import COPY, epilogue
 
 LIMIT = 64
 """How many uses of a value are looked at to find its role."""
@@ -73,6 +74,8 @@ def state_of(module: GraphModule, seed: int) -> dict[str, Tensor]:
     for node in module.graph.nodes:
         if node.op == "get_attr" and node.target not in found:
             value = attribute(module, node.target)
+            if is_body(value):
+                continue
             found[node.target] = value.detach().cpu() if is_real(value) else seeded(node, seed)
     return found
 
@@ -86,7 +89,7 @@ def inputs_of(module: GraphModule, seed: int) -> dict[str, Any]:
 
 
 def with_state(module: GraphModule, state: Mapping[str, Tensor]) -> GraphModule:
-    """The module with these values for its attributes; those that it updates are copies of its own."""
+    """The module with these values for its attributes and its own bodies; those that it updates are copies of its own."""
     updated = {node.target for node in epilogue(module).values()}
     root = torch.nn.Module()
     for target, value in state.items():
@@ -97,6 +100,9 @@ def with_state(module: GraphModule, state: Mapping[str, Tensor]) -> GraphModule:
                 holder.add_module(part, torch.nn.Module())
             holder = getattr(holder, part)
         holder.register_buffer(name, value.clone() if target in updated else value)
+    for name, child in module.named_children():
+        if is_body(child):
+            root.add_module(name, child)
     return GraphModule(root, module.graph)
 
 

@@ -405,15 +405,6 @@ def test_example_inputs_must_fit() -> None:
         memplan.from_fx(module, [torch.randn(4, 3), torch.randn(4, 3)])
 
 
-def test_control_flow_is_refused_by_name() -> None:
-    class Branch(nn.Module):
-        def forward(self, x: Tensor) -> Tensor:
-            return torch.cond(x.sum() > 0, lambda y: y + 1, lambda y: y - 1, (x,))
-
-    with pytest.raises(GraphError, match="control flow|higher-order|cond"):
-        memplan.from_exported(exported(Branch(), torch.randn(4)))
-
-
 def test_import_is_linear_in_the_graph() -> None:
     def chain(n: int) -> torch.fx.GraphModule:
         graph = torch.fx.Graph()
