@@ -32,15 +32,23 @@ UPDATED = "updated"
 """Stands for every input that the graph updates, where inputs are donated."""
 
 
-def load(model: str | Path, dims: Mapping[str, int] | None = None, *, trust: bool = False) -> Model:
+def load(
+    model: str | Path,
+    dims: Mapping[str, int] | None = None,
+    bounds: Mapping[str, Sequence[int]] | None = None,
+    *,
+    trust: bool = False,
+) -> Model:
     """The model in an .onnx, .pt2 or graph .json file, or of the zoo, by its name.
 
-    `dims` gives sizes to free dimensions, by name or as "INPUT:AXIS". `trust` admits a .pt2 with pickles
-    and other parts that can run code as they are loaded. GraphError if it cannot be planned.
+    `dims` gives sizes to free dimensions, by name or as "INPUT:AXIS"; `bounds` the largest shapes of tensors
+    whose sizes only a run decides. `trust` admits a .pt2 with pickles and other parts that can run code as they
+    are loaded. GraphError if it cannot be planned.
     """
     from memplan.importers import load_model
 
-    return load_model(model, dims or {}, trust)
+    known = {name: tuple(shape) for name, shape in (bounds or {}).items()}
+    return load_model(model, dims or {}, known, trust=trust)
 
 
 def from_exported(program: Any, dims: Mapping[str, int] | None = None, name: str = "graph") -> Model:
@@ -148,6 +156,7 @@ def make_problem(
         inplace=usual["inplace"] == "on" if inplace is None else inplace,
         order=order,
         dims=model.dims if isinstance(model, Model) else {},
+        bounds=model.bounds if isinstance(model, Model) else {},
         donate=_donated(graph, donate),
     )
     if objective == "traffic" and machine.operands == "any":

@@ -119,11 +119,13 @@ def _space(facts: Facts) -> list[Violation]:
             if after.start < before.stop:
                 message = f"'{name}' has two places at once"
                 found.append(Violation("space", message, after.start, (name,), (before.offset, after.offset)))
+    if found:
+        return found
     rows = [r for parts in facts.residencies.values() for r in parts]
     for a, b in overlaps(rows):
         source = facts.plan.inplace.get(b.tensor) == a.tensor or facts.plan.inplace.get(a.tensor) == b.tensor
         step = max(a.start, b.start)
-        if source and min(a.stop, b.stop) == step + 1 and a.offset == b.offset:
+        if source and min(a.stop, b.stop) == step + 1 and (a.offset, a.size) == (b.offset, b.size):
             continue  # an in-place pair shares its place for one step; rule 8 judges whether it may
         message = (
             f"'{a.tensor}' [{a.offset}, {a.offset + a.size}) and '{b.tensor}' "

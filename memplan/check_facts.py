@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from typing import NamedTuple
 
 from memplan.graph import Graph, Op
@@ -9,7 +10,7 @@ from memplan.plan import Move, Plan, Residency
 
 
 class Violation(NamedTuple):
-    """One broken rule: its name, what is wrong, and where."""
+    """One broken rule: its word in `check_rules.RULES`, what is wrong, and where."""
 
     rule: str
     message: str
@@ -49,6 +50,7 @@ class Facts:
         self.stores: dict[str, list[Move]] = {}
         for move in sorted(plan.moves, key=lambda m: (m.issue, m.due)):
             (self.loads if move.kind == "load" else self.stores).setdefault(move.tensor, []).append(move)
+        self.stored = {name: min(m.due for m in stores) for name, stores in self.stores.items()}
         self.residencies = self._joined()
 
     def _joined(self) -> dict[str, list[Residency]]:
@@ -67,8 +69,11 @@ class Facts:
     def in_host_at_start(self, name: str) -> bool:
         return self.graph.tensor[name].kind in ("input", "constant")
 
-    def covered(self, name: str, t: int) -> bool:
-        return any(r.start <= t < r.stop for r in self.residencies.get(name, ()))
+    def at(self, name: str, t: int) -> Residency | None:
+        """Where the storage lies in step t; the one that began last where a wrong plan has two."""
+        parts = self.residencies.get(name, [])
+        k = bisect_right(parts, t, key=lambda r: r.start)
+        return parts[k - 1] if k and t < parts[k - 1].stop else None
 
     def resident_io(self, name: str) -> bool:
         """Whether the caller's own buffer is the storage's place."""
@@ -83,6 +88,6 @@ class Facts:
         if self.in_host_at_start(name):
             return True
         at = self.produced.get(name)
-        if at is not None and at < t and not self.covered(name, at):
+        if at is not None and at < t and self.at(name, at) is None:
             return True
-        return any(m.due < t or (inclusive and m.due <= t) for m in self.stores.get(name, ()))
+        return name in self.stored and self.stored[name] < t + inclusive

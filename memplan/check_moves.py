@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+
 from memplan.check_facts import Facts, Violation
 
 
@@ -36,8 +38,8 @@ def origins(facts: Facts) -> list[Violation]:
                 found.append(
                     Violation("origin", f"'{name}' is loaded from a host copy that is not valid", *where)
                 )
-            first = next((t for t in touched if r.start <= t < r.stop), None)
-            if load.due > (r.stop - 1 if first is None else first):
+            k = bisect_left(touched, r.start)
+            if load.due > min([r.stop - 1, *touched[k : k + 1]]):
                 found.append(Violation("moves", f"the load of '{name}' is due after its first use", *where))
         for m in loads.values():
             found.append(Violation("moves", f"a load of '{name}' begins no residency", m.issue, (name,)))
@@ -91,8 +93,8 @@ def stores(facts: Facts) -> list[Violation]:
             found.append(Violation("moves", f"'{name}' is stored, but host has it", stores[0].issue, (name,)))
         for m in stores:
             last = m.due if facts.timed else m.issue + 1
-            inside = any(r.start <= m.issue and last <= r.stop for r in facts.residencies.get(name, ()))
-            if not inside or (facts.timed and m.due <= m.issue):
+            place = facts.at(name, m.issue)
+            if place is None or last > place.stop or (facts.timed and m.due <= m.issue):
                 message = f"the store of '{name}' [{m.issue}, {m.due}] lies in no residency of it"
                 found.append(Violation("moves", message, m.issue, (name,)))
             if facts.produced.get(name, facts.n) > m.issue:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+
 from memplan.check_facts import Facts, Violation
 from memplan.check_pins import pin_faults
 from memplan.graph import Graph
@@ -42,11 +44,10 @@ def _inplace_fault(facts: Facts, written: str, source: str) -> str:
         return "only donated inputs may be written over"
     if over.kind == "constant":
         return "it is a constant"
-    if max(facts.uses.get(source, [t])) != t:
+    if facts.uses.get(source, [t])[-1] != t:
         return "it is used later"
-    before = [r for r in facts.residencies.get(source, ()) if r.start <= t < r.stop]
-    after = [r for r in facts.residencies.get(written, ()) if r.start == t]
-    if not before or not after or before[0].stop != t + 1 or before[0].offset != after[0].offset:
+    before, after = facts.at(source, t), facts.at(written, t)
+    if not before or not after or before.stop != t + 1 or (t, before.offset) != (after.start, after.offset):
         return "their residencies do not meet at one offset"
     return ""
 
@@ -75,13 +76,10 @@ def treatments(facts: Facts) -> list[Violation]:
                     )
                 )
             if options.weights == "stream":
-                uses = set(facts.uses.get(name, ()))
+                uses = facts.uses.get(name, [])  # by step
                 for r in parts:
-                    if (
-                        r.stop - 1 not in uses
-                        or (not facts.timed and r.stop != r.start + 1)
-                        or (sum(r.start <= t < r.stop for t in uses) > 1)
-                    ):
+                    served = uses[bisect_left(uses, r.start) : bisect_left(uses, r.stop)]
+                    if served != [r.stop - 1] or (not facts.timed and r.stop != r.start + 1):
                         message = f"streamed constant '{name}' stays for [{r.start}, {r.stop})"
                         found.append(Violation("weights", message, r.start, (name,)))
     if options.io == "resident":

@@ -9,16 +9,15 @@ from memplan.plan import Residency
 
 
 def overlaps(rows: Sequence[Residency]) -> Iterator[tuple[Residency, Residency]]:
-    """Pairs of residencies of different storages that share a step and an address.
+    """Pairs of residencies that share a step and an address, to the first step where two do that are not at one place.
 
-    Live ones are kept sorted by offset. While they are disjoint a newcomer needs to be compared with
-    its neighbours alone; once some overlap, all live ones are compared. O(r log r) for a valid plan.
+    Live ones are kept sorted by offset. As long as any two are disjoint or, as in-place pairs are, at one
+    place, a newcomer needs to be compared with its neighbours alone: O(r log r), however many overlap.
     """
     events = sorted(
         [(r.start, 1, k) for k, r in enumerate(rows)] + [(r.stop, 0, k) for k, r in enumerate(rows)]
     )
     live: list[tuple[int, int, int]] = []  # (offset, end, row)
-    clean = True  # whether the live ones are disjoint
     for _, begins, k in events:
         r = rows[k]
         if r.size <= 0:
@@ -28,14 +27,9 @@ def overlaps(rows: Sequence[Residency]) -> Iterator[tuple[Residency, Residency]]
         if not begins:
             del live[at]
             continue
-        near = live[max(0, at - 1) : at + 1] if clean else live
-        if clean and any(o < key[1] and e > key[0] for o, e, _ in near):
-            near = live
-        for offset, end, other in near:
-            if offset < key[1] and end > key[0]:
-                clean = False
-                if rows[other].tensor != r.tensor:
-                    yield rows[other], r
+        met = [other for other in live[max(0, at - 1) : at + 1] if other[0] < key[1] and other[1] > key[0]]
+        for _, _, other in met:
+            yield rows[other], r
+        if any(other[:2] != key[:2] for other in met):
+            return
         live.insert(at, key)
-        if not clean and len(live) == 1:
-            clean = True

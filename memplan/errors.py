@@ -39,6 +39,10 @@ class DimensionError(OptionError):
     """A size for a dimension that the model does not leave free."""
 
 
+class BoundError(OptionError):
+    """A bound for a tensor that has none, or that contradicts what is known of the tensor."""
+
+
 class PlanError(MemplanError):
     """A plan file that cannot be read: not JSON, a newer version, a missing field."""
 

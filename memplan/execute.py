@@ -114,13 +114,19 @@ def run(model: Model, plan: Plan, inputs: Mapping[str, Any] | None = None, seed:
         fed = seeded_inputs(model.graph, source.proto, source.constants, seed)
     else:
         fed = bind_inputs(model.graph, inputs)
-    expected = _reference(model, source, fed)
+    try:
+        expected = _reference(model, source, fed)
+    except ExecutionError as error:
+        raise _below_bounds(plan, error) from error
     kernels = Kernels(source)
     ops = {op.name: op for op in model.graph.ops}
     plain = plain_program(source, kernels, [ops[name] for name in plan.schedule], fed)
     program = ArenaBuilder(source, kernels, plan, fed).build()
-    plain.execute(plan.schedule)
-    program.execute(plan.schedule)
+    try:
+        plain.execute(plan.schedule)
+        program.execute(plan.schedule)
+    except ExecutionError as error:
+        raise _below_bounds(plan, error) from error
     outputs = _compare(program.outputs, expected)
     reference = "onnxruntime"
     if not all(o.equal for o in outputs) and _computes_in_16_bits(model):
@@ -137,6 +143,17 @@ def run(model: Model, plan: Plan, inputs: Mapping[str, Any] | None = None, seed:
         plain_seconds=plain_seconds,
         sessions=len(kernels.cache),
         reference=reference,
+    )
+
+
+def _below_bounds(plan: Plan, error: ExecutionError) -> ExecutionError:
+    """The error, which says what it may come from where the plan has sizes that are bounds."""
+    if not plan.options.bounds:
+        return error
+    listed = ", ".join(f"'{name}' = {list(shape)}" for name, shape in plan.options.bounds.items())
+    return ExecutionError(
+        error.message,
+        f"tensors are executed at the sizes that the plan was bounded at, {listed}: give inputs that reach them",
     )
 
 

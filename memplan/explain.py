@@ -8,6 +8,8 @@ solver that found nothing better). All figures count bytes, not addresses.
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections.abc import Callable
 from itertools import accumulate, pairwise
 from typing import NamedTuple
 
@@ -55,10 +57,9 @@ class Relief(NamedTuple):
 
 
 def spills(graph: Graph, plan: Plan) -> list[Spill]:
-    """Every spill of the plan, the costliest first. O((storages + residencies) x steps) at worst."""
-    import numpy as np
-
-    live = np.array(live_bytes(plan), dtype=np.int64)
+    """Every spill of the plan, the costliest first. O(r log r + n log n) for r residencies and n steps."""
+    live = live_bytes(plan)
+    fullest = _fullest(live)
     touches = _touches(graph, plan)
     loads = {(m.tensor, m.issue) for m in plan.moves if m.kind == "load"}
     outputs = graph.output_storages
@@ -71,15 +72,16 @@ def spills(graph: Graph, plan: Plan) -> list[Spill]:
             if (name, back.start) not in loads:
                 continue
             steps = touches.get(name, [])
-            before = max((t for t in steps if t < left.stop), default=left.start)
-            after = min((t for t in steps if t >= back.start), default=back.start)
+            late, soon = bisect_left(steps, left.stop), bisect_left(steps, back.start)
+            before = steps[late - 1] if late else left.start
+            after = steps[soon] if soon < len(steps) else back.start
             # Where it leaves and comes back at once it was moved, not squeezed out: the step it returns.
-            absent = live[left.stop : back.start]
-            tightest = left.stop + int(absent.argmax()) if len(absent) else back.start
-            extra = size if len(absent) else 0
+            away = left.stop < back.start
+            tightest = fullest(left.stop, back.start) if away else back.start
+            extra = size if away else 0
             first_store = k == 0 and name in stored and name not in outputs
             room = plan.target.scratchpad.capacity
-            over = 0 if room is None else int(live[tightest]) + extra - room
+            over = 0 if room is None else live[tightest] + extra - room
             found.append(
                 Spill(
                     name,
@@ -183,6 +185,24 @@ def _thin(rows: list[Relief], most: int = 8) -> list[Relief]:
     if len(rows) <= most:
         return rows
     return [rows[round(k * (len(rows) - 1) / (most - 1))] for k in range(most)]
+
+
+def _fullest(live: list[int]) -> Callable[[int, int], int]:
+    """The first step of most live bytes in steps `[start, stop)`, from tables of it for every power of two of steps."""
+    import numpy as np
+
+    values = np.array(live, dtype=np.int64)
+    tables = [np.arange(len(live))]
+    while (span := 1 << (len(tables) - 1)) * 2 <= len(live):
+        left, right = tables[-1][:-span], tables[-1][span:]
+        tables.append(np.where(values[left] >= values[right], left, right))
+
+    def fullest(start: int, stop: int) -> int:
+        power = (stop - start).bit_length() - 1
+        table = tables[power]
+        return max(int(table[start]), int(table[stop - (1 << power)]), key=live.__getitem__)
+
+    return fullest
 
 
 def _touches(graph: Graph, plan: Plan) -> dict[str, list[int]]:

@@ -1,15 +1,31 @@
-"""Writing files so that no reader ever sees half of one."""
+"""Reading JSON that says each thing once, and writing files so that no reader ever sees half of one."""
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from memplan.errors import MemplanError
 
 LONGEST_NAME = 255
 """Most bytes in the name of a file on the file systems of today."""
+
+
+def parse_json(text: str | bytes) -> Any:
+    """What the JSON says; ValueError or RecursionError where it is none, or gives a key of an object twice."""
+    return json.loads(text, object_pairs_hook=_object)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise ValueError(f"the key '{twice}' stands twice in one object")
+    return found
 
 
 def check_folder(folder: Path, *names: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import heapq
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -13,6 +14,7 @@ from typing import Any
 from memplan.errors import GraphError
 from memplan.units import MAX_BYTES
 
+_UNPRINTABLE = re.compile("[\0\n\r\v\f\x1c-\x1e\x85\u2028\u2029\ud800-\udfff]")
 TENSOR_KINDS = ("input", "constant", "activation", "workspace")
 
 
@@ -254,6 +256,7 @@ def _op_dict(op: Op) -> dict[str, Any]:
 
 
 def _validate(graph: Graph) -> None:
+    _validate_names(graph)
     tensors: dict[str, Tensor] = {}
     total = 0
     for t in graph.tensors:
@@ -268,6 +271,16 @@ def _validate(graph: Graph) -> None:
         )
     _validate_ops(graph, tensors)
     _validate_ends(graph, tensors)
+
+
+def _validate_names(graph: Graph) -> None:
+    """Refuse what no line of UTF-8 text can hold; other control characters are shown escaped."""
+    for name in (graph.name, *(t.name for t in graph.tensors), *(op.name for op in graph.ops)):
+        if _UNPRINTABLE.search(name):
+            raise GraphError(
+                f"the name {ascii(name)[:80]} holds a line break, a NUL or half a character",
+                "rename it: a name is one line of text",
+            )
 
 
 def _validate_tensor(t: Tensor) -> None:

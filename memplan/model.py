@@ -19,6 +19,7 @@ class Model:
     source  the onnx.ModelProto (dimensions fixed), the ExportedProgram, or None for graph JSON
     plan    the plan an annotated file carries
     folder  where external data of the source is looked for
+    bounds  largest shapes given to tensors whose sizes only a run decides, by name
     """
 
     graph: Graph
@@ -28,6 +29,7 @@ class Model:
     source: Any = None
     plan: Any = None
     folder: str = "."
+    bounds: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     def __getstate__(self) -> dict[str, Any]:
         from memplan.importers.torch_pickle import packed

@@ -29,6 +29,7 @@ class Options:
     inplace  an elementwise op may write its output over its dying input
     order    free, or the graph's own (program)
     dims     sizes that the importer gave to free dimensions
+    bounds   largest shapes that tensors were planned at whose sizes only a run decides
     donate   inputs whose storage an output may take over: the op that makes it writes over them
     pins     by storage: keep (never spilled), host (never placed), @OFFSET or keep@OFFSET
     """
@@ -39,6 +40,7 @@ class Options:
     inplace: bool = False
     order: str = "free"
     dims: Mapping[str, int] = field(default_factory=dict)
+    bounds: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     donate: tuple[str, ...] = ()
     pins: Mapping[str, str] = field(default_factory=dict)
 
@@ -53,10 +55,13 @@ class Options:
             parse_pin(word)
 
     def to_dict(self) -> dict[str, Any]:
-        """The options as plan files record them; pins and donated inputs where there are any."""
+        """The options as plan files record them; bounds, pins and donated inputs where there are any."""
         recorded = asdict(self) | {
             "dims": dict(self.dims),
+            "bounds": {name: list(shape) for name, shape in self.bounds.items()},
             "donate": list(self.donate),
             "pins": dict(self.pins),
         }
-        return {key: value for key, value in recorded.items() if value or key not in ("donate", "pins")}
+        return {
+            key: value for key, value in recorded.items() if value or key not in ("bounds", "donate", "pins")
+        }

@@ -6,7 +6,6 @@ there) or `keep@OFFSET`. What makes no sense is refused here; what leaves no pla
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from memplan.errors import OptionError, nearest
+from memplan.files import parse_json
 from memplan.units import MAX_BYTES
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def parse_pins(words: Iterable[str]) -> dict[str, str]:
 def read_pins(path: str | Path) -> dict[str, str | int]:
     """Pins from a file: a JSON object of pins by tensor name."""
     try:
-        data = json.loads(Path(path).read_bytes())
+        data = parse_json(Path(path).read_bytes())
     except OSError as error:
         raise OptionError(f"cannot read '{path}': {error.strerror or error}", "check the path") from error
     except (ValueError, RecursionError) as error:

@@ -7,15 +7,14 @@ Cost model of the timed part after XLA's memory space assignment simulator.
 from __future__ import annotations
 
 import math
-from collections import deque
-from collections.abc import Sequence
+from collections import Counter, deque
 from itertools import accumulate
 from typing import NamedTuple
 
 from memplan.errors import InvalidPlanError, TargetError
 from memplan.graph import Graph, Op
 from memplan.options import Options
-from memplan.plan import Metrics, Move, Plan, Residency
+from memplan.plan import Metrics, Plan, Residency
 from memplan.target import Target
 
 
@@ -215,17 +214,12 @@ class _Queues:
         two = plan.target.dma_queues == 2
         lanes = [[i for i in order if not self.stores[i]], [i for i in order if self.stores[i]]]
         self.lanes = [deque(lane) for lane in (lanes if two else [order])]
-        self.due = self._due_by_step(plan.moves, stepped, len(plan.schedule))
+        # A step-model store is done a step later than it is due.
+        self.due = [m.due + (stepped and store) for m, store in zip(plan.moves, self.stores, strict=True)]
+        self.awaited = Counter(self.due)
         self.done = [False] * len(plan.moves)
         self.started: dict[int, float] = {}
         self.step = 0
-
-    def _due_by_step(self, moves: Sequence[Move], stepped: bool, n: int) -> list[list[int]]:
-        """Moves by the step that must wait for them; a step-model store is done a step later."""
-        due: list[list[int]] = [[] for _ in range(n + 2)]
-        for i, move in enumerate(moves):
-            due[move.due + (stepped and self.stores[i])].append(i)
-        return due
 
     def open(self, step: int) -> None:
         """Let moves start that may once op `step - 1` has ended."""
@@ -237,7 +231,7 @@ class _Queues:
     def wait_for_due(self, t: int, now: float) -> float:
         """The time at which every move due at step t is done, the processor waiting from `now`."""
         self.open(t)
-        while self.due[t] and not all(self.done[i] for i in self.due[t]):
+        while self.awaited[t]:
             heads = self.heads()
             if not heads:
                 raise InvalidPlanError(f"a move due at step {t} can never start", "run `check` first")
@@ -265,6 +259,7 @@ class _Queues:
             self.started.setdefault(i, now)
             if finishes and self.left[i] == least:
                 self.done[i] = True
+                self.awaited[self.due[i]] -= 1
                 self.times[i] = (self.started[i], end)
             else:
                 self.left[i] = max(0.0, self.left[i] - (end - now) * rate)

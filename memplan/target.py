@@ -16,6 +16,9 @@ from memplan.plugins import TARGETS, load_plugin, plugins
 from memplan.units import MAX_BYTES, parse_size
 
 OPERANDS = ("scratchpad", "any")
+RATES = (1e-3, 1e24)
+OVERHEADS = (1e-18, 1e6)
+"""Ranges of rates (a second) and of overheads (seconds), in which no time overflows or is lost to rounding."""
 
 
 @dataclass(frozen=True)
@@ -86,9 +89,9 @@ class Target:
         numbers |= {f"compute.rates.{k}": v for k, v in self.compute.rates.items()}
         for key, value in numbers.items():
             if value is not None:
-                _positive(self, key, value)
+                _within(self, key, value, *RATES)
         if self.compute.overhead_s != 0:
-            _positive(self, "compute.overhead_s", self.compute.overhead_s)
+            _within(self, "compute.overhead_s", self.compute.overhead_s, *OVERHEADS)
         if pad.bandwidth and self.host.bandwidth and pad.bandwidth < self.host.bandwidth:
             raise TargetError(
                 f"target '{self.name}': the scratchpad is slower than the host memory",
@@ -260,9 +263,9 @@ def _number(value: Any, where: str) -> float | None:
         return math.inf
 
 
-def _positive(target: Target, key: str, value: float) -> None:
-    if not (math.isfinite(value) and value > 0):
-        raise TargetError(f"target '{target.name}': {key} = {value}", "it must be finite and > 0")
+def _within(target: Target, key: str, value: float, least: float, most: float) -> None:
+    if not least <= value <= most:
+        raise TargetError(f"target '{target.name}': {key} = {value}", f"it must be {least:g} … {most:g}")
 
 
 def _whole(target: Target, key: str, value: int) -> None:

@@ -29,7 +29,9 @@ def installed_file(entry: Mapping[str, Any]) -> Path | None:
     return path if path.is_file() else None
 
 
-def load_trained(entry: Mapping[str, Any], dims: Mapping[str, int]) -> Model:
+def load_trained(
+    entry: Mapping[str, Any], dims: Mapping[str, int], bounds: Mapping[str, tuple[int, ...]] | None = None
+) -> Model:
     """The model, free dimensions sized as the table has it where `dims` says nothing."""
     path = installed_file(entry)
     if path is None:
@@ -40,4 +42,4 @@ def load_trained(entry: Mapping[str, Any], dims: Mapping[str, int]) -> Model:
         )
     from memplan.importers.onnx import read_onnx
 
-    return replace(read_onnx(path, {**entry["dims"], **dims}), stem=entry["name"])
+    return replace(read_onnx(path, {**entry["dims"], **dims}, bounds), stem=entry["name"])

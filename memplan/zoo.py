@@ -10,7 +10,7 @@ from importlib import import_module, resources
 from importlib.resources.abc import Traversable
 from typing import Any
 
-from memplan.errors import DimensionError, GraphError, nearest
+from memplan.errors import BoundError, DimensionError, GraphError, nearest
 from memplan.graph import Graph
 from memplan.model import Model
 from memplan.plugins import MODELS, load_plugin, plugins
@@ -40,15 +40,19 @@ def trained_index() -> list[dict[str, Any]]:
     return [entry for entry in trained_table(_package()) if installed_file(entry)]
 
 
-def load_zoo_model(name: str, dims: Mapping[str, int] | None = None) -> Model:
+def load_zoo_model(
+    name: str, dims: Mapping[str, int] | None = None, bounds: Mapping[str, tuple[int, ...]] | None = None
+) -> Model:
     """The zoo's model of that name, or another package's; GraphError with the nearest name if there is none."""
     files = {entry["name"]: entry["file"] for entry in zoo_index()}
+    if bounds and (name in files or name in plugins(MODELS)):
+        raise BoundError(f"every size of model '{name}' is known", "leave its bounds out")
     if name not in files:
         if name in plugins(MODELS):
             return _added_model(name, dims or {})
         trained = {entry["name"]: entry for entry in trained_table(_package())}
         if name in trained:
-            return load_trained(trained[name], dims or {})
+            return load_trained(trained[name], dims or {}, bounds)
         hint = nearest(name, {*files, *plugins(MODELS), *trained})
         if hint.startswith("known"):
             hint = "give an .onnx, a .pt2, a graph .json or a model's name"
@@ -94,13 +98,14 @@ def _added_model(name: str, dims: Mapping[str, int]) -> Model:
 def read_model(file: str, data: bytes, name: str, folder: str, dims: Mapping[str, int]) -> Model:
     """The model in `data`, graph JSON or ONNX as the file's name says."""
     if file.endswith(".json.gz"):
+        from memplan.files import parse_json
         from memplan.importers.json import graph_from_dict
 
         if dims:
             raise DimensionError(
                 f"zoo model '{name}' is graph JSON and has no free dimension", "leave its dimensions alone"
             )
-        return Model(graph_from_dict(json.loads(data), file), name)
+        return Model(graph_from_dict(parse_json(data), file), name)
     from memplan.importers.onnx import model_from_bytes
 
     return model_from_bytes(data, name, folder, dims)

@@ -18,8 +18,8 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from memplan_solvers.latency.arrays import make_arrays
 from memplan_solvers.latency.fluid import fluid_bound
-from memplan_solvers.latency.timed import flatten
 from memplan_solvers.residency import Walk
 
 from memplan.api import load, make_problem
@@ -205,7 +205,7 @@ def speedups(problem: Problem, solvers: list[str], limit: float, seed: int) -> d
     host, bound = [0.0], [0.0]
     base = seconds("msa")
     row = {spec: base / seconds(spec) for spec in solvers}
-    timed = flatten(problem, Budget(60.0))
+    timed = make_arrays(problem, Budget(60.0))
     assert timed is not None  # nothing is pinned or resident here
     return row | {
         "all in host": base / host[0],

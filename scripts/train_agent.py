@@ -13,7 +13,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from memplan_solvers.malloc_game.actors import Actors, Alone, Case, Processes, Ray
+from memplan_solvers.malloc_game.actors import Actors, Alone, Processes, Ray, TrainingCase
 from memplan_solvers.malloc_game.guide import save_guide
 from memplan_solvers.malloc_game.guide_learner import experience, teach
 from memplan_solvers.malloc_game.train import Schedule, train
@@ -38,10 +38,10 @@ GUIDE_STEPS = 2000
 """Steps of the guide's learning; more only fit the taught graphs better."""
 
 
-def cases() -> list[Case]:
+def cases() -> list[TrainingCase]:
     """Every graph on both targets at two shares."""
     return [
-        Case(graph, target, SHARES[(k + j + 2 * half) % 4])
+        TrainingCase(graph, target, SHARES[(k + j + 2 * half) % 4])
         for k, graph in enumerate(GRAPHS)
         for j, target in enumerate(TARGETS)
         for half in range(2)

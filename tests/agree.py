@@ -15,12 +15,14 @@ from dataclasses import dataclass, replace
 from unittest.mock import patch
 
 from memplan_solvers.ilp.steps import Steps
+from memplan_solvers.peak.directions import Directions
 from memplan_solvers.peak.live import live_model, live_peak
-from memplan_solvers.peak.search import RULES, Directions, minimum_peak_order
+from memplan_solvers.peak.rules import RULES
+from memplan_solvers.peak.search import minimum_peak_order
 from memplan_solvers.search.frontier import Frontiers
-from memplan_solvers.search.levels import RULES as STATE_RULES
-from memplan_solvers.search.levels import Engine
-from memplan_solvers.search.piece import NEVER, whole
+from memplan_solvers.search.layered_search import RULES as STATE_RULES
+from memplan_solvers.search.layered_search import Engine
+from memplan_solvers.search.subproblem import NEVER, whole
 
 from memplan.api import evaluate
 from memplan.budgets import least_capacity
@@ -164,7 +166,7 @@ def must_prove(engine: str, problem: Problem, best: Optimum) -> bool:
     fixed = any(
         "@" in str(pin) for pin in problem.options.pins.values()
     )  # then an order has addresses by luck
-    if engine == "peak":
+    if engine == "peak" or (engine == "portfolio" and problem.options.objective == "peak"):
         return (
             problem.options.objective == "peak"
             and not fixed
@@ -260,7 +262,7 @@ def check_frontiers(rule: str | None, seeds: Iterable[int]) -> int:
             engine = Engine(whole(problem), STATE_RULES - {rule})
             assert engine.tabulate(Budget(60.0))
             free = sum(engine.root())
-            low = Frontiers(engine).look(below, Budget(60.0), 1_000_000)
+            low = Frontiers(engine).extend(below, Budget(60.0), 1_000_000)
             known = [
                 bool(len(points.first))
                 for front in engine.fronts[:1]

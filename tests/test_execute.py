@@ -13,6 +13,7 @@ from onnx import TensorProto, helper
 import memplan
 from memplan.errors import ExecutionError, GraphError, OptionError, PlanError
 from memplan.execute import RunReport, load_inputs
+from memplan.importers.onnx import model_from_bytes
 from memplan.model import Model
 from memplan.plan import Plan
 from memplan.runtime.values import Value, read_tensor, to_array
@@ -210,6 +211,24 @@ def test_stored_external_data_is_read(tmp_path: Path) -> None:
     assert isinstance(value, Value) and (to_array(value) == data.reshape(2, 3)).all()
     with pytest.raises(memplan.MemplanError, match="too short"):
         read_tensor(absent("w", (2, 4)), str(tmp_path))
+    beyond = absent("w", (2, 3))
+    beyond.external_data.add(key="offset", value=str(2**70))
+    with pytest.raises(memplan.MemplanError, match="cannot read the data of 'w'"):
+        read_tensor(beyond, str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        {"raw_data": bytes(20)}, {"raw_data": b""}, {"raw_data": bytes(28)}, {"float_data": [1.0] * 5}, {},
+        {"float_data": [1.0] * 7},
+    ],
+)  # fmt: skip
+def test_a_constant_that_is_not_stored_whole_is_one_clear_error(stored: dict[str, Any]) -> None:
+    tensor = TensorProto(name="w", data_type=F32, dims=[2, 3], **stored)
+    with pytest.raises(memplan.MemplanError, match="constant 'w' ") as caught:
+        read_tensor(tensor, ".")
+    assert caught.value.hint and caught.value.exit_status == 2
 
 
 def test_seeded_indices_are_in_range() -> None:
@@ -242,7 +261,7 @@ def test_a_size_of_minus_one_is_free() -> None:
 
 
 def test_a_scalar_that_chooses_a_branch_takes_the_constant_it_is_compared_with() -> None:
-    """A branch whose shape only a run can tell, and that fails for any other value of the switch."""
+    """A branch whose shape only a run can tell, and that is as large as said for no value of the switch."""
 
     def body(name: str, kind: str, reads: list[str]) -> Any:
         return helper.make_graph(
@@ -267,6 +286,8 @@ def test_a_scalar_that_chooses_a_branch_takes_the_constant_it_is_compared_with()
     inputs = [("x", F32, [2, 3]), ("rate", TensorProto.INT64, [])]
     source = proto(nodes, inputs, [], {"known": np.int64(16000), "zero": np.array([0])})
     source.graph.output.append(helper.make_tensor_value_info("y", F32, None))
-    model = load(source)
+    with pytest.raises(GraphError, match=r"'Reshape:e'.*'rate'.*\n.*--bound e=V"):
+        load(source)
+    model = model_from_bytes(source.SerializeToString(), "net", ".", {}, {"e": (6,), "b": (2, 3)})
     assert model.graph.tensor["b"].shape == (2, 3)
     assert memplan.run(model, planned(model)).identical

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from importlib import resources
 from pathlib import Path
 
 import pytest
 
+import memplan
 from memplan.errors import TargetError
 from memplan.graph import Op, Tensor
 from memplan.options import Options
 from memplan.simulate import latency_ends
-from memplan.target import Target, load_target, preset_names
+from memplan.target import OVERHEADS, RATES, Compute, Host, Scratchpad, Target, load_target, preset_names
 from tests.graphs import graph_of
 
 PRESETS = ["cortex-m7", "ethos-u65", "ipu-mk2", "scratchpad", "tpu-v4i"]
@@ -141,6 +143,7 @@ def test_a_file_may_leave_out_nearly_all(tmp_path: Path) -> None:
     assert target.operands == "scratchpad" and not target.timed
 
 
+RATE, SECONDS = "must be 0.001 … 1e+24", "must be 1e-18 … 1e+06"
 WRONG = {
     "unknown key": ("sratchpad = 1", "did you mean 'scratchpad'"),
     "unknown inner key": ("[scratchpad]\ncapcity = 1", "did you mean 'capacity'"),
@@ -166,19 +169,25 @@ WRONG = {
     "capacity long text": (f"[scratchpad]\ncapacity = '{'9' * 5000}'", "is not a size"),
     "alignment zero": ("[scratchpad]\nalignment = 0", "1 … 2^62"),
     "alignment negative": ("[scratchpad]\nalignment = -8", "1 … 2^62"),
-    "bandwidth nan": ("[host]\nbandwidth = nan", "finite and > 0"),
-    "bandwidth infinite": ("[host]\nbandwidth = inf", "finite and > 0"),
-    "bandwidth zero": ("[scratchpad]\nbandwidth = 0", "finite and > 0"),
-    "bandwidth negative": ("[scratchpad]\nbandwidth = -1e9", "finite and > 0"),
-    "bandwidth beyond float": (f"[host]\nbandwidth = 1{'0' * 400}", "finite and > 0"),
+    "bandwidth nan": ("[host]\nbandwidth = nan", RATE),
+    "bandwidth infinite": ("[host]\nbandwidth = inf", RATE),
+    "bandwidth zero": ("[scratchpad]\nbandwidth = 0", RATE),
+    "bandwidth negative": ("[scratchpad]\nbandwidth = -1e9", RATE),
+    "bandwidth beyond float": (f"[host]\nbandwidth = 1{'0' * 400}", RATE),
     "bandwidth text": ("[host]\nbandwidth = 'fast'", "not a number"),
     "bandwidth bool": ("[host]\nbandwidth = true", "not a number"),
     "scratchpad slower": ("[scratchpad]\nbandwidth = 1\n[host]\nbandwidth = 2", "at least host.bandwidth"),
-    "rate zero": ("[compute.rates]\nint8 = 0", "finite and > 0"),
-    "rate nan": ("[compute.rates]\nint8 = nan", "finite and > 0"),
-    "default rate negative": ("[compute]\ndefault = -1", "finite and > 0"),
-    "overhead negative": ("[compute]\noverhead_s = -1", "finite and > 0"),
-    "overhead nan": ("[compute]\noverhead_s = nan", "finite and > 0"),
+    "rate zero": ("[compute.rates]\nint8 = 0", RATE),
+    "rate nan": ("[compute.rates]\nint8 = nan", RATE),
+    "default rate negative": ("[compute]\ndefault = -1", RATE),
+    "overhead negative": ("[compute]\noverhead_s = -1", SECONDS),
+    "overhead nan": ("[compute]\noverhead_s = nan", SECONDS),
+    "bandwidth least float": ("[host]\nbandwidth = 5e-324", RATE),
+    "bandwidth most float": ("[scratchpad]\nbandwidth = 1e308", RATE),
+    "rate least float": ("[compute]\ndefault = 5e-324", RATE),
+    "rate most float": ("[compute.rates]\nint8 = 1e308", RATE),
+    "overhead least float": ("[compute]\noverhead_s = 5e-324", SECONDS),
+    "overhead most float": ("[compute]\noverhead_s = 1e308", SECONDS),
     "three queues": ("[dma]\nqueues = 3", "one FIFO queue, or two"),
     "queues bool": ("[dma]\nqueues = true", "one FIFO queue, or two"),
     "queues text": ("[dma]\nqueues = '1'", "one FIFO queue, or two"),
@@ -210,3 +219,19 @@ def test_unknown_names_and_files_are_refused(tmp_path: Path) -> None:
     binary.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(TargetError, match="cannot read target file"):
         load_target(binary)
+
+
+@pytest.mark.parametrize("rate", RATES)
+@pytest.mark.parametrize("overhead", (0.0, *OVERHEADS))
+def test_the_largest_and_least_numbers_can_be_computed_with(rate: float, overhead: float) -> None:
+    nbytes = 2**60
+    graph = graph_of(
+        "net",
+        (Tensor("x", nbytes, "input"), Tensor("a", nbytes), Tensor("y", nbytes, "output")),
+        (Op("p", "Conv", ("x",), ("a",), flops=10**40), Op("q", "Conv", ("a",), ("y",), flops=10**40)),
+    )
+    target = Target("t", Scratchpad(2**62, 1, rate), Host(rate), "any", compute=Compute(rate, {}, overhead))
+    for solver in ("msa", "portfolio"):
+        plan = memplan.plan(graph, target, objective="latency", solver=solver, workers=1, time_limit_s=0.5)
+        assert 0 < plan.bound <= plan.metrics.latency_s < math.inf
+        assert memplan.check(graph, plan) == []

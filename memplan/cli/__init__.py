@@ -30,6 +30,10 @@ class Parser(argparse.ArgumentParser):
             raise OptionError(f"unrecognized arguments: {' '.join(unknown)}", hint)
         return found, unknown
 
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """Write help and version; argparse itself would let it pass where the disk is full."""
+        (file or sys.stdout).write(message)
+
     def error(self, message: str) -> NoReturn:
         raise OptionError(message, f"see `{self.prog} --help`")
 
@@ -50,14 +54,30 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns the exit status of MODEL: 0, 2, 3, 4, 5 or 130."""
     from memplan.cli.terminal import visible_streams
+    from memplan.text import visible
 
-    _open_streams()
-    with visible_streams():
-        return _run(sys.argv[1:] if argv is None else argv)
+    try:
+        _open_streams()
+        with visible_streams():
+            status = _status(sys.argv[1:] if argv is None else argv)
+            sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of stdout has gone, as in `memplan zoo | head -1`
+        return 0
+    except OSError as error:
+        _discard(1)
+        try:
+            print(
+                visible(f"error: {error}\nhint: is the disk full, or a file out of reach?"), file=sys.stderr
+            )
+        except OSError:
+            _discard(2)
+        return 2
 
 
-def _run(arguments: list[str]) -> int:
-    """The command's exit status, whatever error ends it."""
+def _status(arguments: list[str]) -> int:
+    """Run one command; what ends it early is said on stderr."""
     try:
         parser = build_parser()
         _known_command(parser, arguments)
@@ -66,8 +86,9 @@ def _run(arguments: list[str]) -> int:
             parser.print_help()
             return 0
         status: int = args.run(args)
-        sys.stdout.flush()
         return status
+    except SystemExit:  # --help and --version have said what they say
+        return 0
     except MemplanError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_status
@@ -75,15 +96,11 @@ def _run(arguments: list[str]) -> int:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is ending already
         print("interrupted before there was a plan", file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:
-        sys.stderr.close()  # the reader of stdout has gone, as in `memplan zoo | head -1`
-        return 0
-    except OSError as error:
-        os.dup2(
-            os.open(os.devnull, os.O_WRONLY), 1
-        )  # what stdout could not take is not written again at exit
-        print(f"error: {error}\nhint: is the disk full, or a file out of reach?", file=sys.stderr)
-        return 2
+
+
+def _discard(stream: int) -> None:
+    """Let go of what the stream could not take, so that it is not written again at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
 
 
 def _open_streams() -> None:

@@ -12,7 +12,7 @@ from types import FrameType
 from typing import Any
 
 from memplan.cli.terminal import overwrite
-from memplan.errors import DimensionError, OptionError, PlanError
+from memplan.errors import BoundError, DimensionError, OptionError, PlanError
 from memplan.model import Model
 from memplan.options import CHOICES
 from memplan.plan import Plan
@@ -33,6 +33,34 @@ def parse_dims(pairs: list[str]) -> dict[str, int]:
             raise OptionError(f"--dim '{pair}'", "write NAME=V or INPUT:AXIS=V, V a whole number from 1")
         dims[name] = int(value)
     return dims
+
+
+def parse_bounds(pairs: list[str]) -> dict[str, tuple[int, ...]]:
+    """Largest shapes of tensors from TENSOR=SHAPE words, a shape being sizes with commas between."""
+    bounds: dict[str, tuple[int, ...]] = {}
+    for pair in pairs:
+        name, equals, shape = pair.rpartition("=")
+        sizes = shape.split(",") if shape else []
+        if not equals or not name or not all(size.isdecimal() and len(size) < 19 for size in sizes):
+            raise OptionError(
+                f"--bound '{pair}'", "write TENSOR=SHAPE, such as boxes=100,4; a scalar's shape is empty"
+            )
+        bounds[name] = tuple(map(int, sizes))
+    return bounds
+
+
+def add_sizes(p: argparse.ArgumentParser, dims_from: str = "") -> None:
+    """Add the options that size what the model leaves open."""
+    p.add_argument(
+        "--dim", metavar="NAME=V", action="append", default=[], help=f"size of a free dimension{dims_from}"
+    )
+    p.add_argument(
+        "--bound",
+        metavar="TENSOR=SHAPE",
+        action="append",
+        default=[],
+        help="largest shape of a tensor whose size only a run decides, such as boxes=100,4",
+    )
 
 
 def whole(option: str, text: str, least: int) -> int:
@@ -74,10 +102,10 @@ def treatments(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def load_talking(args: argparse.Namespace) -> Model:
-    """The model that is named, with the dimensions given; what it has to say is said."""
+    """The model that is named, with the dimensions and bounds given; what it has to say is said."""
     from memplan.importers import load_model
 
-    model = load_model(args.model, parse_dims(args.dim), args.trust)
+    model = load_model(args.model, parse_dims(args.dim), parse_bounds(args.bound), trust=args.trust)
     for note in model.notes:
         talk(f"note: {note}")
     return model
@@ -91,12 +119,13 @@ def load_with_plan(model: str, plan: str | None, trust: bool) -> tuple[Model, Pl
     if plan is not None:
         given = read_plan(Path(plan))
         try:
-            return load_model(model, given.options.dims, trust), given
+            return load_model(model, given.options.dims, given.options.bounds, trust=trust), given
         except (
-            DimensionError
+            BoundError,
+            DimensionError,
         ):  # its sizes are fixed: an annotated model, the graph as JSON; or it is another model
-            return load_model(model, {}, trust), given
-    loaded = load_model(model, {}, trust)
+            return load_model(model, {}, trust=trust), given
+    loaded = load_model(model, {}, trust=trust)
     if loaded.plan is None:
         raise PlanError(f"'{model}' carries no plan", "give a plan file, or an annotated .onnx")
     return loaded, loaded.plan

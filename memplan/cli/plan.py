@@ -10,6 +10,7 @@ from typing import Any
 from memplan.cli import INTERRUPTED
 from memplan.cli.common import (
     LiveLine,
+    add_sizes,
     add_treatments,
     add_trust,
     interruptible,
@@ -19,6 +20,7 @@ from memplan.cli.common import (
     treatments,
     whole,
 )
+from memplan.graph import Graph
 from memplan.options import CHOICES
 from memplan.plan import Plan, Status
 
@@ -32,7 +34,7 @@ def add_parser(commands: Any) -> None:
     p.add_argument("--target", default="scratchpad", help="preset or .toml file (default: scratchpad)")
     p.add_argument("--scratchpad", metavar="SIZE", help="256KiB, MR, MH, 0.75MP, max, …")
     p.add_argument("--alignment", metavar="N", help="alignment of offsets in bytes")
-    p.add_argument("--dim", metavar="NAME=V", action="append", default=[], help="size of a free dimension")
+    add_sizes(p)
     p.add_argument(
         "--objective", choices=CHOICES["objective"], metavar="|".join(CHOICES["objective"]), default="traffic"
     )
@@ -102,25 +104,26 @@ def run(args: argparse.Namespace) -> int:
         interrupted = cancel()
     live.clear()
     if plan.status in EXIT_STATUS:
-        return _no_plan(args, plan)
+        return _no_plan(args, model.graph, plan)
     written = api.emit(model, plan, formats, args.output)
     _print(args, model.graph, plan, written)
     return INTERRUPTED if interrupted else 0
 
 
-def _no_plan(args: argparse.Namespace, plan: Plan) -> int:
-    """Say why there is no plan."""
+def _no_plan(args: argparse.Namespace, graph: Graph, plan: Plan) -> int:
+    """Say why there is no plan, and what to change."""
+    from memplan.problem import Problem
+    from memplan.remedy import remedy
+
     if args.json:
         from memplan.emitters.json import plan_text
 
         sys.stdout.write(plan_text(plan))
     words = {Status.INFEASIBLE: "no plan exists", Status.UNKNOWN: "no plan was found"}
-    hints = {
-        Status.INFEASIBLE: "give more memory (--scratchpad MR is the least with operands in the "
-        "scratchpad and no pins), or another --alignment, --weights, --io or --pin",
-        Status.UNKNOWN: "give more time (--time-limit), more memory, or another --solver",
-    }
-    talk(f"error: {words[plan.status]}: {plan.reason}\nhint: {hints[plan.status]}")
+    hint = "give more time (--time-limit), more memory, or another --solver"
+    if plan.status is Status.INFEASIBLE:
+        hint = remedy(Problem(graph, plan.target, plan.options))
+    talk(f"error: {words[plan.status]}: {plan.reason}\nhint: {hint}")
     return EXIT_STATUS[plan.status]
 
 

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from memplan.cli.common import add_trust
+from memplan.cli.common import add_sizes, add_trust, load_talking, load_with_plan
 from memplan.errors import OptionError
 from memplan.graph import Graph
 from memplan.plan import Plan, refuse_foreign
@@ -26,13 +26,7 @@ def add_parser(commands: Any) -> None:
         metavar="FILE",
         help="write the interactive report (.html), a picture (.svg) or a trace (.trace.json)",
     )
-    p.add_argument(
-        "--dim",
-        metavar="NAME=V",
-        action="append",
-        default=[],
-        help="size of a free dimension (default: as in PLAN)",
-    )
+    add_sizes(p, " (default: as in PLAN)")
     p.add_argument("--json", action="store_true", help="print the graph or plan JSON on stdout")
     add_trust(p)
     p.set_defaults(run=run)
@@ -57,11 +51,10 @@ def run(args: argparse.Namespace) -> int:
 
 def _load(args: argparse.Namespace) -> tuple[Graph, list[Plan]]:
     """The graph, with the dimensions given or else those the first plan was made for, and the plans."""
-    from memplan.cli.common import load_talking, load_with_plan
     from memplan.importers.json import read_plan
 
     plans = [read_plan(Path(file)) for file in args.plans]
-    if plans and not args.dim:
+    if plans and not (args.dim or args.bound):
         return load_with_plan(args.model, args.plans[0], args.trust)[0].graph, plans
     model = load_talking(args)
     return model.graph, plans or ([] if model.plan is None else [model.plan])

@@ -10,6 +10,7 @@ from typing import Any
 from memplan.cli import INTERRUPTED
 from memplan.cli.common import (
     LiveLine,
+    add_sizes,
     add_treatments,
     add_trust,
     interruptible,
@@ -31,7 +32,7 @@ def add_parser(commands: Any) -> None:
     p.add_argument("--to", dest="most", metavar="SIZE", help="largest capacity (default: MP)")
     p.add_argument("--target", default="scratchpad", help="preset or .toml file (default: scratchpad)")
     p.add_argument("--alignment", metavar="N", help="alignment of offsets in bytes")
-    p.add_argument("--dim", metavar="NAME=V", action="append", default=[], help="size of a free dimension")
+    add_sizes(p)
     p.add_argument(
         "--objective", choices=("traffic", "latency"), metavar="traffic|latency", default="traffic"
     )

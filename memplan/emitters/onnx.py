@@ -81,13 +81,14 @@ def annotated(model: Model, plan: Plan) -> bytes:
 
 def carried_plan(proto: Any) -> Plan | None:
     """The plan in an annotated model, unchecked; None if there is none, PlanError if it is damaged."""
+    from memplan.files import parse_json
     from memplan.importers.json import plan_from_dict
 
     text = next((entry.value for entry in proto.metadata_props if entry.key == PLAN), None)
     if text is None:
         return None
     try:
-        data = json.loads(text)
+        data = parse_json(text)
     except (ValueError, RecursionError) as error:
         raise PlanError(f"the plan in the model is not JSON: {error}", "annotate the model anew") from error
     return plan_from_dict(data, f"metadata '{PLAN}'")
@@ -126,7 +127,7 @@ def _schedule_order(model: Model, plan: Plan, nodes: list[Any]) -> list[Any]:
     """Nodes on constants alone first, then the planned ones by step, annotated."""
     graph = model.graph
     writer = {name: i for i, node in enumerate(nodes) for name in node.output if name}
-    place = {op.name: writer[op.outputs[0]] for op in graph.ops}
+    place = {op.name: writer[op.results[0]] for op in graph.ops}
     planned = set(place.values())
     ordered = [node for i, node in enumerate(nodes) if i not in planned]
     ops = {op.name: op for op in graph.ops}

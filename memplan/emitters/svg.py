@@ -7,6 +7,7 @@ drawn as wide as one.
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from html import escape
 from typing import NamedTuple
@@ -229,8 +230,10 @@ def _moves(graph: Graph, plan: Plan, x: _Scale, y: _Scale) -> list[str]:
     at = _places(plan.residencies)
     found: dict[str, list[str]] = {"load": [], "store": []}
     for m, spilled in zip(plan.moves, spill_moves(graph, plan), strict=True):
-        place = next((r for r in at.get(m.tensor, ()) if r.start <= m.issue < r.stop), None)
-        if spilled and place is not None:
+        parts = at.get(m.tensor, [])
+        k = bisect_right(parts, m.issue, key=lambda r: r.start)
+        if spilled and k:
+            place = parts[k - 1]
             edge = x(place.start) if m.kind == "load" else x(place.stop) - 5
             middle = y(place.offset + place.size / 2)
             found[m.kind].append(f"M{_n(edge)} {_n(middle - 4)}l5 4l-5 4z")
@@ -256,8 +259,9 @@ def _journeys(graph: Graph, plan: Plan, x: _Scale, y: _Scale) -> list[str]:
 
 
 def _places(residencies: Iterable[Residency]) -> dict[str, list[Residency]]:
+    """Residencies by storage, by start."""
     places: dict[str, list[Residency]] = {}
-    for r in residencies:
+    for r in sorted(residencies, key=lambda r: r.start):
         places.setdefault(r.tensor, []).append(r)
     return places
 

@@ -11,7 +11,7 @@
     frees     names of what leaves the scratchpad after it
     spilled   those of its outputs that are loaded again later
 
-In a module with moves, the nodes that move carry {"step", "move": "load" | "place" | "read" | "store" | "free",
+In a module with moves, the nodes that move carry {"step", "move": "load" | "place" | "read" | "store" | "fetch" | "free",
 "tensor", "offset"}. The plan itself is `module.meta["memplan"]`.
 """
 
@@ -37,7 +37,7 @@ def emit_fx(model: Model, plan: Plan, *, moves: bool = False, poison: bool = Fal
     """The model's module with its ops in the plan's order, annotated; it computes what the source computes.
 
     With `moves` it works in a scratchpad, the buffer `memplan_scratchpad` of as many bytes as the plan uses: results are
-    placed there, and what the plan loads and stores is copied from and to host memory. With `poison` too,
+    placed there, and what the plan loads and stores is copied from and to host memory. It lies on the source's device. With `poison` too,
     bytes are overwritten once the plan frees them. Threads that call it wait for each other, since they share the
     scratchpad. MemplanError without a torch source, PlanError
     where the plan is of another graph.

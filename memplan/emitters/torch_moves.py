@@ -5,17 +5,20 @@ from __future__ import annotations
 import operator
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from functools import cached_property
 from typing import Any
 
 import torch
 from torch._ops import OpOverload
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx import GraphModule, Node
 from torch.fx.node import map_arg
 
 from memplan.emitters.events import events_of, note
 from memplan.errors import ExecutionError
 from memplan.graph import Op
+from memplan.importers.torch_devices import CPU, device_of, is_there
 from memplan.importers.torch_graph import leaves
 from memplan.importers.torch_module import COPY
 from memplan.model import Model
@@ -82,6 +85,7 @@ class Mover:
 
     def __init__(self, model: Model, plan: Plan, poison: bool) -> None:
         self.source, self.graph, self.plan, self.poison = model.source, model.graph, plan, poison
+        self.device = device_of(model.source)
         self.program = Program(model.source)
         self.names = leaves(model.source)
         self.ops = {op.name: op for op in self.graph.ops}
@@ -94,14 +98,19 @@ class Mover:
         self.copied: dict[tuple[int, str], Node] = {}
 
     def module(self) -> GraphModule:
-        """The module; its scratchpad holds as many bytes as the plan uses."""
+        """The module; its scratchpad holds as many bytes as the plan uses, on the source's device.
+
+        Where that device is not there, the scratchpad is a fake tensor, as the source's own must be.
+        """
         self._preface()
         self._steps()
         self._ending()
         self.out._codegen = self.source.graph._codegen
         used = max((r.offset + r.size for r in self.plan.residencies), default=0)
         holder = GraphModule(self.source, self.source.graph)
-        holder.register_buffer(PAD, torch.zeros(used, dtype=torch.uint8), persistent=False)
+        with nullcontext() if is_there(self.device) else FakeTensorMode():
+            pad = torch.zeros(used, dtype=torch.uint8, device=self.device)
+        holder.register_buffer(PAD, pad, persistent=False)
         module = GraphModule(holder, self.out)
         turn = Turn()
         module.register_forward_pre_hook(turn.begin)
@@ -182,7 +191,7 @@ class Mover:
                 raise ExecutionError(
                     f"the plan ends without a stored copy of output '{name}'", "run `check` first"
                 )
-            return self._derive(name, self.host[root])
+            return self._derive(name, self._outside(root))
 
         return _map(self.names[node], final)
 
@@ -273,8 +282,15 @@ class Mover:
         tensor = self.graph.tensor[root]
         ignored = tensor.kind == "constant" and self.plan.options.weights == "ignore"
         if root in self.host and (ignored or self.plan.target.operands == "any" or not tensor.nbytes):
-            return self.host[root]
+            return self._outside(root)
         raise self._nowhere(root, "reads")
+
+    def _outside(self, root: str) -> Node:
+        """The tensor outside the scratchpad, where kernels and the caller can read it."""
+        node = self.host[root]
+        if self.device == CPU or node.target is not scratchpad.store:
+            return node
+        return self._move(scratchpad.fetch, root, None, self.pad, node)
 
     def _derive(self, name: str, base: Node) -> Node:
         """The view `name` of the storage that `base` holds."""

@@ -5,19 +5,30 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from memplan.errors import DimensionError
+from memplan.errors import BoundError, DimensionError
 from memplan.files import check_name
 from memplan.model import Model
 
 
-def load_model(model: str | Path, dims: Mapping[str, int], trust: bool = False) -> Model:
-    """The model in the file `model`, by its ending, or the zoo model of that name.
+def load_model(
+    model: str | Path,
+    dims: Mapping[str, int],
+    bounds: Mapping[str, tuple[int, ...]] | None = None,
+    *,
+    trust: bool = False,
+) -> Model:
+    """The model in the file `model`, by its ending, or the zoo model of that name; BoundError where only ONNX takes bounds.
 
     `trust` lets a .pt2 hold what can run code as it is loaded.
     """
     path = Path(model)
     for part in path.parts:
         check_name(part)
+    if bounds and path.suffix in (".json", ".pt2"):
+        raise BoundError(
+            f"'{path}' takes no bounds: every size in it is known",
+            "leave --bound out; dimensions are sized by --dim",
+        )
     if path.suffix == ".json":
         from memplan.importers.json import read_graph
 
@@ -27,11 +38,11 @@ def load_model(model: str | Path, dims: Mapping[str, int], trust: bool = False) 
     if path.suffix == ".onnx":
         from memplan.importers.onnx import read_onnx
 
-        return read_onnx(path, dims)
+        return read_onnx(path, dims, bounds)
     if path.suffix == ".pt2":
         from memplan.importers.torch import read_pt2
 
         return read_pt2(path, dims, trust)
     from memplan.zoo import load_zoo_model
 
-    return load_zoo_model(str(model), dims)
+    return load_zoo_model(str(model), dims, bounds)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from memplan.errors import GraphError, MemplanError, PlanError
+from memplan.errors import GraphError, MemplanError, PlanError, nearest
+from memplan.files import parse_json
 from memplan.graph import Graph, Op, Tensor
 from memplan.importers.json_v1 import upgraded
 from memplan.options import Options
@@ -33,12 +33,16 @@ def graph_from_dict(data: Any, where: str) -> Graph:
     """A graph from parsed JSON."""
     get = _Reader(data, where, GraphError)
     get.header("memplan-graph")
-    tensors = tuple(_tensor(item) for item in get.items("tensors"))
-    ops = tuple(_op(item) for item in get.items("ops"))
+    name, rows, kernels = get.text("name"), get.items("tensors"), get.items("ops")
+    tensors, ops = tuple(map(_tensor, rows)), tuple(map(_op, kernels))
     updates = tuple((get.table("updates").mapping(str) if get.has("updates") else {}).items())
     if get.data["version"] < 2:
-        return upgraded(get.text("name"), tensors, ops, updates)
-    return Graph(get.text("name"), tensors, ops, tuple(get.texts("outputs")), updates)
+        get.refuse_unknown()
+        return upgraded(name, tensors, ops, updates)
+    outputs = tuple(get.texts("outputs"))
+    for reader in (get, *rows, *kernels):
+        reader.refuse_unknown()
+    return Graph(name, tensors, ops, outputs, updates)
 
 
 def _tensor(item: _Reader) -> Tensor:
@@ -76,7 +80,7 @@ def plan_from_dict(data: Any, where: str) -> Plan:
     status = get.text("status")
     if status not in set(Status):
         raise PlanError(f"{where}: unknown status '{status}'", f"known: {', '.join(Status)}")
-    return Plan(
+    plan = Plan(
         graph=get.text("graph"),
         graph_sha256=get.text("graph_sha256"),
         target=Target.from_dict(get.table("target").data, f"{where}: target"),
@@ -87,6 +91,7 @@ def plan_from_dict(data: Any, where: str) -> Plan:
             inplace=options.get("inplace"),
             order=options.text("order"),
             dims=options.table("dims").mapping(int) if options.has("dims") else {},
+            bounds=_shapes(options.table("bounds")) if options.has("bounds") else {},
             donate=tuple(options.texts("donate")) if options.has("donate") else (),
             pins=options.table("pins").mapping(str) if options.has("pins") else {},
         ),
@@ -114,6 +119,9 @@ def plan_from_dict(data: Any, where: str) -> Plan:
         reason=get.text("reason") if get.has("reason") else "",
         notes=tuple(get.texts("notes")) if get.has("notes") else (),
     )
+    for reader in (get, options, metrics):
+        reader.refuse_unknown()
+    return plan
 
 
 def _metrics(get: _Reader) -> Metrics:
@@ -125,11 +133,17 @@ def _metrics(get: _Reader) -> Metrics:
 
 def _load(path: Path, error: ErrorKind) -> Any:
     try:
-        return json.loads(path.read_bytes())
+        return parse_json(path.read_bytes())
     except OSError as cause:
         raise error(f"cannot read '{path}': {cause.strerror or cause}", "check the path") from cause
     except (ValueError, RecursionError) as cause:
-        raise error(f"'{path}' is not JSON: {cause}", "is the file complete?") from cause
+        raise error(
+            f"'{path}' is not JSON: {cause}", "is the file complete, and every key there once?"
+        ) from cause
+
+
+def _shapes(table: _Reader) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(table.wholes(name)) for name in table.data}
 
 
 class _Reader:
@@ -139,9 +153,11 @@ class _Reader:
         if not isinstance(data, Mapping):
             raise error(f"{where} is not a JSON object", "see the file formats in ARCHITECTURE.md")
         self.data, self.where, self.error = data, where, error
+        self.asked: set[str] = set()
 
     def header(self, kind: str) -> None:
         """Refuse another format, or a version from the future."""
+        self.asked |= {"format", "version"}
         found, version = self.data.get("format"), self.data.get("version")
         if found != kind:
             raise self.error(f"{self.where}: format is {found!r}, not '{kind}'", "is it the right file?")
@@ -152,9 +168,16 @@ class _Reader:
             )
 
     def has(self, key: str) -> bool:
+        self.asked.add(key)
         return self.data.get(key) is not None
 
+    def refuse_unknown(self) -> None:
+        """Refuse a key that nobody has asked for: called once all that is known was."""
+        if unknown := next((key for key in self.data if key not in self.asked), None):
+            raise self.error(f"{self.where}: unknown key '{unknown}'", nearest(unknown, self.asked))
+
     def get(self, key: str) -> Any:
+        self.asked.add(key)
         if key not in self.data:
             raise self.error(f"{self.where}: '{key}' is missing", "is the file complete?")
         return self.data[key]

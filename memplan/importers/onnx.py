@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,24 +14,16 @@ from memplan.errors import GraphError
 from memplan.graph import Graph, Op, Tensor, sort_ops
 from memplan.importers.dtypes import ELEMENT_TYPES, nbytes
 from memplan.importers.flops import flops
-from memplan.importers.onnx_checks import check_external, check_text, every_graph, inlined
+from memplan.importers.onnx_bodies import workspace_nbytes
+from memplan.importers.onnx_bounds import TensorType, check_bounds
+from memplan.importers.onnx_checks import check_control_flow, check_external, check_text, every_graph, inlined
 from memplan.importers.onnx_dialect import described
 from memplan.importers.onnx_dims import fix_dims
-from memplan.importers.onnx_shapes import TensorType, infer_types
+from memplan.importers.onnx_shapes import Asked, infer_types
+from memplan.importers.onnx_sizes import RANDOM_KINDS
 from memplan.model import Model
 from memplan.runtime.uses import captured, subgraphs
 
-RANDOM_KINDS = frozenset(
-    {
-        "RandomNormal",
-        "RandomNormalLike",
-        "RandomUniform",
-        "RandomUniformLike",
-        "Bernoulli",
-        "Multinomial",
-        "Dropout",
-    }
-)
 STANDARD_DOMAINS = frozenset(
     {
         "",
@@ -44,19 +36,22 @@ STANDARD_DOMAINS = frozenset(
         "com.ms.internal.nhwc",
     }
 )
+Bounds = Mapping[str, tuple[int, ...]]
 PLAN_KEY = "memplan.plan"
 
 
-def read_onnx(path: Path, dims: Mapping[str, int]) -> Model:
+def read_onnx(path: Path, dims: Mapping[str, int], bounds: Bounds | None = None) -> Model:
     """The model in a file; GraphError says what cannot be planned, and how to mend it."""
     try:
         data = path.read_bytes()
     except OSError as error:
         raise GraphError(f"cannot read '{path}': {error.strerror or error}", "check the path") from error
-    return model_from_bytes(data, path.stem, str(path.parent), dims)
+    return model_from_bytes(data, path.stem, str(path.parent), dims, bounds)
 
 
-def model_from_bytes(data: bytes, stem: str, folder: str, dims: Mapping[str, int]) -> Model:
+def model_from_bytes(
+    data: bytes, stem: str, folder: str, dims: Mapping[str, int], bounds: Bounds | None = None
+) -> Model:
     """The model in the bytes of an .onnx file; external data is relative to `folder`, and need not exist."""
     try:
         proto = onnx.ModelProto.FromString(data)
@@ -67,23 +62,29 @@ def model_from_bytes(data: bytes, stem: str, folder: str, dims: Mapping[str, int
         ) from error
     if not proto.HasField("graph") or not (proto.graph.node or proto.graph.output):
         raise GraphError(f"'{stem}.onnx' holds no ONNX graph", "is the file complete? export it again")
-    return model_from_proto(proto, stem.removesuffix(".memplan"), folder, dims)
+    return model_from_proto(proto, stem.removesuffix(".memplan"), folder, dims, bounds)
 
 
-def model_from_proto(proto: Any, stem: str, folder: str, dims: Mapping[str, int]) -> Model:
+def model_from_proto(
+    proto: Any, stem: str, folder: str, dims: Mapping[str, int], bounds: Bounds | None = None
+) -> Model:
     """The model in a ModelProto, which the result keeps and this function may complete."""
     plan = None
+    bounds = bounds or {}
     check_text(proto)
     if any(entry.key == PLAN_KEY for entry in proto.metadata_props):
         from memplan.emitters.onnx import carried_plan, restore_program_order
 
         plan = carried_plan(proto)
         restore_program_order(proto)
+        bounds = bounds or (plan.options.bounds if plan else {})
     if proto.functions:
         proto = inlined(proto)
         check_text(proto)
     check_external(proto.graph, folder)
+    check_control_flow(proto.graph)
     dims_used, notes = fix_dims(proto.graph, dims)
+    check_bounds(proto.graph, bounds)
     _name_nodes(proto.graph)
     nodes = _in_order(proto.graph, list(_nodes(proto.graph)))
     everything = [node.proto for node in nodes]
@@ -91,10 +92,19 @@ def model_from_proto(proto: Any, stem: str, folder: str, dims: Mapping[str, int]
     nodes = [node for node in nodes if not _folded(node, constants)]
     needed = {name for node in nodes for name in (*node.inputs, *node.outputs)}
     needed.update(value.name for value in (*proto.graph.input, *proto.graph.output))
-    types, more = infer_types(proto, everything, needed)
+    sources = {
+        value.name: f"input '{value.name}'" for value in proto.graph.input if value.name not in constants
+    }
+    asked = Asked(bounds)
+    known = infer_types(proto, everything, needed, asked, sources)
+    spaces = {
+        node.name: workspace_nbytes(proto, everything[:i], node, known, asked)
+        for i, node in enumerate(everything)
+        if next(subgraphs(node), None) is not None
+    }
     name = stem if plan is None else plan.graph  # a carried plan is tied to the graph's name
-    graph = _graph(proto.graph, name, nodes, constants, types, needed)
-    return Model(graph, stem, dims_used, (*notes, *more), proto, plan, folder)
+    graph = _graph(proto.graph, name, nodes, constants, known.types, spaces)
+    return Model(graph, stem, dims_used, (*notes, *known.notes, *asked.notes), proto, plan, folder, bounds)
 
 
 @dataclass(frozen=True)
@@ -196,7 +206,7 @@ def _graph(
     nodes: list[_Node],
     constants: set[str],
     types: Mapping[str, TensorType],
-    needed: set[str],
+    spaces: Mapping[str, int],
 ) -> Graph:
     inputs = [v.name for v in graph.input if v.name not in constants]
     outputs = tuple(dict.fromkeys(v.name for v in graph.output))
@@ -208,8 +218,24 @@ def _graph(
     tensors += [_tensor(n, "constant", types) for n in fixed]
     tensors += [_tensor(n, "activation", types) for n in written]
     shapes = {t.name: t.shape for t in tensors}
-    ops = [_op(node, shapes) for node in nodes]
+    names = set(shapes)
+    ops = []
+    for node in nodes:
+        op = _op(node, shapes)
+        if space := spaces.get(op.name, 0):
+            workspace = _free_name(f"{op.name}.workspace", names)
+            tensors.append(Tensor(workspace, space, "workspace"))
+            op = replace(op, outputs=(*op.outputs, workspace), workspace=workspace)
+        ops.append(op)
     return Graph(name, *described(tensors, ops), outputs)
+
+
+def _free_name(name: str, taken: set[str]) -> str:
+    """`name`, or with primes after it, as no tensor is called yet."""
+    while name in taken:
+        name += "'"
+    taken.add(name)
+    return name
 
 
 def _tensor(name: str, kind: str, types: Mapping[str, TensorType]) -> Tensor:

@@ -11,7 +11,7 @@ from typing import Any
 import onnx
 
 from memplan.errors import GraphError
-from memplan.runtime.uses import subgraphs
+from memplan.runtime.uses import attribute, subgraphs
 
 MAX_INLINED = 1_000_000
 """Nodes beyond which local functions are not expanded: a few that call each other twice make 2^n."""
@@ -78,10 +78,10 @@ def _stored(graph: Any) -> Iterator[Any]:
         for sparse in one.sparse_initializer:
             yield from (sparse.values, sparse.indices)
         for node in one.node:
-            for attribute in node.attribute:
-                if attribute.HasField("t"):
-                    yield attribute.t
-                yield from attribute.tensors
+            for held in node.attribute:
+                if held.HasField("t"):
+                    yield held.t
+                yield from held.tensors
 
 
 def _is_inside(location: str | bytes, base: Path) -> bool:
@@ -91,6 +91,38 @@ def _is_inside(location: str | bytes, base: Path) -> bool:
     if PurePosixPath(location).is_absolute() or PureWindowsPath(location).anchor or ".." in parts:
         return False
     return Path(os.path.realpath(base / location)).is_relative_to(base)
+
+
+def check_control_flow(graph: Any) -> None:
+    """Refuse If, Loop and Scan whose bodies are missing or do not fit their operands: damaged files have them."""
+    for one in every_graph(graph):
+        for node in one.node:
+            if node.op_type in ("If", "Loop", "Scan") and not _fits_its_bodies(node):
+                raise GraphError(
+                    f"the bodies of {node.op_type} '{node.name or next(iter(node.output), '')}' are missing "
+                    "or do not fit its operands",
+                    "is the file damaged, or of an opset before 9? convert or export it again",
+                )
+
+
+def _fits_its_bodies(node: Any) -> bool:
+    names = ("then_branch", "else_branch") if node.op_type == "If" else ("body",)
+    bodies = [attribute(node, name, None) for name in names]
+    if not all(isinstance(body, onnx.GraphProto) for body in bodies) or not all(node.input[2:]):
+        return False
+    if node.op_type == "If":
+        return bool(node.input[:1] and node.input[0]) and all(
+            len(body.output) >= len(node.output) for body in bodies
+        )
+    (body,) = bodies
+    if node.op_type == "Loop":
+        fits = len(node.input) >= 2 and len(body.output) > len(node.output)
+        return fits and len(body.input) == len(node.input) and len(node.output) >= len(node.input) - 2
+    scanned = attribute(node, "num_scan_inputs", 0)
+    axes = attribute(node, "scan_input_axes", [0] * scanned if isinstance(scanned, int) else [])
+    fits = isinstance(scanned, int) and 0 < scanned <= len(node.input) and all(node.input)
+    fits = fits and isinstance(axes, list) and len(axes) == scanned
+    return fits and len(body.input) == len(node.input) and len(body.output) >= len(node.output)
 
 
 def inlined(proto: Any) -> Any:

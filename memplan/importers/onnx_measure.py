@@ -22,10 +22,14 @@ MAX_MEASURED = 2**31  # known bytes of the model beyond which it is not run
 MeasuredTypes = dict[str, tuple[int, tuple[int, ...]]]
 
 
+class NotRunError(GraphError):
+    """A model whose types only a run can tell, and that does not run within the limits."""
+
+
 def measure_types(proto: Any, missing: list[str], known_nbytes: int) -> MeasuredTypes:
     """Types of the tensors `missing` of a model whose large weights are inputs; without those no node makes.
 
-    GraphError where the model does not run within the limits.
+    NotRunError where the model does not run within the limits.
     """
     if known_nbytes > MAX_MEASURED:
         raise _unknown(missing[0], "the model is too large to run")
@@ -52,8 +56,8 @@ def measure_types(proto: Any, missing: list[str], known_nbytes: int) -> Measured
     return {name: (element, tuple(shape)) for name, (element, shape) in json.loads(answer).items()}
 
 
-def _unknown(name: str, why: str) -> GraphError:
-    return GraphError(
+def _unknown(name: str, why: str) -> NotRunError:
+    return NotRunError(
         f"the shape of tensor '{name}' is unknown and {why}",
         "export the model with static shapes, without sequences",
     )

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.export.graph_signature import InputKind
 
 from memplan.errors import DimensionError, GraphError, OptionError, nearest
@@ -126,7 +127,8 @@ def _sized(value: Any, chosen: Mapping[str, int], name: str) -> Any:
             shape.append(int(expr.subs({s: chosen[str(s)] for s in expr.free_symbols})))
         else:
             shape.append(size)
-    return torch.empty(shape, dtype=value.dtype, device="meta")
+    with FakeTensorMode():
+        return torch.empty(shape, dtype=value.dtype, device=value.device)
 
 
 def free_sizes(placeholders: Sequence[Any], inputs: Sequence[Any]) -> list[str]:

@@ -2,7 +2,7 @@
 
 Its nodes are placeholders, get_attr of parameters and buffers, calls of aten overloads, getitem, and, last,
 `aten.copy_` of the next value into each placeholder or buffer that the program updates. Every size in it is
-a number, every node carries its fake value as `meta["val"]`, and everything lies on the CPU.
+a number, every node carries its fake value as `meta["val"]`, and everything lies on one device.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from torch.fx import GraphModule, Interpreter, Node
 from torch.fx.node import map_aggregate
 
 from memplan.errors import GraphError
-from memplan.importers.torch_simplify import CPU, fix_numbers, simplify
+from memplan.importers.torch_devices import CPU, home_of, write_device
+from memplan.importers.torch_simplify import fix_numbers, simplify
 
 COPY = torch.ops.aten.copy_.default
 _ARITHMETIC = frozenset(
@@ -39,10 +40,12 @@ def fake_like(tensor: torch.Tensor, mode: FakeTensorMode) -> Any:
 def normal_form(module: GraphModule, inputs: Sequence[Any]) -> GraphModule:
     """A copy of `module` in the form above, made for `inputs` (fake, meta or real tensors, or numbers).
 
-    GraphError where an op has no aten form, or a shape depends on data. Linear in the graph.
+    GraphError where an op has no aten form, a shape depends on data, or tensors lie on several devices. Linear in
+    the graph.
     """
     mode = FakeTensorMode(allow_non_fake_inputs=True)
-    flat = GraphModule(module, _copied(module.graph))
+    flat = copied(module)
+    home = home_of(flat, inputs)
     _onto_cpu(flat)
     fakes = [fake_like(x, mode) if isinstance(x, torch.Tensor) else x for x in inputs]
     state = _state(flat, mode)
@@ -57,7 +60,20 @@ def normal_form(module: GraphModule, inputs: Sequence[Any]) -> GraphModule:
     _Propagation(flat, state, mode).run(*fakes, enable_io_processing=False)
     fix_numbers(flat)
     simplify(flat)
+    _bring_home(flat, home)
     flat.recompile()
+    return flat
+
+
+def on_cpu(module: GraphModule) -> GraphModule:
+    """A copy of a module in normal form that computes on the CPU; its attributes lie where they lay."""
+    flat, mode = copied(module), FakeTensorMode()
+    write_device(flat, CPU)
+    for node in flat.graph.nodes:
+        if "val" in node.meta:
+            node.meta["val"] = map_aggregate(
+                node.meta["val"], lambda x: fake_like(x, mode) if isinstance(x, torch.Tensor) else x
+            )
     return flat
 
 
@@ -75,8 +91,9 @@ def tensors_in(value: Any) -> Iterator[torch.Tensor]:
             yield from tensors_in(item)
 
 
-def _copied(graph: torch.fx.Graph) -> torch.fx.Graph:
-    copy = torch.fx.Graph()
+def copied(module: GraphModule) -> GraphModule:
+    """The module with a graph of its own, whose nodes carry what the old ones do."""
+    graph, copy = module.graph, torch.fx.Graph()
     mapping: dict[Node, Node] = {}
     result = copy.graph_copy(graph, mapping, return_output_node=True)
     assert isinstance(result, tuple)
@@ -85,7 +102,7 @@ def _copied(graph: torch.fx.Graph) -> torch.fx.Graph:
     for before, after in mapping.items():
         after.meta = dict(before.meta)
     copy._codegen = graph._codegen
-    return copy
+    return GraphModule(module, copy)
 
 
 def _onto_cpu(module: GraphModule) -> None:
@@ -96,13 +113,17 @@ def _onto_cpu(module: GraphModule) -> None:
             module.graph.erase_node(node)
         elif node.op == "call_module" and node.target == "_guards_fn":
             module.graph.erase_node(node)
-        else:
-            node.args = map_aggregate(node.args, _cpu)
-            node.kwargs = map_aggregate(node.kwargs, _cpu)
+    write_device(module, CPU)
 
 
-def _cpu(value: Any) -> Any:
-    return CPU if isinstance(value, torch.device) else value
+def _bring_home(module: GraphModule, home: torch.device) -> None:
+    """Put a module that was analysed on the CPU back onto its device."""
+    if home == CPU:
+        return
+    write_device(module, home)
+    for node in module.graph.nodes:
+        for value in tensors_in(node.meta.get("val")):
+            value.fake_device = home  # type: ignore[attr-defined]
 
 
 def _state(module: GraphModule, mode: FakeTensorMode) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import torch
 from torch.fx import GraphModule, Node
 from torch.fx.node import map_arg
 
-CPU = torch.device("cpu")
+from memplan.importers.torch_devices import CPU
 
 
 def fix_numbers(module: GraphModule) -> None:

@@ -105,7 +105,7 @@ class ArenaBuilder:
 
     def _bounce_bytes(self) -> int:
         def room(op: Op) -> int:
-            names = dict.fromkeys((*op.inputs, *op.outputs))
+            names = dict.fromkeys((*op.inputs, *op.results))
             return sum(align_up(self.graph.tensor[n].nbytes, ALIGNMENT) for n in names)
 
         return max((room(op) for op in self.graph.ops), default=0)

@@ -88,7 +88,7 @@ def plain_program(source: Source, kernels: Kernels, ops: list[Op], inputs: dict[
     """
     graph, root = source.graph, source.graph.storage_of
     program, pool = Program(graph), Pool()
-    last = {root[n]: i for i, op in enumerate(ops) for n in (*op.inputs, *op.outputs)}
+    last = {root[n]: i for i, op in enumerate(ops) for n in (*op.inputs, *op.results)}
     kept = graph.output_storages
     place: dict[str, Bytes] = {name: v.data for name, v in {**source.constants, **inputs}.items()}
     for step, op in enumerate(ops):
@@ -100,7 +100,7 @@ def plain_program(source: Source, kernels: Kernels, ops: list[Op], inputs: dict[
             reads |= {n: source.constants[n] for _, n in kernel.reads if n not in root}
             writes = {n: viewed(graph, n, place[n]) for _, n in kernel.writes}
             call(program, step, kernel, reads, writes)
-        for name in dict.fromkeys(root[n] for n in (*op.inputs, *op.outputs)):
+        for name in dict.fromkeys(root[n] for n in (*op.inputs, *op.results)):
             if last[name] == step and name in graph.producer and name not in kept:
                 pool.give(place.pop(name))
     program.keep += [*pool.buffers, *place.values()]

@@ -55,15 +55,18 @@ def read(scratchpad: Tensor, offset: int, layout: Tensor) -> Tensor:
 @has_side_effect
 def store(value: Tensor) -> Tensor:
     """A copy of a tensor in host memory, pinned where it comes from a device."""
-    flat = _flat(value)
-    host = torch.empty(flat.shape, dtype=flat.dtype, pin_memory=flat.is_cuda)
-    return host.copy_(flat).as_strided(value.shape, value.stride(), 0)
+    return _copied(value, "cpu", pin_memory=value.is_cuda)
+
+
+def fetch(scratchpad: Tensor, host: Tensor) -> Tensor:
+    """A copy of a stored tensor outside the scratchpad, on its device."""
+    return _copied(host, scratchpad.device)
 
 
 def keep(scratchpad: Tensor, value: Tensor) -> Tensor:
     """A result that stays outside the scratchpad: itself, or a copy where it lies inside."""
     inside = value.untyped_storage().data_ptr() == scratchpad.untyped_storage().data_ptr()
-    return store(value) if inside else value
+    return _copied(value, value.device) if inside else value
 
 
 @has_side_effect
@@ -82,6 +85,13 @@ def laid(scratchpad: Tensor, offset: int, dtype: torch.dtype, shape: list[int], 
 def restride(value: Tensor, size: list[int], stride: list[int], offset: int | None = None) -> Tensor:
     """`aten.as_strided` with the offset counted from where the storage of `value` begins in the scratchpad."""
     return value.as_strided(size, stride, value.storage_offset() + (offset or 0))
+
+
+def _copied(value: Tensor, device: torch.device | str, pin_memory: bool = False) -> Tensor:
+    """A copy on a device, of the same layout."""
+    flat = _flat(value)
+    copy = torch.empty(flat.shape, dtype=flat.dtype, device=device, pin_memory=pin_memory)
+    return copy.copy_(flat).as_strided(value.shape, value.stride(), 0)
 
 
 def _span(tensor: Tensor) -> int:

@@ -66,7 +66,7 @@ def _nodes(graph: Graph, proto: Any) -> dict[str, Any]:
     """The node of each op, found by the first value the op writes."""
     writer = {name: node for node in proto.graph.node for name in node.output if name}
     try:
-        return {op.name: writer[op.outputs[0]] for op in graph.ops}
+        return {op.name: writer[op.results[0]] for op in graph.ops}
     except (KeyError, IndexError) as error:
         raise ExecutionError(
             f"the ONNX source of '{graph.name}' does not write {error}",

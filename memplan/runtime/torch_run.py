@@ -13,6 +13,7 @@ import time
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -23,8 +24,9 @@ from memplan.emitters.torch import emit_fx
 from memplan.emitters.torch_moves import PAD
 from memplan.errors import ExecutionError, GraphError, MemplanError
 from memplan.execute import OutputReport, RunReport, least_seconds
+from memplan.importers.torch_devices import CPU, device_of, is_there
 from memplan.importers.torch_graph import flat_names, leaves
-from memplan.importers.torch_module import attribute, epilogue, tensors_in
+from memplan.importers.torch_module import attribute, epilogue, on_cpu, tensors_in
 from memplan.model import Model
 from memplan.plan import Plan
 from memplan.runtime.scratchpad import POISON
@@ -34,6 +36,7 @@ from memplan.runtime.torch_values import inputs_of, state_of, with_state
 def run_torch(model: Model, plan: Plan, inputs: Mapping[str, Any] | None, seed: int) -> RunReport:
     """Execute `plan` and compare; `inputs` are arrays by name, seeded where they are None.
 
+    They run on the source's device, on the CPU where that is not there.
     GraphError if the model's source is no torch module, ExecutionError if an op fails.
     """
     if not isinstance(model.source, GraphModule):
@@ -41,9 +44,13 @@ def run_torch(model: Model, plan: Plan, inputs: Mapping[str, Any] | None, seed: 
             f"'{model.graph.name}' has no source that can be executed",
             "give the .onnx or .pt2 file it was made from",
         )
+    if not is_there(home := device_of(model.source)):
+        home, model = CPU, replace(model, source=on_cpu(model.source))
     state, fed = state_of(model.source, seed), inputs_of(model.source, seed)
     if inputs is not None:
         _bind(model, inputs, state, fed)
+    state = {name: value.to(home) for name, value in state.items()}
+    fed = {name: value.to(home) if isinstance(value, Tensor) else value for name, value in fed.items()}
     emitted = emit_fx(model, plan, moves=True, poison=True)
     state = {PAD: attribute(emitted, PAD), **state}
     eager = Execution(model.source, state, fed)
@@ -171,4 +178,4 @@ def _compare_one(name: str, found: Tensor, expected: Tensor) -> OutputReport:
 
 
 def _bytes(tensor: Tensor) -> bytes:
-    return tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+    return tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()

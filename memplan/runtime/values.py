@@ -14,6 +14,7 @@ from memplan.errors import ExecutionError, GraphError
 ALIGNMENT = 64
 """Bytes. Kernels that peel loops by address give the same bits only on equally aligned operands."""
 
+INCOMPLETE = "is the file complete? export the model anew"
 Bytes = NDArray[np.uint8]
 
 
@@ -77,7 +78,8 @@ def to_array(value: Value) -> NDArray[Any]:
 def read_tensor(proto: Any, folder: str) -> Value | None:
     """The value in a TensorProto; None where its external data is not there.
 
-    GraphError where external data lies outside `folder` or is too short.
+    GraphError where stored data is not as long as the tensor, or external data lies outside `folder`, is too short
+    or cannot be read.
     """
     from onnx import TensorProto, numpy_helper
 
@@ -88,10 +90,19 @@ def read_tensor(proto: Any, folder: str) -> Value | None:
         )
     if proto.data_location == TensorProto.EXTERNAL:
         return _read_external(proto, folder)
-    raw = proto.raw_data if proto.HasField("raw_data") else None
-    if raw is None:
-        raw = numpy_helper.from_array(numpy_helper.to_array(proto)).raw_data
-    return _from_bytes(proto.data_type, tuple(proto.dims), raw)
+    shape = tuple(proto.dims)
+    try:
+        held = proto if proto.HasField("raw_data") else numpy_helper.from_array(numpy_helper.to_array(proto))
+    except (TypeError, ValueError) as error:
+        raise GraphError(
+            f"constant '{proto.name}' has no {list(shape)} elements: {error}", INCOMPLETE
+        ) from error
+    nbytes = stored_bytes(proto.data_type, shape)
+    if len(held.raw_data) != nbytes:
+        raise GraphError(
+            f"constant '{proto.name}' is stored in {len(held.raw_data)} bytes, it has {nbytes}", INCOMPLETE
+        )
+    return _from_bytes(proto.data_type, shape, held.raw_data)
 
 
 def stored_bytes(number: int, shape: tuple[int, ...]) -> int:
@@ -124,9 +135,14 @@ def _read_external(proto: Any, folder: str) -> Value | None:
     if not path.is_file():
         return None
     nbytes = stored_bytes(proto.data_type, tuple(proto.dims))
-    with path.open("rb") as file:
-        file.seek(int(info.get("offset", 0)))
-        raw = file.read(nbytes)
+    try:
+        with path.open("rb") as file:
+            file.seek(int(info.get("offset", 0)))
+            raw = file.read(nbytes)
+    except (OSError, OverflowError, ValueError) as error:
+        raise GraphError(
+            f"cannot read the data of '{proto.name}' in '{path}': {error}", INCOMPLETE
+        ) from error
     if len(raw) < nbytes:
         raise GraphError(
             f"'{path}' is {nbytes - len(raw)} bytes too short for '{proto.name}'",

@@ -27,7 +27,6 @@ from memplan_solvers.ilp.linear import Linear
 from memplan_solvers.ilp.mathopt import solve_mathopt
 from memplan_solvers.improve import Answer, Improver, better
 from memplan_solvers.peak.live import LiveModel, live_model
-from memplan_solvers.peak.search import Directions
 
 PATIENCE = 2_000_000
 """Evaluations of an op that one question to the search may take, some 0.1 s; a tenth of it while a core is shrunk."""
@@ -144,6 +143,8 @@ class _Run:
 
     def _order(self, spilled: Iterable[int], patience: int) -> tuple[int, ...] | None:
         """An order where these are spilled, () where none was found in time, None where there is proved to be none."""
+        from memplan_solvers.peak.directions import Directions
+
         search = Directions(relaxed(self.model, frozenset(spilled)))
         outcome = search.within(self.problem.capacity or 0, self.budget, patience)
         self.nodes += search.nodes

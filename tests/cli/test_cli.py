@@ -197,12 +197,29 @@ def test_closed_stdout_and_stderr(graph: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full, which stands for a full disk")
-def test_a_full_disk_is_one_clear_error() -> None:
+@pytest.mark.parametrize(
+    "command", ["zoo", "--help", "--version", "plan --json", "show --json", "check --json"]
+)
+def test_a_full_disk_is_one_clear_error(command: str, graph: Path, tmp_path: Path) -> None:
+    word, *options = command.split()
+    if options:
+        plan = memplan("plan", graph, "-o", tmp_path)
+        assert plan.returncode == 0
+        files = [str(graph)] if word == "plan" else [str(graph), str(tmp_path / "net.plan.json")]
+        options = [*files, *options, *(["-o", str(tmp_path)] if word == "plan" else [])]
+    call = [sys.executable, "-m", "memplan", word, *options]
     with open("/dev/full", "w") as full:
-        done = subprocess.run(
-            [sys.executable, "-m", "memplan", "zoo"], stdout=full, stderr=subprocess.PIPE, text=True
-        )
-    assert done.returncode == 2 and done.stderr.startswith("error: ") and done.stderr.count("\n") == 2
+        done = subprocess.run(call, stdout=full, stderr=subprocess.PIPE, text=True)
+        assert done.returncode == 2 and done.stderr.startswith("error: ") and done.stderr.count("\n") == 2
+        unheard = subprocess.run(call, stdout=full, stderr=full)
+        assert unheard.returncode == 2
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full, which stands for a full disk")
+def test_an_error_that_cannot_be_said_keeps_its_status() -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-m", "memplan", "plan", "no.json"], stderr=full)
+    assert done.returncode == 2
 
 
 def test_a_graph_without_kernels_is_not_executed(graph: Path, tmp_path: Path) -> None:

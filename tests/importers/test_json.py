@@ -14,7 +14,8 @@ import pytest
 import memplan
 from memplan.emitters.json import graph_text, plan_text, without_times
 from memplan.errors import MemplanError
-from memplan.importers.json import graph_from_dict, plan_from_dict
+from memplan.importers.json import graph_from_dict, plan_from_dict, read_graph, read_plan
+from memplan.pins import read_pins
 from memplan.plan import Plan
 from tests.generate import random_graph, random_plan
 
@@ -137,3 +138,37 @@ def test_every_field_of_a_plan_comes_back() -> None:
         if field.name not in ("seconds", "total_seconds", "target"):
             assert getattr(again, field.name) == getattr(plan, field.name), field.name
     assert again.target.to_dict() == plan.target.to_dict()
+
+
+def test_unknown_keys_are_refused_with_the_nearest_known_one() -> None:
+    graph = graph_from_dict(GOOD, "test")
+    second = json.loads(graph_text(graph))
+    plan = json.loads(plan_text(memplan.plan(graph)))
+    cases: list[tuple[Callable[[Any, str], Any], Any, tuple[Any, ...], str, str]] = [
+        (graph_from_dict, GOOD, ("opps", []), "opps", "ops"),
+        (graph_from_dict, second, ("output", []), "output", "outputs"),
+        (graph_from_dict, second, ("tensors", 0, "stride", [1]), "stride", "strides"),
+        (graph_from_dict, second, ("ops", 0, "overwrite", []), "overwrite", "overwrites"),
+        (plan_from_dict, plan, ("inplaces", {}), "inplaces", "inplace"),
+        (plan_from_dict, plan, ("options", "donates", []), "donates", "donate"),
+        (plan_from_dict, plan, ("metrics", "peaks", 0), "peaks", "peak"),
+    ]
+    for read, good, change, unknown, known in cases:
+        data = json.loads(json.dumps(good))
+        _set(*change)(data)
+        with pytest.raises(MemplanError, match=f"unknown key '{unknown}'") as caught:
+            read(data, "test")
+        assert caught.value.hint == f"did you mean '{known}'?" and caught.value.exit_status == 2
+
+
+def test_a_key_that_stands_twice_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "twice.json"
+    graph = graph_from_dict(GOOD, "test")
+    for text, key in ((graph_text(graph), '"name": "net"'), (plan_text(memplan.plan(graph)), '"bound": 0')):
+        assert text.count(key) == 1
+        path.write_text(text.replace(key, f"{key}, {key}"))
+        with pytest.raises(MemplanError, match="stands twice"):
+            (read_plan if "bound" in key else read_graph)(path)
+    path.write_text('{"x": "keep", "x": "@0"}')
+    with pytest.raises(MemplanError, match="'x' stands twice"):
+        read_pins(path)

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from math import exp, log
 
+from memplan_solvers.latency.arrays import make_arrays
 from memplan_solvers.latency.exact import _covers
-from memplan_solvers.latency.timed import flatten
 
 from memplan.api import evaluate
 from memplan.plan import Status
@@ -32,7 +32,7 @@ def programs(ops: int) -> Iterator[Problem]:
         seed += 1
         problem = random_problem(random.Random(seed), ops)
         problem = replace(problem, options=replace(problem.options, io="host", inplace=False))
-        timed = flatten(problem, Budget(5.0))
+        timed = make_arrays(problem, Budget(5.0))
         if timed is not None and _covers(problem, timed) and problem.n >= ops - 1 and timed.movable.any():
             yield problem
 

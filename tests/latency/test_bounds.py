@@ -6,9 +6,9 @@ import random
 
 import numpy as np
 import pytest
+from memplan_solvers.latency.arrays import make_arrays
 from memplan_solvers.latency.bounds import closed_bound
 from memplan_solvers.latency.fluid import fluid_bound
-from memplan_solvers.latency.timed import flatten
 
 from memplan.api import evaluate
 from memplan.api import plan as solve
@@ -22,7 +22,7 @@ def test_bounds_hold_for_what_annealing_finds_and_the_program_adds_to_the_closed
     tight = stronger = 0
     for seed in range(150):
         problem = random_problem(random.Random(seed), 10)
-        timed = flatten(problem, Budget(5.0))
+        timed = make_arrays(problem, Budget(5.0))
         if timed is None:
             continue
         plan = evaluate(problem.graph, parse_spec("anneal{effort=150}").solve(problem, Budget(20.0)))
@@ -36,7 +36,7 @@ def test_bounds_hold_for_what_annealing_finds_and_the_program_adds_to_the_closed
 def test_weights_that_must_come_through_the_bus() -> None:
     # 40 + 10 bytes in and 10 out at 10 B/s: 6 s whatever is done; ops alone would take 0.1 s and less.
     problem = small_problem("x>a w,a>y", {"w": 40}, 100)
-    timed = flatten(problem, Budget(5.0))
+    timed = make_arrays(problem, Budget(5.0))
     assert timed is not None
     assert closed_bound(problem, timed) == pytest.approx(6.0, rel=0.05)
     assert np.isfinite(fluid_bound(problem, timed, 5.0))

@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from memplan_solvers.latency.layout import value
-from memplan_solvers.latency.timed import flatten
+from memplan_solvers.latency.arrays import RESIDENCY, make_arrays, no_stores
+from memplan_solvers.latency.layout import make_layout
 
 from memplan.graph import Graph
 from memplan.plan import Plan
@@ -36,19 +36,14 @@ def test_compiled_latency_is_the_simulators() -> None:
         graph = _in_program_order(graph, plan)
         plan = replace(plan, target=replace(plan.target, operands="any"))
         problem = Problem(graph, plan.target, plan.options)
-        timed = flatten(problem, Budget(1.0))
+        timed = make_arrays(problem, Budget(1.0))
         if timed is None:
             continue
         # Each row ends at its storage's last step there, so joined residencies are one row already.
-        rows = np.array(
-            [(problem.number[r.tensor], r.start, r.stop, r.offset) for r in plan.residencies], dtype=np.int64
-        ).reshape(-1, 4)
+        rows = [(problem.number[r.tensor], r.start, r.stop, r.offset) for r in plan.residencies]
         order = {(m.tensor, m.issue): k for k, m in enumerate(plan.moves) if m.kind == "load"}
-        rows = np.array(
-            sorted(rows.tolist(), key=lambda r: order.get((problem.storages[r[0]].name, r[1]), -1)),
-            dtype=np.int64,
-        ).reshape(-1, 4)
-        stores = np.full((len(problem.storages), 2), -1, dtype=np.int64)
+        rows.sort(key=lambda r: order.get((problem.storages[r[0]].name, r[1]), -1))
+        stores = no_stores(timed)
         listed = [m for m in plan.moves if m.kind == "store"]
         if [m.tensor for m in sorted(listed, key=lambda m: (m.issue, problem.number[m.tensor]))] != [
             m.tensor for m in sorted(listed, key=lambda m: m.issue)
@@ -56,7 +51,7 @@ def test_compiled_latency_is_the_simulators() -> None:
             continue  # a tie in the file that the compiled twin breaks by number
         for m in listed:
             stores[problem.number[m.tensor]] = m.issue, m.due
-        found = value(timed, rows, len(rows), stores)
+        found = make_layout(timed, np.array(rows, RESIDENCY), stores).seconds
         assert found == pytest.approx(simulate(graph, plan).latency_s, rel=1e-9), seed
         compared += 1
         moved += bool(plan.moves)

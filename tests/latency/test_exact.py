@@ -7,8 +7,8 @@ import random
 from dataclasses import replace
 
 import pytest
+from memplan_solvers.latency.arrays import make_arrays
 from memplan_solvers.latency.exact import _covers
-from memplan_solvers.latency.timed import flatten
 
 from memplan.api import evaluate
 from memplan.check import check
@@ -75,7 +75,7 @@ def test_proofs_agree_with_annealing_on_small_programs() -> None:
     for seed in range(60):
         problem = random_problem(random.Random(seed), 4)
         problem = replace(problem, options=replace(problem.options, io="host", inplace=False))
-        timed = flatten(problem, Budget(5.0))
+        timed = make_arrays(problem, Budget(5.0))
         if timed is None or not _covers(problem, timed) or len(timed.touch) > 8:
             continue
         found = evaluate(problem.graph, parse_spec("anneal{effort=500}").solve(problem, Budget(20.0)))

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from memplan_solvers.latency.msa import GRID, all_host_elapsed, run_msa, value_order
-from memplan_solvers.latency.timed import flatten
+from memplan_solvers.latency.arrays import make_arrays
+from memplan_solvers.latency.msa import GRID, XLA, all_host_elapsed, run_msa, value_order
+from memplan_solvers.latency.msa_kernel import PrefetchRatios
 
 from memplan.api import plan as solve
 from memplan.graph import Op, Tensor
@@ -34,20 +35,20 @@ def small_problem(program: str, sizes: dict[str, int], capacity: int, flops: int
     return Problem(graph, target, Options("latency", "tensor", order="program"))
 
 
-def _run(problem: Problem, order: list[str] | None = None, ratios=(0.8, 1.5, 10.0), repacks: int = 0):
+def _run(problem: Problem, order: list[str] | None = None, ratios: PrefetchRatios = XLA, repacks: int = 0):
     """Residencies {(name, start, stop, offset)} and stores {name: (issue, due)}."""
-    timed = flatten(problem, Budget(10.0))
+    timed = make_arrays(problem, Budget(10.0))
     assert timed is not None
     names = [s.name for s in problem.storages]
     numbers = value_order(timed) if order is None else np.array([problem.number[x] for x in order])
     layout = run_msa(timed, numbers, all_host_elapsed(timed), ratios, repacks)
-    stores = {names[s]: tuple(layout.stores[s].tolist()) for s in np.flatnonzero(layout.stores[:, 0] >= 0)}
-    return {(names[s], a, b, o) for s, a, b, o in layout.rows.tolist()}, stores
+    stores = {names[s]: layout.stores[s].tolist() for s in np.flatnonzero(layout.stores["issue"] >= 0)}
+    return {(names[s], a, b, o) for s, a, b, o in layout.residencies.tolist()}, stores
 
 
 def test_values_go_by_what_their_bytes_gain() -> None:
     problem = small_problem("x>a a>b b>c c,w>y", {"w": 30}, 60)
-    timed = flatten(problem, Budget(10.0))
+    timed = make_arrays(problem, Budget(10.0))
     assert timed is not None
     # a, b, c: two touches of 0.9 s each / √10; w: 2.7 / √30; x and y: 0.9 / √10.
     assert [problem.storages[s].name for s in value_order(timed)] == ["a", "b", "c", "w", "x", "y"]
@@ -67,14 +68,14 @@ def test_min_ratio_forbids_what_cannot_arrive() -> None:
     # w copies for 3 s; the op before takes 1.5 s.
     assert _run(problem)[0] == {("a", 0, 2, 0)}
     # With a ratio of 0.5 the wish would be granted, but the queue has no capacity for it.
-    assert _run(problem, ratios=(0.5, 0.5, 10.0))[0] == {("a", 0, 2, 0)}
+    assert _run(problem, ratios=PrefetchRatios(0.5, 0.5, 10.0))[0] == {("a", 0, 2, 0)}
 
 
 def test_evicts_from_the_definition_on_and_fetches_again() -> None:
     problem = small_problem("x>a a>b b>c c>d d>e a,e>y", {}, 40)
     # Nothing may be held for more than 1 × 4 s. Between its uses at 1 and 5 pass 6 s: a is stored from its
     # definition on, due at the first step 1.5 s later, and comes back at 4, where it has 2 s for its copy of 1 s.
-    rows, stores = _run(problem, ["a"], ratios=(0.8, 1.5, 1.0))
+    rows, stores = _run(problem, ["a"], ratios=PrefetchRatios(0.8, 1.5, 1.0))
     assert rows == {("a", 0, 2, 0), ("a", 4, 6, 0)}
     assert stores == {"a": (0, 2)}
     # With XLA's ratio of 10 it is simply held.
@@ -86,11 +87,11 @@ def test_a_value_that_cannot_be_evicted_is_defined_in_host() -> None:
     # w comes from step 1 on and needs 1.6 of the 2 s there. a may not be held over steps 2 and 3 (5.6 s > 4 s),
     # and a store of 1 s ahead of w in the queue would make w late: a is uncommitted, defined in host and
     # fetched for its last use alone.
-    rows, stores = _run(problem, ["w", "a"], ratios=(0.8, 1.5, 1.0))
+    rows, stores = _run(problem, ["w", "a"], ratios=PrefetchRatios(0.8, 1.5, 1.0))
     assert rows == {("w", 1, 3, 0), ("a", 3, 5, 0)}
     assert stores == {}
     # The other way round the store comes first and w has to come earlier.
-    rows, stores = _run(problem, ["a", "w"], ratios=(0.8, 1.5, 1.0))
+    rows, stores = _run(problem, ["a", "w"], ratios=PrefetchRatios(0.8, 1.5, 1.0))
     assert rows == {("a", 0, 2, 0), ("w", 0, 3, 10), ("a", 3, 5, 0)}
     assert stores == {"a": (0, 2)}
 

@@ -13,12 +13,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 from memplan_solvers.malloc_game import actors
-from memplan_solvers.malloc_game.actors import Alone, Case, Outcome, Processes, Task, board_of, run_task
+from memplan_solvers.malloc_game.actors import (
+    Alone,
+    Outcome,
+    Processes,
+    Task,
+    TrainingCase,
+    board_of,
+    run_task,
+)
 from memplan_solvers.malloc_game.encode import INPUTS
 from memplan_solvers.malloc_game.game import Game, open_board
 from memplan_solvers.malloc_game.gumbel_zero import play_episode
 from memplan_solvers.malloc_game.malloc_game import MallocGame
-from memplan_solvers.malloc_game.muzero import Plan as MuZeroPlan
+from memplan_solvers.malloc_game.muzero import LearningPlan as MuZeroPlan
 from memplan_solvers.malloc_game.muzero import learn_program
 from memplan_solvers.malloc_game.network import ACTIONS, BINS, HIDDEN, forward, make_network
 from memplan_solvers.malloc_game.policy import SHIPPED, load_network
@@ -31,7 +39,7 @@ from memplan.errors import OptionError
 from memplan.solver import Budget
 from tests.malloc_game.games import random_problem
 
-SMALL = (Case("ds_cnn_int8", "ethos-u65", 0.15), Case("yolov3_tiny", "tpu-v4i", 0.1))
+SMALL = (TrainingCase("ds_cnn_int8", "ethos-u65", 0.15), TrainingCase("yolov3_tiny", "tpu-v4i", 0.1))
 
 
 def least(game: Game) -> float:

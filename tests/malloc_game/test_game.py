@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 from memplan_solvers.malloc_game import play
-from memplan_solvers.malloc_game.env import MallocGame
+from memplan_solvers.malloc_game.env import MallocGameEnv
 from memplan_solvers.malloc_game.game import Game, open_board
 from memplan_solvers.malloc_game.greedy import play_greedy
 from memplan_solvers.malloc_game.state import BACKUPS, COPY, DROP, NO_COPY
@@ -182,7 +182,7 @@ def test_gymnasium_knows_the_environment_and_approves() -> None:
 
 
 def test_masked_random_play_makes_thousands_of_moves_a_second() -> None:
-    env = MallocGame(model="resnet8_int8", target="ethos-u65", scratchpad="64KiB")
+    env = MallocGameEnv(model="resnet8_int8", target="ethos-u65", scratchpad="64KiB")
     dice = random.Random(0)
     _, info = env.reset()
     best = 0.0
@@ -201,7 +201,7 @@ def test_a_problem_without_moves_or_with_two_queues_is_refused() -> None:
     graph = chain(5)
     problem = make_problem(graph, TIMED, scratchpad=1, objective="latency", order="program")[0]
     with pytest.raises(OptionError, match="no moves"):
-        MallocGame(problem)
+        MallocGameEnv(problem)
     with pytest.raises(OptionError, match="serves no operand"):
         open_board(make_problem(graph, "cortex-m7", objective="latency")[0], Budget(1.0))
     from dataclasses import replace

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from memplan_solvers.latency.anneal import Anneal
 from memplan_solvers.latency.anneal_kernel import KINDS, STATES
-from memplan_solvers.latency.layout import value
+from memplan_solvers.latency.arrays import Floats32, make_arrays
+from memplan_solvers.latency.layout import make_layout
 from memplan_solvers.latency.msa import tuned
-from memplan_solvers.latency.timed import Array, flatten
-from memplan_solvers.malloc_game.actors import Case
+from memplan_solvers.malloc_game.actors import TrainingCase
 from memplan_solvers.malloc_game.guide import (
     INPUTS,
     LEAST,
@@ -27,10 +27,10 @@ from memplan_solvers.malloc_game.guided import QUEUED
 
 from memplan.solver import Budget
 
-UNSEEN = Case("mobilenet_v3_large", "ethos-u65", 0.1)
+UNSEEN = TrainingCase("mobilenet_v3_large", "ethos-u65", 0.1)
 
 
-def all_log_gains(guide: Guide, x: Array) -> Array:
+def all_log_gains(guide: Guide, x: Floats32) -> Floats32:
     """By the formula, float32[rows, KINDS]."""
     return np.clip(np.maximum(x @ guide.g0 + guide.c0, 0) @ guide.g1 + guide.c1, LEAST, MOST)
 
@@ -71,7 +71,7 @@ def test_teaching_finds_what_gains() -> None:
 
 
 def test_guided_annealing_repeats_itself_and_is_what_the_evaluator_says() -> None:
-    timed = flatten(UNSEEN.problem(), Budget(60.0))
+    timed = make_arrays(UNSEEN.problem(), Budget(60.0))
     assert timed is not None
     start = tuned(timed, Budget(60.0), 0.0)
     runs = [
@@ -81,4 +81,4 @@ def test_guided_annealing_repeats_itself_and_is_what_the_evaluator_says() -> Non
         for _ in range(2)
     ]
     assert runs[0].seconds == runs[1].seconds < start.seconds
-    assert runs[0].seconds == value(timed, runs[0].rows, len(runs[0].rows), runs[0].stores)
+    assert runs[0].seconds == make_layout(timed, runs[0].residencies, runs[0].stores).seconds

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from memplan_solvers.compiled import load
 from memplan_solvers.peak.live import certain_bound, live_model, live_peak
-from memplan_solvers.peak.search import RULES, minimum_peak_order
+from memplan_solvers.peak.rules import RULES
+from memplan_solvers.peak.search import minimum_peak_order
 
 import memplan
 from memplan.api import make_problem

@@ -10,12 +10,12 @@ from memplan_solvers.compiled import load
 from memplan_solvers.greedy import Greedy
 from memplan_solvers.place import place
 from memplan_solvers.residency import traffic
+from memplan_solvers.search.decomposition import MOST_OPS_WHOLE, Bracket, Decomposition
 from memplan_solvers.search.frontier import Frontiers
-from memplan_solvers.search.levels import RULES, Engine, Found
-from memplan_solvers.search.lns import Way, improved
-from memplan_solvers.search.parts import LARGE, Part, Parts
-from memplan_solvers.search.piece import NEVER, Piece, pieces, whole
+from memplan_solvers.search.layered_search import RULES, Engine, SearchResult
+from memplan_solvers.search.lns import PartialPlan, improve_windows
 from memplan_solvers.search.search import Search
+from memplan_solvers.search.subproblem import NEVER, Subproblem, subproblems, whole
 
 from memplan.api import evaluate, make_problem, plan
 from memplan.errors import OptionError
@@ -33,12 +33,16 @@ SEEDS = 250
 """Random problems per comparison; a hundred times as many were run once by hand."""
 
 
-def best(problem: Problem, parts: list[Piece], rules: frozenset[str] = RULES, beam: int = 3_000_000) -> Found:
-    """The pieces' results added up."""
-    found = [Engine(p, rules).search(NEVER, Budget(60), beam) for p in parts]
+def best(
+    problem: Problem, brackets: list[Subproblem], rules: frozenset[str] = RULES, beam: int = 3_000_000
+) -> SearchResult:
+    """The subproblems' results added up."""
+    found = [Engine(p, rules).search(NEVER, Budget(60), beam) for p in brackets]
     value = None if any(f.value is None for f in found) else sum(f.value or 0 for f in found)
     order, evictions, complete = (), (), all(f.complete for f in found)
-    return Found(value, sum(f.bound for f in found), order, evictions, complete, sum(f.states for f in found))
+    return SearchResult(
+        value, sum(f.bound for f in found), order, evictions, complete, sum(f.states for f in found)
+    )
 
 
 def test_conforms() -> None:
@@ -59,11 +63,11 @@ def test_pieces_add_up_and_a_narrow_beam_keeps_a_true_bound() -> None:
     split = 0
     for seed in range(SEEDS):
         problem = random_problem(seed, "traffic", pins=False)
-        least, parts = Oracle(problem).least_traffic(), pieces(problem)
-        split += len(parts) > 1
-        found = best(problem, parts)
+        least, brackets = Oracle(problem).least_traffic(), subproblems(problem)
+        split += len(brackets) > 1
+        found = best(problem, brackets)
         assert (None if found.value is None else found.value + problem.free_bound) == least, f"seed {seed}"
-        narrow = best(problem, parts, beam=1)
+        narrow = best(problem, brackets, beam=1)
         if least is not None:
             assert narrow.bound + problem.free_bound <= least, f"seed {seed}"
             assert narrow.value is None or narrow.value + problem.free_bound >= least
@@ -101,17 +105,19 @@ def test_what_is_pruned_bounds_the_cost_and_a_climb_ends_at_the_optimum() -> Non
         least = Oracle(problem).least_traffic()
         if least is None or least == problem.free_bound:
             continue
-        value, piece = int(least - problem.free_bound), whole(problem)
+        value, subproblem = int(least - problem.free_bound), whole(problem)
         for below in {1, value // 2 + 1, value}:
-            found = Engine(piece).search(below, Budget(60))
+            found = Engine(subproblem).search(below, Budget(60))
             assert found.order is None and found.complete and below <= found.bound <= value, f"seed {seed}"
             jumped += found.bound > below
-        narrow = Engine(piece).search(NEVER, Budget(60), beam=1)
+        narrow = Engine(subproblem).search(NEVER, Budget(60), beam=1)
         if narrow.order is None:
             continue
-        part = Part(piece, Way(piece, narrow.order, narrow.evictions))
-        part.climb(Budget(60), 10**9)
-        assert part.done and part.way is not None and part.low == part.way.value == value, f"seed {seed}"
+        bracket = Bracket(subproblem, PartialPlan(subproblem, narrow.order, narrow.evictions))
+        bracket.raise_bound(Budget(60), 10**9)
+        assert bracket.done and bracket.plan is not None and bracket.low == bracket.plan.value == value, (
+            f"seed {seed}"
+        )
         climbed += 1
     assert jumped and climbed
 
@@ -126,12 +132,12 @@ def test_loads_and_stores_alone_add_up_to_the_optimum_where_space_is_least(
     seed: int, value: int, loads: int, stores: int
 ) -> None:
     problem, _ = make_problem(stage(seed), scratchpad="MR")
-    engine = Engine(max(pieces(problem), key=lambda piece: piece.n))
+    engine = Engine(max(subproblems(problem), key=lambda subproblem: subproblem.n))
     assert engine.tabulate(Budget(60))
     assert sum(engine.root()) < value - 5
     frontiers = Frontiers(engine)
     for below in range(value - 5, value + 1):
-        assert frontiers.look(below, Budget(60), 1_000_000) == below
+        assert frontiers.extend(below, Budget(60), 1_000_000) == below
     assert [half.total for half in frontiers.halves] == [loads, stores]
 
 
@@ -142,10 +148,10 @@ def test_windows_of_storages_never_cost_more_than_the_whole() -> None:
         least = Oracle(problem).least_traffic()
         if least is None:
             continue
-        piece, total = whole(problem), int(problem.free_bound)
-        side = [rng.random() < 0.5 for _ in piece.size]
-        for part in (True, False):
-            window = piece.window(s for s, x in enumerate(side) if x is part)
+        subproblem, total = whole(problem), int(problem.free_bound)
+        side = [rng.random() < 0.5 for _ in subproblem.size]
+        for bracket in (True, False):
+            window = subproblem.window(s for s, x in enumerate(side) if x is bracket)
             total += best(problem, [window]).bound
         assert total <= least, f"seed {seed}"
         positive += total > problem.free_bound
@@ -158,15 +164,15 @@ def test_windows_of_steps_improve_a_plan_and_keep_it_valid() -> None:
         problem, _ = make_problem(stage(seed, nodes=24), scratchpad=capacity)
         start = Greedy().best(problem, Budget(60))
         assert start is not None
-        parts = Parts(pieces(problem), problem, (start.answer.walk, start.answer.stretches))
-        before = parts.value
-        for part in parts.parts:
-            assert part.way is not None
-            part.way = improved(part.way, Budget(60), 0)
-        walk, stretches = parts.answer()
-        assert parts.value == traffic(problem, stretches) <= (before or 0)
+        brackets = Decomposition(subproblems(problem), problem, (start.answer.walk, start.answer.stretches))
+        before = brackets.value
+        for bracket in brackets.brackets:
+            assert bracket.plan is not None
+            bracket.plan = improve_windows(bracket.plan, Budget(60), 0)
+        walk, stretches = brackets.answer()
+        assert brackets.value == traffic(problem, stretches) <= (before or 0)
         assert place(walk, stretches, capacity, Budget(60)).offsets is not None
-        better += parts.value < (before or 0)
+        better += brackets.value < (before or 0)
     assert better
 
 
@@ -186,7 +192,7 @@ def layers(ops: int, width: int = 12) -> Graph:
 def test_large_graphs_get_addresses_for_what_windows_find(monkeypatch: pytest.MonkeyPatch) -> None:
     load("search", Budget())
     monkeypatch.setattr("memplan.solver.time.monotonic", time.process_time)  # whatever else the machine does
-    graph = layers(LARGE + 100)
+    graph = layers(MOST_OPS_WHOLE + 100)
     problem, _ = make_problem(graph, scratchpad=240)
     start = Greedy(schedule="program", replace="cost", offsets="time").best(problem, clock(2))
     assert start is not None
@@ -200,7 +206,7 @@ def test_a_long_chain_gets_a_bound_and_addresses_for_its_best_replacement(
     load("search", Budget())
     monkeypatch.setattr("memplan.solver.time.monotonic", time.process_time)
     rng = random.Random(0)
-    sizes = [rng.randint(1, 16) for _ in range(LARGE + 101)]
+    sizes = [rng.randint(1, 16) for _ in range(MOST_OPS_WHOLE + 101)]
     reads = [
         {i - 1} | ({max(0, i - rng.randint(2, 60))} if rng.random() < 0.6 else set())
         for i in range(1, len(sizes))

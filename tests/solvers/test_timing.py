@@ -37,7 +37,7 @@ def layers(count: int, weight: int, flops: int, branches: int = 1) -> Graph:
         ops.append(Op(f"l{b}.{k}", "MatMul", (read, f"w{b}.{k}"), (f"y{b}.{k}",), flops))
     ends = tuple(f"y{b}.{count - 1}" for b in range(branches))
     ops.append(Op("sum", "Add", ends, ("z",), 10))
-    return Graph("layers", (*tensors, Tensor("z", 10, "output")), tuple(ops))
+    return Graph("layers", (*tensors, Tensor("z", 10)), tuple(ops), ("z",))
 
 
 def machine(capacity: int | None) -> Target:

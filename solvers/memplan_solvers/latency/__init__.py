@@ -1,1 +1,13 @@
-"""The timed half: flat problems, XLA's memory space assignment, local search, bounds, an exact engine."""
+"""Timed planning: where tensors live and when they are copied, so that the program ends soonest.
+
+Axes of the arrays in this package and in `malloc_game`:
+
+    n  steps: the ops in program order
+    m  storages, numbered as in `Problem`
+    k  touches: a storage read or written at a step, by storage, then by step
+    r  residencies of a layout
+    q  copies in a queue
+
+*Copy capacity* is a clock that runs while the bus is free to copy: its value before a step is how many seconds the bus
+could have copied by then. The queue of copies is played in it.
+"""

@@ -15,36 +15,44 @@ from memplan.graph import Graph, Op, Tensor
 from memplan.plan import Plan
 from memplan.problem import Problem
 from memplan.solver import Budget
-from memplan_solvers.latency import anneal_kernel as kernel
-from memplan_solvers.latency.decide import RETURN
-from memplan_solvers.latency.draft import (
-    LOADED,
-    OWNER,
-    REACH,
-    ROW,
-    START,
-    STEP,
-    make_draft,
-    rows_of,
+from memplan_solvers.latency.anneal_kernel import (
+    KINDS,
+    LATENCIES,
+    MOST,
+    STATES,
+    Annealing,
+    keep_best,
+    run_rounds,
 )
-from memplan_solvers.latency.follow import seconds_in_full, seconds_of, settle
-from memplan_solvers.latency.layout import to_plan, value
-from memplan_solvers.latency.msa import Layout, tuned
+from memplan_solvers.latency.arrays import (
+    STORE,
+    UNPLACED,
+    Floats,
+    Floats32,
+    Ints,
+    LatencyArrays,
+    make_arrays,
+)
+from memplan_solvers.latency.incremental import accept_changes, changed_latency, full_latency
+from memplan_solvers.latency.layout import Layout, make_layout, to_plan
+from memplan_solvers.latency.layout_changes import make_mutable
+from memplan_solvers.latency.msa import tuned
+from memplan_solvers.latency.mutable_layout import PLACE, MutableLayout, residencies_of
+from memplan_solvers.latency.place_value import REMOVED, Mode, Removed, Service
 from memplan_solvers.latency.solver import LatencySolver
-from memplan_solvers.latency.timed import UNPLACED, Array, Timed, flatten
 
 SLICE_S, FIRST = 0.05, 200
 """Seconds between two looks at the clock; rounds before the first."""
 
 LOOK, SPREAD = 2000, 8
-"""Rounds between two questions where to begin, at least; entries of `Search.choices` per touch, about."""
+"""Rounds between two questions where to begin, at least; entries of `Annealing.starts` per touch, about."""
 
-Focus = Callable[[kernel.Search, float], Array]
+Focus = Callable[[Annealing, float], Floats32]
 """Weights, float32[k, KINDS], of the kinds of rounds by the touch at which they begin, asked for with the share of the
 cooling that is done."""
 
 TAKEN, CHANGED = (0.35, 0.57, 0.08), (0.4, 0.25, 0.21, 0.07, 0.07)
-"""How often a round takes out a value ALONE, in a STRIP, AROUND; and changes the SAME, LOAD, WISH + 0, 1, 2 of a touch."""
+"""How often a round has each `Scope`, and each `Change`."""
 
 
 @dataclass(frozen=True)
@@ -79,39 +87,35 @@ class Anneal(LatencySolver):
 
     def search(self, problem: Problem, budget: Budget) -> Plan:
         """The best layout met."""
-        timed = flatten(problem, budget)
-        if timed is None:
+        arrays = make_arrays(problem, budget)
+        if arrays is None:
             return self.no_answer(problem, budget, *UNPLACED)
-        bound = self.lower_bound(problem, timed, budget)
-        start = tuned(timed, budget.share(0.1), bound)
-        best = self.improve(timed, start, budget, bound)
-        return to_plan(self, problem, budget, timed, best.rows, best.stores, bound=bound)
+        bound = self.lower_bound(problem, arrays, budget)
+        start = tuned(arrays, budget.share(0.1), bound)
+        best = self.improve(arrays, start, budget, bound)
+        return to_plan(self, problem, budget, arrays, best, bound)
 
     def improve(
         self,
-        timed: Timed,
+        arrays: LatencyArrays,
         start: Layout,
         budget: Budget,
         bound: float,
-        queued: float = 0.0,
+        idle_share: float = 0.0,
         focus: Focus | None = None,
     ) -> Layout:
-        """The best layout met from `start` on; `queued`: see `Search`."""
-        search = make_search(timed, start, budget.seed, queued)
-        total, available = self.effort * len(timed.touch), max(1e-9, budget.remaining_s)
-        if not len(search.choices):
+        """The best layout met from `start` on; `idle_share`: see `Annealing`."""
+        search = make_annealing(arrays, start, budget.seed, idle_share)
+        total, available = self.effort * len(arrays.touch), max(1e-9, budget.remaining_s)
+        if not len(search.starts):
             return start
         rounds, done, share, step = min(FIRST, total), 0, 0.0, min(FIRST, total) / max(1, total)
-        by_time, begin, often = False, time.monotonic(), max(LOOK, 2 * len(timed.touch))
-        while done < total and share < 1.0 and search.seconds[1] > bound and not budget.spent():
+        by_time, begin, often = False, time.monotonic(), max(LOOK, 2 * len(arrays.touch))
+        while done < total and share < 1.0 and search.seconds[0]["best"] > bound and not budget.spent():
             if focus and done % often == 0:
-                search = led(timed, search, focus(search, share))
-            kernel.run(
-                timed,
-                search,
-                rounds,
-                *(self.heat(timed, start, at) for at in (share, min(1.0, share + step))),
-            )
+                search = weigh_rounds(arrays, search, focus(search, share))
+            hot, cold = (self.heat(arrays, start, at) for at in (share, min(1.0, share + step)))
+            run_rounds(arrays, search, rounds, hot, cold)
             if not done:  # it may have been compiling
                 begin, available = time.monotonic(), max(1e-9, budget.remaining_s)
                 pace = 1e-4
@@ -122,69 +126,73 @@ class Anneal(LatencySolver):
             share = (time.monotonic() - begin) / available if by_time else done / total
             rounds = max(1, min(int(SLICE_S / max(pace, 1e-9)), total - done, often - done % often))
             step = rounds * pace / available if by_time else rounds / total
-            budget.report("anneal", float(search.seconds[1]), bound)
-        rows = rows_of(search.best, search.draft)
-        found = Layout(rows, search.best_stores, value(timed, rows, len(rows), search.best_stores))
+            budget.report("anneal", float(search.seconds[0]["best"]), bound)
+        found = make_layout(arrays, residencies_of(search.best, search.layout), search.best_stores)
         return min(start, found, key=lambda layout: layout.seconds)
 
-    def heat(self, timed: Timed, start: Layout, share: float) -> float:
+    def heat(self, arrays: LatencyArrays, start: Layout, share: float) -> float:
         """The temperature in seconds when `share` of the rounds are done."""
-        return float(start.seconds / timed.n * self.hot * (self.cold / self.hot) ** share)
+        return float(start.seconds / arrays.n * self.hot * (self.cold / self.hot) ** share)
 
 
-def usual(timed: Timed) -> Array:
+def usual_weights(arrays: LatencyArrays) -> Floats32:
     """Weights of the kinds of rounds where nobody says: alike for all storages, float32[k, KINDS]."""
-    touches = np.diff(timed.touch_row)
-    return np.outer(np.repeat(1.0 / np.maximum(touches, 1), touches), np.outer(TAKEN, CHANGED)).astype(
-        np.float32
-    )
+    touches = np.diff(arrays.touch_row)
+    weights = np.outer(np.repeat(1.0 / np.maximum(touches, 1), touches), np.outer(TAKEN, CHANGED))
+    return weights.astype(np.float32)
 
 
-def led(timed: Timed, search: kernel.Search, weight: Array) -> kernel.Search:
+def weigh_rounds(arrays: LatencyArrays, search: Annealing, weight: Floats32) -> Annealing:
     """The annealing, its rounds from now on as float32[k, KINDS] `weight` says."""
-    return search._replace(choices=spread(timed, weight.sum(1)), kind=weight)
+    return search._replace(starts=spread_starts(arrays, weight.sum(1)), weight=weight)
 
 
-def spread(timed: Timed, weight: Array) -> Array:
-    """Touches of storages that may be placed, int64[c], each about as often as float64[k] `weight` says, at least once."""
-    touches = np.flatnonzero(np.repeat(timed.movable, np.diff(timed.touch_row)))
+def spread_starts(arrays: LatencyArrays, weight: Floats | Floats32) -> Ints:
+    """Touches of storages that may be placed, int64[c], each about as often as float[k] `weight` says, at least once."""
+    touches = np.flatnonzero(np.repeat(arrays.movable, np.diff(arrays.touch_row)))
     share = weight[touches] / weight[touches].sum()
     return np.repeat(touches, np.maximum(1, np.round(SPREAD * len(touches) * share).astype(np.int64)))
 
 
-def make_search(timed: Timed, start: Layout, seed: int, queued: float = 0.0) -> kernel.Search:
-    """An annealing that stands at `start`; `queued`: see `Search`."""
-    draft = make_draft(timed, start.rows, start.stores)
-    seconds = seconds_in_full(timed, draft) if timed.queues == 2 else seconds_of(draft, 0.0)
-    settle(draft, True)
-    # Wishes and ratios with which the rounds would place the loads where they are.
-    wish, ratio = np.zeros(len(timed.touch), np.int8), np.full(len(timed.touch), 1.1)
-    reach = draft.track[0, REACH]
-    for r in np.flatnonzero(
-        draft.slot[: len(timed.touch), LOADED] & (draft.slot[: len(timed.touch), START] >= 0)
-    ):
-        owner, begin, due = draft.slot[r, [OWNER, START, STEP]]
-        if r > draft.storage[owner, ROW]:
-            wish[r] = RETURN
-        ratio[r] = (1 - 1e-9) * (reach[due] - reach[begin]) / max(timed.copy[owner], 1e-30)
+def make_annealing(arrays: LatencyArrays, start: Layout, seed: int, idle_share: float = 0.0) -> Annealing:
+    """An annealing that stands at `start`; `idle_share`: see `Annealing`."""
+    layout = make_mutable(arrays, start)
+    seconds = full_latency(arrays, layout) if arrays.queues == 2 else changed_latency(layout, 0.0)
+    accept_changes(layout)
     mixed = (seed * 0x9E3779B97F4A7C15 + 0xD1B54A32D192ED03) % 2**64 or 1
-    weight = usual(timed)
-    search = kernel.Search(
-        draft=draft,
-        wish=wish,
-        ratio=ratio,
-        queued=queued if timed.queues == 1 else 0.0,
-        best=np.zeros((len(draft.slot), 3), np.int64),
-        best_stores=np.zeros((len(draft.storage), 2), np.int64),
-        seconds=np.array([seconds, seconds]),
-        random=np.array([mixed], dtype=np.uint64),
-        choices=spread(timed, weight.sum(1)),
-        kind=weight,
-        tally=np.zeros((2, kernel.STATES, 0, kernel.KINDS)),
-        kept=np.zeros((len(draft.slot), 4), np.int64),
+    weight, slots, storages = usual_weights(arrays), len(layout.slots), len(layout.storages)
+    search = Annealing(
+        layout=layout,
+        service=service_of(arrays, layout),
+        idle_share=idle_share if arrays.queues == 1 else 0.0,
+        seconds=np.array([(seconds, seconds)], LATENCIES),
+        best=np.zeros(slots, PLACE),
+        best_stores=np.zeros(storages, STORE),
+        random=np.array([mixed], np.uint64),
+        weight=weight,
+        starts=spread_starts(arrays, weight.sum(1)),
+        work=np.zeros((STATES, 0, KINDS)),
+        gain=np.zeros((STATES, 0, KINDS)),
+        removed=Removed(np.zeros(slots, REMOVED), np.zeros(1, np.int64)),
+        values=np.zeros(MOST, np.int64),
+        old_stores=np.zeros(MOST, STORE),
     )
-    kernel.keep_best(search)
+    keep_best(search)
     return search
+
+
+def service_of(arrays: LatencyArrays, layout: MutableLayout) -> Service:
+    """What the touches would have to ask for so that the loads were placed where they are."""
+    k = len(arrays.touch)
+    slots, reach = layout.slots[:k], layout.accepted.reach
+    service = Service(np.zeros(k, np.int8), np.full(k, 1.1))
+    for r in np.flatnonzero((slots["loaded"] > 0) & (slots["start"] >= 0)):
+        storage, begin, due = slots["storage"][r], slots["start"][r], slots["step"][r]
+        if r > layout.storages["first"][storage]:
+            service.mode[r] = Mode.RETURN
+        copy = max(arrays.copy[storage], 1e-30)
+        service.prefetch_ratio[r] = (1 - 1e-9) * (reach[due] - reach[begin]) / copy
+    return service
 
 
 def warm() -> None:
@@ -193,15 +201,7 @@ def warm() -> None:
     ops = tuple(Op(f"op{k}", "Relu", (f"t{k}",), (f"t{k + 1}",)) for k in range(4))
     problem, _ = make_problem(Graph("warm", tensors, ops, ("t4",)), "ethos-u65", objective="latency")
     budget, short = Budget(float("inf")), Anneal(effort=10)
-    timed = flatten(problem, budget)
-    assert timed is not None
-    best = short.improve(timed, tuned(timed, budget, 0.0), budget, 0.0)
-    to_plan(
-        Anneal(),
-        problem,
-        budget,
-        timed,
-        best.rows,
-        best.stores,
-        bound=Anneal().lower_bound(problem, timed, budget),
-    )
+    arrays = make_arrays(problem, budget)
+    assert arrays is not None
+    best = short.improve(arrays, tuned(arrays, budget, 0.0), budget, 0.0)
+    to_plan(Anneal(), problem, budget, arrays, best, Anneal().lower_bound(problem, arrays, budget))

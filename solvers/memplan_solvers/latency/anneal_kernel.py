@@ -1,78 +1,96 @@
 """Simulated annealing by ruin and recreate on a timed layout, compiled.
 
-A layout is decided value by value as in memory space assignment, but every touch has a wish of its own
-(stay, come back, host), every load a ratio, and a round takes few values out and places them again, each
+A layout is decided value by value as in memory space assignment, but every touch asks for a mode of its own
+(stay, return, host), every load for a ratio, and a round takes few values out and places them again, each
 judged by the evaluator alone: nothing is estimated operand by operand.
 """
 
 from __future__ import annotations
 
+from enum import IntEnum
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from memplan_solvers.jit import borrow, inlined, kernel
-from memplan_solvers.latency.decide import place, take_out
-from memplan_solvers.latency.draft import (
-    CAPACITY,
-    DUE,
-    FAST,
-    FIXED,
-    ISSUE,
-    LOADED,
-    OFFSET,
-    OPS,
-    OWNER,
-    ROW,
-    SIZE,
-    START,
-    STEP,
-    STOP,
-    WIDTH,
-    Draft,
-    put,
-    set_store,
+from memplan_solvers.latency.arrays import Floats, Floats32, Ints, LatencyArrays, Records
+from memplan_solvers.latency.holes import Fit
+from memplan_solvers.latency.incremental import (
+    accept_changes,
+    changed_latency,
+    forget_changes,
+    full_latency,
 )
-from memplan_solvers.latency.follow import seconds_in_full, seconds_of, settle
-from memplan_solvers.latency.timed import Array, Timed
+from memplan_solvers.latency.layout_changes import add_residency, add_store
+from memplan_solvers.latency.mutable_layout import MutableLayout
+from memplan_solvers.latency.place_value import (
+    Removed,
+    Service,
+    place_value,
+    remember_value,
+    remove_value,
+)
 
 MOST = 10
 """Most values that one round takes out."""
 
-ALONE, STRIP, AROUND = range(3)
-"""What a round takes out: the storage of the touch at which it begins, alone; with who lies in a strip of its size
-around that step; with some that are there around that step."""
 
-SAME, LOAD, WISH = range(3)
-"""What it changes of that touch: nothing; the ratio of its load; its wish, to STAY, RETURN or HOST (WISH + 0, 1, 2)."""
+class Scope(IntEnum):
+    """What a round takes out: the storage of the touch at which it begins …"""
 
-CHANGES = WISH + 3
-KINDS = 3 * CHANGES
-"""A kind of round: what it takes out x CHANGES + what it changes."""
-
-STATES = 9
-"""A state of a touch: how it is served x 3 + its wish."""
+    ALONE = 0
+    STRIP = 1  # … with who lies in a strip of its size around that step
+    AROUND = 2  # … with some that are there around that step
 
 
-class Search(NamedTuple):
+class Change(IntEnum):
+    """What a round changes of the touch at which it begins."""
+
+    NOTHING = 0
+    RATIO = 1  # of its load
+    TO_STAY = 2  # its mode
+    TO_RETURN = 3
+    TO_HOST = 4
+
+
+CHANGES = len(Change)
+KINDS = len(Scope) * CHANGES
+"""Kinds of rounds: scope × CHANGES + change."""
+
+MODES = 3
+STATES = 3 * MODES
+"""States of a touch: how it is served (see `_served_by`) × MODES + the mode that it asks for."""
+
+LATENCIES = np.dtype(
+    [
+        ("now", np.float64),  # s, of the layout
+        ("best", np.float64),  # s, of the best layout met
+    ]
+)
+
+
+class Annealing(NamedTuple):
     """Where an annealing stands, and its best layout so far."""
 
-    draft: Draft
-    wish: Array  # int8[k], per touch
-    ratio: Array  # float64[k], copy capacity that a load for the touch asks for, over its copy time; negative: idle one
-    queued: float  # share of new ratios that ask for copy capacity which the queue leaves idle
-    best: Array  # int64[k + m, 3], start, stop, offset by slot
-    best_stores: Array  # int64[m, 2]
-    seconds: Array  # float64[2]: of the layout, of the best
-    random: Array  # uint64[1]
-    kind: Array  # float32[k, KINDS], weight of each kind of round, where it begins
-    tally: Array  # float64[2, STATES, k or 0, KINDS], work of the rounds that began at a touch, and what they gained
-    choices: Array  # int64[c], touches at which rounds begin, of storages that may be placed; more often if more often here
-    kept: Array  # int64[r, 4], scratch: what was taken out: slot, start, stop, offset
+    layout: MutableLayout
+    service: Service
+    idle_share: float  # share of new ratios that ask for copy capacity which the queue leaves idle
+    seconds: Records  # LATENCIES[1]
+    best: Records  # PLACE[k + m], by slot
+    best_stores: Records  # STORE[m]
+    random: npt.NDArray[np.uint64]  # [1], state of the random numbers
+    weight: Floats32  # [k, KINDS], how often a round is of a kind, by the touch at which it begins
+    starts: Ints  # [c], touches at which rounds begin; as often here as they do
+    work: Floats  # [STATES, k or 0, KINDS], of the rounds that began at a touch in this state
+    gain: Floats  # [STATES, k or 0, KINDS], s, what they gained
+    removed: Removed  # scratch: what a round has taken out
+    values: Ints  # [MOST], scratch: storages that it takes out
+    old_stores: Records  # STORE[MOST], scratch: what their stores were
 
 
 @inlined
-def rand(state: Array) -> float:
+def rand(state: npt.NDArray[np.uint64]) -> float:
     """A uniform number in [0, 1); xorshift64*."""
     x = state[0]
     x ^= x >> np.uint64(12)
@@ -83,133 +101,166 @@ def rand(state: Array) -> float:
 
 
 @kernel
-def run(timed: Timed, search: Search, rounds: int, hot: float, cold: float) -> None:
+def run_rounds(arrays: LatencyArrays, search: Annealing, rounds: int, hot: float, cold: float) -> None:
     """Do `rounds` rounds, the temperature falling from `hot` to `cold` seconds geometrically."""
-    timed, search = borrow(timed), borrow(search)
-    random, draft = search.random, search.draft
-    out = np.empty(MOST, np.int64)
-    old_stores = np.empty((MOST, 2), np.int64)
+    arrays, search = borrow(arrays), borrow(search)
+    layout, service, seconds = search.layout, search.service, search.seconds[0]
     cooling = (cold / hot) ** (1.0 / max(1, rounds))
     heat = hot
     for _ in range(rounds):
         heat *= cooling
-        k = search.choices[int(rand(random) * len(search.choices))]
-        seed, state = draft.slot[k, OWNER], 3 * served_by(draft, k) + search.wish[k]
-        old_wish, old_ratio = search.wish[k], search.ratio[k]
-        kind = _kind(search, k)
-        count = _choose(draft, random, seed, draft.slot[k, STEP], kind // CHANGES, out)
-        kept = 0
-        for i in range(count):
-            old_stores[i] = draft.storage[out[i], ISSUE : DUE + 1]
-            kept = take_out(draft, search.kept, out[i], kept)
-        _change(search, k, kind % CHANGES)
-        for i in range(count):
-            place(draft, search.wish, search.ratio, search.kept, kept, out[i], int(rand(random) * 8.0))
-        seconds = seconds_in_full(timed, draft) if timed.queues == 2 else seconds_of(draft, search.seconds[0])
-        worse = seconds - search.seconds[0]
-        if search.tally.shape[2]:
-            search.tally[0, state, k, kind] += 0.5 + 0.5 * count
-            search.tally[1, state, k, kind] += max(0.0, -worse)
-        if worse <= 0.0 or rand(random) < np.exp(-worse / heat):
-            search.seconds[0] = seconds
-            settle(draft, True)
-            if seconds < search.seconds[1] * (1.0 - 1e-12):
+        k = search.starts[int(rand(search.random) * len(search.starts))]
+        state = _state(search, k)
+        old_mode, old_ratio = service.mode[k], service.prefetch_ratio[k]
+        kind = _draw_kind(search, k)
+        count = _draw_values(search, k, kind // CHANGES)
+        _rebuild(search, k, kind % CHANGES, count)
+        if arrays.queues == 2:
+            latency = full_latency(arrays, layout)
+        else:
+            latency = changed_latency(layout, seconds.now)
+        worse = latency - seconds.now
+        if search.work.shape[1]:
+            search.work[state, k, kind] += 0.5 + 0.5 * count
+            search.gain[state, k, kind] += max(0.0, -worse)
+        if worse <= 0.0 or rand(search.random) < np.exp(-worse / heat):
+            seconds.now = latency
+            accept_changes(layout)
+            if latency < seconds.best * (1.0 - 1e-12):
                 keep_best(search)
-            continue
-        search.wish[k], search.ratio[k] = old_wish, old_ratio
-        for i in range(count):
-            take_out(draft, search.kept, out[i], len(search.kept))
-        for i in range(count):
-            set_store(draft, out[i], old_stores[i, 0], old_stores[i, 1])
-        for r in range(kept):
-            slot, start, stop, offset = search.kept[r]
-            put(draft, slot, start, stop, offset)
-        settle(draft, False)
+        else:
+            service.mode[k], service.prefetch_ratio[k] = old_mode, old_ratio
+            _restore(search, count)
 
 
 @inlined
-def served_by(draft: Draft, k: int) -> int:
+def _rebuild(search: Annealing, k: int, change: int, count: int) -> None:
+    """Take the first `count` of `values` out, change touch k, and place them again."""
+    layout, removed = search.layout, search.removed
+    removed.used[0] = 0
+    for i in range(count):
+        s, old = search.values[i], search.old_stores[i]
+        old.issue, old.due = layout.storages[s].issue, layout.storages[s].due
+        remember_value(layout, removed, s)
+        remove_value(layout, s)
+    _change(search, k, change)
+    for i in range(count):
+        place_value(layout, search.service, removed, search.values[i], _draw_fit(search.random))
+
+
+@inlined
+def _restore(search: Annealing, count: int) -> None:
+    """Undo what `_rebuild` did to the layout."""
+    layout, removed = search.layout, search.removed
+    for i in range(count):
+        remove_value(layout, search.values[i])
+    for i in range(count):
+        add_store(layout, search.values[i], search.old_stores[i].issue, search.old_stores[i].due)
+    for r in range(removed.used[0]):
+        row = removed.rows[r]
+        add_residency(layout, row.slot, row.start, row.stop, row.offset)
+    forget_changes(layout)
+
+
+@inlined
+def _served_by(layout: MutableLayout, k: int) -> int:
     """How touch k is served: from host (0), in the scratchpad (1), there, and loaded for it (2)."""
-    slot = draft.slot
-    if not slot[k, FAST]:
+    slot = layout.slots[k]
+    if not slot.fast:
         return 0
-    return 2 if slot[k, START] >= 0 and slot[k, LOADED] else 1
+    return 2 if slot.start >= 0 and slot.loaded else 1
+
+
+@inlined
+def _state(search: Annealing, k: int) -> int:
+    """The state of touch k."""
+    return int(MODES * _served_by(search.layout, k) + search.service.mode[k])
 
 
 @kernel
-def states(search: Search) -> Array:
+def states(search: Annealing) -> Ints:
     """The state of each touch, int64[k]."""
     search = borrow(search)
-    state = np.empty(len(search.wish), np.int64)
+    state = np.empty(len(search.service.mode), np.int64)
     for k in range(len(state)):
-        state[k] = 3 * served_by(search.draft, k) + search.wish[k]
+        state[k] = _state(search, k)
     return state
 
 
 @kernel
-def keep_best(search: Search) -> None:
+def keep_best(search: Annealing) -> None:
     """Remember the layout as the best."""
-    search.best[:] = search.draft.slot[:, START : OFFSET + 1]
-    search.best_stores[:] = search.draft.storage[:, ISSUE : DUE + 1]
-    search.seconds[1] = search.seconds[0]
+    search = borrow(search)
+    slots, storages = search.layout.slots, search.layout.storages
+    for r in range(len(slots)):
+        place = search.best[r]
+        place.start, place.stop, place.offset = slots[r].start, slots[r].stop, slots[r].offset
+    for s in range(len(storages)):
+        search.best_stores[s].issue, search.best_stores[s].due = storages[s].issue, storages[s].due
+    search.seconds[0].best = search.seconds[0].now
 
 
 @inlined
-def _choose(draft: Draft, random: Array, seed: int, t: int, what: int, out: Array) -> int:
-    """Fill `out` with the values to take out around step t, in the order in which they come back; how many.
-
-    what: ALONE, STRIP or AROUND.
-    """
-    slot, storage, block, filled, width = (
-        draft.slot,
-        draft.storage,
-        draft.block,
-        draft.filled,
-        draft.fact[WIDTH],
-    )
-    out[0] = seed
-    count = 1
-    if what == ALONE:
+def _draw_values(search: Annealing, k: int, scope: int) -> int:
+    """Fill `values` with the storages to take out around touch k, in the order in which they come back; how many."""
+    layout, random, values = search.layout, search.random, search.values
+    slots, t, seed = layout.slots, layout.slots[k].step, layout.slots[k].storage
+    values[0] = seed
+    if scope == Scope.ALONE:
         return 1
-    size = slot[storage[seed, ROW], SIZE]
-    low = int(rand(random) * max(1, draft.fact[CAPACITY] - size + 1))
+    size = slots[k].size
+    low = int(rand(random) * max(1, layout.capacity - size + 1))
     span = int(1.0 + 6.0 * rand(random))
     share = 1.5 * rand(random) / 10.0
-    begin = max(0, t - span) // width
-    for b in range(begin, min(t + 1 + span, draft.fact[OPS] - 1) // width + 1):
-        for i in range(filled[b]):
-            r = block[b, i]
-            if (
-                slot[r, START] > t + 1 + span
-                or slot[r, STOP] <= t - span
-                or (b > begin and slot[r, START] // width < b)
-            ):
+    count, begin = 1, max(0, t - span) // layout.width
+    for b in range(begin, min(t + 1 + span, layout.n - 1) // layout.width + 1):
+        for i in range(layout.live[b]):
+            slot = slots[layout.block[b, i]]
+            if slot.start > t + 1 + span or slot.stop <= t - span:
                 continue
-            s = slot[r, OWNER]
-            if s == seed or storage[s, FIXED]:
+            if b > begin and slot.start // layout.width < b:  # met before
                 continue
-            if what == STRIP:
-                if slot[r, OFFSET] >= low + size or slot[r, OFFSET] + slot[r, SIZE] <= low:
+            s = slot.storage
+            if s == seed or layout.storages[s].fixed:
+                continue
+            if scope == Scope.STRIP:
+                if slot.offset >= low + size or slot.offset + slot.size <= low:
                     continue
             elif rand(random) > share:
                 continue
             fresh = True
             for j in range(count):
-                fresh = fresh and out[j] != s
+                fresh = fresh and values[j] != s
             if fresh and count < MOST:
-                out[count] = s
+                values[count] = s
                 count += 1
-    first = 1 if what == STRIP else 0
-    for i in range(count - 1, first, -1):
-        j = first + int(rand(random) * (i + 1 - first))
-        out[i], out[j] = out[j], out[i]
+    _shuffle(random, values, 1 if scope == Scope.STRIP else 0, count)
     return count
 
 
 @inlined
-def _kind(search: Search, k: int) -> int:
-    """Draw the kind of a round that begins at touch k; none that only grants the wish it has."""
-    weight, granted = search.kind[k], WISH + search.wish[k]
+def _shuffle(random: npt.NDArray[np.uint64], values: Ints, first: int, count: int) -> None:
+    """Put values first … count - 1 in random order."""
+    for i in range(count - 1, first, -1):
+        j = first + int(rand(random) * (i + 1 - first))
+        values[i], values[j] = values[j], values[i]
+
+
+@inlined
+def _draw_fit(random: npt.NDArray[np.uint64]) -> Fit:
+    """The best fit in five of eight cases."""
+    drawn = rand(random) * 8.0
+    if drawn < 5.0:
+        return Fit.BEST
+    if drawn < 6.0:
+        return Fit.BEST_FROM_ABOVE
+    return Fit.LOWEST if drawn < 7.0 else Fit.HIGHEST_FROM_ABOVE
+
+
+@inlined
+def _draw_kind(search: Annealing, k: int) -> int:
+    """The kind of a round that begins at touch k; none that only grants the mode for which it asks."""
+    weight, granted = search.weight[k], Change.TO_STAY + search.service.mode[k]
     total = np.float32(0.0)
     for kind in range(KINDS):
         if kind % CHANGES != granted:
@@ -222,12 +273,12 @@ def _kind(search: Search, k: int) -> int:
 
 
 @inlined
-def _change(search: Search, k: int, change: int) -> None:
-    """Change the wish or the ratio of touch k, or neither."""
-    if change == LOAD:
-        if rand(search.random) < search.queued:
-            search.ratio[k] = -0.5 * 8.0 ** rand(search.random)
+def _change(search: Annealing, k: int, change: int) -> None:
+    """Change what touch k asks for, or nothing."""
+    if change == Change.RATIO:
+        if rand(search.random) < search.idle_share:
+            search.service.prefetch_ratio[k] = -0.5 * 8.0 ** rand(search.random)
         else:
-            search.ratio[k] = 0.5 * 32.0 ** rand(search.random)
-    elif change >= WISH:
-        search.wish[k] = change - WISH
+            search.service.prefetch_ratio[k] = 0.5 * 32.0 ** rand(search.random)
+    elif change >= Change.TO_STAY:
+        search.service.mode[k] = change - Change.TO_STAY

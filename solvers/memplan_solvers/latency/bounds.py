@@ -10,10 +10,10 @@ from __future__ import annotations
 import numpy as np
 
 from memplan.problem import Problem
-from memplan_solvers.latency.timed import Array, Timed
+from memplan_solvers.latency.arrays import Floats, LatencyArrays
 
 
-def closed_bound(problem: Problem, timed: Timed) -> float:
+def closed_bound(problem: Problem, timed: LatencyArrays) -> float:
     """Seconds no plan of the problem stays below; O(n + touches)."""
     least = least_times(timed)
     come, go = _crossings(timed)
@@ -24,7 +24,7 @@ def closed_bound(problem: Problem, timed: Timed) -> float:
     return max(anywhere, _prefix_bound(timed, least, come, go))
 
 
-def _prefix_bound(timed: Timed, least: Array, come: Array, go: Array) -> float:
+def _prefix_bound(timed: LatencyArrays, least: Floats, come: Floats, go: Floats) -> float:
     """For the program order: what must have crossed by the end of a prefix, and what must after it.
 
     Splits the steps in two at every place: the first part takes its ops or its crossings, whichever
@@ -43,7 +43,7 @@ def _prefix_bound(timed: Timed, least: Array, come: Array, go: Array) -> float:
     return float((head + tail).max())
 
 
-def least_times(timed: Timed) -> Array:
+def least_times(timed: LatencyArrays) -> Floats:
     """Per op, its least time under the capacity, float64[n].
 
     The best use of the scratchpad for one op alone is fractional: bytes in it save the same time whosever
@@ -64,7 +64,7 @@ def least_times(timed: Timed) -> Array:
     return times
 
 
-def _crossings(timed: Timed) -> tuple[Array, Array]:
+def _crossings(timed: LatencyArrays) -> tuple[Floats, Floats]:
     """Bus seconds that must have come by the end of each step, and that must go after its start, float64[n] each."""
     come, go = np.zeros(timed.n), np.zeros(timed.n)
     for s in range(len(timed.size)):

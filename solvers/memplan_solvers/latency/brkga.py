@@ -11,13 +11,10 @@ from memplan.errors import OptionError
 from memplan.plan import Plan
 from memplan.problem import Problem
 from memplan.solver import Budget
-from memplan_solvers.latency.layout import to_plan
-from memplan_solvers.latency.msa import Layout, all_host_elapsed, run_msa, value_order
+from memplan_solvers.latency.arrays import UNPLACED, Floats, LatencyArrays, make_arrays
+from memplan_solvers.latency.layout import Layout, to_plan
+from memplan_solvers.latency.msa import XLA, all_host_elapsed, run_msa, value_order
 from memplan_solvers.latency.solver import LatencySolver
-from memplan_solvers.latency.timed import UNPLACED, Array, Timed, flatten
-
-XLA = (0.8, 1.5, 10.0)
-"""Memory space assignment's own ratios."""
 
 
 @dataclass(frozen=True)
@@ -51,18 +48,17 @@ class Brkga(LatencySolver):
 
     def search(self, problem: Problem, budget: Budget) -> Plan:
         """The best layout of any individual."""
-        timed = flatten(problem, budget)
-        if timed is None:
+        arrays = make_arrays(problem, budget)
+        if arrays is None:
             return self.no_answer(problem, budget, *UNPLACED)
-        bound = self.lower_bound(problem, timed, budget)
-        best = self._evolve(timed, budget, bound)
-        return to_plan(self, problem, budget, timed, best.rows, best.stores, bound=bound)
+        bound = self.lower_bound(problem, arrays, budget)
+        return to_plan(self, problem, budget, arrays, self._evolve(arrays, budget, bound), bound)
 
-    def _evolve(self, timed: Timed, budget: Budget, bound: float) -> Layout:
+    def _evolve(self, arrays: LatencyArrays, budget: Budget, bound: float) -> Layout:
         """Generations until the time is up, nothing improves, or the bound is met."""
-        random, elapsed = np.random.default_rng(budget.seed), all_host_elapsed(timed)
-        order = value_order(timed)
-        best = run_msa(timed, order, elapsed, XLA, 0)
+        random, elapsed = np.random.default_rng(budget.seed), all_host_elapsed(arrays)
+        order = value_order(arrays)
+        best = run_msa(arrays, order, elapsed, XLA, 0)
         keys = random.random((self.population, len(order)))
         keys[0, order] = np.arange(len(order)) / max(1, len(order))
         scores = np.full(self.population, np.inf)
@@ -73,7 +69,7 @@ class Brkga(LatencySolver):
             for k in range(fresh, self.population):
                 if budget.spent():
                     return best
-                found = run_msa(timed, np.argsort(keys[k], kind="stable"), elapsed, XLA, 0)
+                found = run_msa(arrays, np.argsort(keys[k], kind="stable"), elapsed, XLA, 0)
                 scores[k] = found.seconds
                 best = min(best, found, key=lambda layout: layout.seconds)
             stale = 0 if best.seconds < before else stale + 1
@@ -83,8 +79,8 @@ class Brkga(LatencySolver):
         return best
 
     def _next(
-        self, random: np.random.Generator, keys: Array, scores: Array, elites: int
-    ) -> tuple[Array, Array]:
+        self, random: np.random.Generator, keys: Floats, scores: Floats, elites: int
+    ) -> tuple[Floats, Floats]:
         """The next generation: elite first, with their scores, then children and mutants without."""
         rank = np.argsort(scores, kind="stable")
         mutants = int(self.mutants * self.population)

@@ -1,190 +1,207 @@
-"""The latency of a layout, compiled: MODEL §3 on flat arrays, linear in ops + touches + moves.
+"""The latency of a layout, compiled: MODEL §3 on flat arrays, linear in ops + touches + copies.
 
-The queue is played in the coordinate of copy capacity: A(t) is how long the bus could have copied by
-the start of step t. A move j done in FIFO order is done at F(j) = max(F(j-1), A(its opening)) +
-copy time, and step t waits until A reaches the largest F due there.
+A copy j, done in FIFO order, is done at F(j) = max(F(j-1), A(its opening)) + its copy time, where A(t) is the copy
+capacity before step t; and step t waits until A reaches the largest F due there. `memplan.simulate` is the judge.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
-from memplan_solvers.jit import kernel
-from memplan_solvers.latency.timed import Array, Timed
-
-STORAGE, START, STOP, OFFSET = range(4)
-"""Columns of a residency row."""
+from memplan_solvers.jit import borrow, inlined, inner, kernel
+from memplan_solvers.latency.arrays import Bools, Floats, Ints, LatencyArrays, Records
 
 
-@kernel
-def op_times(timed: Timed, rows: Array, count: int, host: Array, busy: Array) -> None:
-    """Fill `host` (bus seconds of op t) and `busy` (its whole time), float64[n], for these residencies."""
-    # Fields are taken out of the tuple once: in a loop each access would count references.
-    first, touch, fixed, copy, pad = timed.touch_row, timed.touch, timed.fixed, timed.copy, timed.pad
-    compute, base, overhead = timed.compute, timed.base_host, timed.overhead
+class OpTimes(NamedTuple):
+    """What each op takes under a layout, in seconds."""
+
+    bus: Floats  # [n], of its accesses in host
+    busy: Floats  # [n], the whole op
+
+
+class Copies(NamedTuple):
+    """The copies of a layout in FIFO order: by the step at which they may begin, stores before loads."""
+
+    first: Ints  # [2 n + 3], copies first[2 t] … first[2 t + 2] - 1 may begin at step t, the loads from first[2 t + 1] on
+    seconds: Floats  # [q]
+    due: Ints  # [q], the step that waits for it
+    is_store: Bools  # [q]
+
+
+class Lanes(NamedTuple):
+    """Two queues that share the bus: 0 of loads, 1 of stores."""
+
+    copies: Ints  # [2, q], copies of each lane in order
+    length: Ints  # [2], how many have begun to queue
+    head: Ints  # [2], how many of them are done
+    left: Floats  # [q], seconds that each copy still takes
+    waiting: Ints  # [n + 1], copies due at each step and not done
+
+
+@inlined
+def is_loaded(arrays: LatencyArrays, s: int, start: int) -> bool:
+    """Whether a residency of s that begins at `start` begins with a load."""
+    return bool(start != arrays.producer[s] and not arrays.given[s])
+
+
+@inlined
+def first_touch(arrays: LatencyArrays, s: int, start: int) -> int:
+    """The first step at or after `start` that touches s, n if none does."""
+    for k in range(arrays.touch_row[s], arrays.touch_row[s + 1]):
+        if arrays.touch[k] >= start:
+            return int(arrays.touch[k])
+    return arrays.n
+
+
+@inner
+def op_times(arrays: LatencyArrays, residencies: Records) -> OpTimes:
+    """What each op takes with these residencies, RESIDENCY[r]."""
+    touch_row, touch = arrays.touch_row, arrays.touch
     fast = np.zeros(len(touch), np.bool_)
-    for r in range(count):
-        s, start, stop = rows[r, STORAGE], rows[r, START], rows[r, STOP]
-        for k in range(first[s], first[s + 1]):
+    for r in range(len(residencies)):
+        s, start, stop = residencies[r].storage, residencies[r].start, residencies[r].stop
+        for k in range(touch_row[s], touch_row[s + 1]):
             if touch[k] >= start:
                 if touch[k] >= stop:
                     break
                 fast[k] = True
-    for t in range(timed.n):
-        host[t] = base[t]
-        busy[t] = 0.0
-    for s in range(len(copy)):
-        inside = fixed[s] >= 0
-        for k in range(first[s], first[s + 1]):
+    bus, near = arrays.base_host.copy(), np.zeros(arrays.n)
+    for s in range(len(arrays.size)):
+        inside = arrays.fixed[s] >= 0
+        for k in range(touch_row[s], touch_row[s + 1]):
             if fast[k] or inside:
-                busy[touch[k]] += pad[s]
+                near[touch[k]] += arrays.pad[s]
             else:
-                host[touch[k]] += copy[s]
-    for t in range(timed.n):
-        busy[t] = max(compute[t], busy[t] + host[t]) + overhead
+                bus[touch[k]] += arrays.copy[s]
+    busy = np.empty(arrays.n)
+    for t in range(arrays.n):
+        busy[t] = max(arrays.compute[t], bus[t] + near[t]) + arrays.overhead
+    return OpTimes(bus, busy)
 
 
-@kernel
-def is_loaded(timed: Timed, s: int, start: int) -> bool:
-    """Whether a residency of s that begins at `start` begins with a load."""
-    return bool(start != timed.producer[s] and not timed.given[s])
-
-
-@kernel
-def first_touch(timed: Timed, s: int, start: int) -> int:
-    """The first step at or after `start` that touches s, n if none does."""
-    for k in range(timed.touch_row[s], timed.touch_row[s + 1]):
-        if timed.touch[k] >= start:
-            return int(timed.touch[k])
-    return timed.n
-
-
-@kernel
-def latency(timed: Timed, rows: Array, count: int, stores: Array, reach: Array) -> float:
-    """Seconds of the layout; `reach`, float64[n + 1], becomes A(t) at the start of op t, waiting included.
-
-    rows: int64[r, 4], the first `count` valid; a row that does not begin at its producer begins with a
-    load issued at its start and due at its first touch. stores: int64[m, 2], (issue, due) or -1.
-    """
-    n, m = timed.n, len(timed.size)
-    producer, given, copy = timed.producer, timed.given, timed.copy
-    touch_row, touch = timed.touch_row, timed.touch
-    host, busy = np.empty(n), np.empty(n)
-    op_times(timed, rows, count, host, busy)
-    # Moves by opening step, stores before loads: the FIFO order. Bucket 2 * opening + is_load.
-    first = np.zeros(2 * n + 3, np.int64)
-    for r in range(count):
-        s = rows[r, STORAGE]
-        if rows[r, START] != producer[s] and not given[s]:
-            first[2 * rows[r, START] + 2] += 1
-    for s in range(m):
-        if stores[s, 0] >= 0:
-            first[2 * (stores[s, 0] + 1) + 1] += 1
-    for b in range(2 * n + 2):
-        first[b + 1] += first[b]
+@inner
+def fifo_copies(arrays: LatencyArrays, residencies: Records, stores: Records) -> Copies:
+    """The copies of these residencies, RESIDENCY[r], in their order, and stores, STORE[m]."""
+    n = arrays.n
+    first = np.zeros(2 * n + 3, np.int64)  # counts, one place later, become where each begins
+    for r in range(len(residencies)):
+        if is_loaded(arrays, residencies[r].storage, residencies[r].start):
+            first[2 * residencies[r].start + 2] += 1
+    for s in range(len(stores)):
+        if stores[s].issue >= 0:
+            first[2 * stores[s].issue + 3] += 1
+    for place in range(2 * n + 2):
+        first[place + 1] += first[place]
     total = first[2 * n + 2]
-    work, due, is_store = np.empty(total), np.empty(total, np.int64), np.zeros(total, np.bool_)
+    copies = Copies(first, np.empty(total), np.empty(total, np.int64), np.zeros(total, np.bool_))
     at = first.copy()
-    for r in range(count):
-        s, start = rows[r, STORAGE], rows[r, START]
-        if start != producer[s] and not given[s]:
+    for r in range(len(residencies)):
+        s, start = residencies[r].storage, residencies[r].start
+        if is_loaded(arrays, s, start):
             j = at[2 * start + 1]
             at[2 * start + 1] += 1
-            k = touch_row[s]
-            while touch[k] < start:
-                k += 1
-            work[j], due[j] = copy[s], touch[k]
-    for s in range(m):
-        if stores[s, 0] >= 0:
-            j = at[2 * (stores[s, 0] + 1)]
-            at[2 * (stores[s, 0] + 1)] += 1
-            work[j], due[j], is_store[j] = copy[s], stores[s, 1], True
-    if timed.queues == 2:
-        return float(_two_lanes(timed, host, busy, first, work, due, is_store, reach))
-    wanted = np.zeros(n + 1)  # the largest F due at each step
-    now, a, f, tail = 0.0, 0.0, 0.0, 0.0
-    for t in range(n + 1):
-        for j in range(first[2 * t], first[2 * t + 2]):
-            f = max(f, a) + work[j]
-            wanted[due[j]] = max(wanted[due[j]], f)
-            if is_store[j]:
-                tail = f
-        if t < n:
-            if wanted[t] > a:
-                now += wanted[t] - a
-                a = wanted[t]
-            reach[t] = a
-            now += busy[t]
-            a += busy[t] - host[t]
-    reach[n] = a
-    return now + max(0.0, tail - a)
+            copies.seconds[j], copies.due[j] = arrays.copy[s], first_touch(arrays, s, start)
+    for s in range(len(stores)):
+        if stores[s].issue >= 0:
+            j = at[2 * stores[s].issue + 2]
+            at[2 * stores[s].issue + 2] += 1
+            copies.seconds[j], copies.due[j], copies.is_store[j] = arrays.copy[s], stores[s].due, True
+    return copies
 
 
 @kernel
-def _two_lanes(
-    timed: Timed,
-    host: Array,
-    busy: Array,
-    first: Array,
-    work: Array,
-    due: Array,
-    is_store: Array,
-    reach: Array,
-) -> float:
-    """The same with one FIFO of loads and one of stores; both heads share the bus equally."""
-    n, total = timed.n, len(work)
-    lane = np.empty((2, total), np.int64)
-    length = np.zeros(2, np.int64)  # open moves of each lane
-    head = np.zeros(2, np.int64)
-    left = work.copy()
-    waiting = np.zeros(n + 1, np.int64)  # moves due at each step and not done
-    now = a = tail = 0.0
+def latency(arrays: LatencyArrays, residencies: Records, stores: Records, reach: Floats) -> float:
+    """Seconds of the layout; `reach`, float64[n + 1], becomes the copy capacity once each step has waited.
+
+    residencies: RESIDENCY[r]; one that does not begin at its producer begins with a load, issued at its start and due at
+    its first touch. stores: STORE[m].
+    """
+    arrays, residencies, stores = borrow(arrays), borrow(residencies), borrow(stores)
+    times = op_times(arrays, residencies)
+    copies = fifo_copies(arrays, residencies, stores)
+    if arrays.queues == 2:
+        return float(_two_lanes(times, copies, reach))
+    return float(_one_queue(times, copies, reach))
+
+
+@inner
+def _one_queue(times: OpTimes, copies: Copies, reach: Floats) -> float:
+    """Seconds with one queue for loads and stores."""
+    n = len(times.busy)
+    wanted = np.zeros(n + 1)  # the largest F due at each step
+    now, capacity, done, stores_done = 0.0, 0.0, 0.0, 0.0
     for t in range(n + 1):
-        for j in range(first[2 * t], first[2 * t + 2]):
-            kind = 1 if is_store[j] else 0
-            lane[kind, length[kind]] = j
-            length[kind] += 1
-            waiting[due[j]] += 1
-        # First wait for what is due (or for every store in the end), then copy beside the op.
-        for phase in range(2):
-            goal = a
-            if phase == 1:
-                if t == n:
-                    break
-                reach[t] = a
-                goal = a + busy[t] - host[t]
-            while True:
-                if phase == 1 and a >= goal:
-                    break
-                if phase == 0 and (waiting[t] == 0 if t < n else head[1] == length[1]):
-                    break
-                one, two = head[0] < length[0], head[1] < length[1]
-                if not one and not two:
-                    break
-                share = 2.0 if one and two else 1.0
-                least = np.inf
-                for k in range(2):
-                    if head[k] < length[k]:
-                        least = min(least, left[lane[k, head[k]]])
-                step = least * share
-                finishes = phase == 0 or a + step <= goal
-                if not finishes:
-                    step = goal - a
-                a += step
-                if phase == 0:
-                    now += step
-                for k in range(2):
-                    if head[k] < length[k]:
-                        j = lane[k, head[k]]
-                        if finishes and left[j] == least:
-                            head[k] += 1
-                            waiting[due[j]] -= 1
-                            if is_store[j] and t == n:
-                                tail = now
-                        else:
-                            left[j] = max(0.0, left[j] - step / share)
-            if phase == 1:
-                a = goal
-                now += busy[t]
-    reach[n] = a
-    return max(now, tail)
+        for j in range(copies.first[2 * t], copies.first[2 * t + 2]):
+            done = max(done, capacity) + copies.seconds[j]
+            wanted[copies.due[j]] = max(wanted[copies.due[j]], done)
+            if copies.is_store[j]:
+                stores_done = done
+        if t < n:
+            if wanted[t] > capacity:
+                now += wanted[t] - capacity
+                capacity = wanted[t]
+            reach[t] = capacity
+            now += times.busy[t]
+            capacity += times.busy[t] - times.bus[t]
+    reach[n] = capacity
+    return now + max(0.0, stores_done - capacity)
+
+
+@inner
+def _two_lanes(times: OpTimes, copies: Copies, reach: Floats) -> float:
+    """Seconds with one queue of loads and one of stores; both heads share the bus equally."""
+    n, total = len(times.busy), len(copies.due)
+    lanes = Lanes(
+        np.empty((2, total), np.int64),
+        np.zeros(2, np.int64),
+        np.zeros(2, np.int64),
+        copies.seconds.copy(),
+        np.zeros(n + 1, np.int64),
+    )
+    head, length = lanes.head, lanes.length
+    now = capacity = 0.0
+    for t in range(n + 1):
+        for j in range(copies.first[2 * t], copies.first[2 * t + 2]):
+            lane = 1 if copies.is_store[j] else 0
+            lanes.copies[lane, length[lane]] = j
+            length[lane] += 1
+            lanes.waiting[copies.due[j]] += 1
+        # Wait for what is due, in the end for every store.
+        while (lanes.waiting[t] > 0) if t < n else (head[1] < length[1]):
+            step = _copy(lanes, copies, capacity, np.inf)
+            capacity += step
+            now += step
+        reach[t] = capacity
+        if t < n:  # copy beside the op
+            goal = capacity + times.busy[t] - times.bus[t]
+            while capacity < goal and (head[0] < length[0] or head[1] < length[1]):
+                capacity += _copy(lanes, copies, capacity, goal)
+            capacity = goal
+            now += times.busy[t]
+    return now
+
+
+@inner
+def _copy(lanes: Lanes, copies: Copies, capacity: float, goal: float) -> float:
+    """Copy from `capacity` until a head is done, or until `goal` if that comes first; the capacity it took."""
+    both = lanes.head[0] < lanes.length[0] and lanes.head[1] < lanes.length[1]
+    share = 2.0 if both else 1.0
+    least = np.inf
+    for lane in range(2):
+        if lanes.head[lane] < lanes.length[lane]:
+            least = min(least, lanes.left[lanes.copies[lane, lanes.head[lane]]])
+    step = least * share
+    finishes = capacity + step <= goal
+    if not finishes:
+        step = goal - capacity
+    for lane in range(2):
+        if lanes.head[lane] < lanes.length[lane]:
+            j = lanes.copies[lane, lanes.head[lane]]
+            if finishes and lanes.left[j] == least:
+                lanes.head[lane] += 1
+                lanes.waiting[copies.due[j]] -= 1
+            else:
+                lanes.left[j] = max(0.0, lanes.left[j] - step / share)
+    return step

@@ -19,10 +19,10 @@ from memplan.plan import Plan
 from memplan.problem import Problem
 from memplan.solver import Budget
 from memplan_solvers.latency.anneal import Anneal
-from memplan_solvers.latency.layout import to_plan, value
+from memplan_solvers.latency.arrays import RESIDENCY, UNPLACED, LatencyArrays, make_arrays, no_stores
+from memplan_solvers.latency.layout import Layout, make_layout, to_plan
 from memplan_solvers.latency.msa import tuned
 from memplan_solvers.latency.solver import LatencySolver
-from memplan_solvers.latency.timed import UNPLACED, Array, Timed, flatten
 
 MOST_TOUCHES = 90
 """Touches beyond which the constraint program is not tried."""
@@ -48,7 +48,7 @@ class LatencyExact(LatencySolver):
 
     def search(self, problem: Problem, budget: Budget) -> Plan:
         """The best plan met, with the best bound proved."""
-        timed = flatten(problem, budget)
+        timed = make_arrays(problem, budget)
         if timed is None:
             return self.no_answer(problem, budget, *UNPLACED)
         bound = self.lower_bound(problem, timed, budget)
@@ -58,17 +58,16 @@ class LatencyExact(LatencySolver):
             model = _Model(timed)
             proved = model.solve(budget)
             if model.found:
-                rows, stores = model.layout()
-                seconds = value(timed, rows, len(rows), stores)
-                if seconds < best.seconds:
-                    best = best._replace(rows=rows, stores=stores, seconds=seconds)
+                found = model.layout()
+                if found.seconds < best.seconds:
+                    best = found
             if model.exact and proved > best.seconds * (1 - TOLERANCE):
                 proved = best.seconds  # equal, but for the rounding of floating-point sums
             bound = max(bound, min(proved, best.seconds))
-        return to_plan(self, problem, budget, timed, best.rows, best.stores, bound=bound)
+        return to_plan(self, problem, budget, timed, best, bound)
 
 
-def _common_unit(timed: Timed, total: float) -> float | None:
+def _common_unit(timed: LatencyArrays, total: float) -> float | None:
     """A unit of which every duration is a whole multiple, None if there is none of a useful size."""
     times = {
         float(x)
@@ -81,7 +80,7 @@ def _common_unit(timed: Timed, total: float) -> float | None:
     return 1.0 / whole if same and total * whole <= 1e11 else None
 
 
-def _covers(problem: Problem, timed: Timed) -> bool:
+def _covers(problem: Problem, timed: LatencyArrays) -> bool:
     """Whether the constraint program describes every plan of the problem."""
     pinned = any(s.stays or s.offset is not None for s in problem.storages)
     options = problem.options
@@ -118,7 +117,7 @@ class _Value:
 class _Model:
     """The constraint program of a flat problem."""
 
-    def __init__(self, timed: Timed) -> None:
+    def __init__(self, timed: LatencyArrays) -> None:
         from ortools.sat.python import cp_model
 
         self.cp, self.timed, self.model = cp_model, timed, cp_model.CpModel()
@@ -273,14 +272,14 @@ class _Model:
             return 0.0
         return float(solver.best_objective_bound) * self.unit
 
-    def layout(self) -> tuple[Array, Array]:
-        """Rows and stores of the answer, loads of one step in the order of their starts."""
+    def layout(self) -> Layout:
+        """The layout of the answer, loads of one step in the order of their starts."""
         value_of, rows = self.answer.value, []
-        stores = np.full((len(self.timed.size), 2), -1, dtype=np.int64)
+        stores = no_stores(self.timed)
         for s, v in self.values.items():
             for _, _, present, start, (stop, at) in v.spans:
                 if value_of(present):
                     rows.append((s, value_of(start), value_of(stop), value_of(at) * self.timed.alignment))
             if v.store is not None and value_of(v.store):
                 stores[s] = value_of(v.issue), value_of(v.due)
-        return np.array(rows, dtype=np.int64).reshape(-1, 4), stores
+        return make_layout(self.timed, np.array(rows, dtype=RESIDENCY), stores)

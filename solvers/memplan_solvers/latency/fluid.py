@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from memplan.problem import Problem
+from memplan_solvers.latency.arrays import Floats, LatencyArrays
 from memplan_solvers.latency.bounds import least_times
-from memplan_solvers.latency.timed import Array, Timed
 
 SAFE = 1e-9
 """Relative slack for the rounding of the Lagrangian's own sums."""
@@ -56,7 +56,7 @@ class _Program:
                     reduced[v] -= a * dual
         return float(total + np.where(reduced > 0, reduced * self.low, reduced * self.high).sum())
 
-    def _duals(self, time_limit_s: float) -> Array | None:
+    def _duals(self, time_limit_s: float) -> Floats | None:
         from ortools.linear_solver import pywraplp
 
         solver: Any = pywraplp.Solver.CreateSolver("GLOP")
@@ -78,7 +78,7 @@ class _Program:
         return np.array([row.dual_value() for row in rows])
 
 
-def fluid_bound(problem: Problem, timed: Timed, time_limit_s: float) -> float:
+def fluid_bound(problem: Problem, timed: LatencyArrays, time_limit_s: float) -> float:
     """Seconds that no plan in program order stays below, -inf if the time was too short. For order `program` alone."""
     if not timed.n:
         return 0.0
@@ -137,7 +137,7 @@ def fluid_bound(problem: Problem, timed: Timed, time_limit_s: float) -> float:
 
 def _storage(
     lp: _Program,
-    timed: Timed,
+    timed: LatencyArrays,
     s: int,
     unit: float,
     memory: list[dict[int, float]],
@@ -195,7 +195,7 @@ def _storage(
     return stored
 
 
-def _room(problem: Problem, timed: Timed) -> Array:
+def _room(problem: Problem, timed: LatencyArrays) -> Floats:
     """Share of the scratchpad that what is fixed leaves free at each step, at most 1, float64[n]."""
     taken = np.zeros(timed.n)
     for s in np.flatnonzero(timed.fixed >= 0):

@@ -1,46 +1,50 @@
-"""From a layout, residency rows and stores on flat arrays, to a plan's residencies and moves."""
+"""A layout: what lies where and when and what is stored, its latency, and the plan that it amounts to."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 
 from memplan.plan import Move, Plan, Residency
 from memplan.problem import Problem
 from memplan.solver import Budget, Solver
+from memplan_solvers.latency.arrays import LatencyArrays, Records, fixed_pairs
 from memplan_solvers.latency.evaluate import first_touch, is_loaded, latency
-from memplan_solvers.latency.timed import Array, Timed, fixed_pairs
 
 
-def value(timed: Timed, rows: Array, count: int, stores: Array) -> float:
-    """Seconds of the layout; see `evaluate.latency`."""
-    return float(latency(timed, rows, count, stores, np.empty(timed.n + 1)))
+class Layout(NamedTuple):
+    """Residencies and stores, and how long the program takes with them."""
+
+    residencies: Records  # RESIDENCY[r], loads in the order in which they queue
+    stores: Records  # STORE[m]
+    seconds: float
+
+
+def make_layout(arrays: LatencyArrays, residencies: Records, stores: Records) -> Layout:
+    """The layout of these residencies, RESIDENCY[r], and stores, STORE[m]; see `evaluate.latency`."""
+    return Layout(residencies, stores, float(latency(arrays, residencies, stores, np.empty(arrays.n + 1))))
 
 
 def to_plan(
-    solver: Solver,
-    problem: Problem,
-    budget: Budget,
-    timed: Timed,
-    rows: Array,
-    stores: Array,
-    *,
-    bound: float = 0.0,
+    solver: Solver, problem: Problem, budget: Budget, arrays: LatencyArrays, layout: Layout, bound: float
 ) -> Plan:
-    """The plan of these residency rows (int64[r, 4]) and stores (int64[m, 2], issue -1 for none).
+    """The plan of this layout; no plan of the problem is faster than `bound` seconds.
 
     Moves are listed in the FIFO order that the evaluator used.
     """
     storages = problem.storages
     residencies, moves = [], []
-    for s, start, stop, offset in rows.tolist():
+    for s, start, stop, offset in layout.residencies.tolist():
         storage = storages[s]
         residencies.append(Residency(storage.name, start, stop, offset, storage.size))
-        if is_loaded(timed, s, start):
-            moves.append(Move("load", storage.name, start, int(first_touch(timed, s, start))))
-    for s in np.flatnonzero(stores[:, 0] >= 0).tolist():
-        moves.append(Move("store", storages[s].name, int(stores[s, 0]), int(stores[s, 1])))
+        if is_loaded(arrays, s, start):
+            moves.append(Move("load", storage.name, start, int(first_touch(arrays, s, start))))
+    for storage, (issue, due) in zip(storages, layout.stores.tolist(), strict=True):
+        if issue >= 0:
+            moves.append(Move("store", storage.name, issue, due))
     moves.sort(key=lambda m: (m.issue, m.kind == "store"))
-    pairs = {storages[b].name: storages[a].name for b, a in fixed_pairs(timed).items()}
+    pairs = {storages[b].name: storages[a].name for b, a in fixed_pairs(arrays).items()}
     order_of_ops = tuple(range(problem.n))
     return solver.answer(
         problem, budget, order=order_of_ops, residencies=residencies, moves=moves, bound=bound, inplace=pairs

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import numpy as np
 
@@ -13,12 +13,19 @@ from memplan.plan import Plan
 from memplan.problem import Problem
 from memplan.solver import Budget
 from memplan.testing import TIMED, chain
-from memplan_solvers.latency.layout import to_plan, value
-from memplan_solvers.latency.msa_kernel import assign
-from memplan_solvers.latency.queue import make_queue
+from memplan_solvers.latency.arrays import (
+    UNPLACED,
+    Floats,
+    Ints,
+    LatencyArrays,
+    make_arrays,
+    stores_of_fixed,
+)
+from memplan_solvers.latency.copy_queue import make_queue
+from memplan_solvers.latency.layout import Layout, make_layout, to_plan
+from memplan_solvers.latency.msa_kernel import Assignment, PrefetchRatios, assign
+from memplan_solvers.latency.residency_table import make_table
 from memplan_solvers.latency.solver import LatencySolver
-from memplan_solvers.latency.space import make_space
-from memplan_solvers.latency.timed import UNPLACED, Array, Timed, flatten, stores_of_fixed
 
 GRID = tuple(
     (low, preferred, high, repacks)
@@ -31,59 +38,58 @@ GRID = tuple(
 """Ratios and repacks that `msa_tuned` tries: 102 points, XLA's own values among them."""
 
 
-class Layout(NamedTuple):
-    """Residency rows, int64[r, 4], stores, int64[m, 2], and the seconds they take."""
-
-    rows: Array
-    stores: Array
-    seconds: float
+XLA = PrefetchRatios(0.8, 1.5, 10.0)
+"""Memory space assignment's own ratios."""
 
 
-def value_order(timed: Timed) -> Array:
+def value_order(arrays: LatencyArrays) -> Ints:
     """Storages by boundedness, then size, then duration, all descending: int64[m].
 
     Boundedness = what the definition and the uses of a value gain in the scratchpad / √size; an op that
     memory does not bind gives memory − compute, which is negative.
     """
-    memory = timed.base_host.copy()
-    for t in range(timed.n):
-        memory[t] += timed.copy[timed.op_touch[timed.op_row[t] : timed.op_row[t + 1]]].sum()
+    memory = arrays.base_host.copy()
+    for t in range(arrays.n):
+        memory[t] += arrays.copy[arrays.op_touch[arrays.op_row[t] : arrays.op_row[t + 1]]].sum()
     keys = []
-    for s in range(len(timed.size)):
-        touched = timed.touch[timed.touch_row[s] : timed.touch_row[s + 1]]
-        bound = memory[touched] > timed.compute[touched]
-        saved = timed.copy[s] - timed.pad[s]
-        gain = float(np.where(bound, saved, memory[touched] - timed.compute[touched]).sum())
-        boundedness = gain / max(1.0, float(timed.size[s])) ** 0.5
-        span = (
-            int(touched[0] - touched[-1]) if len(touched) else 0
-        )  # a returned input may be touched by nobody
-        keys.append((-boundedness, -int(timed.size[s]), span, s))
+    for s in range(len(arrays.size)):
+        touched = arrays.touch[arrays.touch_row[s] : arrays.touch_row[s + 1]]
+        bound = memory[touched] > arrays.compute[touched]
+        saved = arrays.copy[s] - arrays.pad[s]
+        gain = float(np.where(bound, saved, memory[touched] - arrays.compute[touched]).sum())
+        boundedness = gain / max(1.0, float(arrays.size[s])) ** 0.5
+        span = int(touched[0] - touched[-1]) if len(touched) else 0  # nobody may touch a returned input
+        keys.append((-boundedness, -int(arrays.size[s]), span, s))
     return np.array([key[-1] for key in sorted(keys)], dtype=np.int64)
 
 
-def all_host_elapsed(timed: Timed) -> Array:
+def all_host_elapsed(arrays: LatencyArrays) -> Floats:
     """Seconds of the ops before each step with everything in host but what is fixed, float64[n + 1]."""
-    memory, fast = timed.base_host.copy(), np.zeros(timed.n)
-    for t in range(timed.n):
-        for s in timed.op_touch[timed.op_row[t] : timed.op_row[t + 1]]:
-            if timed.fixed[s] >= 0:
-                fast[t] += timed.pad[s]
+    memory, fast = arrays.base_host.copy(), np.zeros(arrays.n)
+    for t in range(arrays.n):
+        for s in arrays.op_touch[arrays.op_row[t] : arrays.op_row[t + 1]]:
+            if arrays.fixed[s] >= 0:
+                fast[t] += arrays.pad[s]
             else:
-                memory[t] += timed.copy[s]
-    times = np.maximum(timed.compute, memory + fast) + timed.overhead
+                memory[t] += arrays.copy[s]
+    times = np.maximum(arrays.compute, memory + fast) + arrays.overhead
     return np.concatenate(([0.0], np.cumsum(times)))
 
 
 def run_msa(
-    timed: Timed, order: Array, elapsed: Array, ratios: tuple[float, float, float], repacks: int
+    arrays: LatencyArrays, order: Ints, elapsed: Floats, ratios: PrefetchRatios, repacks: int
 ) -> Layout:
-    """The layout of memory space assignment for values in `order`; ratios: min, preferred, max."""
-    space, queue = make_space(timed), make_queue(2 * len(timed.touch) + 2)
-    stores = stores_of_fixed(timed)
-    assign(timed, order, elapsed, np.array(ratios), repacks, space, stores, queue)
-    count = int(space.count[0])
-    return Layout(space.rows[:count], stores, value(timed, space.rows, count, stores))
+    """The layout of memory space assignment for values in `order`, int64[v]; `elapsed` is `all_host_elapsed`."""
+    job = Assignment(
+        arrays,
+        elapsed,
+        ratios,
+        make_table(arrays),
+        stores_of_fixed(arrays),
+        make_queue(2 * len(arrays.touch) + 2),
+    )
+    assign(job, order, repacks)
+    return make_layout(arrays, job.table.rows[: job.table.used[0]], job.stores)
 
 
 @dataclass(frozen=True)
@@ -112,20 +118,12 @@ class Msa(LatencySolver):
 
     def search(self, problem: Problem, budget: Budget) -> Plan:
         """One pass over the values."""
-        timed = flatten(problem, budget)
-        if timed is None:
+        arrays = make_arrays(problem, budget)
+        if arrays is None:
             return self.no_answer(problem, budget, *UNPLACED)
-        ratios = self.min_ratio, self.preferred_ratio, self.max_ratio
-        best = run_msa(timed, value_order(timed), all_host_elapsed(timed), ratios, self.repacks)
-        return to_plan(
-            self,
-            problem,
-            budget,
-            timed,
-            best.rows,
-            best.stores,
-            bound=self.lower_bound(problem, timed, budget),
-        )
+        ratios = PrefetchRatios(self.min_ratio, self.preferred_ratio, self.max_ratio)
+        best = run_msa(arrays, value_order(arrays), all_host_elapsed(arrays), ratios, self.repacks)
+        return to_plan(self, problem, budget, arrays, best, self.lower_bound(problem, arrays, budget))
 
 
 @dataclass(frozen=True)
@@ -137,22 +135,21 @@ class MsaTuned(LatencySolver):
 
     def search(self, problem: Problem, budget: Budget) -> Plan:
         """XLA's own values first, then the grid for as long as there is time."""
-        timed = flatten(problem, budget)
-        if timed is None:
+        arrays = make_arrays(problem, budget)
+        if arrays is None:
             return self.no_answer(problem, budget, *UNPLACED)
-        bound = self.lower_bound(problem, timed, budget)
-        best = tuned(timed, budget, bound)
-        return to_plan(self, problem, budget, timed, best.rows, best.stores, bound=bound)
+        bound = self.lower_bound(problem, arrays, budget)
+        return to_plan(self, problem, budget, arrays, tuned(arrays, budget, bound), bound)
 
 
-def tuned(timed: Timed, budget: Budget, bound: float) -> Layout:
+def tuned(arrays: LatencyArrays, budget: Budget, bound: float) -> Layout:
     """The best layout of the grid; nothing beyond XLA's defaults once the budget is spent."""
-    order, elapsed = value_order(timed), all_host_elapsed(timed)
-    best = run_msa(timed, order, elapsed, (0.8, 1.5, 10.0), 0)
+    order, elapsed = value_order(arrays), all_host_elapsed(arrays)
+    best = run_msa(arrays, order, elapsed, XLA, 0)
     for low, preferred, high, repacks in GRID:
         if budget.spent() or best.seconds <= bound:
             break
-        found = run_msa(timed, order, elapsed, (low, preferred, high), repacks)
+        found = run_msa(arrays, order, elapsed, PrefetchRatios(low, preferred, high), repacks)
         if found.seconds < best.seconds:
             best = found
             budget.report("msa_tuned", best.seconds, bound)

@@ -1,228 +1,223 @@
 """XLA's memory space assignment on a fixed order without control flow, compiled.
 
 After `xla/service/memory_space_assignment`: values in order of boundedness, each from its definition
-through its uses; what was decided for a value is not revisited. Times are all-host times: `elapsed[t]`
-is the time of the ops before t with everything in host, which is also the copy capacity before t.
+through its uses; what was decided for a value is not revisited.
 """
 
 from __future__ import annotations
 
+from enum import IntEnum
+from typing import NamedTuple
+
 import numpy as np
 
-from memplan_solvers.jit import borrow, kernel
-from memplan_solvers.latency.evaluate import OFFSET, START, STOP, STORAGE
-from memplan_solvers.latency.queue import Queue, clear, enqueue, fits
-from memplan_solvers.latency.space import Space, add, best_gap, drop, is_free
-from memplan_solvers.latency.timed import Array, Timed
+from memplan_solvers.common.arrays import NEVER
+from memplan_solvers.jit import borrow, inner, kernel
+from memplan_solvers.latency.arrays import Floats, Ints, LatencyArrays, Records
+from memplan_solvers.latency.copy_queue import CopyQueue, dequeue_all, enqueue, fits
+from memplan_solvers.latency.residency_table import (
+    ResidencyTable,
+    add_row,
+    best_hole,
+    is_free,
+    remove_row,
+)
 
-NEVER = 2**40
-"""A step that does not come: the host copy of what is in the scratchpad alone."""
 
-FITS, CROWDED, FAILED = 0, 1, 2
-"""Outcomes of a value: placed as wished; some use went to host for lack of space; a required place is missing."""
+class Outcome(IntEnum):
+    """How the placement of a value, or of one prefetch, ended."""
+
+    FITS = 0  # as wished
+    CROWDED = 1  # some use goes to host for lack of space
+    LATE = 2  # the prefetch has no time, or no bandwidth
+    FAILED = 3  # the value cannot be stored by when its place is taken
+
+
+class PrefetchRatios(NamedTuple):
+    """How long a copy may take, as multiples of its copy time."""
+
+    least: float  # a prefetch has at least this to arrive
+    preferred: float  # and at best this
+    longest: float  # nothing is held or fetched for longer; of the copy time of the whole scratchpad
+
+
+class Assignment(NamedTuple):
+    """An assignment under way: begins with what is fixed, and is filled."""
+
+    arrays: LatencyArrays
+    elapsed: Floats  # [n + 1], s: the ops before each step with everything in host; taken for the copy capacity too
+    ratios: PrefetchRatios
+    table: ResidencyTable
+    stores: Records  # STORE[m]
+    queue: CopyQueue
 
 
 @kernel
-def assign(
-    timed: Timed,
-    order: Array,
-    elapsed: Array,
-    ratios: Array,
-    repacks: int,
-    space: Space,
-    stores: Array,
-    queue: Queue,
-) -> int:
-    """Place the values in `order` (int64[v]); the number of repacks used.
-
-    ratios: float64[3]: min, preferred, max. space and stores start with what is fixed and are filled.
-    """
-    timed, space, stores, queue = borrow(timed), borrow(space), borrow(stores), borrow(queue)
-    order, elapsed, ratios = borrow(order), borrow(elapsed), borrow(ratios)
+def assign(job: Assignment, order: Ints, repacks: int) -> int:
+    """Place the values in `order`, int64[v]; the number of repacks used, at most `repacks`."""
+    job, order = borrow(job), borrow(order)
     used = 0
     for i in range(len(order)):
         s = order[i]
-        if not timed.movable[s]:
+        if not job.arrays.movable[s]:
             continue
         while True:
-            outcome = place_value(timed, s, elapsed, ratios, space, stores, queue, True)
-            if outcome == FITS or used >= repacks:
+            outcome = place_value(job, s, True)
+            if outcome == Outcome.FITS or used >= repacks:
                 break
             # Something lacked space: repack everything placed so far, and try the value once more.
-            forget(timed, s, space, stores, queue, elapsed)
+            forget(job, s)
             used += 1
-            if not repack(timed, space):
+            if not repack(job):
                 used = repacks
-        if outcome == FAILED:
-            forget(timed, s, space, stores, queue, elapsed)
-            place_value(timed, s, elapsed, ratios, space, stores, queue, False)
+        if outcome == Outcome.FAILED:
+            forget(job, s)
+            place_value(job, s, False)
     return used
 
 
-@kernel
-def place_value(
-    timed: Timed,
-    s: int,
-    elapsed: Array,
-    ratios: Array,
-    space: Space,
-    stores: Array,
-    queue: Queue,
-    define: bool,
-) -> int:
+@inner
+def place_value(job: Assignment, s: int, define: bool) -> Outcome:
     """Decide s from its definition through its uses; `define`: its definition may be in the scratchpad."""
-    first, last = timed.touch_row[s], timed.touch_row[s + 1]
-    produced = timed.producer[s] >= 0
-    whole = ratios[2] * timed.whole_copy
+    arrays, table, elapsed = job.arrays, job.table, job.elapsed
+    first, last = arrays.touch_row[s], arrays.touch_row[s + 1]
+    produced = arrays.producer[s] >= 0
+    whole = job.ratios.longest * arrays.whole_copy
     host_from = 0 if not produced else NEVER  # the first step at which a load may be issued
-    row, outcome = -1, FITS
+    row, outcome = -1, Outcome.FITS
     if produced and (not define or first + 1 == last):
-        host_from = timed.producer[s] + 1
+        host_from = arrays.producer[s] + 1
     for k in range(first + 1 if produced else first, last):
-        t = timed.touch[k]
-        before = timed.touch[k - 1] if k > first else -1
-        near = before >= 0 and elapsed[t] - elapsed[before + 1] < whole and not timed.streamed[s]
+        t = arrays.touch[k]
+        before = arrays.touch[k - 1] if k > first else -1
+        near = before >= 0 and elapsed[t] - elapsed[before + 1] < whole and not arrays.streamed[s]
         if near and row >= 0:
-            r = space.rows[row]
-            if is_free(timed, space, r[OFFSET], timed.size[s], r[STOP], t + 1):
-                space.rows[row, STOP] = t + 1
+            held = table.rows[row]
+            if is_free(arrays, table, held.offset, arrays.size[s], held.stop, t + 1):
+                held.stop = t + 1
                 continue
-            outcome = CROWDED
+            outcome = Outcome.CROWDED
         elif near and host_from == NEVER:  # produced, and not yet placed
-            offset = _lasting_gap(timed, space, s, before, k)
+            offset = _lasting_hole(job, s, before, k)
             if offset >= 0:
-                row = add(timed, space, s, before, t + 1, offset)
+                row = add_row(table, s, before, t + 1, offset)
                 continue
-            outcome = CROWDED
+            outcome = Outcome.CROWDED
         if row >= 0 and host_from == NEVER:
-            due = evict(timed, s, row, t, elapsed, ratios, space, stores, queue)
+            due = evict(job, s, row, t)
             if due < 0:
-                return FAILED
+                return Outcome.FAILED
             host_from = due + 1
         elif host_from == NEVER:
-            host_from = timed.producer[s] + 1
-        row = -1
-        earliest = max(host_from, before + 1)
-        found = prefetch(timed, s, k, earliest, elapsed, ratios, space, queue)
-        if found >= 0:
-            row = found
-        elif found == -2:
-            outcome = CROWDED
-    if row >= 0 and host_from == NEVER and timed.output[s]:
-        if evict(timed, s, row, timed.n, elapsed, ratios, space, stores, queue) < 0:
-            return FAILED
+            host_from = arrays.producer[s] + 1
+        fetched, row = prefetch(job, s, k, max(host_from, before + 1))
+        if fetched == Outcome.CROWDED:
+            outcome = Outcome.CROWDED
+    if row >= 0 and host_from == NEVER and arrays.output[s] and evict(job, s, row, arrays.n) < 0:
+        return Outcome.FAILED
     return outcome
 
 
-@kernel
-def _lasting_gap(timed: Timed, space: Space, s: int, start: int, k: int) -> int:
-    """A gap from `start` through touch k that stays free until the farthest later touch possible, or -1."""
-    for far in range(timed.touch_row[s + 1] - 1, k - 1, -1):
-        if far > k and timed.streamed[s]:
+@inner
+def _lasting_hole(job: Assignment, s: int, start: int, k: int) -> int:
+    """A hole from `start` through touch k that stays free until the farthest later touch possible, or -1."""
+    arrays = job.arrays
+    for far in range(arrays.touch_row[s + 1] - 1, k - 1, -1):
+        if far > k and arrays.streamed[s]:
             continue
-        offset = best_gap(timed, space, timed.size[s], start, timed.touch[far] + 1)
+        offset = best_hole(arrays, job.table, arrays.size[s], start, arrays.touch[far] + 1)
         if offset >= 0:
             return int(offset)
     return -1
 
 
-@kernel
-def evict(
-    timed: Timed,
-    s: int,
-    row: int,
-    limit: int,
-    elapsed: Array,
-    ratios: Array,
-    space: Space,
-    stores: Array,
-    queue: Queue,
-) -> int:
+@inner
+def evict(job: Assignment, s: int, row: int, limit: int) -> int:
     """Store s, resident in `row` since its production, by step `limit` at most; the due step or -1.
 
-    The copy begins with the residency. Its preferred end is the first step whose elapsed time is
-    preferred_ratio × the copy time, shrunk until the place stays free and the queue has the capacity.
+    The copy begins with the residency. Its preferred end is the first step whose elapsed time is the preferred ratio
+    × the copy time, shrunk until the place stays free and the queue has the capacity.
     """
-    issue, stop = space.rows[row, START], space.rows[row, STOP]
-    wish = issue + 1
-    while wish < limit and elapsed[wish] - elapsed[issue + 1] < ratios[1] * timed.copy[s]:
-        wish += 1
-    offset, size = space.rows[row, OFFSET], timed.size[s]
-    for due in range(wish, issue, -1):
-        if due > stop and not is_free(timed, space, offset, size, stop, due):
+    arrays, elapsed, held = job.arrays, job.elapsed, job.table.rows[row]
+    issue, stop, copy = held.start, held.stop, arrays.copy[s]
+    latest = issue + 1
+    while latest < limit and elapsed[latest] - elapsed[issue + 1] < job.ratios.preferred * copy:
+        latest += 1
+    for due in range(latest, issue, -1):
+        if due > stop and not is_free(arrays, job.table, held.offset, arrays.size[s], stop, due):
             continue
-        if fits(queue, elapsed, 2 * issue + 1, due, timed.copy[s]):
-            enqueue(queue, elapsed, 2 * issue + 1, due, timed.copy[s], s)
-            space.rows[row, STOP] = max(stop, due)
-            stores[s, 0], stores[s, 1] = issue, due
+        if fits(job.queue, elapsed, 2 * issue + 1, due, copy):
+            enqueue(job.queue, elapsed, 2 * issue + 1, due, copy, s)
+            held.stop = max(stop, due)
+            job.stores[s].issue, job.stores[s].due = issue, due
             return due
     return -1
 
 
-@kernel
-def prefetch(
-    timed: Timed, s: int, k: int, earliest: int, elapsed: Array, ratios: Array, space: Space, queue: Queue
-) -> int:
-    """Load s for its touch k from step `earliest` on; the row, -1 without bandwidth or time, -2 without space."""
-    use, copy = timed.touch[k], timed.copy[s]
-    longest = ratios[2] * timed.whole_copy
+@inner
+def prefetch(job: Assignment, s: int, k: int, earliest: int) -> tuple[Outcome, int]:
+    """Load s for its touch k from step `earliest` on: FITS and the row, or LATE or CROWDED and -1."""
+    arrays, elapsed, ratios = job.arrays, job.elapsed, job.ratios
+    use, copy = arrays.touch[k], arrays.copy[s]
+    longest = ratios.longest * arrays.whole_copy
     while earliest <= use and elapsed[use] - elapsed[earliest] > longest:
         earliest += 1
     latest = use
-    while latest >= earliest and elapsed[use] - elapsed[latest] < ratios[0] * copy:
+    while latest >= earliest and elapsed[use] - elapsed[latest] < ratios.least * copy:
         latest -= 1
     if latest < earliest:
-        return -1
-    wish = latest
-    while wish > earliest and abs(elapsed[use] - elapsed[wish - 1] - ratios[1] * copy) <= abs(
-        elapsed[use] - elapsed[wish] - ratios[1] * copy
+        return Outcome.LATE, -1
+    best = latest
+    while best > earliest and abs(elapsed[use] - elapsed[best - 1] - ratios.preferred * copy) <= abs(
+        elapsed[use] - elapsed[best] - ratios.preferred * copy
     ):
-        wish -= 1
-    crowded = False
-    for d in range(2 * (latest - earliest) + 2):  # wish, wish + 1, wish - 1, …
-        start = wish + (d + 1) // 2 if d % 2 else wish - d // 2
-        if start < earliest or start > latest or not fits(queue, elapsed, 2 * start, use, copy):
+        best -= 1
+    outcome = Outcome.LATE
+    for d in range(2 * (latest - earliest) + 2):  # best, best + 1, best - 1, …
+        start = best + (d + 1) // 2 if d % 2 else best - d // 2
+        if start < earliest or start > latest or not fits(job.queue, elapsed, 2 * start, use, copy):
             continue
-        offset = _lasting_gap(timed, space, s, start, k)
+        offset = _lasting_hole(job, s, start, k)
         if offset < 0:
-            crowded = True
+            outcome = Outcome.CROWDED
             continue
-        enqueue(queue, elapsed, 2 * start, use, copy, s)
-        return int(add(timed, space, s, start, use + 1, offset))
-    return -2 if crowded else -1
+        enqueue(job.queue, elapsed, 2 * start, use, copy, s)
+        return Outcome.FITS, add_row(job.table, s, start, use + 1, offset)
+    return outcome, -1
 
 
-@kernel
-def forget(timed: Timed, s: int, space: Space, stores: Array, queue: Queue, elapsed: Array) -> None:
+@inner
+def forget(job: Assignment, s: int) -> None:
     """Take all of s out of the layout."""
-    for r in range(space.count[0] - 1, -1, -1):
-        if space.rows[r, STORAGE] == s:
-            drop(space, r)
-    stores[s, 0] = stores[s, 1] = -1
-    clear(queue, elapsed, s)
+    for r in range(job.table.used[0] - 1, -1, -1):
+        if job.table.rows[r].storage == s:
+            remove_row(job.table, r)
+    job.stores[s].issue = job.stores[s].due = -1
+    dequeue_all(job.queue, job.elapsed, s)
 
 
-@kernel
-def repack(timed: Timed, space: Space) -> bool:
+@inner
+def repack(job: Assignment) -> bool:
     """Place every free residency anew, longest first, then largest, each best fit; False if one does not fit."""
-    count = space.count[0]
-    before = space.rows[:count].copy()
+    arrays, table = job.arrays, job.table
+    count = table.used[0]
+    before = table.rows[:count].copy()
     key = np.empty(count)
-    top = float(timed.size.max()) + 1.0
+    top = float(arrays.size.max()) + 1.0
     for r in range(count):
-        s = before[r, STORAGE]
-        key[r] = -(before[r, STOP] - before[r, START]) - timed.size[s] / top
-        if timed.fixed[s] >= 0:
+        s = before[r].storage
+        key[r] = -(before[r].stop - before[r].start) - arrays.size[s] / top
+        if arrays.fixed[s] >= 0:
             key[r] = -np.inf
-    space.count[0] = 0
+    table.used[0] = 0
     for r in np.argsort(key, kind="mergesort"):
-        s, start, stop, offset = before[r]
-        if timed.fixed[s] < 0:
-            offset = best_gap(timed, space, timed.size[s], start, stop)
+        s, start, stop, offset = before[r].storage, before[r].start, before[r].stop, before[r].offset
+        if arrays.fixed[s] < 0:
+            offset = best_hole(arrays, table, arrays.size[s], start, stop)
         if offset < 0:
-            space.count[0] = 0
-            for q in range(count):
-                add(timed, space, before[q, STORAGE], before[q, START], before[q, STOP], before[q, OFFSET])
+            table.used[0] = 0
+            for row in before:
+                add_row(table, row.storage, row.start, row.stop, row.offset)
             return False
-        add(timed, space, s, start, stop, offset)
+        add_row(table, s, start, stop, offset)
     return True

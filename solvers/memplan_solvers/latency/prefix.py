@@ -14,7 +14,7 @@ import numpy as np
 
 from memplan.problem import Problem
 from memplan.simulate import op_work
-from memplan_solvers.latency.timed import Array
+from memplan_solvers.common.arrays import Floats
 
 MOST_RELATED = 10_000
 """Ops up to which it is looked at who comes before whom under every order; quadratic."""
@@ -23,10 +23,10 @@ MOST_RELATED = 10_000
 class _Jobs(NamedTuple):
     """Seconds, float64[n] each: of the op itself, of the bus for what it alone reads from host, of copies before and after."""
 
-    run: Array
-    bus: Array
-    come: Array
-    go: Array
+    run: Floats
+    bus: Floats
+    come: Floats
+    go: Floats
 
 
 def loaded_bound(problem: Problem) -> float:
@@ -66,7 +66,7 @@ def _jobs(problem: Problem, shared: bool) -> _Jobs:
     return _Jobs(run, bus, come, go)
 
 
-def johnson(first: Array, second: Array) -> float:
+def johnson(first: Floats, second: Floats) -> float:
     """The least time in which jobs pass a first machine and then a second one, one job at a time on each.
 
     `first`, `second`: seconds per job, float64[n].

@@ -11,8 +11,8 @@ from memplan.plan import Plan
 from memplan.problem import Problem
 from memplan.solver import Budget, Solver
 from memplan_solvers.compiled import load
+from memplan_solvers.latency.arrays import LatencyArrays
 from memplan_solvers.latency.bounds import closed_bound
-from memplan_solvers.latency.timed import Timed
 
 BOUNDS = ("closed", "lp")
 
@@ -43,7 +43,7 @@ class LatencySolver(Solver):
     def search(self, problem: Problem, budget: Budget) -> Plan:
         """The plan, its kernels loaded."""
 
-    def lower_bound(self, problem: Problem, timed: Timed, budget: Budget) -> float:
+    def lower_bound(self, problem: Problem, timed: LatencyArrays, budget: Budget) -> float:
         """Seconds that no plan of the problem stays below; the program may take half of the time left."""
         closed = closed_bound(problem, timed)
         if self.bound == "closed" or problem.options.order == "free":

@@ -19,10 +19,10 @@ from memplan.children import end_with_parent
 from memplan.errors import MemplanError, OptionError
 from memplan.problem import Problem
 from memplan.solver import Budget
-from memplan_solvers.latency.timed import Array
 from memplan_solvers.malloc_game.game import Game, open_board
 from memplan_solvers.malloc_game.gumbel_zero import play_episode
 from memplan_solvers.malloc_game.network import Network
+from memplan_solvers.malloc_game.queue import Array
 from memplan_solvers.malloc_game.refine import Refiner
 from memplan_solvers.malloc_game.rollout import lesson
 from memplan_solvers.malloc_game.state import Board
@@ -33,7 +33,7 @@ TRIES = 3
 
 
 @dataclass(frozen=True)
-class Case:
+class TrainingCase:
     """A game to be learnt: a model (a zoo name or file) on a timed target, with a share of its bytes as scratchpad."""
 
     model: str
@@ -61,7 +61,7 @@ def _live_peak(problem: Problem) -> int:
 
 
 @lru_cache(maxsize=128)
-def board_of(case: Case) -> Board:
+def board_of(case: TrainingCase) -> Board:
     """The board of a case; OptionError where there is no game to play."""
     board = open_board(case.problem(), Budget(60.0))
     if board is None or not len(board.move):
@@ -76,7 +76,7 @@ class Task:
     best  the best answers so far, None at the beginning
     """
 
-    case: Case
+    case: TrainingCase
     net: Network
     best: Array | None
     seed: int
@@ -92,7 +92,7 @@ class Outcome:
     searched at every move, else the answers.
     """
 
-    case: Case
+    case: TrainingCase
     answers: Array
     latency: float
     policy: float

@@ -12,8 +12,8 @@ import math
 import numpy as np
 
 from memplan_solvers.jit import borrow, kernel
-from memplan_solvers.latency.timed import Array
 from memplan_solvers.malloc_game.features import AHEAD, BINS, FEATURES, STEPS, Observation, observe
+from memplan_solvers.malloc_game.queue import Array
 from memplan_solvers.malloc_game.state import (
     AFTER,
     BEFORE,

@@ -25,7 +25,7 @@ PREPARE_S = 60.0
 """Seconds that placing what must stay in the scratchpad may take."""
 
 
-class MallocGame(gymnasium.Env[dict[str, Any], int]):
+class MallocGameEnv(gymnasium.Env[dict[str, Any], int]):
     """One episode = one game on one problem. Actions: 0 NoCopy, 1 Copy, 2 Drop.
 
     Observation: `Observation`'s arrays by name, within LIMITS, and `action_mask`, int8[3], which `info` has too. Reward:
@@ -105,4 +105,4 @@ class MallocGame(gymnasium.Env[dict[str, Any], int]):
         return f"move {game.move} of {game.moves}, latency {game.latency:.3e} s, score {game.score:.4f}"
 
 
-gymnasium.register(id="memplan/MallocGame-v0", entry_point="memplan_solvers.malloc_game.env:MallocGame")
+gymnasium.register(id="memplan/MallocGame-v0", entry_point="memplan_solvers.malloc_game.env:MallocGameEnv")

@@ -8,8 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from memplan_solvers.jit import borrow, inner, kernel
-from memplan_solvers.latency.queue import FINISH, KEY, WORK
-from memplan_solvers.latency.timed import Array
+from memplan_solvers.malloc_game.queue import FINISH, KEY, WORK, Array
 from memplan_solvers.malloc_game.state import (
     AFTER,
     BEFORE,

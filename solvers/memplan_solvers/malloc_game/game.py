@@ -9,8 +9,9 @@ from memplan.plan import Move, Plan, Residency
 from memplan.problem import Problem
 from memplan.simulate import latency_ends
 from memplan.solver import Budget, Solver
-from memplan_solvers.latency.timed import Array, flatten
+from memplan_solvers.latency.arrays import make_arrays
 from memplan_solvers.malloc_game import play
+from memplan_solvers.malloc_game.queue import Array
 from memplan_solvers.malloc_game.state import (
     MOVE,
     OVER,
@@ -35,7 +36,7 @@ def open_board(problem: Problem, budget: Budget) -> Board | None:
             f"target '{problem.target.name}' has two DMA queues, the mallocGame has one",
             "use anneal or msa, or a target with dma.queues = 1",
         )
-    timed = flatten(problem, budget)
+    timed = make_arrays(problem, budget)
     if timed is None:
         return None
     for s in problem.storages:

@@ -10,11 +10,12 @@ from typing import NamedTuple
 import numpy as np
 
 from memplan_solvers.jit import borrow, kernel
-from memplan_solvers.latency.anneal import Focus, usual
-from memplan_solvers.latency.anneal_kernel import KINDS, STATES, Search, states
+from memplan_solvers.latency.anneal import Focus, usual_weights
+from memplan_solvers.latency.anneal_kernel import KINDS, STATES, Annealing, states
+from memplan_solvers.latency.arrays import LatencyArrays
 from memplan_solvers.latency.msa import all_host_elapsed
-from memplan_solvers.latency.timed import Array, Timed
 from memplan_solvers.malloc_game.network import layer
+from memplan_solvers.malloc_game.queue import Array
 
 SHIPPED = "guide.safetensors"
 
@@ -41,7 +42,7 @@ class Guide(NamedTuple):
     c1: Array
 
 
-def static_inputs(timed: Timed) -> Array:
+def static_inputs(timed: LatencyArrays) -> Array:
     """float32[k, STATIC] of a problem's touches, without units: bytes over the scratchpad, seconds over mean op times."""
     n, k = timed.n, len(timed.touch)
     own = np.repeat(np.arange(len(timed.size)), np.diff(timed.touch_row))
@@ -116,11 +117,11 @@ def log_gain(guide: Guide, known: Array, state: Array, share: float) -> Array:
     return gain
 
 
-def focus_of(timed: Timed, guide: Guide) -> Focus:
+def focus_of(timed: LatencyArrays, guide: Guide) -> Focus:
     """How the annealing of a problem should go on, as the guide has it."""
-    known, weight = static_inputs(timed) @ guide.g0[:STATIC] + guide.c0, usual(timed)
+    known, weight = static_inputs(timed) @ guide.g0[:STATIC] + guide.c0, usual_weights(timed)
 
-    def focus(search: Search, share: float) -> Array:
+    def focus(search: Annealing, share: float) -> Array:
         return weight * np.exp(SHARPNESS * log_gain(guide, known, states(search), share))
 
     return focus

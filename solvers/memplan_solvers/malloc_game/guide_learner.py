@@ -10,11 +10,11 @@ import torch
 from torch import nn
 
 from memplan.solver import Budget
-from memplan_solvers.latency import anneal_kernel as kernel
-from memplan_solvers.latency.anneal import Anneal, make_search
+from memplan_solvers.latency.anneal import Anneal, make_annealing
+from memplan_solvers.latency.anneal_kernel import KINDS, STATES, run_rounds
+from memplan_solvers.latency.arrays import make_arrays
 from memplan_solvers.latency.msa import tuned
-from memplan_solvers.latency.timed import Array, flatten
-from memplan_solvers.malloc_game.actors import Case
+from memplan_solvers.malloc_game.actors import TrainingCase
 from memplan_solvers.malloc_game.guide import (
     HIDDEN,
     INPUTS,
@@ -25,6 +25,7 @@ from memplan_solvers.malloc_game.guide import (
     with_state,
 )
 from memplan_solvers.malloc_game.guided import QUEUED
+from memplan_solvers.malloc_game.queue import Array
 
 ROUNDS, PARTS = 240, 4
 """Rounds of an annealing per touch, and the parts of its cooling that are told apart."""
@@ -42,31 +43,30 @@ class Experience(NamedTuple):
     gain: Array
 
 
-def experience(case: Case, seed: int) -> Experience:
+def experience(case: TrainingCase, seed: int) -> Experience:
     """Anneal a case with the usual rounds. Deterministic."""
-    timed = flatten(case.problem(), Budget(60.0))
+    timed = make_arrays(case.problem(), Budget(60.0))
     rows: list[Experience] = []
     if timed is not None and timed.movable.any():
         start, static, k = tuned(timed, Budget(60.0), 0.0), static_inputs(timed), len(timed.touch)
-        search, anneal = make_search(timed, start, seed, QUEUED), Anneal()
+        search, anneal = make_annealing(timed, start, seed, QUEUED), Anneal()
         for part in range(PARTS):
-            search = search._replace(tally=np.zeros((2, kernel.STATES, k, kernel.KINDS)))
+            search = search._replace(work=np.zeros((STATES, k, KINDS)), gain=np.zeros((STATES, k, KINDS)))
             hot, cold = (anneal.heat(timed, start, at / PARTS) for at in (part, part + 1))
-            kernel.run(timed, search, ROUNDS * k // PARTS, hot, cold)
-            total = search.tally.sum((1, 2, 3))
+            run_rounds(timed, search, ROUNDS * k // PARTS, hot, cold)
+            tally = np.stack([search.work, search.gain])
+            total = tally.sum((1, 2, 3))
             if total.min() <= 0.0:
                 continue
-            for state in range(kernel.STATES):
-                there = np.flatnonzero(search.tally[0, state].any(1))
+            for state in range(STATES):
+                there = np.flatnonzero(tally[0, state].any(1))
                 x = with_state(static, np.full(k, state), (part + 0.5) / PARTS)[there]
-                shares = (search.tally[:, state, there] / total[:, None, None]).astype(np.float32)
+                shares = (tally[:, state, there] / total[:, None, None]).astype(np.float32)
                 rows.append(Experience(x, shares[0], shares[1]))
     return Experience(*map(np.concatenate, zip(*rows, strict=True))) if rows else NOTHING
 
 
-NOTHING = Experience(
-    *(np.zeros((0, columns), np.float32) for columns in (INPUTS, kernel.KINDS, kernel.KINDS))
-)
+NOTHING = Experience(*(np.zeros((0, columns), np.float32) for columns in (INPUTS, KINDS, KINDS)))
 """What nobody lived through."""
 
 
@@ -84,7 +84,7 @@ def teach(
         [torch.from_numpy(np.concatenate(part)) for part in zip(*e, strict=True)] for e in (taught, held)
     )
     middle, deviation = known[0].mean(0), known[0].std(0) + 1e-3
-    net = nn.Sequential(nn.Linear(INPUTS, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, kernel.KINDS))
+    net = nn.Sequential(nn.Linear(INPUTS, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, KINDS))
     optimizer = torch.optim.AdamW(net.parameters(), lr=3e-3, weight_decay=1e-2)
     rate = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
 

@@ -7,18 +7,19 @@ from memplan.problem import Problem
 from memplan.solver import Budget
 from memplan.testing import TIMED, chain
 from memplan_solvers.latency.anneal import Anneal
-from memplan_solvers.latency.msa import Layout, tuned
-from memplan_solvers.latency.timed import Timed, flatten
+from memplan_solvers.latency.arrays import LatencyArrays, make_arrays
+from memplan_solvers.latency.layout import Layout
+from memplan_solvers.latency.msa import tuned
 from memplan_solvers.malloc_game.game import Game, open_board
 from memplan_solvers.malloc_game.guide import focus_of, load_guide
 from memplan_solvers.malloc_game.policy import load_network
 from memplan_solvers.malloc_game.refine import Refiner
 
 QUEUED = 0.9
-"""Share of new ratios of loads that ask for idle copy capacity, see `anneal_kernel.Search`."""
+"""Share of new ratios of loads that ask for idle copy capacity, see `anneal_kernel.Annealing`."""
 
 
-def annealed(timed: Timed, budget: Budget, bound: float) -> Layout:
+def annealed(timed: LatencyArrays, budget: Budget, bound: float) -> Layout:
     """What guided annealing makes of tuned memory space assignment."""
     start = tuned(timed, budget.share(0.1), bound)
     return Anneal().improve(timed, start, budget, bound, QUEUED, focus_of(timed, load_guide()))
@@ -28,7 +29,7 @@ def warm() -> None:
     """Call every kernel of a game and its annealing, on a chain of three ops."""
     problem = Problem(chain(3), TIMED.with_scratchpad(600), Options("latency", "tensor", order="program"))
     budget = Budget(float("inf"))  # it compiles for a minute
-    board, timed = open_board(problem, budget), flatten(problem, budget)
+    board, timed = open_board(problem, budget), make_arrays(problem, budget)
     if board is not None and timed is not None:
         refiner = Refiner(Game(board), load_network(), 0)
         refiner.consider_greedy()

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from memplan_solvers.latency.timed import Array
 from memplan_solvers.malloc_game.game import Game
 from memplan_solvers.malloc_game.network import ACTIONS, Network
+from memplan_solvers.malloc_game.queue import Array
 from memplan_solvers.malloc_game.rollout import make_player, probe
 from memplan_solvers.malloc_game.tree_search import Leaf, Path, Settings, drive, search
 

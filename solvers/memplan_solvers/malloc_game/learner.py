@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from memplan_solvers.latency.timed import Array
 from memplan_solvers.malloc_game.network import ACTIONS, BINS, Network
+from memplan_solvers.malloc_game.queue import Array
 from memplan_solvers.malloc_game.refine import Refiner
 from memplan_solvers.malloc_game.rollout import lesson
 

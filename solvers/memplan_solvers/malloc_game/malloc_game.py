@@ -12,8 +12,8 @@ from memplan.plan import Plan, Status
 from memplan.problem import Problem
 from memplan.simulate import timeline
 from memplan.solver import Budget, parse_spec
+from memplan_solvers.latency.arrays import UNPLACED, make_arrays
 from memplan_solvers.latency.solver import LatencySolver
-from memplan_solvers.latency.timed import UNPLACED, flatten
 
 if TYPE_CHECKING:
     from memplan_solvers.malloc_game.game import Game
@@ -82,7 +82,7 @@ class MallocGame(LatencySolver):
         """What the mode says, tuned memory space assignment apart."""
         from memplan_solvers.malloc_game.game import Game, open_board
 
-        board, timed = open_board(problem, budget), flatten(problem, budget)
+        board, timed = open_board(problem, budget), make_arrays(problem, budget)
         if board is None or timed is None:
             return self.no_answer(problem, budget, *UNPLACED)
         bound = self.lower_bound(problem, timed, budget)
@@ -95,7 +95,7 @@ class MallocGame(LatencySolver):
             self._with_network(game, self._games(budget))
             found = annealed(timed, budget, bound)
             if found.seconds < game.latency:
-                return to_plan(self, problem, budget, timed, found.rows, found.stores, bound=bound)
+                return to_plan(self, problem, budget, timed, found, bound)
         elif game.moves:
             self._play(game, budget)
         return game.plan(self, problem, budget, bound)

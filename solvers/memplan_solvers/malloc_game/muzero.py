@@ -17,11 +17,11 @@ import torch
 from torch import Tensor, nn
 
 from memplan.solver import Budget
-from memplan_solvers.latency.timed import Array
 from memplan_solvers.malloc_game.encode import INPUTS, encode
 from memplan_solvers.malloc_game.game import Game
 from memplan_solvers.malloc_game.network import ACTIONS, make_network
 from memplan_solvers.malloc_game.play import play_random
+from memplan_solvers.malloc_game.queue import Array
 from memplan_solvers.malloc_game.rollout import look, make_player
 from memplan_solvers.malloc_game.state import ANSWER
 from memplan_solvers.malloc_game.tree_search import Leaf, Path, Settings, drive, search
@@ -32,7 +32,7 @@ UNROLL = 4
 
 
 @dataclass(frozen=True)
-class Plan:
+class LearningPlan:
     """games, at most; a batch's size; batches learnt from after each game; games remembered."""
 
     games: int = 200
@@ -43,7 +43,7 @@ class Plan:
     settings: Settings = Settings()
 
 
-class Model(nn.Module):
+class LearntModel(nn.Module):
     """x → latent; (latent, action) → latent, reward; latent → policy logits, value, legality logits."""
 
     def __init__(self) -> None:
@@ -86,11 +86,11 @@ class Record:
 class Agent:
     """A model of one program's game and what it has seen of it. Seeded."""
 
-    def __init__(self, game: Game, plan: Plan, seed: int) -> None:
+    def __init__(self, game: Game, plan: LearningPlan, seed: int) -> None:
         torch.set_num_threads(1)
         torch.manual_seed(seed)
         self.game, self.plan, self.dice = game, plan, np.random.default_rng(seed)
-        self.model = Model()
+        self.model = LearntModel()
         self.optimizer = torch.optim.Adam(self.model.parameters(), plan.rate)
         self.memory: deque[Record] = deque(maxlen=plan.memory)
         self.player = make_player(make_network(0), game.board)  # for its encoding alone
@@ -169,12 +169,12 @@ class Agent:
         return loss
 
 
-def learn_program(game: Game, budget: Budget, plan: Plan | None = None) -> list[float]:
+def learn_program(game: Game, budget: Budget, plan: LearningPlan | None = None) -> list[float]:
     """Play and learn until the time is up, or for all the plan's games; the best game stays on the board.
 
     Begins with random games, so that there is something to learn from. The latencies of the games played.
     """
-    agent = Agent(game, plan or Plan(), budget.seed)
+    agent = Agent(game, plan or LearningPlan(), budget.seed)
     play_random(game.board, game.state, budget.seed, 1)
     best, least, played = game.state.history[: game.moves, ANSWER].copy(), game.latency, list[float]()
     for _ in range(agent.plan.games):

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from memplan_solvers.jit import kernel
-from memplan_solvers.latency.timed import Array
 from memplan_solvers.malloc_game.encode import INPUTS
+from memplan_solvers.malloc_game.queue import Array
 
 HIDDEN = (128, 64)
 ACTIONS = 3

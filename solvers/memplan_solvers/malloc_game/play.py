@@ -8,8 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from memplan_solvers.jit import borrow, inner, kernel
-from memplan_solvers.latency.queue import DUE, EPS, FINISH, KEY, OWNER, enqueue
-from memplan_solvers.latency.timed import Array
+from memplan_solvers.malloc_game.queue import DUE, EPS, FINISH, KEY, OWNER, Array, enqueue
 from memplan_solvers.malloc_game.rules import attempt, is_legal
 from memplan_solvers.malloc_game.state import (
     AFTER,

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from memplan_solvers.latency.timed import Array
 from memplan_solvers.malloc_game.game import Game
 from memplan_solvers.malloc_game.greedy import play_greedy
 from memplan_solvers.malloc_game.network import Network
+from memplan_solvers.malloc_game.queue import Array
 from memplan_solvers.malloc_game.rollout import finish, follow, improve, make_player, seed_noise
 from memplan_solvers.malloc_game.state import ANSWER
 

@@ -7,11 +7,11 @@ from typing import NamedTuple
 import numpy as np
 
 from memplan_solvers.jit import borrow, inner, kernel
-from memplan_solvers.latency.timed import Array
 from memplan_solvers.malloc_game.encode import INPUTS, encode, prices
 from memplan_solvers.malloc_game.features import Observation, make_observation
 from memplan_solvers.malloc_game.network import ACTIONS, BINS, HIDDEN, Network, forward
 from memplan_solvers.malloc_game.play import is_over, mask, play, reset, undo
+from memplan_solvers.malloc_game.queue import Array
 from memplan_solvers.malloc_game.state import ANSWER, MOVE, Board, State
 
 

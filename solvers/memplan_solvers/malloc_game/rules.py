@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from memplan_solvers.common.arrays import NEVER
 from memplan_solvers.jit import inner
-from memplan_solvers.latency.queue import DUE, EPS, FINISH, KEY, WORK, enqueue, fits
-from memplan_solvers.latency.timed import Array
+from memplan_solvers.malloc_game.queue import DUE, EPS, FINISH, KEY, WORK, Array, enqueue, fits
 from memplan_solvers.malloc_game.state import (
     AFTER,
     BEFORE,
@@ -27,7 +27,6 @@ from memplan_solvers.malloc_game.state import (
     ISSUED,
     LOG,
     MOVE_QUEUED,
-    NEVER,
     NO_COPY,
     OFFSET,
     OPENED,

@@ -11,15 +11,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from memplan_solvers.common.arrays import NEVER
 from memplan_solvers.jit import inlined, inner
-from memplan_solvers.latency.queue import Queue, dequeue
-from memplan_solvers.latency.timed import Array, Timed
+from memplan_solvers.latency.arrays import LatencyArrays
+from memplan_solvers.malloc_game.queue import Array, Queue, dequeue
 
 NO_COPY, COPY, DROP = 0, 1, 2
 """The three answers to a move."""
-
-NEVER = 2**40
-"""A step that does not come: when host holds no copy."""
 
 FREE, HOST = -1, -2
 """A group's place: not yet decided; host. Otherwise its offset."""
@@ -91,7 +89,7 @@ ROW_ADDED, MOVE_QUEUED = -1, -2
 """Structural log entries: the last row was added; the queue grew at the place that the old integer names."""
 
 
-def make_board(timed: Timed, all_host: float) -> Board:
+def make_board(timed: LatencyArrays, all_host: float) -> Board:
     """The board of a problem at the beginning of a game; `all_host`: the latency with everything in host."""
     moves: list[list[int]] = []
     first: list[int] = []
@@ -125,7 +123,7 @@ def make_board(timed: Timed, all_host: float) -> Board:
     return _with_beginning(timed, board)
 
 
-def _groups(timed: Timed, move: Array) -> tuple[Array, Array]:
+def _groups(timed: LatencyArrays, move: Array) -> tuple[Array, Array]:
     """Group by storage, and each group's opening move: the production of its first member."""
     group, opening = np.full(len(timed.size), -1, dtype=np.int64), list[int]()
     produced = {int(s): i for i, s in enumerate(move[:, STORAGE]) if move[i, PRODUCES]}
@@ -139,7 +137,7 @@ def _groups(timed: Timed, move: Array) -> tuple[Array, Array]:
     return group, np.array(opening, dtype=np.int64)
 
 
-def _with_beginning(timed: Timed, board: Board) -> Board:
+def _with_beginning(timed: LatencyArrays, board: Board) -> Board:
     """The board with the arrays of the beginning: everything in host but what is fixed."""
     m, n = len(timed.size), timed.n
     ints, reals = np.zeros(sum(_int_sizes(board)), np.int64), np.zeros(sum(_real_sizes(board)))

@@ -13,11 +13,11 @@ from typing import Any
 import torch
 
 from memplan.files import write_atomic
-from memplan_solvers.latency.timed import Array
-from memplan_solvers.malloc_game.actors import Actors, Case, Outcome, Task
+from memplan_solvers.malloc_game.actors import Actors, Outcome, Task, TrainingCase
 from memplan_solvers.malloc_game.learner import Learner, Lesson
 from memplan_solvers.malloc_game.network import make_network
 from memplan_solvers.malloc_game.policy import load_network, save_network
+from memplan_solvers.malloc_game.queue import Array
 from memplan_solvers.malloc_game.tree_search import Settings
 
 
@@ -57,14 +57,18 @@ class Progress:
     """What training has come to: per case the best answers and their latency, the first latency, the last lesson."""
 
     iteration: int = 0
-    answers: dict[Case, Array] = field(default_factory=dict)
-    latency: dict[Case, float] = field(default_factory=dict)
-    first: dict[Case, float] = field(default_factory=dict)
+    answers: dict[TrainingCase, Array] = field(default_factory=dict)
+    latency: dict[TrainingCase, float] = field(default_factory=dict)
+    first: dict[TrainingCase, float] = field(default_factory=dict)
     curve: list[dict[str, float]] = field(default_factory=list)
 
 
 def train(
-    cases: Sequence[Case], actors: Actors, schedule: Schedule, folder: Path, tell: Callable[[str], None]
+    cases: Sequence[TrainingCase],
+    actors: Actors,
+    schedule: Schedule,
+    folder: Path,
+    tell: Callable[[str], None],
 ) -> Learner:
     """Train, or go on from `folder`'s checkpoint; writes checkpoint.pt, policy.safetensors and curve.json there.
 
@@ -93,7 +97,7 @@ def train(
             )
             for k, case in enumerate(cases)
         ]
-        outcomes: dict[Case, Outcome] = {}
+        outcomes: dict[TrainingCase, Outcome] = {}
         for outcome in actors.run(tasks):
             outcomes[outcome.case] = outcome
             tell(f"{number}: {len(outcomes)} of {len(cases)} games")
@@ -125,7 +129,7 @@ def _keep(progress: Progress, outcome: Outcome) -> None:
         progress.answers[outcome.case], progress.latency[outcome.case] = outcome.answers, outcome.latency
 
 
-def _mean_ratio(now: dict[Case, float], first: dict[Case, float]) -> float:
+def _mean_ratio(now: dict[TrainingCase, float], first: dict[TrainingCase, float]) -> float:
     """Geometric mean of latencies over the first ones."""
     return math.exp(sum(math.log(now[c] / first[c]) for c in first) / len(first))
 

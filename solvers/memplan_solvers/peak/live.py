@@ -14,7 +14,7 @@ from operator import or_
 
 from memplan.problem import Problem
 
-LARGE = 20_000
+MOST_OPS_CERTAIN = 20_000
 """Ops beyond which `certain_bound` is not computed: its memory is quadratic, 1 bit a pair."""
 
 
@@ -69,7 +69,7 @@ class LiveModel:
         )
 
     @property
-    def rivals(self) -> list[list[int]]:
+    def competitors(self) -> list[list[int]]:
         """Per op, the storages that it touches and that another op may write over; none going forwards.
 
         Going backwards an op that touches one of these first takes that possibility from the other op, so that it
@@ -202,7 +202,7 @@ def certain_bound(model: LiveModel) -> int:
 
     A storage is live at an op it does not touch if an ancestor has touched it and a descendant will.
     """
-    if not 0 < model.n <= LARGE:
+    if not 0 < model.n <= MOST_OPS_CERTAIN:
         return 0
     import numpy as np
 

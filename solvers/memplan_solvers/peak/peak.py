@@ -19,7 +19,7 @@ from memplan_solvers.compiled import ready
 from memplan_solvers.greedy import Greedy
 from memplan_solvers.improve import Answer, Improver, better
 from memplan_solvers.peak.live import live_model, live_peak
-from memplan_solvers.peak.search import LARGE, Directions, PeakResult, minimum_peak_order
+from memplan_solvers.peak.search import MOST_OPS_SCHEDULED, PeakResult, minimum_peak_order
 from memplan_solvers.place import one_pass
 from memplan_solvers.replace.evict import without_spills
 from memplan_solvers.residency import Block, Walk, blocks_of
@@ -38,7 +38,7 @@ PATIENCE = 4_000_000
 
 
 @dataclass(frozen=True)
-class Placed:
+class PlacedOrder:
     """An order with addresses: `peak` the largest offset + size."""
 
     walk: Walk
@@ -144,12 +144,12 @@ class Peak(Improver):
             why = f"{why}, and no heuristic found a plan that spills"
         return replace(self.plan_of(problem, budget, start, bound, why), reason=why)
 
-    def _place(self, problem: Problem, found: PeakResult, budget: Budget) -> Placed | None:
+    def _place(self, problem: Problem, found: PeakResult, budget: Budget) -> PlacedOrder | None:
         """Addresses as low as found for the objective peak, else within the capacity: many orders in one pass, then,
         the most promising first, exactly."""
         by_peak, capacity = problem.options.objective == "peak", problem.capacity
         goal = max(found.bound, int(problem.free_bound)) if by_peak else capacity
-        tried: list[Placed] = []
+        tried: list[PlacedOrder] = []
         if self.packing == "none":
             stacked = _stacked(problem, found.order, budget)
             return stacked if stacked and (capacity is None or stacked.peak <= capacity) else None
@@ -192,13 +192,15 @@ def _orders(problem: Problem, found: PeakResult, budget: Budget) -> Iterator[tup
     limit = found.peak
     if problem.options.objective == "traffic" and problem.capacity is not None:
         limit = problem.capacity
-    for name in SCHEDULES if problem.n <= LARGE else ():
+    for name in SCHEDULES if problem.n <= MOST_OPS_SCHEDULED else ():
         order = SCHEDULES[name](problem)
         if order not in seen and live_peak(model, order) <= limit:
             seen.add(order)
             yield order
     if not ready("peak", budget):
         return
+    from memplan_solvers.peak.directions import Directions
+
     search = Directions(model)
     for seed in range(1, 2 * ORDERS):
         if budget.spent():
@@ -215,7 +217,7 @@ def _blocks(problem: Problem, order: tuple[int, ...]) -> tuple[Walk, list[Block]
     return walk, blocks_of(walk, without_spills(walk))
 
 
-def _stacked(problem: Problem, order: tuple[int, ...], budget: Budget) -> Placed | None:
+def _stacked(problem: Problem, order: tuple[int, ...], budget: Budget) -> PlacedOrder | None:
     """The order without spills, every block above all before it; one pass where places are pinned."""
     walk, blocks = _blocks(problem, order)
     if any(b.offset is not None for b in blocks):
@@ -223,17 +225,19 @@ def _stacked(problem: Problem, order: tuple[int, ...], budget: Budget) -> Placed
     *offsets, peak = accumulate(
         (align_up(b.size, problem.target.scratchpad.alignment) for b in blocks), initial=0
     )
-    return Placed(walk, blocks, offsets, peak)
+    return PlacedOrder(walk, blocks, offsets, peak)
 
 
-def _one_pass(problem: Problem, order: tuple[int, ...], goal: int | None, budget: Budget) -> Placed | None:
+def _one_pass(
+    problem: Problem, order: tuple[int, ...], goal: int | None, budget: Budget
+) -> PlacedOrder | None:
     """The order without spills, placed by the best one-pass packing; None where pinned places are in the way."""
     walk, blocks = _blocks(problem, order)
     offsets, peak = one_pass(problem, blocks, goal, stop=budget.spent)
-    return None if offsets is None else Placed(walk, blocks, offsets, peak)
+    return None if offsets is None else PlacedOrder(walk, blocks, offsets, peak)
 
 
-def _exact(placed: Placed, capacity: int | None, budget: Budget) -> Placed | None:
+def _exact(placed: PlacedOrder, capacity: int | None, budget: Budget) -> PlacedOrder | None:
     """The same blocks, placed by the packer under `capacity`, or as low as it gets."""
     alignment = placed.walk.problem.target.scratchpad.alignment
     buffers = [
@@ -249,4 +253,4 @@ def _exact(placed: Placed, capacity: int | None, budget: Budget) -> Placed | Non
     )
     if packing.peak is None:
         return None
-    return Placed(placed.walk, placed.blocks, packing.offsets, packing.peak)
+    return PlacedOrder(placed.walk, placed.blocks, packing.offsets, packing.peak)

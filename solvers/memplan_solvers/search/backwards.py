@@ -2,162 +2,189 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 
-from memplan_solvers.jit import borrow, inner, kernel
-from memplan_solvers.search.kernel import NEVER, begun, first_bit, members, mix, same
-from memplan_solvers.search.level import LEFT_OUT, Points, cheaper, find_front, scaled
+from memplan_solvers.common.arrays import Ints, Records, ShortInts
+from memplan_solvers.jit import borrow, inlined, inner, kernel
+from memplan_solvers.search.layer import LEFT_OUT, Labels, cheaper, find_front, scaled
+from memplan_solvers.search.state import SubproblemArrays, begun, first_bit, members, mix, same
+from memplan_solvers.search.subsets import Leavers, begin, give_back, is_exhausted, take
 
 COMPARED = 1_000
-"""Cheapest pairs of a set with which the others are compared."""
+"""Cheapest labels of a set with which the others are compared."""
+
+COUNT = np.dtype([("labels", np.int64)])
+"""How many labels a layer has."""
+
+SERIAL = np.dtype([("next", np.int64)])
+"""The number that the first label of the next set gets; slots with smaller ones count as empty."""
 
 
 class Sets(NamedTuple):
-    """All sets of executed ops of one size: words, where they are found by hash, and what is live after each."""
+    """All sets of executed ops of one size."""
 
-    words: Any
-    slots: Any
-    live: Any
+    words: Ints  # [set, op_word] the sets
+    slots: ShortInts  # a hash table of their numbers, -1 where free
+    live: Ints  # [set, storage_word] what is live after each, as bits
 
 
-class Made(NamedTuple):
-    """Pairs by set while a level grows: see `level.Points`; `count` how many there are."""
+class Bounds(NamedTuple):
+    """What is known of each set of a layer besides its labels, in bytes."""
 
-    first: Any
-    last: Any
-    inside: Any
-    cost: Any
-    count: Any
+    peaks: Ints  # [set] the least peak on the way there
+    limits: Ints  # [set] labels that pay so much with what the ops before cost at least are left out
+    least: Ints  # [set] what a way through the set pays of this half at least
+
+
+class HalfTerms(NamedTuple):
+    """What is paid for in one half of the price."""
+
+    returns: bool  # whether what is dropped is back at its next touch
+    capacity: int
+    rate: float  # the least price of a byte dropped
+
+
+class GrowingLabels(NamedTuple):
+    """Labels of a layer that is being made: see `layer.Labels`."""
+
+    first: Ints  # [set]
+    last: Ints  # [set]
+    inside: Ints  # [label, storage_word]
+    cost: Ints  # [label]
+    totals: Annotated[Records, COUNT, "1"]
 
 
 class Work(NamedTuple):
-    """The pairs of one set before the beaten ones are left out; slots hold `serial` numbers, old ones count as empty."""
+    """The labels of one set before the beaten ones are left out."""
 
-    inside: Any
-    cost: Any
-    held: Any
-    slots: Any
-    serial: Any
+    inside: Ints  # [entry, storage_word] storages kept
+    cost: Ints  # [entry]
+    held: Ints  # [entry] bytes of what is kept
+    slots: Ints  # a hash table of serial numbers
+    serial: Annotated[Records, SERIAL, "1"]
+
+
+class Above(NamedTuple):
+    """The sets one op larger, with their labels."""
+
+    sets: Sets
+    labels: Labels
 
 
 def work_space(entries: int, words: int) -> Work:
-    """Room for so many pairs of a set, a power of two."""
+    """Room for so many labels of a set, a power of two."""
     return Work(
-        np.zeros((entries, words), np.int64),
-        np.zeros(entries, np.int64),
-        np.zeros(entries, np.int64),
-        np.full(4 * entries, -1, np.int64),
-        np.zeros(1, np.int64),
+        inside=np.zeros((entries, words), np.int64),
+        cost=np.zeros(entries, np.int64),
+        held=np.zeros(entries, np.int64),
+        slots=np.full(4 * entries, -1, np.int64),
+        serial=np.zeros(1, SERIAL),
     )
 
 
-def room_for(sets: int, entries: int, words: int) -> Made:
-    """An empty level."""
-    return Made(
-        np.zeros(sets, np.int64),
-        np.zeros(sets, np.int64),
-        np.zeros((entries, words), np.int64),
-        np.zeros(entries, np.int64),
-        np.zeros(1, np.int64),
+def no_labels(sets: int, entries: int, words: int) -> GrowingLabels:
+    """A layer without labels, with room for `entries`."""
+    return GrowingLabels(
+        first=np.zeros(sets, np.int64),
+        last=np.zeros(sets, np.int64),
+        inside=np.zeros((entries, words), np.int64),
+        cost=np.zeros(entries, np.int64),
+        totals=np.zeros(1, COUNT),
     )
 
 
-def enlarged(made: Made) -> Made:
-    """The same level with twice the room."""
+def enlarged(made: GrowingLabels) -> GrowingLabels:
+    """The same layer with twice the room."""
     return made._replace(
         inside=np.concatenate([made.inside, np.zeros_like(made.inside)]),
         cost=np.concatenate([made.cost, np.zeros_like(made.cost)]),
     )
 
 
-def cut_short(made: Made) -> Points:
-    """The level without the room that was not needed."""
-    count = int(made.count[0])
-    return Points(made.first, made.last, made.inside[:count].copy(), made.cost[:count].copy())
+def cut_short(made: GrowingLabels) -> Labels:
+    """The layer without the room that was not needed."""
+    count = int(made.totals["labels"][0])
+    return Labels(made.first, made.last, made.inside[:count].copy(), made.cost[:count].copy())
 
 
-@kernel
-def lives(flat, words, live):  # type: ignore[no-untyped-def]
+@kernel(allocates=False)
+def find_live(flat: SubproblemArrays, words: Ints, live: Ints) -> None:
     """Write what is live after each set of executed ops to `live`, as bits."""
-    flat, words, live = borrow(flat), borrow(words), borrow(live)
     for k in range(words.shape[0]):
         for s in range(flat.size.shape[0]):
             needed = flat.closing[s]
             for w in range(words.shape[1]):
-                needed = needed or flat.touchers[s, w] & ~words[k, w] != 0
+                needed = needed or flat.toucher_bits[s, w] & ~words[k, w] != 0
             if needed and begun(flat, s, words[k]):
                 live[k, s >> 6] |= np.int64(1) << (s & 63)
 
 
-@inner
-def weight(bits, values):  # type: ignore[no-untyped-def]
+@inner(allocates=False)
+def sum_of(bits: Ints, values: Ints) -> int:
     """The sum of the values of these storages."""
-    total = np.int64(0)
+    total = 0
     for w in range(bits.shape[0]):
         total = cheaper(bits[w], w << 6, values, total, LEFT_OUT)
     return total
 
 
-@inner
-def has(bits, s):  # type: ignore[no-untyped-def]
+@inner(allocates=False)
+def has(bits: Ints, s: int) -> bool:
     """Whether s is among the bits."""
-    return (bits[s >> 6] >> (s & 63)) & 1 != 0
+    return bool((bits[s >> 6] >> (s & 63)) & 1 != 0)
 
 
-@inner
-def next_set(flat, words, i, sets, above):  # type: ignore[no-untyped-def]
-    """The number of the set with op i as well; -1 where op i was executed or waits for another."""
+@inner(allocates=False)
+def next_set(flat: SubproblemArrays, words: Ints, i: int, sets: Sets, above: Ints) -> int:
+    """The number of the set with op i as well; -1 where op i was executed or waits for another. `above` is for its words."""
     if has(words, i):
-        return np.int64(-1)
-    for e in range(flat.pred_at[i], flat.pred_at[i + 1]):
-        if not has(words, flat.pred[e]):
-            return np.int64(-1)
+        return -1
+    for e in range(flat.preds.at[i], flat.preds.at[i + 1]):
+        if not has(words, flat.preds.values[e]):
+            return -1
     for w in range(words.shape[0]):
         above[w] = words[w]
     above[i >> 6] |= np.int64(1) << (i & 63)
-    return find_front(sets, above, above.shape[0])
+    return int(find_front(sets.words, sets.slots, above))
 
 
-@inner
-def beside(flat, i, inside):  # type: ignore[no-untyped-def]
+@inner(allocates=False)
+def beside(flat: SubproblemArrays, i: int, inside: Ints) -> int:
     """Bytes that op i needs beside what is kept."""
-    need = flat.extra[i]
-    for e in range(flat.touch_at[i], flat.touch_at[i + 1]):
-        if not has(inside, flat.touch[e]):
-            need += flat.size[flat.touch[e]]
+    need: int = flat.extra[i]
+    for e in range(flat.touched.at[i], flat.touched.at[i + 1]):
+        s = flat.touched.values[e]
+        if not has(inside, s):
+            need += flat.size[s]
     return need
 
 
 @kernel
-def rise(flat, sets, peaks, following, next_peaks):  # type: ignore[no-untyped-def]
+def raise_peaks(flat: SubproblemArrays, sets: Sets, peaks: Ints, following: Sets, next_peaks: Ints) -> None:
     """The least peak on the way to each set, one op on."""
-    flat, sets, peaks, following, next_peaks = (
-        borrow(flat),
-        borrow(sets),
-        borrow(peaks),
-        borrow(following),
-        borrow(next_peaks),
-    )
+    flat, sets, peaks = borrow(flat), borrow(sets), borrow(peaks)
+    following, next_peaks = borrow(following), borrow(next_peaks)
     above = np.zeros(sets.words.shape[1], np.int64)
     for k in range(sets.words.shape[0]):
-        held = weight(sets.live[k], flat.size)
+        held = sum_of(sets.live[k], flat.size)
         for i in range(flat.extra.shape[0]):
             u = next_set(flat, sets.words[k], i, following, above)
             if u >= 0:
-                next_peaks[u] = min(next_peaks[u], max(peaks[k], held + beside(flat, i, sets.live[k])))
+                during = held + beside(flat, i, sets.live[k])
+                next_peaks[u] = min(next_peaks[u], max(peaks[k], during))
 
 
-@inner
-def add(work, count, row, cost, held):  # type: ignore[no-untyped-def]
-    """Keep a pair, or the cheaper of two alike; how many there are, -1 where there is no room."""
+@inner(allocates=False)
+def add(work: Work, count: int, row: Ints, cost: int, held: int) -> int:
+    """Keep a label, or the cheaper of two alike; how many there are, -1 where there is no room."""
     mask = work.slots.shape[0] - 1
-    serial = work.serial[0]
-    slot = mix(row, 0, row.shape[0]) & mask
+    serial = work.serial[0].next
+    slot = mix(row) & mask
     while work.slots[slot] >= serial:
         k = work.slots[slot] - serial
-        if same(work.inside[k], row, 0, row.shape[0]):
+        if same(work.inside[k], row):
             work.cost[k] = min(work.cost[k], cost)
             return count
         slot = (slot + 1) & mask
@@ -171,10 +198,25 @@ def add(work, count, row, cost, held):  # type: ignore[no-untyped-def]
     return count + 1
 
 
+@inner(allocates=False)
+def is_beaten(flat: SubproblemArrays, work: Work, b: int, made: GrowingLabels, begin: int, end: int) -> bool:
+    """Whether one of the labels [begin, end) pays no more than label b once it has dropped what it keeps beyond it."""
+    for a in range(begin, end):
+        slack = work.cost[b] - made.cost[a]
+        for w in range(made.inside.shape[1]):
+            bits = made.inside[a, w] & ~work.inside[b, w]
+            while bits != 0 and slack >= 0:
+                slack -= flat.reload[(w << 6) + first_bit(bits)]
+                bits &= bits - 1
+        if slack >= 0:
+            return True
+    return False
+
+
 @inner
-def keep_unbeaten(flat, work, count, made, k):  # type: ignore[no-untyped-def]
-    """Append the pairs of set k that no other beats; whether there was room."""
-    begin = made.count[0]
+def keep_unbeaten(flat: SubproblemArrays, work: Work, count: int, made: GrowingLabels, k: int) -> bool:
+    """Append the labels of set k that no other beats; whether there was room."""
+    begin = made.totals[0].labels
     if begin + count > made.cost.shape[0]:
         return False
     by_bytes = np.argsort(work.held[:count], kind="mergesort")
@@ -182,132 +224,130 @@ def keep_unbeaten(flat, work, count, made, k):  # type: ignore[no-untyped-def]
     end = begin
     for x in range(count):
         b = order[x]
-        beaten = False
-        for a in range(begin, min(end, begin + COMPARED)):
-            slack = work.cost[b] - made.cost[a]
-            for w in range(made.inside.shape[1]):
-                bits = made.inside[a, w] & ~work.inside[b, w]
-                while bits != 0 and slack >= 0:
-                    slack -= flat.reload[(w << 6) + first_bit(bits)]
-                    bits &= bits - 1
-            if slack >= 0:
-                beaten = True
-                break
-        if not beaten:
+        if not is_beaten(flat, work, b, made, begin, min(end, begin + COMPARED)):
             for w in range(made.inside.shape[1]):
                 made.inside[end, w] = work.inside[b, w]
             made.cost[end] = work.cost[b]
             end += 1
-    made.first[k], made.last[k], made.count[0] = begin, end, end
+    made.first[k] = begin
+    made.last[k] = end
+    made.totals[0].labels = end
     return True
 
 
-@kernel
-def lay(flat, sets, peaks, upper, points, returns, room, rate, limits, least, start, stop, made, work):  # type: ignore[no-untyped-def]
-    """Make the pairs of the sets [start, stop) from those of the sets one op larger; where it stopped for want of room.
+class Taken(NamedTuple):
+    """An op taken back before set k, and what the kernel works in meanwhile."""
 
-    Pairs that pay a set's limit or more are left out; `least` learns what a way through a set pays at least.
+    op: int
+    gain: Ints  # [storage_word] what is there before the op because the op touches it, as bits
+    row: Ints  # [storage_word]
+    present: Ints  # [storage]
+    leavers: Leavers
+
+
+@inlined(allocates=False)
+def drop_before(
+    flat: SubproblemArrays,
+    terms: HalfTerms,
+    bounds: Bounds,
+    live: Ints,
+    label: tuple[Ints, int],
+    taken: Taken,
+    work: Work,
+    found: tuple[int, int, int],
+) -> tuple[int, int]:
+    """Add the labels of set found[0] that come from one behind its op, as (storages kept, price): how many there are then, -1
+    where there is no room, and the least that a way through one of them pays.
+
+    `found` are the set, how many labels it has already, and the least that a way through them pays.
     """
-    flat, sets, peaks, upper, points = (
-        borrow(flat),
-        borrow(sets),
-        borrow(peaks),
-        borrow(upper),
-        borrow(points),
-    )
-    limits, least, made, work = borrow(limits), borrow(least), borrow(made), borrow(work)
-    V = sets.live.shape[1]
-    m = flat.size.shape[0]
-    above = np.zeros(sets.words.shape[1], np.int64)
-    gain = np.zeros(V, np.int64)
-    row = np.zeros(V, np.int64)
-    present, out, chosen = np.zeros(m, np.int64), np.zeros(m, np.int64), np.zeros(m + 1, np.int64)
-    for k in range(start, stop):
-        live_bytes = weight(sets.live[k], flat.size)
-        below = limits[k]
-        lowest = below
+    k, count, lowest = found
+    inside, cost = label
+    i, row, leavers = taken.op, taken.row, taken.leavers
+    live_bytes, below = sum_of(live, flat.size), bounds.limits[k]
+    lack = sum_of(inside, flat.size) + beside(flat, i, inside) - terms.capacity
+    walk = begin(flat, i, taken.present[: members(inside, taken.present) if lack > 0 else 0], leavers)
+    for w in range(row.shape[0]):
+        row[w] = (inside[w] | taken.gain[w]) & live[w]
+    while True:
+        if walk.freed >= lack:
+            held = sum_of(row, flat.size)
+            f = cost + scaled(bounds.peaks[k] - terms.capacity - (live_bytes - held), terms.rate)
+            if f < below:
+                lowest = min(lowest, f)
+                count = add(work, count, row, cost, held)
+                if count < 0:
+                    return count, lowest
+        if is_exhausted(walk, lack, True) or cost >= below:
+            if walk.depth == 0:
+                return count, lowest
+            walk = give_back(flat.size, leavers, walk)
+            s = leavers.storage[leavers.chosen[walk.depth]]
+            if has(live, s):
+                row[s >> 6] |= np.int64(1) << (s & 63)
+            cost -= flat.reload[s]
+        else:
+            s = leavers.storage[walk.at]
+            walk = take(flat.size, leavers, walk)
+            cost += flat.reload[s]
+            row[s >> 6] &= ~(np.int64(1) << (s & 63))
+
+
+@kernel
+def take_back(
+    flat: SubproblemArrays,
+    sets: Sets,
+    bounds: Bounds,
+    above: Above,
+    terms: HalfTerms,
+    chunk: tuple[int, int],
+    made: GrowingLabels,
+    work: Work,
+) -> int:
+    """Make the labels of the sets [chunk[0], chunk[1]) from those of the sets one op larger; where it stopped for want of room.
+
+    Labels that pay a set's limit or more are left out; `bounds.least` learns what a way through a set pays at least.
+    """
+    flat, sets, bounds, above = borrow(flat), borrow(sets), borrow(bounds), borrow(above)
+    made, work = borrow(made), borrow(work)
+    m, V = flat.size.shape[0], sets.live.shape[1]
+    words = np.zeros(sets.words.shape[1], np.int64)
+    gain, row, present = np.zeros(V, np.int64), np.zeros(V, np.int64), np.zeros(m, np.int64)
+    leavers = Leavers(np.zeros(m, np.int64), np.zeros(m, np.int64), np.zeros(m + 1, np.int64))
+    for k in range(chunk[0], chunk[1]):
+        live = sets.live[k]
+        lowest = bounds.limits[k]
         count = 0
-        for i in range(flat.extra.shape[0] if least[k] < below else 0):
-            u = next_set(flat, sets.words[k], i, upper, above)
+        for i in range(flat.extra.shape[0] if bounds.least[k] < bounds.limits[k] else 0):
+            u = next_set(flat, sets.words[k], i, above.sets, words)
             if u < 0:
                 continue
-            # What is there before op i because op i touches it.
             gain[:] = 0
-            for e in range(flat.touch_at[i], flat.touch_at[i + 1]):
-                s = flat.touch[e]
-                if has(sets.live[k], s) and (returns or flat.size[s] == 0 or not has(upper.live[u], s)):
+            for e in range(flat.touched.at[i], flat.touched.at[i + 1]):
+                s = flat.touched.values[e]
+                stays = terms.returns or flat.size[s] == 0 or not has(above.sets.live[u], s)
+                if has(live, s) and stays:
                     gain[s >> 6] |= np.int64(1) << (s & 63)
-            for p in range(points.first[u], points.last[u]):
-                inside = points.inside[p]
-                lack = weight(inside, flat.size) + beside(flat, i, inside) - room
-                candidates = 0
-                rest = np.int64(0)
-                if lack > 0:
-                    for a in range(members(inside, m, present)):
-                        s = present[a]
-                        touched = False
-                        for e in range(flat.touch_at[i], flat.touch_at[i + 1]):
-                            touched = touched or flat.touch[e] == s
-                        if touched or flat.size[s] == 0 or flat.reload[s] >= NEVER:
-                            continue
-                        at = candidates
-                        while at > 0 and flat.size[out[at - 1]] < flat.size[s]:
-                            out[at] = out[at - 1]
-                            at -= 1
-                        out[at] = s
-                        candidates += 1
-                        rest += flat.size[s]
-                # All inclusion-minimal sets: the last and smallest chosen is needed, so every one is.
-                for w in range(V):
-                    row[w] = (inside[w] | gain[w]) & sets.live[k, w]
-                depth = 0
-                at = 0
-                freed = np.int64(0)
-                cost = points.cost[p]
-                while True:
-                    if freed >= lack:
-                        held = weight(row, flat.size)
-                        f = cost + scaled(peaks[k] - room - (live_bytes - held), rate)
-                        if f < below:
-                            lowest = min(lowest, f)
-                            count = add(work, count, row, cost, held)
-                            if count < 0:
-                                return k
-                    if at == candidates or freed >= lack or freed + rest < lack or cost >= below:
-                        if depth == 0:
-                            break
-                        depth -= 1
-                        while at > chosen[depth] + 1:
-                            at -= 1
-                            rest += flat.size[out[at]]
-                        s = out[chosen[depth]]
-                        if has(sets.live[k], s):
-                            row[s >> 6] |= np.int64(1) << (s & 63)
-                        freed -= flat.size[s]
-                        cost -= flat.reload[s]
-                        continue
-                    s = out[at]
-                    chosen[depth] = at
-                    depth += 1
-                    rest -= flat.size[s]
-                    freed += flat.size[s]
-                    cost += flat.reload[s]
-                    row[s >> 6] &= ~(np.int64(1) << (s & 63))
-                    at += 1
+            taken = Taken(i, gain, row, present, leavers)
+            for p in range(above.labels.first[u], above.labels.last[u]):
+                label = (above.labels.inside[p], above.labels.cost[p])
+                count, lowest = drop_before(flat, terms, bounds, live, label, taken, work, (k, count, lowest))
+                if count < 0:
+                    return k
         if not keep_unbeaten(flat, work, count, made, k):
             return k
-        work.serial[0] += count
-        least[k] = max(least[k], lowest)
-    return stop
+        work.serial[0].next += count
+        bounds.least[k] = max(bounds.least[k], lowest)
+    return chunk[1]
 
 
 @kernel
-def owed(flat, sets, points):  # type: ignore[no-untyped-def]
-    """Take off what pairs of stores alone paid for storages that are live: a state may have stored them before."""
-    flat, sets, points = borrow(flat), borrow(sets), borrow(points)
+def take_off_stored(flat: SubproblemArrays, sets: Sets, labels: Labels) -> None:
+    """Take off what labels of stores alone paid for storages that are live: a state may have stored them before."""
+    flat, sets, labels = borrow(flat), borrow(sets), borrow(labels)
     gone = np.zeros(sets.live.shape[1], np.int64)
     for k in range(sets.words.shape[0]):
-        for p in range(points.first[k], points.last[k]):
+        for p in range(labels.first[k], labels.last[k]):
             for w in range(gone.shape[0]):
-                gone[w] = sets.live[k, w] & ~points.inside[p, w]
-            points.cost[p] -= weight(gone, flat.store)
+                gone[w] = sets.live[k, w] & ~labels.inside[p, w]
+            labels.cost[p] -= sum_of(gone, flat.store)

@@ -1,7 +1,7 @@
-"""A lower bound that needs no sets of a whole piece: windows of its storages, each solved with all others ignored.
+"""A lower bound that needs no sets of a whole subproblem: windows of its storages, each solved with all others ignored.
 
 The cost of a way is the sum of what its storages cost. Those first touched in a stretch of steps cost at least what
-they would cost if nothing else took up room between two steps (`Piece.window`), so bounds of disjoint windows add up.
+they would cost if nothing else took up room between two steps (`Subproblem.window`), so bounds of disjoint windows add up.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from itertools import chain, pairwise
 
 from memplan.solver import Budget
-from memplan_solvers.search.piece import NEVER, Piece
+from memplan_solvers.search.subproblem import NEVER, Subproblem
 
 STRIDE = 20
 """Ops from one possible end of a window to the next."""
@@ -24,13 +24,13 @@ STATES = 12_000
 """States after which a window's search gives up; what is proved by then counts."""
 
 
-def windows_bound(piece: Piece, order: Sequence[int], budget: Budget) -> int:
+def windows_bound(subproblem: Subproblem, order: Sequence[int], budget: Budget) -> int:
     """The best sum of bounds over consecutive windows of `order`: the short windows first, as long as time allows."""
     ends = [*range(0, len(order), STRIDE), len(order)]
     position = {i: t for t, i in enumerate(order)}
     first = [
         0 if begun or not ops else min(position[i] for i in ops)
-        for begun, ops in zip(piece.begun, piece.touches, strict=True)
+        for begun, ops in zip(subproblem.begun, subproblem.touches, strict=True)
     ]
     count = len(ends) - 1
     inside = [[s for s, t in enumerate(first) if a <= t < b] for a, b in pairwise(ends)]
@@ -48,7 +48,7 @@ def windows_bound(piece: Piece, order: Sequence[int], budget: Budget) -> int:
             if (i, j - 1) in hard or (i + 1, j) in hard:
                 hard.add((i, j))
                 continue
-            least[i, j], closed = _least(piece.window(chain.from_iterable(inside[i:j])), known, budget)
+            least[i, j], closed = _least(subproblem.window(chain.from_iterable(inside[i:j])), known, budget)
             if not closed:
                 hard.add((i, j))
     best = [0] * (count + 1)
@@ -57,9 +57,9 @@ def windows_bound(piece: Piece, order: Sequence[int], budget: Budget) -> int:
     return best[-1]
 
 
-def _least(window: Piece, least: int, budget: Budget) -> tuple[int, bool]:
+def _least(window: Subproblem, least: int, budget: Budget) -> tuple[int, bool]:
     """A lower bound on what the window costs, at least `least`, and whether its search came to an end."""
-    from memplan_solvers.search.levels import Engine
+    from memplan_solvers.search.layered_search import Engine
 
     engine, below = Engine(window), NEVER
     for beam in BEAMS:

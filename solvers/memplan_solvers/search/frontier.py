@@ -25,9 +25,10 @@ import numpy as np
 
 from memplan.solver import Budget
 from memplan_solvers.search import backwards as bw
-from memplan_solvers.search import level as lv
-from memplan_solvers.search.kernel import NEVER, Flat
-from memplan_solvers.search.levels import Engine
+from memplan_solvers.search.layer import Labels, ParetoFrontier, place_sets
+from memplan_solvers.search.layered_search import Engine
+from memplan_solvers.search.state import SubproblemArrays
+from memplan_solvers.search.subproblem import NEVER
 
 CHUNK = 64
 """Sets between two looks at the clock."""
@@ -37,7 +38,7 @@ CHUNK = 64
 class Half:
     """One half of the price.
 
-    flat     the piece's arrays with `reload` for the price of a drop
+    flat     the subproblem's arrays with `reload` for the price of a drop
     returns  whether what is dropped is back at its next touch
     rate     the least price of a byte dropped
     peaks    by number of executed ops, per set: the least peak on the way there
@@ -46,12 +47,12 @@ class Half:
     failed   below which price, with how many pairs, there were too many
     """
 
-    flat: Flat
+    flat: SubproblemArrays
     returns: bool
     rate: float
     peaks: list[Any]
     least: list[Any]
-    points: list[lv.Points] = field(default_factory=list)
+    points: list[Labels] = field(default_factory=list)
     known: int = 0
     failed: tuple[int, int] = (NEVER, 0)
 
@@ -80,7 +81,7 @@ class Frontiers:
         """What every way pays at least."""
         return sum(half.total for half in self.halves)
 
-    def look(self, below: int, budget: Budget, most: int) -> int:
+    def extend(self, below: int, budget: Budget, most: int) -> int:
         """Give the engine what it needs to search below this price, at most `most` pairs a half; a bound on every way.
 
         A half that is too large, or not ready in time, stays unknown. Asking for little first is cheap, and proves a lot.
@@ -96,15 +97,16 @@ class Frontiers:
         points = [half.points if half.known >= below else unknown for half in self.halves]
         self.engine.known = below
         self.engine.fronts = [
-            lv.Front(level.words, level.slots, a, b) for level, a, b in zip(self.levels, *points, strict=True)
+            ParetoFrontier(level.words, level.slots, a, b)
+            for level, a, b in zip(self.levels, *points, strict=True)
         ]
         return self.total
 
-    def _half(self, flat: Flat, returns: bool, rate: float, least: int) -> Half:
+    def _half(self, flat: SubproblemArrays, returns: bool, rate: float, least: int) -> Half:
         peaks = [np.full(len(level.words), NEVER, np.int64) for level in self.levels]
         peaks[0][:] = 0
-        for k in range(self.engine.piece.n):
-            bw.rise(flat, self.levels[k], peaks[k], self.levels[k + 1], peaks[k + 1])
+        for k in range(self.engine.subproblem.n):
+            bw.raise_peaks(flat, self.levels[k], peaks[k], self.levels[k + 1], peaks[k + 1])
         return Half(
             flat, returns, rate, peaks, [np.full(len(level.words), least, np.int64) for level in self.levels]
         )
@@ -118,82 +120,70 @@ class Frontiers:
             return
         if not half.returns:
             for level, points in zip(self.levels, found, strict=True):
-                bw.owed(self.engine.flat, level, points)
+                bw.take_off_stored(self.engine.flat, level, points)
         half.known, half.points = below, [_sorted(points) for points in found]
 
-    def _pairs(self, half: Half, limits: list[Any], budget: Budget, most: int) -> list[lv.Points] | None:
+    def _pairs(self, half: Half, limits: list[Any], budget: Budget, most: int) -> list[Labels] | None:
         """By number of executed ops the pairs that pay less than a set's limit with what the ops before cost at least."""
-        piece, V = self.engine.piece, self.engine.V
+        subproblem, V = self.engine.subproblem, self.engine.V
         start = self.levels[-1].live.copy()
-        points = [lv.Points(np.zeros(1, np.int64), np.ones(1, np.int64), start, np.zeros(1, np.int64))]
+        points = [Labels(np.zeros(1, np.int64), np.ones(1, np.int64), start, np.zeros(1, np.int64))]
+        terms = bw.HalfTerms(half.returns, subproblem.usable_capacity, half.rate)
         work, total = bw.work_space(1 << 12, V), 1
-        for k in range(piece.n - 1, -1, -1):
+        for k in range(subproblem.n - 1, -1, -1):
             level, upper = self.levels[k], points[-1]
+            above = bw.Above(self.levels[k + 1], upper)
+            bounds = bw.Bounds(half.peaks[k], limits[k], half.least[k])
             count = len(level.words)
-            made = bw.room_for(count, 4 * len(upper.cost) + 64, V)
+            made = bw.no_labels(count, 4 * len(upper.cost) + 64, V)
             at = 0
             while at < count:
-                if budget.spent() or total + int(made.count[0]) > most:
+                if budget.spent() or total + int(made.totals["labels"][0]) > most:
                     return None
                 stop = min(count, at + CHUNK)
-                at = bw.lay(
-                    half.flat,
-                    level,
-                    half.peaks[k],
-                    self.levels[k + 1],
-                    upper,
-                    half.returns,
-                    piece.room,
-                    half.rate,
-                    limits[k],
-                    half.least[k],
-                    at,
-                    stop,
-                    made,
-                    work,
-                )
+                at = bw.take_back(half.flat, level, bounds, above, terms, (at, stop), made, work)
                 if at < stop:
                     work, made = bw.work_space(2 * len(work.cost), V), bw.enlarged(made)
-            total += int(made.count[0])
+            total += int(made.totals["labels"][0])
             points.append(bw.cut_short(made))
         return points[::-1]
 
 
-def _loads_alone(engine: Engine) -> tuple[Flat, bool, float]:
+def _loads_alone(engine: Engine) -> tuple[SubproblemArrays, bool, float]:
     """Stores are free."""
-    return engine.flat._replace(extra=engine.flat.extra - engine.flat.saved), True, engine.piece.rate
+    return engine.flat._replace(extra=engine.flat.extra - engine.flat.saved), True, engine.subproblem.rate
 
 
-def _stores_alone(engine: Engine) -> tuple[Flat, bool, float]:
+def _stores_alone(engine: Engine) -> tuple[SubproblemArrays, bool, float]:
     """Loads are free. What needs no store takes up room at its touches only, what never leaves always."""
-    piece = engine.piece
+    subproblem = engine.subproblem
     extra, size, price = (
         (engine.flat.extra - engine.flat.saved),
         engine.flat.size.copy(),
         engine.flat.store.copy(),
     )
     rate = 1.0
-    for s, z in enumerate(piece.size):
-        if piece.reload[s] >= NEVER:
+    for s, z in enumerate(subproblem.size):
+        if subproblem.reload[s] >= NEVER:
             price[s] = NEVER
-        elif not price[s] or (piece.begun[s] and (piece.clean[s] or not piece.inside[s])):
+        elif not price[s] or (subproblem.begun[s] and (subproblem.clean[s] or not subproblem.inside[s])):
             size[s] = price[s] = 0
-            for i in piece.touches[s]:
+            for i in subproblem.touches[s]:
                 extra[i] += z
         elif z:
-            rate = min(rate, piece.store[s] / z)
+            rate = min(rate, subproblem.store[s] / z)
     return engine.flat._replace(extra=extra, size=size, reload=price), False, rate
 
 
-def _level(flat: Flat, words: Any) -> bw.Sets:
+def _level(flat: SubproblemArrays, words: Any) -> bw.Sets:
     slots = np.full(1 << max(4, (2 * len(words)).bit_length()), -1, np.int32)
-    lv.place_sets(words, slots)
+    place_sets(words, slots)
     live = np.zeros((len(words), (len(flat.size) + 63) // 64 or 1), np.int64)
-    bw.lives(flat, words, live)
+    bw.find_live(flat, words, live)
     return bw.Sets(words, slots, live)
 
 
-def _sorted(points: lv.Points) -> lv.Points:
+def _sorted(points: Labels) -> Labels:
     """Each set's pairs in the order of what they cost."""
     set_of = np.repeat(np.arange(len(points.first)), points.last - points.first)
     order = np.lexsort((points.cost, set_of))

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from memplan.solver import Budget
-from memplan_solvers.search.piece import Piece
+from memplan_solvers.search.subproblem import Subproblem
 
 BEAM = 300
 """States of a level that go on in a window."""
@@ -25,35 +25,35 @@ LENGTHS = (36, 72, 144)
 
 
 @dataclass(frozen=True)
-class Way:
-    """One way through a piece: ops by step, and what leaves before which step."""
+class PartialPlan:
+    """One plan through a subproblem: ops by step, and what leaves before which step."""
 
-    piece: Piece
+    subproblem: Subproblem
     order: tuple[int, ...]
     evictions: tuple[tuple[int, int], ...]
 
     @cached_property
     def value(self) -> int:
         """What the evictions cost: a reload each, a store for the first of a storage that host does not have."""
-        total, stored = 0, set(s for s, clean in enumerate(self.piece.clean) if clean)
+        total, stored = 0, set(s for s, clean in enumerate(self.subproblem.clean) if clean)
         for _, s in sorted(self.evictions):
-            total += self.piece.reload[s] + (0 if s in stored else self.piece.store[s])
+            total += self.subproblem.reload[s] + (0 if s in stored else self.subproblem.store[s])
             stored.add(s)
         return total
 
     @cached_property
     def steps(self) -> list[list[int]]:
         """Per storage, the steps that touch it."""
-        found: list[list[int]] = [[] for _ in self.piece.size]
+        found: list[list[int]] = [[] for _ in self.subproblem.size]
         for t, i in enumerate(self.order):
-            for s in self.piece.touched[i]:
+            for s in self.subproblem.touched[i]:
                 found[s].append(t)
         return found
 
     @cached_property
     def leaves(self) -> list[list[int]]:
         """Per storage, the steps before which it leaves."""
-        found: list[list[int]] = [[] for _ in self.piece.size]
+        found: list[list[int]] = [[] for _ in self.subproblem.size]
         for t, s in sorted(self.evictions):
             found[s].append(t)
         return found
@@ -63,76 +63,76 @@ class Way:
         last_touch = max((x for x in self.steps[s] if x < t), default=-1)
         last_leave = max((x for x in self.leaves[s] if x < t), default=-1)
         if last_touch < 0 and last_leave < 0:
-            return self.piece.inside[s]
+            return self.subproblem.inside[s]
         return last_touch >= last_leave
 
 
 @dataclass(frozen=True)
 class Window:
-    """Steps [first, stop) of a way as a piece. `leaving` are storages that must leave in it, whatever it does."""
+    """Steps [first, stop) of a plan as a subproblem. `leaving` are storages that must leave in it, whatever it does."""
 
-    way: Way
+    plan: PartialPlan
     first: int
     stop: int
 
     @cached_property
     def _kinds(self) -> tuple[list[int], list[int]]:
         """Storages that the window decides about, and those that only leave."""
-        way, piece = self.way, self.way.piece
+        plan, subproblem = self.plan, self.plan.subproblem
         chosen: list[int] = []
         gone: list[int] = []
-        for s, steps in enumerate(way.steps):
+        for s, steps in enumerate(plan.steps):
             if steps and (
                 steps[-1] < self.first
-                and not piece.closing[s]
+                and not subproblem.closing[s]
                 or steps[0] >= self.stop
-                and not piece.begun[s]
+                and not subproblem.begun[s]
             ):
                 continue
-            begun = piece.begun[s] or bool(steps and steps[0] < self.first)
-            needed = piece.closing[s] or bool(steps and steps[-1] >= self.stop)
+            begun = subproblem.begun[s] or bool(steps and steps[0] < self.first)
+            needed = subproblem.closing[s] or bool(steps and steps[-1] >= self.stop)
             within = any(self.first <= t < self.stop for t in steps)
             if within:
                 chosen.append(s)
-            elif begun and needed and way.inside(s, self.first):
-                (chosen if way.inside(s, self.stop) else gone).append(s)
+            elif begun and needed and plan.inside(s, self.first):
+                (chosen if plan.inside(s, self.stop) else gone).append(s)
         return chosen, gone
 
     @cached_property
     def leaving(self) -> frozenset[int]:
-        """Storages of the piece that are still needed behind the window and not present there."""
-        way, piece = self.way, self.way.piece
+        """Storages of the subproblem that are still needed behind the window and not present there."""
+        plan, subproblem = self.plan, self.plan.subproblem
         return frozenset(
             s
             for s in self._kinds[0]
-            if (piece.closing[s] or way.steps[s][-1] >= self.stop) and not way.inside(s, self.stop)
+            if (subproblem.closing[s] or plan.steps[s][-1] >= self.stop) and not plan.inside(s, self.stop)
         )
 
     @cached_property
-    def piece(self) -> Piece:
-        """The window as a piece of its own, storages numbered as in `_kinds`."""
-        way, whole = self.way, self.way.piece
+    def subproblem(self) -> Subproblem:
+        """The window as a subproblem of its own, storages numbered as in `_kinds`."""
+        plan, whole = self.plan, self.plan.subproblem
         chosen = self._kinds[0]
         number = {s: k for k, s in enumerate(chosen)}
-        ops = way.order[self.first : self.stop]
+        ops = plan.order[self.first : self.stop]
         position = {i: k for k, i in enumerate(ops)}
         closing = tuple(
             s not in self.leaving
-            and (whole.closing[s] or bool(way.steps[s]) and way.steps[s][-1] >= self.stop)
+            and (whole.closing[s] or bool(plan.steps[s]) and plan.steps[s][-1] >= self.stop)
             for s in chosen
         )
-        begun = tuple(whole.begun[s] or bool(way.steps[s]) and way.steps[s][0] < self.first for s in chosen)
+        begun = tuple(whole.begun[s] or bool(plan.steps[s]) and plan.steps[s][0] < self.first for s in chosen)
         store = []
         for s in chosen:
-            outside = any(not self.first <= t < self.stop for t in way.leaves[s])
+            outside = any(not self.first <= t < self.stop for t in plan.leaves[s])
             store.append(0 if outside or whole.clean[s] or s in self.leaving else whole.store[s])
         over = {}
         for k, i in enumerate(ops):
             saved, sources = whole.over.get(i, (0, ()))
-            dying = tuple(number[s] for s in sources if way.steps[s][-1] < self.stop)
+            dying = tuple(number[s] for s in sources if plan.steps[s][-1] < self.stop)
             if dying:
                 over[k] = saved, dying
-        return Piece(
+        return Subproblem(
             whole.capacity,
             ops,
             tuple(chosen),
@@ -144,71 +144,71 @@ class Window:
             over,
             tuple(tuple(position[p] for p in whole.preds[i] if p in position) for i in ops),
             begun,
-            tuple(b and way.inside(s, self.first) for b, s in zip(begun, chosen, strict=True)),
+            tuple(b and plan.inside(s, self.first) for b, s in zip(begun, chosen, strict=True)),
             (False,) * len(chosen),
             closing,
         )
 
     @cached_property
     def value(self) -> int:
-        """What the way pays in the window, but for what must leave in any case."""
+        """What the plan pays in the window, but for what must leave in any case."""
         total, stored = 0, set()
         number = {s: k for k, s in enumerate(self._kinds[0])}
-        for t, s in sorted(self.way.evictions):
+        for t, s in sorted(self.plan.evictions):
             if not self.first <= t < self.stop or s not in number:
                 continue
-            if s in self.leaving and not any(t <= x < self.stop for x in self.way.steps[s]):
+            if s in self.leaving and not any(t <= x < self.stop for x in self.plan.steps[s]):
                 continue
             k = number[s]
-            total += self.piece.reload[k] + (0 if s in stored else self.piece.store[k])
+            total += self.subproblem.reload[k] + (0 if s in stored else self.subproblem.store[k])
             stored.add(s)
         return total
 
-    def put_back(self, order: Sequence[int], evictions: Sequence[tuple[int, int]]) -> Way:
-        """The way with the window's steps done so."""
-        way, chosen = self.way, self._kinds[0]
-        steps = [self.piece.ops[k] for k in order]
+    def put_back(self, order: Sequence[int], evictions: Sequence[tuple[int, int]]) -> PartialPlan:
+        """The plan with the window's steps done so."""
+        plan, chosen = self.plan, self._kinds[0]
+        steps = [self.subproblem.ops[k] for k in order]
         last: dict[int, int] = {}
         for t, i in enumerate(steps):
-            for s in way.piece.touched[i]:
+            for s in plan.subproblem.touched[i]:
                 last[s] = self.first + t
-        new = [(t, s) for t, s in way.evictions if not self.first <= t < self.stop]
+        new = [(t, s) for t, s in plan.evictions if not self.first <= t < self.stop]
         new += [(self.first + t, chosen[s]) for t, s in evictions]
         new += [(last.get(s, self.first - 1) + 1, s) for s in self.leaving]
         new += [(self.first, s) for s in self._kinds[1]]
-        full = (*way.order[: self.first], *steps, *way.order[self.stop :])
-        return replace(way, order=full, evictions=tuple(sorted(set(new))))
+        full = (*plan.order[: self.first], *steps, *plan.order[self.stop :])
+        return replace(plan, order=full, evictions=tuple(sorted(set(new))))
 
 
-def improved(way: Way, budget: Budget, enough: int) -> Way:
-    """A way that costs less, or the same one: windows around evictions solved again until none gets better."""
-    from memplan_solvers.search.levels import Engine
+def improve_windows(plan: PartialPlan, budget: Budget, enough: int) -> PartialPlan:
+    """A plan that costs less, or the same one: windows around evictions solved again until none gets better."""
+    from memplan_solvers.search.layered_search import Engine
 
     for length in LENGTHS:
         settled: set[tuple[int, ...]] = set()
         changed = True
-        while changed and way.value > enough:
+        while changed and plan.value > enough:
             changed = False
             first = 0
-            while first < len(way.order):
+            while first < len(plan.order):
                 if budget.spent():
-                    return way
-                stop = min(first + length, len(way.order))
-                key = way.order[first:stop]
-                if key not in settled and any(first <= t < stop for t, _ in way.evictions):
+                    return plan
+                stop = min(first + length, len(plan.order))
+                key = plan.order[first:stop]
+                if key not in settled and any(first <= t < stop for t, _ in plan.evictions):
                     settled.add(key)
-                    window = Window(way, first, stop)
+                    window = Window(plan, first, stop)
                     if window.value > 0:
-                        found = Engine(window.piece, effort=2_000).search(
+                        found = Engine(window.subproblem, effort=2_000).search(
                             window.value, budget, BEAM, most=STATES
                         )
                         if found.order is not None:
                             better = window.put_back(found.order, found.evictions)
-                            if better.value < way.value:
-                                way, changed = better, True
-                if stop == len(way.order):
+                            if better.value < plan.value:
+                                plan, changed = better, True
+                if stop == len(plan.order):
                     break
                 first += length // 2
-        if length >= len(way.order):
+        if length >= len(plan.order):
             break
-    return way
+    return plan

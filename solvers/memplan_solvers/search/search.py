@@ -25,14 +25,14 @@ from memplan_solvers.replace import POLICIES
 from memplan_solvers.replace.allocate import allocate_on_demand
 from memplan_solvers.replace.evict import evict_on_demand
 from memplan_solvers.residency import Stretch, Walk, traffic
-from memplan_solvers.search.parts import LARGE, Parts
-from memplan_solvers.search.piece import NEVER, Piece, is_forced, pieces
+from memplan_solvers.search.decomposition import MOST_OPS_WHOLE, Decomposition
+from memplan_solvers.search.subproblem import NEVER, Subproblem, is_forced, subproblems
 
 BEAM = 3_000_000
 """States of a level that go on at most."""
 
 EFFORT = 200_000
-"""States times ops that each piece may take in the first round; every round takes four times as many."""
+"""States times ops that each subproblem may take in the first round; every round takes four times as many."""
 
 SEARCHING = 0.85
 """Share of the time that is left to searching; the rest is for addresses."""
@@ -75,18 +75,19 @@ class Search(Improver):
         mine = load("search", budget)
         if mine.spent():
             return self.plan_of(problem, mine, start, free, "no plan was found in time")
-        plan = _Run(self, problem, mine, start).solve()
+        plan = _Solve(self, problem, mine, start).solve()
         return replace(plan, seconds=max(mine.seconds, 1e-6))
 
 
 def warm() -> None:
     """Call every kernel of the search."""
+    from memplan_solvers.peak.met import enlarged
     from memplan_solvers.search.frontier import Frontiers
-    from memplan_solvers.search.levels import Engine
-    from memplan_solvers.search.peaks import enlarged, within
+    from memplan_solvers.search.layered_search import Engine
+    from memplan_solvers.search.least_peak import keeps_within
 
     ops = tuple(range(4))
-    tiny = Piece(
+    tiny = Subproblem(
         capacity=3,
         ops=ops,
         storages=ops,
@@ -105,15 +106,15 @@ def warm() -> None:
     engine, unlimited = Engine(tiny), Budget(float("inf"))
     engine.root()
     engine.search(NEVER, unlimited)
-    within(engine.live, 0, 0, False)
-    enlarged(engine.live)
+    keeps_within(engine.peaks.live, 0, 0)
+    enlarged(engine.peaks.live.met)
     engine.tabulate(unlimited)
-    Frontiers(engine).look(100, unlimited, 100)
+    Frontiers(engine).extend(100, unlimited, 100)
     engine.search(NEVER, unlimited)
 
 
-class _Run:
-    """One solve: pieces, passes, addresses."""
+class _Solve:
+    """One solve: subproblems, passes, addresses."""
 
     def __init__(self, solver: Search, problem: Problem, budget: Budget, start: Answer | None) -> None:
         self.solver, self.problem, self.told, self.states = solver, problem, budget.progress, 0
@@ -123,10 +124,10 @@ class _Run:
 
     def solve(self) -> Plan:
         start = None if self.best is None else (self.best.walk, self.best.stretches)
-        found = Parts(pieces(self.problem), self.problem, start)
-        if self.problem.n > LARGE and self.best is not None:
+        found = Decomposition(subproblems(self.problem), self.problem, start)
+        if self.problem.n > MOST_OPS_WHOLE and self.best is not None:
             found = self.replaced(found)
-        share = SEARCHING if self.problem.n <= LARGE else SEARCHING / 2
+        share = SEARCHING if self.problem.n <= MOST_OPS_WHOLE else SEARCHING / 2
         if not self.passes(found, self.budget.share(share), self.solver.beam, proving=True):
             return self.solver.no_answer(
                 self.problem, self.budget, Status.INFEASIBLE, "no order can be served"
@@ -143,19 +144,19 @@ class _Run:
         )
         return plan if self.best is None else replace(plan, reason=why)
 
-    def passes(self, found: Parts, budget: Budget, beam: int, proving: bool) -> bool:
-        """Search every piece, harder and harder, the time shared by what they may still win; False where one has no way."""
+    def passes(self, found: Decomposition, budget: Budget, beam: int, proving: bool) -> bool:
+        """Search every subproblem, harder and harder, the time shared by what they may still win; False where one has no way."""
         effort = EFFORT
-        while not all(part.exhausted(beam) for part in found.parts):
+        while not all(bracket.exhausted(beam) for bracket in found.brackets):
             before = found.value
-            parts = [part for part in found.parts if not part.exhausted(beam)]
-            for k, part in enumerate(parts):
-                most = sum(p.below - p.low for p in parts[k:])
-                share = (part.below - part.low) / most
-                if not part.turn(budget.share(share), effort, beam, proving):
+            brackets = [bracket for bracket in found.brackets if not bracket.exhausted(beam)]
+            for k, bracket in enumerate(brackets):
+                most = sum(p.below - p.low for p in brackets[k:])
+                share = (bracket.below - bracket.low) / most
+                if not bracket.spend_turn(budget.share(share), effort, beam, proving):
                     return False
                 if proving:
-                    self.bound = max(self.bound, self.free + sum(p.low for p in found.parts))
+                    self.bound = max(self.bound, self.free + sum(p.low for p in found.brackets))
                 if budget.spent():
                     return True
             if found.value != before:
@@ -163,7 +164,7 @@ class _Run:
             effort *= 4
         return True
 
-    def replaced(self, found: Parts) -> Parts:
+    def replaced(self, found: Decomposition) -> Decomposition:
         """The same order with the best replacement by bytes for it, which windows of a long one do not find.
 
         Where no other order is possible its bound holds for every plan. That of a tighter capacity is easier to place.
@@ -187,9 +188,9 @@ class _Run:
         if forced and bound is not None:
             self.bound = max(self.bound, bound)
         self.allocate(walk, best)
-        return Parts([part.piece for part in found.parts], problem, (walk, best))
+        return Decomposition([bracket.subproblem for bracket in found.brackets], problem, (walk, best))
 
-    def pack(self, found: Parts, share: float = 0.5) -> None:
+    def pack(self, found: Decomposition, share: float = 0.5) -> None:
         """Addresses for the best ways, if they are better than what there is: as they are, else at a price."""
         value = found.value
         if value is None or (self.best is not None and value >= self.best.value):
@@ -209,12 +210,12 @@ class _Run:
             allocated = allocate_on_demand(walk, self.problem.capacity, rank, self.budget.spent, planned)
             self.consider(None if allocated is None else Answer(walk, *allocated))
 
-    def repaired(self, found: Parts) -> None:
+    def repaired(self, found: Decomposition) -> None:
         """Addresses for what fits by bytes: other residencies for the same order, then a tighter capacity."""
         problem, least = self.problem, found.value
         assert least is not None and problem.capacity is not None
         walk, stretches = found.answer()
-        if problem.n <= LARGE:
+        if problem.n <= MOST_OPS_WHOLE:
             self.consider(
                 optimize_replacement(problem, walk.order, self.budget.share(0.3), hint=stretches).answer
             )
@@ -222,9 +223,9 @@ class _Run:
             if self.budget.spent() or (self.best is not None and self.best.value <= least):
                 return
             capacity = int(problem.capacity * share)
-            tight = [replace(part.piece, capacity=capacity) for part in found.parts]
+            tight = [replace(bracket.subproblem, capacity=capacity) for bracket in found.brackets]
             evicted = evict_on_demand(walk, capacity, POLICIES["cost"], self.budget.spent)
-            again = Parts(tight, problem, None if evicted is None else (walk, evicted))
+            again = Decomposition(tight, problem, None if evicted is None else (walk, evicted))
             if not self.passes(again, self.budget.share(0.5), 300, proving=False):
                 return
             self.pack(again)

@@ -7,12 +7,14 @@ time when F(j) <= A(due).
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from memplan_solvers.jit import kernel
-from memplan_solvers.latency.timed import Array
+
+Array = Any
+"""A numpy array; its dtype and shape are in the comment beside it."""
 
 EPS = 1e-13
 """Seconds by which rounding may make a copy late."""

@@ -1,4 +1,4 @@
-"""`Piece`: a part of a problem that can be solved apart, and the numbers that its search needs.
+"""`Subproblem`: a part of a problem that can be solved apart, and the numbers that its search needs.
 
 A storage that leaves while it is still needed is charged at once: its reload, and its store unless host has it or
 gets it anyway. Its return is free then. What remains is which storages are present between two steps.
@@ -22,7 +22,7 @@ NEVER = 1 << 50
 
 
 @dataclass(frozen=True)
-class Piece:
+class Subproblem:
     """Some ops of a problem with the storages they share, under `capacity` bytes.
 
     ops       op numbers of the problem, in a valid order; everything else is numbered by position here
@@ -78,7 +78,7 @@ class Piece:
         return math.gcd(*self.size, *self.extra, *(saved for saved, _ in self.over.values())) or 1
 
     @property
-    def room(self) -> int:
+    def usable_capacity(self) -> int:
         """The capacity, rounded down to the unit."""
         return self.capacity // self.unit * self.unit
 
@@ -108,10 +108,10 @@ class Piece:
             found.append(reduce(or_, (found[p] | 1 << p for p in sources), 0))
         return tuple(found)
 
-    def window(self, storages: Iterable[int]) -> Piece:
-        """What becomes of the piece when only these storages, and those that never leave, take up room between two steps.
+    def window(self, storages: Iterable[int]) -> Subproblem:
+        """What becomes of the subproblem when only these storages, and those that never leave, take up room between two steps.
 
-        The others still count at the ops that touch one of these. What this costs the piece costs at least.
+        The others still count at the ops that touch one of these. What this costs the subproblem costs at least.
         """
         pinned = {s for s, price in enumerate(self.reload) if price >= NEVER}
         kept = sorted(set(storages) | pinned)
@@ -138,7 +138,7 @@ class Piece:
         def pick(values: Sequence[Any]) -> tuple[Any, ...]:
             return tuple(values[s] for s in kept)
 
-        return Piece(
+        return Subproblem(
             self.capacity,
             tuple(self.ops[i] for i in ops),
             pick(self.storages),
@@ -162,13 +162,13 @@ class Piece:
         return min([1.0, *rates])
 
 
-def whole(problem: Problem) -> Piece:
-    """The problem as one piece; its capacity must be given."""
+def whole(problem: Problem) -> Subproblem:
+    """The problem as one subproblem; its capacity must be given."""
     return _cut_out(problem, range(problem.n), range(len(problem.storages)))
 
 
-def _cut_out(problem: Problem, ops: range, lasting: Iterable[int]) -> Piece:
-    """The piece of these consecutive ops (see `pieces`), given the storages that last into it.
+def _cut_out(problem: Problem, ops: range, lasting: Iterable[int]) -> Subproblem:
+    """The subproblem of these consecutive ops (see `subproblems`), given the storages that last into it.
 
     What they touch and an op before them has touched is present and dirty at the start; what an op after them will
     touch must be kept to the end.
@@ -205,7 +205,7 @@ def _cut_out(problem: Problem, ops: range, lasting: Iterable[int]) -> Piece:
             over[position[i]] = problem.storages[written].size, dying
     parts = tuple(zip(*columns, strict=True)) if columns else ((),) * 6
     storages, size, reload, stores, opening_, closing_ = parts
-    return Piece(
+    return Subproblem(
         problem.capacity or 0,
         tuple(ops),
         storages,
@@ -241,10 +241,10 @@ def is_forced(problem: Problem) -> bool:
     return problem.options.order == "program" or all(i in problem.preds[i + 1] for i in range(problem.n - 1))
 
 
-def pieces(problem: Problem) -> list[Piece]:
+def subproblems(problem: Problem) -> list[Subproblem]:
     """The problem cut at every op that is ancestor or descendant of all others and leaves nothing live but what it wrote.
 
-    There the state is the same whatever came before, so the pieces are solved apart and their costs add up. Buffers of
+    There the state is the same whatever came before, so the subproblems are solved apart and their costs add up. Buffers of
     the caller may lie across a cut: they never leave. O(ops x edges / 64).
     """
     n = problem.n
@@ -273,7 +273,7 @@ def pieces(problem: Problem) -> list[Piece]:
     lasting: list[list[int]] = [[] for _ in cuts]
     for k in range(len(problem.storages)):
         first, last = _span(problem, k)
-        for piece in range(bisect_right(cuts, max(0, first)) - 1, bisect_right(cuts, min(last, n - 1))):
-            lasting[piece].append(k)
+        for subproblem in range(bisect_right(cuts, max(0, first)) - 1, bisect_right(cuts, min(last, n - 1))):
+            lasting[subproblem].append(k)
     ranges = map(range, cuts, [*cuts[1:], n])
     return [_cut_out(problem, ops, ks) for ops, ks in zip(ranges, lasting, strict=True)]

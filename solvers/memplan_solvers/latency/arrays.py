@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from memplan.errors import OptionError
 from memplan.plan import Status
@@ -14,45 +16,63 @@ from memplan.solver import Budget
 from memplan_solvers.place import place
 from memplan_solvers.residency import Stretch, Walk
 
-Array = Any
-"""A numpy array; its dtype and shape are in the comment beside it."""
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Floats32 = npt.NDArray[np.float32]
+Bools = npt.NDArray[np.bool_]
+Records = npt.NDArray[np.void]
+"""An array of records; the comment beside it names their dtype. Kernels read `rows[i].field`, Python `rows["field"]`."""
+
+RESIDENCY = np.dtype(
+    [
+        ("storage", np.int64),
+        ("start", np.int64),  # first step
+        ("stop", np.int64),  # the step after its last
+        ("offset", np.int64),  # bytes
+    ]
+)
+
+STORE = np.dtype(
+    [
+        ("issue", np.int64),  # the step after which the copy may begin, -1 where there is no store
+        ("due", np.int64),  # the step before which it is done, -1 likewise
+    ]
+)
 
 
-class Timed(NamedTuple):
-    """Ops are steps 0 … n−1, storages numbers 0 … m−1 as in `Problem`; times in seconds.
+class LatencyArrays(NamedTuple):
+    """A latency problem in program order. Times are in seconds.
 
-    A copy or host access of storage s keeps the host's bus busy for `copy[s]`, an access in the
-    scratchpad takes `pad[s]`. `base_host` is the host time of what has no number. Fixed storages (the
-    caller's buffers, what is pinned to keep) lie at `fixed[s]` throughout `fixed_span[s]`; only those with
-    `movable[s]` are anybody's choice. One pinned to an offset without being kept is served from host.
+    Fixed storages (the caller's buffers, what is pinned to keep) lie at one offset all the time; only those that are
+    movable are anybody's choice. One pinned to an offset without being kept is served from host.
     """
 
-    n: int
-    capacity: int
-    alignment: int
-    queues: int
-    overhead: float
-    whole_copy: float  # seconds to copy the whole scratchpad
-    compute: Array  # float64[n], without overhead
-    base_host: Array  # float64[n]
-    size: Array  # int64[m], aligned
-    copy: Array  # float64[m]
-    pad: Array  # float64[m]
-    producer: Array  # int64[m], -1 for inputs and constants
-    output: Array  # bool[m]: must be in host in the end
-    streamed: Array  # bool[m]: a residency serves one use
-    movable: Array  # bool[m]
-    fixed: Array  # int64[m], offset or -1
-    fixed_span: Array  # int64[m, 2]
-    given: Array  # bool[m]: the caller's buffer, there without a load
-    touch_row: Array  # int64[m + 1], rows of `touch` by storage
-    touch: Array  # int64[k], steps that write or read it, ascending
-    op_row: Array  # int64[n + 1], rows of `op_touch` by step
-    op_touch: Array  # int64[k], storages read, then written, by the op
-    over: Array  # int64[m]: the storage it may be written over in place, and is if both are fixed, or -1
+    n: int  # steps
+    capacity: int  # bytes of the scratchpad
+    alignment: int  # bytes
+    queues: int  # of copies: 1, or 2 (loads and stores apart)
+    overhead: float  # of each op
+    whole_copy: float  # to copy the whole scratchpad
+    compute: Floats  # [n], without overhead
+    base_host: Floats  # [n], host time of what is no storage
+    size: Ints  # [m], aligned bytes
+    copy: Floats  # [m], how long a copy or an access in host keeps the bus busy
+    pad: Floats  # [m], of an access in the scratchpad
+    producer: Ints  # [m], step, -1 for inputs and constants
+    output: Bools  # [m], whether it must be in host in the end
+    streamed: Bools  # [m], whether a residency serves one use
+    movable: Bools  # [m]
+    fixed: Ints  # [m], offset in bytes, -1 where it is not fixed
+    fixed_span: Ints  # [m, 2], steps start and stop of what is fixed
+    given: Bools  # [m], whether it is the caller's buffer, there without a load
+    touch_row: Ints  # [m + 1], touches touch_row[s] … touch_row[s + 1] - 1 are those of storage s
+    touch: Ints  # [k], step, ascending for each storage
+    op_row: Ints  # [n + 1], rows op_row[t] … op_row[t + 1] - 1 of `op_touch` are those of step t
+    op_touch: Ints  # [k], storage: read, then written, by the op
+    over: Ints  # [m], the storage it may be written over in place, and is if both are fixed, or -1
 
 
-def flatten(problem: Problem, budget: Budget) -> Timed | None:
+def make_arrays(problem: Problem, budget: Budget) -> LatencyArrays | None:
     """The problem's arrays, None if what must stay in the scratchpad could not be placed.
 
     OptionError where operands must be in the scratchpad: these solvers serve operands from host.
@@ -85,7 +105,7 @@ def flatten(problem: Problem, budget: Budget) -> Timed | None:
     work = op_work(graph, target, problem.options)
     base = [sum(b for name, b in w.operands.items() if name not in problem.number) for w in work]
     by_op = [(*r, *w) for r, w in zip(problem.reads, problem.writes, strict=True)]
-    return Timed(
+    return LatencyArrays(
         n=n,
         capacity=capacity,
         alignment=target.scratchpad.alignment,
@@ -130,27 +150,32 @@ def _fixed(walk: Walk, budget: Budget) -> dict[int, tuple[int, int, int, int]] |
     return fixed
 
 
-def stores_of_fixed(timed: Timed) -> Array:
-    """Stores with which every layout begins, int64[m, 2], (issue, due) or -1: of kept outputs."""
-    stores = np.full((len(timed.size), 2), -1, dtype=np.int64)
-    for s in np.flatnonzero(timed.output & (timed.fixed >= 0)):
-        stores[s] = timed.producer[s], timed.fixed_span[s, 1]
+def no_stores(arrays: LatencyArrays) -> Records:
+    """A store for each storage, STORE[m], none of which happens."""
+    return np.full(len(arrays.size), np.array((-1, -1), STORE))
+
+
+def stores_of_fixed(arrays: LatencyArrays) -> Records:
+    """Stores with which every layout begins, STORE[m]: of kept outputs."""
+    stores = no_stores(arrays)
+    for s in np.flatnonzero(arrays.output & (arrays.fixed >= 0)):
+        stores[s] = arrays.producer[s], arrays.fixed_span[s, 1]
     return stores
 
 
-def fixed_pairs(timed: Timed) -> dict[int, int]:
+def fixed_pairs(arrays: LatencyArrays) -> dict[int, int]:
     """Storage written over, by the storage that does, among what is fixed."""
-    both = np.flatnonzero((timed.fixed >= 0) & (timed.over >= 0))
-    return {int(s): int(timed.over[s]) for s in both}
+    both = np.flatnonzero((arrays.fixed >= 0) & (arrays.over >= 0))
+    return {int(s): int(arrays.over[s]) for s in both}
 
 
-def _rows(lists: Any) -> Array:
+def _rows(lists: Sequence[Sequence[int]]) -> Ints:
     return np.cumsum([0, *map(len, lists)], dtype=np.int64)
 
 
-def _flat(lists: Any) -> Array:
+def _flat(lists: Iterable[Sequence[int]]) -> Ints:
     return np.array([x for each in lists for x in each], dtype=np.int64)
 
 
 UNPLACED = (Status.UNKNOWN, "no place was found for what must stay in the scratchpad")
-"""What to answer where `flatten` gives None."""
+"""What to answer where `make_arrays` gives None."""

@@ -6,47 +6,46 @@ host has, where storing costs something). Ops and storages are bits of these wor
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 from numba.cpython.unsafe.numbers import trailing_zeros
 
+from memplan_solvers.common.arrays import Flags, Ints
 from memplan_solvers.jit import inner
+from memplan_solvers.peak.executed import Rows
 
-NEVER = 1 << 50
 NONE = 1 << 62
+"""More than anything costs."""
 
 first_bit: Any = trailing_zeros
 """The number of the lowest set bit of a word that is not 0."""
 
 
-class Flat(NamedTuple):
-    """A piece as arrays; rows end to end with where each begins (`_at`)."""
+class SubproblemArrays(NamedTuple):
+    """A subproblem as arrays; prices and sizes in bytes."""
 
-    touch_at: Any
-    touch: Any
-    succ_at: Any
-    succ: Any
-    pred_at: Any
-    pred: Any
-    over_at: Any
-    over: Any
-    saved: Any
-    extra: Any
-    size: Any
-    reload: Any
-    store: Any
-    begun: Any
-    closing: Any
-    toucher_at: Any
-    toucher: Any
-    touchers: Any  # m x W: ops that touch a storage, as bits
-    below: Any  # n x W: an op and its descendants, as bits
+    touched: Rows  # per op, the storages that it writes or reads
+    succs: Rows  # per op, the ops that wait for it
+    preds: Rows  # per op, the ops that it waits for
+    sources: Rows  # per op, the storages one of which must die with it for it to work in place
+    saved: Annotated[Ints, "op"]  # what working in place saves, 0 where it never does
+    extra: Annotated[Ints, "op"]  # what is there during its step alone
+    size: Annotated[Ints, "storage"]  # scratchpad
+    reload: Annotated[Ints, "storage"]  # the price of leaving while needed; NEVER: it may not
+    store: Annotated[
+        Ints, "storage"
+    ]  # and what is paid beside the first time; 0 where host has it or gets it anyway
+    begun: Annotated[Flags, "storage"]  # whether it exists at the start
+    closing: Annotated[Flags, "storage"]  # whether it is needed after the last op
+    touchers: Rows  # per storage, the ops that touch it
+    toucher_bits: Annotated[Ints, "storage, op_word"]  # the same as bits
+    descendants: Annotated[Ints, "op, op_word"]  # an op and all that waits for it, as bits
 
 
-@inner
-def members(words, n, out):  # type: ignore[no-untyped-def]
-    """Write the numbers of the set bits below n to `out`; how many."""
+@inner(allocates=False)
+def members(words: Ints, out: Ints) -> int:
+    """Write the numbers of the set bits to `out`; how many."""
     count = 0
     for w in range(words.shape[0]):
         x = words[w]
@@ -57,23 +56,23 @@ def members(words, n, out):  # type: ignore[no-untyped-def]
     return count
 
 
-@inner
-def begun(flat, s, done):  # type: ignore[no-untyped-def]
+@inner(allocates=False)
+def begun(flat: SubproblemArrays, s: int, done: Ints) -> bool:
     """Whether storage s exists once the ops of `done` have run."""
     if flat.begun[s]:
         return True
     for w in range(done.shape[0]):
-        if flat.touchers[s, w] & done[w]:
+        if flat.toucher_bits[s, w] & done[w]:
             return True
     return False
 
 
-@inner
-def left(flat, s, done):  # type: ignore[no-untyped-def]
+@inner(allocates=False)
+def left(flat: SubproblemArrays, s: int, done: Ints) -> int:
     """How many ops outside `done` touch storage s, up to 2."""
     count = 0
-    for k in range(flat.toucher_at[s], flat.toucher_at[s + 1]):
-        i = flat.toucher[k]
+    for k in range(flat.touchers.at[s], flat.touchers.at[s + 1]):
+        i = flat.touchers.values[k]
         if (done[i >> 6] >> (i & 63)) & 1 == 0:
             count += 1
             if count == 2:
@@ -81,28 +80,28 @@ def left(flat, s, done):  # type: ignore[no-untyped-def]
     return count
 
 
-@inner
-def demand(flat, i, done, inside, live):  # type: ignore[no-untyped-def]
-    """Bytes that op i needs beside `live`, the bytes inside."""
-    need = live + flat.extra[i]
-    for k in range(flat.touch_at[i], flat.touch_at[i + 1]):
-        s = flat.touch[k]
+@inner(allocates=False)
+def demand(flat: SubproblemArrays, i: int, done: Ints, inside: Ints, held: int) -> int:
+    """Bytes that op i needs, with `held` bytes inside."""
+    need: int = held + flat.extra[i]
+    for k in range(flat.touched.at[i], flat.touched.at[i + 1]):
+        s = flat.touched.values[k]
         if (inside[s >> 6] >> (s & 63)) & 1 == 0:
             need += flat.size[s]
-    for k in range(flat.over_at[i], flat.over_at[i + 1]):
-        s = flat.over[k]
+    for k in range(flat.sources.at[i], flat.sources.at[i + 1]):
+        s = flat.sources.values[k]
         if not flat.closing[s] and left(flat, s, done) == 1:
             need -= flat.saved[i]
             break
     return need
 
 
-@inner
-def is_free(flat, i, done, inside, clean):  # type: ignore[no-untyped-def]
+@inner(allocates=False)
+def is_free(flat: SubproblemArrays, i: int, done: Ints, inside: Ints, clean: Ints) -> bool:
     """Whether op i, which fits, may run at once without loss: see `RULES`."""
     born = -1
-    for k in range(flat.touch_at[i], flat.touch_at[i + 1]):
-        s = flat.touch[k]
+    for k in range(flat.touched.at[i], flat.touched.at[i + 1]):
+        s = flat.touched.values[k]
         if (inside[s >> 6] >> (s & 63)) & 1 == 0:
             if begun(flat, s, done):
                 return False
@@ -113,31 +112,34 @@ def is_free(flat, i, done, inside, clean):  # type: ignore[no-untyped-def]
     if born < 0:
         return True
     gain = 0
-    for k in range(flat.touch_at[i], flat.touch_at[i + 1]):
-        s = flat.touch[k]
+    for k in range(flat.touched.at[i], flat.touched.at[i + 1]):
+        s = flat.touched.values[k]
         there = (inside[s >> 6] >> (s & 63)) & 1 != 0
         if there and flat.size[s] >= flat.size[born] and not flat.closing[s] and left(flat, s, done) == 1:
             gain += flat.reload[s]
             if (clean[s >> 6] >> (s & 63)) & 1 == 0:
                 gain += flat.store[s]
-    return gain >= flat.reload[born] + flat.store[born]
+    enough: bool = gain >= flat.reload[born] + flat.store[born]
+    return enough
 
 
-@inner
-def rank_victims(flat, done, clean, present, count, before, covered):  # type: ignore[no-untyped-def]
+@inner(allocates=False)
+def rank_victims(
+    flat: SubproblemArrays, done: Ints, clean: Ints, present: Ints, before: Flags, covered: Ints
+) -> None:
     """before[a, b]: whether present[a] may be evicted before present[b] without loss; see `RULES`."""
-    words = done.shape[0]
+    words, count = done.shape[0], present.shape[0]
     for b in range(count):
         v = present[b]
         for w in range(words):
             covered[w] = 0
         consumers = 0
-        for k in range(flat.toucher_at[v], flat.toucher_at[v + 1]):
-            y = flat.toucher[k]
+        for k in range(flat.touchers.at[v], flat.touchers.at[v + 1]):
+            y = flat.touchers.values[k]
             if (done[y >> 6] >> (y & 63)) & 1 == 0:
                 consumers += 1
                 for w in range(words):
-                    covered[w] |= flat.below[y, w]
+                    covered[w] |= flat.descendants[y, w]
         if flat.closing[v]:
             consumers += 1
         v_clean = flat.store[v] == 0 or (clean[v >> 6] >> (v & 63)) & 1 != 0
@@ -156,7 +158,7 @@ def rank_victims(flat, done, clean, present, count, before, covered):  # type: i
                 good = cost <= v_cost
             if good:
                 for w in range(words):
-                    if flat.touchers[u, w] & ~done[w] & ~covered[w]:
+                    if flat.toucher_bits[u, w] & ~done[w] & ~covered[w]:
                         good = False
                         break
             before[a, b] = good
@@ -166,21 +168,21 @@ def rank_victims(flat, done, clean, present, count, before, covered):  # type: i
                 before[a, b] = False
 
 
-@inner
-def mix(row, begin, end):  # type: ignore[no-untyped-def]
-    """A hash of row[begin:end]."""
+@inner(allocates=False)
+def mix(row: Ints) -> np.int64:
+    """A hash of a row."""
     h = np.int64(-7046029254386353131)
-    for k in range(begin, end):
+    for k in range(row.shape[0]):
         h ^= row[k]
         h *= np.int64(-49064778989728563)
         h ^= (h >> 32) & 0xFFFFFFFF
     return h
 
 
-@inner
-def same(a, b, begin, end):  # type: ignore[no-untyped-def]
-    """Whether two rows are equal between begin and end."""
-    for k in range(begin, end):
+@inner(allocates=False)
+def same(a: Ints, b: Ints) -> bool:
+    """Whether two rows are equal."""
+    for k in range(a.shape[0]):
         if a[k] != b[k]:
             return False
     return True

@@ -1,0 +1,67 @@
+"""Hints of infeasible problems, followed: each alternative that they name leaves a plan."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+import memplan
+from memplan.graph import Graph, Op, Tensor
+from memplan.plan import Status
+from memplan.problem import Problem
+from memplan.remedy import remedy
+
+MENDED: dict[str, dict[str, Any]] = {
+    "--scratchpad max": {"scratchpad": "max"},
+    "--scratchpad MR": {"scratchpad": "MR"},
+    "--objective traffic": {"objective": "traffic"},
+    "--io host": {"io": "host"},
+    "without --pin": {"pins": {}},
+}
+
+
+def _skip() -> Graph:
+    """A chain with a skip connection around it: 200 bytes at an op, 300 where nothing leaves."""
+    tensors = [Tensor("x", 100, "input"), *(Tensor(n, 100) for n in "abcd"), Tensor("e", 50), Tensor("y", 50)]
+    ops = [
+        Op("p", "Conv", ("x",), ("a",)),
+        Op("q", "Conv", ("a",), ("b",)),
+        Op("r", "Conv", ("b",), ("c",)),
+        Op("s", "Conv", ("c",), ("d",)),
+        Op("t", "Conv", ("d",), ("e",)),
+        Op("u", "Conv", ("a", "e"), ("y",)),
+    ]
+    return Graph("skip", tuple(tensors), tuple(ops), ("y",))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"objective": "peak", "scratchpad": 299},
+        {"objective": "peak", "scratchpad": 150},
+        {"objective": "traffic", "scratchpad": 1},
+        {"objective": "traffic", "scratchpad": 150, "alignment": 64},
+        {"objective": "peak", "scratchpad": 299, "io": "resident"},
+        {"objective": "traffic", "scratchpad": 90, "io": "resident"},
+        {"objective": "traffic", "scratchpad": 350, "pins": {"a": "keep", "b": "keep", "x": "@900"}},
+        {"objective": "traffic", "scratchpad": 299, "pins": {"a": "keep"}},
+        {"objective": "traffic", "scratchpad": 1000, "pins": {"a": "@0", "b": "@64"}},
+        {"objective": "peak", "scratchpad": 100, "pins": {"a": "@0", "b": "@64"}},
+        {"objective": "peak", "scratchpad": 150, "io": "resident", "pins": {"a": "keep@100"}},
+    ],
+)
+def test_each_alternative_of_the_hint_leaves_a_plan(options: dict[str, Any]) -> None:
+    graph = _skip()
+    plan = memplan.plan(graph, **options, workers=1, time_limit_s=5)
+    assert plan.status is Status.INFEASIBLE
+    hint = remedy(Problem(graph, plan.target, plan.options))
+    for alternative in re.split(r", or ", hint):
+        changes: dict[str, Any] = {}
+        for word, change in MENDED.items():
+            changes |= change if word in alternative else {}
+        if changes:
+            mended = memplan.plan(graph, **(options | changes), workers=1, time_limit_s=5)
+            assert mended.status in (Status.OPTIMAL, Status.FEASIBLE), (hint, alternative, mended.reason)
+    assert any(word in hint for word in MENDED)

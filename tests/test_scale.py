@@ -1,0 +1,104 @@
+"""What looks at plans grows with their size, also where one storage comes and goes at every step."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from memplan.check import check
+from memplan.emitters.svg import svg_text
+from memplan.emitters.text import plan_dump
+from memplan.graph import Graph, Op, Tensor
+from memplan.options import Options
+from memplan.plan import Move, Plan, Residency, Status
+from memplan.simulate import simulate
+from memplan.target import Compute, Host, Scratchpad, Target
+
+STEPS = 8000
+TIMED = Target("timed", Scratchpad(10**9, 1, 2e9), Host(1e9), compute=Compute(1e9))
+
+
+def _coming_and_going(kind: str, weights: str) -> tuple[Graph, Plan]:
+    """Storage `s` is read by every op and loaded anew for each, but `a` stays."""
+    head = Op("make", "Conv", ("i",), ("s", "a"))
+    middle = tuple(Op(f"op{k}", "Conv", ("s",), (f"y{k}",)) for k in range(STEPS))
+    tail = Op("end", "Conv", ("a",), ("y",))
+    ops = (head, *middle, tail) if kind == "activation" else (*middle,)
+    names = dict.fromkeys(x for op in ops for x in (*op.inputs, *op.outputs))
+    kinds = {"i": "input", "s": kind}
+    graph = Graph("net", tuple(Tensor(x, 4, kinds.get(x, "activation")) for x in names), ops)
+    last, first = len(ops), int(kind == "activation")
+    held = [Residency("s", t, t + 1, 0, 4) for t in range(last - first)]
+    held += [Residency(f"y{k}", k + first, k + first + 1, 4, 4) for k in range(STEPS)]
+    moves = [Move("load", "s", t, t) for t in range(first, last - first)]
+    if first:
+        held += [
+            Residency("i", 0, 1, 4, 4),
+            Residency("a", 0, last, 8, 4),
+            Residency("y", last - 1, last, 0, 4),
+        ]
+        moves += [Move("load", "i", 0, 0), Move("store", "s", 0, 0)]
+    options = Options(objective="traffic", weights=weights)
+    plan = Plan(
+        graph.name, graph.sha256, TIMED, options, "test", Status.FEASIBLE,
+        tuple(op.name for op in ops), tuple(held), tuple(moves),
+    )  # fmt: skip
+    metrics = simulate(graph, plan)
+    return graph, replace(plan, metrics=metrics, value=metrics.traffic)
+
+
+@pytest.mark.parametrize(
+    ("kind", "weights"), [("activation", "tensor"), ("input", "tensor"), ("constant", "stream")]
+)
+def test_a_storage_that_comes_and_goes_at_every_step(kind: str, weights: str) -> None:
+    graph, plan = _coming_and_going(kind, weights)
+    assert check(graph, plan, claims=False) == []
+    assert plan.metrics.spill_load == 4 * (STEPS - (kind != "activation"))
+    for look in (lambda: check(graph, plan), lambda: plan_dump(graph, plan), lambda: svg_text(graph, plan)):
+        assert _seconds(look) < 4  # a look at every pair takes ten times as long
+
+
+def test_moves_that_one_step_awaits() -> None:
+    names = [f"i{k}" for k in range(4 * STEPS)]
+    graph = Graph(
+        "net",
+        (*(Tensor(x, 4, "input") for x in names), Tensor("y", 4)),
+        (Op("op", "Sum", tuple(names), ("y",)),),
+    )
+    held = [Residency(x, 0, 1, 4 * k, 4) for k, x in enumerate([*names, "y"])]
+    plan = Plan(
+        graph.name, graph.sha256, TIMED, Options(), "test", Status.FEASIBLE, ("op",), tuple(held),
+        tuple(Move("load", x, 0, 0) for x in names),
+    )  # fmt: skip
+    assert _seconds(lambda: simulate(graph, plan)) < 4
+
+
+def test_a_wrong_plan_is_refused_without_a_look_at_every_pair() -> None:
+    """All at one address, all nearly so, and one storage in many places at once."""
+    names = [f"i{k}" for k in range(STEPS)]
+    graph = Graph(
+        "net",
+        (*(Tensor(x, 4, "input") for x in names), Tensor("y", 4)),
+        (Op("op", "Sum", tuple(names), ("y",)),),
+    )
+    for step in (0, 1):
+        held = [Residency(x, 0, 1, step * k, 4) for k, x in enumerate([*names, "y"])]
+        plan = Plan(
+            graph.name, graph.sha256, TIMED, Options(), "test", Status.FEASIBLE, ("op",), tuple(held),
+            tuple(Move("load", x, 0, 0) for x in names),
+        )  # fmt: skip
+        begin = time.process_time()
+        found = check(graph, plan)
+        assert time.process_time() - begin < 4
+        assert found[0].rule == "space" and len(found) <= 2 * len(held)
+    held = [Residency("i0", 0, 1, 4 * k, 4) for k in range(STEPS)]
+    assert _seconds(lambda: check(graph, replace(plan, residencies=tuple(held)))) < 4
+
+
+def _seconds(look: Callable[[], object]) -> float:
+    begin = time.process_time()
+    look()
+    return time.process_time() - begin
