@@ -124,5 +124,8 @@ def _compiler(name: str) -> subprocess.Popen[bytes]:
 
 
 if __name__ == "__main__":
+    from memplan_solvers import jit
+
     end_with_parent()
+    jit.when_not_kept = sys.exit  # who asked compiles for itself: not everything twice
     _warm(sys.argv[1])

@@ -147,7 +147,7 @@ class Greedy(Solver):
         steps = replace(budget, progress=None, start=(), bound=0)
         for variant, share in product(variants, ROOM):
             capacity = int(problem.room * share) // problem.target.scratchpad.alignment
-            capacity *= problem.target.scratchpad.alignment
+            capacity = max(1, capacity * problem.target.scratchpad.alignment)  # where nothing is placed
             if variant.min_capacity > capacity:
                 continue
             tight = replace(variant, target=variant.target.with_scratchpad(capacity))

@@ -30,6 +30,10 @@ CHECKS_SHAPES = "shapes" in os.environ.get("MEMPLAN_DEBUG", "").split(",")
 """Whether calls from Python are checked."""
 
 
+def when_not_kept() -> None:
+    """Called where a compiled kernel cannot be kept on disk; a process that does nothing but compile then ends, see `compiled.py`."""
+
+
 def kernel(
     function: Callable[..., Any] | None = None, *, allocates: bool = True, fastmath: bool = False
 ) -> Callable[..., Any]:
@@ -67,13 +71,16 @@ def _keep_on_disk(dispatcher: Any) -> None:
     try:
         dispatcher.enable_caching()
     except RuntimeError:  # no folder for it can be written
+        when_not_kept()
         return
     cache = dispatcher._cache
     save, load = cache.save_overload, cache.load_overload
 
     def save_if_there_is_room(*arguments: Any) -> None:
-        with suppress(OSError):
+        try:
             save(*arguments)
+        except OSError:
+            when_not_kept()
 
     def load_if_it_can_be_read(*arguments: Any) -> Any:
         with suppress(OSError):

@@ -102,6 +102,36 @@ assert len(said) == 1, said
 """
 
 
+COMPILER = """
+import os, runpy, sys
+from numba.core import caching
+
+os.environ["MEMPLAN_LIFELINE"] = str(os.pipe()[0])
+
+def refuse(*_):
+    kept.append(1)
+    raise OSError(28, "No space left on device")
+
+kept = []
+caching.IndexDataCacheFile.save = refuse
+sys.argv[1:] = ["peak"]
+try:
+    runpy.run_module("memplan_solvers.compiled", run_name="__main__")
+except SystemExit:
+    pass
+assert len(kept) == 1, kept
+"""
+
+
+@pytest.mark.slow(reason="compiles in a process of its own")
+def test_a_compiler_ends_at_the_first_kernel_that_cannot_be_kept(tmp_path: Path) -> None:
+    env = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", COMPILER], env=env, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.slow(reason="compiles in a process of its own")
 @pytest.mark.parametrize("trouble", ["full", "unwritable"])
 def test_kernels_that_cannot_be_kept_are_compiled_for_this_process(tmp_path: Path, trouble: str) -> None:
