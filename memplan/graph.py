@@ -14,7 +14,7 @@ from typing import Any
 from memplan.errors import GraphError
 from memplan.units import MAX_BYTES
 
-_UNPRINTABLE = re.compile("[\0\n\r\v\f\x1c-\x1e\x85\u2028\u2029\ud800-\udfff]")
+_UNPRINTABLE = re.compile("[\0\n\r\ud800-\udfff]")
 TENSOR_KINDS = ("input", "constant", "activation", "workspace")
 
 

@@ -31,7 +31,7 @@ def test_bounds_hold_for_the_least_peak() -> None:
         if any(b.offset is not None for b in buffers):
             fixed += 1
             tight += bound == least
-    assert fixed > 500 and tight > 0.8 * fixed
+    assert fixed > 500 and tight > 0.6 * fixed
 
 
 def test_a_hole_holds_at_most_a_sum_of_sizes() -> None:

@@ -25,9 +25,9 @@ def unit(buffers: Sequence[Buffer]) -> int:
     """
     edges = (x for b in buffers for g in b.gaps for x in (g.low, g.high))
     divisor = math.gcd(*(x for b in buffers for x in (b.size, b.offset or 0)), *edges)
-    alignments = {b.alignment for b in buffers}
-    while lifting := [a for a in alignments if divisor % a]:
-        divisor = math.gcd(divisor, *lifting)
+    alignments, before = {b.alignment for b in buffers}, -1
+    while divisor != before:  # what one alignment takes away may let another lift
+        before, divisor = divisor, math.gcd(divisor, *(a for a in alignments if divisor % a))
     return divisor or 1
 
 
