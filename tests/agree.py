@@ -149,7 +149,7 @@ def fault(engine: str, problem: Problem, best: Optimum, plan: Plan) -> str:
         beside_pinned = (
             best.by_bytes < plan.bound == problem.free_bound
         )  # which the live peak knows nothing of
-        if (problem.options.order == "free" and not beside_pinned) or plan.bound > least:
+        if not beside_pinned and (problem.options.order == "free" or plan.bound > least):
             return f"the bound {plan.bound} is not the least live peak {best.by_bytes}"
     if must_prove(engine, problem, best) and plan.status is not Status.OPTIMAL:
         return f"the value {plan.value} is not proved, the bound is {plan.bound}"

@@ -19,7 +19,7 @@ from memplan.compare.tables import (
 from memplan.compare.wording import NOTES, headline
 from memplan.text import visible
 
-MARKUP = re.compile(r"[|`<>&\[\]*_~#!\\]")
+MARKUP = re.compile(r"[|`<>&\[\]*~#!\\]")
 """Letters that Markdown, or the HTML in it, reads as more than themselves."""
 
 

@@ -14,7 +14,8 @@ from memplan.options import Options
 from memplan.plan import Metrics, Move, Plan, Residency, Status
 from memplan.target import Target
 
-VERSION = 2
+VERSIONS = {"memplan-graph": 2, "memplan-plan": 1}
+"""The newest version of each format."""
 LARGEST = 10**40  # numbers beyond mean nothing and overflow arithmetic
 ErrorKind = Callable[[str, str], MemplanError]
 
@@ -80,10 +81,11 @@ def plan_from_dict(data: Any, where: str) -> Plan:
     status = get.text("status")
     if status not in set(Status):
         raise PlanError(f"{where}: unknown status '{status}'", f"known: {', '.join(Status)}")
+    target = Target.from_dict(get.table("target").data, f"{where}: target")
     plan = Plan(
         graph=get.text("graph"),
         graph_sha256=get.text("graph_sha256"),
-        target=Target.from_dict(get.table("target").data, f"{where}: target"),
+        target=target,
         options=Options(
             objective=options.text("objective"),
             weights=options.text("weights"),
@@ -108,7 +110,7 @@ def plan_from_dict(data: Any, where: str) -> Plan:
         ),
         aliases=get.table("aliases").mapping(str) if get.has("aliases") else {},
         inplace=get.table("inplace").mapping(str) if get.has("inplace") else {},
-        metrics=_metrics(metrics),
+        metrics=_metrics(metrics, target),
         value=get.number("value") if get.texts("schedule") or get.has("value") else None,
         bound=get.number("bound"),
         seed=get.whole("seed") if get.has("seed") else 0,
@@ -124,11 +126,11 @@ def plan_from_dict(data: Any, where: str) -> Plan:
     return plan
 
 
-def _metrics(get: _Reader) -> Metrics:
-    """The claimed metrics, 0 where they are absent; null is said of the one that not every target has."""
+def _metrics(get: _Reader, target: Target) -> Metrics:
+    """The claimed metrics, 0 where they are absent; what cannot be in host has no latency there, whatever older files say."""
     found = Metrics(**{name: get.number(name) for name in Metrics._fields if get.has(name)})  # type: ignore[arg-type]
-    absent = get.data.get("latency_all_host_s", 0) is None
-    return found._replace(latency_all_host_s=None) if absent else found
+    nowhere = target.timed and target.operands == "scratchpad"
+    return found._replace(latency_all_host_s=None) if nowhere else found
 
 
 def _load(path: Path, error: ErrorKind) -> Any:
@@ -161,10 +163,10 @@ class _Reader:
         found, version = self.data.get("format"), self.data.get("version")
         if found != kind:
             raise self.error(f"{self.where}: format is {found!r}, not '{kind}'", "is it the right file?")
-        if isinstance(version, bool) or not isinstance(version, int) or version > VERSION:
+        if isinstance(version, bool) or not isinstance(version, int) or version > VERSIONS[kind]:
             raise self.error(
                 f"{self.where}: version {version!r} of {kind} is not known",
-                f"this memplan reads versions up to {VERSION}; update it",
+                f"this memplan reads versions up to {VERSIONS[kind]}; update it",
             )
 
     def has(self, key: str) -> bool:

@@ -32,7 +32,35 @@ def packed(source: Any) -> Any:
 
     if not isinstance(source, GraphModule):
         return source
-    return PackedModule(GraphPickler.dumps(source, Options(ops_filter=None)))
+    return PackedModule(GraphPickler.dumps(_without_bases(source), Options(ops_filter=None)))
+
+
+def _without_bases(source: Any) -> Any:
+    """A copy of the module, of its bodies too, whose nodes' values are no views: torch cannot pack a fake view's base."""
+    import torch
+    from torch._subclasses.fake_tensor import FakeTensorMode
+    from torch.fx.node import map_aggregate
+
+    from memplan.importers.torch_bodies import is_body
+    from memplan.importers.torch_module import copied, fake_like
+
+    mode = FakeTensorMode()
+
+    def fresh(value: Any) -> Any:
+        if not isinstance(value, torch.Tensor):
+            return value
+        made = fake_like(value, mode)
+        made.fake_device = value.device
+        return made
+
+    module = copied(source)
+    for name, child in list(module.named_children()):
+        if is_body(child):
+            setattr(module, name, _without_bases(child))
+    for node in module.graph.nodes:
+        if "val" in node.meta:
+            node.meta["val"] = map_aggregate(node.meta["val"], fresh)
+    return module
 
 
 def unpacked(source: Any) -> Any:

@@ -49,7 +49,7 @@ def test_infeasible_is_3(csv):
 
 
 def test_infeasible_says_what_to_do(csv, tmp_path):
-    assert "hint: give more memory, 12 bytes at least" in run(csv, "--capacity", 11).stderr
+    assert "hint: give 12 bytes or more" in run(csv, "--capacity", 11).stderr
     fixed = tmp_path / "fixed.csv"
     fixed.write_text("id,lower,upper,size,offset\na,0,2,5,0\nb,0,2,5,2\n")
     for goal in (("--minimize",), ("--capacity", 100)):

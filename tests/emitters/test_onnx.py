@@ -103,9 +103,9 @@ def test_views_and_inplace_pairs_are_marked() -> None:
         n.name: props(n) for n in onnx.ModelProto.FromString(annotated(views, planned(views))).graph.node
     }
     assert nodes["Reshape:v"]["memplan.view_of"] == "x"
-    chain = load(FEATURES["chain"]())
-    plan = planned(chain, inplace=True)
-    result = onnx.ModelProto.FromString(annotated(chain, plan))
+    branches = load(FEATURES["branches"]())
+    plan = memplan.plan(branches, workers=1, inplace=True, objective="peak")
+    result = onnx.ModelProto.FromString(annotated(branches, plan))
     marked = {props(n)["memplan.inplace"] for n in result.graph.node if "memplan.inplace" in props(n)}
     assert marked == {f"{a}={b}" for a, b in plan.inplace.items()} and marked
 

@@ -150,7 +150,7 @@ def test_nothing_in_a_file_runs_code(saved: Path, tmp_path: Path, kind: str) -> 
         memplan.load(path, {"x:0": 3})
     assert "--trust" in raised.value.hint
     assert not mark.exists()
-    if kind in ("pickled weight", "pickled constant", "opaque", "size"):
+    if kind in ("pickled weight", "pickled constant", "size"):
         with pytest.raises(GraphError):
             memplan.load(path, {"x:0": 3}, trust=True)
         assert mark.exists()  # so the test would see it

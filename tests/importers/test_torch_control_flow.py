@@ -112,7 +112,7 @@ def test_control_flow_is_one_op_with_its_bodies_peak(name: str) -> None:
         assert memplan.run(model, plan).identical
 
 
-@pytest.mark.parametrize("name", ["cond", "nested", "while_loop", "memplan_tests.increase.default"])
+@pytest.mark.parametrize("name", CASES)
 def test_packed_it_is_the_same_program(name: str) -> None:
     """A model that goes to another process keeps its bodies."""
     module, inputs, _ = CASES[name]
