@@ -96,6 +96,11 @@ def resolve_pins(
             raise OptionError(f"pinned tensor '{name}' is not in graph '{graph.name}'", hint)
         pin = parse_pin(f"@{word}" if isinstance(word, int) else word)
         storage = graph.storage_of[name]
+        if pin.host and graph.tensor[storage].kind == "workspace":
+            raise OptionError(
+                f"workspace '{name}' cannot be pinned to host",
+                "an op works in it while it runs: pin a tensor, or give more memory",
+            )
         if found.setdefault(storage, str(pin)) != str(pin):
             raise OptionError(
                 f"tensor '{name}' is pinned to {pin}, but its storage '{storage}' to {found[storage]}",

@@ -98,7 +98,9 @@ def random_pins(rng: random.Random, problem: Problem) -> dict[str, str]:
     for s in rng.sample(problem.storages, min(len(problem.storages), rng.randint(1, 3))):
         streamed = s.is_constant and problem.options.weights == "stream"
         words = ["" if streamed else "keep", f"@{rng.randint(0, 4) * problem.target.scratchpad.alignment}"]
-        words += [words[0] + words[1]] + ["host"] * (problem.target.operands == "any" and not s.resident)
+        outside = problem.target.operands == "any" and not s.resident
+        outside = outside and problem.graph.tensor[s.name].kind != "workspace"
+        words += [words[0] + words[1]] + ["host"] * outside
         pins[s.name] = rng.choice([word for word in words if word])
     return pins
 
@@ -146,9 +148,8 @@ def fault(engine: str, problem: Problem, best: Optimum, plan: Plan) -> str:
     if best.known and plan.status is Status.OPTIMAL and plan.value != least:
         return f"the value {plan.value} is called optimal, the optimum is {least}"
     if engine == "peak" and problem.options.objective == "peak" and plan.bound != best.by_bytes:
-        beside_pinned = (
-            best.by_bytes < plan.bound == problem.free_bound
-        )  # which the live peak knows nothing of
+        pinned = any("@" in word for word in problem.options.pins.values())
+        beside_pinned = pinned and plan.bound > best.by_bytes  # live bytes know nothing of places
         if not beside_pinned and (problem.options.order == "free" or plan.bound > least):
             return f"the bound {plan.bound} is not the least live peak {best.by_bytes}"
     if must_prove(engine, problem, best) and plan.status is not Status.OPTIMAL:

@@ -240,3 +240,11 @@ def test_a_graph_refuses_what_its_tensors_do_not_bear_out() -> None:
         Graph("g", (x, a), (Op("p", "F", ("x",), ("a",)),), ("c",))
     with pytest.raises(GraphError, match="only the outputs of views have a place"):
         Graph("g", (x, t("a", 8, place=("x", 0))), (Op("p", "F", ("x",), ("a",)),))
+
+
+def test_a_workspace_cannot_be_pinned_to_host() -> None:
+    tensors = (memplan.Tensor("x", 8, "input"), memplan.Tensor("y", 8), memplan.Tensor("w", 3, "workspace"))
+    graph = Graph("g", tensors, (Op("p", "F", ("x",), ("y", "w"), workspace="w"),), ("y",))
+    with pytest.raises(OptionError, match="workspace 'w' cannot be pinned to host"):
+        memplan.plan(graph, "ethos-u65", objective="peak", pins={"w": "host"})
+    assert memplan.plan(graph, objective="peak").value == 19
