@@ -248,3 +248,13 @@ def test_a_workspace_cannot_be_pinned_to_host() -> None:
     with pytest.raises(OptionError, match="workspace 'w' cannot be pinned to host"):
         memplan.plan(graph, "ethos-u65", objective="peak", pins={"w": "host"})
     assert memplan.plan(graph, objective="peak").value == 19
+
+
+def test_reports_tell_outputs_and_workspaces_apart() -> None:
+    from memplan.emitters.facts import graph_facts
+    from memplan.emitters.svg import _roles
+
+    tensors = (memplan.Tensor("x", 8, "input"), memplan.Tensor("y", 8), memplan.Tensor("w", 3, "workspace"))
+    graph = Graph("g", tensors, (Op("p", "F", ("x",), ("y", "w"), workspace="w"),), ("y",))
+    assert [graph_facts(graph)["tensors"]["name"][t] for t in graph_facts(graph)["outputs"]] == ["y"]
+    assert _roles(graph, memplan.plan(graph)) == {"x": "input", "y": "output", "w": "workspace"}

@@ -46,6 +46,7 @@ def graph_facts(graph: Graph) -> dict[str, Any]:
     dtypes = list(dict.fromkeys(t.dtype for t in graph.tensors))
     return {
         "name": graph.name,
+        "outputs": [number[name] for name in graph.outputs],
         "tensors": {
             "name": [t.name for t in graph.tensors],
             "nbytes": [t.nbytes for t in graph.tensors],

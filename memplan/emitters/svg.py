@@ -30,15 +30,15 @@ JOURNEYS = 24
 
 LIGHT = {
     "page": "#ffffff", "ground": "#f2f4f7", "grid": "#d9dfe6", "text": "#14202d", "muted": "#566473",
-    "activation": "#8db9e2", "spilled": "#e07b26", "input": "#2f9e8a", "output": "#c0629f", "constant": "#9aa5b1",
+    "activation": "#8db9e2", "spilled": "#e07b26", "input": "#2f9e8a", "output": "#c0629f", "constant": "#9aa5b1", "workspace": "#c9a227",
     "load": "#0060a0", "store": "#a03c00", "limit": "#b3202c", "curve": "#3c76b0", "ghost": "#d55e00",
 }  # fmt: skip
 DARK = {
     "page": "#0d1117", "ground": "#151b23", "grid": "#2a323d", "text": "#e4ebf2", "muted": "#9aa8b7",
-    "activation": "#3f7cb8", "spilled": "#e07b26", "input": "#2f9e8a", "output": "#b45a95", "constant": "#5e6a78",
+    "activation": "#3f7cb8", "spilled": "#e07b26", "input": "#2f9e8a", "output": "#b45a95", "constant": "#5e6a78", "workspace": "#a8861b",
     "load": "#8fd0ff", "store": "#ffd0a0", "limit": "#ff7d85", "curve": "#69a9e6", "ghost": "#f08a3c",
 }  # fmt: skip
-ROLES = ("activation", "spilled", "input", "output", "constant")
+ROLES = ("activation", "spilled", "input", "output", "constant", "workspace")
 
 
 class _Scale(NamedTuple):

@@ -3,7 +3,7 @@
 const G = DATA.graph;
 const T = G.tensors;
 const O = G.ops;
-const KINDS = ["input", "constant", "activation", "output"];
+const KINDS = ["input", "constant", "activation", "workspace"];
 
 // What a storage is in a plan, in the order of the legend.
 const ROLES = [
@@ -12,6 +12,7 @@ const ROLES = [
   { key: "input", name: "Input", about: "comes from host" },
   { key: "output", name: "Output", about: "goes to host" },
   { key: "constant", name: "Constant", about: "weights and other constants" },
+  { key: "workspace", name: "Workspace", about: "what an op needs while it runs" },
 ];
 const ROLE = Object.fromEntries(ROLES.map((role, i) => [role.key, i]));
 
@@ -19,6 +20,9 @@ const producerOf = new Int32Array(T.name.length).fill(-1);
 const readersOf = T.name.map(() => []);
 const viewsOf = T.name.map(() => []);
 const isOutput = new Uint8Array(T.name.length);
+G.outputs.forEach(t => {
+  isOutput[T.root[t]] = 1;
+});
 O.outputs.forEach((list, op) =>
   list.forEach(t => {
     producerOf[t] = op;
@@ -27,7 +31,6 @@ O.outputs.forEach((list, op) =>
 O.inputs.forEach((list, op) => [...new Set(list)].forEach(t => readersOf[t].push(op)));
 T.root.forEach((root, t) => {
   if (root !== t) viewsOf[root].push(t);
-  if (T.kind[t] === 3) isOutput[root] = 1;
 });
 
 function kindOf(op) {

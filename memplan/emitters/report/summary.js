@@ -228,7 +228,7 @@ function graphFigures() {
     ["Activations", bytes(size(2)), tensors(2)],
     ["Constants", bytes(size(1)), tensors(1)],
     ["Inputs", bytes(size(0)), tensors(0)],
-    ["Outputs", bytes(size(3)), tensors(3)],
+    ["Outputs", bytes(G.outputs.reduce((sum, t) => sum + T.nbytes[t], 0)), plural(G.outputs.length, "tensor")],
     [
       "Flops",
       known.length ? big(known.reduce((a, x) => a + x, 0)) : "unknown",
