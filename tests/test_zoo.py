@@ -19,8 +19,8 @@ from memplan_models.recipes.randwire import barabasi_albert, erdos_renyi, watts_
 from memplan_models.recipes.recipe import imported
 
 import memplan
-from memplan import zoo
-from memplan.errors import DimensionError, GraphError
+from memplan.base.errors import DimensionError, GraphError
+from memplan.library import zoo
 
 NAMES = zoo.zoo_names()
 INDEX = {entry["name"]: entry for entry in zoo.zoo_index()}
