@@ -22,12 +22,13 @@ from memplan_solvers.latency.arrays import make_arrays
 from memplan_solvers.latency.fluid import fluid_bound
 from memplan_solvers.residency import Walk
 
-from memplan.api import load, make_problem
-from memplan.api import plan as plan_once
+from memplan.api import load
 from memplan.base.files import write_atomic
-from memplan.ir.graph import sound_overwrites
+from memplan.ir.overwrites import sound_overwrites
 from memplan.problem.problem import Problem
-from memplan.solving.solver import Budget
+from memplan.solving.limits import Budget
+from memplan.solving.planning import make_problem
+from memplan.solving.planning import plan as plan_once
 
 MODELS = (
     "amoebanet_d_int8", "conformer_s", "darts_imagenet_int8", "deeplabv3_resnet50_int8", "densenet121_int8",

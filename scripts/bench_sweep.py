@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import time
 
-from memplan.api import load, make_problem
-from memplan.api import plan as plan_once
+from memplan.api import load
 from memplan.ir.model import Model
+from memplan.solving.planning import make_problem
+from memplan.solving.planning import plan as plan_once
 from memplan.studies.sweep import Sweep, sweep
 
 MODELS = (

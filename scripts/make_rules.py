@@ -8,12 +8,13 @@ from pathlib import Path
 from textwrap import fill
 from typing import Any
 
-from memplan.api import evaluate
 from memplan.base.files import write_atomic
-from memplan.ir.graph import Graph, Op, Tensor
+from memplan.ir.graph import Graph
+from memplan.ir.parts import Op, Tensor
 from memplan.judge.check.check import check
 from memplan.judge.check.facts import Violation
 from memplan.judge.check.rules import RULES
+from memplan.judge.evaluate import evaluate
 from memplan.machine.target import Scratchpad, Target
 from memplan.packing.buffers import Buffer
 from memplan.packing.check import check_packing

@@ -9,7 +9,7 @@ from memplan_solvers.compiled import load
 
 import memplan
 from memplan.cli.common import LiveLine
-from memplan.solving.solver import Budget
+from memplan.solving.limits import Budget
 from memplan.views.text import plan_summary
 
 MODEL = "nasnet_a_mobile"

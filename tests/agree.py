@@ -24,15 +24,17 @@ from memplan_solvers.search.layered_search import RULES as STATE_RULES
 from memplan_solvers.search.layered_search import Engine
 from memplan_solvers.search.subproblem import NEVER, whole
 
-from memplan.api import evaluate
 from memplan.ir.graph import Graph
+from memplan.judge.evaluate import evaluate
 from memplan.machine.target import Target
+from memplan.problem.contradictions import contradiction
 from memplan.problem.options import Options
-from memplan.problem.pins import contradiction
 from memplan.problem.plan import Plan, Status
 from memplan.problem.problem import Problem
 from memplan.solving.capacities import least_capacity
-from memplan.solving.solver import Budget, Solver, parse_spec
+from memplan.solving.limits import Budget
+from memplan.solving.registry import parse_spec
+from memplan.solving.solver import Solver
 from tests.generate import random_graph, random_options
 from tests.oracle import Oracle
 

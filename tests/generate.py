@@ -6,7 +6,8 @@ import random
 from dataclasses import replace
 
 from memplan.base.units import align_up
-from memplan.ir.graph import Graph, Op, Tensor
+from memplan.ir.graph import Graph
+from memplan.ir.parts import Op, Tensor
 from memplan.judge.simulate import simulate
 from memplan.machine.target import Compute, Host, Scratchpad, Target
 from memplan.problem.options import Options

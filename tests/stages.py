@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 
-from memplan.ir.graph import Graph, Op, Tensor
+from memplan.ir.graph import Graph
+from memplan.ir.parts import Op, Tensor
 from tests.graphs import graph_of
 
 

@@ -9,11 +9,13 @@ import pytest
 from memplan_solvers.compiled import load
 
 import memplan
-from memplan.api import make_problem
-from memplan.ir.graph import Graph, Op, Tensor
+from memplan.ir.graph import Graph
+from memplan.ir.parts import Op, Tensor
 from memplan.problem.plan import Status
 from memplan.solving.capacities import NotFoundInTime, budgets
-from memplan.solving.solver import Budget, parse_spec
+from memplan.solving.limits import Budget
+from memplan.solving.planning import make_problem
+from memplan.solving.registry import parse_spec
 from memplan.solving.testing import chain
 
 

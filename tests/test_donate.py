@@ -11,9 +11,9 @@ import memplan
 from memplan import Graph, Op, Plan, Tensor
 from memplan.base.errors import OptionError
 from memplan.cli import main
+from memplan.io.graph_json import graph_text
 from memplan.io.read_json import read_plan
-from memplan.io.write_json import graph_text
-from memplan.solving.solver import registry
+from memplan.solving.registry import registry
 from tests.graphs import graph_of
 
 

@@ -8,9 +8,10 @@ from dataclasses import replace
 import pytest
 
 import memplan
-from memplan.ir.graph import Graph, Op, Tensor
+from memplan.ir.graph import Graph
+from memplan.ir.parts import Op, Tensor
 from memplan.judge.explain import explanation, live_without_spills, relief, spills
-from memplan.judge.simulate import live_bytes
+from memplan.judge.live import live_bytes
 from tests.generate import random_graph
 from tests.graphs import graph_of
 

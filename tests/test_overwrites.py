@@ -16,13 +16,15 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 import memplan
 from memplan import Model, Plan
-from memplan.api import make_problem
 from memplan.base.errors import ExecutionError, GraphError, InvalidPlanError, OptionError
 from memplan.ir import graph as graph_module
-from memplan.ir.graph import Graph, Op
+from memplan.ir.graph import Graph
+from memplan.ir.parts import Op
 from memplan.onnx.read import model_from_proto
 from memplan.problem.plan import Status
-from memplan.solving.solver import Budget, parse_spec
+from memplan.solving.limits import Budget
+from memplan.solving.planning import make_problem
+from memplan.solving.registry import parse_spec
 
 IMAGE = torch.rand(1, 4, 8, 8)
 

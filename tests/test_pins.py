@@ -9,9 +9,10 @@ import pytest
 
 from memplan import api
 from memplan.base.errors import OptionError
+from memplan.io.plan_json import plan_dict
 from memplan.io.read_json import plan_from_dict
-from memplan.io.write_json import plan_dict
-from memplan.ir.graph import Graph, Op, Tensor
+from memplan.ir.graph import Graph
+from memplan.ir.parts import Op, Tensor
 from memplan.problem.pins import parse_pin, parse_pins, read_pins
 from memplan.problem.plan import Plan, Status
 from memplan.solving.testing import TIMED

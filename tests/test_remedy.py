@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 import memplan
-from memplan.ir.graph import Graph, Op, Tensor
+from memplan.ir.graph import Graph
+from memplan.ir.parts import Op, Tensor
 from memplan.problem.plan import Status
 from memplan.problem.problem import Problem
 from memplan.solving.remedy import remedy

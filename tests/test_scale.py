@@ -8,7 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from memplan.ir.graph import Graph, Op, Tensor
+from memplan.ir.graph import Graph
+from memplan.ir.parts import Op, Tensor
 from memplan.judge.check.check import check
 from memplan.judge.simulate import simulate
 from memplan.machine.target import Compute, Host, Scratchpad, Target

@@ -9,10 +9,12 @@ from fractions import Fraction
 import pytest
 
 import memplan
+from memplan.io.plan_json import plan_dict
 from memplan.io.read_json import plan_from_dict
-from memplan.io.write_json import plan_dict
-from memplan.ir.graph import Graph, Op, Tensor
-from memplan.judge.simulate import simulate, timeline
+from memplan.ir.graph import Graph
+from memplan.ir.parts import Op, Tensor
+from memplan.judge.simulate import simulate
+from memplan.judge.timeline import timeline
 from memplan.machine.target import Compute, Host, Scratchpad, Target
 from memplan.problem.options import Options
 from memplan.problem.plan import Move, Plan, Residency, Status

@@ -11,8 +11,7 @@ import pytest
 
 import memplan
 from memplan.base.errors import TargetError
-from memplan.ir.graph import Op, Tensor
-from memplan.judge.simulate import latency_ends
+from memplan.ir.parts import Op, Tensor
 from memplan.machine.target import (
     OVERHEADS,
     RATES,
@@ -23,6 +22,7 @@ from memplan.machine.target import (
     load_target,
     preset_names,
 )
+from memplan.problem.op_times import latency_ends
 from memplan.problem.options import Options
 from tests.graphs import graph_of
 

@@ -9,7 +9,9 @@ import pytest
 
 from memplan.problem.plan import Plan, Status
 from memplan.problem.problem import Problem
-from memplan.solving.solver import Budget, Solver, parse_spec, registry
+from memplan.solving.limits import Budget
+from memplan.solving.registry import parse_spec, registry
+from memplan.solving.solver import Solver
 from memplan.solving.testing import ConformanceError, check_solver
 
 

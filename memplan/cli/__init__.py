@@ -10,8 +10,7 @@ import sys
 from typing import Any, NoReturn
 
 from memplan.base.errors import MemplanError, OptionError, nearest
-
-INTERRUPTED = 130
+from memplan.cli.status import INTERRUPTED
 
 
 class Parser(argparse.ArgumentParser):
@@ -40,7 +39,7 @@ class Parser(argparse.ArgumentParser):
 
 def build_parser() -> argparse.ArgumentParser:
     """The whole command line; each command's module adds its own part."""
-    from memplan import __version__
+    from memplan.base.version import __version__
     from memplan.cli import check, compare, listing, pack, plan, run, show, sweep
 
     parser = Parser(prog="memplan", description="Plans where and when tensors live in memory.")

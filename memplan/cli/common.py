@@ -16,7 +16,7 @@ from memplan.cli.terminal import overwrite
 from memplan.ir.model import Model
 from memplan.problem.options import CHOICES
 from memplan.problem.plan import Plan
-from memplan.solving.solver import MOST_SECONDS, Progress
+from memplan.solving.limits import MOST_SECONDS, Progress
 
 
 def talk(text: str) -> None:
@@ -88,14 +88,14 @@ def add_trust(p: argparse.ArgumentParser) -> None:
     )
 
 
-def add_treatments(p: argparse.ArgumentParser) -> None:
+def add_policies(p: argparse.ArgumentParser) -> None:
     """Add the options that say how a problem is to be treated."""
     for option in ("weights", "io", "order"):
         p.add_argument(f"--{option}", choices=CHOICES[option], metavar="|".join(CHOICES[option]))
     p.add_argument("--inplace", choices=("on", "off"), metavar="on|off")
 
 
-def treatments(args: argparse.Namespace) -> dict[str, Any]:
+def policies(args: argparse.Namespace) -> dict[str, Any]:
     """Those options as keyword arguments of `memplan.plan`."""
     inplace = None if args.inplace is None else args.inplace == "on"
     return {"weights": args.weights, "io": args.io, "inplace": inplace, "order": args.order or "free"}

@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from memplan.cli import INTERRUPTED
 from memplan.cli.common import add_trust, interruptible, seconds, talk, whole
+from memplan.cli.status import INTERRUPTED
 from memplan.cli.terminal import overwrite
 
 LISTS = {

@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _solvers() -> list[Row]:
-    from memplan.solving.solver import registry
+    from memplan.solving.registry import registry
 
     return [
         {

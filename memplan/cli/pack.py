@@ -8,9 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from memplan.cli import INTERRUPTED
 from memplan.cli.common import LiveLine, interruptible, seconds, talk, whole
-from memplan.cli.plan import EXIT_STATUS
+from memplan.cli.status import EXIT_STATUS, INTERRUPTED
 from memplan.packing.buffers import Packing
 from memplan.problem.plan import Status
 

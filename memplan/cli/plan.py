@@ -7,24 +7,22 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from memplan.cli import INTERRUPTED
 from memplan.cli.common import (
     LiveLine,
+    add_policies,
     add_sizes,
-    add_treatments,
     add_trust,
     interruptible,
     load_talking,
+    policies,
     seconds,
     talk,
-    treatments,
     whole,
 )
+from memplan.cli.status import EXIT_STATUS, INTERRUPTED
 from memplan.ir.graph import Graph
 from memplan.problem.options import CHOICES
 from memplan.problem.plan import Plan, Status
-
-EXIT_STATUS = {Status.INFEASIBLE: 3, Status.UNKNOWN: 4}
 
 
 def add_parser(commands: Any) -> None:
@@ -38,7 +36,7 @@ def add_parser(commands: Any) -> None:
     p.add_argument(
         "--objective", choices=CHOICES["objective"], metavar="|".join(CHOICES["objective"]), default="traffic"
     )
-    add_treatments(p)
+    add_policies(p)
     p.add_argument(
         "--donate",
         metavar="NAMES",
@@ -69,10 +67,11 @@ def add_parser(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Plan and write; the exit status says what was found."""
-    from memplan import api
     from memplan.base.files import check_folder
     from memplan.problem.pins import parse_pins, read_pins
-    from memplan.views.write import FORMATS, check_formats
+    from memplan.solving.planning import DEFAULT_SOLVER
+    from memplan.solving.planning import plan as solve
+    from memplan.views.write import FORMATS, check_formats, emit_plan
 
     formats = check_formats(args.emit)
     alignment = None if args.alignment is None else whole("--alignment", args.alignment, 1)
@@ -85,16 +84,16 @@ def run(args: argparse.Namespace) -> int:
     check_folder(Path(args.output), *(f"{model.stem}{FORMATS[name][0]}" for name in formats))
     live = LiveLine()
     with interruptible() as cancel:
-        plan = api.plan(
+        plan = solve(
             model,
             args.target,
             scratchpad=args.scratchpad,
             alignment=alignment,
             objective=args.objective,
             donate=args.donate,
-            **treatments(args),
+            **policies(args),
             pins=pins,
-            solver=api.DEFAULT_SOLVER if args.solver is None else args.solver,
+            solver=DEFAULT_SOLVER if args.solver is None else args.solver,
             time_limit_s=time_limit_s,
             workers=workers,
             seed=seed,
@@ -105,7 +104,7 @@ def run(args: argparse.Namespace) -> int:
     live.clear()
     if plan.status in EXIT_STATUS:
         return _no_plan(args, model.graph, plan)
-    written = api.emit(model, plan, formats, args.output)
+    written = emit_plan(model, plan, formats, Path(args.output))
     _print(args, model.graph, plan, written)
     return INTERRUPTED if interrupted else 0
 
@@ -116,7 +115,7 @@ def _no_plan(args: argparse.Namespace, graph: Graph, plan: Plan) -> int:
     from memplan.solving.remedy import remedy
 
     if args.json:
-        from memplan.io.write_json import plan_text
+        from memplan.io.plan_json import plan_text
 
         sys.stdout.write(plan_text(plan))
     words = {Status.INFEASIBLE: "no plan exists", Status.UNKNOWN: "no plan was found"}
@@ -128,7 +127,7 @@ def _no_plan(args: argparse.Namespace, graph: Graph, plan: Plan) -> int:
 
 
 def _print(args: argparse.Namespace, graph: Any, plan: Plan, written: list[Path]) -> None:
-    from memplan.io.write_json import plan_text
+    from memplan.io.plan_json import plan_text
     from memplan.views.text import plan_summary
 
     if args.json:

@@ -27,13 +27,15 @@ def add_parser(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """0 if the plan is valid and every output is bit-identical, else 5."""
-    from memplan import api
+    from memplan.judge.check.check import check
+    from memplan.judge.evaluate import refuse
     from memplan.runtimes.execute import load_inputs
+    from memplan.runtimes.execute import run as execute
 
     model, plan = load_with_plan(args.model, args.plan, args.trust)
-    api.refuse(api.check(model, plan))
+    refuse(check(model.graph, plan))
     inputs = load_inputs(args.inputs) if args.inputs else None
-    report = api.run(model, plan, inputs, whole("--seed", args.seed, 0))
+    report = execute(model, plan, inputs, whole("--seed", args.seed, 0))
     print(json.dumps(report.to_dict()) if args.json else report)
     if report.identical:
         return 0

@@ -61,7 +61,8 @@ def _load(args: argparse.Namespace) -> tuple[Graph, list[Plan]]:
 
 
 def _print(graph: Graph, plans: list[Plan], as_json: bool) -> None:
-    from memplan.io.write_json import graph_text, plan_text
+    from memplan.io.graph_json import graph_text
+    from memplan.io.plan_json import plan_text
     from memplan.views.text import graph_summary, plan_dump
 
     if as_json:
@@ -72,7 +73,8 @@ def _print(graph: Graph, plans: list[Plan], as_json: bool) -> None:
 
 def _check(graph: Graph, plans: list[Plan]) -> None:
     """Numbers in a file are claims: refuse a plan that breaks a rule, before anything repeats them."""
-    from memplan.api import check, refuse
+    from memplan.api import check
+    from memplan.judge.evaluate import refuse
 
     for plan in plans:
         refuse_foreign(graph, plan)

@@ -7,18 +7,18 @@ import os
 from pathlib import Path
 from typing import Any
 
-from memplan.cli import INTERRUPTED
 from memplan.cli.common import (
     LiveLine,
+    add_policies,
     add_sizes,
-    add_treatments,
     add_trust,
     interruptible,
     load_talking,
+    policies,
     seconds,
-    treatments,
     whole,
 )
+from memplan.cli.status import INTERRUPTED
 
 
 def add_parser(commands: Any) -> None:
@@ -36,7 +36,7 @@ def add_parser(commands: Any) -> None:
     p.add_argument(
         "--objective", choices=("traffic", "latency"), metavar="traffic|latency", default="traffic"
     )
-    add_treatments(p)
+    add_policies(p)
     p.add_argument("--solver", metavar="SPEC", help="name or name{field=value,…}, see `memplan solvers`")
     p.add_argument(
         "--time-limit",
@@ -54,8 +54,8 @@ def add_parser(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Sweep and write STEM.sweep.csv, .svg and .html; 4 where no capacity has a plan."""
-    from memplan import api
     from memplan.base.files import check_folder, write_atomic
+    from memplan.solving.planning import DEFAULT_SOLVER, make_problem
     from memplan.studies.sweep import sweep
     from memplan.studies.sweep_page import sweep_files, sweep_json, sweep_text
 
@@ -66,12 +66,12 @@ def run(args: argparse.Namespace) -> int:
     check_folder(Path(args.output))
     model = load_talking(args)
     check_folder(Path(args.output), f"{model.stem}.sweep.html")
-    problem, _ = api.make_problem(
+    problem, _ = make_problem(
         model,
         args.target,
         alignment=alignment,
         objective=args.objective,
-        **treatments(args),
+        **policies(args),
     )
     live = LiveLine()
     with interruptible() as cancel:
@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
             points=points,
             least=args.least,
             most=args.most,
-            solver=api.DEFAULT_SOLVER if args.solver is None else args.solver,
+            solver=DEFAULT_SOLVER if args.solver is None else args.solver,
             time_limit_s=time_limit_s,
             workers=workers,
             seed=seed,

@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from memplan.ir.graph import Graph, Op, Tensor, sound_overwrites
+from memplan.ir.graph import Graph
+from memplan.ir.overwrites import sound_overwrites
+from memplan.ir.parts import Op, Tensor
 
 VIEW_KINDS = frozenset(
     {

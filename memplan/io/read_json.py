@@ -9,7 +9,8 @@ from typing import Any
 from memplan.base.errors import GraphError, MemplanError, PlanError, nearest
 from memplan.base.files import parse_json
 from memplan.io.graph_v1 import upgraded
-from memplan.ir.graph import Graph, Op, Tensor
+from memplan.ir.graph import Graph
+from memplan.ir.parts import Op, Tensor
 from memplan.machine.target import Target
 from memplan.problem.options import Options
 from memplan.problem.plan import Metrics, Move, Plan, Residency, Status

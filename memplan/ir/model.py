@@ -30,13 +30,3 @@ class Model:
     plan: Any = None
     folder: str = "."
     bounds: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-
-    def __getstate__(self) -> dict[str, Any]:
-        from memplan.torch.pickled import packed
-
-        return self.__dict__ | {"source": packed(self.source)}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        from memplan.torch.pickled import unpacked
-
-        self.__dict__.update(state | {"source": unpacked(state["source"])})

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from memplan.ir.graph import Graph, Op
+from memplan.ir.graph import Graph
+from memplan.ir.parts import Op
 from memplan.problem.plan import Plan, Residency
 
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from memplan.base.units import align_up
 from memplan.ir.graph import Graph
-from memplan.judge.simulate import live_bytes
+from memplan.judge.live import live_bytes
 from memplan.problem.plan import Plan, Residency
 
 SHOWN = 20

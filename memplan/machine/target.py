@@ -13,7 +13,7 @@ from typing import Any
 from memplan.base.errors import OptionError, TargetError, nearest
 from memplan.base.plugins import TARGETS, load_plugin, plugins
 from memplan.base.units import MAX_BYTES, parse_size
-from memplan.problem.options import TREATMENTS
+from memplan.machine.policies import POLICIES
 
 OPERANDS = ("scratchpad", "any")
 RATES = (1e-3, 1e24)
@@ -54,7 +54,7 @@ class Compute:
 class Target:
     """A machine. `operands` says whether an op may read and write host memory ("any").
 
-    `defaults` holds the treatments (weights, io, inplace) the target suggests; `sources` says
+    `defaults` holds the policies (weights, io, inplace) the target suggests; `sources` says
     where each number comes from. TargetError on construction when a number is out of range.
     """
 
@@ -97,8 +97,8 @@ class Target:
                 f"target '{self.name}': the scratchpad is slower than the host memory",
                 "scratchpad.bandwidth must be at least host.bandwidth",
             )
-        for key, treatment in self.defaults.items():
-            _default(self, key, treatment)
+        for key, policy in self.defaults.items():
+            _default(self, key, policy)
 
     @property
     def timed(self) -> bool:
@@ -107,8 +107,8 @@ class Target:
         return None not in known
 
     @property
-    def treatments(self) -> dict[str, str]:
-        """The treatments where the call names none: the target's defaults, else memplan's."""
+    def policies(self) -> dict[str, str]:
+        """The policies where the call names none: the target's defaults, else memplan's."""
         weights = "tensor" if self.operands == "any" else "ignore"
         return {"weights": weights, "io": "host", "inplace": "off"} | dict(self.defaults)
 
@@ -274,7 +274,7 @@ def _whole(target: Target, key: str, value: int) -> None:
 
 
 def _default(target: Target, key: str, value: str) -> None:
-    if value not in TREATMENTS[key]:
+    if value not in POLICIES[key]:
         raise TargetError(
-            f"target '{target.name}': defaults.{key} = {value!r}", f"known: {', '.join(TREATMENTS[key])}"
+            f"target '{target.name}': defaults.{key} = {value!r}", f"known: {', '.join(POLICIES[key])}"
         )

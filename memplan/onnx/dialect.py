@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from memplan.ir.graph import Op, Tensor, sound_overwrites
+from memplan.ir.overwrites import sound_overwrites
+from memplan.ir.parts import Op, Tensor
 
 VIEWS = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity"})
 """Operators whose output is the bytes of their first input under another shape."""

@@ -157,7 +157,7 @@ def _placement(r: Residency) -> str:
 
 
 def _summary(plan: Plan) -> dict[str, Any]:
-    from memplan.io.write_json import plan_dict
+    from memplan.io.plan_json import plan_dict
 
     whole = plan_dict(plan)
     keys = ("solver", "status", "value", "bound", "metrics")
@@ -167,10 +167,10 @@ def _summary(plan: Plan) -> dict[str, Any]:
 
 
 def _carried(plan: Plan) -> dict[str, str]:
-    import memplan
-    from memplan.io.write_json import plan_text
+    from memplan.base.version import __version__
+    from memplan.io.plan_json import plan_text
 
-    return {PLAN: plan_text(plan), "memplan.version": memplan.__version__}
+    return {PLAN: plan_text(plan), "memplan.version": __version__}
 
 
 def _clear(props: Any) -> None:

@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memplan.base.errors import OptionError, nearest
-from memplan.ir.graph import Graph, Tensor
+from memplan.ir.graph import Graph
+from memplan.ir.parts import Tensor
 from memplan.onnx.uses import Use, attribute, index, sinks
 from memplan.onnx.values import Value, elem_type, to_array, value_of
 

@@ -11,8 +11,10 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from memplan.base.errors import GraphError
-from memplan.ir.graph import Graph, Op, Tensor, sort_ops
+from memplan.ir.graph import Graph
 from memplan.ir.model import Model
+from memplan.ir.parts import Op, Tensor
+from memplan.ir.sorting import sort_ops
 from memplan.onnx.bodies import workspace_nbytes
 from memplan.onnx.bounds import TensorType, check_bounds
 from memplan.onnx.checks import check_control_flow, check_external, check_text, every_graph, inlined

@@ -15,7 +15,7 @@ from memplan.base.units import MAX_BYTES
 from memplan.packing.buffers import Buffer, Gap, Packing
 from memplan.packing.check import check_packing
 from memplan.problem.plan import Status
-from memplan.solving.solver import Budget, Progress, budget_for
+from memplan.solving.limits import Budget, Progress, budget_for
 
 DEFAULT_PACKER = "ladder"
 

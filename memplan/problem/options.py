@@ -7,16 +7,15 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from memplan.base.errors import OptionError, nearest
+from memplan.machine.policies import POLICIES
 from memplan.problem.pins import parse_pin
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "objective": ("traffic", "peak", "latency"),
-    "weights": ("ignore", "tensor", "stream"),
-    "io": ("host", "resident"),
+    "weights": POLICIES["weights"],
+    "io": POLICIES["io"],
     "order": ("free", "program"),
 }
-TREATMENTS = {"weights": CHOICES["weights"], "io": CHOICES["io"], "inplace": ("on", "off")}
-"""Options whose defaults a target may set, with their values as written."""
 
 
 @dataclass(frozen=True)

@@ -6,54 +6,15 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from memplan.base.units import align_up
-from memplan.ir.graph import Graph, Op
+from memplan.ir.graph import Graph
+from memplan.ir.parts import Op
 from memplan.machine.target import Target
 from memplan.problem.fixed_places import least_top
+from memplan.problem.kept import certainly_kept
+from memplan.problem.op_times import latency_ends
 from memplan.problem.options import Options
-from memplan.problem.pins import Pin, certainly_kept, parse_pin
-
-
-@dataclass(frozen=True, slots=True)
-class Storage:
-    """A placed storage. `producer` and `uses` are op numbers; `producer` is -1 for inputs and constants.
-
-    `size` is `nbytes` rounded up to the alignment. `in_host`: a valid host copy exists from the
-    start. `is_output`: must be in host at the end (io host) or resident at the end (io resident), an input too.
-    `resident`: the caller's buffer in the arena (io resident), never moved. `keep`: pinned or a workspace, one
-    residency covers every touch. `offset`: where it is pinned to lie.
-    """
-
-    name: str
-    nbytes: int
-    size: int
-    producer: int
-    uses: tuple[int, ...]
-    is_input: bool
-    is_constant: bool
-    is_output: bool
-    resident: bool = False
-    keep: bool = False
-    offset: int | None = None
-
-    @property
-    def stays(self) -> bool:
-        """Whether it may not leave between its first touch and its last."""
-        return self.resident or self.keep
-
-    @property
-    def end(self) -> int:
-        """A lower bound on the end of its place in the scratchpad."""
-        return (self.offset or 0) + self.size
-
-    @property
-    def in_host(self) -> bool:
-        """Whether host memory holds it before the first step."""
-        return self.is_input or self.is_constant
-
-    @property
-    def touches(self) -> tuple[int, ...]:
-        """Ops that write or read it, producer first."""
-        return self.uses if self.producer < 0 else (self.producer, *self.uses)
+from memplan.problem.pins import Pin, parse_pin
+from memplan.problem.storage import Storage
 
 
 @dataclass(frozen=True)
@@ -207,7 +168,8 @@ class Problem:
     @cached_property
     def present(self) -> tuple[tuple[int, ...], ...]:
         """Per op, storages that are in the scratchpad at its step under every plan: operands, and what is kept."""
-        anywhere, across = self.target.operands == "any", certainly_kept(self)
+        anywhere = self.target.operands == "any"
+        across = certainly_kept(self.storages, self.preds, self.succs, self.options.order == "program")
         return tuple(
             tuple(s for s in dict.fromkeys((*r, *w, *kept)) if not anywhere or self.storages[s].stays)
             for r, w, kept in zip(self.reads, self.writes, across, strict=True)
@@ -259,8 +221,6 @@ class Problem:
         if self.options.objective == "traffic":
             streamed = self.storages if self.options.weights == "stream" else ()
             return sum(s.nbytes * (len(s.uses) - 1) for s in streamed if s.is_constant)
-        from memplan.judge.simulate import latency_ends
-
         return latency_ends(self.graph, self.target, self.options)[1]
 
 

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 
 from memplan.base.errors import ExecutionError
 from memplan.base.units import align_up
-from memplan.ir.graph import Op
+from memplan.ir.parts import Op
 from memplan.onnx.values import ALIGNMENT, Bytes, Value, aligned
 from memplan.problem.plan import Move, Plan, Residency
 from memplan.runtimes.kernels import Kernels

@@ -11,80 +11,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from typing import Any
 
 from memplan.base.errors import ExecutionError
-from memplan.base.units import format_size
 from memplan.ir.model import Model
 from memplan.onnx.inputs import load_inputs
 from memplan.onnx.values import Value
 from memplan.problem.plan import Plan, refuse_foreign
-
-MAX_TURNS = 5
-TIMING_S = 0.5
-"""The two programs are timed in turns, at most this often and until this time is spent."""
+from memplan.runtimes.report import OutputReport, RunReport
+from memplan.runtimes.turns import least_seconds
 
 __all__ = ["OutputReport", "RunReport", "load_inputs", "run"]
-
-
-@dataclass(frozen=True)
-class OutputReport:
-    """One output: whether its bits equal the reference's, how far apart they are, and their SHA-256."""
-
-    name: str
-    equal: bool
-    max_abs_difference: float
-    sha256: str
-    reference_sha256: str
-
-
-@dataclass(frozen=True)
-class RunReport:
-    """What an execution showed. Seconds are those of kernels, copies and poisoning, without making
-    sessions: the least of a few runs after the one that was compared.
-
-    `plain_seconds` is the time of the same kernels in the same order, node by node in buffers of
-    their own; bytes are those that were copied. `reference` is "onnxruntime", "node by node" where a model
-    computes in 16-bit floats, or "eager torch"; `sessions` counts distinct kernels.
-    """
-
-    model: str
-    ops: int
-    outputs: tuple[OutputReport, ...]
-    arena_bytes: int
-    loaded_bytes: int
-    stored_bytes: int
-    seconds: float
-    plain_seconds: float
-    sessions: int
-    reference: str = "onnxruntime"
-
-    @property
-    def identical(self) -> bool:
-        """Whether every output is bit-identical to the reference."""
-        return all(output.equal for output in self.outputs)
-
-    @property
-    def ratio(self) -> float:
-        """Time in the arena over time node by node."""
-        return self.seconds / self.plain_seconds if self.plain_seconds else 1.0
-
-    def to_dict(self) -> dict[str, Any]:
-        """The report as JSON types."""
-        return asdict(self) | {"identical": self.identical, "ratio": self.ratio}
-
-    def __str__(self) -> str:
-        wrong = [o for o in self.outputs if not o.equal]
-        verdict = f"all {len(self.outputs)} outputs bit-identical to {self.reference}"
-        if wrong:
-            listed = ", ".join(f"'{o.name}' (off by up to {o.max_abs_difference:g})" for o in wrong)
-            verdict = f"{len(wrong)} of {len(self.outputs)} outputs differ from {self.reference}: {listed}"
-        return (
-            f"{verdict}; {self.ops} ops in an arena of {format_size(self.arena_bytes)}, "
-            f"{self.loaded_bytes:,} B loaded, {self.stored_bytes:,} B stored; "
-            f"{self.seconds:.4f} s, {self.ratio:.2f} times node by node"
-        )
 
 
 def run(model: Model, plan: Plan, inputs: Mapping[str, Any] | None = None, seed: int = 0) -> RunReport:
@@ -163,19 +100,6 @@ def _has_torch_source(model: Model) -> bool:
     from onnx import ModelProto
 
     return not isinstance(model.source, ModelProto)
-
-
-def least_seconds(program: Any, plain: Any, schedule: tuple[str, ...]) -> tuple[float, float]:
-    """Least seconds of each program over turns of one after the other: others may use the machine too."""
-    best = (float("inf"), float("inf"))
-    spent = 0.0
-    for _ in range(MAX_TURNS):
-        turn = (program.execute(schedule), plain.execute(schedule))
-        best = (min(best[0], turn[0]), min(best[1], turn[1]))
-        spent += sum(turn)
-        if spent >= TIMING_S:
-            break
-    return best
 
 
 def _computes_in_16_bits(model: Model) -> bool:

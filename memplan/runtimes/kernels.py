@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from memplan.ir.graph import Op
+from memplan.ir.parts import Op
 from memplan.onnx.uses import captured, subgraphs
 from memplan.onnx.values import elem_type
 from memplan.runtimes.sessions import make_session

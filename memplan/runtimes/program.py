@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from memplan.base.errors import ExecutionError
-from memplan.ir.graph import Graph, Op
+from memplan.ir.graph import Graph
+from memplan.ir.parts import Op
 from memplan.onnx.values import Bytes, Value, aligned, elem_type
 from memplan.runtimes.kernels import Kernel, Kernels
 from memplan.runtimes.sessions import bind

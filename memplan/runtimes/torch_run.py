@@ -23,8 +23,9 @@ from torch.fx import GraphModule, Interpreter, Node
 from memplan.base.errors import ExecutionError, GraphError, MemplanError
 from memplan.ir.model import Model
 from memplan.problem.plan import Plan
-from memplan.runtimes.execute import OutputReport, RunReport, least_seconds
+from memplan.runtimes.report import OutputReport, RunReport
 from memplan.runtimes.torch_values import inputs_of, state_of, with_state
+from memplan.runtimes.turns import least_seconds
 from memplan.torch.bodies import attribute, draws, written
 from memplan.torch.devices import CPU, device_of, is_there
 from memplan.torch.emit import emit_fx

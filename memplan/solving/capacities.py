@@ -12,7 +12,8 @@ from memplan.machine.target import Target
 from memplan.problem.options import Options
 from memplan.problem.plan import Status
 from memplan.problem.problem import Problem
-from memplan.solving.solver import Budget, parse_spec
+from memplan.solving.limits import Budget
+from memplan.solving.registry import parse_spec
 
 PEAK_SOLVER = "peak{packing=none,evaluations=20}"
 """What M_P is found by: its work is counted, not timed, so that a graph's M_P is the same on every machine."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from memplan.problem.pins import contradiction
+from memplan.problem.contradictions import contradiction
 from memplan.problem.problem import Problem
 from memplan.solving.capacities import least_capacity
 

@@ -11,16 +11,18 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 
-from memplan.api import evaluate
 from memplan.base.errors import InvalidPlanError, MemplanError
-from memplan.io.write_json import without_times
-from memplan.ir.graph import Graph, Op, Tensor
+from memplan.ir.graph import Graph
+from memplan.ir.parts import Op, Tensor
+from memplan.judge.evaluate import evaluate
 from memplan.machine.target import Compute, Host, Scratchpad, Target
 from memplan.problem.options import Options
-from memplan.problem.plan import Plan, Status
+from memplan.problem.plan import Plan, Status, without_times
 from memplan.problem.problem import Problem
 from memplan.solving.capacities import least_capacity
-from memplan.solving.solver import Budget, Solver, parse_spec
+from memplan.solving.limits import Budget
+from memplan.solving.registry import parse_spec
+from memplan.solving.solver import Solver
 
 NO_PLAN = (Status.INFEASIBLE, Status.UNKNOWN)
 TIMED = Target("conformance", Scratchpad(None, 1, 4e9), Host(1e9), "any", 1, Compute(1e9))

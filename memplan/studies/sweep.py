@@ -7,13 +7,15 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from memplan.api import evaluate
 from memplan.base.errors import OptionError
 from memplan.base.units import align_up
+from memplan.judge.evaluate import evaluate
 from memplan.problem.plan import Plan, Status, relative_gap
 from memplan.problem.problem import Problem
 from memplan.solving.capacities import NO_LIMIT_S, Budgets, budgets
-from memplan.solving.solver import Budget, Progress, Solver, budget_for, parse_spec
+from memplan.solving.limits import Budget, Progress, budget_for
+from memplan.solving.registry import parse_spec
+from memplan.solving.solver import Solver
 
 OBJECTIVES = ("traffic", "latency")
 

@@ -66,7 +66,8 @@ def fx_pass(target: Any = "scratchpad", *, moves: bool = False, **options: Any) 
     """
 
     def run(module: GraphModule, example_inputs: Sequence[Any] | None = None) -> GraphModule:
-        import memplan
+        from memplan.solving.planning import plan as solve
+        from memplan.torch.read import from_fx
 
         placeholders = [node for node in module.graph.nodes if node.op == "placeholder"]
         given = [n.meta.get("val") for n in placeholders] if example_inputs is None else example_inputs
@@ -74,8 +75,8 @@ def fx_pass(target: Any = "scratchpad", *, moves: bool = False, **options: Any) 
             warnings.warn(f"runs without a plan: {free[0]}; compile with dynamic=False", stacklevel=2)
             return module
         with unset_fake_temporarily():  # compilers call passes under a mode that makes every tensor fake
-            model = memplan.from_fx(module, example_inputs)
-            plan = memplan.plan(model, target, **options)
+            model = from_fx(module, example_inputs)
+            plan = solve(model, target, **options)
             if not plan.schedule and model.graph.ops:
                 raise MemplanError(
                     f"no plan for the module: {plan.reason or plan.status}", "give more memory or more time"

@@ -16,8 +16,8 @@ from torch.fx import GraphModule, Node
 from torch.fx.node import map_arg
 
 from memplan.base.errors import ExecutionError
-from memplan.ir.graph import Op
 from memplan.ir.model import Model
+from memplan.ir.parts import Op
 from memplan.judge.events import events_of, note
 from memplan.problem.plan import Plan, Residency
 from memplan.torch import scratchpad

@@ -11,7 +11,9 @@ from torch.fx import GraphModule, Node
 
 from memplan.base.errors import GraphError
 from memplan.base.units import MAX_BYTES
-from memplan.ir.graph import Graph, Op, Tensor, sound_overwrites
+from memplan.ir.graph import Graph
+from memplan.ir.overwrites import sound_overwrites
+from memplan.ir.parts import Op, Tensor
 from memplan.torch.bodies import draws, workspace, written
 from memplan.torch.dialect import overwrites
 from memplan.torch.flops import flops

@@ -6,6 +6,19 @@ import warnings
 from dataclasses import dataclass
 from typing import Any
 
+from memplan.ir.model import Model
+
+
+@dataclass(frozen=True)
+class TorchModel(Model):
+    """A model whose source is a torch module in normal form; it can be pickled, which the module itself cannot."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"source": packed(self.source)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state | {"source": unpacked(state["source"])})
+
 
 @dataclass(frozen=True)
 class PackedModule:

@@ -13,6 +13,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from memplan.base.errors import GraphError, MemplanError
 from memplan.ir.model import Model
+from memplan.torch.pickled import TorchModel
 
 NAME = "graph"
 _P = ParamSpec("_P")
@@ -98,7 +99,7 @@ def from_exported(program: Any, dims: Mapping[str, int] | None = None, name: str
             "export it again with this version of torch",
         ) from error
     module = normal_form(module, inputs)
-    return Model(build(module, name), name, used, notes, module)
+    return TorchModel(build(module, name), name, used, notes, module)
 
 
 @_in_turn
@@ -130,7 +131,7 @@ def from_fx(module: Any, example_inputs: Sequence[Any] | None = None, name: str 
         )
     refuse_symbols(placeholders, inputs)
     flat = normal_form(module, inputs)
-    return Model(build(flat, name), name, source=flat)
+    return TorchModel(build(flat, name), name, source=flat)
 
 
 @contextmanager

@@ -10,15 +10,18 @@ from collections.abc import Sequence
 from typing import Any
 
 from memplan.base.errors import OptionError
-from memplan.ir.graph import TENSOR_KINDS, Graph
+from memplan.ir.graph import Graph
+from memplan.ir.parts import TENSOR_KINDS
 from memplan.judge.explain import live_without_spills, relief, spills
-from memplan.judge.simulate import live_bytes, spill_moves, timeline
+from memplan.judge.live import live_bytes
+from memplan.judge.simulate import spill_moves
+from memplan.judge.timeline import timeline
 from memplan.machine.target import Target
 from memplan.problem.options import Options
 from memplan.problem.plan import Plan
 from memplan.problem.problem import Problem
 from memplan.solving.capacities import budgets, least_capacity
-from memplan.solving.solver import Budget
+from memplan.solving.limits import Budget
 
 PEAK_TIME_LIMIT_S = 3.0
 """For M_P where it is not known already: nobody waits long for a page."""
@@ -26,7 +29,7 @@ PEAK_TIME_LIMIT_S = 3.0
 
 def facts(graph: Graph, plans: Sequence[Plan], labels: Sequence[str]) -> dict[str, Any]:
     """The whole content of a report; `labels` name the plans. Computes the budgets of each plan's options."""
-    from memplan import __version__
+    from memplan.base.version import __version__
 
     return {
         "version": __version__,

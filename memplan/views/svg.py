@@ -15,7 +15,8 @@ from typing import NamedTuple
 from memplan.base.units import format_size
 from memplan.ir.graph import Graph
 from memplan.judge.explain import live_without_spills, spills
-from memplan.judge.simulate import live_bytes, spill_moves
+from memplan.judge.live import live_bytes
+from memplan.judge.simulate import spill_moves
 from memplan.problem.plan import Plan, Residency
 
 WIDTH, HEIGHT = 960, 480

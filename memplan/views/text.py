@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 
 from memplan.base.units import format_size
-from memplan.ir.graph import TENSOR_KINDS, Graph
+from memplan.ir.graph import Graph
+from memplan.ir.parts import TENSOR_KINDS
 from memplan.judge.explain import explanation
 from memplan.problem.plan import Plan
 

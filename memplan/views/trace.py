@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from memplan.ir.graph import Graph
-from memplan.judge.simulate import live_bytes, spill_moves, timeline
+from memplan.judge.live import live_bytes
+from memplan.judge.simulate import spill_moves
+from memplan.judge.timeline import timeline
 from memplan.problem.plan import Plan
 
 COMPUTE, LOADS, STORES = 1, 2, 3

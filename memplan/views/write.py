@@ -12,7 +12,7 @@ from memplan.problem.plan import Plan
 
 
 def _json(model: Model, plan: Plan) -> str:
-    from memplan.io.write_json import plan_text
+    from memplan.io.plan_json import plan_text
 
     return plan_text(plan)
 

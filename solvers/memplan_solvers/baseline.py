@@ -14,7 +14,8 @@ from typing import ClassVar
 from memplan.base.errors import OptionError, nearest
 from memplan.problem.plan import Plan, Status
 from memplan.problem.problem import Problem
-from memplan.solving.solver import Budget, Solver
+from memplan.solving.limits import Budget
+from memplan.solving.solver import Solver
 from memplan_solvers.ilp.gaps import Gaps
 from memplan_solvers.ilp.linear import Linear
 from memplan_solvers.ilp.mathopt import solve_mathopt

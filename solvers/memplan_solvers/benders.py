@@ -19,7 +19,7 @@ from typing import ClassVar
 
 from memplan.problem.plan import Plan, Status
 from memplan.problem.problem import Problem
-from memplan.solving.solver import Budget
+from memplan.solving.limits import Budget
 from memplan_solvers.compiled import load
 from memplan_solvers.greedy import greedy_start
 from memplan_solvers.ilp.fixed_order import optimize_replacement

@@ -18,7 +18,7 @@ from importlib import import_module
 from typing import Any
 
 from memplan.base.children import end_with_parent, start
-from memplan.solving.solver import Budget
+from memplan.solving.limits import Budget
 
 KERNELS = {
     "assign": "memplan_solvers.latency.msa",

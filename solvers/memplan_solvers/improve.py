@@ -9,7 +9,8 @@ from functools import cached_property
 
 from memplan.problem.plan import Plan, Status
 from memplan.problem.problem import Problem
-from memplan.solving.solver import Budget, Solver
+from memplan.solving.limits import Budget
+from memplan.solving.solver import Solver
 from memplan_solvers.residency import Block, Stretch, Walk, materialise, read_plan, stretches_of, traffic
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from memplan.packing.buffers import Buffer
 from memplan.problem.plan import Status
 from memplan.problem.problem import Problem
-from memplan.solving.solver import Budget
+from memplan.solving.limits import Budget
 from memplan_solvers.offsets.one_pass import ORDERS, load, pack_around, pack_greedy
 from memplan_solvers.residency import Block, Stretch, Walk, blocks_of
 

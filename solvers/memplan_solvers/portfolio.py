@@ -10,7 +10,9 @@ from typing import ClassVar, NamedTuple
 from memplan.base.errors import MemplanError, OptionError, nearest
 from memplan.problem.plan import Plan, Status
 from memplan.problem.problem import Problem
-from memplan.solving.solver import Budget, Progress, Solver, parse_spec
+from memplan.solving.limits import Budget, Progress
+from memplan.solving.registry import parse_spec
+from memplan.solving.solver import Solver
 from memplan_solvers.compiled import ready
 from memplan_solvers.improve import Answer, Improver
 from memplan_solvers.restricted import inplace_off, lifted, value_of

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from memplan.judge.simulate import Work, op_work
+from memplan.problem.op_times import Work, op_work
 from memplan.problem.plan import Move, Residency
 from memplan.problem.problem import Problem
 from memplan_solvers.improve import Answer

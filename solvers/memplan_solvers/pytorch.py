@@ -7,7 +7,8 @@ from typing import ClassVar
 
 from memplan.problem.plan import Plan, Status
 from memplan.problem.problem import Problem
-from memplan.solving.solver import Budget, Solver
+from memplan.solving.limits import Budget
+from memplan.solving.solver import Solver
 from memplan_solvers.offsets.caching import place_caching
 from memplan_solvers.replace.evict import without_spills
 from memplan_solvers.residency import Walk, blocks_of, materialise

@@ -55,7 +55,7 @@ def test_what_no_file_can_be_called_is_refused_before_the_solve(tmp_path: Path, 
 def test_a_long_stem_is_refused_before_the_solve(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     import random
 
-    from memplan.io.write_json import graph_text
+    from memplan.io.graph_json import graph_text
     from tests.generate import random_graph
 
     path = tmp_path / f"{'n' * 250}.json"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from memplan.io.write_json import graph_text
+from memplan.io.graph_json import graph_text
 from memplan.solving.testing import chain
 from tests.compare import wild
 

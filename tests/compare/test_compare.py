@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
+from memplan.io.graph_json import graph_text
 from memplan.io.read_json import read_graph, read_plan
-from memplan.io.write_json import graph_text
 from memplan.judge.check.check import check
 from memplan.solving.testing import chain
 from memplan.studies.compare import isolate

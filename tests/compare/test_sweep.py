@@ -11,14 +11,18 @@ from pathlib import Path
 import pytest
 from memplan_solvers import compiled
 
-from memplan.api import evaluate, load, make_problem
+from memplan.api import load
 from memplan.base.errors import OptionError
 from memplan.ir.graph import Graph
 from memplan.judge.check.check import check
+from memplan.judge.evaluate import evaluate
 from memplan.problem.plan import Plan
 from memplan.problem.problem import Problem
 from memplan.solving.capacities import budgets
-from memplan.solving.solver import Budget, Solver, parse_spec
+from memplan.solving.limits import Budget
+from memplan.solving.planning import make_problem
+from memplan.solving.registry import parse_spec
+from memplan.solving.solver import Solver
 from memplan.solving.testing import TIMED, chain
 from memplan.studies.sweep import PILLAR_SLICE, REST, SLICE, WHOLE, sweep
 from tests.compare.conftest import Run

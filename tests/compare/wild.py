@@ -12,7 +12,9 @@ from typing import ClassVar
 
 from memplan.problem.plan import Plan
 from memplan.problem.problem import Problem
-from memplan.solving.solver import Budget, Solver, parse_spec
+from memplan.solving.limits import Budget
+from memplan.solving.registry import parse_spec
+from memplan.solving.solver import Solver
 
 SOURCE = Path(__file__)
 

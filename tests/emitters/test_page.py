@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from memplan.ir.graph import Graph, Op, Tensor
+from memplan.ir.graph import Graph
+from memplan.ir.parts import Op, Tensor
 from memplan.judge.explain import spills
-from memplan.judge.simulate import live_bytes, timeline
+from memplan.judge.live import live_bytes
+from memplan.judge.timeline import timeline
 from memplan.views import page
 from memplan.views import table_page as sheet
 from memplan.views.facts import facts

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 import memplan
-from memplan.ir.graph import Graph, Op, Tensor
+from memplan.ir.graph import Graph
+from memplan.ir.parts import Op, Tensor
 from memplan.judge.explain import spills
 from memplan.machine.target import load_target
 from memplan.problem.plan import Plan, Status

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from memplan.ir.graph import Graph
-from memplan.judge.simulate import live_bytes, timeline
+from memplan.judge.live import live_bytes
+from memplan.judge.timeline import timeline
 from memplan.problem.plan import Plan
 from memplan.views.trace import COMPUTE, LOADS, STORES, trace_text
 from tests.generate import random_graph, random_plan

@@ -13,10 +13,11 @@ import pytest
 
 import memplan
 from memplan.base.errors import MemplanError
+from memplan.io.graph_json import graph_text
+from memplan.io.plan_json import plan_text
 from memplan.io.read_json import graph_from_dict, plan_from_dict, read_graph, read_plan
-from memplan.io.write_json import graph_text, plan_text, without_times
 from memplan.problem.pins import read_pins
-from memplan.problem.plan import Plan
+from memplan.problem.plan import Plan, without_times
 from tests.generate import random_graph, random_plan
 
 GOOD: dict[str, Any] = {

@@ -10,10 +10,11 @@ from memplan_solvers.latency.arrays import make_arrays
 from memplan_solvers.latency.bounds import closed_bound
 from memplan_solvers.latency.fluid import fluid_bound
 
-from memplan.api import evaluate
-from memplan.api import plan as solve
 from memplan.base.errors import OptionError
-from memplan.solving.solver import Budget, parse_spec
+from memplan.judge.evaluate import evaluate
+from memplan.solving.limits import Budget
+from memplan.solving.planning import plan as solve
+from memplan.solving.registry import parse_spec
 from tests.latency.test_msa import small_problem
 from tests.malloc_game.games import random_problem
 

@@ -15,7 +15,7 @@ from memplan.ir.graph import Graph
 from memplan.judge.simulate import simulate
 from memplan.problem.plan import Plan
 from memplan.problem.problem import Problem
-from memplan.solving.solver import Budget
+from memplan.solving.limits import Budget
 from memplan.solving.testing import TIMED, chain
 from tests.generate import random_graph, random_plan
 
@@ -61,7 +61,7 @@ def test_compiled_latency_is_the_simulators() -> None:
 
 
 def test_simulator_takes_milliseconds_for_a_thousand_ops() -> None:
-    from memplan.api import plan as solve
+    from memplan.solving.planning import plan as solve
 
     graph = chain(1000)
     plan = solve(graph, TIMED, scratchpad=4000, objective="latency", solver="greedy", order="program")

@@ -10,12 +10,13 @@ import pytest
 from memplan_solvers.latency.arrays import make_arrays
 from memplan_solvers.latency.exact import _covers
 
-from memplan.api import evaluate
 from memplan.judge.check.check import check
+from memplan.judge.evaluate import evaluate
 from memplan.judge.simulate import simulate
 from memplan.problem.plan import Move, Plan, Residency, Status
 from memplan.problem.problem import Problem
-from memplan.solving.solver import Budget, parse_spec
+from memplan.solving.limits import Budget
+from memplan.solving.registry import parse_spec
 from tests.latency.test_msa import small_problem
 from tests.malloc_game.games import random_problem
 

@@ -11,13 +11,13 @@ from memplan_solvers.latency.arrays import make_arrays
 from memplan_solvers.latency.msa import GRID, XLA, all_host_elapsed, run_msa, value_order
 from memplan_solvers.latency.msa_kernel import PrefetchRatios
 
-from memplan.api import plan as solve
-from memplan.ir.graph import Op, Tensor
+from memplan.ir.parts import Op, Tensor
 from memplan.judge.simulate import simulate
 from memplan.machine.target import Compute, Host, Scratchpad, Target
 from memplan.problem.options import Options
 from memplan.problem.problem import Problem
-from memplan.solving.solver import Budget
+from memplan.solving.limits import Budget
+from memplan.solving.planning import plan as solve
 from tests.graphs import graph_of
 
 

@@ -7,9 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from memplan.api import evaluate
+from memplan.judge.evaluate import evaluate
 from memplan.problem.problem import Problem
-from memplan.solving.solver import Budget, parse_spec
+from memplan.solving.limits import Budget
+from memplan.solving.registry import parse_spec
 from memplan.solving.testing import TIMED, chain
 from tests.malloc_game.games import random_problem
 

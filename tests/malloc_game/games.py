@@ -9,13 +9,15 @@ from typing import ClassVar
 import numpy as np
 from memplan_solvers.malloc_game.game import Game, open_board
 
-from memplan.api import evaluate
-from memplan.ir.graph import Graph, Op, Tensor
+from memplan.ir.graph import Graph
+from memplan.ir.parts import Op, Tensor
+from memplan.judge.evaluate import evaluate
 from memplan.machine.target import Compute, Host, Scratchpad, Target
 from memplan.problem.options import Options
 from memplan.problem.plan import Plan
 from memplan.problem.problem import Problem
-from memplan.solving.solver import Budget, Solver
+from memplan.solving.limits import Budget
+from memplan.solving.solver import Solver
 from tests.generate import random_graph
 from tests.graphs import graph_of
 

@@ -16,9 +16,10 @@ from memplan_solvers.malloc_game.game import Game, open_board
 from memplan_solvers.malloc_game.greedy import play_greedy
 from memplan_solvers.malloc_game.state import BACKUPS, COPY, DROP, NO_COPY
 
-from memplan.api import evaluate, make_problem
 from memplan.base.errors import OptionError, TargetError
-from memplan.solving.solver import Budget
+from memplan.judge.evaluate import evaluate
+from memplan.solving.limits import Budget
+from memplan.solving.planning import make_problem
 from memplan.solving.testing import TIMED, chain
 from tests.latency.test_msa import small_problem
 from tests.malloc_game.games import Played, play_and_check, play_randomly, random_problem

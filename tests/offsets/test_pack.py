@@ -23,7 +23,7 @@ from memplan.packing.buffers import Buffer
 from memplan.packing.check import check_packing
 from memplan.packing.packer import pack_buffers
 from memplan.problem.plan import Status
-from memplan.solving.solver import Budget
+from memplan.solving.limits import Budget
 from tests.offsets import agree
 from tests.offsets.instances import clash, heavy_tailed, least_peak, perfect, tiny
 

@@ -12,13 +12,14 @@ from memplan_solvers.replace.evict import evict_on_demand
 from memplan_solvers.residency import Walk, traffic
 
 import memplan
-from memplan.api import evaluate
 from memplan.base.errors import OptionError
-from memplan.ir.graph import Op, Tensor
+from memplan.ir.parts import Op, Tensor
+from memplan.judge.evaluate import evaluate
 from memplan.machine.target import Target
 from memplan.problem.options import Options
 from memplan.problem.problem import Problem
-from memplan.solving.solver import Budget, parse_spec
+from memplan.solving.limits import Budget
+from memplan.solving.registry import parse_spec
 from tests.generate import random_graph
 from tests.graphs import graph_of
 

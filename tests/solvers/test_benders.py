@@ -11,9 +11,10 @@ from memplan_solvers.peak.live import live_model, live_peak
 from memplan_solvers.residency import traffic
 
 import memplan
-from memplan.api import make_problem
 from memplan.problem.plan import Status
-from memplan.solving.solver import Budget, parse_spec
+from memplan.solving.limits import Budget
+from memplan.solving.planning import make_problem
+from memplan.solving.registry import parse_spec
 from tests import agree
 from tests.randwire import randwire
 

@@ -12,14 +12,15 @@ from memplan_solvers.replace import POLICIES
 from memplan_solvers.schedule import SCHEDULES
 
 import memplan
-from memplan.api import evaluate
 from memplan.base.errors import OptionError
-from memplan.ir.graph import Op, Tensor
+from memplan.ir.parts import Op, Tensor
+from memplan.judge.evaluate import evaluate
 from memplan.machine.target import Target
 from memplan.problem.plan import Status
 from memplan.problem.problem import Problem
 from memplan.solving.capacities import least_capacity
-from memplan.solving.solver import Budget, parse_spec
+from memplan.solving.limits import Budget
+from memplan.solving.registry import parse_spec
 from tests.generate import TIMED, random_graph, random_options
 from tests.graphs import graph_of
 

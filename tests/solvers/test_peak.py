@@ -12,10 +12,10 @@ from memplan_solvers.peak.rules import RULES
 from memplan_solvers.peak.search import minimum_peak_order
 
 import memplan
-from memplan.api import make_problem
 from memplan.problem.plan import Status
 from memplan.problem.problem import Problem
-from memplan.solving.solver import Budget
+from memplan.solving.limits import Budget
+from memplan.solving.planning import make_problem
 from tests.randwire import randwire
 
 DATA = Path(__file__).parent.parent / "data"

@@ -15,14 +15,15 @@ from memplan_solvers.portfolio import ROUNDS, Portfolio, Round
 from memplan_solvers.residency import materialise
 
 import memplan
-from memplan.api import evaluate
 from memplan.base.errors import OptionError
-from memplan.io.write_json import without_times
+from memplan.judge.evaluate import evaluate
 from memplan.machine.target import Target
 from memplan.problem.options import Options
-from memplan.problem.plan import Plan, Status
+from memplan.problem.plan import Plan, Status, without_times
 from memplan.problem.problem import Problem
-from memplan.solving.solver import Budget, Progress, Solver, parse_spec
+from memplan.solving.limits import Budget, Progress
+from memplan.solving.registry import parse_spec
+from memplan.solving.solver import Solver
 from memplan.solving.testing import TIMED, chain
 from tests import agree
 from tests.generate import random_graph

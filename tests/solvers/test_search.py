@@ -17,12 +17,15 @@ from memplan_solvers.search.lns import PartialPlan, improve_windows
 from memplan_solvers.search.search import Search
 from memplan_solvers.search.subproblem import NEVER, Subproblem, subproblems, whole
 
-from memplan.api import evaluate, make_problem, plan
 from memplan.base.errors import OptionError
-from memplan.ir.graph import Graph, Op, Tensor
+from memplan.ir.graph import Graph
+from memplan.ir.parts import Op, Tensor
+from memplan.judge.evaluate import evaluate
 from memplan.problem.plan import Status
 from memplan.problem.problem import Problem
-from memplan.solving.solver import Budget, Progress, parse_spec
+from memplan.solving.limits import Budget, Progress
+from memplan.solving.planning import make_problem, plan
+from memplan.solving.registry import parse_spec
 from memplan.solving.testing import check_solver
 from tests.agree import check, check_frontiers, check_states_without, random_problem
 from tests.graphs import graph_of

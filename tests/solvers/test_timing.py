@@ -15,15 +15,16 @@ from memplan_solvers.prefetch import prefetched
 from memplan_solvers.residency import Walk, blocks_of, read_plan
 
 import memplan
-from memplan.api import evaluate
-from memplan.io.write_json import plan_text
-from memplan.ir.graph import Graph, Op, Tensor
-from memplan.judge.simulate import timeline
+from memplan.io.plan_json import plan_text
+from memplan.ir.graph import Graph
+from memplan.ir.parts import Op, Tensor
+from memplan.judge.evaluate import evaluate
+from memplan.judge.timeline import timeline
 from memplan.machine.target import Compute, Host, Scratchpad, Target
 from memplan.problem.options import Options
 from memplan.problem.plan import Plan
 from memplan.problem.problem import Problem
-from memplan.solving.solver import Budget
+from memplan.solving.limits import Budget
 from memplan.views.text import plan_summary
 from tests.malloc_game.games import random_problem
 

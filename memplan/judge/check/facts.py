@@ -5,7 +5,8 @@ from __future__ import annotations
 from bisect import bisect_right
 from typing import NamedTuple
 
-from memplan.ir.graph import Graph, Op
+from memplan.ir.graph import Graph
+from memplan.ir.parts import Op
 from memplan.problem.plan import Move, Plan, Residency
 
 

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from memplan.base.errors import OptionError, nearest
+from memplan.machine.policies import POLICIES
 from memplan.machine.target import Target, load_target
-from memplan.problem.options import CHOICES, TREATMENTS
+from memplan.problem.options import CHOICES
 from memplan.solving.capacities import Budgets, parse_capacity
-from memplan.solving.solver import parse_spec
+from memplan.solving.registry import parse_spec
 
 OWN = "own models"
 """The family of models that are not of the zoo."""
@@ -26,7 +27,7 @@ class Setting:
 
     models     files or zoo names        targets    presets or .toml files
     solvers    spec strings              budgets    MR, MH, 0.9MP, 256KiB, max
-    weights, io, inplace  treatments as written; an empty list means the target's default
+    weights, io, inplace  policies as written; an empty list means the target's default
     workers    cores of each case        time_limit_s  of each solve
     memory     bytes a case may keep resident, all its processes together
     trust      whether a .pt2 may hold what can run code
@@ -51,7 +52,7 @@ class Setting:
         for name in ("models", "solvers", "budgets", "targets", "objectives"):
             if not getattr(self, name):
                 raise OptionError(f"no {name} to compare", f"name at least one of the {name}")
-        known = TREATMENTS | {"objectives": CHOICES["objective"]}
+        known = POLICIES | {"objectives": CHOICES["objective"]}
         for name in ("objectives", "weights", "io", "inplace"):
             singular = "objective" if name == "objectives" else name
             for word in getattr(self, name):
@@ -80,7 +81,7 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Treatment:
+class Policy:
     """Options of a case beside its objective, as written; the target's default where none was asked for."""
 
     weights: str
@@ -108,14 +109,14 @@ class Case:
     model: str
     target: Target
     objective: str
-    treatment: Treatment
+    policy: Policy
     budget: str
     solver: str
 
     @property
     def words(self) -> tuple[str, ...]:
         """What tells the case from every other of its comparison."""
-        x = self.treatment
+        x = self.policy
         return (
             self.model,
             self.target.name,
@@ -141,11 +142,11 @@ class Case:
         return f"{slug}-{hashlib.sha256(full.encode()).hexdigest()[:10]}"
 
 
-def treatments(setting: Setting, target: Target) -> list[Treatment]:
-    """The distinct treatments on one target."""
-    usual = target.treatments
+def policies(setting: Setting, target: Target) -> list[Policy]:
+    """The distinct policies on one target."""
+    usual = target.policies
     found = {
-        Treatment(weights, io, inplace): None
+        Policy(weights, io, inplace): None
         for weights in setting.weights or (usual["weights"],)
         for io in setting.io or (usual["io"],)
         for inplace in setting.inplace or (usual["inplace"],)
@@ -156,13 +157,13 @@ def treatments(setting: Setting, target: Target) -> list[Treatment]:
 def cases_of(setting: Setting, model: str) -> Iterator[Case]:
     """The cases of one model, those that share an instance side by side."""
     for target in setting.machines():
-        for treatment in treatments(setting, target):
+        for policy in policies(setting, target):
             for objective in dict.fromkeys(setting.objectives):
                 for budget in dict.fromkeys(setting.budgets):
                     for solver in dict.fromkeys(setting.solvers):
-                        yield Case(model, target, objective, treatment, budget, solver)
+                        yield Case(model, target, objective, policy, budget, solver)
 
 
-def budget_key(alignment: int, treatment: Treatment) -> str:
-    """The name under which a subject keeps the budgets of an alignment and a treatment."""
-    return f"{alignment} {treatment.weights} {treatment.io}"
+def budget_key(alignment: int, policy: Policy) -> str:
+    """The name under which a subject keeps the budgets of an alignment and a policy."""
+    return f"{alignment} {policy.weights} {policy.io}"

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from memplan.base.errors import MemplanError, OptionError
 from memplan.solving.capacities import Budgets, needs_peak
 from memplan.solving.testing import chain
-from memplan.studies.compare.cases import OWN, Case, Setting, Subject, budget_key, cases_of, treatments
+from memplan.studies.compare.cases import OWN, Case, Setting, Subject, budget_key, cases_of, policies
 from memplan.studies.compare.isolate import Outcome, run_isolated
 from memplan.studies.compare.results import Results, keep_subject, kept_budgets
 
@@ -189,7 +189,7 @@ def _prepare(
 ) -> tuple[dict[str, Subject], dict[str, Outcome]]:
     """The models ready for their cases, and how preparing ended for the others."""
     wanted = {
-        (t.scratchpad.alignment, x.weights, x.io) for t in setting.machines() for x in treatments(setting, t)
+        (t.scratchpad.alignment, x.weights, x.io) for t in setting.machines() for x in policies(setting, t)
     }
     peaks = any(map(needs_peak, setting.budgets))
     jobs = (
@@ -199,7 +199,7 @@ def _prepare(
                 "do": "prepare",
                 "model": model,
                 "trust": setting.trust,
-                "treatments": sorted(wanted),
+                "policies": sorted(wanted),
                 "peaks": peaks,
                 "kept": kept_budgets(results.folder, Path(model).stem),
             },
@@ -226,8 +226,8 @@ def _prepare(
 
 def _job(case: Case, subject: Subject, setting: Setting) -> Job:
     """What the case's process needs to know, the capacity in bytes."""
-    alignment, treatment = case.target.scratchpad.alignment, case.treatment
-    capacity, proved = subject.budgets[budget_key(alignment, treatment)].resolve(case.budget, alignment)
+    alignment, policy = case.target.scratchpad.alignment, case.policy
+    capacity, proved = subject.budgets[budget_key(alignment, policy)].resolve(case.budget, alignment)
     return {
         "do": "solve",
         "model": subject.name,
@@ -237,9 +237,9 @@ def _job(case: Case, subject: Subject, setting: Setting) -> Job:
         "capacity": "max" if capacity is None else capacity,
         "budget_proved": proved,
         "objective": case.objective,
-        "weights": treatment.weights,
-        "io": treatment.io,
-        "inplace": treatment.inplace,
+        "weights": policy.weights,
+        "io": policy.io,
+        "inplace": policy.inplace,
         "solver": case.solver,
     } | setting.fair
 
@@ -266,7 +266,7 @@ def _keep(
         "graph_sha256": subject.sha256 if subject else None,
         "target": case.target.name,
         "objective": case.objective,
-        **asdict(case.treatment),
+        **asdict(case.policy),
         "budget": case.budget,
         "capacity": None if capacity == "max" else capacity,
         "budget_proved": job.get("budget_proved"),

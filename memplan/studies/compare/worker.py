@@ -52,16 +52,17 @@ def prepare(job: Job, say: Say) -> dict[str, Any]:
 
     What an earlier run `kept` of the same graph is taken over: an unproved M_P may differ from run to run.
     """
-    from memplan.api import load, make_problem
+    from memplan.library.load import load_model
     from memplan.library.zoo import zoo_index
     from memplan.solving.capacities import budgets, least_capacity
-    from memplan.studies.compare.cases import OWN, Treatment, budget_key
+    from memplan.solving.planning import make_problem
+    from memplan.studies.compare.cases import OWN, Policy, budget_key
 
-    model = load(job["model"], trust=job["trust"])
+    model = load_model(job["model"], {}, trust=job["trust"])
     graph, kept = model.graph, job["kept"]
     found = dict(kept["budgets"]) if kept and kept["sha256"] == graph.sha256 else {}
-    for alignment, weights, io in job["treatments"]:
-        key = budget_key(alignment, Treatment(weights, io, "off"))
+    for alignment, weights, io in job["policies"]:
+        key = budget_key(alignment, Policy(weights, io, "off"))
         if key in found and (found[key]["mp"] or not job["peaks"]):
             continue
         problem, _ = make_problem(model, alignment=alignment, weights=weights, io=io, inplace=False)
@@ -83,12 +84,12 @@ def prepare(job: Job, say: Say) -> dict[str, Any]:
 
 def solve(job: Job, say: Say) -> dict[str, Any]:
     """Plan once, checked and evaluated; the numbers of the answer, the plan as JSON and as a page."""
-    from memplan.api import plan
+    from memplan.io.plan_json import plan_text
     from memplan.io.read_json import graph_from_dict
-    from memplan.io.write_json import plan_text
     from memplan.ir.model import Model
     from memplan.machine.target import Target
-    from memplan.solving.solver import Progress
+    from memplan.solving.limits import Progress
+    from memplan.solving.planning import plan
     from memplan.views.html import report_page
 
     last = [0.0]

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 
 import onnx
 
-from memplan.ir.graph import Graph, sound_overwrites
+from memplan.ir.graph import Graph
+from memplan.ir.overwrites import sound_overwrites
 from memplan.onnx.read import model_from_bytes
 from memplan_models.recipes.builder import BATCH
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from memplan.io.write_json import graph_text
+from memplan.io.graph_json import graph_text
 from memplan.ir.graph import Graph
 from memplan.ir.model import Model
 from memplan_models.recipes import torch_cnns, torch_training, torch_transformers

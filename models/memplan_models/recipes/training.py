@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 
 import onnx
 
-from memplan.ir.graph import Graph, Op, Tensor
+from memplan.ir.graph import Graph
+from memplan.ir.parts import Op, Tensor
 from memplan.onnx.dialect import described
 from memplan_models.recipes.recipe import imported
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from memplan.problem.problem import Problem
-from memplan.solving.solver import Budget
+from memplan.solving.limits import Budget
 from memplan_solvers.ilp.formulation import Formulation
 from memplan_solvers.ilp.gaps import Gaps
 from memplan_solvers.improve import Answer

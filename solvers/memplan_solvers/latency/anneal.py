@@ -9,12 +9,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from memplan.api import make_problem
 from memplan.base.errors import OptionError
-from memplan.ir.graph import Graph, Op, Tensor
+from memplan.ir.graph import Graph
+from memplan.ir.parts import Op, Tensor
 from memplan.problem.plan import Plan
 from memplan.problem.problem import Problem
-from memplan.solving.solver import Budget
+from memplan.solving.limits import Budget
+from memplan.solving.planning import make_problem
 from memplan_solvers.latency.anneal_kernel import (
     KINDS,
     LATENCIES,

@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from memplan.base.errors import OptionError
-from memplan.judge.simulate import op_work
+from memplan.problem.op_times import op_work
 from memplan.problem.plan import Status
 from memplan.problem.problem import Problem
-from memplan.solving.solver import Budget
+from memplan.solving.limits import Budget
 from memplan_solvers.place import place
 from memplan_solvers.residency import Stretch, Walk
 

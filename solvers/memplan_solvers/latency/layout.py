@@ -8,7 +8,8 @@ import numpy as np
 
 from memplan.problem.plan import Move, Plan, Residency
 from memplan.problem.problem import Problem
-from memplan.solving.solver import Budget, Solver
+from memplan.solving.limits import Budget
+from memplan.solving.solver import Solver
 from memplan_solvers.latency.arrays import LatencyArrays, Records, fixed_pairs
 from memplan_solvers.latency.evaluate import first_touch, is_loaded, latency
 

@@ -11,7 +11,7 @@ from memplan.base.errors import OptionError
 from memplan.problem.options import Options
 from memplan.problem.plan import Plan
 from memplan.problem.problem import Problem
-from memplan.solving.solver import Budget
+from memplan.solving.limits import Budget
 from memplan.solving.testing import TIMED, chain
 from memplan_solvers.latency.arrays import (
     UNPLACED,

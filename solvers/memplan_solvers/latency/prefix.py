@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from memplan.judge.simulate import op_work
+from memplan.problem.op_times import op_work
 from memplan.problem.problem import Problem
 from memplan_solvers.common.arrays import Floats
 

@@ -11,10 +11,11 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from memplan.api import load, make_problem
+from memplan.api import load
 from memplan.base.errors import OptionError
 from memplan.problem.problem import Problem
-from memplan.solving.solver import Budget
+from memplan.solving.limits import Budget
+from memplan.solving.planning import make_problem
 from memplan_solvers.malloc_game.features import make_observation, observe
 from memplan_solvers.malloc_game.game import Game, open_board
 

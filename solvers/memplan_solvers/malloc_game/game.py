@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from memplan.base.errors import OptionError, TargetError
-from memplan.judge.simulate import latency_ends
+from memplan.problem.op_times import latency_ends
 from memplan.problem.plan import Move, Plan, Residency
 from memplan.problem.problem import Problem
-from memplan.solving.solver import Budget, Solver
+from memplan.solving.limits import Budget
+from memplan.solving.solver import Solver
 from memplan_solvers.latency.arrays import make_arrays
 from memplan_solvers.malloc_game import play
 from memplan_solvers.malloc_game.queue import Array

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from memplan.problem.options import Options
 from memplan.problem.problem import Problem
-from memplan.solving.solver import Budget
+from memplan.solving.limits import Budget
 from memplan.solving.testing import TIMED, chain
 from memplan_solvers.latency.anneal import Anneal
 from memplan_solvers.latency.arrays import LatencyArrays, make_arrays

@@ -8,10 +8,11 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, ClassVar
 
 from memplan.base.errors import OptionError, nearest
-from memplan.judge.simulate import timeline
+from memplan.judge.timeline import timeline
 from memplan.problem.plan import Plan, Status
 from memplan.problem.problem import Problem
-from memplan.solving.solver import Budget, parse_spec
+from memplan.solving.limits import Budget
+from memplan.solving.registry import parse_spec
 from memplan_solvers.latency.arrays import UNPLACED, make_arrays
 from memplan_solvers.latency.solver import LatencySolver
 

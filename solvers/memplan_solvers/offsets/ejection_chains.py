@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from memplan.base.units import MAX_BYTES
-from memplan.solving.solver import Budget
+from memplan.solving.limits import Budget
 from memplan_solvers.common.arrays import Ints
 from memplan_solvers.offsets.ejection_state import BOX, Layout, Pool, make_neighbours
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from memplan.packing.buffers import Buffer
 from memplan.problem.plan import Status
-from memplan.solving.solver import Budget
+from memplan.solving.limits import Budget
 from memplan_solvers.common.arrays import Ints
 from memplan_solvers.offsets.conflicts import Conflicts
 from memplan_solvers.offsets.exact_state import Outcome, make_instance, make_progress

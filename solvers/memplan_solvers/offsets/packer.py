@@ -9,7 +9,7 @@ from functools import cached_property
 from memplan.packing.buffers import Buffer, Packing
 from memplan.packing.packer import Packer, clash
 from memplan.problem.plan import Status
-from memplan.solving.solver import Budget
+from memplan.solving.limits import Budget
 from memplan_solvers.compiled import ready
 from memplan_solvers.offsets.bounds import least_peak, next_peak, unit
 from memplan_solvers.offsets.conflicts import Conflicts, conflicts

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from memplan.packing.buffers import Buffer
 from memplan.problem.plan import Status
-from memplan.solving.solver import Budget
+from memplan.solving.limits import Budget
 
 
 def solve_windows(buffers: Sequence[Buffer], capacity: int, budget: Budget) -> tuple[Status, list[int]]:

@@ -14,7 +14,7 @@ from memplan.packing.buffers import Buffer
 from memplan.packing.packer import pack_buffers
 from memplan.problem.plan import Plan, Status
 from memplan.problem.problem import Problem
-from memplan.solving.solver import Budget, Progress
+from memplan.solving.limits import Budget, Progress
 from memplan_solvers.compiled import ready
 from memplan_solvers.greedy import Greedy
 from memplan_solvers.improve import Answer, Improver, better

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from memplan.problem.problem import Problem
-from memplan.solving.solver import Budget
+from memplan.solving.limits import Budget
 from memplan_solvers.compiled import load
 from memplan_solvers.peak.live import LiveModel, certain_bound, live_model, live_peak
 from memplan_solvers.peak.rules import RULES

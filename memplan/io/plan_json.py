@@ -1,23 +1,16 @@
-"""Graph JSON and plan JSON."""
+"""Plan JSON: read and written."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import replace
 from typing import Any
 
-from memplan.ir.graph import Graph
+from memplan.io.lines import one_line_an_item
 from memplan.problem.plan import Plan
-
-
-def graph_text(graph: Graph) -> str:
-    """The graph as JSON, a tensor or op a line."""
-    return _lines(graph.to_dict(), ("tensors", "ops"))
 
 
 def plan_text(plan: Plan) -> str:
     """The plan as JSON, a residency or move a line."""
-    return _lines(plan_dict(plan), ("residencies", "moves"))
+    return one_line_an_item(plan_dict(plan), ("residencies", "moves"))
 
 
 def plan_dict(plan: Plan) -> dict[str, Any]:
@@ -56,21 +49,3 @@ def plan_dict(plan: Plan) -> dict[str, Any]:
         "inplace": dict(plan.inplace),
         "metrics": plan.metrics._asdict(),
     }
-
-
-def without_times(plan: Plan) -> Plan:
-    """The plan with its timing fields zeroed: equal plans stay equal from run to run."""
-    return replace(plan, seconds=0.0, total_seconds=0.0)
-
-
-def _lines(d: dict[str, Any], long: tuple[str, ...]) -> str:
-    """JSON with one line per key, and per item of the `long` lists."""
-    encode = json.JSONEncoder(separators=(", ", ": ")).encode
-    parts = []
-    for key, value in d.items():
-        if key in long and value:
-            rows = ",\n  ".join(map(encode, value))
-            parts.append(f"{encode(key)}: [\n  {rows}\n]")
-        else:
-            parts.append(f"{encode(key)}: {encode(value)}")
-    return "{\n" + ",\n".join(parts) + "\n}\n"

@@ -1,0 +1,10 @@
+"""Exit statuses of the program."""
+
+from __future__ import annotations
+
+from memplan.problem.plan import Status
+
+INTERRUPTED = 130
+
+
+EXIT_STATUS = {Status.INFEASIBLE: 3, Status.UNKNOWN: 4}

@@ -1,0 +1,48 @@
+"""One storage as solvers see it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """A placed storage. `producer` and `uses` are op numbers; `producer` is -1 for inputs and constants.
+
+    `size` is `nbytes` rounded up to the alignment. `in_host`: a valid host copy exists from the
+    start. `is_output`: must be in host at the end (io host) or resident at the end (io resident), an input too.
+    `resident`: the caller's buffer in the arena (io resident), never moved. `keep`: pinned or a workspace, one
+    residency covers every touch. `offset`: where it is pinned to lie.
+    """
+
+    name: str
+    nbytes: int
+    size: int
+    producer: int
+    uses: tuple[int, ...]
+    is_input: bool
+    is_constant: bool
+    is_output: bool
+    resident: bool = False
+    keep: bool = False
+    offset: int | None = None
+
+    @property
+    def stays(self) -> bool:
+        """Whether it may not leave between its first touch and its last."""
+        return self.resident or self.keep
+
+    @property
+    def end(self) -> int:
+        """A lower bound on the end of its place in the scratchpad."""
+        return (self.offset or 0) + self.size
+
+    @property
+    def in_host(self) -> bool:
+        """Whether host memory holds it before the first step."""
+        return self.is_input or self.is_constant
+
+    @property
+    def touches(self) -> tuple[int, ...]:
+        """Ops that write or read it, producer first."""
+        return self.uses if self.producer < 0 else (self.producer, *self.uses)

@@ -1,0 +1,67 @@
+"""What an execution showed."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from memplan.base.units import format_size
+
+
+@dataclass(frozen=True)
+class OutputReport:
+    """One output: whether its bits equal the reference's, how far apart they are, and their SHA-256."""
+
+    name: str
+    equal: bool
+    max_abs_difference: float
+    sha256: str
+    reference_sha256: str
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """What an execution showed. Seconds are those of kernels, copies and poisoning, without making
+    sessions: the least of a few runs after the one that was compared.
+
+    `plain_seconds` is the time of the same kernels in the same order, node by node in buffers of
+    their own; bytes are those that were copied. `reference` is "onnxruntime", "node by node" where a model
+    computes in 16-bit floats, or "eager torch"; `sessions` counts distinct kernels.
+    """
+
+    model: str
+    ops: int
+    outputs: tuple[OutputReport, ...]
+    arena_bytes: int
+    loaded_bytes: int
+    stored_bytes: int
+    seconds: float
+    plain_seconds: float
+    sessions: int
+    reference: str = "onnxruntime"
+
+    @property
+    def identical(self) -> bool:
+        """Whether every output is bit-identical to the reference."""
+        return all(output.equal for output in self.outputs)
+
+    @property
+    def ratio(self) -> float:
+        """Time in the arena over time node by node."""
+        return self.seconds / self.plain_seconds if self.plain_seconds else 1.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as JSON types."""
+        return asdict(self) | {"identical": self.identical, "ratio": self.ratio}
+
+    def __str__(self) -> str:
+        wrong = [o for o in self.outputs if not o.equal]
+        verdict = f"all {len(self.outputs)} outputs bit-identical to {self.reference}"
+        if wrong:
+            listed = ", ".join(f"'{o.name}' (off by up to {o.max_abs_difference:g})" for o in wrong)
+            verdict = f"{len(wrong)} of {len(self.outputs)} outputs differ from {self.reference}: {listed}"
+        return (
+            f"{verdict}; {self.ops} ops in an arena of {format_size(self.arena_bytes)}, "
+            f"{self.loaded_bytes:,} B loaded, {self.stored_bytes:,} B stored; "
+            f"{self.seconds:.4f} s, {self.ratio:.2f} times node by node"
+        )
