@@ -54,7 +54,9 @@ def add_parser(commands: Any) -> None:
         help="keep (never spill), host (never place), @OFFSET or keep@OFFSET; may be repeated",
     )
     p.add_argument("--pins", metavar="FILE", help="pins as a JSON object by tensor name; --pin overrides")
-    p.add_argument("--solver", metavar="SPEC", help="name or name{field=value,…}, see `memplan solvers`")
+    p.add_argument(
+        "--solver", metavar="SPEC", help="name or name{field=value,…}, see `memplan solvers --json`"
+    )
     p.add_argument("--time-limit", metavar="S", default="10", help="seconds to solve (default: 10)")
     p.add_argument("--workers", metavar="N", help="processor cores to use (default: all)")
     p.add_argument("--seed", metavar="N", default="0")

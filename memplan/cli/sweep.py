@@ -37,7 +37,9 @@ def add_parser(commands: Any) -> None:
         "--objective", choices=("traffic", "latency"), metavar="traffic|latency", default="traffic"
     )
     add_treatments(p)
-    p.add_argument("--solver", metavar="SPEC", help="name or name{field=value,…}, see `memplan solvers`")
+    p.add_argument(
+        "--solver", metavar="SPEC", help="name or name{field=value,…}, see `memplan solvers --json`"
+    )
     p.add_argument(
         "--time-limit",
         metavar="S",
