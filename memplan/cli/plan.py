@@ -36,7 +36,11 @@ def add_parser(commands: Any) -> None:
     p.add_argument("--alignment", metavar="N", help="alignment of offsets in bytes")
     add_sizes(p)
     p.add_argument(
-        "--objective", choices=CHOICES["objective"], metavar="|".join(CHOICES["objective"]), default="traffic"
+        "--objective",
+        choices=CHOICES["objective"],
+        metavar="|".join(CHOICES["objective"]),
+        default="traffic",
+        help="what is least: spilled bytes, the peak without spills, or seconds (default: traffic)",
     )
     add_treatments(p)
     p.add_argument(
@@ -59,7 +63,7 @@ def add_parser(commands: Any) -> None:
     )
     p.add_argument("--time-limit", metavar="S", default="10", help="seconds to solve (default: 10)")
     p.add_argument("--workers", metavar="N", help="processor cores to use (default: all)")
-    p.add_argument("--seed", metavar="N", default="0")
+    p.add_argument("--seed", metavar="N", default="0", help="seed of all random choices (default: 0)")
     p.add_argument(
         "--emit", metavar="FORMATS", default="json", help="json,onnx,html,svg,trace (default: json)"
     )
