@@ -159,6 +159,11 @@ def group(short: str) -> str:
     return "found by search" if short in nas or short.startswith(WIRED) else "designed by people"
 
 
+def groups_of(rows: Sequence[Row]) -> list[str]:
+    """The groups that occur, in the paper's order."""
+    return [g for g in CLAIMS if any(r.group == g for r in rows)]
+
+
 def check(rows: Iterable[Row]) -> None:
     """No bound above a value that anybody found for the same case."""
     cases: dict[tuple[str, str, str], list[Row]] = {}
@@ -180,7 +185,7 @@ def page(rows: Sequence[Row], args: argparse.Namespace) -> str:
     exact = [s for s in dict.fromkeys(r.solver for r in rows) if s not in BASELINES]
     command = "scripts/bench_exact " + " ".join(a for a in sys.argv[1:])
     lines = [
-        "# Exact planning, measured",
+        f"# Exact planning of nets {' and '.join(groups_of(rows))}, weights {', '.join(dict.fromkeys(r.weights for r in rows))}",
         "",
         INTRODUCTION,
         "",
@@ -235,7 +240,7 @@ def summary(rows: Sequence[Row], exact: Sequence[str]) -> list[str]:
         "| nets | solver | cases | proved | mean s | worst s | mean processor s | worst processor s | worst gap of the others |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
-    groups = [g for g in CLAIMS if any(r.group == g for r in rows)]
+    groups = groups_of(rows)
     for g, solver in itertools.product(groups, exact):
         mine = [r for r in rows if r.group == g and r.solver == solver]
         gaps = [
