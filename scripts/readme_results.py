@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from memplan.files import write_atomic
+from memplan.base.files import write_atomic
 
 ROOT = Path(__file__).parent.parent
 START, END = "<!-- scripts/readme_results -->\n", "<!-- end -->"
