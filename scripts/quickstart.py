@@ -21,10 +21,8 @@ def main() -> int:
     """Exit status 0 if every plan is valid and executes bit-identically."""
     model = memplan.load(MODEL)
     print(
-        f"{MODEL}: {len(model.graph.ops)} ops, scratchpad {BUDGET} (between the least possible and its peak)"
-    )
-    print(
-        "baseline: program order, Belady's rule, TensorFlow Lite's placement; what is compiled is compiled first, once\n"
+        f"{MODEL}: {len(model.graph.ops)} ops, for a scratchpad half way between the least that any plan needs and the\n"
+        f"least that needs no spills ({BUDGET}). Inner loops are compiled first, once on this machine.\n"
     )
     live = LiveLine()
     for kernels in ("pack", "peak", "search"):

@@ -90,9 +90,23 @@ def add_trust(p: argparse.ArgumentParser) -> None:
 
 def add_policies(p: argparse.ArgumentParser) -> None:
     """Add the options that say how a problem is to be treated."""
-    for option in ("weights", "io", "order"):
-        p.add_argument(f"--{option}", choices=CHOICES[option], metavar="|".join(CHOICES[option]))
-    p.add_argument("--inplace", choices=("on", "off"), metavar="on|off")
+    for option, meaning in (
+        ("weights", "not placed, placed like all else, or loaded for each use (default: the target's)"),
+        (
+            "io",
+            "inputs and outputs come from and go to host memory, or stay in the scratchpad (default: the target's)",
+        ),
+        ("order", "any order that the ops allow, or the model's own (default: free)"),
+    ):
+        p.add_argument(
+            f"--{option}", choices=CHOICES[option], metavar="|".join(CHOICES[option]), help=meaning
+        )
+    p.add_argument(
+        "--inplace",
+        choices=("on", "off"),
+        metavar="on|off",
+        help="whether an op may write over an operand that nothing reads later (default: the target's)",
+    )
 
 
 def policies(args: argparse.Namespace) -> dict[str, Any]:

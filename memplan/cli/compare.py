@@ -47,7 +47,7 @@ def add_parser(commands: Any) -> None:
         "--memory-limit", metavar="SIZE", help="memory of each case (default: its share of the machine's)"
     )
     p.add_argument("--workers", metavar="N", help="processor cores of each case (default: all)")
-    p.add_argument("--seed", metavar="N", default="0")
+    p.add_argument("--seed", metavar="N", default="0", help="seed of all random choices (default: 0)")
     p.add_argument("--ray", metavar="ADDRESS", help="run the cases on this Ray cluster")
     p.add_argument("--resume", action="store_true", help="keep the results in DIR and run what is missing")
     p.add_argument("--json", action="store_true", help="print a JSON object on stdout")
