@@ -57,7 +57,7 @@ def prepare(job: Job, say: Say) -> dict[str, Any]:
     from memplan.compare.cases import OWN, Treatment, budget_key
     from memplan.zoo import zoo_index
 
-    model = load(job["model"], trust=job["trust"])
+    model = load(job["model"], job["dims"], job["bounds"], trust=job["trust"])
     graph, kept = model.graph, job["kept"]
     found = dict(kept["budgets"]) if kept and kept["sha256"] == graph.sha256 else {}
     for alignment, weights, io in job["treatments"]:
@@ -77,6 +77,7 @@ def prepare(job: Job, say: Say) -> dict[str, Any]:
         "sha256": graph.sha256,
         "ops": len(graph.ops),
         "dims": dict(model.dims),
+        "bounds": dict(model.bounds),
         "budgets": found,
     }
 
@@ -98,7 +99,8 @@ def solve(job: Job, say: Say) -> dict[str, Any]:
             last[0] = time.monotonic()
             say({"news": [news.phase, news.value, news.bound, news.seconds]})
 
-    model = Model(graph_from_dict(job["graph"], job["model"]), job["model"], job["dims"])
+    bounds = {name: tuple(shape) for name, shape in job["bounds"].items()}
+    model = Model(graph_from_dict(job["graph"], job["model"]), job["model"], job["dims"], bounds=bounds)
     found = plan(
         model,
         Target.from_dict(job["target"]),
