@@ -12,10 +12,10 @@ import onnx
 
 from memplan.errors import GraphError
 from memplan.importers.dtypes import nbytes
-from memplan.importers.onnx_bounds import PartialType, TensorType, bounded
+from memplan.importers.onnx_bounds import PartialType, TensorType, advice, bounded
 from memplan.importers.onnx_checks import first_line
 from memplan.importers.onnx_dims import tensor_type
-from memplan.importers.onnx_measure import NotRunError, measure_types
+from memplan.importers.onnx_measure import Measured, measure_types
 from memplan.importers.onnx_sizes import Flow, refuse_undecided
 from memplan.runtime.uses import subgraphs
 
@@ -30,24 +30,44 @@ INFERENCE_MEMORY = 2**30
 class Asked:
     """The bounds that a user gave, and what was found out of the bodies of one model, by their content.
 
-    typed       types in bodies, or why they are unknown
-    conditions  values of the conditions that are the same in every run
+    typed       types in bodies
+    conditions  values of the conditions that are the same in every run, None where no run tells
     notes       for people, in order, each once
     """
 
     bounds: Mapping[str, tuple[int, ...]]
-    typed: dict[bytes, Inference | NotRunError] = field(default_factory=dict)
-    conditions: dict[bytes, bool] = field(default_factory=dict)
+    typed: dict[bytes, Inference] = field(default_factory=dict)
+    conditions: dict[bytes, bool | None] = field(default_factory=dict)
     notes: dict[str, None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Inference:
-    """What is known of a program: types of its tensors, notes for people, and what follows from a run's data."""
+    """What is known of a program.
+
+    types    of its tensors, by name
+    notes    for people
+    values   what follows from a run's data
+    unknown  the tensors that have no type, in program order, with what is known of them
+    run      what a run told where it was asked
+    """
 
     types: Mapping[str, TensorType]
     notes: tuple[str, ...]
     values: Mapping[str, str]
+    unknown: Mapping[str, PartialType | None] = field(default_factory=dict)
+    run: Measured = Measured({})
+
+    def check(self, where: str = "") -> None:
+        """GraphError names the first tensor that has no type, and says why."""
+        for name, partial in self.unknown.items():
+            raise GraphError(
+                f"the shape of tensor '{name}'{where} is unknown"
+                + (f" and {self.run.why}" if self.run.why else ""),
+                advice({name: partial[1]})
+                if partial
+                else "export the model with static shapes, without sequences",
+            )
 
 
 def infer_types(
@@ -57,7 +77,7 @@ def infer_types(
     asked: Asked,
     sources: Mapping[str, str],
 ) -> Inference:
-    """Type of every tensor in `needed` that any of four sources knows.
+    """Type of every tensor in `needed` that any of four sources knows; which are unknown is for the caller to judge.
 
     ONNX shape inference with data propagation over `nodes` (in an order that respects dependencies);
     where it leaves gaps, what the file declares and what bodies of control flow come to; bounds, from which
@@ -99,17 +119,20 @@ def infer_types(
             f"the size of tensor '{name}' is taken as {list(bounds[name])} at most" for name in sorted(given)
         ]
     missing = needed - types.keys()
-    refuse_undecided(missing, nodes, flow, {name: shape for name, (_, shape) in partial.items()})
-    if missing:
+    refuse_undecided(nodes, flow, types, partial, missing)
+    written = dict.fromkeys(name for node in nodes for name in node.output if name in missing)
+    run = Measured({})
+    if written:
         total = sum(nbytes(name, *types[name]) for name in needed if name in types)
-        measured = measure_types(light, sorted(missing), total)
-        types |= measured
-        if measured:
-            more = f" and {len(measured) - 1} more" if len(measured) > 1 else ""
-            notes.append(
-                f"the shape of tensor '{min(measured)}'{more} was read off one run on made-up inputs"
-            )
-    return Inference(types, tuple(notes), flow.values)
+        run = measure_types(light, list(written), total)
+        types |= run.types
+    if run.types:
+        more = f" and {len(run.types) - 1} more" if len(run.types) > 1 else ""
+        notes.append(f"the shape of tensor '{min(run.types)}'{more} was read off one run on made-up inputs")
+    unknown = {
+        name: partial.get(name) for name in (*written, *sorted(missing - written.keys())) if name not in types
+    }
+    return Inference(types, tuple(notes), flow.values, unknown, run)
 
 
 def _stored_types(graph: Any) -> dict[str, TensorType]:
