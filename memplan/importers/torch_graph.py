@@ -11,7 +11,7 @@ from torch.fx import GraphModule, Node
 
 from memplan.errors import GraphError
 from memplan.graph import Graph, Op, Tensor, sound_overwrites
-from memplan.importers.torch_bodies import draws, workspace, written
+from memplan.importers.torch_bodies import SPACE, draws, written
 from memplan.importers.torch_dialect import overwrites
 from memplan.importers.torch_flops import flops
 from memplan.importers.torch_module import COPY, epilogue, tensors_in
@@ -174,7 +174,7 @@ class _Builder:
 
     def _workspace(self, node: Node) -> str | None:
         """The name of the tensor that stands for the op's scratch memory, where it needs any."""
-        nbytes = workspace(self.module, node)
+        nbytes = node.meta.get(SPACE, 0)
         if not nbytes:
             return None
         name = f"{node.name}.workspace"
