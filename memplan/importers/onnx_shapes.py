@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,6 +25,9 @@ LARGE = 1024
 
 INFERENCE_MEMORY = 2**30
 """Bytes that shape inference may take, and 16 more for each byte of the model: damaged shapes ask for more."""
+
+_TURN = threading.Lock()
+"""One thread infers at a time: another would take its limit of memory for the process's own."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +155,7 @@ def _tell(light: Any, types: Mapping[str, TensorType]) -> None:
 
 def _inferred(light: Any, needed: set[str]) -> dict[str, PartialType]:
     try:
-        with _bounded(INFERENCE_MEMORY + 16 * light.ByteSize()):
+        with _TURN, _bounded(INFERENCE_MEMORY + 16 * light.ByteSize()):
             graph = onnx.shape_inference.infer_shapes(
                 light, check_type=False, strict_mode=False, data_prop=True
             ).graph

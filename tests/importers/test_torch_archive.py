@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import pickle
 import sys
 import zipfile
@@ -170,6 +171,38 @@ def test_nothing_in_a_file_runs_code(
         memplan.load(path, {"x:0": 3}, trust=True)
     assert mark.exists() is (kind in BY_TORCH)  # so the test would see it
     sys.modules.pop("planted", None)
+
+
+class Optioned(torch.nn.Module):  # type: ignore[misc,unused-ignore,name-defined]
+    """Takes an argument that is no tensor, and computes as it says."""
+
+    def forward(self, x: Any, option: Any, *, again: Any = None) -> Any:
+        match option:
+            case bool():
+                return x.relu() if option else x.neg()
+            case int() | float():
+                return x * option
+            case str():
+                return x.sum(0) if option == "sum" else x.exp()
+            case {"shift": shift, "mode": mode}:
+                return (x + shift).mean(0) if mode == "mean of rows" else x
+        return x.sigmoid() if again == option else x
+
+
+PLAIN = [None, True, False, 3, -(2**40), 0.5, math.inf, "sum", "", "größe"]
+IN_CONTAINER = {"shift": torch.ones(4), "mode": "mean of rows"}
+
+
+@pytest.mark.parametrize("option", [*PLAIN, IN_CONTAINER], ids=lambda option: repr(option)[:8])
+def test_arguments_that_are_no_tensors_need_no_trust(tmp_path: Path, option: Any) -> None:
+    x, path, again = torch.randn(3, 4), tmp_path / "net.pt2", {"again": option}
+    program = torch.export.export(Optioned(), (x, option), again)
+    torch.export.save(program, path)
+    model = memplan.load(path)
+    assert model.graph.ops == memplan.from_exported(program).graph.ops and model.graph.ops
+    plan = memplan.plan(model, solver="greedy", workers=1)
+    assert memplan.run(model, plan).identical
+    assert torch.equal(memplan.emit_fx(model, plan)(x, option, **again), Optioned()(x, option, **again))
 
 
 def test_sample_inputs_are_not_looked_at(saved: Path, tmp_path: Path) -> None:
