@@ -34,20 +34,22 @@ class _Body:
 
 def result_types(
     proto: Any, before: Sequence[Any], node: Any, outer: Inference, asked: Asked
-) -> dict[str, TensorType]:
-    """Types of those outputs of a control-flow node that its bodies tell; nothing while its operands are unknown.
+) -> dict[str, TensorType] | None:
+    """Types of those outputs of a control-flow node that its bodies tell, nothing while its operands are unknown.
 
-    A branch's output that all live branches size alike has this size (one that fails at these sizes hands nothing on), and a
+    Where every branch that it may take fails at these sizes, so that nothing comes after it, None. A branch's output that all live branches size alike has this size (one that fails at these sizes hands nothing on), and a
     carried value that a body does not resize keeps its own.
     """
     reads = [name for name in (*node.input, *captured(node)) if name]
     if any(name not in outer.types for name in reads) or node.op_type not in ("If", "Loop"):
         return {}
-    bodies = _bodies(proto, before, node, outer, asked)
+    bodies = [body for body in _bodies(proto, before, node, outer, asked) if not body.known.run.op]
+    if not bodies:
+        return None
     skipped = 1 if node.op_type == "Loop" else 0
     found = {}
     for i, name in enumerate(node.output):
-        here = {b.known.types.get(b.graph.output[i + skipped].name) for b in bodies if not b.known.run.op}
+        here = {b.known.types.get(b.graph.output[i + skipped].name) for b in bodies}
         if node.op_type == "Loop":
             here.add(outer.types[node.input[i + 2]] if i + 2 < len(node.input) else None)
         if name and len(here) == 1 and (one := here.pop()) is not None:

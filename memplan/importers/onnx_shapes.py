@@ -65,13 +65,13 @@ class Inference:
     def check(self, where: str = "") -> None:
         """GraphError names the first tensor that has no type, and says why."""
         for name, partial in self.unknown.items():
-            raise GraphError(
-                f"the shape of tensor '{name}'{where} is unknown"
-                + (f" and {self.run.why}" if self.run.why else ""),
-                advice({name: partial[1]})
-                if partial
-                else "export the model with static shapes, without sequences",
-            )
+            why = f" and {self.run.why}" if self.run.why else ""
+            hint = "export the model with static shapes, without sequences"
+            if self.run.op:
+                hint = "do the sizes that are given fit the model?"
+            elif partial is not None:
+                hint = advice({name: partial[1]})
+            raise GraphError(f"the shape of tensor '{name}'{where} is unknown{why}", hint)
 
 
 def infer_types(
@@ -104,10 +104,14 @@ def infer_types(
         types = _static(partial) | types
     flow = Flow(dict(sources))
     flow.follow(nodes, types)
+    end = len(nodes)
     for i, node in enumerate(nodes):
         if next(subgraphs(node), None) is None or types.keys() >= set(node.output):
             continue
         found = result_types(proto, nodes[:i], node, Inference(types, (), flow.values), asked)
+        if found is None:
+            end = i
+            break
         if fresh := {name: known for name, known in found.items() if name not in types}:
             _tell(light, fresh)
             partial = _inferred(light, needed)
@@ -123,7 +127,7 @@ def infer_types(
             f"the size of tensor '{name}' is taken as {list(bounds[name])} at most" for name in sorted(given)
         ]
     missing = needed - types.keys()
-    refuse_undecided(nodes, flow, types, partial, missing)
+    refuse_undecided(nodes[:end], flow, types, partial, missing)
     written = dict.fromkeys(name for node in nodes for name in node.output if name in missing)
     run = Measured({})
     if written:

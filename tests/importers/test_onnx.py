@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import resource
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -249,6 +250,13 @@ def test_models_are_imported_from_several_threads(monkeypatch: pytest.MonkeyPatc
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(lambda _: load(small_cnn()).graph, range(8))) == [expected] * 8
     assert resource.getrlimit(resource.RLIMIT_DATA) == before
+
+
+def test_a_model_is_pickled_with_its_source_and_runs_afterwards() -> None:
+    loaded = load(small_cnn())
+    again = pickle.loads(pickle.dumps(loaded))
+    assert again.graph == loaded.graph
+    assert memplan.run(again, memplan.plan(again, solver="greedy")).identical
 
 
 def test_light_models_of_the_onnx_package() -> None:

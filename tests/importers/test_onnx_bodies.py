@@ -106,19 +106,16 @@ def test_a_branch_that_fails_at_these_sizes_counts_as_far_as_it_comes() -> None:
             assert any("branch 'e'" in note and "fails at op 'squeeze'" in note for note in loaded.notes)
 
 
-def test_an_op_all_of_whose_branches_fail_ends_the_branch_that_it_is_in() -> None:
+@pytest.mark.parametrize("switch", ["c", "d"])
+def test_an_op_whose_branches_fail_ends_the_branch_that_it_is_in(switch: str) -> None:
+    """Data decide `c`, so both may be taken; `d` follows from a shape, so that the first one is."""
     nodes = [
         node("Shape", ["x"], ["s"]),
         node("Gather", ["s", "first"], ["rows"]),
         node("Equal", ["rows", "one"], ["d"]),
     ]
     inner = node(
-        "If",
-        ["d"],
-        ["i"],
-        name="inner",
-        then_branch=failing("f", "many"),
-        else_branch=grown("u", "few", "Exp"),
+        "If", [switch], ["i"], name="inner", then_branch=failing("f", "many"), else_branch=failing("g", "few")
     )
     outer = body(
         "o",
@@ -133,6 +130,8 @@ def test_an_op_all_of_whose_branches_fail_ends_the_branch_that_it_is_in() -> Non
     loaded = load(model([*nodes, choose], inputs, [value("z", None)], weights))
     assert workspaces(loaded) == {"choose": (1 + 2 * 16) * KIB}
     assert any("branch 'o'" in note and "fails at op 'inner'" in note for note in loaded.notes)
+    with pytest.raises(GraphError, match=r"'i' is unknown.*squeeze.*\n.*do the sizes that are given fit"):
+        load(model([*nodes, inner], inputs, [value("i", None)], weights))
 
 
 def test_a_branch_with_an_op_that_nobody_can_run_is_refused_and_the_hint_works() -> None:
