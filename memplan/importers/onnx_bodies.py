@@ -37,8 +37,8 @@ def result_types(
 ) -> dict[str, TensorType] | None:
     """Types of those outputs of a control-flow node that its bodies tell, nothing while its operands are unknown.
 
-    Where every branch that it may take fails at these sizes, so that nothing comes after it, None. A branch's output that all live branches size alike has this size (one that fails at these sizes hands nothing on), and a
-    carried value that a body does not resize keeps its own.
+    Where every branch that it may take fails at these sizes, so that nothing comes after it, None. An output that all branches
+    which come to their end size alike has this size, and a carried value that a body does not resize keeps its own.
     """
     reads = [name for name in (*node.input, *captured(node)) if name]
     if any(name not in outer.types for name in reads) or node.op_type not in ("If", "Loop"):
