@@ -15,7 +15,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from memplan.cli.common import add_trust, interruptible, seconds, talk, whole
+from memplan.cli.common import (
+    add_sizes,
+    add_trust,
+    interruptible,
+    parse_bounds,
+    parse_dims,
+    seconds,
+    talk,
+    whole,
+)
 from memplan.cli.status import INTERRUPTED
 from memplan.cli.terminal import overwrite
 
@@ -42,6 +51,7 @@ def add_parser(commands: Any) -> None:
     for name, (example, default, text) in LISTS.items():
         shown = f" (default: {default})" if default else ""
         p.add_argument(f"--{name}", metavar=example, default=default, help=text + shown)
+    add_sizes(p, " (of every model)")
     p.add_argument("--time-limit", metavar="S", default="10", help="seconds for each case (default: 10)")
     p.add_argument(
         "--memory-limit", metavar="SIZE", help="memory of each case (default: its share of the machine's)"
@@ -73,6 +83,8 @@ def run(args: argparse.Namespace) -> int:
     setting = Setting(
         models=tuple(args.models),
         **{name: tuple(split(getattr(args, name))) for name in LISTS},
+        dims=parse_dims(args.dim),
+        bounds=parse_bounds(args.bound),
         time_limit_s=seconds("--time-limit", args.time_limit),
         workers=workers,
         seed=whole("--seed", args.seed, 0),

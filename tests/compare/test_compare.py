@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from onnx import TensorProto, helper
 
 from memplan.io.graph_json import graph_text
 from memplan.io.read_json import read_graph, read_plan
@@ -22,6 +23,7 @@ from memplan.solving.testing import chain
 from memplan.studies.compare import isolate
 from memplan.studies.compare.isolate import run_isolated
 from memplan.studies.compare.runner import local_pool
+from tests import onnx_models
 from tests.compare.conftest import Run
 
 
@@ -185,6 +187,7 @@ def _job(solver: str) -> dict[str, Any]:
         "model": "m",
         "graph": graph.to_dict(),
         "dims": {},
+        "bounds": {},
         "target": {},
         "capacity": "max",
         "budget_proved": None,
@@ -360,6 +363,24 @@ def test_what_a_solver_does_not_support_is_said(command: Run, model: Path, tmp_p
     assert done.returncode == 0
     assert {r["objective"]: r["outcome"] for r in lines(out)} == {"peak": "refused", "latency": "refused"}
     assert "not supported" in (out / "report.md").read_text()
+
+
+def test_sizes_reach_the_models_and_their_plans(command: Run, tmp_path: Path) -> None:
+    inputs = [onnx_models.value("x", ["rows", 40]), onnx_models.value("k", [1], TensorProto.INT64)]
+    nodes = [helper.make_node("TopK", ["x", "k"], ["best", ""]), helper.make_node("Relu", ["best"], ["y"])]
+    path = tmp_path / "net.onnx"
+    path.write_bytes(onnx_models.model(nodes, inputs, [onnx_models.value("y", None)]).SerializeToString())
+    options = "--solvers greedy --budgets max --workers 1".split()
+    words = ["compare", path, *options, "-o", tmp_path / "out"]
+    done = command(*words, "--dim", "rows=3")
+    assert done.returncode == 2 and "--bound best=" in done.stderr
+    done = command(*words, "--resume", "--dim", "rows=3", "--bound", "best=3,7")
+    assert done.returncode == 0, done.stderr
+    (record,) = lines(tmp_path / "out")
+    plan = read_plan(tmp_path / "out" / record["plan"])
+    assert plan.options.dims == {"rows": 3} and plan.options.bounds == {"best": (3, 7)}
+    assert read_graph(tmp_path / "out" / "models" / "net.json").tensor["y"].shape == (3, 7)
+    assert command("check", path, tmp_path / "out" / record["plan"]).returncode == 0
 
 
 @pytest.mark.parametrize(
