@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from functools import cache
+from functools import cache, partial
 from typing import Any, ClassVar, NamedTuple
 
+from memplan.clock import Clock
 from memplan.errors import OptionError, nearest
 from memplan.plan import Move, Plan, Residency, Status, relative_gap
 from memplan.plugins import SOLVERS, load_plugin, plugins
@@ -20,7 +20,8 @@ from memplan.problem import Problem
 class Progress(NamedTuple):
     """One line of a solver's progress: best value so far, bound, seconds since the start.
 
-    `nodes` counts what the phase has expanded (sets, states, branches), where it counts anything.
+    `nodes` counts what the phase has expanded (sets, states, branches), where it counts anything. A `notice` is a
+    sentence to be read by whoever waits, whether or not they watch the values.
     """
 
     phase: str
@@ -28,6 +29,7 @@ class Progress(NamedTuple):
     bound: float
     seconds: float
     nodes: int | None = None
+    notice: bool = False
 
     @property
     def gap(self) -> float | None:
@@ -39,8 +41,8 @@ class Progress(NamedTuple):
 class Budget:
     """What a solve may spend. `progress` is told of every improvement, `cancel` is asked often.
 
-    The clock starts when the budget is made. A solver looks at `spent()` at least every 0.1 s
-    and answers with its best plan once it is true.
+    The clock starts when the budget is made, and all budgets made of this one go by it. A solver looks at `spent()` at
+    least every 0.1 s and answers with its best plan once it is true.
 
     `start` are answers to the same problem at other capacities, evaluated: where a solver may begin. `bound` holds
     for the problem, proved elsewhere: a solver whose value meets it may stop.
@@ -53,12 +55,13 @@ class Budget:
     cancel: Callable[[], bool] | None = None
     start: tuple[Plan, ...] = ()
     bound: float = 0
-    started: float = field(default_factory=time.monotonic)
+    clock: Clock = field(default_factory=Clock, repr=False, compare=False)
+    started: float = 0.0
 
     @property
     def seconds(self) -> float:
-        """Wall time since the start."""
-        return time.monotonic() - self.started
+        """What went by since `started`, both by the clock."""
+        return self.clock.seconds - self.started
 
     @property
     def remaining_s(self) -> float:
@@ -67,16 +70,34 @@ class Budget:
 
     def spent(self) -> bool:
         """Whether the time is up or somebody wants the solve to stop."""
-        return self.seconds >= self.time_limit_s or (self.cancel is not None and self.cancel())
+        return self.seconds >= self.time_limit_s or self.cancelled()
+
+    def cancelled(self) -> bool:
+        """Whether somebody wants the solve to stop."""
+        return self.cancel is not None and self.cancel()
 
     def report(self, phase: str, value: float | None, bound: float, nodes: int | None = None) -> None:
         """Tell the caller how far the solve is."""
         if self.progress is not None:
             self.progress(Progress(phase, value, bound, self.seconds, nodes))
 
+    def notify(self, sentence: str) -> None:
+        """Tell the caller what is waited for."""
+        if self.progress is not None:
+            self.progress(Progress(sentence, None, 0, self.seconds, notice=True))
+
+    def quiet(self) -> Budget:
+        """The same for another problem than the caller's: its values are no news to them, its notices are."""
+        return replace(self, progress=self.progress and partial(_pass_notices, self.progress))
+
     def share(self, part: float) -> Budget:
         """A budget of `part` of the remaining time, starting now."""
-        return replace(self, time_limit_s=self.remaining_s * part, started=time.monotonic())
+        return replace(self, time_limit_s=self.remaining_s * part, started=self.clock.seconds)
+
+
+def _pass_notices(tell: Callable[[Progress], None], news: Progress) -> None:
+    if news.notice:
+        tell(news)
 
 
 MOST_SECONDS = 1e9
@@ -110,11 +131,6 @@ class Solver(ABC):
     name: ClassVar[str]
     summary: ClassVar[str]
     objectives: ClassVar[frozenset[str]] = frozenset({"traffic", "peak"})
-
-    @property
-    def kernels(self) -> str:
-        """The compiled kernels that the solver cannot do without, nothing where it needs none."""
-        return ""
 
     @abstractmethod
     def solve(self, problem: Problem, budget: Budget) -> Plan:

@@ -5,12 +5,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from memplan_solvers.compiled import load
-
 import memplan
 from memplan.cli.common import LiveLine
 from memplan.emitters.text import plan_summary
-from memplan.solver import Budget
 
 MODEL = "nasnet_a_mobile"
 BUDGET = "MH"
@@ -23,12 +20,8 @@ def main() -> int:
     print(
         f"{MODEL}: {len(model.graph.ops)} ops, scratchpad {BUDGET} (between the least possible and its peak)"
     )
-    print(
-        "baseline: program order, Belady's rule, TensorFlow Lite's placement; what is compiled is compiled first, once\n"
-    )
+    print("baseline: program order, Belady's rule, TensorFlow Lite's placement\n")
     live = LiveLine()
-    for kernels in ("pack", "peak", "search"):
-        load(kernels, Budget(progress=live))
     plans = []
     for spec in SOLVERS:
         plans.append(memplan.plan(model, scratchpad=BUDGET, solver=spec, time_limit_s=20, progress=live))

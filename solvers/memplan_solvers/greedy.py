@@ -144,7 +144,7 @@ class Greedy(Solver):
         variants = [stepped]
         if problem.target.operands == "any":
             variants += [replace(stepped, target=replace(stepped.target, operands="scratchpad"))]
-        steps = replace(budget, progress=None, start=(), bound=0)
+        steps = replace(budget.quiet(), start=(), bound=0)
         for variant, share in product(variants, ROOM):
             capacity = int(problem.room * share) // problem.target.scratchpad.alignment
             capacity = max(1, capacity * problem.target.scratchpad.alignment)  # where nothing is placed
@@ -324,7 +324,7 @@ def farthest_next_use(distance: int, size: int, cost: int) -> float:
 
 def greedy_start(problem: Problem, budget: Budget) -> Answer | None:
     """What a solver begins with that is given nothing: the greedy answer, within half its time."""
-    found = Greedy().best(problem, replace(budget.share(0.5), progress=None))
+    found = Greedy().best(problem, budget.share(0.5).quiet())
     if found is None:
         return None
     budget.report("greedy", found.answer.value, problem.free_bound)

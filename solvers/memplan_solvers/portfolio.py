@@ -11,7 +11,6 @@ from memplan.errors import MemplanError, OptionError, nearest
 from memplan.plan import Plan, Status
 from memplan.problem import Problem
 from memplan.solver import Budget, Progress, Solver, parse_spec
-from memplan_solvers.compiled import ready
 from memplan_solvers.improve import Answer, Improver
 from memplan_solvers.restricted import inplace_off, lifted, value_of
 
@@ -71,7 +70,7 @@ class Portfolio(Solver):
                 raise OptionError(f"solver 'portfolio': skip = '{self.skip}'", nearest(word, known))
 
     def solve(self, problem: Problem, budget: Budget) -> Plan:
-        """The best plan of any part, with the best bound of any part; a part whose kernels are not there in time is left out."""
+        """The best plan of any part, with the best bound of any part."""
         run = _Run(self, problem, budget)
         if plain := inplace_off(problem):
             run.begin_with(
@@ -108,10 +107,8 @@ class _Run:
         self.bound, self.prover = float(problem.free_bound), ""
         if budget.bound > self.bound:
             self.bound, self.prover = budget.bound, "another capacity"
-        self.seconds = 0.0
         self.last: Plan | None = None
         self.without = ""
-        self.compiling: dict[str, None] = {}  # kernels that were not there, so that a part was not asked
         self.refused: dict[str, str] = {}  # what a part says of a problem that it does not take
         self.nodes: dict[str, int] = {}
 
@@ -139,9 +136,9 @@ class _Run:
             now = self.budget.seconds - begin
             return min(settled[:k], default=now + 1) <= now or now > 2 * min(settled[k:]) + GRACE_S
 
-        def solve(k: int) -> tuple[Plan | None, float]:
+        def solve(k: int) -> Plan | None:
             if late(k):
-                return None, 0.0
+                return None
             cancel = self.budget.cancel
 
             def stop() -> bool:
@@ -155,10 +152,6 @@ class _Run:
                 cancel=stop,
             )
             solver = parse_spec(parts[k])
-            if solver.kernels and not ready(solver.kernels, mine):
-                self.compiling[solver.kernels] = None
-                return None, 0.0
-            self.compiling.pop(solver.kernels, None)
             try:
                 if isinstance(solver, Improver):
                     plan = solver.improve(self.problem, mine, start)
@@ -166,19 +159,17 @@ class _Run:
                     plan = solver.solve(self.problem, mine)
             except MemplanError as refusal:
                 self.refused[parts[k]] = refusal.message
-                return None, 0.0
+                return None
             if self._settles(plan):
                 settled[k] = self.budget.seconds - begin
-            return plan, plan.seconds or mine.seconds
+            return plan
 
         if side_by_side == 1:
             answers = [solve(k) for k in range(len(parts))]
-            self.seconds += sum(s for _, s in answers)
         else:
             with ThreadPoolExecutor(side_by_side) as pool:
                 answers = list(pool.map(solve, range(len(parts))))
-            self.seconds += max((s for _, s in answers), default=0.0)
-        for part, (plan, _) in zip(parts, answers, strict=True):
+        for part, plan in zip(parts, answers, strict=True):
             if plan is not None and not self.settled:
                 self._take(part, plan)
 
@@ -187,7 +178,6 @@ class _Run:
 
     def begin_with(self, plan: Plan) -> None:
         """Keep a plan that was made without in-place and donation, if it is one."""
-        self.seconds += plan.seconds
         if value_of(self.problem, plan) < self.value:
             self._take("the portfolio without in-place", plan)
 
@@ -219,14 +209,11 @@ class _Run:
             why += f"; {self.without}"
         if self.value > self.bound:
             why += "".join(f"; {part} was left out: {words}" for part, words in self.refused.items())
-        if self.value > self.bound and self.compiling:
-            why += f"; what needs the kernels of {' and '.join(self.compiling)} was left out, still being compiled, which is done once on a machine: plan again"
         return replace(
             plan,
             solver=self.portfolio.spec,
             bound=min(self.bound, self.value),
             reason=f"{how}; {why}",
-            seconds=self.seconds,
             workers=self.budget.workers,
         )
 
@@ -240,6 +227,9 @@ class _Run:
             if news.nodes:
                 self.nodes[part] = max(news.nodes, self.nodes.get(part, 0))
             value = self.value if news.value is None else min(self.value, news.value)
+            if news.notice:
+                tell(news)
+                return
             phase = f"{part}: {news.phase}" if news.phase != part else part
             tell(
                 Progress(

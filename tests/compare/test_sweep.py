@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from memplan_solvers import compiled
 
 from memplan.api import evaluate, load, make_problem
 from memplan.budgets import budgets
@@ -75,8 +74,6 @@ def test_settled_points_are_not_solved(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_is_proved_just_below_the_peak_settles_all_it_holds_for() -> None:
-    for kernels in ("search", "peak", "pack"):
-        compiled.load(kernels, Budget(600.0))  # the portfolio waits for none of them
     problem, _ = make_problem(load("densenet121"))
     found = sweep(problem, time_limit_s=20.0, workers=1)
     assert found.points[-2].solved and all(p.value == p.bound for p in found.points)
