@@ -20,7 +20,7 @@ from memplan_solvers.replace import POLICIES
 from memplan_solvers.replace.allocate import allocate_on_demand
 from memplan_solvers.replace.evict import around_each_op, evict_on_demand, without_spills
 from memplan_solvers.residency import Block, Stretch, Walk, blocks_of, materialise, stretches_of, traffic
-from memplan_solvers.restricted import inplace_off, lifted, value_of
+from memplan_solvers.restricted import all_restricted, lifted, value_of
 from memplan_solvers.schedule import SCHEDULES
 
 LARGE = 10_000
@@ -88,12 +88,17 @@ class Greedy(Solver):
                 raise OptionError(f"solver 'greedy': {field} = '{word}'", nearest(word, {*known, "all"}))
 
     def solve(self, problem: Problem, budget: Budget) -> Plan:
-        """The best candidate, in place or not; stops early where it meets the free bound."""
-        found, plain = self._solve(problem, budget), inplace_off(problem)
-        if plain is None or value_of(problem, found) <= max(problem.free_bound, budget.bound):
-            return found
-        other = lifted(problem, self._solve(plain, replace(budget, start=(), bound=0)))
-        return min(found, other, key=lambda plan: value_of(problem, plan))
+        """The best candidate, with all freedoms or without some; stops early where it meets the free bound."""
+        found, enough = self._solve(problem, budget), max(problem.free_bound, budget.bound)
+        value = value_of(problem, found)
+        for less in all_restricted(problem):
+            if value <= enough or (budget.spent() and value < float("inf")):
+                break
+            if self.schedule == "all" or less.options.order == problem.options.order:
+                other = lifted(problem, self._solve(less, replace(budget, start=(), bound=0)))
+                if (cost := value_of(problem, other)) < value:
+                    found, value = other, cost
+        return found
 
     def _solve(self, problem: Problem, budget: Budget) -> Plan:
         if problem.options.objective == "latency":

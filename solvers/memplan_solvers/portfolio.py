@@ -12,7 +12,7 @@ from memplan.plan import Plan, Status
 from memplan.problem import Problem
 from memplan.solver import Budget, Progress, Solver, parse_spec
 from memplan_solvers.improve import Answer, Improver
-from memplan_solvers.restricted import inplace_off, lifted, value_of
+from memplan_solvers.restricted import in_program_order, inplace_off, lifted, value_of
 
 
 class Round(NamedTuple):
@@ -44,6 +44,9 @@ GRACE_S = 2.0
 PLAIN = 0.4
 """Share of the time for the plan without in-place and donation, where these are allowed: what they add begins there."""
 
+PROGRAM = 0.2
+"""Share of the time left that is kept for the program's order, where any is allowed and none is proved to be best."""
+
 
 @dataclass(frozen=True)
 class Portfolio(Solver):
@@ -73,11 +76,14 @@ class Portfolio(Solver):
         """The best plan of any part, with the best bound of any part."""
         run = _Run(self, problem, budget)
         if plain := inplace_off(problem):
-            run.begin_with(
-                lifted(problem, self.solve(plain, replace(budget.share(PLAIN), start=(), bound=0)))
-            )
+            run.restricted("the portfolio without in-place", plain, budget.share(PLAIN))
             if run.settled:
                 return run.answer()
+        ordered = None
+        if problem.options.objective != "latency":  # there all parts know the program's order anyway
+            ordered = in_program_order(problem)
+        if ordered:
+            run.budget = replace(budget, time_limit_s=budget.seconds + (1 - PROGRAM) * budget.remaining_s)
         left_out = set(self.skip.split("+"))
         if problem.options.objective == "latency" and problem.target.operands != "any":
             left_out.add(
@@ -86,9 +92,11 @@ class Portfolio(Solver):
             run.without = f"greedy alone: what plays the game serves operands from host, which '{problem.target.name}' cannot"
         for share, parts, least_s in ROUNDS[problem.options.objective]:
             wanted = [part for part in parts if _word(part) not in left_out]
-            run.ask(wanted, max(share, least_s / max(least_s, budget.remaining_s, 1e-9)))
-            if run.settled or budget.spent():
+            run.ask(wanted, max(share, least_s / max(least_s, run.budget.remaining_s, 1e-9)))
+            if run.settled or run.budget.spent():
                 break
+        if ordered and not (run.settled or budget.spent()):
+            run.restricted("the portfolio in program order", ordered, budget.share(1.0))
         return run.answer()
 
 
@@ -176,10 +184,15 @@ class _Run:
     def _settles(self, plan: Plan) -> bool:
         return value_of(self.problem, plan) <= max(self.bound, plan.bound)
 
-    def begin_with(self, plan: Plan) -> None:
-        """Keep a plan that was made without in-place and donation, if it is one."""
+    def restricted(self, how: str, less: Problem, budget: Budget) -> None:
+        """Let the portfolio solve a problem with less freedom, and keep its plan if it is better; its bound is not true here."""
+        tell = self._progress(how)
+        mine = replace(
+            budget, start=(), bound=0, progress=tell and (lambda news: tell(news._replace(bound=0)))
+        )
+        plan = lifted(self.problem, self.portfolio.solve(less, mine))
         if value_of(self.problem, plan) < self.value:
-            self._take("the portfolio without in-place", plan)
+            self._take(how, plan)
 
     def _take(self, part: str, plan: Plan) -> None:
         """Keep what is better of a part's plan and bound, and what the peak search says of doing without spills."""

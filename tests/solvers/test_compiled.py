@@ -25,7 +25,7 @@ model = memplan.load(sys.argv[1])
 
 def ask(solver, limit, stop=False, objective="traffic"):
     heard = []
-    plan = memplan.plan(model, "edge-npu" if objective == "latency" else "scratchpad", scratchpad=405_696, solver=solver,
+    plan = memplan.plan(model, "ethos-u65" if objective == "latency" else "scratchpad", scratchpad=405_696, solver=solver,
         objective=objective, time_limit_s=limit, workers=2, progress=heard.append, cancel=lambda: stop and bool(notices(heard)))
     return plan, notices(heard)
 
