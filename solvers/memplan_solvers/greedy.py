@@ -95,9 +95,10 @@ class Greedy(Solver):
             if value <= enough or (budget.spent() and value < float("inf")):
                 break
             if self.schedule == "all" or less.options.order == problem.options.order:
-                other = lifted(problem, self._solve(less, replace(budget, start=(), bound=0)))
+                other = lifted(problem, self._solve(less, replace(budget.quiet(), start=(), bound=0)))
                 if (cost := value_of(problem, other)) < value:
                     found, value = other, cost
+                    budget.report("greedy", value, problem.free_bound)
         return found
 
     def _solve(self, problem: Problem, budget: Budget) -> Plan:
