@@ -124,9 +124,9 @@ def plan(
     found = _infeasible(problem, chosen, budget) or chosen.solve(problem, budget)
     seconds = found.seconds or budget.seconds - before
     done = evaluate(problem.graph, replace(found, seconds=seconds, budget_proved=proved))
-    if budget.clock.given_up and done.status in (Status.FEASIBLE, Status.UNKNOWN):
+    if budget.cancelled() and budget.clock.given_up and done.status in (Status.FEASIBLE, Status.UNKNOWN):
         what = " and ".join(budget.clock.given_up)
-        why = f"cancelled while {what} was being compiled, which happens once on a machine: plan again"
+        why = f"cancelled while the kernels of {what} were compiled, which is done once on a machine: plan again"
         done = replace(done, reason="; ".join(filter(None, (done.reason, why))))
     return replace(done, total_seconds=time.monotonic() - begin)
 

@@ -11,7 +11,7 @@ from threading import Lock
 class Clock:
     """Seconds since it was made, without those in which any thread was in `standing`.
 
-    `given_up` names what a caller's cancellation kept somebody from waiting for.
+    `given_up` names what a cancellation kept somebody from waiting for.
     """
 
     def __init__(self) -> None:

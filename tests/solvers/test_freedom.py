@@ -6,6 +6,7 @@ import random
 from itertools import combinations, pairwise
 
 import pytest
+from memplan_solvers import portfolio
 from memplan_solvers.restricted import all_restricted
 
 import memplan
@@ -58,6 +59,19 @@ def test_more_freedom_is_never_worse_on_random_graphs(objective: str, solver: st
         graph = random_graph(random.Random(seed), 7 if few else 12)
         gains += compared(graph, objective, solver, "max" if objective == "peak" else "MR")
     assert gains
+
+
+def test_the_portfolio_knows_the_programs_order_where_its_parts_choose_a_worse_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    part, met = "baseline{schedule=peak}", 0
+    monkeypatch.setitem(portfolio.ROUNDS, "traffic", (portfolio.Round(1.0, (part,)),))
+    for seed in range(30):
+        graph = random_graph(random.Random(seed), 10)
+        free, ordered = (cost(graph, "traffic", part, "MR", x) for x in (frozenset({"order"}), frozenset()))
+        assert cost(graph, "traffic", "portfolio", "MR", frozenset({"order"})) == min(free, ordered)
+        met += ordered < free
+    assert met
 
 
 @pytest.mark.slow
