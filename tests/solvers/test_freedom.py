@@ -22,13 +22,15 @@ SETS = [frozenset(x) for k in range(4) for x in combinations(FREEDOMS, k)]
 QUICK = "portfolio{skip=malloc_game+ilp+fixed_order}"
 
 
-def cost(graph: Graph, objective: str, solver: str, capacity: int | str, freedoms: frozenset[str]) -> float:
-    """What the plan with these freedoms costs, infinite where there is none."""
+def cost(graph: Graph, objective: str, solver: str, capacity: str, freedoms: frozenset[str]) -> float:
+    """What the plan with these freedoms costs, infinite where there is none; `capacity` is that of the program's order."""
+    target = TIMED if objective == "latency" else "scratchpad"
+    fixed, _ = make_problem(graph, target, scratchpad=capacity, objective=objective, order="program")
     inputs = [t.name for t in graph.tensors if t.kind == "input" and t.name not in graph.output_storages]
     plan = memplan.plan(
         graph,
-        TIMED if objective == "latency" else "scratchpad",
-        scratchpad=capacity,
+        target,
+        scratchpad="max" if fixed.capacity is None else fixed.capacity,
         objective=objective,
         solver=solver,
         time_limit_s=60,
@@ -40,7 +42,7 @@ def cost(graph: Graph, objective: str, solver: str, capacity: int | str, freedom
     return float("inf") if plan.status in (Status.INFEASIBLE, Status.UNKNOWN) else float(plan.value or 0)
 
 
-def compared(graph: Graph, objective: str, solver: str, capacity: int | str) -> int:
+def compared(graph: Graph, objective: str, solver: str, capacity: str) -> int:
     """How often one more freedom cost less, whatever there was before; AssertionError where it cost more."""
     costs = {freedoms: cost(graph, objective, solver, capacity, freedoms) for freedoms in SETS}
     steps = [(less, less | {more}) for less in SETS for more in FREEDOMS if more not in less]
