@@ -92,7 +92,7 @@ def plan(
     left at None come from the target. `pins` says by tensor name what is never spilled ("keep"), never
     placed ("host") or lies at a fixed offset ("@4096", 4096, "keep@4096"). `progress` is called with every improvement, `cancel` is
     asked often; once it returns true the best plan so far is returned. Finding M_P counts against the time limit, and
-    may be cancelled: the plan is unknown then.
+    may be cancelled: the plan is unknown then. Compiling, once on a machine, does not; `progress` is told of it by a notice.
     """
     begin = time.monotonic()
     budget = budget_for(time_limit_s, workers, seed, progress, cancel)
