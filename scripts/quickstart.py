@@ -7,7 +7,7 @@ from pathlib import Path
 
 import memplan
 from memplan.cli.common import LiveLine
-from memplan.emitters.text import plan_summary
+from memplan.views.text import plan_summary
 
 MODEL = "nasnet_a_mobile"
 BUDGET = "MH"

@@ -10,11 +10,11 @@ from memplan_solvers.compiled import load
 
 import memplan
 from memplan.api import make_problem
-from memplan.budgets import NotFoundInTime, budgets
-from memplan.graph import Graph, Op, Tensor
-from memplan.plan import Status
-from memplan.solver import Budget, parse_spec
-from memplan.testing import chain
+from memplan.ir.graph import Graph, Op, Tensor
+from memplan.problem.plan import Status
+from memplan.solving.capacities import NotFoundInTime, budgets
+from memplan.solving.solver import Budget, parse_spec
+from memplan.solving.testing import chain
 
 
 def tangle(ops: int, reach: int, seed: int) -> Graph:
@@ -38,7 +38,7 @@ def warm() -> None:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Less is counted before the search gives up."""
-    monkeypatch.setattr("memplan.budgets.PEAK_SOLVER", "peak{packing=none,evaluations=1}")
+    monkeypatch.setattr("memplan.solving.capacities.PEAK_SOLVER", "peak{packing=none,evaluations=1}")
 
 
 @pytest.mark.parametrize("capacity", ["MH", "0.75MP"])

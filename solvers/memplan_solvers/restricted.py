@@ -7,9 +7,9 @@ from dataclasses import replace
 from itertools import product
 from typing import Any
 
-from memplan.plan import Plan, Status
-from memplan.problem import Problem
-from memplan.simulate import simulate
+from memplan.judge.simulate import simulate
+from memplan.problem.plan import Plan, Status
+from memplan.problem.problem import Problem
 
 
 def inplace_off(problem: Problem) -> Problem | None:

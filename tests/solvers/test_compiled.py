@@ -19,7 +19,7 @@ WAITS = """
 import sys
 import memplan
 from memplan_solvers.compiled import _compilers, load
-from memplan.solver import Budget
+from memplan.solving.solver import Budget
 
 model = memplan.load(sys.argv[1])
 
@@ -54,7 +54,7 @@ for solver, objective, what in (
 
 KEPT = """
 from memplan_solvers.compiled import _compilers, load
-from memplan.solver import Budget
+from memplan.solving.solver import Budget
 
 before = Budget(1.0)
 assert load("peak", before) and not _compilers and before.seconds < 1.0
@@ -114,7 +114,7 @@ else:
     caching._CacheLocator.ensure_cache_path = refuse
 
 from memplan_solvers import compiled
-from memplan.solver import Budget
+from memplan.solving.solver import Budget
 
 compiled._compiler = lambda name: subprocess.Popen([sys.executable, "-c", ""])  # it keeps nothing either
 with warnings.catch_warnings(record=True) as heard:

@@ -11,9 +11,9 @@ from memplan_solvers.restricted import all_restricted
 
 import memplan
 from memplan.api import make_problem
-from memplan.graph import Graph, Op, Tensor
-from memplan.plan import Status
-from memplan.testing import TIMED
+from memplan.ir.graph import Graph, Op, Tensor
+from memplan.problem.plan import Status
+from memplan.solving.testing import TIMED
 from tests.generate import random_graph
 from tests.graphs import graph_of
 

@@ -18,12 +18,12 @@ from memplan_solvers.search.search import Search
 from memplan_solvers.search.subproblem import NEVER, Subproblem, subproblems, whole
 
 from memplan.api import evaluate, make_problem, plan
-from memplan.errors import OptionError
-from memplan.graph import Graph, Op, Tensor
-from memplan.plan import Status
-from memplan.problem import Problem
-from memplan.solver import Budget, Progress, parse_spec
-from memplan.testing import check_solver
+from memplan.base.errors import OptionError
+from memplan.ir.graph import Graph, Op, Tensor
+from memplan.problem.plan import Status
+from memplan.problem.problem import Problem
+from memplan.solving.solver import Budget, Progress, parse_spec
+from memplan.solving.testing import check_solver
 from tests.agree import check, check_frontiers, check_states_without, random_problem
 from tests.graphs import graph_of
 from tests.oracle import Oracle
