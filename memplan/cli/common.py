@@ -146,13 +146,20 @@ def load_with_plan(model: str, plan: str | None, trust: bool) -> tuple[Model, Pl
 
 
 class LiveLine:
-    """Best value, bound, gap and time on one line of a terminal; silent when piped."""
+    """Best value, bound, gap and time on one line of a terminal, none when piped; each notice on a line of its own."""
 
     def __init__(self) -> None:
         self.shown = False
+        self.said: set[str] = set()
         self.enabled = sys.stderr.isatty()
 
     def __call__(self, progress: Progress) -> None:
+        if progress.notice:
+            if progress.phase not in self.said:
+                self.clear()
+                talk(progress.phase)
+            self.said.add(progress.phase)
+            return
         if not self.enabled:
             return
         gap = "-" if progress.gap is None else f"{100 * progress.gap:.1f} %"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import NamedTuple
 
+from memplan.base.clock import Clock
 from memplan.base.errors import OptionError
 from memplan.problem.plan import Plan, relative_gap
 
@@ -15,7 +16,8 @@ from memplan.problem.plan import Plan, relative_gap
 class Progress(NamedTuple):
     """One line of a solver's progress: best value so far, bound, seconds since the start.
 
-    `nodes` counts what the phase has expanded (sets, states, branches), where it counts anything.
+    `nodes` counts what the phase has expanded (sets, states, branches), where it counts anything. A `notice` is a
+    sentence to be read by whoever waits, whether or not they watch the values.
     """
 
     phase: str
@@ -23,6 +25,7 @@ class Progress(NamedTuple):
     bound: float
     seconds: float
     nodes: int | None = None
+    notice: bool = False
 
     @property
     def gap(self) -> float | None:
@@ -34,8 +37,8 @@ class Progress(NamedTuple):
 class Budget:
     """What a solve may spend. `progress` is told of every improvement, `cancel` is asked often.
 
-    The clock starts when the budget is made. A solver looks at `spent()` at least every 0.1 s
-    and answers with its best plan once it is true.
+    The clock starts when the budget is made, and all budgets made of this one go by it. A solver looks at `spent()` at
+    least every 0.1 s and answers with its best plan once it is true.
 
     `start` are answers to the same problem at other capacities, evaluated: where a solver may begin. `bound` holds
     for the problem, proved elsewhere: a solver whose value meets it may stop.
@@ -48,12 +51,13 @@ class Budget:
     cancel: Callable[[], bool] | None = None
     start: tuple[Plan, ...] = ()
     bound: float = 0
-    started: float = field(default_factory=time.monotonic)
+    clock: Clock = field(default_factory=Clock, repr=False, compare=False)
+    started: float = 0.0
 
     @property
     def seconds(self) -> float:
-        """Wall time since the start."""
-        return time.monotonic() - self.started
+        """What went by since `started`, both by the clock."""
+        return self.clock.seconds - self.started
 
     @property
     def remaining_s(self) -> float:
@@ -62,16 +66,34 @@ class Budget:
 
     def spent(self) -> bool:
         """Whether the time is up or somebody wants the solve to stop."""
-        return self.seconds >= self.time_limit_s or (self.cancel is not None and self.cancel())
+        return self.seconds >= self.time_limit_s or self.cancelled()
+
+    def cancelled(self) -> bool:
+        """Whether somebody wants the solve to stop."""
+        return self.cancel is not None and self.cancel()
 
     def report(self, phase: str, value: float | None, bound: float, nodes: int | None = None) -> None:
         """Tell the caller how far the solve is."""
         if self.progress is not None:
             self.progress(Progress(phase, value, bound, self.seconds, nodes))
 
+    def notify(self, sentence: str) -> None:
+        """Tell the caller what is waited for."""
+        if self.progress is not None:
+            self.progress(Progress(sentence, None, 0, self.seconds, notice=True))
+
+    def quiet(self) -> Budget:
+        """The same for another problem than the caller's: its values are no news to them, its notices are."""
+        return replace(self, progress=self.progress and partial(_pass_notices, self.progress))
+
     def share(self, part: float) -> Budget:
         """A budget of `part` of the remaining time, starting now."""
-        return replace(self, time_limit_s=self.remaining_s * part, started=time.monotonic())
+        return replace(self, time_limit_s=self.remaining_s * part, started=self.clock.seconds)
+
+
+def _pass_notices(tell: Callable[[Progress], None], news: Progress) -> None:
+    if news.notice:
+        tell(news)
 
 
 MOST_SECONDS = 1e9

@@ -64,7 +64,7 @@ def plan(
     left at None come from the target. `pins` says by tensor name what is never spilled ("keep"), never
     placed ("host") or lies at a fixed offset ("@4096", 4096, "keep@4096"). `progress` is called with every improvement, `cancel` is
     asked often; once it returns true the best plan so far is returned. Finding M_P counts against the time limit, and
-    may be cancelled: the plan is unknown then.
+    may be cancelled: the plan is unknown then. Compiling, once on a machine, does not; `progress` is told of it by a notice.
     """
     begin = time.monotonic()
     budget = budget_for(time_limit_s, workers, seed, progress, cancel)
@@ -87,7 +87,7 @@ def plan(
             f"it knows {', '.join(sorted(chosen.objectives))}",
         )
     try:
-        problem, proved, budget = _limited(problem, scratchpad, budget)
+        problem, proved = _limited(problem, scratchpad, budget)
     except NotFoundInTime as error:
         why = f"{error.message}: {error.hint}"
         cut = chosen.no_answer(problem, budget, Status.UNKNOWN, why)
@@ -96,6 +96,10 @@ def plan(
     found = _infeasible(problem, chosen, budget) or chosen.solve(problem, budget)
     seconds = found.seconds or budget.seconds - before
     done = evaluate(problem.graph, replace(found, seconds=seconds, budget_proved=proved))
+    if budget.cancelled() and budget.clock.given_up and done.status in (Status.FEASIBLE, Status.UNKNOWN):
+        what = " and ".join(budget.clock.given_up)
+        why = f"cancelled while the kernels of {what} were compiled, which is done once on a machine: plan again"
+        done = replace(done, reason="; ".join(filter(None, (done.reason, why))))
     return replace(done, total_seconds=time.monotonic() - begin)
 
 
@@ -142,18 +146,15 @@ def make_problem(
             "choose a timed target, see `memplan targets`",
         )
     options = replace(options, pins=resolve_pins(pins or {}, graph, machine, options))
-    problem, proved, _ = _limited(Problem(graph, machine, options), scratchpad, Budget(NO_LIMIT_S))
-    return problem, proved
+    return _limited(Problem(graph, machine, options), scratchpad, Budget(NO_LIMIT_S))
 
 
-def _limited(
-    problem: Problem, scratchpad: str | int | None, budget: Budget
-) -> tuple[Problem, bool | None, Budget]:
+def _limited(problem: Problem, scratchpad: str | int | None, budget: Budget) -> tuple[Problem, bool | None]:
     """The problem under this capacity, the target's own where that is None; see `resolve_capacity`."""
     if scratchpad is None:
-        return problem, None, budget
-    capacity, proved, budget = resolve_capacity(scratchpad, problem, budget)
-    return replace(problem, target=problem.target.with_scratchpad(capacity)), proved, budget
+        return problem, None
+    capacity, proved = resolve_capacity(scratchpad, problem, budget)
+    return replace(problem, target=problem.target.with_scratchpad(capacity)), proved
 
 
 def _donated(graph: Graph, donate: str | Iterable[str]) -> tuple[str, ...]:

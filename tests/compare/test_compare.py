@@ -157,8 +157,8 @@ def test_a_hang_ends_at_the_deadline(plugins: dict[str, str], monkeypatch: pytes
         monkeypatch.setenv(name, value)
     begin = time.monotonic()
     outcome = run_isolated(_job("wild{fault=hang}"), deadline_s=2.0, memory=2**40)
-    assert outcome.word == "timeout" and 2 <= time.monotonic() - begin < 15
-    assert run_isolated(_job("wild"), deadline_s=20.0, memory=2**40).word == "done"
+    assert outcome.word == "timeout" and 2 <= time.monotonic() - begin < 60
+    assert run_isolated(_job("wild"), deadline_s=120.0, memory=2**40).word == "done"
 
 
 def test_one_worker_gets_one_core(plugins: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -264,7 +264,7 @@ def test_the_cases_end_with_the_runner(plugins: dict[str, str], model: Path, tmp
     ]
     runner = subprocess.Popen(argv, env=plugins, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     children: list[int] = []
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline and not children:
         time.sleep(0.1)
         children = [
@@ -277,7 +277,7 @@ def test_the_cases_end_with_the_runner(plugins: dict[str, str], model: Path, tmp
     time.sleep(0.5)
     runner.kill()
     runner.wait()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while any(map(_alive, children)) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not any(map(_alive, children))
@@ -308,11 +308,11 @@ def test_ctrl_c_keeps_what_is_finished(plugins: dict[str, str], model: Path, tmp
         str(out),
     ]
     runner = subprocess.Popen(argv, env=plugins, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline and not (out / "results.jsonl").exists() or not lines(out):
         time.sleep(0.1)
     runner.send_signal(signal.SIGINT)
-    runner.communicate(timeout=20)
+    runner.communicate(timeout=120)
     assert runner.returncode == 130
     assert [r["solver"] for r in lines(out)] == ["greedy"] and (out / "report.html").exists()
 
