@@ -11,6 +11,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from memplan.budgets import NotFoundInTime
 from memplan.cli.terminal import overwrite
 from memplan.errors import BoundError, DimensionError, OptionError, PlanError
 from memplan.model import Model
@@ -156,17 +157,23 @@ class LiveLine:
 
 @contextmanager
 def interruptible() -> Iterator[Any]:
-    """A `cancel` callback that turns true on the first Ctrl-C; a second one stops at once."""
+    """A `cancel` callback that turns true on the first Ctrl-C; a second one does what it would do elsewhere.
+
+    KeyboardInterrupt where there is nothing to show when it is pressed.
+    """
     pressed: list[int] = []
 
     def note(number: int, frame: FrameType | None) -> None:
         pressed.append(number)
-        if len(pressed) > 1:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-            raise KeyboardInterrupt
+        if len(pressed) > 1 and callable(before):
+            before(number, frame)
 
     before = signal.signal(signal.SIGINT, note)
     try:
         yield lambda: bool(pressed)
+    except NotFoundInTime:
+        if pressed:
+            raise KeyboardInterrupt from None
+        raise
     finally:
         signal.signal(signal.SIGINT, before)

@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from memplan.cli import INTERRUPTED
 from memplan.cli.common import (
     LiveLine,
     add_sizes,
@@ -23,6 +22,7 @@ from memplan.cli.common import (
 from memplan.graph import Graph
 from memplan.options import CHOICES
 from memplan.plan import Plan, Status
+from memplan_start import INTERRUPTED
 
 EXIT_STATUS = {Status.INFEASIBLE: 3, Status.UNKNOWN: 4}
 
@@ -101,16 +101,15 @@ def run(args: argparse.Namespace) -> int:
             progress=live,
             cancel=cancel,
         )
-        interrupted = cancel()
-    live.clear()
-    if plan.status in EXIT_STATUS:
-        return _no_plan(args, model.graph, plan)
-    written = api.emit(model, plan, formats, args.output)
-    _print(args, model.graph, plan, written)
-    return INTERRUPTED if interrupted else 0
+        live.clear()
+        if plan.status in EXIT_STATUS:
+            _print_none(args, model.graph, plan)
+        else:
+            _print(args, model.graph, plan, api.emit(model, plan, formats, args.output))
+    return INTERRUPTED if cancel() else EXIT_STATUS.get(plan.status, 0)
 
 
-def _no_plan(args: argparse.Namespace, graph: Graph, plan: Plan) -> int:
+def _print_none(args: argparse.Namespace, graph: Graph, plan: Plan) -> None:
     """Say why there is no plan, and what to change."""
     from memplan.problem import Problem
     from memplan.remedy import remedy
@@ -124,7 +123,6 @@ def _no_plan(args: argparse.Namespace, graph: Graph, plan: Plan) -> int:
     if plan.status is Status.INFEASIBLE:
         hint = remedy(Problem(graph, plan.target, plan.options))
     talk(f"error: {words[plan.status]}: {plan.reason}\nhint: {hint}")
-    return EXIT_STATUS[plan.status]
 
 
 def _print(args: argparse.Namespace, graph: Any, plan: Plan, written: list[Path]) -> None:
