@@ -1,8 +1,6 @@
-"""The program's first step, which imports nothing of memplan: whoever interrupts while that is imported gets no traceback."""
+"""The program's first step, which imports nothing: whoever interrupts while memplan is imported gets no traceback."""
 
 import os
-import signal
-from types import FrameType
 
 INTERRUPTED = 130
 
@@ -10,6 +8,8 @@ INTERRUPTED = 130
 def main() -> int:
     """Run `memplan`; its exit status."""
     leave_when_interrupted()
+    import signal
+
     from memplan.cli import main as run
 
     status = run()
@@ -22,11 +22,16 @@ def leave_when_interrupted() -> None:
 
     Not by a KeyboardInterrupt, which the imports of extensions turn into other errors or lose.
     """
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, _leave)
+    try:
+        import signal
+
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, _leave)
+    except KeyboardInterrupt:
+        _leave()
 
 
-def _leave(number: int, frame: FrameType | None) -> None:
+def _leave(*_: object) -> None:
     try:
         os.write(2, b"interrupted\n")
     finally:
