@@ -35,6 +35,9 @@ def check_folder(folder: Path, *names: str) -> None:
     """
     for part in (*folder.parts, *names):
         check_name(part)
+    for name in names:
+        if Path(name).name != name or (folder / name).is_dir():
+            raise MemplanError(f"cannot write to '{folder / name}': it is no file", "give another name")
     there = folder.absolute()
     while not there.exists() and there != there.parent:
         there = there.parent
