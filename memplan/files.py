@@ -64,7 +64,10 @@ def check_name(name: str) -> None:
 
 
 def write_atomic(path: Path, content: str | bytes) -> Path:
-    """Write `content` beside `path` under a temporary name, then rename it; returns `path`."""
+    """Write `content` beside `path` under a temporary name, `.memplan-…`, then rename it; returns `path`.
+
+    A kill amid that leaves the temporary file, which nothing reads.
+    """
     data = content.encode() if isinstance(content, str) else content
     check_name(path.name)
     try:
