@@ -17,6 +17,8 @@ from memplan.importers.dtypes import ELEMENT_TYPES
 
 TIME_LIMIT_S = 45
 MEMORY_LIMIT = 7 * 2**28  # bytes of data, 1.75 GiB
+OUT_OF_MEMORY = ("bad_alloc", "Failed to allocate memory", "MemoryError")
+"""What a run says whose request for memory was refused."""
 MAX_MEASURED = 2**31  # known bytes of the model beyond which it is not run
 
 MeasuredTypes = dict[str, tuple[int, tuple[int, ...]]]
@@ -52,6 +54,8 @@ def measure_types(proto: Any, missing: list[str], known_nbytes: int) -> Measured
             process.kill()
     if process.returncode != 0:
         why = (complaint.decode(errors="replace").strip().splitlines() or ["it was killed"])[-1]
+        if any(word in why for word in OUT_OF_MEMORY):
+            raise _unknown(wanted[0], f"the model needs over {MEMORY_LIMIT:,} bytes to run")
         raise _unknown(wanted[0], f"the model does not run: {why[:200]}")
     return {name: (element, tuple(shape)) for name, (element, shape) in json.loads(answer).items()}
 
