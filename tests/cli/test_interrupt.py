@@ -26,12 +26,12 @@ sys.exit(memplan_start.main())
 """
 
 COMMANDS = {
-    "plan": "plan {net} --scratchpad MH --time-limit 2 -o {out}",
-    "plan in bytes": "plan {net} --scratchpad 600 --time-limit 2 -o {out}",
+    "plan": "plan {net} --scratchpad MH --time-limit 60 -o {out}",
+    "plan in bytes": "plan {net} --scratchpad 4KiB --time-limit 60 -o {out}",
     "check": "check resnet50 {out}/resnet50.plan.json",
     "run": "run resnet50 {out}/resnet50.plan.json",
-    "pack": "pack {csv} --minimize --time-limit 2 -o {out}/offsets.csv",
-    "sweep": "sweep {net} --points 3 --time-limit 1 -o {out}",
+    "pack": "pack {csv} --minimize --time-limit 60 -o {out}/offsets.csv",
+    "sweep": "sweep {net} --points 3 --time-limit 60 -o {out}",
     "compare": "compare {net} --solvers greedy,portfolio --budgets MR,MH --time-limit 1 --workers 1 -o {out}/c",
 }
 
