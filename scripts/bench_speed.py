@@ -13,7 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from memplan.children import start_program
+from memplan.base.children import start_program
 
 RUNS = 5
 

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from memplan.buffers import Buffer, Packing
 from memplan.cli.common import LiveLine, interruptible, seconds, talk, whole
 from memplan.cli.plan import EXIT_STATUS
-from memplan.plan import Status
+from memplan.packing.buffers import Buffer, Packing
+from memplan.problem.plan import Status
 from memplan_start import INTERRUPTED
 
 
@@ -33,10 +33,10 @@ def add_parser(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Pack and write; the exit status says what was found."""
-    from memplan.files import check_folder
-    from memplan.importers.csv import read_buffers
-    from memplan.packing import clash, pack_buffers
-    from memplan.units import parse_size
+    from memplan.base.files import check_folder
+    from memplan.base.units import parse_size
+    from memplan.io.read_csv import read_buffers
+    from memplan.packing.packer import clash, pack_buffers
 
     capacity = None if args.minimize else parse_size(args.capacity)
     workers = None if args.workers is None else whole("--workers", args.workers, 1)
@@ -68,8 +68,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _print(args: argparse.Namespace, buffers: Sequence[Buffer], found: Packing) -> None:
     """Write the packing to where it is asked for, and say how good it is."""
-    from memplan.emitters.csv import packing_text
-    from memplan.files import write_atomic
+    from memplan.base.files import write_atomic
+    from memplan.io.write_csv import packing_text
 
     text = packing_text(buffers, found.offsets)
     if args.output:

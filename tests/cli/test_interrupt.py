@@ -15,7 +15,7 @@ import pytest
 
 import memplan
 from memplan.cli import main
-from memplan.emitters.json import graph_text, plan_text
+from memplan.io.write_json import graph_text, plan_text
 from tests.test_budgets import tangle
 
 READY = """

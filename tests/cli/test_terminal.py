@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 
 import memplan
+from memplan.base.errors import MemplanError, OptionError
+from memplan.base.files import check_folder
+from memplan.base.text import UNSEEN, visible
 from memplan.cli import main
-from memplan.compare.markdown import table_md
-from memplan.compare.tables import Cell, Table
-from memplan.emitters import FORMATS
-from memplan.errors import MemplanError, OptionError
-from memplan.files import check_folder
-from memplan.model import Model
-from memplan.plan import Plan
-from memplan.runtime.inputs import load_inputs
-from memplan.testing import chain
-from memplan.text import UNSEEN, visible
+from memplan.ir.model import Model
+from memplan.onnx.inputs import load_inputs
+from memplan.problem.plan import Plan
+from memplan.solving.testing import chain
+from memplan.studies.compare.markdown import table_md
+from memplan.studies.compare.tables import Cell, Table
+from memplan.views.write import FORMATS
 
 ODD = "a\x1b[31m\u202eb\x9b\r\x07\u2028"
 
@@ -89,7 +89,7 @@ def test_a_name_for_a_file_is_looked_at_before_the_input(
 def test_a_long_stem_is_refused_before_the_solve(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     import random
 
-    from memplan.emitters.json import graph_text
+    from memplan.io.write_json import graph_text
     from tests.generate import random_graph
 
     path = tmp_path / f"{'n' * 250}.json"

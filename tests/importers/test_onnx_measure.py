@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
-from memplan.importers import onnx_measure
-from memplan.importers.onnx_measure import NotRunError, measure_types
+from memplan.onnx import measure as onnx_measure
+from memplan.onnx.measure import NotRunError, measure_types
 from tests.onnx_models import model, value, weight
 
 node = helper.make_node
