@@ -12,10 +12,11 @@ import time
 from pathlib import Path
 
 import pytest
-from memplan.io.write_json import graph_text, plan_text
 
 import memplan
 from memplan.cli import main
+from memplan.io.graph_json import graph_text
+from memplan.io.plan_json import plan_text
 from tests.test_budgets import tangle
 
 READY = """

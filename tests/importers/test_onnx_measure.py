@@ -10,7 +10,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from memplan.onnx import measure as onnx_measure
-from memplan.onnx.measure import NotRunError, measure_types
+from memplan.onnx.measure import measure_types
 from tests.onnx_models import model, value, weight
 
 node = helper.make_node
@@ -44,17 +44,13 @@ def huge() -> Any:
 def test_a_run_ends_at_its_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onnx_measure, "TIME_LIMIT_S", 3)
     begin = time.monotonic()
-    with pytest.raises(NotRunError, match="'y' is unknown and the model runs over 3 s") as caught:
-        measure_types(endless(), ["y"], 0)
-    assert caught.value.hint and time.monotonic() - begin < 30
+    assert measure_types(endless(), ["y"], 0).why == "the model runs over 3 s"
+    assert time.monotonic() - begin < 30
 
 
 def test_a_run_ends_at_its_memory_limit() -> None:
-    with pytest.raises(NotRunError, match="the model needs over 1,879,048,192 bytes to run") as caught:
-        measure_types(huge(), ["y"], 0)
-    assert caught.value.hint
+    assert "the model needs over 1,879,048,192 bytes to run" in measure_types(huge(), ["y"], 0).why
 
 
 def test_a_model_of_more_weights_than_the_limit_is_not_run() -> None:
-    with pytest.raises(NotRunError, match="the model is too large to run"):
-        measure_types(huge(), ["y"], onnx_measure.MAX_MEASURED + 1)
+    assert "too large to run" in measure_types(huge(), ["y"], onnx_measure.MAX_MEASURED + 1).why
