@@ -58,7 +58,7 @@ def test_undo_restores_every_array_even_across_backups() -> None:
             before = game.copy()
             for answer in _legal(game):
                 game.step(answer)
-                crossed += int(game.state.counts["backups"][0] > before.state.counts["backups"][0])
+                crossed += int(game.state.totals["backups"][0] > before.state.totals["backups"][0])
                 game.undo()
                 valid = _valid(game)
                 assert all(np.array_equal(a, b) for a, b in zip(valid, _valid(before), strict=True)), seed
@@ -70,14 +70,13 @@ def _valid(game: Game) -> list[np.ndarray]:
     """What counts of a state."""
     s = game.state
     return [
-        s.counts[["move", "open_stores", "residencies", "backups"]],
+        s.totals[["move", "open_stores", "residencies", "backups"]],
         s.standings,
-        s.residencies[: s.counts["residencies"][0]],
+        s.residencies[: s.totals["residencies"][0]],
         s.places,
         s.queue.copies[: s.queue.used[0]],
-        s.slow,
-        s.fast,
-        s.latency,
+        s.ops,
+        s.totals["latency"],
         game.answers,
         s.forced,
     ]

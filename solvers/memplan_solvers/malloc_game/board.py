@@ -132,17 +132,18 @@ def _beginning(arrays: LatencyArrays, sizes: Sizes) -> Ints:
     standings["host_from"] = np.where(arrays.movable & (arrays.producer >= 0), NEVER, -1)
     state.places[:] = FREE
     fixed = np.flatnonzero(arrays.fixed >= 0)
-    state.counts["residencies"] = len(fixed)
+    state.totals["residencies"] = len(fixed)
     for r, s in enumerate(fixed.tolist()):
         residencies[r] = s, *arrays.fixed_span[s], arrays.fixed[s]
     for t in range(arrays.n):
-        state.slow[t] = arrays.base_host[t]
+        slow, fast = arrays.base_host[t], 0.0
         for s in arrays.op_touch[arrays.op_row[t] : arrays.op_row[t + 1]]:
             if arrays.fixed[s] >= 0:
-                state.fast[t] += arrays.pad[s]
+                fast += arrays.pad[s]
             else:
-                state.slow[t] += arrays.copy[s]
-        busy = max(arrays.compute[t], state.slow[t] + state.fast[t]) + arrays.overhead
-        state.latency[0] += busy
-        state.reach[t + 1] = state.reach[t] + busy - state.slow[t]
+                slow += arrays.copy[s]
+        busy = max(arrays.compute[t], slow + fast) + arrays.overhead
+        state.ops[t] = slow, fast
+        state.totals["latency"] += busy
+        state.reach[t + 1] = state.reach[t] + busy - slow
     return state.words

@@ -84,7 +84,7 @@ def _gather(board: Board, state: State, start: int) -> int:
     What is fixed is in the way from the first step on, or a held place could be lost to it later.
     """
     residencies, near, count = state.residencies, state.near, 0
-    for r in range(state.counts[0].residencies):
+    for r in range(state.totals[0].residencies):
         q, lies = residencies[r].storage, residencies[r].stop > start
         standing = state.standings[q]
         if lies or (standing.held and standing.row == r):

@@ -67,7 +67,7 @@ def encode(
     for number in seen.summary.view(np.float32):
         out[at] = min(number, 8.0)
         at += 1
-    i, numbers = state.counts[0].move, table.view(np.float32)
+    i, numbers = state.totals[0].move, table.view(np.float32)
     after = board.moves[i].after if i < len(board.moves) else -1
     for c in range(PRICES):
         out[at] = numbers[PRICES * i + c] if i < len(board.moves) else 0.0

@@ -100,12 +100,12 @@ def observe(board: Board, state: State, seen: Observation) -> None:
     seen.moves.view(np.float32)[:] = 0.0
     seen.occupancy[:] = 0.0
     seen.bandwidth[:] = 0.0
-    i, n, k = state.counts[0].move, len(board.compute), len(board.moves)
+    i, n, k = state.totals[0].move, len(board.compute), len(board.moves)
     unit = max(board.all_host / max(n, 1), 1e-30)
     now = board.moves[i].step if i < k else n
     summary = seen.summary[0]
     summary.progress = i / max(k, 1)
-    summary.score = 1.0 - state.latency[0] / max(board.all_host, 1e-30)
+    summary.score = 1.0 - state.totals[0].latency / max(board.all_host, 1e-30)
     if i < k:
         for j in range(min(AHEAD + 1, k - i)):
             _describe(board, state, seen, j, now, unit)
@@ -116,10 +116,10 @@ def observe(board: Board, state: State, seen: Observation) -> None:
 @inner
 def _describe(board: Board, state: State, seen: Observation, j: int, now: int, unit: float) -> None:
     """Fill `seen.moves[j]`."""
-    move, out = board.moves[state.counts[0].move + j], seen.moves[j]
+    move, out = board.moves[state.totals[0].move + j], seen.moves[j]
     s, t, before, after = move.storage, move.step, move.before, move.after
     storage, standing = board.storages[s], state.standings[s]
-    slow, fast, compute = state.slow[t], state.fast[t], board.compute[t]
+    slow, fast, compute = state.ops[t].slow, state.ops[t].fast, board.compute[t]
     window = state.reach[t] - state.reach[max(before, 0)]
     left, i = 0, after
     while i >= 0 and left < MANY:
@@ -151,7 +151,7 @@ def _describe(board: Board, state: State, seen: Observation, j: int, now: int, u
 def _fill_occupancy(board: Board, state: State, now: int, image: Floats32) -> float:
     """Draw the scratchpad around step `now`; the share of it that is taken then. image: `Observation.occupancy`."""
     first, width, taken = now - STEPS // 2, board.capacity / BINS, 0.0
-    for r in range(state.counts[0].residencies):
+    for r in range(state.totals[0].residencies):
         row = state.residencies[r]
         q, start, stop = row.storage, row.start, row.stop
         until = stop  # where the place stops being held

@@ -60,7 +60,7 @@ class Game:
     @property
     def move(self) -> int:
         """The next move's number; `moves` once the game is over."""
-        return int(self.state.counts["move"][0])
+        return int(self.state.totals["move"][0])
 
     @property
     def is_over(self) -> bool:
@@ -70,7 +70,7 @@ class Game:
     @property
     def latency(self) -> float:
         """Seconds with everything undecided in host."""
-        return float(self.state.latency[0])
+        return float(self.state.totals["latency"][0])
 
     @property
     def score(self) -> float:
@@ -117,7 +117,7 @@ class Game:
         storages, state = problem.storages, self.state
         residencies = [
             Residency(storages[s].name, start, stop, offset, storages[s].size)
-            for s, start, stop, offset in state.residencies[: state.counts["residencies"][0]].tolist()
+            for s, start, stop, offset in state.residencies[: state.totals["residencies"][0]].tolist()
         ]
         moves = [
             Move("store" if key % 2 else "load", storages[s].name, key // 2, due)

@@ -22,8 +22,8 @@ def greedy_answer(board: Board, state: State) -> int:
     for answer in ORDER:
         if legal[answer]:
             play(board, state, answer)
-            if state.latency[0] < least:
-                best, least = answer, state.latency[0]
+            if state.totals[0].latency < least:
+                best, least = answer, state.totals[0].latency
             undo(board, state)
     return best
 
@@ -45,8 +45,8 @@ def look_ahead(board: Board, state: State, horizon: int) -> int:
             while made <= horizon and not is_over(board, state):
                 play(board, state, greedy_answer(board, state))
                 made += 1
-            if state.latency[0] < least:
-                best, least = answer, state.latency[0]
+            if state.totals[0].latency < least:
+                best, least = answer, state.totals[0].latency
             for _ in range(made):
                 undo(board, state)
     return best
@@ -58,4 +58,4 @@ def play_greedy(board: Board, state: State, horizon: int) -> float:
     board, state = borrow(board), borrow(state)
     while not is_over(board, state):
         play(board, state, look_ahead(board, state, horizon))
-    return float(state.latency[0])
+    return float(state.totals[0].latency)

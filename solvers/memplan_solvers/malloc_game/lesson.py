@@ -49,9 +49,9 @@ def _fill(
     for i in range(len(answers)):
         if look(board, state, player) > 1:
             rows.x[count], rows.legal[count], rows.answer[count] = player.x, player.legal, answers[i]
-            rows.left[count] = state.latency[0]
+            rows.left[count] = state.totals[0].latency
             count += 1
         play(board, state, answers[i])
     for r in range(count):
-        rows.left[r] = (rows.left[r] - state.latency[0]) / board.all_host
+        rows.left[r] = (rows.left[r] - state.totals[0].latency) / board.all_host
     return count

@@ -21,7 +21,7 @@ from memplan_solvers.malloc_game.undo_log import (
     rewind,
     set_due,
     set_latency,
-    set_real,
+    set_reach,
     set_standing,
     set_stop,
 )
@@ -40,14 +40,14 @@ def reset(board: Board, state: State) -> None:
 @kernel
 def is_over(board: Board, state: State) -> bool:
     """Whether every move has been answered."""
-    return bool(state.counts[0].move == len(board.moves))
+    return bool(state.totals[0].move == len(board.moves))
 
 
 @kernel
 def mask(board: Board, state: State, legal: Annotated[Flags, "answers"]) -> None:
     """Fill `legal` for the next move; all False once the game is over."""
     board, state, legal = borrow(board), borrow(state), borrow(legal)
-    i = state.counts[0].move
+    i = state.totals[0].move
     for answer in range(len(legal)):
         legal[answer] = i < len(board.moves) and is_legal(board, state, i, answer)
 
@@ -56,10 +56,10 @@ def mask(board: Board, state: State, legal: Annotated[Flags, "answers"]) -> None
 def play(board: Board, state: State, answer: int) -> bool:
     """Give the next move its answer; False, and nothing changed, if it is illegal.
 
-    The change of `state.latency[0]` over `board.all_host` is minus the reward.
+    The change of `state.totals[0].latency` over `board.all_host` is minus the reward.
     """
     board, state = borrow(board), borrow(state)
-    i = state.counts[0].move
+    i = state.totals[0].move
     if i >= len(board.moves) or not _advance(board, state, i, answer):
         return False
     if len(board.opening) and _is_stuck(board, state):
@@ -71,39 +71,39 @@ def play(board: Board, state: State, answer: int) -> bool:
 def undo(board: Board, state: State) -> None:
     """Take back the last move, and the backup it made necessary; nothing at the beginning."""
     board, state = borrow(board), borrow(state)
-    i = state.counts[0].move - 1
+    i = state.totals[0].move - 1
     if i < 0:
         return
-    b = state.counts[0].backups - 1
-    if b < 0 or state.backups.move[b] != i:
+    b = state.totals[0].backups - 1
+    if b < 0 or state.backup_move[b] != i:
         _rewind_to(state, i)
         return
-    answers = state.backups.answers[b]
-    state.forced[:] = state.backups.forced[b]
+    answers = state.backup_answers[b]
+    state.forced[:] = state.backup_forced[b]
     first = 0
     while first < i and state.history[first].answer == answers[first]:
         first += 1
     _rewind_to(state, first)
     for j in range(first, i):
         _advance(board, state, j, answers[j])
-    state.counts[0].backups = b
+    state.totals[0].backups = b
 
 
 @inner
 def _rewind_to(state: State, i: int) -> None:
     rewind(state, state.history[i].mark)
-    state.counts[0].move = i
+    state.totals[0].move = i
 
 
 @inner
 def _advance(board: Board, state: State, i: int, answer: int) -> bool:
     """Answer move i and let the steps pass that have no moves left; False, rewound, if it is illegal."""
-    mark = state.counts[0].log
+    mark = state.totals[0].log
     if not attempt(board, state, i, answer):
         rewind(state, mark)
         return False
     state.history[i].answer, state.history[i].mark = answer, mark
-    state.counts[0].move = i + 1
+    state.totals[0].move = i + 1
     t = board.moves[i].step
     if i + 1 == board.first[t + 1]:
         _pass_time(
@@ -115,7 +115,7 @@ def _advance(board: Board, state: State, i: int, answer: int) -> bool:
 @inner
 def _is_stuck(board: Board, state: State) -> bool:
     """Whether the next move is a production that its group forces to a place that cannot be had."""
-    i = state.counts[0].move
+    i = state.totals[0].move
     if i >= len(board.moves) or not board.moves[i].produces:
         return False
     group = board.storages[board.moves[i].storage].group
@@ -127,14 +127,14 @@ def _is_stuck(board: Board, state: State) -> bool:
 @inner
 def _back_up(board: Board, state: State) -> None:
     """Force the stuck group into host from its first move on and replay; each round forces one more group."""
-    target, b = state.counts[0].move, state.counts[0].backups
-    answers = state.backups.answers[b]
-    state.backups.move[b] = target - 1
+    target, b = state.totals[0].move, state.totals[0].backups
+    answers = state.backup_answers[b]
+    state.backup_move[b] = target - 1
     for j in range(target):
         answers[j] = state.history[j].answer
-    state.backups.forced[b] = state.forced
+    state.backup_forced[b] = state.forced
     while True:
-        i = state.counts[0].move
+        i = state.totals[0].move
         if _is_stuck(board, state):
             group = board.storages[board.moves[i].storage].group
             state.forced[group] = 1
@@ -145,15 +145,16 @@ def _back_up(board: Board, state: State) -> None:
             for answer in BACKUP_ORDER:
                 if _advance(board, state, i, answer):
                     break
-    state.counts[0].backups = b + 1
+    state.totals[0].backups = b + 1
 
 
 @inner
 def _pass_time(board: Board, state: State, first: int, until: int) -> None:
     """Let steps `[first, until)` pass, all their moves being answered: copy capacity, stores of outputs."""
     for t in range(first, until):
-        busy = max(board.compute[t], state.slow[t] + state.fast[t]) + board.overhead
-        set_real(state, state.base.reach + t + 1, state.reach[t] + busy - state.slow[t])
+        op = state.ops[t]
+        busy = max(board.compute[t], op.slow + op.fast) + board.overhead
+        set_reach(state, t + 1, state.reach[t] + busy - op.slow)
         for i in range(board.first[t], board.first[t + 1]):
             s = board.moves[i].storage
             if board.storages[s].output and board.storages[s].producer == t and state.standings[s].row >= 0:
@@ -161,7 +162,7 @@ def _pass_time(board: Board, state: State, first: int, until: int) -> None:
                 note(state, Growth.QUEUE, at)
                 set_standing(state, s, Standing.OPENED, 1)
                 add_open_stores(state, +1)
-        if state.counts[0].open_stores:
+        if state.totals[0].open_stores:
             _close_stores(board, state, t + 1)
 
 
@@ -185,7 +186,7 @@ def _close_stores(board: Board, state: State, now: int) -> None:
         if state.residencies[r].stop < now:
             set_stop(state, r, now)
     if ends and tail > 0.0:
-        set_latency(state, state.latency[0] + tail)
+        set_latency(state, state.totals[0].latency + tail)
 
 
 @kernel

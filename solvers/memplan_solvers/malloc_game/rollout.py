@@ -104,7 +104,7 @@ def finish(board: Board, state: State, player: Player, temperature: float) -> fl
     board, state, player = borrow(board), borrow(state), borrow(player)
     while not is_over(board, state):
         play(board, state, choose(board, state, player, temperature, NO_ANSWER))
-    return float(state.latency[0])
+    return float(state.totals[0].latency)
 
 
 @kernel
@@ -112,16 +112,16 @@ def follow(board: Board, state: State, player: Player, answers: Annotated[Ints, 
     """Play on to the end by these answers, the network's own where one is illegal; the latency."""
     board, state, player = borrow(board), borrow(state), borrow(player)
     while not is_over(board, state):
-        if not play(board, state, answers[state.counts[0].move]):
+        if not play(board, state, answers[state.totals[0].move]):
             play(board, state, choose(board, state, player, 0.0, NO_ANSWER))
-    return float(state.latency[0])
+    return float(state.totals[0].latency)
 
 
 @kernel
 def back_to(board: Board, state: State, move: int) -> None:
     """Undo until `move` is the next one."""
     board, state = borrow(board), borrow(state)
-    while state.counts[0].move > move:
+    while state.totals[0].move > move:
         undo(board, state)
 
 
@@ -145,12 +145,12 @@ def improve(
     board, state, player = borrow(board), borrow(state), borrow(player)
     k, temperature, ratio = len(current), cooling.temperature, cooling.cold / cooling.hot
     for r in range(cooling.rounds):
-        now = state.latency[0]
+        now = state.totals[0].latency
         at = np.random.randint(k)
         end = min(k, at + 1 + np.random.randint(cooling.widest))
         back_to(board, state, at)
         play(board, state, choose(board, state, player, temperature, current[at]))
-        while state.counts[0].move < end:
+        while state.totals[0].move < end:
             play(board, state, choose(board, state, player, temperature, NO_ANSWER))
         latency = follow(board, state, player, current)
         heat = cooling.hot * ratio ** (r / cooling.rounds)
@@ -179,11 +179,11 @@ def probe(
     The state is the same afterwards. Illegal answers get -inf.
     """
     board, state, player = borrow(board), borrow(state), borrow(player)
-    before = state.latency[0]
+    before = state.totals[0].latency
     for a in path:
-        before = state.latency[0]
+        before = state.totals[0].latency
         play(board, state, a)
-    reward = (before - state.latency[0]) / board.all_host
+    reward = (before - state.totals[0].latency) / board.all_host
     over = is_over(board, state)
     value = 0.0
     if not over:

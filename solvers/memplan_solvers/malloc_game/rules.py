@@ -18,8 +18,8 @@ from memplan_solvers.malloc_game.undo_log import (
     note,
     rewind,
     set_latency,
+    set_op,
     set_place,
-    set_real,
     set_standing,
     set_stop,
 )
@@ -38,7 +38,7 @@ def is_legal(board: Board, state: State, i: int, answer: int) -> bool:
         return True
     elif answer == Answer.COPY and state.standings[s].host_from == NEVER:
         return False
-    length = state.counts[0].log
+    length = state.totals[0].log
     legal = attempt(board, state, i, answer)
     rewind(state, length)
     return bool(legal)
@@ -69,12 +69,11 @@ def attempt(board: Board, state: State, i: int, answer: int) -> bool:
 @inner
 def _touch_fast(board: Board, state: State, i: int, s: int, t: int) -> None:
     """Account for a touch in the scratchpad; keep the place if it is needed later."""
-    slow, fast, compute = state.slow[t], state.fast[t], board.compute[t]
+    slow, fast, compute = state.ops[t].slow, state.ops[t].fast, board.compute[t]
     slower, faster = slow - board.storages[s].copy, fast + board.storages[s].pad
     gain = max(compute, slow + fast) - max(compute, slower + faster)
-    set_real(state, state.base.slow + t, slower)
-    set_real(state, state.base.fast + t, faster)
-    set_latency(state, state.latency[0] - gain)
+    set_op(state, t, slower, faster)
+    set_latency(state, state.totals[0].latency - gain)
     pending = board.storages[s].output and state.standings[s].host_from == NEVER
     needed = board.moves[i].after >= 0 and not board.storages[s].streamed
     set_standing(state, s, Standing.HELD, 1 if needed or pending else 0)
@@ -83,10 +82,10 @@ def _touch_fast(board: Board, state: State, i: int, s: int, t: int) -> None:
 @inner
 def _enter(state: State, s: int, start: int, stop: int, offset: int) -> None:
     """Begin a residency of s."""
-    r = state.counts[0].residencies
+    r = state.totals[0].residencies
     row = state.residencies[r]
     row.storage, row.start, row.stop, row.offset = s, start, stop, offset
-    state.counts[0].residencies = r + 1
+    state.totals[0].residencies = r + 1
     note(state, Growth.RESIDENCY, r)
     set_standing(state, s, Standing.ROW, r)
 

@@ -1,14 +1,14 @@
 """Where a game stands: records over one block of words, with a log of old words, so that any move can be undone.
 
-The parts of `State` are views of `words`; what a move changes is written by `undo_log.py`, which logs the old word. The
+Most parts of `State` are views of `words`; what a move changes is written by `undo_log.py`, which logs the old word. The
 beginning of a game is its words, and a copy of a game is a copy of its arrays.
 """
 
 from __future__ import annotations
 
 from enum import IntEnum
-from itertools import accumulate
-from typing import Annotated, NamedTuple
+from itertools import accumulate, pairwise
+from typing import Annotated, NamedTuple, TypedDict
 
 import numpy as np
 
@@ -19,13 +19,21 @@ from memplan_solvers.latency.copy_queue import COPY, CopyQueue
 FREE, HOST = -1, -2
 """A group's place: not yet decided; host. Otherwise its offset in bytes."""
 
-COUNTS = np.dtype(
+TOTALS = np.dtype(
     [
         ("move", np.int64),  # the next one
         ("log", np.int64),  # lines of the log
         ("open_stores", np.int64),  # stores without a due step
         ("residencies", np.int64),
         ("backups", np.int64),
+        ("latency", np.float64),  # s, with every undecided touch served from host
+    ]
+)
+
+OP = np.dtype(
+    [
+        ("slow", np.float64),  # s, its host time as the game stands
+        ("fast", np.float64),  # s, its scratchpad time
     ]
 )
 
@@ -88,82 +96,73 @@ class Sizes(NamedTuple):
         return self.moves + self.storages + 1
 
 
-class Bases(NamedTuple):
-    """The first word of each part of `State.words`, in order."""
-
-    counts: int
-    standings: int
-    residencies: int
-    places: int
-    copies: int
-    queued: int
-    slow: int
-    fast: int
-    reach: int
-    latency: int
-    end: int  # the word after the last
-
-
-class Backups(NamedTuple):
-    """What each Drop-backup replaced."""
-
-    move: Annotated[Ints, "groups + 1"]  # the move that made it necessary
-    answers: Annotated[Ints, "groups + 1, moves"]
-    forced: Annotated[Ints, "groups + 1, groups"]  # `State.forced`
+BASES = np.dtype(
+    [  # the first word of each part of `State.words`, in order
+        ("totals", np.int64),
+        ("standings", np.int64),
+        ("residencies", np.int64),
+        ("places", np.int64),
+        ("copies", np.int64),
+        ("queued", np.int64),
+        ("ops", np.int64),
+        ("reach", np.int64),
+        ("end", np.int64),  # the word after the last
+    ]
+)
 
 
 class State(NamedTuple):
-    """Where a game stands. All up to `latency` are views of `words`."""
+    """Where a game stands. It nests little, since Python hands it over at every move, and a tuple takes longer than an array."""
 
-    counts: Annotated[Records, COUNTS, "1"]
-    standings: Annotated[Records, STANDING, "storages"]
-    residencies: Annotated[Records, RESIDENCY, "residencies"]  # the first counts[0].residencies of them
-    places: Annotated[Ints, "groups"]  # bytes, FREE or HOST
-    queue: CopyQueue
-    slow: Annotated[Floats, "steps + 1"]  # s, host time of each op
-    fast: Annotated[Floats, "steps + 1"]  # s, its scratchpad time
-    reach: Annotated[Floats, "steps + 1"]  # s, copy capacity before it, known up to the current step
-    latency: Annotated[Floats, "1"]  # s, with every undecided touch served from host
     words: Annotated[Ints, "words"]
     reals: Annotated[Floats, "words"]  # the same block
-    base: Bases
+    # Parts of it:
+    totals: Annotated[Records, TOTALS, "1"]
+    standings: Annotated[Records, STANDING, "storages"]
+    residencies: Annotated[Records, RESIDENCY, "residencies"]  # the first totals[0].residencies of them
+    places: Annotated[Ints, "groups"]  # bytes, FREE or HOST
+    queue: CopyQueue
+    ops: Annotated[Records, OP, "steps"]
+    reach: Annotated[Floats, "steps + 1"]  # s, copy capacity before each, known up to the current one
+    # Beside it:
+    base: Annotated[Records, BASES, "1"]
     log: Annotated[Records, LINE, "lines"]
-    # What no log undoes:
-    history: Annotated[Records, ANSWERED, "moves + 1"]  # the answered moves
-    forced: Annotated[Ints, "groups"]  # 1 where a backup forces the group into host
-    backups: Backups
+    history: Annotated[Records, ANSWERED, "moves + 1"]
+    forced: Annotated[Ints, "groups"]  # 1 where a Drop-backup forces the group into host
+    backup_move: Annotated[Ints, "groups + 1"]  # by backup, the move that made it necessary
+    backup_answers: Annotated[Ints, "groups + 1, moves"]  # what was answered before
+    backup_forced: Annotated[Ints, "groups + 1, groups"]  # `forced` before
     near: Annotated[Records, NEIGHBOUR, "residencies"]  # scratch: what is in a newcomer's way
 
 
 def make_state(sizes: Sizes) -> State:
     """A state of zeros."""
-    lines = 24 * (sizes.storages + sizes.steps + sizes.moves) + 256
-    groups = sizes.groups
-    base = _bases(sizes)
-    return _with_words(
-        base,
-        np.zeros(base.end, np.int64),
-        log=np.zeros(lines, LINE),
+    base, groups = _bases(sizes), sizes.groups
+    words = np.zeros(base[0]["end"], np.int64)
+    return State(
+        **_parts(base, words),
+        base=base,
+        log=np.zeros(24 * (sizes.storages + sizes.steps + sizes.moves) + 256, LINE),
         history=np.zeros(sizes.moves + 1, ANSWERED),
         forced=np.zeros(groups, np.int64),
-        backups=Backups(
-            move=np.zeros(groups + 1, np.int64),
-            answers=np.zeros((groups + 1, sizes.moves), np.int64),
-            forced=np.zeros((groups + 1, groups), np.int64),
-        ),
+        backup_move=np.zeros(groups + 1, np.int64),
+        backup_answers=np.zeros((groups + 1, sizes.moves), np.int64),
+        backup_forced=np.zeros((groups + 1, groups), np.int64),
         near=np.zeros(sizes.residencies, NEIGHBOUR),
     )
 
 
 def copy_state(state: State) -> State:
     """A copy that shares nothing with the original."""
-    return _with_words(
-        state.base,
-        state.words.copy(),
+    return State(
+        **_parts(state.base, state.words.copy()),
+        base=state.base.copy(),
         log=state.log.copy(),
         history=state.history.copy(),
         forced=state.forced.copy(),
-        backups=Backups(*(part.copy() for part in state.backups)),
+        backup_move=state.backup_move.copy(),
+        backup_answers=state.backup_answers.copy(),
+        backup_forced=state.backup_forced.copy(),
         near=state.near.copy(),
     )
 
@@ -173,37 +172,47 @@ def words_of(record: np.dtype[np.void]) -> int:
     return record.itemsize // 8
 
 
-def _bases(sizes: Sizes) -> Bases:
-    """Where the parts of `words` begin."""
-    steps = sizes.steps + 1
-    counts, standings = words_of(COUNTS), words_of(STANDING) * sizes.storages
-    residencies, copies = words_of(RESIDENCY) * sizes.residencies, words_of(COPY) * sizes.residencies
-    return Bases(
-        *accumulate((0, counts, standings, residencies, sizes.groups, copies, 1, steps, steps, steps, 1))
+def _bases(sizes: Sizes) -> Records:
+    """Where the parts of `words` begin, BASES[1]."""
+    lengths = (
+        words_of(TOTALS),
+        words_of(STANDING) * sizes.storages,
+        words_of(RESIDENCY) * sizes.residencies,
+        sizes.groups,
+        words_of(COPY) * sizes.residencies,
+        1,
+        words_of(OP) * sizes.steps,
+        sizes.steps + 1,
     )
+    return np.array([tuple(accumulate(lengths, initial=0))], BASES)
 
 
-def _with_words(
-    base: Bases, words: Ints, *, log: Records, history: Records, forced: Ints, backups: Backups, near: Records
-) -> State:
-    """The state whose words these are."""
-    reals = words.view(np.float64)
-    return State(
-        counts=words[base.counts : base.standings].view(COUNTS),
-        standings=words[base.standings : base.residencies].view(STANDING),
-        residencies=words[base.residencies : base.places].view(RESIDENCY),
-        places=words[base.places : base.copies],
-        queue=CopyQueue(words[base.copies : base.queued].view(COPY), words[base.queued : base.slow]),
-        slow=reals[base.slow : base.fast],
-        fast=reals[base.fast : base.reach],
-        reach=reals[base.reach : base.latency],
-        latency=reals[base.latency : base.end],
-        words=words,
-        reals=reals,
-        base=base,
-        log=log,
-        history=history,
-        forced=forced,
-        backups=backups,
-        near=near,
-    )
+class _Parts(TypedDict):
+    """The fields of `State` that are one block of memory."""
+
+    words: Ints
+    reals: Floats
+    totals: Records
+    standings: Records
+    residencies: Records
+    places: Ints
+    queue: CopyQueue
+    ops: Records
+    reach: Floats
+
+
+def _parts(base: Records, words: Ints) -> _Parts:
+    """The words, and the views of them."""
+    cut = [words[low:high] for low, high in pairwise(base[0].tolist())]
+    totals, standings, residencies, places, copies, queued, ops, reach = cut
+    return {
+        "words": words,
+        "reals": words.view(np.float64),
+        "totals": totals.view(TOTALS),
+        "standings": standings.view(STANDING),
+        "residencies": residencies.view(RESIDENCY),
+        "places": places,
+        "queue": CopyQueue(copies.view(COPY), queued),
+        "ops": ops.view(OP),
+        "reach": reach.view(np.float64),
+    }

@@ -7,7 +7,7 @@ import numpy as np
 from memplan_solvers.jit import inlined, inner
 from memplan_solvers.latency.arrays import RESIDENCY
 from memplan_solvers.latency.copy_queue import COPY, dequeue
-from memplan_solvers.malloc_game.state import COUNTS, STANDING, Growth, State, words_of
+from memplan_solvers.malloc_game.state import OP, STANDING, TOTALS, Growth, State, words_of
 
 
 def _word(record: np.dtype[np.void], field: str) -> int:
@@ -15,15 +15,17 @@ def _word(record: np.dtype[np.void], field: str) -> int:
     return (record.names or ()).index(field)
 
 
-STANDING_WORDS, RESIDENCY_WORDS, COPY_WORDS = words_of(STANDING), words_of(RESIDENCY), words_of(COPY)
-STOP, DUE, OPEN_STORES = _word(RESIDENCY, "stop"), _word(COPY, "due"), _word(COUNTS, "open_stores")
-"""Words of a residency, of a copy and of the counts that moves change."""
+STANDING_WORDS, RESIDENCY_WORDS = words_of(STANDING), words_of(RESIDENCY)
+COPY_WORDS, OP_WORDS = words_of(COPY), words_of(OP)
+STOP, DUE, SLOW, FAST = _word(RESIDENCY, "stop"), _word(COPY, "due"), _word(OP, "slow"), _word(OP, "fast")
+OPEN_STORES, LATENCY = _word(TOTALS, "open_stores"), _word(TOTALS, "latency")
+"""Words of records that moves change."""
 
 
 @inlined
 def note(state: State, place: int, old: int) -> None:
     """Add a line to the log."""
-    count = state.counts[0]
+    count = state.totals[0]
     state.log[count.log].place, state.log[count.log].old = place, old
     count.log += 1
 
@@ -45,43 +47,57 @@ def set_real(state: State, place: int, value: float) -> None:
 @inlined
 def set_standing(state: State, s: int, word: int, value: int) -> None:
     """Set a word of storage s's standing; word: a `Standing`."""
-    set_word(state, state.base.standings + STANDING_WORDS * s + word, value)
+    set_word(state, state.base[0].standings + STANDING_WORDS * s + word, value)
 
 
 @inlined
 def set_stop(state: State, r: int, stop: int) -> None:
     """Set where residency r stops."""
-    set_word(state, state.base.residencies + RESIDENCY_WORDS * r + STOP, stop)
+    set_word(state, state.base[0].residencies + RESIDENCY_WORDS * r + STOP, stop)
 
 
 @inlined
 def set_due(state: State, j: int, due: int) -> None:
     """Set the due step of the queue's copy j."""
-    set_word(state, state.base.copies + COPY_WORDS * j + DUE, due)
+    set_word(state, state.base[0].copies + COPY_WORDS * j + DUE, due)
 
 
 @inlined
 def set_place(state: State, group: int, place: int) -> None:
     """Set a group's place."""
-    set_word(state, state.base.places + group, place)
+    set_word(state, state.base[0].places + group, place)
 
 
 @inlined
 def add_open_stores(state: State, more: int) -> None:
     """Count so many more stores without a due step."""
-    set_word(state, state.base.counts + OPEN_STORES, state.counts[0].open_stores + more)
+    set_word(state, state.base[0].totals + OPEN_STORES, state.totals[0].open_stores + more)
+
+
+@inlined
+def set_op(state: State, t: int, slow: float, fast: float) -> None:
+    """Set the host time and the scratchpad time of the op of step t."""
+    place = state.base[0].ops + OP_WORDS * t
+    set_real(state, place + SLOW, slow)
+    set_real(state, place + FAST, fast)
+
+
+@inlined
+def set_reach(state: State, t: int, seconds: float) -> None:
+    """Set the copy capacity before step t."""
+    set_real(state, state.base[0].reach + t, seconds)
 
 
 @inlined
 def set_latency(state: State, seconds: float) -> None:
     """Set the latency."""
-    set_real(state, state.base.latency, seconds)
+    set_real(state, state.base[0].totals + LATENCY, seconds)
 
 
 @inner
 def rewind(state: State, length: int) -> None:
     """Undo the log down to `length` lines."""
-    count = state.counts[0]
+    count = state.totals[0]
     for k in range(count.log - 1, length - 1, -1):
         line = state.log[k]
         if line.place >= 0:
