@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from memplan.solver import Budget
+from memplan.solving.solver import Budget
 from memplan_solvers.common.arrays import Flags, Ints
 from memplan_solvers.latency.arrays import Floats32
 from memplan_solvers.malloc_game.board import ANSWERS
