@@ -109,5 +109,5 @@ def play_and_check(seed: int, undo: float = 0.0, games: int = 1) -> tuple[int, i
         plan = evaluate(problem.graph, game.plan(Played(), problem, Budget(1.0)))
         want = 1.0 - plan.metrics.latency_s / plan.metrics.latency_all_host_s if game.moves else 0.0
         assert abs(gained - want) < 1e-9, (seed, gained, want)
-        backups += int(game.state.counts[4])
+        backups += int(game.state.totals["backups"][0])
     return games, backups

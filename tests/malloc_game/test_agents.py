@@ -22,13 +22,14 @@ from memplan_solvers.malloc_game.actors import (
     board_of,
     run_task,
 )
+from memplan_solvers.malloc_game.board import ANSWERS
 from memplan_solvers.malloc_game.encode import INPUTS
 from memplan_solvers.malloc_game.game import Game, open_board
 from memplan_solvers.malloc_game.gumbel_zero import play_episode
 from memplan_solvers.malloc_game.malloc_game import MallocGame
 from memplan_solvers.malloc_game.muzero import LearningPlan as MuZeroPlan
 from memplan_solvers.malloc_game.muzero import learn_program
-from memplan_solvers.malloc_game.network import ACTIONS, BINS, HIDDEN, forward, make_network
+from memplan_solvers.malloc_game.network import BINS, HIDDEN, forward, make_network
 from memplan_solvers.malloc_game.policy import SHIPPED, load_network
 from memplan_solvers.malloc_game.refine import Refiner
 from memplan_solvers.malloc_game.train import Schedule, train
@@ -60,7 +61,7 @@ def small_games(count: int, most: int) -> list[tuple[int, Game]]:
     seed = 0
     while len(found) < count:
         board = open_board(random_problem(random.Random(seed)), Budget(10.0))
-        if board is not None and 3 <= len(board.move) <= most:
+        if board is not None and 3 <= len(board.moves) <= most:
             found.append((seed, Game(board)))
             found[-1][1].reset()
         seed += 1
@@ -70,7 +71,7 @@ def small_games(count: int, most: int) -> list[tuple[int, Game]]:
 def test_the_compiled_network_is_the_formula() -> None:
     net, rng = make_network(3), np.random.default_rng(3)
     x = rng.standard_normal(INPUTS).astype(np.float32)
-    out = np.zeros(ACTIONS + BINS, np.float32)
+    out = np.zeros(ANSWERS + BINS, np.float32)
     forward(net, x, np.zeros(HIDDEN[0], np.float32), np.zeros(HIDDEN[1], np.float32), out)
     hidden = np.maximum(np.maximum(x @ net.w0 + net.b0, 0) @ net.w1 + net.b1, 0)
     assert out == pytest.approx(hidden @ net.w2 + net.b2, rel=1e-4, abs=1e-4)

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 from memplan_solvers.malloc_game import play
+from memplan_solvers.malloc_game.board import Answer
 from memplan_solvers.malloc_game.env import MallocGameEnv
 from memplan_solvers.malloc_game.game import Game, open_board
 from memplan_solvers.malloc_game.greedy import play_greedy
-from memplan_solvers.malloc_game.state import BACKUPS, COPY, DROP, NO_COPY
 
 from memplan.base.errors import OptionError, TargetError
 from memplan.judge.evaluate import evaluate
@@ -23,6 +23,8 @@ from memplan.solving.planning import make_problem
 from memplan.solving.testing import TIMED, chain
 from tests.latency.test_msa import small_problem
 from tests.malloc_game.games import Played, play_and_check, play_randomly, random_problem
+
+NO_COPY, COPY, DROP = Answer
 
 
 def _game(program: str, sizes: dict[str, int], capacity: int, flops: int = 0) -> Game:
@@ -57,7 +59,7 @@ def test_undo_restores_every_array_even_across_backups() -> None:
             before = game.copy()
             for answer in _legal(game):
                 game.step(answer)
-                crossed += game.state.counts[BACKUPS] > before.state.counts[BACKUPS]
+                crossed += int(game.state.totals["backups"][0] > before.state.totals["backups"][0])
                 game.undo()
                 valid = _valid(game)
                 assert all(np.array_equal(a, b) for a, b in zip(valid, _valid(before), strict=True)), seed
@@ -68,17 +70,15 @@ def test_undo_restores_every_array_even_across_backups() -> None:
 def _valid(game: Game) -> list[np.ndarray]:
     """What counts of a state."""
     s = game.state
-    moves, rows, queued = game.move, s.counts[3], s.queue.count[0]
     return [
-        s.counts[[0, 2, 3, 4]],
-        s.of,
-        s.rows[:rows],
-        s.at,
-        s.queue.jobs[:queued],
-        s.queue.times[:queued],
-        s.time[:, :2],
-        s.total,
-        s.history[:moves, 0],
+        s.totals[["move", "open_stores", "residencies", "backups"]],
+        s.standings,
+        s.residencies[: s.totals["residencies"][0]],
+        s.places,
+        s.queue.copies[: s.queue.used[0]],
+        s.ops,
+        s.totals["latency"],
+        game.answers,
         s.forced,
     ]
 
@@ -106,7 +106,7 @@ def test_copy_takes_the_latest_issue_step_with_the_bandwidth(nbytes: int, start:
     assert _legal(game) == ([DROP] if start is None else [COPY, DROP])
     if start is not None:
         game.step(COPY)
-        assert game.state.rows[0].tolist()[1:] == [start, 3, 0]
+        assert list(game.state.residencies[0])[1:] == [start, 3, 0]
 
 
 def test_a_drop_is_charged_a_store_that_later_copies_must_not_delay() -> None:
@@ -116,7 +116,7 @@ def test_a_drop_is_charged_a_store_that_later_copies_must_not_delay() -> None:
     game.step(COPY)  # w: 3 s, from step 1 on where 5 s are free
     for answer in (NO_COPY, NO_COPY, DROP):  # c, c, a: a is stored from its production on, ahead of w
         game.step(answer)
-    kinds = [(int(key) % 2, int(key) // 2, int(due)) for key, due, _ in game.state.queue.jobs[:2]]
+    kinds = [(int(key) % 2, int(key) // 2, int(due)) for key, due, *_ in game.state.queue.copies[:2].tolist()]
     assert kinds == [(1, 0, 2), (0, 1, 2)]
 
 
@@ -152,7 +152,7 @@ def test_greedy_play_beats_random_play_and_look_ahead_helps() -> None:
     for seed in range(30):
         rng = random.Random(1000 + seed)
         board = open_board(random_problem(rng, 14), Budget(10.0))
-        if board is None or not len(board.move):
+        if board is None or not len(board.moves):
             continue
         game = Game(board)
         chance = play_randomly(rng, game)

@@ -1,6 +1,6 @@
 """Timed planning: where tensors live and when they are copied, so that the program ends soonest.
 
-Axes of the arrays in this package and in `malloc_game`:
+Axes of the arrays in this package:
 
     n  steps: the ops in program order
     m  storages, numbered as in `Problem`

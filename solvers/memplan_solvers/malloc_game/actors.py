@@ -14,19 +14,19 @@ from typing import Any
 
 import numpy as np
 
-from memplan.api import load
 from memplan.base.children import end_with_parent
 from memplan.base.errors import MemplanError, OptionError
 from memplan.problem.problem import Problem
 from memplan.solving.limits import Budget
 from memplan.solving.planning import make_problem
+from memplan_solvers.common.arrays import Flags, Ints
+from memplan_solvers.latency.arrays import Floats32
+from memplan_solvers.malloc_game.board import ANSWERS, Board
 from memplan_solvers.malloc_game.game import Game, open_board
 from memplan_solvers.malloc_game.gumbel_zero import play_episode
+from memplan_solvers.malloc_game.lesson import lesson_of
 from memplan_solvers.malloc_game.network import Network
-from memplan_solvers.malloc_game.queue import Array
 from memplan_solvers.malloc_game.refine import Refiner
-from memplan_solvers.malloc_game.rollout import lesson
-from memplan_solvers.malloc_game.state import Board
 from memplan_solvers.malloc_game.tree_search import Settings
 
 TRIES = 3
@@ -43,7 +43,7 @@ class TrainingCase:
 
     def problem(self) -> Problem:
         """Weights as tensors; capacity = share x (live peak in program order + weights)."""
-        model = load(self.model)
+        model = load_model(self.model, {})
         whole, _ = make_problem(model, self.target, objective="latency", weights="tensor", scratchpad="max")
         everything = sum(s.size for s in whole.storages if s.is_constant) + _live_peak(whole)
         grain = whole.target.scratchpad.alignment
@@ -65,7 +65,7 @@ def _live_peak(problem: Problem) -> int:
 def board_of(case: TrainingCase) -> Board:
     """The board of a case; OptionError where there is no game to play."""
     board = open_board(case.problem(), Budget(60.0))
-    if board is None or not len(board.move):
+    if board is None or not len(board.moves):
         raise OptionError(f"no game on {case.model}", "choose another model or share")
     return board
 
@@ -74,12 +74,12 @@ def board_of(case: TrainingCase) -> Board:
 class Task:
     """One game to be played better: by annealing with the network (`rounds` > 0), or by search at every move.
 
-    best  the best answers so far, None at the beginning
+    best  the best answers so far, int64[moves], None at the beginning
     """
 
     case: TrainingCase
     net: Network
-    best: Array | None
+    best: Ints | None
     seed: int
     rounds: int
     settings: Settings = Settings()
@@ -89,18 +89,18 @@ class Task:
 class Outcome:
     """What a task found. `policy` is the latency of the network alone, `latency` that of `answers`, in seconds.
 
-    The lesson's rows are those of `answers` (see `rollout.lesson`); targets are the search's policies where it
+    The lesson's rows are those of `answers` (see `lesson.LessonRows`); targets are the search's policies where it
     searched at every move, else the answers.
     """
 
     case: TrainingCase
-    answers: Array
+    answers: Ints  # [moves]
     latency: float
     policy: float
-    x: Array
-    legal: Array
-    target: Array
-    left: Array
+    x: Floats32  # [rows, inputs]
+    legal: Flags  # [rows, answers]
+    target: Floats32  # [rows, answers]
+    left: Floats32  # [rows]
 
 
 def run_task(task: Task) -> Outcome:
@@ -121,24 +121,15 @@ def run_task(task: Task) -> Outcome:
         answers, latency = refiner.best, refiner.least
     else:
         answers, policies, latency = play_episode(game, task.net, task.settings, task.seed)
-    k, player = game.moves, refiner.player
-    rows = (
-        np.zeros((k, len(player.x)), np.float32),
-        np.zeros((k, 3), np.bool_),
-        np.zeros(k, np.int64),
-        np.zeros(k, np.float32),
-    )
-    count = lesson(board, game.state, player, answers, *rows)
-    x, legal, answer, left = (part[:count] for part in rows)
-    target = (
-        np.eye(3, dtype=np.float32)[answer] if policies is None else policies[rows_with_choice(game, answers)]
-    )
-    return Outcome(
-        task.case, answers, latency, refiner.policy_latency, x, legal, target.astype(np.float32), left
-    )
+    rows = lesson_of(game, refiner.player, answers)
+    if policies is None:
+        target = np.eye(ANSWERS, dtype=np.float32)[rows.answer]
+    else:
+        target = policies[rows_with_choice(game, answers)].astype(np.float32)
+    return Outcome(task.case, answers, latency, refiner.policy_latency, rows.x, rows.legal, target, rows.left)
 
 
-def rows_with_choice(game: Game, answers: Array) -> Array:
+def rows_with_choice(game: Game, answers: Ints) -> Ints:
     """The moves of a game that had more than one legal answer, int64[r]."""
     game.reset()
     found = []

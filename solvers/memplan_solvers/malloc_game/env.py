@@ -11,16 +11,19 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from memplan.api import load
 from memplan.base.errors import OptionError
 from memplan.problem.problem import Problem
 from memplan.solving.limits import Budget
 from memplan.solving.planning import make_problem
-from memplan_solvers.malloc_game.features import make_observation, observe
+from memplan_solvers.malloc_game.board import ANSWERS, Answer
+from memplan_solvers.malloc_game.features import make_observation, numbers, observe
 from memplan_solvers.malloc_game.game import Game, open_board
 
 LIMITS = {"moves": (-64, 64), "occupancy": (0, 2), "bandwidth": (0, 64), "summary": (-64, 64)}
 """Least and largest number of each array of an observation; what lies beyond is shown as these."""
+
+REPLACEMENTS = Answer.DROP, Answer.NO_COPY, Answer.COPY
+"""What an illegal answer is replaced by, the first that is legal."""
 
 PREPARE_S = 60.0
 """Seconds that placing what must stay in the scratchpad may take."""
@@ -51,18 +54,20 @@ class MallocGameEnv(gymnasium.Env[dict[str, Any], int]):
         self.render_mode = render_mode
         if problem is None:
             problem = make_problem(
-                load(model), target, scratchpad=scratchpad, objective="latency", order="program"
+                load_model(model, {}), target, scratchpad=scratchpad, objective="latency", order="program"
             )[0]
         self._open(problem)
         self._seen = make_observation()
-        arrays = self._seen._asdict()
-        every = {name: spaces.Box(*LIMITS[name], array.shape, np.float32) for name, array in arrays.items()}
-        self.observation_space = spaces.Dict({**every, "action_mask": spaces.MultiBinary(3)})
-        self.action_space = spaces.Discrete(3)
+        every = {
+            name: spaces.Box(*LIMITS[name], part.shape, np.float32)
+            for name, part in numbers(self._seen).items()
+        }
+        self.observation_space = spaces.Dict({**every, "action_mask": spaces.MultiBinary(ANSWERS)})
+        self.action_space = spaces.Discrete(ANSWERS)
 
     def _open(self, problem: Problem) -> None:
         board = open_board(problem, Budget(PREPARE_S))
-        if board is None or not len(board.move):
+        if board is None or not len(board.moves):
             raise OptionError(
                 f"the mallocGame has no moves for graph '{problem.graph.name}'",
                 "nothing fits the scratchpad, or what must stay in it does not: give it more",
@@ -85,7 +90,7 @@ class MallocGameEnv(gymnasium.Env[dict[str, Any], int]):
         legal = self._legal
         replaced = not legal[action]
         if replaced:
-            action = next(a for a in (2, 0, 1) if legal[a])
+            action = next(answer for answer in REPLACEMENTS if legal[answer])
         reward = self.game.step(int(action))
         seen, info = self._observation()
         return seen, reward, self.game.is_over, False, {**info, "replaced": replaced}
@@ -95,7 +100,7 @@ class MallocGameEnv(gymnasium.Env[dict[str, Any], int]):
         observe(game.board, game.state, self._seen)
         self._legal = game.legal
         legal = self._legal.astype(np.int8)
-        seen = {name: array.clip(*LIMITS[name]) for name, array in self._seen._asdict().items()}
+        seen = {name: part.clip(*LIMITS[name]) for name, part in numbers(self._seen).items()}
         return {**seen, "action_mask": legal}, {"action_mask": legal, "latency_s": game.latency}
 
     def render(self) -> str | None:

@@ -10,20 +10,11 @@ from memplan.problem.plan import Move, Plan, Residency
 from memplan.problem.problem import Problem
 from memplan.solving.limits import Budget
 from memplan.solving.solver import Solver
+from memplan_solvers.common.arrays import Flags, Ints
 from memplan_solvers.latency.arrays import make_arrays
 from memplan_solvers.malloc_game import play
-from memplan_solvers.malloc_game.queue import Array
-from memplan_solvers.malloc_game.state import (
-    MOVE,
-    OVER,
-    ROWS,
-    SOURCE,
-    Board,
-    State,
-    copy_state,
-    make_board,
-    make_state,
-)
+from memplan_solvers.malloc_game.board import Board, make_board, open_state
+from memplan_solvers.malloc_game.state import State, copy_state
 
 
 def open_board(problem: Problem, budget: Budget) -> Board | None:
@@ -59,18 +50,18 @@ class Game:
 
     def __init__(self, board: Board, state: State | None = None) -> None:
         self.board = board
-        self.state = make_state(board) if state is None else state
+        self.state = open_state(board) if state is None else state
         self._legal = np.zeros(3, np.bool_)
 
     @property
     def moves(self) -> int:
         """Moves of a whole game."""
-        return len(self.board.move)
+        return len(self.board.moves)
 
     @property
     def move(self) -> int:
         """The next move's number; `moves` once the game is over."""
-        return int(self.state.counts[MOVE])
+        return int(self.state.totals["move"][0])
 
     @property
     def is_over(self) -> bool:
@@ -80,7 +71,7 @@ class Game:
     @property
     def latency(self) -> float:
         """Seconds with everything undecided in host."""
-        return float(self.state.total[0])
+        return float(self.state.totals["latency"][0])
 
     @property
     def score(self) -> float:
@@ -88,7 +79,13 @@ class Game:
         return 1.0 - self.latency / self.board.all_host if self.move else 0.0
 
     @property
-    def legal(self) -> Array:
+    def answers(self) -> Ints:
+        """The answers so far, by move; of a finished game int64[moves]."""
+        answers: Ints = self.state.history["answer"][: self.move].copy()
+        return answers
+
+    @property
+    def legal(self) -> Flags:
         """The mask of the next move, bool[3]; at least one is True until the game is over."""
         play.mask(self.board, self.state, self._legal)
         return self._legal.copy()
@@ -100,7 +97,7 @@ class Game:
     def step(self, answer: int) -> float:
         """Answer the next move; the reward. ValueError, and nothing changed, if the answer is illegal."""
         before = self.score
-        if not play.play(self.board, self.state, answer):
+        if not play.play(self.board, self.state, int(answer)):
             raise ValueError(
                 f"answer {answer} to move {self.move} is illegal, legal are {np.flatnonzero(self.legal)}"
             )
@@ -112,7 +109,7 @@ class Game:
 
     def copy(self) -> Game:
         """A game at the same state that shares only the board."""
-        return Game(self.board, copy_state(self.board, self.state))
+        return Game(self.board, copy_state(self.state))
 
     def plan(self, solver: Solver, problem: Problem, budget: Budget, bound: float = 0.0) -> Plan:
         """The plan that a finished game amounts to. `bound` must hold for every plan of the problem."""
@@ -121,14 +118,15 @@ class Game:
         storages, state = problem.storages, self.state
         residencies = [
             Residency(storages[s].name, start, stop, offset, storages[s].size)
-            for s, start, stop, offset in state.rows[: state.counts[ROWS]].tolist()
+            for s, start, stop, offset in state.residencies[: state.totals["residencies"][0]].tolist()
         ]
         moves = [
             Move("store" if key % 2 else "load", storages[s].name, key // 2, due)
-            for key, due, s in state.queue.jobs[: state.queue.count[0]].tolist()
+            for key, due, s, *_ in state.queue.copies[: state.queue.used[0]].tolist()
         ]
-        over = np.flatnonzero(state.of[:, OVER]).tolist()
-        inplace = {storages[b].name: storages[self.board.fact[b, SOURCE]].name for b in over}
+        source = self.board.storages["source"]
+        over = np.flatnonzero(state.standings["over"]).tolist()
+        inplace = {storages[b].name: storages[source[b]].name for b in over}
         return solver.answer(
             problem,
             budget,

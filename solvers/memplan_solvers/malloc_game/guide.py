@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 from importlib import resources
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 
+from memplan_solvers.common.arrays import Floats, Ints
 from memplan_solvers.jit import borrow, kernel
 from memplan_solvers.latency.anneal import Focus, usual_weights
 from memplan_solvers.latency.anneal_kernel import KINDS, STATES, Annealing, states
-from memplan_solvers.latency.arrays import LatencyArrays
+from memplan_solvers.latency.arrays import Floats32, LatencyArrays
 from memplan_solvers.latency.msa import all_host_elapsed
 from memplan_solvers.malloc_game.network import layer
-from memplan_solvers.malloc_game.queue import Array
 
 SHIPPED = "guide.safetensors"
 
@@ -34,15 +34,15 @@ LEAST, MOST = -6.0, 4.0
 
 
 class Guide(NamedTuple):
-    """Weights, float32, input-major, rectified between; gives the log of what each kind of round gains for its work."""
+    """Weights, input-major, rectified between; gives the log of what each kind of round gains for its work."""
 
-    g0: Array  # [INPUTS, HIDDEN]
-    c0: Array
-    g1: Array  # [HIDDEN, KINDS]
-    c1: Array
+    g0: Annotated[Floats32, "inputs, hidden"]  # INPUTS, HIDDEN
+    c0: Annotated[Floats32, "hidden"]
+    g1: Annotated[Floats32, "hidden, kinds"]  # HIDDEN, KINDS
+    c1: Annotated[Floats32, "kinds"]
 
 
-def static_inputs(timed: LatencyArrays) -> Array:
+def static_inputs(timed: LatencyArrays) -> Floats32:
     """float32[k, STATIC] of a problem's touches, without units: bytes over the scratchpad, seconds over mean op times."""
     n, k = timed.n, len(timed.touch)
     own = np.repeat(np.arange(len(timed.size)), np.diff(timed.touch_row))
@@ -83,14 +83,15 @@ def static_inputs(timed: LatencyArrays) -> Array:
     return np.stack(columns, axis=1).astype(np.float32)
 
 
-def smooth(values: Array, width: int) -> Array:
+def smooth(values: Floats, width: int) -> Floats:
     """The mean over `width` steps to both sides."""
     total, steps = np.concatenate(([0.0], np.cumsum(values))), np.arange(len(values))
     low, high = np.maximum(steps - width, 0), np.minimum(steps + width + 1, len(values))
-    return (total[high] - total[low]) / (high - low)
+    mean: Floats = (total[high] - total[low]) / (high - low)
+    return mean
 
 
-def with_state(static: Array, state: Array, share: float) -> Array:
+def with_state(static: Floats32, state: Ints, share: float) -> Floats32:
     """float32[k, INPUTS]: with the state of each touch, int64[k], and the share of the cooling done."""
     more = np.zeros((len(static), STATES + 1), np.float32)
     more[np.arange(len(static)), state] = 1.0
@@ -99,9 +100,16 @@ def with_state(static: Array, state: Array, share: float) -> Array:
 
 
 @kernel
-def log_gain(guide: Guide, known: Array, state: Array, share: float) -> Array:
-    """float32[k, KINDS], log of what a round that begins at a touch gains for its work, over the mean round; `known`: what
-    the static inputs add up to in the hidden layer."""
+def log_gain(
+    guide: Guide,
+    known: Annotated[Floats32, "touches, hidden"],
+    state: Annotated[Ints, "touches"],
+    share: float,
+) -> Floats32:
+    """float32[touches, KINDS], log of what a round that begins at a touch gains for its work, over the mean round.
+
+    known: what the static inputs add up to in the hidden layer. share: of the cooling that is done.
+    """
     guide, known, state = borrow(guide), borrow(known), borrow(state)
     hidden, gain = np.empty(HIDDEN, np.float32), np.empty((len(state), KINDS), np.float32)
     for k in range(len(state)):
@@ -121,8 +129,9 @@ def focus_of(timed: LatencyArrays, guide: Guide) -> Focus:
     """How the annealing of a problem should go on, as the guide has it."""
     known, weight = static_inputs(timed) @ guide.g0[:STATIC] + guide.c0, usual_weights(timed)
 
-    def focus(search: Annealing, share: float) -> Array:
-        return weight * np.exp(SHARPNESS * log_gain(guide, known, states(search), share))
+    def focus(search: Annealing, share: float) -> Floats32:
+        gain: Floats32 = np.exp(SHARPNESS * log_gain(guide, known, states(search), share))
+        return weight * gain
 
     return focus
 
@@ -135,7 +144,7 @@ def load_guide() -> Guide:
     return guide_of(load(resources.files(__package__).joinpath(SHIPPED).read_bytes()))
 
 
-def guide_of(tensors: Mapping[str, Array]) -> Guide:
+def guide_of(tensors: Mapping[str, Floats32]) -> Guide:
     """The guide of named tensors; ValueError where a shape is not this version's."""
     shapes = {"g0": (INPUTS, HIDDEN), "c0": (HIDDEN,), "g1": (HIDDEN, KINDS), "c1": (KINDS,)}
     for name, shape in shapes.items():

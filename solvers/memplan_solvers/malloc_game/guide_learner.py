@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from torch import nn
 from memplan.solving.limits import Budget
 from memplan_solvers.latency.anneal import Anneal, make_annealing
 from memplan_solvers.latency.anneal_kernel import KINDS, STATES, run_rounds
-from memplan_solvers.latency.arrays import make_arrays
+from memplan_solvers.latency.arrays import Floats32, make_arrays
 from memplan_solvers.latency.msa import tuned
 from memplan_solvers.malloc_game.actors import TrainingCase
 from memplan_solvers.malloc_game.guide import (
@@ -25,7 +25,6 @@ from memplan_solvers.malloc_game.guide import (
     with_state,
 )
 from memplan_solvers.malloc_game.guided import QUEUED
-from memplan_solvers.malloc_game.queue import Array
 
 ROUNDS, PARTS = 240, 4
 """Rounds of an annealing per touch, and the parts of its cooling that are told apart."""
@@ -35,12 +34,13 @@ BATCH, TOLD = 8192, 50
 
 
 class Experience(NamedTuple):
-    """What annealing was like, by touch and its state: x, float32[r, INPUTS]; by kind of round the share of a part's
-    work that began there, and of its gain, float32[r, KINDS]."""
+    """What annealing was like: a row for each touch, state that it was in, and part of the cooling."""
 
-    x: Array
-    work: Array
-    gain: Array
+    x: Annotated[Floats32, "rows, inputs"]
+    work: Annotated[
+        Floats32, "rows, kinds"
+    ]  # the share of the part's work whose rounds began there, by kind of round
+    gain: Annotated[Floats32, "rows, kinds"]  # and of its gain
 
 
 def experience(case: TrainingCase, seed: int) -> Experience:

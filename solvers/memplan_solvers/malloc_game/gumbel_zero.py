@@ -4,23 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 
+from memplan_solvers.common.arrays import Floats, Ints
+from memplan_solvers.malloc_game.board import ANSWERS
 from memplan_solvers.malloc_game.game import Game
-from memplan_solvers.malloc_game.network import ACTIONS, Network
-from memplan_solvers.malloc_game.queue import Array
+from memplan_solvers.malloc_game.network import Network
 from memplan_solvers.malloc_game.rollout import make_player, probe
 from memplan_solvers.malloc_game.tree_search import Leaf, Path, Settings, drive, search
 
 
 class Episode(NamedTuple):
-    """A finished game: answers, int64[k]; the search's policy at each move, float64[k, 3]; its latency in seconds."""
+    """A finished game."""
 
-    answers: Array
-    policies: Array
-    latency: float
+    answers: Annotated[Ints, "moves"]
+    policies: Annotated[Floats, "moves, answers"]  # the search's, at each move
+    latency: float  # s
 
 
 def play_episode(
@@ -35,11 +36,11 @@ def play_episode(
     game.reset()
 
     def expand(path: Path) -> Leaf:
-        logits = np.full(ACTIONS, -np.inf)
+        logits = np.full(ANSWERS, -np.inf)
         reward, value, over = probe(board, state, player, np.array(path, np.int64), logits)
         return Leaf(reward, logits, value, over)
 
-    answers, policies = np.zeros(game.moves, np.int64), np.zeros((game.moves, ACTIONS))
+    answers, policies = np.zeros(game.moves, np.int64), np.zeros((game.moves, ANSWERS))
     while not game.is_over:
         move = game.move
         allowed = replace(settings, simulations=1, considered=1, noise=0.0) if stop() else settings

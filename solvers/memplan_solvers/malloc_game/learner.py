@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from memplan_solvers.malloc_game.network import ACTIONS, BINS, Network
-from memplan_solvers.malloc_game.queue import Array
+from memplan_solvers.common.arrays import Flags
+from memplan_solvers.latency.arrays import Floats32
+from memplan_solvers.malloc_game.board import ANSWERS
+from memplan_solvers.malloc_game.lesson import lesson_of
+from memplan_solvers.malloc_game.network import BINS, Network
 from memplan_solvers.malloc_game.refine import Refiner
-from memplan_solvers.malloc_game.rollout import lesson
 
 
 class Lesson(NamedTuple):
-    """Rows of moves with a choice: inputs, legality, target policy and the return still to come.
+    """What to learn of moves with a choice."""
 
-    x: float32[r, INPUTS]; legal: bool[r, ACTIONS]; policy: float32[r, ACTIONS]; left: float32[r], in [0, 1].
-    """
-
-    x: Array
-    legal: Array
-    policy: Array
-    left: Array
+    x: Annotated[Floats32, "rows, inputs"]
+    legal: Annotated[Flags, "rows, answers"]
+    policy: Annotated[Floats32, "rows, answers"]  # what to play
+    left: Annotated[Floats32, "rows"]  # the return still to come, in [0, 1]
 
 
-def joined(lessons: list[Lesson]) -> tuple[Lesson, Array]:
+def joined(lessons: list[Lesson]) -> tuple[Lesson, Floats32]:
     """One lesson of all, and the weight of each row: a game of k rows counts as much as sqrt(k)."""
     weight = np.concatenate([np.full(len(each.x), len(each.x) ** -0.5, np.float32) for each in lessons])
     return Lesson(*(np.concatenate(parts) for parts in zip(*lessons, strict=True))), weight / weight.mean()
@@ -63,7 +62,7 @@ class Learner:
             group["lr"] = rate
 
     def forward(self, x: Tensor) -> Any:
-        """Logits of the actions and of the value's bins, float32[r, ACTIONS + BINS]."""
+        """Logits of the actions and of the value's bins, float32[r, ANSWERS + BINS]."""
         w = self.weights
         hidden = torch.relu(torch.relu(x @ w[0] + w[1]) @ w[2] + w[3])
         return hidden @ w[4] + w[5]
@@ -82,8 +81,8 @@ class Learner:
             loss, order = 0.0, torch.randperm(len(x), generator=self.dice)
             for part in torch.split(order, batch):
                 out = self.forward(x[part])
-                logits = out[:, :ACTIONS].masked_fill(~legal[part], -1e9).log_softmax(1)
-                bins = out[:, ACTIONS:].log_softmax(1)
+                logits = out[:, :ANSWERS].masked_fill(~legal[part], -1e9).log_softmax(1)
+                bins = out[:, ANSWERS:].log_softmax(1)
                 each = -(policy[part] * logits).sum(1) - 0.25 * (value[part] * bins).sum(1)
                 mean = (each * weights[part]).mean()
                 self.optimizer.zero_grad()
@@ -123,13 +122,5 @@ class Tuner:
 
 def game_lesson(refiner: Refiner) -> Lesson:
     """What the refiner's best game teaches."""
-    game, player, k = refiner.game, refiner.player, refiner.k
-    rows = (
-        np.zeros((k, len(player.x)), np.float32),
-        np.zeros((k, ACTIONS), np.bool_),
-        np.zeros(k, np.int64),
-        np.zeros(k, np.float32),
-    )
-    count = lesson(game.board, game.state, player, refiner.best, *rows)
-    x, legal, answer, left = (part[:count] for part in rows)
-    return Lesson(x, legal, np.eye(ACTIONS, dtype=np.float32)[answer], left)
+    rows = lesson_of(refiner.game, refiner.player, refiner.best)
+    return Lesson(rows.x, rows.legal, np.eye(ANSWERS, dtype=np.float32)[rows.answer], rows.left)

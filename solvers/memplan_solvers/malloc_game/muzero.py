@@ -10,20 +10,21 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from memplan.solving.limits import Budget
+from memplan_solvers.common.arrays import Flags, Ints
+from memplan_solvers.latency.arrays import Floats32
+from memplan_solvers.malloc_game.board import ANSWERS
 from memplan_solvers.malloc_game.encode import INPUTS, encode
 from memplan_solvers.malloc_game.game import Game
-from memplan_solvers.malloc_game.network import ACTIONS, make_network
+from memplan_solvers.malloc_game.network import make_network
 from memplan_solvers.malloc_game.play import play_random
-from memplan_solvers.malloc_game.queue import Array
 from memplan_solvers.malloc_game.rollout import look, make_player
-from memplan_solvers.malloc_game.state import ANSWER
 from memplan_solvers.malloc_game.tree_search import Leaf, Path, Settings, drive, search
 
 LATENT, HIDDEN = 48, 96
@@ -52,35 +53,35 @@ class LearntModel(nn.Module):
             nn.Linear(INPUTS, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, LATENT), nn.Tanh()
         )
         self.advance = nn.Sequential(
-            nn.Linear(LATENT + ACTIONS, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, LATENT + 1)
+            nn.Linear(LATENT + ANSWERS, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, LATENT + 1)
         )
-        self.predict = nn.Sequential(nn.Linear(LATENT, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, 2 * ACTIONS + 1))
+        self.predict = nn.Sequential(nn.Linear(LATENT, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, 2 * ANSWERS + 1))
 
     def step(self, latent: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
-        """latent: float32[r, LATENT]; action: float32[r, ACTIONS], one hot. The next latent and the reward."""
+        """latent: float32[r, LATENT]; action: float32[r, ANSWERS], one hot. The next latent and the reward."""
         out = self.advance(torch.cat([latent, action], 1))
         return torch.tanh(out[:, :LATENT]), out[:, LATENT]
 
-    def leaf(self, latent: Tensor, reward: float, legal: Array | None = None) -> Leaf:
+    def leaf(self, latent: Tensor, reward: float, legal: Flags | None = None) -> Leaf:
         """What the search is told of one latent; legality is the model's guess unless given."""
         out = self.predict(latent)[0].numpy().astype(np.float64)
-        logits, guess = out[:ACTIONS], out[ACTIONS + 1 :] > 0
+        logits, guess = out[:ANSWERS], out[ANSWERS + 1 :] > 0
         allowed = guess if legal is None else legal
         if not allowed.any():
-            allowed = out[ACTIONS + 1 :] == out[ACTIONS + 1 :].max()
-        return Leaf(reward, np.where(allowed, logits, -np.inf), float(out[ACTIONS]))
+            allowed = out[ANSWERS + 1 :] == out[ANSWERS + 1 :].max()
+        return Leaf(reward, np.where(allowed, logits, -np.inf), float(out[ANSWERS]))
 
 
 @dataclass(frozen=True)
 class Record:
-    """One game, per move: inputs, legality, answer, search policy, reward, and the return from there on."""
+    """One game."""
 
-    x: Array
-    legal: Array
-    answer: Array
-    policy: Array
-    reward: Array
-    left: Array
+    x: Annotated[Floats32, "moves, inputs"]
+    legal: Annotated[Flags, "moves, answers"]
+    answer: Annotated[Ints, "moves"]
+    policy: Annotated[Floats32, "moves, answers"]  # the search's
+    reward: Annotated[Floats32, "moves"]
+    left: Annotated[Floats32, "moves"]  # the return from there on
 
 
 class Agent:
@@ -99,17 +100,17 @@ class Agent:
         """Play a game, every move by search in the model; None if told to stop before its end."""
         game, k = self.game, self.game.moves
         game.reset()
-        x, legal = np.zeros((k, INPUTS), np.float32), np.zeros((k, ACTIONS), np.bool_)
+        x, legal = np.zeros((k, INPUTS), np.float32), np.zeros((k, ANSWERS), np.bool_)
         answer, policy, reward = (
             np.zeros(k, np.int64),
-            np.zeros((k, ACTIONS), np.float32),
+            np.zeros((k, ANSWERS), np.float32),
             np.zeros(k, np.float32),
         )
         for i in range(k):
             if stop is not None and stop():
                 return None
             choices = look(game.board, game.state, self.player)
-            encode(game.board, game.state, self.player.table, self.player.seen, self.player.x)
+            encode(game.board, game.state, self.player.prices, self.player.seen, self.player.x)
             x[i], legal[i] = self.player.x, self.player.legal
             if choices == 1:
                 answer[i], policy[i] = int(np.argmax(legal[i])), legal[i]
@@ -120,14 +121,14 @@ class Agent:
         left = np.cumsum(reward[::-1])[::-1].astype(np.float32)
         return Record(x, legal, answer, policy, reward, left)
 
-    def _root(self, x: Array, legal: Array) -> Leaf:
+    def _root(self, x: Floats32, legal: Flags) -> Leaf:
         with torch.no_grad():
             self.latents: dict[Path, Tensor] = {(): self.model.represent(torch.from_numpy(x).unsqueeze(0))}
             return self.model.leaf(self.latents[()], 0.0, legal)
 
     def _expand(self, path: Path) -> Leaf:
         with torch.no_grad():
-            action = torch.eye(ACTIONS)[path[-1]].unsqueeze(0)
+            action = torch.eye(ANSWERS)[path[-1]].unsqueeze(0)
             self.latents[path], reward = self.model.step(self.latents[path[:-1]], action)
             return self.model.leaf(self.latents[path], float(reward))
 
@@ -159,11 +160,11 @@ class Agent:
         for ahead in range(min(UNROLL, k)):
             out = self.model.predict(latent)
             legal = at("legal", ahead)
-            logits = out[:, :ACTIONS].masked_fill(~legal, -1e9).log_softmax(1)
+            logits = out[:, :ANSWERS].masked_fill(~legal, -1e9).log_softmax(1)
             loss = loss - (at("policy", ahead) * logits).sum(1).mean()
-            loss = loss + (out[:, ACTIONS] - at("left", ahead)).square().mean()
-            loss = loss + nn.functional.binary_cross_entropy_with_logits(out[:, ACTIONS + 1 :], legal.float())
-            action = torch.eye(ACTIONS)[at("answer", ahead)]
+            loss = loss + (out[:, ANSWERS] - at("left", ahead)).square().mean()
+            loss = loss + nn.functional.binary_cross_entropy_with_logits(out[:, ANSWERS + 1 :], legal.float())
+            action = torch.eye(ANSWERS)[at("answer", ahead)]
             latent, reward = self.model.step(latent, action)
             loss = loss + (reward - at("reward", ahead)).square().mean()
         return loss
@@ -176,7 +177,7 @@ def learn_program(game: Game, budget: Budget, plan: LearningPlan | None = None) 
     """
     agent = Agent(game, plan or LearningPlan(), budget.seed)
     play_random(game.board, game.state, budget.seed, 1)
-    best, least, played = game.state.history[: game.moves, ANSWER].copy(), game.latency, list[float]()
+    best, least, played = game.answers, game.latency, list[float]()
     for _ in range(agent.plan.games):
         record = agent.play(budget.spent)
         if record is None:

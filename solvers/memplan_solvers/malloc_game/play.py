@@ -5,85 +5,62 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import numpy as np
 
+from memplan_solvers.common.arrays import Flags
 from memplan_solvers.jit import borrow, inner, kernel
-from memplan_solvers.malloc_game.queue import DUE, EPS, FINISH, KEY, OWNER, Array, enqueue
+from memplan_solvers.latency.copy_queue import EPS, enqueue
+from memplan_solvers.malloc_game.board import ANSWERS, Answer, Board
 from memplan_solvers.malloc_game.rules import attempt, is_legal
-from memplan_solvers.malloc_game.state import (
-    AFTER,
-    ANSWER,
-    BACKUPS,
-    COPY,
-    COPY_S,
-    DROP,
-    DUE_BY,
-    FAST,
-    GROUP,
-    HELD,
-    HOST_FROM,
-    ISSUED,
-    LOG,
-    MARK,
-    MOVE,
-    MOVE_QUEUED,
-    NO_COPY,
-    OPEN,
-    OPENED,
-    OUTPUT,
-    PRODUCER,
-    PRODUCES,
-    REACH,
-    ROW,
-    SEEN,
-    SLOW,
-    STEP,
-    STOP,
-    STORAGE,
-    Board,
-    State,
+from memplan_solvers.malloc_game.state import Growth, Standing, State
+from memplan_solvers.malloc_game.undo_log import (
+    add_open_stores,
     note,
-    put,
-    put_due,
-    put_of,
-    put_stop,
-    put_time,
     rewind,
-)  # fmt: skip
+    set_due,
+    set_latency,
+    set_reach,
+    set_standing,
+    set_stop,
+)
+
+BACKUP_ORDER = tuple(int(answer) for answer in (Answer.DROP, Answer.NO_COPY, Answer.COPY))
+"""What a backup tries where the answer given before has become illegal."""
 
 
 @kernel
 def reset(board: Board, state: State) -> None:
     """Set the state to the beginning of a game: everything in host but what is fixed."""
-    state.ints[:] = board.ints
-    state.reals[:] = board.reals
+    state.words[:] = board.beginning
     state.forced[:] = 0
 
 
 @kernel
 def is_over(board: Board, state: State) -> bool:
     """Whether every move has been answered."""
-    return bool(state.counts[MOVE] == len(board.move))
+    return bool(state.totals[0].move == len(board.moves))
 
 
 @kernel
-def mask(board: Board, state: State, legal: Array) -> None:
-    """Fill `legal`, bool[3], for the next move; all False once the game is over."""
+def mask(board: Board, state: State, legal: Annotated[Flags, "answers"]) -> None:
+    """Fill `legal` for the next move; all False once the game is over."""
     board, state, legal = borrow(board), borrow(state), borrow(legal)
-    i = state.counts[MOVE]
-    for answer in range(3):
-        legal[answer] = i < len(board.move) and is_legal(board, state, i, answer)
+    i = state.totals[0].move
+    for answer in range(len(legal)):
+        legal[answer] = i < len(board.moves) and is_legal(board, state, i, answer)
 
 
 @kernel
 def play(board: Board, state: State, answer: int) -> bool:
     """Give the next move its answer; False, and nothing changed, if it is illegal.
 
-    The change of `state.total[0]` over `board.all_host` is minus the reward.
+    The change of `state.totals[0].latency` over `board.all_host` is minus the reward.
     """
     board, state = borrow(board), borrow(state)
-    i = state.counts[MOVE]
-    if i >= len(board.move) or not _advance(board, state, i, answer):
+    i = state.totals[0].move
+    if i >= len(board.moves) or not _advance(board, state, i, answer):
         return False
     if len(board.opening) and _is_stuck(board, state):
         _back_up(board, state)
@@ -94,43 +71,43 @@ def play(board: Board, state: State, answer: int) -> bool:
 def undo(board: Board, state: State) -> None:
     """Take back the last move, and the backup it made necessary; nothing at the beginning."""
     board, state = borrow(board), borrow(state)
-    i = state.counts[MOVE] - 1
+    i = state.totals[0].move - 1
     if i < 0:
         return
-    b = state.counts[BACKUPS] - 1
-    if b < 0 or state.saved[b, 0] != i:
+    b = state.totals[0].backups - 1
+    if b < 0 or state.backup_move[b] != i:
         _rewind_to(state, i)
         return
-    answers = state.saved[b, 1 : 1 + len(board.move)]
-    state.forced[:] = state.saved[b, 1 + len(board.move) :]
+    answers = state.backup_answers[b]
+    state.forced[:] = state.backup_forced[b]
     first = 0
-    while first < i and state.history[first, ANSWER] == answers[first]:
+    while first < i and state.history[first].answer == answers[first]:
         first += 1
     _rewind_to(state, first)
     for j in range(first, i):
         _advance(board, state, j, answers[j])
-    state.counts[BACKUPS] = b
+    state.totals[0].backups = b
 
 
 @inner
 def _rewind_to(state: State, i: int) -> None:
-    rewind(state, state.history[i, MARK])
-    state.counts[MOVE] = i
+    rewind(state, state.history[i].mark)
+    state.totals[0].move = i
 
 
 @inner
 def _advance(board: Board, state: State, i: int, answer: int) -> bool:
     """Answer move i and let the steps pass that have no moves left; False, rewound, if it is illegal."""
-    mark = state.counts[LOG]
+    mark = state.totals[0].log
     if not attempt(board, state, i, answer):
         rewind(state, mark)
         return False
-    state.history[i, ANSWER], state.history[i, MARK] = answer, mark
-    state.counts[MOVE] = i + 1
-    t = board.move[i, STEP]
+    state.history[i].answer, state.history[i].mark = answer, mark
+    state.totals[0].move = i + 1
+    t = board.moves[i].step
     if i + 1 == board.first[t + 1]:
         _pass_time(
-            board, state, t, board.move[i + 1, STEP] if i + 1 < len(board.move) else len(board.compute)
+            board, state, t, board.moves[i + 1].step if i + 1 < len(board.moves) else len(board.compute)
         )
     return True
 
@@ -138,75 +115,78 @@ def _advance(board: Board, state: State, i: int, answer: int) -> bool:
 @inner
 def _is_stuck(board: Board, state: State) -> bool:
     """Whether the next move is a production that its group forces to a place that cannot be had."""
-    i = state.counts[MOVE]
-    if i >= len(board.move) or not board.move[i, PRODUCES]:
+    i = state.totals[0].move
+    if i >= len(board.moves) or not board.moves[i].produces:
         return False
-    group = board.fact[board.move[i, STORAGE], GROUP]
-    return bool(group >= 0 and state.at[group] >= 0 and not is_legal(board, state, i, np.int64(NO_COPY)))
+    group = board.storages[board.moves[i].storage].group
+    return bool(
+        group >= 0 and state.places[group] >= 0 and not is_legal(board, state, i, np.int64(Answer.NO_COPY))
+    )
 
 
 @inner
 def _back_up(board: Board, state: State) -> None:
     """Force the stuck group into host from its first move on and replay; each round forces one more group."""
-    target, b = state.counts[MOVE], state.counts[BACKUPS]
-    state.saved[b, 0] = target - 1
-    state.saved[b, 1 : 1 + target] = state.history[:target, ANSWER]
-    state.saved[b, 1 + len(board.move) :] = state.forced
+    target, b = state.totals[0].move, state.totals[0].backups
+    answers = state.backup_answers[b]
+    state.backup_move[b] = target - 1
+    for j in range(target):
+        answers[j] = state.history[j].answer
+    state.backup_forced[b] = state.forced
     while True:
-        i = state.counts[MOVE]
+        i = state.totals[0].move
         if _is_stuck(board, state):
-            group = board.fact[board.move[i, STORAGE], GROUP]
+            group = board.storages[board.moves[i].storage].group
             state.forced[group] = 1
             _rewind_to(state, board.opening[group])
         elif i == target:
             break
-        elif not _advance(board, state, i, state.saved[b, 1 + i]):
-            for answer in (DROP, NO_COPY, COPY):
+        elif not _advance(board, state, i, answers[i]):
+            for answer in BACKUP_ORDER:
                 if _advance(board, state, i, answer):
                     break
-    state.counts[BACKUPS] = b + 1
+    state.totals[0].backups = b + 1
 
 
 @inner
 def _pass_time(board: Board, state: State, first: int, until: int) -> None:
     """Let steps `[first, until)` pass, all their moves being answered: copy capacity, stores of outputs."""
-    time = state.time
     for t in range(first, until):
-        busy = max(board.compute[t], time[t, SLOW] + time[t, FAST]) + board.overhead
-        put_time(state, t + 1, REACH, time[t, REACH] + busy - time[t, SLOW])
+        op = state.ops[t]
+        busy = max(board.compute[t], op.slow + op.fast) + board.overhead
+        set_reach(state, t + 1, state.reach[t] + busy - op.slow)
         for i in range(board.first[t], board.first[t + 1]):
-            s = board.move[i, STORAGE]
-            if board.fact[s, OUTPUT] and board.fact[s, PRODUCER] == t and state.of[s, ROW] >= 0:
-                at = enqueue(state.queue, time[:, REACH], 2 * t + 1, -1, board.cost[s, COPY_S], s)
-                note(state, MOVE_QUEUED, at)
-                put_of(state, s, OPENED, 1)
-                put(state.ints, state.counts, state.log, OPEN, state.counts[OPEN] + 1)
-        if state.counts[OPEN]:
+            s = board.moves[i].storage
+            if board.storages[s].output and board.storages[s].producer == t and state.standings[s].row >= 0:
+                at = enqueue(state.queue, state.reach, 2 * t + 1, -1, board.storages[s].copy, s)
+                note(state, Growth.QUEUE, at)
+                set_standing(state, s, Standing.OPENED, 1)
+                add_open_stores(state, +1)
+        if state.totals[0].open_stores:
             _close_stores(board, state, t + 1)
 
 
 @inner
 def _close_stores(board: Board, state: State, now: int) -> None:
     """Give the open stores that are done by step `now` that due step; at the end all of them."""
-    jobs, times, ends = state.queue.jobs, state.queue.times, now == len(board.compute)
-    reach, tail = state.time[now, REACH], 0.0
-    for j in range(state.queue.count[0]):
-        if jobs[j, DUE] >= 0 or not (ends or times[j, FINISH] <= reach + EPS):
+    copies, ends = state.queue.copies, now == len(board.compute)
+    reach, tail = state.reach[now], 0.0
+    for j in range(state.queue.used[0]):
+        copy = copies[j]
+        if copy.due >= 0 or not (ends or copy.done <= reach + EPS):
             continue
-        tail = max(tail, times[j, FINISH] - reach)
-        s, r = jobs[j, OWNER], state.of[jobs[j, OWNER], ROW]
-        put_due(state, j, now)
-        put_of(state, s, ISSUED, (jobs[j, KEY] - 1) >> 1)
-        put_of(state, s, DUE_BY, now)
-        put_of(state, s, HOST_FROM, now)
-        put_of(state, s, OPENED, 0)
-        put(state.ints, state.counts, state.log, OPEN, state.counts[OPEN] - 1)
-        if board.move[state.of[s, SEEN], AFTER] < 0:
-            put_of(state, s, HELD, 0)
-        if state.rows[r, STOP] < now:
-            put_stop(state, r, now)
+        tail = max(tail, copy.done - reach)
+        s, r = copy.storage, state.standings[copy.storage].row
+        set_due(state, j, now)
+        set_standing(state, s, Standing.HOST_FROM, now)
+        set_standing(state, s, Standing.OPENED, 0)
+        add_open_stores(state, -1)
+        if board.moves[state.standings[s].seen].after < 0:
+            set_standing(state, s, Standing.HELD, 0)
+        if state.residencies[r].stop < now:
+            set_stop(state, r, now)
     if ends and tail > 0.0:
-        put_time(state, len(state.time), 0, state.total[0] + tail)
+        set_latency(state, state.totals[0].latency + tail)
 
 
 @kernel
@@ -215,14 +195,14 @@ def play_random(board: Board, state: State, seed: int, games: int) -> int:
     board, state = borrow(board), borrow(state)
     np.random.seed(seed)
     moves = 0
-    legal = np.zeros(3, np.bool_)
+    legal = np.zeros(ANSWERS, np.bool_)
     for _ in range(games):
         reset(board, state)
         while not is_over(board, state):
             mask(board, state, legal)
-            answer = np.random.randint(3)
+            answer = np.random.randint(len(legal))
             while not legal[answer]:
-                answer = np.random.randint(3)
+                answer = np.random.randint(len(legal))
             play(board, state, answer)
             moves += 1
     return moves

@@ -6,12 +6,11 @@ from collections.abc import Callable
 
 import numpy as np
 
+from memplan_solvers.common.arrays import Ints
 from memplan_solvers.malloc_game.game import Game
 from memplan_solvers.malloc_game.greedy import play_greedy
 from memplan_solvers.malloc_game.network import Network
-from memplan_solvers.malloc_game.queue import Array
-from memplan_solvers.malloc_game.rollout import finish, follow, improve, make_player, seed_noise
-from memplan_solvers.malloc_game.state import ANSWER
+from memplan_solvers.malloc_game.rollout import Cooling, finish, follow, improve, make_player, seed_noise
 
 HOT, COLD = 0.002, 0.0002
 """Heat of a cycle's first and last round, in shares of the latency."""
@@ -39,9 +38,9 @@ class Refiner:
         self.player = make_player(net, self.game.board)
         self.game.reset()
         self.policy_latency = finish(self.game.board, self.game.state, self.player, 0.0)
-        self.consider(self.game.state.history[: self.k, ANSWER].copy(), self.policy_latency)
+        self.consider(self.game.answers, self.policy_latency)
 
-    def consider(self, answers: Array, latency: float) -> None:
+    def consider(self, answers: Ints, latency: float) -> None:
         """Keep a finished game if it is the best."""
         if latency < self.least:
             self.best, self.least = answers, latency
@@ -50,7 +49,7 @@ class Refiner:
         """Keep the greedy game if it is the best."""
         self.game.reset()
         latency = play_greedy(self.game.board, self.game.state, 0)
-        self.consider(self.game.state.history[: self.k, ANSWER].copy(), latency)
+        self.consider(self.game.answers, latency)
 
     def replay(self) -> None:
         """Put the best game on the board."""
@@ -64,18 +63,9 @@ class Refiner:
         while done < rounds and not stop():
             now = min(step, rounds - done)
             hot, cold = (self.least * HOT * (COLD / HOT) ** (r / rounds) for r in (done, done + now))
+            cooling = Cooling(now, hot, cold, TEMPERATURE, WIDEST)
             self.least = improve(
-                self.game.board,
-                self.game.state,
-                self.player,
-                current,
-                self.best,
-                self.least,
-                now,
-                hot,
-                cold,
-                TEMPERATURE,
-                WIDEST,
+                self.game.board, self.game.state, self.player, current, self.best, self.least, cooling
             )
             done += now
         return done >= rounds

@@ -13,11 +13,11 @@ from typing import Any
 import torch
 
 from memplan.base.files import write_atomic
+from memplan_solvers.common.arrays import Ints
 from memplan_solvers.malloc_game.actors import Actors, Outcome, Task, TrainingCase
 from memplan_solvers.malloc_game.learner import Learner, Lesson
 from memplan_solvers.malloc_game.network import make_network
 from memplan_solvers.malloc_game.policy import load_network, save_network
-from memplan_solvers.malloc_game.queue import Array
 from memplan_solvers.malloc_game.tree_search import Settings
 
 
@@ -57,7 +57,7 @@ class Progress:
     """What training has come to: per case the best answers and their latency, the first latency, the last lesson."""
 
     iteration: int = 0
-    answers: dict[TrainingCase, Array] = field(default_factory=dict)
+    answers: dict[TrainingCase, Ints] = field(default_factory=dict)
     latency: dict[TrainingCase, float] = field(default_factory=dict)
     first: dict[TrainingCase, float] = field(default_factory=dict)
     curve: list[dict[str, float]] = field(default_factory=list)
