@@ -22,7 +22,7 @@ from memplan_solvers.peak.search import minimum_peak_order
 from memplan_solvers.search.frontier import Frontiers
 from memplan_solvers.search.layered_search import RULES as STATE_RULES
 from memplan_solvers.search.layered_search import Engine
-from memplan_solvers.search.subproblem import NEVER, whole
+from memplan_solvers.search.subproblem import PROHIBITIVE, whole
 
 from memplan.api import evaluate
 from memplan.budgets import least_capacity
@@ -237,7 +237,7 @@ def check_states_without(rule: str | None, seeds: Iterable[int]) -> int:
     for seed in seeds:
         problem = random_problem(seed, "traffic", pins=False)
         least = Oracle(problem).least_traffic()
-        found = Engine(whole(problem), STATE_RULES - {rule}).search(NEVER, Budget(60.0))
+        found = Engine(whole(problem), STATE_RULES - {rule}).search(PROHIBITIVE, Budget(60.0))
         value = None if found.value is None else found.value + problem.free_bound
         assert found.complete and value == least, f"search without {rule}, seed {seed}: {value}, not {least}"
         assert found.value is None or found.bound == found.value, (
@@ -259,7 +259,7 @@ def check_frontiers(rule: str | None, seeds: Iterable[int]) -> int:
         if least is None or least == problem.free_bound:
             continue
         value = int(least - problem.free_bound)
-        for below in (value, value + 1, NEVER):
+        for below in (value, value + 1, PROHIBITIVE):
             engine = Engine(whole(problem), STATE_RULES - {rule})
             assert engine.tabulate(Budget(60.0))
             free = sum(engine.root())

@@ -11,7 +11,8 @@ from memplan.errors import OptionError
 from memplan.plan import Plan
 from memplan.problem import Problem
 from memplan.solver import Budget
-from memplan_solvers.latency.arrays import UNPLACED, Floats, LatencyArrays, make_arrays
+from memplan_solvers.common.arrays import Floats
+from memplan_solvers.latency.arrays import UNPLACED, LatencyArrays, make_arrays
 from memplan_solvers.latency.layout import Layout, to_plan
 from memplan_solvers.latency.msa import XLA, all_host_elapsed, run_msa, value_order
 from memplan_solvers.latency.solver import LatencySolver

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from memplan.problem import Problem
-from memplan_solvers.latency.arrays import Floats, LatencyArrays
+from memplan_solvers.common.arrays import Floats
+from memplan_solvers.latency.arrays import LatencyArrays
 from memplan_solvers.latency.bounds import least_times
 
 SAFE = 1e-9

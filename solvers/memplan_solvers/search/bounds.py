@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from itertools import chain, pairwise
 
 from memplan.solver import Budget
-from memplan_solvers.search.subproblem import NEVER, Subproblem
+from memplan_solvers.search.subproblem import PROHIBITIVE, Subproblem
 
 STRIDE = 20
 """Ops from one possible end of a window to the next."""
@@ -61,7 +61,7 @@ def _least(window: Subproblem, least: int, budget: Budget) -> tuple[int, bool]:
     """A lower bound on what the window costs, at least `least`, and whether its search came to an end."""
     from memplan_solvers.search.layered_search import Engine
 
-    engine, below = Engine(window), NEVER
+    engine, below = Engine(window), PROHIBITIVE
     for beam in BEAMS:
         found = engine.search(below, budget, beam, most=STATES)
         least = max(least, min(found.bound, below))

@@ -13,7 +13,7 @@ from memplan_solvers.search.frontier import Frontiers
 from memplan_solvers.search.layered_search import Engine
 from memplan_solvers.search.lns import PartialPlan, improve_windows
 from memplan_solvers.search.set_tables import FEW
-from memplan_solvers.search.subproblem import NEVER, Subproblem
+from memplan_solvers.search.subproblem import PROHIBITIVE, Subproblem
 
 MOST_OPS_WHOLE = 1_500
 """Ops beyond which a subproblem is not searched as a whole, but in windows."""
@@ -54,7 +54,7 @@ class Bracket:
     @property
     def below(self) -> int:
         """What a better plan costs less than."""
-        return NEVER if self.plan is None else self.plan.value
+        return PROHIBITIVE if self.plan is None else self.plan.value
 
     @property
     def engine(self) -> Engine:

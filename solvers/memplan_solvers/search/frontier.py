@@ -28,7 +28,7 @@ from memplan_solvers.search import backwards as bw
 from memplan_solvers.search.layer import Labels, ParetoFrontier, place_sets
 from memplan_solvers.search.layered_search import Engine
 from memplan_solvers.search.state import SubproblemArrays
-from memplan_solvers.search.subproblem import NEVER
+from memplan_solvers.search.subproblem import PROHIBITIVE
 
 CHUNK = 64
 """Sets between two looks at the clock."""
@@ -54,7 +54,7 @@ class Half:
     least: list[Any]
     points: list[Labels] = field(default_factory=list)
     known: int = 0
-    failed: tuple[int, int] = (NEVER, 0)
+    failed: tuple[int, int] = (PROHIBITIVE, 0)
 
     @property
     def total(self) -> int:
@@ -103,7 +103,7 @@ class Frontiers:
         return self.total
 
     def _half(self, flat: SubproblemArrays, returns: bool, rate: float, least: int) -> Half:
-        peaks = [np.full(len(level.words), NEVER, np.int64) for level in self.levels]
+        peaks = [np.full(len(level.words), PROHIBITIVE, np.int64) for level in self.levels]
         peaks[0][:] = 0
         for k in range(self.engine.subproblem.n):
             bw.raise_peaks(flat, self.levels[k], peaks[k], self.levels[k + 1], peaks[k + 1])
@@ -164,8 +164,8 @@ def _stores_alone(engine: Engine) -> tuple[SubproblemArrays, bool, float]:
     )
     rate = 1.0
     for s, z in enumerate(subproblem.size):
-        if subproblem.reload[s] >= NEVER:
-            price[s] = NEVER
+        if subproblem.reload[s] >= PROHIBITIVE:
+            price[s] = PROHIBITIVE
         elif not price[s] or (subproblem.begun[s] and (subproblem.clean[s] or not subproblem.inside[s])):
             size[s] = price[s] = 0
             for i in subproblem.touches[s]:

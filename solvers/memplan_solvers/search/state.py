@@ -32,7 +32,7 @@ class SubproblemArrays(NamedTuple):
     saved: Annotated[Ints, "op"]  # what working in place saves, 0 where it never does
     extra: Annotated[Ints, "op"]  # what is there during its step alone
     size: Annotated[Ints, "storage"]  # scratchpad
-    reload: Annotated[Ints, "storage"]  # the price of leaving while needed; NEVER: it may not
+    reload: Annotated[Ints, "storage"]  # the price of leaving while needed; PROHIBITIVE: it may not
     store: Annotated[
         Ints, "storage"
     ]  # and what is paid beside the first time; 0 where host has it or gets it anyway
