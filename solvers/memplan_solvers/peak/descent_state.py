@@ -21,10 +21,8 @@ FRAME = np.dtype(
     ]
 )
 
-
 CANDIDATE = np.dtype([("op", np.int64), ("change", np.int64)])
 """An op that may be executed next, and the bytes that it adds to the live ones."""
-
 
 PROGRESS = np.dtype(
     [

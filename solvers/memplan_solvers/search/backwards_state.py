@@ -16,7 +16,6 @@ from memplan_solvers.search.subsets import Leavers
 COUNT = np.dtype([("labels", np.int64)])
 """How many labels a layer has."""
 
-
 SERIAL = np.dtype([("next", np.int64)])
 """The number that the first label of the next set gets; slots with smaller ones count as empty."""
 
@@ -46,7 +45,7 @@ class HalfTerms(NamedTuple):
 
 
 class GrowingLabels(NamedTuple):
-    """Labels of a layer that is being made: see `layer.Labels`."""
+    """Labels of a layer that is being made: see `remaining_cost.Labels`."""
 
     first: Ints  # [set]
     last: Ints  # [set]

@@ -9,8 +9,9 @@ from memplan.solver import Budget
 from memplan_solvers.ilp.gaps import Gaps
 from memplan_solvers.residency import Stretch, Walk
 from memplan_solvers.search.bounds import windows_bound
+from memplan_solvers.search.engine import Engine
 from memplan_solvers.search.frontier import Frontiers
-from memplan_solvers.search.layered_search import Engine
+from memplan_solvers.search.layered_search import search_layers
 from memplan_solvers.search.lns import PartialPlan, improve_windows
 from memplan_solvers.search.set_tables import FEW
 from memplan_solvers.search.subproblem import PROHIBITIVE, Subproblem
@@ -90,7 +91,7 @@ class Bracket:
 
     def search(self, budget: Budget, beam: int) -> bool:
         """One pass over the levels; False where there is no plan through."""
-        found = self.engine.search(self.below, budget, beam)
+        found = search_layers(self.engine, self.below, budget, beam)
         if found.order is not None:
             self.plan = PartialPlan(self.subproblem, found.order, found.evictions)
         self.learn(found.bound)
@@ -106,7 +107,7 @@ class Bracket:
             self.extend_frontiers(limit, budget, effort)
             if self.low >= limit:
                 continue
-            found = self.engine.search(limit, budget, most=effort // max(self.subproblem.n, 1))
+            found = search_layers(self.engine, limit, budget, most=effort // max(self.subproblem.n, 1))
             if found.order is not None:
                 self.plan = PartialPlan(self.subproblem, found.order, found.evictions)
             self.learn(found.bound)

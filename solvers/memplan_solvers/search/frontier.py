@@ -26,8 +26,8 @@ import numpy as np
 from memplan.solver import Budget
 from memplan_solvers.search import backwards as bw
 from memplan_solvers.search import backwards_state as tables
+from memplan_solvers.search.engine import Engine
 from memplan_solvers.search.layer import place_sets
-from memplan_solvers.search.layered_search import Engine
 from memplan_solvers.search.remaining_cost import Labels, ParetoFrontier
 from memplan_solvers.search.state import SubproblemArrays
 from memplan_solvers.search.subproblem import PROHIBITIVE

@@ -20,13 +20,12 @@ from memplan_solvers.search.state import SubproblemArrays, first_bit, mix, same
 NO_FRONTIER = -2
 """The number of a set where no frontier is known."""
 
-
 LEFT_OUT = 1 << 61
 """What a set pays at least that was left out of a frontier."""
 
 
 class Rules(NamedTuple):
-    """Which rules apply, see `layered_search.RULES`."""
+    """Which rules apply, see `engine.RULES`."""
 
     minimal: bool
     farther: bool

@@ -82,8 +82,9 @@ class Search(Improver):
 def warm() -> None:
     """Call every kernel of the search."""
     from memplan_solvers.peak.met import enlarged
+    from memplan_solvers.search.engine import Engine
     from memplan_solvers.search.frontier import Frontiers
-    from memplan_solvers.search.layered_search import Engine
+    from memplan_solvers.search.layered_search import search_layers
     from memplan_solvers.search.least_peak import keeps_within
 
     ops = tuple(range(4))
@@ -105,12 +106,12 @@ def warm() -> None:
     )
     engine, unlimited = Engine(tiny), Budget(float("inf"))
     engine.root()
-    engine.search(PROHIBITIVE, unlimited)
+    search_layers(engine, PROHIBITIVE, unlimited)
     keeps_within(engine.peaks.live, 0, 0)
     enlarged(engine.peaks.live.met)
     engine.tabulate(unlimited)
     Frontiers(engine).extend(100, unlimited, 100)
-    engine.search(PROHIBITIVE, unlimited)
+    search_layers(engine, PROHIBITIVE, unlimited)
 
 
 class _Solve:

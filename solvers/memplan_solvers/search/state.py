@@ -140,7 +140,7 @@ def demand(flat: SubproblemArrays, i: int, done: Ints, inside: Ints, held: int) 
 
 @inner(allocates=False)
 def is_free(flat: SubproblemArrays, i: int, done: Ints, inside: Ints, clean: Ints) -> bool:
-    """Whether op i, which fits, may run at once without loss: see `RULES`."""
+    """Whether op i, which fits, may run at once without loss: see `engine.RULES`."""
     born = -1
     for k in range(flat.touched.at[i], flat.touched.at[i + 1]):
         s = flat.touched.values[k]
@@ -169,7 +169,7 @@ def is_free(flat: SubproblemArrays, i: int, done: Ints, inside: Ints, clean: Int
 def rank_victims(
     flat: SubproblemArrays, done: Ints, clean: Ints, present: Ints, before: Flags, covered: Ints
 ) -> None:
-    """before[a, b]: whether present[a] may be evicted before present[b] without loss; see `RULES`."""
+    """before[a, b]: whether present[a] may be evicted before present[b] without loss; see `engine.RULES`."""
     words, count = done.shape[0], present.shape[0]
     for b in range(count):
         v = present[b]
