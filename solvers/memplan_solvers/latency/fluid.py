@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from memplan.problem import Problem
+from memplan.problem.problem import Problem
 from memplan_solvers.common.arrays import Floats
 from memplan_solvers.latency.arrays import LatencyArrays
 from memplan_solvers.latency.bounds import least_times

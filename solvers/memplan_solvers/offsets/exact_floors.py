@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from memplan.units import MAX_BYTES
+from memplan.base.units import MAX_BYTES
 from memplan_solvers.common.arrays import Records
 from memplan_solvers.jit import inlined, inner
 from memplan_solvers.offsets.exact_state import Instance, Progress

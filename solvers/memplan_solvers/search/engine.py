@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from memplan.solver import Budget
+from memplan.solving.solver import Budget
 from memplan_solvers.common.arrays import Ints
 from memplan_solvers.peak.executed import settle
 from memplan_solvers.search.children import Scratch

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from memplan.solver import Budget
+from memplan.solving.solver import Budget
 from memplan_solvers.common.arrays import Ints
 from memplan_solvers.search.children import Layers
 from memplan_solvers.search.dominance import dominate
