@@ -19,10 +19,11 @@ from memplan_solvers.peak.directions import Directions
 from memplan_solvers.peak.live import live_model, live_peak
 from memplan_solvers.peak.rules import RULES
 from memplan_solvers.peak.search import minimum_peak_order
+from memplan_solvers.search.engine import RULES as STATE_RULES
+from memplan_solvers.search.engine import Engine
 from memplan_solvers.search.frontier import Frontiers
-from memplan_solvers.search.layered_search import RULES as STATE_RULES
-from memplan_solvers.search.layered_search import Engine
-from memplan_solvers.search.subproblem import NEVER, whole
+from memplan_solvers.search.layered_search import search_layers
+from memplan_solvers.search.subproblem import PROHIBITIVE, whole
 
 from memplan.ir.graph import Graph
 from memplan.judge.evaluate import evaluate
@@ -239,7 +240,7 @@ def check_states_without(rule: str | None, seeds: Iterable[int]) -> int:
     for seed in seeds:
         problem = random_problem(seed, "traffic", pins=False)
         least = Oracle(problem).least_traffic()
-        found = Engine(whole(problem), STATE_RULES - {rule}).search(NEVER, Budget(60.0))
+        found = search_layers(Engine(whole(problem), STATE_RULES - {rule}), PROHIBITIVE, Budget(60.0))
         value = None if found.value is None else found.value + problem.free_bound
         assert found.complete and value == least, f"search without {rule}, seed {seed}: {value}, not {least}"
         assert found.value is None or found.bound == found.value, (
@@ -261,7 +262,7 @@ def check_frontiers(rule: str | None, seeds: Iterable[int]) -> int:
         if least is None or least == problem.free_bound:
             continue
         value = int(least - problem.free_bound)
-        for below in (value, value + 1, NEVER):
+        for below in (value, value + 1, PROHIBITIVE):
             engine = Engine(whole(problem), STATE_RULES - {rule})
             assert engine.tabulate(Budget(60.0))
             free = sum(engine.root())
@@ -272,7 +273,7 @@ def check_frontiers(rule: str | None, seeds: Iterable[int]) -> int:
                 for points in (front.loads, front.stores)
             ]
             assert all(known) if low < below else low == below
-            found = engine.search(below, Budget(60.0))
+            found = search_layers(engine, below, Budget(60.0))
             assert low <= value, f"frontiers without {rule}, seed {seed}: {low} is above {value}"
             expected = value if below > value else None
             assert (found.value, found.complete) == (expected, True), (

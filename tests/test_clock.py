@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from memplan.solving.solver import Budget, Progress
+from memplan.solving.limits import Budget, Progress
 
 
 def test_what_is_waited_for_is_nobodys_time(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,11 +13,11 @@ from onnx import TensorProto, helper
 import memplan
 from memplan.base.errors import ExecutionError, GraphError, OptionError, PlanError
 from memplan.ir.model import Model
+from memplan.onnx.inputs import load_inputs
 from memplan.onnx.read import model_from_bytes
 from memplan.onnx.values import Value, read_tensor, to_array
 from memplan.onnx.weights import stored_constants
 from memplan.problem.plan import Plan
-from memplan.runtimes.execute import load_inputs
 from memplan.runtimes.report import RunReport
 from tests.feature_models import F32, FEATURES, load, proto
 

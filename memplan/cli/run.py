@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
     """0 if the plan is valid and every output is bit-identical, else 5."""
     from memplan.judge.check.check import check
     from memplan.judge.evaluate import refuse
-    from memplan.runtimes.execute import load_inputs
+    from memplan.onnx.inputs import load_inputs
     from memplan.runtimes.execute import run as execute
 
     model, plan = load_with_plan(args.model, args.plan, args.trust)

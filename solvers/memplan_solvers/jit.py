@@ -1,5 +1,9 @@
 """How numba compiles the project's kernels: once, to disk, and without the interpreter's lock. No other module knows more.
 
+What Python calls is a `kernel`; it alone is optimised as a whole, made machine code and kept on disk. What only kernels
+call is `inner`, or `inlined` where it is small: its code waits in LLVM's language until it is a part of theirs. Numba would
+do all of that with every function on the way, each with all that it calls, for a third more time.
+
 Numba counts a reference, atomically, whenever an array is passed or bound to a name, each array of a tuple too, and
 passes a tuple as its arrays' fields, some hundred of them. In a kernel of many small functions both cost more than
 the work: so its small functions are `inlined`, and what Python calls begins by `borrow`. Where neither a kernel nor any
@@ -10,6 +14,8 @@ its annotations state, see `common/arrays.py`; mypy looks into kernels, but not 
 numpy's numbers for Python's. Numbers are divided as numpy does it: by zero without an error.
 """
 
+# mypy: allow-untyped-calls
+
 from __future__ import annotations
 
 import os
@@ -18,8 +24,13 @@ from contextlib import suppress
 from typing import Any, TypeVar, cast
 
 from numba import njit
+from numba._dynfunc import make_function
 from numba.core import types
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler import CompilerBase, DefaultPassBuilder
+from numba.core.compiler_machinery import LoweringPass, register_pass
 from numba.core.registry import CPUDispatcher
+from numba.core.typed_passes import NativeLowering
 from numba.extending import intrinsic
 
 from memplan_solvers.common.shapes import check_arguments
@@ -38,32 +49,90 @@ def kernel(
     function: Callable[..., Any] | None = None, *, allocates: bool = True, fastmath: bool = False
 ) -> Callable[..., Any]:
     """A kernel that Python calls; kernels may call it too. `fastmath`: sums may be taken in any order."""
-    return _compiled(function, allocates, fastmath=fastmath)
-
-
-def inlined(function: Callable[..., Any] | None = None, *, allocates: bool = True) -> Callable[..., Any]:
-    """A kernel that is compiled into the kernels which call it; Python may call it too."""
-    return _compiled(function, allocates, forceinline=True)
-
-
-def inner(function: Callable[..., Any] | None = None, *, allocates: bool = True) -> Callable[..., Any]:
-    """A kernel that only kernels call: what calls from Python take, a quarter of all, is not compiled.
-
-    Python that calls it nevertheless crashes.
-    """
-    return _compiled(function, allocates, no_cpython_wrapper=True, no_cfunc_wrapper=True)
-
-
-def _compiled(function: Callable[..., Any] | None, allocates: bool, **options: bool) -> Callable[..., Any]:
-    """The function compiled, or the decorator that compiles it."""
     if function is None:
-        return lambda function: _compiled(function, allocates, **options)
-    bare: Any = {**options, "_nrt": allocates}
-    dispatcher: Any = njit(nogil=True, error_model="numpy", **bare)(function)
+        return lambda function: kernel(function, allocates=allocates, fastmath=fastmath)
+    dispatcher = _dispatcher(function, allocates, fastmath=fastmath)
     _keep_on_disk(dispatcher)
     if CHECKS_SHAPES:
         dispatcher.__class__ = _Checked
     return cast(Callable[..., Any], dispatcher)
+
+
+def inner(
+    function: Callable[..., Any] | None = None, *, allocates: bool = True, inlines: bool = False
+) -> Callable[..., Any]:
+    """A kernel that only kernels call, compiled as a part of them."""
+    if function is None:
+        return lambda function: inner(function, allocates=allocates, inlines=inlines)
+    dispatcher = _dispatcher(
+        function,
+        allocates,
+        forceinline=inlines,
+        no_cpython_wrapper=True,
+        no_cfunc_wrapper=True,
+        pipeline_class=_PartCompiler,
+    )
+    dispatcher.__class__ = _Part
+    return cast(Callable[..., Any], dispatcher)
+
+
+def inlined(function: Callable[..., Any] | None = None, *, allocates: bool = True) -> Callable[..., Any]:
+    """The same, without a call: for small functions."""
+    return inner(function, allocates=allocates, inlines=True)
+
+
+def _dispatcher(function: Callable[..., Any], allocates: bool, **options: Any) -> Any:
+    """The function, to be compiled as is wanted of all kernels and by `options`."""
+    options["_nrt"] = allocates
+    return njit(nogil=True, error_model="numpy", **options)(function)
+
+
+class _Part(CPUDispatcher):  # type: ignore[misc,unused-ignore]
+    """A kernel that Python cannot call."""
+
+    def __call__(self, *arguments: Any) -> Any:
+        raise TypeError(f"kernel {self.py_func.__module__}.{self.py_func.__name__} is called by kernels only")
+
+
+class _PartLibrary(JITCodeLibrary):  # type: ignore[misc,unused-ignore]
+    """Code that waits, neither optimised as a whole nor made machine code, until it is linked to that of a caller."""
+
+    def _optimize_final_module(self) -> None:
+        pass
+
+    def _finalize_final_module(self) -> None:
+        self._finalize_dynamic_globals()
+        self._finalized = True
+
+
+@register_pass(mutates_CFG=False, analysis_only=False)
+class _OfferToKernels(LoweringPass):  # type: ignore[misc,unused-ignore]
+    """Callers find what was compiled by a function object, though it has no machine code."""
+
+    _name = "offer_to_kernels"
+
+    def __init__(self) -> None:
+        super().__init__()
+
+    def run_pass(self, state: Any) -> bool:
+        described, library = state.cr.fndesc, state.library
+        entry = make_function(described.lookup_module(), described.qualname, "", 0, state.cr.env, (library,))
+        state.targetctx.insert_user_function(entry, described, [library])
+        state["cr"] = state.cr._replace(cfunc=entry)
+        return True
+
+
+class _PartCompiler(CompilerBase):  # type: ignore[misc,unused-ignore]
+    """Compiles as far as to a library that callers link."""
+
+    def define_pipelines(self) -> list[Any]:
+        state = self.state
+        state.flags.no_compile = True
+        state.library = _PartLibrary(state.targetctx.codegen(), state.func_id.func_qualname)
+        pipeline = DefaultPassBuilder.define_nopython_pipeline(state)
+        pipeline.add_pass_after(_OfferToKernels, NativeLowering)
+        pipeline.finalize()
+        return [pipeline]
 
 
 def _keep_on_disk(dispatcher: Any) -> None:

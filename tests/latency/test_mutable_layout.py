@@ -6,16 +6,22 @@ import random
 
 import numpy as np
 import pytest
+from memplan_solvers.jit import kernel
 from memplan_solvers.latency.anneal import make_annealing, spread_starts
 from memplan_solvers.latency.anneal_kernel import keep_best, run_rounds
 from memplan_solvers.latency.arrays import make_arrays
 from memplan_solvers.latency.layout import make_layout
 from memplan_solvers.latency.msa import tuned
-from memplan_solvers.latency.mutable_layout import residencies_of
+from memplan_solvers.latency.mutable_layout import MutableLayout, residencies_of
 from memplan_solvers.latency.place_value import REMOVED, Removed, issue_step
 
 from memplan.solving.limits import Budget
 from tests.malloc_game.games import random_problem
+
+
+@kernel
+def step_of_issue(layout: MutableLayout, removed: Removed, k: int, wanted: float) -> int:
+    return issue_step(layout, removed, k, wanted, 0)
 
 
 @pytest.mark.parametrize(("queues", "queued"), [(1, 0.0), (1, 0.9), (2, 0.0)])
@@ -52,7 +58,7 @@ def test_a_load_that_asks_for_idle_capacity_gets_it() -> None:
         for k in np.flatnonzero(timed.touch > 0):
             step = int(timed.touch[k])
             for wanted in (0.1 * idle.sum(), 2 * idle.sum() + 1):
-                start = issue_step(layout, removed, int(k), -wanted, 0)
+                start = step_of_issue(layout, removed, int(k), -wanted)
                 assert start == 0 or idle[start:step].sum() >= wanted * (1 - 1e-9)
                 assert start == step or idle[start + 1 : step].sum() < wanted
                 asked += 0 < start < step
@@ -63,8 +69,8 @@ def test_a_load_that_asks_for_idle_capacity_gets_it() -> None:
                     Removed(removed.rows.copy(), np.ones(1, np.int64)),
                 )
                 gone.rows["slot"] = k
-                again = issue_step(layout, gone, int(k), -copy - 0.1 * idle.sum(), 0)
-                assert again == issue_step(layout, removed, int(k), -0.1 * idle.sum(), 0)
+                again = step_of_issue(layout, gone, int(k), -copy - 0.1 * idle.sum())
+                assert again == step_of_issue(layout, removed, int(k), -0.1 * idle.sum())
     assert asked > 50
 
 

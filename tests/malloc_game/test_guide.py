@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+from memplan_solvers.common.arrays import Floats32
 from memplan_solvers.latency.anneal import Anneal
 from memplan_solvers.latency.anneal_kernel import KINDS, STATES
-from memplan_solvers.latency.arrays import Floats32, make_arrays
+from memplan_solvers.latency.arrays import make_arrays
 from memplan_solvers.latency.layout import make_layout
 from memplan_solvers.latency.msa import tuned
 from memplan_solvers.malloc_game.actors import TrainingCase

@@ -12,7 +12,7 @@ from memplan_solvers.malloc_game.board import Board
 from memplan_solvers.malloc_game.game import open_board
 from memplan_solvers.malloc_game.prices import PRICE, prices
 
-from memplan.solving.solver import Budget
+from memplan.solving.limits import Budget
 from tests.malloc_game.games import random_problem
 
 

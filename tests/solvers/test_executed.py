@@ -6,7 +6,7 @@ import random
 from collections.abc import Sequence
 
 import numpy as np
-from memplan_solvers.peak.descent import Outcome
+from memplan_solvers.peak.descent_state import Outcome
 from memplan_solvers.peak.executed import live_arrays, none_executed, settle
 from memplan_solvers.peak.live import LiveModel, live_model
 from memplan_solvers.peak.met import enlarged, none_met

@@ -10,9 +10,10 @@ from memplan_solvers import portfolio
 from memplan_solvers.restricted import all_restricted
 
 import memplan
-from memplan.api import make_problem
-from memplan.ir.graph import Graph, Op, Tensor
+from memplan.ir.graph import Graph
+from memplan.ir.parts import Op, Tensor
 from memplan.problem.plan import Status
+from memplan.solving.planning import make_problem
 from memplan.solving.testing import TIMED
 from tests.generate import random_graph
 from tests.graphs import graph_of

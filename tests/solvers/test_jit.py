@@ -54,16 +54,30 @@ def test_what_is_borrowed_is_the_callers_at_any_depth_and_is_not_counted() -> No
     assert [sys.getrefcount(array) for array in (of.row, of.inside.table)] == held
 
 
+@inlined
+def twice(x: int) -> int:
+    """A part of what calls it."""
+    return 2 * x
+
+
 @inner
 def doubled(x: int) -> int:
     """Only kernels call it."""
-    return 2 * x
+    return int(twice(x))
 
 
 @kernel
 def calls_inner(x: int) -> int:
     """It is called by Python."""
     return int(doubled(x))
+
+
+def test_what_only_kernels_call_is_compiled_as_a_part_of_them() -> None:
+    assert calls_inner(21) == 42
+    with pytest.raises(TypeError, match="test_jit.doubled is called by kernels only"):
+        doubled(1)
+    with pytest.raises(TypeError, match="called by kernels only"):
+        twice(1)
 
 
 @kernel(allocates=False)
@@ -104,8 +118,7 @@ def _tuples_name_their_members() -> None:
 @pytest.mark.parametrize(
     ("what", "works"),
     [
-        ("the options of `inner`, no_cpython_wrapper and no_cfunc_wrapper", lambda: calls_inner(1)),
-        ("the option of `inlined`, forceinline", lambda: scale(Outside(np.zeros(1), 1.0, Inside(np.zeros((1, 2), int))))),
+        ("the option of `inlined`, forceinline, and the passes and libraries of `inner`", lambda: calls_inner(1)),
         ("the option of `allocates=False`, _nrt", lambda: smallest(np.arange(2))),
         ("`meminfo` as an array's first field, which `borrow` sets to null", _stores_no_reference_count),
         ("`types` of a tuple, through which `borrow` goes on", _tuples_name_their_members),

@@ -11,11 +11,12 @@ from memplan_solvers.greedy import Greedy
 from memplan_solvers.place import place
 from memplan_solvers.residency import traffic
 from memplan_solvers.search.decomposition import MOST_OPS_WHOLE, Bracket, Decomposition
+from memplan_solvers.search.engine import RULES, Engine
 from memplan_solvers.search.frontier import Frontiers
-from memplan_solvers.search.layered_search import RULES, Engine, SearchResult
+from memplan_solvers.search.layered_search import SearchResult, search_layers
 from memplan_solvers.search.lns import PartialPlan, improve_windows
 from memplan_solvers.search.search import Search
-from memplan_solvers.search.subproblem import NEVER, Subproblem, subproblems, whole
+from memplan_solvers.search.subproblem import PROHIBITIVE, Subproblem, subproblems, whole
 
 from memplan.base.errors import OptionError
 from memplan.ir.graph import Graph
@@ -40,7 +41,7 @@ def best(
     problem: Problem, brackets: list[Subproblem], rules: frozenset[str] = RULES, beam: int = 3_000_000
 ) -> SearchResult:
     """The subproblems' results added up."""
-    found = [Engine(p, rules).search(NEVER, Budget(60), beam) for p in brackets]
+    found = [search_layers(Engine(p, rules), PROHIBITIVE, Budget(60), beam) for p in brackets]
     value = None if any(f.value is None for f in found) else sum(f.value or 0 for f in found)
     order, evictions, complete = (), (), all(f.complete for f in found)
     return SearchResult(
@@ -110,10 +111,10 @@ def test_what_is_pruned_bounds_the_cost_and_a_climb_ends_at_the_optimum() -> Non
             continue
         value, subproblem = int(least - problem.free_bound), whole(problem)
         for below in {1, value // 2 + 1, value}:
-            found = Engine(subproblem).search(below, Budget(60))
+            found = search_layers(Engine(subproblem), below, Budget(60))
             assert found.order is None and found.complete and below <= found.bound <= value, f"seed {seed}"
             jumped += found.bound > below
-        narrow = Engine(subproblem).search(NEVER, Budget(60), beam=1)
+        narrow = search_layers(Engine(subproblem), PROHIBITIVE, Budget(60), beam=1)
         if narrow.order is None:
             continue
         bracket = Bracket(subproblem, PartialPlan(subproblem, narrow.order, narrow.evictions))

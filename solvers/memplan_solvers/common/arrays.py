@@ -18,6 +18,7 @@ import numpy.typing as npt
 Ints = npt.NDArray[np.int64]
 ShortInts = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float64]
+Floats32 = npt.NDArray[np.float32]
 Flags = npt.NDArray[np.bool_]
 Words = npt.NDArray[np.uint64]
 Records = npt.NDArray[np.void]

@@ -16,6 +16,7 @@ from memplan.problem.plan import Plan
 from memplan.problem.problem import Problem
 from memplan.solving.limits import Budget
 from memplan.solving.planning import make_problem
+from memplan_solvers.common.arrays import Floats, Floats32, Ints
 from memplan_solvers.latency.anneal_kernel import (
     KINDS,
     LATENCIES,
@@ -25,16 +26,8 @@ from memplan_solvers.latency.anneal_kernel import (
     keep_best,
     run_rounds,
 )
-from memplan_solvers.latency.arrays import (
-    STORE,
-    UNPLACED,
-    Floats,
-    Floats32,
-    Ints,
-    LatencyArrays,
-    make_arrays,
-)
-from memplan_solvers.latency.incremental import accept_changes, changed_latency, full_latency
+from memplan_solvers.latency.arrays import STORE, UNPLACED, LatencyArrays, make_arrays
+from memplan_solvers.latency.incremental import first_latency
 from memplan_solvers.latency.layout import Layout, make_layout, to_plan
 from memplan_solvers.latency.layout_changes import make_mutable
 from memplan_solvers.latency.msa import tuned
@@ -158,8 +151,7 @@ def spread_starts(arrays: LatencyArrays, weight: Floats | Floats32) -> Ints:
 def make_annealing(arrays: LatencyArrays, start: Layout, seed: int, idle_share: float = 0.0) -> Annealing:
     """An annealing that stands at `start`; `idle_share`: see `Annealing`."""
     layout = make_mutable(arrays, start)
-    seconds = full_latency(arrays, layout) if arrays.queues == 2 else changed_latency(layout, 0.0)
-    accept_changes(layout)
+    seconds = first_latency(arrays, layout)
     mixed = (seed * 0x9E3779B97F4A7C15 + 0xD1B54A32D192ED03) % 2**64 or 1
     weight, slots, storages = usual_weights(arrays), len(layout.slots), len(layout.storages)
     search = Annealing(

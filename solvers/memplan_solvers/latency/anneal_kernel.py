@@ -13,15 +13,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from memplan_solvers.common.arrays import Floats, Floats32, Ints, Records
 from memplan_solvers.jit import borrow, inlined, kernel
-from memplan_solvers.latency.arrays import Floats, Floats32, Ints, LatencyArrays, Records
-from memplan_solvers.latency.holes import Fit
-from memplan_solvers.latency.incremental import (
-    accept_changes,
-    changed_latency,
-    forget_changes,
-    full_latency,
-)
+from memplan_solvers.latency.arrays import LatencyArrays
+from memplan_solvers.latency.free_space import Fit
+from memplan_solvers.latency.incremental import accept_changes, forget_changes, new_latency
 from memplan_solvers.latency.layout_changes import add_residency, add_store
 from memplan_solvers.latency.mutable_layout import MutableLayout
 from memplan_solvers.latency.place_value import (
@@ -115,10 +111,7 @@ def run_rounds(arrays: LatencyArrays, search: Annealing, rounds: int, hot: float
         kind = _draw_kind(search, k)
         count = _draw_values(search, k, kind // CHANGES)
         _rebuild(search, k, kind % CHANGES, count)
-        if arrays.queues == 2:
-            latency = full_latency(arrays, layout)
-        else:
-            latency = changed_latency(layout, seconds.now)
+        latency = new_latency(arrays, layout, seconds.now)
         worse = latency - seconds.now
         if search.work.shape[1]:
             search.work[state, k, kind] += 0.5 + 0.5 * count

@@ -6,22 +6,15 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from memplan.base.errors import OptionError
 from memplan.problem.op_times import op_work
 from memplan.problem.plan import Status
 from memplan.problem.problem import Problem
 from memplan.solving.limits import Budget
+from memplan_solvers.common.arrays import Flags, Floats, Ints, Records
 from memplan_solvers.place import place
 from memplan_solvers.residency import Stretch, Walk
-
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
-Floats32 = npt.NDArray[np.float32]
-Bools = npt.NDArray[np.bool_]
-Records = npt.NDArray[np.void]
-"""An array of records; the comment beside it names their dtype. Kernels read `rows[i].field`, Python `rows["field"]`."""
 
 RESIDENCY = np.dtype(
     [
@@ -59,12 +52,12 @@ class LatencyArrays(NamedTuple):
     copy: Floats  # [m], how long a copy or an access in host keeps the bus busy
     pad: Floats  # [m], of an access in the scratchpad
     producer: Ints  # [m], step, -1 for inputs and constants
-    output: Bools  # [m], whether it must be in host in the end
-    streamed: Bools  # [m], whether a residency serves one use
-    movable: Bools  # [m]
+    output: Flags  # [m], whether it must be in host in the end
+    streamed: Flags  # [m], whether a residency serves one use
+    movable: Flags  # [m]
     fixed: Ints  # [m], offset in bytes, -1 where it is not fixed
     fixed_span: Ints  # [m, 2], steps start and stop of what is fixed
-    given: Bools  # [m], whether it is the caller's buffer, there without a load
+    given: Flags  # [m], whether it is the caller's buffer, there without a load
     touch_row: Ints  # [m + 1], touches touch_row[s] … touch_row[s + 1] - 1 are those of storage s
     touch: Ints  # [k], step, ascending for each storage
     op_row: Ints  # [n + 1], rows op_row[t] … op_row[t + 1] - 1 of `op_touch` are those of step t

@@ -10,7 +10,8 @@ from __future__ import annotations
 import numpy as np
 
 from memplan.problem.problem import Problem
-from memplan_solvers.latency.arrays import Floats, LatencyArrays
+from memplan_solvers.common.arrays import Floats
+from memplan_solvers.latency.arrays import LatencyArrays
 
 
 def closed_bound(problem: Problem, timed: LatencyArrays) -> float:

@@ -11,7 +11,8 @@ from memplan.base.errors import OptionError
 from memplan.problem.plan import Plan
 from memplan.problem.problem import Problem
 from memplan.solving.limits import Budget
-from memplan_solvers.latency.arrays import UNPLACED, Floats, LatencyArrays, make_arrays
+from memplan_solvers.common.arrays import Floats
+from memplan_solvers.latency.arrays import UNPLACED, LatencyArrays, make_arrays
 from memplan_solvers.latency.layout import Layout, to_plan
 from memplan_solvers.latency.msa import XLA, all_host_elapsed, run_msa, value_order
 from memplan_solvers.latency.solver import LatencySolver

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from memplan_solvers.common.arrays import Floats, Ints, Records
 from memplan_solvers.jit import inner
-from memplan_solvers.latency.arrays import Floats, Ints, Records
 
 EPS = 1e-13
 """Seconds by which rounding may make a copy late."""

@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from memplan_solvers.common.arrays import Flags, Floats, Ints, Records
 from memplan_solvers.jit import borrow, inlined, inner, kernel
-from memplan_solvers.latency.arrays import Bools, Floats, Ints, LatencyArrays, Records
+from memplan_solvers.latency.arrays import LatencyArrays
 
 
 class OpTimes(NamedTuple):
@@ -27,7 +28,7 @@ class Copies(NamedTuple):
     first: Ints  # [2 n + 3], copies first[2 t] … first[2 t + 2] - 1 may begin at step t, the loads from first[2 t + 1] on
     seconds: Floats  # [q]
     due: Ints  # [q], the step that waits for it
-    is_store: Bools  # [q]
+    is_store: Flags  # [q]
 
 
 class Lanes(NamedTuple):
@@ -53,6 +54,18 @@ def first_touch(arrays: LatencyArrays, s: int, start: int) -> int:
         if arrays.touch[k] >= start:
             return int(arrays.touch[k])
     return arrays.n
+
+
+@kernel
+def load_dues(arrays: LatencyArrays, residencies: Records) -> Ints:
+    """The step that waits for the load with which each residency, RESIDENCY[r], begins, int64[r]; -1 where there is none."""
+    arrays, residencies = borrow(arrays), borrow(residencies)
+    due = np.full(len(residencies), -1)
+    for r in range(len(residencies)):
+        s, start = residencies[r].storage, residencies[r].start
+        if is_loaded(arrays, s, start):
+            due[r] = first_touch(arrays, s, start)
+    return due
 
 
 @inner

@@ -11,16 +11,20 @@ even if it was stopped.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from memplan.problem.problem import Problem
-from memplan_solvers.latency.arrays import Floats, LatencyArrays
+from memplan_solvers.common.arrays import Floats
+from memplan_solvers.latency.arrays import LatencyArrays
 from memplan_solvers.latency.bounds import least_times
 
 SAFE = 1e-9
 """Relative slack for the rounding of the Lagrangian's own sums."""
+
+Terms = dict[int, float]
+"""Coefficients by variable."""
 
 
 class _Program:
@@ -30,7 +34,7 @@ class _Program:
         self.low: list[float] = []
         self.high: list[float] = []
         self.cost: list[float] = []
-        self.rows: list[dict[int, float]] = []
+        self.rows: list[Terms] = []
         self.right: list[float] = []
 
     def variable(self, low: float, high: float, cost: float = 0.0) -> int:
@@ -39,7 +43,7 @@ class _Program:
         self.cost.append(cost)
         return len(self.low) - 1
 
-    def row(self, terms: dict[int, float], right: float) -> None:
+    def row(self, terms: Terms, right: float) -> None:
         self.rows.append(terms)
         self.right.append(right)
 
@@ -78,6 +82,15 @@ class _Program:
         return np.array([row.dual_value() for row in rows])
 
 
+class _Steps(NamedTuple):
+    """The terms of all storages by step, in units of time and shares of the scratchpad."""
+
+    memory: list[Terms]  # [n], of the memory time of its op
+    bus: list[Terms]  # [n], of the bus time of its op
+    due: list[Terms]  # [n + 1], bus time of the copies that it waits for
+    space: list[Terms]  # [n]
+
+
 def fluid_bound(problem: Problem, timed: LatencyArrays, time_limit_s: float) -> float:
     """Seconds that no plan in program order stays below, -inf if the time was too short. For order `program` alone."""
     if not timed.n:
@@ -99,17 +112,18 @@ def fluid_bound(problem: Problem, timed: LatencyArrays, time_limit_s: float) -> 
     wait = [lp.variable(0.0, longest, 1.0) for _ in range(timed.n + 1)]
     loaded = [lp.variable(0.0, longest) for _ in range(timed.n + 1)]  # ahead of their due steps
     stored = [lp.variable(0.0, longest) for _ in range(timed.n + 1)]
-    early: list[dict[int, float]] = [{stored[t]: -1.0} for t in range(timed.n + 1)]
-    # Per step: memory time and bus time as constants plus terms, bus time of copies due, space.
-    memory: list[dict[int, float]] = [{} for _ in range(timed.n)]
-    bus: list[dict[int, float]] = [{} for _ in range(timed.n)]
-    due: list[dict[int, float]] = [{} for _ in range(timed.n + 1)]
-    space: list[dict[int, float]] = [{} for _ in range(timed.n)]
+    early: list[Terms] = [{stored[t]: -1.0} for t in range(timed.n + 1)]
+    memory, bus, due, space = steps = _Steps(
+        memory=[{} for _ in range(timed.n)],
+        bus=[{} for _ in range(timed.n)],
+        due=[{} for _ in range(timed.n + 1)],
+        space=[{} for _ in range(timed.n)],
+    )
     room = _room(problem, timed)
     written_over = {written: t for t, (written, _) in problem.inplace_pairs.items()}
     for s in range(len(timed.size)):
         if timed.fixed[s] < 0 and 0 < timed.size[s] <= timed.capacity:
-            end = _storage(lp, timed, s, unit, memory, bus, due, space, written_over.get(s, -1))
+            end = _storage(lp, timed, s, unit, steps, written_over.get(s, -1))
             if end >= 0:
                 last = timed.n if timed.output[s] else int(timed.touch[timed.touch_row[s + 1] - 1])
                 for t in range(int(timed.producer[s]) + 1, last + 1):
@@ -136,20 +150,13 @@ def fluid_bound(problem: Problem, timed: LatencyArrays, time_limit_s: float) -> 
 
 
 def _storage(
-    lp: _Program,
-    timed: LatencyArrays,
-    s: int,
-    unit: float,
-    memory: list[dict[int, float]],
-    bus: list[dict[int, float]],
-    due: list[dict[int, float]],
-    space: list[dict[int, float]],
-    written_over_at: int,
+    lp: _Program, timed: LatencyArrays, s: int, unit: float, steps: _Steps, written_over_at: int
 ) -> int:
     """The variables and rows of one storage; the variable that says how much of it is stored in the end, or -1.
 
     `written_over_at`: the step whose input it may be written over.
     """
+    memory, bus, due, space = steps
     copy, pad = float(timed.copy[s]) / unit, float(timed.pad[s]) / unit
     size = float(timed.size[s]) / timed.capacity
     touched = timed.touch[timed.touch_row[s] : timed.touch_row[s + 1]].tolist()
@@ -207,5 +214,5 @@ def _room(problem: Problem, timed: LatencyArrays) -> Floats:
     return 1.0 - taken / timed.capacity
 
 
-def _negated(terms: dict[int, float]) -> dict[int, float]:
+def _negated(terms: Terms) -> Terms:
     return {v: -a for v, a in terms.items()}

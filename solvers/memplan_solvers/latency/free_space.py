@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from enum import IntEnum
+
+from memplan_solvers.common.hole_kernel import NO_HOLE, Hole, past
 from memplan_solvers.jit import inlined
-from memplan_solvers.latency.holes import choose_hole
 from memplan_solvers.latency.mutable_layout import MutableLayout
+
+
+class Fit(IntEnum):
+    """Which hole, and which end of it: the smallest that is large enough, or the first or the last that is."""
+
+    BEST = 0
+    BEST_FROM_ABOVE = 1
+    LOWEST = 2
+    HIGHEST_FROM_ABOVE = 3
 
 
 @inlined
@@ -25,8 +36,26 @@ def is_free(layout: MutableLayout, low: int, size: int, start: int, stop: int) -
 @inlined
 def find_hole(layout: MutableLayout, size: int, start: int, stop: int, fit: int) -> int:
     """An offset free during `[start, stop)`, negative if there is none; `fit`: a `Fit`."""
-    offset = choose_hole(layout.spans, _gather_spans(layout, start, stop), size, layout.capacity, fit)
+    offset = _choose_hole(layout, _gather_spans(layout, start, stop), size, fit)
     return int(offset - offset % layout.alignment)
+
+
+@inlined
+def _choose_hole(layout: MutableLayout, count: int, size: int, fit: int) -> int:
+    """The offset at which `size` bytes go between the first `count` of `spans`, or -1; `fit`: a `Fit`."""
+    hole, highest = NO_HOLE, -1
+    for i in range(count + 1):
+        low = high = layout.capacity
+        if i < count:
+            low, high = layout.spans[i].low, layout.spans[i].high
+        hole = past(hole, low, high, size)
+        if hole.offset >= 0 and fit == Fit.LOWEST:
+            break
+        if hole.offset >= 0 and fit == Fit.HIGHEST_FROM_ABOVE:
+            highest, hole = hole.offset + hole.slack, Hole(-1, 0, hole.top)
+    if fit == Fit.HIGHEST_FROM_ABOVE:
+        return highest
+    return hole.offset + hole.slack if fit == Fit.BEST_FROM_ABOVE else hole.offset
 
 
 @inlined

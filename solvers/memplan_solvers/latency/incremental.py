@@ -7,15 +7,33 @@ from __future__ import annotations
 
 import numpy as np
 
-from memplan_solvers.jit import inlined
-from memplan_solvers.latency.arrays import RESIDENCY, STORE, Floats, LatencyArrays, Records
+from memplan_solvers.common.arrays import Floats, Records
+from memplan_solvers.jit import borrow, inlined, kernel
+from memplan_solvers.latency.arrays import RESIDENCY, STORE, LatencyArrays
 from memplan_solvers.latency.evaluate import latency
 from memplan_solvers.latency.mutable_layout import MutableLayout
 
 
+@kernel
+def first_latency(arrays: LatencyArrays, layout: MutableLayout) -> float:
+    """The latency in seconds of a layout that none was accepted before; it is accepted."""
+    arrays, layout = borrow(arrays), borrow(layout)
+    latency = new_latency(arrays, layout, 0.0)
+    accept_changes(layout)
+    return float(latency)
+
+
+@inlined
+def new_latency(arrays: LatencyArrays, layout: MutableLayout, accepted_latency: float) -> float:
+    """The latency in seconds as the layout is now; `accepted_latency` was that of the layout last accepted."""
+    if arrays.queues == 2:
+        return float(full_latency(arrays, layout))
+    return float(changed_latency(layout, accepted_latency))
+
+
 @inlined
 def changed_latency(layout: MutableLayout, accepted_latency: float) -> float:
-    """The latency in seconds as the layout is now; `accepted_latency` was that of the layout last accepted."""
+    """The same with one queue: only steps are played that may differ from the layout last accepted."""
     n, accepted, tried = layout.n, layout.accepted, layout.tried
     since, last = layout.changed[0].since, layout.changed[0].until
     if since > last:

@@ -10,8 +10,9 @@ from memplan.problem.plan import Move, Plan, Residency
 from memplan.problem.problem import Problem
 from memplan.solving.limits import Budget
 from memplan.solving.solver import Solver
-from memplan_solvers.latency.arrays import LatencyArrays, Records, fixed_pairs
-from memplan_solvers.latency.evaluate import first_touch, is_loaded, latency
+from memplan_solvers.common.arrays import Records
+from memplan_solvers.latency.arrays import LatencyArrays, fixed_pairs
+from memplan_solvers.latency.evaluate import latency, load_dues
 
 
 class Layout(NamedTuple):
@@ -36,11 +37,12 @@ def to_plan(
     """
     storages = problem.storages
     residencies, moves = [], []
-    for s, start, stop, offset in layout.residencies.tolist():
+    dues = load_dues(arrays, layout.residencies).tolist()
+    for (s, start, stop, offset), due in zip(layout.residencies.tolist(), dues, strict=True):
         storage = storages[s]
         residencies.append(Residency(storage.name, start, stop, offset, storage.size))
-        if is_loaded(arrays, s, start):
-            moves.append(Move("load", storage.name, start, int(first_touch(arrays, s, start))))
+        if due >= 0:
+            moves.append(Move("load", storage.name, start, due))
     for storage, (issue, due) in zip(storages, layout.stores.tolist(), strict=True):
         if issue >= 0:
             moves.append(Move("store", storage.name, issue, due))

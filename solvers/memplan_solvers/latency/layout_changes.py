@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from memplan_solvers.jit import inlined
+from memplan_solvers.common.arrays import Records
+from memplan_solvers.jit import borrow, inlined, kernel
 from memplan_solvers.latency.arrays import LatencyArrays
 from memplan_solvers.latency.layout import Layout
 from memplan_solvers.latency.mutable_layout import MutableLayout, StepLists, empty_layout
@@ -13,25 +12,37 @@ from memplan_solvers.latency.mutable_layout import MutableLayout, StepLists, emp
 def make_mutable(arrays: LatencyArrays, layout: Layout) -> MutableLayout:
     """A mutable copy of a layout; what is fixed is among its residencies or not."""
     mutable = empty_layout(arrays)
-    for s in np.flatnonzero(arrays.fixed >= 0).tolist():
-        start, stop = arrays.fixed_span[s].tolist()
-        add_residency(mutable, _slot_of(arrays, s, start, stop), start, stop, int(arrays.fixed[s]))
-    for s, start, stop, offset in layout.residencies.tolist():
-        slot = _slot_of(arrays, s, start, stop)
-        if arrays.fixed[s] < 0 and slot < len(arrays.touch):
-            add_residency(mutable, slot, start, stop, offset)
-    for s, (issue, due) in enumerate(layout.stores.tolist()):
-        add_store(mutable, s, issue, due)
-    for t in range(arrays.n):
-        retime_step(mutable, t)
+    fill(mutable, arrays, layout.residencies, layout.stores)
     return mutable
 
 
+@kernel
+def fill(mutable: MutableLayout, arrays: LatencyArrays, residencies: Records, stores: Records) -> None:
+    """Place what is fixed, these residencies, RESIDENCY[r], and stores, STORE[m], in an empty layout."""
+    mutable, arrays = borrow(mutable), borrow(arrays)
+    residencies, stores = borrow(residencies), borrow(stores)
+    for s in range(len(arrays.size)):
+        if arrays.fixed[s] >= 0:
+            start, stop = arrays.fixed_span[s, 0], arrays.fixed_span[s, 1]
+            add_residency(mutable, _slot_of(arrays, s, start, stop), start, stop, arrays.fixed[s])
+    for r in range(len(residencies)):
+        row = residencies[r]
+        slot = _slot_of(arrays, row.storage, row.start, row.stop)
+        if arrays.fixed[row.storage] < 0 and slot < len(arrays.touch):
+            add_residency(mutable, slot, row.start, row.stop, row.offset)
+    for s in range(len(stores)):
+        add_store(mutable, s, stores[s].issue, stores[s].due)
+    for t in range(arrays.n):
+        retime_step(mutable, t)
+
+
+@inlined
 def _slot_of(arrays: LatencyArrays, s: int, start: int, stop: int) -> int:
     """The slot of a residency; k + s if it serves no touch."""
-    row, end = arrays.touch_row[s], arrays.touch_row[s + 1]
-    slot = int(row + np.searchsorted(arrays.touch[row:end], start))
-    return slot if slot < end and arrays.touch[slot] < stop else len(arrays.touch) + s
+    slot, end = arrays.touch_row[s], arrays.touch_row[s + 1]
+    while slot < end and arrays.touch[slot] < start:
+        slot += 1
+    return int(slot) if slot < end and arrays.touch[slot] < stop else len(arrays.touch) + s
 
 
 @inlined

@@ -13,14 +13,8 @@ from memplan.problem.plan import Plan
 from memplan.problem.problem import Problem
 from memplan.solving.limits import Budget
 from memplan.solving.testing import TIMED, chain
-from memplan_solvers.latency.arrays import (
-    UNPLACED,
-    Floats,
-    Ints,
-    LatencyArrays,
-    make_arrays,
-    stores_of_fixed,
-)
+from memplan_solvers.common.arrays import Floats, Ints
+from memplan_solvers.latency.arrays import UNPLACED, LatencyArrays, make_arrays, stores_of_fixed
 from memplan_solvers.latency.copy_queue import make_queue
 from memplan_solvers.latency.layout import Layout, make_layout, to_plan
 from memplan_solvers.latency.msa_kernel import Assignment, PrefetchRatios, assign

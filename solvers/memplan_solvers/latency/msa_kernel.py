@@ -11,12 +11,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from memplan_solvers.common.arrays import NEVER
+from memplan_solvers.common.arrays import NEVER, Floats, Ints, Records
 from memplan_solvers.jit import borrow, inner, kernel
-from memplan_solvers.latency.arrays import Floats, Ints, LatencyArrays, Records
+from memplan_solvers.latency.arrays import LatencyArrays
 from memplan_solvers.latency.copy_queue import CopyQueue, dequeue_all, enqueue, fits
 from memplan_solvers.latency.residency_table import (
     ResidencyTable,
+    add_fixed,
     add_row,
     best_hole,
     is_free,
@@ -42,7 +43,7 @@ class PrefetchRatios(NamedTuple):
 
 
 class Assignment(NamedTuple):
-    """An assignment under way: begins with what is fixed, and is filled."""
+    """An assignment under way. Its table is empty at first, the stores are those of what is fixed."""
 
     arrays: LatencyArrays
     elapsed: Floats  # [n + 1], s: the ops before each step with everything in host; taken for the copy capacity too
@@ -54,8 +55,9 @@ class Assignment(NamedTuple):
 
 @kernel
 def assign(job: Assignment, order: Ints, repacks: int) -> int:
-    """Place the values in `order`, int64[v]; the number of repacks used, at most `repacks`."""
+    """Place what is fixed, then the values in `order`, int64[v]; the number of repacks used, at most `repacks`."""
     job, order = borrow(job), borrow(order)
+    add_fixed(job.arrays, job.table)
     used = 0
     for i in range(len(order)):
         s = order[i]

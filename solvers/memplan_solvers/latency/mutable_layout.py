@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from memplan_solvers.latency.arrays import RESIDENCY, Floats, Ints, LatencyArrays, Records
-from memplan_solvers.latency.holes import SPAN
+from memplan_solvers.common.arrays import Floats, Ints, Records
+from memplan_solvers.latency.arrays import RESIDENCY, LatencyArrays
 
 BLOCKS, NARROW = 64, 8
 """Blocks of steps at most; their least width."""
@@ -65,6 +65,13 @@ CHANGED = np.dtype(
     [
         ("since", np.int64),  # first step changed since the layout was last accepted, n + 1 where none is
         ("until", np.int64),  # and the last, -1 where none is
+    ]
+)
+
+SPAN = np.dtype(
+    [
+        ("low", np.int64),  # bytes, where it begins
+        ("high", np.int64),  # and ends
     ]
 )
 

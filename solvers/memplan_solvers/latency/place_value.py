@@ -8,9 +8,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from memplan_solvers.common.arrays import NEVER
+from memplan_solvers.common.arrays import NEVER, Floats, Ints, Records
 from memplan_solvers.jit import inlined
-from memplan_solvers.latency.arrays import Floats, Ints, Records
 from memplan_solvers.latency.free_space import find_hole, is_free
 from memplan_solvers.latency.layout_changes import (
     add_residency,

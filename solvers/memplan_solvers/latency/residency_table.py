@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from memplan_solvers.common.arrays import Ints, Records
+from memplan_solvers.common.hole_kernel import NO_HOLE, past
 from memplan_solvers.jit import inlined, inner
-from memplan_solvers.latency.arrays import RESIDENCY, Ints, LatencyArrays, Records
-from memplan_solvers.latency.holes import SPAN, Fit, choose_hole
+from memplan_solvers.latency.arrays import RESIDENCY, LatencyArrays
 
 
 class ResidencyTable(NamedTuple):
@@ -16,23 +17,25 @@ class ResidencyTable(NamedTuple):
 
     rows: Records  # RESIDENCY[r], the first used[0] of them valid
     by_offset: Ints  # [r], rows by ascending offset
-    spans: Records  # SPAN[r], scratch
     used: Ints  # [1], how many
 
 
 def make_table(arrays: LatencyArrays) -> ResidencyTable:
-    """The table of what is fixed, with rows for a residency of each touch."""
+    """An empty table, with rows for a residency of each touch and for what is fixed."""
     most = len(arrays.touch) + len(arrays.size) + 1
-    table = ResidencyTable(
+    return ResidencyTable(
         rows=np.zeros(most, RESIDENCY),
         by_offset=np.zeros(most, np.int64),
-        spans=np.zeros(most, SPAN),
         used=np.zeros(1, np.int64),
     )
-    for s in np.flatnonzero(arrays.fixed >= 0).tolist():
-        start, stop = arrays.fixed_span[s].tolist()
-        add_row(table, s, start, stop, int(arrays.fixed[s]))
-    return table
+
+
+@inner
+def add_fixed(arrays: LatencyArrays, table: ResidencyTable) -> None:
+    """Enter what is fixed."""
+    for s in range(len(arrays.size)):
+        if arrays.fixed[s] >= 0:
+            add_row(table, s, arrays.fixed_span[s, 0], arrays.fixed_span[s, 1], arrays.fixed[s])
 
 
 @inlined
@@ -84,11 +87,10 @@ def is_free(
 @inner
 def best_hole(arrays: LatencyArrays, table: ResidencyTable, size: int, start: int, stop: int) -> int:
     """The lowest offset of the smallest hole of `size` bytes that is free during `[start, stop)`, or -1."""
-    rows, spans, count = table.rows, table.spans, 0
+    rows, hole = table.rows, NO_HOLE
     for place in range(table.used[0]):
         r = table.by_offset[place]
         if rows[r].start < stop and rows[r].stop > start:
             low = rows[r].offset
-            spans[count].low, spans[count].high = low, low + arrays.size[rows[r].storage]
-            count += 1
-    return int(choose_hole(spans, count, size, arrays.capacity, Fit.BEST))
+            hole = past(hole, low, low + arrays.size[rows[r].storage], size)
+    return int(past(hole, arrays.capacity, arrays.capacity, size).offset)

@@ -16,11 +16,11 @@ import numpy as np
 
 from memplan.base.children import end_with_parent
 from memplan.base.errors import MemplanError, OptionError
+from memplan.library.load import load_model
 from memplan.problem.problem import Problem
 from memplan.solving.limits import Budget
 from memplan.solving.planning import make_problem
-from memplan_solvers.common.arrays import Flags, Ints
-from memplan_solvers.latency.arrays import Floats32
+from memplan_solvers.common.arrays import Flags, Floats32, Ints
 from memplan_solvers.malloc_game.board import ANSWERS, Board
 from memplan_solvers.malloc_game.game import Game, open_board
 from memplan_solvers.malloc_game.gumbel_zero import play_episode

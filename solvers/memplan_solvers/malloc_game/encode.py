@@ -7,9 +7,8 @@ from typing import Annotated
 
 import numpy as np
 
-from memplan_solvers.common.arrays import Records
+from memplan_solvers.common.arrays import Floats32, Records
 from memplan_solvers.jit import borrow, kernel
-from memplan_solvers.latency.arrays import Floats32
 from memplan_solvers.malloc_game.board import Board
 from memplan_solvers.malloc_game.features import (
     AHEAD,

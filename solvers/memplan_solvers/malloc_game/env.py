@@ -12,6 +12,7 @@ import numpy as np
 from gymnasium import spaces
 
 from memplan.base.errors import OptionError
+from memplan.library.load import load_model
 from memplan.problem.problem import Problem
 from memplan.solving.limits import Budget
 from memplan.solving.planning import make_problem

@@ -9,11 +9,11 @@ from typing import Annotated, NamedTuple
 
 import numpy as np
 
-from memplan_solvers.common.arrays import Floats, Ints
+from memplan_solvers.common.arrays import Floats, Floats32, Ints
 from memplan_solvers.jit import borrow, kernel
 from memplan_solvers.latency.anneal import Focus, usual_weights
 from memplan_solvers.latency.anneal_kernel import KINDS, STATES, Annealing, states
-from memplan_solvers.latency.arrays import Floats32, LatencyArrays
+from memplan_solvers.latency.arrays import LatencyArrays
 from memplan_solvers.latency.msa import all_host_elapsed
 from memplan_solvers.malloc_game.network import layer
 

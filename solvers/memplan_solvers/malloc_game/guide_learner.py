@@ -10,9 +10,10 @@ import torch
 from torch import nn
 
 from memplan.solving.limits import Budget
+from memplan_solvers.common.arrays import Floats32
 from memplan_solvers.latency.anneal import Anneal, make_annealing
 from memplan_solvers.latency.anneal_kernel import KINDS, STATES, run_rounds
-from memplan_solvers.latency.arrays import Floats32, make_arrays
+from memplan_solvers.latency.arrays import make_arrays
 from memplan_solvers.latency.msa import tuned
 from memplan_solvers.malloc_game.actors import TrainingCase
 from memplan_solvers.malloc_game.guide import (

@@ -9,8 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from memplan_solvers.common.arrays import Flags
-from memplan_solvers.latency.arrays import Floats32
+from memplan_solvers.common.arrays import Flags, Floats32
 from memplan_solvers.malloc_game.board import ANSWERS
 from memplan_solvers.malloc_game.lesson import lesson_of
 from memplan_solvers.malloc_game.network import BINS, Network

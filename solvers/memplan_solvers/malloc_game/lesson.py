@@ -6,9 +6,8 @@ from typing import Annotated, NamedTuple
 
 import numpy as np
 
-from memplan_solvers.common.arrays import Flags, Ints
+from memplan_solvers.common.arrays import Flags, Floats32, Ints
 from memplan_solvers.jit import borrow, kernel
-from memplan_solvers.latency.arrays import Floats32
 from memplan_solvers.malloc_game.board import ANSWERS, Board
 from memplan_solvers.malloc_game.encode import INPUTS
 from memplan_solvers.malloc_game.game import Game

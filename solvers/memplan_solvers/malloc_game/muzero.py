@@ -17,8 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from memplan.solving.limits import Budget
-from memplan_solvers.common.arrays import Flags, Ints
-from memplan_solvers.latency.arrays import Floats32
+from memplan_solvers.common.arrays import Flags, Floats32, Ints
 from memplan_solvers.malloc_game.board import ANSWERS
 from memplan_solvers.malloc_game.encode import INPUTS, encode
 from memplan_solvers.malloc_game.game import Game

@@ -7,8 +7,8 @@ from typing import Annotated, NamedTuple
 
 import numpy as np
 
+from memplan_solvers.common.arrays import Floats32
 from memplan_solvers.jit import kernel
-from memplan_solvers.latency.arrays import Floats32
 from memplan_solvers.malloc_game.board import ANSWERS
 from memplan_solvers.malloc_game.encode import INPUTS
 

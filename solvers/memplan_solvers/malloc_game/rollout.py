@@ -6,9 +6,8 @@ from typing import Annotated, NamedTuple
 
 import numpy as np
 
-from memplan_solvers.common.arrays import Flags, Floats, Ints, Records
+from memplan_solvers.common.arrays import Flags, Floats, Floats32, Ints, Records
 from memplan_solvers.jit import borrow, inner, kernel
-from memplan_solvers.latency.arrays import Floats32
 from memplan_solvers.malloc_game.board import ANSWERS, Board
 from memplan_solvers.malloc_game.encode import INPUTS, encode
 from memplan_solvers.malloc_game.features import Observation, make_observation

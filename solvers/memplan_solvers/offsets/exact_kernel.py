@@ -10,129 +10,15 @@ a packing condemns the decision that split it off, whatever its siblings did.
 
 from __future__ import annotations
 
-from memplan.base.units import MAX_BYTES
-from memplan_solvers.common.arrays import Records
-from memplan_solvers.jit import inlined, inner, kernel
+from memplan_solvers.jit import inner, kernel
+from memplan_solvers.offsets.exact_floors import (
+    aligned,
+    lowest_on_waiting,
+    note,
+    raise_by_holes,
+    raise_by_sections,
+)
 from memplan_solvers.offsets.exact_state import Instance, Outcome, Progress
-
-
-@inlined(allocates=False)
-def _aligned(at: int, alignment: int) -> int:
-    """The least multiple of the alignment from `at` on."""
-    return (at + alignment - 1) // alignment * alignment
-
-
-@inlined(allocates=False)
-def _note(progress: Progress, j: int) -> None:
-    """Write on the trail where buffer j may lie now, before that changes."""
-    counts, place = progress.counts[0], progress.place[j]
-    change = progress.trail[counts.changes]
-    change.buffer, change.low, change.floor = j, place.low, place.floor
-    change.hole, change.weight = place.hole, place.weight
-    counts.changes += 1
-
-
-@inner(allocates=False)
-def _lowest_on_waiting(buffer: Records, edge: Records, place: Records, j: int) -> int:
-    """The lowest place of buffer j above one of those that wait and may block its hole; MAX_BYTES where none does."""
-    hole = place[j].hole if place[j].hole >= 0 else place[j].low
-    lowest = MAX_BYTES
-    for k in range(buffer[j].edges, buffer[j + 1].edges):
-        q = edge[k].to
-        if place[q].offset < 0 and place[q].floor < hole + edge[k].above:
-            if place[q].floor + edge[k].below < lowest:
-                lowest = place[q].floor + edge[k].below
-                place[j].blocker = k
-    return _aligned(lowest, buffer[j].alignment) if lowest < MAX_BYTES else MAX_BYTES
-
-
-@inner(allocates=False)
-def _raise_by_holes(instance: Instance, progress: Progress, c: int) -> bool:
-    """Raise floors in component c once, by what blocks each hole; whether a packing may exist."""
-    buffer, edge, place, members = instance.buffer, instance.edge, progress.place, progress.members
-    counts, component, capacity = progress.counts[0], progress.component[c], instance.capacity
-    most_changes = len(progress.trail) - 2 * len(place)
-    for m in range(component.row, component.row + component.length):
-        j = members[m]
-        mine = place[j]
-        if mine.offset >= 0:
-            continue
-        floor = mine.floor
-        if buffer[j].fixed >= 0:
-            if floor > buffer[j].fixed:
-                return False
-            continue
-        twin = buffer[j].twin
-        if twin >= 0 and place[twin].offset < 0:
-            floor = max(floor, place[twin].floor + buffer[twin].size)
-        if floor > mine.low or mine.hole >= 0:
-            k = mine.blocker
-            reach = (mine.hole if mine.hole >= 0 else mine.low) + edge[k].above
-            q = edge[k].to
-            if place[q].offset >= 0 or place[q].floor >= reach or place[q].floor + edge[k].below > floor:
-                floor = max(floor, _lowest_on_waiting(buffer, edge, place, j))
-        if floor + buffer[j].size > capacity:
-            return False
-        if floor > mine.floor and counts.changes < most_changes:
-            _note(progress, j)
-            mine.floor = floor
-    return True
-
-
-@inner(allocates=False)
-def _raise_others(instance: Instance, progress: Progress, s: int, first: int, least: int) -> bool:
-    """In section s all that wait but `first` lie from `least` on if they cannot be the lowest; whether they can."""
-    buffer, sharers, place, section = instance.buffer, instance.sharers, progress.place, progress.section
-    counts, most_changes = progress.counts[0], len(progress.trail) - 2 * len(progress.place)
-    most = instance.capacity - section[s].waiting
-    for k in range(section[s].sharers, section[s + 1].sharers):
-        j = sharers[k]
-        mine = place[j]
-        if mine.offset < 0 and j != first and most < mine.floor < least:
-            floor = _aligned(least, buffer[j].alignment)
-            if floor + buffer[j].size > instance.capacity or 0 <= buffer[j].fixed < floor:
-                return False
-            if counts.changes < most_changes:
-                _note(progress, j)
-                mine.floor = floor
-    return True
-
-
-@inner(allocates=False)
-def _raise_by_sections(instance: Instance, progress: Progress, c: int) -> bool:
-    """Raise floors in component c once, by who may be lowest in each section; whether a packing may exist."""
-    buffer, sharers, place, section = instance.buffer, instance.sharers, progress.place, progress.section
-    capacity = instance.capacity
-    for s in range(progress.component[c].left, progress.component[c].right):
-        here = section[s]
-        if here.waiting == 0:
-            continue
-        most = capacity - here.waiting
-        a, b = here.next, here.other
-        if place[a].offset < 0 and place[a].floor <= most:
-            if here.waiting == buffer[a].size:
-                continue
-            if a != b and place[b].offset < 0:
-                if not most < place[b].floor < place[a].floor + buffer[a].size:
-                    continue
-        a, b, lowest, lower, top = -1, -1, MAX_BYTES, MAX_BYTES, MAX_BYTES
-        for k in range(here.sharers, section[s + 1].sharers):
-            j = sharers[k]
-            if place[j].offset < 0:
-                floor = place[j].floor
-                if floor <= most:
-                    top = min(top, floor + buffer[j].size)
-                if floor < lowest:
-                    b, lower = a, lowest
-                    a, lowest = j, floor
-                elif floor < lower:
-                    b, lower = j, floor
-        if lowest > most:
-            return False
-        here.next, here.other = a, b if b >= 0 else a
-        if not _raise_others(instance, progress, s, a, top):
-            return False
-    return True
 
 
 @inner(allocates=False)
@@ -162,10 +48,10 @@ def _lay(instance: Instance, progress: Progress, i: int, at: int) -> bool:
         if hole >= 0 and at < hole + edge[k].below:
             hole = -1
         if hole != mine.hole or lowest > mine.low:
-            _note(progress, j)
+            note(progress, j)
             mine.hole = hole
         if lowest > mine.low:
-            lowest = _aligned(lowest, buffer[j].alignment)
+            lowest = aligned(lowest, buffer[j].alignment)
             mine.low, mine.floor = lowest, max(lowest, mine.floor)
             if lowest + buffer[j].size > capacity or 0 <= buffer[j].fixed < lowest:
                 return False
@@ -206,7 +92,7 @@ def _rank_anew(instance: Instance, progress: Progress, row: int, stop: int) -> N
         for x in range(buffer[j].cells, buffer[j + 1].cells):
             most = max(most, section[cells[x]].waiting)
         if most != place[j].weight:
-            _note(progress, j)
+            note(progress, j)
             place[j].weight = most
 
 
@@ -267,13 +153,13 @@ def _is_refuted(instance: Instance, progress: Progress, back: int) -> bool:
         i, c = progress.depth[back].buffer, progress.depth[back].component
         _take_back(instance, progress, back)
         if buffer[i].fixed < 0:
-            floor = _lowest_on_waiting(buffer, edge, place, i)
+            floor = lowest_on_waiting(buffer, edge, place, i)
             if place[i].floor < floor <= instance.capacity - buffer[i].size:
-                _note(progress, i)
+                note(progress, i)
                 if place[i].hole < 0:
                     place[i].hole = place[i].low
                 place[i].floor = floor
-                if _raise_by_holes(instance, progress, c) and _raise_by_sections(instance, progress, c):
+                if raise_by_holes(instance, progress, c) and raise_by_sections(instance, progress, c):
                     progress.counts[0].depth = back
                     return False
         back = progress.component[c].parent
@@ -293,9 +179,9 @@ def search(instance: Instance, progress: Progress, node_limit: int) -> Outcome:
             return Outcome.FULL
         i = _lowest_member(progress, c)
         if buffer[i].fixed < 0 and place[i].floor > place[i].low:  # it cannot lie on what is placed
-            floor = _lowest_on_waiting(buffer, edge, place, i)
+            floor = lowest_on_waiting(buffer, edge, place, i)
             if place[i].floor < floor <= instance.capacity - buffer[i].size:
-                _note(progress, i)
+                note(progress, i)
                 place[i].floor = floor
                 continue
             back = progress.component[c].parent
@@ -304,7 +190,7 @@ def search(instance: Instance, progress: Progress, node_limit: int) -> Outcome:
             decision = progress.depth[counts.depth]
             decision.changes, decision.components, decision.buffer = counts.changes, counts.components, i
             if _lay(instance, progress, i, place[i].floor):
-                if _raise_by_holes(instance, progress, c) and _raise_by_sections(instance, progress, c):
+                if raise_by_holes(instance, progress, c) and raise_by_sections(instance, progress, c):
                     _split(instance, progress, c, i)
                     continue
             back = counts.depth

@@ -7,7 +7,8 @@ from itertools import accumulate
 import numpy as np
 
 from memplan.solving.limits import Budget
-from memplan_solvers.peak.descent import Outcome, Rules, descend, new_descent
+from memplan_solvers.peak.descent import descend
+from memplan_solvers.peak.descent_state import Outcome, Rules, new_descent
 from memplan_solvers.peak.executed import LiveArrays, live_arrays
 from memplan_solvers.peak.live import LiveModel, contracted
 from memplan_solvers.peak.met import enlarged, none_met

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from itertools import chain, pairwise
 
 from memplan.solving.limits import Budget
-from memplan_solvers.search.subproblem import NEVER, Subproblem
+from memplan_solvers.search.subproblem import PROHIBITIVE, Subproblem
 
 STRIDE = 20
 """Ops from one possible end of a window to the next."""
@@ -59,11 +59,12 @@ def windows_bound(subproblem: Subproblem, order: Sequence[int], budget: Budget) 
 
 def _least(window: Subproblem, least: int, budget: Budget) -> tuple[int, bool]:
     """A lower bound on what the window costs, at least `least`, and whether its search came to an end."""
-    from memplan_solvers.search.layered_search import Engine
+    from memplan_solvers.search.engine import Engine
+    from memplan_solvers.search.layered_search import search_layers
 
-    engine, below = Engine(window), NEVER
+    engine, below = Engine(window), PROHIBITIVE
     for beam in BEAMS:
-        found = engine.search(below, budget, beam, most=STATES)
+        found = search_layers(engine, below, budget, beam, most=STATES)
         least = max(least, min(found.bound, below))
         below = below if found.value is None else found.value
         if found.complete:

@@ -9,11 +9,12 @@ from memplan.solving.limits import Budget
 from memplan_solvers.ilp.gaps import Gaps
 from memplan_solvers.residency import Stretch, Walk
 from memplan_solvers.search.bounds import windows_bound
+from memplan_solvers.search.engine import Engine
 from memplan_solvers.search.frontier import Frontiers
-from memplan_solvers.search.layered_search import Engine
+from memplan_solvers.search.layered_search import search_layers
 from memplan_solvers.search.lns import PartialPlan, improve_windows
 from memplan_solvers.search.set_tables import FEW
-from memplan_solvers.search.subproblem import NEVER, Subproblem
+from memplan_solvers.search.subproblem import PROHIBITIVE, Subproblem
 
 MOST_OPS_WHOLE = 1_500
 """Ops beyond which a subproblem is not searched as a whole, but in windows."""
@@ -54,7 +55,7 @@ class Bracket:
     @property
     def below(self) -> int:
         """What a better plan costs less than."""
-        return NEVER if self.plan is None else self.plan.value
+        return PROHIBITIVE if self.plan is None else self.plan.value
 
     @property
     def engine(self) -> Engine:
@@ -90,7 +91,7 @@ class Bracket:
 
     def search(self, budget: Budget, beam: int) -> bool:
         """One pass over the levels; False where there is no plan through."""
-        found = self.engine.search(self.below, budget, beam)
+        found = search_layers(self.engine, self.below, budget, beam)
         if found.order is not None:
             self.plan = PartialPlan(self.subproblem, found.order, found.evictions)
         self.learn(found.bound)
@@ -106,7 +107,7 @@ class Bracket:
             self.extend_frontiers(limit, budget, effort)
             if self.low >= limit:
                 continue
-            found = self.engine.search(limit, budget, most=effort // max(self.subproblem.n, 1))
+            found = search_layers(self.engine, limit, budget, most=effort // max(self.subproblem.n, 1))
             if found.order is not None:
                 self.plan = PartialPlan(self.subproblem, found.order, found.evictions)
             self.learn(found.bound)

@@ -25,10 +25,12 @@ import numpy as np
 
 from memplan.solving.limits import Budget
 from memplan_solvers.search import backwards as bw
-from memplan_solvers.search.layer import Labels, ParetoFrontier, place_sets
-from memplan_solvers.search.layered_search import Engine
+from memplan_solvers.search import backwards_state as tables
+from memplan_solvers.search.engine import Engine
+from memplan_solvers.search.layer import place_sets
+from memplan_solvers.search.remaining_cost import Labels, ParetoFrontier
 from memplan_solvers.search.state import SubproblemArrays
-from memplan_solvers.search.subproblem import NEVER
+from memplan_solvers.search.subproblem import PROHIBITIVE
 
 CHUNK = 64
 """Sets between two looks at the clock."""
@@ -54,7 +56,7 @@ class Half:
     least: list[Any]
     points: list[Labels] = field(default_factory=list)
     known: int = 0
-    failed: tuple[int, int] = (NEVER, 0)
+    failed: tuple[int, int] = (PROHIBITIVE, 0)
 
     @property
     def total(self) -> int:
@@ -103,7 +105,7 @@ class Frontiers:
         return self.total
 
     def _half(self, flat: SubproblemArrays, returns: bool, rate: float, least: int) -> Half:
-        peaks = [np.full(len(level.words), NEVER, np.int64) for level in self.levels]
+        peaks = [np.full(len(level.words), PROHIBITIVE, np.int64) for level in self.levels]
         peaks[0][:] = 0
         for k in range(self.engine.subproblem.n):
             bw.raise_peaks(flat, self.levels[k], peaks[k], self.levels[k + 1], peaks[k + 1])
@@ -128,14 +130,14 @@ class Frontiers:
         subproblem, V = self.engine.subproblem, self.engine.V
         start = self.levels[-1].live.copy()
         points = [Labels(np.zeros(1, np.int64), np.ones(1, np.int64), start, np.zeros(1, np.int64))]
-        terms = bw.HalfTerms(half.returns, subproblem.usable_capacity, half.rate)
-        work, total = bw.work_space(1 << 12, V), 1
+        terms = tables.HalfTerms(half.returns, subproblem.usable_capacity, half.rate)
+        work, total = tables.work_space(1 << 12, V), 1
         for k in range(subproblem.n - 1, -1, -1):
             level, upper = self.levels[k], points[-1]
-            above = bw.Above(self.levels[k + 1], upper)
-            bounds = bw.Bounds(half.peaks[k], limits[k], half.least[k])
+            above = tables.Above(self.levels[k + 1], upper)
+            bounds = tables.Bounds(half.peaks[k], limits[k], half.least[k])
             count = len(level.words)
-            made = bw.no_labels(count, 4 * len(upper.cost) + 64, V)
+            made = tables.no_labels(count, 4 * len(upper.cost) + 64, V)
             at = 0
             while at < count:
                 if budget.spent() or total + int(made.totals["labels"][0]) > most:
@@ -143,9 +145,9 @@ class Frontiers:
                 stop = min(count, at + CHUNK)
                 at = bw.take_back(half.flat, level, bounds, above, terms, (at, stop), made, work)
                 if at < stop:
-                    work, made = bw.work_space(2 * len(work.cost), V), bw.enlarged(made)
+                    work, made = tables.work_space(2 * len(work.cost), V), tables.enlarged(made)
             total += int(made.totals["labels"][0])
-            points.append(bw.cut_short(made))
+            points.append(tables.cut_short(made))
         return points[::-1]
 
 
@@ -164,8 +166,8 @@ def _stores_alone(engine: Engine) -> tuple[SubproblemArrays, bool, float]:
     )
     rate = 1.0
     for s, z in enumerate(subproblem.size):
-        if subproblem.reload[s] >= NEVER:
-            price[s] = NEVER
+        if subproblem.reload[s] >= PROHIBITIVE:
+            price[s] = PROHIBITIVE
         elif not price[s] or (subproblem.begun[s] and (subproblem.clean[s] or not subproblem.inside[s])):
             size[s] = price[s] = 0
             for i in subproblem.touches[s]:
@@ -175,12 +177,12 @@ def _stores_alone(engine: Engine) -> tuple[SubproblemArrays, bool, float]:
     return engine.flat._replace(extra=extra, size=size, reload=price), False, rate
 
 
-def _level(flat: SubproblemArrays, words: Any) -> bw.Sets:
+def _level(flat: SubproblemArrays, words: Any) -> tables.Sets:
     slots = np.full(1 << max(4, (2 * len(words)).bit_length()), -1, np.int32)
     place_sets(words, slots)
     live = np.zeros((len(words), (len(flat.size) + 63) // 64 or 1), np.int64)
     bw.find_live(flat, words, live)
-    return bw.Sets(words, slots, live)
+    return tables.Sets(words, slots, live)
 
 
 def _sorted(points: Labels) -> Labels:

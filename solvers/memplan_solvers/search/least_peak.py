@@ -7,7 +7,8 @@ peak still to come: a set that failed under one limit helps under all others.
 from __future__ import annotations
 
 from memplan_solvers.jit import inlined, kernel
-from memplan_solvers.peak.descent import Descent, Outcome, Phase, Rules, descend, new_descent
+from memplan_solvers.peak.descent import descend
+from memplan_solvers.peak.descent_state import Descent, Outcome, Phase, Rules, new_descent
 from memplan_solvers.peak.executed import live_arrays, undo
 from memplan_solvers.peak.live import LiveModel
 from memplan_solvers.peak.met import UNBOUNDED, enlarged, is_free, none_met, note, row_of

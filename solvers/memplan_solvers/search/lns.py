@@ -182,7 +182,8 @@ class Window:
 
 def improve_windows(plan: PartialPlan, budget: Budget, enough: int) -> PartialPlan:
     """A plan that costs less, or the same one: windows around evictions solved again until none gets better."""
-    from memplan_solvers.search.layered_search import Engine
+    from memplan_solvers.search.engine import Engine
+    from memplan_solvers.search.layered_search import search_layers
 
     for length in LENGTHS:
         settled: set[tuple[int, ...]] = set()
@@ -199,8 +200,8 @@ def improve_windows(plan: PartialPlan, budget: Budget, enough: int) -> PartialPl
                     settled.add(key)
                     window = Window(plan, first, stop)
                     if window.value > 0:
-                        found = Engine(window.subproblem, effort=2_000).search(
-                            window.value, budget, BEAM, most=STATES
+                        found = search_layers(
+                            Engine(window.subproblem, effort=2_000), window.value, budget, BEAM, most=STATES
                         )
                         if found.order is not None:
                             better = window.put_back(found.order, found.evictions)

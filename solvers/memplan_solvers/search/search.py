@@ -26,7 +26,7 @@ from memplan_solvers.replace.allocate import allocate_on_demand
 from memplan_solvers.replace.evict import evict_on_demand
 from memplan_solvers.residency import Stretch, Walk, traffic
 from memplan_solvers.search.decomposition import MOST_OPS_WHOLE, Decomposition
-from memplan_solvers.search.subproblem import NEVER, Subproblem, is_forced, subproblems
+from memplan_solvers.search.subproblem import PROHIBITIVE, Subproblem, is_forced, subproblems
 
 BEAM = 3_000_000
 """States of a level that go on at most."""
@@ -74,8 +74,9 @@ class Search(Improver):
 def warm() -> None:
     """Call every kernel of the search."""
     from memplan_solvers.peak.met import enlarged
+    from memplan_solvers.search.engine import Engine
     from memplan_solvers.search.frontier import Frontiers
-    from memplan_solvers.search.layered_search import Engine
+    from memplan_solvers.search.layered_search import search_layers
     from memplan_solvers.search.least_peak import keeps_within
 
     ops = tuple(range(4))
@@ -97,12 +98,12 @@ def warm() -> None:
     )
     engine, unlimited = Engine(tiny), Budget(float("inf"))
     engine.root()
-    engine.search(NEVER, unlimited)
+    search_layers(engine, PROHIBITIVE, unlimited)
     keeps_within(engine.peaks.live, 0, 0)
     enlarged(engine.peaks.live.met)
     engine.tabulate(unlimited)
     Frontiers(engine).extend(100, unlimited, 100)
-    engine.search(NEVER, unlimited)
+    search_layers(engine, PROHIBITIVE, unlimited)
 
 
 class _Solve:

@@ -7,7 +7,7 @@ import numpy as np
 from memplan.solving.limits import Budget
 from memplan_solvers.common.arrays import Ints
 from memplan_solvers.jit import kernel
-from memplan_solvers.peak.descent import Descent
+from memplan_solvers.peak.descent_state import Descent
 from memplan_solvers.peak.executed import price, settle
 from memplan_solvers.peak.met import UNBOUNDED, none_met, note, row_of
 from memplan_solvers.search.state import mix, same

@@ -13,7 +13,8 @@ from numba.cpython.unsafe.numbers import trailing_zeros
 
 from memplan_solvers.common.arrays import Flags, Ints
 from memplan_solvers.jit import inner
-from memplan_solvers.peak.executed import Rows
+from memplan_solvers.peak.executed import Rows, integers, rows
+from memplan_solvers.search.subproblem import Subproblem
 
 NONE = 1 << 62
 """More than anything costs."""
@@ -32,7 +33,7 @@ class SubproblemArrays(NamedTuple):
     saved: Annotated[Ints, "op"]  # what working in place saves, 0 where it never does
     extra: Annotated[Ints, "op"]  # what is there during its step alone
     size: Annotated[Ints, "storage"]  # scratchpad
-    reload: Annotated[Ints, "storage"]  # the price of leaving while needed; NEVER: it may not
+    reload: Annotated[Ints, "storage"]  # the price of leaving while needed; PROHIBITIVE: it may not
     store: Annotated[
         Ints, "storage"
     ]  # and what is paid beside the first time; 0 where host has it or gets it anyway
@@ -41,6 +42,47 @@ class SubproblemArrays(NamedTuple):
     touchers: Rows  # per storage, the ops that touch it
     toucher_bits: Annotated[Ints, "storage, op_word"]  # the same as bits
     descendants: Annotated[Ints, "op, op_word"]  # an op and all that waits for it, as bits
+
+
+def subproblem_arrays(subproblem: Subproblem) -> SubproblemArrays:
+    """The arrays of a subproblem."""
+    n = subproblem.n
+    over = [subproblem.over.get(i, (0, ())) for i in range(n)]
+    touchers = np.zeros((len(subproblem.size), words_of(n)), np.int64)
+    for s, ops in enumerate(subproblem.touches):
+        for i in ops:
+            touchers[s, i >> 6] |= bit(i)
+    below = np.zeros((n, words_of(n)), np.int64)
+    for i in reversed(range(n)):
+        below[i, i >> 6] |= bit(i)
+        for j in subproblem.succs[i]:
+            below[i] |= below[j]
+    return SubproblemArrays(
+        touched=rows(subproblem.touched),
+        succs=rows(subproblem.succs),
+        preds=rows(subproblem.preds),
+        sources=rows([sources for _, sources in over]),
+        saved=integers(saved for saved, _ in over),
+        extra=integers(subproblem.extra),
+        size=integers(subproblem.size),
+        reload=integers(subproblem.reload),
+        store=integers(subproblem.store),
+        begun=np.array(subproblem.begun, np.bool_),
+        closing=np.array(subproblem.closing, np.bool_),
+        touchers=rows(subproblem.touches),
+        toucher_bits=touchers,
+        descendants=below,
+    )
+
+
+def words_of(count: int) -> int:
+    """How many 64-bit words have a bit for each of so many, at least one."""
+    return max(1, -(-count // 64))
+
+
+def bit(i: int) -> Any:
+    """Bit i of its word."""
+    return np.array(1 << (i & 63), np.uint64).astype(np.int64)
 
 
 @inner(allocates=False)
@@ -98,7 +140,7 @@ def demand(flat: SubproblemArrays, i: int, done: Ints, inside: Ints, held: int) 
 
 @inner(allocates=False)
 def is_free(flat: SubproblemArrays, i: int, done: Ints, inside: Ints, clean: Ints) -> bool:
-    """Whether op i, which fits, may run at once without loss: see `RULES`."""
+    """Whether op i, which fits, may run at once without loss: see `engine.RULES`."""
     born = -1
     for k in range(flat.touched.at[i], flat.touched.at[i + 1]):
         s = flat.touched.values[k]
@@ -127,7 +169,7 @@ def is_free(flat: SubproblemArrays, i: int, done: Ints, inside: Ints, clean: Int
 def rank_victims(
     flat: SubproblemArrays, done: Ints, clean: Ints, present: Ints, before: Flags, covered: Ints
 ) -> None:
-    """before[a, b]: whether present[a] may be evicted before present[b] without loss; see `RULES`."""
+    """before[a, b]: whether present[a] may be evicted before present[b] without loss; see `engine.RULES`."""
     words, count = done.shape[0], present.shape[0]
     for b in range(count):
         v = present[b]

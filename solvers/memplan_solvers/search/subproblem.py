@@ -17,8 +17,8 @@ from typing import Any
 from memplan.problem.problem import Problem
 from memplan_solvers.peak.live import LiveModel
 
-NEVER = 1 << 50
-"""The price of evicting what may not leave."""
+PROHIBITIVE = 1 << 50
+"""The price of evicting what may not leave: nobody pays so much."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class Subproblem:
 
         The others still count at the ops that touch one of these. What this costs the subproblem costs at least.
         """
-        pinned = {s for s, price in enumerate(self.reload) if price >= NEVER}
+        pinned = {s for s, price in enumerate(self.reload) if price >= PROHIBITIVE}
         kept = sorted(set(storages) | pinned)
         ops = sorted({i for s in kept for i in self.touches[s]})
         position, number = {i: k for k, i in enumerate(ops)}, {s: k for k, s in enumerate(kept)}
@@ -192,7 +192,7 @@ def _cut_out(problem: Problem, ops: range, lasting: Iterable[int]) -> Subproblem
                 extra[i] += s.size
             continue
         number[k] = len(columns)
-        price = NEVER if s.stays else s.nbytes
+        price = PROHIBITIVE if s.stays else s.nbytes
         store = 0 if s.stays or s.in_host or s.is_output else s.nbytes
         columns.append((k, s.size, price, store, opening, closing))
         for i in mine:

@@ -21,7 +21,7 @@ import numpy as np
 from memplan_solvers.common.arrays import Ints
 from memplan_solvers.jit import inlined, inner
 from memplan_solvers.search.state import SubproblemArrays
-from memplan_solvers.search.subproblem import NEVER
+from memplan_solvers.search.subproblem import PROHIBITIVE
 
 
 class Leavers(NamedTuple):
@@ -60,7 +60,7 @@ def begin(flat: SubproblemArrays, i: int, present: Ints, leavers: Leavers) -> Wa
     rest = 0
     for a in range(present.shape[0]):
         s = present[a]
-        if flat.reload[s] >= NEVER or flat.size[s] == 0:
+        if flat.reload[s] >= PROHIBITIVE or flat.size[s] == 0:
             continue
         used = False
         for e in range(flat.touched.at[i], flat.touched.at[i + 1]):
