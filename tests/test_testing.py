@@ -49,6 +49,7 @@ class Broken(Solver):
         return plan
 
 
+@pytest.mark.slow(reason="runs the conformance suite of every solver")
 def test_a_sound_solver_passes() -> None:
     assert check_solver(Broken()) > 50
 

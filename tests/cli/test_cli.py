@@ -16,6 +16,7 @@ from pathlib import Path
 import onnx
 import pytest
 
+from memplan.cli import main
 from memplan.emitters.json import graph_text
 from memplan.testing import chain
 from tests.importers.test_json import GOOD
@@ -269,15 +270,20 @@ def test_a_graph_without_kernels_is_not_executed(graph: Path, tmp_path: Path) ->
     ],
 )
 def test_bad_usage_is_one_clear_error(
-    arguments: tuple[str, ...], message: str, graph: Path, tmp_path: Path
+    arguments: tuple[str, ...],
+    message: str,
+    graph: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     words = [str(graph) if word == "GRAPH" else word for word in arguments]
     before = sorted(tmp_path.iterdir())
-    done = memplan(*words, cwd=tmp_path)
-    assert done.returncode == 2
-    assert done.stdout == ""
-    assert message in done.stderr
-    assert done.stderr.startswith("error: ") and "\nhint: " in done.stderr and "Traceback" not in done.stderr
+    monkeypatch.chdir(tmp_path)
+    assert main(words) == 2
+    told = capsys.readouterr()
+    assert told.out == "" and message in told.err
+    assert told.err.startswith("error: ") and "\nhint: " in told.err and "Traceback" not in told.err
     assert sorted(tmp_path.iterdir()) == before
 
 

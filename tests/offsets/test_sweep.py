@@ -31,5 +31,5 @@ def test_what_is_taken_is_the_smallest_hole_or_grows_the_top() -> None:
 
 def test_buffers_go_in_order_of_start_the_larger_first() -> None:
     starts, stops, sizes = [0, 0, 1, 2, 2], [2, 1, 3, 4, 3], [2, 5, 4, 2, 0]
-    # 1 (five bytes) at 0, 0 above it; 2 where 1 was; 3 in the two bytes where 0 was, not in the one byte left below.
-    assert sweep(starts, stops, sizes) == [5, 0, 0, 5, 0]
+    # 1 at 0 and 0 above it; 2 where 1 was; 3 where 0 was and the byte that 2 left, the hole joined of both.
+    assert sweep(starts, stops, sizes) == [5, 0, 0, 4, 0]
