@@ -37,6 +37,7 @@ def compared(graph: Graph, objective: str, solver: str, capacity: int | str) -> 
     return gains
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("objective", ["traffic", "peak", "latency"])
 @pytest.mark.parametrize("solver", ["greedy", "portfolio{skip=malloc_game+ilp+fixed_order}"])
 def test_more_freedom_is_never_worse_on_random_graphs(objective: str, solver: str) -> None:
