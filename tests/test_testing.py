@@ -57,7 +57,9 @@ def test_a_sound_solver_passes() -> None:
 FAULTS = ("bound", "overlap", "gives up", "lies", "random")
 
 
-@pytest.mark.parametrize("fault", [*FAULTS, pytest.param("slow", marks=pytest.mark.slow(reason="waits for a time limit"))])
+@pytest.mark.parametrize(
+    "fault", [*FAULTS, pytest.param("slow", marks=pytest.mark.slow(reason="waits for a time limit"))]
+)
 def test_each_fault_is_found(fault: str) -> None:
     with pytest.raises(ConformanceError):
         check_solver(Broken(fault=fault))
