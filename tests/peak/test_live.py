@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
-from memplan_solvers.peak.directions import articulation_sizes, topological
 from memplan_solvers.peak.live import LiveModel, certain_bound, contracted, live_peak
 
 from tests.solvers.test_executed import during, live, models, peak, ready
@@ -79,21 +78,3 @@ def test_time_turned_round_has_the_same_live_bytes() -> None:
         for t in range(model.n + 1):
             assert live(model, order[:t]) == live(back, order[t:])
         assert back.reversed == model
-
-
-def test_articulations_are_where_every_order_has_executed_the_same_ops() -> None:
-    found = 0
-    for model in small():
-        assert topological(model) in [list(order) for order in orders(model)]
-        sizes = articulation_sizes(model)
-        prefixes = [{frozenset(order[:k]) for order in orders(model)} for k in range(model.n + 1)]
-        for size in sizes:
-            assert len(prefixes[size]) == 1
-        # Up to an op that all others come before or after.
-        expected = [
-            k for k in range(1, model.n)
-            if len(prefixes[k]) == 1 and len({order[k - 1] for order in orders(model)}) == 1
-        ]  # fmt: skip
-        assert sizes == expected
-        found += bool(sizes)
-    assert found > 20
