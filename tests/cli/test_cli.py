@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
 import os
 import pty
@@ -18,25 +16,11 @@ from pathlib import Path
 import onnx
 import pytest
 
-from memplan.cli import main
 from memplan.emitters.json import graph_text
 from memplan.testing import chain
+from tests.cli.program import memplan, started
 from tests.importers.test_json import GOOD
 from tests.onnx_models import external, model, small_cnn, value
-
-
-def started(*arguments: object) -> subprocess.CompletedProcess[str]:
-    """What a process of its own answers."""
-    command = [sys.executable, "-m", "memplan", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
-
-
-def memplan(*arguments: object, cwd: Path | str = ".") -> subprocess.CompletedProcess[str]:
-    """The same without a start, which costs more than most answers."""
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.chdir(cwd), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        status = main([*map(str, arguments)])
-    return subprocess.CompletedProcess(arguments, status, out.getvalue(), err.getvalue())
 
 
 @pytest.fixture
