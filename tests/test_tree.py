@@ -254,6 +254,7 @@ def with_a_test() -> Iterator[str]:
     for path in TESTS.rglob("test_*.py"):
         name, folder = path.stem.removeprefix("test_"), path.parent.relative_to(TESTS).parts
         yield from (module for module in imported(path) if module.rpartition(".")[2] == name)
+        folder = folder[:-1] if folder[-1:] == (name,) else folder  # a package's own functions
         yield ".".join(("memplan", *folder, name))
         yield ".".join(("memplan_solvers", *(part for part in folder if part != "solvers"), name))
 
