@@ -8,28 +8,17 @@ if sys.path[:1] == [os.getcwd()] and sys.orig_argv[1:3] == ["-m", "memplan"]:
         0
     ]  # `python -m` looks for modules in the working folder first, where anybody's files may lie
 
-from memplan.api import (
-    check,
-    emit,
-    emit_fx,
-    from_exported,
-    from_fx,
-    fx_pass,
-    load,
-    plan,
-    run,
-    simulate,
-)
-from memplan.buffers import Buffer, Packing
-from memplan.errors import MemplanError
-from memplan.graph import Graph, Op, Tensor
-from memplan.model import Model
-from memplan.options import Options
-from memplan.packing import pack
-from memplan.plan import Metrics, Move, Plan, Residency, Status
-from memplan.problem import Problem
-from memplan.solver import Budget, Progress, Solver
-from memplan.target import Target, load_target
+from memplan.api import check, emit, emit_fx, from_exported, from_fx, fx_pass, load, plan, run, simulate
+from memplan.base.errors import MemplanError
+from memplan.ir.graph import Graph, Op, Tensor
+from memplan.ir.model import Model
+from memplan.machine.target import Target, load_target
+from memplan.packing.buffers import Buffer, Packing
+from memplan.packing.packer import pack
+from memplan.problem.options import Options
+from memplan.problem.plan import Metrics, Move, Plan, Residency, Status
+from memplan.problem.problem import Problem
+from memplan.solving.solver import Budget, Progress, Solver
 
 __version__ = "0.1.0"
 

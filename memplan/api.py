@@ -8,23 +8,23 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from memplan.budgets import NO_LIMIT_S, NotFoundInTime, resolve_capacity
-from memplan.check import check as check_rules
-from memplan.check_facts import Violation
-from memplan.errors import InvalidPlanError, OptionError, nearest
-from memplan.graph import Graph
-from memplan.model import Model
-from memplan.options import Options
-from memplan.pins import contradiction, resolve_pins
-from memplan.plan import Metrics, Plan, Status
-from memplan.problem import Problem
-from memplan.simulate import cost_notes
-from memplan.simulate import simulate as simulate_plan
-from memplan.solver import Budget, Progress, Solver, budget_for, parse_spec
-from memplan.target import Target, load_target
+from memplan.base.errors import InvalidPlanError, OptionError, nearest
+from memplan.ir.graph import Graph
+from memplan.ir.model import Model
+from memplan.judge.check.check import check as check_rules
+from memplan.judge.check.facts import Violation
+from memplan.judge.simulate import cost_notes
+from memplan.judge.simulate import simulate as simulate_plan
+from memplan.machine.target import Target, load_target
+from memplan.problem.options import Options
+from memplan.problem.pins import contradiction, resolve_pins
+from memplan.problem.plan import Metrics, Plan, Status
+from memplan.problem.problem import Problem
+from memplan.solving.capacities import NO_LIMIT_S, NotFoundInTime, resolve_capacity
+from memplan.solving.solver import Budget, Progress, Solver, budget_for, parse_spec
 
 if TYPE_CHECKING:
-    from memplan.execute import RunReport
+    from memplan.runtimes.execute import RunReport
 
 DEFAULT_SOLVER = "portfolio"
 DEFAULT_TIME_LIMIT_S = 10.0
@@ -45,7 +45,7 @@ def load(
     whose sizes only a run decides. `trust` admits a .pt2 with pickles and other parts that can run code as they
     are loaded. GraphError if it cannot be planned.
     """
-    from memplan.importers import load_model
+    from memplan.library.load import load_model
 
     known = {name: tuple(shape) for name, shape in (bounds or {}).items()}
     return load_model(model, dims or {}, known, trust=trust)
@@ -53,14 +53,14 @@ def load(
 
 def from_exported(program: Any, dims: Mapping[str, int] | None = None, name: str = "graph") -> Model:
     """The model in a torch.export.ExportedProgram, which needs no weights; see `importers.torch`."""
-    from memplan.importers import torch
+    from memplan.torch import read as torch
 
     return torch.from_exported(program, dims, name)
 
 
 def from_fx(module: Any, example_inputs: Sequence[Any] | None = None, name: str = "graph") -> Model:
     """The model in a torch.fx.GraphModule called with such inputs; see `importers.torch`."""
-    from memplan.importers import torch
+    from memplan.torch import read as torch
 
     return torch.from_fx(module, example_inputs, name)
 
@@ -274,14 +274,14 @@ def simulate(model: Model | Graph, plan: Plan) -> Metrics:
 
 def run(model: Model, plan: Plan, inputs: Mapping[str, Any] | None = None, seed: int = 0) -> RunReport:
     """Execute the plan in a real arena and compare with the reference runtime; see `execute.run`."""
-    from memplan.execute import run as run_plan
+    from memplan.runtimes.execute import run as run_plan
 
     return run_plan(model, plan, inputs, seed)
 
 
 def emit_fx(model: Model, plan: Plan, *, moves: bool = False, poison: bool = False) -> Any:
     """The torch model's GraphModule in the plan's order, with every move in it on request; see `emitters.torch`."""
-    from memplan.emitters import torch
+    from memplan.torch import emit as torch
 
     return torch.emit_fx(model, plan, moves=moves, poison=poison)
 
@@ -290,13 +290,13 @@ def fx_pass(
     target: str | Path | Target = "scratchpad", *, moves: bool = False, **options: Any
 ) -> Callable[..., Any]:
     """A pass for fx compilers: plans a GraphModule with these options of `plan` and returns it emitted."""
-    from memplan.emitters import torch
+    from memplan.torch import emit as torch
 
     return torch.fx_pass(target, moves=moves, **options)
 
 
 def emit(model: Model, plan: Plan, formats: str | Iterable[str], folder: str | Path = ".") -> list[Path]:
     """Write the plan in each format ("json", "onnx", …) as `folder/STEM.…`; the paths written."""
-    from memplan.emitters import emit_plan
+    from memplan.views.write import emit_plan
 
     return emit_plan(model, plan, formats, Path(folder))

@@ -18,8 +18,8 @@ from memplan_solvers.baseline import BASELINES, reduction
 
 import memplan
 from memplan.api import make_problem
-from memplan.solver import Budget, Progress
-from memplan.zoo import zoo_index
+from memplan.library.zoo import zoo_index
+from memplan.solving.solver import Budget, Progress
 
 HUMAN = (
     "resnet50_int8", "densenet121_int8", "resnext50_32x4d_int8", "r2plus1d_18_int8", "s3d_int8", "fcn_resnet50_int8",

@@ -24,10 +24,10 @@ from memplan_solvers.residency import Walk
 
 from memplan.api import load, make_problem
 from memplan.api import plan as plan_once
-from memplan.files import write_atomic
-from memplan.graph import sound_overwrites
-from memplan.problem import Problem
-from memplan.solver import Budget
+from memplan.base.files import write_atomic
+from memplan.ir.graph import sound_overwrites
+from memplan.problem.problem import Problem
+from memplan.solving.solver import Budget
 
 MODELS = (
     "amoebanet_d_int8", "conformer_s", "darts_imagenet_int8", "deeplabv3_resnet50_int8", "densenet121_int8",

@@ -20,13 +20,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from memplan_solvers.offsets.bounds import least_peak
 
-from memplan.buffers import Buffer
-from memplan.check_pack import check_packing
-from memplan.emitters.csv import packing_text
-from memplan.files import write_atomic
-from memplan.importers.csv import read_buffers
-from memplan.packing import pack_buffers
-from memplan.plan import Status
+from memplan.base.files import write_atomic
+from memplan.io.read_csv import read_buffers
+from memplan.io.write_csv import packing_text
+from memplan.packing.buffers import Buffer
+from memplan.packing.check import check_packing
+from memplan.packing.packer import pack_buffers
+from memplan.problem.plan import Status
 from tests.offsets.instances import heavy_tailed, perfect
 
 Answer = tuple[Sequence[int] | None, str]

@@ -7,8 +7,8 @@ import time
 
 from memplan.api import load, make_problem
 from memplan.api import plan as plan_once
-from memplan.model import Model
-from memplan.sweep import Sweep, sweep
+from memplan.ir.model import Model
+from memplan.studies.sweep import Sweep, sweep
 
 MODELS = (
     "resnet50",

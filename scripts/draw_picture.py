@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import memplan
-from memplan.emitters.svg import svg_text
-from memplan.files import write_atomic
+from memplan.base.files import write_atomic
+from memplan.views.svg import svg_text
 
 MODEL, BUDGET, SOLVER = "nasnet_a_mobile", "MH", "search"
 PICTURE = Path(__file__).parent.parent / "docs" / "picture.svg"

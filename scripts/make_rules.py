@@ -9,16 +9,16 @@ from textwrap import fill
 from typing import Any
 
 from memplan.api import evaluate
-from memplan.buffers import Buffer
-from memplan.check import check
-from memplan.check_facts import Violation
-from memplan.check_pack import check_packing
-from memplan.check_rules import RULES
-from memplan.files import write_atomic
-from memplan.graph import Graph, Op, Tensor
-from memplan.options import Options
-from memplan.plan import Move, Plan, Residency, Status
-from memplan.target import Scratchpad, Target
+from memplan.base.files import write_atomic
+from memplan.ir.graph import Graph, Op, Tensor
+from memplan.judge.check.check import check
+from memplan.judge.check.facts import Violation
+from memplan.judge.check.rules import RULES
+from memplan.machine.target import Scratchpad, Target
+from memplan.packing.buffers import Buffer
+from memplan.packing.check import check_packing
+from memplan.problem.options import Options
+from memplan.problem.plan import Move, Plan, Residency, Status
 
 PAGE = Path(__file__).parent.parent / "docs" / "rules.md"
 
@@ -194,7 +194,7 @@ These are the words: {links}. The last two are of *packings*, where buffers and 
 and only offsets are wanted."""
 
 EXAMPLES = """\
-`scripts/make_rules` writes this page from `memplan/check_rules.py`. It breaks each rule once, and prints
+`scripts/make_rules` writes this page from `memplan/judge/check/rules.py`. It breaks each rule once, and prints
 what the checker answers.
 
 ## The plan that the examples break

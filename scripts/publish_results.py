@@ -10,11 +10,11 @@ from pathlib import Path
 
 from memplan_models.published import Published, published, results_md
 
+from memplan.base.files import write_atomic
 from memplan.cli.compare import Board
-from memplan.compare.report import write_report
-from memplan.compare.results import RESULTS, open_results, read_results
-from memplan.compare.runner import compare, local_pool
-from memplan.files import write_atomic
+from memplan.studies.compare.report import write_report
+from memplan.studies.compare.results import RESULTS, open_results, read_results
+from memplan.studies.compare.runner import compare, local_pool
 
 MODELS = Path(__file__).parents[1] / "models"
 

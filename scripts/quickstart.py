@@ -9,8 +9,8 @@ from memplan_solvers.compiled import load
 
 import memplan
 from memplan.cli.common import LiveLine
-from memplan.emitters.text import plan_summary
-from memplan.solver import Budget
+from memplan.solving.solver import Budget
+from memplan.views.text import plan_summary
 
 MODEL = "nasnet_a_mobile"
 BUDGET = "MH"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from memplan.files import write_atomic
+from memplan.base.files import write_atomic
 
 ROOT = Path(__file__).parent.parent
 START, END = "<!-- scripts/readme_results -->\n", "<!-- end -->"

@@ -17,8 +17,8 @@ from importlib import resources
 from pathlib import Path
 
 import memplan
-from memplan.model import Model
-from memplan.trained import trained_table
+from memplan.ir.model import Model
+from memplan.library.trained import trained_table
 
 TABLE = trained_table(resources.files("memplan_models"))
 PACKAGES = sorted({entry["package"] for entry in TABLE})

@@ -18,8 +18,8 @@ from memplan_solvers.malloc_game.guide import save_guide
 from memplan_solvers.malloc_game.guide_learner import experience, teach
 from memplan_solvers.malloc_game.train import Schedule, train
 
-from memplan.charts import Axis, Mark, Series, plot, standalone
-from memplan.files import write_atomic
+from memplan.base.files import write_atomic
+from memplan.views.charts import Axis, Mark, Series, plot, standalone
 
 GRAPHS = (
     "amoebanet_a_mobile", "bert_small", "crnn", "darts_cifar", "fc_densenet56", "gpt2_char", "gpt2_char_train",

@@ -25,14 +25,14 @@ from memplan_solvers.search.layered_search import Engine
 from memplan_solvers.search.subproblem import NEVER, whole
 
 from memplan.api import evaluate
-from memplan.budgets import least_capacity
-from memplan.graph import Graph
-from memplan.options import Options
-from memplan.pins import contradiction
-from memplan.plan import Plan, Status
-from memplan.problem import Problem
-from memplan.solver import Budget, Solver, parse_spec
-from memplan.target import Target
+from memplan.ir.graph import Graph
+from memplan.machine.target import Target
+from memplan.problem.options import Options
+from memplan.problem.pins import contradiction
+from memplan.problem.plan import Plan, Status
+from memplan.problem.problem import Problem
+from memplan.solving.capacities import least_capacity
+from memplan.solving.solver import Budget, Solver, parse_spec
 from tests.generate import random_graph, random_options
 from tests.oracle import Oracle
 

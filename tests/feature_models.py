@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from memplan.importers.onnx import model_from_proto
-from memplan.model import Model
+from memplan.ir.model import Model
+from memplan.onnx.read import model_from_proto
 
 Info = tuple[str, int, list[int]]
 F32, F16, I64, I32, BOOL, I4 = (

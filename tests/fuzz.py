@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import memplan
-from memplan.emitters.json import graph_text, plan_text
-from memplan.emitters.onnx import annotated
-from memplan.errors import MemplanError
-from memplan.importers.json import graph_from_dict, plan_from_dict, read_plan
-from memplan.model import Model
+from memplan.base.errors import MemplanError
+from memplan.io.read_json import graph_from_dict, plan_from_dict, read_plan
+from memplan.io.write_json import graph_text, plan_text
+from memplan.ir.model import Model
+from memplan.onnx.emit import annotated
 from tests.fuzz_models import ODD_NAMES, ODD_NUMBERS, mutate, seed_model
 from tests.generate import random_graph, random_plan
 

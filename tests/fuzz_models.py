@@ -11,8 +11,8 @@ import onnx
 from onnx import TensorProto, helper
 
 import memplan
-from memplan.emitters.onnx import annotated
-from memplan.importers.onnx import model_from_bytes
+from memplan.onnx.emit import annotated
+from memplan.onnx.read import model_from_bytes
 from tests.onnx_models import external, model, small_cnn, value, weight
 
 INT64 = TensorProto.INT64

@@ -5,12 +5,12 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
-from memplan.graph import Graph, Op, Tensor
-from memplan.options import Options
-from memplan.plan import Metrics, Move, Plan, Residency, Status
-from memplan.simulate import simulate
-from memplan.target import Compute, Host, Scratchpad, Target
-from memplan.units import align_up
+from memplan.base.units import align_up
+from memplan.ir.graph import Graph, Op, Tensor
+from memplan.judge.simulate import simulate
+from memplan.machine.target import Compute, Host, Scratchpad, Target
+from memplan.problem.options import Options
+from memplan.problem.plan import Metrics, Move, Plan, Residency, Status
 from tests.graphs import graph_of
 
 KINDS = ("Conv", "MatMul", "Relu", "Add", "Concat", "Split", "Sigmoid", "Softmax")

@@ -6,8 +6,8 @@ import random
 from collections.abc import Callable
 from dataclasses import replace
 
-from memplan.graph import Graph
-from memplan.plan import Move, Plan, Residency, Status
+from memplan.ir.graph import Graph
+from memplan.problem.plan import Move, Plan, Residency, Status
 
 Mutation = Callable[[random.Random, Graph, Plan], Plan | None]
 MUTATIONS: dict[str, Mutation] = {}

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import math
 
-from memplan.graph import Graph
-from memplan.plan import Plan
+from memplan.ir.graph import Graph
+from memplan.problem.plan import Plan
 
 
 def naive_valid(graph: Graph, plan: Plan) -> bool:

@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
-from memplan.problem import Problem
-from memplan.units import align_up
+from memplan.base.units import align_up
+from memplan.problem.problem import Problem
 
 Row = tuple[int, int, int, int]
 """(start, stop, size, place): bytes needed in steps [start, stop) at one offset, at `place` unless that is -1."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from memplan.graph import Graph, Op, Tensor
-from memplan.options import Options
-from memplan.problem import Problem
-from memplan.target import Target
+from memplan.ir.graph import Graph, Op, Tensor
+from memplan.machine.target import Target
+from memplan.problem.options import Options
+from memplan.problem.problem import Problem
 
 KINDS = {"w": "constant", "x": "input"}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from memplan_models.recipes.randwire import watts_strogatz
 
-from memplan.graph import Graph, Op, Tensor
+from memplan.ir.graph import Graph, Op, Tensor
 from tests.graphs import graph_of
 
 

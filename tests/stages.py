@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from memplan.graph import Graph, Op, Tensor
+from memplan.ir.graph import Graph, Op, Tensor
 from tests.graphs import graph_of
 
 

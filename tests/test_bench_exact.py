@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from memplan.emitters.json import graph_text
+from memplan.io.write_json import graph_text
 from tests.randwire import randwire
 
 SCRIPT = Path(__file__).parent.parent / "scripts" / "bench_exact.py"

@@ -10,11 +10,11 @@ from memplan_solvers.compiled import load
 
 import memplan
 from memplan.api import make_problem
-from memplan.budgets import NotFoundInTime, budgets
-from memplan.graph import Graph, Op, Tensor
-from memplan.plan import Status
-from memplan.solver import Budget, parse_spec
-from memplan.testing import chain
+from memplan.ir.graph import Graph, Op, Tensor
+from memplan.problem.plan import Status
+from memplan.solving.capacities import NotFoundInTime, budgets
+from memplan.solving.solver import Budget, parse_spec
+from memplan.solving.testing import chain
 
 
 def tangle(ops: int, reach: int, seed: int) -> Graph:
@@ -38,7 +38,7 @@ def warm() -> None:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Less is counted before the search gives up."""
-    monkeypatch.setattr("memplan.budgets.PEAK_SOLVER", "peak{packing=none,evaluations=1}")
+    monkeypatch.setattr("memplan.solving.capacities.PEAK_SOLVER", "peak{packing=none,evaluations=1}")
 
 
 @pytest.mark.parametrize("capacity", ["MH", "0.75MP"])
@@ -76,7 +76,7 @@ def test_the_same_peak_whatever_the_clock_says(monkeypatch: pytest.MonkeyPatch) 
     counted = parse_spec("peak{packing=none,evaluations=1}")
     found = counted.solve(problem, Budget(1e9))
     now = time.monotonic
-    monkeypatch.setattr("memplan.solver.time.monotonic", lambda: 100 * now())
+    monkeypatch.setattr("memplan.solving.solver.time.monotonic", lambda: 100 * now())
     again = counted.solve(problem, Budget(1e9))
     assert (again.schedule, again.bound) == (found.schedule, found.bound)
     more = parse_spec("peak{packing=none,evaluations=2}").solve(problem, Budget(1e9))

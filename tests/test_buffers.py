@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from memplan.buffers import Buffer, Gap, Segment
-from memplan.errors import GraphError
+from memplan.base.errors import GraphError
+from memplan.packing.buffers import Buffer, Gap, Segment
 
 
 def test_segments_are_the_lifetime_without_gaps_and_the_windows() -> None:

@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import pytest
 
-from memplan.check import check
-from memplan.graph import Graph
-from memplan.plan import Plan
+from memplan.ir.graph import Graph
+from memplan.judge.check.check import check
+from memplan.problem.plan import Plan
 from tests.generate import random_graph, random_plan
 from tests.mutations import MUTATIONS
 from tests.naive_check import naive_valid

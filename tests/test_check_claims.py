@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from memplan.check_claims import claims, need, unverified
-from memplan.options import Options
-from memplan.plan import Move, Plan, Residency, Status
-from memplan.simulate import simulate
-from memplan.target import Target
+from memplan.judge.check.claims import claims, need, unverified
+from memplan.judge.simulate import simulate
+from memplan.machine.target import Target
+from memplan.problem.options import Options
+from memplan.problem.plan import Move, Plan, Residency, Status
 from tests.programs import program
 
 GRAPH = program("x,w>a a>y", {"x": 4, "w": 3, "a": 6, "y": 6}, inplace="op1")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from memplan.check_facts import Facts, Violation
-from memplan.options import Options
-from memplan.plan import Move, Plan, Residency, Status
-from memplan.target import Target
+from memplan.judge.check.facts import Facts, Violation
+from memplan.machine.target import Target
+from memplan.problem.options import Options
+from memplan.problem.plan import Move, Plan, Residency, Status
 from tests.programs import program
 
 GRAPH = program("x>a a>b a,b>y", {"x": 4, "a": 4, "b": 4, "y": 4})

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from memplan.check import check
-from memplan.options import Options
-from memplan.plan import Move, Plan, Residency, Status
-from memplan.target import Target
+from memplan.judge.check.check import check
+from memplan.machine.target import Target
+from memplan.problem.options import Options
+from memplan.problem.plan import Move, Plan, Residency, Status
 from tests.programs import program
 
 GRAPH = program("x>a a>b a,b>y")

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from memplan.check import check
-from memplan.graph import Graph, Op, Tensor
-from memplan.options import Options
-from memplan.plan import Move, Plan, Residency, Status
-from memplan.target import Target
+from memplan.ir.graph import Graph, Op, Tensor
+from memplan.judge.check.check import check
+from memplan.machine.target import Target
+from memplan.problem.options import Options
+from memplan.problem.plan import Move, Plan, Residency, Status
 from tests.programs import program
 
 INPLACE = program("x>a a>b b>y", inplace="op0 op1 op2")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from itertools import combinations
 
-from memplan.buffers import Buffer
-from memplan.check_pack import check_packing
+from memplan.packing.buffers import Buffer
+from memplan.packing.check import check_packing
 from tests.offsets.instances import clash, tiny
 
 

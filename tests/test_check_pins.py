@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from memplan.check_pins import pin_faults
-from memplan.plan import Residency
+from memplan.judge.check.pins import pin_faults
+from memplan.problem.plan import Residency
 
 HERE = Residency("a", 1, 4, 8, 4)
 THERE = Residency("a", 4, 6, 8, 4)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from itertools import combinations
 
-from memplan.check_space import overlaps
-from memplan.plan import Residency
+from memplan.judge.check.space import overlaps
+from memplan.problem.plan import Residency
 
 
 def share(a: Residency, b: Residency) -> bool:

@@ -13,7 +13,7 @@ import pytest
 
 SLEEPER = """
 import sys, time
-from memplan.children import end_with_parent
+from memplan.base.children import end_with_parent
 end_with_parent()
 print("ready", flush=True)
 time.sleep(600)
@@ -21,7 +21,7 @@ time.sleep(600)
 
 PARENT = """
 import subprocess, sys, time
-from memplan.children import start
+from memplan.base.children import start
 child = start("sleeper", stdout=subprocess.PIPE)
 child.stdout.readline()
 print(child.pid, flush=True)
@@ -53,13 +53,13 @@ def _alive(pid: int) -> bool:
         return False
 
 
-@pytest.mark.parametrize("module", ["memplan.compare.worker", "memplan.importers.onnx_measure"])
+@pytest.mark.parametrize("module", ["memplan.studies.compare.worker", "memplan.onnx.measure"])
 def test_no_module_comes_from_the_working_folder(tmp_path: Path, module: str) -> None:
     mark = tmp_path / "mark"
     for name in ("numpy", "onnx", "torch", "json", "memplan"):
         (tmp_path / f"{name}.py").write_text(f"open({str(mark)!r}, 'w')\n")
     code = (
-        "import subprocess\nfrom memplan.children import start\n"
+        "import subprocess\nfrom memplan.base.children import start\n"
         f"start({module!r}, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL).communicate(b'[]\\n')"
     )
     subprocess.run([sys.executable, "-P", "-c", code], cwd=tmp_path, check=True, timeout=120)

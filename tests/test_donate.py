@@ -9,11 +9,11 @@ import pytest
 
 import memplan
 from memplan import Graph, Op, Plan, Tensor
+from memplan.base.errors import OptionError
 from memplan.cli import main
-from memplan.emitters.json import graph_text
-from memplan.errors import OptionError
-from memplan.importers.json import read_plan
-from memplan.solver import registry
+from memplan.io.read_json import read_plan
+from memplan.io.write_json import graph_text
+from memplan.solving.solver import registry
 from tests.graphs import graph_of
 
 

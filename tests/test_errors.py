@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from memplan.errors import ExecutionError, InvalidPlanError, MemplanError, OptionError, nearest
+from memplan.base.errors import ExecutionError, InvalidPlanError, MemplanError, OptionError, nearest
 
 
 def test_an_error_is_its_message_and_its_hint() -> None:

@@ -11,13 +11,13 @@ import pytest
 from onnx import TensorProto, helper
 
 import memplan
-from memplan.errors import ExecutionError, GraphError, OptionError, PlanError
-from memplan.execute import RunReport, load_inputs
-from memplan.importers.onnx import model_from_bytes
-from memplan.model import Model
-from memplan.plan import Plan
-from memplan.runtime.values import Value, read_tensor, to_array
-from memplan.runtime.weights import stored_constants
+from memplan.base.errors import ExecutionError, GraphError, OptionError, PlanError
+from memplan.ir.model import Model
+from memplan.onnx.read import model_from_bytes
+from memplan.onnx.values import Value, read_tensor, to_array
+from memplan.onnx.weights import stored_constants
+from memplan.problem.plan import Plan
+from memplan.runtimes.execute import RunReport, load_inputs
 from tests.feature_models import F32, FEATURES, load, proto
 
 TREATMENTS = [

@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 
 import memplan
-from memplan.explain import explanation, live_without_spills, relief, spills
-from memplan.graph import Graph, Op, Tensor
-from memplan.simulate import live_bytes
+from memplan.ir.graph import Graph, Op, Tensor
+from memplan.judge.explain import explanation, live_without_spills, relief, spills
+from memplan.judge.simulate import live_bytes
 from tests.generate import random_graph
 from tests.graphs import graph_of
 

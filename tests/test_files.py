@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from memplan.errors import MemplanError
-from memplan.files import LONGEST_NAME, check_folder, check_name, parse_json, write_atomic
+from memplan.base.errors import MemplanError
+from memplan.base.files import LONGEST_NAME, check_folder, check_name, parse_json, write_atomic
 
 
 def test_a_key_that_stands_twice_is_refused_at_any_depth() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from itertools import combinations, permutations
 
-from memplan.fixed_places import attainable, largest, least_top, lowest_end
+from memplan.problem.fixed_places import attainable, largest, least_top, lowest_end
 
 
 def end_of(fixed: list[tuple[int, int]], size: int) -> int:

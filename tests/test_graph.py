@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from memplan.errors import GraphError
-from memplan.graph import Graph, Op, Tensor, sort_ops
+from memplan.base.errors import GraphError
+from memplan.ir.graph import Graph, Op, Tensor, sort_ops
 
 X, A, Y = Tensor("x", 8, "input"), Tensor("a", 8), Tensor("y", 8)
 P, Q = Op("p", "Conv", ("x",), ("a",)), Op("q", "Conv", ("a",), ("y",))

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from memplan.errors import OptionError
-from memplan.options import CHOICES, Options
+from memplan.base.errors import OptionError
+from memplan.problem.options import CHOICES, Options
 
 
 @pytest.mark.parametrize("key", CHOICES)

@@ -16,13 +16,13 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 import memplan
 from memplan import Model, Plan
-from memplan import graph as graph_module
 from memplan.api import make_problem
-from memplan.errors import ExecutionError, GraphError, InvalidPlanError, OptionError
-from memplan.graph import Graph, Op
-from memplan.importers.onnx import model_from_proto
-from memplan.plan import Status
-from memplan.solver import Budget, parse_spec
+from memplan.base.errors import ExecutionError, GraphError, InvalidPlanError, OptionError
+from memplan.ir import graph as graph_module
+from memplan.ir.graph import Graph, Op
+from memplan.onnx.read import model_from_proto
+from memplan.problem.plan import Status
+from memplan.solving.solver import Budget, parse_spec
 
 IMAGE = torch.rand(1, 4, 8, 8)
 
@@ -188,7 +188,7 @@ def returned_input() -> Model:
 def test_a_returned_input_lives_to_the_end(through_json: bool) -> None:
     model = returned_input()
     if through_json:
-        from memplan.importers.json import graph_from_dict
+        from memplan.io.read_json import graph_from_dict
 
         assert graph_from_dict(model.graph.to_dict(), "net") == model.graph
     assert model.graph.outputs == ("x", "idle", "flat", "y")
@@ -251,8 +251,8 @@ def test_a_workspace_cannot_be_pinned_to_host() -> None:
 
 
 def test_reports_tell_outputs_and_workspaces_apart() -> None:
-    from memplan.emitters.facts import graph_facts
-    from memplan.emitters.svg import _roles
+    from memplan.views.facts import graph_facts
+    from memplan.views.svg import _roles
 
     tensors = (memplan.Tensor("x", 8, "input"), memplan.Tensor("y", 8), memplan.Tensor("w", 3, "workspace"))
     graph = Graph("g", tensors, (Op("p", "F", ("x",), ("y", "w"), workspace="w"),), ("y",))

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from memplan import api
-from memplan.emitters.json import plan_dict
-from memplan.errors import OptionError
-from memplan.graph import Graph, Op, Tensor
-from memplan.importers.json import plan_from_dict
-from memplan.pins import parse_pin, parse_pins, read_pins
-from memplan.plan import Plan, Status
-from memplan.testing import TIMED
+from memplan.base.errors import OptionError
+from memplan.io.read_json import plan_from_dict
+from memplan.io.write_json import plan_dict
+from memplan.ir.graph import Graph, Op, Tensor
+from memplan.problem.pins import parse_pin, parse_pins, read_pins
+from memplan.problem.plan import Plan, Status
+from memplan.solving.testing import TIMED
 from tests.agree import check as check_against_oracle
 from tests.graphs import graph_of
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from memplan.errors import PlanError
-from memplan.graph import digest_1
-from memplan.options import Options
-from memplan.plan import Metrics, Plan, Status, foreign, refuse_foreign, relative_gap
-from memplan.target import Target
+from memplan.base.errors import PlanError
+from memplan.ir.graph import digest_1
+from memplan.machine.target import Target
+from memplan.problem.options import Options
+from memplan.problem.plan import Metrics, Plan, Status, foreign, refuse_foreign, relative_gap
 from tests.programs import program
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from memplan.errors import MemplanError
-from memplan.plugins import SOLVERS, load_plugin, plugins
+from memplan.base.errors import MemplanError
+from memplan.base.plugins import SOLVERS, load_plugin, plugins
 
 
 def test_plugins_are_listed_by_name_without_an_import(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from memplan.graph import Graph, Op, Tensor
-from memplan.options import Options
-from memplan.problem import Problem
-from memplan.target import Target
+from memplan.ir.graph import Graph, Op, Tensor
+from memplan.machine.target import Target
+from memplan.problem.options import Options
+from memplan.problem.problem import Problem
 from tests.programs import problem
 
 WORDS = "x>a a,w>b a,b>y"

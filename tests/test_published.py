@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from memplan_models.published import BASELINES, OURS, cosma_md, olla_md, published, reduction, results_md
 
-from memplan.compare.instances import instances_of
-from memplan.compare.results import read_results
-from memplan.plan import Status
-from memplan.zoo import zoo_names
+from memplan.library.zoo import zoo_names
+from memplan.problem.plan import Status
+from memplan.studies.compare.instances import instances_of
+from memplan.studies.compare.results import read_results
 from tests.compare.test_statistics import record
 
 MODELS = Path(__file__).parents[1] / "models"

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 import memplan
-from memplan.graph import Graph, Op, Tensor
-from memplan.plan import Status
-from memplan.problem import Problem
-from memplan.remedy import remedy
+from memplan.ir.graph import Graph, Op, Tensor
+from memplan.problem.plan import Status
+from memplan.problem.problem import Problem
+from memplan.solving.remedy import remedy
 
 MENDED: dict[str, dict[str, Any]] = {
     "--scratchpad max": {"scratchpad": "max"},

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from memplan.check import check
-from memplan.check_pack import check_packing
-from memplan.check_rules import RULES
+from memplan.judge.check.check import check
+from memplan.judge.check.rules import RULES
+from memplan.packing.check import check_packing
 
 ROOT = Path(__file__).parent.parent
 SCRIPT = runpy.run_path(str(ROOT / "scripts" / "make_rules.py"))

@@ -8,14 +8,14 @@ from dataclasses import replace
 
 import pytest
 
-from memplan.check import check
-from memplan.emitters.svg import svg_text
-from memplan.emitters.text import plan_dump
-from memplan.graph import Graph, Op, Tensor
-from memplan.options import Options
-from memplan.plan import Move, Plan, Residency, Status
-from memplan.simulate import simulate
-from memplan.target import Compute, Host, Scratchpad, Target
+from memplan.ir.graph import Graph, Op, Tensor
+from memplan.judge.check.check import check
+from memplan.judge.simulate import simulate
+from memplan.machine.target import Compute, Host, Scratchpad, Target
+from memplan.problem.options import Options
+from memplan.problem.plan import Move, Plan, Residency, Status
+from memplan.views.svg import svg_text
+from memplan.views.text import plan_dump
 
 STEPS = 4000
 TIMED = Target("timed", Scratchpad(10**9, 1, 2e9), Host(1e9), compute=Compute(1e9))

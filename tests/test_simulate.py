@@ -9,14 +9,14 @@ from fractions import Fraction
 import pytest
 
 import memplan
-from memplan.emitters.json import plan_dict
-from memplan.emitters.text import plan_summary
-from memplan.graph import Graph, Op, Tensor
-from memplan.importers.json import plan_from_dict
-from memplan.options import Options
-from memplan.plan import Move, Plan, Residency, Status
-from memplan.simulate import simulate, timeline
-from memplan.target import Compute, Host, Scratchpad, Target
+from memplan.io.read_json import plan_from_dict
+from memplan.io.write_json import plan_dict
+from memplan.ir.graph import Graph, Op, Tensor
+from memplan.judge.simulate import simulate, timeline
+from memplan.machine.target import Compute, Host, Scratchpad, Target
+from memplan.problem.options import Options
+from memplan.problem.plan import Move, Plan, Residency, Status
+from memplan.views.text import plan_summary
 from tests.generate import TIMED, random_graph, random_plan
 from tests.graphs import graph_of
 

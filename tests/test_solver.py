@@ -7,11 +7,11 @@ from typing import Any, ClassVar
 
 import pytest
 
-from memplan import solver as solvers
-from memplan.errors import OptionError
-from memplan.plan import Plan
-from memplan.problem import Problem
-from memplan.solver import Budget, Progress, Solver, budget_for, parse_spec
+from memplan.base.errors import OptionError
+from memplan.problem.plan import Plan
+from memplan.problem.problem import Problem
+from memplan.solving import solver as solvers
+from memplan.solving.solver import Budget, Progress, Solver, budget_for, parse_spec
 
 
 @dataclass(frozen=True)

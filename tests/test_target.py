@@ -10,11 +10,20 @@ from pathlib import Path
 import pytest
 
 import memplan
-from memplan.errors import TargetError
-from memplan.graph import Op, Tensor
-from memplan.options import Options
-from memplan.simulate import latency_ends
-from memplan.target import OVERHEADS, RATES, Compute, Host, Scratchpad, Target, load_target, preset_names
+from memplan.base.errors import TargetError
+from memplan.ir.graph import Op, Tensor
+from memplan.judge.simulate import latency_ends
+from memplan.machine.target import (
+    OVERHEADS,
+    RATES,
+    Compute,
+    Host,
+    Scratchpad,
+    Target,
+    load_target,
+    preset_names,
+)
+from memplan.problem.options import Options
 from tests.graphs import graph_of
 
 PRESETS = ["cortex-m7", "ethos-u65", "ipu-mk2", "scratchpad", "tpu-v4i"]
@@ -65,7 +74,7 @@ def test_presets_are_listed() -> None:
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_number_of_a_preset_has_a_source(name: str) -> None:
-    data = tomllib.loads((resources.files("memplan") / "targets" / f"{name}.toml").read_text())
+    data = tomllib.loads((resources.files("memplan") / "machine" / "presets" / f"{name}.toml").read_text())
     sources = data["sources"]
     assert numbers(data) == set(sources) - {"machine"}
     assert all(len(text) > 5 for text in sources.values())

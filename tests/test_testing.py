@@ -7,10 +7,10 @@ from typing import ClassVar
 
 import pytest
 
-from memplan.plan import Plan, Status
-from memplan.problem import Problem
-from memplan.solver import Budget, Solver, parse_spec, registry
-from memplan.testing import ConformanceError, check_solver
+from memplan.problem.plan import Plan, Status
+from memplan.problem.problem import Problem
+from memplan.solving.solver import Budget, Solver, parse_spec, registry
+from memplan.solving.testing import ConformanceError, check_solver
 
 
 @pytest.mark.slow(reason="runs the conformance suite of every solver")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import unicodedata
 
-from memplan.text import json_escape, visible
+from memplan.base.text import json_escape, visible
 
 
 def test_controls_and_marks_without_a_shape_are_spelled_out() -> None:

@@ -17,10 +17,10 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 import memplan
 from memplan import Model, Plan
+from memplan.base.errors import ExecutionError, OptionError, PlanError
 from memplan.cli import main
-from memplan.errors import ExecutionError, OptionError, PlanError
-from memplan.plan import Residency
-from memplan.runtime import torch_run
+from memplan.problem.plan import Residency
+from memplan.runtimes import torch_run
 
 BUDGETS = ("MR", "MH", "MP")
 
@@ -54,7 +54,7 @@ def planned(model: Model, **options: Any) -> Plan:
     return plan
 
 
-def identical(model: Model, plan: Plan) -> memplan.execute.RunReport:  # type: ignore[name-defined]
+def identical(model: Model, plan: Plan) -> memplan.runtimes.execute.RunReport:  # type: ignore[name-defined]
     report = memplan.run(model, plan)
     assert report.identical, str(report)
     assert report.reference == "eager torch"

@@ -12,9 +12,9 @@ import onnx
 import pytest
 
 import memplan
-from memplan import zoo
-from memplan.errors import GraphError
-from memplan.trained import trained_table
+from memplan.base.errors import GraphError
+from memplan.library import zoo
+from memplan.library.trained import trained_table
 from tests.onnx_models import model, value
 
 TABLE = trained_table(resources.files("memplan_models"))

@@ -25,28 +25,28 @@ ELSEWHERE: tuple[tuple[str, str, str], ...] = (
         "the command asked as a program",
         "compare/test_compare.py",
         "memplan.cli.compare memplan.compare.cases memplan.compare.isolate memplan.compare.results "
-        "memplan.compare.runner memplan.compare.worker",
+        "memplan.studies.compare.runner memplan.studies.compare.worker",
     ),
     (
         "the command asked as a program",
         "compare/test_sweep.py",
-        "memplan.cli.sweep memplan.emitters.sweep",
+        "memplan.cli.sweep memplan.studies.sweep_page",
     ),
     (
         "what a comparison says, from lines made by hand",
         "compare/test_statistics.py",
         "memplan.charts memplan.compare.instances memplan.compare.markdown memplan.compare.tables "
-        "memplan.compare.wording",
+        "memplan.studies.compare.wording",
     ),
     (
         "pages seen by a browser",
         "compare/test_report_page.py",
-        "memplan.compare.html",
+        "memplan.studies.compare.html",
     ),
     (
         "pages as text",
         "emitters/test_page.py",
-        "memplan.emitters.facts memplan.emitters.html memplan.emitters.sheet",
+        "memplan.emitters.facts memplan.emitters.html memplan.views.table_page",
     ),
     (
         "every caller goes through it",
@@ -56,12 +56,12 @@ ELSEWHERE: tuple[tuple[str, str, str], ...] = (
     (
         "dumps of plans that were timed by hand",
         "test_simulate.py",
-        "memplan.emitters.text",
+        "memplan.views.text",
     ),
     (
         "modules that really run",
         "emitters/test_torch.py",
-        "memplan.emitters.torch_moves memplan.runtime.scratchpad memplan.runtime.torch_inplace",
+        "memplan.emitters.torch_moves memplan.runtime.scratchpad memplan.torch.inplace",
     ),
     (
         "packers by their answers",
@@ -72,56 +72,55 @@ ELSEWHERE: tuple[tuple[str, str, str], ...] = (
     (
         "graphs of whole models",
         "importers/test_onnx.py",
-        "memplan.importers memplan.importers.onnx_checks "
-        "memplan.importers.onnx_measure memplan.importers.onnx_shapes",
+        "memplan.importers memplan.importers.onnx_checks memplan.importers.onnx_measure memplan.onnx.shapes",
     ),
     (
         "arithmetic of operators",
         "importers/test_onnx_flops.py",
-        "memplan.importers.flops memplan.importers.flops_products",
+        "memplan.importers.flops memplan.onnx.flops_products",
     ),
     (
         "graphs of version 1 are read",
         "importers/test_json.py",
-        "memplan.importers.json_v1",
+        "memplan.io.graph_v1",
     ),
     (
         "sizes that a run decides",
         "importers/test_onnx_sizes.py",
-        "memplan.importers.onnx_bounds",
+        "memplan.onnx.bounds",
     ),
     (
         "who may write over what",
         "test_overwrites.py",
-        "memplan.importers.onnx_dialect memplan.importers.torch_dialect",
+        "memplan.importers.onnx_dialect memplan.torch.dialect",
     ),
     (
         "graphs of whole programs",
         "importers/test_torch.py",
         "memplan.importers.torch_dims memplan.importers.torch_flops memplan.importers.torch_graph "
-        "memplan.importers.torch_module memplan.importers.torch_simplify",
+        "memplan.importers.torch_module memplan.torch.simplify",
     ),
     (
         "programs with bodies",
         "importers/test_torch_control_flow.py",
-        "memplan.importers.torch_bodies memplan.importers.torch_pickle",
+        "memplan.importers.torch_bodies memplan.torch.pickled",
     ),
     (
         "files that would run code",
         "importers/test_torch_archive.py",
-        "memplan.importers.torch_text",
+        "memplan.torch.text",
     ),
     (
         "executions compared bit for bit",
         "test_execute.py",
         "memplan.runtime.arena memplan.runtime.inputs memplan.runtime.kernels memplan.runtime.program "
         "memplan.runtime.sessions memplan.runtime.source memplan.runtime.uses memplan.runtime.values "
-        "memplan.runtime.weights",
+        "memplan.onnx.weights",
     ),
     (
         "executions compared bit for bit",
         "test_torch_run.py",
-        "memplan.runtime.torch_values",
+        "memplan.runtimes.torch_values",
     ),
     (
         "the walk beside the plain one",

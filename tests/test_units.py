@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from memplan.errors import OptionError
-from memplan.units import MAX_BYTES, align_up, format_size, parse_size
+from memplan.base.errors import OptionError
+from memplan.base.units import MAX_BYTES, align_up, format_size, parse_size
 
 
 @pytest.mark.parametrize(

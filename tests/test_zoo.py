@@ -19,8 +19,8 @@ from memplan_models.recipes.randwire import barabasi_albert, erdos_renyi, watts_
 from memplan_models.recipes.recipe import imported
 
 import memplan
-from memplan import zoo
-from memplan.errors import DimensionError, GraphError
+from memplan.base.errors import DimensionError, GraphError
+from memplan.library import zoo
 
 NAMES = zoo.zoo_names()
 INDEX = {entry["name"]: entry for entry in zoo.zoo_index()}
@@ -260,7 +260,7 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_traced_graphs_load_without_torch() -> None:
     code = (
-        "import sys; sys.modules['torch'] = sys.modules['onnx'] = None; import memplan.zoo as z; "
+        "import sys; sys.modules['torch'] = sys.modules['onnx'] = None; import memplan.library.zoo as z; "
         "print(len([z.load_zoo_model(n) for n in z.zoo_names() if n.startswith('torch_')]))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

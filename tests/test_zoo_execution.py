@@ -11,7 +11,7 @@ from math import isfinite
 import pytest
 
 import memplan
-from memplan.zoo import load_zoo_model, zoo_index
+from memplan.library.zoo import load_zoo_model, zoo_index
 
 LARGEST = 600_000_000
 MODELS = (

@@ -12,7 +12,7 @@ import onnxruntime
 import pytest
 from memplan_models.recipes.matmul import LADERMAN, SCHEMES, STRASSEN, WINOGRAD, Scheme, classical, program
 
-from memplan.zoo import load_zoo_model
+from memplan.library.zoo import load_zoo_model
 
 
 @pytest.mark.parametrize("name", SCHEMES)

@@ -19,8 +19,8 @@ from memplan_models.recipes.training_steps import mcunet_5fps, sparse_parameters
 from torch import Tensor
 from torch.nn import functional as F
 
-from memplan.graph import Graph
-from memplan.zoo import load_zoo_model, zoo_index
+from memplan.ir.graph import Graph
+from memplan.library.zoo import load_zoo_model, zoo_index
 
 RATE = 0.1
 Attributes = dict[str, Any]

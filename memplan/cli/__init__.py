@@ -9,7 +9,7 @@ import signal
 import sys
 from typing import Any, NoReturn
 
-from memplan.errors import MemplanError, OptionError, nearest
+from memplan.base.errors import MemplanError, OptionError, nearest
 
 INTERRUPTED = 130
 
@@ -53,8 +53,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns the exit status of MODEL: 0, 2, 3, 4, 5 or 130."""
+    from memplan.base.text import visible
     from memplan.cli.terminal import visible_streams
-    from memplan.text import visible
 
     try:
         _open_streams()

@@ -22,9 +22,9 @@ def add_parser(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """0 if every rule holds and every claim recomputes, else 5."""
     from memplan import api
-    from memplan.check_claims import unverified
-    from memplan.emitters.text import plan_summary
-    from memplan.plan import FOREIGN_HINT, foreign
+    from memplan.judge.check.claims import unverified
+    from memplan.problem.plan import FOREIGN_HINT, foreign
+    from memplan.views.text import plan_summary
 
     model, plan = load_with_plan(args.model, args.plan, args.trust)
     violations = api.check(model, plan)

@@ -11,12 +11,12 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from memplan.base.errors import BoundError, DimensionError, OptionError, PlanError
 from memplan.cli.terminal import overwrite
-from memplan.errors import BoundError, DimensionError, OptionError, PlanError
-from memplan.model import Model
-from memplan.options import CHOICES
-from memplan.plan import Plan
-from memplan.solver import MOST_SECONDS, Progress
+from memplan.ir.model import Model
+from memplan.problem.options import CHOICES
+from memplan.problem.plan import Plan
+from memplan.solving.solver import MOST_SECONDS, Progress
 
 
 def talk(text: str) -> None:
@@ -103,7 +103,7 @@ def treatments(args: argparse.Namespace) -> dict[str, Any]:
 
 def load_talking(args: argparse.Namespace) -> Model:
     """The model that is named, with the dimensions and bounds given; what it has to say is said."""
-    from memplan.importers import load_model
+    from memplan.library.load import load_model
 
     model = load_model(args.model, parse_dims(args.dim), parse_bounds(args.bound), trust=args.trust)
     for note in model.notes:
@@ -113,8 +113,8 @@ def load_talking(args: argparse.Namespace) -> Model:
 
 def load_with_plan(model: str, plan: str | None, trust: bool) -> tuple[Model, Plan]:
     """The model, with the dimensions the plan was made for, and the plan (or the one it carries)."""
-    from memplan.importers import load_model
-    from memplan.importers.json import read_plan
+    from memplan.io.read_json import read_plan
+    from memplan.library.load import load_model
 
     if plan is not None:
         given = read_plan(Path(plan))

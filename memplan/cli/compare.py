@@ -61,12 +61,12 @@ def add_parser(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Compare and report; 0 once every case has an answer, whatever it is, but 5 where a plan failed the check or one
     solver's proof is contradicted by another's plan."""
-    from memplan.compare.cases import Setting
-    from memplan.compare.instances import instances_of
-    from memplan.compare.report import write_report
-    from memplan.compare.results import open_results
-    from memplan.compare.runner import compare, local_pool
-    from memplan.units import parse_size
+    from memplan.base.units import parse_size
+    from memplan.studies.compare.cases import Setting
+    from memplan.studies.compare.instances import instances_of
+    from memplan.studies.compare.report import write_report
+    from memplan.studies.compare.results import open_results
+    from memplan.studies.compare.runner import compare, local_pool
 
     workers = (os.cpu_count() or 1) if args.workers is None else whole("--workers", args.workers, 1)
     memory = _share(workers) if args.memory_limit is None else parse_size(args.memory_limit)
@@ -81,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
     )
     setting.machines()
     if args.ray:
-        from memplan.compare.cluster import ray_pool
+        from memplan.studies.compare.cluster import ray_pool
 
         pool = ray_pool(args.ray, workers)
     else:

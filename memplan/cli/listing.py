@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
 
-from memplan.units import format_size
+from memplan.base.units import format_size
 
 Row = dict[str, Any]
 
@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _solvers() -> list[Row]:
-    from memplan.solver import registry
+    from memplan.solving.solver import registry
 
     return [
         {
@@ -50,7 +50,7 @@ def _solvers() -> list[Row]:
 
 
 def _targets() -> list[Row]:
-    from memplan.target import load_target, preset_names
+    from memplan.machine.target import load_target, preset_names
 
     rows = []
     for name in preset_names():
@@ -64,8 +64,8 @@ def _targets() -> list[Row]:
 
 
 def _zoo() -> list[Row]:
-    from memplan.plugins import MODELS, plugins
-    from memplan.zoo import trained_index, zoo_index
+    from memplan.base.plugins import MODELS, plugins
+    from memplan.library.zoo import trained_index, zoo_index
 
     added = [
         {

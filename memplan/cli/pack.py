@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from memplan.buffers import Packing
 from memplan.cli import INTERRUPTED
 from memplan.cli.common import LiveLine, interruptible, seconds, talk, whole
 from memplan.cli.plan import EXIT_STATUS
-from memplan.plan import Status
+from memplan.packing.buffers import Packing
+from memplan.problem.plan import Status
 
 
 def add_parser(commands: Any) -> None:
@@ -32,11 +32,11 @@ def add_parser(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Pack and write; the exit status says what was found."""
-    from memplan.emitters.csv import packing_text
-    from memplan.files import check_folder, write_atomic
-    from memplan.importers.csv import read_buffers
-    from memplan.packing import clash, pack_buffers
-    from memplan.units import parse_size
+    from memplan.base.files import check_folder, write_atomic
+    from memplan.base.units import parse_size
+    from memplan.io.read_csv import read_buffers
+    from memplan.io.write_csv import packing_text
+    from memplan.packing.packer import clash, pack_buffers
 
     capacity = None if args.minimize else parse_size(args.capacity)
     workers = None if args.workers is None else whole("--workers", args.workers, 1)

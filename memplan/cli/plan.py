@@ -20,9 +20,9 @@ from memplan.cli.common import (
     treatments,
     whole,
 )
-from memplan.graph import Graph
-from memplan.options import CHOICES
-from memplan.plan import Plan, Status
+from memplan.ir.graph import Graph
+from memplan.problem.options import CHOICES
+from memplan.problem.plan import Plan, Status
 
 EXIT_STATUS = {Status.INFEASIBLE: 3, Status.UNKNOWN: 4}
 
@@ -70,9 +70,9 @@ def add_parser(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Plan and write; the exit status says what was found."""
     from memplan import api
-    from memplan.emitters import FORMATS, check_formats
-    from memplan.files import check_folder
-    from memplan.pins import parse_pins, read_pins
+    from memplan.base.files import check_folder
+    from memplan.problem.pins import parse_pins, read_pins
+    from memplan.views.write import FORMATS, check_formats
 
     formats = check_formats(args.emit)
     alignment = None if args.alignment is None else whole("--alignment", args.alignment, 1)
@@ -112,11 +112,11 @@ def run(args: argparse.Namespace) -> int:
 
 def _no_plan(args: argparse.Namespace, graph: Graph, plan: Plan) -> int:
     """Say why there is no plan, and what to change."""
-    from memplan.problem import Problem
-    from memplan.remedy import remedy
+    from memplan.problem.problem import Problem
+    from memplan.solving.remedy import remedy
 
     if args.json:
-        from memplan.emitters.json import plan_text
+        from memplan.io.write_json import plan_text
 
         sys.stdout.write(plan_text(plan))
     words = {Status.INFEASIBLE: "no plan exists", Status.UNKNOWN: "no plan was found"}
@@ -128,8 +128,8 @@ def _no_plan(args: argparse.Namespace, graph: Graph, plan: Plan) -> int:
 
 
 def _print(args: argparse.Namespace, graph: Any, plan: Plan, written: list[Path]) -> None:
-    from memplan.emitters.json import plan_text
-    from memplan.emitters.text import plan_summary
+    from memplan.io.write_json import plan_text
+    from memplan.views.text import plan_summary
 
     if args.json:
         sys.stdout.write(plan_text(plan))

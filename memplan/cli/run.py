@@ -28,7 +28,7 @@ def add_parser(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """0 if the plan is valid and every output is bit-identical, else 5."""
     from memplan import api
-    from memplan.execute import load_inputs
+    from memplan.runtimes.execute import load_inputs
 
     model, plan = load_with_plan(args.model, args.plan, args.trust)
     api.refuse(api.check(model, plan))

@@ -6,10 +6,10 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from memplan.base.errors import OptionError
 from memplan.cli.common import add_sizes, add_trust, load_talking, load_with_plan
-from memplan.errors import OptionError
-from memplan.graph import Graph
-from memplan.plan import Plan, refuse_foreign
+from memplan.ir.graph import Graph
+from memplan.problem.plan import Plan, refuse_foreign
 
 ENDINGS = (".html", ".svg", ".trace.json")
 """What a file to write is called, by what it shows."""
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _load(args: argparse.Namespace) -> tuple[Graph, list[Plan]]:
     """The graph, with the dimensions given or else those the first plan was made for, and the plans."""
-    from memplan.importers.json import read_plan
+    from memplan.io.read_json import read_plan
 
     plans = [read_plan(Path(file)) for file in args.plans]
     if plans and not (args.dim or args.bound):
@@ -61,8 +61,8 @@ def _load(args: argparse.Namespace) -> tuple[Graph, list[Plan]]:
 
 
 def _print(graph: Graph, plans: list[Plan], as_json: bool) -> None:
-    from memplan.emitters.json import graph_text, plan_text
-    from memplan.emitters.text import graph_summary, plan_dump
+    from memplan.io.write_json import graph_text, plan_text
+    from memplan.views.text import graph_summary, plan_dump
 
     if as_json:
         print(plan_text(plans[0]) if plans else graph_text(graph), end="")
@@ -81,16 +81,16 @@ def _check(graph: Graph, plans: list[Plan]) -> None:
 
 
 def _write(graph: Graph, plans: list[Plan], path: Path) -> None:
-    from memplan.files import write_atomic
+    from memplan.base.files import write_atomic
 
     print(f"wrote {write_atomic(path, _drawn(graph, plans, path))}")
 
 
 def _drawn(graph: Graph, plans: list[Plan], path: Path) -> str:
     """The page of any number of plans, or the picture or trace of one."""
-    from memplan.emitters.html import report_page
-    from memplan.emitters.svg import svg_text
-    from memplan.emitters.trace import trace_text
+    from memplan.views.html import report_page
+    from memplan.views.svg import svg_text
+    from memplan.views.trace import trace_text
 
     if path.name.endswith(".html"):
         return report_page(graph, plans)

@@ -55,9 +55,9 @@ def add_parser(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Sweep and write STEM.sweep.csv, .svg and .html; 4 where no capacity has a plan."""
     from memplan import api
-    from memplan.emitters.sweep import sweep_files, sweep_json, sweep_text
-    from memplan.files import check_folder, write_atomic
-    from memplan.sweep import sweep
+    from memplan.base.files import check_folder, write_atomic
+    from memplan.studies.sweep import sweep
+    from memplan.studies.sweep_page import sweep_files, sweep_json, sweep_text
 
     alignment = None if args.alignment is None else whole("--alignment", args.alignment, 1)
     workers = (os.cpu_count() or 1) if args.workers is None else whole("--workers", args.workers, 1)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from memplan.text import visible
+from memplan.base.text import visible
 
 
 class Visible:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from memplan.compare.cases import Setting
-from memplan.compare.instances import Instance, instances_of
-from memplan.compare.markdown import table_md
-from memplan.compare.tables import Cell, Table, show_value
+from memplan.studies.compare.cases import Setting
+from memplan.studies.compare.instances import Instance, instances_of
+from memplan.studies.compare.markdown import table_md
+from memplan.studies.compare.tables import Cell, Table, show_value
 
 OURS = "portfolio"
 BASELINES = tuple(

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from memplan.errors import OptionError, nearest
-from memplan.plan import Plan, Status
-from memplan.problem import Problem
-from memplan.solver import Budget, Solver
+from memplan.base.errors import OptionError, nearest
+from memplan.problem.plan import Plan, Status
+from memplan.problem.problem import Problem
+from memplan.solving.solver import Budget, Solver
 from memplan_solvers.ilp.gaps import Gaps
 from memplan_solvers.ilp.linear import Linear
 from memplan_solvers.ilp.mathopt import solve_mathopt

@@ -17,9 +17,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
-from memplan.plan import Plan, Status
-from memplan.problem import Problem
-from memplan.solver import Budget
+from memplan.problem.plan import Plan, Status
+from memplan.problem.problem import Problem
+from memplan.solving.solver import Budget
 from memplan_solvers.compiled import load
 from memplan_solvers.greedy import greedy_start
 from memplan_solvers.ilp.fixed_order import optimize_replacement

@@ -17,8 +17,8 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
-from memplan.children import end_with_parent, start
-from memplan.solver import Budget
+from memplan.base.children import end_with_parent, start
+from memplan.solving.solver import Budget
 
 KERNELS = {
     "assign": "memplan_solvers.latency.msa",

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import ClassVar, NamedTuple
 
-from memplan.errors import OptionError, nearest
-from memplan.plan import Plan, Status
-from memplan.problem import Problem
-from memplan.simulate import timeline
-from memplan.solver import Budget, Solver
+from memplan.base.errors import OptionError, nearest
+from memplan.judge.simulate import timeline
+from memplan.problem.plan import Plan, Status
+from memplan.problem.problem import Problem
+from memplan.solving.solver import Budget, Solver
 from memplan_solvers.improve import Answer
 from memplan_solvers.offsets.one_pass import ORDERS
 from memplan_solvers.place import harder, live_bytes, one_pass, repaired

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from memplan.plan import Plan, Status
-from memplan.problem import Problem
-from memplan.solver import Budget, Solver
+from memplan.problem.plan import Plan, Status
+from memplan.problem.problem import Problem
+from memplan.solving.solver import Budget, Solver
 from memplan_solvers.residency import Block, Stretch, Walk, materialise, read_plan, stretches_of, traffic
 
 

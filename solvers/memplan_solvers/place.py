@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from memplan.buffers import Buffer
-from memplan.plan import Status
-from memplan.problem import Problem
-from memplan.solver import Budget
+from memplan.packing.buffers import Buffer
+from memplan.problem.plan import Status
+from memplan.problem.problem import Problem
+from memplan.solving.solver import Budget
 from memplan_solvers.offsets.one_pass import ORDERS, load, pack_around, pack_greedy
 from memplan_solvers.residency import Block, Stretch, Walk, blocks_of
 

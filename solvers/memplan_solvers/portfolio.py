@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import ClassVar, NamedTuple
 
-from memplan.errors import MemplanError, OptionError, nearest
-from memplan.plan import Plan, Status
-from memplan.problem import Problem
-from memplan.solver import Budget, Progress, Solver, parse_spec
+from memplan.base.errors import MemplanError, OptionError, nearest
+from memplan.problem.plan import Plan, Status
+from memplan.problem.problem import Problem
+from memplan.solving.solver import Budget, Progress, Solver, parse_spec
 from memplan_solvers.compiled import ready
 from memplan_solvers.improve import Answer, Improver
 from memplan_solvers.restricted import inplace_off, lifted, value_of

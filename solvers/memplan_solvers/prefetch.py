@@ -14,9 +14,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from memplan.plan import Move, Residency
-from memplan.problem import Problem
-from memplan.simulate import Work, op_work
+from memplan.judge.simulate import Work, op_work
+from memplan.problem.plan import Move, Residency
+from memplan.problem.problem import Problem
 from memplan_solvers.improve import Answer
 from memplan_solvers.place import one_pass
 from memplan_solvers.residency import Block, materialise

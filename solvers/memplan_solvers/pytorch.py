@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from memplan.plan import Plan, Status
-from memplan.problem import Problem
-from memplan.solver import Budget, Solver
+from memplan.problem.plan import Plan, Status
+from memplan.problem.problem import Problem
+from memplan.solving.solver import Budget, Solver
 from memplan_solvers.offsets.caching import place_caching
 from memplan_solvers.replace.evict import without_spills
 from memplan_solvers.residency import Walk, blocks_of, materialise

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from memplan.plan import Move, Plan, Residency
-from memplan.problem import Problem
+from memplan.problem.plan import Move, Plan, Residency
+from memplan.problem.problem import Problem
 
 Stretch = tuple[int, int]
 """Steps `[start, stop)` in which a storage is present without a break."""

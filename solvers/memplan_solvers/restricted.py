@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from memplan.plan import Plan, Status
-from memplan.problem import Problem
-from memplan.simulate import simulate
+from memplan.judge.simulate import simulate
+from memplan.problem.plan import Plan, Status
+from memplan.problem.problem import Problem
 
 
 def inplace_off(problem: Problem) -> Problem | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from memplan.plan import Move, Residency
+from memplan.problem.plan import Move, Residency
 
 
 def stretch_stores(residencies: tuple[Residency, ...], moves: tuple[Move, ...]) -> tuple[Move, ...] | None:

@@ -16,8 +16,8 @@ from pathlib import Path
 import onnx
 import pytest
 
-from memplan.emitters.json import graph_text
-from memplan.testing import chain
+from memplan.io.write_json import graph_text
+from memplan.solving.testing import chain
 from tests.cli.program import memplan, started
 from tests.importers.test_json import GOOD
 from tests.onnx_models import external, model, small_cnn, value

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from memplan.base.errors import MemplanError, OptionError
+from memplan.base.files import check_folder
+from memplan.base.text import UNSEEN, visible
 from memplan.cli import main
-from memplan.compare.markdown import table_md
-from memplan.compare.tables import Cell, Table
-from memplan.errors import MemplanError, OptionError
-from memplan.files import check_folder
-from memplan.runtime.inputs import load_inputs
-from memplan.text import UNSEEN, visible
+from memplan.onnx.inputs import load_inputs
+from memplan.studies.compare.markdown import table_md
+from memplan.studies.compare.tables import Cell, Table
 
 ODD = "a\x1b[31m\u202eb\x9b\r\x07\u2028"
 
@@ -55,7 +55,7 @@ def test_what_no_file_can_be_called_is_refused_before_the_solve(tmp_path: Path, 
 def test_a_long_stem_is_refused_before_the_solve(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     import random
 
-    from memplan.emitters.json import graph_text
+    from memplan.io.write_json import graph_text
     from tests.generate import random_graph
 
     path = tmp_path / f"{'n' * 250}.json"

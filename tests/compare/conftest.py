@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from memplan.emitters.json import graph_text
-from memplan.testing import chain
+from memplan.io.write_json import graph_text
+from memplan.solving.testing import chain
 from tests.compare import wild
 
 Run = Callable[..., subprocess.CompletedProcess[str]]

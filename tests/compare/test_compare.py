@@ -15,14 +15,14 @@ from typing import Any
 
 import pytest
 
-from memplan.check import check
 from memplan.cli import main
-from memplan.compare import isolate
-from memplan.compare.isolate import run_isolated
-from memplan.compare.runner import local_pool
-from memplan.emitters.json import graph_text
-from memplan.importers.json import read_graph, read_plan
-from memplan.testing import chain
+from memplan.io.read_json import read_graph, read_plan
+from memplan.io.write_json import graph_text
+from memplan.judge.check.check import check
+from memplan.solving.testing import chain
+from memplan.studies.compare import isolate
+from memplan.studies.compare.isolate import run_isolated
+from memplan.studies.compare.runner import local_pool
 from tests.compare.conftest import Run
 
 
@@ -168,8 +168,8 @@ def test_one_worker_gets_one_core(plugins: dict[str, str], monkeypatch: pytest.M
         seen.append(job["cores"])
         return isolate.Outcome("crash", None, "", 0.0)
 
-    monkeypatch.setattr("memplan.compare.runner.run_isolated", spy)
-    from memplan.compare.runner import Limits
+    monkeypatch.setattr("memplan.studies.compare.runner.run_isolated", spy)
+    from memplan.studies.compare.runner import Limits
 
     class Deaf:
         def __getattr__(self, name: str) -> Any:

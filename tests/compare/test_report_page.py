@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from memplan.compare.html import report_html
-from memplan.compare.instances import instances_of
+from memplan.studies.compare.html import report_html
+from memplan.studies.compare.instances import instances_of
 from tests.browser import CHROMIUM, Browser
 from tests.compare.conftest import Run
 from tests.compare.test_statistics import RECORDS, record

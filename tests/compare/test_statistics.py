@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from memplan.charts import Axis, Mark, Series, byte_axis, plot, standalone
-from memplan.compare.html import report_html
-from memplan.compare.instances import curves, instances_of
-from memplan.compare.markdown import report_md
-from memplan.compare.statistics import profile, tally, wins, within
+from memplan.studies.compare.html import report_html
+from memplan.studies.compare.instances import curves, instances_of
+from memplan.studies.compare.markdown import report_md
+from memplan.studies.compare.statistics import profile, tally, wins, within
+from memplan.views.charts import Axis, Mark, Series, byte_axis, plot, standalone
 
 
 def record(

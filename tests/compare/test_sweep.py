@@ -12,15 +12,15 @@ import pytest
 from memplan_solvers import compiled
 
 from memplan.api import evaluate, load, make_problem
-from memplan.budgets import budgets
-from memplan.check import check
-from memplan.errors import OptionError
-from memplan.graph import Graph
-from memplan.plan import Plan
-from memplan.problem import Problem
-from memplan.solver import Budget, Solver, parse_spec
-from memplan.sweep import PILLAR_SLICE, REST, SLICE, WHOLE, sweep
-from memplan.testing import TIMED, chain
+from memplan.base.errors import OptionError
+from memplan.ir.graph import Graph
+from memplan.judge.check.check import check
+from memplan.problem.plan import Plan
+from memplan.problem.problem import Problem
+from memplan.solving.capacities import budgets
+from memplan.solving.solver import Budget, Solver, parse_spec
+from memplan.solving.testing import TIMED, chain
+from memplan.studies.sweep import PILLAR_SLICE, REST, SLICE, WHOLE, sweep
 from tests.compare.conftest import Run
 from tests.generate import random_graph
 from tests.oracle import Oracle

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
-from memplan.plan import Plan
-from memplan.problem import Problem
-from memplan.solver import Budget, Solver, parse_spec
+from memplan.problem.plan import Plan
+from memplan.problem.problem import Problem
+from memplan.solving.solver import Budget, Solver, parse_spec
 
 SOURCE = Path(__file__)
 

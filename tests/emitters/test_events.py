@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from memplan.emitters.events import events_of, note
-from memplan.options import Options
-from memplan.plan import Move, Plan, Residency, Status
-from memplan.target import Target
+from memplan.judge.events import events_of, note
+from memplan.machine.target import Target
+from memplan.problem.options import Options
+from memplan.problem.plan import Move, Plan, Residency, Status
 from tests.programs import program
 
 GRAPH = program("x>a a>b b>y", inplace="op1")

@@ -11,11 +11,11 @@ import onnxruntime as ort
 import pytest
 
 import memplan
-from memplan.emitters.onnx import annotated, carried_plan
-from memplan.errors import GraphError, MemplanError, PlanError
-from memplan.importers.onnx import model_from_bytes
-from memplan.model import Model
-from memplan.plan import Plan
+from memplan.base.errors import GraphError, MemplanError, PlanError
+from memplan.ir.model import Model
+from memplan.onnx.emit import annotated, carried_plan
+from memplan.onnx.read import model_from_bytes
+from memplan.problem.plan import Plan
 from tests.feature_models import F32, FEATURES, load, proto
 
 

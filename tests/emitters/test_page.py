@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from memplan.emitters import page, sheet
-from memplan.emitters.facts import facts
-from memplan.emitters.html import SCRIPTS, STYLES, report_page
-from memplan.explain import spills
-from memplan.graph import Graph, Op, Tensor
-from memplan.simulate import live_bytes, timeline
+from memplan.ir.graph import Graph, Op, Tensor
+from memplan.judge.explain import spills
+from memplan.judge.simulate import live_bytes, timeline
+from memplan.views import page
+from memplan.views import table_page as sheet
+from memplan.views.facts import facts
+from memplan.views.html import SCRIPTS, STYLES, report_page
 from tests.generate import random_graph, random_plan
 from tests.graphs import graph_of
 

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 import memplan
-from memplan.emitters.html import report_page
-from memplan.explain import spills
-from memplan.graph import Graph, Op, Tensor
-from memplan.plan import Plan, Status
-from memplan.target import load_target
+from memplan.ir.graph import Graph, Op, Tensor
+from memplan.judge.explain import spills
+from memplan.machine.target import load_target
+from memplan.problem.plan import Plan, Status
+from memplan.views.html import report_page
 from tests.browser import CHROMIUM, Browser
 from tests.emitters.test_page import nasty_graph
 from tests.generate import random_graph

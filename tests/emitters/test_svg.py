@@ -9,9 +9,9 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 
 import memplan
-from memplan.emitters.svg import HEIGHT, LEFT, MAP, RIGHT, WIDTH, svg_text
-from memplan.graph import Graph
-from memplan.plan import Plan
+from memplan.ir.graph import Graph
+from memplan.problem.plan import Plan
+from memplan.views.svg import HEIGHT, LEFT, MAP, RIGHT, WIDTH, svg_text
 from tests.emitters.test_page import nasty_graph
 from tests.emitters.test_report import ladder
 from tests.generate import random_graph, random_plan

@@ -15,8 +15,8 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 import memplan
 from memplan import Model, Plan
-from memplan.errors import MemplanError, PlanError
-from memplan.runtime import scratchpad
+from memplan.base.errors import MemplanError, PlanError
+from memplan.torch import scratchpad
 
 
 class Net(nn.Module):

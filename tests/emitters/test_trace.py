@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from memplan.emitters.trace import COMPUTE, LOADS, STORES, trace_text
-from memplan.graph import Graph
-from memplan.plan import Plan
-from memplan.simulate import live_bytes, timeline
+from memplan.ir.graph import Graph
+from memplan.judge.simulate import live_bytes, timeline
+from memplan.problem.plan import Plan
+from memplan.views.trace import COMPUTE, LOADS, STORES, trace_text
 from tests.generate import random_graph, random_plan
 
 

@@ -6,11 +6,11 @@ import random
 
 import pytest
 
-from memplan.buffers import Buffer, Gap
-from memplan.emitters.csv import packing_text
-from memplan.errors import GraphError
-from memplan.importers.csv import read_buffers
-from memplan.packing import pack_buffers
+from memplan.base.errors import GraphError
+from memplan.io.read_csv import read_buffers
+from memplan.io.write_csv import packing_text
+from memplan.packing.buffers import Buffer, Gap
+from memplan.packing.packer import pack_buffers
 from tests.offsets.instances import tiny
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import onnx
 import pytest
 
-from memplan.errors import GraphError
-from memplan.importers.dtypes import ELEMENT_TYPES, MAX_RANK, STRING, nbytes
+from memplan.base.errors import GraphError
+from memplan.onnx.dtypes import ELEMENT_TYPES, MAX_RANK, STRING, nbytes
 
 
 def test_an_element_type_has_the_size_and_name_that_onnx_gives_it() -> None:

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 import memplan
-from memplan.emitters.json import graph_text, plan_text, without_times
-from memplan.errors import MemplanError
-from memplan.importers.json import graph_from_dict, plan_from_dict, read_graph, read_plan
-from memplan.pins import read_pins
-from memplan.plan import Plan
+from memplan.base.errors import MemplanError
+from memplan.io.read_json import graph_from_dict, plan_from_dict, read_graph, read_plan
+from memplan.io.write_json import graph_text, plan_text, without_times
+from memplan.problem.pins import read_pins
+from memplan.problem.plan import Plan
 from tests.generate import random_graph, random_plan
 
 GOOD: dict[str, Any] = {

@@ -10,8 +10,8 @@ import pytest
 from onnx import TensorProto, helper
 
 import memplan
-from memplan.errors import GraphError, OptionError
-from memplan.importers.onnx import model_from_bytes
+from memplan.base.errors import GraphError, OptionError
+from memplan.onnx.read import model_from_bytes
 from tests.onnx_models import external, model, small_cnn, value, weight
 
 node = helper.make_node

@@ -9,8 +9,8 @@ import pytest
 from onnx import TensorProto, helper
 
 import memplan
-from memplan.errors import GraphError
-from memplan.importers.onnx import model_from_bytes
+from memplan.base.errors import GraphError
+from memplan.onnx.read import model_from_bytes
 from tests.onnx_models import model, value, weight
 
 node = helper.make_node

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from onnx import ModelProto, helper
 
-from memplan.errors import DimensionError, GraphError, OptionError
-from memplan.importers.onnx_dims import fix_dims
+from memplan.base.errors import DimensionError, GraphError, OptionError
+from memplan.onnx.dims import fix_dims
 from tests.onnx_models import model, value, weight
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from memplan.importers.flops import flops
+from memplan.onnx.flops import flops
 
 Case = tuple[str, list[tuple[int, ...] | None], tuple[int, ...], dict[str, Any], int]
 

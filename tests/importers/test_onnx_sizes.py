@@ -11,10 +11,10 @@ import pytest
 from onnx import TensorProto, helper
 
 import memplan
+from memplan.base.errors import ExecutionError, GraphError, OptionError
 from memplan.cli import main
-from memplan.errors import ExecutionError, GraphError, OptionError
-from memplan.execute import run
-from memplan.importers.onnx import model_from_bytes
+from memplan.onnx.read import model_from_bytes
+from memplan.runtimes.execute import run
 from tests.onnx_models import model, value, weight
 
 node = helper.make_node

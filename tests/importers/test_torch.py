@@ -18,10 +18,10 @@ from torch import Tensor, nn
 from torch.fx.experimental.proxy_tensor import make_fx
 
 import memplan
+from memplan.base.errors import GraphError, OptionError
 from memplan.cli import main
-from memplan.errors import GraphError, OptionError
-from memplan.importers.json import read_graph
-from memplan.problem import Problem
+from memplan.io.read_json import read_graph
+from memplan.problem.problem import Problem
 
 
 def traced(function: Any, *inputs: Tensor) -> memplan.Model:

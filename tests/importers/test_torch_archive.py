@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 import memplan
-from memplan.errors import GraphError
-from memplan.importers.torch_text import Unsafe, expression
+from memplan.base.errors import GraphError
+from memplan.torch.text import Unsafe, expression
 
 torch = pytest.importorskip("torch")
 

@@ -15,8 +15,8 @@ from torch._higher_order_ops.while_loop import while_loop
 from torch.nn.attention.flex_attention import flex_attention
 
 import memplan
-from memplan.errors import GraphError
-from memplan.importers.torch_pickle import packed, unpacked
+from memplan.base.errors import GraphError
+from memplan.torch.pickled import packed, unpacked
 
 MATRIX = 4 * 8 * 4
 """Bytes of the matrices that the branches work on."""

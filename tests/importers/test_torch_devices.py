@@ -13,8 +13,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx import GraphModule
 
 import memplan
+from memplan.base.errors import GraphError
 from memplan.cli import main
-from memplan.errors import GraphError
 
 CUDA = torch.device("cuda", 0)
 

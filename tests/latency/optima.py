@@ -15,9 +15,9 @@ from memplan_solvers.latency.arrays import make_arrays
 from memplan_solvers.latency.exact import _covers
 
 from memplan.api import evaluate
-from memplan.plan import Status
-from memplan.problem import Problem
-from memplan.solver import Budget, parse_spec
+from memplan.problem.plan import Status
+from memplan.problem.problem import Problem
+from memplan.solving.solver import Budget, parse_spec
 from tests.malloc_game.games import random_problem
 
 SOLVERS = ("msa", "msa_tuned", "brkga", "anneal", "malloc_game")

@@ -12,8 +12,8 @@ from memplan_solvers.latency.fluid import fluid_bound
 
 from memplan.api import evaluate
 from memplan.api import plan as solve
-from memplan.errors import OptionError
-from memplan.solver import Budget, parse_spec
+from memplan.base.errors import OptionError
+from memplan.solving.solver import Budget, parse_spec
 from tests.latency.test_msa import small_problem
 from tests.malloc_game.games import random_problem
 

@@ -11,12 +11,12 @@ import pytest
 from memplan_solvers.latency.arrays import RESIDENCY, make_arrays, no_stores
 from memplan_solvers.latency.layout import make_layout
 
-from memplan.graph import Graph
-from memplan.plan import Plan
-from memplan.problem import Problem
-from memplan.simulate import simulate
-from memplan.solver import Budget
-from memplan.testing import TIMED, chain
+from memplan.ir.graph import Graph
+from memplan.judge.simulate import simulate
+from memplan.problem.plan import Plan
+from memplan.problem.problem import Problem
+from memplan.solving.solver import Budget
+from memplan.solving.testing import TIMED, chain
 from tests.generate import random_graph, random_plan
 
 

@@ -11,11 +11,11 @@ from memplan_solvers.latency.arrays import make_arrays
 from memplan_solvers.latency.exact import _covers
 
 from memplan.api import evaluate
-from memplan.check import check
-from memplan.plan import Move, Plan, Residency, Status
-from memplan.problem import Problem
-from memplan.simulate import simulate
-from memplan.solver import Budget, parse_spec
+from memplan.judge.check.check import check
+from memplan.judge.simulate import simulate
+from memplan.problem.plan import Move, Plan, Residency, Status
+from memplan.problem.problem import Problem
+from memplan.solving.solver import Budget, parse_spec
 from tests.latency.test_msa import small_problem
 from tests.malloc_game.games import random_problem
 

@@ -10,8 +10,8 @@ import pytest
 from memplan_solvers.latency.arrays import make_arrays
 from memplan_solvers.latency.fluid import _Program, fluid_bound
 
-from memplan.simulate import simulate
-from memplan.solver import Budget, parse_spec
+from memplan.judge.simulate import simulate
+from memplan.solving.solver import Budget, parse_spec
 from tests.latency.test_exact import _least
 from tests.latency.test_msa import small_problem
 

@@ -12,12 +12,12 @@ from memplan_solvers.latency.msa import GRID, XLA, all_host_elapsed, run_msa, va
 from memplan_solvers.latency.msa_kernel import PrefetchRatios
 
 from memplan.api import plan as solve
-from memplan.graph import Op, Tensor
-from memplan.options import Options
-from memplan.problem import Problem
-from memplan.simulate import simulate
-from memplan.solver import Budget
-from memplan.target import Compute, Host, Scratchpad, Target
+from memplan.ir.graph import Op, Tensor
+from memplan.judge.simulate import simulate
+from memplan.machine.target import Compute, Host, Scratchpad, Target
+from memplan.problem.options import Options
+from memplan.problem.problem import Problem
+from memplan.solving.solver import Budget
 from tests.graphs import graph_of
 
 
@@ -142,7 +142,7 @@ def test_tuned_is_never_behind_its_default_and_tries_about_a_hundred() -> None:
 
 
 def test_operands_in_the_scratchpad_are_refused() -> None:
-    from memplan.errors import OptionError
+    from memplan.base.errors import OptionError
 
     problem = small_problem("x>a a>y", {}, 60)
     with pytest.raises(OptionError, match="serves no operand from host"):

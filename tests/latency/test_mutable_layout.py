@@ -14,7 +14,7 @@ from memplan_solvers.latency.msa import tuned
 from memplan_solvers.latency.mutable_layout import residencies_of
 from memplan_solvers.latency.place_value import REMOVED, Removed, issue_step
 
-from memplan.solver import Budget
+from memplan.solving.solver import Budget
 from tests.malloc_game.games import random_problem
 
 

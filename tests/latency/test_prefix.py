@@ -9,7 +9,7 @@ from itertools import permutations
 import numpy as np
 from memplan_solvers.latency.prefix import johnson, loaded_bound
 
-from memplan.problem import Problem
+from memplan.problem.problem import Problem
 from tests.latency.test_msa import small_problem
 
 

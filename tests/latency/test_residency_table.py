@@ -17,7 +17,7 @@ from memplan_solvers.latency.residency_table import (
     remove_row,
 )
 
-from memplan.solver import Budget
+from memplan.solving.solver import Budget
 from tests.latency.test_msa import small_problem
 
 

@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 
 from memplan.api import evaluate
-from memplan.problem import Problem
-from memplan.solver import Budget, parse_spec
-from memplan.testing import TIMED, chain
+from memplan.problem.problem import Problem
+from memplan.solving.solver import Budget, parse_spec
+from memplan.solving.testing import TIMED, chain
 from tests.malloc_game.games import random_problem
 
 
@@ -37,7 +37,7 @@ def test_searches_are_never_behind_the_baseline() -> None:
 def test_annealing_gains_on_a_long_program_and_repeats_itself() -> None:
     target = TIMED.with_scratchpad(1500)
     target = replace(target, compute=replace(target.compute, default=2e9))
-    from memplan.options import Options
+    from memplan.problem.options import Options
 
     problem = Problem(chain(200), target, Options("latency", "tensor", order="program"))
     msa, tuned, anneal, again = _values(
@@ -51,7 +51,7 @@ def test_annealing_gains_on_a_long_program_and_repeats_itself() -> None:
     "spec", ["anneal{effort=-1}", "anneal{cold=0.2}", "brkga{population=1}", "brkga{elite=2.0}"]
 )
 def test_fields_out_of_range_are_refused(spec: str) -> None:
-    from memplan.errors import OptionError
+    from memplan.base.errors import OptionError
 
     with pytest.raises(OptionError):
         parse_spec(spec)

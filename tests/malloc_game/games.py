@@ -10,12 +10,12 @@ import numpy as np
 from memplan_solvers.malloc_game.game import Game, open_board
 
 from memplan.api import evaluate
-from memplan.graph import Graph, Op, Tensor
-from memplan.options import Options
-from memplan.plan import Plan
-from memplan.problem import Problem
-from memplan.solver import Budget, Solver
-from memplan.target import Compute, Host, Scratchpad, Target
+from memplan.ir.graph import Graph, Op, Tensor
+from memplan.machine.target import Compute, Host, Scratchpad, Target
+from memplan.problem.options import Options
+from memplan.problem.plan import Plan
+from memplan.problem.problem import Problem
+from memplan.solving.solver import Budget, Solver
 from tests.generate import random_graph
 from tests.graphs import graph_of
 

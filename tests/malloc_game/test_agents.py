@@ -35,8 +35,8 @@ from memplan_solvers.malloc_game.train import Schedule, train
 from memplan_solvers.malloc_game.tree_search import Settings
 
 import memplan
-from memplan.errors import OptionError
-from memplan.solver import Budget
+from memplan.base.errors import OptionError
+from memplan.solving.solver import Budget
 from tests.malloc_game.games import random_problem
 
 SMALL = (TrainingCase("ds_cnn_int8", "ethos-u65", 0.15), TrainingCase("yolov3_tiny", "tpu-v4i", 0.1))

@@ -17,9 +17,9 @@ from memplan_solvers.malloc_game.greedy import play_greedy
 from memplan_solvers.malloc_game.state import BACKUPS, COPY, DROP, NO_COPY
 
 from memplan.api import evaluate, make_problem
-from memplan.errors import OptionError, TargetError
-from memplan.solver import Budget
-from memplan.testing import TIMED, chain
+from memplan.base.errors import OptionError, TargetError
+from memplan.solving.solver import Budget
+from memplan.solving.testing import TIMED, chain
 from tests.latency.test_msa import small_problem
 from tests.malloc_game.games import Played, play_and_check, play_randomly, random_problem
 

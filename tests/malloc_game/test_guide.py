@@ -25,7 +25,7 @@ from memplan_solvers.malloc_game.guide import (
 from memplan_solvers.malloc_game.guide_learner import Experience, experience, teach
 from memplan_solvers.malloc_game.guided import QUEUED
 
-from memplan.solver import Budget
+from memplan.solving.solver import Budget
 
 UNSEEN = TrainingCase("mobilenet_v3_large", "ethos-u65", 0.1)
 

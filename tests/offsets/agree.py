@@ -11,8 +11,8 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 
-from memplan.packing import pack_buffers
-from memplan.plan import Status
+from memplan.packing.packer import pack_buffers
+from memplan.problem.plan import Status
 from tests.offsets.instances import least_peak, tiny
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from memplan.buffers import Buffer, Gap
+from memplan.packing.buffers import Buffer, Gap
 
 
 def tiny(rng: random.Random) -> list[Buffer]:

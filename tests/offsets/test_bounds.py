@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from memplan_solvers.offsets import bounds
 
-from memplan.buffers import Buffer
 from memplan.cli import main
-from memplan.fixed_places import least_top, lowest_end
-from memplan.packing import pack_buffers
-from memplan.plan import Status
+from memplan.packing.buffers import Buffer
+from memplan.packing.packer import pack_buffers
+from memplan.problem.fixed_places import least_top, lowest_end
+from memplan.problem.plan import Status
 from tests.offsets import instances
 
 

@@ -8,8 +8,8 @@ from dataclasses import replace
 from memplan_solvers.offsets.conflicts import conflicts
 from memplan_solvers.offsets.first_fit import first_fit
 
-from memplan.buffers import Buffer
-from memplan.check_pack import check_packing
+from memplan.packing.buffers import Buffer
+from memplan.packing.check import check_packing
 from tests.offsets.instances import tiny
 
 

@@ -15,8 +15,8 @@ from memplan_solvers.offsets.one_pass import (
     rows_in_order,
 )
 
-from memplan.buffers import Buffer
-from memplan.check_pack import check_packing
+from memplan.packing.buffers import Buffer
+from memplan.packing.check import check_packing
 
 Rows = tuple[list[int], list[int], list[int]]
 

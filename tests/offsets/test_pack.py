@@ -18,12 +18,12 @@ from memplan_solvers.offsets.exact_state import Outcome
 from memplan_solvers.offsets.one_pass import load
 
 import memplan
-from memplan.buffers import Buffer
-from memplan.check_pack import check_packing
-from memplan.errors import MemplanError
-from memplan.packing import pack_buffers
-from memplan.plan import Status
-from memplan.solver import Budget
+from memplan.base.errors import MemplanError
+from memplan.packing.buffers import Buffer
+from memplan.packing.check import check_packing
+from memplan.packing.packer import pack_buffers
+from memplan.problem.plan import Status
+from memplan.solving.solver import Budget
 from tests.offsets import agree
 from tests.offsets.instances import clash, heavy_tailed, least_peak, perfect, tiny
 

@@ -8,9 +8,9 @@ from collections import Counter
 from memplan_solvers.offsets.conflicts import conflicts
 from memplan_solvers.offsets.windows import solve_windows
 
-from memplan.check_pack import check_packing
-from memplan.plan import Status
-from memplan.solver import Budget
+from memplan.packing.check import check_packing
+from memplan.problem.plan import Status
+from memplan.solving.solver import Budget
 from tests.offsets.instances import least_peak, tiny
 
 

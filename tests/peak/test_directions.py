@@ -7,7 +7,7 @@ from memplan_solvers.peak.directions import Directions, articulation_sizes, topo
 from memplan_solvers.peak.live import live_peak
 from memplan_solvers.peak.rules import RULES
 
-from memplan.solver import Budget
+from memplan.solving.solver import Budget
 from tests.peak.test_live import orders, small
 from tests.solvers.test_executed import peak
 

@@ -7,7 +7,7 @@ from memplan_solvers.peak.executed import settle
 from memplan_solvers.search.least_peak import least_peak
 from memplan_solvers.search.set_tables import list_sets, tabulated
 
-from memplan.solver import Budget
+from memplan.solving.solver import Budget
 from tests.solvers.test_executed import models, peak, ready
 
 

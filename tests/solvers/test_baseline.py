@@ -13,12 +13,12 @@ from memplan_solvers.residency import Walk, traffic
 
 import memplan
 from memplan.api import evaluate
-from memplan.errors import OptionError
-from memplan.graph import Op, Tensor
-from memplan.options import Options
-from memplan.problem import Problem
-from memplan.solver import Budget, parse_spec
-from memplan.target import Target
+from memplan.base.errors import OptionError
+from memplan.ir.graph import Op, Tensor
+from memplan.machine.target import Target
+from memplan.problem.options import Options
+from memplan.problem.problem import Problem
+from memplan.solving.solver import Budget, parse_spec
 from tests.generate import random_graph
 from tests.graphs import graph_of
 

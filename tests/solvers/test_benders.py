@@ -12,8 +12,8 @@ from memplan_solvers.residency import traffic
 
 import memplan
 from memplan.api import make_problem
-from memplan.plan import Status
-from memplan.solver import Budget, parse_spec
+from memplan.problem.plan import Status
+from memplan.solving.solver import Budget, parse_spec
 from tests import agree
 from tests.randwire import randwire
 

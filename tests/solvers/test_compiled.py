@@ -19,7 +19,7 @@ SCRIPT = """
 import sys
 import memplan
 from memplan_solvers.compiled import _compilers, load, ready
-from memplan.solver import Budget
+from memplan.solving.solver import Budget
 
 model, heard = memplan.load(sys.argv[1]), []
 def ask(solver, limit):
@@ -91,7 +91,7 @@ else:
     caching._CacheLocator.ensure_cache_path = refuse
 
 from memplan_solvers import compiled
-from memplan.solver import Budget
+from memplan.solving.solver import Budget
 
 compiled._compiler = lambda name: subprocess.Popen([sys.executable, "-c", ""])  # it keeps nothing either
 with warnings.catch_warnings(record=True) as heard:

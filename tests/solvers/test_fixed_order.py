@@ -17,14 +17,14 @@ from memplan_solvers.ilp.gaps import Gaps
 from memplan_solvers.residency import Walk, traffic
 
 from memplan.api import evaluate
-from memplan.budgets import least_capacity
-from memplan.errors import OptionError
-from memplan.graph import Op, Tensor
-from memplan.options import Options
-from memplan.plan import Status
-from memplan.problem import Problem
-from memplan.solver import Budget, parse_spec
-from memplan.target import Target
+from memplan.base.errors import OptionError
+from memplan.ir.graph import Op, Tensor
+from memplan.machine.target import Target
+from memplan.problem.options import Options
+from memplan.problem.plan import Status
+from memplan.problem.problem import Problem
+from memplan.solving.capacities import least_capacity
+from memplan.solving.solver import Budget, parse_spec
 from tests.generate import random_graph, random_options
 from tests.graphs import graph_of
 

@@ -7,9 +7,9 @@ import random
 import pytest
 
 import memplan
-from memplan.graph import Graph
-from memplan.plan import Status
-from memplan.testing import TIMED
+from memplan.ir.graph import Graph
+from memplan.problem.plan import Status
+from memplan.solving.testing import TIMED
 from tests.generate import random_graph
 
 NONE: dict[str, object] = {"inplace": False, "order": "program"}

@@ -13,13 +13,13 @@ from memplan_solvers.schedule import SCHEDULES
 
 import memplan
 from memplan.api import evaluate
-from memplan.budgets import least_capacity
-from memplan.errors import OptionError
-from memplan.graph import Op, Tensor
-from memplan.plan import Status
-from memplan.problem import Problem
-from memplan.solver import Budget, parse_spec
-from memplan.target import Target
+from memplan.base.errors import OptionError
+from memplan.ir.graph import Op, Tensor
+from memplan.machine.target import Target
+from memplan.problem.plan import Status
+from memplan.problem.problem import Problem
+from memplan.solving.capacities import least_capacity
+from memplan.solving.solver import Budget, parse_spec
 from tests.generate import TIMED, random_graph, random_options
 from tests.graphs import graph_of
 

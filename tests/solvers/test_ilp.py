@@ -15,13 +15,13 @@ from memplan_solvers.ilp.ilp import Ilp
 from memplan_solvers.ilp.steps import Steps
 
 from memplan.api import evaluate
-from memplan.errors import OptionError
-from memplan.graph import Op, Tensor
-from memplan.options import Options
-from memplan.plan import Plan, Status
-from memplan.problem import Problem
-from memplan.solver import Budget, parse_spec
-from memplan.target import Target
+from memplan.base.errors import OptionError
+from memplan.ir.graph import Op, Tensor
+from memplan.machine.target import Target
+from memplan.problem.options import Options
+from memplan.problem.plan import Plan, Status
+from memplan.problem.problem import Problem
+from memplan.solving.solver import Budget, parse_spec
 from tests.generate import random_graph
 from tests.graphs import graph_of
 from tests.solvers.test_fixed_order import optimum, packs, random_problem, small

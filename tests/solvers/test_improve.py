@@ -6,7 +6,7 @@ from memplan_solvers.improve import Answer, better
 from memplan_solvers.residency import Walk, blocks_of
 
 from memplan.api import plan as solve
-from memplan.plan import Status
+from memplan.problem.plan import Status
 from tests.programs import problem
 
 

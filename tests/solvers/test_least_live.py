@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from memplan_solvers.schedule.least_live import least_live
 
-from memplan.problem import Problem
+from memplan.problem.problem import Problem
 from tests.agree import random_problem
 from tests.programs import problem
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from memplan.plan import Status
+from memplan.problem.plan import Status
 from tests import agree
 
 

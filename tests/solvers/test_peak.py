@@ -13,9 +13,9 @@ from memplan_solvers.peak.search import minimum_peak_order
 
 import memplan
 from memplan.api import make_problem
-from memplan.plan import Status
-from memplan.problem import Problem
-from memplan.solver import Budget
+from memplan.problem.plan import Status
+from memplan.problem.problem import Problem
+from memplan.solving.solver import Budget
 from tests.randwire import randwire
 
 DATA = Path(__file__).parent.parent / "data"

@@ -9,9 +9,9 @@ from dataclasses import replace
 from memplan_solvers.place import harder, live_bytes, one_pass, place, repaired
 from memplan_solvers.residency import Block, Walk, blocks_of
 
-from memplan.buffers import Buffer
-from memplan.check_pack import check_packing
-from memplan.solver import Budget
+from memplan.packing.buffers import Buffer
+from memplan.packing.check import check_packing
+from memplan.solving.solver import Budget
 from tests.agree import random_problem
 from tests.offsets.instances import least_peak, perfect
 from tests.programs import problem

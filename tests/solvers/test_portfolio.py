@@ -16,14 +16,14 @@ from memplan_solvers.residency import materialise
 
 import memplan
 from memplan.api import evaluate
-from memplan.emitters.json import without_times
-from memplan.errors import OptionError
-from memplan.options import Options
-from memplan.plan import Plan, Status
-from memplan.problem import Problem
-from memplan.solver import Budget, Progress, Solver, parse_spec
-from memplan.target import Target
-from memplan.testing import TIMED, chain
+from memplan.base.errors import OptionError
+from memplan.io.write_json import without_times
+from memplan.machine.target import Target
+from memplan.problem.options import Options
+from memplan.problem.plan import Plan, Status
+from memplan.problem.problem import Problem
+from memplan.solving.solver import Budget, Progress, Solver, parse_spec
+from memplan.solving.testing import TIMED, chain
 from tests import agree
 from tests.generate import random_graph
 from tests.randwire import randwire

@@ -15,10 +15,10 @@ from memplan_solvers.residency import (
     traffic,
 )
 
-from memplan.check import check
-from memplan.plan import Move, Plan, Residency, Status
-from memplan.problem import Problem
-from memplan.simulate import simulate
+from memplan.judge.check.check import check
+from memplan.judge.simulate import simulate
+from memplan.problem.plan import Move, Plan, Residency, Status
+from memplan.problem.problem import Problem
 from tests.agree import random_problem
 from tests.generate import random_order
 from tests.programs import problem

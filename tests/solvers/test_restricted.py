@@ -7,9 +7,9 @@ from dataclasses import replace
 from memplan_solvers.restricted import inplace_off, lifted, value_of
 
 from memplan.api import evaluate
-from memplan.check import check
-from memplan.plan import Plan, Status
-from memplan.solver import Budget, parse_spec
+from memplan.judge.check.check import check
+from memplan.problem.plan import Plan, Status
+from memplan.solving.solver import Budget, parse_spec
 from tests.programs import problem
 
 WORDS = "x>a a>b b>y"

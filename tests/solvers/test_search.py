@@ -18,11 +18,11 @@ from memplan_solvers.search.search import Search
 from memplan_solvers.search.subproblem import NEVER, Subproblem, subproblems, whole
 
 from memplan.api import evaluate, make_problem, plan
-from memplan.errors import OptionError
-from memplan.graph import Graph, Op, Tensor
-from memplan.plan import Status
-from memplan.problem import Problem
-from memplan.solver import Budget, Progress, parse_spec
+from memplan.base.errors import OptionError
+from memplan.ir.graph import Graph, Op, Tensor
+from memplan.problem.plan import Status
+from memplan.problem.problem import Problem
+from memplan.solving.solver import Budget, Progress, parse_spec
 from tests.agree import check, check_frontiers, check_states_without, random_problem
 from tests.graphs import graph_of
 from tests.oracle import Oracle
@@ -187,7 +187,9 @@ def layers(ops: int, width: int = 12) -> Graph:
 @pytest.mark.slow(reason="plans large graphs")
 def test_large_graphs_get_addresses_for_what_windows_find(monkeypatch: pytest.MonkeyPatch) -> None:
     load("search", Budget())
-    monkeypatch.setattr("memplan.solver.time.monotonic", time.process_time)  # whatever else the machine does
+    monkeypatch.setattr(
+        "memplan.solving.solver.time.monotonic", time.process_time
+    )  # whatever else the machine does
     graph = layers(MOST_OPS_WHOLE + 100)
     problem, _ = make_problem(graph, scratchpad=240)
     start = Greedy(schedule="program", replace="cost", offsets="time").best(problem, clock(2))
@@ -201,7 +203,7 @@ def test_a_long_chain_gets_a_bound_and_addresses_for_its_best_replacement(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     load("search", Budget())
-    monkeypatch.setattr("memplan.solver.time.monotonic", time.process_time)
+    monkeypatch.setattr("memplan.solving.solver.time.monotonic", time.process_time)
     rng = random.Random(0)
     sizes = [rng.randint(1, 16) for _ in range(MOST_OPS_WHOLE + 101)]
     reads = [

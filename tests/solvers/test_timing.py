@@ -16,15 +16,15 @@ from memplan_solvers.residency import Walk, blocks_of, read_plan
 
 import memplan
 from memplan.api import evaluate
-from memplan.emitters.json import plan_text
-from memplan.emitters.text import plan_summary
-from memplan.graph import Graph, Op, Tensor
-from memplan.options import Options
-from memplan.plan import Plan
-from memplan.problem import Problem
-from memplan.simulate import timeline
-from memplan.solver import Budget
-from memplan.target import Compute, Host, Scratchpad, Target
+from memplan.io.write_json import plan_text
+from memplan.ir.graph import Graph, Op, Tensor
+from memplan.judge.simulate import timeline
+from memplan.machine.target import Compute, Host, Scratchpad, Target
+from memplan.problem.options import Options
+from memplan.problem.plan import Plan
+from memplan.problem.problem import Problem
+from memplan.solving.solver import Budget
+from memplan.views.text import plan_summary
 from tests.malloc_game.games import random_problem
 
 

@@ -7,7 +7,7 @@ import random
 from memplan_solvers.schedule import SCHEDULES
 from memplan_solvers.schedule.traversal import breadth_first, depth_first, program, reverse_post_order
 
-from memplan.problem import Problem
+from memplan.problem.problem import Problem
 from tests.agree import random_problem
 from tests.programs import problem
 

@@ -1,6 +1,6 @@
 """Does the solver behave? The suite knows."""
 
-from memplan.testing import check_solver
+from memplan.solving.testing import check_solver
 
 
 def test_it_conforms() -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import onnx
 
-from memplan.graph import Graph
+from memplan.ir.graph import Graph
 from memplan_models.recipes import cells, classic, nas, randwire, segmentation, transformer, video
 from memplan_models.recipes.recipe import Recipe, imported, narrowed
 

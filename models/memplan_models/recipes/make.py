@@ -12,11 +12,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from memplan.graph import Graph
-from memplan.options import Options
-from memplan.problem import Problem
-from memplan.target import Target
-from memplan.zoo import read_model
+from memplan.ir.graph import Graph
+from memplan.library.zoo import read_model
+from memplan.machine.target import Target
+from memplan.problem.options import Options
+from memplan.problem.problem import Problem
 from memplan_models.recipes import recipes
 from memplan_models.recipes.recipe import Recipe
 

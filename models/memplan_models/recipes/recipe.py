@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 import onnx
 
-from memplan.graph import Graph, sound_overwrites
-from memplan.importers.onnx import model_from_bytes
+from memplan.ir.graph import Graph, sound_overwrites
+from memplan.onnx.read import model_from_bytes
 from memplan_models.recipes.builder import BATCH
 
 WIDTH = {"int8": 1, "float16": 2}

@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto
 
-from memplan.graph import Graph
+from memplan.ir.graph import Graph
 from memplan_models.recipes.builder import Builder
 from memplan_models.recipes.recipe import Recipe, imported, narrowed
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from memplan.emitters.json import graph_text
-from memplan.graph import Graph
-from memplan.model import Model
+from memplan.io.write_json import graph_text
+from memplan.ir.graph import Graph
+from memplan.ir.model import Model
 from memplan_models.recipes import torch_cnns, torch_training, torch_transformers
 from memplan_models.recipes.recipe import Recipe
 from memplan_models.recipes.torch_builder import TorchRecipe
@@ -35,7 +35,7 @@ def torch_model(recipe: TorchRecipe) -> Model:
     """The recipe's model, with its module as the source: it can be executed."""
     from torch.export import ExportedProgram
 
-    from memplan.importers.torch import from_exported, from_fx
+    from memplan.torch.read import from_exported, from_fx
 
     built = recipe.build()
     if isinstance(built, ExportedProgram):

@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 
 import onnx
 
-from memplan.graph import Graph, Op, Tensor
-from memplan.importers.onnx_dialect import described
+from memplan.ir.graph import Graph, Op, Tensor
+from memplan.onnx.dialect import described
 from memplan_models.recipes.recipe import imported
 
 STATES = {"sgd": 0, "momentum": 1, "adam": 2}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import onnx
 
-from memplan.graph import Graph
+from memplan.ir.graph import Graph
 from memplan_models.recipes import classic, mobile, segmentation, transformer
 from memplan_models.recipes.builder import BATCH, Builder
 from memplan_models.recipes.recipe import Recipe, narrowed

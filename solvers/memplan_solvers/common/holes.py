@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from memplan.units import MAX_BYTES
+from memplan.base.units import MAX_BYTES
 
 NOWHERE = -1
 """The offset of a hole that there is not."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from memplan.problem import Problem
-from memplan.solver import Budget
+from memplan.problem.problem import Problem
+from memplan.solving.solver import Budget
 from memplan_solvers.ilp.formulation import Formulation
 from memplan_solvers.ilp.gaps import Gaps
 from memplan_solvers.improve import Answer

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from memplan.solver import Budget
+from memplan.solving.solver import Budget
 from memplan_solvers.ilp.linear import Linear, Outcome
 
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from memplan.errors import OptionError, nearest
-from memplan.plan import Plan, Status
-from memplan.problem import Problem
-from memplan.solver import Budget
+from memplan.base.errors import OptionError, nearest
+from memplan.problem.plan import Plan, Status
+from memplan.problem.problem import Problem
+from memplan.solving.solver import Budget
 from memplan_solvers.greedy import Greedy
 from memplan_solvers.ilp.gaps import Gaps
 from memplan_solvers.ilp.linear import Linear, Outcome

@@ -23,9 +23,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from memplan.pins import fixed_clashes
-from memplan.problem import Problem
-from memplan.solver import Budget
+from memplan.problem.pins import fixed_clashes
+from memplan.problem.problem import Problem
+from memplan.solving.solver import Budget
 from memplan_solvers.ilp.linear import Linear, Term
 from memplan_solvers.ilp.steps import Steps
 

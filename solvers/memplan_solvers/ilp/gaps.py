@@ -15,7 +15,7 @@ from functools import cached_property
 from itertools import pairwise
 from typing import NamedTuple
 
-from memplan.pins import fixed_clashes
+from memplan.problem.pins import fixed_clashes
 from memplan_solvers.ilp.linear import Linear
 from memplan_solvers.residency import Stretch, Walk
 

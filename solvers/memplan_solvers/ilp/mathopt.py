@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from memplan.solver import Budget
+from memplan.solving.solver import Budget
 from memplan_solvers.ilp.linear import Linear, Outcome
 
 BACKENDS = {"highs": "HIGHS", "scip": "GSCIP", "gurobi": "GUROBI"}

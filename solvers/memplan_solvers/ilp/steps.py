@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from memplan.problem import Problem
+from memplan.problem.problem import Problem
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ from typing import ClassVar
 import numpy as np
 
 from memplan.api import make_problem
-from memplan.errors import OptionError
-from memplan.graph import Graph, Op, Tensor
-from memplan.plan import Plan
-from memplan.problem import Problem
-from memplan.solver import Budget
+from memplan.base.errors import OptionError
+from memplan.ir.graph import Graph, Op, Tensor
+from memplan.problem.plan import Plan
+from memplan.problem.problem import Problem
+from memplan.solving.solver import Budget
 from memplan_solvers.latency.anneal_kernel import (
     KINDS,
     LATENCIES,

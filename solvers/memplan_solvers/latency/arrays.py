@@ -8,11 +8,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from memplan.errors import OptionError
-from memplan.plan import Status
-from memplan.problem import Problem
-from memplan.simulate import op_work
-from memplan.solver import Budget
+from memplan.base.errors import OptionError
+from memplan.judge.simulate import op_work
+from memplan.problem.plan import Status
+from memplan.problem.problem import Problem
+from memplan.solving.solver import Budget
 from memplan_solvers.place import place
 from memplan_solvers.residency import Stretch, Walk
 

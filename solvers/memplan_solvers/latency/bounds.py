@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from memplan.problem import Problem
+from memplan.problem.problem import Problem
 from memplan_solvers.latency.arrays import Floats, LatencyArrays
 
 

@@ -7,10 +7,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from memplan.errors import OptionError
-from memplan.plan import Plan
-from memplan.problem import Problem
-from memplan.solver import Budget
+from memplan.base.errors import OptionError
+from memplan.problem.plan import Plan
+from memplan.problem.problem import Problem
+from memplan.solving.solver import Budget
 from memplan_solvers.latency.arrays import UNPLACED, Floats, LatencyArrays, make_arrays
 from memplan_solvers.latency.layout import Layout, to_plan
 from memplan_solvers.latency.msa import XLA, all_host_elapsed, run_msa, value_order

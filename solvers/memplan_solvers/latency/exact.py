@@ -14,10 +14,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from memplan.check_claims import TOLERANCE
-from memplan.plan import Plan
-from memplan.problem import Problem
-from memplan.solver import Budget
+from memplan.judge.check.claims import TOLERANCE
+from memplan.problem.plan import Plan
+from memplan.problem.problem import Problem
+from memplan.solving.solver import Budget
 from memplan_solvers.latency.anneal import Anneal
 from memplan_solvers.latency.arrays import RESIDENCY, UNPLACED, LatencyArrays, make_arrays, no_stores
 from memplan_solvers.latency.layout import Layout, make_layout, to_plan

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from memplan.problem import Problem
+from memplan.problem.problem import Problem
 from memplan_solvers.latency.arrays import Floats, LatencyArrays
 from memplan_solvers.latency.bounds import least_times
 

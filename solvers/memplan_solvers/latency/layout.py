@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from memplan.plan import Move, Plan, Residency
-from memplan.problem import Problem
-from memplan.solver import Budget, Solver
+from memplan.problem.plan import Move, Plan, Residency
+from memplan.problem.problem import Problem
+from memplan.solving.solver import Budget, Solver
 from memplan_solvers.latency.arrays import LatencyArrays, Records, fixed_pairs
 from memplan_solvers.latency.evaluate import first_touch, is_loaded, latency
 

@@ -7,12 +7,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from memplan.errors import OptionError
-from memplan.options import Options
-from memplan.plan import Plan
-from memplan.problem import Problem
-from memplan.solver import Budget
-from memplan.testing import TIMED, chain
+from memplan.base.errors import OptionError
+from memplan.problem.options import Options
+from memplan.problem.plan import Plan
+from memplan.problem.problem import Problem
+from memplan.solving.solver import Budget
+from memplan.solving.testing import TIMED, chain
 from memplan_solvers.latency.arrays import (
     UNPLACED,
     Floats,

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from memplan.problem import Problem
-from memplan.simulate import op_work
+from memplan.judge.simulate import op_work
+from memplan.problem.problem import Problem
 from memplan_solvers.common.arrays import Floats
 
 MOST_RELATED = 10_000

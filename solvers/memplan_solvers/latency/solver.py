@@ -6,10 +6,10 @@ from abc import abstractmethod
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from memplan.errors import OptionError, nearest
-from memplan.plan import Plan
-from memplan.problem import Problem
-from memplan.solver import Budget, Solver
+from memplan.base.errors import OptionError, nearest
+from memplan.problem.plan import Plan
+from memplan.problem.problem import Problem
+from memplan.solving.solver import Budget, Solver
 from memplan_solvers.compiled import load
 from memplan_solvers.latency.arrays import LatencyArrays
 from memplan_solvers.latency.bounds import closed_bound

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from memplan.api import load, make_problem
-from memplan.children import end_with_parent
-from memplan.errors import MemplanError, OptionError
-from memplan.problem import Problem
-from memplan.solver import Budget
+from memplan.base.children import end_with_parent
+from memplan.base.errors import MemplanError, OptionError
+from memplan.problem.problem import Problem
+from memplan.solving.solver import Budget
 from memplan_solvers.malloc_game.game import Game, open_board
 from memplan_solvers.malloc_game.gumbel_zero import play_episode
 from memplan_solvers.malloc_game.network import Network

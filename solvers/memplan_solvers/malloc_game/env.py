@@ -12,9 +12,9 @@ import numpy as np
 from gymnasium import spaces
 
 from memplan.api import load, make_problem
-from memplan.errors import OptionError
-from memplan.problem import Problem
-from memplan.solver import Budget
+from memplan.base.errors import OptionError
+from memplan.problem.problem import Problem
+from memplan.solving.solver import Budget
 from memplan_solvers.malloc_game.features import make_observation, observe
 from memplan_solvers.malloc_game.game import Game, open_board
 

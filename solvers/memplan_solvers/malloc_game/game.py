@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from memplan.errors import OptionError, TargetError
-from memplan.plan import Move, Plan, Residency
-from memplan.problem import Problem
-from memplan.simulate import latency_ends
-from memplan.solver import Budget, Solver
+from memplan.base.errors import OptionError, TargetError
+from memplan.judge.simulate import latency_ends
+from memplan.problem.plan import Move, Plan, Residency
+from memplan.problem.problem import Problem
+from memplan.solving.solver import Budget, Solver
 from memplan_solvers.latency.arrays import make_arrays
 from memplan_solvers.malloc_game import play
 from memplan_solvers.malloc_game.queue import Array

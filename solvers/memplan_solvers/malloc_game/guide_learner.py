@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from memplan.solver import Budget
+from memplan.solving.solver import Budget
 from memplan_solvers.latency.anneal import Anneal, make_annealing
 from memplan_solvers.latency.anneal_kernel import KINDS, STATES, run_rounds
 from memplan_solvers.latency.arrays import make_arrays

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from memplan.options import Options
-from memplan.problem import Problem
-from memplan.solver import Budget
-from memplan.testing import TIMED, chain
+from memplan.problem.options import Options
+from memplan.problem.problem import Problem
+from memplan.solving.solver import Budget
+from memplan.solving.testing import TIMED, chain
 from memplan_solvers.latency.anneal import Anneal
 from memplan_solvers.latency.arrays import LatencyArrays, make_arrays
 from memplan_solvers.latency.layout import Layout

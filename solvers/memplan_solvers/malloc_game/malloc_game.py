@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, ClassVar
 
-from memplan.errors import OptionError, nearest
-from memplan.plan import Plan, Status
-from memplan.problem import Problem
-from memplan.simulate import timeline
-from memplan.solver import Budget, parse_spec
+from memplan.base.errors import OptionError, nearest
+from memplan.judge.simulate import timeline
+from memplan.problem.plan import Plan, Status
+from memplan.problem.problem import Problem
+from memplan.solving.solver import Budget, parse_spec
 from memplan_solvers.latency.arrays import UNPLACED, make_arrays
 from memplan_solvers.latency.solver import LatencySolver
 

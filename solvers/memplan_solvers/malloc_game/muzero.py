@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from memplan.solver import Budget
+from memplan.solving.solver import Budget
 from memplan_solvers.malloc_game.encode import INPUTS, encode
 from memplan_solvers.malloc_game.game import Game
 from memplan_solvers.malloc_game.network import ACTIONS, make_network

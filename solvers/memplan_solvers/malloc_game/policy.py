@@ -6,7 +6,7 @@ from functools import cache
 from importlib import resources
 from pathlib import Path
 
-from memplan.errors import OptionError
+from memplan.base.errors import OptionError
 from memplan_solvers.malloc_game.network import Network, network_of
 
 SHIPPED = "policy.safetensors"

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from memplan.files import write_atomic
+from memplan.base.files import write_atomic
 from memplan_solvers.malloc_game.actors import Actors, Outcome, Task, TrainingCase
 from memplan_solvers.malloc_game.learner import Learner, Lesson
 from memplan_solvers.malloc_game.network import make_network

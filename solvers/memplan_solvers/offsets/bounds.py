@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from memplan.buffers import Buffer
-from memplan.fixed_places import attainable, least_top, lowest_end
+from memplan.packing.buffers import Buffer
+from memplan.problem.fixed_places import attainable, least_top, lowest_end
 
 MOST_FIXED_WORK = 4_000_000
 """Fixed buffers times all of them beyond which their places are no part of the bound."""

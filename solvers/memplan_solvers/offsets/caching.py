@@ -11,7 +11,7 @@ from __future__ import annotations
 from bisect import insort
 from collections.abc import Sequence
 
-from memplan.units import align_up
+from memplan.base.units import align_up
 
 MIB = 2**20
 ROUND = 512

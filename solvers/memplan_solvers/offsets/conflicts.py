@@ -9,7 +9,7 @@ from typing import Annotated
 
 import numpy as np
 
-from memplan.buffers import Buffer
+from memplan.packing.buffers import Buffer
 from memplan_solvers.common.arrays import Ints, Records
 
 SEGMENT = np.dtype(

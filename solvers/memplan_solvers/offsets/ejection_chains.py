@@ -9,8 +9,8 @@ from functools import cached_property
 
 import numpy as np
 
-from memplan.solver import Budget
-from memplan.units import MAX_BYTES
+from memplan.base.units import MAX_BYTES
+from memplan.solving.solver import Budget
 from memplan_solvers.common.arrays import Ints
 from memplan_solvers.offsets.ejection_state import BOX, Layout, Pool, make_neighbours
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import numpy as np
 
-from memplan.units import MAX_BYTES
+from memplan.base.units import MAX_BYTES
 from memplan_solvers.common.arrays import Ints
 from memplan_solvers.common.hole_kernel import NO_HOLE, past
 from memplan_solvers.jit import inlined, inner, kernel

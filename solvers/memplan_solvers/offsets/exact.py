@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from memplan.buffers import Buffer
-from memplan.plan import Status
-from memplan.solver import Budget
+from memplan.packing.buffers import Buffer
+from memplan.problem.plan import Status
+from memplan.solving.solver import Budget
 from memplan_solvers.common.arrays import Ints
 from memplan_solvers.offsets.conflicts import Conflicts
 from memplan_solvers.offsets.exact_state import Outcome, make_instance, make_progress

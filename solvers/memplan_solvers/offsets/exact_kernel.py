@@ -10,7 +10,7 @@ a packing condemns the decision that split it off, whatever its siblings did.
 
 from __future__ import annotations
 
-from memplan.units import MAX_BYTES
+from memplan.base.units import MAX_BYTES
 from memplan_solvers.common.arrays import Records
 from memplan_solvers.jit import inlined, inner, kernel
 from memplan_solvers.offsets.exact_state import Instance, Outcome, Progress

@@ -8,7 +8,7 @@ from typing import Annotated, NamedTuple
 
 import numpy as np
 
-from memplan.buffers import Buffer
+from memplan.packing.buffers import Buffer
 from memplan_solvers.common.arrays import Ints, Records
 from memplan_solvers.offsets.conflicts import Conflicts
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from memplan.buffers import Buffer
+from memplan.packing.buffers import Buffer
 from memplan_solvers.offsets.conflicts import Conflicts
 
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
 
-from memplan.buffers import Buffer, Packing
-from memplan.packing import Packer, clash
-from memplan.plan import Status
-from memplan.solver import Budget
+from memplan.packing.buffers import Buffer, Packing
+from memplan.packing.packer import Packer, clash
+from memplan.problem.plan import Status
+from memplan.solving.solver import Budget
 from memplan_solvers.compiled import ready
 from memplan_solvers.offsets.bounds import least_peak, next_peak, unit
 from memplan_solvers.offsets.conflicts import Conflicts, conflicts

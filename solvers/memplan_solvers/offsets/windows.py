@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from memplan.buffers import Buffer
-from memplan.plan import Status
-from memplan.solver import Budget
+from memplan.packing.buffers import Buffer
+from memplan.problem.plan import Status
+from memplan.solving.solver import Budget
 
 
 def solve_windows(buffers: Sequence[Buffer], capacity: int, budget: Budget) -> tuple[Status, list[int]]:

@@ -6,7 +6,7 @@ from itertools import accumulate
 
 import numpy as np
 
-from memplan.solver import Budget
+from memplan.solving.solver import Budget
 from memplan_solvers.peak.descent import Outcome, Rules, descend, new_descent
 from memplan_solvers.peak.executed import LiveArrays, live_arrays
 from memplan_solvers.peak.live import LiveModel, contracted

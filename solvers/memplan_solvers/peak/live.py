@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import reduce
 from operator import or_
 
-from memplan.problem import Problem
+from memplan.problem.problem import Problem
 
 MOST_OPS_CERTAIN = 20_000
 """Ops beyond which `certain_bound` is not computed: its memory is quadratic, 1 bit a pair."""

@@ -8,13 +8,13 @@ from functools import partial
 from itertools import accumulate, islice
 from typing import ClassVar
 
-from memplan.buffers import Buffer
-from memplan.errors import OptionError, nearest
-from memplan.packing import pack_buffers
-from memplan.plan import Plan, Status
-from memplan.problem import Problem
-from memplan.solver import Budget, Progress
-from memplan.units import align_up
+from memplan.base.errors import OptionError, nearest
+from memplan.base.units import align_up
+from memplan.packing.buffers import Buffer
+from memplan.packing.packer import pack_buffers
+from memplan.problem.plan import Plan, Status
+from memplan.problem.problem import Problem
+from memplan.solving.solver import Budget, Progress
 from memplan_solvers.compiled import ready
 from memplan_solvers.greedy import Greedy
 from memplan_solvers.improve import Answer, Improver, better

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from memplan.problem import Problem
-from memplan.solver import Budget
+from memplan.problem.problem import Problem
+from memplan.solving.solver import Budget
 from memplan_solvers.compiled import load
 from memplan_solvers.peak.live import LiveModel, certain_bound, live_model, live_peak
 from memplan_solvers.peak.rules import RULES

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from memplan.problem import Problem
+from memplan.problem.problem import Problem
 from memplan_solvers.schedule.least_live import least_live
 from memplan_solvers.schedule.traversal import breadth_first, depth_first, program, reverse_post_order
 

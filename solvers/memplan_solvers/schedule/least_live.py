@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 
-from memplan.problem import Problem
+from memplan.problem.problem import Problem
 
 
 def least_live(problem: Problem, recent: bool = False, look_ahead: int = 0) -> tuple[int, ...]:

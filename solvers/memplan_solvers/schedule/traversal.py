@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from collections import deque
 
-from memplan.problem import Problem
+from memplan.problem.problem import Problem
 
 
 def program(problem: Problem) -> tuple[int, ...]:

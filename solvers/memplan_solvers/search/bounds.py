@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import chain, pairwise
 
-from memplan.solver import Budget
+from memplan.solving.solver import Budget
 from memplan_solvers.search.subproblem import NEVER, Subproblem
 
 STRIDE = 20

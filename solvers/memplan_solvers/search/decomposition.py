@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from memplan.problem import Problem
-from memplan.solver import Budget
+from memplan.problem.problem import Problem
+from memplan.solving.solver import Budget
 from memplan_solvers.ilp.gaps import Gaps
 from memplan_solvers.residency import Stretch, Walk
 from memplan_solvers.search.bounds import windows_bound

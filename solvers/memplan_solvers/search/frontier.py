@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from memplan.solver import Budget
+from memplan.solving.solver import Budget
 from memplan_solvers.search import backwards as bw
 from memplan_solvers.search.layer import Labels, ParetoFrontier, place_sets
 from memplan_solvers.search.layered_search import Engine

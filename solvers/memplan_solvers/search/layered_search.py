@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from memplan.solver import Budget
+from memplan.solving.solver import Budget
 from memplan_solvers.common.arrays import Ints, ShortInts
 from memplan_solvers.peak.descent import Outcome
 from memplan_solvers.peak.executed import integers, rows, settle

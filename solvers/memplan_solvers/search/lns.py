@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from memplan.solver import Budget
+from memplan.solving.solver import Budget
 from memplan_solvers.search.subproblem import Subproblem
 
 BEAM = 300

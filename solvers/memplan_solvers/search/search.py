@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from memplan.errors import OptionError
-from memplan.plan import Plan, Status
-from memplan.problem import Problem
-from memplan.solver import Budget, Progress
+from memplan.base.errors import OptionError
+from memplan.problem.plan import Plan, Status
+from memplan.problem.problem import Problem
+from memplan.solving.solver import Budget, Progress
 from memplan_solvers.compiled import load
 from memplan_solvers.greedy import greedy_start
 from memplan_solvers.ilp.fixed_order import (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from memplan.solver import Budget
+from memplan.solving.solver import Budget
 from memplan_solvers.common.arrays import Ints
 from memplan_solvers.jit import kernel
 from memplan_solvers.peak.descent import Descent

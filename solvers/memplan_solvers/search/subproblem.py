@@ -14,7 +14,7 @@ from functools import cached_property, reduce
 from operator import or_
 from typing import Any
 
-from memplan.problem import Problem
+from memplan.problem.problem import Problem
 from memplan_solvers.peak.live import LiveModel
 
 NEVER = 1 << 50

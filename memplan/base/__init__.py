@@ -1,0 +1,1 @@
+"""What everything stands on: errors, units, files, plug-ins. Imports nothing of memplan."""

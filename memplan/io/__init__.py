@@ -1,0 +1,1 @@
+"""memplan's own files: graph JSON, plan JSON, buffers as CSV."""

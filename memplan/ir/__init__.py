@@ -1,0 +1,1 @@
+"""Tensors, ops, graphs and loaded models: no op is known by name, no file is read."""

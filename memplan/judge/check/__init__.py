@@ -1,0 +1,1 @@
+"""The checker: a module a kind of rule. It shares no code with a solver."""

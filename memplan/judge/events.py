@@ -1,0 +1,56 @@
+"""What happens at each step of a plan, as annotated programs tell it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from memplan.ir.graph import Graph, Op
+from memplan.problem.plan import Plan, Residency
+
+
+@dataclass(frozen=True)
+class Events:
+    """By step: residencies that begin, those that loads due then fill, storages stored, storages that leave;
+    and all that is ever loaded."""
+
+    begins: dict[int, list[Residency]] = field(default_factory=dict)
+    loads: dict[int, list[Residency]] = field(default_factory=dict)
+    stores: dict[int, list[str]] = field(default_factory=dict)
+    ends: dict[int, list[Residency]] = field(default_factory=dict)
+    loaded: set[str] = field(default_factory=set)
+
+
+def events_of(plan: Plan) -> Events:
+    """The events of a plan; a store happens at the step by which it is due."""
+    events = Events()
+    starting = {(r.tensor, r.start): r for r in plan.residencies}
+    for r in plan.residencies:
+        events.begins.setdefault(r.start, []).append(r)
+        events.ends.setdefault(r.stop - 1, []).append(r)
+    events.loaded.update(move.tensor for move in plan.moves if move.kind == "load")
+    for move in plan.moves:
+        if move.kind == "store":
+            events.stores.setdefault(move.due, []).append(move.tensor)
+        elif (move.tensor, move.issue) in starting:
+            events.loads.setdefault(move.due, []).append(starting[move.tensor, move.issue])
+    return events
+
+
+def note(graph: Graph, plan: Plan, events: Events, op: Op, step: int) -> dict[str, Any]:
+    """What the plan says of the op at a step, as plain data; what is empty is left out."""
+    found: dict[str, Any] = {
+        "outputs": {r.tensor: placing(r) for r in events.begins.get(step, ()) if r.tensor in op.outputs},
+        "inplace": {name: plan.inplace[name] for name in op.outputs if name in plan.inplace},
+        "view_of": graph.storage_of[op.outputs[0]] if op.view else None,
+        "loads": {r.tensor: placing(r) for r in events.loads.get(step, ())},
+        "stores": events.stores.get(step, []),
+        "frees": [r.tensor for r in events.ends.get(step, ())],
+        "spilled": [name for name in op.outputs if name in events.loaded],
+    }
+    return {"step": step} | {key: value for key, value in found.items() if value}
+
+
+def placing(r: Residency) -> dict[str, int]:
+    """Where and when, as plain data."""
+    return {"offset": r.offset, "size": r.size, "start": r.start, "stop": r.stop}

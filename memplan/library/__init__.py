@@ -1,0 +1,1 @@
+"""Models by file or by name: the zoo, trained models of installed packages."""

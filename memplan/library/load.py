@@ -1,0 +1,48 @@
+"""From a file or a zoo name to a Model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from memplan.base.errors import BoundError, DimensionError
+from memplan.base.files import check_name
+from memplan.ir.model import Model
+
+
+def load_model(
+    model: str | Path,
+    dims: Mapping[str, int],
+    bounds: Mapping[str, tuple[int, ...]] | None = None,
+    *,
+    trust: bool = False,
+) -> Model:
+    """The model in the file `model`, by its ending, or the zoo model of that name; BoundError where only ONNX takes bounds.
+
+    `trust` lets a .pt2 hold what can run code as it is loaded.
+    """
+    path = Path(model)
+    for part in path.parts:
+        check_name(part)
+    if bounds and path.suffix in (".json", ".pt2"):
+        raise BoundError(
+            f"'{path}' takes no bounds: every size in it is known",
+            "leave --bound out; dimensions are sized by --dim",
+        )
+    if path.suffix == ".json":
+        from memplan.io.read_json import read_graph
+
+        if dims:
+            raise DimensionError("a graph JSON has no free dimensions", "leave --dim out")
+        return Model(read_graph(path), path.stem)
+    if path.suffix == ".onnx":
+        from memplan.onnx.read import read_onnx
+
+        return read_onnx(path, dims, bounds)
+    if path.suffix == ".pt2":
+        from memplan.torch.read import read_pt2
+
+        return read_pt2(path, dims, trust)
+    from memplan.library.zoo import load_zoo_model
+
+    return load_zoo_model(str(model), dims, bounds)

@@ -1,0 +1,1 @@
+"""Targets: memories and rates of a machine; presets with a source for every number."""

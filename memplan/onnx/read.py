@@ -1,0 +1,272 @@
+"""Imports ONNX models: any opset, weights not needed, every size known before anything is planned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import onnx
+from google.protobuf.message import DecodeError
+
+from memplan.base.errors import GraphError
+from memplan.ir.graph import Graph, Op, Tensor, sort_ops
+from memplan.ir.model import Model
+from memplan.onnx.bodies import workspace_nbytes
+from memplan.onnx.bounds import TensorType, check_bounds
+from memplan.onnx.checks import check_control_flow, check_external, check_text, every_graph, inlined
+from memplan.onnx.dialect import described
+from memplan.onnx.dims import fix_dims
+from memplan.onnx.dtypes import ELEMENT_TYPES, nbytes
+from memplan.onnx.flops import flops
+from memplan.onnx.shapes import Asked, infer_types
+from memplan.onnx.sizes import RANDOM_KINDS
+from memplan.onnx.uses import captured, subgraphs
+
+STANDARD_DOMAINS = frozenset(
+    {
+        "",
+        "ai.onnx",
+        "ai.onnx.ml",
+        "ai.onnx.preview.training",
+        "ai.onnx.training",
+        "com.microsoft",
+        "com.microsoft.nchwc",
+        "com.ms.internal.nhwc",
+    }
+)
+Bounds = Mapping[str, tuple[int, ...]]
+PLAN_KEY = "memplan.plan"
+
+
+def read_onnx(path: Path, dims: Mapping[str, int], bounds: Bounds | None = None) -> Model:
+    """The model in a file; GraphError says what cannot be planned, and how to mend it."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise GraphError(f"cannot read '{path}': {error.strerror or error}", "check the path") from error
+    return model_from_bytes(data, path.stem, str(path.parent), dims, bounds)
+
+
+def model_from_bytes(
+    data: bytes, stem: str, folder: str, dims: Mapping[str, int], bounds: Bounds | None = None
+) -> Model:
+    """The model in the bytes of an .onnx file; external data is relative to `folder`, and need not exist."""
+    try:
+        proto = onnx.ModelProto.FromString(data)
+    except DecodeError as error:
+        raise GraphError(
+            f"'{stem}.onnx' is not an ONNX model, or a part of it is missing",
+            "is the file complete? export it again",
+        ) from error
+    if not proto.HasField("graph") or not (proto.graph.node or proto.graph.output):
+        raise GraphError(f"'{stem}.onnx' holds no ONNX graph", "is the file complete? export it again")
+    return model_from_proto(proto, stem.removesuffix(".memplan"), folder, dims, bounds)
+
+
+def model_from_proto(
+    proto: Any, stem: str, folder: str, dims: Mapping[str, int], bounds: Bounds | None = None
+) -> Model:
+    """The model in a ModelProto, which the result keeps and this function may complete."""
+    plan = None
+    bounds = bounds or {}
+    check_text(proto)
+    if any(entry.key == PLAN_KEY for entry in proto.metadata_props):
+        from memplan.onnx.emit import carried_plan, restore_program_order
+
+        plan = carried_plan(proto)
+        restore_program_order(proto)
+        bounds = bounds or (plan.options.bounds if plan else {})
+    if proto.functions:
+        proto = inlined(proto)
+        check_text(proto)
+    check_external(proto.graph, folder)
+    check_control_flow(proto.graph)
+    dims_used, notes = fix_dims(proto.graph, dims)
+    check_bounds(proto.graph, bounds)
+    _name_nodes(proto.graph)
+    nodes = _in_order(proto.graph, list(_nodes(proto.graph)))
+    everything = [node.proto for node in nodes]
+    constants = _constants(proto.graph, nodes)
+    nodes = [node for node in nodes if not _folded(node, constants)]
+    needed = {name for node in nodes for name in (*node.inputs, *node.outputs)}
+    needed.update(value.name for value in (*proto.graph.input, *proto.graph.output))
+    sources = {
+        value.name: f"input '{value.name}'" for value in proto.graph.input if value.name not in constants
+    }
+    asked = Asked(bounds)
+    known = infer_types(proto, everything, needed, asked, sources)
+    spaces = {
+        node.name: workspace_nbytes(proto, everything[:i], node, known, asked)
+        for i, node in enumerate(everything)
+        if next(subgraphs(node), None) is not None
+    }
+    name = stem if plan is None else plan.graph  # a carried plan is tied to the graph's name
+    graph = _graph(proto.graph, name, nodes, constants, known.types, spaces)
+    return Model(graph, stem, dims_used, (*notes, *known.notes, *asked.notes), proto, plan, folder, bounds)
+
+
+@dataclass(frozen=True)
+class _Node:
+    """A node as the graph sees it: operands that are there, captured ones included."""
+
+    proto: Any
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+
+def _name_nodes(graph: Any) -> None:
+    """Give every node a name of its own: its own, or kind and first output."""
+    taken: set[str] = set()
+    for i, node in enumerate(graph.node):
+        name = node.name
+        if not name or name in taken:
+            first = next(filter(None, node.output), "")
+            name = f"{node.op_type}:{first}" if first else f"{node.op_type}:{i}"
+            while name in taken:
+                name += f"'{i}"
+            node.name = name
+        taken.add(name)
+
+
+def _nodes(graph: Any) -> Iterator[_Node]:
+    for node in graph.node:
+        inputs = [name for name in node.input if name]
+        inputs += [name for name in captured(node) if name not in inputs]
+        yield _Node(node, tuple(inputs), tuple(name for name in node.output if name))
+
+
+def _given(graph: Any) -> dict[str, str]:
+    """What no node writes: "input" or "constant" by name."""
+    given = dict.fromkeys((value.name for value in graph.input), "input")
+    given |= dict.fromkeys((t.name for t in graph.initializer), "constant")
+    return given | dict.fromkeys((t.values.name for t in graph.sparse_initializer), "constant")
+
+
+def _in_order(graph: Any, nodes: list[_Node]) -> list[_Node]:
+    """The nodes so that each comes after what it reads; GraphError where that cannot be."""
+    given, written = _given(graph), set[str]()
+    for node in nodes:
+        for name in node.outputs:
+            if name in given:
+                raise GraphError(
+                    f"{given[name]} '{name}' is written by node '{node.proto.name}'",
+                    "inputs and initializers have no producer",
+                )
+            if name in written:
+                raise GraphError(
+                    f"tensor '{name}' is written twice, again by node '{node.proto.name}'",
+                    "every tensor has one producer",
+                )
+            written.add(name)
+    ready, ordered = set(given), True
+    for node in nodes:
+        for name in node.inputs:
+            if name not in given and name not in written:
+                raise GraphError(
+                    f"nothing produces '{name}', which node '{node.proto.name}' reads",
+                    "the model is incomplete; export it again",
+                )
+            ordered = ordered and name in ready
+        ready.update(node.outputs)
+    for value in graph.output:
+        if value.name not in ready:
+            raise GraphError(
+                f"nothing produces the output '{value.name}'", "the model is incomplete; export it again"
+            )
+    if ordered:
+        return nodes
+    by_name = {node.proto.name: node for node in nodes}
+    ops = [Op(name, node.proto.op_type, node.inputs, node.outputs) for name, node in by_name.items()]
+    return [by_name[op.name] for op in sort_ops(ops, set(given))]
+
+
+def _constants(graph: Any, nodes: list[_Node]) -> set[str]:
+    """Initializers, and whatever depends on constants alone; the nodes are in order."""
+    known = {name for name, kind in _given(graph).items() if kind == "constant"}
+    for node in nodes:
+        if _folded(node, known):
+            known.update(node.outputs)
+    return known
+
+
+def _folded(node: _Node, constants: set[str]) -> bool:
+    return all(name in constants for name in node.inputs) and not _is_random(node.proto)
+
+
+def _is_random(node: Any) -> bool:
+    inside = (n for body in subgraphs(node) for graph in every_graph(body) for n in graph.node)
+    return any(n.op_type in RANDOM_KINDS for n in (node, *inside))
+
+
+def _graph(
+    graph: Any,
+    name: str,
+    nodes: list[_Node],
+    constants: set[str],
+    types: Mapping[str, TensorType],
+    spaces: Mapping[str, int],
+) -> Graph:
+    inputs = [v.name for v in graph.input if v.name not in constants]
+    outputs = tuple(dict.fromkeys(v.name for v in graph.output))
+    written = [name for node in nodes for name in node.outputs]
+    read = dict.fromkeys(name for node in nodes for name in node.inputs)
+    fixed = [name for name in read if name in constants]
+    fixed += [name for name in outputs if name in constants and name not in read]
+    tensors = [_tensor(n, "input", types) for n in inputs]
+    tensors += [_tensor(n, "constant", types) for n in fixed]
+    tensors += [_tensor(n, "activation", types) for n in written]
+    shapes = {t.name: t.shape for t in tensors}
+    names = set(shapes)
+    ops = []
+    for node in nodes:
+        op = _op(node, shapes)
+        if space := spaces.get(op.name, 0):
+            workspace = _free_name(f"{op.name}.workspace", names)
+            tensors.append(Tensor(workspace, space, "workspace"))
+            op = replace(op, outputs=(*op.outputs, workspace), workspace=workspace)
+        ops.append(op)
+    return Graph(name, *described(tensors, ops), outputs)
+
+
+def _free_name(name: str, taken: set[str]) -> str:
+    """`name`, or with primes after it, as no tensor is called yet."""
+    while name in taken:
+        name += "'"
+    taken.add(name)
+    return name
+
+
+def _tensor(name: str, kind: str, types: Mapping[str, TensorType]) -> Tensor:
+    if name not in types:
+        raise GraphError(
+            f"the shape of tensor '{name}' is unknown",
+            "fix free dimensions with --dim, or export the model with static shapes",
+        )
+    element, shape = types[name]
+    size = nbytes(name, element, shape)
+    return Tensor(name, size, kind, ELEMENT_TYPES[element][0], shape)
+
+
+def _op(node: _Node, shapes: Mapping[str, tuple[int, ...] | None]) -> Op:
+    proto = node.proto
+    attributes = {}
+    for a in proto.attribute:
+        if a.type == onnx.AttributeProto.INT:
+            attributes[a.name] = a.i
+        elif a.type == onnx.AttributeProto.INTS:
+            attributes[a.name] = tuple(a.ints)
+        elif a.type == onnx.AttributeProto.STRING:
+            attributes[a.name] = a.s
+    known = proto.domain in STANDARD_DOMAINS
+    kind = (
+        proto.op_type if known else f"{proto.domain}::{proto.op_type}"
+    )  # whatever it does, it is not ONNX's
+    count = flops(
+        kind,
+        [shapes.get(name) if name else None for name in proto.input],
+        [shapes.get(name) if name else None for name in proto.output],
+        attributes,
+    )
+    return Op(proto.name, kind, node.inputs, node.outputs, count)

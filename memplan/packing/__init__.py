@@ -1,0 +1,1 @@
+"""Offset assignment alone: buffers, the packer plug-in, its checker."""

@@ -1,0 +1,1 @@
+"""What is planned and the answer: options, pins, the problem with everything numbered, the plan."""

@@ -1,0 +1,268 @@
+"""What a solver sees: graph, target and options, with ops and storages numbered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from memplan.base.units import align_up
+from memplan.ir.graph import Graph, Op
+from memplan.machine.target import Target
+from memplan.problem.fixed_places import least_top
+from memplan.problem.options import Options
+from memplan.problem.pins import Pin, certainly_kept, parse_pin
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """A placed storage. `producer` and `uses` are op numbers; `producer` is -1 for inputs and constants.
+
+    `size` is `nbytes` rounded up to the alignment. `in_host`: a valid host copy exists from the
+    start. `is_output`: must be in host at the end (io host) or resident at the end (io resident), an input too.
+    `resident`: the caller's buffer in the arena (io resident), never moved. `keep`: pinned or a workspace, one
+    residency covers every touch. `offset`: where it is pinned to lie.
+    """
+
+    name: str
+    nbytes: int
+    size: int
+    producer: int
+    uses: tuple[int, ...]
+    is_input: bool
+    is_constant: bool
+    is_output: bool
+    resident: bool = False
+    keep: bool = False
+    offset: int | None = None
+
+    @property
+    def stays(self) -> bool:
+        """Whether it may not leave between its first touch and its last."""
+        return self.resident or self.keep
+
+    @property
+    def end(self) -> int:
+        """A lower bound on the end of its place in the scratchpad."""
+        return (self.offset or 0) + self.size
+
+    @property
+    def in_host(self) -> bool:
+        """Whether host memory holds it before the first step."""
+        return self.is_input or self.is_constant
+
+    @property
+    def touches(self) -> tuple[int, ...]:
+        """Ops that write or read it, producer first."""
+        return self.uses if self.producer < 0 else (self.producer, *self.uses)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One graph to be planned for one target under one set of options. Solvers know only this.
+
+    Ops are numbered in program order, storages in order of first touch; storages that no
+    non-view op touches, constants under weights=ignore and those pinned to host are not placed and have
+    no number.
+    """
+
+    graph: Graph
+    target: Target
+    options: Options
+
+    @property
+    def n(self) -> int:
+        """Number of ops, and so of steps."""
+        return len(self.graph.ops)
+
+    @property
+    def capacity(self) -> int | None:
+        """Bytes of scratchpad, None without a limit."""
+        return self.target.scratchpad.capacity
+
+    @cached_property
+    def room(self) -> int:
+        """The capacity; without a limit, bytes in which everything has its place beside all else."""
+        if self.capacity is not None:
+            return self.capacity
+        return sum(s.size for s in self.storages) + max((s.end for s in self.storages), default=0)
+
+    @cached_property
+    def pins(self) -> dict[str, Pin]:
+        """The pins by storage."""
+        return {name: parse_pin(word) for name, word in self.options.pins.items()}
+
+    @cached_property
+    def storages(self) -> tuple[Storage, ...]:
+        """The placed storages."""
+        graph, root = self.graph, self.graph.storage_of
+        outputs = graph.output_storages
+        uses: dict[str, list[int]] = {}
+        if (
+            graph.ops and self.options.io == "resident"
+        ):  # a returned input lies there though no op may touch it
+            uses |= {t.name: [] for t in graph.tensors if t.kind == "input" and t.name in outputs}
+        for i, op in enumerate(graph.ops):
+            if op.view:
+                continue
+            for name in _distinct(op, root):
+                tensor = graph.tensor[name]
+                ignored = tensor.kind == "constant" and self.options.weights == "ignore"
+                if not (ignored or (name in self.pins and self.pins[name].host)):
+                    seen = uses.setdefault(name, [])
+                    if graph.producer.get(name) != i:
+                        seen.append(i)
+        align = self.target.scratchpad.alignment
+        return tuple(
+            Storage(
+                name=name,
+                nbytes=graph.tensor[name].nbytes,
+                size=align_up(graph.tensor[name].nbytes, align),
+                producer=graph.producer.get(name, -1),
+                uses=tuple(readers),
+                is_input=graph.tensor[name].kind == "input",
+                is_constant=graph.tensor[name].kind == "constant",
+                is_output=name in outputs,
+                resident=self.options.io == "resident"
+                and graph.tensor[name].kind != "constant"
+                and (graph.tensor[name].kind == "input" or name in outputs),
+                keep=graph.tensor[name].kind == "workspace" or (name in self.pins and self.pins[name].keep),
+                offset=self.pins[name].offset if name in self.pins else None,
+            )
+            for name, readers in uses.items()
+        )
+
+    @cached_property
+    def number(self) -> dict[str, int]:
+        """Storage number by name."""
+        return {s.name: i for i, s in enumerate(self.storages)}
+
+    @cached_property
+    def reads(self) -> tuple[tuple[int, ...], ...]:
+        """Per op, the distinct placed storages it reads (none for a view)."""
+        root, number = self.graph.storage_of, self.number
+        return tuple(
+            () if op.view else tuple(dict.fromkeys(number[root[n]] for n in op.inputs if root[n] in number))
+            for op in self.graph.ops
+        )
+
+    @cached_property
+    def writes(self) -> tuple[tuple[int, ...], ...]:
+        """Per op, the placed storages it writes (none for a view)."""
+        number = self.number
+        return tuple(
+            () if op.view else tuple(number[n] for n in op.outputs if n in number) for op in self.graph.ops
+        )
+
+    @cached_property
+    def preds(self) -> tuple[tuple[int, ...], ...]:
+        """Per op, the ops it depends on directly, views included."""
+        producer = self.graph.producer
+        return tuple(
+            tuple(dict.fromkeys(producer[n] for n in op.inputs if n in producer)) for op in self.graph.ops
+        )
+
+    @cached_property
+    def succs(self) -> tuple[tuple[int, ...], ...]:
+        """Per op, the ops that depend on it directly."""
+        out: list[list[int]] = [[] for _ in range(self.n)]
+        for i, sources in enumerate(self.preds):
+            for source in sources:
+                out[source].append(i)
+        return tuple(map(tuple, out))
+
+    @cached_property
+    def inplace_pairs(self) -> dict[int, tuple[int, tuple[int, ...]]]:
+        """Per op that may work in place: the storage it writes and those it could write over.
+
+        Static conditions only (rule 8): a plan must see to it that the input has no later use. An
+        activation may be written over when in-place is on, an input of the graph when it is donated.
+        """
+        if not (self.options.inplace or self.options.donate):
+            return {}
+        pairs = {}
+        for i, op in enumerate(self.graph.ops):
+            if op.overwrites and (written := self.number.get(op.overwrites[0][0])) is not None:
+                if sources := self._overwritable(op, self.storages[written].offset):
+                    pairs[i] = (written, sources)
+        return pairs
+
+    @cached_property
+    def overwritable(self) -> frozenset[int]:
+        """The storages that some op might write over."""
+        return frozenset(s for _, sources in self.inplace_pairs.values() for s in sources)
+
+    def _overwritable(self, op: Op, place: int | None) -> tuple[int, ...]:
+        """The storages over which `op` may write its output, which is pinned to the offset `place` or to none."""
+        found: dict[int, None] = {}
+        for _, operand in op.overwrites:
+            storage = self.number.get(self.graph.storage_of[operand])
+            if storage is not None:
+                s = self.storages[storage]
+                meet = place is None or s.offset is None or place == s.offset
+                asked = s.name in self.options.donate if s.is_input else self.options.inplace
+                if meet and asked and not s.is_output:
+                    found[storage] = None
+        return tuple(found)
+
+    @cached_property
+    def present(self) -> tuple[tuple[int, ...], ...]:
+        """Per op, storages that are in the scratchpad at its step under every plan: operands, and what is kept."""
+        anywhere, across = self.target.operands == "any", certainly_kept(self)
+        return tuple(
+            tuple(s for s in dict.fromkeys((*r, *w, *kept)) if not anywhere or self.storages[s].stays)
+            for r, w, kept in zip(self.reads, self.writes, across, strict=True)
+        )
+
+    @cached_property
+    def need(self) -> tuple[int, ...]:
+        """Per op, the bytes of scratchpad it cannot do without."""
+        sizes = [s.size for s in self.storages]
+        total = [sum(sizes[s] for s in present) for present in self.present]
+        for i, (written, sources) in self.inplace_pairs.items():
+            if written in self.present[i] and any(s in self.present[i] for s in sources):
+                total[i] -= sizes[written]
+        return tuple(total)
+
+    @cached_property
+    def min_capacity(self) -> int:
+        """A capacity below which no plan exists, under every order."""
+        least = max(self.need, default=0)
+        fixed = {s for present in self.present for s in present if self.storages[s].offset is not None}
+        fixed |= {k for k, s in enumerate(self.storages) if s.resident and s.offset is not None}
+        least = max(
+            [
+                least,
+                *(self.storages[s].end for s in fixed),
+                *(self._beside_pinned(i) for i in range(self.n) if fixed),
+            ]
+        )
+        if self.options.io == "resident":
+            inputs = sum(s.size for s in self.storages if s.is_input)
+            outputs = sum(s.size for s in self.storages if s.is_output and not s.is_constant)
+            least = max(least, inputs, outputs)
+        return least
+
+    def _beside_pinned(self, i: int) -> int:
+        """The capacity below which what op `i` touches has no place beside what is pinned to an offset."""
+        written, sources = self.inplace_pairs.get(i, (-1, ()))
+        shared = {written} if written < 0 or self.storages[written].offset is None else {*sources}
+        present = [(k, self.storages[k]) for k in self.present[i]]
+        pinned = [(s.offset, s.end) for _, s in present if s.offset is not None and s.size]
+        free = [s.size for k, s in present if s.offset is None and k not in shared]
+        return least_top(pinned, free, self.target.scratchpad.alignment) if pinned else 0
+
+    @cached_property
+    def free_bound(self) -> float:
+        """A lower bound on the objective that costs nothing to compute and holds for every plan."""
+        if self.options.objective == "peak":
+            return self.min_capacity
+        if self.options.objective == "traffic":
+            streamed = self.storages if self.options.weights == "stream" else ()
+            return sum(s.nbytes * (len(s.uses) - 1) for s in streamed if s.is_constant)
+        from memplan.judge.simulate import latency_ends
+
+        return latency_ends(self.graph, self.target, self.options)[1]
+
+
+def _distinct(op: Op, root: dict[str, str]) -> dict[str, None]:
+    return dict.fromkeys(root[n] for n in (*op.inputs, *op.outputs))

@@ -1,1 +1,0 @@
-"""What executing a plan needs: host values, seeded weights and inputs, kernels, the arena's program."""

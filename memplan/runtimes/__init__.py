@@ -1,0 +1,1 @@
+"""Who obeys a plan: the executors, compared bit for bit with the reference."""

@@ -1,0 +1,231 @@
+"""Executes a plan in a real arena and compares every output bit for bit with plain onnxruntime, or eager torch.
+
+The reference is one onnxruntime session over the whole model: one thread, sequential, all graph
+optimisations off. Where weights live in the arena (weights tensor or stream) the reference too runs
+without prepacked weights. Models with 16-bit floats between ops are compared with the same kernels node by node
+where they differ from the session: its kernels that lack a 16-bit form hand each other 32-bit values,
+unrounded, which is not what the model says. Ops that draw random numbers differ from run to run and so from the reference.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from memplan.base.errors import ExecutionError
+from memplan.base.units import format_size
+from memplan.ir.model import Model
+from memplan.onnx.inputs import load_inputs
+from memplan.onnx.values import Value
+from memplan.problem.plan import Plan, refuse_foreign
+
+MAX_TURNS = 5
+TIMING_S = 0.5
+"""The two programs are timed in turns, at most this often and until this time is spent."""
+
+__all__ = ["OutputReport", "RunReport", "load_inputs", "run"]
+
+
+@dataclass(frozen=True)
+class OutputReport:
+    """One output: whether its bits equal the reference's, how far apart they are, and their SHA-256."""
+
+    name: str
+    equal: bool
+    max_abs_difference: float
+    sha256: str
+    reference_sha256: str
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """What an execution showed. Seconds are those of kernels, copies and poisoning, without making
+    sessions: the least of a few runs after the one that was compared.
+
+    `plain_seconds` is the time of the same kernels in the same order, node by node in buffers of
+    their own; bytes are those that were copied. `reference` is "onnxruntime", "node by node" where a model
+    computes in 16-bit floats, or "eager torch"; `sessions` counts distinct kernels.
+    """
+
+    model: str
+    ops: int
+    outputs: tuple[OutputReport, ...]
+    arena_bytes: int
+    loaded_bytes: int
+    stored_bytes: int
+    seconds: float
+    plain_seconds: float
+    sessions: int
+    reference: str = "onnxruntime"
+
+    @property
+    def identical(self) -> bool:
+        """Whether every output is bit-identical to the reference."""
+        return all(output.equal for output in self.outputs)
+
+    @property
+    def ratio(self) -> float:
+        """Time in the arena over time node by node."""
+        return self.seconds / self.plain_seconds if self.plain_seconds else 1.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as JSON types."""
+        return asdict(self) | {"identical": self.identical, "ratio": self.ratio}
+
+    def __str__(self) -> str:
+        wrong = [o for o in self.outputs if not o.equal]
+        verdict = f"all {len(self.outputs)} outputs bit-identical to {self.reference}"
+        if wrong:
+            listed = ", ".join(f"'{o.name}' (off by up to {o.max_abs_difference:g})" for o in wrong)
+            verdict = f"{len(wrong)} of {len(self.outputs)} outputs differ from {self.reference}: {listed}"
+        return (
+            f"{verdict}; {self.ops} ops in an arena of {format_size(self.arena_bytes)}, "
+            f"{self.loaded_bytes:,} B loaded, {self.stored_bytes:,} B stored; "
+            f"{self.seconds:.4f} s, {self.ratio:.2f} times node by node"
+        )
+
+
+def run(model: Model, plan: Plan, inputs: Mapping[str, Any] | None = None, seed: int = 0) -> RunReport:
+    """Execute `plan` op by op in one scratchpad-sized buffer and compare with the reference.
+
+    `inputs` are arrays by name (default: seeded, in range); absent weights are seeded. Bytes above
+    the plan's peak are never touched and not allocated. GraphError if the model has no ONNX or torch source,
+    PlanError if the plan is not of this graph, ExecutionError if an operand is nowhere, or a kernel fails.
+    """
+    _refuse_unfit(model, plan)
+    if model.source is None:
+        from memplan.library.zoo import traced
+
+        model = traced(model)
+    if _has_torch_source(model):
+        from memplan.runtimes.torch_run import run_torch
+
+        return run_torch(model, plan, inputs, seed)
+    from memplan.onnx.inputs import bind_inputs, seeded_inputs
+    from memplan.runtimes.arena import ArenaBuilder
+    from memplan.runtimes.kernels import Kernels
+    from memplan.runtimes.program import LOAD, STORE, plain_program
+    from memplan.runtimes.source import prepare
+
+    source = prepare(model, plan.options.weights, seed)
+    if inputs is None:
+        fed = seeded_inputs(model.graph, source.proto, source.constants, seed)
+    else:
+        fed = bind_inputs(model.graph, inputs)
+    try:
+        expected = _reference(model, source, fed)
+    except ExecutionError as error:
+        raise _below_bounds(plan, error) from error
+    kernels = Kernels(source)
+    ops = {op.name: op for op in model.graph.ops}
+    plain = plain_program(source, kernels, [ops[name] for name in plan.schedule], fed)
+    program = ArenaBuilder(source, kernels, plan, fed).build()
+    try:
+        plain.execute(plan.schedule)
+        program.execute(plan.schedule)
+    except ExecutionError as error:
+        raise _below_bounds(plan, error) from error
+    outputs = _compare(program.outputs, expected)
+    reference = "onnxruntime"
+    if not all(o.equal for o in outputs) and _computes_in_16_bits(model):
+        outputs, reference = _compare(program.outputs, plain.outputs), "node by node"
+    seconds, plain_seconds = least_seconds(program, plain, plan.schedule)
+    return RunReport(
+        model=model.graph.name,
+        ops=len(plan.schedule),
+        outputs=outputs,
+        arena_bytes=max((r.offset + r.size for r in plan.residencies), default=0),
+        loaded_bytes=program.moved(LOAD),
+        stored_bytes=program.moved(STORE),
+        seconds=seconds,
+        plain_seconds=plain_seconds,
+        sessions=len(kernels.cache),
+        reference=reference,
+    )
+
+
+def _below_bounds(plan: Plan, error: ExecutionError) -> ExecutionError:
+    """The error, which says what it may come from where the plan has sizes that are bounds."""
+    if not plan.options.bounds:
+        return error
+    listed = ", ".join(f"'{name}' = {list(shape)}" for name, shape in plan.options.bounds.items())
+    return ExecutionError(
+        error.message,
+        f"tensors are executed at the sizes that the plan was bounded at, {listed}: give inputs that reach them",
+    )
+
+
+def _has_torch_source(model: Model) -> bool:
+    if model.source is None:
+        return False
+    from onnx import ModelProto
+
+    return not isinstance(model.source, ModelProto)
+
+
+def least_seconds(program: Any, plain: Any, schedule: tuple[str, ...]) -> tuple[float, float]:
+    """Least seconds of each program over turns of one after the other: others may use the machine too."""
+    best = (float("inf"), float("inf"))
+    spent = 0.0
+    for _ in range(MAX_TURNS):
+        turn = (program.execute(schedule), plain.execute(schedule))
+        best = (min(best[0], turn[0]), min(best[1], turn[1]))
+        spent += sum(turn)
+        if spent >= TIMING_S:
+            break
+    return best
+
+
+def _computes_in_16_bits(model: Model) -> bool:
+    return any(t.kind == "activation" and t.dtype in ("float16", "bfloat16") for t in model.graph.tensors)
+
+
+def _refuse_unfit(model: Model, plan: Plan) -> None:
+    refuse_foreign(model.graph, plan)
+    if sorted(plan.schedule) != sorted(op.name for op in model.graph.ops):
+        why = f": {plan.reason}" if plan.reason else ""
+        raise ExecutionError(f"the plan has no complete schedule{why}", "execute a valid plan")
+
+
+def _reference(model: Model, source: Any, fed: Mapping[str, Value]) -> dict[str, Value]:
+    """The outputs of one session over the whole model; inputs and constants among them are themselves."""
+    from onnx import ModelProto
+
+    from memplan.onnx.values import aligned, elem_type
+    from memplan.runtimes.sessions import open_session, run_bound
+
+    given = {**source.constants, **fed}  # a session leaves outputs that no node writes as they are
+    outputs = {name: given[name] for name in model.graph.outputs if name in given}
+    written = {}
+    for name in model.graph.outputs:
+        if name not in given:
+            t = model.graph.tensor[name]
+            written[name] = Value(elem_type(t.dtype, name), t.shape or (), aligned(t.nbytes))
+    if written:
+        initializers = {t.name for t in model.source.graph.initializer}
+        proto = ModelProto()
+        proto.CopyFrom(source.proto)
+        constants = {name: v for name, v in source.constants.items() if name in initializers}
+        run_bound(open_session(proto, constants, source.prepack), fed, written)
+    return {name: (outputs | written)[name] for name in model.graph.outputs}
+
+
+def _compare(found: Mapping[str, Value], expected: Mapping[str, Value]) -> tuple[OutputReport, ...]:
+    return tuple(_compare_one(name, found[name], value) for name, value in expected.items())
+
+
+def _compare_one(name: str, found: Value, expected: Value) -> OutputReport:
+    import numpy as np
+
+    from memplan.onnx.values import to_array
+
+    equal = found.data.tobytes() == expected.data.tobytes()
+    difference = 0.0
+    if not equal:
+        a, b = (to_array(v).astype(np.float64) for v in (found, expected))
+        with np.errstate(invalid="ignore"):
+            difference = float(np.max(np.nan_to_num(np.abs(a - b), nan=np.inf), initial=0.0))
+    digests = (hashlib.sha256(v.data.tobytes()).hexdigest() for v in (found, expected))
+    return OutputReport(name, equal, difference, *digests)

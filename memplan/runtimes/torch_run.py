@@ -1,0 +1,181 @@
+"""Executes a plan of a torch model in a real scratchpad, against eager torch, bit for bit.
+
+The reference runs the source module node by node in program order, in one thread. The planned run is the module that
+`emitters.torch` writes with moves and poison: every placed tensor lies at its offset of one buffer, host
+memory holds what was stored, and bytes that the plan frees are overwritten. Ops that draw random numbers are seeded
+by their name, since the plan may change their order.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.fx import GraphModule, Interpreter, Node
+
+from memplan.base.errors import ExecutionError, GraphError, MemplanError
+from memplan.ir.model import Model
+from memplan.problem.plan import Plan
+from memplan.runtimes.execute import OutputReport, RunReport, least_seconds
+from memplan.runtimes.torch_values import inputs_of, state_of, with_state
+from memplan.torch.bodies import attribute, draws, written
+from memplan.torch.devices import CPU, device_of, is_there
+from memplan.torch.emit import emit_fx
+from memplan.torch.emit_moves import PAD
+from memplan.torch.graph import flat_names, leaves
+from memplan.torch.module import epilogue, on_cpu, tensors_in
+from memplan.torch.scratchpad import POISON
+
+
+def run_torch(model: Model, plan: Plan, inputs: Mapping[str, Any] | None, seed: int) -> RunReport:
+    """Execute `plan` and compare; `inputs` are arrays by name, seeded where they are None.
+
+    They run on the source's device, on the CPU where that is not there.
+    GraphError if the model's source is no torch module, ExecutionError if an op fails.
+    """
+    if not isinstance(model.source, GraphModule):
+        raise GraphError(
+            f"'{model.graph.name}' has no source that can be executed",
+            "give the .onnx or .pt2 file it was made from",
+        )
+    if not is_there(home := device_of(model.source)):
+        home, model = CPU, replace(model, source=on_cpu(model.source))
+    state, fed = state_of(model.source, seed), inputs_of(model.source, seed)
+    if inputs is not None:
+        _bind(model, inputs, state, fed)
+    state = {name: value.to(home) for name, value in state.items()}
+    fed = {name: value.to(home) if isinstance(value, Tensor) else value for name, value in fed.items()}
+    emitted = emit_fx(model, plan, moves=True, poison=True)
+    state = {PAD: attribute(emitted, PAD), **state}
+    eager = Execution(model.source, state, fed)
+    planned = Execution(emitted, state, fed)
+    attribute(planned.module, PAD).fill_(POISON)
+    with _one_thread():
+        eager.execute(plan.schedule)
+        planned.execute(plan.schedule)
+        seconds, plain_seconds = least_seconds(planned, eager, plan.schedule)
+    outputs = _compare(model.source, planned.results, eager.results)
+    moved = {"load": 0, "store": 0}
+    for node in emitted.graph.nodes:
+        what = node.meta.get("memplan", {})
+        if what.get("move") in moved:
+            moved[what["move"]] += model.graph.tensor[what["tensor"]].nbytes
+    return RunReport(
+        model=model.graph.name,
+        ops=len(plan.schedule),
+        outputs=outputs,
+        arena_bytes=attribute(emitted, PAD).numel(),
+        loaded_bytes=moved["load"],
+        stored_bytes=moved["store"],
+        seconds=seconds,
+        plain_seconds=plain_seconds,
+        sessions=len({op.kind for op in model.graph.ops if not op.view}),
+        reference="eager torch",
+    )
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """One thread for kernels: sums do not depend on the machine, and short copies do not wait for others."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+class Execution:
+    """A module with values of its own, to be run again and again.
+
+    `results` are those of the first run: what it returns and what it updates.
+    """
+
+    def __init__(self, module: GraphModule, state: Mapping[str, Tensor], fed: Mapping[str, Any]) -> None:
+        self.module = with_state(module, state)
+        self.fed = list(fed.values())
+        self.targets = list(epilogue(module).values())
+        self.names = [n.name for n in module.graph.nodes if n.op == "placeholder"]
+        self.results: list[Tensor] = []
+
+    def execute(self, schedule: tuple[str, ...]) -> float:
+        """Run once; seconds. ExecutionError names the op that failed."""
+        given = [x.clone() if isinstance(x, Tensor) else x for x in self.fed]
+        begin = time.perf_counter()
+        with torch.no_grad():
+            returned = _Seeded(self.module).run(*given, enable_io_processing=False)
+        spent = time.perf_counter() - begin
+        if not self.results:
+            operands = dict(zip(self.names, given, strict=True))
+            updated = [
+                operands[n.name] if n.op == "placeholder" else attribute(self.module, str(n.target))
+                for n in self.targets
+            ]
+            self.results = [x.clone() for x in (*tensors_in(returned), *updated)]
+        return spent
+
+
+class _Seeded(Interpreter):
+    """Runs a module, seeding the ops that draw random numbers by their names."""
+
+    def run_node(self, n: Node) -> Any:
+        if draws(n.target):
+            torch.manual_seed(zlib.crc32(n.meta.get("memplan_op", n.name).encode()))
+        try:
+            return super().run_node(n)
+        except MemplanError:
+            raise
+        except Exception as error:
+            words = " ".join(str(error).split())[:300]
+            raise ExecutionError(
+                f"op '{n.name}' ({written(n)}) failed: {words}", "is the plan valid?"
+            ) from error
+
+
+def _bind(model: Model, inputs: Mapping[str, Any], state: dict[str, Tensor], fed: dict[str, Any]) -> None:
+    """Put the user's arrays in place of seeded values (in `state` or `fed`)."""
+    from memplan.onnx.inputs import bind_inputs
+
+    buffers = {n.name: str(n.target) for n in model.source.graph.nodes if n.op == "get_attr"}
+    tensors = {t.name: t for t in model.graph.tensors}
+    for name, value in bind_inputs(model.graph, inputs, held=buffers.keys()).items():
+        like = state[buffers[name]] if name in buffers else fed[name]
+        data = torch.frombuffer(bytearray(value.data.tobytes() or b"\0"), dtype=torch.uint8)[
+            : value.data.nbytes
+        ]
+        held = data.view(like.dtype).reshape(tensors[name].shape or ())
+        (state if name in buffers else fed)[buffers.get(name, name)] = like.clone().copy_(held)
+
+
+def _compare(module: GraphModule, found: list[Tensor], expected: list[Tensor]) -> tuple[OutputReport, ...]:
+    names = leaves(module)
+    output = next(n for n in module.graph.nodes if n.op == "output")
+    labels: list[str] = []
+    torch.fx.node.map_arg(output.args[0], lambda n: labels.extend(flat_names(names[n])))
+    labels += [n.name for n in epilogue(module).values()]
+    if not len(found) == len(expected) == len(labels):
+        raise ExecutionError(
+            f"{len(found)} results came where {len(expected)} were expected", "this is a bug"
+        )
+    return tuple(_compare_one(*row) for row in zip(labels, found, expected, strict=True))
+
+
+def _compare_one(name: str, found: Tensor, expected: Tensor) -> OutputReport:
+    a, b = _bytes(found), _bytes(expected)
+    equal = a == b and found.dtype == expected.dtype and found.shape == expected.shape
+    difference = 0.0
+    if not equal:
+        gap = (found.to(torch.float64) - expected.to(torch.float64)).abs().nan_to_num(nan=float("inf"))
+        difference = float(gap.max()) if gap.numel() else 0.0
+    return OutputReport(name, equal, difference, hashlib.sha256(a).hexdigest(), hashlib.sha256(b).hexdigest())
+
+
+def _bytes(tensor: Tensor) -> bytes:
+    return tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()

@@ -1,0 +1,165 @@
+"""The named budgets of a graph, M_R, M_P and M_H, and capacities written in terms of them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+from memplan.base.errors import OptionError
+from memplan.base.units import align_up, parse_size
+from memplan.machine.target import Target
+from memplan.problem.options import Options
+from memplan.problem.plan import Status
+from memplan.problem.problem import Problem
+from memplan.solving.solver import Budget, parse_spec
+
+PEAK_SOLVER = "peak{packing=none,evaluations=20}"
+"""What M_P is found by: its work is counted, not timed, so that a graph's M_P is the same on every machine."""
+
+NO_LIMIT_S = 1e9
+"""Seconds that counted work never takes."""
+
+
+@dataclass(frozen=True)
+class Budgets:
+    """Bytes. `mr`: the most one op touches; `mp`: the best known live peak over all orders;
+    `mh`: their mean, rounded up to the alignment; `mp_proved`: whether `mp` is proved least.
+    """
+
+    mr: int
+    mp: int
+    mh: int
+    mp_proved: bool
+
+    def resolve(self, text: str, alignment: int) -> tuple[int | None, bool | None]:
+        """Bytes meant by `256KiB`, `MR`, `0.75MP` or `max` (None), and whether a budget used is proved.
+
+        Fractions are rounded up to the alignment. The second answer is None where no M_P was used.
+        """
+        written = parse_capacity(text)
+        if not isinstance(written, tuple):
+            return written, None
+        factor, name = written
+        base = {"MR": self.mr, "MH": self.mh, "MP": self.mp}[name]
+        capacity = align_up(-(-base * factor.numerator // factor.denominator), alignment)
+        return max(capacity, alignment), None if name == "MR" else self.mp_proved
+
+
+def least_capacity(problem: Problem) -> int:
+    """M_R: the largest sum of the sizes of the distinct storages one non-view op touches."""
+    return max(_plain(problem, "host").need, default=0)
+
+
+class NotFoundInTime(OptionError):
+    """A named budget whose search was cut by the time limit or cancelled."""
+
+
+def budgets(problem: Problem, budget: Budget | None = None) -> Budgets:
+    """The budgets under the problem's options and alignment, in-place off.
+
+    NotFoundInTime where `budget` is spent before the counted work is done; without a budget nothing cuts it. Those of
+    the last few problems are remembered: whoever reports a plan made for M_H means the same M_H.
+    """
+    return _found(problem, budget or Budget(NO_LIMIT_S))[0]
+
+
+def _found(problem: Problem, budget: Budget) -> tuple[Budgets, float]:
+    """See `budgets`; and the seconds that compiling took meanwhile."""
+    options = problem.options
+    key = (
+        problem.graph.sha256,
+        problem.target.scratchpad.alignment,
+        options.weights,
+        options.io,
+        options.order,
+    )
+    if key in _known:
+        return _known[key], 0.0
+    found, compile_s = _compute(problem, budget)
+    if len(_known) >= 8:
+        del _known[next(iter(_known))]
+    _known[key] = found
+    return found, compile_s
+
+
+_known: dict[tuple[str | int, ...], Budgets] = {}
+
+
+def _compute(problem: Problem, budget: Budget) -> tuple[Budgets, float]:
+    mr = least_capacity(problem)
+    free = _plain(problem, problem.options.io, objective="peak")
+    mine = replace(budget, progress=None, start=(), bound=0)
+    before = budget.seconds
+    plan = parse_spec(PEAK_SOLVER).solve(free, mine)
+    compile_s = budget.seconds - before - plan.seconds
+    own = replace(budget, started=budget.started + compile_s)
+    if plan.status in (Status.INFEASIBLE, Status.UNKNOWN):
+        if own.spent():
+            raise _cut()
+        raise OptionError(f"no plan without a limit was found: {plan.reason}", "give the capacity in bytes")
+    from memplan.judge.simulate import simulate
+
+    mp = simulate(problem.graph, plan).live_peak
+    proved = mp <= plan.bound
+    if own.spent() and not proved:
+        raise _cut()
+    mh = align_up(-(-(mr + mp) // 2), problem.target.scratchpad.alignment)
+    return Budgets(mr, mp, mh, mp_proved=proved), compile_s
+
+
+def _cut() -> NotFoundInTime:
+    return NotFoundInTime(
+        "M_P, which the capacity is given by, was not found before the time was up",
+        "give more time, or a capacity in bytes",
+    )
+
+
+_NAMED = re.compile(r"(\d+(?:\.\d+)?|\.\d+)?\s*(MR|MH|MP)", re.IGNORECASE)
+
+
+def parse_capacity(text: str) -> tuple[Fraction, str] | int | None:
+    """What a capacity is written as: a factor of a named budget, bytes, or None for `max`.
+
+    OptionError for anything else.
+    """
+    if text.strip().lower() == "max":
+        return None
+    if match := _NAMED.fullmatch(text.strip()):
+        factor = Fraction(match[1] or 1)
+        if not factor:
+            raise OptionError(f"size '{text}' is 0 bytes", "give a factor above 0, such as 0.75MP")
+        return factor, match[2].upper()
+    try:
+        return parse_size(text)
+    except OptionError as error:
+        raise OptionError(error.message, f"{error.hint}; or MR, MH, MP, 0.75MP, max") from None
+
+
+def needs_peak(text: str) -> bool:
+    """Whether a capacity is written in terms of M_P, which takes a search."""
+    written = parse_capacity(text)
+    return isinstance(written, tuple) and written[1] != "MR"
+
+
+def resolve_capacity(
+    text: str | int, problem: Problem, budget: Budget
+) -> tuple[int | None, bool | None, Budget]:
+    """`Budgets.resolve` on the problem's own budgets, of which no more is computed than `text` needs.
+
+    The third answer is `budget`, its clock put back by what compiling took. NotFoundInTime as of `budgets`.
+    """
+    written, compile_s = str(text), 0.0
+    if needs_peak(written):
+        known, compile_s = _found(problem, budget)
+    else:
+        known = Budgets(least_capacity(problem), 0, 0, mp_proved=False)
+    capacity, proved = known.resolve(written, problem.target.scratchpad.alignment)
+    return capacity, proved, replace(budget, started=budget.started + compile_s)
+
+
+def _plain(problem: Problem, io: str, objective: str = "traffic") -> Problem:
+    """The problem the budgets are defined on: in-place off, no limit, no pins, operands in the scratchpad."""
+    target: Target = replace(problem.target.with_scratchpad(None), operands="scratchpad")
+    plain: Options = replace(problem.options, inplace=False, donate=(), io=io, objective=objective, pins={})
+    return replace(problem, target=target, options=plain)

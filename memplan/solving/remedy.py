@@ -1,0 +1,30 @@
+"""What to change where a problem has no plan."""
+
+from __future__ import annotations
+
+from memplan.problem.pins import contradiction
+from memplan.problem.problem import Problem
+from memplan.solving.capacities import least_capacity
+
+
+def remedy(problem: Problem) -> str:
+    """A hint for a problem that was proved to have no plan: every alternative in it, followed, leaves one.
+
+    Where storages may leave and nothing is pinned, M_R suffices. What asks for more can be done without, at M_R again;
+    without a limit everything stays where it is, unless fixed offsets contradict each other.
+    """
+    options, capacity = problem.options, problem.capacity
+    asked = [
+        *(["objective peak, which does not spill (use --objective traffic)"] * (options.objective == "peak")),
+        *(["resident inputs and outputs (use --io host)"] * (options.io == "resident")),
+        *(["--pin"] * bool(options.pins)),
+    ]
+    least = least_capacity(problem)
+    enough = "" if capacity is None or least <= capacity else f"--scratchpad MR ({least:,} bytes)"
+    if contradiction(problem):
+        more = ", and give --scratchpad max" if enough or len(asked) > 1 else ""
+        return f"pin one of the two elsewhere or do without --pin{more}"
+    if not asked:
+        return f"give {enough or '--scratchpad max'}"
+    instead = f"do without {', and without '.join(asked)}" + (f", and give {enough}" if enough else "")
+    return f"give --scratchpad max, or {instead}"

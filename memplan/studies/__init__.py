@@ -1,0 +1,1 @@
+"""Many plans at once: comparisons of solvers, capacity against cost."""

@@ -1,0 +1,168 @@
+"""What a comparison asks: the setting, its models with their budgets, and the cases they make."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from memplan.base.errors import OptionError, nearest
+from memplan.machine.target import Target, load_target
+from memplan.problem.options import CHOICES, TREATMENTS
+from memplan.solving.capacities import Budgets, parse_capacity
+from memplan.solving.solver import parse_spec
+
+OWN = "own models"
+"""The family of models that are not of the zoo."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A comparison: the product of its lists, and what each case may spend.
+
+    models     files or zoo names        targets    presets or .toml files
+    solvers    spec strings              budgets    MR, MH, 0.9MP, 256KiB, max
+    weights, io, inplace  treatments as written; an empty list means the target's default
+    workers    cores of each case        time_limit_s  of each solve
+    memory     bytes a case may keep resident, all its processes together
+    trust      whether a .pt2 may hold what can run code
+    """
+
+    models: tuple[str, ...]
+    solvers: tuple[str, ...] = ("portfolio",)
+    budgets: tuple[str, ...] = ("MR", "MH", "MP")
+    targets: tuple[str, ...] = ("scratchpad",)
+    objectives: tuple[str, ...] = ("traffic",)
+    weights: tuple[str, ...] = ()
+    io: tuple[str, ...] = ()
+    inplace: tuple[str, ...] = ()
+    time_limit_s: float = 10.0
+    workers: int = 1
+    seed: int = 0
+    memory: int = 2**62
+    trust: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what no model could make right, before anything runs."""
+        for name in ("models", "solvers", "budgets", "targets", "objectives"):
+            if not getattr(self, name):
+                raise OptionError(f"no {name} to compare", f"name at least one of the {name}")
+        known = TREATMENTS | {"objectives": CHOICES["objective"]}
+        for name in ("objectives", "weights", "io", "inplace"):
+            singular = "objective" if name == "objectives" else name
+            for word in getattr(self, name):
+                if word not in known[name]:
+                    raise OptionError(f"unknown {singular} '{word}'", nearest(word, known[name]))
+        for spec in self.solvers:
+            parse_spec(spec)
+        for budget in self.budgets:
+            parse_capacity(budget)
+
+    @property
+    def fair(self) -> dict[str, Any]:
+        """What must be the same for every case of one comparison."""
+        return {"time_limit_s": self.time_limit_s, "workers": self.workers, "seed": self.seed}
+
+    def machines(self) -> list[Target]:
+        """The targets; OptionError where two carry one name."""
+        loaded = [load_target(spec) for spec in dict.fromkeys(self.targets)]
+        names = [target.name for target in loaded]
+        for name in names:
+            if names.count(name) > 1:
+                raise OptionError(
+                    f"two targets are called '{name}'", "give one of them another name in its file"
+                )
+        return loaded
+
+
+@dataclass(frozen=True)
+class Treatment:
+    """Options of a case beside its objective, as written; the target's default where none was asked for."""
+
+    weights: str
+    io: str
+    inplace: str
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A prepared model: its graph as JSON types and its budgets by alignment, weights and io."""
+
+    name: str
+    family: str
+    graph: Mapping[str, Any]
+    sha256: str
+    ops: int
+    dims: Mapping[str, int]
+    budgets: Mapping[str, Budgets]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One solver on one model at one budget. `budget` is as written, equal bytes or not."""
+
+    model: str
+    target: Target
+    objective: str
+    treatment: Treatment
+    budget: str
+    solver: str
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What tells the case from every other of its comparison."""
+        x = self.treatment
+        return (
+            self.model,
+            self.target.name,
+            self.objective,
+            x.weights,
+            x.io,
+            f"inplace {x.inplace}",
+            self.budget,
+            self.solver,
+        )
+
+    @property
+    def label(self) -> str:
+        """The case in a few words, for people who watch."""
+        return f"{Path(self.model).stem} {self.objective} {self.budget} {self.solver}"
+
+    def ident(self, sha256: str) -> str:
+        """A file name that says what the case is, ending in a digest of all that decides its answer."""
+        full = json.dumps([*self.words, sha256, self.target.to_dict()], sort_keys=True)
+        slug = re.sub(
+            r"[^\w.=+-]+", "_", "-".join((Path(self.model).stem, *self.words[1:])), flags=re.ASCII
+        ).strip("_.")[:150]
+        return f"{slug}-{hashlib.sha256(full.encode()).hexdigest()[:10]}"
+
+
+def treatments(setting: Setting, target: Target) -> list[Treatment]:
+    """The distinct treatments on one target."""
+    usual = target.treatments
+    found = {
+        Treatment(weights, io, inplace): None
+        for weights in setting.weights or (usual["weights"],)
+        for io in setting.io or (usual["io"],)
+        for inplace in setting.inplace or (usual["inplace"],)
+    }
+    return list(found)
+
+
+def cases_of(setting: Setting, model: str) -> Iterator[Case]:
+    """The cases of one model, those that share an instance side by side."""
+    for target in setting.machines():
+        for treatment in treatments(setting, target):
+            for objective in dict.fromkeys(setting.objectives):
+                for budget in dict.fromkeys(setting.budgets):
+                    for solver in dict.fromkeys(setting.solvers):
+                        yield Case(model, target, objective, treatment, budget, solver)
+
+
+def budget_key(alignment: int, treatment: Treatment) -> str:
+    """The name under which a subject keeps the budgets of an alignment and a treatment."""
+    return f"{alignment} {treatment.weights} {treatment.io}"

@@ -1,0 +1,1 @@
+"""All that memplan knows of torch: from a program to a graph, and a plan into a GraphModule."""

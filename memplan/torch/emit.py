@@ -1,0 +1,111 @@
+"""The planned program as an fx GraphModule: in schedule order, and on request with every move in it.
+
+`node.meta["memplan"]` of each planned op is a dict:
+
+    step      its step in the schedule
+    outputs   where what it writes lies: {tensor: {"offset", "size", "start", "stop"}}
+    inplace   {output: input} where it writes over its input
+    view_of   the storage that a view lies in
+    loads     the same as outputs, of what is loaded by this step
+    stores    names of what is stored after it
+    frees     names of what leaves the scratchpad after it
+    spilled   those of its outputs that are loaded again later
+
+In a module with moves, the nodes that move carry {"step", "move": "load" | "place" | "read" | "store" | "fetch" | "free",
+"tensor", "offset"}. The plan itself is `module.meta["memplan"]`.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch._subclasses.fake_tensor import unset_fake_temporarily
+from torch.fx import GraphModule, Node
+
+from memplan.base.errors import MemplanError, PlanError
+from memplan.ir.model import Model
+from memplan.judge.events import events_of, note
+from memplan.problem.plan import Plan, refuse_foreign
+from memplan.torch.dims import free_sizes
+from memplan.torch.emit_moves import Mover, Program
+
+
+def emit_fx(model: Model, plan: Plan, *, moves: bool = False, poison: bool = False) -> GraphModule:
+    """The model's module with its ops in the plan's order, annotated; it computes what the source computes.
+
+    With `moves` it works in a scratchpad, the buffer `memplan_scratchpad` of as many bytes as the plan uses: results are
+    placed there, and what the plan loads and stores is copied from and to host memory. It lies on the source's device. With `poison` too,
+    bytes are overwritten once the plan frees them. Threads that call it wait for each other, since they share the
+    scratchpad. MemplanError without a torch source, PlanError
+    where the plan is of another graph.
+    """
+    if not isinstance(model.source, GraphModule):
+        raise MemplanError(
+            f"'{model.graph.name}' has no torch source",
+            "import it with memplan.from_exported or memplan.from_fx",
+        )
+    refuse_foreign(model.graph, plan)
+    if sorted(plan.schedule) != sorted(op.name for op in model.graph.ops):
+        raise PlanError(f"there is no plan to emit: {plan.reason or plan.status}", "emit a valid plan")
+    emitted = Mover(model, plan, poison).module() if moves else _reordered(model, plan)
+    emitted.meta["memplan"] = plan
+    return emitted
+
+
+def fx_pass(target: Any = "scratchpad", *, moves: bool = False, **options: Any) -> Callable[..., GraphModule]:
+    """A pass that plans a GraphModule and returns it emitted: `fx_pass(target, …)(module, example_inputs=None)`.
+
+    `options` are those of `memplan.plan`; `moves` is that of `emit_fx`. Without example inputs the placeholders'
+    `meta["val"]` is used. It serves as a step of a pass pipeline and, through
+    `torch._dynamo.backends.common.aot_autograd(fw_compiler=…)`, as a backend of torch.compile.
+    A module whose sizes are free (torch.compile makes one when it meets a second batch size, unless `dynamic=False`)
+    comes back as it is, with a warning, and runs unplanned. MemplanError where no plan is found.
+    """
+
+    def run(module: GraphModule, example_inputs: Sequence[Any] | None = None) -> GraphModule:
+        import memplan
+
+        placeholders = [node for node in module.graph.nodes if node.op == "placeholder"]
+        given = [n.meta.get("val") for n in placeholders] if example_inputs is None else example_inputs
+        if len(given) == len(placeholders) and (free := free_sizes(placeholders, given)):
+            warnings.warn(f"runs without a plan: {free[0]}; compile with dynamic=False", stacklevel=2)
+            return module
+        with unset_fake_temporarily():  # compilers call passes under a mode that makes every tensor fake
+            model = memplan.from_fx(module, example_inputs)
+            plan = memplan.plan(model, target, **options)
+            if not plan.schedule and model.graph.ops:
+                raise MemplanError(
+                    f"no plan for the module: {plan.reason or plan.status}", "give more memory or more time"
+                )
+            return emit_fx(model, plan, moves=moves)
+
+    return run
+
+
+def _reordered(model: Model, plan: Plan) -> GraphModule:
+    """The source's nodes in schedule order, annotated."""
+    source, events = model.source, events_of(plan)
+    graph = torch.fx.Graph()
+    copied: dict[Node, Node] = {}
+
+    def copy(node: Node) -> Node:
+        copied[node] = graph.node_copy(node, lambda n: copied[n])
+        return copied[node]
+
+    program = Program(source)
+    planned = {op.name for op in model.graph.ops}
+    for node in program.preface(planned):
+        copy(node)
+    ops = {op.name: op for op in model.graph.ops}
+    for step, name in enumerate(plan.schedule):
+        node = copy(program.node[name])
+        node.meta["memplan"] = note(model.graph, plan, events, ops[name], step)
+        for item in program.items.get(program.node[name], ()):
+            copy(item)
+    for node in program.ending:
+        copy(node)
+    graph._codegen = source.graph._codegen
+    return GraphModule(source, graph)

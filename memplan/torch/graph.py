@@ -1,0 +1,213 @@
+"""From a torch program in normal form to a Graph: what aliases, what is constant, how many bytes."""
+
+from __future__ import annotations
+
+import operator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch.fx import GraphModule, Node
+
+from memplan.base.errors import GraphError
+from memplan.base.units import MAX_BYTES
+from memplan.ir.graph import Graph, Op, Tensor, sound_overwrites
+from memplan.torch.bodies import draws, workspace, written
+from memplan.torch.dialect import overwrites
+from memplan.torch.flops import flops
+from memplan.torch.module import COPY, epilogue, tensors_in
+
+
+def build(module: GraphModule, name: str) -> Graph:
+    """The graph of a module in normal form; tensors and ops are called what their nodes are.
+
+    Views are what shares its operand's bytes in truth: `contiguous` of something contiguous is an alias, a
+    `reshape` that has to copy a clone. Values made of constants alone are constants. Linear.
+    """
+    return _Builder(module).graph(name)
+
+
+def span_bytes(tensor: torch.Tensor) -> int:
+    """Bytes from the first to the last element of a strided tensor, both included."""
+    if tensor.numel() == 0:
+        return 0
+    steps = sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
+    return int((steps + 1) * tensor.element_size())
+
+
+def dtype_name(dtype: torch.dtype) -> str:
+    """memplan's name of a dtype: torch's own, float8 as ONNX writes it."""
+    text = str(dtype).removeprefix("torch.")
+    return text.replace("_", "") if text.startswith("float8") else text
+
+
+def leaves(module: GraphModule) -> dict[Node, Any]:
+    """Per node the name of its tensor, or nested lists of names where it makes several.
+
+    A tensor taken out by getitem is called what the first node is called that does so.
+    """
+    named: dict[Node, Any] = {}
+    for node in module.graph.nodes:
+        if node.op == "call_function" and node.target is operator.getitem:
+            whole, key = node.args
+            branch = named.get(whole)
+            if isinstance(branch, list) and isinstance(branch[key], _Leaf):
+                branch[key].name = branch[key].name or node.name
+            named[node] = branch[key] if isinstance(branch, list) else None
+        elif "val" in node.meta:
+            named[node] = _leaf(node.meta["val"], node.name, (), None)
+    return {node: _names(tree) for node, tree in named.items()}
+
+
+@dataclass
+class _Leaf:
+    """A tensor that a node makes: where in its result, and its name once that is known."""
+
+    default: str
+    name: str | None
+
+
+def _leaf(value: Any, node: str, path: tuple[int, ...], name: str | None) -> Any:
+    if isinstance(value, torch.Tensor):
+        return _Leaf(".".join([node, *map(str, path)]), name)
+    if isinstance(value, (tuple, list)):
+        return [_leaf(item, node, (*path, i), name) for i, item in enumerate(value)]
+    return None
+
+
+def _names(tree: Any) -> Any:
+    if isinstance(tree, _Leaf):
+        return tree.name or tree.default
+    return [_names(item) for item in tree] if isinstance(tree, list) else None
+
+
+def flat_names(tree: Any) -> list[str]:
+    """The tensor names in a tree of `leaves`, in order."""
+    if isinstance(tree, str):
+        return [tree]
+    return [name for item in tree for name in flat_names(item)] if isinstance(tree, list) else []
+
+
+@dataclass
+class _Builder:
+    module: GraphModule
+    tensors: dict[str, Tensor] = field(default_factory=dict)
+    constant: set[str] = field(default_factory=set)
+    ops: list[Op] = field(default_factory=list)
+    root: dict[int, tuple[str, int]] = field(default_factory=dict)
+
+    def graph(self, name: str) -> Graph:
+        self.names = leaves(self.module)
+        renewed = epilogue(self.module)
+        output = next(node for node in self.module.graph.nodes if node.op == "output")
+        returned = [*output.all_input_nodes, *renewed]
+        targets = set(renewed.values())
+        for node in self.module.graph.nodes:
+            if node.op == "placeholder" or node in targets:
+                self._add(node, "input")
+            elif node.op == "get_attr":
+                self._add(node, "constant")
+            elif node.op == "call_function" and node.target not in (operator.getitem, COPY):
+                self._call(node)
+        updates = [(self.names.get(value), self.names[target]) for value, target in renewed.items()]
+        kept = [(str(new), str(old)) for new, old in updates if self._kind(new) == "activation"]
+        tensors = tuple(self.tensors.values())
+        outputs = tuple(dict.fromkeys(n for node in returned for n in flat_names(self.names.get(node))))
+        return Graph(name, tensors, sound_overwrites(tensors, self.ops), outputs, tuple(kept))
+
+    def _kind(self, name: Any) -> str | None:
+        return self.tensors[name].kind if isinstance(name, str) and name in self.tensors else None
+
+    def _add(self, node: Node, kind: str) -> None:
+        for value, name in zip(
+            tensors_in(node.meta.get("val")), flat_names(self.names.get(node)), strict=True
+        ):
+            nbytes = span_bytes(value)
+            if nbytes > MAX_BYTES:
+                raise GraphError(f"tensor '{name}' has {nbytes} bytes", "sizes are whole bytes up to 2^62")
+            self.tensors[name] = Tensor(
+                name=name,
+                nbytes=nbytes,
+                kind=kind,
+                dtype=dtype_name(value.dtype),
+                shape=tuple(int(size) for size in value.shape),
+                strides=_strides(value),
+                place=self._place(value, name),
+            )
+            if kind == "constant":
+                self.constant.add(name)
+
+    def _place(self, value: torch.Tensor, name: str) -> tuple[str, int] | None:
+        """Where the tensor lies in the storage that an earlier one has; None for the first of its storage."""
+        first = int(value.storage_offset()) * value.element_size()
+        root, at = self.root.setdefault(_storage(value), (name, first))
+        return None if root == name else (root, first - at)
+
+    def _call(self, node: Node) -> None:
+        target: Any = node.target
+        read = [x for arg in node.all_input_nodes for x in flat_names(self.names.get(arg))]
+        inputs = list(dict.fromkeys(read))
+        made = list(tensors_in(node.meta.get("val")))
+        if not made:
+            return
+        base = self._aliased(node, made)
+        if base is None and not draws(target) and all(name in self.constant for name in inputs):
+            self._add(node, "constant")
+            return
+        self._add(node, "activation")
+        kind, outputs = written(node), tuple(flat_names(self.names[node]))
+        space = self._workspace(node)
+        if base is not None:
+            inputs = list(dict.fromkeys([base, *inputs]))
+        self.ops.append(
+            Op(
+                name=node.name,
+                kind=kind,
+                inputs=tuple(inputs),
+                outputs=outputs if space is None else (*outputs, space),
+                flops=None if base else flops(target, *_values(node), node.meta["val"]),
+                view=base is not None,
+                overwrites=() if base else overwrites(kind, tuple(inputs), outputs),
+                workspace=space,
+            )
+        )
+
+    def _workspace(self, node: Node) -> str | None:
+        """The name of the tensor that stands for the op's scratch memory, where it needs any."""
+        nbytes = workspace(self.module, node)
+        if not nbytes:
+            return None
+        name = f"{node.name}.workspace"
+        self.tensors[name] = Tensor(name, nbytes, "workspace")
+        return name
+
+    def _aliased(self, node: Node, made: list[torch.Tensor]) -> str | None:
+        """The operand in whose storage all of the results lie, if there is one."""
+        homes = {_storage(value) for value in made}
+        if len(homes) > 1:
+            return None
+        for arg in node.all_input_nodes:
+            operands = tensors_in(arg.meta.get("val"))
+            for value, name in zip(operands, flat_names(self.names.get(arg)), strict=True):
+                if _storage(value) in homes:
+                    return name
+        return None
+
+
+def _storage(tensor: torch.Tensor) -> int:
+    return int(tensor.untyped_storage()._cdata)
+
+
+def _strides(tensor: torch.Tensor) -> tuple[int, ...] | None:
+    """The strides in elements, None where they are a row-major tensor's."""
+    return None if tensor.is_contiguous() else tuple(int(stride) for stride in tensor.stride())
+
+
+def _values(node: Node) -> tuple[Any, Any]:
+    """The fake operands of a node."""
+    from torch.fx.node import map_arg
+
+    def value(arg: Node) -> Any:
+        return arg.meta.get("val")
+
+    return map_arg(node.args, value), map_arg(node.kwargs, value)

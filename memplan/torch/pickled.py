@@ -1,0 +1,68 @@
+"""Torch modules in normal form as bytes and back, node by node: pickling one as it is loses what its nodes carry."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class PackedModule:
+    """A GraphModule with its nodes' values, as `torch.fx` packs it."""
+
+    data: bytes
+
+    def module(self) -> Any:
+        """The module, its nodes' values fake tensors of a mode of their own."""
+        from torch._subclasses.fake_tensor import FakeTensorMode
+        from torch.fx._graph_pickler import GraphPickler
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return GraphPickler.loads(self.data, FakeTensorMode(allow_non_fake_inputs=True))
+
+
+def packed(source: Any) -> Any:
+    """A torch module packed; any other source as it is."""
+    if type(source).__module__.partition(".")[0] != "torch":
+        return source
+    from torch.fx import GraphModule
+    from torch.fx._graph_pickler import GraphPickler, Options
+
+    if not isinstance(source, GraphModule):
+        return source
+    return PackedModule(GraphPickler.dumps(_without_bases(source), Options(ops_filter=None)))
+
+
+def _without_bases(source: Any) -> Any:
+    """A copy of the module, of its bodies too, whose nodes' values are no views: torch cannot pack a fake view's base."""
+    import torch
+    from torch._subclasses.fake_tensor import FakeTensorMode
+    from torch.fx.node import map_aggregate
+
+    from memplan.torch.bodies import is_body
+    from memplan.torch.module import copied, fake_like
+
+    mode = FakeTensorMode()
+
+    def fresh(value: Any) -> Any:
+        if not isinstance(value, torch.Tensor):
+            return value
+        made = fake_like(value, mode)
+        made.fake_device = value.device
+        return made
+
+    module = copied(source)
+    for name, child in list(module.named_children()):
+        if is_body(child):
+            setattr(module, name, _without_bases(child))
+    for node in module.graph.nodes:
+        if "val" in node.meta:
+            node.meta["val"] = map_aggregate(node.meta["val"], fresh)
+    return module
+
+
+def unpacked(source: Any) -> Any:
+    """What `packed` was given."""
+    return source.module() if isinstance(source, PackedModule) else source

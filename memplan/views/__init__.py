@@ -1,0 +1,1 @@
+"""Who looks at a plan: text, pictures, the report, traces."""

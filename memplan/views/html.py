@@ -1,0 +1,27 @@
+"""The report: one page about a graph and up to two plans, to be looked at without a network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from memplan.ir.graph import Graph
+from memplan.problem.plan import Plan
+from memplan.views.facts import facts
+from memplan.views.page import page, part
+
+STYLES = ("report.css",)
+SCRIPTS = (
+    "model.js", "state.js", "colours.js", "map.js", "lanes.js", "inspector.js", "overview.js", "mouse.js", "pane.js",
+    "summary.js", "tables.js", "print.js", "report.js",
+)  # fmt: skip
+
+
+def report_page(graph: Graph, plans: Sequence[Plan]) -> str:
+    """The report of the graph alone, of a plan, or of two side by side, as HTML.
+
+    Two plans are called A and B. The plans are taken to be valid (see `check`).
+    """
+    labels = ["A", "B"][: len(plans)]
+    solvers = ", ".join(plan.solver for plan in plans)
+    title = f"{graph.name}: {solvers} | memplan" if plans else f"{graph.name} | memplan"
+    return page(title, part("report.html"), STYLES, SCRIPTS, facts(graph, plans, labels))
