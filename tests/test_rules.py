@@ -50,7 +50,8 @@ def test_words_are_found_however_they_are_written() -> None:
 
 
 def test_the_table_has_every_word_that_the_checker_says() -> None:
-    modules = [ast.parse(path.read_text()) for path in (ROOT / "memplan").rglob("*.py")]
+    texts = [path.read_text() for path in (ROOT / "memplan").rglob("*.py")]
+    modules = [ast.parse(text) for text in texts if "Violation(" in text]
     assert {word for module in modules for word in words_of(module)} == set(WORDS)
     assert len(WORDS) == len(set(WORDS))
 

@@ -18,7 +18,7 @@ from memplan.problem.plan import Move, Plan, Residency, Status
 from memplan.views.svg import svg_text
 from memplan.views.text import plan_dump
 
-STEPS = 8000
+STEPS = 4000
 TIMED = Target("timed", Scratchpad(10**9, 1, 2e9), Host(1e9), compute=Compute(1e9))
 
 
@@ -59,7 +59,7 @@ def test_a_storage_that_comes_and_goes_at_every_step(kind: str, weights: str) ->
     assert check(graph, plan, claims=False) == []
     assert plan.metrics.spill_load == 4 * (STEPS - (kind != "activation"))
     for look in (lambda: check(graph, plan), lambda: plan_dump(graph, plan), lambda: svg_text(graph, plan)):
-        assert _seconds(look) < 4  # a look at every pair takes ten times as long
+        assert _seconds(look) < 2  # a look at every pair takes five times as long
 
 
 def test_moves_that_one_step_awaits() -> None:
@@ -74,7 +74,7 @@ def test_moves_that_one_step_awaits() -> None:
         graph.name, graph.sha256, TIMED, Options(), "test", Status.FEASIBLE, ("op",), tuple(held),
         tuple(Move("load", x, 0, 0) for x in names),
     )  # fmt: skip
-    assert _seconds(lambda: simulate(graph, plan)) < 4
+    assert _seconds(lambda: simulate(graph, plan)) < 2
 
 
 def test_a_wrong_plan_is_refused_without_a_look_at_every_pair() -> None:
@@ -93,10 +93,10 @@ def test_a_wrong_plan_is_refused_without_a_look_at_every_pair() -> None:
         )  # fmt: skip
         begin = time.process_time()
         found = check(graph, plan)
-        assert time.process_time() - begin < 4
+        assert time.process_time() - begin < 2
         assert found[0].rule == "space" and len(found) <= 2 * len(held)
     held = [Residency("i0", 0, 1, 4 * k, 4) for k in range(STEPS)]
-    assert _seconds(lambda: check(graph, replace(plan, residencies=tuple(held)))) < 4
+    assert _seconds(lambda: check(graph, replace(plan, residencies=tuple(held)))) < 2
 
 
 def _seconds(look: Callable[[], object]) -> float:

@@ -29,7 +29,9 @@ def test_quick(): ...
 """
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize(
+    "workers", [0, pytest.param(2, marks=pytest.mark.slow(reason="starts several programs"))]
+)
 def test_what_is_left_out_is_named_once_a_reason(tmp_path: Path, workers: int) -> None:
     shutil.copy(conftest.__file__, tmp_path)
     (tmp_path / "test_some.py").write_text(TESTS)

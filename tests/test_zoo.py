@@ -131,6 +131,13 @@ def test_amoebanet_a_has_the_published_size() -> None:
     assert sum(op.flops or 0 for op in graph.ops) / 2e6 == pytest.approx(23_100, rel=0.03)
 
 
+LARGER = (
+    "gpt2_char", "darts_imagenet", "vit_ti16", "ssdlite_mobilenet_v2", "conformer_s", "ghostnet", "yolov8n",
+    "latent_diffusion_small", "efficientdet_d0",
+)  # fmt: skip
+"""Models that take a second or more each to build and execute."""
+
+
 def filled(model: onnx.ModelProto) -> bytes:
     """The model with small random weights instead of the missing ones."""
     rng = np.random.default_rng(0)
@@ -152,18 +159,10 @@ def filled(model: onnx.ModelProto) -> bytes:
         "ds_cnn_int8",
         "resnet8_int8",
         "shufflenet_v2_x1",
-        "gpt2_char",
-        "darts_imagenet",
-        "vit_ti16",
-        "ssdlite_mobilenet_v2",
         "crnn",
-        "conformer_s",
-        "ghostnet",
-        "yolov8n",
-        "latent_diffusion_small",
         "mcunet_320kb_int8",
-        "efficientdet_d0",
         "tc_resnet8",
+        *(pytest.param(name, marks=pytest.mark.slow(reason="executes many nets")) for name in LARGER),
     ],
 )
 def test_models_run_with_weights_of_any_value(name: str) -> None:

@@ -1,4 +1,4 @@
-"""The program as a process: exit statuses, what goes to stdout, what is left behind."""
+"""The program, as a process where that matters: exit statuses, what goes to stdout, what is left behind."""
 
 from __future__ import annotations
 
@@ -18,13 +18,9 @@ import pytest
 
 from memplan.io.graph_json import graph_text
 from memplan.solving.testing import chain
+from tests.cli.program import memplan, started
 from tests.importers.test_json import GOOD
 from tests.onnx_models import external, model, small_cnn, value
-
-
-def memplan(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "memplan", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=cwd)
 
 
 @pytest.fixture
@@ -43,19 +39,19 @@ def graph(tmp_path: Path) -> Path:
 
 def test_plan_check_run_show(net: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    done = memplan("plan", net, "--scratchpad", "MR", "--emit", "json,onnx", "-o", out)
+    done = started("plan", net, "--scratchpad", "MR", "--emit", "json,onnx", "-o", out)
     assert done.returncode == 0, done.stderr
     assert "status     " in done.stdout and "'N'" in done.stderr
     assert sorted(p.name for p in out.iterdir()) == ["net.memplan.onnx", "net.plan.json"]
     plan, annotated = out / "net.plan.json", out / "net.memplan.onnx"
     for arguments in ((net, plan), (annotated,)):
-        checked = memplan("check", *arguments, "--json")
+        checked = started("check", *arguments, "--json")
         assert checked.returncode == 0 and json.loads(checked.stdout)["valid"] is True
-        ran = memplan("run", *arguments)
+        ran = started("run", *arguments)
         assert ran.returncode == 0 and "bit-identical" in ran.stdout
-        shown = memplan("show", *arguments).stdout
+        shown = started("show", *arguments).stdout
         assert "conv1" in shown and "no spills: every storage stays" in shown
-    assert "7 ops" in memplan("show", net).stdout
+    assert "7 ops" in started("show", net).stdout
 
 
 def test_pages_and_traces(graph: Path, tmp_path: Path) -> None:
@@ -341,7 +337,7 @@ def test_help_and_version_are_quick() -> None:
     times = []
     for _ in range(5):  # processor time: others may use the machine
         begin = os.times()
-        assert memplan("--help").returncode == 0
+        assert started("--help").returncode == 0
         end = os.times()
         times.append(end.children_user + end.children_system - begin.children_user - begin.children_system)
     assert min(times) < 0.3

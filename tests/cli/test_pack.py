@@ -1,12 +1,12 @@
-"""`memplan pack` as a process: flags, output, exit status."""
+"""`memplan pack`: flags, output, exit status."""
 
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 
 import pytest
+
+from tests.cli.program import memplan
 
 TIGHT = "id,lower,upper,size\na,0,3,4\nb,3,9,4\nc,0,9,4\nd,9,21,4\ne,0,21,4\n"
 
@@ -19,9 +19,7 @@ def csv(tmp_path):
 
 
 def run(*words):
-    return subprocess.run(
-        [sys.executable, "-m", "memplan", "pack", *map(str, words)], capture_output=True, text=True
-    )
+    return memplan("pack", *words)
 
 
 def test_capacity(csv, tmp_path):

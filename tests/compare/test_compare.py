@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from onnx import TensorProto, helper
 
+from memplan.cli import main
 from memplan.io.graph_json import graph_text
 from memplan.io.read_json import read_graph, read_plan
 from memplan.judge.check.check import check
@@ -115,6 +116,7 @@ def test_budgets_equal_in_bytes_are_cases_of_their_own(command: Run, tmp_path: P
     assert len({r["capacity"] for r in records}) == 1 and len({r["plan"] for r in records}) == 4
 
 
+@pytest.mark.slow(reason="compares many solvers in processes of their own")
 def test_a_wild_solver_costs_its_case_alone(
     command: Run, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -320,6 +322,7 @@ def test_ctrl_c_keeps_what_is_finished(plugins: dict[str, str], model: Path, tmp
     assert [r["solver"] for r in lines(out)] == ["greedy"] and (out / "report.html").exists()
 
 
+@pytest.mark.slow(reason="compares many solvers in processes of their own")
 def test_a_torn_last_line_is_run_again(command: Run, model: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     words = ("compare", model, "--solvers", "greedy", "--budgets", "MR,MP", "--workers", 1, "-o", out)
@@ -401,14 +404,17 @@ def test_sizes_reach_the_models_and_their_plans(command: Run, tmp_path: Path) ->
     ],
 )
 def test_bad_input_is_one_error_and_no_folder(
-    command: Run, model: Path, tmp_path: Path, words: Any, message: str
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], message: str
 ) -> None:
-    done = command("compare", model, *words, "-o", tmp_path / "out")
-    assert done.returncode == 2 and message in done.stderr and "Traceback" not in done.stderr
-    assert done.stderr.count("error:") == 1 and not (tmp_path / "out").exists()
+    assert main(["compare", str(model), *words, "-o", str(tmp_path / "out")]) == 2
+    told = capsys.readouterr().err
+    assert message in told and told.count("error:") == 1 and not (tmp_path / "out").exists()
 
 
-def test_a_model_that_cannot_be_loaded_stops_all(command: Run, model: Path, tmp_path: Path) -> None:
+def test_a_model_that_cannot_be_loaded_stops_all(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--solvers", "greedy", "-o", str(tmp_path / "out")]
     bad = tmp_path / "bad.json"
     bad.write_text('{"format": "memplan-graph", "version": 1')
     for name, message in (
@@ -416,14 +422,14 @@ def test_a_model_that_cannot_be_loaded_stops_all(command: Run, model: Path, tmp_
         ("resnet55", "did you mean 'resnet50'"),
         (tmp_path / "no.onnx", "no.onnx"),
     ):
-        done = command("compare", model, name, "--solvers", "greedy", "-o", tmp_path / "out", "--resume")
-        assert done.returncode == 2 and message in done.stderr and "Traceback" not in done.stderr
+        assert main(["compare", str(model), str(name), *words, "--resume"]) == 2
+        assert message in capsys.readouterr().err
         assert (tmp_path / "out" / "results.jsonl").read_text() == ""
     twin = tmp_path / "twin"
     twin.mkdir()
     (twin / "small.json").write_text(model.read_text())
-    done = command("compare", model, twin / "small.json", "--solvers", "greedy", "-o", tmp_path / "out")
-    assert done.returncode == 2 and "both called 'small'" in done.stderr
+    assert main(["compare", str(model), str(twin / "small.json"), *words]) == 2
+    assert "both called 'small'" in capsys.readouterr().err
 
 
 def test_two_runners_do_not_share_a_folder(

@@ -200,7 +200,13 @@ def test_running_statistics_of_a_training_batch_norm_are_updates() -> None:
     assert torch.equal(planned.source(x), twin(x))
 
 
-@pytest.mark.parametrize("build", [torch_training.small_cnn_step, torch_training.tiny_gpt_step])
+@pytest.mark.parametrize(
+    "build",
+    [
+        torch_training.small_cnn_step,
+        pytest.param(torch_training.tiny_gpt_step, marks=pytest.mark.slow(reason="traces many programs")),
+    ],
+)
 def test_training_steps_renew_every_weight_and_state(build: Any) -> None:
     model = memplan.from_fx(build())
     graph = model.graph
@@ -320,6 +326,7 @@ def test_a_model_is_pickled_with_its_source_and_runs_afterwards() -> None:
         assert memplan.run(again, plan).outputs == memplan.run(model, plan).outputs
 
 
+@pytest.mark.slow(reason="runs many threads")
 def test_programs_are_imported_from_several_threads(tmp_path: Path) -> None:
     program = exported(Cached(), torch.randn(1, 8), torch.zeros(1, dtype=torch.long))
     torch.export.save(program, tmp_path / "graph.pt2")
@@ -412,6 +419,7 @@ def test_example_inputs_must_fit() -> None:
         memplan.from_fx(module, [torch.randn(4, 3), torch.randn(4, 3)])
 
 
+@pytest.mark.slow(reason="traces many programs")
 def test_import_is_linear_in_the_graph() -> None:
     def chain(n: int) -> torch.fx.GraphModule:
         graph = torch.fx.Graph()

@@ -116,6 +116,7 @@ def test_control_flow_is_one_op_with_its_bodies_peak(name: str) -> None:
         assert memplan.run(model, plan).identical
 
 
+@pytest.mark.slow(reason="traces many programs")
 @pytest.mark.parametrize("name", CASES)
 def test_packed_it_is_the_same_program(name: str) -> None:
     """A model that goes to another process keeps its bodies."""

@@ -40,6 +40,7 @@ def test_cores_cannot_be_kept_and_none_of_their_parts_is_one() -> None:
             assert run._order(run.cost.keys() - (set(core) - {k}), PATIENCE) is not None
 
 
+@pytest.mark.slow
 def test_a_plan_is_an_order_of_what_it_relaxes_to() -> None:
     """Spill what a plan spills: the relaxed peak of its order fits the capacity, and its traffic is no less than counted."""
     checked = 0

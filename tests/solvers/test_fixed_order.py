@@ -167,6 +167,7 @@ def test_a_free_order_gets_no_more_than_the_free_bound() -> None:
         assert plan.bound == problem.free_bound
 
 
+@pytest.mark.slow
 def test_in_place_bounds_stay_below_every_value() -> None:
     """In place, packing proofs cover one choice of pairs; greedy's value must never undercut the bound."""
     proved = 0

@@ -52,6 +52,7 @@ def compared(graph: Graph, objective: str, solver: str, capacity: str) -> int:
     return sum(costs[more] < costs[less] for less, more in steps)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("objective", ["traffic", "peak", "latency"])
 @pytest.mark.parametrize("solver", ["greedy", QUICK])
 def test_more_freedom_is_never_worse_on_random_graphs(objective: str, solver: str) -> None:

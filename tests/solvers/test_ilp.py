@@ -118,6 +118,7 @@ def _packed_peak(problem: Problem) -> int:
     return capacity
 
 
+@pytest.mark.slow
 def test_in_place_bound_holds() -> None:
     proved = 0
     for seed in range(14_000, 14_150):

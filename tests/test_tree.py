@@ -1,0 +1,280 @@
+"""Tests mirror the tree: a module that decides something has a test of its name, or stands here with the one it has.
+
+A module decides something where a function of it branches, loops or raises. Its test is `test_NAME.py` in the folder of
+its package, or in another where it imports the module.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+TESTS = Path(__file__).parent
+SOURCES = (TESTS.parent / "memplan", TESTS.parent / "solvers" / "memplan_solvers")
+
+ELSEWHERE: tuple[tuple[str, str, str], ...] = (
+    (
+        "the command asked as a program",
+        "cli/test_cli.py",
+        "memplan.cli.check memplan.cli.common memplan.cli.listing memplan.cli.plan memplan.cli.run "
+        "memplan.cli.show",
+    ),
+    (
+        "the command asked as a program",
+        "compare/test_compare.py",
+        "memplan.cli.compare memplan.compare.cases memplan.compare.isolate memplan.compare.results "
+        "memplan.studies.compare.runner memplan.studies.compare.worker",
+    ),
+    (
+        "the command asked as a program",
+        "compare/test_sweep.py",
+        "memplan.cli.sweep memplan.studies.sweep_page",
+    ),
+    (
+        "what a comparison says, from lines made by hand",
+        "compare/test_statistics.py",
+        "memplan.charts memplan.compare.instances memplan.compare.markdown memplan.compare.tables "
+        "memplan.studies.compare.wording",
+    ),
+    (
+        "pages seen by a browser",
+        "compare/test_report_page.py",
+        "memplan.studies.compare.html",
+    ),
+    (
+        "pages as text",
+        "emitters/test_page.py",
+        "memplan.emitters.facts memplan.emitters.html memplan.views.table_page",
+    ),
+    (
+        "every caller goes through it",
+        "cli/test_cli.py",
+        "memplan.api memplan.emitters",
+    ),
+    (
+        "dumps of plans that were timed by hand",
+        "test_simulate.py",
+        "memplan.views.text",
+    ),
+    (
+        "modules that really run",
+        "emitters/test_torch.py",
+        "memplan.emitters.torch_moves memplan.runtime.scratchpad memplan.torch.inplace",
+    ),
+    (
+        "packers by their answers",
+        "offsets/test_pack.py",
+        "memplan.packing memplan_solvers.offsets.exact memplan_solvers.offsets.exact_kernel "
+        "memplan_solvers.offsets.exact_state memplan_solvers.offsets.packer",
+    ),
+    (
+        "graphs of whole models",
+        "importers/test_onnx.py",
+        "memplan.importers memplan.importers.onnx_checks memplan.importers.onnx_measure memplan.onnx.shapes",
+    ),
+    (
+        "arithmetic of operators",
+        "importers/test_onnx_flops.py",
+        "memplan.importers.flops memplan.onnx.flops_products",
+    ),
+    (
+        "graphs of version 1 are read",
+        "importers/test_json.py",
+        "memplan.io.graph_v1",
+    ),
+    (
+        "sizes that a run decides",
+        "importers/test_onnx_sizes.py",
+        "memplan.onnx.bounds",
+    ),
+    (
+        "who may write over what",
+        "test_overwrites.py",
+        "memplan.importers.onnx_dialect memplan.torch.dialect",
+    ),
+    (
+        "graphs of whole programs",
+        "importers/test_torch.py",
+        "memplan.importers.torch_dims memplan.importers.torch_flops memplan.importers.torch_graph "
+        "memplan.importers.torch_module memplan.torch.simplify",
+    ),
+    (
+        "programs with bodies",
+        "importers/test_torch_control_flow.py",
+        "memplan.importers.torch_bodies memplan.torch.pickled",
+    ),
+    (
+        "files that would run code",
+        "importers/test_torch_archive.py",
+        "memplan.torch.text",
+    ),
+    (
+        "executions compared bit for bit",
+        "test_execute.py",
+        "memplan.runtime.arena memplan.runtime.inputs memplan.runtime.kernels memplan.runtime.program "
+        "memplan.runtime.sessions memplan.runtime.source memplan.runtime.uses memplan.runtime.values "
+        "memplan.onnx.weights",
+    ),
+    (
+        "executions compared bit for bit",
+        "test_torch_run.py",
+        "memplan.runtimes.torch_values",
+    ),
+    (
+        "the walk beside the plain one",
+        "common/test_holes.py",
+        "memplan_solvers.common.hole_kernel",
+    ),
+    (
+        "the program by its optima",
+        "solvers/test_ilp.py",
+        "memplan_solvers.ilp.addresses memplan_solvers.ilp.answer memplan_solvers.ilp.cpsat "
+        "memplan_solvers.ilp.formulation memplan_solvers.ilp.steps",
+    ),
+    (
+        "the program by its optima, both backends",
+        "solvers/test_fixed_order.py",
+        "memplan_solvers.ilp.mathopt",
+    ),
+    (
+        "searches by what they find",
+        "latency/test_search.py",
+        "memplan_solvers.latency.anneal memplan_solvers.latency.anneal_kernel "
+        "memplan_solvers.latency.brkga memplan_solvers.latency.solver",
+    ),
+    (
+        "layouts changed step by step",
+        "latency/test_mutable_layout.py",
+        "memplan_solvers.latency.free_space memplan_solvers.latency.holes "
+        "memplan_solvers.latency.incremental memplan_solvers.latency.layout_changes "
+        "memplan_solvers.latency.place_value",
+    ),
+    (
+        "layouts against the simulator",
+        "latency/test_evaluate.py",
+        "memplan_solvers.latency.arrays memplan_solvers.latency.layout",
+    ),
+    (
+        "decisions worked out by hand",
+        "latency/test_msa.py",
+        "memplan_solvers.latency.msa_kernel",
+    ),
+    (
+        "games against plain rules",
+        "malloc_game/test_game.py",
+        "memplan_solvers.malloc_game.env memplan_solvers.malloc_game.features "
+        "memplan_solvers.malloc_game.greedy memplan_solvers.malloc_game.play "
+        "memplan_solvers.malloc_game.queue memplan_solvers.malloc_game.rules "
+        "memplan_solvers.malloc_game.state",
+    ),
+    (
+        "agents by the games they play",
+        "malloc_game/test_agents.py",
+        "memplan_solvers.malloc_game.actors memplan_solvers.malloc_game.encode "
+        "memplan_solvers.malloc_game.gumbel_zero memplan_solvers.malloc_game.learner "
+        "memplan_solvers.malloc_game.malloc_game memplan_solvers.malloc_game.muzero "
+        "memplan_solvers.malloc_game.network memplan_solvers.malloc_game.policy "
+        "memplan_solvers.malloc_game.refine memplan_solvers.malloc_game.rollout "
+        "memplan_solvers.malloc_game.train",
+    ),
+    (
+        "what the guide learns",
+        "malloc_game/test_guide.py",
+        "memplan_solvers.malloc_game.guide_learner memplan_solvers.malloc_game.guided",
+    ),
+    (
+        "chains against plain ones",
+        "offsets/test_ejection_kernel.py",
+        "memplan_solvers.offsets.ejection_chains",
+    ),
+    (
+        "sets of ops against plain twins",
+        "solvers/test_executed.py",
+        "memplan_solvers.peak.descent memplan_solvers.search.least_peak",
+    ),
+    (
+        "least peaks against brute force",
+        "solvers/test_peak.py",
+        "memplan_solvers.peak.peak memplan_solvers.peak.search",
+    ),
+    (
+        "rivals by their answers",
+        "solvers/test_baseline.py",
+        "memplan_solvers.pytorch",
+    ),
+    (
+        "plans of either kind",
+        "solvers/test_greedy.py",
+        "memplan_solvers.replace.allocate",
+    ),
+    (
+        "the search, rule by rule and part by part, against brute force",
+        "solvers/test_search.py",
+        "memplan_solvers.search.backwards memplan_solvers.search.bounds "
+        "memplan_solvers.search.decomposition memplan_solvers.search.expand "
+        "memplan_solvers.search.frontier memplan_solvers.search.layer "
+        "memplan_solvers.search.layered_search memplan_solvers.search.lns memplan_solvers.search.state "
+        "memplan_solvers.search.subproblem",
+    ),
+)
+"""Why modules are tested elsewhere, by which file, and their names: what they decide shows only in what they are part of."""
+
+
+def modules() -> Iterator[tuple[str, ast.Module]]:
+    """Dotted name and syntax of every module."""
+    for source in SOURCES:
+        for path in sorted(source.rglob("*.py")):
+            parts = path.relative_to(source.parent).with_suffix("").parts
+            yield ".".join(parts).removesuffix(".__init__"), ast.parse(path.read_text())
+
+
+def decides(module: ast.Module) -> bool:
+    """Whether a function of the module branches, loops or raises."""
+    deciding = (ast.If, ast.IfExp, ast.For, ast.While, ast.Raise, ast.comprehension, ast.Try, ast.BoolOp)
+    functions = [node for node in ast.walk(module) if isinstance(node, ast.FunctionDef)]
+    return any(isinstance(node, deciding) for function in functions for node in ast.walk(function))
+
+
+def imported(path: Path) -> set[str]:
+    """Dotted names that a test file imports: modules, and what it takes out of them."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{name.name}" for name in node.names)}
+    return found
+
+
+def with_a_test() -> Iterator[str]:
+    """Dotted names of modules, and of some that do not exist, that have a test of their name."""
+    for path in TESTS.rglob("test_*.py"):
+        name, folder = path.stem.removeprefix("test_"), path.parent.relative_to(TESTS).parts
+        yield from (module for module in imported(path) if module.rpartition(".")[2] == name)
+        folder = folder[:-1] if folder[-1:] == (name,) else folder  # a package's own functions
+        yield ".".join(("memplan", *folder, name))
+        yield ".".join(("memplan_solvers", *(part for part in folder if part != "solvers"), name))
+
+
+def test_a_module_that_decides_something_has_a_test() -> None:
+    deciding = {name for name, module in modules() if decides(module)}
+    named, known = {name for _, _, names in ELSEWHERE for name in names.split()}, set(with_a_test())
+    assert sorted(deciding - known - named) == [], (
+        "write tests/…/test_NAME.py, or say in ELSEWHERE what tests it"
+    )
+    assert sorted(named & known) == [], "these have a test of their name now"
+    assert sorted(named - deciding) == [], "these are no modules that decide anything"
+
+
+def test_what_is_tested_elsewhere_is_named_once_with_a_file_that_is_there() -> None:
+    count = Counter(name for _, _, names in ELSEWHERE for name in names.split())
+    assert max(count.values()) == 1
+    for why, file, _ in ELSEWHERE:
+        assert why and (TESTS / file).is_file(), file
+
+
+def test_a_module_that_only_states_something_decides_nothing() -> None:
+    assert not decides(ast.parse("X = [1 for _ in y]\ndef f(a): return a + 1"))
+    assert decides(ast.parse("def f(a):\n    return 1 if a else 2"))
