@@ -28,7 +28,7 @@ from memplan.packing.buffers import Buffer
 from memplan.packing.check import check_packing
 from memplan.packing.packer import pack_buffers
 from memplan.problem.plan import Status
-from tests.offsets.instances import heavy_tailed, perfect
+from tests.solvers.offsets.instances import heavy_tailed, perfect
 
 Answer = tuple[Sequence[int] | None, str]
 """Offsets by buffer, and what else to say (nodes, proved)."""

@@ -12,7 +12,7 @@ from memplan.library.zoo import zoo_names
 from memplan.problem.plan import Status
 from memplan.studies.compare.instances import instances_of
 from memplan.studies.compare.results import read_results
-from tests.compare.test_statistics import record
+from tests.studies.compare.test_statistics import record
 
 MODELS = Path(__file__).parents[1] / "models"
 

@@ -23,147 +23,147 @@ ELSEWHERE: tuple[tuple[str, str, str], ...] = (
     ),
     (
         "the command asked as a program",
-        "compare/test_compare.py",
-        "memplan.cli.compare memplan.compare.cases memplan.compare.isolate memplan.compare.results "
+        "studies/compare/test_compare.py",
+        "memplan.cli.compare memplan.studies.compare.cases memplan.studies.compare.isolate memplan.studies.compare.results "
         "memplan.studies.compare.runner memplan.studies.compare.worker",
     ),
     (
         "the command asked as a program",
-        "compare/test_sweep.py",
+        "studies/test_sweep.py",
         "memplan.cli.sweep memplan.studies.sweep_page",
     ),
     (
         "what a comparison says, from lines made by hand",
-        "compare/test_statistics.py",
-        "memplan.charts memplan.compare.instances memplan.compare.markdown memplan.compare.tables "
+        "studies/compare/test_statistics.py",
+        "memplan.views.charts memplan.studies.compare.instances memplan.studies.compare.markdown memplan.studies.compare.tables "
         "memplan.studies.compare.wording",
     ),
     (
         "pages seen by a browser",
-        "compare/test_report_page.py",
+        "studies/compare/test_report_page.py",
         "memplan.studies.compare.html",
     ),
     (
         "pages as text",
-        "emitters/test_page.py",
-        "memplan.emitters.facts memplan.emitters.html memplan.views.table_page",
+        "views/test_page.py",
+        "memplan.views.facts memplan.views.html memplan.views.table_page",
     ),
     (
         "every caller goes through it",
         "cli/test_cli.py",
-        "memplan.api memplan.emitters",
+        "memplan.api memplan.views.write",
     ),
     (
         "dumps of plans that were timed by hand",
-        "test_simulate.py",
+        "judge/test_simulate.py",
         "memplan.views.text",
     ),
     (
         "modules that really run",
-        "emitters/test_torch.py",
-        "memplan.emitters.torch_moves memplan.runtime.scratchpad memplan.torch.inplace",
+        "torch/test_emit.py",
+        "memplan.torch.emit_moves memplan.torch.scratchpad memplan.torch.inplace",
     ),
     (
         "packers by their answers",
-        "offsets/test_pack.py",
+        "solvers/offsets/test_pack.py",
         "memplan.packing memplan_solvers.offsets.exact memplan_solvers.offsets.exact_kernel "
         "memplan_solvers.offsets.exact_state memplan_solvers.offsets.packer",
     ),
     (
         "graphs of whole models",
-        "importers/test_onnx.py",
-        "memplan.importers memplan.importers.onnx_checks memplan.importers.onnx_measure memplan.onnx.shapes",
+        "onnx/test_read.py",
+        "memplan.library.load memplan.onnx.checks memplan.onnx.measure memplan.onnx.shapes",
     ),
     (
         "arithmetic of operators",
-        "importers/test_onnx_flops.py",
-        "memplan.importers.flops memplan.onnx.flops_products",
+        "onnx/test_flops.py",
+        "memplan.onnx.flops memplan.onnx.flops_products",
     ),
     (
         "graphs of version 1 are read",
-        "importers/test_json.py",
+        "io/test_json.py",
         "memplan.io.graph_v1",
     ),
     (
         "sizes that a run decides",
-        "importers/test_onnx_sizes.py",
+        "onnx/test_sizes.py",
         "memplan.onnx.bounds",
     ),
     (
         "who may write over what",
-        "test_overwrites.py",
-        "memplan.importers.onnx_dialect memplan.torch.dialect",
+        "ir/test_overwrites.py",
+        "memplan.onnx.dialect memplan.torch.dialect",
     ),
     (
         "graphs of whole programs",
-        "importers/test_torch.py",
-        "memplan.importers.torch_dims memplan.importers.torch_flops memplan.importers.torch_graph "
-        "memplan.importers.torch_module memplan.torch.simplify",
+        "torch/test_read.py",
+        "memplan.torch.dims memplan.torch.flops memplan.torch.graph "
+        "memplan.torch.module memplan.torch.simplify",
     ),
     (
         "programs with bodies",
-        "importers/test_torch_control_flow.py",
-        "memplan.importers.torch_bodies memplan.torch.pickled",
+        "torch/test_bodies.py",
+        "memplan.torch.bodies memplan.torch.pickled",
     ),
     (
         "files that would run code",
-        "importers/test_torch_archive.py",
+        "torch/test_archive.py",
         "memplan.torch.text",
     ),
     (
         "executions compared bit for bit",
-        "test_execute.py",
-        "memplan.runtime.arena memplan.runtime.inputs memplan.runtime.kernels memplan.runtime.program "
-        "memplan.runtime.sessions memplan.runtime.source memplan.runtime.uses memplan.runtime.values "
+        "runtimes/test_execute.py",
+        "memplan.runtimes.arena memplan.onnx.inputs memplan.runtimes.kernels memplan.runtimes.program "
+        "memplan.runtimes.sessions memplan.runtimes.source memplan.onnx.uses memplan.onnx.values "
         "memplan.onnx.weights",
     ),
     (
         "executions compared bit for bit",
-        "test_torch_run.py",
+        "runtimes/test_torch_run.py",
         "memplan.runtimes.torch_values",
     ),
     (
         "the walk beside the plain one",
-        "common/test_holes.py",
+        "solvers/common/test_holes.py",
         "memplan_solvers.common.hole_kernel",
     ),
     (
         "the program by its optima",
-        "solvers/test_ilp.py",
+        "solvers/ilp/test_ilp.py",
         "memplan_solvers.ilp.addresses memplan_solvers.ilp.answer memplan_solvers.ilp.cpsat "
         "memplan_solvers.ilp.formulation memplan_solvers.ilp.steps",
     ),
     (
         "the program by its optima, both backends",
-        "solvers/test_fixed_order.py",
+        "solvers/ilp/test_fixed_order.py",
         "memplan_solvers.ilp.mathopt",
     ),
     (
         "searches by what they find",
-        "latency/test_search.py",
+        "solvers/latency/test_search.py",
         "memplan_solvers.latency.anneal memplan_solvers.latency.anneal_kernel "
         "memplan_solvers.latency.brkga memplan_solvers.latency.solver",
     ),
     (
         "layouts changed step by step",
-        "latency/test_mutable_layout.py",
+        "solvers/latency/test_mutable_layout.py",
         "memplan_solvers.latency.free_space memplan_solvers.latency.holes "
         "memplan_solvers.latency.incremental memplan_solvers.latency.layout_changes "
         "memplan_solvers.latency.place_value",
     ),
     (
         "layouts against the simulator",
-        "latency/test_evaluate.py",
+        "solvers/latency/test_evaluate.py",
         "memplan_solvers.latency.arrays memplan_solvers.latency.layout",
     ),
     (
         "decisions worked out by hand",
-        "latency/test_msa.py",
+        "solvers/latency/test_msa.py",
         "memplan_solvers.latency.msa_kernel",
     ),
     (
         "games against plain rules",
-        "malloc_game/test_game.py",
+        "solvers/malloc_game/test_game.py",
         "memplan_solvers.malloc_game.env memplan_solvers.malloc_game.features "
         "memplan_solvers.malloc_game.greedy memplan_solvers.malloc_game.play "
         "memplan_solvers.malloc_game.queue memplan_solvers.malloc_game.rules "
@@ -171,7 +171,7 @@ ELSEWHERE: tuple[tuple[str, str, str], ...] = (
     ),
     (
         "agents by the games they play",
-        "malloc_game/test_agents.py",
+        "solvers/malloc_game/test_agents.py",
         "memplan_solvers.malloc_game.actors memplan_solvers.malloc_game.encode "
         "memplan_solvers.malloc_game.gumbel_zero memplan_solvers.malloc_game.learner "
         "memplan_solvers.malloc_game.malloc_game memplan_solvers.malloc_game.muzero "
@@ -181,22 +181,22 @@ ELSEWHERE: tuple[tuple[str, str, str], ...] = (
     ),
     (
         "what the guide learns",
-        "malloc_game/test_guide.py",
+        "solvers/malloc_game/test_guide.py",
         "memplan_solvers.malloc_game.guide_learner memplan_solvers.malloc_game.guided",
     ),
     (
         "chains against plain ones",
-        "offsets/test_ejection_kernel.py",
+        "solvers/offsets/test_ejection_kernel.py",
         "memplan_solvers.offsets.ejection_chains",
     ),
     (
         "sets of ops against plain twins",
-        "solvers/test_executed.py",
+        "solvers/peak/test_executed.py",
         "memplan_solvers.peak.descent memplan_solvers.search.least_peak",
     ),
     (
         "least peaks against brute force",
-        "solvers/test_peak.py",
+        "solvers/peak/test_peak.py",
         "memplan_solvers.peak.peak memplan_solvers.peak.search",
     ),
     (
@@ -211,7 +211,7 @@ ELSEWHERE: tuple[tuple[str, str, str], ...] = (
     ),
     (
         "the search, rule by rule and part by part, against brute force",
-        "solvers/test_search.py",
+        "solvers/search/test_search.py",
         "memplan_solvers.search.backwards memplan_solvers.search.bounds "
         "memplan_solvers.search.decomposition memplan_solvers.search.expand "
         "memplan_solvers.search.frontier memplan_solvers.search.layer "

@@ -19,7 +19,7 @@ import pytest
 from memplan.io.graph_json import graph_text
 from memplan.solving.testing import chain
 from tests.cli.program import memplan, started
-from tests.importers.test_json import GOOD
+from tests.io.test_json import GOOD
 from tests.onnx_models import external, model, small_cnn, value
 
 

@@ -17,7 +17,7 @@ import memplan
 from memplan.cli import main
 from memplan.io.graph_json import graph_text
 from memplan.io.plan_json import plan_text
-from tests.test_budgets import tangle
+from tests.solving.test_capacities import tangle
 
 READY = """
 import sys, memplan_start

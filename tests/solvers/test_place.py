@@ -13,8 +13,8 @@ from memplan.packing.buffers import Buffer
 from memplan.packing.check import check_packing
 from memplan.solving.limits import Budget
 from tests.agree import random_problem
-from tests.offsets.instances import least_peak, perfect
 from tests.programs import problem
+from tests.solvers.offsets.instances import least_peak, perfect
 
 
 def test_placed_or_proved_impossible_and_nothing_else() -> None:

@@ -26,7 +26,7 @@ from memplan.problem.plan import Plan
 from memplan.problem.problem import Problem
 from memplan.solving.limits import Budget
 from memplan.views.text import plan_summary
-from tests.malloc_game.games import random_problem
+from tests.solvers.malloc_game.games import random_problem
 
 
 def layers(count: int, weight: int, flops: int, branches: int = 1) -> Graph:

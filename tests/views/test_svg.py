@@ -1,0 +1,99 @@
+"""Pictures: well-formed, self-contained, true to the plan, the same each time."""
+
+from __future__ import annotations
+
+import random
+import re
+import xml.etree.ElementTree as ElementTree
+
+import pytest
+
+import memplan
+from memplan.ir.graph import Graph
+from memplan.problem.plan import Plan
+from memplan.views.svg import HEIGHT, LEFT, MAP, RIGHT, WIDTH, svg_text
+from tests.generate import random_graph, random_plan
+from tests.views.test_page import nasty_graph
+from tests.views.test_report import ladder
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def drawn(graph: Graph, plan: Plan, **options: bool) -> ElementTree.Element:
+    return ElementTree.fromstring(svg_text(graph, plan, **options))
+
+
+def boxes(picture: ElementTree.Element) -> list[tuple[float, float, float, float]]:
+    """x, y, width, height of every residency drawn."""
+    paths = [p.get("d", "") for p in picture.iter(f"{SVG}path") if p.get("class", "").startswith("box")]
+    found = [re.findall(r"M([\d.]+) ([\d.]+)h([\d.]+)v([\d.]+)h-[\d.]+z", path) for path in paths]
+    return sorted((float(a), float(b), float(c), float(d)) for path in found for a, b, c, d in path)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_every_residency_is_where_it_lies(seed: int) -> None:
+    rng = random.Random(seed)
+    graph = random_graph(rng, rng.randint(1, 25))
+    plan = random_plan(rng, graph)
+    n, top = len(plan.schedule), max(plan.target.scratchpad.capacity or 0, plan.metrics.peak, 1)
+    wide, high = (WIDTH - LEFT - RIGHT) / n, MAP[1] / (1.02 * top)
+    expected = sorted(
+        {
+            (round(LEFT + r.start * wide, 1), round(sum(MAP) - (r.offset + r.size) * high, 1))
+            for r in plan.residencies
+        }
+    )
+    found = sorted({(x, y) for x, y, _, _ in boxes(drawn(graph, plan))})
+    assert len(found) == len(expected)
+    for a, b in zip(found, expected, strict=True):
+        assert a == pytest.approx(b, abs=0.11)
+
+
+def test_axes_have_units_and_the_legend_says_what_occurs() -> None:
+    graph = ladder(12)
+    plan = memplan.plan(graph, scratchpad="MH", solver="greedy", workers=1, time_limit_s=1)
+    texts = [t.text or "" for t in drawn(graph, plan).iter(f"{SVG}text")]
+    for part in (
+        "ladder",
+        "step",
+        "address",
+        "activation",
+        "spilled",
+        "input",
+        "output",
+        "stored to host",
+        "loaded again",
+        "0 B",
+    ):
+        assert part in texts, part
+    assert "constant" not in texts and any("KiB" in t and "capacity" in t for t in texts)
+    calm = memplan.plan(graph, scratchpad="max", solver="greedy", workers=1, time_limit_s=1)
+    texts = [t.text or "" for t in drawn(graph, calm).iter(f"{SVG}text")]
+    assert "spilled" not in texts and not any("capacity" in t for t in texts)
+
+
+def test_stays_inside_and_asks_for_nothing() -> None:
+    graph = nasty_graph()
+    plan = memplan.plan(graph, solver="greedy", workers=1, time_limit_s=1)
+    text = svg_text(graph, plan, adaptive=True)
+    text.encode()
+    picture = ElementTree.fromstring(text)
+    assert {e.tag.removeprefix(SVG) for e in picture.iter()} <= {
+        "svg",
+        "title",
+        "style",
+        "rect",
+        "path",
+        "text",
+    }
+    assert not re.search(r"href|url\(|@import", text) and text.count("http") == 1
+    for x, y, w, h in boxes(picture):
+        assert LEFT <= x <= x + w <= WIDTH - RIGHT + 0.5 and MAP[0] - 0.5 <= y <= y + h <= HEIGHT
+
+
+def test_dark_colours_only_on_request() -> None:
+    graph = ladder(6)
+    plan = memplan.plan(graph, scratchpad="MH", solver="greedy", workers=1, time_limit_s=1)
+    assert "prefers-color-scheme" in svg_text(graph, plan, adaptive=True)
+    assert "prefers-color-scheme" not in svg_text(graph, plan)
+    assert svg_text(graph, plan) == svg_text(graph, plan)
