@@ -16,9 +16,8 @@ from typing import Any
 
 import memplan
 from memplan.base.errors import MemplanError
-from memplan.io.graph_json import graph_text
-from memplan.io.plan_json import plan_text
-from memplan.io.read_json import graph_from_dict, plan_from_dict, read_plan
+from memplan.io.graph_json import graph_from_dict, graph_text
+from memplan.io.plan_json import plan_from_dict, plan_text, read_plan
 from memplan.ir.model import Model
 from memplan.onnx.emit import annotated
 from tests.fuzz_models import ODD_NAMES, ODD_NUMBERS, mutate, seed_model

@@ -66,18 +66,18 @@ ELSEWHERE: tuple[tuple[str, str, str], ...] = (
     (
         "packers by their answers",
         "solvers/offsets/test_pack.py",
-        "memplan.packing memplan_solvers.offsets.exact memplan_solvers.offsets.exact_kernel "
+        "memplan_solvers.offsets.exact memplan_solvers.offsets.exact_kernel "
         "memplan_solvers.offsets.exact_state memplan_solvers.offsets.packer",
     ),
     (
         "graphs of whole models",
         "onnx/test_read.py",
-        "memplan.library.load memplan.onnx.checks memplan.onnx.measure memplan.onnx.shapes",
+        "memplan.library.load memplan.onnx.checks  memplan.onnx.shapes",
     ),
     (
         "arithmetic of operators",
         "onnx/test_flops.py",
-        "memplan.onnx.flops memplan.onnx.flops_products",
+        "memplan.onnx.flops_products",
     ),
     (
         "graphs of version 1 are read",
@@ -103,7 +103,7 @@ ELSEWHERE: tuple[tuple[str, str, str], ...] = (
     (
         "programs with bodies",
         "torch/test_bodies.py",
-        "memplan.torch.bodies memplan.torch.pickled",
+        "memplan.torch.pickled",
     ),
     (
         "files that would run code",
@@ -147,7 +147,7 @@ ELSEWHERE: tuple[tuple[str, str, str], ...] = (
     (
         "layouts changed step by step",
         "solvers/latency/test_mutable_layout.py",
-        "memplan_solvers.latency.free_space memplan_solvers.latency.holes "
+        "memplan_solvers.latency.free_space "
         "memplan_solvers.latency.incremental memplan_solvers.latency.layout_changes "
         "memplan_solvers.latency.place_value",
     ),
@@ -166,7 +166,7 @@ ELSEWHERE: tuple[tuple[str, str, str], ...] = (
         "solvers/malloc_game/test_game.py",
         "memplan_solvers.malloc_game.env memplan_solvers.malloc_game.features "
         "memplan_solvers.malloc_game.greedy memplan_solvers.malloc_game.play "
-        "memplan_solvers.malloc_game.queue memplan_solvers.malloc_game.rules "
+        "memplan_solvers.malloc_game.rules "
         "memplan_solvers.malloc_game.state",
     ),
     (
@@ -217,6 +217,63 @@ ELSEWHERE: tuple[tuple[str, str, str], ...] = (
         "memplan_solvers.search.frontier memplan_solvers.search.layer "
         "memplan_solvers.search.layered_search memplan_solvers.search.lns memplan_solvers.search.state "
         "memplan_solvers.search.subproblem",
+    ),
+    (
+        "graphs and plans, whole and broken, read and written",
+        "io/test_json.py",
+        "memplan.io.lines memplan.io.plan_json memplan.io.graph_json memplan.io.reader",
+    ),
+    (
+        "what a packing is written as",
+        "cli/test_pack.py",
+        "memplan.io.write_csv",
+    ),
+    (
+        "graphs that are valid and that are not",
+        "ir/test_graph.py",
+        "memplan.ir.canonical memplan.ir.parts memplan.ir.sorting memplan.ir.validity",
+    ),
+    (
+        "plans by hand, simulated step by step",
+        "judge/test_simulate.py",
+        "memplan.judge.live memplan.judge.notes memplan.judge.timeline memplan.problem.op_times",
+    ),
+    (
+        "pins in every combination",
+        "problem/test_pins.py",
+        "memplan.problem.contradictions memplan.problem.kept memplan.problem.pin_resolution",
+    ),
+    (
+        "problems by hand",
+        "problem/test_problem.py",
+        "memplan.problem.storage",
+    ),
+    (
+        "what an execution reports",
+        "runtimes/test_execute.py",
+        "memplan.runtimes.report memplan.runtimes.turns",
+    ),
+    (
+        "solvers by name, limits, calls that make no sense",
+        "solving/test_solver.py",
+        "memplan.judge.evaluate memplan.solving.limits memplan.solving.planning memplan.solving.registry",
+    ),
+    (
+        "games against plain rules",
+        "solvers/malloc_game/test_game.py",
+        "memplan_solvers.malloc_game.board memplan_solvers.malloc_game.claim memplan_solvers.malloc_game.lesson "
+        "memplan_solvers.malloc_game.undo_log",
+    ),
+    (
+        "exact searches by their answers",
+        "solvers/offsets/test_pack.py",
+        "memplan.packing.packer memplan_solvers.offsets.exact_floors",
+    ),
+    (
+        "the search against brute force",
+        "solvers/search/test_search.py",
+        "memplan_solvers.peak.descent_state memplan_solvers.search.children memplan_solvers.search.dominance "
+        "memplan_solvers.search.engine memplan_solvers.search.history memplan_solvers.search.remaining_cost",
     ),
 )
 """Why modules are tested elsewhere, by which file, and their names: what they decide shows only in what they are part of."""

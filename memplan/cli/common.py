@@ -128,7 +128,7 @@ def load_talking(args: argparse.Namespace) -> Model:
 
 def load_with_plan(model: str, plan: str | None, trust: bool) -> tuple[Model, Plan]:
     """The model, with the dimensions the plan was made for, and the plan (or the one it carries)."""
-    from memplan.io.read_json import read_plan
+    from memplan.io.plan_json import read_plan
     from memplan.library.load import load_model
 
     if plan is not None:

@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _load(args: argparse.Namespace) -> tuple[Graph, list[Plan]]:
     """The graph, with the dimensions given or else those the first plan was made for, and the plans."""
-    from memplan.io.read_json import read_plan
+    from memplan.io.plan_json import read_plan
 
     plans = [read_plan(Path(file)) for file in args.plans]
     if plans and not (args.dim or args.bound):

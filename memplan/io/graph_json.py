@@ -2,10 +2,63 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
+from memplan.base.errors import GraphError
+from memplan.io.graph_v1 import upgraded
 from memplan.io.lines import one_line_an_item
+from memplan.io.reader import JsonReader, load_json
 from memplan.ir.graph import Graph
+from memplan.ir.parts import Op, Tensor
 
 
 def graph_text(graph: Graph) -> str:
     """The graph as JSON, a tensor or op a line."""
     return one_line_an_item(graph.to_dict(), ("tensors", "ops"))
+
+
+def read_graph(path: Path) -> Graph:
+    """The graph in a file; GraphError says what is wrong and where."""
+    return graph_from_dict(load_json(path, GraphError), str(path))
+
+
+def graph_from_dict(data: Any, where: str) -> Graph:
+    """A graph from parsed JSON."""
+    get = JsonReader(data, where, GraphError)
+    get.header("memplan-graph")
+    name, rows, kernels = get.text("name"), get.items("tensors"), get.items("ops")
+    tensors, ops = tuple(map(_tensor, rows)), tuple(map(_op, kernels))
+    updates = tuple((get.table("updates").mapping(str) if get.has("updates") else {}).items())
+    outputs = tuple(get.texts("outputs")) if get.data["version"] >= 2 else None
+    for reader in (get, *rows, *kernels):
+        reader.refuse_unknown()
+    if outputs is None:
+        return upgraded(name, tensors, ops, updates)
+    return Graph(name, tensors, ops, outputs, updates)
+
+
+def _tensor(item: JsonReader) -> Tensor:
+    return Tensor(
+        name=item.text("name"),
+        nbytes=item.whole("nbytes"),
+        kind=item.text("kind"),
+        dtype=item.text("dtype") if item.has("dtype") else None,
+        shape=tuple(item.wholes("shape")) if item.has("shape") else None,
+        strides=tuple(item.wholes("strides")) if item.has("strides") else None,
+        place=item.pair("place", str, int) if item.has("place") else None,
+    )
+
+
+def _op(item: JsonReader) -> Op:
+    workspace = item.text("workspace") if item.has("workspace") else None
+    return Op(
+        name=item.text("name"),
+        kind=item.text("kind"),
+        inputs=tuple(item.texts("inputs")),
+        outputs=(*item.texts("outputs"), *([] if workspace is None else [workspace])),
+        flops=item.whole("flops") if item.has("flops") else None,
+        view=item.truth("view") if item.has("view") else False,
+        overwrites=tuple(item.pairs("overwrites")) if item.has("overwrites") else (),
+        workspace=workspace,
+    )

@@ -1,4 +1,4 @@
-"""Graph JSON and plan JSON."""
+"""JSON for people: long lists with an item a line."""
 
 from __future__ import annotations
 

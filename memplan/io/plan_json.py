@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+from memplan.base.errors import PlanError
 from memplan.io.lines import one_line_an_item
-from memplan.problem.plan import Plan
+from memplan.io.reader import JsonReader, load_json
+from memplan.machine.target import Target
+from memplan.problem.options import Options
+from memplan.problem.plan import Metrics, Move, Plan, Residency, Status
 
 
 def plan_text(plan: Plan) -> str:
@@ -49,3 +54,70 @@ def plan_dict(plan: Plan) -> dict[str, Any]:
         "inplace": dict(plan.inplace),
         "metrics": plan.metrics._asdict(),
     }
+
+
+def read_plan(path: Path) -> Plan:
+    """The plan in a file, unchecked; PlanError says what is wrong and where."""
+    return plan_from_dict(load_json(path, PlanError), str(path))
+
+
+def plan_from_dict(data: Any, where: str) -> Plan:
+    """A plan from parsed JSON; its numbers stay claims until `check` has recomputed them."""
+    get = JsonReader(data, where, PlanError)
+    get.header("memplan-plan")
+    options, metrics = get.table("options"), get.table("metrics")
+    residencies, moves = get.items("residencies"), get.items("moves")
+    status = get.text("status")
+    if status not in set(Status):
+        raise PlanError(f"{where}: unknown status '{status}'", f"known: {', '.join(Status)}")
+    target = Target.from_dict(get.table("target").data, f"{where}: target")
+    plan = Plan(
+        graph=get.text("graph"),
+        graph_sha256=get.text("graph_sha256"),
+        target=target,
+        options=Options(
+            objective=options.text("objective"),
+            weights=options.text("weights"),
+            io=options.text("io"),
+            inplace=options.get("inplace"),
+            order=options.text("order"),
+            dims=options.table("dims").mapping(int) if options.has("dims") else {},
+            bounds=_shapes(options.table("bounds")) if options.has("bounds") else {},
+            donate=tuple(options.texts("donate")) if options.has("donate") else (),
+            pins=options.table("pins").mapping(str) if options.has("pins") else {},
+        ),
+        solver=get.text("solver"),
+        status=Status(status),
+        schedule=tuple(get.texts("schedule")),
+        residencies=tuple(
+            Residency(r.text("tensor"), *(r.whole(k) for k in ("start", "stop", "offset", "size")))
+            for r in residencies
+        ),
+        moves=tuple(Move(m.text("kind"), m.text("tensor"), m.whole("issue"), m.whole("due")) for m in moves),
+        aliases=get.table("aliases").mapping(str) if get.has("aliases") else {},
+        inplace=get.table("inplace").mapping(str) if get.has("inplace") else {},
+        metrics=_metrics(metrics, target),
+        value=get.number("value") if get.texts("schedule") or get.has("value") else None,
+        bound=get.number("bound"),
+        seed=get.whole("seed") if get.has("seed") else 0,
+        workers=get.whole("workers") if get.has("workers") else 1,
+        seconds=get.number("seconds") if get.has("seconds") else 0.0,
+        total_seconds=get.number("total_seconds") if get.has("total_seconds") else 0.0,
+        budget_proved=get.get("budget_proved") if get.has("budget_proved") else None,
+        reason=get.text("reason") if get.has("reason") else "",
+        notes=tuple(get.texts("notes")) if get.has("notes") else (),
+    )
+    for reader in (get, options, metrics, *residencies, *moves):
+        reader.refuse_unknown()
+    return plan
+
+
+def _metrics(get: JsonReader, target: Target) -> Metrics:
+    """The claimed metrics, 0 where they are absent; what cannot be in host has no latency there, whatever older files say."""
+    found = Metrics(**{name: get.number(name) for name in Metrics._fields if get.has(name)})  # type: ignore[arg-type]
+    nowhere = target.timed and target.operands == "scratchpad"
+    return found._replace(latency_all_host_s=None) if nowhere else found
+
+
+def _shapes(table: JsonReader) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(table.wholes(name)) for name in table.data}

@@ -30,7 +30,7 @@ def load_model(
             "leave --bound out; dimensions are sized by --dim",
         )
     if path.suffix == ".json":
-        from memplan.io.read_json import read_graph
+        from memplan.io.graph_json import read_graph
 
         if dims:
             raise DimensionError("a graph JSON has no free dimensions", "leave --dim out")

@@ -99,7 +99,7 @@ def read_model(file: str, data: bytes, name: str, folder: str, dims: Mapping[str
     """The model in `data`, graph JSON or ONNX as the file's name says."""
     if file.endswith(".json.gz"):
         from memplan.base.files import parse_json
-        from memplan.io.read_json import graph_from_dict
+        from memplan.io.graph_json import graph_from_dict
 
         if dims:
             raise DimensionError(

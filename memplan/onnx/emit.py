@@ -82,7 +82,7 @@ def annotated(model: Model, plan: Plan) -> bytes:
 def carried_plan(proto: Any) -> Plan | None:
     """The plan in an annotated model, unchecked; None if there is none, PlanError if it is damaged."""
     from memplan.base.files import parse_json
-    from memplan.io.read_json import plan_from_dict
+    from memplan.io.plan_json import plan_from_dict
 
     text = next((entry.value for entry in proto.metadata_props if entry.key == PLAN), None)
     if text is None:

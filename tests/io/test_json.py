@@ -13,9 +13,8 @@ import pytest
 
 import memplan
 from memplan.base.errors import MemplanError
-from memplan.io.graph_json import graph_text
-from memplan.io.plan_json import plan_text
-from memplan.io.read_json import graph_from_dict, plan_from_dict, read_graph, read_plan
+from memplan.io.graph_json import graph_from_dict, graph_text, read_graph
+from memplan.io.plan_json import plan_from_dict, plan_text, read_plan
 from memplan.problem.pins import read_pins
 from memplan.problem.plan import Plan, without_times
 from tests.generate import random_graph, random_plan

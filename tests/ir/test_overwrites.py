@@ -190,7 +190,7 @@ def returned_input() -> Model:
 def test_a_returned_input_lives_to_the_end(through_json: bool) -> None:
     model = returned_input()
     if through_json:
-        from memplan.io.read_json import graph_from_dict
+        from memplan.io.graph_json import graph_from_dict
 
         assert graph_from_dict(model.graph.to_dict(), "net") == model.graph
     assert model.graph.outputs == ("x", "idle", "flat", "y")

@@ -9,8 +9,7 @@ from fractions import Fraction
 import pytest
 
 import memplan
-from memplan.io.plan_json import plan_dict
-from memplan.io.read_json import plan_from_dict
+from memplan.io.plan_json import plan_dict, plan_from_dict
 from memplan.ir.graph import Graph
 from memplan.ir.parts import Op, Tensor
 from memplan.judge.simulate import simulate

@@ -9,8 +9,7 @@ import pytest
 
 from memplan import api
 from memplan.base.errors import OptionError
-from memplan.io.plan_json import plan_dict
-from memplan.io.read_json import plan_from_dict
+from memplan.io.plan_json import plan_dict, plan_from_dict
 from memplan.ir.graph import Graph
 from memplan.ir.parts import Op, Tensor
 from memplan.problem.pins import parse_pin, parse_pins, read_pins

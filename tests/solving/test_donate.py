@@ -12,7 +12,7 @@ from memplan import Graph, Op, Plan, Tensor
 from memplan.base.errors import OptionError
 from memplan.cli import main
 from memplan.io.graph_json import graph_text
-from memplan.io.read_json import read_plan
+from memplan.io.plan_json import read_plan
 from memplan.solving.registry import registry
 from tests.graphs import graph_of
 

@@ -21,7 +21,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 import memplan
 from memplan.base.errors import GraphError, OptionError
 from memplan.cli import main
-from memplan.io.read_json import read_graph
+from memplan.io.graph_json import read_graph
 from memplan.problem.problem import Problem
 
 

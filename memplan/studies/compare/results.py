@@ -13,8 +13,7 @@ from typing import Any
 
 from memplan.base.errors import MemplanError, OptionError
 from memplan.base.files import write_atomic
-from memplan.io.graph_json import graph_text
-from memplan.io.read_json import graph_from_dict
+from memplan.io.graph_json import graph_from_dict, graph_text
 from memplan.solving.capacities import Budgets
 from memplan.studies.compare.cases import Subject
 

@@ -85,8 +85,8 @@ def prepare(job: Job, say: Say) -> dict[str, Any]:
 
 def solve(job: Job, say: Say) -> dict[str, Any]:
     """Plan once, checked and evaluated; the numbers of the answer, the plan as JSON and as a page."""
+    from memplan.io.graph_json import graph_from_dict
     from memplan.io.plan_json import plan_text
-    from memplan.io.read_json import graph_from_dict
     from memplan.ir.model import Model
     from memplan.machine.target import Target
     from memplan.solving.limits import Progress

@@ -17,8 +17,8 @@ import pytest
 from onnx import TensorProto, helper
 
 from memplan.cli import main
-from memplan.io.graph_json import graph_text
-from memplan.io.read_json import read_graph, read_plan
+from memplan.io.graph_json import graph_text, read_graph
+from memplan.io.plan_json import read_plan
 from memplan.judge.check.check import check
 from memplan.solving.testing import chain
 from memplan.studies.compare import isolate
