@@ -1,9 +1,11 @@
-"""Plan JSON: read and written."""
+"""Plan JSON, written."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+from memplan.base.files import write_atomic
 from memplan.io.lines import one_line_an_item
 from memplan.problem.plan import Plan
 
@@ -11,6 +13,24 @@ from memplan.problem.plan import Plan
 def plan_text(plan: Plan) -> str:
     """The plan as JSON, a residency or move a line."""
     return one_line_an_item(plan_dict(plan), ("residencies", "moves"))
+
+
+def write_plan(plan: Plan, path: str | Path) -> Path:
+    """Write the plan as JSON, which `read_plan` reads back; nobody ever sees half a file.
+
+    A capacity without limit is recorded as the plan's own peak.
+
+    Args:
+        plan: the plan.
+        path: the file; its folder is made where it is not there.
+
+    Returns:
+        The path.
+
+    Raises:
+        MemplanError: the file cannot be written.
+    """
+    return write_atomic(Path(path), plan_text(plan))
 
 
 def plan_dict(plan: Plan) -> dict[str, Any]:

@@ -21,14 +21,41 @@ LARGEST = 10**40  # numbers beyond mean nothing and overflow arithmetic
 ErrorKind = Callable[[str, str], MemplanError]
 
 
-def read_graph(path: Path) -> Graph:
-    """The graph in a file; GraphError says what is wrong and where."""
-    return graph_from_dict(_load(path, GraphError), str(path))
+def read_graph(path: str | Path) -> Graph:
+    """The graph in a JSON file, of any version of the format.
+
+    Args:
+        path: the file, whatever its name ends with.
+
+    Raises:
+        GraphError: it cannot be read, or says something that is no graph; what, and where it stands.
+
+    >>> import memplan, tempfile
+    >>> graph = memplan.load("resnet8_int8").graph
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     memplan.read_graph(memplan.write_graph(graph, f"{folder}/graph.json")) == graph
+    True
+    """
+    return graph_from_dict(_load(Path(path), GraphError), str(path))
 
 
-def read_plan(path: Path) -> Plan:
-    """The plan in a file, unchecked; PlanError says what is wrong and where."""
-    return plan_from_dict(_load(path, PlanError), str(path))
+def read_plan(path: str | Path) -> Plan:
+    """The plan in a JSON file; its numbers stay claims until `check` has recomputed them.
+
+    Args:
+        path: the file, whatever its name ends with.
+
+    Raises:
+        PlanError: it cannot be read, or says something that is no plan; what, and where it stands.
+        TargetError, OptionError: the plan's target or options make no sense.
+
+    >>> import memplan, tempfile
+    >>> plan = memplan.plan(memplan.load("resnet8_int8"), scratchpad="256KiB")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     memplan.read_plan(memplan.write_plan(plan, f"{folder}/plan.json")).schedule == plan.schedule
+    True
+    """
+    return plan_from_dict(_load(Path(path), PlanError), str(path))
 
 
 def graph_from_dict(data: Any, where: str) -> Graph:

@@ -13,9 +13,14 @@ from memplan.problem.plan import Plan, relative_gap
 
 
 class Progress(NamedTuple):
-    """One line of a solver's progress: best value so far, bound, seconds since the start.
+    """One line of a solver's progress.
 
-    `nodes` counts what the phase has expanded (sets, states, branches), where it counts anything.
+    Args:
+        phase: what the solver is at, in a word or two.
+        value: the best so far, in the objective's bytes or seconds; None without a plan.
+        bound: what is proved so far, in the same unit.
+        seconds: since the start.
+        nodes: what the phase has expanded (sets, states, branches), where it counts anything.
     """
 
     phase: str
@@ -32,13 +37,19 @@ class Progress(NamedTuple):
 
 @dataclass(frozen=True)
 class Budget:
-    """What a solve may spend. `progress` is told of every improvement, `cancel` is asked often.
+    """What a solve may spend, and what it is told and tells; its clock starts when it is made.
 
-    The clock starts when the budget is made. A solver looks at `spent()` at least every 0.1 s
-    and answers with its best plan once it is true.
+    A solver looks at `spent()` at least every 0.1 s and answers with its best plan once it is true.
 
-    `start` are answers to the same problem at other capacities, evaluated: where a solver may begin. `bound` holds
-    for the problem, proved elsewhere: a solver whose value meets it may stop.
+    Args:
+        time_limit_s: seconds.
+        workers: processor cores.
+        seed: of whatever is random.
+        progress: is told of every improvement.
+        cancel: is asked often whether somebody wants the solve to stop.
+        start: answers to the same problem at other capacities, evaluated: where a solver may begin.
+        bound: holds for the problem, proved elsewhere: a solver whose value meets it may stop.
+        started: when, by time.monotonic.
     """
 
     time_limit_s: float = 10.0
@@ -65,12 +76,12 @@ class Budget:
         return self.seconds >= self.time_limit_s or (self.cancel is not None and self.cancel())
 
     def report(self, phase: str, value: float | None, bound: float, nodes: int | None = None) -> None:
-        """Tell the caller how far the solve is."""
+        """Tell the caller how far the solve is: the arguments are the fields of `Progress`."""
         if self.progress is not None:
             self.progress(Progress(phase, value, bound, self.seconds, nodes))
 
     def share(self, part: float) -> Budget:
-        """A budget of `part` of the remaining time, starting now."""
+        """A budget of `part`, from 0 to 1, of the remaining time, starting now."""
         return replace(self, time_limit_s=self.remaining_s * part, started=time.monotonic())
 
 

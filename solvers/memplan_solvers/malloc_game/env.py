@@ -52,7 +52,7 @@ class MallocGameEnv(gymnasium.Env[dict[str, Any], int]):
         if problem is None:
             problem = make_problem(
                 load(model), target, scratchpad=scratchpad, objective="latency", order="program"
-            )[0]
+            )
         self._open(problem)
         self._seen = make_observation()
         arrays = self._seen._asdict()
