@@ -108,10 +108,10 @@ def sweep(
         OptionError: the objective, the solver or the ends make no sense.
 
     >>> import memplan
-    >>> problem = memplan.make_problem(memplan.testing.chain(12))
-    >>> curve = memplan.sweep(problem, points=4)
+    >>> problem = memplan.make_problem(memplan.testing.chain(6))
+    >>> curve = memplan.sweep(problem, points=3)
     >>> [(point.capacity, point.value, point.bound) for point in curve.points]
-    []
+    [(210, 84, 84), (231, 84, 84), (252, 0, 0)]
     """
     chosen = parse_spec(solver)
     objective = problem.options.objective
