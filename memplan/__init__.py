@@ -21,6 +21,7 @@ if sys.path[:1] == [os.getcwd()] and sys.orig_argv[1:3] == ["-m", "memplan"]:
     ]  # `python -m` looks for modules in the working folder first, where anybody's files may lie
 
 from memplan.api import check, emit, emit_fx, from_exported, from_fx, fx_pass, load, run, simulate
+from memplan.base.clock import Clock
 from memplan.base.errors import (
     BoundError,
     DimensionError,
@@ -60,12 +61,12 @@ from memplan.solving.solver import Solver
 from memplan.studies.sweep import Point, Sweep, sweep
 
 __all__ = [
-    "BoundError", "Budget", "Budgets", "Buffer", "Compute", "DimensionError", "ExecutionError", "Gap",
-    "Graph", "GraphError", "Host", "InvalidPlanError", "MemplanError", "Metrics", "Model", "Move", "Op",
-    "OptionError", "Options", "OutputReport", "Packer", "Packing", "Pin", "Plan", "PlanError", "PlanOptions",
-    "Point", "Problem", "Progress", "Residency", "RunReport", "Scratchpad", "Segment", "Solver", "Status",
-    "Storage", "Sweep", "Target", "TargetError", "Tensor", "Violation", "ZooEntry", "__version__", "check",
-    "check_packing", "emit", "emit_fx", "from_exported", "from_fx", "fx_pass", "load", "load_target",
-    "make_problem", "pack", "pack_buffers", "parse_spec", "plan", "preset_names", "read_graph", "read_plan",
-    "run", "simulate", "sweep", "testing", "write_graph", "write_plan", "zoo_index", "zoo_names",
+    "BoundError", "Budget", "Budgets", "Buffer", "Clock", "Compute", "DimensionError", "ExecutionError",
+    "Gap", "Graph", "GraphError", "Host", "InvalidPlanError", "MemplanError", "Metrics", "Model", "Move",
+    "Op", "OptionError", "Options", "OutputReport", "Packer", "Packing", "Pin", "Plan", "PlanError",
+    "PlanOptions", "Point", "Problem", "Progress", "Residency", "RunReport", "Scratchpad", "Segment",
+    "Solver", "Status", "Storage", "Sweep", "Target", "TargetError", "Tensor", "Violation", "ZooEntry",
+    "__version__", "check", "check_packing", "emit", "emit_fx", "from_exported", "from_fx", "fx_pass", "load",
+    "load_target", "make_problem", "pack", "pack_buffers", "parse_spec", "plan", "preset_names", "read_graph",
+    "read_plan", "run", "simulate", "sweep", "testing", "write_graph", "write_plan", "zoo_index", "zoo_names",
 ]  # fmt: skip

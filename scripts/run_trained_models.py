@@ -25,10 +25,12 @@ PACKAGES = sorted({entry["package"] for entry in TABLE})
 BUDGETS = ("MR", "MH", "MP")
 HEAD = """# Trained models: planned, checked, executed
 
-Written by `scripts/run_trained_models > docs/trained-models.md`. Every model is planned with the default solver at the
-budgets M_R, M_H and M_P (weights ignored, inputs and outputs in host memory), checked, executed in a real arena on
-seeded inputs and compared with a one-thread onnxruntime session with optimisations off. *Ratio* is the time in the
-arena over the same kernels node by node in buffers of their own: one execution each, on a shared 2-core machine.
+Written by `scripts/run_trained_models > docs/trained-models.md`. Trained models that public packages carry are planned with the
+default solver at three capacities: M_R (the most bytes that a single op touches), M_P (the least peak when nothing is spilled)
+and M_H half way between. Weights are ignored; inputs and outputs lie in host memory. Each plan is checked. It is then executed
+on seeded inputs in one real block of memory, the *arena*, and compared with a one-thread onnxruntime session with
+optimisations off: *identical* says whether all outputs have the same bits. *Ratio* is the time in the arena over that of the same kernels
+node by node in buffers of their own: one execution each, on a shared 2-core machine. The [README](../README.md#the-words) explains the words.
 """
 ROW = "| {} | {} | {:,} | {} | {:,} | {:,} | {} | {:.2f} |"
 

@@ -78,7 +78,7 @@ def test_the_same_peak_whatever_the_clock_says(monkeypatch: pytest.MonkeyPatch) 
     counted = parse_spec("peak{packing=none,evaluations=1}")
     found = counted.solve(problem, Budget(1e9))
     now = time.monotonic
-    monkeypatch.setattr("memplan.solving.solver.time.monotonic", lambda: 100 * now())
+    monkeypatch.setattr("memplan.base.clock.time.monotonic", lambda: 100 * now())
     again = counted.solve(problem, Budget(1e9))
     assert (again.schedule, again.bound) == (found.schedule, found.bound)
     more = parse_spec("peak{packing=none,evaluations=2}").solve(problem, Budget(1e9))

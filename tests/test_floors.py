@@ -16,8 +16,7 @@ import memplan
 
 FLOORS = [
     ("memplan.base",),
-    ("memplan.ir",),
-    ("memplan.machine",),
+    ("memplan.ir", "memplan.machine"),
     ("memplan.problem",),
     ("memplan.judge",),
     ("memplan.solving",),

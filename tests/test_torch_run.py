@@ -127,6 +127,19 @@ def chain() -> Model:
     return memplan.from_fx(make_fx(f)(torch.randn(16)), [torch.randn(16)])
 
 
+def test_a_device_is_waited_for_before_and_after_what_is_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    second, events = torch.device("cuda", 1), list[Any]()
+    run_node = torch_run._Seeded.run_node
+    monkeypatch.setattr(torch_run, "device_of", lambda module: second)
+    monkeypatch.setattr(torch.accelerator, "synchronize", events.append)
+    monkeypatch.setattr(
+        torch_run._Seeded, "run_node", lambda *args: (events.append("op"), run_node(*args))[1]
+    )
+    source = chain().source
+    torch_run.Execution(source, {}, {"x": torch.randn(16)}).execute(())
+    assert events == [second, *["op"] * len(source.graph.nodes), second]
+
+
 def test_a_place_given_up_too_early_changes_the_bits() -> None:
     """Every residency that has a later use, cut short by a step: either an operand is nowhere, or bits differ."""
     model = chain()

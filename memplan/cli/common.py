@@ -90,9 +90,23 @@ def add_trust(p: argparse.ArgumentParser) -> None:
 
 def add_policies(p: argparse.ArgumentParser) -> None:
     """Add the options that say how a problem is to be treated."""
-    for option in ("weights", "io", "order"):
-        p.add_argument(f"--{option}", choices=CHOICES[option], metavar="|".join(CHOICES[option]))
-    p.add_argument("--inplace", choices=("on", "off"), metavar="on|off")
+    for option, meaning in (
+        ("weights", "not placed, placed like all else, or loaded for each use (default: the target's)"),
+        (
+            "io",
+            "inputs and outputs come from and go to host memory, or stay in the scratchpad (default: the target's)",
+        ),
+        ("order", "any order that the ops allow, or the model's own (default: free)"),
+    ):
+        p.add_argument(
+            f"--{option}", choices=CHOICES[option], metavar="|".join(CHOICES[option]), help=meaning
+        )
+    p.add_argument(
+        "--inplace",
+        choices=("on", "off"),
+        metavar="on|off",
+        help="whether an op may write over an operand that nothing reads later (default: the target's)",
+    )
 
 
 def policies(args: argparse.Namespace) -> dict[str, Any]:
@@ -138,13 +152,20 @@ def carried_plan(model: Model) -> Plan | None:
 
 
 class LiveLine:
-    """Best value, bound, gap and time on one line of a terminal; silent when piped."""
+    """Best value, bound, gap and time on one line of a terminal, none when piped; each notice on a line of its own."""
 
     def __init__(self) -> None:
         self.shown = False
+        self.said: set[str] = set()
         self.enabled = sys.stderr.isatty()
 
     def __call__(self, progress: Progress) -> None:
+        if progress.notice:
+            if progress.phase not in self.said:
+                self.clear()
+                talk(progress.phase)
+            self.said.add(progress.phase)
+            return
         if not self.enabled:
             return
         gap = "-" if progress.gap is None else f"{100 * progress.gap:.1f} %"

@@ -15,7 +15,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from memplan.cli.common import add_trust, interruptible, seconds, talk, whole
+from memplan.cli.common import (
+    add_sizes,
+    add_trust,
+    interruptible,
+    parse_bounds,
+    parse_dims,
+    seconds,
+    talk,
+    whole,
+)
 from memplan.cli.status import INTERRUPTED
 from memplan.cli.terminal import overwrite
 
@@ -42,12 +51,13 @@ def add_parser(commands: Any) -> None:
     for name, (example, default, text) in LISTS.items():
         shown = f" (default: {default})" if default else ""
         p.add_argument(f"--{name}", metavar=example, default=default, help=text + shown)
+    add_sizes(p, " (of every model)")
     p.add_argument("--time-limit", metavar="S", default="10", help="seconds for each case (default: 10)")
     p.add_argument(
         "--memory-limit", metavar="SIZE", help="memory of each case (default: its share of the machine's)"
     )
     p.add_argument("--workers", metavar="N", help="processor cores of each case (default: all)")
-    p.add_argument("--seed", metavar="N", default="0")
+    p.add_argument("--seed", metavar="N", default="0", help="seed of all random choices (default: 0)")
     p.add_argument("--ray", metavar="ADDRESS", help="run the cases on this Ray cluster")
     p.add_argument("--resume", action="store_true", help="keep the results in DIR and run what is missing")
     p.add_argument("--json", action="store_true", help="print a JSON object on stdout")
@@ -73,6 +83,8 @@ def run(args: argparse.Namespace) -> int:
     setting = Setting(
         models=tuple(args.models),
         **{name: tuple(split(getattr(args, name))) for name in LISTS},
+        dims=parse_dims(args.dim),
+        bounds=parse_bounds(args.bound),
         time_limit_s=seconds("--time-limit", args.time_limit),
         workers=workers,
         seed=whole("--seed", args.seed, 0),

@@ -79,7 +79,7 @@ def _zoo() -> list[Row]:
 
 
 LISTS: dict[str, tuple[Callable[[], list[Row]], str]] = {
-    "solvers": (_solvers, "list the solvers and their fields"),
+    "solvers": (_solvers, "list the solvers; with --json their fields too"),
     "targets": (_targets, "list the target presets"),
     "zoo": (_zoo, "list the zoo's models"),
 }

@@ -22,7 +22,7 @@ def add_parser(commands: Any) -> None:
     goal.add_argument("--capacity", metavar="SIZE", help="fit into this many bytes")
     goal.add_argument("--minimize", action="store_true", help="find the least peak")
     p.add_argument("--workers", metavar="N", help="processor cores to use (default: all)")
-    p.add_argument("--seed", metavar="N", default="0")
+    p.add_argument("--seed", metavar="N", default="0", help="seed of all random choices (default: 0)")
     p.add_argument("--time-limit", metavar="S", default="10", help="seconds (default: 10)")
     p.add_argument("-o", "--output", metavar="FILE", help="CSV to write (default: stdout)")
     p.add_argument("--json", action="store_true", help="print a JSON object on stdout")

@@ -34,7 +34,11 @@ def add_parser(commands: Any) -> None:
     p.add_argument("--alignment", metavar="N", help="alignment of offsets in bytes")
     add_sizes(p)
     p.add_argument(
-        "--objective", choices=CHOICES["objective"], metavar="|".join(CHOICES["objective"]), default="traffic"
+        "--objective",
+        choices=CHOICES["objective"],
+        metavar="|".join(CHOICES["objective"]),
+        default="traffic",
+        help="what is least: spilled bytes, the peak without spills, or seconds (default: traffic)",
     )
     add_policies(p)
     p.add_argument(
@@ -52,10 +56,12 @@ def add_parser(commands: Any) -> None:
         help="keep (never spill), host (never place), @OFFSET or keep@OFFSET; may be repeated",
     )
     p.add_argument("--pins", metavar="FILE", help="pins as a JSON object by tensor name; --pin overrides")
-    p.add_argument("--solver", metavar="SPEC", help="name or name{field=value,…}, see `memplan solvers`")
+    p.add_argument(
+        "--solver", metavar="SPEC", help="name or name{field=value,…}, see `memplan solvers --json`"
+    )
     p.add_argument("--time-limit", metavar="S", default="10", help="seconds to solve (default: 10)")
     p.add_argument("--workers", metavar="N", help="processor cores to use (default: all)")
-    p.add_argument("--seed", metavar="N", default="0")
+    p.add_argument("--seed", metavar="N", default="0", help="seed of all random choices (default: 0)")
     p.add_argument(
         "--emit", metavar="FORMATS", default="json", help="json,onnx,html,svg,trace (default: json)"
     )

@@ -34,10 +34,16 @@ def add_parser(commands: Any) -> None:
     p.add_argument("--alignment", metavar="N", help="alignment of offsets in bytes")
     add_sizes(p)
     p.add_argument(
-        "--objective", choices=("traffic", "latency"), metavar="traffic|latency", default="traffic"
+        "--objective",
+        choices=("traffic", "latency"),
+        metavar="traffic|latency",
+        default="traffic",
+        help="what is least: spilled bytes, or seconds (default: traffic)",
     )
     add_policies(p)
-    p.add_argument("--solver", metavar="SPEC", help="name or name{field=value,…}, see `memplan solvers`")
+    p.add_argument(
+        "--solver", metavar="SPEC", help="name or name{field=value,…}, see `memplan solvers --json`"
+    )
     p.add_argument(
         "--time-limit",
         metavar="S",
@@ -45,7 +51,7 @@ def add_parser(commands: Any) -> None:
         help="seconds of a single plan; the sweep takes at most four times that (default: 10)",
     )
     p.add_argument("--workers", metavar="N", help="processor cores to use (default: all)")
-    p.add_argument("--seed", metavar="N", default="0")
+    p.add_argument("--seed", metavar="N", default="0", help="seed of all random choices (default: 0)")
     p.add_argument("-o", "--output", metavar="DIR", default=".", help="folder to write to (default: .)")
     p.add_argument("--json", action="store_true", help="print a JSON object on stdout")
     add_trust(p)

@@ -16,7 +16,7 @@ from memplan.base.errors import GraphError
 from memplan.onnx.bounds import TensorType
 from memplan.onnx.dialect import VIEWS
 from memplan.onnx.dtypes import nbytes
-from memplan.onnx.measure import NotRunError, measure_types
+from memplan.onnx.measure import measure_types
 from memplan.onnx.shapes import Asked, Inference, infer_types, typed
 from memplan.onnx.sizes import RANDOM_KINDS, body_sources, label
 from memplan.onnx.uses import attribute, captured, subgraphs
@@ -34,20 +34,22 @@ class _Body:
 
 def result_types(
     proto: Any, before: Sequence[Any], node: Any, outer: Inference, asked: Asked
-) -> dict[str, TensorType]:
-    """Types of those outputs of a control-flow node that its bodies tell; nothing while its operands are unknown.
+) -> dict[str, TensorType] | None:
+    """Types of those outputs of a control-flow node that its bodies tell, nothing while its operands are unknown.
 
-    A branch's output that all live branches size alike has this size, and a carried value that a body
-    does not resize keeps its own.
+    Where every branch that it may take fails at these sizes, so that nothing comes after it, None. An output that all branches
+    which come to their end size alike has this size, and a carried value that a body does not resize keeps its own.
     """
     reads = [name for name in (*node.input, *captured(node)) if name]
     if any(name not in outer.types for name in reads) or node.op_type not in ("If", "Loop"):
         return {}
-    bodies = _bodies(proto, before, node, outer, asked)
+    bodies = [body for body in _bodies(proto, before, node, outer, asked) if not body.known.run.op]
+    if not bodies:
+        return None
     skipped = 1 if node.op_type == "Loop" else 0
     found = {}
     for i, name in enumerate(node.output):
-        here = {body.known.types.get(body.graph.output[i + skipped].name) for body in bodies}
+        here = {b.known.types.get(b.graph.output[i + skipped].name) for b in bodies}
         if node.op_type == "Loop":
             here.add(outer.types[node.input[i + 2]] if i + 2 < len(node.input) else None)
         if name and len(here) == 1 and (one := here.pop()) is not None:
@@ -69,23 +71,11 @@ def _bodies(proto: Any, before: Sequence[Any], node: Any, outer: Inference, aske
     graphs = list(subgraphs(node))
     if node.op_type == "If":
         graphs = _live_branches(proto, before, node, outer, asked)
-    found, failure = [], None
-    for graph in graphs:
-        try:
-            found.append(_typed(proto, before, node, graph, outer, asked))
-        except NotRunError as error:  # nor can a run of the user's take it, with inputs of these sizes
-            if node.op_type != "If":
-                raise
-            failure = error
-            asked.notes[
-                f"branch '{graph.name}' of op '{label(node)}' does not run at these sizes and counts nothing"
-            ] = None
-    if failure is not None and not found:
-        raise failure
-    return found
+    return [_typed(proto, before, node, graph, outer, asked) for graph in graphs]
 
 
 def _typed(proto: Any, before: Sequence[Any], node: Any, body: Any, outer: Inference, asked: Asked) -> _Body:
+    """The body with its types; what a branch cannot come to, since an op before it fails at these sizes, has none."""
     inner, nodes, sources = _sliced(proto, before, captured(node), outer)
     handed = _handed(node, body, outer.types)
     inner.graph.input.extend(typed(name, *known) for name, known in handed.items())
@@ -98,18 +88,13 @@ def _typed(proto: Any, before: Sequence[Any], node: Any, body: Any, outer: Infer
     needed.update(value.name for value in (*inner.graph.input, *body.output))
     key = _key(inner, nodes)
     if key not in asked.typed:
-        try:
-            asked.typed[key] = infer_types(inner, nodes, needed, asked, sources | body_sources(node, body))
-        except NotRunError as error:
-            asked.typed[key] = error
+        asked.typed[key] = infer_types(inner, nodes, needed, asked, sources | body_sources(node, body))
     known = asked.typed[key]
-    if isinstance(known, NotRunError):
-        raise known
-    if unknown := next((name for name in sorted(needed) if name not in known.types), None):
-        raise GraphError(
-            f"the shape of tensor '{unknown}' in the body of op '{label(node)}' is unknown",
-            "export the model with static shapes",
-        )
+    if known.unknown and known.run.op and node.op_type == "If":
+        cut = f"branch '{body.name}' of op '{label(node)}' fails at op '{known.run.op}' on inputs of these sizes"
+        asked.notes[f"{cut}; what it holds until then counts"] = None
+    else:
+        known.check(f" in the body of op '{label(node)}'")
     return _Body(body, inner, nodes, known)
 
 
@@ -173,7 +158,7 @@ def _largest(types: Mapping[str, TensorType], before: str, after: str) -> Tensor
 
 
 def _live_branches(proto: Any, before: Sequence[Any], node: Any, outer: Inference, asked: Asked) -> list[Any]:
-    """The branches that a run may take: the one that is taken in every run, else both."""
+    """The branches that a run may take: the one that is known to be taken in every run, else both."""
     branches = {name: attribute(node, name, None) for name in ("then_branch", "else_branch")}
     switch = node.input[0]
     if switch in outer.values:
@@ -182,7 +167,10 @@ def _live_branches(proto: Any, before: Sequence[Any], node: Any, outer: Inferenc
     key = _key(inner, nodes, switch)
     if key not in asked.conditions:
         asked.conditions[key] = _holds(inner, nodes, switch)
-    return [branches["then_branch" if asked.conditions[key] else "else_branch"]]
+    always = asked.conditions[key]
+    return (
+        list(branches.values()) if always is None else [branches["then_branch" if always else "else_branch"]]
+    )
 
 
 def _key(inner: Any, nodes: Sequence[Any], switch: str = "") -> bytes:
@@ -193,8 +181,8 @@ def _key(inner: Any, nodes: Sequence[Any], switch: str = "") -> bytes:
     return bytes(whole.SerializeToString(deterministic=True)) + switch.encode()
 
 
-def _holds(inner: Any, nodes: Sequence[Any], switch: str) -> bool:
-    """The value of a condition that is the same in every run: the length of a vector made from it."""
+def _holds(inner: Any, nodes: Sequence[Any], switch: str) -> bool | None:
+    """The value of a condition that is the same in every run, None where no run tells: the length of a vector made from it."""
     make = onnx.helper.make_node
     as_number, as_length = f"{switch} as number", f"{switch} as length"
     inner.graph.node.extend(nodes)
@@ -203,7 +191,8 @@ def _holds(inner: Any, nodes: Sequence[Any], switch: str) -> bool:
     inner.graph.node.append(make("Cast", [switch], [as_number], to=onnx.TensorProto.INT64))
     inner.graph.node.append(make("Reshape", [as_number, "one element"], [f"{as_number} [1]"]))
     inner.graph.node.append(make("ConstantOfShape", [f"{as_number} [1]"], [as_length]))
-    return measure_types(inner, [as_length], 0)[as_length][1] == (1,)
+    _, shape = measure_types(inner, [as_length], 0).types.get(as_length, (0, None))
+    return None if shape is None else shape == (1,)
 
 
 def _arena(node: Any, body: _Body, asked: Asked) -> int:
@@ -219,7 +208,9 @@ def _arena(node: Any, body: _Body, asked: Asked) -> int:
         if all(name in constant for name in reads) and inner.op_type not in RANDOM_KINDS:
             constant.update(inner.output)
             continue
-        for name in filter(None, inner.output):
+        if any(name not in types for name in reads):
+            continue  # an op before it fails
+        for name in filter(types.get, inner.output):
             if inner.op_type in VIEWS:
                 root[name] = root.get(inner.input[0], inner.input[0])
             else:

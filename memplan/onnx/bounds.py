@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+import shlex
+from collections.abc import Mapping
 from typing import Any
 
 from memplan.base.errors import BoundError, nearest
@@ -42,16 +44,39 @@ def bounded(
     if shape is not None and (len(shape) != len(bound) or not _fits(bound, shape)):
         raise BoundError(
             f"the bound {list(bound)} contradicts the shape {_words(shape)} of tensor '{name}'",
-            f"--bound {name}={template(shape)}" if None in shape else "leave the bound out",
+            advice({name: shape}, bound) if None in shape else "leave the bound out",
         )
     return element, bound
 
 
-def template(shape: Iterable[int | None] | None) -> str:
-    """A shape as --bound takes it, V where a size is to be chosen."""
-    if shape is None:
-        return "SHAPE"
-    return ",".join("V" if size is None else str(size) for size in shape)
+def advice(shapes: Mapping[str, tuple[int | None, ...] | None], like: tuple[int, ...] | None = None) -> str:
+    """How to bound tensors of which this is known, in words that can be typed as they are, and which axes are the user's.
+
+    The sizes to be chosen are examples: those of `like`, or as many elements as that has, or 100.
+    """
+    bounds, chosen = {}, []
+    for name, shape in shapes.items():
+        bounds[name] = _filled((None,) if shape is None else shape, like)
+        if shape is None:
+            chosen.append(f"each axis of '{name}', and how many it has")
+        else:
+            chosen += [f"axis {axis} of '{name}'" for axis, size in enumerate(shape) if size is None]
+    words = (shlex.quote(f"{name}={','.join(map(str, shape))}") for name, shape in bounds.items())
+    return (
+        f"give the largest shape that it can have, such as {' '.join(f'--bound {word}' for word in words)} "
+        f"(from Python bounds={bounds}); for you to choose: {', '.join(chosen)}"
+    )
+
+
+def _filled(shape: tuple[int | None, ...], like: tuple[int, ...] | None) -> tuple[int, ...]:
+    """The shape with sizes of `like` on its free axes; where that has another rank, all its elements on the last of them."""
+    examples = [100] * len(shape) if like is None else list(like)
+    if len(shape) != len(examples):
+        known = math.prod(size for size in shape if size is not None)
+        rest = max(1, math.prod(examples) // max(1, known))
+        last = max(axis for axis, size in enumerate(shape) if size is None)
+        examples = [rest if axis == last else 1 for axis in range(len(shape))]
+    return tuple(most if size is None else size for size, most in zip(shape, examples, strict=True))
 
 
 def _fits(bound: tuple[int, ...], shape: tuple[int | None, ...]) -> bool:

@@ -99,6 +99,7 @@ def model_from_proto(
     }
     asked = Asked(bounds)
     known = infer_types(proto, everything, needed, asked, sources)
+    known.check()
     spaces = {
         node.name: workspace_nbytes(proto, everything[:i], node, known, asked)
         for i, node in enumerate(everything)
@@ -241,11 +242,6 @@ def _free_name(name: str, taken: set[str]) -> str:
 
 
 def _tensor(name: str, kind: str, types: Mapping[str, TensorType]) -> Tensor:
-    if name not in types:
-        raise GraphError(
-            f"the shape of tensor '{name}' is unknown",
-            "fix free dimensions with --dim, or export the model with static shapes",
-        )
     element, shape = types[name]
     size = nbytes(name, element, shape)
     return Tensor(name, size, kind, ELEMENT_TYPES[element][0], shape)

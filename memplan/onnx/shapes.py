@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,11 +12,11 @@ from typing import Any
 import onnx
 
 from memplan.base.errors import GraphError
-from memplan.onnx.bounds import PartialType, TensorType, bounded
+from memplan.onnx.bounds import PartialType, TensorType, advice, bounded
 from memplan.onnx.checks import first_line
 from memplan.onnx.dims import tensor_type
 from memplan.onnx.dtypes import nbytes
-from memplan.onnx.measure import NotRunError, measure_types
+from memplan.onnx.measure import Measured, measure_types
 from memplan.onnx.sizes import Flow, refuse_undecided
 from memplan.onnx.uses import subgraphs
 
@@ -25,29 +26,52 @@ LARGE = 1024
 INFERENCE_MEMORY = 2**30
 """Bytes that shape inference may take, and 16 more for each byte of the model: damaged shapes ask for more."""
 
+_TURN = threading.Lock()
+"""One thread infers at a time: another would take its limit of memory for the process's own."""
+
 
 @dataclass(frozen=True)
 class Asked:
     """The bounds that a user gave, and what was found out of the bodies of one model, by their content.
 
-    typed       types in bodies, or why they are unknown
-    conditions  values of the conditions that are the same in every run
+    typed       types in bodies
+    conditions  values of the conditions that are the same in every run, None where no run tells
     notes       for people, in order, each once
     """
 
     bounds: Mapping[str, tuple[int, ...]]
-    typed: dict[bytes, Inference | NotRunError] = field(default_factory=dict)
-    conditions: dict[bytes, bool] = field(default_factory=dict)
+    typed: dict[bytes, Inference] = field(default_factory=dict)
+    conditions: dict[bytes, bool | None] = field(default_factory=dict)
     notes: dict[str, None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Inference:
-    """What is known of a program: types of its tensors, notes for people, and what follows from a run's data."""
+    """What is known of a program.
+
+    types    of its tensors, by name
+    notes    for people
+    values   what follows from a run's data
+    unknown  the tensors that have no type, in program order, with what is known of them
+    run      what a run told where it was asked
+    """
 
     types: Mapping[str, TensorType]
     notes: tuple[str, ...]
     values: Mapping[str, str]
+    unknown: Mapping[str, PartialType | None] = field(default_factory=dict)
+    run: Measured = Measured({})
+
+    def check(self, where: str = "") -> None:
+        """GraphError names the first tensor that has no type, and says why."""
+        for name, partial in self.unknown.items():
+            why = f" and {self.run.why}" if self.run.why else ""
+            hint = "export the model with static shapes, without sequences"
+            if self.run.op:
+                hint = "do the sizes that are given fit the model?"
+            elif partial is not None:
+                hint = advice({name: partial[1]})
+            raise GraphError(f"the shape of tensor '{name}'{where} is unknown{why}", hint)
 
 
 def infer_types(
@@ -57,7 +81,7 @@ def infer_types(
     asked: Asked,
     sources: Mapping[str, str],
 ) -> Inference:
-    """Type of every tensor in `needed` that any of four sources knows.
+    """Type of every tensor in `needed` that any of four sources knows; which are unknown is for the caller to judge.
 
     ONNX shape inference with data propagation over `nodes` (in an order that respects dependencies);
     where it leaves gaps, what the file declares and what bodies of control flow come to; bounds, from which
@@ -80,10 +104,14 @@ def infer_types(
         types = _static(partial) | types
     flow = Flow(dict(sources))
     flow.follow(nodes, types)
+    end = len(nodes)
     for i, node in enumerate(nodes):
         if next(subgraphs(node), None) is None or types.keys() >= set(node.output):
             continue
         found = result_types(proto, nodes[:i], node, Inference(types, (), flow.values), asked)
+        if found is None:
+            end = i
+            break
         if fresh := {name: known for name, known in found.items() if name not in types}:
             _tell(light, fresh)
             partial = _inferred(light, needed)
@@ -99,17 +127,20 @@ def infer_types(
             f"the size of tensor '{name}' is taken as {list(bounds[name])} at most" for name in sorted(given)
         ]
     missing = needed - types.keys()
-    refuse_undecided(missing, nodes, flow, {name: shape for name, (_, shape) in partial.items()})
-    if missing:
+    refuse_undecided(nodes[:end], flow, types, partial, missing)
+    written = dict.fromkeys(name for node in nodes for name in node.output if name in missing)
+    run = Measured({})
+    if written:
         total = sum(nbytes(name, *types[name]) for name in needed if name in types)
-        measured = measure_types(light, sorted(missing), total)
-        types |= measured
-        if measured:
-            more = f" and {len(measured) - 1} more" if len(measured) > 1 else ""
-            notes.append(
-                f"the shape of tensor '{min(measured)}'{more} was read off one run on made-up inputs"
-            )
-    return Inference(types, tuple(notes), flow.values)
+        run = measure_types(light, list(written), total)
+        types |= run.types
+    if run.types:
+        more = f" and {len(run.types) - 1} more" if len(run.types) > 1 else ""
+        notes.append(f"the shape of tensor '{min(run.types)}'{more} was read off one run on made-up inputs")
+    unknown = {
+        name: partial.get(name) for name in (*written, *sorted(missing - written.keys())) if name not in types
+    }
+    return Inference(types, tuple(notes), flow.values, unknown, run)
 
 
 def _stored_types(graph: Any) -> dict[str, TensorType]:
@@ -128,7 +159,7 @@ def _tell(light: Any, types: Mapping[str, TensorType]) -> None:
 
 def _inferred(light: Any, needed: set[str]) -> dict[str, PartialType]:
     try:
-        with _bounded(INFERENCE_MEMORY + 16 * light.ByteSize()):
+        with _TURN, _bounded(INFERENCE_MEMORY + 16 * light.ByteSize()):
             graph = onnx.shape_inference.infer_shapes(
                 light, check_type=False, strict_mode=False, data_prop=True
             ).graph

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from memplan.base.errors import GraphError
-from memplan.onnx.bounds import template
+from memplan.onnx.bounds import PartialType, TensorType, advice
 from memplan.onnx.uses import captured, subgraphs
 
 RANDOM_KINDS = frozenset(
@@ -131,12 +131,13 @@ def body_sources(node: Any, body: Any) -> dict[str, str]:
 
 
 def refuse_undecided(
-    missing: Collection[str], nodes: Iterable[Any], flow: Flow, partial: Mapping[str, tuple[Any, ...] | None]
+    nodes: Iterable[Any],
+    flow: Flow,
+    types: Mapping[str, TensorType],
+    partial: Mapping[str, PartialType],
+    missing: Collection[str],
 ) -> None:
-    """GraphError for the first tensor of `missing` whose size follows from data.
-
-    `partial` has what is known of shapes, None for a free axis or for an unknown rank.
-    """
+    """GraphError for the first tensor of `missing` whose size follows from data; `partial` has what is known of those."""
     for node in nodes:
         unknown = [name for name in node.output if name in missing and name in flow.sizes]
         if not unknown:
@@ -150,7 +151,6 @@ def refuse_undecided(
         )
         if f"'{cause.operand}'" not in cause.source:
             decided += f", through its operand '{cause.operand}'"
-        words = " ".join(f"--bound {name}={template(partial.get(name))}" for name in unknown)
-        raise GraphError(
-            decided + through, f"give the largest size that it can have, a number for each V: {words}"
-        )
+        free = {name: partial[name][1] if name in partial else None for name in unknown}
+        like = next((types[name][1] for name in node.input if name in types), ())
+        raise GraphError(decided + through, advice(free, like))

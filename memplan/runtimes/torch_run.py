@@ -104,17 +104,20 @@ class Execution:
 
     def __init__(self, module: GraphModule, state: Mapping[str, Tensor], fed: Mapping[str, Any]) -> None:
         self.module = with_state(module, state)
+        self.device = device_of(module)
         self.fed = list(fed.values())
         self.targets = list(epilogue(module).values())
         self.names = [n.name for n in module.graph.nodes if n.op == "placeholder"]
         self.results: list[Tensor] = []
 
     def execute(self, schedule: tuple[str, ...]) -> float:
-        """Run once; seconds. ExecutionError names the op that failed."""
+        """Run once; seconds until the device has done all of it. ExecutionError names the op that failed."""
         given = [x.clone() if isinstance(x, Tensor) else x for x in self.fed]
+        _wait_for(self.device)
         begin = time.perf_counter()
         with torch.no_grad():
             returned = _Seeded(self.module).run(*given, enable_io_processing=False)
+        _wait_for(self.device)
         spent = time.perf_counter() - begin
         if not self.results:
             operands = dict(zip(self.names, given, strict=True))
@@ -124,6 +127,12 @@ class Execution:
             ]
             self.results = [x.clone() for x in (*tensors_in(returned), *updated)]
         return spent
+
+
+def _wait_for(device: torch.device) -> None:
+    """Return once the device has done all that is queued on it; the CPU queues nothing."""
+    if device != CPU:
+        torch.accelerator.synchronize(device)
 
 
 class _Seeded(Interpreter):

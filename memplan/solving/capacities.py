@@ -67,11 +67,6 @@ def budgets(problem: Problem, budget: Budget | None = None) -> Budgets:
     NotFoundInTime where `budget` is spent before the counted work is done; without a budget nothing cuts it. Those of
     the last few problems are remembered: whoever reports a plan made for M_H means the same M_H.
     """
-    return _found(problem, budget or Budget(NO_LIMIT_S))[0]
-
-
-def _found(problem: Problem, budget: Budget) -> tuple[Budgets, float]:
-    """See `budgets`; and the seconds that compiling took meanwhile."""
     options = problem.options
     key = (
         problem.graph.sha256,
@@ -81,37 +76,33 @@ def _found(problem: Problem, budget: Budget) -> tuple[Budgets, float]:
         options.order,
     )
     if key in _known:
-        return _known[key], 0.0
-    found, compile_s = _compute(problem, budget)
+        return _known[key]
+    found = _compute(problem, budget or Budget(NO_LIMIT_S))
     if len(_known) >= 8:
         del _known[next(iter(_known))]
     _known[key] = found
-    return found, compile_s
+    return found
 
 
 _known: dict[tuple[str | int, ...], Budgets] = {}
 
 
-def _compute(problem: Problem, budget: Budget) -> tuple[Budgets, float]:
+def _compute(problem: Problem, budget: Budget) -> Budgets:
     mr = least_capacity(problem)
     free = _plain(problem, problem.options.io, objective="peak")
-    mine = replace(budget, progress=None, start=(), bound=0)
-    before = budget.seconds
-    plan = parse_spec(PEAK_SOLVER).solve(free, mine)
-    compile_s = budget.seconds - before - plan.seconds
-    own = replace(budget, started=budget.started + compile_s)
+    plan = parse_spec(PEAK_SOLVER).solve(free, replace(budget.quiet(), start=(), bound=0))
     if plan.status in (Status.INFEASIBLE, Status.UNKNOWN):
-        if own.spent():
+        if budget.spent():
             raise _cut()
         raise OptionError(f"no plan without a limit was found: {plan.reason}", "give the capacity in bytes")
     from memplan.judge.simulate import simulate
 
     mp = simulate(problem.graph, plan).live_peak
     proved = mp <= plan.bound
-    if own.spent() and not proved:
+    if budget.spent() and not proved:
         raise _cut()
     mh = align_up(-(-(mr + mp) // 2), problem.target.scratchpad.alignment)
-    return Budgets(mr, mp, mh, mp_proved=proved), compile_s
+    return Budgets(mr, mp, mh, mp_proved=proved)
 
 
 def _cut() -> NotFoundInTime:
@@ -148,20 +139,17 @@ def needs_peak(text: str) -> bool:
     return isinstance(written, tuple) and written[1] != "MR"
 
 
-def resolve_capacity(
-    text: str | int, problem: Problem, budget: Budget
-) -> tuple[int | None, bool | None, Budget]:
+def resolve_capacity(text: str | int, problem: Problem, budget: Budget) -> tuple[int | None, bool | None]:
     """`Budgets.resolve` on the problem's own budgets, of which no more is computed than `text` needs.
 
-    The third answer is `budget`, its clock put back by what compiling took. NotFoundInTime as of `budgets`.
+    NotFoundInTime as of `budgets`.
     """
-    written, compile_s = str(text), 0.0
+    written = str(text)
     if needs_peak(written):
-        known, compile_s = _found(problem, budget)
+        known = budgets(problem, budget)
     else:
         known = Budgets(least_capacity(problem), 0, 0, mp_proved=False)
-    capacity, proved = known.resolve(written, problem.target.scratchpad.alignment)
-    return capacity, proved, replace(budget, started=budget.started + compile_s)
+    return known.resolve(written, problem.target.scratchpad.alignment)
 
 
 def _plain(problem: Problem, io: str, objective: str = "traffic") -> Problem:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import NamedTuple
 
+from memplan.base.clock import Clock
 from memplan.base.errors import OptionError
 from memplan.problem.plan import Plan, relative_gap
 
@@ -16,11 +17,12 @@ class Progress(NamedTuple):
     """One line of a solver's progress.
 
     Args:
-        phase: what the solver is at, in a word or two.
+        phase: what the solver is at, in a word or two; of a notice, the sentence.
         value: the best so far, in the objective's bytes or seconds; None without a plan.
         bound: what is proved so far, in the same unit.
         seconds: since the start.
         nodes: what the phase has expanded (sets, states, branches), where it counts anything.
+        notice: whether it is a sentence to be read by whoever waits, whether or not they watch the values.
     """
 
     phase: str
@@ -28,6 +30,7 @@ class Progress(NamedTuple):
     bound: float
     seconds: float
     nodes: int | None = None
+    notice: bool = False
 
     @property
     def gap(self) -> float | None:
@@ -39,7 +42,8 @@ class Progress(NamedTuple):
 class Budget:
     """What a solve may spend, and what it is told and tells; its clock starts when it is made.
 
-    A solver looks at `spent()` at least every 0.1 s and answers with its best plan once it is true.
+    All budgets made of this one go by its clock. A solver looks at `spent()` at least every 0.1 s and answers with its
+    best plan once it is true.
 
     Args:
         time_limit_s: seconds.
@@ -49,7 +53,8 @@ class Budget:
         cancel: is asked often whether somebody wants the solve to stop.
         start: answers to the same problem at other capacities, evaluated: where a solver may begin.
         bound: holds for the problem, proved elsewhere: a solver whose value meets it may stop.
-        started: when, by time.monotonic.
+        clock: stands while something is compiled.
+        started: the seconds of the clock at which it was made.
     """
 
     time_limit_s: float = 10.0
@@ -59,12 +64,13 @@ class Budget:
     cancel: Callable[[], bool] | None = None
     start: tuple[Plan, ...] = ()
     bound: float = 0
-    started: float = field(default_factory=time.monotonic)
+    clock: Clock = field(default_factory=Clock, repr=False, compare=False)
+    started: float = 0.0
 
     @property
     def seconds(self) -> float:
-        """Wall time since the start."""
-        return time.monotonic() - self.started
+        """What went by since `started`, both by the clock."""
+        return self.clock.seconds - self.started
 
     @property
     def remaining_s(self) -> float:
@@ -73,16 +79,34 @@ class Budget:
 
     def spent(self) -> bool:
         """Whether the time is up or somebody wants the solve to stop."""
-        return self.seconds >= self.time_limit_s or (self.cancel is not None and self.cancel())
+        return self.seconds >= self.time_limit_s or self.cancelled()
+
+    def cancelled(self) -> bool:
+        """Whether somebody wants the solve to stop."""
+        return self.cancel is not None and self.cancel()
 
     def report(self, phase: str, value: float | None, bound: float, nodes: int | None = None) -> None:
         """Tell the caller how far the solve is: the arguments are the fields of `Progress`."""
         if self.progress is not None:
             self.progress(Progress(phase, value, bound, self.seconds, nodes))
 
+    def notify(self, sentence: str) -> None:
+        """Tell the caller what is waited for."""
+        if self.progress is not None:
+            self.progress(Progress(sentence, None, 0, self.seconds, notice=True))
+
+    def quiet(self) -> Budget:
+        """The same for another problem than the caller's: its values are no news to them, its notices are."""
+        return replace(self, progress=self.progress and partial(_pass_notices, self.progress))
+
     def share(self, part: float) -> Budget:
         """A budget of `part`, from 0 to 1, of the remaining time, starting now."""
-        return replace(self, time_limit_s=self.remaining_s * part, started=time.monotonic())
+        return replace(self, time_limit_s=self.remaining_s * part, started=self.clock.seconds)
+
+
+def _pass_notices(tell: Callable[[Progress], None], news: Progress) -> None:
+    if news.notice:
+        tell(news)
 
 
 MOST_SECONDS = 1e9

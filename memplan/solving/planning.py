@@ -91,7 +91,7 @@ def plan(
         time_limit_s: seconds, compilation not counted.
         workers: processor cores, None for all.
         seed: of whatever is random, from 0.
-        progress: is called with every improvement.
+        progress: is called with every improvement, and with a notice where something is compiled, once on a machine.
         cancel: is asked often; once it returns true the best plan so far is returned.
 
     Returns:
@@ -131,7 +131,7 @@ def plan(
             f"it knows {', '.join(sorted(chosen.objectives))}",
         )
     try:
-        problem, proved, budget = _limited(problem, scratchpad, budget)
+        problem, proved = _limited(problem, scratchpad, budget)
     except NotFoundInTime as error:
         why = f"{error.message}: {error.hint}"
         cut = chosen.no_answer(problem, budget, Status.UNKNOWN, why)
@@ -140,6 +140,10 @@ def plan(
     found = _infeasible(problem, chosen, budget) or chosen.solve(problem, budget)
     seconds = found.seconds or budget.seconds - before
     done = evaluate(problem.graph, replace(found, seconds=seconds, budget_proved=proved))
+    if budget.cancelled() and budget.clock.given_up and done.status in (Status.FEASIBLE, Status.UNKNOWN):
+        what = " and ".join(budget.clock.given_up)
+        why = f"cancelled while the kernels of {what} were compiled, which is done once on a machine: plan again"
+        done = replace(done, reason="; ".join(filter(None, (done.reason, why))))
     return replace(done, total_seconds=time.monotonic() - begin)
 
 
@@ -202,14 +206,12 @@ def make_problem(
     return _limited(Problem(graph, machine, options), scratchpad, Budget(NO_LIMIT_S))[0]
 
 
-def _limited(
-    problem: Problem, scratchpad: str | int | None, budget: Budget
-) -> tuple[Problem, bool | None, Budget]:
+def _limited(problem: Problem, scratchpad: str | int | None, budget: Budget) -> tuple[Problem, bool | None]:
     """The problem under this capacity, the target's own where that is None; see `resolve_capacity`."""
     if scratchpad is None:
-        return problem, None, budget
-    capacity, proved, budget = resolve_capacity(scratchpad, problem, budget)
-    return replace(problem, target=problem.target.with_scratchpad(capacity)), proved, budget
+        return problem, None
+    capacity, proved = resolve_capacity(scratchpad, problem, budget)
+    return replace(problem, target=problem.target.with_scratchpad(capacity)), proved
 
 
 def _donated(graph: Graph, donate: str | Iterable[str]) -> tuple[str, ...]:

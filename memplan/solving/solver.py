@@ -39,11 +39,6 @@ class Solver(ABC):
     summary: ClassVar[str]
     objectives: ClassVar[frozenset[str]] = frozenset({"traffic", "peak"})
 
-    @property
-    def kernels(self) -> str:
-        """The compiled kernels that the solver cannot do without, nothing where it needs none."""
-        return ""
-
     @abstractmethod
     def solve(self, problem: Problem, budget: Budget) -> Plan:
         """The best plan found within `budget`, by way of `answer` or `no_answer`.

@@ -123,7 +123,7 @@ def sweep(
             f"it knows {', '.join(sorted(chosen.objectives))}",
         )
     asked = budget_for(time_limit_s, workers, seed)
-    known = budgets(problem, Budget(NO_LIMIT_S, cancel=cancel))
+    known = budgets(problem, Budget(NO_LIMIT_S, progress=progress, cancel=cancel))
     capacities = spread(problem, known, points, least, most)
     curve = _Curve(problem, capacities, known.mp)
     begin, spent = time.monotonic(), 0.0
@@ -285,4 +285,9 @@ def _turns(curve: _Curve) -> Iterator[int]:
 
 def _named(progress: Callable[[Progress], None], capacity: int, begin: float) -> Callable[[Progress], None]:
     """News with the capacity they are about, and the time of the whole sweep."""
-    return lambda news: progress(news._replace(phase=f"{capacity:,} bytes", seconds=time.monotonic() - begin))
+
+    def tell(news: Progress) -> None:
+        phase = news.phase if news.notice else f"{capacity:,} bytes"
+        progress(news._replace(phase=phase, seconds=time.monotonic() - begin))
+
+    return tell

@@ -1,4 +1,8 @@
-"""Higher-order torch ops: which bodies they run on what operands, and the bytes that those need meanwhile."""
+"""Higher-order torch ops: which bodies they run on what operands, and the bytes that those need meanwhile.
+
+What counts is what eager torch does, which executes the plans: a compiled flex_attention keeps a tile of its scores, the
+eager one all of them.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +10,17 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeGuard
 
 import torch
+from torch import nn
+from torch._higher_order_ops.flex_attention import sdpa_dense
 from torch._ops import HigherOrderOperator
 from torch.fx import GraphModule, Node
-from torch.utils._pytree import tree_leaves
+from torch.fx.experimental.proxy_tensor import make_fx
+from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
 
 from memplan.base.errors import GraphError
+
+SPACE = "workspace"
+"""The key of a node's `meta` under which the scratch memory of a higher-order op is kept, in bytes."""
 
 _Call = tuple[int, list[Any]]
 """The position of a body among an op's arguments, and what the body is called with."""
@@ -33,7 +43,7 @@ def _scan(args: Sequence[Any]) -> list[_Call]:
 
 
 def _flex_attention(args: Sequence[Any]) -> list[_Call]:
-    """The bodies see a score and its four indices at a time, as the fused kernel does; the mask is last of its tuple."""
+    """The bodies are written for a score and its four indices; the mask is last of its tuple."""
     score = args[0].new_empty((), dtype=torch.promote_types(args[0].dtype, torch.float32))
     indices = [args[0].new_empty((), dtype=torch.int32) for _ in range(4)]
     return [(3, [score, *indices, *args[7]]), (4, [*indices, *args[8]])]
@@ -88,19 +98,32 @@ def calls(target: Any, args: Sequence[Any]) -> Iterator[tuple[GraphModule, list[
             yield body, operands
 
 
-def workspace(module: GraphModule, node: Node) -> int:
-    """Bytes that a propagated call of a higher-order op needs beside its operands and results; of any other op 0.
+def workspace(module: nn.Module, node: Node, args: Sequence[Any]) -> int:
+    """Bytes that a higher-order op needs beside its operands, the fake values `args`, and its results.
 
-    The peak of its hungriest body in program order. What a loop carries counts twice: as read and as written.
+    The peak of its hungriest body, itself propagated, in program order; of an attention that of its eager kernel, which makes
+    whole matrices of scores. What a loop carries counts twice: as read and as written.
     """
-    if not isinstance(node.target, HigherOrderOperator):
-        return 0
+    if str(node.target) == "flex_attention":
+        return _peak(_eager_attention(args))
     position = _CARRIED.get(str(node.target))
     carried = {} if position is None else dict(_storages(node.args[position]))
     return sum(carried.values()) + max(map(_peak, bodies(module, node)), default=0)
 
 
-def bodies(module: GraphModule, node: Node) -> Iterator[GraphModule]:
+def _eager_attention(args: Sequence[Any]) -> GraphModule:
+    """The aten ops of flex_attention's eager kernel on fake operands."""
+    values, spec = tree_flatten(args)
+
+    def kernel(*tensors: torch.Tensor) -> Any:
+        given = iter(tensors)
+        operands = [next(given) if isinstance(x, torch.Tensor) else x for x in values]
+        return sdpa_dense(*tree_unflatten(operands, spec))
+
+    return make_fx(kernel)(*(x for x in values if isinstance(x, torch.Tensor)))
+
+
+def bodies(module: nn.Module, node: Node) -> Iterator[GraphModule]:
     """The bodies among a node's operands."""
     for arg in node.all_input_nodes:
         if arg.op == "get_attr" and is_body(body := attribute(module, str(arg.target))):
@@ -116,7 +139,7 @@ def _peak(body: GraphModule) -> int:
     peak = 0
     for i, node in enumerate(nodes):
         live.update((s, nbytes) for s, nbytes in _storages(node) if s not in given)
-        peak = max(peak, sum(live.values()) + workspace(body, node))
+        peak = max(peak, sum(live.values()) + node.meta.get(SPACE, 0))
         live = {s: nbytes for s, nbytes in live.items() if last[s] > i}
     return peak
 

@@ -14,7 +14,7 @@ from memplan.base.units import MAX_BYTES
 from memplan.ir.graph import Graph
 from memplan.ir.overwrites import sound_overwrites
 from memplan.ir.parts import Op, Tensor
-from memplan.torch.bodies import draws, workspace, written
+from memplan.torch.bodies import SPACE, draws, written
 from memplan.torch.dialect import overwrites
 from memplan.torch.flops import flops
 from memplan.torch.module import COPY, epilogue, tensors_in
@@ -176,7 +176,7 @@ class _Builder:
 
     def _workspace(self, node: Node) -> str | None:
         """The name of the tensor that stands for the op's scratch memory, where it needs any."""
-        nbytes = workspace(self.module, node)
+        nbytes = node.meta.get(SPACE, 0)
         if not nbytes:
             return None
         name = f"{node.name}.workspace"

@@ -20,7 +20,7 @@ from torch.fx.experimental.symbolic_shapes import ShapeEnv
 from torch.fx.node import map_aggregate
 
 from memplan.base.errors import GraphError
-from memplan.torch.bodies import attribute, bodies, calls, is_body, refuse_unknown, written
+from memplan.torch.bodies import SPACE, attribute, bodies, calls, is_body, refuse_unknown, workspace, written
 from memplan.torch.devices import CPU, home_of, write_device
 from memplan.torch.simplify import fix_numbers, simplify
 
@@ -332,6 +332,8 @@ class _Propagation(Interpreter):
         try:
             with self.mode, torch.no_grad():
                 value = super().run_node(n)
+                if isinstance(n.target, torch._ops.HigherOrderOperator):
+                    n.meta[SPACE] = workspace(self.module, n, self.fetch_args_kwargs_from_env(n)[0])
         except GraphError:
             raise
         except Exception as error:

@@ -93,7 +93,8 @@ def results_md(found: Sequence[tuple[Published, Sequence[dict[str, Any]]]], mach
         f"""# Results
 
 Written by `scripts/publish_results` on {machine}, from the lines in `models/results/`. Every plan was checked; every bound holds
-for all plans that the options allow. Sizes are bytes."""
+for all plans that the options allow. Sizes are bytes. The [README](../README.md#the-words) explains the words: scratchpad, spill,
+peak, bound."""
     ]
     parts += [one.section(instances_of(records)) for one, records in found if records]
     parts.append("""## Offsets
@@ -109,21 +110,27 @@ Packing buffers with given lifetimes is measured by itself, on MiniMalloc's inst
 def cosma_md(instances: Sequence[Instance]) -> str:
     """Traffic against COSMA's four baselines, with and without parameters."""
     parts = [
-        f"""## Traffic at COSMA's budgets
+        f"""## Traffic at COSMA's capacities
 
-Setting of COSMA (Li, Gupta, Malik, arXiv 2311.18246): int8, batch 1, one scratchpad, operands in it, at M_R (the most one op touches),
-M_P (the least peak over all orders) and M_H half way; value = bytes of non-compulsory accesses. {_limits(instances)}
+COSMA (Li, Gupta, Malik, arXiv 2311.18246) plans order, spills and offsets by one integer program. Its setting: int8, batch 1, one
+scratchpad in which the operands of an op must lie while it runs, at three capacities: M_R (the most bytes that a single op touches),
+M_P (the least peak over all orders) and M_H half way between them. The value is the bytes of spills, which the paper calls
+non-compulsory accesses. {_limits(instances)}
 
-The paper reports 84 % fewer non-compulsory accesses than its baselines on average over ten human-designed nets and 85 % over
-searched ones. Baselines: {{program order, peak-optimal order}} x {{Belady, an integer program for each step}}, then TensorFlow Lite's
-size-ordered placement.
+The paper reports 84 % fewer of these bytes than its baselines on average over ten human-designed nets, and 85 % over searched ones.
+Its four baselines decide one thing after the other: the order (the program's, or the one of least peak), then what leaves the
+scratchpad (by Belady's rule, which evicts the tensor whose next use is farthest away, or by an integer program for each step
+alone), then the offsets (as TensorFlow Lite does, in order of size).
 
 What differs: the graphs are the zoo's, drawn from the nets' papers, not the authors' files, and the searched nets are taken at
 mobile size (224 px) where one exists; the baselines are repaired (more is evicted until they pack) where the paper's count
 bytes that may not pack; a reloaded input or constant costs its load alone where the paper's equations charge a store too;
-both "DenseNet" candidates are in. *Of the sum* = 1 - sum of values / sum of the baseline's values, *mean* = the mean of the cases'
-own reductions, both over the cases whose baseline is above 0 (so many of all, in parentheses). Where the optimum is proved
-nobody can reduce more: the values by model tell where a baseline was optimal already."""
+both "DenseNet" candidates are in.
+
+The reduction is given both ways. *Of the sum* = 1 - sum of values / sum of the baseline's values; the largest nets decide it. *Mean* =
+the mean of the cases' own reductions; each case counts alike. *At zero* = the cases in which the baseline spills nothing, of
+all cases: there is nothing to reduce in them, and they count in neither. Where the optimum is proved nobody can reduce more: the
+values by model tell where a baseline was optimal already."""
     ]
     for weights, words in (("ignore", "Activations only"), ("tensor", "Activations and parameters")):
         kept = [i for i in instances if i.one["weights"] == weights]
@@ -143,18 +150,21 @@ def reduction(pairs: Sequence[tuple[float, float]]) -> float | None:
 
 
 def _reductions(instances: Sequence[Instance]) -> Table:
-    """Two rows a group and budget, a column a baseline: of the sums, and the mean over the cases."""
+    """Three rows a group and capacity, a column a baseline: of the sums, mean of the cases, how many count in neither."""
     rows = []
     for group, names in (("human-designed", DRAWN), ("searched", SEARCHED), ("randomly wired", WIRED)):
         for budget in ("MR", "MH", "MP", "all"):
             kept = [i for i in instances if i.one["model"] in names and budget in (i.one["budget"], "all")]
-            pairs = [[(a, b) for a, b in _pairs(kept, spec) if b > 0] for spec in BASELINES]
+            found = [_pairs(kept, spec) for spec in BASELINES]
+            above = [[(a, b) for a, b in pairs if b > 0] for pairs in found]
             proved = Cell(f"{sum(map(_optimal, kept))} of {len(kept)}")
-            sums = (Cell(f"{_percent(reduction(p))} ({len(p)} of {len(kept)})") for p in pairs)
-            means = (Cell(_percent(sum(1 - a / b for a, b in p) / len(p) if p else None)) for p in pairs)
+            sums = (Cell(_percent(reduction(p))) for p in above)
+            means = (Cell(_percent(sum(1 - a / b for a, b in p) / len(p) if p else None)) for p in above)
+            zeros = (Cell(f"{len(f) - len(a)} of {len(f)}") for f, a in zip(found, above, strict=True))
             rows += [
                 (Cell(group), Cell(budget), Cell("of the sum"), *sums, proved),
                 (Cell(group), Cell(budget), Cell("mean"), *means, Cell("")),
+                (Cell(group), Cell(budget), Cell("at zero"), *zeros, Cell("")),
             ]
     head = (
         "nets",
@@ -210,8 +220,8 @@ def olla_md(instances: Sequence[Instance]) -> str:
     parts = [
         f"""## Peaks of training steps
 
-Setting of OLLA (Steiner et al., arXiv 2210.12924): the least memory for a training step, order and addresses free, nothing spilled or
-recomputed. {_limits(instances)}
+OLLA (Steiner et al., arXiv 2210.12924) looks for the least memory in which a training step runs: order and offsets are free, and
+nothing is spilled or recomputed. {_limits(instances)}
 
 The paper reports one third less memory on average than PyTorch. `pytorch` is the program's order with each buffer placed as
 PyTorch's caching allocator would, segments side by side (a model of it, `solvers/memplan_solvers/offsets/caching.py`);
@@ -283,10 +293,11 @@ def latency_md(instances: Sequence[Instance]) -> str:
     table = table_md(Table(head, tuple(rows), frozenset(range(2, len(head)))))
     return f"""## Latency
 
-Setting of XLA's memory space assignment: operands served from either memory, copies beside the computation, on the target `tpu-v4i`, whose
-numbers `memplan targets --json` lists; the scratchpad is cut to fractions of M_P, since all of these nets fit into the
-whole. `msa` is that compiler's pass restated, `msa_tuned` the best of a grid over its options, `malloc_game` the agent, trained on
-none of these nets, `mode=prod` the better of it and `msa_tuned`. {_limits(instances)} Latencies are in microseconds.
+Setting of memory space assignment, the pass by which Google's compiler XLA decides what lies in fast memory: ops read operands from
+either memory, and copies run beside the computation. The target is `tpu-v4i`, whose numbers `memplan targets --json` lists. Its
+scratchpad is cut to fractions of M_P, since all of these nets fit into the whole. `msa` is that compiler's pass restated,
+`msa_tuned` the best of a grid over its options, `malloc_game` the agent, trained on none of these nets, and `mode=prod` the better
+of it and `msa_tuned`. {_limits(instances)} Latencies are in microseconds.
 
 What differs: times come from one analytic evaluator (roofline by op, one queue of copies), not from a chip.
 

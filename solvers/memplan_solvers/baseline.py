@@ -8,7 +8,7 @@ that as a failure more is evicted until it does, one storage at a time, so that 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 from memplan.base.errors import OptionError, nearest
@@ -72,26 +72,19 @@ class Baseline(Solver):
                     nearest(getattr(self, field), known),
                 )
 
-    @property
-    def kernels(self) -> str:
-        """See `Solver.kernels`."""
-        return "peak" if self.schedule == "peak" else ""
-
     def solve(self, problem: Problem, budget: Budget) -> Plan:
         """The baseline's plan; in the end that of everything stored and reloaded around each op."""
         order: tuple[int, ...] = tuple(range(problem.n))
         if self.schedule == "peak":
-            found = minimum_peak_order(problem, replace(budget.share(0.5), progress=None))
-            order, budget = found.order, replace(budget, started=budget.started + found.compile_s)
+            order = minimum_peak_order(problem, budget.share(0.5).quiet()).order
         walk = Walk(problem, order)
         placed = self._placed(walk, budget) or _placed_at_once(walk, around_each_op(walk))
         if placed is None:
             return self.no_answer(problem, budget, Status.UNKNOWN, "the baseline found no placement")
         residencies, moves, inplace = materialise(walk, *placed)
-        plan = self.answer(
+        return self.answer(
             problem, budget, order=order, residencies=residencies, moves=moves, inplace=inplace
         )
-        return replace(plan, seconds=max(budget.seconds, 1e-6))
 
     def _placed(self, walk: Walk, budget: Budget) -> PlacedBlocks | None:
         capacity = walk.problem.capacity

@@ -45,11 +45,6 @@ class Benders(Improver):
     )
     objectives: ClassVar[frozenset[str]] = frozenset({"traffic"})
 
-    @property
-    def kernels(self) -> str:
-        """See `Solver.kernels`."""
-        return "peak"
-
     def solve(self, problem: Problem, budget: Budget) -> Plan:
         """The better of the greedy plan and those of the orders found, with the program's bound."""
         return self.improve(problem, budget, greedy_start(problem, budget))
@@ -59,17 +54,22 @@ class Benders(Improver):
         free = int(problem.free_bound)
         settled = start is not None and start.value <= free
         anywhere = problem.target.operands == "any"
-        if settled or anywhere or problem.capacity is None or problem.n > MOST_OPS or budget.spent():
+        if (
+            settled
+            or anywhere
+            or problem.capacity is None
+            or problem.n > MOST_OPS
+            or budget.spent()
+            or not load("peak", budget)
+        ):
             return self.plan_of(problem, budget, start, free, "no plan was found in time")
-        mine = load("peak", budget)
-        run = _Run(problem, mine, start)
+        run = _Run(problem, budget, start)
         impossible = run.solve() and start is None
         if impossible:
             return self.no_answer(
                 problem, budget, Status.INFEASIBLE, "no order can be served, whatever is spilled"
             )
-        plan = self.plan_of(problem, budget, run.best, run.bound, "no plan was found in time")
-        return replace(plan, seconds=max(mine.seconds, 1e-6))
+        return self.plan_of(problem, budget, run.best, run.bound, "no plan was found in time")
 
 
 @dataclass

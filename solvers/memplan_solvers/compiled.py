@@ -1,8 +1,8 @@
 """Kernels are compiled once on a machine, by a process of their own, and read from numba's cache ever after.
 
-Compiling takes seconds, and is no part of a solve. `ready` is for who can do without: it waits no longer than the
-budget lasts. `load` is for a solver that was asked for by name: it waits, and says how long, to be taken off its clock.
-The process goes on when nobody waits any more, as long as this one lives; the next plan finds what it has compiled.
+Compiling is no part of a solve: whoever needs kernels waits here, the clock of its budget standing, and the caller is told
+of it; so a first plan is as good as any later one. A cancellation ends the wait, and leaves what can be done without. The
+process goes on when nobody waits any more, as long as this one lives; the next plan finds what it has compiled.
 """
 
 from __future__ import annotations
@@ -12,24 +12,33 @@ import sys
 import threading
 import time
 import warnings
-from dataclasses import replace
+from collections.abc import Callable
 from functools import cache
 from importlib import import_module
-from typing import Any
+from typing import Any, NamedTuple
 
 from memplan.base.children import end_with_parent, start
 from memplan.solving.limits import Budget
 
+
+class Kind(NamedTuple):
+    """The module whose `warm` calls every kernel of a kind once, what they are for, and about how many seconds compiling takes a core."""
+
+    module: str
+    use: str
+    seconds: int
+
+
 KERNELS = {
-    "assign": "memplan_solvers.latency.msa",
-    "anneal": "memplan_solvers.latency.anneal",
-    "game": "memplan_solvers.malloc_game.guided",
-    "pack": "memplan_solvers.offsets.packer",
-    "peak": "memplan_solvers.peak.search",
-    "repair": "memplan_solvers.offsets.ejection_chains",
-    "search": "memplan_solvers.search.search",
+    "assign": Kind("memplan_solvers.latency.msa", "memory space assignment", 10),
+    "anneal": Kind("memplan_solvers.latency.anneal", "annealing", 40),
+    "game": Kind("memplan_solvers.malloc_game.guided", "the mallocGame and its annealing", 90),
+    "pack": Kind("memplan_solvers.offsets.packer", "exact packing", 3),
+    "peak": Kind("memplan_solvers.peak.search", "the search for the least peak", 4),
+    "repair": Kind("memplan_solvers.offsets.ejection_chains", "packing by repair", 3),
+    "search": Kind("memplan_solvers.search.search", "the search over order and spills", 35),
 }
-"""Modules whose `warm` calls every kernel of a kind once."""
+"""By the name that their users call them."""
 
 PAUSE_S = 0.02
 """Seconds between two looks at a compiler."""
@@ -39,34 +48,39 @@ _lock = threading.Lock()
 _compilers: dict[str, subprocess.Popen[bytes]] = {}
 
 
-def ready(name: str, budget: Budget) -> bool:
-    """Whether the kernels called `name` are compiled by the time the budget is spent; they are loaded then."""
+def load(name: str, budget: Budget) -> bool:
+    """Whether the kernels called `name` are loaded, compiled before if need be; False where the budget is cancelled meanwhile.
+
+    Its clock stands until then, whatever its limit.
+    """
     if name in _loaded:
         return True
+    with budget.clock.standing():
+        loaded = _obtain(name, budget)
+    if not loaded:
+        budget.clock.given_up[KERNELS[name].use] = None
+    return loaded
+
+
+def _obtain(name: str, budget: Budget) -> bool:
     with _lock:
-        if name in _loaded or _load(name):
+        if name in _loaded or _warm(name, unless=lambda: True):
             return True
         if name not in _compilers:
             _compilers[name] = _compiler(name)
-    budget.report(f"compiling {name}, once on this machine", None, 0)
+    kind = KERNELS[name]
+    budget.notify(
+        f"compiling {kind.use}, some {kind.seconds} s, once on this machine and not part of the time limit"
+    )
     while _compilers[name].poll() is None:
-        if budget.spent():
+        if budget.cancelled():
             return False
         time.sleep(PAUSE_S)
     with _lock:
-        if name not in _loaded and not _load(name):
-            _warn()
-            _warm(name)
-    return True
-
-
-def load(name: str, budget: Budget) -> Budget:
-    """The budget, its clock put back by what compiling or loading the kernels called `name` took."""
-    before = budget.seconds
-    while not ready(name, replace(budget, time_limit_s=float("inf"))):
-        if budget.spent():  # cancelled
-            break
-    return replace(budget, started=budget.started + budget.seconds - before)
+        if name in _loaded or _warm(name, unless=lambda: True):
+            return True
+        _warn()
+        return _warm(name, unless=budget.cancelled)
 
 
 @cache
@@ -80,20 +94,15 @@ def _warn() -> None:
     )
 
 
-def _warm(name: str) -> None:
-    import_module(KERNELS[name]).warm()
-    _loaded.add(name)
-
-
-def _load(name: str) -> bool:
-    """Load from the cache; False where something is not there."""
+def _warm(name: str, unless: Callable[[], bool] = lambda: False) -> bool:
+    """Load from the cache what is there and compile the rest; False as soon as there is a rest and `unless` says so."""
     from numba.core import event
 
     me = threading.get_ident()
 
     class Refusal(event.Listener):  # type: ignore[misc,unused-ignore]
         def on_start(self, event: Any) -> None:
-            if threading.get_ident() == me:
+            if threading.get_ident() == me and unless():
                 raise _NotCompiled
 
         def on_end(self, event: Any) -> None:
@@ -101,9 +110,10 @@ def _load(name: str) -> bool:
 
     try:
         with event.install_listener("numba:compile", Refusal()):
-            _warm(name)
+            import_module(KERNELS[name].module).warm()
     except _NotCompiled:
         return False
+    _loaded.add(name)
     return True
 
 

@@ -21,7 +21,7 @@ from memplan_solvers.replace import POLICIES
 from memplan_solvers.replace.allocate import allocate_on_demand
 from memplan_solvers.replace.evict import around_each_op, evict_on_demand, without_spills
 from memplan_solvers.residency import Block, Stretch, Walk, blocks_of, materialise, stretches_of, traffic
-from memplan_solvers.restricted import inplace_off, lifted, value_of
+from memplan_solvers.restricted import all_restricted, lifted, value_of
 from memplan_solvers.schedule import SCHEDULES
 
 LARGE = 10_000
@@ -89,12 +89,18 @@ class Greedy(Solver):
                 raise OptionError(f"solver 'greedy': {field} = '{word}'", nearest(word, {*known, "all"}))
 
     def solve(self, problem: Problem, budget: Budget) -> Plan:
-        """The best candidate, in place or not; stops early where it meets the free bound."""
-        found, plain = self._solve(problem, budget), inplace_off(problem)
-        if plain is None or value_of(problem, found) <= max(problem.free_bound, budget.bound):
-            return found
-        other = lifted(problem, self._solve(plain, replace(budget, start=(), bound=0)))
-        return min(found, other, key=lambda plan: value_of(problem, plan))
+        """The best candidate, with all freedoms or without some; stops early where it meets the free bound."""
+        found, enough = self._solve(problem, budget), max(problem.free_bound, budget.bound)
+        value = value_of(problem, found)
+        for less in all_restricted(problem):
+            if value <= enough or (budget.spent() and value < float("inf")):
+                break
+            if self.schedule == "all" or less.options.order == problem.options.order:
+                other = lifted(problem, self._solve(less, replace(budget.quiet(), start=(), bound=0)))
+                if (cost := value_of(problem, other)) < value:
+                    found, value = other, cost
+                    budget.report("greedy", value, problem.free_bound)
+        return found
 
     def _solve(self, problem: Problem, budget: Budget) -> Plan:
         if problem.options.objective == "latency":
@@ -145,7 +151,7 @@ class Greedy(Solver):
         variants = [stepped]
         if problem.target.operands == "any":
             variants += [replace(stepped, target=replace(stepped.target, operands="scratchpad"))]
-        steps = replace(budget, progress=None, start=(), bound=0)
+        steps = replace(budget.quiet(), start=(), bound=0)
         for variant, share in product(variants, ROOM):
             capacity = int(problem.room * share) // problem.target.scratchpad.alignment
             capacity = max(1, capacity * problem.target.scratchpad.alignment)  # where nothing is placed
@@ -325,7 +331,7 @@ def farthest_next_use(distance: int, size: int, cost: int) -> float:
 
 def greedy_start(problem: Problem, budget: Budget) -> Answer | None:
     """What a solver begins with that is given nothing: the greedy answer, within half its time."""
-    found = Greedy().best(problem, replace(budget.share(0.5), progress=None))
+    found = Greedy().best(problem, budget.share(0.5).quiet())
     if found is None:
         return None
     budget.report("greedy", found.answer.value, problem.free_bound)

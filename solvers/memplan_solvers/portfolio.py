@@ -13,9 +13,8 @@ from memplan.problem.problem import Problem
 from memplan.solving.limits import Budget, Progress
 from memplan.solving.registry import parse_spec
 from memplan.solving.solver import Solver
-from memplan_solvers.compiled import ready
 from memplan_solvers.improve import Answer, Improver
-from memplan_solvers.restricted import inplace_off, lifted, value_of
+from memplan_solvers.restricted import in_program_order, inplace_off, lifted, value_of
 
 
 class Round(NamedTuple):
@@ -47,6 +46,9 @@ GRACE_S = 2.0
 PLAIN = 0.4
 """Share of the time for the plan without in-place and donation, where these are allowed: what they add begins there."""
 
+PROGRAM = 0.2
+"""Share of the time left that is kept for the program's order, where any is allowed and none is proved to be best."""
+
 
 @dataclass(frozen=True)
 class Portfolio(Solver):
@@ -73,14 +75,17 @@ class Portfolio(Solver):
                 raise OptionError(f"solver 'portfolio': skip = '{self.skip}'", nearest(word, known))
 
     def solve(self, problem: Problem, budget: Budget) -> Plan:
-        """The best plan of any part, with the best bound of any part; a part whose kernels are not there in time is left out."""
+        """The best plan of any part, with the best bound of any part."""
         run = _Run(self, problem, budget)
         if plain := inplace_off(problem):
-            run.begin_with(
-                lifted(problem, self.solve(plain, replace(budget.share(PLAIN), start=(), bound=0)))
-            )
+            run.restricted("the portfolio without in-place", plain, budget.share(PLAIN))
             if run.settled:
                 return run.answer()
+        ordered = None
+        if problem.options.objective != "latency":  # there all parts know the program's order anyway
+            ordered = in_program_order(problem)
+        if ordered:
+            run.budget = replace(budget, time_limit_s=budget.seconds + (1 - PROGRAM) * budget.remaining_s)
         left_out = set(self.skip.split("+"))
         if problem.options.objective == "latency" and problem.target.operands != "any":
             left_out.add(
@@ -89,9 +94,11 @@ class Portfolio(Solver):
             run.without = f"greedy alone: what plays the game serves operands from host, which '{problem.target.name}' cannot"
         for share, parts, least_s in ROUNDS[problem.options.objective]:
             wanted = [part for part in parts if _word(part) not in left_out]
-            run.ask(wanted, max(share, least_s / max(least_s, budget.remaining_s, 1e-9)))
-            if run.settled or budget.spent():
+            run.ask(wanted, max(share, least_s / max(least_s, run.budget.remaining_s, 1e-9)))
+            if run.settled or run.budget.spent():
                 break
+        if ordered and not (run.settled or budget.spent()):
+            run.restricted("the portfolio in program order", ordered, budget.share(1.0))
         return run.answer()
 
 
@@ -110,10 +117,8 @@ class _Run:
         self.bound, self.prover = float(problem.free_bound), ""
         if budget.bound > self.bound:
             self.bound, self.prover = budget.bound, "another capacity"
-        self.seconds = 0.0
         self.last: Plan | None = None
         self.without = ""
-        self.compiling: dict[str, None] = {}  # kernels that were not there, so that a part was not asked
         self.refused: dict[str, str] = {}  # what a part says of a problem that it does not take
         self.nodes: dict[str, int] = {}
 
@@ -141,9 +146,9 @@ class _Run:
             now = self.budget.seconds - begin
             return min(settled[:k], default=now + 1) <= now or now > 2 * min(settled[k:]) + GRACE_S
 
-        def solve(k: int) -> tuple[Plan | None, float]:
+        def solve(k: int) -> Plan | None:
             if late(k):
-                return None, 0.0
+                return None
             cancel = self.budget.cancel
 
             def stop() -> bool:
@@ -157,10 +162,6 @@ class _Run:
                 cancel=stop,
             )
             solver = parse_spec(parts[k])
-            if solver.kernels and not ready(solver.kernels, mine):
-                self.compiling[solver.kernels] = None
-                return None, 0.0
-            self.compiling.pop(solver.kernels, None)
             try:
                 if isinstance(solver, Improver):
                     plan = solver.improve(self.problem, mine, start)
@@ -168,30 +169,32 @@ class _Run:
                     plan = solver.solve(self.problem, mine)
             except MemplanError as refusal:
                 self.refused[parts[k]] = refusal.message
-                return None, 0.0
+                return None
             if self._settles(plan):
                 settled[k] = self.budget.seconds - begin
-            return plan, plan.seconds or mine.seconds
+            return plan
 
         if side_by_side == 1:
             answers = [solve(k) for k in range(len(parts))]
-            self.seconds += sum(s for _, s in answers)
         else:
             with ThreadPoolExecutor(side_by_side) as pool:
                 answers = list(pool.map(solve, range(len(parts))))
-            self.seconds += max((s for _, s in answers), default=0.0)
-        for part, (plan, _) in zip(parts, answers, strict=True):
+        for part, plan in zip(parts, answers, strict=True):
             if plan is not None and not self.settled:
                 self._take(part, plan)
 
     def _settles(self, plan: Plan) -> bool:
         return value_of(self.problem, plan) <= max(self.bound, plan.bound)
 
-    def begin_with(self, plan: Plan) -> None:
-        """Keep a plan that was made without in-place and donation, if it is one."""
-        self.seconds += plan.seconds
+    def restricted(self, how: str, less: Problem, budget: Budget) -> None:
+        """Let the portfolio solve a problem with less freedom, and keep its plan if it is better; its bound is not true here."""
+        tell = self._progress(how)
+        mine = replace(
+            budget, start=(), bound=0, progress=tell and (lambda news: tell(news._replace(bound=0)))
+        )
+        plan = lifted(self.problem, self.portfolio.solve(less, mine))
         if value_of(self.problem, plan) < self.value:
-            self._take("the portfolio without in-place", plan)
+            self._take(how, plan)
 
     def _take(self, part: str, plan: Plan) -> None:
         """Keep what is better of a part's plan and bound, and what the peak search says of doing without spills."""
@@ -221,14 +224,11 @@ class _Run:
             why += f"; {self.without}"
         if self.value > self.bound:
             why += "".join(f"; {part} was left out: {words}" for part, words in self.refused.items())
-        if self.value > self.bound and self.compiling:
-            why += f"; what needs the kernels of {' and '.join(self.compiling)} was left out, still being compiled, which is done once on a machine: plan again"
         return replace(
             plan,
             solver=self.portfolio.spec,
             bound=min(self.bound, self.value),
             reason=f"{how}; {why}",
-            seconds=self.seconds,
             workers=self.budget.workers,
         )
 
@@ -242,6 +242,9 @@ class _Run:
             if news.nodes:
                 self.nodes[part] = max(news.nodes, self.nodes.get(part, 0))
             value = self.value if news.value is None else min(self.value, news.value)
+            if news.notice:
+                tell(news)
+                return
             phase = f"{part}: {news.phase}" if news.phase != part else part
             tell(
                 Progress(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import product
+from typing import Any
 
 from memplan.judge.simulate import simulate
 from memplan.problem.plan import Plan, Status
@@ -11,15 +14,37 @@ from memplan.problem.problem import Problem
 
 def inplace_off(problem: Problem) -> Problem | None:
     """The problem without in-place and donation; None where that is the same, or has no plan for want of room."""
-    if not problem.inplace_pairs:
-        return None
-    plain = replace(problem, options=replace(problem.options, inplace=False, donate=()))
-    fits = problem.capacity is None or plain.min_capacity <= problem.capacity
-    return plain if fits else None
+    return _fitting(problem, inplace=False, donate=()) if problem.inplace_pairs else None
+
+
+def in_program_order(problem: Problem) -> Problem | None:
+    """The problem in its program's order; None where that is the same."""
+    return None if problem.options.order == "program" else _fitting(problem, order="program")
+
+
+def all_restricted(problem: Problem) -> Iterator[Problem]:
+    """The problems without some of the freedoms that the options give, those included that lack several; none without room."""
+    own, seen = problem.options, [problem]
+    for order, inplace, donate in product(
+        dict.fromkeys((own.order, "program")),
+        dict.fromkeys((own.inplace, False)),
+        dict.fromkeys((own.donate, ())),
+    ):
+        less = _fitting(problem, order=order, inplace=inplace, donate=donate)
+        if less is not None and all(
+            less.options.order != p.options.order or less.inplace_pairs != p.inplace_pairs for p in seen
+        ):
+            seen.append(less)
+            yield less
+
+
+def _fitting(problem: Problem, **options: Any) -> Problem | None:
+    less = replace(problem, options=replace(problem.options, **options))
+    return less if problem.capacity is None or less.min_capacity <= problem.capacity else None
 
 
 def lifted(problem: Problem, plan: Plan) -> Plan:
-    """A plan of `inplace_off(problem)` as one of `problem`; its bound was not true there."""
+    """A plan of a problem with less freedom as one of `problem`; its bound was not true there."""
     return replace(plan, target=problem.target, options=problem.options, bound=problem.free_bound)
 
 

@@ -361,7 +361,7 @@ def test_interrupt_writes_the_best_plan_so_far(tmp_path: Path) -> None:
         "--scratchpad",
         "2000",
         "--time-limit",
-        "60",
+        "600",
         "-o",
         str(tmp_path),
     ]
@@ -369,13 +369,13 @@ def test_interrupt_writes_the_best_plan_so_far(tmp_path: Path) -> None:
     child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs)
     said, begin = b"", time.monotonic()
     while not re.search(rb"best \d", said):  # the live line tells of a plan
-        assert select.select([terminal], [], [], 60)[0] and time.monotonic() - begin < 60, said
+        assert select.select([terminal], [], [], 300)[0] and time.monotonic() - begin < 300, said
         said += os.read(terminal, 4096)
     child.send_signal(signal.SIGINT)
     begin = time.monotonic()
-    child.communicate(timeout=60)
+    child.communicate(timeout=300)
     assert child.returncode == 130, said
-    assert time.monotonic() - begin < 30  # of the 60 it was given
+    assert time.monotonic() - begin < 300  # of the 600 it was given
     assert memplan("check", path, tmp_path / "chain.plan.json").returncode == 0
 
 

@@ -61,8 +61,8 @@ WARM = """
 from importlib import import_module
 from memplan_solvers.compiled import KERNELS
 
-for module in KERNELS.values():
-    import_module(module).warm()
+for kind in KERNELS.values():
+    import_module(kind.module).warm()
 """
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from onnx import TensorProto, helper
 
 from memplan.io.graph_json import graph_text
 from memplan.io.read_json import read_graph, read_plan
@@ -22,6 +23,7 @@ from memplan.solving.testing import chain
 from memplan.studies.compare import isolate
 from memplan.studies.compare.isolate import run_isolated
 from memplan.studies.compare.runner import local_pool
+from tests import onnx_models
 from tests.compare.conftest import Run
 
 
@@ -155,8 +157,8 @@ def test_a_hang_ends_at_the_deadline(plugins: dict[str, str], monkeypatch: pytes
         monkeypatch.setenv(name, value)
     begin = time.monotonic()
     outcome = run_isolated(_job("wild{fault=hang}"), deadline_s=2.0, memory=2**40)
-    assert outcome.word == "timeout" and 2 <= time.monotonic() - begin < 15
-    assert run_isolated(_job("wild"), deadline_s=20.0, memory=2**40).word == "done"
+    assert outcome.word == "timeout" and 2 <= time.monotonic() - begin < 60
+    assert run_isolated(_job("wild"), deadline_s=120.0, memory=2**40).word == "done"
 
 
 def test_one_worker_gets_one_core(plugins: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,6 +187,7 @@ def _job(solver: str) -> dict[str, Any]:
         "model": "m",
         "graph": graph.to_dict(),
         "dims": {},
+        "bounds": {},
         "target": {},
         "capacity": "max",
         "budget_proved": None,
@@ -261,7 +264,7 @@ def test_the_cases_end_with_the_runner(plugins: dict[str, str], model: Path, tmp
     ]
     runner = subprocess.Popen(argv, env=plugins, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     children: list[int] = []
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline and not children:
         time.sleep(0.1)
         children = [
@@ -274,7 +277,7 @@ def test_the_cases_end_with_the_runner(plugins: dict[str, str], model: Path, tmp
     time.sleep(0.5)
     runner.kill()
     runner.wait()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while any(map(_alive, children)) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not any(map(_alive, children))
@@ -305,11 +308,11 @@ def test_ctrl_c_keeps_what_is_finished(plugins: dict[str, str], model: Path, tmp
         str(out),
     ]
     runner = subprocess.Popen(argv, env=plugins, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline and not (out / "results.jsonl").exists() or not lines(out):
         time.sleep(0.1)
     runner.send_signal(signal.SIGINT)
-    runner.communicate(timeout=20)
+    runner.communicate(timeout=120)
     assert runner.returncode == 130
     assert [r["solver"] for r in lines(out)] == ["greedy"] and (out / "report.html").exists()
 
@@ -360,6 +363,24 @@ def test_what_a_solver_does_not_support_is_said(command: Run, model: Path, tmp_p
     assert done.returncode == 0
     assert {r["objective"]: r["outcome"] for r in lines(out)} == {"peak": "refused", "latency": "refused"}
     assert "not supported" in (out / "report.md").read_text()
+
+
+def test_sizes_reach_the_models_and_their_plans(command: Run, tmp_path: Path) -> None:
+    inputs = [onnx_models.value("x", ["rows", 40]), onnx_models.value("k", [1], TensorProto.INT64)]
+    nodes = [helper.make_node("TopK", ["x", "k"], ["best", ""]), helper.make_node("Relu", ["best"], ["y"])]
+    path = tmp_path / "net.onnx"
+    path.write_bytes(onnx_models.model(nodes, inputs, [onnx_models.value("y", None)]).SerializeToString())
+    options = "--solvers greedy --budgets max --workers 1".split()
+    words = ["compare", path, *options, "-o", tmp_path / "out"]
+    done = command(*words, "--dim", "rows=3")
+    assert done.returncode == 2 and "--bound best=" in done.stderr
+    done = command(*words, "--resume", "--dim", "rows=3", "--bound", "best=3,7")
+    assert done.returncode == 0, done.stderr
+    (record,) = lines(tmp_path / "out")
+    plan = read_plan(tmp_path / "out" / record["plan"])
+    assert plan.options.dims == {"rows": 3} and plan.options.bounds == {"best": (3, 7)}
+    assert read_graph(tmp_path / "out" / "models" / "net.json").tensor["y"].shape == (3, 7)
+    assert command("check", path, tmp_path / "out" / record["plan"]).returncode == 0
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import pickle
+import resource
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -232,6 +237,28 @@ def test_unnamed_and_equally_named_nodes_get_names() -> None:
 
 
 @pytest.mark.slow(reason="reads many models")
+def test_models_are_imported_from_several_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limit of memory that inference runs under is gone again when all are done."""
+    infer = onnx.shape_inference.infer_shapes
+
+    def slowly(*args: Any, **options: Any) -> Any:
+        time.sleep(0.02)
+        return infer(*args, **options)
+
+    monkeypatch.setattr(onnx.shape_inference, "infer_shapes", slowly)
+    before, expected = resource.getrlimit(resource.RLIMIT_DATA), load(small_cnn()).graph
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(lambda _: load(small_cnn()).graph, range(8))) == [expected] * 8
+    assert resource.getrlimit(resource.RLIMIT_DATA) == before
+
+
+def test_a_model_is_pickled_with_its_source_and_runs_afterwards() -> None:
+    loaded = load(small_cnn())
+    again = pickle.loads(pickle.dumps(loaded))
+    assert again.graph == loaded.graph
+    assert memplan.run(again, memplan.plan(again, solver="greedy")).identical
+
+
 def test_light_models_of_the_onnx_package() -> None:
     folder = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
     found = {path.stem: memplan.load(path).graph for path in sorted(folder.glob("*.onnx"))}

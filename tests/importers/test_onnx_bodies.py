@@ -75,6 +75,82 @@ def test_a_branch_that_no_run_takes_does_not_count() -> None:
     assert loaded.graph.tensor["z"].shape == (1, 256)
 
 
+def failing(prefix: str, rows: str) -> Any:
+    """A branch that grows x, and then cannot leave out an axis that is not 1."""
+    inside = grown(prefix, rows, "Relu")
+    inside.node.append(node("Squeeze", [f"{prefix}k", "last"], [f"{prefix}s"], name="squeeze"))
+    inside.node.append(node("Neg", [f"{prefix}s"], [f"{prefix}n"]))
+    del inside.output[:]
+    inside.output.append(value(f"{prefix}n", None))
+    return inside
+
+
+def test_a_branch_that_fails_at_these_sizes_counts_as_far_as_it_comes() -> None:
+    """Though no run that takes it comes to its end, it holds its tensors until then; within a branch as well."""
+    runs, fails = grown("t", "few", "Neg"), failing("e", "many")
+    inner = node("If", ["c"], ["i"], name="inner", then_branch=grown("u", "few", "Exp"), else_branch=fails)
+    steps = [node("Exp", ["x"], ["kept"]), inner, node("Add", ["i", "kept"], ["no"])]
+    nested = body("n", steps, [], [value("no", None)])
+    weights = [
+        weight("few", np.array([4, 256])),
+        weight("many", np.array([16, 256])),
+        weight("last", np.array([1])),
+    ]
+    inputs = [value("c", [], BOOL), value("x", [1, 256])]
+    for other, nbytes in ((fails, 2 * 16 * KIB), (nested, (2 + 2 * 16) * KIB)):  # beside kept and i
+        for branches in ((runs, other), (other, runs)):
+            choose = node("If", ["c"], ["z"], name="choose", then_branch=branches[0], else_branch=branches[1])
+            loaded = load(model([choose], inputs, [value("z", None)], weights))
+            assert workspaces(loaded) == {"choose": nbytes}
+            assert loaded.graph.tensor["z"].shape == (1, 256)
+            assert any("branch 'e'" in note and "fails at op 'squeeze'" in note for note in loaded.notes)
+
+
+@pytest.mark.parametrize("switch", ["c", "d"])
+def test_an_op_whose_branches_fail_ends_the_branch_that_it_is_in(switch: str) -> None:
+    """Data decide `c`, so both may be taken; `d` follows from a shape, so that the first one is."""
+    nodes = [
+        node("Shape", ["x"], ["s"]),
+        node("Gather", ["s", "first"], ["rows"]),
+        node("Equal", ["rows", "one"], ["d"]),
+    ]
+    inner = node(
+        "If", [switch], ["i"], name="inner", then_branch=failing("f", "many"), else_branch=failing("g", "few")
+    )
+    outer = body(
+        "o",
+        [node("Exp", ["x"], ["kept"]), inner, node("Add", ["i", "kept"], ["oo"])],
+        [],
+        [value("oo", None)],
+    )
+    choose = node("If", ["c"], ["z"], name="choose", then_branch=outer, else_branch=grown("t", "few", "Neg"))
+    numbers = {"first": 0, "one": 1, "few": [4, 256], "many": [16, 256], "last": [1]}
+    weights = [weight(name, np.array(number)) for name, number in numbers.items()]
+    inputs = [value("c", [], BOOL), value("x", [1, 256])]
+    loaded = load(model([*nodes, choose], inputs, [value("z", None)], weights))
+    assert workspaces(loaded) == {"choose": (1 + 2 * 16) * KIB}
+    assert any("branch 'o'" in note and "fails at op 'inner'" in note for note in loaded.notes)
+    with pytest.raises(GraphError, match=r"'i' is unknown.*squeeze.*\n.*do the sizes that are given fit"):
+        load(model([*nodes, inner], inputs, [value("i", None)], weights))
+
+
+def test_a_branch_with_an_op_that_nobody_can_run_is_refused_and_the_hint_works() -> None:
+    """Such an op may run for its user, so what it writes is not left out."""
+    strange = body("t", [node("Strange", ["x"], ["odd"], domain="elsewhere"), node("Relu", ["odd"], ["r"]),
+                         node("ReduceMax", ["r"], ["to"], axes=[0, 1], keepdims=1)], [], [value("to", None)])  # fmt: skip
+    strange.value_info.append(helper.make_tensor_value_info("odd", TensorProto.FLOAT, ["rows", 256]))
+    other = body("e", [node("ReduceMax", ["x"], ["eo"], axes=[0, 1], keepdims=1)], [], [value("eo", None)])
+    choose = node("If", ["c"], ["y"], name="choose", then_branch=strange, else_branch=other)
+    proto = model([choose], [value("c", [], BOOL), value("x", [1, 256])], [value("y", None)])
+    proto.opset_import.append(helper.make_opsetid("elsewhere", 1))
+    with pytest.raises(
+        GraphError, match="'odd' in the body of op 'choose' is unknown and the model does not"
+    ) as caught:
+        load(proto)
+    assert "--bound odd=100,256 " in caught.value.hint
+    assert workspaces(load(proto, odd=(100, 256))) == {"choose": 2 * 100 * KIB}
+
+
 def loop(turns: str, carried: list[Any], go_on: str = "keep") -> Any:
     """A loop that carries `v`; its body's nodes are `carried`, which write `v_next`, and it collects `v_next`."""
     nodes = [node("Identity", ["going"], ["keep"]), *carried]

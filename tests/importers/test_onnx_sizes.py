@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import re
+import ast
+import shlex
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from onnx import TensorProto, helper
 import memplan
 from memplan.base.errors import ExecutionError, GraphError, OptionError
 from memplan.cli import main
+from memplan.cli.common import parse_bounds
 from memplan.onnx.read import model_from_bytes
 from memplan.runtimes.execute import run
 from tests.onnx_models import model, value, weight
@@ -70,12 +73,11 @@ KINDS: list[tuple[str, list[str], list[Any], dict[str, Any], int, str]] = [
 
 
 def follow(hint: str) -> dict[str, tuple[int, ...]]:
-    """The bounds of a hint, 3 for each size that it leaves to the user."""
-    words = re.findall(r"--bound (\S+)=(\S*)", hint)
-    return {
-        name: tuple(int(size) for size in shape.replace("SHAPE", "3").replace("V", "3").split(",") if size)
-        for name, shape in words
-    }
+    """The bounds that a hint offers, word by word as a shell takes them; from Python it offers the same."""
+    words = shlex.split(hint[: hint.index(" (from Python")])
+    bounds = parse_bounds([word for option, word in pairwise(words) if option == "--bound"])
+    assert ast.literal_eval(hint[hint.index("bounds=") + 7 : hint.index("}") + 1]) == bounds
+    return bounds
 
 
 @pytest.mark.parametrize(
@@ -127,6 +129,23 @@ def test_a_size_is_followed_through_ops_to_the_data_that_decide_it() -> None:
 
 def topk() -> Any:
     return decided("TopK", ["x", "k"], [X, value("k", [1], INT64)], {}, 17, {})
+
+
+def test_a_hint_fills_in_what_is_known_and_names_what_is_not() -> None:
+    columns = model(
+        [node("Compress", ["x", "c"], ["some columns"], axis=1)],
+        [X, value("c", [40], BOOL)],
+        [value("some columns", [2, "some"])],
+    )
+    with pytest.raises(GraphError) as caught:
+        load(columns)
+    assert "--bound 'some columns=2,40'" in caught.value.hint
+    assert caught.value.hint.endswith("for you to choose: axis 1 of 'some columns'")
+    bounds = follow(caught.value.hint)
+    assert load(columns, **bounds).graph.tensor["some columns"].shape == (2, 40)
+    with pytest.raises(OptionError, match=r"\[3, 7\] contradicts the shape \[2, \?\]") as wrong:
+        load(columns, **{"some columns": (3, 7)})
+    assert follow(wrong.value.hint) == {"some columns": (2, 7)}
 
 
 @pytest.mark.parametrize(

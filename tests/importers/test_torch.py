@@ -6,6 +6,7 @@ import pickle
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -319,12 +320,18 @@ def test_a_model_is_pickled_with_its_source_and_runs_afterwards() -> None:
         assert memplan.run(again, plan).outputs == memplan.run(model, plan).outputs
 
 
-def test_programs_are_imported_from_several_threads() -> None:
+def test_programs_are_imported_from_several_threads(tmp_path: Path) -> None:
     program = exported(Cached(), torch.randn(1, 8), torch.zeros(1, dtype=torch.long))
-    expected = memplan.from_exported(program).graph
+    torch.export.save(program, tmp_path / "graph.pt2")
+    module = make_fx(lambda x: x.sin().view(4) * 2)(torch.randn(2, 2))
+    ways: list[Callable[[], memplan.Model]] = [
+        lambda: memplan.from_exported(program),
+        lambda: memplan.load(tmp_path / "graph.pt2"),
+        lambda: memplan.from_fx(module, [torch.randn(2, 2)]),
+    ]
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda _: memplan.from_exported(program).graph, range(8)))
-    assert found == [expected] * 8
+        found = list(pool.map(lambda i: ways[i % 3]().graph, range(12)))
+    assert found == [way().graph for way in ways] * 4
 
 
 # --- files and errors ---------------------------------------------------------------------------------------

@@ -21,6 +21,9 @@ from memplan.torch.pickled import packed, unpacked
 MATRIX = 4 * 8 * 4
 """Bytes of the matrices that the branches work on."""
 
+SCORES = 2 * 16 * 16 * 4
+"""Bytes of the scores of two heads, 16 queries and 16 keys, which eager torch computes in float32 at least."""
+
 
 class Cond(nn.Module):
     """A branch that captures a layer and holds two matrices at a time, and one that holds one."""
@@ -89,10 +92,11 @@ CASES: dict[str, tuple[nn.Module, tuple[Tensor, ...], int]] = {
     "scan": (Scan(), (torch.randn(4), torch.randn(5, 4)), 16 + 2 * 16),
     # the carried number and vector, then the next number beside two vectors
     "while_loop": (While(), (torch.tensor(0), torch.randn(4)), (8 + 16) + (8 + 2 * 16)),
-    # one score and the difference of two indices
-    "flex_attention": (Flex(), tuple(torch.randn(1, 2, 16, 8) for _ in range(3)), 4 + 4),
+    # the scores before and after, the differences of 64-bit indices, the values' copy for each head, and a mask of one byte
+    "flex_attention": (Flex(), tuple(torch.randn(1, 2, 16, 8) for _ in range(3)),
+                       2 * SCORES + 16 * 16 * 8 + 2 * 16 * 8 * 4 + 1),
     "memplan_tests.increase.default": (Custom(), (torch.randn(4),), 0),
-}
+}  # fmt: skip
 
 
 def imported(module: nn.Module, inputs: tuple[Tensor, ...]) -> memplan.Model:
@@ -135,6 +139,15 @@ def test_a_traced_module_and_a_file_give_the_same_graph(name: str, tmp_path: Pat
     model = memplan.from_fx(traced, list(inputs))
     assert [op.kind for op in model.graph.ops if op.workspace] == [op.kind for op in ops if op.workspace]
     assert memplan.run(model, memplan.plan(model, solver="greedy", workers=1)).identical
+
+
+@pytest.mark.parametrize("length", [16, 32])
+def test_attention_counts_whole_matrices_of_scores(length: int) -> None:
+    """At its peak the eager kernel holds what it makes of the scores beside them; in half precision it computes in single."""
+    model = imported(Flex(), tuple(torch.randn(1, 2, length, 8, dtype=torch.float16) for _ in range(3)))
+    [op] = [op for op in model.graph.ops if op.kind == "flex_attention"]
+    scores = SCORES * (length // 16) ** 2
+    assert 2 * scores < model.graph.tensor[str(op.workspace)].nbytes < 4 * scores
 
 
 def test_bodies_that_work_in_place_are_made_functional() -> None:

@@ -196,13 +196,13 @@ def layers(ops: int, width: int = 12) -> Graph:
 def test_large_graphs_get_addresses_for_what_windows_find(monkeypatch: pytest.MonkeyPatch) -> None:
     load("search", Budget())
     monkeypatch.setattr(
-        "memplan.solving.solver.time.monotonic", time.process_time
+        "memplan.base.clock.time.monotonic", time.process_time
     )  # whatever else the machine does
     graph = layers(MOST_OPS_WHOLE + 100)
     problem = make_problem(graph, scratchpad=240)
-    start = Greedy(schedule="program", replace="cost", offsets="time").best(problem, clock(2))
+    start = Greedy(schedule="program", replace="cost", offsets="time").best(problem, Budget(2))
     assert start is not None
-    made = evaluate(graph, Search().improve(problem, clock(6), start.answer))
+    made = evaluate(graph, Search().improve(problem, Budget(6), start.answer))
     assert made.value is not None and made.value < start.value
 
 
@@ -211,7 +211,7 @@ def test_a_long_chain_gets_a_bound_and_addresses_for_its_best_replacement(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     load("search", Budget())
-    monkeypatch.setattr("memplan.solving.solver.time.monotonic", time.process_time)
+    monkeypatch.setattr("memplan.base.clock.time.monotonic", time.process_time)
     rng = random.Random(0)
     sizes = [rng.randint(1, 16) for _ in range(MOST_OPS_WHOLE + 101)]
     reads = [
@@ -223,12 +223,7 @@ def test_a_long_chain_gets_a_bound_and_addresses_for_its_best_replacement(
     kinds = ["input", *("activation" if i in used else "output" for i in range(1, len(sizes)))]
     graph = graph_of("chain", tuple(Tensor(f"t{i}", z, kinds[i]) for i, z in enumerate(sizes)), tuple(ops))
     problem = make_problem(graph, scratchpad=130)
-    start = Greedy(schedule="program", replace="cost", offsets="time").best(problem, clock(2))
+    start = Greedy(schedule="program", replace="cost", offsets="time").best(problem, Budget(2))
     assert start is not None
-    made = evaluate(graph, Search().improve(problem, clock(8), start.answer))
+    made = evaluate(graph, Search().improve(problem, Budget(8), start.answer))
     assert made.value is not None and 0.6 * made.value < made.bound <= made.value < start.value
-
-
-def clock(seconds: float) -> Budget:
-    """A budget by the clock as it is now."""
-    return Budget(seconds, started=time.monotonic())

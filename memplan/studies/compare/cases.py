@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ class Setting:
     models     files or zoo names        targets    presets or .toml files
     solvers    spec strings              budgets    MR, MH, 0.9MP, 256KiB, max
     weights, io, inplace  policies as written; an empty list means the target's default
+    dims, bounds  sizes that every model is loaded with, as `memplan.load` takes them
     workers    cores of each case        time_limit_s  of each solve
     memory     bytes a case may keep resident, all its processes together
     trust      whether a .pt2 may hold what can run code
@@ -41,6 +42,8 @@ class Setting:
     weights: tuple[str, ...] = ()
     io: tuple[str, ...] = ()
     inplace: tuple[str, ...] = ()
+    dims: Mapping[str, int] = field(default_factory=dict)
+    bounds: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     time_limit_s: float = 10.0
     workers: int = 1
     seed: int = 0
@@ -91,7 +94,7 @@ class Policy:
 
 @dataclass(frozen=True)
 class Subject:
-    """A prepared model: its graph as JSON types and its budgets by alignment, weights and io."""
+    """A prepared model: its graph as JSON types, the sizes it was loaded with, its budgets by alignment, weights and io."""
 
     name: str
     family: str
@@ -99,6 +102,7 @@ class Subject:
     sha256: str
     ops: int
     dims: Mapping[str, int]
+    bounds: Mapping[str, Sequence[int]]
     budgets: Mapping[str, Budgets]
 
 

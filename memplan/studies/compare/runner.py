@@ -176,7 +176,8 @@ def _first_runs(waiting: Iterable[tuple[Case, Subject, Job]]) -> list[tuple[str,
     """A small job for each solver, target and objective, so that no case pays for what is compiled once."""
     graph = chain(12)
     first = {(case.solver, case.target.name, case.objective): job for case, _, job in waiting}
-    tiny = {"model": graph.name, "graph": graph.to_dict(), "dims": {}, "capacity": "MR", "time_limit_s": 1.0}
+    tiny: dict[str, Any] = {"model": graph.name, "graph": graph.to_dict(), "dims": {}, "bounds": {}}
+    tiny |= {"capacity": "MR", "time_limit_s": 1.0}
     return [(f"{' '.join(words)} (first run)", {**job, **tiny}) for words, job in first.items()]
 
 
@@ -198,6 +199,8 @@ def _prepare(
             {
                 "do": "prepare",
                 "model": model,
+                "dims": setting.dims,
+                "bounds": setting.bounds,
                 "trust": setting.trust,
                 "policies": sorted(wanted),
                 "peaks": peaks,
@@ -233,6 +236,7 @@ def _job(case: Case, subject: Subject, setting: Setting) -> Job:
         "model": subject.name,
         "graph": subject.graph,
         "dims": subject.dims,
+        "bounds": subject.bounds,
         "target": case.target.to_dict(),
         "capacity": "max" if capacity is None else capacity,
         "budget_proved": proved,

@@ -58,7 +58,7 @@ def prepare(job: Job, say: Say) -> dict[str, Any]:
     from memplan.solving.planning import make_problem
     from memplan.studies.compare.cases import OWN, Policy, budget_key
 
-    model = load_model(job["model"], {}, trust=job["trust"])
+    model = load_model(job["model"], job["dims"], job["bounds"], trust=job["trust"])
     graph, kept = model.graph, job["kept"]
     found = dict(kept["budgets"]) if kept and kept["sha256"] == graph.sha256 else {}
     for alignment, weights, io in job["policies"]:
@@ -78,6 +78,7 @@ def prepare(job: Job, say: Say) -> dict[str, Any]:
         "sha256": graph.sha256,
         "ops": len(graph.ops),
         "dims": dict(model.dims),
+        "bounds": dict(model.bounds),
         "budgets": found,
     }
 
@@ -99,7 +100,8 @@ def solve(job: Job, say: Say) -> dict[str, Any]:
             last[0] = time.monotonic()
             say({"news": [news.phase, news.value, news.bound, news.seconds]})
 
-    model = Model(graph_from_dict(job["graph"], job["model"]), job["model"], job["dims"])
+    bounds = {name: tuple(shape) for name, shape in job["bounds"].items()}
+    model = Model(graph_from_dict(job["graph"], job["model"]), job["model"], job["dims"], bounds=bounds)
     found = plan(
         model,
         Target.from_dict(job["target"]),

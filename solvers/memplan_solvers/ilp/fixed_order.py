@@ -232,17 +232,10 @@ class FixedOrder(Improver):
             if word not in known:
                 raise OptionError(f"solver 'fixed_order': {field} = '{word}'", nearest(word, known))
 
-    @property
-    def kernels(self) -> str:
-        """See `Solver.kernels`."""
-        return "peak" if self.schedule == "peak" else ""
-
     def solve(self, problem: Problem, budget: Budget) -> Plan:
         """The better of the greedy plan of the order and the best replacement found for it."""
         named = self.schedule in SCHEDULES and problem.options.order == "free"
-        greedy = Greedy(schedule=self.schedule if named else "all").best(
-            problem, replace(budget, progress=None)
-        )
+        greedy = Greedy(schedule=self.schedule if named else "all").best(problem, budget.quiet())
         if greedy is not None:
             budget.report("greedy", greedy.value, problem.free_bound)
         return self.improve(problem, budget, None if greedy is None else greedy.answer)
@@ -253,11 +246,10 @@ class FixedOrder(Improver):
             return self.plan_of(problem, budget, start, problem.free_bound, "")
         order = tuple(range(problem.n)) if start is None else start.walk.order
         if problem.options.order == "free" and self.schedule == "peak":
-            found = minimum_peak_order(problem, replace(budget.share(0.3), progress=None))
-            order, budget = found.order, replace(budget, started=budget.started + found.compile_s)
+            order = minimum_peak_order(problem, budget.share(0.3).quiet()).order
         elif problem.options.order == "free" and self.schedule != "best":
             order = SCHEDULES[self.schedule](problem)
-        return replace(self._optimized(problem, budget, order, start), seconds=max(budget.seconds, 1e-6))
+        return self._optimized(problem, budget, order, start)
 
     def _optimized(
         self, problem: Problem, budget: Budget, order: tuple[int, ...], start: Answer | None

@@ -69,7 +69,7 @@ class Ilp(Improver):
 
     def solve(self, problem: Problem, budget: Budget) -> Plan:
         """The best of the heuristic's plan, its replacement optimized, and the program's, with the program's proven bound."""
-        found = Greedy().best(problem, replace(budget, progress=None))
+        found = Greedy().best(problem, budget.quiet())
         start = None if found is None else found.answer
         if start is not None:
             budget.report("greedy", start.value, problem.free_bound)

@@ -83,7 +83,7 @@ class Anneal(LatencySolver):
 
     @property
     def kernels(self) -> str:
-        """See `Solver.kernels`."""
+        """See `LatencySolver.kernels`."""
         return "anneal"
 
     def search(self, problem: Problem, budget: Budget) -> Plan:

@@ -43,7 +43,7 @@ class LatencyExact(LatencySolver):
 
     @property
     def kernels(self) -> str:
-        """See `Solver.kernels`."""
+        """See `LatencySolver.kernels`."""
         return "anneal"
 
     def search(self, problem: Problem, budget: Budget) -> Plan:

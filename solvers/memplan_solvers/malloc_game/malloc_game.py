@@ -72,7 +72,7 @@ class MallocGame(LatencySolver):
 
     @property
     def kernels(self) -> str:
-        """See `Solver.kernels`."""
+        """See `LatencySolver.kernels`."""
         return "game"
 
     def search(self, problem: Problem, budget: Budget) -> Plan:

@@ -10,7 +10,7 @@ from memplan.packing.buffers import Buffer, Packing
 from memplan.packing.packer import Packer, clash
 from memplan.problem.plan import Status
 from memplan.solving.limits import Budget
-from memplan_solvers.compiled import ready
+from memplan_solvers.compiled import load
 from memplan_solvers.offsets.bounds import least_peak, next_peak, unit
 from memplan_solvers.offsets.conflicts import Conflicts, conflicts
 from memplan_solvers.offsets.ejection_chains import EjectionChains
@@ -147,8 +147,8 @@ class _Part:
                 self.plain
                 and offsets
                 and node_limit is None
-                and ready("repair", budget)
                 and not budget.spent()
+                and load("repair", budget)
             ):
                 repaired = self.chains.fit(capacity, budget if limit is None else budget.share(REPAIR_SHARE))
                 if repaired:
@@ -191,7 +191,7 @@ class _Part:
         return self._answer(Status.FEASIBLE if offsets else Status.UNKNOWN, offsets or [], method)
 
     def _repaired(self, offsets: list[int], method: str, goal: int, budget: Budget) -> tuple[list[int], str]:
-        if not (self.plain and ready("repair", budget)):
+        if budget.spent() or not (self.plain and load("repair", budget)):
             return offsets, method
         better = self.chains.improve(
             offsets, goal, self.unit, budget, lambda peak: self._report(peak, budget)
@@ -210,7 +210,7 @@ class _Part:
                 0
             ]
         swept = sweep(self.starts, self.stops, self.sizes)
-        enough = self._peak(swept) <= goal or not ready("repair", budget)
+        enough = self._peak(swept) <= goal or budget.spent() or not load("repair", budget)
         dived = None if enough else self.chains.dive(goal)
         return min((o for o in (swept, dived) if o), key=self._peak)
 
@@ -235,7 +235,7 @@ class _Part:
         """Search on for a packing under `capacity`, for `limit` nodes."""
         from memplan_solvers.offsets.windows import solve_windows
 
-        if not ready("pack", budget):
+        if budget.spent() or not load("pack", budget):
             return Status.UNKNOWN, []
         race = self.races.setdefault(capacity, Race(self.buffers, self.conflicts, capacity))
         before = race.nodes

@@ -11,11 +11,10 @@ from typing import ClassVar
 from memplan.base.errors import OptionError, nearest
 from memplan.base.units import align_up
 from memplan.packing.buffers import Buffer
-from memplan.packing.packer import pack_buffers
 from memplan.problem.plan import Plan, Status
 from memplan.problem.problem import Problem
 from memplan.solving.limits import Budget, Progress
-from memplan_solvers.compiled import ready
+from memplan_solvers.compiled import load
 from memplan_solvers.greedy import Greedy
 from memplan_solvers.improve import Answer, Improver, better
 from memplan_solvers.peak.live import live_model, live_peak
@@ -75,11 +74,6 @@ class Peak(Improver):
         if self.packing not in PACKINGS:
             raise OptionError(f"solver 'peak': packing = '{self.packing}'", nearest(self.packing, PACKINGS))
 
-    @property
-    def kernels(self) -> str:
-        """See `Solver.kernels`."""
-        return "peak"
-
     def solve(self, problem: Problem, budget: Budget) -> Plan:
         """A plan without spills if one is found that fits.
 
@@ -101,8 +95,7 @@ class Peak(Improver):
         searching = budget if self.packing == "none" else budget.share(0.6)
         most = 1e6 * self.evaluations or float("inf")
         found = minimum_peak_order(problem, searching, goal=goal, evaluations=most)
-        plan = self._answer(problem, budget, found, start)
-        return replace(plan, seconds=max(budget.seconds - found.compile_s, 1e-6))
+        return self._answer(problem, budget, found, start)
 
     def _answer(self, problem: Problem, budget: Budget, found: PeakResult, start: Answer | None) -> Plan:
         capacity = problem.capacity
@@ -197,7 +190,7 @@ def _orders(problem: Problem, found: PeakResult, budget: Budget) -> Iterator[tup
         if order not in seen and live_peak(model, order) <= limit:
             seen.add(order)
             yield order
-    if not ready("peak", budget):
+    if budget.spent() or not load("peak", budget):
         return
     from memplan_solvers.peak.directions import Directions
 
@@ -239,18 +232,14 @@ def _one_pass(
 
 def _exact(placed: PlacedOrder, capacity: int | None, budget: Budget) -> PlacedOrder | None:
     """The same blocks, placed by the packer under `capacity`, or as low as it gets."""
+    from memplan_solvers.offsets.packer import StagedPacker  # numpy is not needed where one pass does
+
     alignment = placed.walk.problem.target.scratchpad.alignment
     buffers = [
         Buffer(str(k), b.start, b.stop, b.size, alignment, b.offset) for k, b in enumerate(placed.blocks)
     ]
-    packing = pack_buffers(
-        buffers,
-        capacity,
-        time_limit_s=max(budget.remaining_s, 0.01),
-        workers=budget.workers,
-        seed=budget.seed,
-        cancel=budget.cancel,
-    )
-    if packing.peak is None:
+    packing = StagedPacker().pack(buffers, capacity, budget.quiet())
+    if packing.status is not Status.FEASIBLE:
         return None
-    return PlacedOrder(placed.walk, placed.blocks, packing.offsets, packing.peak)
+    peak = max((o + b.size for o, b in zip(packing.offsets, placed.blocks, strict=True)), default=0)
+    return PlacedOrder(placed.walk, placed.blocks, packing.offsets, peak)

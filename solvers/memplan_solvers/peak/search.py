@@ -25,16 +25,12 @@ FIRST_TRIES = 10
 
 
 class PeakResult(NamedTuple):
-    """An order, its peak of live bytes, a lower bound on that of every order, sets expanded by the search.
-
-    `compile_s` are the seconds that went into compiling or loading the search, 0 where it was not needed.
-    """
+    """An order, its peak of live bytes, a lower bound on that of every order, sets expanded by the search."""
 
     order: tuple[int, ...]
     peak: int
     bound: int
     nodes: int
-    compile_s: float = 0.0
 
     @property
     def proved(self) -> bool:
@@ -68,13 +64,11 @@ def minimum_peak_order(
     order, peak = _first(problem, model, max(bound, enough), budget)
     if peak > max(bound, enough) and "certain" in rules:
         bound = max(bound, certain_bound(model))
-    if _settled(peak, bound, goal) or budget.spent():
+    if _settled(peak, bound, goal) or budget.spent() or not load("peak", budget):
         return PeakResult(order, peak, bound, 0)
     from memplan_solvers.peak.directions import Directions
 
-    mine = load("peak", budget)
-    found = _bisect(Directions(model, rules), order, peak, bound, goal, mine, evaluations)
-    return found._replace(compile_s=mine.started - budget.started)
+    return _bisect(Directions(model, rules), order, peak, bound, goal, budget, evaluations)
 
 
 def _settled(peak: int, bound: int, goal: int | None) -> bool:

@@ -58,11 +58,6 @@ class Search(Improver):
         if self.beam < 1:
             raise OptionError(f"solver 'search': beam = {self.beam}", "at least one state has to go on")
 
-    @property
-    def kernels(self) -> str:
-        """See `Solver.kernels`."""
-        return "search"
-
     def solve(self, problem: Problem, budget: Budget) -> Plan:
         """The best plan found, with a bound for every plan that the options allow."""
         return self.improve(problem, budget, greedy_start(problem, budget))
@@ -70,13 +65,10 @@ class Search(Improver):
     def improve(self, problem: Problem, budget: Budget, start: Answer | None) -> Plan:
         """The better of `start` and the best way found, with a bound for every plan."""
         free = int(problem.free_bound)
-        if problem.capacity is None or (start is not None and start.value <= free) or budget.spent():
+        settled = problem.capacity is None or (start is not None and start.value <= free)
+        if settled or budget.spent() or not load("search", budget):
             return self.plan_of(problem, budget, start, free, "no plan was found in time")
-        mine = load("search", budget)
-        if mine.spent():
-            return self.plan_of(problem, mine, start, free, "no plan was found in time")
-        plan = _Solve(self, problem, mine, start).solve()
-        return replace(plan, seconds=max(mine.seconds, 1e-6))
+        return _Solve(self, problem, budget, start).solve()
 
 
 def warm() -> None:

@@ -1,0 +1,65 @@
+"""What the documents say about the project holds: links, commands, files, and the tables that scripts make."""
+
+from __future__ import annotations
+
+import re
+import runpy
+import shlex
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from memplan.cli import build_parser
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("models/*.md")])
+LISTED = [pytest.param(page, id=page.relative_to(ROOT).as_posix()) for page in PAGES]
+
+
+def code_lines(text: str) -> list[str]:
+    """The lines of the page's blocks of commands, those that end in a backslash joined with the next."""
+    blocks = re.findall(r"^```\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    return [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+
+
+def anchors(page: Path) -> set[str]:
+    """What a link to a heading of the page may say behind `#`."""
+    heads = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
+
+
+@pytest.mark.parametrize("page", LISTED)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        found = (page.parent / path).resolve() if path else page
+        assert found.exists(), target
+        assert not anchor or anchor in anchors(found), target
+
+
+@pytest.mark.parametrize("page", LISTED)
+def test_every_command_is_understood(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    lines = [line for line in code_lines(text) if line.startswith("memplan ")]
+    lines += re.findall(r"`(memplan [a-z]+ [^`…|]*)`", text)
+    for line in lines:
+        build_parser().parse_args(shlex.split(line, comments=True)[1:])
+
+
+@pytest.mark.parametrize("page", LISTED)
+def test_every_file_that_is_named_exists(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    named = re.findall(r"(?<![\w./])((?:scripts|tests|docs|memplan|solvers|models)/[\w./-]*\w)", text)
+    assert not [name for name in named if not any((folder / name).exists() for folder in (ROOT, page.parent))]
+    modules = re.findall(r"python -m ((?:tests|memplan)[\w.]*)", text)
+    assert not [name for name in modules if find_spec(name) is None]
+
+
+def test_the_tables_of_the_readme_are_up_to_date() -> None:
+    script = runpy.run_path(str(ROOT / "scripts" / "readme_results.py"))
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert script["START"] + script["tables"]() + script["END"] in readme
