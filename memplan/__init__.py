@@ -15,10 +15,12 @@ conformance suite for solvers. Importing it takes nothing but the standard libra
 import os
 import sys
 
-if sys.path[:1] == [os.getcwd()] and sys.orig_argv[1:3] == ["-m", "memplan"]:
-    del sys.path[
-        0
-    ]  # `python -m` looks for modules in the working folder first, where anybody's files may lie
+if sys.orig_argv[1:3] == ["-m", "memplan"]:  # the program, of which this package is imported first
+    if sys.path[:1] == [os.getcwd()]:
+        del sys.path[0]  # the working folder, where anybody's files may lie
+    from memplan_start import leave_when_interrupted
+
+    leave_when_interrupted()
 
 from memplan.api import check, emit, emit_fx, from_exported, from_fx, fx_pass, load, run, simulate
 from memplan.base.clock import Clock

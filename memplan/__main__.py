@@ -2,6 +2,6 @@
 
 import sys
 
-from memplan.cli import main
+from memplan_start import main
 
 sys.exit(main())

@@ -23,6 +23,7 @@ from memplan_solvers.latency.fluid import fluid_bound
 from memplan_solvers.residency import Walk
 
 from memplan.api import load
+from memplan.base.children import end_with_parent
 from memplan.base.files import write_atomic
 from memplan.ir.overwrites import sound_overwrites
 from memplan.problem.problem import Problem
@@ -77,7 +78,7 @@ def main() -> None:
     rows = args.rows or Path(f"build/latency/{args.time_limit:g}.jsonl")
     rows.parent.mkdir(parents=True, exist_ok=True)
     done = read_rows(rows, args)
-    with ProcessPoolExecutor(args.at_once, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(args.at_once, get_context("spawn"), end_with_parent) as pool:
         for wait in [pool.submit(measure, name, args, rows, set(done)) for name in args.models]:
             wait.result()
     found = read_rows(rows, args)

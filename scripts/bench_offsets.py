@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from memplan_solvers.offsets.bounds import least_peak
 
+from memplan.base.children import end_with_parent, start_program
 from memplan.base.files import write_atomic
 from memplan.io.read_csv import read_buffers
 from memplan.io.write_csv import packing_text
@@ -93,17 +94,14 @@ def minimalloc(buffers: list[Buffer], limit: float, capacity: int | None, binary
         given, out = Path(folder) / "in.csv", Path(folder) / "out.csv"
         lines = packing_text(buffers, [0] * len(buffers)).splitlines()
         given.write_text("\n".join(line.rpartition(",")[0] for line in lines) + "\n")
-        subprocess.run(
-            [
-                binary,
-                f"--capacity={capacity or least_peak(buffers)}",
-                f"--input={given}",
-                f"--output={out}",
-                f"--timeout={math.ceil(limit)}s",
-            ],
-            capture_output=True,
-            timeout=limit + 5,
-        )
+        words = [
+            binary,
+            f"--capacity={capacity or least_peak(buffers)}",
+            f"--input={given}",
+            f"--output={out}",
+            f"--timeout={math.ceil(limit)}s",
+        ]
+        start_program(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).wait(limit + 5)
         if not out.exists() or not out.read_text().strip():
             return None, ""
         at = {b.name: b.offset for b in read_buffers(out)}
@@ -234,6 +232,7 @@ def case(solve: Solver, buffers: list[Buffer], limit: float, capacity: int | Non
 
 
 def _run(solve: Solver, buffers: list[Buffer], limit: float, capacity: int | None, pipe) -> None:  # type: ignore[no-untyped-def]
+    end_with_parent()
     try:
         begin, busy = time.perf_counter(), time.process_time()
         offsets, more = solve(buffers, limit, capacity)

@@ -13,6 +13,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from memplan.base.children import start_program
+
 RUNS = 5
 
 
@@ -64,7 +66,7 @@ def _row(label: str, arguments: list[str], runs: int) -> float:
     seconds, memory = [], 0
     for _ in range(runs):
         begin = time.perf_counter()
-        child = subprocess.Popen([sys.executable, "-m", "memplan", *arguments], stdout=subprocess.DEVNULL)
+        child = start_program([sys.executable, "-m", "memplan", *arguments], stdout=subprocess.DEVNULL)
         _, status, usage = os.wait4(child.pid, 0)
         seconds.append(time.perf_counter() - begin)
         memory = max(memory, usage.ru_maxrss * 1024)

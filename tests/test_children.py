@@ -19,8 +19,8 @@ print("ready", flush=True)
 time.sleep(600)
 """
 
-PARENT = """
-import subprocess, sys, time
+MODULE = """
+import subprocess, time
 from memplan.base.children import start
 child = start("sleeper", stdout=subprocess.PIPE)
 child.stdout.readline()
@@ -28,21 +28,58 @@ print(child.pid, flush=True)
 time.sleep(600)
 """
 
+PROGRAM = """
+import time
+from memplan.base.children import start_program
+print(start_program(["sleep", "600"]).pid, flush=True)
+time.sleep(600)
+"""
+
+PLAYER = """
+import os, time
+def play(task):
+    os.write(1, b"%d " % os.getpid())
+    time.sleep(600)
+"""
+
+POOL = """
+from memplan_solvers.malloc_game.actors import Processes
+from player import play
+if __name__ == "__main__":
+    list(Processes(2, play).run([0, 1]))
+"""
+
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the system ends children on Linux alone")
-def test_children_of_a_killed_process_are_gone(tmp_path: Path) -> None:
-    (tmp_path / "sleeper.py").write_text(SLEEPER)
-    env = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    parent = subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE, env=env)
+@pytest.mark.parametrize(
+    ("code", "count"), [(MODULE, 1), (PROGRAM, 1), (POOL, 3)], ids=["module", "program", "self-play"]
+)
+def test_children_of_a_killed_process_are_gone(tmp_path: Path, code: str, count: int) -> None:
+    for name, text in (("sleeper", SLEEPER), ("player", PLAYER), ("parent", code)):
+        (tmp_path / f"{name}.py").write_text(text)
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    env = {**os.environ, "PYTHONPATH": str(tmp_path), "TMPDIR": str(temporary)}
+    parent = subprocess.Popen([sys.executable, "-m", "parent"], stdout=subprocess.PIPE, env=env)
     assert parent.stdout is not None
-    child = int(parent.stdout.readline())
+    said = b""
+    while len(said.split()) < min(count, 2) or not said[-1:].isspace():
+        said += os.read(parent.stdout.fileno(), 100)
+    children = _children(parent.pid)
+    assert len(children) == count and {*map(int, said.split())} <= children  # a pool's resource tracker too
     parent.send_signal(signal.SIGKILL)
     parent.wait()
     parent.stdout.close()
     deadline = time.monotonic() + 120
-    while _alive(child):
-        assert time.monotonic() < deadline, "it lives on"
+    while any(map(_alive, children)):
+        assert time.monotonic() < deadline, "one lives on"
         time.sleep(0.05)
+    assert not list(temporary.iterdir())
+
+
+def _children(pid: int) -> set[int]:
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return {int(child) for task in tasks for child in (task / "children").read_text().split()}
 
 
 def _alive(pid: int) -> bool:

@@ -218,18 +218,43 @@ def test_stored_external_data_is_read(tmp_path: Path) -> None:
         read_tensor(beyond, str(tmp_path))
 
 
-@pytest.mark.parametrize(
-    "stored",
-    [
-        {"raw_data": bytes(20)}, {"raw_data": b""}, {"raw_data": bytes(28)}, {"float_data": [1.0] * 5}, {},
-        {"float_data": [1.0] * 7},
-    ],
+NOT_WHOLE = (
+    {"raw_data": bytes(20)}, {"raw_data": b""}, {"raw_data": bytes(28)}, {"float_data": [1.0] * 5}, {},
+    {"float_data": [1.0] * 7},
 )  # fmt: skip
+"""Ways to store less or more than the 24 bytes of a float32[2, 3]."""
+
+
+@pytest.mark.parametrize("stored", NOT_WHOLE)
 def test_a_constant_that_is_not_stored_whole_is_one_clear_error(stored: dict[str, Any]) -> None:
     tensor = TensorProto(name="w", data_type=F32, dims=[2, 3], **stored)
     with pytest.raises(memplan.MemplanError, match="constant 'w' ") as caught:
         read_tensor(tensor, ".")
     assert caught.value.hint and caught.value.exit_status == 2
+
+
+@pytest.mark.parametrize("stored", NOT_WHOLE)
+@pytest.mark.parametrize("as_node", [False, True], ids=["initializer", "Constant"])
+def test_a_constant_of_a_body_that_is_not_stored_whole_is_one_clear_error(
+    stored: dict[str, Any], as_node: bool
+) -> None:
+    def branch(kind: str, **data: Any) -> Any:
+        held = TensorProto(name="w", data_type=F32, dims=[2, 3], **data)
+        made = [helper.make_node("Constant", [], ["w"], value=held)] if as_node else []
+        nodes = [*made, helper.make_node(kind, ["x", "w"], [kind])]
+        result = helper.make_tensor_value_info(kind, F32, [2, 3])
+        return helper.make_graph(nodes, kind, [], [result], [] if as_node else [held])
+
+    for data, sound in (({"raw_data": bytes(24)}, True), (stored, False)):
+        branches = {"then_branch": branch("Add", raw_data=bytes(24)), "else_branch": branch("Sub", **data)}
+        chosen = helper.make_node("If", ["c"], ["y"], **branches)
+        model = load(proto([chosen], [("c", TensorProto.BOOL, []), ("x", F32, [2, 3])], [("y", F32, [2, 3])]))
+        if sound:
+            assert memplan.run(model, planned(model)).identical
+            continue
+        with pytest.raises(GraphError, match="constant 'w' ") as caught:
+            memplan.run(model, planned(model))
+        assert caught.value.hint and "\n" not in caught.value.message
 
 
 def test_seeded_indices_are_in_range() -> None:

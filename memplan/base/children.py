@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 import weakref
+from collections.abc import Sequence
+from functools import partial
 from multiprocessing import parent_process
 from typing import Any
 
@@ -24,15 +26,25 @@ def start(
     """
     environment = {**os.environ, **(env or {})}
     # an empty entry stands for the working folder, which -P takes off the path: a file there passes for no module
-    paths = filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))
+    environment["PYTHONPATH"] = os.pathsep.join(
+        filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))
+    )
     ours, theirs = os.pipe()
+    environment[LIFELINE] = str(ours)
+    command = [sys.executable, "-P", "-m", module, *words]
+    return _tied(ours, theirs, command, options | {"env": environment})
+
+
+def start_program(command: Sequence[str], **options: Any) -> subprocess.Popen[Any]:
+    """Any program, in a process that ends as those of `start` do without calling anything."""
+    ours, theirs = os.pipe()
+    return _tied(ours, theirs, command, options | {"preexec_fn": partial(_end_with, ours)})
+
+
+def _tied(ours: int, theirs: int, command: Sequence[str], options: Any) -> subprocess.Popen[Any]:
+    """Start `command` with one end of a pipe, whose other end is closed with what is returned."""
     try:
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-m", module, *words],
-            pass_fds=(ours,),
-            env=environment | {LIFELINE: str(ours), "PYTHONPATH": os.pathsep.join(paths)},
-            **options,
-        )
+        process = subprocess.Popen(command, pass_fds=(ours,), **options)
     except BaseException:
         os.close(theirs)
         raise
@@ -48,7 +60,11 @@ def end_with_parent() -> None:
     For those that `start` started, and for workers of multiprocessing.
     """
     parent = parent_process()
-    lifeline = int(os.environ.pop(LIFELINE)) if parent is None else parent.sentinel
+    _end_with(int(os.environ.pop(LIFELINE)) if parent is None else parent.sentinel)
+
+
+def _end_with(lifeline: int) -> None:
+    """Have the system end this process, and the program that it becomes, when the pipe's other end closes."""
     if not sys.platform.startswith("linux"):
         return
     import fcntl

@@ -35,6 +35,9 @@ def check_folder(folder: Path, *names: str) -> None:
     """
     for part in (*folder.parts, *names):
         check_name(part)
+    for name in names:
+        if Path(name).name != name or (folder / name).is_dir():
+            raise MemplanError(f"cannot write to '{folder / name}': it is no file", "give another name")
     there = folder.absolute()
     while not there.exists() and there != there.parent:
         there = there.parent
@@ -61,7 +64,10 @@ def check_name(name: str) -> None:
 
 
 def write_atomic(path: Path, content: str | bytes) -> Path:
-    """Write `content` beside `path` under a temporary name, then rename it; returns `path`."""
+    """Write `content` beside `path` under a temporary name, `.memplan-…`, then rename it; returns `path`.
+
+    A kill amid that leaves the temporary file, which nothing reads.
+    """
     data = content.encode() if isinstance(content, str) else content
     check_name(path.name)
     try:

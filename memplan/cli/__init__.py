@@ -5,12 +5,11 @@ from __future__ import annotations
 import argparse
 import io
 import os
-import signal
 import sys
 from typing import Any, NoReturn
 
 from memplan.base.errors import MemplanError, OptionError, nearest
-from memplan.cli.status import INTERRUPTED
+from memplan_start import INTERRUPTED
 
 
 class Parser(argparse.ArgumentParser):
@@ -92,8 +91,7 @@ def _status(arguments: list[str]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_status
     except KeyboardInterrupt:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is ending already
-        print("interrupted before there was a plan", file=sys.stderr)
+        print("interrupted", file=sys.stderr)
         return INTERRUPTED
 
 

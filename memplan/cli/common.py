@@ -16,6 +16,7 @@ from memplan.cli.terminal import overwrite
 from memplan.ir.model import Model
 from memplan.problem.options import CHOICES
 from memplan.problem.plan import Plan
+from memplan.solving.capacities import NotFoundInTime
 from memplan.solving.limits import MOST_SECONDS, Progress
 
 
@@ -183,17 +184,23 @@ class LiveLine:
 
 @contextmanager
 def interruptible() -> Iterator[Any]:
-    """A `cancel` callback that turns true on the first Ctrl-C; a second one stops at once."""
+    """A `cancel` callback that turns true on the first Ctrl-C; a second one does what it would do elsewhere.
+
+    KeyboardInterrupt where there is nothing to show when it is pressed.
+    """
     pressed: list[int] = []
 
     def note(number: int, frame: FrameType | None) -> None:
         pressed.append(number)
-        if len(pressed) > 1:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-            raise KeyboardInterrupt
+        if len(pressed) > 1 and callable(before):
+            before(number, frame)
 
     before = signal.signal(signal.SIGINT, note)
     try:
         yield lambda: bool(pressed)
+    except NotFoundInTime:
+        if pressed:
+            raise KeyboardInterrupt from None
+        raise
     finally:
         signal.signal(signal.SIGINT, before)

@@ -25,8 +25,8 @@ from memplan.cli.common import (
     talk,
     whole,
 )
-from memplan.cli.status import INTERRUPTED
 from memplan.cli.terminal import overwrite
+from memplan_start import INTERRUPTED
 
 LISTS = {
     "solvers": ("a,b", "portfolio", "solver specs"),
@@ -99,11 +99,10 @@ def run(args: argparse.Namespace) -> int:
     else:
         pool = local_pool(workers)
     folder = Path(args.output)
-    with open_results(folder, args.resume, setting.fair) as results:
+    with open_results(folder, args.resume, setting.fair) as results, interruptible() as cancel:
         board = Board()
-        with interruptible() as cancel:
-            compare(setting, results, pool, board, cancel)
-            interrupted = cancel()
+        compare(setting, results, pool, board, cancel)
+        interrupted = cancel()
         board.close()
         records = list(results.records.values())
         written = write_report(folder, records)
@@ -122,7 +121,7 @@ def run(args: argparse.Namespace) -> int:
         )
     else:
         print("\n".join(str(path) for path in written))
-    if interrupted:
+    if cancel():
         return INTERRUPTED
     wrong = [spec for instance in instances_of(records) for spec in instance.contradictions]
     if wrong:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from memplan.cli.common import LiveLine, interruptible, seconds, talk, whole
-from memplan.cli.status import EXIT_STATUS, INTERRUPTED
-from memplan.packing.buffers import Packing
+from memplan.cli.status import EXIT_STATUS
+from memplan.packing.buffers import Buffer, Packing
 from memplan.problem.plan import Status
+from memplan_start import INTERRUPTED
 
 
 def add_parser(commands: Any) -> None:
@@ -31,17 +33,16 @@ def add_parser(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Pack and write; the exit status says what was found."""
-    from memplan.base.files import check_folder, write_atomic
+    from memplan.base.files import check_folder
     from memplan.base.units import parse_size
     from memplan.io.read_csv import read_buffers
-    from memplan.io.write_csv import packing_text
     from memplan.packing.packer import clash, pack_buffers
 
     capacity = None if args.minimize else parse_size(args.capacity)
     workers = None if args.workers is None else whole("--workers", args.workers, 1)
     seed, time_limit_s = whole("--seed", args.seed, 0), seconds("--time-limit", args.time_limit)
     if args.output:
-        check_folder(Path(args.output).parent)
+        check_folder(Path(args.output).parent, Path(args.output).name)
     buffers = read_buffers(Path(args.csv))
     live = LiveLine()
     with interruptible() as cancel:
@@ -54,14 +55,22 @@ def run(args: argparse.Namespace) -> int:
             progress=live,
             cancel=cancel,
         )
-        interrupted = cancel()
-    live.clear()
-    if args.json:
-        keys = ("status", "peak", "bound", "seconds", "nodes")
-        print(json.dumps({key: getattr(found, key) for key in keys}))
-    if found.status in EXIT_STATUS:
-        _no_packing(found, capacity, clash(buffers))
-        return EXIT_STATUS[found.status]
+        live.clear()
+        if args.json:
+            keys = ("status", "peak", "bound", "seconds", "nodes")
+            print(json.dumps({key: getattr(found, key) for key in keys}))
+        if found.status in EXIT_STATUS:
+            _print_none(found, capacity, clash(buffers))
+        else:
+            _print(args, buffers, found)
+    return INTERRUPTED if cancel() else EXIT_STATUS.get(found.status, 0)
+
+
+def _print(args: argparse.Namespace, buffers: Sequence[Buffer], found: Packing) -> None:
+    """Write the packing to where it is asked for, and say how good it is."""
+    from memplan.base.files import write_atomic
+    from memplan.io.write_csv import packing_text
+
     text = packing_text(buffers, found.offsets)
     if args.output:
         write_atomic(Path(args.output), text)
@@ -71,10 +80,9 @@ def run(args: argparse.Namespace) -> int:
         f"{found.status}: peak {found.peak:,}, bound {found.bound:,}, {len(buffers)} buffers, "
         f"{found.seconds:.3f} s, {found.nodes:,} nodes ({found.method})"
     )
-    return INTERRUPTED if interrupted else 0
 
 
-def _no_packing(found: Packing, capacity: int | None, clashing: str) -> None:
+def _print_none(found: Packing, capacity: int | None, clashing: str) -> None:
     """Say why there is no packing."""
     impossible = found.status is Status.INFEASIBLE
     what = "no packing exists" if impossible else "no packing was found in time"

@@ -19,10 +19,11 @@ from memplan.cli.common import (
     talk,
     whole,
 )
-from memplan.cli.status import EXIT_STATUS, INTERRUPTED
+from memplan.cli.status import EXIT_STATUS
 from memplan.ir.graph import Graph
 from memplan.problem.options import CHOICES
 from memplan.problem.plan import Plan, Status
+from memplan_start import INTERRUPTED
 
 
 def add_parser(commands: Any) -> None:
@@ -106,16 +107,15 @@ def run(args: argparse.Namespace) -> int:
             progress=live,
             cancel=cancel,
         )
-        interrupted = cancel()
-    live.clear()
-    if plan.status in EXIT_STATUS:
-        return _no_plan(args, model.graph, plan)
-    written = emit_plan(model, plan, formats, Path(args.output))
-    _print(args, model.graph, plan, written)
-    return INTERRUPTED if interrupted else 0
+        live.clear()
+        if plan.status in EXIT_STATUS:
+            _print_none(args, model.graph, plan)
+        else:
+            _print(args, model.graph, plan, emit_plan(model, plan, formats, Path(args.output)))
+    return INTERRUPTED if cancel() else EXIT_STATUS.get(plan.status, 0)
 
 
-def _no_plan(args: argparse.Namespace, graph: Graph, plan: Plan) -> int:
+def _print_none(args: argparse.Namespace, graph: Graph, plan: Plan) -> None:
     """Say why there is no plan, and what to change."""
     from memplan.problem.problem import Problem
     from memplan.solving.remedy import remedy
@@ -129,7 +129,6 @@ def _no_plan(args: argparse.Namespace, graph: Graph, plan: Plan) -> int:
     if plan.status is Status.INFEASIBLE:
         hint = remedy(Problem(graph, plan.target, plan.options))
     talk(f"error: {words[plan.status]}: {plan.reason}\nhint: {hint}")
-    return EXIT_STATUS[plan.status]
 
 
 def _print(args: argparse.Namespace, graph: Any, plan: Plan, written: list[Path]) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from memplan.base.errors import OptionError
+from memplan.base.files import check_folder
 from memplan.cli.common import add_sizes, add_trust, carried_plan, load_talking, load_with_plan
 from memplan.ir.graph import Graph
 from memplan.problem.plan import Plan, refuse_foreign
@@ -38,6 +39,8 @@ def run(args: argparse.Namespace) -> int:
         raise OptionError(f"{len(args.plans)} plans", "show one, or two side by side")
     if args.output is not None and not args.output.endswith(ENDINGS):
         raise OptionError(f"-o '{args.output}'", f"give a name that ends in {', '.join(ENDINGS)}")
+    if args.output is not None:
+        check_folder(Path(args.output).parent, Path(args.output).name)
     graph, plans = _load(args)
     _check(graph, plans)
     if args.output is not None:

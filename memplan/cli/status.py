@@ -4,7 +4,4 @@ from __future__ import annotations
 
 from memplan.problem.plan import Status
 
-INTERRUPTED = 130
-
-
 EXIT_STATUS = {Status.INFEASIBLE: 3, Status.UNKNOWN: 4}

@@ -18,7 +18,7 @@ from memplan.cli.common import (
     seconds,
     whole,
 )
-from memplan.cli.status import INTERRUPTED
+from memplan_start import INTERRUPTED
 
 
 def add_parser(commands: Any) -> None:
@@ -93,17 +93,16 @@ def run(args: argparse.Namespace) -> int:
             progress=live,
             cancel=cancel,
         )
-        interrupted = cancel()
-    live.clear()
-    files = sweep_files(found)
-    written = [
-        write_atomic(Path(args.output) / f"{model.stem}.sweep{ending}", text) for ending, text in files
-    ]
-    if args.json:
-        print(sweep_json(found))
-    else:
-        print(sweep_text(found))
-        print("wrote " + ", ".join(map(str, written)))
-    if interrupted:
+        live.clear()
+        files = sweep_files(found)
+        written = [
+            write_atomic(Path(args.output) / f"{model.stem}.sweep{ending}", text) for ending, text in files
+        ]
+        if args.json:
+            print(sweep_json(found))
+        else:
+            print(sweep_text(found))
+            print("wrote " + ", ".join(map(str, written)))
+    if cancel():
         return INTERRUPTED
     return 0 if any(point.value is not None for point in found.points) else 4

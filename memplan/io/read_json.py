@@ -65,12 +65,11 @@ def graph_from_dict(data: Any, where: str) -> Graph:
     name, rows, kernels = get.text("name"), get.items("tensors"), get.items("ops")
     tensors, ops = tuple(map(_tensor, rows)), tuple(map(_op, kernels))
     updates = tuple((get.table("updates").mapping(str) if get.has("updates") else {}).items())
-    if get.data["version"] < 2:
-        get.refuse_unknown()
-        return upgraded(name, tensors, ops, updates)
-    outputs = tuple(get.texts("outputs"))
+    outputs = tuple(get.texts("outputs")) if get.data["version"] >= 2 else None
     for reader in (get, *rows, *kernels):
         reader.refuse_unknown()
+    if outputs is None:
+        return upgraded(name, tensors, ops, updates)
     return Graph(name, tensors, ops, outputs, updates)
 
 
@@ -104,8 +103,8 @@ def plan_from_dict(data: Any, where: str) -> Plan:
     """A plan from parsed JSON; its numbers stay claims until `check` has recomputed them."""
     get = _Reader(data, where, PlanError)
     get.header("memplan-plan")
-    options = get.table("options")
-    metrics = get.table("metrics")
+    options, metrics = get.table("options"), get.table("metrics")
+    residencies, moves = get.items("residencies"), get.items("moves")
     status = get.text("status")
     if status not in set(Status):
         raise PlanError(f"{where}: unknown status '{status}'", f"known: {', '.join(Status)}")
@@ -130,12 +129,9 @@ def plan_from_dict(data: Any, where: str) -> Plan:
         schedule=tuple(get.texts("schedule")),
         residencies=tuple(
             Residency(r.text("tensor"), *(r.whole(k) for k in ("start", "stop", "offset", "size")))
-            for r in get.items("residencies")
+            for r in residencies
         ),
-        moves=tuple(
-            Move(m.text("kind"), m.text("tensor"), m.whole("issue"), m.whole("due"))
-            for m in get.items("moves")
-        ),
+        moves=tuple(Move(m.text("kind"), m.text("tensor"), m.whole("issue"), m.whole("due")) for m in moves),
         aliases=get.table("aliases").mapping(str) if get.has("aliases") else {},
         inplace=get.table("inplace").mapping(str) if get.has("inplace") else {},
         metrics=_metrics(metrics, target),
@@ -149,7 +145,7 @@ def plan_from_dict(data: Any, where: str) -> Plan:
         reason=get.text("reason") if get.has("reason") else "",
         notes=tuple(get.texts("notes")) if get.has("notes") else (),
     )
-    for reader in (get, options, metrics):
+    for reader in (get, options, metrics, *residencies, *moves):
         reader.refuse_unknown()
     return plan
 

@@ -58,10 +58,17 @@ def measure_types(proto: Any, missing: Sequence[str], known_nbytes: int) -> Meas
             process.kill()
     if process.returncode != 0:
         why = (complaint.decode(errors="replace").strip().splitlines() or ["it was killed"])[-1]
-        return Measured({}, f"the model does not run: {why[:200]}")
+        return Measured({}, _in_words(why))
     types, why, op = json.loads(answer)
     told = {name: (element, tuple(shape)) for name, (element, shape) in types.items()}
-    return Measured(told, f"the model does not run: {why[:200]}" if why else "", op)
+    return Measured(told, _in_words(why) if why else "", op)
+
+
+def _in_words(why: str) -> str:
+    """What kept a model from running, as a message says it; `why` is what the run itself said."""
+    if OUT_OF_MEMORY.search(why):
+        return f"the model needs over {MEMORY_LIMIT:,} bytes to run"
+    return f"the model does not run: {why[:200]}"
 
 
 def _main() -> None:

@@ -15,7 +15,7 @@ from memplan.ir.graph import Graph
 from memplan.ir.model import Model
 from memplan.ir.parts import Op, Tensor
 from memplan.ir.sorting import sort_ops
-from memplan.onnx.bodies import workspace_nbytes
+from memplan.onnx.bodies import result_types, workspace_nbytes
 from memplan.onnx.bounds import TensorType, check_bounds
 from memplan.onnx.checks import check_control_flow, check_external, check_text, every_graph, inlined
 from memplan.onnx.dialect import described
@@ -97,7 +97,7 @@ def model_from_proto(
     sources = {
         value.name: f"input '{value.name}'" for value in proto.graph.input if value.name not in constants
     }
-    asked = Asked(bounds)
+    asked = Asked(bounds, result_types)
     known = infer_types(proto, everything, needed, asked, sources)
     known.check()
     spaces = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,14 +32,17 @@ _TURN = threading.Lock()
 
 @dataclass(frozen=True)
 class Asked:
-    """The bounds that a user gave, and what was found out of the bodies of one model, by their content.
+    """The bounds that a user gave, who types control flow, and what was found out of the bodies of one model, by their content.
 
+    result_types  of a program, the nodes before, a control-flow node and what is known there: the types of its outputs
+                  that its bodies tell, None where no branch comes to its end
     typed       types in bodies
     conditions  values of the conditions that are the same in every run, None where no run tells
     notes       for people, in order, each once
     """
 
     bounds: Mapping[str, tuple[int, ...]]
+    result_types: Callable[[Any, Sequence[Any], Any, Inference, Asked], dict[str, TensorType] | None]
     typed: dict[bytes, Inference] = field(default_factory=dict)
     conditions: dict[bytes, bool | None] = field(default_factory=dict)
     notes: dict[str, None] = field(default_factory=dict)
@@ -89,8 +92,6 @@ def infer_types(
     the file: it may be stale. `sources` says of each input whose data it is. GraphError names a tensor whose size
     only these data decide: a run on made-up inputs would guess it.
     """
-    from memplan.onnx.bodies import result_types
-
     bounds = asked.bounds
     light = _without_large_weights(proto, nodes)
     stored = _stored_types(proto.graph)
@@ -108,7 +109,7 @@ def infer_types(
     for i, node in enumerate(nodes):
         if next(subgraphs(node), None) is None or types.keys() >= set(node.output):
             continue
-        found = result_types(proto, nodes[:i], node, Inference(types, (), flow.values), asked)
+        found = asked.result_types(proto, nodes[:i], node, Inference(types, (), flow.values), asked)
         if found is None:
             end = i
             break

@@ -89,13 +89,20 @@ def _constant(node: Any) -> Value:
 
 
 def fill_bodies(graph: Any, folder: str, seed: int) -> None:
-    """Write absent external data of control-flow bodies, seeded, into the bodies (in place)."""
+    """Write absent external data of control-flow bodies, seeded, into the bodies (in place).
+
+    GraphError where a number there is not stored whole.
+    """
     for node in graph.node:
         for body in subgraphs(node):
             uses: dict[str, list[Use]] = index(body)
-            for proto in body.initializer:
+            made = (a.t for n in body.node if n.op_type == "Constant" for a in n.attribute if a.HasField("t"))
+            for proto in (*body.initializer, *made):
+                if proto.data_type == proto.STRING:
+                    continue
+                value = read_tensor(proto, folder)
                 if proto.data_location == proto.EXTERNAL:
-                    value = read_tensor(proto, folder) or seeded(proto, sinks(proto.name, uses), seed)
+                    value = value or seeded(proto, sinks(proto.name, uses), seed)
                     proto.ClearField("external_data")
                     proto.data_location = proto.DEFAULT
                     proto.raw_data = value.data.tobytes()

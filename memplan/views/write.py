@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from memplan.base.errors import OptionError, nearest
-from memplan.base.files import write_atomic
+from memplan.base.files import check_folder, write_atomic
 from memplan.ir.model import Model
 from memplan.problem.plan import Plan
 
@@ -62,7 +62,9 @@ def check_formats(formats: str | Iterable[str]) -> list[str]:
 
 
 def emit_plan(model: Model, plan: Plan, formats: str | Iterable[str], folder: Path) -> list[Path]:
-    """Write `folder/STEM.…` for each format; nothing is written if any format is unknown or fails."""
+    """Write `folder/STEM.…` for each format; nothing is made if a format is unknown or a file cannot be there, nor
+    written if one fails."""
     chosen = [FORMATS[name] for name in check_formats(formats)]
+    check_folder(folder, *(f"{model.stem}{ending}" for ending, _ in chosen))
     contents = [(ending, make(model, plan)) for ending, make in chosen]
     return [write_atomic(folder / f"{model.stem}{ending}", content) for ending, content in contents]

@@ -9,13 +9,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import memplan
 from memplan.base.errors import MemplanError, OptionError
 from memplan.base.files import check_folder
 from memplan.base.text import UNSEEN, visible
 from memplan.cli import main
+from memplan.ir.model import Model
 from memplan.onnx.inputs import load_inputs
+from memplan.problem.plan import Plan
+from memplan.solving.testing import chain
 from memplan.studies.compare.markdown import table_md
 from memplan.studies.compare.tables import Cell, Table
+from memplan.views.write import FORMATS
 
 ODD = "a\x1b[31m\u202eb\x9b\r\x07\u2028"
 
@@ -50,6 +55,35 @@ def test_what_no_file_can_be_called_is_refused_before_the_solve(tmp_path: Path, 
         with pytest.raises(MemplanError, match="no file can be called"):
             check_folder(*arguments)  # type: ignore[arg-type]
     assert main(["plan", f"{name}.json", "-o", str(tmp_path)]) == 2
+
+
+@pytest.mark.parametrize("name", ["a\0b", "a\ud800", "n" * 256, "../out", "a/b", "folder"])
+def test_emit_asks_for_its_files_before_anything_is_made(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def made(model: Model, plan: Plan) -> str:
+        raise AssertionError("it was made")
+
+    (tmp_path / "folder.plan.json").mkdir()
+    model = Model(chain(3), name)
+    plan = memplan.plan(model)
+    monkeypatch.setitem(FORMATS, "json", (".plan.json", made))
+    with pytest.raises(MemplanError, match="no file"):
+        memplan.emit(model, plan, "json", tmp_path)
+    if "/" not in name and name != "folder":
+        with pytest.raises(MemplanError, match="no file can be called"):
+            memplan.emit(Model(chain(3), "net"), plan, "json", tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["a\0b", "a\ud800", "n" * 256, "folder"])
+@pytest.mark.parametrize("words", [("pack", "absent.csv", "--minimize"), ("show", "absent.json")])
+def test_a_name_for_a_file_is_looked_at_before_the_input(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, words: tuple[str, ...]
+) -> None:
+    (tmp_path / "folder.svg").mkdir()
+    assert main([*words, "-o", str(tmp_path / f"{name}.svg")]) == 2
+    said = capsys.readouterr().err
+    assert "no file" in said and "absent" not in said
 
 
 def test_a_long_stem_is_refused_before_the_solve(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

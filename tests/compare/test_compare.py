@@ -262,7 +262,10 @@ def test_the_cases_end_with_the_runner(plugins: dict[str, str], model: Path, tmp
         "-o",
         str(tmp_path / "out"),
     ]
-    runner = subprocess.Popen(argv, env=plugins, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    env = plugins | {"TMPDIR": str(temporary)}
+    runner = subprocess.Popen(argv, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     children: list[int] = []
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and not children:
@@ -280,7 +283,7 @@ def test_the_cases_end_with_the_runner(plugins: dict[str, str], model: Path, tmp
     deadline = time.monotonic() + 120
     while any(map(_alive, children)) and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert not any(map(_alive, children))
+    assert not any(map(_alive, children)) and not list(temporary.iterdir())
 
 
 def _alive(pid: int) -> bool:

@@ -115,6 +115,14 @@ def test_names_are_text_not_markup() -> None:
     page = report_html(instances_of(evil))
     assert "<script>alert" not in page and "&lt;script&gt;alert" in page
     assert 's"&#124;' in report_md(instances_of(evil))
+    forged = record("m", "MR", "s", 5) | {
+        "plan": "plans/a b)|[c](d.plan.json",
+        "time_limit_s": 1,
+        "seed": "<b>*|",
+    }
+    text = report_md(instances_of([forged]))
+    assert "<b>" not in text and "seed &#60;b&#62;&#42;&#124;." in text
+    assert "[5](plans/a%20b%29%7C%5Bc%5D%28d.html)" in text
 
 
 def test_nothing_finished_is_a_report_too() -> None:

@@ -144,15 +144,20 @@ def test_every_field_of_a_plan_comes_back() -> None:
 def test_unknown_keys_are_refused_with_the_nearest_known_one() -> None:
     graph = graph_from_dict(GOOD, "test")
     second = json.loads(graph_text(graph))
-    plan = json.loads(plan_text(memplan.plan(graph)))
+    plan = json.loads(plan_text(memplan.plan(graph, scratchpad="MR")))
+    assert plan["residencies"] and plan["moves"]
     cases: list[tuple[Callable[[Any, str], Any], Any, tuple[Any, ...], str, str]] = [
         (graph_from_dict, GOOD, ("opps", []), "opps", "ops"),
+        (graph_from_dict, GOOD, ("tensors", 0, "nbites", 4), "nbites", "nbytes"),
+        (graph_from_dict, GOOD, ("ops", 0, "flop", 4), "flop", "flops"),
         (graph_from_dict, second, ("output", []), "output", "outputs"),
         (graph_from_dict, second, ("tensors", 0, "stride", [1]), "stride", "strides"),
         (graph_from_dict, second, ("ops", 0, "overwrite", []), "overwrite", "overwrites"),
         (plan_from_dict, plan, ("inplaces", {}), "inplaces", "inplace"),
         (plan_from_dict, plan, ("options", "donates", []), "donates", "donate"),
         (plan_from_dict, plan, ("metrics", "peaks", 0), "peaks", "peak"),
+        (plan_from_dict, plan, ("residencies", 0, "ofset", 0), "ofset", "offset"),
+        (plan_from_dict, plan, ("moves", 0, "issued", 0), "issued", "issue"),
     ]
     for read, good, change, unknown, known in cases:
         data = json.loads(json.dumps(good))

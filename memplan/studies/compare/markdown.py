@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from itertools import groupby
+from urllib.parse import quote
 
 from memplan.base.text import visible
 from memplan.studies.compare.instances import Instance
@@ -25,7 +26,7 @@ MARKUP = re.compile(r"[|`<>&\[\]*~#!\\]")
 
 def report_md(instances: Sequence[Instance]) -> str:
     """Summary, wins and losses, performance profiles, families, then every case by family and model."""
-    parts = ["# memplan comparison", headline(instances)]
+    parts = ["# memplan comparison", _plain(headline(instances))]
     parts += ["## Solvers", NOTES["solvers"], table_md(solver_table(instances))]
     parts += ["## Wins and losses", NOTES["wins"], table_md(wins_table(instances))]
     for measure in ("value", "seconds"):
@@ -50,7 +51,8 @@ def table_md(table: Table) -> str:
     rule = ("---:" if k in table.numbers else "---" for k in range(len(table.head)))
     lines = [map(_plain, table.head), rule]
     lines += [
-        (f"[{_plain(c.text)}]({c.href})" if c.href else _plain(c.text) for c in row) for row in table.rows
+        (f"[{_plain(c.text)}]({quote(c.href)})" if c.href else _plain(c.text) for c in row)
+        for row in table.rows
     ]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 

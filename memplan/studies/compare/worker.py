@@ -50,7 +50,7 @@ def main() -> None:
 def prepare(job: Job, say: Say) -> dict[str, Any]:
     """Load the model and compute its budgets under each (alignment, weights, io); M_P only if `peaks`.
 
-    What an earlier run `kept` of the same graph is taken over: an unproved M_P may differ from run to run.
+    What an earlier run `kept` of the same graph is taken over, whether M_P is proved included.
     """
     from memplan.library.load import load_model
     from memplan.library.zoo import zoo_index

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from memplan.api import load
 from memplan.base.children import end_with_parent
 from memplan.base.errors import MemplanError, OptionError
+from memplan.library.load import load_model
 from memplan.problem.problem import Problem
 from memplan.solving.limits import Budget
 from memplan.solving.planning import make_problem
@@ -43,7 +43,7 @@ class TrainingCase:
 
     def problem(self) -> Problem:
         """Weights as tensors; capacity = share x (live peak in program order + weights)."""
-        model = load(self.model)
+        model = load_model(self.model, {})
         whole = make_problem(model, self.target, objective="latency", weights="tensor", scratchpad="max")
         everything = sum(s.size for s in whole.storages if s.is_constant) + _live_peak(whole)
         grain = whole.target.scratchpad.alignment

@@ -11,8 +11,8 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from memplan.api import load
 from memplan.base.errors import OptionError
+from memplan.library.load import load_model
 from memplan.problem.problem import Problem
 from memplan.solving.limits import Budget
 from memplan.solving.planning import make_problem
@@ -51,7 +51,7 @@ class MallocGameEnv(gymnasium.Env[dict[str, Any], int]):
         self.render_mode = render_mode
         if problem is None:
             problem = make_problem(
-                load(model), target, scratchpad=scratchpad, objective="latency", order="program"
+                load_model(model, {}), target, scratchpad=scratchpad, objective="latency", order="program"
             )
         self._open(problem)
         self._seen = make_observation()

@@ -55,7 +55,8 @@ class PlacedOrder:
 class Peak(Improver):
     """Plans without spills. The bound is on the peak of live bytes; the value includes addresses.
 
-    packing      exact, or none: no address is used twice, for those who ask for the peak of live bytes alone
+    packing      exact, or none: no address is used twice, for those who ask for the peak of live bytes alone; what
+                 they would get after the time is up depends on the machine, so they get nothing then
     evaluations  of an op, in millions and in each direction, on peaks that the search for the order can neither reach
                  nor refute; 0: as many as time allows
     """
@@ -144,6 +145,8 @@ class Peak(Improver):
         goal = max(found.bound, int(problem.free_bound)) if by_peak else capacity
         tried: list[PlacedOrder] = []
         if self.packing == "none":
+            if budget.spent() and not found.proved:
+                return None
             stacked = _stacked(problem, found.order, budget)
             return stacked if stacked and (capacity is None or stacked.peak <= capacity) else None
         for order in islice(_orders(problem, found, budget), ORDERS):
