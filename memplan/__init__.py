@@ -1,4 +1,16 @@
-"""memplan plans where and when the tensors of a neural network live in memory."""
+"""memplan plans where and when the tensors of a neural network live in memory.
+
+>>> import memplan
+>>> model = memplan.load("resnet8_int8")
+>>> plan = memplan.plan(model, scratchpad="MR")  # the least memory that any plan needs
+>>> memplan.check(model, plan)
+[]
+>>> print(plan.status, plan.value)
+optimal 0
+
+Everything a user needs is a name of this package, none of which is a module too; `testing` alone is one, the
+conformance suite for solvers. Importing it takes nothing but the standard library.
+"""
 
 import os
 import sys
@@ -11,23 +23,51 @@ if sys.orig_argv[1:3] == ["-m", "memplan"]:  # the program, of which this packag
     leave_when_interrupted()
 
 from memplan.api import check, emit, emit_fx, from_exported, from_fx, fx_pass, load, run, simulate
-from memplan.base.errors import MemplanError
+from memplan.base.clock import Clock
+from memplan.base.errors import (
+    BoundError,
+    DimensionError,
+    ExecutionError,
+    GraphError,
+    InvalidPlanError,
+    MemplanError,
+    OptionError,
+    PlanError,
+    TargetError,
+)
 from memplan.base.version import __version__
+from memplan.io.graph_json import read_graph, write_graph
+from memplan.io.plan_json import read_plan, write_plan
 from memplan.ir.graph import Graph
 from memplan.ir.model import Model
 from memplan.ir.parts import Op, Tensor
-from memplan.machine.target import Target, load_target
-from memplan.packing.buffers import Buffer, Packing
-from memplan.packing.packer import pack
+from memplan.judge.check.facts import Violation
+from memplan.library.zoo import ZooEntry, zoo_index, zoo_names
+from memplan.machine.target import Compute, Host, Scratchpad, Target, load_target, preset_names
+from memplan.packing.buffers import Buffer, Gap, Packing, Segment
+from memplan.packing.check import check_packing
+from memplan.packing.packer import Packer, pack, pack_buffers
 from memplan.problem.options import Options
+from memplan.problem.pins import Pin
 from memplan.problem.plan import Metrics, Move, Plan, Residency, Status
 from memplan.problem.problem import Problem
+from memplan.problem.storage import Storage
+from memplan.runtimes.report import OutputReport, RunReport
+from memplan.solving import testing
+from memplan.solving.capacities import Budgets
 from memplan.solving.limits import Budget, Progress
-from memplan.solving.planning import plan
+from memplan.solving.planning import PlanOptions, make_problem, plan
+from memplan.solving.registry import parse_spec
 from memplan.solving.solver import Solver
+from memplan.studies.sweep import Point, Sweep, sweep
 
 __all__ = [
-    "__version__", "Budget", "Buffer", "Graph", "MemplanError", "Metrics", "Model", "Move", "Op", "Options", "Packing", "Plan",
-    "Problem", "Progress", "Residency", "Solver", "Status", "Target", "Tensor", "check", "emit",
-    "emit_fx", "from_exported", "from_fx", "fx_pass", "load", "load_target", "pack", "plan", "run", "simulate",
+    "BoundError", "Budget", "Budgets", "Buffer", "Clock", "Compute", "DimensionError", "ExecutionError",
+    "Gap", "Graph", "GraphError", "Host", "InvalidPlanError", "MemplanError", "Metrics", "Model", "Move",
+    "Op", "OptionError", "Options", "OutputReport", "Packer", "Packing", "Pin", "Plan", "PlanError",
+    "PlanOptions", "Point", "Problem", "Progress", "Residency", "RunReport", "Scratchpad", "Segment",
+    "Solver", "Status", "Storage", "Sweep", "Target", "TargetError", "Tensor", "Violation", "ZooEntry",
+    "__version__", "check", "check_packing", "emit", "emit_fx", "from_exported", "from_fx", "fx_pass", "load",
+    "load_target", "make_problem", "pack", "pack_buffers", "parse_spec", "plan", "preset_names", "read_graph",
+    "read_plan", "run", "simulate", "sweep", "testing", "write_graph", "write_plan", "zoo_index", "zoo_names",
 ]  # fmt: skip

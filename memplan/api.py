@@ -1,10 +1,10 @@
-"""The functions behind `import memplan`: load, plan, check, simulate, run, emit."""
+"""The functions behind `import memplan` that choose a room by what they are given, and import it only then."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Unpack
 
 from memplan.ir.graph import Graph
 from memplan.ir.model import Model
@@ -13,9 +13,13 @@ from memplan.judge.check.facts import Violation
 from memplan.judge.simulate import simulate as simulate_plan
 from memplan.machine.target import Target
 from memplan.problem.plan import Metrics, Plan
+from memplan.runtimes.report import RunReport
+from memplan.solving.planning import PlanOptions
 
 if TYPE_CHECKING:
-    from memplan.runtimes.report import RunReport
+    from numpy.typing import ArrayLike
+    from torch.export import ExportedProgram
+    from torch.fx import GraphModule
 
 
 def load(
@@ -25,11 +29,26 @@ def load(
     *,
     trust: bool = False,
 ) -> Model:
-    """The model in an .onnx, .pt2 or graph .json file, or of the zoo, by its name.
+    """The model in a file, or the one of the zoo that has this name.
 
-    `dims` gives sizes to free dimensions, by name or as "INPUT:AXIS"; `bounds` the largest shapes of tensors
-    whose sizes only a run decides. `trust` admits a .pt2 with pickles and other parts that can run code as they
-    are loaded. GraphError if it cannot be planned.
+    Args:
+        model: the path of an `.onnx`, `.pt2` or graph `.json` file, or a name that `zoo_names` lists.
+        dims: sizes of free dimensions, by name or as "INPUT:AXIS"; a free batch that is not named is 1.
+        bounds: the largest shapes of tensors whose sizes only a run decides, by tensor.
+        trust: admit a `.pt2` with pickles and other parts that can run code as they are loaded.
+
+    Returns:
+        The model; its `notes` say what was decided on the way.
+
+    Raises:
+        GraphError: the file cannot be read, or what is in it cannot be planned.
+        DimensionError: `dims` names no free dimension.
+        BoundError: `bounds` names a tensor that needs none, or contradicts what is known of it.
+
+    >>> import memplan
+    >>> model = memplan.load("resnet8_int8")
+    >>> print(model.graph.name, len(model.graph.ops))
+    resnet8_int8 29
     """
     from memplan.library.load import load_model
 
@@ -37,55 +56,200 @@ def load(
     return load_model(model, dims or {}, known, trust=trust)
 
 
-def from_exported(program: Any, dims: Mapping[str, int] | None = None, name: str = "graph") -> Model:
-    """The model in a torch.export.ExportedProgram, which needs no weights; see `importers.torch`."""
+def from_exported(
+    program: ExportedProgram, dims: Mapping[str, int] | None = None, name: str = "graph"
+) -> Model:
+    """The model in a torch.export.ExportedProgram; fake and meta tensors suffice, no weights are read.
+
+    Parameters and unchanged buffers become constants; a buffer that the program updates is an input, and its next
+    value an output.
+
+    Args:
+        program: what torch.export.export returns.
+        dims: sizes of dynamic dimensions, by "INPUT:AXIS" or by symbol.
+        name: what the graph, and files made from it, are called.
+
+    Raises:
+        GraphError: it is no ExportedProgram, or cannot be planned.
+        MemplanError: torch is not installed.
+
+    >>> import memplan, torch
+    >>> program = torch.export.export(torch.nn.ReLU(), (torch.zeros(3, 4),))
+    >>> model = memplan.from_exported(program)
+    >>> [(op.kind, model.graph.tensor[op.outputs[0]].nbytes) for op in model.graph.ops]
+    [('aten.relu.default', 48)]
+    """
     from memplan.torch import read as torch
 
     return torch.from_exported(program, dims, name)
 
 
-def from_fx(module: Any, example_inputs: Sequence[Any] | None = None, name: str = "graph") -> Model:
-    """The model in a torch.fx.GraphModule called with such inputs; see `importers.torch`."""
+def from_fx(
+    module: GraphModule, example_inputs: Sequence[object] | None = None, name: str = "graph"
+) -> Model:
+    """The model in a torch.fx.GraphModule that is called with tensors like these.
+
+    Placeholders become inputs, attributes constants; ops that are not aten, or that change their operands, are
+    traced to functional aten ones. A placeholder or buffer that the module updates in place is an input, and its
+    next value an output.
+
+    Args:
+        module: the traced module.
+        example_inputs: a tensor for each placeholder, in order: fake, meta or real. Without them the placeholders'
+            `meta["val"]` are used.
+        name: what the graph, and files made from it, are called.
+
+    Raises:
+        GraphError: it is no GraphModule, the inputs do not fit, or it cannot be planned.
+        MemplanError: torch is not installed.
+
+    >>> import memplan, torch
+    >>> module = torch.fx.symbolic_trace(torch.nn.ReLU())
+    >>> model = memplan.from_fx(module, [torch.zeros(3, 4)])
+    >>> [(op.kind, model.graph.tensor[op.outputs[0]].nbytes) for op in model.graph.ops]
+    [('aten.relu.default', 48)]
+    """
     from memplan.torch import read as torch
 
     return torch.from_fx(module, example_inputs, name)
 
 
 def check(model: Model | Graph, plan: Plan) -> list[Violation]:
-    """Every rule the plan breaks and every claim in it that does not recompute; empty for a valid plan."""
+    """Every rule the plan breaks and every claim in it that does not recompute; empty for a valid plan.
+
+    Decided from the graph and from the target and the options that the plan names, by code that no solver shares.
+    A malformed plan breaks rules, it raises nothing. Takes O(n log n) for n residencies and moves.
+
+    Args:
+        model: what was planned.
+        plan: the plan, from a solver or a file.
+
+    >>> import memplan
+    >>> from dataclasses import replace
+    >>> model = memplan.load("resnet8_int8")
+    >>> plan = memplan.plan(model)
+    >>> memplan.check(model, plan)
+    []
+    >>> memplan.check(model, replace(plan, schedule=plan.schedule[1:]))[0].rule
+    'schedule'
+    """
     return check_rules(model.graph if isinstance(model, Model) else model, plan)
 
 
 def simulate(model: Model | Graph, plan: Plan) -> Metrics:
-    """What a valid plan costs, recomputed."""
+    """What a valid plan costs, recomputed: bytes moved, peaks in bytes, and on a timed target seconds.
+
+    Args:
+        model: what was planned.
+        plan: a plan in which `check` finds nothing; of any other the answer means nothing.
+
+    >>> import memplan
+    >>> model = memplan.load("resnet8_int8")
+    >>> plan = memplan.plan(model)
+    >>> memplan.simulate(model, plan) == plan.metrics
+    True
+    """
     return simulate_plan(model.graph if isinstance(model, Model) else model, plan)
 
 
-def run(model: Model, plan: Plan, inputs: Mapping[str, Any] | None = None, seed: int = 0) -> RunReport:
-    """Execute the plan in a real arena and compare with the reference runtime; see `execute.run`."""
+def run(model: Model, plan: Plan, inputs: Mapping[str, ArrayLike] | None = None, seed: int = 0) -> RunReport:
+    """Execute the plan op by op in one buffer of its peak's size, and compare every output with the reference.
+
+    The reference is plain onnxruntime, or eager torch, on one thread. Outputs that differ raise nothing: the report
+    says which, and `identical` whether any does.
+
+    Args:
+        model: what was planned, from ONNX or torch, or of the zoo: graph JSON has no kernels.
+        plan: a valid plan with a schedule.
+        inputs: an array for each input, by name, in the input's shape and dtype; seeded where there are none.
+        seed: makes inputs, and weights that the model lacks.
+
+    Raises:
+        PlanError: the plan was made for another graph.
+        GraphError: the model has nothing that can be executed.
+        OptionError: an input is missing, unknown, or of another shape or dtype.
+        ExecutionError: an operand is nowhere when its op runs, or a kernel fails.
+
+    >>> import memplan
+    >>> model = memplan.load("tc_resnet8")
+    >>> memplan.run(model, memplan.plan(model, scratchpad="MR")).identical
+    True
+    """
     from memplan.runtimes.execute import run as run_plan
 
     return run_plan(model, plan, inputs, seed)
 
 
-def emit_fx(model: Model, plan: Plan, *, moves: bool = False, poison: bool = False) -> Any:
-    """The torch model's GraphModule in the plan's order, with every move in it on request; see `emitters.torch`."""
+def emit_fx(model: Model, plan: Plan, *, moves: bool = False, poison: bool = False) -> GraphModule:
+    """The torch model's module with its ops in the plan's order; it computes what the source computes.
+
+    `node.meta["memplan"]` says of each planned op where what it writes lies, and what is loaded, stored and freed
+    around it; `module.meta["memplan"]` is the plan.
+
+    Args:
+        model: from `from_exported`, `from_fx` or a `.pt2`.
+        plan: a plan of it with a schedule.
+        moves: work in a scratchpad, the buffer `memplan_scratchpad` of as many bytes as the plan uses, and copy what
+            the plan loads and stores from and to host memory.
+        poison: with `moves`, overwrite bytes once the plan frees them.
+
+    Raises:
+        MemplanError: the model does not come from torch.
+        PlanError: the plan was made for another graph, or holds no schedule.
+    """
     from memplan.torch import emit as torch
 
     return torch.emit_fx(model, plan, moves=moves, poison=poison)
 
 
 def fx_pass(
-    target: str | Path | Target = "scratchpad", *, moves: bool = False, **options: Any
-) -> Callable[..., Any]:
-    """A pass for fx compilers: plans a GraphModule with these options of `plan` and returns it emitted."""
+    target: str | Path | Target = "scratchpad", *, moves: bool = False, **options: Unpack[PlanOptions]
+) -> Callable[..., GraphModule]:
+    """A pass for fx compilers: it plans a GraphModule and returns it emitted.
+
+    Behind `torch._dynamo.backends.common.aot_autograd(fw_compiler=…)` it is a backend of torch.compile. A module
+    whose sizes are free comes back as it is, with a warning.
+
+    Args:
+        target: as of `plan`.
+        moves: as of `emit_fx`.
+        options: those of `plan`.
+
+    Returns:
+        `run(module, example_inputs=None)`, which returns a GraphModule, and raises MemplanError where no plan is
+        found. Without example inputs the placeholders' `meta["val"]` are used.
+    """
     from memplan.torch import emit as torch
 
     return torch.fx_pass(target, moves=moves, **options)
 
 
 def emit(model: Model, plan: Plan, formats: str | Iterable[str], folder: str | Path = ".") -> list[Path]:
-    """Write the plan in each format ("json", "onnx", …) as `folder/STEM.…`; the paths written."""
+    """Write the plan as `folder/STEM.…` in each format; nothing is written if any of them fails.
+
+    Args:
+        model: what was planned; files are named after its `stem`.
+        plan: a plan of it.
+        formats: of "json", "onnx" (the source annotated), "html" (a report), "svg" and "trace", or a text of such
+            names with commas between.
+        folder: is made where it is not there.
+
+    Returns:
+        The paths written, in the order of the formats.
+
+    Raises:
+        OptionError: a format is unknown.
+        PlanError: the plan was made for another graph, or holds nothing that the format could show.
+        MemplanError: a format needs a source that the model lacks, or a file cannot be written.
+
+    >>> import memplan, tempfile
+    >>> model = memplan.load("resnet8_int8")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for path in memplan.emit(model, memplan.plan(model), "json,svg", folder):
+    ...         print(path.name)
+    resnet8_int8.plan.json
+    resnet8_int8.svg
+    """
     from memplan.views.write import emit_plan
 
     return emit_plan(model, plan, formats, Path(folder))

@@ -91,7 +91,7 @@ def main() -> None:
         args.models, args.weights.split(","), args.budgets.split(",")
     ):
         short, model = Path(name).stem, memplan.load(name)
-        problem, _ = make_problem(model, scratchpad=budget, weights=weights)
+        problem = make_problem(model, scratchpad=budget, weights=weights)
         if (problem.capacity or 0) < problem.min_capacity:
             continue
         for spec in solvers:
@@ -118,7 +118,7 @@ def warm() -> None:
 
 def solve(model: Any, short: str, weights: str, budget: str, spec: str, limit: float, workers: int) -> Row:
     """One solve, checked and evaluated; in-place off, inputs and outputs in host."""
-    problem, proved = make_problem(model, scratchpad=budget, weights=weights)
+    problem = make_problem(model, scratchpad=budget, weights=weights)
     seen: list[int] = [0]
 
     def note(news: Progress) -> None:
@@ -127,7 +127,7 @@ def solve(model: Any, short: str, weights: str, budget: str, spec: str, limit: f
     begin = time.process_time()
     plan = memplan.plan(
         model,
-        scratchpad=problem.capacity,
+        scratchpad=budget,
         weights=weights,
         solver=spec,
         time_limit_s=limit,
@@ -141,7 +141,7 @@ def solve(model: Any, short: str, weights: str, budget: str, spec: str, limit: f
         weights,
         budget,
         problem.capacity or 0,
-        proved,
+        plan.budget_proved,
         spec,
         plan.value,
         plan.bound,

@@ -163,7 +163,7 @@ def cases(name: str, shares: list[float]) -> Iterator[tuple[str, float, Problem]
             )
             tensors = tuple(wide)
             scaled = replace(graph, tensors=tensors, ops=sound_overwrites(tensors, graph.ops))
-        whole, _ = make_problem(scaled, machine, objective="latency", weights="tensor", order="program")
+        whole = make_problem(scaled, machine, objective="latency", weights="tensor", order="program")
         weights = sum(s.nbytes for s in whole.storages if s.is_constant)
         for share in shares:
             capacity = max(1, int(share * (weights + activation_peak(whole))))

@@ -37,7 +37,7 @@ def main() -> None:
     print("| --- |" + 12 * " ---: |")
     for name in args.models:
         model = load(name)
-        problem, _ = make_problem(model)
+        problem = make_problem(model)
         plan_once(model, scratchpad="MR", solver=args.solver, time_limit_s=args.time_limit)  # compile
         begin = time.process_time()
         swept = sweep(problem, points=args.points, solver=args.solver, time_limit_s=args.time_limit)

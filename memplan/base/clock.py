@@ -23,7 +23,7 @@ class Clock:
 
     @property
     def seconds(self) -> float:
-        """What it shows."""
+        """What it shows: seconds."""
         with self._lock:
             return (self._stopped if self._waiting else time.monotonic()) - self._zero
 

@@ -141,9 +141,15 @@ def load_with_plan(model: str, plan: str | None, trust: bool) -> tuple[Model, Pl
         ):  # its sizes are fixed: an annotated model, the graph as JSON; or it is another model
             return load_model(model, {}, trust=trust), given
     loaded = load_model(model, {}, trust=trust)
-    if loaded.plan is None:
+    carried = carried_plan(loaded)
+    if carried is None:
         raise PlanError(f"'{model}' carries no plan", "give a plan file, or an annotated .onnx")
-    return loaded, loaded.plan
+    return loaded, carried
+
+
+def carried_plan(model: Model) -> Plan | None:
+    """The plan in an annotated model, None in any other."""
+    return model.plan if isinstance(model.plan, Plan) else None
 
 
 class LiveLine:

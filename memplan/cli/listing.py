@@ -75,7 +75,7 @@ def _zoo() -> list[Row]:
         }
         for name, point in plugins(MODELS).items()
     ]
-    return [dict(entry) for entry in zoo_index() + trained_index()] + added
+    return [dict(entry) for entry in (*zoo_index(), *trained_index())] + added
 
 
 LISTS: dict[str, tuple[Callable[[], list[Row]], str]] = {

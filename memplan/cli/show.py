@@ -8,7 +8,7 @@ from typing import Any
 
 from memplan.base.errors import OptionError
 from memplan.base.files import check_folder
-from memplan.cli.common import add_sizes, add_trust, load_talking, load_with_plan
+from memplan.cli.common import add_sizes, add_trust, carried_plan, load_talking, load_with_plan
 from memplan.ir.graph import Graph
 from memplan.problem.plan import Plan, refuse_foreign
 
@@ -60,7 +60,8 @@ def _load(args: argparse.Namespace) -> tuple[Graph, list[Plan]]:
     if plans and not (args.dim or args.bound):
         return load_with_plan(args.model, args.plans[0], args.trust)[0].graph, plans
     model = load_talking(args)
-    return model.graph, plans or ([] if model.plan is None else [model.plan])
+    carried = carried_plan(model)
+    return model.graph, plans or ([] if carried is None else [carried])
 
 
 def _print(graph: Graph, plans: list[Plan], as_json: bool) -> None:

@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
     check_folder(Path(args.output))
     model = load_talking(args)
     check_folder(Path(args.output), f"{model.stem}.sweep.html")
-    problem, _ = make_problem(
+    problem = make_problem(
         model,
         args.target,
         alignment=alignment,

@@ -1,4 +1,4 @@
-"""Graph JSON: read and written."""
+"""Graph JSON, written."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from memplan.base.errors import GraphError
+from memplan.base.files import write_atomic
 from memplan.io.graph_v1 import upgraded
 from memplan.io.lines import one_line_an_item
 from memplan.io.reader import JsonReader, load_json
@@ -18,9 +19,22 @@ def graph_text(graph: Graph) -> str:
     return one_line_an_item(graph.to_dict(), ("tensors", "ops"))
 
 
-def read_graph(path: Path) -> Graph:
-    """The graph in a file; GraphError says what is wrong and where."""
-    return graph_from_dict(load_json(path, GraphError), str(path))
+def read_graph(path: str | Path) -> Graph:
+    """The graph in a JSON file, of any version of the format.
+
+    Args:
+        path: the file, whatever its name ends with.
+
+    Raises:
+        GraphError: it cannot be read, or says something that is no graph; what, and where it stands.
+
+    >>> import memplan, tempfile
+    >>> graph = memplan.load("resnet8_int8").graph
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     memplan.read_graph(memplan.write_graph(graph, f"{folder}/graph.json")) == graph
+    True
+    """
+    return graph_from_dict(load_json(Path(path), GraphError), str(path))
 
 
 def graph_from_dict(data: Any, where: str) -> Graph:
@@ -62,3 +76,19 @@ def _op(item: JsonReader) -> Op:
         overwrites=tuple(item.pairs("overwrites")) if item.has("overwrites") else (),
         workspace=workspace,
     )
+
+
+def write_graph(graph: Graph, path: str | Path) -> Path:
+    """Write the graph as JSON, which `read_graph` and `load` read back; nobody ever sees half a file.
+
+    Args:
+        graph: the graph; of a loaded model, `model.graph`.
+        path: the file; its folder is made where it is not there.
+
+    Returns:
+        The path.
+
+    Raises:
+        MemplanError: the file cannot be written.
+    """
+    return write_atomic(Path(path), graph_text(graph))

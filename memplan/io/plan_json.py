@@ -1,4 +1,4 @@
-"""Plan JSON: read and written."""
+"""Plan JSON, written."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from memplan.base.errors import PlanError
+from memplan.base.files import write_atomic
 from memplan.io.lines import one_line_an_item
 from memplan.io.reader import JsonReader, load_json
 from memplan.machine.target import Target
@@ -16,6 +17,24 @@ from memplan.problem.plan import Metrics, Move, Plan, Residency, Status
 def plan_text(plan: Plan) -> str:
     """The plan as JSON, a residency or move a line."""
     return one_line_an_item(plan_dict(plan), ("residencies", "moves"))
+
+
+def write_plan(plan: Plan, path: str | Path) -> Path:
+    """Write the plan as JSON, which `read_plan` reads back; nobody ever sees half a file.
+
+    A capacity without limit is recorded as the plan's own peak.
+
+    Args:
+        plan: the plan.
+        path: the file; its folder is made where it is not there.
+
+    Returns:
+        The path.
+
+    Raises:
+        MemplanError: the file cannot be written.
+    """
+    return write_atomic(Path(path), plan_text(plan))
 
 
 def plan_dict(plan: Plan) -> dict[str, Any]:
@@ -56,9 +75,23 @@ def plan_dict(plan: Plan) -> dict[str, Any]:
     }
 
 
-def read_plan(path: Path) -> Plan:
-    """The plan in a file, unchecked; PlanError says what is wrong and where."""
-    return plan_from_dict(load_json(path, PlanError), str(path))
+def read_plan(path: str | Path) -> Plan:
+    """The plan in a JSON file; its numbers stay claims until `check` has recomputed them.
+
+    Args:
+        path: the file, whatever its name ends with.
+
+    Raises:
+        PlanError: it cannot be read, or says something that is no plan; what, and where it stands.
+        TargetError, OptionError: the plan's target or options make no sense.
+
+    >>> import memplan, tempfile
+    >>> plan = memplan.plan(memplan.load("resnet8_int8"), scratchpad="256KiB")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     memplan.read_plan(memplan.write_plan(plan, f"{folder}/plan.json")).schedule == plan.schedule
+    True
+    """
+    return plan_from_dict(load_json(Path(path), PlanError), str(path))
 
 
 def plan_from_dict(data: Any, where: str) -> Plan:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from memplan.ir.canonical import digest, op_1, op_dict, tensor_1, tensor_dict
 from memplan.ir.parts import Op, Tensor
@@ -13,15 +12,26 @@ from memplan.ir.validity import validate
 
 @dataclass(frozen=True)
 class Graph:
-    """A network: tensors, and ops in program order (an order that respects every dependency).
+    """A network: tensors, and ops in program order, an order that respects every dependency.
 
-    `outputs` are the tensors that must be there at the end, of any kind, an input too. `updates` pairs an output
-    with the input whose next value it is (a cache, a weight, an optimizer's state): where the source works in
-    place, the output is what the input's buffer holds afterwards.
+    Args:
+        name: for people, and for the names of files.
+        tensors: every value, each with a name of its own.
+        ops: in program order.
+        outputs: names of the tensors that must be there at the end, of any kind, an input too.
+        updates: pairs of an output and the input whose next value it is (a cache, a weight, an optimizer's state):
+            where the source works in place, the output is what the input's buffer holds afterwards.
 
-    Raises GraphError on construction when a name is missing or used twice, a tensor has two
-    producers or none, an op reads what only a later op writes, a size is out of range, or an op claims
-    a view, an overwriting or a workspace that its tensors do not bear out.
+    Raises:
+        GraphError: a name is missing or used twice, a tensor has two producers or none, an op reads what only a later
+            op writes, a size is out of range, or an op claims a view, an overwriting or a workspace that its tensors
+            do not bear out.
+
+    >>> from memplan import Graph, Op, Tensor
+    >>> x, y = Tensor("x", nbytes=64, kind="input"), Tensor("y", nbytes=32)
+    >>> graph = Graph("pooled", (x, y), (Op("pool", "MaxPool", ("x",), ("y",)),), outputs=("y",))
+    >>> graph.producer
+    {'y': 0}
     """
 
     name: str
@@ -67,9 +77,9 @@ class Graph:
         """Digest of the graph's canonical JSON: what a plan is tied to."""
         return digest(self.to_dict())
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """The graph as the JSON file format, version 2, has it; fields at their defaults are left out."""
-        d: dict[str, Any] = {
+        d: dict[str, object] = {
             "format": "memplan-graph",
             "version": 2,
             "name": self.name,

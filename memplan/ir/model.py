@@ -4,29 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from memplan.ir.graph import Graph
 
 
 @dataclass(frozen=True)
 class Model:
-    """What `load` returns. `plan`, `check` and `simulate` use `graph` alone.
+    """A graph and where it came from; planning, checking and simulating use `graph` alone.
 
-    stem    what files made from it are called
-    dims    sizes given to free dimensions, by name
-    notes   what the importer decided on its own, one sentence each, for people
-    source  the onnx.ModelProto (dimensions fixed), the ExportedProgram, or None for graph JSON
-    plan    the plan an annotated file carries
-    folder  where external data of the source is looked for
-    bounds  largest shapes given to tensors whose sizes only a run decides, by name
+    Args:
+        graph: what is planned.
+        stem: what files made from it are called.
+        dims: sizes given to free dimensions, by name.
+        notes: what the importer decided on its own, one sentence each, for people.
+        source: the onnx.ModelProto with its dimensions fixed, the torch.fx.GraphModule in normal form, or None for
+            graph JSON. Whoever executes or emits it asks what it is.
+        plan: the `Plan` that an annotated file carries, or None.
+        folder: where external data of the source is looked for.
+        bounds: the largest shapes given to tensors whose sizes only a run decides, by name.
     """
 
     graph: Graph
     stem: str
     dims: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
-    source: Any = None
-    plan: Any = None
+    source: object = None
+    plan: object = None
     folder: str = "."
     bounds: Mapping[str, tuple[int, ...]] = field(default_factory=dict)

@@ -9,11 +9,18 @@ TENSOR_KINDS = ("input", "constant", "activation", "workspace")
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """One value. `nbytes` is its stored size, from its first byte to its last; `dtype` and `shape` may be unknown (None).
+    """One value of a graph, and how it is stored.
 
-    strides  in elements, None where the tensor is row-major; what an axis of size 1 says does not count
-    place    of a view: the root of its storage and the byte of it where the view begins, None where that is
-             not known; of any other tensor None
+    Args:
+        name: unique in its graph.
+        nbytes: its stored size in bytes, from its first byte to its last.
+        kind: "input", "constant", "activation" or "workspace".
+        dtype: such as "float32" or "int8", None where it is unknown.
+        shape: elements along each axis, None where it is unknown.
+        strides: in elements, an entry an axis, None where the tensor is row-major; what an axis of size 1 says does
+            not count.
+        place: of a view, the root of its storage and the byte of it where the view begins, None where that is not
+            known; of any other tensor None.
     """
 
     name: str
@@ -39,10 +46,15 @@ class Tensor:
 class Op:
     """One operator, and what its importer knows of its kernel.
 
-    flops       a multiply-accumulate counts as two; None where unknown
-    view        its outputs lie in the bytes of its first input: it keeps a step, reads and writes nothing
-    overwrites  pairs (output, operand): the kernel may write the output over the operand's bytes
-    workspace   the one among its outputs that is no value: bytes it needs while it runs, read by nobody
+    Args:
+        name: unique in its graph.
+        kind: the operator, such as "Conv" or "aten.relu.default", for people: nothing is told from it.
+        inputs: names of the tensors it reads.
+        outputs: names of the tensors it writes.
+        flops: floating-point operations, a multiply-accumulate counts as two; None where unknown.
+        view: its outputs lie in the bytes of its first input: it keeps a step, reads and writes nothing.
+        overwrites: pairs (output, operand): the kernel may write the output over the operand's bytes.
+        workspace: the one among its outputs that is no value: bytes it needs while it runs, read by nobody.
     """
 
     name: str

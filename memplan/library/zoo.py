@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from importlib import import_module, resources
 from importlib.resources.abc import Traversable
-from typing import Any
+from typing import Any, TypedDict
 
 from memplan.base.errors import BoundError, DimensionError, GraphError, nearest
 from memplan.base.plugins import MODELS, load_plugin, plugins
@@ -19,19 +19,42 @@ from memplan.library.trained import installed_file, load_trained, trained_table
 PACKAGE = "memplan_models"
 
 
+class ZooEntry(TypedDict):
+    """What there is to know about one model of the zoo without loading it; sizes in bytes at batch 1.
+
+    `recipe` is the module that made `file`; `ops` counts `views` too. `mr` is the most one op touches, weights
+    ignored, `mr_weights` the same with weights as tensors, `peak_program` the live peak in program order.
+    """
+
+    name: str
+    family: str
+    summary: str
+    dtype: str
+    paper: str
+    recipe: str
+    file: str
+    ops: int
+    views: int
+    tensors: int
+    flops: int
+    weight_bytes: int
+    mr: int
+    mr_weights: int
+    peak_program: int
+
+
 def zoo_names() -> list[str]:
-    """Names of the zoo's models, sorted."""
+    """Names of the zoo's models, sorted; `load` takes them."""
     return [entry["name"] for entry in zoo_index()]
 
 
-def zoo_index() -> list[dict[str, Any]]:
-    """What there is to know about each model without loading it, sorted by name.
+def zoo_index() -> list[ZooEntry]:
+    """An entry for each of the zoo's models, sorted by name.
 
-    Keys: name, family, summary, dtype, paper, recipe (module), file, ops, views, tensors, flops,
-    weight_bytes; and in bytes at batch 1: mr (weights ignored), mr_weights (weights as tensors) and
-    peak_program, the live peak in program order (io host, weights ignored).
+    Raises:
+        GraphError: the zoo's package is not installed.
     """
-    entries: list[dict[str, Any]] = json.loads((_package() / "index.json").read_text(encoding="utf-8"))
+    entries: list[ZooEntry] = json.loads((_package() / "index.json").read_text(encoding="utf-8"))
     return entries
 
 

@@ -23,7 +23,13 @@ OVERHEADS = (1e-18, 1e6)
 
 @dataclass(frozen=True)
 class Scratchpad:
-    """The fast memory: `capacity` bytes (None: no limit), `bandwidth` in bytes/s (None: untimed)."""
+    """The fast memory.
+
+    Args:
+        capacity: bytes, None without a limit.
+        alignment: offsets are multiples of so many bytes.
+        bandwidth: bytes a second, None where times are not known.
+    """
 
     capacity: int | None = None
     alignment: int = 1
@@ -32,30 +38,55 @@ class Scratchpad:
 
 @dataclass(frozen=True)
 class Host:
-    """The large memory; `bandwidth` in bytes/s (None: untimed)."""
+    """The large memory, which holds everything.
+
+    Args:
+        bandwidth: bytes a second, None where times are not known.
+    """
 
     bandwidth: float | None = None
 
 
 @dataclass(frozen=True)
 class Compute:
-    """Arithmetic rates in flop/s by dtype, `default` for the rest; `overhead_s` is added per op."""
+    """How fast ops compute.
+
+    Args:
+        default: floating-point operations a second, None where times are not known.
+        rates: the same for single dtypes, by name.
+        overhead_s: seconds that every op takes besides.
+    """
 
     default: float | None = None
     rates: Mapping[str, float] = field(default_factory=dict)
     overhead_s: float = 0.0
 
     def rate(self, dtype: str | None) -> float | None:
-        """Flop/s for `dtype`."""
+        """Floating-point operations a second for `dtype`; None where it is not known."""
         return self.rates.get(dtype or "", self.default)
 
 
 @dataclass(frozen=True)
 class Target:
-    """A machine. `operands` says whether an op may read and write host memory ("any").
+    """A machine: two memories, what copies between them, and what computes.
 
-    `defaults` holds the policies (weights, io, inplace) the target suggests; `sources` says
-    where each number comes from. TargetError on construction when a number is out of range.
+    Args:
+        name: for people.
+        scratchpad: the fast memory.
+        host: the large one.
+        operands: "scratchpad" where ops read and write that alone, "any" where they may use host memory too.
+        dma_queues: 1, or 2 where loads and stores are copied side by side; each queue is first in, first out.
+        compute: rates of arithmetic.
+        defaults: policies that the target suggests where a call names none: by "weights", "io", "inplace".
+        sources: where each number comes from, by its name.
+
+    Raises:
+        TargetError: a number is out of range, or a word unknown.
+
+    >>> from memplan import Compute, Host, Scratchpad, Target
+    >>> npu = Target("npu", Scratchpad(64 * 1024, alignment=16, bandwidth=4e9), Host(2e8), compute=Compute(1e11))
+    >>> npu.timed
+    True
     """
 
     name: str = "scratchpad"
@@ -113,11 +144,11 @@ class Target:
         return {"weights": weights, "io": "host", "inplace": "off"} | dict(self.defaults)
 
     def with_scratchpad(self, capacity: int | None, alignment: int | None = None) -> Target:
-        """This target with another capacity (None: no limit) and, if given, alignment."""
+        """This target with another capacity in bytes (None: no limit) and, if given, alignment."""
         pad = replace(self.scratchpad, capacity=capacity)
         return replace(self, scratchpad=pad if alignment is None else replace(pad, alignment=alignment))
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """The target as plan files record it: numbers only, in bytes, bytes/s, flop/s, seconds."""
         pad = {
             "capacity": self.scratchpad.capacity,
@@ -139,7 +170,7 @@ class Target:
         }
 
     @staticmethod
-    def from_dict(d: Mapping[str, Any], where: str = "target") -> Target:
+    def from_dict(d: Mapping[str, object], where: str = "target") -> Target:
         """A target from parsed TOML or JSON; TargetError names the unknown or unusable key."""
         _keys(d, {"name", "scratchpad", "host", "operands", "dma", "compute", "defaults", "sources"}, where)
         pad = _table(d, "scratchpad", {"capacity", "alignment", "bandwidth"}, where)
@@ -183,7 +214,19 @@ def _own_presets() -> list[str]:
 
 
 def load_target(spec: str | Path | Target) -> Target:
-    """The target named by a preset's name or the path of a TOML file."""
+    """The target that is meant: a preset by its name, a TOML file by its path, a target itself.
+
+    Args:
+        spec: a name that `preset_names` lists, a path that ends with `.toml`, or a Target.
+
+    Raises:
+        TargetError: the name is unknown, the file cannot be read, or a key or number in it makes no sense.
+
+    >>> import memplan
+    >>> target = memplan.load_target("ethos-u65")
+    >>> target.scratchpad.capacity, target.operands, target.timed
+    (393216, 'any', True)
+    """
     if isinstance(spec, Target):
         return spec
     text = str(spec)

@@ -30,9 +30,18 @@ class Segment(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Buffer:
-    """`size` bytes needed in steps `[start, stop)`; `offset` is fixed where it is given.
+    """Bytes that are needed in steps `[start, stop)`.
 
-    GraphError on construction where lifetime, size, alignment, offset or gaps make no sense.
+    Args:
+        name: for people.
+        start, stop: steps from 0; the buffer is free at `stop`.
+        size: bytes.
+        alignment: its offset is a multiple of so many bytes.
+        offset: the byte where it is fixed, None where it may lie anywhere.
+        gaps: ascending parts of its lifetime in which less of it is used.
+
+    Raises:
+        GraphError: lifetime, size, alignment, offset or gaps make no sense.
     """
 
     name: str
@@ -85,9 +94,17 @@ class Buffer:
 
 @dataclass(frozen=True)
 class Packing:
-    """A packer's answer. `offsets` by buffer, empty without one; `bound` is below every valid peak.
+    """A packer's answer.
 
-    `nodes` counts the decisions of the exact search, 0 where a one-pass order met the bound.
+    Args:
+        status: optimal where the peak is proved least, feasible where it fits, infeasible where no packing exists,
+            unknown where none was found in time.
+        offsets: bytes, one a buffer, in the buffers' order; empty where there is no packing.
+        peak: the end in bytes of the highest buffer, None where there is no packing.
+        bound: bytes that every valid packing needs.
+        seconds: how long it took.
+        nodes: decisions of the exact search, 0 where a one-pass order met the bound.
+        method: what found it, for people.
     """
 
     status: Status

@@ -10,9 +10,14 @@ from memplan.packing.buffers import Buffer
 
 
 def check_packing(buffers: Sequence[Buffer], offsets: Sequence[int], capacity: int | None) -> list[Violation]:
-    """Everything wrong with the offsets: number, alignment, fixed ones, capacity, overlaps.
+    """Everything wrong with the offsets: number, alignment, fixed ones, capacity, overlaps; empty if they are valid.
 
     A sweep over the steps; O(s log s) for s segments of a valid packing.
+
+    Args:
+        buffers: what was packed.
+        offsets: bytes, one a buffer.
+        capacity: bytes, None without a limit.
     """
     if len(offsets) != len(buffers):
         return [Violation("count", f"{len(offsets)} offsets for {len(buffers)} buffers")]

@@ -7,7 +7,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from operator import index
-from typing import Any
 
 from memplan.base.errors import GraphError, InvalidPlanError, OptionError
 from memplan.base.plugins import PACKERS, load_plugin, plugins
@@ -25,10 +24,18 @@ class Packer(ABC):
 
     @abstractmethod
     def pack(self, buffers: Sequence[Buffer], capacity: int | None, budget: Budget) -> Packing:
-        """Offsets under `capacity`, or with the least peak where it is None.
+        """Offsets under `capacity` bytes, or with the least peak where it is None.
 
         Deterministic for the same buffers, seed and workers unless the time ran out. The bound is
         true: no valid packing has a smaller peak. Status infeasible only where that is proved.
+
+        Args:
+            buffers: what is packed; the caller has seen to it that their sizes add up to 2^62 at most.
+            capacity: bytes, None where the least peak is asked for.
+            budget: time, workers, seed; `budget.spent()` is asked at least every 0.1 s.
+
+        Returns:
+            Offsets in the order of the buffers; the caller checks them.
         """
 
 
@@ -41,12 +48,36 @@ def pack(
     alignment: int | Sequence[int] = 1,
     offsets: Sequence[int | None] | None = None,
     gaps: Sequence[Sequence[Gap]] | None = None,
-    **options: Any,
+    time_limit_s: float = 10.0,
+    workers: int | None = None,
+    seed: int = 0,
+    progress: Callable[[Progress], None] | None = None,
+    cancel: Callable[[], bool] | None = None,
 ) -> Packing:
-    """`pack_buffers` for arrays: buffer i lives in steps `[starts[i], stops[i])` and has `sizes[i]` bytes.
+    """Checked offsets for n buffers given as arrays: within `capacity`, or with the least peak if that is None.
 
-    `offsets` fixes those that are not None. Arrays of NumPy do as well as lists. `options`: as of
-    `pack_buffers`. GraphError where lengths differ or a buffer makes no sense.
+    Sequences of whole numbers, each of length n; arrays of NumPy do as well as lists.
+
+    Args:
+        starts, stops: buffer i lives in steps `[starts[i], stops[i])`.
+        sizes: bytes.
+        capacity: bytes, None where the least peak is asked for.
+        alignment: offsets are multiples of so many bytes; one number, or one a buffer.
+        offsets: bytes, where buffers are fixed; None for those that may lie anywhere.
+        gaps: of each buffer, the parts of its lifetime in which less of it is used.
+        time_limit_s, workers, seed, progress, cancel: as of `plan`.
+
+    Returns:
+        The offsets and what is proved about their peak; `status` infeasible or unknown where there are none.
+
+    Raises:
+        GraphError: lengths differ, a buffer makes no sense, or sizes add up to more than 2^62 bytes.
+        OptionError: capacity, time limit, workers or seed make no sense.
+
+    >>> import memplan
+    >>> packing = memplan.pack(starts=[0, 1, 2], stops=[2, 3, 4], sizes=[5, 6, 7])
+    >>> print(packing.status, packing.peak, packing.offsets)
+    optimal 13 (0, 7, 0)
     """
     n = len(sizes)
     alignments = [alignment] * n if isinstance(alignment, int) else alignment
@@ -68,7 +99,15 @@ def pack(
         ]
     except TypeError as error:
         raise GraphError(f"the arrays hold something else: {error}", "give whole numbers") from error
-    return pack_buffers(buffers, capacity, **options)
+    return pack_buffers(
+        buffers,
+        capacity,
+        time_limit_s=time_limit_s,
+        workers=workers,
+        seed=seed,
+        progress=progress,
+        cancel=cancel,
+    )
 
 
 def pack_buffers(
@@ -83,9 +122,18 @@ def pack_buffers(
 ) -> Packing:
     """Checked offsets for `buffers`: within `capacity`, or with the least peak if that is None.
 
-    `status` is optimal where the peak is proved least, feasible where it fits, infeasible where no
-    packing exists (proved), unknown where none was found in time. GraphError where the sizes add up
-    to more than memory can have.
+    Args:
+        buffers: what is packed.
+        capacity: bytes, None where the least peak is asked for.
+        time_limit_s, workers, seed, progress, cancel: as of `plan`.
+
+    Returns:
+        Offsets in the order of the buffers; `status` infeasible or unknown where there are none.
+
+    Raises:
+        GraphError: the sizes add up to more than 2^62 bytes.
+        OptionError: capacity, time limit, workers or seed make no sense, or no packer is installed.
+        InvalidPlanError: the packer's answer is not valid, which is a bug in it.
     """
     if (
         sum(b.size + b.alignment for b in buffers) + max((b.offset or 0 for b in buffers), default=0)

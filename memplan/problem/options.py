@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
 from memplan.base.errors import OptionError, nearest
 from memplan.machine.policies import POLICIES
@@ -20,17 +19,22 @@ CHOICES: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Options:
-    """How a graph is to be planned; recorded in every plan. OptionError on an unknown word.
+    """How a graph is to be planned; recorded in every plan.
 
-    weights  constants are not placed (ignore), placed like all else (tensor), or loaded for
-             each use and dropped (stream)
-    io       inputs are loaded and outputs stored (host), or lie in the arena (resident)
-    inplace  an elementwise op may write its output over its dying input
-    order    free, or the graph's own (program)
-    dims     sizes that the importer gave to free dimensions
-    bounds   largest shapes that tensors were planned at whose sizes only a run decides
-    donate   inputs whose storage an output may take over: the op that makes it writes over them
-    pins     by storage: keep (never spilled), host (never placed), @OFFSET or keep@OFFSET
+    Args:
+        objective: what is minimised: "traffic" (bytes spilled and loaded again), "peak" (bytes) or "latency" (seconds).
+        weights: constants are not placed ("ignore"), placed like all else ("tensor"), or loaded for each use and
+            dropped ("stream").
+        io: inputs are loaded and outputs stored ("host"), or lie in the arena ("resident").
+        inplace: an elementwise op may write its output over its dying input.
+        order: "free", or the graph's own ("program").
+        dims: sizes that the importer gave to free dimensions.
+        bounds: the largest shapes that tensors were planned at whose sizes only a run decides.
+        donate: inputs whose storage an output may take over: the op that makes it writes over them.
+        pins: by storage: "keep" (never spilled), "host" (never placed), "@OFFSET" or "keep@OFFSET", in bytes.
+
+    Raises:
+        OptionError: a word is unknown.
     """
 
     objective: str = "traffic"
@@ -53,7 +57,7 @@ class Options:
         for word in self.pins.values():
             parse_pin(word)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """The options as plan files record them; bounds, pins and donated inputs where there are any."""
         recorded = asdict(self) | {
             "dims": dict(self.dims),

@@ -19,7 +19,13 @@ if TYPE_CHECKING:
 
 
 class Pin(NamedTuple):
-    """One storage's pin: its one residency covers every touch (`keep`), it has none (`host`), all lie at `offset`."""
+    """One storage's pin.
+
+    Args:
+        keep: its one residency covers every touch.
+        host: it has no residency.
+        offset: the byte at which all its residencies lie, None where any will do.
+    """
 
     keep: bool = False
     host: bool = False

@@ -14,16 +14,20 @@ from memplan.problem.options import Options
 
 
 class Status(StrEnum):
-    """What a solver found out (MODEL: statuses are data, not exceptions)."""
+    """What a solver found out; it is data, no exception.
 
-    OPTIMAL = "optimal"  # value equals the bound
+    `optimal`: the value equals the proved bound. `feasible`: there is a plan, a better one may exist. `infeasible`:
+    proved, no plan exists under these options. `unknown`: the time ran out with no plan.
+    """
+
+    OPTIMAL = "optimal"
     FEASIBLE = "feasible"
-    INFEASIBLE = "infeasible"  # proved: no plan exists under these options
-    UNKNOWN = "unknown"  # time ran out with no plan
+    INFEASIBLE = "infeasible"
+    UNKNOWN = "unknown"
 
 
 class Residency(NamedTuple):
-    """Storage `tensor` occupies `[offset, offset + size)` in steps `[start, stop)`."""
+    """Storage `tensor` occupies bytes `[offset, offset + size)` of the scratchpad in steps `[start, stop)`."""
 
     tensor: str
     start: int
@@ -33,7 +37,10 @@ class Residency(NamedTuple):
 
 
 class Move(NamedTuple):
-    """A copy: `kind` is "load" (host to scratchpad) or "store"; `issue` and `due` are steps."""
+    """A copy of storage `tensor`: `kind` is "load" (host to scratchpad) or "store" (back).
+
+    It may run from step `issue` on, and step `due` waits for it; the two differ only where latency is minimised.
+    """
 
     kind: str
     tensor: str
@@ -44,7 +51,17 @@ class Move(NamedTuple):
 class Metrics(NamedTuple):
     """What a plan costs, as the simulator recomputes it: bytes and seconds.
 
-    `latency_all_host_s` is None where operands must be in the scratchpad: not everything can be in host there.
+    Args:
+        spill_store: bytes stored that no output asks for.
+        spill_load: bytes loaded but for the first load of each input and constant.
+        compulsory_load: bytes of those first loads.
+        compulsory_store: bytes of the outputs' stores.
+        live_peak: the most bytes resident in one step.
+        peak: the end in bytes of the highest residency.
+        latency_s: seconds of the whole plan; this and the next two are 0 on an untimed target.
+        latency_all_host_s: seconds where everything is served from host memory; None where operands must be in the
+            scratchpad, so that not everything can be in host.
+        latency_unlimited_s: seconds where everything lies in the scratchpad: a bound below every plan.
     """
 
     spill_store: int = 0
@@ -63,7 +80,7 @@ class Metrics(NamedTuple):
         return self.spill_store + self.spill_load
 
     def value(self, objective: str) -> float:
-        """The metric that `objective` minimises."""
+        """The metric that `objective` minimises: bytes for "traffic" and "peak", seconds for "latency"."""
         return {"traffic": self.traffic, "peak": self.peak, "latency": self.latency_s}[objective]
 
 
@@ -76,12 +93,30 @@ def relative_gap(value: float | None, bound: float) -> float | None:
 
 @dataclass(frozen=True)
 class Plan:
-    """One answer to one problem. Frozen; numbers in it are claims until `check` has recomputed them.
+    """One answer to one problem; numbers in it are claims until `check` has recomputed them.
 
-    `reason` says why there is no schedule (`status` infeasible or unknown), or how an answer came about.
-    `notes` say what the numbers leave out, such as ops of unknown cost.
-    `bound` is a true lower bound on the objective over all plans that the options allow.
-    `budget_proved` is False while a capacity was derived from a peak that is not proved optimal.
+    Args:
+        graph: the graph's name.
+        graph_sha256: the digest of the graph it was made for.
+        target: the machine, with the capacity that the call gave.
+        options: what was asked.
+        solver: its spec string.
+        status: what was proved; infeasible and unknown plans hold no schedule.
+        schedule: names of the ops, a step each.
+        residencies: which storage lies where when.
+        moves: copies, in the order in which they are issued.
+        aliases: the storage of each view, by the view's name.
+        inplace: the storage that an output is written over, by the output's name.
+        metrics: what it costs.
+        value: the objective's metric, in bytes or seconds; None without a schedule.
+        bound: a lower bound on the objective over all plans that the options allow, in the unit of `value`.
+        seed, workers: what the solver was given.
+        seconds: the solver's own, compilation left out.
+        total_seconds: the whole call's.
+        budget_proved: False where the capacity was derived from a peak that is not proved least, None where it was
+            derived from none.
+        reason: why there is no schedule, or how the answer came about.
+        notes: what the numbers leave out, such as ops of unknown cost.
     """
 
     graph: str

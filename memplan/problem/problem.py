@@ -19,11 +19,16 @@ from memplan.problem.storage import Storage
 
 @dataclass(frozen=True)
 class Problem:
-    """One graph to be planned for one target under one set of options. Solvers know only this.
+    """One graph to be planned for one target under one set of options; solvers know only this.
 
     Ops are numbered in program order, storages in order of first touch; storages that no
     non-view op touches, constants under weights=ignore and those pinned to host are not placed and have
-    no number.
+    no number. Whatever is derived is computed when first asked for, and kept.
+
+    Args:
+        graph: what is planned.
+        target: the machine, whose capacity is the one to keep to.
+        options: what is asked; its pins are by storage, as `make_problem` resolves them.
     """
 
     graph: Graph

@@ -7,12 +7,20 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """A placed storage. `producer` and `uses` are op numbers; `producer` is -1 for inputs and constants.
+    """A placed storage: bytes that one tensor and its views lie in.
 
-    `size` is `nbytes` rounded up to the alignment. `in_host`: a valid host copy exists from the
-    start. `is_output`: must be in host at the end (io host) or resident at the end (io resident), an input too.
-    `resident`: the caller's buffer in the arena (io resident), never moved. `keep`: pinned or a workspace, one
-    residency covers every touch. `offset`: where it is pinned to lie.
+    Args:
+        name: that of its root tensor.
+        nbytes: its bytes.
+        size: the same, rounded up to the alignment: what it takes of the scratchpad.
+        producer: number of the op that writes it, -1 for inputs and constants.
+        uses: numbers of the ops that read it, ascending.
+        is_input: whether it is the caller's.
+        is_constant: whether it is a weight.
+        is_output: whether it must be in host at the end (io host) or resident (io resident), an input too.
+        resident: whether it is the caller's buffer in the arena (io resident), never moved.
+        keep: pinned or a workspace: one residency covers every touch.
+        offset: the byte where it is pinned to lie, None where it may lie anywhere.
     """
 
     name: str

@@ -128,10 +128,9 @@ def _reference(model: Model, source: Any, fed: Mapping[str, Value]) -> dict[str,
             t = model.graph.tensor[name]
             written[name] = Value(elem_type(t.dtype, name), t.shape or (), aligned(t.nbytes))
     if written:
-        initializers = {t.name for t in model.source.graph.initializer}
         proto = ModelProto()
         proto.CopyFrom(source.proto)
-        constants = {name: v for name, v in source.constants.items() if name in initializers}
+        constants = {name: v for name, v in source.constants.items() if name in source.initializers}
         run_bound(open_session(proto, constants, source.prepack), fed, written)
     return {name: (outputs | written)[name] for name in model.graph.outputs}
 

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from memplan.base.units import format_size
 
 
 @dataclass(frozen=True)
 class OutputReport:
-    """One output: whether its bits equal the reference's, how far apart they are, and their SHA-256."""
+    """One output beside the reference's.
+
+    Args:
+        name: the output's.
+        equal: whether every bit is the same.
+        max_abs_difference: how far the farthest two elements are apart, 0 where all are equal.
+        sha256, reference_sha256: digests of the bytes.
+    """
 
     name: str
     equal: bool
@@ -21,12 +27,19 @@ class OutputReport:
 
 @dataclass(frozen=True)
 class RunReport:
-    """What an execution showed. Seconds are those of kernels, copies and poisoning, without making
-    sessions: the least of a few runs after the one that was compared.
+    """What an execution showed.
 
-    `plain_seconds` is the time of the same kernels in the same order, node by node in buffers of
-    their own; bytes are those that were copied. `reference` is "onnxruntime", "node by node" where a model
-    computes in 16-bit floats, or "eager torch"; `sessions` counts distinct kernels.
+    Args:
+        model: the graph's name.
+        ops: how many were executed.
+        outputs: each beside the reference's.
+        arena_bytes: of the one buffer that everything ran in.
+        loaded_bytes, stored_bytes: bytes copied from and to host memory.
+        seconds: of kernels, copies and poisoning, without making sessions: the least of a few runs after the one that
+            was compared.
+        plain_seconds: of the same kernels in the same order, node by node in buffers of their own.
+        sessions: distinct kernels.
+        reference: "onnxruntime", "node by node" where a model computes in 16-bit floats, or "eager torch".
     """
 
     model: str
@@ -50,7 +63,7 @@ class RunReport:
         """Time in the arena over time node by node."""
         return self.seconds / self.plain_seconds if self.plain_seconds else 1.0
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """The report as JSON types."""
         return asdict(self) | {"identical": self.identical, "ratio": self.ratio}
 

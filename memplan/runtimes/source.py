@@ -22,6 +22,7 @@ class Source:
     proto      the ModelProto without its initializers
     nodes      the node of each op, by op name
     constants  every constant's value: initializers, Constant nodes, and what ops on constants alone make
+    initializers  names of those that the file holds as initializers
     stored     names of those that onnxruntime itself regards as initializers
     prepack    whether kernels may repack stored weights when a session is made; off where weights live in
                the arena, since a kernel sums in another order over a repacked operand
@@ -31,6 +32,7 @@ class Source:
     proto: Any
     nodes: Mapping[str, Any]
     constants: Mapping[str, Value]
+    initializers: frozenset[str]
     stored: frozenset[str]
     prepack: bool
 
@@ -49,6 +51,7 @@ def prepare(model: Model, weights: str, seed: int) -> Source:
     if proto.graph.sparse_initializer:
         raise ExecutionError("sparse initializers cannot be executed", "store them densely")
     constants = stored_constants(proto, model.folder, seed)
+    initializers = frozenset(t.name for t in proto.graph.initializer)
     del proto.graph.initializer[:]
     fill_bodies(proto.graph, model.folder, seed)
     fed = {value.name for value in proto.graph.input} if proto.ir_version >= 4 else set()
@@ -59,7 +62,7 @@ def prepare(model: Model, weights: str, seed: int) -> Source:
     nodes = _nodes(model.graph, proto)
     prepack = weights == "ignore"
     folded = _fold(model.graph, proto, nodes, constants, frozenset(stored), prepack)
-    return Source(model.graph, proto, nodes, constants | folded, frozenset(stored), prepack)
+    return Source(model.graph, proto, nodes, constants | folded, initializers, frozenset(stored), prepack)
 
 
 def _nodes(graph: Graph, proto: Any) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Executes a plan of a torch model in a real scratchpad, against eager torch, bit for bit.
 
 The reference runs the source module node by node in program order, in one thread. The planned run is the module that
-`emitters.torch` writes with moves and poison: every placed tensor lies at its offset of one buffer, host
+`memplan.torch.emit` writes with moves and poison: every placed tensor lies at its offset of one buffer, host
 memory holds what was stored, and bytes that the plan frees are overwritten. Ops that draw random numbers are seeded
 by their name, since the plan may change their order.
 """
@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.fx import GraphModule, Interpreter, Node
 
 from memplan.base.errors import ExecutionError, GraphError, MemplanError
+from memplan.ir.graph import Graph
 from memplan.ir.model import Model
 from memplan.problem.plan import Plan
 from memplan.runtimes.report import OutputReport, RunReport
@@ -41,28 +42,30 @@ def run_torch(model: Model, plan: Plan, inputs: Mapping[str, Any] | None, seed: 
     They run on the source's device, on the CPU where that is not there.
     GraphError if the model's source is no torch module, ExecutionError if an op fails.
     """
-    if not isinstance(model.source, GraphModule):
+    source = model.source
+    if not isinstance(source, GraphModule):
         raise GraphError(
             f"'{model.graph.name}' has no source that can be executed",
             "give the .onnx or .pt2 file it was made from",
         )
-    if not is_there(home := device_of(model.source)):
-        home, model = CPU, replace(model, source=on_cpu(model.source))
-    state, fed = state_of(model.source, seed), inputs_of(model.source, seed)
+    if not is_there(home := device_of(source)):
+        home, source = CPU, on_cpu(source)
+        model = replace(model, source=source)
+    state, fed = state_of(source, seed), inputs_of(source, seed)
     if inputs is not None:
-        _bind(model, inputs, state, fed)
+        _bind(source, model.graph, inputs, state, fed)
     state = {name: value.to(home) for name, value in state.items()}
     fed = {name: value.to(home) if isinstance(value, Tensor) else value for name, value in fed.items()}
     emitted = emit_fx(model, plan, moves=True, poison=True)
     state = {PAD: attribute(emitted, PAD), **state}
-    eager = Execution(model.source, state, fed)
+    eager = Execution(source, state, fed)
     planned = Execution(emitted, state, fed)
     attribute(planned.module, PAD).fill_(POISON)
     with _one_thread():
         eager.execute(plan.schedule)
         planned.execute(plan.schedule)
         seconds, plain_seconds = least_seconds(planned, eager, plan.schedule)
-    outputs = _compare(model.source, planned.results, eager.results)
+    outputs = _compare(source, planned.results, eager.results)
     moved = {"load": 0, "store": 0}
     for node in emitted.graph.nodes:
         what = node.meta.get("memplan", {})
@@ -149,18 +152,23 @@ class _Seeded(Interpreter):
             ) from error
 
 
-def _bind(model: Model, inputs: Mapping[str, Any], state: dict[str, Tensor], fed: dict[str, Any]) -> None:
+def _bind(
+    source: GraphModule,
+    graph: Graph,
+    inputs: Mapping[str, Any],
+    state: dict[str, Tensor],
+    fed: dict[str, Any],
+) -> None:
     """Put the user's arrays in place of seeded values (in `state` or `fed`)."""
     from memplan.onnx.inputs import bind_inputs
 
-    buffers = {n.name: str(n.target) for n in model.source.graph.nodes if n.op == "get_attr"}
-    tensors = {t.name: t for t in model.graph.tensors}
-    for name, value in bind_inputs(model.graph, inputs, held=buffers.keys()).items():
+    buffers = {n.name: str(n.target) for n in source.graph.nodes if n.op == "get_attr"}
+    for name, value in bind_inputs(graph, inputs, held=buffers.keys()).items():
         like = state[buffers[name]] if name in buffers else fed[name]
         data = torch.frombuffer(bytearray(value.data.tobytes() or b"\0"), dtype=torch.uint8)[
             : value.data.nbytes
         ]
-        held = data.view(like.dtype).reshape(tensors[name].shape or ())
+        held = data.view(like.dtype).reshape(graph.tensor[name].shape or ())
         (state if name in buffers else fed)[buffers.get(name, name)] = like.clone().copy_(held)
 
 

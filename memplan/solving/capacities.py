@@ -24,8 +24,13 @@ NO_LIMIT_S = 1e9
 
 @dataclass(frozen=True)
 class Budgets:
-    """Bytes. `mr`: the most one op touches; `mp`: the best known live peak over all orders;
-    `mh`: their mean, rounded up to the alignment; `mp_proved`: whether `mp` is proved least.
+    """The capacities of a graph that have names, in bytes.
+
+    Args:
+        mr: the most one op touches.
+        mp: the best known live peak over all orders.
+        mh: their mean, rounded up to the alignment.
+        mp_proved: whether `mp` is proved least.
     """
 
     mr: int

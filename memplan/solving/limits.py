@@ -14,10 +14,15 @@ from memplan.problem.plan import Plan, relative_gap
 
 
 class Progress(NamedTuple):
-    """One line of a solver's progress: best value so far, bound, seconds since the start.
+    """One line of a solver's progress.
 
-    `nodes` counts what the phase has expanded (sets, states, branches), where it counts anything. A `notice` is a
-    sentence to be read by whoever waits, whether or not they watch the values.
+    Args:
+        phase: what the solver is at, in a word or two; of a notice, the sentence.
+        value: the best so far, in the objective's bytes or seconds; None without a plan.
+        bound: what is proved so far, in the same unit.
+        seconds: since the start.
+        nodes: what the phase has expanded (sets, states, branches), where it counts anything.
+        notice: whether it is a sentence to be read by whoever waits, whether or not they watch the values.
     """
 
     phase: str
@@ -35,13 +40,21 @@ class Progress(NamedTuple):
 
 @dataclass(frozen=True)
 class Budget:
-    """What a solve may spend. `progress` is told of every improvement, `cancel` is asked often.
+    """What a solve may spend, and what it is told and tells; its clock starts when it is made.
 
-    The clock starts when the budget is made, and all budgets made of this one go by it. A solver looks at `spent()` at
-    least every 0.1 s and answers with its best plan once it is true.
+    All budgets made of this one go by its clock. A solver looks at `spent()` at least every 0.1 s and answers with its
+    best plan once it is true.
 
-    `start` are answers to the same problem at other capacities, evaluated: where a solver may begin. `bound` holds
-    for the problem, proved elsewhere: a solver whose value meets it may stop.
+    Args:
+        time_limit_s: seconds.
+        workers: processor cores.
+        seed: of whatever is random.
+        progress: is told of every improvement.
+        cancel: is asked often whether somebody wants the solve to stop.
+        start: answers to the same problem at other capacities, evaluated: where a solver may begin.
+        bound: holds for the problem, proved elsewhere: a solver whose value meets it may stop.
+        clock: stands while something is compiled.
+        started: the seconds of the clock at which it was made.
     """
 
     time_limit_s: float = 10.0
@@ -73,7 +86,7 @@ class Budget:
         return self.cancel is not None and self.cancel()
 
     def report(self, phase: str, value: float | None, bound: float, nodes: int | None = None) -> None:
-        """Tell the caller how far the solve is."""
+        """Tell the caller how far the solve is: the arguments are the fields of `Progress`."""
         if self.progress is not None:
             self.progress(Progress(phase, value, bound, self.seconds, nodes))
 
@@ -87,7 +100,7 @@ class Budget:
         return replace(self, progress=self.progress and partial(_pass_notices, self.progress))
 
     def share(self, part: float) -> Budget:
-        """A budget of `part` of the remaining time, starting now."""
+        """A budget of `part`, from 0 to 1, of the remaining time, starting now."""
         return replace(self, time_limit_s=self.remaining_s * part, started=self.clock.seconds)
 
 

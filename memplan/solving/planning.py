@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TypedDict
 
 from memplan.base.errors import OptionError, nearest
 from memplan.ir.graph import Graph
@@ -23,18 +23,30 @@ from memplan.solving.limits import Budget, Progress, budget_for
 from memplan.solving.registry import parse_spec
 from memplan.solving.solver import Solver
 
-if TYPE_CHECKING:
-    pass
-
-
 DEFAULT_SOLVER = "portfolio"
-
-
 DEFAULT_TIME_LIMIT_S = 10.0
-
-
 UPDATED = "updated"
 """Stands for every input that the graph updates, where inputs are donated."""
+
+
+class PlanOptions(TypedDict, total=False):
+    """The options of `plan`, for functions that hand them on."""
+
+    scratchpad: str | int | None
+    alignment: int | None
+    objective: str
+    weights: str | None
+    io: str | None
+    inplace: bool | None
+    donate: str | Iterable[str]
+    order: str
+    pins: Mapping[str, str | int] | None
+    solver: str | Solver
+    time_limit_s: float
+    workers: int | None
+    seed: int
+    progress: Callable[[Progress], None] | None
+    cancel: Callable[[], bool] | None
 
 
 def plan(
@@ -57,19 +69,51 @@ def plan(
     progress: Callable[[Progress], None] | None = None,
     cancel: Callable[[], bool] | None = None,
 ) -> Plan:
-    """A checked plan for `model`. Its status says what was proved; infeasible and unknown carry no schedule.
+    """A checked plan for the model; its status says what was proved.
 
-    `donate` names inputs whose storage an output may take over, or is "updated": those that the graph
-    updates. `scratchpad` is a capacity: bytes, "256KiB", a budget ("MR", "0.75MP") or "max". Policies
-    left at None come from the target. `pins` says by tensor name what is never spilled ("keep"), never
-    placed ("host") or lies at a fixed offset ("@4096", 4096, "keep@4096"). `progress` is called with every improvement, `cancel` is
-    asked often; once it returns true the best plan so far is returned. Finding M_P counts against the time limit, and
-    may be cancelled: the plan is unknown then. Compiling, once on a machine, does not; `progress` is told of it by a notice.
+    Same model, options, seed and workers give the same plan but for its times, as long as no time limit cut the
+    solver. Finding M_P, where the capacity is given by it, counts against the time limit.
+
+    Args:
+        model: what is planned.
+        target: a preset's name, the path of a TOML file, or a Target.
+        scratchpad: the capacity: bytes, "256KiB", in terms of the graph ("MR", the most one op touches; "0.75MP" of the
+            least peak; "MH", half way between) or "max", no limit; the target's own where it is None.
+        alignment: offsets are multiples of so many bytes; the target's own where it is None.
+        objective: what is minimised: "traffic" (bytes spilled and loaded again), "peak" (bytes), or on a timed target
+            "latency" (seconds).
+        weights, io, inplace, order: as of `Options`; the target's policies where they are None.
+        donate: inputs whose storage an output may take over, names or a text of names with commas between; "updated"
+            means all that the graph updates.
+        pins: by tensor name, what is never spilled ("keep"), never placed ("host") or lies at a fixed offset in bytes
+            ("@4096", 4096, "keep@4096").
+        solver: a spec string, `name` or `name{field=value,…}`, or a Solver.
+        time_limit_s: seconds, compilation not counted.
+        workers: processor cores, None for all.
+        seed: of whatever is random, from 0.
+        progress: is called with every improvement, and with a notice where something is compiled, once on a machine.
+        cancel: is asked often; once it returns true the best plan so far is returned.
+
+    Returns:
+        The plan, in which `check` finds nothing. Infeasible and unknown plans hold no schedule, and `reason` says why.
+
+    Raises:
+        OptionError: an option is unknown, out of range, or does not fit the model, the target or the solver.
+        TargetError: the target is unknown or cannot be read.
+        InvalidPlanError: the solver's answer breaks a rule, which is a bug in it.
+
+    >>> import memplan
+    >>> model = memplan.load("resnet8_int8")
+    >>> best = memplan.plan(model, scratchpad="MR", objective="peak")
+    >>> print(best.status, best.value, best.bound)
+    optimal 196608 196608
+    >>> memplan.plan(model, scratchpad="64KiB").reason
+    "op 'stage0/add' needs 196608 bytes, the scratchpad has 65536: 131072 bytes are missing"
     """
     begin = time.monotonic()
     budget = budget_for(time_limit_s, workers, seed, progress, cancel)
     chosen = parse_spec(solver)
-    problem, _ = make_problem(
+    problem = make_problem(
         model,
         target,
         alignment=alignment,
@@ -116,8 +160,21 @@ def make_problem(
     donate: str | Iterable[str] = (),
     order: str = "free",
     pins: Mapping[str, str | int] | None = None,
-) -> tuple[Problem, bool | None]:
-    """The problem these options pose, and whether the budget its capacity is made of is proved."""
+) -> Problem:
+    """What these options ask of a solver, which `plan` does with it; nothing is solved but what names the capacity.
+
+    Args:
+        model, target, scratchpad, alignment, objective, weights, io, inplace, donate, order, pins: as of `plan`.
+
+    Raises:
+        OptionError: an option is unknown, out of range, or does not fit the model or the target.
+        TargetError: the target is unknown or cannot be read.
+
+    >>> import memplan
+    >>> problem = memplan.make_problem(memplan.load("resnet8_int8"), scratchpad="MR")
+    >>> problem.n, problem.capacity, problem.min_capacity
+    (29, 196608, 196608)
+    """
     graph = model.graph if isinstance(model, Model) else model
     if not isinstance(graph, Graph):
         raise OptionError(f"a {type(graph).__name__} is no model", "load it first, by memplan.load")
@@ -146,7 +203,7 @@ def make_problem(
             "choose a timed target, see `memplan targets`",
         )
     options = replace(options, pins=resolve_pins(pins or {}, graph, machine, options))
-    return _limited(Problem(graph, machine, options), scratchpad, Budget(NO_LIMIT_S))
+    return _limited(Problem(graph, machine, options), scratchpad, Budget(NO_LIMIT_S))[0]
 
 
 def _limited(problem: Problem, scratchpad: str | int | None, budget: Budget) -> tuple[Problem, bool | None]:

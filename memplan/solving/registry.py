@@ -32,7 +32,18 @@ _SPEC = re.compile(r"([A-Za-z_][\w-]*)(?:\{(.*)\})?", re.DOTALL)
 
 
 def parse_spec(spec: str | Solver) -> Solver:
-    """The solver meant by `name` or `name{field=value,…}`; OptionError on unknown names and fields."""
+    """The solver that a spec string means.
+
+    Args:
+        spec: `name` or `name{field=value,…}`, or a solver, which is returned as it is.
+
+    Raises:
+        OptionError: no solver has this name, it has no such field, or the field takes no such value.
+
+    >>> import memplan
+    >>> memplan.parse_spec("peak{packing=none}").spec
+    'peak{packing=none}'
+    """
     if isinstance(spec, Solver):
         return spec
     match = _SPEC.fullmatch(spec.strip())

@@ -14,9 +14,25 @@ from memplan.solving.limits import Budget
 
 @dataclass(frozen=True)
 class Solver(ABC):
-    """A planner. Subclasses are frozen dataclasses; their fields are the options of the spec string.
+    """A planner, found through the entry-point group `memplan.solvers`.
 
-    `name` is the word in spec strings; `objectives` those it can minimise; `summary` one line.
+    Subclasses are frozen dataclasses; their fields are the options of the spec string. `name` is the word in spec
+    strings, `summary` one line, `objectives` those it can minimise.
+
+    >>> from dataclasses import dataclass
+    >>> import memplan
+    >>> @dataclass(frozen=True)
+    ... class Patient(memplan.Solver):
+    ...     name = "patient"
+    ...     summary = "never finds a plan"
+    ...     tries: int = 3
+    ...
+    ...     def solve(self, problem, budget):
+    ...         return self.no_answer(problem, budget, memplan.Status.UNKNOWN, f"gave up after {self.tries} tries")
+    >>> Patient(tries=5).spec
+    'patient{tries=5}'
+    >>> memplan.plan(memplan.load("resnet8_int8"), solver=Patient()).reason
+    'gave up after 3 tries'
     """
 
     name: ClassVar[str]
@@ -31,6 +47,10 @@ class Solver(ABC):
         Same problem, seed and workers must give the same plan unless the time ran out. The bound
         given must hold for every plan that the options allow. Metrics and value are filled in by
         the caller.
+
+        Args:
+            problem: what is asked; its objective is one of `objectives`.
+            budget: time, workers, seed, and where to begin.
         """
 
     @property
@@ -51,7 +71,16 @@ class Solver(ABC):
         bound: float = 0,
         inplace: Mapping[str, str] | None = None,
     ) -> Plan:
-        """The plan with schedule `order` (op numbers); `status` is settled by whoever evaluates it."""
+        """A plan with a schedule; its status is settled by whoever evaluates it.
+
+        Args:
+            problem, budget: what `solve` was given.
+            order: op numbers, a step each.
+            residencies: in any order.
+            moves: in the order in which they are issued.
+            bound: on the objective, in bytes or seconds, where more is proved than what holds anyway.
+            inplace: the storage that an output is written over, by the output's name.
+        """
         base = self.no_answer(problem, budget, Status.FEASIBLE, "")
         return replace(
             base,
@@ -63,7 +92,13 @@ class Solver(ABC):
         )
 
     def no_answer(self, problem: Problem, budget: Budget, status: Status, reason: str) -> Plan:
-        """A plan without a schedule: `status` infeasible (proved) or unknown, and why."""
+        """A plan without a schedule.
+
+        Args:
+            problem, budget: what `solve` was given.
+            status: infeasible, where that is proved, or unknown.
+            reason: why, for people.
+        """
         return Plan(
             graph=problem.graph.name,
             graph_sha256=problem.graph.sha256,

@@ -1,4 +1,4 @@
-"""The conformance suite for solvers: run `check_solver("mine")` in your tests.
+"""The conformance suite for solvers: run `memplan.testing.check_solver("mine")` in your tests.
 
 It asks nothing about quality, only what every caller relies on: valid plans under every treatment,
 true bounds and statuses, determinism, the time limit and cancellation.

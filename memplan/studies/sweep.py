@@ -33,11 +33,17 @@ REST, SLICE = 0.1, 0.05
 
 @dataclass(frozen=True)
 class Point:
-    """What is known at one capacity: `value` of the best plan that fits, `bound` below every plan.
+    """What is known at one capacity.
 
     A plan for less memory is valid with more, a bound for more memory holds with less; so values and bounds fall
-    as the capacity grows. `solved` says whether a solver ran here, or neighbours settled it. `plan` is None, and
-    `value` with it, where none was found.
+    as the capacity grows.
+
+    Args:
+        capacity: bytes.
+        value: of the best plan that fits, in bytes or seconds; None where none was found.
+        bound: below every plan, in the same unit.
+        plan: that best plan, made for this capacity or less.
+        solved: whether a solver ran here, or neighbours settled it.
     """
 
     capacity: int
@@ -54,7 +60,14 @@ class Point:
 
 @dataclass(frozen=True)
 class Sweep:
-    """The points by rising capacity, the model's budgets, and the seconds in the solver, compilation left out."""
+    """Capacity against cost of one model.
+
+    Args:
+        graph, objective, solver: what was asked, in words.
+        budgets: the graph's capacities that have names, in bytes.
+        points: by rising capacity.
+        seconds: in the solver, compilation left out.
+    """
 
     graph: str
     objective: str
@@ -77,11 +90,28 @@ def sweep(
     progress: Callable[[Progress], None] | None = None,
     cancel: Callable[[], bool] | None = None,
 ) -> Sweep:
-    """The curve at `points` capacities, evenly from `least` to `most` (M_R and M_P where not given).
+    """The least cost at each of several capacities, with what is proved below it.
 
-    `time_limit_s` is what a single plan would get; all points together take at most four times that (budgets
-    apart): the ends and three points between them thoroughly, then every other point briefly, each begun with the
+    The ends and three points between them are solved thoroughly, then every other point briefly, each begun with the
     plans of its neighbours; what time is left goes where the gap is widest. Whatever neighbours settle is not solved.
+
+    Args:
+        problem: as `make_problem` makes it, of objective "traffic" or "latency"; its own capacity does not count.
+        points: how many capacities, evenly spread, 2 at least.
+        least, most: the first and the last, as of `plan`; M_R and M_P where they are not given.
+        solver: as of `plan`.
+        time_limit_s: seconds that a single plan would get; all points together take four times that at most, finding
+            M_P apart.
+        workers, seed, progress, cancel: as of `plan`; the phase told to `progress` is the capacity.
+
+    Raises:
+        OptionError: the objective, the solver or the ends make no sense.
+
+    >>> import memplan
+    >>> problem = memplan.make_problem(memplan.testing.chain(6))
+    >>> curve = memplan.sweep(problem, points=3)
+    >>> [(point.capacity, point.value, point.bound) for point in curve.points]
+    [(210, 84, 84), (231, 84, 84), (252, 0, 0)]
     """
     chosen = parse_spec(solver)
     objective = problem.options.objective

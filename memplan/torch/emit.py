@@ -19,16 +19,21 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Unpack
 
 import torch
 from torch._subclasses.fake_tensor import unset_fake_temporarily
 from torch.fx import GraphModule, Node
 
 from memplan.base.errors import MemplanError, PlanError
+from memplan.ir.graph import Graph
 from memplan.ir.model import Model
 from memplan.judge.events import events_of, note
+from memplan.machine.target import Target
 from memplan.problem.plan import Plan, refuse_foreign
+from memplan.solving.planning import PlanOptions
+from memplan.solving.planning import plan as solve
 from memplan.torch.dims import free_sizes
 from memplan.torch.emit_moves import Mover, Program
 
@@ -42,20 +47,23 @@ def emit_fx(model: Model, plan: Plan, *, moves: bool = False, poison: bool = Fal
     scratchpad. MemplanError without a torch source, PlanError
     where the plan is of another graph.
     """
-    if not isinstance(model.source, GraphModule):
+    source, graph = model.source, model.graph
+    if not isinstance(source, GraphModule):
         raise MemplanError(
-            f"'{model.graph.name}' has no torch source",
+            f"'{graph.name}' has no torch source",
             "import it with memplan.from_exported or memplan.from_fx",
         )
-    refuse_foreign(model.graph, plan)
-    if sorted(plan.schedule) != sorted(op.name for op in model.graph.ops):
+    refuse_foreign(graph, plan)
+    if sorted(plan.schedule) != sorted(op.name for op in graph.ops):
         raise PlanError(f"there is no plan to emit: {plan.reason or plan.status}", "emit a valid plan")
-    emitted = Mover(model, plan, poison).module() if moves else _reordered(model, plan)
+    emitted = Mover(source, graph, plan, poison).module() if moves else _reordered(source, graph, plan)
     emitted.meta["memplan"] = plan
     return emitted
 
 
-def fx_pass(target: Any = "scratchpad", *, moves: bool = False, **options: Any) -> Callable[..., GraphModule]:
+def fx_pass(
+    target: str | Path | Target = "scratchpad", *, moves: bool = False, **options: Unpack[PlanOptions]
+) -> Callable[..., GraphModule]:
     """A pass that plans a GraphModule and returns it emitted: `fx_pass(target, …)(module, example_inputs=None)`.
 
     `options` are those of `memplan.plan`; `moves` is that of `emit_fx`. Without example inputs the placeholders'
@@ -65,8 +73,7 @@ def fx_pass(target: Any = "scratchpad", *, moves: bool = False, **options: Any) 
     comes back as it is, with a warning, and runs unplanned. MemplanError where no plan is found.
     """
 
-    def run(module: GraphModule, example_inputs: Sequence[Any] | None = None) -> GraphModule:
-        from memplan.solving.planning import plan as solve
+    def run(module: GraphModule, example_inputs: Sequence[object] | None = None) -> GraphModule:
         from memplan.torch.read import from_fx
 
         placeholders = [node for node in module.graph.nodes if node.op == "placeholder"]
@@ -86,27 +93,25 @@ def fx_pass(target: Any = "scratchpad", *, moves: bool = False, **options: Any) 
     return run
 
 
-def _reordered(model: Model, plan: Plan) -> GraphModule:
+def _reordered(source: GraphModule, graph: Graph, plan: Plan) -> GraphModule:
     """The source's nodes in schedule order, annotated."""
-    source, events = model.source, events_of(plan)
-    graph = torch.fx.Graph()
+    events, made = events_of(plan), torch.fx.Graph()
     copied: dict[Node, Node] = {}
 
     def copy(node: Node) -> Node:
-        copied[node] = graph.node_copy(node, lambda n: copied[n])
+        copied[node] = made.node_copy(node, lambda n: copied[n])
         return copied[node]
 
     program = Program(source)
-    planned = {op.name for op in model.graph.ops}
-    for node in program.preface(planned):
+    ops = {op.name: op for op in graph.ops}
+    for node in program.preface(set(ops)):
         copy(node)
-    ops = {op.name: op for op in model.graph.ops}
     for step, name in enumerate(plan.schedule):
         node = copy(program.node[name])
-        node.meta["memplan"] = note(model.graph, plan, events, ops[name], step)
+        node.meta["memplan"] = note(graph, plan, events, ops[name], step)
         for item in program.items.get(program.node[name], ()):
             copy(item)
     for node in program.ending:
         copy(node)
-    graph._codegen = source.graph._codegen
-    return GraphModule(source, graph)
+    made._codegen = source.graph._codegen
+    return GraphModule(source, made)

@@ -1,4 +1,4 @@
-"""Writes a plan down as an fx graph with every move in it; see `emitters.torch`."""
+"""Writes a plan down as an fx graph with every move in it; see `memplan.torch.emit`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from torch.fx import GraphModule, Node
 from torch.fx.node import map_arg
 
 from memplan.base.errors import ExecutionError
-from memplan.ir.model import Model
+from memplan.ir.graph import Graph
 from memplan.ir.parts import Op
 from memplan.judge.events import events_of, note
 from memplan.problem.plan import Plan, Residency
@@ -83,11 +83,11 @@ class Mover:
     its storage when an op reads it, and again after the storage has moved.
     """
 
-    def __init__(self, model: Model, plan: Plan, poison: bool) -> None:
-        self.source, self.graph, self.plan, self.poison = model.source, model.graph, plan, poison
-        self.device = device_of(model.source)
-        self.program = Program(model.source)
-        self.names = leaves(model.source)
+    def __init__(self, source: GraphModule, graph: Graph, plan: Plan, poison: bool) -> None:
+        self.source, self.graph, self.plan, self.poison = source, graph, plan, poison
+        self.device = device_of(source)
+        self.program = Program(source)
+        self.names = leaves(source)
         self.ops = {op.name: op for op in self.graph.ops}
         self.out = torch.fx.Graph()
         self.step = 0

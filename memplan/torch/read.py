@@ -36,7 +36,7 @@ def _in_turn(function: Callable[_P, _R]) -> Callable[_P, _R]:
 def read_pt2(path: Path, dims: Mapping[str, int], trust: bool = False) -> Model:
     """The model in a file that torch.export.save wrote; GraphError says what is wrong with it.
 
-    Without `trust` nothing in the file can run code: see `torch_archive`.
+    Without `trust` nothing in the file can run code: see `memplan.torch.archive`.
     """
     try:
         with path.open("rb"):

@@ -84,7 +84,7 @@ def planted(model: Model, kind: str, operand: str) -> Model:
 
 
 def unchecked(model: Model, **options: Any) -> Plan:
-    problem, _ = make_problem(model, objective="peak", alignment=64, **options)
+    problem = make_problem(model, objective="peak", alignment=64, **options)
     return parse_spec("greedy").solve(problem, Budget(5.0))
 
 

@@ -31,7 +31,7 @@ def test_proves_a_net_of_cells_halfway_between_its_budgets() -> None:
 
 @pytest.mark.slow(reason="solves a whole net to its proof")
 def test_cores_cannot_be_kept_and_none_of_their_parts_is_one() -> None:
-    problem, _ = make_problem(randwire(0), scratchpad="MH")
+    problem = make_problem(randwire(0), scratchpad="MH")
     run = _Run(problem, Budget(60.0), None)
     assert not run.solve() and run.cores and run.bound > 0
     for core in run.cores[:4]:

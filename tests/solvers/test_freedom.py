@@ -26,7 +26,7 @@ QUICK = "portfolio{skip=malloc_game+ilp+fixed_order}"
 def cost(graph: Graph, objective: str, solver: str, capacity: str, freedoms: frozenset[str]) -> float:
     """What the plan with these freedoms costs, infinite where there is none; `capacity` is that of the program's order."""
     target = TIMED if objective == "latency" else "scratchpad"
-    fixed, _ = make_problem(graph, target, scratchpad=capacity, objective=objective, order="program")
+    fixed = make_problem(graph, target, scratchpad=capacity, objective=objective, order="program")
     inputs = [t.name for t in graph.tensors if t.kind == "input" and t.name not in graph.output_storages]
     plan = memplan.plan(
         graph,
@@ -113,7 +113,7 @@ def test_every_lack_of_freedom_that_makes_a_difference_is_tried_once() -> None:
     graph = graph_of("relus", tensors, ops)
 
     def tried(**options: object) -> list[tuple[str, bool, tuple[str, ...]]]:
-        problem, _ = make_problem(graph, **options)  # type: ignore[arg-type]
+        problem = make_problem(graph, **options)  # type: ignore[arg-type]
         return [(o.order, o.inplace, o.donate) for o in (less.options for less in all_restricted(problem))]
 
     everything = [("free", True, ("x",)), *tried(inplace=True, donate=["x"])]

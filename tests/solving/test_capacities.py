@@ -65,7 +65,7 @@ def test_a_search_for_the_peak_can_be_cancelled() -> None:
 
 
 def test_what_was_cut_is_not_remembered(quick: None) -> None:
-    problem, _ = make_problem(tangle(60, 30, seed=3))
+    problem = make_problem(tangle(60, 30, seed=3))
     with pytest.raises(NotFoundInTime):
         budgets(problem, Budget(1e-9))
     whole = budgets(problem)
@@ -74,7 +74,7 @@ def test_what_was_cut_is_not_remembered(quick: None) -> None:
 
 def test_the_same_peak_whatever_the_clock_says(monkeypatch: pytest.MonkeyPatch) -> None:
     """A clock that goes a hundred times as fast changes nothing where the time is not up."""
-    problem, _ = make_problem(tangle(200, 100, seed=4), objective="peak")
+    problem = make_problem(tangle(200, 100, seed=4), objective="peak")
     counted = parse_spec("peak{packing=none,evaluations=1}")
     found = counted.solve(problem, Budget(1e9))
     now = time.monotonic
@@ -86,6 +86,6 @@ def test_the_same_peak_whatever_the_clock_says(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_proved_only_where_the_bound_is_met(quick: None) -> None:
-    assert budgets(make_problem(chain(30))[0]).mp_proved
-    hard = budgets(make_problem(tangle(120, 100, seed=5))[0])
+    assert budgets(make_problem(chain(30))).mp_proved
+    hard = budgets(make_problem(tangle(120, 100, seed=5)))
     assert not hard.mp_proved and hard.mr < hard.mp

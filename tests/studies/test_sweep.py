@@ -31,7 +31,7 @@ from tests.studies.compare.conftest import Run
 
 
 def test_the_curve_is_monotone_checked_and_ends_at_the_peak() -> None:
-    problem, _ = make_problem(chain(30), alignment=4)
+    problem = make_problem(chain(30), alignment=4)
     found = sweep(problem, points=9, solver="greedy", time_limit_s=2.0, workers=1)
     known = found.budgets
     capacities = [p.capacity for p in found.points]
@@ -48,7 +48,7 @@ def test_the_curve_is_monotone_checked_and_ends_at_the_peak() -> None:
 
 
 def test_never_worse_than_the_plans_it_starts_from() -> None:
-    problem, _ = make_problem(chain(40))
+    problem = make_problem(chain(40))
     found = sweep(problem, points=6, solver="greedy", time_limit_s=5.0, workers=1)
     assert len(found.points) == 6 and found.points[0].value
     for low, high in zip(found.points, found.points[1:], strict=False):
@@ -68,12 +68,12 @@ def test_settled_points_are_not_solved(monkeypatch: pytest.MonkeyPatch) -> None:
         return honest(self, problem, budget)
 
     monkeypatch.setattr(greedy, "solve", solve)
-    problem, _ = make_problem(line)
+    problem = make_problem(line)
     found = sweep(problem, points=20, least="MR", most="3MP", solver="greedy", time_limit_s=1.0, workers=1)
     assert len(asked) == 2 and [p.solved for p in found.points].count(True) == 2
     assert all(p.value == p.bound == 0 for p in found.points)
     asked.clear()
-    problem, _ = make_problem(chain(40))
+    problem = make_problem(chain(40))
     sweep(problem, points=5, solver="greedy", time_limit_s=5.0, workers=1)
     assert len(asked) > 2 and not any(b.start for b in asked[:2]) and all(b.start for b in asked[2:])
 
@@ -82,7 +82,7 @@ def test_what_is_proved_just_below_the_peak_settles_all_it_holds_for(monkeypatch
     monkeypatch.setattr(
         "memplan.base.clock.time.monotonic", time.process_time
     )  # whatever else the machine does
-    problem, _ = make_problem(load("densenet121"))
+    problem = make_problem(load("densenet121"))
     found = sweep(problem, time_limit_s=20.0, workers=1)
     assert found.points[-2].solved and all(p.value == p.bound for p in found.points)
     assert len({p.value for p in found.points}) == 3
@@ -103,7 +103,7 @@ def test_pillars_first_then_a_share_of_what_they_took(monkeypatch: pytest.Monkey
         return replace(honest(self, problem, replace(budget, time_limit_s=5.0, bound=0)), seconds=taken)
 
     monkeypatch.setattr(greedy, "solve", solve)
-    problem, _ = make_problem(chain(40))
+    problem = make_problem(chain(40))
     peak = budgets(problem).mp
     found = sweep(problem, points=17, solver="greedy", time_limit_s=8.0, workers=1)
     at = {p.capacity: i for i, p in enumerate(found.points)}
@@ -119,7 +119,7 @@ def test_pillars_first_then_a_share_of_what_they_took(monkeypatch: pytest.Monkey
 @pytest.mark.parametrize("seed", [0, 3, 13, 21])  # M_R is below M_P
 def test_bounds_hold_against_brute_force(seed: int) -> None:
     graph = random_graph(random.Random(seed), 6)
-    problem, _ = make_problem(graph)
+    problem = make_problem(graph)
     found = sweep(problem, points=5, solver="portfolio", time_limit_s=1.0, workers=1)
     for p in found.points:
         oracle = Oracle(replace(problem, target=problem.target.with_scratchpad(p.capacity)))
@@ -130,7 +130,7 @@ def test_bounds_hold_against_brute_force(seed: int) -> None:
 
 def test_latency_falls_too() -> None:
     graph: Graph = chain(20)
-    problem, _ = make_problem(graph, TIMED, objective="latency")
+    problem = make_problem(graph, TIMED, objective="latency")
     found = sweep(problem, points=5, solver="greedy", time_limit_s=1.0, workers=1)
     values = [p.value for p in found.points]
     assert values == sorted(values, reverse=True) and found.objective == "latency"
@@ -140,16 +140,16 @@ def test_latency_falls_too() -> None:
 
 
 def test_ends_that_make_no_sense() -> None:
-    problem, _ = make_problem(chain(10))
+    problem = make_problem(chain(10))
     with pytest.raises(OptionError, match="smaller end first"):
         sweep(problem, least="2MP", most="MP", solver="greedy")
     with pytest.raises(OptionError, match="has ends"):
         sweep(problem, most="max", solver="greedy")
-    peak, _ = make_problem(chain(10), objective="peak")
+    peak = make_problem(chain(10), objective="peak")
     with pytest.raises(OptionError, match="sweep of peak"):
         sweep(peak, solver="greedy")
     with pytest.raises(OptionError, match="cannot minimise latency"):
-        sweep(make_problem(chain(10), TIMED, objective="latency")[0], solver="fixed_order")
+        sweep(make_problem(chain(10), TIMED, objective="latency"), solver="fixed_order")
 
 
 def test_the_program_writes_csv_svg_html_and_json(command: Run, model: Path, tmp_path: Path) -> None:
@@ -175,5 +175,5 @@ def test_the_program_writes_csv_svg_html_and_json(command: Run, model: Path, tmp
 
 
 def test_a_zoo_model_by_name() -> None:
-    problem, _ = make_problem(load("resnet8_int8"))
+    problem = make_problem(load("resnet8_int8"))
     assert sweep(problem, solver="greedy", time_limit_s=1.0).points[0].value == 0

@@ -1,7 +1,6 @@
 """A machine that does not exist: 64 KiB of scratchpad, aligned to 16 bytes, behind a slow link."""
 
-from memplan import Target
-from memplan.machine.target import Compute, Host, Scratchpad
+from memplan import Compute, Host, Scratchpad, Target
 
 TINY_NPU = Target(
     name="tiny-npu",

@@ -1,7 +1,7 @@
 """Does the solver behave? The suite knows."""
 
-from memplan.solving.testing import check_solver
+from memplan import testing
 
 
 def test_it_conforms() -> None:
-    assert check_solver("keep_or_reload") > 100
+    assert testing.check_solver("keep_or_reload") > 100

@@ -11,7 +11,15 @@ from memplan.problem.plan import Move, Plan, Residency
 
 
 class Violation(NamedTuple):
-    """One broken rule: its word in `check_rules.RULES`, what is wrong, and where."""
+    """One broken rule, and where.
+
+    Args:
+        rule: its word; docs/rules.md has a section for each.
+        message: what is wrong, for people.
+        step: of the schedule, None where it is about no single one.
+        tensors: names of those concerned.
+        addresses: bytes of the scratchpad concerned.
+    """
 
     rule: str
     message: str

@@ -65,7 +65,7 @@ def prepare(job: Job, say: Say) -> dict[str, Any]:
         key = budget_key(alignment, Policy(weights, io, "off"))
         if key in found and (found[key]["mp"] or not job["peaks"]):
             continue
-        problem, _ = make_problem(model, alignment=alignment, weights=weights, io=io, inplace=False)
+        problem = make_problem(model, alignment=alignment, weights=weights, io=io, inplace=False)
         if job["peaks"]:
             found[key] = asdict(budgets(problem))
         else:

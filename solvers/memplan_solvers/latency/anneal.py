@@ -192,7 +192,7 @@ def warm() -> None:
     """Call every kernel of the annealing."""
     tensors = tuple(Tensor(f"t{k}", 64, "activation" if k else "input") for k in range(5))
     ops = tuple(Op(f"op{k}", "Relu", (f"t{k}",), (f"t{k + 1}",)) for k in range(4))
-    problem, _ = make_problem(Graph("warm", tensors, ops, ("t4",)), "ethos-u65", objective="latency")
+    problem = make_problem(Graph("warm", tensors, ops, ("t4",)), "ethos-u65", objective="latency")
     budget, short = Budget(float("inf")), Anneal(effort=10)
     arrays = make_arrays(problem, budget)
     assert arrays is not None

@@ -44,11 +44,11 @@ class TrainingCase:
     def problem(self) -> Problem:
         """Weights as tensors; capacity = share x (live peak in program order + weights)."""
         model = load_model(self.model, {})
-        whole, _ = make_problem(model, self.target, objective="latency", weights="tensor", scratchpad="max")
+        whole = make_problem(model, self.target, objective="latency", weights="tensor", scratchpad="max")
         everything = sum(s.size for s in whole.storages if s.is_constant) + _live_peak(whole)
         grain = whole.target.scratchpad.alignment
         capacity = max(grain, int(self.share * everything) // grain * grain)
-        return make_problem(model, self.target, objective="latency", weights="tensor", scratchpad=capacity)[0]
+        return make_problem(model, self.target, objective="latency", weights="tensor", scratchpad=capacity)
 
 
 def _live_peak(problem: Problem) -> int:

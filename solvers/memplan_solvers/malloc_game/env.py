@@ -56,7 +56,7 @@ class MallocGameEnv(gymnasium.Env[dict[str, Any], int]):
         if problem is None:
             problem = make_problem(
                 load_model(model, {}), target, scratchpad=scratchpad, objective="latency", order="program"
-            )[0]
+            )
         self._open(problem)
         self._seen = make_observation()
         every = {

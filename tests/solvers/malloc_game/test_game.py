@@ -202,19 +202,19 @@ def test_masked_random_play_makes_thousands_of_moves_a_second() -> None:
 
 def test_a_problem_without_moves_or_with_two_queues_is_refused() -> None:
     graph = chain(5)
-    problem = make_problem(graph, TIMED, scratchpad=1, objective="latency", order="program")[0]
+    problem = make_problem(graph, TIMED, scratchpad=1, objective="latency", order="program")
     with pytest.raises(OptionError, match="no moves"):
         MallocGameEnv(problem)
     with pytest.raises(OptionError, match="serves no operand"):
-        open_board(make_problem(graph, "cortex-m7", objective="latency")[0], Budget(1.0))
+        open_board(make_problem(graph, "cortex-m7", objective="latency"), Budget(1.0))
     from dataclasses import replace
 
     with pytest.raises(TargetError, match="two DMA queues"):
-        open_board(make_problem(graph, replace(TIMED, dma_queues=2), objective="latency")[0], Budget(1.0))
+        open_board(make_problem(graph, replace(TIMED, dma_queues=2), objective="latency"), Budget(1.0))
 
 
 def test_twenty_thousand_moves_a_second() -> None:
-    problem = make_problem(chain(300), TIMED, scratchpad=4000, objective="latency", order="program")[0]
+    problem = make_problem(chain(300), TIMED, scratchpad=4000, objective="latency", order="program")
     board = open_board(problem, Budget(10.0))
     assert board is not None
     game = Game(board)

@@ -26,7 +26,7 @@ ZOO = ("densenet121", "inception_v3", "nasnet_a_mobile", "resnext50_32x4d", "mob
 
 
 def problem_of(graph: memplan.Graph, **options: object) -> Problem:
-    problem, _ = make_problem(graph, objective="peak", **options)  # type: ignore[arg-type]
+    problem = make_problem(graph, objective="peak", **options)  # type: ignore[arg-type]
     return problem
 
 

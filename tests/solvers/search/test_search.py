@@ -130,7 +130,7 @@ def test_frontiers_and_tables_change_no_optimum(left_out: str) -> None:
 def test_loads_and_stores_alone_add_up_to_the_optimum_where_space_is_least(
     seed: int, value: int, loads: int, stores: int
 ) -> None:
-    problem, _ = make_problem(stage(seed), scratchpad="MR")
+    problem = make_problem(stage(seed), scratchpad="MR")
     engine = Engine(max(subproblems(problem), key=lambda subproblem: subproblem.n))
     assert engine.tabulate(Budget(60))
     assert sum(engine.root()) < value - 5
@@ -160,7 +160,7 @@ def test_windows_of_storages_never_cost_more_than_the_whole() -> None:
 def test_windows_of_steps_improve_a_plan_and_keep_it_valid() -> None:
     better = 0
     for seed, capacity in ((3, 9), (7, 10), (8, 8)):
-        problem, _ = make_problem(stage(seed, nodes=24), scratchpad=capacity)
+        problem = make_problem(stage(seed, nodes=24), scratchpad=capacity)
         start = Greedy().best(problem, Budget(60))
         assert start is not None
         brackets = Decomposition(subproblems(problem), problem, (start.answer.walk, start.answer.stretches))
@@ -195,7 +195,7 @@ def test_large_graphs_get_addresses_for_what_windows_find(monkeypatch: pytest.Mo
         "memplan.base.clock.time.monotonic", time.process_time
     )  # whatever else the machine does
     graph = layers(MOST_OPS_WHOLE + 100)
-    problem, _ = make_problem(graph, scratchpad=240)
+    problem = make_problem(graph, scratchpad=240)
     start = Greedy(schedule="program", replace="cost", offsets="time").best(problem, Budget(2))
     assert start is not None
     made = evaluate(graph, Search().improve(problem, Budget(6), start.answer))
@@ -218,7 +218,7 @@ def test_a_long_chain_gets_a_bound_and_addresses_for_its_best_replacement(
     ops = [Op(f"op{i}", "Add", tuple(f"t{s}" for s in sorted(x)), (f"t{i}",)) for i, x in enumerate(reads, 1)]
     kinds = ["input", *("activation" if i in used else "output" for i in range(1, len(sizes)))]
     graph = graph_of("chain", tuple(Tensor(f"t{i}", z, kinds[i]) for i, z in enumerate(sizes)), tuple(ops))
-    problem, _ = make_problem(graph, scratchpad=130)
+    problem = make_problem(graph, scratchpad=130)
     start = Greedy(schedule="program", replace="cost", offsets="time").best(problem, Budget(2))
     assert start is not None
     made = evaluate(graph, Search().improve(problem, Budget(8), start.answer))
