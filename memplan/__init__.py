@@ -41,7 +41,7 @@ from memplan.io.plan_json import read_plan, write_plan
 from memplan.ir.graph import Graph
 from memplan.ir.model import Model
 from memplan.ir.parts import Op, Tensor
-from memplan.judge.check.facts import Violation
+from memplan.judge.check.plan_view import Violation
 from memplan.library.zoo import ZooEntry, zoo_index, zoo_names
 from memplan.machine.target import Compute, Host, Scratchpad, Target, load_target, preset_names
 from memplan.packing.buffers import Buffer, Gap, Packing, Segment
@@ -54,18 +54,18 @@ from memplan.problem.problem import Problem
 from memplan.problem.storage import Storage
 from memplan.runtimes.report import OutputReport, RunReport
 from memplan.solving import testing
-from memplan.solving.capacities import Budgets
-from memplan.solving.limits import Budget, Progress
+from memplan.solving.capacities import ReferenceCapacities
+from memplan.solving.limits import Limits, Progress
 from memplan.solving.planning import PlanOptions, make_problem, plan
 from memplan.solving.registry import parse_spec
 from memplan.solving.solver import Solver
 from memplan.studies.sweep import Point, Sweep, sweep
 
 __all__ = [
-    "BoundError", "Budget", "Budgets", "Buffer", "Clock", "Compute", "DimensionError", "ExecutionError",
-    "Gap", "Graph", "GraphError", "Host", "InvalidPlanError", "MemplanError", "Metrics", "Model", "Move",
+    "BoundError", "Buffer", "Clock", "Compute", "DimensionError", "ExecutionError",
+    "Gap", "Graph", "GraphError", "Host", "InvalidPlanError", "Limits", "MemplanError", "Metrics", "Model", "Move",
     "Op", "OptionError", "Options", "OutputReport", "Packer", "Packing", "Pin", "Plan", "PlanError",
-    "PlanOptions", "Point", "Problem", "Progress", "Residency", "RunReport", "Scratchpad", "Segment",
+    "PlanOptions", "Point", "Problem", "Progress", "ReferenceCapacities", "Residency", "RunReport", "Scratchpad", "Segment",
     "Solver", "Status", "Storage", "Sweep", "Target", "TargetError", "Tensor", "Violation", "ZooEntry",
     "__version__", "check", "check_packing", "emit", "emit_fx", "from_exported", "from_fx", "fx_pass", "load",
     "load_target", "make_problem", "pack", "pack_buffers", "parse_spec", "plan", "preset_names", "read_graph",

@@ -18,7 +18,7 @@ from memplan_solvers.baseline import BASELINES, reduction
 
 import memplan
 from memplan.library.zoo import zoo_index
-from memplan.solving.limits import Budget, Progress
+from memplan.solving.limits import Limits, Progress
 from memplan.solving.planning import make_problem
 
 HUMAN = (
@@ -113,7 +113,7 @@ def main() -> None:
 def warm() -> None:
     """Load what is compiled, so that it is not timed."""
     for name in compiled.KERNELS:
-        compiled.load(name, Budget())
+        compiled.load(name, Limits())
 
 
 def solve(model: Any, short: str, weights: str, budget: str, spec: str, limit: float, workers: int) -> Row:

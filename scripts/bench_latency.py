@@ -27,7 +27,7 @@ from memplan.base.children import end_with_parent
 from memplan.base.files import write_atomic
 from memplan.ir.overwrites import sound_overwrites
 from memplan.problem.problem import Problem
-from memplan.solving.limits import Budget
+from memplan.solving.limits import Limits
 from memplan.solving.planning import make_problem
 from memplan.solving.planning import plan as plan_once
 
@@ -207,7 +207,7 @@ def speedups(problem: Problem, solvers: list[str], limit: float, seed: int) -> d
     host, bound = [0.0], [0.0]
     base = seconds("msa")
     row = {spec: base / seconds(spec) for spec in solvers}
-    timed = make_arrays(problem, Budget(60.0))
+    timed = make_arrays(problem, Limits(60.0))
     assert timed is not None  # nothing is pinned or resident here
     return row | {
         "all in host": base / host[0],

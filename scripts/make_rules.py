@@ -12,7 +12,7 @@ from memplan.base.files import write_atomic
 from memplan.ir.graph import Graph
 from memplan.ir.parts import Op, Tensor
 from memplan.judge.check.check import check
-from memplan.judge.check.facts import Violation
+from memplan.judge.check.plan_view import Violation
 from memplan.judge.check.rules import RULES
 from memplan.judge.evaluate import evaluate
 from memplan.machine.target import Scratchpad, Target

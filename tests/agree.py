@@ -33,7 +33,7 @@ from memplan.problem.options import Options
 from memplan.problem.plan import Plan, Status
 from memplan.problem.problem import Problem
 from memplan.solving.capacities import least_capacity
-from memplan.solving.limits import Budget
+from memplan.solving.limits import Limits
 from memplan.solving.registry import parse_spec
 from memplan.solving.solver import Solver
 from tests.generate import random_graph, random_options
@@ -184,7 +184,7 @@ def must_prove(engine: str, problem: Problem, best: Optimum) -> bool:
 
 def solved(engine: str | Solver, problem: Problem, time_limit_s: float = 60.0) -> Plan:
     """The engine's checked and evaluated plan."""
-    return evaluate(problem.graph, parse_spec(engine).solve(problem, Budget(time_limit_s)))
+    return evaluate(problem.graph, parse_spec(engine).solve(problem, Limits(time_limit_s)))
 
 
 def check(
@@ -216,7 +216,7 @@ def check_rule(rule: str | None, seeds: Iterable[int]) -> int:
     for seed in seeds:
         problem = random_problem(seed, "peak", ops=11, pins=False)
         least = Oracle(problem).least_live_peak()
-        found = minimum_peak_order(problem, Budget(60.0), rules=RULES - {rule})
+        found = minimum_peak_order(problem, Limits(60.0), rules=RULES - {rule})
         assert (found.peak, found.bound) == (least, least), (
             f"without {rule}, seed {seed}: {found}, not {least}"
         )
@@ -225,7 +225,7 @@ def check_rule(rule: str | None, seeds: Iterable[int]) -> int:
         # Heuristics settle most small graphs: ask the search itself, just above and just below.
         model = live_model(problem)
         search = Directions(model, RULES - {rule})
-        order, proof = (search.within(limit, Budget(60.0), 10**9) for limit in (least, least - 1))
+        order, proof = (search.within(limit, Limits(60.0), 10**9) for limit in (least, least - 1))
         assert isinstance(order, tuple) and live_peak(model, order) == least, (
             f"without {rule}, seed {seed}: {order}"
         )
@@ -240,7 +240,7 @@ def check_states_without(rule: str | None, seeds: Iterable[int]) -> int:
     for seed in seeds:
         problem = random_problem(seed, "traffic", pins=False)
         least = Oracle(problem).least_traffic()
-        found = search_layers(Engine(whole(problem), STATE_RULES - {rule}), PROHIBITIVE, Budget(60.0))
+        found = search_layers(Engine(whole(problem), STATE_RULES - {rule}), PROHIBITIVE, Limits(60.0))
         value = None if found.value is None else found.value + problem.free_bound
         assert found.complete and value == least, f"search without {rule}, seed {seed}: {value}, not {least}"
         assert found.value is None or found.bound == found.value, (
@@ -264,16 +264,16 @@ def check_frontiers(rule: str | None, seeds: Iterable[int]) -> int:
         value = int(least - problem.free_bound)
         for below in (value, value + 1, PROHIBITIVE):
             engine = Engine(whole(problem), STATE_RULES - {rule})
-            assert engine.tabulate(Budget(60.0))
+            assert engine.tabulate(Limits(60.0))
             free = sum(engine.root())
-            low = Frontiers(engine).extend(below, Budget(60.0), 1_000_000)
+            low = Frontiers(engine).extend(below, Limits(60.0), 1_000_000)
             known = [
                 bool(len(points.first))
                 for front in engine.fronts[:1]
                 for points in (front.loads, front.stores)
             ]
             assert all(known) if low < below else low == below
-            found = search_layers(engine, below, Budget(60.0))
+            found = search_layers(engine, below, Limits(60.0))
             assert low <= value, f"frontiers without {rule}, seed {seed}: {low} is above {value}"
             expected = value if below > value else None
             assert (found.value, found.complete) == (expected, True), (

@@ -45,8 +45,8 @@ ELSEWHERE: tuple[tuple[str, str, str], ...] = (
     ),
     (
         "pages as text",
-        "views/test_page.py",
-        "memplan.views.facts memplan.views.html memplan.views.table_page",
+        "views/test_document.py",
+        "memplan.views.report_data memplan.views.html memplan.views.table_page",
     ),
     (
         "every caller goes through it",

@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import Any
 
-from memplan.cli.common import add_trust, load_with_plan, talk
+from memplan.cli.common import add_trust, load_with_plan, print_stderr
 
 
 def add_parser(commands: Any) -> None:
@@ -23,7 +23,7 @@ def run(args: argparse.Namespace) -> int:
     """0 if every rule holds and every claim recomputes, else 5."""
     from memplan import api
     from memplan.judge.check.claims import unverified
-    from memplan.problem.plan import FOREIGN_HINT, foreign
+    from memplan.problem.plan import MISMATCH_HINT, graph_mismatch
     from memplan.views.text import plan_summary
 
     model, plan = load_with_plan(args.model, args.plan, args.trust)
@@ -42,8 +42,8 @@ def run(args: argparse.Namespace) -> int:
         for claim in open_claims:
             print(f"claimed, not verified: {claim}")
     for violation in violations:
-        talk(f"violation: {violation}")
+        print_stderr(f"violation: {violation}")
     if violations:
-        hint = FOREIGN_HINT if foreign(model.graph, plan) else "make the plan anew"
-        talk(f"error: the plan breaks {len(violations)} rule(s) or claims\nhint: {hint}")
+        hint = MISMATCH_HINT if graph_mismatch(model.graph, plan) else "make the plan anew"
+        print_stderr(f"error: the plan breaks {len(violations)} rule(s) or claims\nhint: {hint}")
     return 5 if violations else 0

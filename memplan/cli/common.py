@@ -20,7 +20,7 @@ from memplan.solving.capacities import NotFoundInTime
 from memplan.solving.limits import MOST_SECONDS, Progress
 
 
-def talk(text: str) -> None:
+def print_stderr(text: str) -> None:
     """Say something to the person at the terminal, beside the data on stdout."""
     print(text, file=sys.stderr)
 
@@ -64,14 +64,14 @@ def add_sizes(p: argparse.ArgumentParser, dims_from: str = "") -> None:
     )
 
 
-def whole(option: str, text: str, least: int) -> int:
+def parse_int(option: str, text: str, least: int) -> int:
     """`text` as a whole number from `least`."""
     if not text.isdecimal() or not least <= int(text) < 2**31:
         raise OptionError(f"{option} '{text}'", f"give a whole number from {least} to 2^31 - 1")
     return int(text)
 
 
-def seconds(option: str, text: str) -> float:
+def parse_seconds(option: str, text: str) -> float:
     """`text` as a number of seconds that a budget may have."""
     try:
         value = float(text)
@@ -122,7 +122,7 @@ def load_talking(args: argparse.Namespace) -> Model:
 
     model = load_model(args.model, parse_dims(args.dim), parse_bounds(args.bound), trust=args.trust)
     for note in model.notes:
-        talk(f"note: {note}")
+        print_stderr(f"note: {note}")
     return model
 
 
@@ -164,7 +164,7 @@ class LiveLine:
         if progress.notice:
             if progress.phase not in self.said:
                 self.clear()
-                talk(progress.phase)
+                print_stderr(progress.phase)
             self.said.add(progress.phase)
             return
         if not self.enabled:

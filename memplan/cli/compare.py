@@ -21,9 +21,9 @@ from memplan.cli.common import (
     interruptible,
     parse_bounds,
     parse_dims,
-    seconds,
-    talk,
-    whole,
+    parse_int,
+    parse_seconds,
+    print_stderr,
 )
 from memplan.cli.terminal import overwrite
 from memplan_start import INTERRUPTED
@@ -78,16 +78,16 @@ def run(args: argparse.Namespace) -> int:
     from memplan.studies.compare.results import open_results
     from memplan.studies.compare.runner import compare, local_pool
 
-    workers = (os.cpu_count() or 1) if args.workers is None else whole("--workers", args.workers, 1)
+    workers = (os.cpu_count() or 1) if args.workers is None else parse_int("--workers", args.workers, 1)
     memory = _share(workers) if args.memory_limit is None else parse_size(args.memory_limit)
     setting = Setting(
         models=tuple(args.models),
         **{name: tuple(split(getattr(args, name))) for name in LISTS},
         dims=parse_dims(args.dim),
         bounds=parse_bounds(args.bound),
-        time_limit_s=seconds("--time-limit", args.time_limit),
+        time_limit_s=parse_seconds("--time-limit", args.time_limit),
         workers=workers,
-        seed=whole("--seed", args.seed, 0),
+        seed=parse_int("--seed", args.seed, 0),
         memory=memory,
         trust=args.trust,
     )
@@ -108,7 +108,7 @@ def run(args: argparse.Namespace) -> int:
         written = write_report(folder, records)
     outcomes = Counter(record["outcome"] for record in records)
     words = [f"{count} {word}" for word, count in outcomes.most_common()] or ["none finished"]
-    talk(
+    print_stderr(
         f"{len(records)} cases: {', '.join(words)}"
         + ("; interrupted, go on by --resume" if interrupted else "")
     )
@@ -125,7 +125,7 @@ def run(args: argparse.Namespace) -> int:
         return INTERRUPTED
     wrong = [spec for instance in instances_of(records) for spec in instance.contradictions]
     if wrong:
-        talk(
+        print_stderr(
             f"error: proofs of {', '.join(sorted(set(wrong)))} are contradicted by plans of others, see report.md"
         )
     return INVALID if outcomes["invalid"] or wrong else 0

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from memplan.cli.common import LiveLine, interruptible, seconds, talk, whole
+from memplan.cli.common import LiveLine, interruptible, parse_int, parse_seconds, print_stderr
 from memplan.cli.status import EXIT_STATUS
 from memplan.packing.buffers import Buffer, Packing
 from memplan.problem.plan import Status
@@ -39,8 +39,8 @@ def run(args: argparse.Namespace) -> int:
     from memplan.packing.packer import clash, pack_buffers
 
     capacity = None if args.minimize else parse_size(args.capacity)
-    workers = None if args.workers is None else whole("--workers", args.workers, 1)
-    seed, time_limit_s = whole("--seed", args.seed, 0), seconds("--time-limit", args.time_limit)
+    workers = None if args.workers is None else parse_int("--workers", args.workers, 1)
+    seed, time_limit_s = parse_int("--seed", args.seed, 0), parse_seconds("--time-limit", args.time_limit)
     if args.output:
         check_folder(Path(args.output).parent, Path(args.output).name)
     buffers = read_buffers(Path(args.csv))
@@ -76,7 +76,7 @@ def _print(args: argparse.Namespace, buffers: Sequence[Buffer], found: Packing) 
         write_atomic(Path(args.output), text)
     elif not args.json:
         sys.stdout.write(text)
-    talk(
+    print_stderr(
         f"{found.status}: peak {found.peak:,}, bound {found.bound:,}, {len(buffers)} buffers, "
         f"{found.seconds:.3f} s, {found.nodes:,} nodes ({found.method})"
     )
@@ -93,4 +93,4 @@ def _print_none(found: Packing, capacity: int | None, clashing: str) -> None:
         hint = f"give {found.bound} bytes or more; --minimize finds the least that suffices"
     else:
         hint = "give more time (--time-limit)" + ("" if capacity is None else " or more memory")
-    talk(f"error: {what}{limit}; every packing needs at least {found.bound:,} bytes\nhint: {hint}")
+    print_stderr(f"error: {what}{limit}; every packing needs at least {found.bound:,} bytes\nhint: {hint}")

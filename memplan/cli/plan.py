@@ -14,10 +14,10 @@ from memplan.cli.common import (
     add_trust,
     interruptible,
     load_talking,
+    parse_int,
+    parse_seconds,
     policies,
-    seconds,
-    talk,
-    whole,
+    print_stderr,
 )
 from memplan.cli.status import EXIT_STATUS
 from memplan.ir.graph import Graph
@@ -81,10 +81,10 @@ def run(args: argparse.Namespace) -> int:
     from memplan.views.write import FORMATS, check_formats, emit_plan
 
     formats = check_formats(args.emit)
-    alignment = None if args.alignment is None else whole("--alignment", args.alignment, 1)
-    workers = None if args.workers is None else whole("--workers", args.workers, 1)
-    seed = whole("--seed", args.seed, 0)
-    time_limit_s = seconds("--time-limit", args.time_limit)
+    alignment = None if args.alignment is None else parse_int("--alignment", args.alignment, 1)
+    workers = None if args.workers is None else parse_int("--workers", args.workers, 1)
+    seed = parse_int("--seed", args.seed, 0)
+    time_limit_s = parse_seconds("--time-limit", args.time_limit)
     pins = (read_pins(args.pins) if args.pins else {}) | parse_pins(args.pin)
     check_folder(Path(args.output))
     model = load_talking(args)
@@ -128,7 +128,7 @@ def _print_none(args: argparse.Namespace, graph: Graph, plan: Plan) -> None:
     hint = "give more time (--time-limit), more memory, or another --solver"
     if plan.status is Status.INFEASIBLE:
         hint = remedy(Problem(graph, plan.target, plan.options))
-    talk(f"error: {words[plan.status]}: {plan.reason}\nhint: {hint}")
+    print_stderr(f"error: {words[plan.status]}: {plan.reason}\nhint: {hint}")
 
 
 def _print(args: argparse.Namespace, graph: Any, plan: Plan, written: list[Path]) -> None:

@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import Any
 
-from memplan.cli.common import add_trust, load_with_plan, talk, whole
+from memplan.cli.common import add_trust, load_with_plan, parse_int, print_stderr
 
 
 def add_parser(commands: Any) -> None:
@@ -35,9 +35,11 @@ def run(args: argparse.Namespace) -> int:
     model, plan = load_with_plan(args.model, args.plan, args.trust)
     refuse(check(model.graph, plan))
     inputs = load_inputs(args.inputs) if args.inputs else None
-    report = execute(model, plan, inputs, whole("--seed", args.seed, 0))
+    report = execute(model, plan, inputs, parse_int("--seed", args.seed, 0))
     print(json.dumps(report.to_dict()) if args.json else report)
     if report.identical:
         return 0
-    talk("error: the plan's outputs differ from the reference\nhint: check the plan with `memplan check`")
+    print_stderr(
+        "error: the plan's outputs differ from the reference\nhint: check the plan with `memplan check`"
+    )
     return 5

@@ -10,7 +10,7 @@ from memplan.base.errors import OptionError
 from memplan.base.files import check_folder
 from memplan.cli.common import add_sizes, add_trust, carried_plan, load_talking, load_with_plan
 from memplan.ir.graph import Graph
-from memplan.problem.plan import Plan, refuse_foreign
+from memplan.problem.plan import Plan, refuse_mismatch
 
 ENDINGS = (".html", ".svg", ".trace.json")
 """What a file to write is called, by what it shows."""
@@ -81,7 +81,7 @@ def _check(graph: Graph, plans: list[Plan]) -> None:
     from memplan.judge.evaluate import refuse
 
     for plan in plans:
-        refuse_foreign(graph, plan)
+        refuse_mismatch(graph, plan)
         if plan.schedule:
             refuse(check(graph, plan))
 

@@ -14,9 +14,9 @@ from memplan.cli.common import (
     add_trust,
     interruptible,
     load_talking,
+    parse_int,
+    parse_seconds,
     policies,
-    seconds,
-    whole,
 )
 from memplan_start import INTERRUPTED
 
@@ -65,10 +65,10 @@ def run(args: argparse.Namespace) -> int:
     from memplan.studies.sweep import sweep
     from memplan.studies.sweep_page import sweep_files, sweep_json, sweep_text
 
-    alignment = None if args.alignment is None else whole("--alignment", args.alignment, 1)
-    workers = (os.cpu_count() or 1) if args.workers is None else whole("--workers", args.workers, 1)
-    points, seed = whole("--points", args.points, 2), whole("--seed", args.seed, 0)
-    time_limit_s = seconds("--time-limit", args.time_limit)
+    alignment = None if args.alignment is None else parse_int("--alignment", args.alignment, 1)
+    workers = (os.cpu_count() or 1) if args.workers is None else parse_int("--workers", args.workers, 1)
+    points, seed = parse_int("--points", args.points, 2), parse_int("--seed", args.seed, 0)
+    time_limit_s = parse_seconds("--time-limit", args.time_limit)
     check_folder(Path(args.output))
     model = load_talking(args)
     check_folder(Path(args.output), f"{model.stem}.sweep.html")

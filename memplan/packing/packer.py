@@ -14,7 +14,7 @@ from memplan.base.units import MAX_BYTES
 from memplan.packing.buffers import Buffer, Gap, Packing
 from memplan.packing.check import check_packing
 from memplan.problem.plan import Status
-from memplan.solving.limits import Budget, Progress, budget_for
+from memplan.solving.limits import Limits, Progress, limits_for
 
 DEFAULT_PACKER = "ladder"
 
@@ -23,7 +23,7 @@ class Packer(ABC):
     """Assigns offsets. Found through the entry-point group `memplan.packers`."""
 
     @abstractmethod
-    def pack(self, buffers: Sequence[Buffer], capacity: int | None, budget: Budget) -> Packing:
+    def pack(self, buffers: Sequence[Buffer], capacity: int | None, limits: Limits) -> Packing:
         """Offsets under `capacity` bytes, or with the least peak where it is None.
 
         Deterministic for the same buffers, seed and workers unless the time ran out. The bound is
@@ -32,7 +32,7 @@ class Packer(ABC):
         Args:
             buffers: what is packed; the caller has seen to it that their sizes add up to 2^62 at most.
             capacity: bytes, None where the least peak is asked for.
-            budget: time, workers, seed; `budget.spent()` is asked at least every 0.1 s.
+            limits: time, workers, seed; `limits.spent()` is asked at least every 0.1 s.
 
         Returns:
             Offsets in the order of the buffers; the caller checks them.
@@ -146,9 +146,9 @@ def pack_buffers(
     if DEFAULT_PACKER not in points:
         raise OptionError("no packer is installed", "install memplan with its solvers")
     packer: Packer = load_plugin(points[DEFAULT_PACKER])()
-    budget = budget_for(time_limit_s, workers, seed, progress, cancel)
+    limits = limits_for(time_limit_s, workers, seed, progress, cancel)
     begin = time.monotonic()
-    answer = packer.pack(buffers, capacity, budget)
+    answer = packer.pack(buffers, capacity, limits)
     if answer.status not in (Status.INFEASIBLE, Status.UNKNOWN):
         if violations := check_packing(buffers, answer.offsets, capacity):
             raise InvalidPlanError(

@@ -147,10 +147,10 @@ class Plan:
         return relative_gap(self.value, self.bound)
 
 
-FOREIGN_HINT = "name the model that was planned, with the same --dim, or plan this one"
+MISMATCH_HINT = "name the model that was planned, with the same --dim, or plan this one"
 
 
-def foreign(graph: Graph, plan: Plan) -> str:
+def graph_mismatch(graph: Graph, plan: Plan) -> str:
     """What is wrong where the plan was made for another graph; nothing if it was made for this one."""
     if plan.graph_sha256 in (graph.sha256, digest_1(graph)):
         return ""
@@ -160,10 +160,10 @@ def foreign(graph: Graph, plan: Plan) -> str:
     return f"the plan was made for {other}"
 
 
-def refuse_foreign(graph: Graph, plan: Plan) -> None:
+def refuse_mismatch(graph: Graph, plan: Plan) -> None:
     """Raise PlanError if the plan was made for another graph."""
-    if wrong := foreign(graph, plan):
-        raise PlanError(wrong, FOREIGN_HINT)
+    if wrong := graph_mismatch(graph, plan):
+        raise PlanError(wrong, MISMATCH_HINT)
 
 
 def without_times(plan: Plan) -> Plan:

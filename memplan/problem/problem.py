@@ -46,7 +46,7 @@ class Problem:
         return self.target.scratchpad.capacity
 
     @cached_property
-    def room(self) -> int:
+    def byte_limit(self) -> int:
         """The capacity; without a limit, bytes in which everything has its place beside all else."""
         if self.capacity is not None:
             return self.capacity
@@ -176,7 +176,7 @@ class Problem:
         anywhere = self.target.operands == "any"
         across = certainly_kept(self.storages, self.preds, self.succs, self.options.order == "program")
         return tuple(
-            tuple(s for s in dict.fromkeys((*r, *w, *kept)) if not anywhere or self.storages[s].stays)
+            tuple(s for s in dict.fromkeys((*r, *w, *kept)) if not anywhere or self.storages[s].pinned)
             for r, w, kept in zip(self.reads, self.writes, across, strict=True)
         )
 

@@ -36,7 +36,7 @@ class Storage:
     offset: int | None = None
 
     @property
-    def stays(self) -> bool:
+    def pinned(self) -> bool:
         """Whether it may not leave between its first touch and its last."""
         return self.resident or self.keep
 

@@ -17,7 +17,7 @@ from memplan.base.errors import ExecutionError
 from memplan.ir.model import Model
 from memplan.onnx.inputs import load_inputs
 from memplan.onnx.values import Value
-from memplan.problem.plan import Plan, refuse_foreign
+from memplan.problem.plan import Plan, refuse_mismatch
 from memplan.runtimes.report import OutputReport, RunReport
 from memplan.runtimes.turns import least_seconds
 
@@ -107,7 +107,7 @@ def _computes_in_16_bits(model: Model) -> bool:
 
 
 def _refuse_unfit(model: Model, plan: Plan) -> None:
-    refuse_foreign(model.graph, plan)
+    refuse_mismatch(model.graph, plan)
     if sorted(plan.schedule) != sorted(op.name for op in model.graph.ops):
         why = f": {plan.reason}" if plan.reason else ""
         raise ExecutionError(f"the plan has no complete schedule{why}", "execute a valid plan")

@@ -12,7 +12,7 @@ from memplan.machine.target import Target
 from memplan.problem.options import Options
 from memplan.problem.plan import Status
 from memplan.problem.problem import Problem
-from memplan.solving.limits import Budget
+from memplan.solving.limits import Limits
 from memplan.solving.registry import parse_spec
 
 PEAK_SOLVER = "peak{packing=none,evaluations=20}"
@@ -23,7 +23,7 @@ NO_LIMIT_S = 1e9
 
 
 @dataclass(frozen=True)
-class Budgets:
+class ReferenceCapacities:
     """The capacities of a graph that have names, in bytes.
 
     Args:
@@ -39,7 +39,7 @@ class Budgets:
     mp_proved: bool
 
     def resolve(self, text: str, alignment: int) -> tuple[int | None, bool | None]:
-        """Bytes meant by `256KiB`, `MR`, `0.75MP` or `max` (None), and whether a budget used is proved.
+        """Bytes meant by `256KiB`, `MR`, `0.75MP` or `max` (None), and whether the peak it is made of is proved.
 
         Fractions are rounded up to the alignment. The second answer is None where no M_P was used.
         """
@@ -58,13 +58,13 @@ def least_capacity(problem: Problem) -> int:
 
 
 class NotFoundInTime(OptionError):
-    """A named budget whose search was cut by the time limit or cancelled."""
+    """A reference capacity whose search was cut by the time limit or cancelled."""
 
 
-def budgets(problem: Problem, budget: Budget | None = None) -> Budgets:
+def reference_capacities(problem: Problem, limits: Limits | None = None) -> ReferenceCapacities:
     """The budgets under the problem's options and alignment, in-place off.
 
-    NotFoundInTime where `budget` is spent before the counted work is done; without a budget nothing cuts it. Those of
+    NotFoundInTime where `limits` is spent before the counted work is done; without limits nothing cuts it. Those of
     the last few problems are remembered: whoever reports a plan made for M_H means the same M_H.
     """
     options = problem.options
@@ -77,32 +77,32 @@ def budgets(problem: Problem, budget: Budget | None = None) -> Budgets:
     )
     if key in _known:
         return _known[key]
-    found = _compute(problem, budget or Budget(NO_LIMIT_S))
+    found = _compute(problem, limits or Limits(NO_LIMIT_S))
     if len(_known) >= 8:
         del _known[next(iter(_known))]
     _known[key] = found
     return found
 
 
-_known: dict[tuple[str | int, ...], Budgets] = {}
+_known: dict[tuple[str | int, ...], ReferenceCapacities] = {}
 
 
-def _compute(problem: Problem, budget: Budget) -> Budgets:
+def _compute(problem: Problem, limits: Limits) -> ReferenceCapacities:
     mr = least_capacity(problem)
     free = _plain(problem, problem.options.io, objective="peak")
-    plan = parse_spec(PEAK_SOLVER).solve(free, replace(budget.quiet(), start=(), bound=0))
+    plan = parse_spec(PEAK_SOLVER).solve(free, replace(limits.quiet(), start=(), bound=0))
     if plan.status in (Status.INFEASIBLE, Status.UNKNOWN):
-        if budget.spent():
+        if limits.spent():
             raise _cut()
         raise OptionError(f"no plan without a limit was found: {plan.reason}", "give the capacity in bytes")
     from memplan.judge.simulate import simulate
 
     mp = simulate(problem.graph, plan).live_peak
     proved = mp <= plan.bound
-    if budget.spent() and not proved:
+    if limits.spent() and not proved:
         raise _cut()
     mh = align_up(-(-(mr + mp) // 2), problem.target.scratchpad.alignment)
-    return Budgets(mr, mp, mh, mp_proved=proved)
+    return ReferenceCapacities(mr, mp, mh, mp_proved=proved)
 
 
 def _cut() -> NotFoundInTime:
@@ -116,7 +116,7 @@ _NAMED = re.compile(r"(\d+(?:\.\d+)?|\.\d+)?\s*(MR|MH|MP)", re.IGNORECASE)
 
 
 def parse_capacity(text: str) -> tuple[Fraction, str] | int | None:
-    """What a capacity is written as: a factor of a named budget, bytes, or None for `max`.
+    """What a capacity is written as: a factor of a reference capacity, bytes, or None for `max`.
 
     OptionError for anything else.
     """
@@ -139,16 +139,16 @@ def needs_peak(text: str) -> bool:
     return isinstance(written, tuple) and written[1] != "MR"
 
 
-def resolve_capacity(text: str | int, problem: Problem, budget: Budget) -> tuple[int | None, bool | None]:
-    """`Budgets.resolve` on the problem's own budgets, of which no more is computed than `text` needs.
+def resolve_capacity(text: str | int, problem: Problem, limits: Limits) -> tuple[int | None, bool | None]:
+    """`ReferenceCapacities.resolve` on the problem's own budgets, of which no more is computed than `text` needs.
 
     NotFoundInTime as of `budgets`.
     """
     written = str(text)
     if needs_peak(written):
-        known = budgets(problem, budget)
+        known = reference_capacities(problem, limits)
     else:
-        known = Budgets(least_capacity(problem), 0, 0, mp_proved=False)
+        known = ReferenceCapacities(least_capacity(problem), 0, 0, mp_proved=False)
     return known.resolve(written, problem.target.scratchpad.alignment)
 
 

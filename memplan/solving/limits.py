@@ -39,7 +39,7 @@ class Progress(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Budget:
+class Limits:
     """What a solve may spend, and what it is told and tells; its clock starts when it is made.
 
     All budgets made of this one go by its clock. A solver looks at `spent()` at least every 0.1 s and answers with its
@@ -95,12 +95,12 @@ class Budget:
         if self.progress is not None:
             self.progress(Progress(sentence, None, 0, self.seconds, notice=True))
 
-    def quiet(self) -> Budget:
+    def quiet(self) -> Limits:
         """The same for another problem than the caller's: its values are no news to them, its notices are."""
         return replace(self, progress=self.progress and partial(_pass_notices, self.progress))
 
-    def share(self, part: float) -> Budget:
-        """A budget of `part`, from 0 to 1, of the remaining time, starting now."""
+    def share(self, part: float) -> Limits:
+        """Limits of `part`, from 0 to 1, of the remaining time, starting now."""
         return replace(self, time_limit_s=self.remaining_s * part, started=self.clock.seconds)
 
 
@@ -113,18 +113,18 @@ MOST_SECONDS = 1e9
 """The longest time limit that means anything; beyond, clocks of some solvers overflow."""
 
 
-def budget_for(
+def limits_for(
     time_limit_s: float,
     workers: int | None = None,
     seed: int = 0,
     progress: Callable[[Progress], None] | None = None,
     cancel: Callable[[], bool] | None = None,
-) -> Budget:
-    """The budget a caller asks for, starting now; all cores where `workers` is None. OptionError where it makes no sense."""
+) -> Limits:
+    """The limits a caller asks for, starting now; all cores where `workers` is None. OptionError where it makes no sense."""
     if not (isinstance(time_limit_s, int | float) and 0 < time_limit_s <= MOST_SECONDS):
         raise OptionError(f"time limit {time_limit_s!r}", "it is a positive number of seconds, 10^9 at most")
     if workers is not None and not (isinstance(workers, int) and 1 <= workers < 2**31):
         raise OptionError(f"workers {workers!r}", "it is a whole number from 1, or None for all cores")
     if not (isinstance(seed, int) and 0 <= seed < 2**31):
         raise OptionError(f"seed {seed!r}", "it is a whole number from 0 to 2^31 - 1")
-    return Budget(time_limit_s, workers or os.cpu_count() or 1, seed, progress, cancel)
+    return Limits(time_limit_s, workers or os.cpu_count() or 1, seed, progress, cancel)

@@ -19,7 +19,7 @@ from memplan.problem.pin_resolution import resolve_pins
 from memplan.problem.plan import Plan, Status
 from memplan.problem.problem import Problem
 from memplan.solving.capacities import NO_LIMIT_S, NotFoundInTime, resolve_capacity
-from memplan.solving.limits import Budget, Progress, budget_for
+from memplan.solving.limits import Limits, Progress, limits_for
 from memplan.solving.registry import parse_spec
 from memplan.solving.solver import Solver
 
@@ -111,7 +111,7 @@ def plan(
     "op 'stage0/add' needs 196608 bytes, the scratchpad has 65536: 131072 bytes are missing"
     """
     begin = time.monotonic()
-    budget = budget_for(time_limit_s, workers, seed, progress, cancel)
+    limits = limits_for(time_limit_s, workers, seed, progress, cancel)
     chosen = parse_spec(solver)
     problem = make_problem(
         model,
@@ -131,17 +131,17 @@ def plan(
             f"it knows {', '.join(sorted(chosen.objectives))}",
         )
     try:
-        problem, proved = _limited(problem, scratchpad, budget)
+        problem, proved = _limited(problem, scratchpad, limits)
     except NotFoundInTime as error:
         why = f"{error.message}: {error.hint}"
-        cut = chosen.no_answer(problem, budget, Status.UNKNOWN, why)
-        return replace(cut, seconds=budget.seconds, total_seconds=time.monotonic() - begin)
-    before = budget.seconds
-    found = _infeasible(problem, chosen, budget) or chosen.solve(problem, budget)
-    seconds = found.seconds or budget.seconds - before
+        cut = chosen.no_answer(problem, limits, Status.UNKNOWN, why)
+        return replace(cut, seconds=limits.seconds, total_seconds=time.monotonic() - begin)
+    before = limits.seconds
+    found = _infeasible(problem, chosen, limits) or chosen.solve(problem, limits)
+    seconds = found.seconds or limits.seconds - before
     done = evaluate(problem.graph, replace(found, seconds=seconds, budget_proved=proved))
-    if budget.cancelled() and budget.clock.given_up and done.status in (Status.FEASIBLE, Status.UNKNOWN):
-        what = " and ".join(budget.clock.given_up)
+    if limits.cancelled() and limits.clock.given_up and done.status in (Status.FEASIBLE, Status.UNKNOWN):
+        what = " and ".join(limits.clock.given_up)
         why = f"cancelled while the kernels of {what} were compiled, which is done once on a machine: plan again"
         done = replace(done, reason="; ".join(filter(None, (done.reason, why))))
     return replace(done, total_seconds=time.monotonic() - begin)
@@ -203,14 +203,14 @@ def make_problem(
             "choose a timed target, see `memplan targets`",
         )
     options = replace(options, pins=resolve_pins(pins or {}, graph, machine, options))
-    return _limited(Problem(graph, machine, options), scratchpad, Budget(NO_LIMIT_S))[0]
+    return _limited(Problem(graph, machine, options), scratchpad, Limits(NO_LIMIT_S))[0]
 
 
-def _limited(problem: Problem, scratchpad: str | int | None, budget: Budget) -> tuple[Problem, bool | None]:
+def _limited(problem: Problem, scratchpad: str | int | None, limits: Limits) -> tuple[Problem, bool | None]:
     """The problem under this capacity, the target's own where that is None; see `resolve_capacity`."""
     if scratchpad is None:
         return problem, None
-    capacity, proved = resolve_capacity(scratchpad, problem, budget)
+    capacity, proved = resolve_capacity(scratchpad, problem, limits)
     return replace(problem, target=problem.target.with_scratchpad(capacity)), proved
 
 
@@ -237,10 +237,10 @@ def _donated(graph: Graph, donate: str | Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-def _infeasible(problem: Problem, solver: Solver, budget: Budget) -> Plan | None:
+def _infeasible(problem: Problem, solver: Solver, limits: Limits) -> Plan | None:
     """The answer where no plan exists for a reason that costs nothing to see: which, and how much is missing."""
     reason = _shortage(problem) or contradiction(problem)
-    return solver.no_answer(problem, budget, Status.INFEASIBLE, reason) if reason else None
+    return solver.no_answer(problem, limits, Status.INFEASIBLE, reason) if reason else None
 
 
 def _shortage(problem: Problem) -> str:

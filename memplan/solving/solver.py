@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from memplan.problem.plan import Move, Plan, Residency, Status
 from memplan.problem.problem import Problem
-from memplan.solving.limits import Budget
+from memplan.solving.limits import Limits
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class Solver(ABC):
     ...     summary = "never finds a plan"
     ...     tries: int = 3
     ...
-    ...     def solve(self, problem, budget):
-    ...         return self.no_answer(problem, budget, memplan.Status.UNKNOWN, f"gave up after {self.tries} tries")
+    ...     def solve(self, problem, limits):
+    ...         return self.no_answer(problem, limits, memplan.Status.UNKNOWN, f"gave up after {self.tries} tries")
     >>> Patient(tries=5).spec
     'patient{tries=5}'
     >>> memplan.plan(memplan.load("resnet8_int8"), solver=Patient()).reason
@@ -40,8 +40,8 @@ class Solver(ABC):
     objectives: ClassVar[frozenset[str]] = frozenset({"traffic", "peak"})
 
     @abstractmethod
-    def solve(self, problem: Problem, budget: Budget) -> Plan:
-        """The best plan found within `budget`, by way of `answer` or `no_answer`.
+    def solve(self, problem: Problem, limits: Limits) -> Plan:
+        """The best plan found within `limits`, by way of `answer` or `no_answer`.
 
         Called once per plan, with a problem whose capacity is at least `problem.min_capacity`.
         Same problem, seed and workers must give the same plan unless the time ran out. The bound
@@ -50,7 +50,7 @@ class Solver(ABC):
 
         Args:
             problem: what is asked; its objective is one of `objectives`.
-            budget: time, workers, seed, and where to begin.
+            limits: time, workers, seed, and where to begin.
         """
 
     @property
@@ -63,7 +63,7 @@ class Solver(ABC):
     def answer(
         self,
         problem: Problem,
-        budget: Budget,
+        limits: Limits,
         *,
         order: list[int] | tuple[int, ...],
         residencies: list[Residency],
@@ -74,14 +74,14 @@ class Solver(ABC):
         """A plan with a schedule; its status is settled by whoever evaluates it.
 
         Args:
-            problem, budget: what `solve` was given.
+            problem, limits: what `solve` was given.
             order: op numbers, a step each.
             residencies: in any order.
             moves: in the order in which they are issued.
             bound: on the objective, in bytes or seconds, where more is proved than what holds anyway.
             inplace: the storage that an output is written over, by the output's name.
         """
-        base = self.no_answer(problem, budget, Status.FEASIBLE, "")
+        base = self.no_answer(problem, limits, Status.FEASIBLE, "")
         return replace(
             base,
             schedule=tuple(problem.graph.ops[i].name for i in order),
@@ -91,11 +91,11 @@ class Solver(ABC):
             bound=max(bound, problem.free_bound),
         )
 
-    def no_answer(self, problem: Problem, budget: Budget, status: Status, reason: str) -> Plan:
+    def no_answer(self, problem: Problem, limits: Limits, status: Status, reason: str) -> Plan:
         """A plan without a schedule.
 
         Args:
-            problem, budget: what `solve` was given.
+            problem, limits: what `solve` was given.
             status: infeasible, where that is proved, or unknown.
             reason: why, for people.
         """
@@ -108,8 +108,8 @@ class Solver(ABC):
             status=status,
             aliases=problem.graph.aliases,
             bound=problem.free_bound,
-            seed=budget.seed,
-            workers=budget.workers,
+            seed=limits.seed,
+            workers=limits.workers,
             reason=reason,
         )
 

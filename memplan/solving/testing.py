@@ -20,7 +20,7 @@ from memplan.problem.options import Options
 from memplan.problem.plan import Plan, Status, without_times
 from memplan.problem.problem import Problem
 from memplan.solving.capacities import least_capacity
-from memplan.solving.limits import Budget
+from memplan.solving.limits import Limits
 from memplan.solving.registry import parse_spec
 from memplan.solving.solver import Solver
 
@@ -57,12 +57,12 @@ def check_solver(solver: str | Solver, time_limit_s: float = 60.0) -> int:
     count = 0
     for case, problem, optimum in problems(chosen):
         count += 1
-        budget = Budget(time_limit_s=time_limit_s, workers=1, seed=7)
+        limits = Limits(time_limit_s=time_limit_s, workers=1, seed=7)
         before = (problem.graph.sha256, problem.target, problem.options)
-        plan = _solve(chosen, problem, budget, case)
+        plan = _solve(chosen, problem, limits, case)
         if (problem.graph.sha256, problem.target, problem.options) != before:
             raise ConformanceError(f"{case}: the problem was changed")
-        again = _solve(chosen, problem, Budget(time_limit_s=time_limit_s, workers=1, seed=7), case)
+        again = _solve(chosen, problem, Limits(time_limit_s=time_limit_s, workers=1, seed=7), case)
         _same(case, plan, again)
         _true(case, problem, plan, optimum)
     _check_limits(chosen)
@@ -185,9 +185,9 @@ def chain(ops: int) -> Graph:
     return Graph(f"chain{ops}", tuple(tensors), tuple(made), (f"t{ops}",))
 
 
-def _solve(solver: Solver, problem: Problem, budget: Budget, case: str) -> Plan:
+def _solve(solver: Solver, problem: Problem, limits: Limits, case: str) -> Plan:
     try:
-        return evaluate(problem.graph, solver.solve(problem, budget))
+        return evaluate(problem.graph, solver.solve(problem, limits))
     except InvalidPlanError as error:
         raise ConformanceError(f"{case}: {error}") from error
     except MemplanError as error:
@@ -233,9 +233,9 @@ def _check_limits(solver: Solver) -> None:
     for what, seconds, cancel in (("time limit", limit, None), ("cancellation", 60.0, lambda: True)):
         beyond = list[float]()
         while len(beyond) < TRIES and min(beyond, default=9.0) > 1.0:
-            before, budget = slowdown(), Budget(time_limit_s=seconds, cancel=cancel)
-            plan = solver.solve(problem, budget)
-            spent = budget.seconds  # what is compiled, once on a machine, left out
+            before, limits = slowdown(), Limits(time_limit_s=seconds, cancel=cancel)
+            plan = solver.solve(problem, limits)
+            spent = limits.seconds  # what is compiled, once on a machine, left out
             beyond.append((spent - 1.1 * limit) / max(before, slowdown()))
             if plan.status in NO_PLAN and plan.schedule:
                 raise ConformanceError(f"{what}: a plan that is {plan.status} carries a schedule")

@@ -12,8 +12,8 @@ from memplan.base.units import align_up
 from memplan.judge.evaluate import evaluate
 from memplan.problem.plan import Plan, Status, relative_gap
 from memplan.problem.problem import Problem
-from memplan.solving.capacities import NO_LIMIT_S, Budgets, budgets
-from memplan.solving.limits import Budget, Progress, budget_for
+from memplan.solving.capacities import NO_LIMIT_S, ReferenceCapacities, reference_capacities
+from memplan.solving.limits import Limits, Progress, limits_for
 from memplan.solving.registry import parse_spec
 from memplan.solving.solver import Solver
 
@@ -72,7 +72,7 @@ class Sweep:
     graph: str
     objective: str
     solver: str
-    budgets: Budgets
+    budgets: ReferenceCapacities
     points: tuple[Point, ...]
     seconds: float
 
@@ -122,8 +122,8 @@ def sweep(
             f"solver '{chosen.name}' cannot minimise {objective}",
             f"it knows {', '.join(sorted(chosen.objectives))}",
         )
-    asked = budget_for(time_limit_s, workers, seed)
-    known = budgets(problem, Budget(NO_LIMIT_S, progress=progress, cancel=cancel))
+    asked = limits_for(time_limit_s, workers, seed)
+    known = reference_capacities(problem, Limits(NO_LIMIT_S, progress=progress, cancel=cancel))
     capacities = spread(problem, known, points, least, most)
     curve = _Curve(problem, capacities, known.mp)
     begin, spent = time.monotonic(), 0.0
@@ -135,7 +135,7 @@ def sweep(
         if left <= 0 or (cancel is not None and cancel()):
             break
         told = None if progress is None else _named(progress, capacities[i], begin)
-        budget = Budget(
+        budget = Limits(
             min(left, curve.share(i) * time_limit_s),
             asked.workers,
             seed,
@@ -150,7 +150,9 @@ def sweep(
     return Sweep(problem.graph.name, objective, chosen.spec, known, curve.points(), spent)
 
 
-def spread(problem: Problem, known: Budgets, points: int, least: str | None, most: str | None) -> list[int]:
+def spread(
+    problem: Problem, known: ReferenceCapacities, points: int, least: str | None, most: str | None
+) -> list[int]:
     """Distinct, aligned capacities, evenly from `least` to `most`; none below what any plan needs."""
     alignment = problem.target.scratchpad.alignment
     ends = []
@@ -184,7 +186,7 @@ class _Curve:
     def problem(self, i: int) -> Problem:
         return replace(self.base, target=self.base.target.with_scratchpad(self.capacities[i]))
 
-    def learn(self, i: int, found: Plan, budget: Budget) -> None:
+    def learn(self, i: int, found: Plan, budget: Limits) -> None:
         """Take over a solver's answer, checked, from the least capacity it fits."""
         self.seen[i] = self.given(i)
         self.cuts[i] = self.cuts.get(i, 0) + ((found.seconds or budget.seconds) > 0.9 * budget.time_limit_s)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from html import escape
 
 from memplan.base.units import format_size
-from memplan.views.page import part
+from memplan.views.document import part
 
 WIDTH, HEIGHT = 460, 270
 LEFT, RIGHT, TOP, BOTTOM = 74, 14, 12, 44

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from memplan.ir.graph import Graph
 from memplan.problem.plan import Plan
-from memplan.views.facts import facts
-from memplan.views.page import page, part
+from memplan.views.document import page, part
+from memplan.views.report_data import facts
 
 STYLES = ("report.css",)
 SCRIPTS = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from memplan.views.page import page
+from memplan.views.document import page
 
 STYLES = ("charts.css", "compare.css")
 SCRIPTS = ("compare.js",)

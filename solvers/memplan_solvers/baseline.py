@@ -14,7 +14,7 @@ from typing import ClassVar
 from memplan.base.errors import OptionError, nearest
 from memplan.problem.plan import Plan, Status
 from memplan.problem.problem import Problem
-from memplan.solving.limits import Budget
+from memplan.solving.limits import Limits
 from memplan.solving.solver import Solver
 from memplan_solvers.ilp.gaps import Gaps
 from memplan_solvers.ilp.linear import Linear
@@ -51,7 +51,7 @@ class Baseline(Solver):
     """One of the paper's four baselines; its bound is the free one.
 
     schedule  program, or peak: the order of least live bytes
-    replace   belady: the farthest next use leaves; greedy_ilp: at each step over budget the set whose eviction
+    replace   belady: the farthest next use leaves; greedy_ilp: at each step over the capacity the set whose eviction
               costs the fewest bytes, by an integer program for that step alone
     """
 
@@ -72,30 +72,30 @@ class Baseline(Solver):
                     nearest(getattr(self, field), known),
                 )
 
-    def solve(self, problem: Problem, budget: Budget) -> Plan:
+    def solve(self, problem: Problem, limits: Limits) -> Plan:
         """The baseline's plan; in the end that of everything stored and reloaded around each op."""
         order: tuple[int, ...] = tuple(range(problem.n))
         if self.schedule == "peak":
-            order = minimum_peak_order(problem, budget.share(0.5).quiet()).order
+            order = minimum_peak_order(problem, limits.share(0.5).quiet()).order
         walk = Walk(problem, order)
-        placed = self._placed(walk, budget) or _placed_at_once(walk, around_each_op(walk))
+        placed = self._placed(walk, limits) or _placed_at_once(walk, around_each_op(walk))
         if placed is None:
-            return self.no_answer(problem, budget, Status.UNKNOWN, "the baseline found no placement")
+            return self.no_answer(problem, limits, Status.UNKNOWN, "the baseline found no placement")
         residencies, moves, inplace = materialise(walk, *placed)
         return self.answer(
-            problem, budget, order=order, residencies=residencies, moves=moves, inplace=inplace
+            problem, limits, order=order, residencies=residencies, moves=moves, inplace=inplace
         )
 
-    def _placed(self, walk: Walk, budget: Budget) -> PlacedBlocks | None:
+    def _placed(self, walk: Walk, limits: Limits) -> PlacedBlocks | None:
         capacity = walk.problem.capacity
         if capacity is None:
             return _placed_at_once(walk, walk.whole)
         if self.replace == "belady":
-            stretches = evict_on_demand(walk, capacity, None, budget.spent)
+            stretches = evict_on_demand(walk, capacity, None, limits.spent)
         else:
             presence = Presence(walk)
-            stretches = evict(walk, capacity, presence, _Cheapest(presence, budget), budget.spent)
-        return None if stretches is None else evict_until_placed(walk, stretches, budget.spent)
+            stretches = evict(walk, capacity, presence, _Cheapest(presence, limits), limits.spent)
+        return None if stretches is None else evict_until_placed(walk, stretches, limits.spent)
 
 
 def evict_until_placed(
@@ -166,8 +166,8 @@ def _placed_at_once(walk: Walk, stretches: list[list[Stretch]]) -> PlacedBlocks 
 class _Cheapest:
     """Victims of least cost for the step at hand, by an integer program."""
 
-    def __init__(self, presence: Presence, budget: Budget) -> None:
-        self.presence, self.budget = presence, budget
+    def __init__(self, presence: Presence, limits: Limits) -> None:
+        self.presence, self.limits = presence, limits
 
     def touched(self, storages: tuple[int, ...]) -> None:
         """Nothing is remembered from step to step."""
@@ -179,5 +179,5 @@ class _Cheapest:
         program = Linear()
         leaves = [program.binary(presence.cost(s)) for s in there]
         program.add([(v, presence.storages[s].size) for v, s in zip(leaves, there, strict=True)], low=deficit)
-        found = solve_mathopt(program, self.budget)
+        found = solve_mathopt(program, self.limits)
         return there if found.x is None else [s for v, s in zip(leaves, there, strict=True) if found.x[v]]

@@ -19,7 +19,7 @@ from typing import ClassVar
 
 from memplan.problem.plan import Plan, Status
 from memplan.problem.problem import Problem
-from memplan.solving.limits import Budget
+from memplan.solving.limits import Limits
 from memplan_solvers.compiled import load
 from memplan_solvers.greedy import greedy_start
 from memplan_solvers.ilp.fixed_order import optimize_replacement
@@ -45,11 +45,11 @@ class Benders(Improver):
     )
     objectives: ClassVar[frozenset[str]] = frozenset({"traffic"})
 
-    def solve(self, problem: Problem, budget: Budget) -> Plan:
+    def solve(self, problem: Problem, limits: Limits) -> Plan:
         """The better of the greedy plan and those of the orders found, with the program's bound."""
-        return self.improve(problem, budget, greedy_start(problem, budget))
+        return self.improve(problem, limits, greedy_start(problem, limits))
 
-    def improve(self, problem: Problem, budget: Budget, start: Answer | None) -> Plan:
+    def improve(self, problem: Problem, limits: Limits, start: Answer | None) -> Plan:
         """The better of `start` and the plans of the orders found, with the program's bound."""
         free = int(problem.free_bound)
         settled = start is not None and start.value <= free
@@ -59,17 +59,17 @@ class Benders(Improver):
             or anywhere
             or problem.capacity is None
             or problem.n > MOST_OPS
-            or budget.spent()
-            or not load("peak", budget)
+            or limits.spent()
+            or not load("peak", limits)
         ):
-            return self.plan_of(problem, budget, start, free, "no plan was found in time")
-        run = _Run(problem, budget, start)
+            return self.plan_of(problem, limits, start, free, "no plan was found in time")
+        run = _Run(problem, limits, start)
         impossible = run.solve() and start is None
         if impossible:
             return self.no_answer(
-                problem, budget, Status.INFEASIBLE, "no order can be served, whatever is spilled"
+                problem, limits, Status.INFEASIBLE, "no order can be served, whatever is spilled"
             )
-        return self.plan_of(problem, budget, run.best, run.bound, "no plan was found in time")
+        return self.plan_of(problem, limits, run.best, run.bound, "no plan was found in time")
 
 
 @dataclass
@@ -77,7 +77,7 @@ class _Run:
     """Cores found so far, and what they prove. Storages are numbered as in the live model."""
 
     problem: Problem
-    budget: Budget
+    limits: Limits
     best: Answer | None
     model: LiveModel = field(init=False)
     cost: dict[int, int] = field(init=False)
@@ -90,7 +90,7 @@ class _Run:
         self.cost = {}
         for k, s in enumerate(self.model.storages):
             storage = self.problem.storages[s]
-            if not storage.stays:
+            if not storage.pinned:
                 self.cost[k] = storage.nbytes * (1 if storage.in_host or storage.is_output else 2)
 
     def solve(self) -> bool:
@@ -106,10 +106,10 @@ class _Run:
             chosen = {k: program.binary(cost) for k, cost in self.cost.items()}
             for core in self.cores:
                 program.add([(chosen[k], 1) for k in core], low=1)
-            found = solve_mathopt(program, self.budget)
+            found = solve_mathopt(program, self.limits)
             if found.bound is not None:
                 self.bound = max(self.bound, found.bound)
-                self.budget.report(
+                self.limits.report(
                     "benders", None if self.best is None else self.best.value, self.bound, self.nodes
                 )
             if found.x is None:
@@ -118,7 +118,7 @@ class _Run:
         return False
 
     def _done(self) -> bool:
-        return self.budget.spent() or (self.best is not None and self.best.value <= self.bound)
+        return self.limits.spent() or (self.best is not None and self.best.value <= self.bound)
 
     def _disjoint(self, spilled: frozenset[int]) -> bool:
         """Add cores that share no storage, until what is left has an order; whether one was empty.
@@ -146,7 +146,7 @@ class _Run:
         from memplan_solvers.peak.directions import Directions
 
         search = Directions(relaxed(self.model, frozenset(spilled)))
-        outcome = search.within(self.problem.capacity or 0, self.budget, patience)
+        outcome = search.within(self.problem.capacity or 0, self.limits, patience)
         self.nodes += search.nodes
         return None if isinstance(outcome, int) else outcome
 
@@ -158,7 +158,7 @@ class _Run:
                 core.sort(key=lambda k: (self.cost[k], k))  # what is left first is what the bound would be
             i = 0
             while i < len(core):
-                if self.budget.spent():
+                if self.limits.spent():
                     return core
                 part = core[:i] + core[i + size :]
                 if self._order(self.cost.keys() - set(part), PATIENCE // 10) is None:
@@ -181,10 +181,10 @@ class _Run:
             return
         before = self.best
         self.best = better(
-            self.best, optimize_replacement(self.problem, order, self.budget.share(0.2)).answer
+            self.best, optimize_replacement(self.problem, order, self.limits.share(0.2)).answer
         )
         if self.best is not before and self.best is not None:
-            self.budget.report("benders", self.best.value, self.bound, self.nodes)
+            self.limits.report("benders", self.best.value, self.bound, self.nodes)
 
 
 def relaxed(model: LiveModel, spilled: frozenset[int]) -> LiveModel:

@@ -1,6 +1,6 @@
 """Kernels are compiled once on a machine, by a process of their own, and read from numba's cache ever after.
 
-Compiling is no part of a solve: whoever needs kernels waits here, the clock of its budget standing, and the caller is told
+Compiling is no part of a solve: whoever needs kernels waits here, the clock of its solve standing, and the caller is told
 of it; so a first plan is as good as any later one. A cancellation ends the wait, and leaves what can be done without. The
 process goes on when nobody waits any more, as long as this one lives; the next plan finds what it has compiled.
 """
@@ -18,7 +18,7 @@ from importlib import import_module
 from typing import Any, NamedTuple
 
 from memplan.base.children import end_with_parent, start
-from memplan.solving.limits import Budget
+from memplan.solving.limits import Limits
 
 
 class Kind(NamedTuple):
@@ -48,39 +48,39 @@ _lock = threading.Lock()
 _compilers: dict[str, subprocess.Popen[bytes]] = {}
 
 
-def load(name: str, budget: Budget) -> bool:
-    """Whether the kernels called `name` are loaded, compiled before if need be; False where the budget is cancelled meanwhile.
+def load(name: str, limits: Limits) -> bool:
+    """Whether the kernels called `name` are loaded, compiled before if need be; False where the solve is cancelled meanwhile.
 
     Its clock stands until then, whatever its limit.
     """
     if name in _loaded:
         return True
-    with budget.clock.standing():
-        loaded = _obtain(name, budget)
+    with limits.clock.standing():
+        loaded = _obtain(name, limits)
     if not loaded:
-        budget.clock.given_up[KERNELS[name].use] = None
+        limits.clock.given_up[KERNELS[name].use] = None
     return loaded
 
 
-def _obtain(name: str, budget: Budget) -> bool:
+def _obtain(name: str, limits: Limits) -> bool:
     with _lock:
         if name in _loaded or _warm(name, unless=lambda: True):
             return True
         if name not in _compilers:
             _compilers[name] = _compiler(name)
     kind = KERNELS[name]
-    budget.notify(
+    limits.notify(
         f"compiling {kind.use}, some {kind.seconds} s, once on this machine and not part of the time limit"
     )
     while _compilers[name].poll() is None:
-        if budget.cancelled():
+        if limits.cancelled():
             return False
         time.sleep(PAUSE_S)
     with _lock:
         if name in _loaded or _warm(name, unless=lambda: True):
             return True
         _warn()
-        return _warm(name, unless=budget.cancelled)
+        return _warm(name, unless=limits.cancelled)
 
 
 @cache

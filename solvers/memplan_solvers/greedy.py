@@ -11,7 +11,7 @@ from memplan.base.errors import OptionError, nearest
 from memplan.judge.timeline import timeline
 from memplan.problem.plan import Plan, Status
 from memplan.problem.problem import Problem
-from memplan.solving.limits import Budget
+from memplan.solving.limits import Limits
 from memplan.solving.solver import Solver
 from memplan_solvers.improve import Answer
 from memplan_solvers.offsets.one_pass import ORDERS
@@ -88,36 +88,36 @@ class Greedy(Solver):
             if word != "all" and word not in known:
                 raise OptionError(f"solver 'greedy': {field} = '{word}'", nearest(word, {*known, "all"}))
 
-    def solve(self, problem: Problem, budget: Budget) -> Plan:
+    def solve(self, problem: Problem, limits: Limits) -> Plan:
         """The best candidate, with all freedoms or without some; stops early where it meets the free bound."""
-        found, enough = self._solve(problem, budget), max(problem.free_bound, budget.bound)
+        found, enough = self._solve(problem, limits), max(problem.free_bound, limits.bound)
         value = value_of(problem, found)
         for less in all_restricted(problem):
-            if value <= enough or (budget.spent() and value < float("inf")):
+            if value <= enough or (limits.spent() and value < float("inf")):
                 break
             if self.schedule == "all" or less.options.order == problem.options.order:
-                other = lifted(problem, self._solve(less, replace(budget.quiet(), start=(), bound=0)))
+                other = lifted(problem, self._solve(less, replace(limits.quiet(), start=(), bound=0)))
                 if (cost := value_of(problem, other)) < value:
                     found, value = other, cost
-                    budget.report("greedy", value, problem.free_bound)
+                    limits.report("greedy", value, problem.free_bound)
         return found
 
-    def _solve(self, problem: Problem, budget: Budget) -> Plan:
+    def _solve(self, problem: Problem, limits: Limits) -> Plan:
         if problem.options.objective == "latency":
-            return self._solve_timed(problem, budget)
-        return self._solve_stepped(problem, budget)
+            return self._solve_timed(problem, limits)
+        return self._solve_stepped(problem, limits)
 
-    def _solve_stepped(self, problem: Problem, budget: Budget) -> Plan:
-        best = self.best(problem, budget)
+    def _solve_stepped(self, problem: Problem, limits: Limits) -> Plan:
+        best = self.best(problem, limits)
         if best is None:
-            return self.no_answer(problem, budget, Status.UNKNOWN, "no heuristic found a plan that fits")
+            return self.no_answer(problem, limits, Status.UNKNOWN, "no heuristic found a plan that fits")
         residencies, moves, inplace = materialise(best.walk, best.blocks, best.offsets)
         plan = self.answer(
-            problem, budget, order=best.walk.order, residencies=residencies, moves=moves, inplace=inplace
+            problem, limits, order=best.walk.order, residencies=residencies, moves=moves, inplace=inplace
         )
         return replace(plan, reason=best.how)
 
-    def _solve_timed(self, problem: Problem, budget: Budget) -> Plan:
+    def _solve_timed(self, problem: Problem, limits: Limits) -> Plan:
         """The fastest of: only what must be placed (where operands may be in host), and traffic plans, with loads early."""
         bound = problem.free_bound
         if problem.target.operands != "any":
@@ -125,10 +125,10 @@ class Greedy(Solver):
 
             bound = loaded_bound(problem)
         best, least = None, float("inf")
-        for found in self._timed_answers(problem, budget):
+        for found in self._timed_answers(problem, limits):
             plan = self.answer(
                 problem,
-                budget,
+                limits,
                 order=found.order,
                 residencies=found.residencies,
                 moves=found.moves,
@@ -138,22 +138,22 @@ class Greedy(Solver):
             seconds = timeline(problem.graph, plan).latency_s
             if seconds < least:
                 best, least = plan, seconds
-                budget.report("greedy", least, bound)
-            if least <= max(bound, budget.bound) or budget.spent():
+                limits.report("greedy", least, bound)
+            if least <= max(bound, limits.bound) or limits.spent():
                 break
         if best is None:
-            return self.no_answer(problem, budget, Status.UNKNOWN, "no heuristic found a plan that fits")
+            return self.no_answer(problem, limits, Status.UNKNOWN, "no heuristic found a plan that fits")
         return replace(best, bound=bound)
 
-    def _timed_answers(self, problem: Problem, budget: Budget) -> Iterator[TimedAnswer]:
+    def _timed_answers(self, problem: Problem, limits: Limits) -> Iterator[TimedAnswer]:
         """What may be fast: answers to the step model, of every order, and within less space, put in time."""
         stepped = replace(problem, options=replace(problem.options, objective="traffic"))
         variants = [stepped]
         if problem.target.operands == "any":
             variants += [replace(stepped, target=replace(stepped.target, operands="scratchpad"))]
-        steps = replace(budget.quiet(), start=(), bound=0)
+        steps = replace(limits.quiet(), start=(), bound=0)
         for variant, share in product(variants, ROOM):
-            capacity = int(problem.room * share) // problem.target.scratchpad.alignment
+            capacity = int(problem.byte_limit * share) // problem.target.scratchpad.alignment
             capacity = max(1, capacity * problem.target.scratchpad.alignment)  # where nothing is placed
             if variant.min_capacity > capacity:
                 continue
@@ -162,36 +162,36 @@ class Greedy(Solver):
                 found = replace(self, schedule=schedule).best(tight, steps)
                 if found is not None:
                     yield from prefetched(
-                        replace(found.answer, walk=Walk(variant, found.walk.order)), budget.spent
+                        replace(found.answer, walk=Walk(variant, found.walk.order)), limits.spent
                     )
-                if budget.spent():
+                if limits.spent():
                     return
 
-    def best(self, problem: Problem, budget: Budget) -> Candidate | None:
+    def best(self, problem: Problem, limits: Limits) -> Candidate | None:
         """The best candidate of the portfolio, None if none fits the capacity.
 
         With answers to start from, only their orders are looked at: they were the best elsewhere.
         """
-        best = self._given(problem, budget.start)
+        best = self._given(problem, limits.start)
         missed: list[Missed] = []
-        enough = max(problem.free_bound, budget.bound)
+        enough = max(problem.free_bound, limits.bound)
         if best is not None and best.value <= enough:
             return best
-        walks = list(self.walks(problem, budget.start))
+        walks = list(self.walks(problem, limits.start))
         for way, walk in product((self._without_spills, self._with_spills), walks):
-            for candidate in way(walk, best, missed, budget.spent):
+            for candidate in way(walk, best, missed, limits.spent):
                 if best is None or candidate.key < best.key:
                     best = candidate
-                    budget.report("greedy", best.value, problem.free_bound)
-                if best.value <= enough or budget.spent():
+                    limits.report("greedy", best.value, problem.free_bound)
+                if best.value <= enough or limits.spent():
                     return best
-        return self._packed_harder(missed, best, budget)
+        return self._packed_harder(missed, best, limits)
 
     def _given(self, problem: Problem, start: tuple[Plan, ...]) -> Candidate | None:
         """The best of the answers to start from, as they are, that fit."""
         if problem.options.objective != "traffic":
             return None
-        fitting = [p for p in start if p.options == problem.options and p.metrics.peak <= problem.room]
+        fitting = [p for p in start if p.options == problem.options and p.metrics.peak <= problem.byte_limit]
         answers = filter(None, (Answer.of_plan(problem, plan) for plan in fitting))
         found = [
             Candidate(a.value, p.metrics.peak, a.walk, list(a.blocks), list(a.offsets))
@@ -200,15 +200,15 @@ class Greedy(Solver):
         return min(found, key=lambda candidate: candidate.key, default=None)
 
     def _packed_harder(
-        self, missed: list[Missed], best: Candidate | None, budget: Budget
+        self, missed: list[Missed], best: Candidate | None, limits: Limits
     ) -> Candidate | None:
         """The cheapest of what fits by bytes and packs after all, if it beats `best`; else that, saying so."""
         for m in sorted(missed, key=lambda m: m.value)[:HARDER]:
-            if budget.spent() or (best is not None and m.value >= best.value):
+            if limits.spent() or (best is not None and m.value >= best.value):
                 break
-            placed = harder(m.walk, m.blocks, m.walk.problem.room, budget, NODES)
+            placed = harder(m.walk, m.blocks, m.walk.problem.byte_limit, limits, NODES)
             if placed.offsets is not None:
-                budget.report("greedy", m.value, m.walk.problem.free_bound)
+                limits.report("greedy", m.value, m.walk.problem.free_bound)
                 return Candidate(m.value, placed.peak, m.walk, m.blocks, placed.offsets, placed.how)
         least = min((m.value for m in missed), default=None)
         if best is not None and least is not None and least < best.value:
@@ -293,7 +293,7 @@ class Greedy(Solver):
     ) -> Candidate | None:
         """The order under one policy: by bytes then packed, or allocated as it goes; the better one."""
         problem, rank = walk.problem, POLICIES[policy]
-        capacity = problem.room
+        capacity = problem.byte_limit
         found: Candidate | None = None
         for share in TIGHTER if problem.n <= LARGE else TIGHTER[::2]:
             stretches = evict_on_demand(walk, int(capacity * share), rank, stop)
@@ -329,10 +329,10 @@ def farthest_next_use(distance: int, size: int, cost: int) -> float:
     return float(distance)
 
 
-def greedy_start(problem: Problem, budget: Budget) -> Answer | None:
+def greedy_start(problem: Problem, limits: Limits) -> Answer | None:
     """What a solver begins with that is given nothing: the greedy answer, within half its time."""
-    found = Greedy().best(problem, budget.share(0.5).quiet())
+    found = Greedy().best(problem, limits.share(0.5).quiet())
     if found is None:
         return None
-    budget.report("greedy", found.answer.value, problem.free_bound)
+    limits.report("greedy", found.answer.value, problem.free_bound)
     return found.answer

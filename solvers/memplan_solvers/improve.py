@@ -9,7 +9,7 @@ from functools import cached_property
 
 from memplan.problem.plan import Plan, Status
 from memplan.problem.problem import Problem
-from memplan.solving.limits import Budget
+from memplan.solving.limits import Limits
 from memplan.solving.solver import Solver
 from memplan_solvers.residency import Block, Stretch, Walk, materialise, read_plan, stretches_of, traffic
 
@@ -63,19 +63,19 @@ class Improver(Solver):
     """A solver that can be given an answer to begin with; alone, it begins with the greedy one."""
 
     @abstractmethod
-    def improve(self, problem: Problem, budget: Budget, start: Answer | None) -> Plan:
+    def improve(self, problem: Problem, limits: Limits, start: Answer | None) -> Plan:
         """As `solve`, and never worse than `start`."""
 
     def plan_of(
-        self, problem: Problem, budget: Budget, answer: Answer | None, bound: float, why: str
+        self, problem: Problem, limits: Limits, answer: Answer | None, bound: float, why: str
     ) -> Plan:
         """The answer as a plan with a bound that is true for it too; without one, the plan that says `why`."""
         if answer is None:
-            return self.no_answer(problem, budget, Status.UNKNOWN, why)
+            return self.no_answer(problem, limits, Status.UNKNOWN, why)
         residencies, moves, inplace = materialise(answer.walk, answer.blocks, answer.offsets)
         plan = self.answer(
             problem,
-            budget,
+            limits,
             order=answer.walk.order,
             residencies=residencies,
             moves=moves,

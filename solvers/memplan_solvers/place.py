@@ -8,7 +8,7 @@ from typing import NamedTuple
 from memplan.packing.buffers import Buffer
 from memplan.problem.plan import Status
 from memplan.problem.problem import Problem
-from memplan.solving.limits import Budget
+from memplan.solving.limits import Limits
 from memplan_solvers.offsets.one_pass import ORDERS, load, pack_around, pack_greedy
 from memplan_solvers.residency import Block, Stretch, Walk, blocks_of
 
@@ -66,24 +66,24 @@ def one_pass(
 
 
 def place(
-    walk: Walk, stretches: Sequence[Sequence[Stretch]], capacity: int | None, budget: Budget
+    walk: Walk, stretches: Sequence[Sequence[Stretch]], capacity: int | None, limits: Limits
 ) -> Placement:
     """Place the stretches under `capacity`, or as low as one pass gets where there is none."""
     blocks = blocks_of(walk, stretches)
     if capacity is not None and live_bytes(blocks) > capacity:
         return Placement(blocks, None, True)
-    offsets, peak = one_pass(walk.problem, blocks, capacity, stop=budget.spent)
+    offsets, peak = one_pass(walk.problem, blocks, capacity, stop=limits.spent)
     if offsets is None:
         return Placement(blocks, None, True)
     if capacity is None or peak <= capacity:
         return Placement(blocks, offsets, False)
-    if budget.spent():
+    if limits.spent():
         return Placement(blocks, None, False)
-    return harder(walk, blocks, capacity, budget)
+    return harder(walk, blocks, capacity, limits)
 
 
 def harder(
-    walk: Walk, blocks: list[Block], capacity: int, budget: Budget, node_limit: int | None = None
+    walk: Walk, blocks: list[Block], capacity: int, limits: Limits, node_limit: int | None = None
 ) -> Placement:
     """Place blocks that no one-pass order gets under `capacity`; `impossible` is a proof.
 
@@ -93,6 +93,6 @@ def harder(
 
     alignment = walk.problem.target.scratchpad.alignment
     buffers = [Buffer(str(k), b.start, b.stop, b.size, alignment, b.offset) for k, b in enumerate(blocks)]
-    found = fit(buffers, capacity, budget, node_limit)
+    found = fit(buffers, capacity, limits, node_limit)
     offsets = list(found.offsets) if found.status is Status.FEASIBLE else None
     return Placement(blocks, offsets, found.status is Status.INFEASIBLE, found.method)

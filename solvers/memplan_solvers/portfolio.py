@@ -10,7 +10,7 @@ from typing import ClassVar, NamedTuple
 from memplan.base.errors import MemplanError, OptionError, nearest
 from memplan.problem.plan import Plan, Status
 from memplan.problem.problem import Problem
-from memplan.solving.limits import Budget, Progress
+from memplan.solving.limits import Limits, Progress
 from memplan.solving.registry import parse_spec
 from memplan.solving.solver import Solver
 from memplan_solvers.improve import Answer, Improver
@@ -74,18 +74,18 @@ class Portfolio(Solver):
             if word not in known:
                 raise OptionError(f"solver 'portfolio': skip = '{self.skip}'", nearest(word, known))
 
-    def solve(self, problem: Problem, budget: Budget) -> Plan:
+    def solve(self, problem: Problem, limits: Limits) -> Plan:
         """The best plan of any part, with the best bound of any part."""
-        run = _Run(self, problem, budget)
+        run = _Run(self, problem, limits)
         if plain := inplace_off(problem):
-            run.restricted("the portfolio without in-place", plain, budget.share(PLAIN))
+            run.restricted("the portfolio without in-place", plain, limits.share(PLAIN))
             if run.settled:
                 return run.answer()
         ordered = None
         if problem.options.objective != "latency":  # there all parts know the program's order anyway
             ordered = in_program_order(problem)
         if ordered:
-            run.budget = replace(budget, time_limit_s=budget.seconds + (1 - PROGRAM) * budget.remaining_s)
+            run.limits = replace(limits, time_limit_s=limits.seconds + (1 - PROGRAM) * limits.remaining_s)
         left_out = set(self.skip.split("+"))
         if problem.options.objective == "latency" and problem.target.operands != "any":
             left_out.add(
@@ -94,11 +94,11 @@ class Portfolio(Solver):
             run.without = f"greedy alone: what plays the game serves operands from host, which '{problem.target.name}' cannot"
         for share, parts, least_s in ROUNDS[problem.options.objective]:
             wanted = [part for part in parts if _word(part) not in left_out]
-            run.ask(wanted, max(share, least_s / max(least_s, run.budget.remaining_s, 1e-9)))
-            if run.settled or run.budget.spent():
+            run.ask(wanted, max(share, least_s / max(least_s, run.limits.remaining_s, 1e-9)))
+            if run.settled or run.limits.spent():
                 break
-        if ordered and not (run.settled or budget.spent()):
-            run.restricted("the portfolio in program order", ordered, budget.share(1.0))
+        if ordered and not (run.settled or limits.spent()):
+            run.restricted("the portfolio in program order", ordered, limits.share(1.0))
         return run.answer()
 
 
@@ -109,14 +109,14 @@ def _word(part: str) -> str:
 class _Run:
     """What the parts have said so far."""
 
-    def __init__(self, portfolio: Portfolio, problem: Problem, budget: Budget) -> None:
-        self.portfolio, self.problem, self.budget = portfolio, problem, budget
+    def __init__(self, portfolio: Portfolio, problem: Problem, limits: Limits) -> None:
+        self.portfolio, self.problem, self.limits = portfolio, problem, limits
         self.best: Plan | None = None
         self.finder = ""
         self.value = float("inf")
         self.bound, self.prover = float(problem.free_bound), ""
-        if budget.bound > self.bound:
-            self.bound, self.prover = budget.bound, "another capacity"
+        if limits.bound > self.bound:
+            self.bound, self.prover = limits.bound, "another capacity"
         self.last: Plan | None = None
         self.without = ""
         self.refused: dict[str, str] = {}  # what a part says of a problem that it does not take
@@ -134,22 +134,22 @@ class _Run:
         A part that settles the problem stops those after it at once, those before it when as long again and `GRACE_S` have
         gone by: so the plan does not depend on who is a little quicker.
         """
-        side_by_side = max(1, min(len(parts), self.budget.workers))
-        round_ = self.budget.share(share)
+        side_by_side = max(1, min(len(parts), self.limits.workers))
+        round_ = self.limits.share(share)
         start = None
         if self.best is not None and self.problem.options.objective != "latency":
             start = Answer.of_plan(self.problem, self.best)
         settled = [float("inf")] * len(parts)  # seconds into the round
-        begin = self.budget.seconds
+        begin = self.limits.seconds
 
         def late(k: int) -> bool:
-            now = self.budget.seconds - begin
+            now = self.limits.seconds - begin
             return min(settled[:k], default=now + 1) <= now or now > 2 * min(settled[k:]) + GRACE_S
 
         def solve(k: int) -> Plan | None:
             if late(k):
                 return None
-            cancel = self.budget.cancel
+            cancel = self.limits.cancel
 
             def stop() -> bool:
                 return late(k) or (cancel is not None and cancel())
@@ -157,7 +157,7 @@ class _Run:
             left = (len(parts) - k) if side_by_side == 1 else 1
             mine = replace(
                 round_.share(1 / left),
-                workers=max(1, self.budget.workers // side_by_side),
+                workers=max(1, self.limits.workers // side_by_side),
                 progress=self._progress(parts[k]),
                 cancel=stop,
             )
@@ -171,7 +171,7 @@ class _Run:
                 self.refused[parts[k]] = refusal.message
                 return None
             if self._settles(plan):
-                settled[k] = self.budget.seconds - begin
+                settled[k] = self.limits.seconds - begin
             return plan
 
         if side_by_side == 1:
@@ -186,11 +186,11 @@ class _Run:
     def _settles(self, plan: Plan) -> bool:
         return value_of(self.problem, plan) <= max(self.bound, plan.bound)
 
-    def restricted(self, how: str, less: Problem, budget: Budget) -> None:
+    def restricted(self, how: str, less: Problem, limits: Limits) -> None:
         """Let the portfolio solve a problem with less freedom, and keep its plan if it is better; its bound is not true here."""
         tell = self._progress(how)
         mine = replace(
-            budget, start=(), bound=0, progress=tell and (lambda news: tell(news._replace(bound=0)))
+            limits, start=(), bound=0, progress=tell and (lambda news: tell(news._replace(bound=0)))
         )
         plan = lifted(self.problem, self.portfolio.solve(less, mine))
         if value_of(self.problem, plan) < self.value:
@@ -206,7 +206,7 @@ class _Run:
         value = value_of(self.problem, plan)
         if value < self.value:
             self.best, self.finder, self.value = plan, part, value
-            self.budget.report(part, value, self.bound, sum(self.nodes.values()))
+            self.limits.report(part, value, self.bound, sum(self.nodes.values()))
 
     def answer(self) -> Plan:
         """The best plan under the portfolio's name, or why there is none."""
@@ -215,7 +215,7 @@ class _Run:
             last = self.last
             status = Status.UNKNOWN if last is None else last.status
             why = last.reason if last else "; ".join(self.refused.values()) or "no time"
-            return self.portfolio.no_answer(self.problem, self.budget, status, why)
+            return self.portfolio.no_answer(self.problem, self.limits, status, why)
         how = f"found by {self.finder}" + (
             f" ({plan.reason})" if plan.reason and self.finder != "peak" else ""
         )
@@ -229,12 +229,12 @@ class _Run:
             solver=self.portfolio.spec,
             bound=min(self.bound, self.value),
             reason=f"{how}; {why}",
-            workers=self.budget.workers,
+            workers=self.limits.workers,
         )
 
     def _progress(self, part: str) -> Callable[[Progress], None] | None:
         """Passes a part's news on, never worse than what is known."""
-        tell = self.budget.progress
+        tell = self.limits.progress
         if tell is None:
             return None
 
@@ -251,7 +251,7 @@ class _Run:
                     phase,
                     None if value == float("inf") else value,
                     max(self.bound, news.bound),
-                    self.budget.seconds,
+                    self.limits.seconds,
                     sum(self.nodes.values()),
                 )
             )

@@ -232,7 +232,7 @@ def prefetched(answer: Answer, stop: Callable[[], bool]) -> list[TimedAnswer]:
 
     Empty where a store does not fit in between two steps.
     """
-    copies, blocks, room = Copies(answer), answer.blocks, answer.problem.room
+    copies, blocks, room = Copies(answer), answer.blocks, answer.problem.byte_limit
     if not copies.storable:
         return []
     found = [copies.issued({}, answer.offsets)]

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from memplan.problem.plan import Plan, Status
 from memplan.problem.problem import Problem
-from memplan.solving.limits import Budget
+from memplan.solving.limits import Limits
 from memplan.solving.solver import Solver
 from memplan_solvers.offsets.caching import place_caching
 from memplan_solvers.replace.evict import without_spills
@@ -25,13 +25,13 @@ class PyTorch(Solver):
     )
     objectives: ClassVar[frozenset[str]] = frozenset({"peak"})
 
-    def solve(self, problem: Problem, budget: Budget) -> Plan:
+    def solve(self, problem: Problem, limits: Limits) -> Plan:
         """The one plan there is; unknown where it does not fit or pinned offsets ask for other places."""
         walk = Walk(problem, tuple(range(problem.n)))
         blocks = blocks_of(walk, without_spills(walk))
         if any(block.offset is not None for block in blocks):
             return self.no_answer(
-                problem, budget, Status.UNKNOWN, "the allocator cannot honour pinned offsets"
+                problem, limits, Status.UNKNOWN, "the allocator cannot honour pinned offsets"
             )
         offsets = place_caching(
             [b.start for b in blocks],
@@ -42,8 +42,8 @@ class PyTorch(Solver):
         peak = max((offset + block.size for offset, block in zip(offsets, blocks, strict=True)), default=0)
         if problem.capacity is not None and peak > problem.capacity:
             why = f"the allocator needs {peak} bytes, the scratchpad has {problem.capacity}"
-            return self.no_answer(problem, budget, Status.UNKNOWN, why)
+            return self.no_answer(problem, limits, Status.UNKNOWN, why)
         residencies, moves, inplace = materialise(walk, blocks, offsets)
         return self.answer(
-            problem, budget, order=walk.order, residencies=residencies, moves=moves, inplace=inplace
+            problem, limits, order=walk.order, residencies=residencies, moves=moves, inplace=inplace
         )

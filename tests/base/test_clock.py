@@ -7,13 +7,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from memplan.solving.limits import Budget, Progress
+from memplan.solving.limits import Limits, Progress
 
 
 def test_what_is_waited_for_is_nobodys_time(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
     monkeypatch.setattr("memplan.base.clock.time", SimpleNamespace(monotonic=lambda: now[0]))
-    whole = Budget(10.0)
+    whole = Limits(10.0)
     now[0] += 2
     part = whole.share(0.5)
     assert (whole.seconds, part.seconds, part.remaining_s) == (2, 0, 4)
@@ -28,13 +28,13 @@ def test_what_is_waited_for_is_nobodys_time(monkeypatch: pytest.MonkeyPatch) -> 
     second.close()
     now[0] += 3
     assert (whole.seconds, part.seconds, part.spent()) == (5, 3, False)
-    assert Budget(1.0).seconds == 0
+    assert Limits(1.0).seconds == 0
 
 
 def test_a_quiet_budget_passes_on_notices_alone() -> None:
     heard: list[Progress] = []
-    quiet = Budget(progress=heard.append).quiet()
+    quiet = Limits(progress=heard.append).quiet()
     quiet.report("greedy", 7, 3)
     quiet.notify("compiling")
     assert [(news.phase, news.value, news.notice) for news in heard] == [("compiling", None, True)]
-    Budget().quiet().notify("nobody listens")
+    Limits().quiet().notify("nobody listens")

@@ -22,7 +22,7 @@ from memplan.ir.graph import Graph
 from memplan.ir.parts import Op
 from memplan.onnx.read import model_from_proto
 from memplan.problem.plan import Status
-from memplan.solving.limits import Budget
+from memplan.solving.limits import Limits
 from memplan.solving.planning import make_problem
 from memplan.solving.registry import parse_spec
 
@@ -85,7 +85,7 @@ def planted(model: Model, kind: str, operand: str) -> Model:
 
 def unchecked(model: Model, **options: Any) -> Plan:
     problem = make_problem(model, objective="peak", alignment=64, **options)
-    return parse_spec("greedy").solve(problem, Budget(5.0))
+    return parse_spec("greedy").solve(problem, Limits(5.0))
 
 
 @pytest.mark.parametrize("f, x, kind, operand", CASES, ids=[case[0].__name__ for case in CASES])
@@ -253,7 +253,7 @@ def test_a_workspace_cannot_be_pinned_to_host() -> None:
 
 
 def test_reports_tell_outputs_and_workspaces_apart() -> None:
-    from memplan.views.facts import graph_facts
+    from memplan.views.report_data import graph_facts
     from memplan.views.svg import _roles
 
     tensors = (memplan.Tensor("x", 8, "input"), memplan.Tensor("y", 8), memplan.Tensor("w", 3, "workspace"))

@@ -8,7 +8,7 @@ from memplan.base.errors import PlanError
 from memplan.ir.graph import digest_1
 from memplan.machine.target import Target
 from memplan.problem.options import Options
-from memplan.problem.plan import Metrics, Plan, Status, foreign, refuse_foreign, relative_gap
+from memplan.problem.plan import Metrics, Plan, Status, graph_mismatch, refuse_mismatch, relative_gap
 from tests.programs import program
 
 
@@ -27,7 +27,7 @@ def test_a_plan_is_of_the_graph_whose_digest_it_has_of_either_version() -> None:
     graph, other = program("x>a a>y"), program("x>a a>y", {"a": 2})
     for digest in (graph.sha256, digest_1(graph)):
         plan = Plan(graph.name, digest, Target(), Options(), "none", Status.UNKNOWN)
-        refuse_foreign(graph, plan)
-        assert foreign(graph, plan) == "" and foreign(other, plan)
+        refuse_mismatch(graph, plan)
+        assert graph_mismatch(graph, plan) == "" and graph_mismatch(other, plan)
         with pytest.raises(PlanError, match="another graph than 'program'\nhint: name the model"):
-            refuse_foreign(other, plan)
+            refuse_mismatch(other, plan)

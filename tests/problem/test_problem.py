@@ -96,6 +96,6 @@ def test_streamed_weights_come_anew_for_each_use() -> None:
 
 
 def test_without_a_limit_there_is_a_place_for_everything_beside_what_is_pinned() -> None:
-    assert problem(WORDS, SIZES, capacity=12).room == 12
-    assert problem(WORDS, SIZES).room == 4 + 5 + 5 + 2 + 5
-    assert problem(WORDS, SIZES, pins={"y": "@100"}).room == 16 + 102
+    assert problem(WORDS, SIZES, capacity=12).byte_limit == 12
+    assert problem(WORDS, SIZES).byte_limit == 4 + 5 + 5 + 2 + 5
+    assert problem(WORDS, SIZES, pins={"y": "@100"}).byte_limit == 16 + 102

@@ -18,7 +18,7 @@ from memplan.judge.evaluate import evaluate
 from memplan.machine.target import Target
 from memplan.problem.options import Options
 from memplan.problem.problem import Problem
-from memplan.solving.limits import Budget
+from memplan.solving.limits import Limits
 from memplan.solving.registry import parse_spec
 from tests.generate import random_graph
 from tests.graphs import graph_of
@@ -32,8 +32,8 @@ def test_always_a_plan_never_better_than_the_optimum(spec: str) -> None:
         graph = random_graph(rng, rng.randint(3, 7))
         problem = Problem(graph, Target(), Options())
         problem = replace(problem, target=problem.target.with_scratchpad(max(problem.min_capacity, 4)))
-        plan = evaluate(graph, parse_spec(spec).solve(problem, Budget(10.0)))
-        best = evaluate(graph, parse_spec("ilp").solve(problem, Budget(10.0)))
+        plan = evaluate(graph, parse_spec(spec).solve(problem, Limits(10.0)))
+        best = evaluate(graph, parse_spec("ilp").solve(problem, Limits(10.0)))
         assert (
             plan.value is not None and best.value is not None and plan.value >= best.value and plan.bound == 0
         )

@@ -12,7 +12,7 @@ from memplan_solvers.residency import traffic
 
 import memplan
 from memplan.problem.plan import Status
-from memplan.solving.limits import Budget
+from memplan.solving.limits import Limits
 from memplan.solving.planning import make_problem
 from memplan.solving.registry import parse_spec
 from tests import agree
@@ -32,7 +32,7 @@ def test_proves_a_net_of_cells_halfway_between_its_budgets() -> None:
 @pytest.mark.slow(reason="solves a whole net to its proof")
 def test_cores_cannot_be_kept_and_none_of_their_parts_is_one() -> None:
     problem = make_problem(randwire(0), scratchpad="MH")
-    run = _Run(problem, Budget(60.0), None)
+    run = _Run(problem, Limits(60.0), None)
     assert not run.solve() and run.cores and run.bound > 0
     for core in run.cores[:4]:
         assert run._order(run.cost.keys() - set(core), PATIENCE) is None
@@ -48,14 +48,14 @@ def test_a_plan_is_an_order_of_what_it_relaxes_to() -> None:
         problem = agree.random_problem(seed, "traffic")
         if problem.capacity is None or problem.target.operands == "any":
             continue
-        answer = Answer.of_plan(problem, parse_spec("greedy").solve(problem, Budget()))
+        answer = Answer.of_plan(problem, parse_spec("greedy").solve(problem, Limits()))
         if answer is None:
             continue
         spilled = {s for s, parts in enumerate(answer.stretches) if len(parts) > 1}
         model = live_model(problem)
         numbers = frozenset(k for k, s in enumerate(model.storages) if s in spilled)
         assert live_peak(relaxed(model, numbers), answer.walk.order) <= problem.capacity, seed
-        run = _Run(problem, Budget(), None)
+        run = _Run(problem, Limits(), None)
         least = problem.free_bound + sum(run.cost[k] for k in numbers)
         assert least <= traffic(problem, answer.stretches), seed
         checked += bool(numbers)

@@ -19,7 +19,7 @@ WAITS = """
 import sys
 import memplan
 from memplan_solvers.compiled import _compilers, load
-from memplan.solving.solver import Budget
+from memplan.solving.limits import Limits
 
 model = memplan.load(sys.argv[1])
 
@@ -54,9 +54,9 @@ for solver, objective, what in (
 
 KEPT = """
 from memplan_solvers.compiled import _compilers, load
-from memplan.solving.solver import Budget
+from memplan.solving.limits import Limits
 
-before = Budget(1.0)
+before = Limits(1.0)
 assert load("peak", before) and not _compilers and before.seconds < 1.0
 """
 
@@ -114,15 +114,15 @@ else:
     caching._CacheLocator.ensure_cache_path = refuse
 
 from memplan_solvers import compiled
-from memplan.solving.solver import Budget
+from memplan.solving.limits import Limits
 
 compiled._compiler = lambda name: subprocess.Popen([sys.executable, "-c", ""])  # it keeps nothing either
 with warnings.catch_warnings(record=True) as heard:
     warnings.simplefilter("always")
-    assert not compiled.load("peak", Budget(cancel=lambda: True))
+    assert not compiled.load("peak", Limits(cancel=lambda: True))
     compiled._compilers["peak"].wait()
-    assert not compiled.load("peak", Budget(cancel=lambda: True)), "nor does this process compile on"
-    assert compiled.load("peak", Budget()) and compiled.load("pack", Budget())
+    assert not compiled.load("peak", Limits(cancel=lambda: True)), "nor does this process compile on"
+    assert compiled.load("peak", Limits()) and compiled.load("pack", Limits())
 said = [str(w.message) for w in heard if "NUMBA_CACHE_DIR" in str(w.message)]
 assert len(said) == 1, said
 """

@@ -19,7 +19,7 @@ from memplan.machine.target import Target
 from memplan.problem.plan import Status
 from memplan.problem.problem import Problem
 from memplan.solving.capacities import least_capacity
-from memplan.solving.limits import Budget
+from memplan.solving.limits import Limits
 from memplan.solving.registry import parse_spec
 from tests.generate import TIMED, random_graph, random_options
 from tests.graphs import graph_of
@@ -57,7 +57,7 @@ def test_every_combination_gives_valid_plans_where_each_op_fits(schedule: str, p
     for seed in range(120):
         rng, problem = _problem(seed)
         problem = _limited(rng, problem)
-        plan = evaluate(problem.graph, solver.solve(problem, Budget()))
+        plan = evaluate(problem.graph, solver.solve(problem, Limits()))
         if problem.options.io == "host":
             assert plan.status not in (Status.UNKNOWN, Status.INFEASIBLE), seed
         found += plan.status not in (Status.UNKNOWN, Status.INFEASIBLE)
@@ -70,9 +70,9 @@ def test_portfolio_is_never_worse_than_a_member() -> None:
     for seed in range(60):
         rng, problem = _problem(seed)
         problem = _limited(rng, problem)
-        best = evaluate(problem.graph, parse_spec("greedy").solve(problem, Budget()))
+        best = evaluate(problem.graph, parse_spec("greedy").solve(problem, Limits()))
         for schedule in SCHEDULES:
-            one = parse_spec(f"greedy{{schedule={schedule}}}").solve(problem, Budget())
+            one = parse_spec(f"greedy{{schedule={schedule}}}").solve(problem, Limits())
             one = evaluate(problem.graph, one)
             if one.value is not None:
                 assert best.value is not None and best.value <= one.value
@@ -87,7 +87,7 @@ def test_other_objectives_give_valid_plans(objective: str) -> None:
         rng, problem = _problem(seed, objective)
         target = replace(TIMED, operands=rng.choice(("scratchpad", "any")))
         problem = _limited(rng, replace(problem, target=target))
-        plan = evaluate(problem.graph, parse_spec("greedy").solve(problem, Budget()))
+        plan = evaluate(problem.graph, parse_spec("greedy").solve(problem, Limits()))
         if objective == "latency" and target.operands == "any" and problem.options.io == "host":
             assert plan.value is not None and plan.metrics.latency_all_host_s is not None
             assert plan.value <= plan.metrics.latency_all_host_s * (1 + 1e-9)
@@ -96,7 +96,7 @@ def test_other_objectives_give_valid_plans(objective: str) -> None:
 def test_peak_without_limit_is_always_answered() -> None:
     for seed in range(200):
         _, problem = _problem(seed, "peak")
-        plan = evaluate(problem.graph, parse_spec("greedy").solve(problem, Budget()))
+        plan = evaluate(problem.graph, parse_spec("greedy").solve(problem, Limits()))
         assert plan.value is not None and plan.value >= plan.metrics.live_peak >= plan.bound
 
 

@@ -11,7 +11,7 @@ from memplan_solvers.residency import Block, Walk, blocks_of
 
 from memplan.packing.buffers import Buffer
 from memplan.packing.check import check_packing
-from memplan.solving.limits import Budget
+from memplan.solving.limits import Limits
 from tests.agree import random_problem
 from tests.programs import problem
 from tests.solvers.offsets.instances import least_peak, perfect
@@ -36,7 +36,7 @@ def test_placed_or_proved_impossible_and_nothing_else() -> None:
         for capacity in (live - 1, live, least or live, None):
             if capacity is not None and capacity < 1:
                 continue
-            found = place(walk, walk.whole, capacity, Budget(20.0))
+            found = place(walk, walk.whole, capacity, Limits(20.0))
             fits = least is not None and (capacity is None or least <= capacity)
             assert found.impossible != fits and (found.offsets is not None) == fits, (seed, capacity)
             if found.offsets is not None:
@@ -57,7 +57,7 @@ def test_the_exact_packer_is_asked_where_no_order_gets_there() -> None:
         _, peak = one_pass(walk.problem, blocks, 24)
         if peak > 24:
             asked += 1
-            found = harder(walk, blocks, 24, Budget(20.0))
+            found = harder(walk, blocks, 24, Limits(20.0))
             assert found.offsets is not None and check_packing(rectangle, found.offsets, 24) == []
             assert found.peak == 24 and found.how.startswith("packed by")
     assert asked > 5
@@ -66,8 +66,8 @@ def test_the_exact_packer_is_asked_where_no_order_gets_there() -> None:
 def test_a_spent_budget_proves_nothing() -> None:
     found = problem("x>a a>b a,b>y", {"a": 4, "b": 4})
     walk = Walk(found, (0, 1, 2))
-    assert place(walk, walk.whole, 8, Budget(0.0)).impossible  # by bytes alone
-    assert not place(walk, walk.whole, 9, Budget(0.0)).impossible
+    assert place(walk, walk.whole, 8, Limits(0.0)).impossible  # by bytes alone
+    assert not place(walk, walk.whole, 9, Limits(0.0)).impossible
 
 
 def test_what_was_paid_beyond_bytes_is_told() -> None:

@@ -21,7 +21,7 @@ from memplan.machine.target import Target
 from memplan.problem.options import Options
 from memplan.problem.plan import Plan, Status, without_times
 from memplan.problem.problem import Problem
-from memplan.solving.limits import Budget, Progress
+from memplan.solving.limits import Limits, Progress
 from memplan.solving.registry import parse_spec
 from memplan.solving.solver import Solver
 from memplan.solving.testing import TIMED, chain
@@ -45,9 +45,9 @@ def test_never_worse_than_a_part(objective: str) -> None:
         problem = Problem(random_graph(rng, rng.randint(4, 16)), Target(), Options(objective))
         if objective == "traffic":
             problem = replace(problem, target=problem.target.with_scratchpad(max(problem.min_capacity, 4)))
-        whole = evaluate(problem.graph, Portfolio().solve(problem, Budget(20.0, workers=2)))
+        whole = evaluate(problem.graph, Portfolio().solve(problem, Limits(20.0, workers=2)))
         for part in parts:
-            plan = evaluate(problem.graph, parse_spec(part).solve(problem, Budget(20.0)))
+            plan = evaluate(problem.graph, parse_spec(part).solve(problem, Limits(20.0)))
             assert whole.value is not None and (plan.value is None or whole.value <= plan.value)
             assert whole.bound >= min(plan.bound, whole.value) and plan.bound <= whole.value
 
@@ -83,10 +83,10 @@ class _Part(Improver):
     bound: ClassVar[float] = 0
     asked: ClassVar[list[str]] = []
 
-    def solve(self, problem: Problem, budget: Budget) -> Plan:
+    def solve(self, problem: Problem, budget: Limits) -> Plan:
         raise AssertionError("it is an improver")
 
-    def improve(self, problem: Problem, budget: Budget, start: Answer | None) -> Plan:
+    def improve(self, problem: Problem, budget: Limits, start: Answer | None) -> Plan:
         assert start is not None
         self.asked.append(self.name)
         return self.plan_of(problem, budget, start, self.bound, "")
@@ -122,7 +122,7 @@ def test_an_answer_is_the_plan_it_was_made_of() -> None:
     compared = spilled = 0
     for seed in range(300):
         problem = agree.random_problem(seed, "traffic")
-        plan = parse_spec("greedy").solve(problem, Budget())
+        plan = parse_spec("greedy").solve(problem, Limits())
         answer = Answer.of_plan(problem, plan)
         if answer is None:
             assert plan.status in (Status.UNKNOWN, Status.INFEASIBLE)
@@ -156,7 +156,7 @@ def test_a_part_that_refuses_is_left_out(
         name: ClassVar[str] = "refuser"
         summary: ClassVar[str] = ""
 
-        def solve(self, problem: Problem, budget: Budget) -> Plan:
+        def solve(self, problem: Problem, budget: Limits) -> Plan:
             raise OptionError("it takes no such problem", "ask another")
 
     monkeypatch.setitem(ROUNDS, objective, (Round(0.5, ("refuser", "greedy")),))

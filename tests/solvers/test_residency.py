@@ -116,7 +116,7 @@ def test_any_stretches_make_a_valid_plan_that_reads_back_and_costs_what_is_said(
         else:
             at = {op.name: i for i, op in enumerate(found.graph.ops)}
             walk = Walk(found, tuple(at[op.name] for op in random_order(dice, found.graph)))
-        stretches = [_torn(dice, steps, whole, s.stays) for s, steps, whole in zip(
+        stretches = [_torn(dice, steps, whole, s.pinned) for s, steps, whole in zip(
             found.storages, walk.steps, walk.whole, strict=True)]  # fmt: skip
         blocks = blocks_of(walk, stretches)
         offsets, top = [], 0

@@ -9,7 +9,7 @@ from memplan_solvers.restricted import inplace_off, lifted, value_of
 from memplan.judge.check.check import check
 from memplan.judge.evaluate import evaluate
 from memplan.problem.plan import Plan, Status
-from memplan.solving.limits import Budget
+from memplan.solving.limits import Limits
 from memplan.solving.registry import parse_spec
 from tests.programs import problem
 
@@ -33,7 +33,7 @@ def test_a_lifted_plan_is_one_of_the_problem_and_keeps_no_bound_of_the_other() -
     free = problem(WORDS, SIZES, overwriting="op1", inplace=True, objective="peak")
     plain = inplace_off(free)
     assert plain is not None
-    plan = evaluate(plain.graph, parse_spec("greedy").solve(plain, Budget(5.0)))
+    plan = evaluate(plain.graph, parse_spec("greedy").solve(plain, Limits(5.0)))
     assert (plan.value, plan.bound, free.free_bound) == (8, 8, 5)
     again = evaluate(free.graph, lifted(free, plan))
     assert check(free.graph, again) == [] and again.options == free.options
@@ -46,5 +46,5 @@ def test_no_plan_costs_more_than_any() -> None:
         plan = Plan("g", "", found.target, found.options, "none", status)
         assert value_of(found, plan) == float("inf")
     assert (
-        value_of(found, replace(evaluate(found.graph, parse_spec("greedy").solve(found, Budget(5.0))))) == 0
+        value_of(found, replace(evaluate(found.graph, parse_spec("greedy").solve(found, Limits(5.0))))) == 0
     )

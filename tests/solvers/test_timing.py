@@ -24,7 +24,7 @@ from memplan.machine.target import Compute, Host, Scratchpad, Target
 from memplan.problem.options import Options
 from memplan.problem.plan import Plan
 from memplan.problem.problem import Problem
-from memplan.solving.limits import Budget
+from memplan.solving.limits import Limits
 from memplan.views.text import plan_summary
 from tests.solvers.malloc_game.games import random_problem
 
@@ -80,7 +80,7 @@ def test_a_load_is_issued_where_another_place_is_free() -> None:
     blocks = blocks_of(walk, stretches)
     tens = itertools.cycle((100, 110, 120))
     offsets = [0 if b.size == 100 else next(tens) for b in blocks]
-    found = [Greedy().answer(problem, Budget(), order=a.order, residencies=a.residencies, moves=a.moves)
+    found = [Greedy().answer(problem, Limits(), order=a.order, residencies=a.residencies, moves=a.moves)
              for a in prefetched(Answer(walk, blocks, offsets), lambda: False)]  # fmt: skip
     seconds = [evaluate(graph, plan).value for plan in found]
     assert seconds[0] is not None and all(s is not None and s <= seconds[0] - 200 for s in seconds[1:])
@@ -91,14 +91,14 @@ def test_what_has_to_be_in_the_scratchpad_is_planned_faster_and_validly() -> Non
     gains = 0
     for seed in range(60):
         problem = timed_problem(seed)
-        found = evaluate(problem.graph, Greedy().solve(problem, Budget(10.0)))
+        found = evaluate(problem.graph, Greedy().solve(problem, Limits(10.0)))
         if not found.schedule:
             continue
         stepped = replace(problem, options=replace(problem.options, objective="traffic"))
-        answer = read_plan(stepped, Greedy().solve(stepped, Budget(10.0)))
+        answer = read_plan(stepped, Greedy().solve(stepped, Limits(10.0)))
         for plain in prefetched(Answer(*answer), lambda: False)[:1]:
             plan = Greedy().answer(
-                problem, Budget(), order=plain.order, residencies=plain.residencies, moves=plain.moves, inplace=plain.inplace
+                problem, Limits(), order=plain.order, residencies=plain.residencies, moves=plain.moves, inplace=plain.inplace
             )  # fmt: skip
             late = evaluate(problem.graph, plan).value
             assert found.value is not None and late is not None and found.value <= late * (1 + 1e-12)
@@ -113,7 +113,7 @@ def test_no_plan_stays_below_the_bound(order: str) -> None:
     met = total = 0
     for seed in range(150):
         problem = timed_problem(seed, order)
-        plan = Greedy().solve(problem, Budget(10.0))
+        plan = Greedy().solve(problem, Limits(10.0))
         if plan.schedule:
             seconds, bound = timeline(problem.graph, plan).latency_s, loaded_bound(problem)
             assert problem.free_bound <= bound <= seconds * (1 + 1e-9), seed

@@ -12,8 +12,8 @@ import memplan
 from memplan.ir.graph import Graph
 from memplan.ir.parts import Op, Tensor
 from memplan.problem.plan import Status
-from memplan.solving.capacities import NotFoundInTime, budgets
-from memplan.solving.limits import Budget
+from memplan.solving.capacities import NotFoundInTime, reference_capacities
+from memplan.solving.limits import Limits
 from memplan.solving.planning import make_problem
 from memplan.solving.registry import parse_spec
 from memplan.solving.testing import chain
@@ -34,7 +34,7 @@ def tangle(ops: int, reach: int, seed: int) -> Graph:
 
 @pytest.fixture(scope="module", autouse=True)
 def warm() -> None:
-    load("peak", Budget())
+    load("peak", Limits())
 
 
 @pytest.fixture
@@ -67,25 +67,25 @@ def test_a_search_for_the_peak_can_be_cancelled() -> None:
 def test_what_was_cut_is_not_remembered(quick: None) -> None:
     problem = make_problem(tangle(60, 30, seed=3))
     with pytest.raises(NotFoundInTime):
-        budgets(problem, Budget(1e-9))
-    whole = budgets(problem)
-    assert budgets(problem, Budget(1e-9)) == whole  # remembered now
+        reference_capacities(problem, Limits(1e-9))
+    whole = reference_capacities(problem)
+    assert reference_capacities(problem, Limits(1e-9)) == whole  # remembered now
 
 
 def test_the_same_peak_whatever_the_clock_says(monkeypatch: pytest.MonkeyPatch) -> None:
     """A clock that goes a hundred times as fast changes nothing where the time is not up."""
     problem = make_problem(tangle(200, 100, seed=4), objective="peak")
     counted = parse_spec("peak{packing=none,evaluations=1}")
-    found = counted.solve(problem, Budget(1e9))
+    found = counted.solve(problem, Limits(1e9))
     now = time.monotonic
     monkeypatch.setattr("memplan.base.clock.time.monotonic", lambda: 100 * now())
-    again = counted.solve(problem, Budget(1e9))
+    again = counted.solve(problem, Limits(1e9))
     assert (again.schedule, again.bound) == (found.schedule, found.bound)
-    more = parse_spec("peak{packing=none,evaluations=2}").solve(problem, Budget(1e9))
+    more = parse_spec("peak{packing=none,evaluations=2}").solve(problem, Limits(1e9))
     assert more.bound >= found.bound
 
 
 def test_proved_only_where_the_bound_is_met(quick: None) -> None:
-    assert budgets(make_problem(chain(30))).mp_proved
-    hard = budgets(make_problem(tangle(120, 100, seed=5)))
+    assert reference_capacities(make_problem(chain(30))).mp_proved
+    hard = reference_capacities(make_problem(tangle(120, 100, seed=5)))
     assert not hard.mp_proved and hard.mr < hard.mp

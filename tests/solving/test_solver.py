@@ -11,7 +11,7 @@ from memplan.base.errors import OptionError
 from memplan.problem.plan import Plan
 from memplan.problem.problem import Problem
 from memplan.solving import solver as solvers
-from memplan.solving.limits import Budget, Progress, budget_for
+from memplan.solving.limits import Limits, Progress, limits_for
 from memplan.solving.registry import parse_spec
 from memplan.solving.solver import Solver
 
@@ -28,7 +28,7 @@ class Tuned(Solver):
     deep: bool = False
     order: str = "program"
 
-    def solve(self, problem: Problem, budget: Budget) -> Plan:
+    def solve(self, problem: Problem, budget: Limits) -> Plan:
         raise NotImplementedError
 
 
@@ -69,7 +69,7 @@ def test_a_budget_is_spent_when_its_time_is_up_or_somebody_says_so(monkeypatch: 
     monkeypatch.setattr(solvers.time, "monotonic", lambda: now[0])
     told: list[Progress] = []
     stopped = [False]
-    budget = Budget(8.0, progress=told.append, cancel=lambda: stopped[0], started=now[0])
+    budget = Limits(8.0, progress=told.append, cancel=lambda: stopped[0], started=now[0])
     now[0] = 102.0
     assert budget.seconds == 2 and budget.remaining_s == 6 and not budget.spent()
     part = budget.share(0.5)
@@ -92,6 +92,6 @@ def test_a_budget_is_spent_when_its_time_is_up_or_somebody_says_so(monkeypatch: 
 )  # fmt: skip
 def test_a_budget_that_makes_no_sense_is_refused(wrong: dict[str, Any], words: str) -> None:
     right: dict[str, Any] = {"time_limit_s": 1.0, "workers": 2, "seed": 3}
-    assert budget_for(**right).workers == 2
+    assert limits_for(**right).workers == 2
     with pytest.raises(OptionError, match=words):
-        budget_for(**right | wrong)
+        limits_for(**right | wrong)

@@ -10,7 +10,7 @@ import pytest
 
 from memplan.problem.plan import Plan, Status
 from memplan.problem.problem import Problem
-from memplan.solving.limits import Budget
+from memplan.solving.limits import Limits
 from memplan.solving.registry import parse_spec, registry
 from memplan.solving.solver import Solver
 from memplan.solving.testing import ConformanceError, check_solver
@@ -31,7 +31,7 @@ class Broken(Solver):
     objectives: ClassVar[frozenset[str]] = frozenset({"traffic"})
     fault: str = "none"
 
-    def solve(self, problem: Problem, budget: Budget) -> Plan:
+    def solve(self, problem: Problem, budget: Limits) -> Plan:
         plan = parse_spec("greedy").solve(problem, budget)
         if self.fault == "bound":
             return replace(plan, bound=plan.bound + 1e9)

@@ -18,8 +18,8 @@ from memplan.judge.check.check import check
 from memplan.judge.evaluate import evaluate
 from memplan.problem.plan import Plan
 from memplan.problem.problem import Problem
-from memplan.solving.capacities import budgets
-from memplan.solving.limits import Budget
+from memplan.solving.capacities import reference_capacities
+from memplan.solving.limits import Limits
 from memplan.solving.planning import make_problem
 from memplan.solving.registry import parse_spec
 from memplan.solving.solver import Solver
@@ -53,17 +53,17 @@ def test_never_worse_than_the_plans_it_starts_from() -> None:
     assert len(found.points) == 6 and found.points[0].value
     for low, high in zip(found.points, found.points[1:], strict=False):
         wide = replace(problem, target=problem.target.with_scratchpad(high.capacity))
-        begun = parse_spec("greedy").solve(wide, Budget(time_limit_s=5.0, start=(low.plan,)))
+        begun = parse_spec("greedy").solve(wide, Limits(time_limit_s=5.0, start=(low.plan,)))
         assert evaluate(problem.graph, begun).value <= low.value
 
 
 def test_settled_points_are_not_solved(monkeypatch: pytest.MonkeyPatch) -> None:
     line = chain(2)  # M_R = M_P: everything fits at once
-    asked: list[Budget] = []
+    asked: list[Limits] = []
     greedy = type(parse_spec("greedy"))
     honest = greedy.solve
 
-    def solve(self: Solver, problem: Problem, budget: Budget) -> Plan:
+    def solve(self: Solver, problem: Problem, budget: Limits) -> Plan:
         asked.append(budget)
         return honest(self, problem, budget)
 
@@ -96,15 +96,15 @@ def test_pillars_first_then_a_share_of_what_they_took(monkeypatch: pytest.Monkey
     honest = greedy.solve
     asked: list[tuple[int, float]] = []
 
-    def solve(self: Solver, problem: Problem, budget: Budget) -> Plan:
+    def solve(self: Solver, problem: Problem, budget: Limits) -> Plan:
         """As a solver whose time runs out before it has proved anything, but for the largest capacity."""
-        asked.append((problem.room, budget.time_limit_s))
-        taken = budget.time_limit_s if problem.room < peak else 1.0
+        asked.append((problem.byte_limit, budget.time_limit_s))
+        taken = budget.time_limit_s if problem.byte_limit < peak else 1.0
         return replace(honest(self, problem, replace(budget, time_limit_s=5.0, bound=0)), seconds=taken)
 
     monkeypatch.setattr(greedy, "solve", solve)
     problem = make_problem(chain(40))
-    peak = budgets(problem).mp
+    peak = reference_capacities(problem).mp
     found = sweep(problem, points=17, solver="greedy", time_limit_s=8.0, workers=1)
     at = {p.capacity: i for i, p in enumerate(found.points)}
     inner, brief = PILLAR_SLICE * 8.0, SLICE * 8.0

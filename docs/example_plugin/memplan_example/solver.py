@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
-from memplan import Budget, Move, Plan, Problem, Residency, Solver, Status, pack
+from memplan import Limits, Move, Plan, Problem, Residency, Solver, Status, pack
 
 
 class Stay(NamedTuple):
@@ -35,14 +35,14 @@ class KeepOrReload(Solver):
 
     tries: int = 20
 
-    def solve(self, problem: Problem, budget: Budget) -> Plan:
+    def solve(self, problem: Problem, limits: Limits) -> Plan:
         """The first order in which everything can stay, else the program's with all operands reloaded."""
         program = tuple(range(problem.n))
-        tries = [(order, True) for order in self.orders(problem, random.Random(budget.seed))] + [
+        tries = [(order, True) for order in self.orders(problem, random.Random(limits.seed))] + [
             (program, False)
         ]
         for order, keep in tries:
-            if budget.spent() and keep:
+            if limits.spent() and keep:
                 continue
             stays = stays_of(problem, order, keep)
             storages = [problem.storages[stay.s] for stay in stays]
@@ -53,13 +53,13 @@ class KeepOrReload(Solver):
                 problem.capacity,
                 alignment=problem.target.scratchpad.alignment,
                 offsets=[s.offset for s in storages],
-                workers=budget.workers,
-                time_limit_s=max(0.05, 0.2 * budget.remaining_s),
-                cancel=budget.cancel,
+                workers=limits.workers,
+                time_limit_s=max(0.05, 0.2 * limits.remaining_s),
+                cancel=limits.cancel,
             )
             if found.peak is not None:
-                return self.plan(problem, budget, order, stays, list(found.offsets))
-        return self.no_answer(problem, budget, Status.UNKNOWN, "what must stay leaves no room for an op")
+                return self.plan(problem, limits, order, stays, list(found.offsets))
+        return self.no_answer(problem, limits, Status.UNKNOWN, "what must stay leaves no room for an op")
 
     def orders(self, problem: Problem, dice: random.Random) -> Iterator[tuple[int, ...]]:
         """The program's order, then random ones where the options allow another."""
@@ -78,7 +78,7 @@ class KeepOrReload(Solver):
             yield tuple(order)
 
     def plan(
-        self, problem: Problem, budget: Budget, order: tuple[int, ...], stays: list[Stay], offsets: list[int]
+        self, problem: Problem, limits: Limits, order: tuple[int, ...], stays: list[Stay], offsets: list[int]
     ) -> Plan:
         """The plan in memplan's words. The bound is left at the one that always holds."""
         names = [s.name for s in problem.storages]
@@ -89,7 +89,7 @@ class KeepOrReload(Solver):
         moves = [Move("load", names[x.s], x.start, x.start) for x in stays if x.load]
         moves += [Move("store", names[x.s], x.start, x.start) for x in stays if x.store]
         moves.sort(key=lambda move: (move.issue, move.kind, move.tensor))
-        return self.answer(problem, budget, order=order, residencies=residencies, moves=moves)
+        return self.answer(problem, limits, order=order, residencies=residencies, moves=moves)
 
 
 def stays_of(problem: Problem, order: tuple[int, ...], keep: bool) -> list[Stay]:

@@ -19,11 +19,11 @@ from itertools import pairwise
 from memplan.base.units import align_up
 from memplan.ir.graph import Graph
 from memplan.judge.check.claims import claims as recomputed
-from memplan.judge.check.facts import Facts, Violation
 from memplan.judge.check.moves import operands, origins, outputs, spills, stores
 from memplan.judge.check.options import inplace, pins, treatments
+from memplan.judge.check.plan_view import PlanView, Violation
 from memplan.judge.check.space import overlaps
-from memplan.problem.plan import Plan, Status, foreign
+from memplan.problem.plan import Plan, Status, graph_mismatch
 
 
 def check(graph: Graph, plan: Plan, *, claims: bool = True) -> list[Violation]:
@@ -33,16 +33,16 @@ def check(graph: Graph, plan: Plan, *, claims: bool = True) -> list[Violation]:
     Never raises on a malformed plan. Where the schedule or the names are unusable, the rules that
     need them are left out.
     """
-    if claims and (wrong := foreign(graph, plan)):
+    if claims and (wrong := graph_mismatch(graph, plan)):
         return [Violation("graph", wrong)]
     if plan.status in (Status.INFEASIBLE, Status.UNKNOWN):
         parts = (plan.schedule, plan.residencies, plan.moves, plan.inplace)
         return [Violation("status", f"a plan that is {plan.status} carries a schedule")] if any(parts) else []
     found = [*_schedule(graph, plan), *_forms(graph, plan)]
     if not found:
-        facts = Facts(graph, plan)
-        found += [*inplace(facts), *_space(facts), *origins(facts), *operands(facts)]
-        found += [*stores(facts), *outputs(facts), *spills(facts), *treatments(facts), *pins(facts)]
+        view = PlanView(graph, plan)
+        found += [*inplace(view), *_space(view), *origins(view), *operands(view)]
+        found += [*stores(view), *outputs(view), *spills(view), *treatments(view), *pins(view)]
     if claims and not found:
         found += recomputed(graph, plan)
     return found
@@ -111,19 +111,19 @@ def _forms(graph: Graph, plan: Plan) -> list[Violation]:
     return found
 
 
-def _space(facts: Facts) -> list[Violation]:
+def _space(view: PlanView) -> list[Violation]:
     """Rule 3, and one residency of a storage at a time (rule 4)."""
     found: list[Violation] = []
-    for name, parts in facts.residencies.items():
+    for name, parts in view.residencies.items():
         for before, after in pairwise(parts):
             if after.start < before.stop:
                 message = f"'{name}' has two places at once"
                 found.append(Violation("space", message, after.start, (name,), (before.offset, after.offset)))
     if found:
         return found
-    rows = [r for parts in facts.residencies.values() for r in parts]
+    rows = [r for parts in view.residencies.values() for r in parts]
     for a, b in overlaps(rows):
-        source = facts.plan.inplace.get(b.tensor) == a.tensor or facts.plan.inplace.get(a.tensor) == b.tensor
+        source = view.plan.inplace.get(b.tensor) == a.tensor or view.plan.inplace.get(a.tensor) == b.tensor
         step = max(a.start, b.start)
         if source and min(a.stop, b.stop) == step + 1 and (a.offset, a.size) == (b.offset, b.size):
             continue  # an in-place pair shares its place for one step; rule 8 judges whether it may

@@ -5,7 +5,7 @@ from __future__ import annotations
 from memplan.base.units import align_up
 from memplan.ir.graph import Graph
 from memplan.ir.parts import Op
-from memplan.judge.check.facts import Violation
+from memplan.judge.check.plan_view import Violation
 from memplan.judge.simulate import simulate
 from memplan.problem.plan import Plan, Status
 

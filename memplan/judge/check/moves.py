@@ -4,37 +4,37 @@ from __future__ import annotations
 
 from bisect import bisect_left
 
-from memplan.judge.check.facts import Facts, Violation
+from memplan.judge.check.plan_view import PlanView, Violation
 
 
-def origins(facts: Facts) -> list[Violation]:
+def origins(view: PlanView) -> list[Violation]:
     """Rules 4, 5 and 7: every residency begins at its producer or with a load of a valid host copy."""
     found: list[Violation] = []
-    for name, parts in facts.residencies.items():
+    for name, parts in view.residencies.items():
         loads = {}
-        for m in facts.loads.get(name, ()):
+        for m in view.loads.get(name, ()):
             if m.issue in loads:
                 found.append(Violation("origin", f"'{name}' is loaded twice at once", m.issue, (name,)))
             loads[m.issue] = m
         touched = sorted(
-            {*facts.uses.get(name, ()), *([facts.produced[name]] if name in facts.produced else [])}
+            {*view.uses.get(name, ()), *([view.produced[name]] if name in view.produced else [])}
         )
         for r in parts:
             where = r.start, (name,), (r.offset,)
             load = loads.pop(r.start, None)
-            born = facts.produced.get(name) == r.start
+            born = view.produced.get(name) == r.start
             if load is None:
-                opening = r.start == 0 and facts.resident_io(name) and facts.in_host_at_start(name)
+                opening = r.start == 0 and view.resident_io(name) and view.in_host_at_start(name)
                 if not born and not opening:
                     found.append(
                         Violation("origin", f"'{name}' appears without being loaded or produced", *where)
                     )
                 continue
-            if born or (facts.produced.get(name, -1) >= r.start):
+            if born or (view.produced.get(name, -1) >= r.start):
                 found.append(
                     Violation("origin", f"'{name}' is loaded before or while it is produced", *where)
                 )
-            elif not facts.host_copy(name, load.issue, inclusive=False):
+            elif not view.host_copy(name, load.issue, inclusive=False):
                 found.append(
                     Violation("origin", f"'{name}' is loaded from a host copy that is not valid", *where)
                 )
@@ -43,25 +43,25 @@ def origins(facts: Facts) -> list[Violation]:
                 found.append(Violation("moves", f"the load of '{name}' is due after its first use", *where))
         for m in loads.values():
             found.append(Violation("moves", f"a load of '{name}' begins no residency", m.issue, (name,)))
-    for name in facts.loads.keys() - facts.residencies.keys():
+    for name in view.loads.keys() - view.residencies.keys():
         found.append(
-            Violation("moves", f"a load of '{name}' begins no residency", facts.loads[name][0].issue, (name,))
+            Violation("moves", f"a load of '{name}' begins no residency", view.loads[name][0].issue, (name,))
         )
     return found
 
 
-def operands(facts: Facts) -> list[Violation]:
+def operands(view: PlanView) -> list[Violation]:
     """Rule 2, and that an operand served from host is there."""
     found: list[Violation] = []
-    root, anywhere = facts.graph.storage_of, facts.plan.target.operands == "any"
+    root, anywhere = view.graph.storage_of, view.plan.target.operands == "any"
     present: dict[str, int] = {}
     starting: dict[int, list[str]] = {}
     stopping: dict[int, list[str]] = {}
-    for name, parts in facts.residencies.items():
+    for name, parts in view.residencies.items():
         for r in parts:
             starting.setdefault(r.start, []).append(name)
             stopping.setdefault(r.stop, []).append(name)
-    for t, op in enumerate(facts.ops):
+    for t, op in enumerate(view.ops):
         for name in stopping.get(t, ()):
             present[name] -= 1
         for name in starting.get(t, ()):
@@ -69,64 +69,64 @@ def operands(facts: Facts) -> list[Violation]:
         if op.view:
             continue
         for name in dict.fromkeys(root[x] for x in (*op.inputs, *op.outputs)):
-            if name not in facts.placeable or present.get(name, 0) > 0:
+            if name not in view.placeable or present.get(name, 0) > 0:
                 continue
             if not anywhere:
                 found.append(
                     Violation("operands", f"op '{op.name}' needs '{name}', which is not resident", t, (name,))
                 )
-            elif facts.produced.get(name) != t and not facts.host_copy(name, t, inclusive=facts.timed):
+            elif view.produced.get(name) != t and not view.host_copy(name, t, inclusive=view.timed):
                 message = f"op '{op.name}' reads '{name}' from host, where no valid copy is"
                 found.append(Violation("operands", message, t, (name,)))
     return found
 
 
-def stores(facts: Facts) -> list[Violation]:
+def stores(view: PlanView) -> list[Violation]:
     """Rules 4 and 7: at most one store per storage, within a residency, of something worth storing."""
     found: list[Violation] = []
-    for name, stores in facts.stores.items():
+    for name, stores in view.stores.items():
         if len(stores) > 1:
             found.append(
                 Violation("moves", f"'{name}' is stored {len(stores)} times", stores[1].issue, (name,))
             )
-        if facts.in_host_at_start(name):
+        if view.in_host_at_start(name):
             found.append(Violation("moves", f"'{name}' is stored, but host has it", stores[0].issue, (name,)))
         for m in stores:
-            last = m.due if facts.timed else m.issue + 1
-            place = facts.at(name, m.issue)
-            if place is None or last > place.stop or (facts.timed and m.due <= m.issue):
+            last = m.due if view.timed else m.issue + 1
+            place = view.at(name, m.issue)
+            if place is None or last > place.stop or (view.timed and m.due <= m.issue):
                 message = f"the store of '{name}' [{m.issue}, {m.due}] lies in no residency of it"
                 found.append(Violation("moves", message, m.issue, (name,)))
-            if facts.produced.get(name, facts.n) > m.issue:
+            if view.produced.get(name, view.n) > m.issue:
                 found.append(
                     Violation("moves", f"'{name}' is stored before it is produced", m.issue, (name,))
                 )
     return found
 
 
-def outputs(facts: Facts) -> list[Violation]:
+def outputs(view: PlanView) -> list[Violation]:
     """Rule 6."""
-    if facts.plan.options.io == "resident":
+    if view.plan.options.io == "resident":
         return []
     return [
-        Violation("outputs", f"output '{name}' has no host copy at the end", facts.n - 1, (name,))
-        for name in sorted(facts.outputs)
-        if not facts.host_copy(name, facts.n, inclusive=True)
+        Violation("outputs", f"output '{name}' has no host copy at the end", view.n - 1, (name,))
+        for name in sorted(view.outputs)
+        if not view.host_copy(name, view.n, inclusive=True)
     ]
 
 
-def spills(facts: Facts) -> list[Violation]:
+def spills(view: PlanView) -> list[Violation]:
     """Under objective peak nothing is spilled: the only copies are the first load of what is given, and of outputs."""
-    if facts.plan.options.objective != "peak":
+    if view.plan.options.objective != "peak":
         return []
     found: list[Violation] = []
-    for name, loads in facts.loads.items():
-        constant = facts.graph.tensor[name].kind == "constant"
-        if constant and facts.plan.options.weights == "stream":
+    for name, loads in view.loads.items():
+        constant = view.graph.tensor[name].kind == "constant"
+        if constant and view.plan.options.weights == "stream":
             continue  # a load for each use is what the option asks for
-        for m in loads[facts.in_host_at_start(name) :]:
+        for m in loads[view.in_host_at_start(name) :]:
             found.append(Violation("peak", f"'{name}' is loaded again, which is a spill", m.issue, (name,)))
-    for name in facts.stores.keys() - facts.outputs:
-        m = facts.stores[name][0]
+    for name in view.stores.keys() - view.outputs:
+        m = view.stores[name][0]
         found.append(Violation("peak", f"'{name}' is stored, which is a spill", m.issue, (name,)))
     return found

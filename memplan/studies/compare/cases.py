@@ -14,7 +14,7 @@ from memplan.base.errors import OptionError, nearest
 from memplan.machine.policies import POLICIES
 from memplan.machine.target import Target, load_target
 from memplan.problem.options import CHOICES
-from memplan.solving.capacities import Budgets, parse_capacity
+from memplan.solving.capacities import ReferenceCapacities, parse_capacity
 from memplan.solving.registry import parse_spec
 
 OWN = "own models"
@@ -103,7 +103,7 @@ class Subject:
     ops: int
     dims: Mapping[str, int]
     bounds: Mapping[str, Sequence[int]]
-    budgets: Mapping[str, Budgets]
+    budgets: Mapping[str, ReferenceCapacities]
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import Any
 from memplan.base.errors import MemplanError, OptionError
 from memplan.base.files import write_atomic
 from memplan.io.graph_json import graph_from_dict, graph_text
-from memplan.solving.capacities import Budgets
+from memplan.solving.capacities import ReferenceCapacities
 from memplan.studies.compare.cases import Subject
 
 RESULTS = "results.jsonl"
@@ -113,7 +113,7 @@ def kept_budgets(folder: Path, name: str) -> dict[str, Any] | None:
     """The graph's digest and the budgets that an earlier run kept of a model."""
     try:
         known: dict[str, Any] = json.loads((folder / "models" / f"{name}.budgets.json").read_bytes())
-        {key: Budgets(**value) for key, value in known["budgets"].items()}
+        {key: ReferenceCapacities(**value) for key, value in known["budgets"].items()}
         return known if isinstance(known["sha256"], str) else None
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from memplan.base.errors import MemplanError, OptionError
-from memplan.solving.capacities import Budgets, needs_peak
+from memplan.solving.capacities import ReferenceCapacities, needs_peak
 from memplan.solving.testing import chain
 from memplan.studies.compare.cases import OWN, Case, Setting, Subject, budget_key, cases_of, policies
 from memplan.studies.compare.isolate import Outcome, run_isolated
@@ -218,7 +218,7 @@ def _prepare(
         if outcome.answer is None:
             failed[model] = outcome
             continue
-        budgets = {key: Budgets(**value) for key, value in outcome.answer["budgets"].items()}
+        budgets = {key: ReferenceCapacities(**value) for key, value in outcome.answer["budgets"].items()}
         subject = Subject(**{**outcome.answer, "budgets": budgets})
         if twin := [m for m, s in subjects.items() if s.name == subject.name]:
             raise OptionError(f"'{twin[0]}' and '{model}' are both called '{subject.name}'", "rename one")

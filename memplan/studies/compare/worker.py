@@ -54,7 +54,7 @@ def prepare(job: Job, say: Say) -> dict[str, Any]:
     """
     from memplan.library.load import load_model
     from memplan.library.zoo import zoo_index
-    from memplan.solving.capacities import budgets, least_capacity
+    from memplan.solving.capacities import least_capacity, reference_capacities
     from memplan.solving.planning import make_problem
     from memplan.studies.compare.cases import OWN, Policy, budget_key
 
@@ -67,7 +67,7 @@ def prepare(job: Job, say: Say) -> dict[str, Any]:
             continue
         problem = make_problem(model, alignment=alignment, weights=weights, io=io, inplace=False)
         if job["peaks"]:
-            found[key] = asdict(budgets(problem))
+            found[key] = asdict(reference_capacities(problem))
         else:
             found[key] = {"mr": least_capacity(problem), "mp": 0, "mh": 0, "mp_proved": False}
     families = {entry["name"]: entry["family"] for entry in zoo_index()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from memplan.problem.problem import Problem
-from memplan.solving.limits import Budget
+from memplan.solving.limits import Limits
 from memplan_solvers.ilp.formulation import Formulation
 from memplan_solvers.ilp.gaps import Gaps
 from memplan_solvers.improve import Answer
@@ -12,13 +12,13 @@ from memplan_solvers.replace.evict import without_spills
 from memplan_solvers.residency import Stretch, Walk
 
 
-def placed_peak(problem: Problem, order: tuple[int, ...], goal: int, budget: Budget) -> Answer | None:
+def placed_peak(problem: Problem, order: tuple[int, ...], goal: int, limits: Limits) -> Answer | None:
     """The order without spills, placed under `goal` bytes if that is possible, else as low as found."""
     walk = Walk(problem, order)
     stretches = without_spills(walk)
-    found = place(walk, stretches, goal, budget.share(0.5))
+    found = place(walk, stretches, goal, limits.share(0.5))
     if found.offsets is None:
-        found = place(walk, stretches, None, budget)
+        found = place(walk, stretches, None, limits)
     if found.offsets is None or (problem.capacity is not None and found.peak > problem.capacity):
         return None
     return Answer(walk, found.blocks, found.offsets)

@@ -6,14 +6,14 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from memplan.solving.limits import Budget
+from memplan.solving.limits import Limits
 from memplan_solvers.ilp.linear import Linear, Outcome
 
 
 def run(
-    model: Any, budget: Budget, gap: float = 0.0, report: Callable[[float, float, int], None] | None = None
+    model: Any, limits: Limits, gap: float = 0.0, report: Callable[[float, float, int], None] | None = None
 ) -> tuple[Any, Any]:
-    """The solver after its run, and its status; stops with the budget.
+    """The solver after its run, and its status; stops at the limits.
 
     Several workers are deterministic only where they are interleaved, which is slower: that is what
     is done, since the same seed and workers must give the same plan.
@@ -22,10 +22,10 @@ def run(
 
     solver = cp_model.CpSolver()
     p = solver.parameters
-    p.max_time_in_seconds = max(0.01, budget.remaining_s)
-    p.random_seed = budget.seed % 2**31
-    p.num_workers = max(1, budget.workers)
-    p.interleave_search = budget.workers > 1
+    p.max_time_in_seconds = max(0.01, limits.remaining_s)
+    p.random_seed = limits.seed % 2**31
+    p.num_workers = max(1, limits.workers)
+    p.interleave_search = limits.workers > 1
     p.relative_gap_limit = gap
 
     class Watch(cp_model.CpSolverSolutionCallback):
@@ -37,7 +37,7 @@ def run(
 
     def wait() -> None:
         while not over.wait(0.05):
-            if budget.spent():
+            if limits.spent():
                 solver.stop_search()
 
     thread = threading.Thread(target=wait, daemon=True)
@@ -73,16 +73,16 @@ def to_cpsat(linear: Linear) -> tuple[Any, list[Any]]:
 
 def solve_cpsat(
     linear: Linear,
-    budget: Budget,
+    limits: Limits,
     hint: list[int] | None = None,
     gap: float = 0.0,
     extend: Callable[[Any, list[Any]], None] | None = None,
     report: Callable[[float, float, int], None] | None = None,
 ) -> Outcome:
-    """The best point and bound within the budget; `extend` may add further constraints to the model."""
+    """The best point and bound within the limits; `extend` may add further constraints to the model."""
     from ortools.sat.python import cp_model
 
-    if budget.spent():
+    if limits.spent():
         return Outcome(None, None)
     model, xs = to_cpsat(linear)
     if extend is not None:
@@ -90,7 +90,7 @@ def solve_cpsat(
     for x, v in zip(xs, hint or (), strict=False):
         model.add_hint(x, v)
     tell = None if report is None else lambda v, b, n: report(v + linear.constant, b + linear.constant, n)
-    solver, status = run(model, budget, gap, tell)
+    solver, status = run(model, limits, gap, tell)
     if status == cp_model.INFEASIBLE:
         return Outcome(None, None, infeasible=True)
     if status == cp_model.MODEL_INVALID:

@@ -9,7 +9,7 @@ from typing import ClassVar
 from memplan.base.errors import OptionError, nearest
 from memplan.problem.plan import Plan, Status
 from memplan.problem.problem import Problem
-from memplan.solving.limits import Budget
+from memplan.solving.limits import Limits
 from memplan_solvers.greedy import Greedy
 from memplan_solvers.ilp.gaps import Gaps
 from memplan_solvers.ilp.linear import Linear, Outcome
@@ -62,11 +62,11 @@ class Replacement:
 def optimize_replacement(
     problem: Problem,
     order: Sequence[int],
-    budget: Budget,
+    limits: Limits,
     backend: str = "highs",
     hint: Sequence[Sequence[Stretch]] | None = None,
 ) -> Replacement:
-    """The best replacement for `order` found within the budget, with addresses, and a bound.
+    """The best replacement for `order` found within the limits, with addresses, and a bound.
 
     `hint` may give stretches to start from. Each round solves the per-gap program and places its
     answer. Where that is proved impossible the kept gaps may not all stay together: a cut that holds
@@ -77,29 +77,29 @@ def optimize_replacement(
     walk = Walk(problem, tuple(order))
     free = int(problem.free_bound)
     if problem.capacity is None:
-        placed = place(walk, walk.whole, None, budget)
+        placed = place(walk, walk.whole, None, limits)
         if placed.offsets is not None:  # pinned places may be in each other's way
             return Replacement(walk, placed.blocks, placed.offsets, free, free)
-    gaps = Gaps(walk, problem.room)
-    if max(gaps.base, default=0) > problem.room:
+    gaps = Gaps(walk, problem.byte_limit)
+    if max(gaps.base, default=0) > problem.byte_limit:
         return Replacement(walk, None, [], None, free, impossible=True)
     if gaps.fits([1] * len(gaps.gaps)):
-        placed = place(walk, walk.whole, problem.room, budget.share(PART))
+        placed = place(walk, walk.whole, problem.byte_limit, limits.share(PART))
         if placed.offsets is not None:
             return Replacement(walk, placed.blocks, placed.offsets, free, free, how=placed.how)
     if len(gaps.gaps) > MOST_GAPS:
         return Replacement(walk, None, [], None, free)
-    rounds = _Rounds(gaps, budget, backend)
+    rounds = _Rounds(gaps, limits, backend)
     return replace(rounds.run(hint), nodes=rounds.nodes)
 
 
-def relaxed_replacement(gaps: Gaps, budget: Budget) -> tuple[list[list[Stretch]] | None, int | None]:
+def relaxed_replacement(gaps: Gaps, limits: Limits) -> tuple[list[list[Stretch]] | None, int | None]:
     """Good stretches by bytes for an order, and a bound on every plan with that order, from the relaxed program.
 
     Kept is what it keeps whole, and of the rest what still fits, what it keeps most of first.
     """
     program, keep, _ = gaps.linear()
-    shares, bound = relax(program, budget)
+    shares, bound = relax(program, limits)
     if shares is None:
         return None, bound
     whole = [shares[v] > 1 - WHOLE for v in keep]
@@ -110,10 +110,10 @@ def relaxed_replacement(gaps: Gaps, budget: Budget) -> tuple[list[list[Stretch]]
 
 
 def least_replacement(
-    gaps: Gaps, budget: Budget, hint: Sequence[Sequence[Stretch]]
+    gaps: Gaps, limits: Limits, hint: Sequence[Sequence[Stretch]]
 ) -> tuple[list[list[Stretch]], int | None]:
     """The best stretches by bytes found for an order, `hint` at worst, and a bound on every plan with that order."""
-    rounds = _Rounds(gaps, budget, "highs")
+    rounds = _Rounds(gaps, limits, "highs")
     found = rounds.solve(rounds.program, rounds.point(gaps.choice(hint)))
     best = (
         [list(row) for row in hint] if found.x is None else gaps.stretches([found.x[v] for v in rounds.keep])
@@ -124,8 +124,8 @@ def least_replacement(
 class _Rounds:
     """The rounds for one order: solve, place, exclude what has no addresses; in the end a tightened capacity."""
 
-    def __init__(self, gaps: Gaps, budget: Budget, backend: str) -> None:
-        self.gaps, self.budget, self.backend = gaps, budget, backend
+    def __init__(self, gaps: Gaps, limits: Limits, backend: str) -> None:
+        self.gaps, self.limits, self.backend = gaps, limits, backend
         self.program, self.keep, self.store = gaps.linear()
         self.bound = int(gaps.walk.problem.free_bound)
         self.proving, self.nodes = True, 0
@@ -149,13 +149,13 @@ class _Rounds:
                 return Replacement(self.gaps.walk, None, [], None, self.bound, impossible=True)
             self.program.add([(v, 1) for v, k in zip(self.keep, kept, strict=True) if k], high=sum(kept) - 1)
             start = None
-            if self.budget.spent():
+            if self.limits.spent():
                 break
         return self._tightened()
 
     def solve(self, program: Linear, start: list[int] | None) -> Outcome:
         hint = start if start is not None and program.holds(start) else None
-        found = solve_mathopt(program, self.budget, self.backend, hint)
+        found = solve_mathopt(program, self.limits, self.backend, hint)
         self.nodes += found.nodes
         return found
 
@@ -172,7 +172,7 @@ class _Rounds:
         """The answer with these gaps kept, if it has addresses; else note what its lack of them proves."""
         walk = self.gaps.walk
         stretches = self.gaps.stretches(kept)
-        placed = place(walk, stretches, walk.problem.capacity, self.budget.share(PART))
+        placed = place(walk, stretches, walk.problem.capacity, self.limits.share(PART))
         value = traffic(walk.problem, stretches)
         if placed.offsets is None:
             self.proving = self.proving and placed.impossible and not walk.inplace
@@ -191,7 +191,7 @@ class _Rounds:
             walk,
             self.gaps.stretches([0] * len(self.gaps.gaps)),
             walk.problem.capacity,
-            self.budget.share(PART),
+            self.limits.share(PART),
         )
         return least.impossible
 
@@ -199,7 +199,7 @@ class _Rounds:
         walk, capacity = self.gaps.walk, self.gaps.capacity
         for part in TIGHTER:
             tight = Gaps(walk, int(capacity * part))
-            if self.budget.spent() or max(tight.base, default=0) > tight.capacity:
+            if self.limits.spent() or max(tight.base, default=0) > tight.capacity:
                 break
             program, keep, _ = tight.linear()
             found = self.solve(program, None)
@@ -232,36 +232,36 @@ class FixedOrder(Improver):
             if word not in known:
                 raise OptionError(f"solver 'fixed_order': {field} = '{word}'", nearest(word, known))
 
-    def solve(self, problem: Problem, budget: Budget) -> Plan:
+    def solve(self, problem: Problem, limits: Limits) -> Plan:
         """The better of the greedy plan of the order and the best replacement found for it."""
         named = self.schedule in SCHEDULES and problem.options.order == "free"
-        greedy = Greedy(schedule=self.schedule if named else "all").best(problem, budget.quiet())
+        greedy = Greedy(schedule=self.schedule if named else "all").best(problem, limits.quiet())
         if greedy is not None:
-            budget.report("greedy", greedy.value, problem.free_bound)
-        return self.improve(problem, budget, None if greedy is None else greedy.answer)
+            limits.report("greedy", greedy.value, problem.free_bound)
+        return self.improve(problem, limits, None if greedy is None else greedy.answer)
 
-    def improve(self, problem: Problem, budget: Budget, start: Answer | None) -> Plan:
+    def improve(self, problem: Problem, limits: Limits, start: Answer | None) -> Plan:
         """The better of `start` and the best replacement found for the order chosen, the program's without a start."""
         if start is not None and start.value <= problem.free_bound:
-            return self.plan_of(problem, budget, start, problem.free_bound, "")
+            return self.plan_of(problem, limits, start, problem.free_bound, "")
         order = tuple(range(problem.n)) if start is None else start.walk.order
         if problem.options.order == "free" and self.schedule == "peak":
-            order = minimum_peak_order(problem, budget.share(0.3).quiet()).order
+            order = minimum_peak_order(problem, limits.share(0.3).quiet()).order
         elif problem.options.order == "free" and self.schedule != "best":
             order = SCHEDULES[self.schedule](problem)
-        return self._optimized(problem, budget, order, start)
+        return self._optimized(problem, limits, order, start)
 
     def _optimized(
-        self, problem: Problem, budget: Budget, order: tuple[int, ...], start: Answer | None
+        self, problem: Problem, limits: Limits, order: tuple[int, ...], start: Answer | None
     ) -> Plan:
         """The bound is the order's own only under order=program."""
         program = problem.options.order == "program"
         hint = start.stretches if start is not None and start.walk.order == order else None
-        found = optimize_replacement(problem, order, budget, self.backend, hint)
+        found = optimize_replacement(problem, order, limits, self.backend, hint)
         bound = found.bound if program else problem.free_bound
         if found.impossible and start is None and program and not found.walk.inplace:
-            return self.no_answer(problem, budget, Status.INFEASIBLE, "the program's order cannot be served")
+            return self.no_answer(problem, limits, Status.INFEASIBLE, "the program's order cannot be served")
         best = better(found.answer, start)
         if best is not None:
-            budget.report("replacement", best.value, bound, found.nodes)
-        return self.plan_of(problem, budget, best, bound, "no plan with this order was found")
+            limits.report("replacement", best.value, bound, found.nodes)
+        return self.plan_of(problem, limits, best, bound, "no plan with this order was found")

@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 
 from memplan.problem.contradictions import fixed_clashes
 from memplan.problem.problem import Problem
-from memplan.solving.limits import Budget
+from memplan.solving.limits import Limits
 from memplan_solvers.ilp.linear import Linear, Term
 from memplan_solvers.ilp.steps import Steps
 
@@ -34,7 +34,7 @@ Window = tuple[int, int]
 
 
 class OutOfTimeError(Exception):
-    """The budget ran out while the program was being built."""
+    """The time ran out while the program was being built."""
 
 
 @dataclass
@@ -48,7 +48,7 @@ class Formulation:
     problem: Problem
     steps: Steps
     windows: Sequence[Window]
-    budget: Budget
+    limits: Limits
     linear: Linear = field(default_factory=Linear)
     x: list[dict[int, int]] = field(default_factory=list)
     preserved: dict[int, dict[int, int]] = field(default_factory=dict)
@@ -60,11 +60,11 @@ class Formulation:
     def __post_init__(self) -> None:
         problem = self.problem
         anywhere = problem.target.operands == "any"  # then only what must lie in the scratchpad takes bytes
-        self.sizes = [0 if anywhere and not s.stays else s.size for s in problem.storages]
+        self.sizes = [0 if anywhere and not s.pinned else s.size for s in problem.storages]
         self.unit = math.gcd(*self.sizes, *(s.offset or 0 for s in problem.storages)) or 1
         self.n = len(self.steps.ops)
         self.objective_peak = problem.options.objective == "peak"
-        self.capacity = problem.room // self.unit
+        self.capacity = problem.byte_limit // self.unit
         if self.objective_peak:
             least = min(self.capacity, -(-problem.min_capacity // self.unit))
             self.peak = self.linear.integer(least, self.capacity, self.unit)
@@ -99,7 +99,7 @@ class Formulation:
 
     def resident(self, s: int, t: int) -> list[Term]:
         """Terms whose sum is 1 where storage s is in the scratchpad at step t."""
-        if self.anywhere and not self.problem.storages[s].stays:
+        if self.anywhere and not self.problem.storages[s].pinned:
             return []
         if self.is_streamed(s):
             return [(self.x[k][t], 1) for k in self.steps.uses[s] if t in self.x[k]]
@@ -145,7 +145,7 @@ class Formulation:
     def _storage(self, s: int) -> None:
         self._check_time()
         storage, uses, producer = self.problem.storages[s], self.steps.uses[s], self.steps.producer[s]
-        if self.is_streamed(s) or (self.anywhere and not storage.stays):
+        if self.is_streamed(s) or (self.anywhere and not storage.pinned):
             return
         if self.is_pinned(s):
             if producer < 0:
@@ -224,7 +224,7 @@ class Formulation:
         storages = self.problem.storages
         for i, (written, sources) in self.problem.inplace_pairs.items():
             if self.anywhere:  # only what must lie in the scratchpad does so in this program
-                sources = tuple(s for s in sources if storages[s].stays and storages[written].stays)
+                sources = tuple(s for s in sources if storages[s].pinned and storages[written].pinned)
             k = self.steps.number[i]
             for t, v in self.x[k].items():
                 pairs = []
@@ -248,5 +248,5 @@ class Formulation:
                 self.linear.add([*self.resident(a, t), *self.resident(b, t)], high=1)
 
     def _check_time(self) -> None:
-        if self.budget.spent():
+        if self.limits.spent():
             raise OutOfTimeError

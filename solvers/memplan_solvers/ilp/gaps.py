@@ -41,7 +41,7 @@ class Gaps:
 
     @cached_property
     def pinned(self) -> frozenset[int]:
-        return frozenset(i for i, s in enumerate(self.walk.problem.storages) if s.stays)
+        return frozenset(i for i, s in enumerate(self.walk.problem.storages) if s.pinned)
 
     @cached_property
     def gaps(self) -> tuple[ReuseGap, ...]:

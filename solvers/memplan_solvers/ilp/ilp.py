@@ -9,7 +9,7 @@ from typing import ClassVar
 from memplan.base.errors import OptionError, nearest
 from memplan.problem.plan import Plan, Status
 from memplan.problem.problem import Problem
-from memplan.solving.limits import Budget
+from memplan.solving.limits import Limits
 from memplan_solvers.greedy import Greedy
 from memplan_solvers.ilp.addresses import big_m, no_overlap
 from memplan_solvers.ilp.answer import hint_of, placed_peak, read
@@ -67,23 +67,23 @@ class Ilp(Improver):
         if not 0 <= self.gap < 1:
             raise OptionError(f"solver 'ilp': gap = {self.gap}", "a relative gap in [0, 1), such as 0.01")
 
-    def solve(self, problem: Problem, budget: Budget) -> Plan:
+    def solve(self, problem: Problem, limits: Limits) -> Plan:
         """The best of the heuristic's plan, its replacement optimized, and the program's, with the program's proven bound."""
-        found = Greedy().best(problem, budget.quiet())
+        found = Greedy().best(problem, limits.quiet())
         start = None if found is None else found.answer
         if start is not None:
-            budget.report("greedy", start.value, problem.free_bound)
+            limits.report("greedy", start.value, problem.free_bound)
             if start.value > problem.free_bound and problem.options.objective == "traffic":
                 start = better(
-                    start, optimize_replacement(problem, start.walk.order, budget.share(0.2)).answer
+                    start, optimize_replacement(problem, start.walk.order, limits.share(0.2)).answer
                 )
-        return self.improve(problem, budget, start)
+        return self.improve(problem, limits, start)
 
-    def improve(self, problem: Problem, budget: Budget, start: Answer | None) -> Plan:
+    def improve(self, problem: Problem, limits: Limits, start: Answer | None) -> Plan:
         """The better of `start` and the program's plan, with the program's proven bound."""
         bound = int(problem.free_bound)
-        if (start is not None and start.value <= bound) or budget.spent():
-            return self.plan_of(problem, budget, start, bound, "the time is up")
+        if (start is not None and start.value <= bound) or limits.spent():
+            return self.plan_of(problem, limits, start, bound, "the time is up")
         steps = Steps(problem)
         fixed = self.mode == "fixed" or problem.options.order == "program"
         windows: list[Window] = steps.windows
@@ -93,29 +93,29 @@ class Ilp(Improver):
             windows = [(place[i], place[i]) for i in steps.ops]
         if _variables(problem, steps, windows) > MOST_VARIABLES:
             if self.split == "auto" and start is not None and not fixed:
-                start = self._split(problem, budget, steps, start)
-            return self.plan_of(problem, budget, start, bound, "the program is too large to be built")
+                start = self._split(problem, limits, steps, start)
+            return self.plan_of(problem, limits, start, bound, "the program is too large to be built")
         proves = not fixed or problem.options.order == "program"
         try:
-            best, proved, empty = self._program(problem, budget, steps, windows, start, placing=False)
+            best, proved, empty = self._program(problem, limits, steps, windows, start, placing=False)
             if proves and empty:
-                return self.no_answer(problem, budget, Status.INFEASIBLE, "the program has no solution")
+                return self.no_answer(problem, limits, Status.INFEASIBLE, "the program has no solution")
             bound = max(bound, proved) if proves else bound
             places = len(steps.ops) * len(problem.storages)
             open_ = best is None or best.value > proved
             if self.addresses and open_ and places <= MOST_PLACES and not problem.inplace_pairs:
-                best, proved, empty = self._program(problem, budget, steps, windows, best, placing=True)
+                best, proved, empty = self._program(problem, limits, steps, windows, best, placing=True)
                 if proves and empty:
-                    return self.no_answer(problem, budget, Status.INFEASIBLE, "no placement exists")
+                    return self.no_answer(problem, limits, Status.INFEASIBLE, "no placement exists")
                 bound = max(bound, proved) if proves else bound
         except OutOfTimeError:
             best = start
-        return self.plan_of(problem, budget, best, bound, "no plan was found in time")
+        return self.plan_of(problem, limits, best, bound, "no plan was found in time")
 
     def _program(
         self,
         problem: Problem,
-        budget: Budget,
+        limits: Limits,
         steps: Steps,
         windows: Sequence[Window],
         start: Answer | None,
@@ -126,14 +126,14 @@ class Ilp(Improver):
 
         With `within`, what is resident at other steps stays as `start` has it.
         """
-        f = Formulation(problem, steps, windows, budget)
+        f = Formulation(problem, steps, windows, limits)
         hint = hint_of(f, start)
         if within is not None and hint is not None:
             f.freeze(hint, within)
         if placing and self.backend != "cpsat":
             big_m(f)
             hint = None
-        outcome = self._solve(f, budget, hint, placing)
+        outcome = self._solve(f, limits, hint, placing)
         # Only exact arithmetic may prove that there is no plan.
         if outcome.infeasible:
             return start, int(problem.free_bound), start is None and self.backend == "cpsat"
@@ -143,31 +143,31 @@ class Ilp(Improver):
             order, stretches = read(f, outcome.x)
             if problem.options.objective == "peak":
                 goal = f.linear.value(outcome.x) if placing else bound
-                found = placed_peak(problem, order, goal, budget)
+                found = placed_peak(problem, order, goal, limits)
             else:
-                replacement = optimize_replacement(problem, order, budget, hint=stretches)
+                replacement = optimize_replacement(problem, order, limits, hint=stretches)
                 found = replacement.answer
             best = better(start, found)
             if best is not None:
-                budget.report("ilp", best.value, bound, outcome.nodes)
+                limits.report("ilp", best.value, bound, outcome.nodes)
         return best, bound, False
 
-    def _solve(self, f: Formulation, budget: Budget, hint: list[int] | None, placing: bool) -> Outcome:
+    def _solve(self, f: Formulation, limits: Limits, hint: list[int] | None, placing: bool) -> Outcome:
         if self.backend != "cpsat":
             hint = hint if hint is not None and f.linear.holds(hint) else None
-            return solve_mathopt(f.linear, budget, self.backend, hint, self.gap)
+            return solve_mathopt(f.linear, limits, self.backend, hint, self.gap)
         return solve_cpsat(
             f.linear,
-            budget,
+            limits,
             hint,
             self.gap,
             no_overlap(f) if placing else None,
-            lambda value, bound, nodes: budget.report("ilp", value, max(0.0, bound), nodes),
+            lambda value, bound, nodes: limits.report("ilp", value, max(0.0, bound), nodes),
         )
 
-    def _split(self, problem: Problem, budget: Budget, steps: Steps, start: Answer) -> Answer:
+    def _split(self, problem: Problem, limits: Limits, steps: Steps, start: Answer) -> Answer:
         """`start` improved window by window, in rounds, until a round changes nothing or time runs out."""
-        while not budget.spent():
+        while not limits.spent():
             before = start.value
             for first in range(0, len(steps.ops), SPLIT_OPS // 2):
                 order = [steps.number[i] for i in start.walk.order if i in steps.number]
@@ -177,7 +177,7 @@ class Ilp(Improver):
                     windows[k] = (first, stop) if first <= t <= stop else (t, t)
                 try:
                     part = replace(
-                        budget.share(0.1), progress=None
+                        limits.share(0.1), progress=None
                     )  # what holds for a window is no bound of the whole
                     found, _, _ = self._program(
                         problem, part, steps, windows, start, placing=False, within=(first, stop)
@@ -185,7 +185,7 @@ class Ilp(Improver):
                 except OutOfTimeError:
                     found = None
                 start = better(start, found) or start
-                if budget.spent() or start.value <= problem.free_bound:
+                if limits.spent() or start.value <= problem.free_bound:
                     return start
             if start.value == before:
                 break

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from memplan.solving.limits import Budget
+from memplan.solving.limits import Limits
 from memplan_solvers.ilp.linear import Linear, Outcome
 
 BACKENDS = {"highs": "HIGHS", "scip": "GSCIP", "gurobi": "GUROBI"}
@@ -27,22 +27,22 @@ GRACE_S = 0.2
 
 
 def solve_mathopt(
-    linear: Linear, budget: Budget, backend: str = "highs", hint: list[int] | None = None, gap: float = 0.0
+    linear: Linear, limits: Limits, backend: str = "highs", hint: list[int] | None = None, gap: float = 0.0
 ) -> Outcome:
-    """The best point and bound within the budget; deterministic unless the time limit cuts."""
+    """The best point and bound within the limits; deterministic unless the time limit cuts."""
     from ortools.math_opt.python import mathopt
 
-    if budget.spent():
+    if limits.spent():
         return Outcome(hint, None)
     kind = getattr(mathopt.SolverType, BACKENDS[backend])
     scale = _scale(linear)
     model, xs = _model(linear, scale)
     parameters = mathopt.SolveParameters(
-        time_limit=datetime.timedelta(seconds=max(0.01, budget.remaining_s)),
+        time_limit=datetime.timedelta(seconds=max(0.01, limits.remaining_s)),
         relative_gap_tolerance=gap,
         absolute_gap_tolerance=0.0 if backend != "highs" else None,
-        random_seed=budget.seed % 2**31,
-        threads=max(1, budget.workers) if backend == "gurobi" else None,
+        random_seed=limits.seed % 2**31,
+        threads=max(1, limits.workers) if backend == "gurobi" else None,
     )
     extra: dict[str, Any] = {}
     if hint is not None:
@@ -50,7 +50,7 @@ def solve_mathopt(
         extra["model_params"] = mathopt.ModelSolveParameters(
             solution_hints=[mathopt.SolutionHint(variable_values=values)]
         )
-    result = _wait(lambda: mathopt.solve(model, kind, params=parameters, **extra), budget)
+    result = _wait(lambda: mathopt.solve(model, kind, params=parameters, **extra), limits)
     if result is None:
         return Outcome(hint, None)
     if result.termination.reason == mathopt.TerminationReason.INFEASIBLE:
@@ -66,7 +66,7 @@ def solve_mathopt(
     return Outcome(best, bound, nodes=result.solve_stats.node_count)
 
 
-def relax(linear: Linear, budget: Budget) -> tuple[list[float] | None, int | None]:
+def relax(linear: Linear, limits: Limits) -> tuple[list[float] | None, int | None]:
     """The program's optimum with fractions allowed, and the bound it gives; None where it was not solved in time."""
     from ortools.math_opt.python import mathopt
 
@@ -74,8 +74,8 @@ def relax(linear: Linear, budget: Budget) -> tuple[list[float] | None, int | Non
     model, xs = _model(linear, scale)
     for x in xs:
         x.integer = False
-    limit = mathopt.SolveParameters(time_limit=datetime.timedelta(seconds=max(0.01, budget.remaining_s)))
-    result = _wait(lambda: mathopt.solve(model, mathopt.SolverType.GLOP, params=limit), budget)
+    limit = mathopt.SolveParameters(time_limit=datetime.timedelta(seconds=max(0.01, limits.remaining_s)))
+    result = _wait(lambda: mathopt.solve(model, mathopt.SolverType.GLOP, params=limit), limits)
     if result is None or result.termination.reason != mathopt.TerminationReason.OPTIMAL:
         return None, None
     values = result.variable_values()
@@ -114,7 +114,7 @@ def _model(linear: Linear, scale: int) -> tuple[Any, list[Any]]:
     return model, xs
 
 
-def _wait(solve: Callable[[], Any], budget: Budget) -> Any:
+def _wait(solve: Callable[[], Any], limits: Limits) -> Any:
     """What `solve` returns, or None if the caller cancels or the time limit has long passed before.
 
     A cancelled run is left behind in its thread, where it ends soon after the time limit: SCIP can
@@ -133,8 +133,8 @@ def _wait(solve: Callable[[], Any], budget: Budget) -> Any:
     thread.start()
     while thread.is_alive():
         thread.join(0.05)
-        cancelled = budget.cancel is not None and budget.cancel()
-        if thread.is_alive() and (cancelled or budget.seconds > budget.time_limit_s + GRACE_S):
+        cancelled = limits.cancel is not None and limits.cancel()
+        if thread.is_alive() and (cancelled or limits.seconds > limits.time_limit_s + GRACE_S):
             return None
     if failed:
         raise failed[0]

@@ -14,7 +14,7 @@ from memplan.ir.graph import Graph
 from memplan.ir.parts import Op, Tensor
 from memplan.problem.plan import Plan
 from memplan.problem.problem import Problem
-from memplan.solving.limits import Budget
+from memplan.solving.limits import Limits
 from memplan.solving.planning import make_problem
 from memplan_solvers.common.arrays import Floats, Floats32, Ints
 from memplan_solvers.latency.anneal_kernel import (
@@ -79,39 +79,39 @@ class Anneal(LatencySolver):
         """See `LatencySolver.kernels`."""
         return "anneal"
 
-    def search(self, problem: Problem, budget: Budget) -> Plan:
+    def search(self, problem: Problem, limits: Limits) -> Plan:
         """The best layout met."""
-        arrays = make_arrays(problem, budget)
+        arrays = make_arrays(problem, limits)
         if arrays is None:
-            return self.no_answer(problem, budget, *UNPLACED)
-        bound = self.lower_bound(problem, arrays, budget)
-        start = tuned(arrays, budget.share(0.1), bound)
-        best = self.improve(arrays, start, budget, bound)
-        return to_plan(self, problem, budget, arrays, best, bound)
+            return self.no_answer(problem, limits, *UNPLACED)
+        bound = self.lower_bound(problem, arrays, limits)
+        start = tuned(arrays, limits.share(0.1), bound)
+        best = self.improve(arrays, start, limits, bound)
+        return to_plan(self, problem, limits, arrays, best, bound)
 
     def improve(
         self,
         arrays: LatencyArrays,
         start: Layout,
-        budget: Budget,
+        limits: Limits,
         bound: float,
         idle_share: float = 0.0,
         focus: Focus | None = None,
     ) -> Layout:
         """The best layout met from `start` on; `idle_share`: see `Annealing`."""
-        search = make_annealing(arrays, start, budget.seed, idle_share)
-        total, available = self.effort * len(arrays.touch), max(1e-9, budget.remaining_s)
+        search = make_annealing(arrays, start, limits.seed, idle_share)
+        total, available = self.effort * len(arrays.touch), max(1e-9, limits.remaining_s)
         if not len(search.starts):
             return start
         rounds, done, share, step = min(FIRST, total), 0, 0.0, min(FIRST, total) / max(1, total)
         by_time, begin, often = False, time.monotonic(), max(LOOK, 2 * len(arrays.touch))
-        while done < total and share < 1.0 and search.seconds[0]["best"] > bound and not budget.spent():
+        while done < total and share < 1.0 and search.seconds[0]["best"] > bound and not limits.spent():
             if focus and done % often == 0:
                 search = weigh_rounds(arrays, search, focus(search, share))
             hot, cold = (self.heat(arrays, start, at) for at in (share, min(1.0, share + step)))
             run_rounds(arrays, search, rounds, hot, cold)
             if not done:  # it may have been compiling
-                begin, available = time.monotonic(), max(1e-9, budget.remaining_s)
+                begin, available = time.monotonic(), max(1e-9, limits.remaining_s)
                 pace = 1e-4
             else:
                 pace = (time.monotonic() - begin) / max(1, done - FIRST + rounds)
@@ -120,7 +120,7 @@ class Anneal(LatencySolver):
             share = (time.monotonic() - begin) / available if by_time else done / total
             rounds = max(1, min(int(SLICE_S / max(pace, 1e-9)), total - done, often - done % often))
             step = rounds * pace / available if by_time else rounds / total
-            budget.report("anneal", float(search.seconds[0]["best"]), bound)
+            limits.report("anneal", float(search.seconds[0]["best"]), bound)
         found = make_layout(arrays, residencies_of(search.best, search.layout), search.best_stores)
         return min(start, found, key=lambda layout: layout.seconds)
 
@@ -193,8 +193,8 @@ def warm() -> None:
     tensors = tuple(Tensor(f"t{k}", 64, "activation" if k else "input") for k in range(5))
     ops = tuple(Op(f"op{k}", "Relu", (f"t{k}",), (f"t{k + 1}",)) for k in range(4))
     problem = make_problem(Graph("warm", tensors, ops, ("t4",)), "ethos-u65", objective="latency")
-    budget, short = Budget(float("inf")), Anneal(effort=10)
-    arrays = make_arrays(problem, budget)
+    limits, short = Limits(float("inf")), Anneal(effort=10)
+    arrays = make_arrays(problem, limits)
     assert arrays is not None
-    best = short.improve(arrays, tuned(arrays, budget, 0.0), budget, 0.0)
-    to_plan(Anneal(), problem, budget, arrays, best, Anneal().lower_bound(problem, arrays, budget))
+    best = short.improve(arrays, tuned(arrays, limits, 0.0), limits, 0.0)
+    to_plan(Anneal(), problem, limits, arrays, best, Anneal().lower_bound(problem, arrays, limits))

@@ -11,7 +11,7 @@ from memplan.base.errors import OptionError
 from memplan.problem.op_times import op_work
 from memplan.problem.plan import Status
 from memplan.problem.problem import Problem
-from memplan.solving.limits import Budget
+from memplan.solving.limits import Limits
 from memplan_solvers.common.arrays import Flags, Floats, Ints, Records
 from memplan_solvers.place import place
 from memplan_solvers.residency import Stretch, Walk
@@ -65,7 +65,7 @@ class LatencyArrays(NamedTuple):
     over: Ints  # [m], the storage it may be written over in place, and is if both are fixed, or -1
 
 
-def make_arrays(problem: Problem, budget: Budget) -> LatencyArrays | None:
+def make_arrays(problem: Problem, limits: Limits) -> LatencyArrays | None:
     """The problem's arrays, None if what must stay in the scratchpad could not be placed.
 
     OptionError where operands must be in the scratchpad: these solvers serve operands from host.
@@ -76,13 +76,13 @@ def make_arrays(problem: Problem, budget: Budget) -> LatencyArrays | None:
             "use greedy for latency there, or a target with operands = 'any'",
         )
     walk = Walk(problem, tuple(range(problem.n)))
-    fixed = _fixed(walk, budget)
+    fixed = _fixed(walk, limits)
     if fixed is None:
         return None
     storages, graph, target = problem.storages, problem.graph, problem.target
     m, n = len(storages), problem.n
     host, pad = target.host.bandwidth or 1.0, target.scratchpad.bandwidth or 1.0
-    capacity = max(1, problem.room)
+    capacity = max(1, problem.byte_limit)
     nbytes = np.array([s.nbytes for s in storages], dtype=np.float64)
     size = np.array([s.size for s in storages], dtype=np.int64)
     offsets, spans = np.full(m, -1, dtype=np.int64), np.zeros((m, 2), dtype=np.int64)
@@ -126,12 +126,12 @@ def make_arrays(problem: Problem, budget: Budget) -> LatencyArrays | None:
     )
 
 
-def _fixed(walk: Walk, budget: Budget) -> dict[int, tuple[int, int, int, int]] | None:
+def _fixed(walk: Walk, limits: Limits) -> dict[int, tuple[int, int, int, int]] | None:
     """(start, stop, offset, storage written over or -1) of what stays in the scratchpad; None if it was not placed."""
     stretches: list[list[Stretch]] = [
-        spans if s.stays else [] for spans, s in zip(walk.whole, walk.problem.storages, strict=True)
+        spans if s.pinned else [] for spans, s in zip(walk.whole, walk.problem.storages, strict=True)
     ]
-    placed = place(walk, stretches, walk.problem.capacity, budget)
+    placed = place(walk, stretches, walk.problem.capacity, limits)
     if placed.offsets is None:
         return None
     fixed = {}

@@ -10,7 +10,7 @@ import numpy as np
 from memplan.base.errors import OptionError
 from memplan.problem.plan import Plan
 from memplan.problem.problem import Problem
-from memplan.solving.limits import Budget
+from memplan.solving.limits import Limits
 from memplan_solvers.common.arrays import Floats
 from memplan_solvers.latency.arrays import UNPLACED, LatencyArrays, make_arrays
 from memplan_solvers.latency.layout import Layout, to_plan
@@ -47,17 +47,17 @@ class Brkga(LatencySolver):
                 "solver 'brkga': elite, mutants and bias are shares", "elite + mutants stay below 1"
             )
 
-    def search(self, problem: Problem, budget: Budget) -> Plan:
+    def search(self, problem: Problem, limits: Limits) -> Plan:
         """The best layout of any individual."""
-        arrays = make_arrays(problem, budget)
+        arrays = make_arrays(problem, limits)
         if arrays is None:
-            return self.no_answer(problem, budget, *UNPLACED)
-        bound = self.lower_bound(problem, arrays, budget)
-        return to_plan(self, problem, budget, arrays, self._evolve(arrays, budget, bound), bound)
+            return self.no_answer(problem, limits, *UNPLACED)
+        bound = self.lower_bound(problem, arrays, limits)
+        return to_plan(self, problem, limits, arrays, self._evolve(arrays, limits, bound), bound)
 
-    def _evolve(self, arrays: LatencyArrays, budget: Budget, bound: float) -> Layout:
+    def _evolve(self, arrays: LatencyArrays, limits: Limits, bound: float) -> Layout:
         """Generations until the time is up, nothing improves, or the bound is met."""
-        random, elapsed = np.random.default_rng(budget.seed), all_host_elapsed(arrays)
+        random, elapsed = np.random.default_rng(limits.seed), all_host_elapsed(arrays)
         order = value_order(arrays)
         best = run_msa(arrays, order, elapsed, XLA, 0)
         keys = random.random((self.population, len(order)))
@@ -68,13 +68,13 @@ class Brkga(LatencySolver):
         while stale < self.patience and best.seconds > bound:
             before = best.seconds
             for k in range(fresh, self.population):
-                if budget.spent():
+                if limits.spent():
                     return best
                 found = run_msa(arrays, np.argsort(keys[k], kind="stable"), elapsed, XLA, 0)
                 scores[k] = found.seconds
                 best = min(best, found, key=lambda layout: layout.seconds)
             stale = 0 if best.seconds < before else stale + 1
-            budget.report("brkga", best.seconds, bound)
+            limits.report("brkga", best.seconds, bound)
             keys, scores = self._next(random, keys, scores, elites)
             fresh = elites
         return best

@@ -17,7 +17,7 @@ import numpy as np
 from memplan.judge.check.claims import TOLERANCE
 from memplan.problem.plan import Plan
 from memplan.problem.problem import Problem
-from memplan.solving.limits import Budget
+from memplan.solving.limits import Limits
 from memplan_solvers.latency.anneal import Anneal
 from memplan_solvers.latency.arrays import RESIDENCY, UNPLACED, LatencyArrays, make_arrays, no_stores
 from memplan_solvers.latency.layout import Layout, make_layout, to_plan
@@ -46,17 +46,17 @@ class LatencyExact(LatencySolver):
         """See `LatencySolver.kernels`."""
         return "anneal"
 
-    def search(self, problem: Problem, budget: Budget) -> Plan:
+    def search(self, problem: Problem, limits: Limits) -> Plan:
         """The best plan met, with the best bound proved."""
-        timed = make_arrays(problem, budget)
+        timed = make_arrays(problem, limits)
         if timed is None:
-            return self.no_answer(problem, budget, *UNPLACED)
-        bound = self.lower_bound(problem, timed, budget)
-        best = tuned(timed, budget.share(0.1), bound)
-        best = Anneal(effort=100).improve(timed, best, budget.share(0.3), bound)
-        if best.seconds > bound and _covers(problem, timed) and not budget.spent():
+            return self.no_answer(problem, limits, *UNPLACED)
+        bound = self.lower_bound(problem, timed, limits)
+        best = tuned(timed, limits.share(0.1), bound)
+        best = Anneal(effort=100).improve(timed, best, limits.share(0.3), bound)
+        if best.seconds > bound and _covers(problem, timed) and not limits.spent():
             model = _Model(timed)
-            proved = model.solve(budget)
+            proved = model.solve(limits)
             if model.found:
                 found = model.layout()
                 if found.seconds < best.seconds:
@@ -64,7 +64,7 @@ class LatencyExact(LatencySolver):
             if model.exact and proved > best.seconds * (1 - TOLERANCE):
                 proved = best.seconds  # equal, but for the rounding of floating-point sums
             bound = max(bound, min(proved, best.seconds))
-        return to_plan(self, problem, budget, timed, best, bound)
+        return to_plan(self, problem, limits, timed, best, bound)
 
 
 def _common_unit(timed: LatencyArrays, total: float) -> float | None:
@@ -82,7 +82,7 @@ def _common_unit(timed: LatencyArrays, total: float) -> float | None:
 
 def _covers(problem: Problem, timed: LatencyArrays) -> bool:
     """Whether the constraint program describes every plan of the problem."""
-    pinned = any(s.stays or s.offset is not None for s in problem.storages)
+    pinned = any(s.pinned or s.offset is not None for s in problem.storages)
     options = problem.options
     return (
         options.order == "program"
@@ -260,12 +260,12 @@ class _Model:
                     m.add(first.end <= second.start).only_enforce_if(word, x.present, y.present)
                     m.add(first.key <= second.key).only_enforce_if(word, x.present, y.present)
 
-    def solve(self, budget: Budget) -> float:
+    def solve(self, limits: Limits) -> float:
         """Search; the seconds proved that no plan stays below."""
         solver = self.cp.CpSolver()
-        solver.parameters.max_time_in_seconds = max(0.01, budget.remaining_s)
-        solver.parameters.num_workers = max(1, budget.workers)
-        solver.parameters.random_seed = budget.seed % 2**31
+        solver.parameters.max_time_in_seconds = max(0.01, limits.remaining_s)
+        solver.parameters.num_workers = max(1, limits.workers)
+        solver.parameters.random_seed = limits.seed % 2**31
         status = solver.solve(self.model)
         self.found, self.answer = status in (self.cp.OPTIMAL, self.cp.FEASIBLE), solver
         if status == self.cp.INFEASIBLE or status == self.cp.MODEL_INVALID:

@@ -8,7 +8,7 @@ import numpy as np
 
 from memplan.problem.plan import Move, Plan, Residency
 from memplan.problem.problem import Problem
-from memplan.solving.limits import Budget
+from memplan.solving.limits import Limits
 from memplan.solving.solver import Solver
 from memplan_solvers.common.arrays import Records
 from memplan_solvers.latency.arrays import LatencyArrays, fixed_pairs
@@ -29,7 +29,7 @@ def make_layout(arrays: LatencyArrays, residencies: Records, stores: Records) ->
 
 
 def to_plan(
-    solver: Solver, problem: Problem, budget: Budget, arrays: LatencyArrays, layout: Layout, bound: float
+    solver: Solver, problem: Problem, limits: Limits, arrays: LatencyArrays, layout: Layout, bound: float
 ) -> Plan:
     """The plan of this layout; no plan of the problem is faster than `bound` seconds.
 
@@ -50,5 +50,5 @@ def to_plan(
     pairs = {storages[b].name: storages[a].name for b, a in fixed_pairs(arrays).items()}
     order_of_ops = tuple(range(problem.n))
     return solver.answer(
-        problem, budget, order=order_of_ops, residencies=residencies, moves=moves, bound=bound, inplace=pairs
+        problem, limits, order=order_of_ops, residencies=residencies, moves=moves, bound=bound, inplace=pairs
     )

@@ -11,7 +11,7 @@ from memplan.base.errors import OptionError
 from memplan.problem.options import Options
 from memplan.problem.plan import Plan
 from memplan.problem.problem import Problem
-from memplan.solving.limits import Budget
+from memplan.solving.limits import Limits
 from memplan.solving.testing import TIMED, chain
 from memplan_solvers.common.arrays import Floats, Ints
 from memplan_solvers.latency.arrays import UNPLACED, LatencyArrays, make_arrays, stores_of_fixed
@@ -110,14 +110,14 @@ class Msa(LatencySolver):
             if getattr(self, field) < 0:
                 raise OptionError(f"solver 'msa': {field} = {getattr(self, field)}", "it is at least 0")
 
-    def search(self, problem: Problem, budget: Budget) -> Plan:
+    def search(self, problem: Problem, limits: Limits) -> Plan:
         """One pass over the values."""
-        arrays = make_arrays(problem, budget)
+        arrays = make_arrays(problem, limits)
         if arrays is None:
-            return self.no_answer(problem, budget, *UNPLACED)
+            return self.no_answer(problem, limits, *UNPLACED)
         ratios = PrefetchRatios(self.min_ratio, self.preferred_ratio, self.max_ratio)
         best = run_msa(arrays, value_order(arrays), all_host_elapsed(arrays), ratios, self.repacks)
-        return to_plan(self, problem, budget, arrays, best, self.lower_bound(problem, arrays, budget))
+        return to_plan(self, problem, limits, arrays, best, self.lower_bound(problem, arrays, limits))
 
 
 @dataclass(frozen=True)
@@ -127,30 +127,30 @@ class MsaTuned(LatencySolver):
     name: ClassVar[str] = "msa_tuned"
     summary: ClassVar[str] = "memory space assignment with its ratios and repacks searched on a grid"
 
-    def search(self, problem: Problem, budget: Budget) -> Plan:
+    def search(self, problem: Problem, limits: Limits) -> Plan:
         """XLA's own values first, then the grid for as long as there is time."""
-        arrays = make_arrays(problem, budget)
+        arrays = make_arrays(problem, limits)
         if arrays is None:
-            return self.no_answer(problem, budget, *UNPLACED)
-        bound = self.lower_bound(problem, arrays, budget)
-        return to_plan(self, problem, budget, arrays, tuned(arrays, budget, bound), bound)
+            return self.no_answer(problem, limits, *UNPLACED)
+        bound = self.lower_bound(problem, arrays, limits)
+        return to_plan(self, problem, limits, arrays, tuned(arrays, limits, bound), bound)
 
 
-def tuned(arrays: LatencyArrays, budget: Budget, bound: float) -> Layout:
-    """The best layout of the grid; nothing beyond XLA's defaults once the budget is spent."""
+def tuned(arrays: LatencyArrays, limits: Limits, bound: float) -> Layout:
+    """The best layout of the grid; nothing beyond XLA's defaults once the limits are spent."""
     order, elapsed = value_order(arrays), all_host_elapsed(arrays)
     best = run_msa(arrays, order, elapsed, XLA, 0)
     for low, preferred, high, repacks in GRID:
-        if budget.spent() or best.seconds <= bound:
+        if limits.spent() or best.seconds <= bound:
             break
         found = run_msa(arrays, order, elapsed, PrefetchRatios(low, preferred, high), repacks)
         if found.seconds < best.seconds:
             best = found
-            budget.report("msa_tuned", best.seconds, bound)
+            limits.report("msa_tuned", best.seconds, bound)
     return best
 
 
 def warm() -> None:
     """Call every kernel of the assignment, of what it is judged by, and of what makes a plan of it."""
     problem = Problem(chain(4), TIMED.with_scratchpad(600), Options("latency", "tensor", order="program"))
-    MsaTuned().search(problem, Budget(float("inf")))
+    MsaTuned().search(problem, Limits(float("inf")))

@@ -94,7 +94,7 @@ def _in_order(problem: Problem, jobs: _Jobs) -> float:
     for t in range(n):
         crossed = come[t + 1] + bus[t]
         head[t] = before = max(before, crossed, ahead + crossed) + jobs.run[t]
-        room = max(0, problem.room - problem.need[t]) / host
+        room = max(0, problem.byte_limit - problem.need[t]) / host
         ahead = max(ahead, before - come[t + 1] - bus[t + 1] - room)
     for t in reversed(range(n)):
         left = go[n] - go[t] + bus[n] - bus[t + 1]

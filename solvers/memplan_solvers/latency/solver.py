@@ -9,7 +9,7 @@ from typing import ClassVar
 from memplan.base.errors import OptionError, nearest
 from memplan.problem.plan import Plan
 from memplan.problem.problem import Problem
-from memplan.solving.limits import Budget
+from memplan.solving.limits import Limits
 from memplan.solving.solver import Solver
 from memplan_solvers.compiled import load
 from memplan_solvers.greedy import Greedy
@@ -36,21 +36,21 @@ class LatencySolver(Solver):
         """The compiled kernels that it cannot do without."""
         return "assign"
 
-    def solve(self, problem: Problem, budget: Budget) -> Plan:
+    def solve(self, problem: Problem, limits: Limits) -> Plan:
         """See `search`; the greedy plan where a cancellation leaves no kernels to search with."""
-        if load(self.kernels, budget):
-            return self.search(problem, budget)
-        return replace(Greedy().solve(problem, budget), solver=self.spec)
+        if load(self.kernels, limits):
+            return self.search(problem, limits)
+        return replace(Greedy().solve(problem, limits), solver=self.spec)
 
     @abstractmethod
-    def search(self, problem: Problem, budget: Budget) -> Plan:
+    def search(self, problem: Problem, limits: Limits) -> Plan:
         """The plan, its kernels loaded."""
 
-    def lower_bound(self, problem: Problem, timed: LatencyArrays, budget: Budget) -> float:
+    def lower_bound(self, problem: Problem, timed: LatencyArrays, limits: Limits) -> float:
         """Seconds that no plan of the problem stays below; the program may take half of the time left."""
         closed = closed_bound(problem, timed)
         if self.bound == "closed" or problem.options.order == "free":
             return closed
         from memplan_solvers.latency.fluid import fluid_bound
 
-        return max(closed, fluid_bound(problem, timed, 0.5 * budget.remaining_s))
+        return max(closed, fluid_bound(problem, timed, 0.5 * limits.remaining_s))

@@ -18,7 +18,7 @@ from memplan.base.children import end_with_parent
 from memplan.base.errors import MemplanError, OptionError
 from memplan.library.load import load_model
 from memplan.problem.problem import Problem
-from memplan.solving.limits import Budget
+from memplan.solving.limits import Limits
 from memplan.solving.planning import make_problem
 from memplan_solvers.common.arrays import Flags, Floats32, Ints
 from memplan_solvers.malloc_game.board import ANSWERS, Board
@@ -64,7 +64,7 @@ def _live_peak(problem: Problem) -> int:
 @lru_cache(maxsize=128)
 def board_of(case: TrainingCase) -> Board:
     """The board of a case; OptionError where there is no game to play."""
-    board = open_board(case.problem(), Budget(60.0))
+    board = open_board(case.problem(), Limits(60.0))
     if board is None or not len(board.moves):
         raise OptionError(f"no game on {case.model}", "choose another model or share")
     return board

@@ -14,7 +14,7 @@ from gymnasium import spaces
 from memplan.base.errors import OptionError
 from memplan.library.load import load_model
 from memplan.problem.problem import Problem
-from memplan.solving.limits import Budget
+from memplan.solving.limits import Limits
 from memplan.solving.planning import make_problem
 from memplan_solvers.malloc_game.board import ANSWERS, Answer
 from memplan_solvers.malloc_game.features import make_observation, numbers, observe
@@ -67,7 +67,7 @@ class MallocGameEnv(gymnasium.Env[dict[str, Any], int]):
         self.action_space = spaces.Discrete(ANSWERS)
 
     def _open(self, problem: Problem) -> None:
-        board = open_board(problem, Budget(PREPARE_S))
+        board = open_board(problem, Limits(PREPARE_S))
         if board is None or not len(board.moves):
             raise OptionError(
                 f"the mallocGame has no moves for graph '{problem.graph.name}'",

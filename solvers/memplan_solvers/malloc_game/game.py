@@ -8,7 +8,7 @@ from memplan.base.errors import OptionError, TargetError
 from memplan.problem.op_times import latency_ends
 from memplan.problem.plan import Move, Plan, Residency
 from memplan.problem.problem import Problem
-from memplan.solving.limits import Budget
+from memplan.solving.limits import Limits
 from memplan.solving.solver import Solver
 from memplan_solvers.common.arrays import Flags, Ints
 from memplan_solvers.latency.arrays import make_arrays
@@ -17,7 +17,7 @@ from memplan_solvers.malloc_game.board import Board, make_board, open_state
 from memplan_solvers.malloc_game.state import State, copy_state
 
 
-def open_board(problem: Problem, budget: Budget) -> Board | None:
+def open_board(problem: Problem, limits: Limits) -> Board | None:
     """The board of a latency problem; None if what must stay in the scratchpad could not be placed.
 
     OptionError where operands must be in the scratchpad or a kept storage has to be copied, TargetError for two
@@ -28,7 +28,7 @@ def open_board(problem: Problem, budget: Budget) -> Board | None:
             f"target '{problem.target.name}' has two DMA queues, the mallocGame has one",
             "use anneal or msa, or a target with dma.queues = 1",
         )
-    timed = make_arrays(problem, budget)
+    timed = make_arrays(problem, limits)
     if timed is None:
         return None
     for s in problem.storages:
@@ -111,7 +111,7 @@ class Game:
         """A game at the same state that shares only the board."""
         return Game(self.board, copy_state(self.state))
 
-    def plan(self, solver: Solver, problem: Problem, budget: Budget, bound: float = 0.0) -> Plan:
+    def plan(self, solver: Solver, problem: Problem, limits: Limits, bound: float = 0.0) -> Plan:
         """The plan that a finished game amounts to. `bound` must hold for every plan of the problem."""
         if not self.is_over:
             raise ValueError(f"the game stands at move {self.move} of {self.moves}")
@@ -129,7 +129,7 @@ class Game:
         inplace = {storages[b].name: storages[source[b]].name for b in over}
         return solver.answer(
             problem,
-            budget,
+            limits,
             order=tuple(range(problem.n)),
             residencies=residencies,
             moves=moves,

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from memplan.solving.limits import Budget
+from memplan.solving.limits import Limits
 from memplan_solvers.common.arrays import Floats32
 from memplan_solvers.latency.anneal import Anneal, make_annealing
 from memplan_solvers.latency.anneal_kernel import KINDS, STATES, run_rounds
@@ -46,10 +46,10 @@ class Experience(NamedTuple):
 
 def experience(case: TrainingCase, seed: int) -> Experience:
     """Anneal a case with the usual rounds. Deterministic."""
-    timed = make_arrays(case.problem(), Budget(60.0))
+    timed = make_arrays(case.problem(), Limits(60.0))
     rows: list[Experience] = []
     if timed is not None and timed.movable.any():
-        start, static, k = tuned(timed, Budget(60.0), 0.0), static_inputs(timed), len(timed.touch)
+        start, static, k = tuned(timed, Limits(60.0), 0.0), static_inputs(timed), len(timed.touch)
         search, anneal = make_annealing(timed, start, seed, QUEUED), Anneal()
         for part in range(PARTS):
             search = search._replace(work=np.zeros((STATES, k, KINDS)), gain=np.zeros((STATES, k, KINDS)))

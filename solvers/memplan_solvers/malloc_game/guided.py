@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from memplan.problem.options import Options
 from memplan.problem.problem import Problem
-from memplan.solving.limits import Budget
+from memplan.solving.limits import Limits
 from memplan.solving.testing import TIMED, chain
 from memplan_solvers.latency.anneal import Anneal
 from memplan_solvers.latency.arrays import LatencyArrays, make_arrays
@@ -19,19 +19,19 @@ QUEUED = 0.9
 """Share of new ratios of loads that ask for idle copy capacity, see `anneal_kernel.Annealing`."""
 
 
-def annealed(timed: LatencyArrays, budget: Budget, bound: float) -> Layout:
+def annealed(timed: LatencyArrays, limits: Limits, bound: float) -> Layout:
     """What guided annealing makes of tuned memory space assignment."""
-    start = tuned(timed, budget.share(0.1), bound)
-    return Anneal().improve(timed, start, budget, bound, QUEUED, focus_of(timed, load_guide()))
+    start = tuned(timed, limits.share(0.1), bound)
+    return Anneal().improve(timed, start, limits, bound, QUEUED, focus_of(timed, load_guide()))
 
 
 def warm() -> None:
     """Call every kernel of a game and its annealing, on a chain of three ops."""
     problem = Problem(chain(3), TIMED.with_scratchpad(600), Options("latency", "tensor", order="program"))
-    budget = Budget(float("inf"))  # it compiles for a minute
-    board, timed = open_board(problem, budget), make_arrays(problem, budget)
+    limits = Limits(float("inf"))  # it compiles for a minute
+    board, timed = open_board(problem, limits), make_arrays(problem, limits)
     if board is not None and timed is not None:
         refiner = Refiner(Game(board), load_network(), 0)
         refiner.consider_greedy()
         refiner.cycle(1, lambda: False)
-        annealed(timed, budget, 0.0)
+        annealed(timed, limits, 0.0)

@@ -11,7 +11,7 @@ from memplan.base.errors import OptionError, nearest
 from memplan.judge.timeline import timeline
 from memplan.problem.plan import Plan, Status
 from memplan.problem.problem import Problem
-from memplan.solving.limits import Budget
+from memplan.solving.limits import Limits
 from memplan.solving.registry import parse_spec
 from memplan_solvers.latency.arrays import UNPLACED, make_arrays
 from memplan_solvers.latency.solver import LatencySolver
@@ -75,92 +75,92 @@ class MallocGame(LatencySolver):
         """See `LatencySolver.kernels`."""
         return "game"
 
-    def search(self, problem: Problem, budget: Budget) -> Plan:
+    def search(self, problem: Problem, limits: Limits) -> Plan:
         """The best of what the mode says."""
-        return self._better(problem, budget) if self.mode == "prod" else self._played(problem, budget)
+        return self._better(problem, limits) if self.mode == "prod" else self._played(problem, limits)
 
-    def _played(self, problem: Problem, budget: Budget) -> Plan:
+    def _played(self, problem: Problem, limits: Limits) -> Plan:
         """What the mode says, tuned memory space assignment apart."""
         from memplan_solvers.malloc_game.game import Game, open_board
 
-        board, timed = open_board(problem, budget), make_arrays(problem, budget)
+        board, timed = open_board(problem, limits), make_arrays(problem, limits)
         if board is None or timed is None:
-            return self.no_answer(problem, budget, *UNPLACED)
-        bound = self.lower_bound(problem, timed, budget)
+            return self.no_answer(problem, limits, *UNPLACED)
+        bound = self.lower_bound(problem, timed, limits)
         game = Game(board)
         game.reset()
         if game.moves and self.mode == "agent":
             from memplan_solvers.latency.layout import to_plan
             from memplan_solvers.malloc_game.guided import annealed
 
-            self._with_network(game, self._games(budget))
-            found = annealed(timed, budget, bound)
+            self._with_network(game, self._games(limits))
+            found = annealed(timed, limits, bound)
             if found.seconds < game.latency:
-                return to_plan(self, problem, budget, timed, found, bound)
+                return to_plan(self, problem, limits, timed, found, bound)
         elif game.moves:
-            self._play(game, budget)
-        return game.plan(self, problem, budget, bound)
+            self._play(game, limits)
+        return game.plan(self, problem, limits, bound)
 
-    def _games(self, budget: Budget) -> Budget:
+    def _games(self, limits: Limits) -> Limits:
         """What mode=agent may spend on games."""
-        until = budget.seconds + max(GAMES * budget.remaining_s, self.finetune_s)
-        return replace(budget, time_limit_s=min(until, budget.time_limit_s))
+        until = limits.seconds + max(GAMES * limits.remaining_s, self.finetune_s)
+        return replace(limits, time_limit_s=min(until, limits.time_limit_s))
 
-    def _better(self, problem: Problem, budget: Budget) -> Plan:
+    def _better(self, problem: Problem, limits: Limits) -> Plan:
         """The better of the agent's plan and that of tuned memory space assignment."""
-        rival = parse_spec("msa_tuned").solve(problem, budget.share(0.1))
-        plan = replace(self, mode="agent")._played(problem, budget)
+        rival = parse_spec("msa_tuned").solve(problem, limits.share(0.1))
+        plan = replace(self, mode="agent")._played(problem, limits)
         known = [p for p in (plan, rival) if p.status is not Status.UNKNOWN]
         if not known:
             return replace(plan, solver=self.spec)
         best = min(known, key=lambda p: timeline(problem.graph, p).latency_s)
         return replace(best, solver=self.spec, reason=f"found by {best.solver}")
 
-    def _play(self, game: Game, budget: Budget) -> None:
+    def _play(self, game: Game, limits: Limits) -> None:
         """Leave the best game found on the board."""
         from memplan_solvers.malloc_game.greedy import play_greedy
         from memplan_solvers.malloc_game.play import play_random
 
         if self.mode == "random":
-            play_random(game.board, game.state, budget.seed, 1)
+            play_random(game.board, game.state, limits.seed, 1)
         elif self.mode == "greedy":
             play_greedy(game.board, game.state, 0)
         elif self.mode == "muzero":
             from memplan_solvers.malloc_game.muzero import learn_program
 
-            learn_program(game, budget)
+            learn_program(game, limits)
         else:
-            self._with_network(game, budget)
+            self._with_network(game, limits)
 
-    def _with_network(self, game: Game, budget: Budget) -> Refiner:
+    def _with_network(self, game: Game, limits: Limits) -> Refiner:
         from memplan_solvers.malloc_game.gumbel_zero import play_episode
         from memplan_solvers.malloc_game.policy import load_network
         from memplan_solvers.malloc_game.refine import Refiner
         from memplan_solvers.malloc_game.tree_search import Settings
 
         net = load_network(self.policy)
-        refiner = Refiner(game, net, budget.seed)
+        refiner = Refiner(game, net, limits.seed)
         if self.mode != "policy":
             refiner.consider_greedy()
-        budget.report("policy", refiner.least, 0.0)
+        limits.report("policy", refiner.least, 0.0)
         if game.moves <= EXHAUSTIVE and self.mode != "policy":
             episode = play_episode(
-                game, net, Settings(simulations=PLAYED_OUT, noise=0.0), budget.seed, budget.spent
+                game, net, Settings(simulations=PLAYED_OUT, noise=0.0), limits.seed, limits.spent
             )
             refiner.consider(episode.answers, episode.latency)
         if self.mode == "search":
-            for seed in range(budget.seed, budget.seed + EPISODES):
-                if budget.spent():
+            for seed in range(limits.seed, limits.seed + EPISODES):
+                if limits.spent():
                     break
-                episode = play_episode(game, net, Settings(), seed, budget.spent)
+                episode = play_episode(game, net, Settings(), seed, limits.spent)
                 refiner.consider(episode.answers, episode.latency)
-                budget.report("search", refiner.least, 0.0)
+                limits.report("search", refiner.least, 0.0)
         elif self.mode != "policy":
-            self._anneal(refiner, budget)
+            self._anneal(refiner, limits)
         refiner.replay()
         return refiner
 
-    def _anneal(self, refiner: Refiner, budget: Budget) -> None:
+    def _anneal(self, refiner: Refiner, limits: Limits) -> None:
         """Cycle after cycle, with lessons between them where they were asked for."""
         tune: Callable[[], None] | None = None
         if self.finetune_s:
@@ -168,10 +168,10 @@ class MallocGame(LatencySolver):
 
             tune = Tuner(refiner).tune
         for rounds in cycles(refiner.k * ROUNDS_PER_MOVE):
-            if not refiner.cycle(rounds, budget.spent):
+            if not refiner.cycle(rounds, limits.spent):
                 return
-            budget.report("agent", refiner.least, 0.0)
-            if tune is not None and budget.seconds < self.finetune_s:
+            limits.report("agent", refiner.least, 0.0)
+            if tune is not None and limits.seconds < self.finetune_s:
                 tune()
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from memplan.solving.limits import Budget
+from memplan.solving.limits import Limits
 from memplan_solvers.common.arrays import Flags, Floats32, Ints
 from memplan_solvers.malloc_game.board import ANSWERS
 from memplan_solvers.malloc_game.encode import INPUTS, encode
@@ -169,22 +169,22 @@ class Agent:
         return loss
 
 
-def learn_program(game: Game, budget: Budget, plan: LearningPlan | None = None) -> list[float]:
+def learn_program(game: Game, limits: Limits, plan: LearningPlan | None = None) -> list[float]:
     """Play and learn until the time is up, or for all the plan's games; the best game stays on the board.
 
     Begins with random games, so that there is something to learn from. The latencies of the games played.
     """
-    agent = Agent(game, plan or LearningPlan(), budget.seed)
-    play_random(game.board, game.state, budget.seed, 1)
+    agent = Agent(game, plan or LearningPlan(), limits.seed)
+    play_random(game.board, game.state, limits.seed, 1)
     best, least, played = game.answers, game.latency, list[float]()
     for _ in range(agent.plan.games):
-        record = agent.play(budget.spent)
+        record = agent.play(limits.spent)
         if record is None:
             break
         played.append(game.latency)
         if game.latency < least:
             best, least = record.answer, game.latency
-            budget.report("muzero", least, 0.0)
+            limits.report("muzero", least, 0.0)
         agent.memory.append(record)
         agent.learn()
     game.reset()

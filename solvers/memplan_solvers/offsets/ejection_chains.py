@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from memplan.base.units import MAX_BYTES
-from memplan.solving.limits import Budget
+from memplan.solving.limits import Limits
 from memplan_solvers.common.arrays import Ints
 from memplan_solvers.offsets.ejection_state import BOX, Layout, Pool, make_neighbours
 
@@ -25,7 +25,7 @@ MOST_TO_DIVE = 10_000
 LEVELS = 8
 """Most levels of buckets of steps: the finest has 2^(LEVELS - 1), each with 128 buffers or more of those that begin."""
 BUFFERS_A_CHECK, MOVES_A_CHECK = 2048, 512
-"""Buffers placed, and moves of repair, between two checks of the budget."""
+"""Buffers placed, and moves of repair, between two checks of the clock."""
 ROUNDS, MOST = 4, 64
 """Moves per buffer before a limit is given up: at first, and at most."""
 LEAP, CLOSER, NEAR = 1.0125, 0.6, 1.0005
@@ -67,35 +67,35 @@ class EjectionChains:
         return None if best is None else best.tolist()
 
     def improve(
-        self, offsets: Sequence[int], bound: int, unit: int, budget: Budget, report: Callable[[int], None]
+        self, offsets: Sequence[int], bound: int, unit: int, limits: Limits, report: Callable[[int], None]
     ) -> list[int]:
         """The best offsets found, those given or better; stops at the bound or close to what it cannot pass.
 
         Small buffers wait until the others lie: nearly all of them find holes.
         """
-        began, best = budget.seconds, np.array(offsets, np.int64)
-        first = self._first_fit(np.full(best.size, -1), budget)
+        began, best = limits.seconds, np.array(offsets, np.int64)
+        first = self._first_fit(np.full(best.size, -1), limits)
         if first is None:
             return [*offsets]
         best = min(best, first, key=self._peak)
         report(self._peak(best))
-        reserve = SPARE * (budget.seconds - began)
+        reserve = SPARE * (limits.seconds - began)
         kept = np.full(best.size, -1)
         *large, whole = self.stages
         for stage in large:
-            part = replace(budget, time_limit_s=max(0.0, budget.time_limit_s - reserve))
+            part = replace(limits, time_limit_s=max(0.0, limits.time_limit_s - reserve))
             kept[stage.members] = stage.lower_peak(
                 first[stage.members], None, bound, unit, part, lambda peak: None
             )
-            if (kept != first)[stage.members].any() and (found := self._first_fit(kept, budget)) is not None:
+            if (kept != first)[stage.members].any() and (found := self._first_fit(kept, limits)) is not None:
                 best = min(best, found, key=self._peak)
                 report(self._peak(best))
         best[whole.members] = whole.lower_peak(
-            best[whole.members], kept[whole.members], bound, unit, budget, report
+            best[whole.members], kept[whole.members], bound, unit, limits, report
         )
         return [int(o) for o in best]
 
-    def fit(self, capacity: int, budget: Budget) -> list[int] | None:
+    def fit(self, capacity: int, limits: Limits) -> list[int] | None:
         """Offsets under `capacity`, None where a good many moves in each order did not find any.
 
         At first what is long and large is moved least; then, much longer, all are alike: few and tight ones want that.
@@ -104,7 +104,7 @@ class EjectionChains:
             for order in range(len(WEIGHTS)):
                 offsets = np.full(self.size.size, -1)
                 for stage in self.stages:
-                    found = stage.attempt(capacity, order, rounds, budget, offsets[stage.members], alike)
+                    found = stage.attempt(capacity, order, rounds, limits, offsets[stage.members], alike)
                     if found is None:
                         break
                     offsets[stage.members] = found
@@ -112,12 +112,12 @@ class EjectionChains:
                     return [int(o) for o in offsets]
         return None
 
-    def _first_fit(self, kept: Ints, budget: Budget) -> Ints | None:
+    def _first_fit(self, kept: Ints, limits: Limits) -> Ints | None:
         """The best first fit beside what is kept (-1: nothing), None where the time is up before."""
         offsets = kept.copy()
         for stage in self.stages:
             orders = range(len(WEIGHTS) if stage.size.size <= MOST_TO_DIVE else 1)
-            tries = [stage.attempt(MAX_BYTES, order, 0, budget, offsets[stage.members]) for order in orders]
+            tries = [stage.attempt(MAX_BYTES, order, 0, limits, offsets[stage.members]) for order in orders]
             found = [x for x in tries if x is not None]
             if not found:
                 return None
@@ -193,7 +193,7 @@ class Stage:
         kept: Ints | None,
         bound: int,
         unit: int,
-        budget: Budget,
+        limits: Limits,
         report: Callable[[int], None],
     ) -> Ints:
         """`best` or what is better, at first beside what is `kept` (-1: nothing).
@@ -205,7 +205,7 @@ class Stage:
         around = nothing if kept is None else kept
         peak, floor, rounds, order = self.peak(best), max(bound - unit, self.peak(around)), ROUNDS, 0
         with ThreadPoolExecutor(2) as pool:
-            while peak > bound and not budget.spent():
+            while peak > bound and not limits.spent():
                 target = (floor + peak) // 2
                 if floor < bound:
                     target = (
@@ -213,11 +213,11 @@ class Stage:
                         if peak < NEAR * bound
                         else int(min(LEAP * bound, bound + CLOSER * (peak - bound)))
                     )
-                targets = [target] if budget.workers == 1 else [target, (target + peak) // 2]
+                targets = [target] if limits.workers == 1 else [target, (target + peak) // 2]
                 targets = sorted(
                     {min(max(bound, floor + unit, t // unit * unit), peak - unit) for t in targets}
                 )
-                tries = list(pool.map(lambda t: self.attempt(t, order, rounds, budget, around), targets))  # noqa: B023
+                tries = list(pool.map(lambda t: self.attempt(t, order, rounds, limits, around), targets))  # noqa: B023
                 lowest = next((k for k, x in enumerate(tries) if x is not None), len(tries))
                 if (better := [*tries, None][lowest]) is not None:
                     best, peak = better, self.peak(better)
@@ -235,7 +235,7 @@ class Stage:
         return best
 
     def attempt(
-        self, target: int, order: int, rounds: int, budget: Budget, kept: Ints, alike: bool = False
+        self, target: int, order: int, rounds: int, limits: Limits, kept: Ints, alike: bool = False
     ) -> Ints | None:
         """Offsets below `target`, None where `rounds` moves a buffer were not enough.
 
@@ -252,11 +252,11 @@ class Stage:
         enter_all(layout, inner[np.argsort(kept[inner], kind="stable")])
         outer = outer[np.argsort(self.ranks[order][outer])]
         for k in range(0, outer.size, BUFFERS_A_CHECK):
-            if budget.spent():
+            if limits.spent():
                 return None
             waiting = fill(layout, near, pool, outer[k : k + BUFFERS_A_CHECK], waiting)
         for _ in range(rounds * kept.size // MOVES_A_CHECK + 8):
-            if waiting == 0 or budget.spent():
+            if waiting == 0 or limits.spent():
                 break
             waiting = repair(layout, near, pool, waiting, MOVES_A_CHECK)
         return None if waiting else layout.box["offset"].copy()
@@ -285,4 +285,4 @@ def warm() -> None:
     chains = EjectionChains([0, 1, 2, 3], [2, 3, 4, 5], [8, 9, 10, 11])
     chains.dive(0)
     for stage in chains.stages:
-        stage.attempt(21, 0, 1, Budget(float("inf")), np.full(4, -1))
+        stage.attempt(21, 0, 1, Limits(float("inf")), np.full(4, -1))

@@ -9,7 +9,7 @@ import numpy as np
 
 from memplan.packing.buffers import Buffer
 from memplan.problem.plan import Status
-from memplan.solving.limits import Budget
+from memplan.solving.limits import Limits
 from memplan_solvers.common.arrays import Ints
 from memplan_solvers.offsets.conflicts import Conflicts
 from memplan_solvers.offsets.exact_state import Outcome, make_instance, make_progress
@@ -27,7 +27,7 @@ SLICE = 1_000
 class Race:
     """The searches for one capacity: orders take turns, and more of them join while none has ended.
 
-    They run `budget.workers` at a time, those that would be least ahead of their share; the first in the row that ends
+    They run `limits.workers` at a time, those that would be least ahead of their share; the first in the row that ends
     decides, so the answer depends on the number of workers but not on their speed.
     """
 
@@ -40,17 +40,17 @@ class Race:
         """Decisions taken so far."""
         return sum(search.nodes for search in self.searches.values())
 
-    def run(self, budget: Budget, node_limit: int | None = None) -> tuple[Status, list[int]]:
+    def run(self, limits: Limits, node_limit: int | None = None) -> tuple[Status, list[int]]:
         """Go on until it is settled, the time is up or `node_limit` more nodes are spent.
 
         Feasible with offsets, infeasible (a proof) or unknown: then it may be run again, unless it is over.
         """
         stop = None if node_limit is None else self.nodes + node_limit
-        with ThreadPoolExecutor(budget.workers) as pool:
-            while not budget.spent() and (stop is None or self.nodes < stop):
+        with ThreadPoolExecutor(limits.workers) as pool:
+            while not limits.spent() and (stop is None or self.nodes < stop):
                 names = sorted(
                     BRANCHING_ORDERS, key=lambda name: (self._nodes(name) + SLICE) / BRANCHING_ORDERS[name]
-                )[: budget.workers]
+                )[: limits.workers]
                 for name in names:
                     if name not in self.searches:
                         self.searches[name] = BranchAndBound(self.buffers, self.graph, name, self.capacity)

@@ -33,7 +33,7 @@ MOST_OVERLAPS = 5_000_000
 """Buffers, and pairs of them that overlap in time, beyond which only the sweep is affordable."""
 
 BUFFERS_A_CHECK = 256
-"""Buffers placed between two checks of the budget."""
+"""Buffers placed between two checks of the clock."""
 
 
 def load(starts: Sequence[int], stops: Sequence[int], sizes: Sequence[int]) -> int:

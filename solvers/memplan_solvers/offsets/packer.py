@@ -9,7 +9,7 @@ from functools import cached_property
 from memplan.packing.buffers import Buffer, Packing
 from memplan.packing.packer import Packer, clash
 from memplan.problem.plan import Status
-from memplan.solving.limits import Budget
+from memplan.solving.limits import Limits
 from memplan_solvers.compiled import load
 from memplan_solvers.offsets.bounds import least_peak, next_peak, unit
 from memplan_solvers.offsets.conflicts import Conflicts, conflicts
@@ -37,20 +37,20 @@ REPAIR_SHARE = 0.2
 class StagedPacker(Packer):
     """Cheap things first: nothing is compiled where a one-pass order meets the bound."""
 
-    def pack(self, buffers: Sequence[Buffer], capacity: int | None, budget: Budget) -> Packing:
+    def pack(self, buffers: Sequence[Buffer], capacity: int | None, limits: Limits) -> Packing:
         """See `Packer.pack`."""
-        return fit(buffers, capacity, budget) if capacity is not None else _minimize(buffers, budget)
+        return fit(buffers, capacity, limits) if capacity is not None else _minimize(buffers, limits)
 
 
-def fit(buffers: Sequence[Buffer], capacity: int, budget: Budget, node_limit: int | None = None) -> Packing:
+def fit(buffers: Sequence[Buffer], capacity: int, limits: Limits, node_limit: int | None = None) -> Packing:
     """`StagedPacker` under a capacity, with a limit on the nodes of the exact search a part."""
-    return _by_parts(buffers, capacity, lambda part, goal, later: part.fit(capacity, budget, node_limit))
+    return _by_parts(buffers, capacity, lambda part, goal, later: part.fit(capacity, limits, node_limit))
 
 
-def _minimize(buffers: Sequence[Buffer], budget: Budget) -> Packing:
+def _minimize(buffers: Sequence[Buffer], limits: Limits) -> Packing:
     def minimize(part: _Part, goal: int, later: int) -> Packing:
-        kept = min(0.5, FIRST_FIT_S * later / max(1e-9, budget.remaining_s))
-        return part.minimize(goal, budget.share(1 - kept))
+        kept = min(0.5, FIRST_FIT_S * later / max(1e-9, limits.remaining_s))
+        return part.minimize(goal, limits.share(1 - kept))
 
     return _by_parts(buffers, None, minimize)
 
@@ -129,16 +129,16 @@ class _Part:
     def chains(self) -> EjectionChains:
         return EjectionChains(self.starts, self.stops, self.sizes)
 
-    def fit(self, capacity: int, budget: Budget, node_limit: int | None) -> Packing:
+    def fit(self, capacity: int, limits: Limits, node_limit: int | None) -> Packing:
         """Offsets under `capacity`, or that there are none, or unknown."""
         if self.bound > capacity:
             return self._answer(Status.INFEASIBLE, [], "bound")
-        offsets = self._one_pass(capacity, budget)
+        offsets = self._one_pass(capacity, limits)
         if offsets and self._peak(offsets) <= capacity:
             return self._answer(Status.FEASIBLE, offsets, "one pass")
         for limit in (self.quick, None) if node_limit is None else (node_limit,):
             if self.pairs <= EXACT_PAIRS:
-                status, found = self._exact(capacity, budget, limit)
+                status, found = self._exact(capacity, limits, limit)
                 if status is Status.INFEASIBLE:
                     self.bound = next_peak(self.buffers, capacity, self.unit)
                 if status is not Status.UNKNOWN:
@@ -147,25 +147,25 @@ class _Part:
                 self.plain
                 and offsets
                 and node_limit is None
-                and not budget.spent()
-                and load("repair", budget)
+                and not limits.spent()
+                and load("repair", limits)
             ):
-                repaired = self.chains.fit(capacity, budget if limit is None else budget.share(REPAIR_SHARE))
+                repaired = self.chains.fit(capacity, limits if limit is None else limits.share(REPAIR_SHARE))
                 if repaired:
                     return self._answer(Status.FEASIBLE, repaired, "repair")
         return self._answer(Status.UNKNOWN, [], "exact")
 
-    def minimize(self, goal: int, budget: Budget) -> Packing:
+    def minimize(self, goal: int, limits: Limits) -> Packing:
         """Offsets with the least peak found and a bound on it; to go below `goal` is no use."""
-        offsets, method = self._one_pass(goal, budget), "one pass"
+        offsets, method = self._one_pass(goal, limits), "one pass"
         exact = self.pairs <= EXACT_PAIRS
         if exact and not offsets:
-            status, offsets = self._exact(self.most, budget, None)
+            status, offsets = self._exact(self.most, limits, None)
             if status is not Status.FEASIBLE:
                 return self._answer(status, [], "exact")
             method = "exact"
         limit, low, repaired = self.quick, goal, not self.plain
-        while exact and offsets and not self._done(offsets, goal, budget):
+        while exact and offsets and not self._done(offsets, goal, limits):
             # First the goal, then repair, then halve the distance between what is open and the best; the last step
             # tries one unit below it, and after that all begins again with more nodes.
             peak = self._peak(offsets)
@@ -173,7 +173,7 @@ class _Part:
                 low, limit = goal, LONGER * limit
             middle = max(low, min((low + peak) // 2, peak - self.unit)) // self.unit * self.unit
             target = goal if low == goal else middle
-            status, found = self._exact(target, budget, limit if target == goal else limit // LONGER)
+            status, found = self._exact(target, limits, limit if target == goal else limit // LONGER)
             if status is Status.FEASIBLE:
                 offsets, method = found, "exact"
             elif status is Status.INFEASIBLE:
@@ -181,27 +181,27 @@ class _Part:
                 goal = max(goal, low)
             elif not repaired:
                 repaired = True
-                offsets, method = self._repaired(offsets, method, goal, budget.share(REPAIR_SHARE))
+                offsets, method = self._repaired(offsets, method, goal, limits.share(REPAIR_SHARE))
                 low = goal + self.unit
             else:
                 low = target + self.unit
-            self._report(self._peak(offsets), budget)
-        if not exact and offsets and not self._done(offsets, goal, budget):
-            offsets, method = self._repaired(offsets, method, goal, budget)
+            self._report(self._peak(offsets), limits)
+        if not exact and offsets and not self._done(offsets, goal, limits):
+            offsets, method = self._repaired(offsets, method, goal, limits)
         return self._answer(Status.FEASIBLE if offsets else Status.UNKNOWN, offsets or [], method)
 
-    def _repaired(self, offsets: list[int], method: str, goal: int, budget: Budget) -> tuple[list[int], str]:
-        if budget.spent() or not (self.plain and load("repair", budget)):
+    def _repaired(self, offsets: list[int], method: str, goal: int, limits: Limits) -> tuple[list[int], str]:
+        if limits.spent() or not (self.plain and load("repair", limits)):
             return offsets, method
         better = self.chains.improve(
-            offsets, goal, self.unit, budget, lambda peak: self._report(peak, budget)
+            offsets, goal, self.unit, limits, lambda peak: self._report(peak, limits)
         )
         return better, "repair" if self._peak(better) < self._peak(offsets) else method
 
-    def _done(self, offsets: list[int] | None, goal: int, budget: Budget) -> bool:
-        return budget.spent() or (bool(offsets) and self._peak(offsets or []) <= goal)
+    def _done(self, offsets: list[int] | None, goal: int, limits: Limits) -> bool:
+        return limits.spent() or (bool(offsets) and self._peak(offsets or []) <= goal)
 
-    def _one_pass(self, goal: int, budget: Budget) -> list[int] | None:
+    def _one_pass(self, goal: int, limits: Limits) -> list[int] | None:
         """Offsets of the best one-pass order, None where fixed ones stand in every order's way."""
         if not self.plain:
             return self._first_fit(goal) if self.pairs <= EXACT_PAIRS else None
@@ -210,7 +210,7 @@ class _Part:
                 0
             ]
         swept = sweep(self.starts, self.stops, self.sizes)
-        enough = self._peak(swept) <= goal or budget.spent() or not load("repair", budget)
+        enough = self._peak(swept) <= goal or limits.spent() or not load("repair", limits)
         dived = None if enough else self.chains.dive(goal)
         return min((o for o in (swept, dived) if o), key=self._peak)
 
@@ -231,18 +231,18 @@ class _Part:
                 break
         return best
 
-    def _exact(self, capacity: int, budget: Budget, limit: int | None) -> tuple[Status, list[int]]:
+    def _exact(self, capacity: int, limits: Limits, limit: int | None) -> tuple[Status, list[int]]:
         """Search on for a packing under `capacity`, for `limit` nodes."""
         from memplan_solvers.offsets.windows import solve_windows
 
-        if budget.spent() or not load("pack", budget):
+        if limits.spent() or not load("pack", limits):
             return Status.UNKNOWN, []
         race = self.races.setdefault(capacity, Race(self.buffers, self.conflicts, capacity))
         before = race.nodes
-        status, found = race.run(budget, limit)
+        status, found = race.run(limits, limit)
         self.nodes += race.nodes - before
         if status is Status.UNKNOWN and not self.conflicts.exact:
-            status, found = solve_windows(self.buffers, capacity, budget)
+            status, found = solve_windows(self.buffers, capacity, limits)
         if status is not Status.UNKNOWN:
             del self.races[capacity]
         return status, found
@@ -250,8 +250,8 @@ class _Part:
     def _peak(self, offsets: Sequence[int]) -> int:
         return max((o + z for o, z in zip(offsets, self.sizes, strict=True)), default=0)
 
-    def _report(self, peak: int, budget: Budget) -> None:
-        budget.report("pack", peak, self.bound)
+    def _report(self, peak: int, limits: Limits) -> None:
+        limits.report("pack", peak, self.bound)
 
     def _answer(self, status: Status, offsets: list[int], method: str) -> Packing:
         return Packing(status, tuple(offsets), None, self.bound, nodes=self.nodes, method=method)
@@ -260,4 +260,4 @@ class _Part:
 def warm() -> None:
     """Call every kernel of the exact search."""
     buffers = [Buffer(str(k), k, k + 2, k + 8) for k in range(4)]
-    Race(buffers, conflicts(buffers), 30).run(Budget(float("inf")))
+    Race(buffers, conflicts(buffers), 30).run(Limits(float("inf")))

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 from memplan.packing.buffers import Buffer
 from memplan.problem.plan import Status
-from memplan.solving.limits import Budget
+from memplan.solving.limits import Limits
 
 
-def solve_windows(buffers: Sequence[Buffer], capacity: int, budget: Budget) -> tuple[Status, list[int]]:
+def solve_windows(buffers: Sequence[Buffer], capacity: int, limits: Limits) -> tuple[Status, list[int]]:
     """Offsets under `capacity`: feasible, infeasible (proved) or unknown. Each segment is a rectangle."""
     from ortools.sat.python import cp_model
 
@@ -30,7 +30,7 @@ def solve_windows(buffers: Sequence[Buffer], capacity: int, budget: Budget) -> t
             times.append(model.new_fixed_size_interval_var(s.start, s.stop - s.start, ""))
             spans.append(model.new_fixed_size_interval_var(place * b.alignment + s.low, s.high - s.low, ""))
     model.add_no_overlap_2d(times, spans)
-    solver, status = run(model, replace(budget, progress=None))
+    solver, status = run(model, replace(limits, progress=None))
     if status in (cp_model.OPTIMAL, cp_model.FEASIBLE):
         return Status.FEASIBLE, [solver.value(p) * b.alignment for p, b in zip(places, buffers, strict=True)]
     return (Status.INFEASIBLE if status == cp_model.INFEASIBLE else Status.UNKNOWN), []

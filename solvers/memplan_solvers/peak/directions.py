@@ -6,7 +6,7 @@ from itertools import accumulate
 
 import numpy as np
 
-from memplan.solving.limits import Budget
+from memplan.solving.limits import Limits
 from memplan_solvers.peak.descent import descend
 from memplan_solvers.peak.descent_state import Outcome, Rules, new_descent
 from memplan_solvers.peak.executed import LiveArrays, live_arrays
@@ -41,33 +41,33 @@ class Directions:
         ]
         self.nodes = 0
 
-    def within(self, limit: int, budget: Budget, patience: int, seed: int = 0) -> tuple[int, ...] | int:
+    def within(self, limit: int, limits: Limits, patience: int, seed: int = 0) -> tuple[int, ...] | int:
         """An order whose live peak is at most `limit`, () if none was found in time, or the number of bytes
         that every order needs where it is proved that there is none: from whichever end is done first, turn by turn.
 
         `patience` is the number of evaluations allowed in each. `seed` varies which of equally good ops goes first.
         """
         applied = Rules("shrink" in self.rules, "path" in self.rules, "visited" in self.rules, known=False)
-        searches = [Search(arrays, applied, limit, seed) for arrays in self.arrays]
+        searches = [SearchFromOneEnd(arrays, applied, limit, seed) for arrays in self.arrays]
         turn = min(FIRST_PATIENCE, patience)
         while True:
             for end, search in zip(self.ends, searches, strict=True):
                 before = search.nodes
-                outcome = search.go_on(budget, turn)
+                outcome = search.go_on(limits, turn)
                 self.nodes += search.nodes - before
                 if outcome is Outcome.FAILED:
                     return search.needed
                 if outcome is Outcome.FOUND:
                     order = search.order[::-1] if end.backward else search.order
                     return tuple(i for k in order for i in self.groups[k])
-                if budget.spent():
+                if limits.spent():
                     return ()
             if turn >= patience:
                 return ()
             turn = min(4 * turn, patience)
 
 
-class Search:
+class SearchFromOneEnd:
     """One search under one limit, to be continued."""
 
     def __init__(self, model: LiveArrays, rules: Rules, limit: int, seed: int = 0) -> None:
@@ -91,11 +91,11 @@ class Search:
         """After FOUND: the order, of the ops as they are searched."""
         return [int(i) for i in self.descent.executed.trail]
 
-    def go_on(self, budget: Budget, effort: int) -> Outcome:
-        """Search until `effort` evaluations of an op were made in all, or the budget is spent: PAUSED then."""
+    def go_on(self, limits: Limits, effort: int) -> Outcome:
+        """Search until `effort` evaluations of an op were made in all, or the limits are spent: PAUSED then."""
         outcome = Outcome.PAUSED
         while outcome is Outcome.FULL or (
-            outcome is Outcome.PAUSED and self.effort < effort and not budget.spent()
+            outcome is Outcome.PAUSED and self.effort < effort and not limits.spent()
         ):
             outcome = descend(self.descent, self.limit, EFFORT)
             if outcome is Outcome.FULL:

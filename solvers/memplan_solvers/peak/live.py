@@ -95,7 +95,7 @@ def live_model(problem: Problem) -> LiveModel:
     closing: list[bool] = []
     number: dict[int, int] = {}
     for k, s in enumerate(problem.storages):
-        if anywhere and not s.stays:
+        if anywhere and not s.pinned:
             continue
         fleeting = len(s.touches) == 1 and not s.resident and k not in problem.overwritable
         if fleeting or (s.is_constant and options.weights == "stream"):
@@ -111,7 +111,7 @@ def live_model(problem: Problem) -> LiveModel:
     over = {}
     for i, (written, sources) in problem.inplace_pairs.items():
         dying = tuple(number[s] for s in sources if s in number)
-        if dying and not (anywhere and not problem.storages[written].stays):
+        if dying and not (anywhere and not problem.storages[written].pinned):
             over[i] = problem.storages[written].size, dying
     return LiveModel(
         tuple(size),

@@ -13,7 +13,7 @@ from memplan.base.units import align_up
 from memplan.packing.buffers import Buffer
 from memplan.problem.plan import Plan, Status
 from memplan.problem.problem import Problem
-from memplan.solving.limits import Budget, Progress
+from memplan.solving.limits import Limits, Progress
 from memplan_solvers.compiled import load
 from memplan_solvers.greedy import Greedy
 from memplan_solvers.improve import Answer, Improver, better
@@ -75,87 +75,87 @@ class Peak(Improver):
         if self.packing not in PACKINGS:
             raise OptionError(f"solver 'peak': packing = '{self.packing}'", nearest(self.packing, PACKINGS))
 
-    def solve(self, problem: Problem, budget: Budget) -> Plan:
+    def solve(self, problem: Problem, limits: Limits) -> Plan:
         """A plan without spills if one is found that fits.
 
         Else, for the objective peak, which allows no spills, what was proved; for traffic the greedy plan, with the
         bound that at least one spill is needed where that is proved.
         """
-        return self.improve(problem, budget, None)
+        return self.improve(problem, limits, None)
 
-    def improve(self, problem: Problem, budget: Budget, start: Answer | None) -> Plan:
+    def improve(self, problem: Problem, limits: Limits, start: Answer | None) -> Plan:
         """The plan without spills where one is found, else `start`; the greedy plan is made only where it is needed."""
         if start is not None and start.value <= problem.free_bound:
-            return self.plan_of(problem, budget, start, problem.free_bound, "")
+            return self.plan_of(problem, limits, start, problem.free_bound, "")
         goal = None
         if problem.options.objective != "peak":  # then live bytes are no news of the value
-            goal, budget = (
+            goal, limits = (
                 problem.capacity,
-                replace(budget, progress=budget.progress and partial(_nodes, budget.progress)),
+                replace(limits, progress=limits.progress and partial(_nodes, limits.progress)),
             )
-        searching = budget if self.packing == "none" else budget.share(0.6)
+        searching = limits if self.packing == "none" else limits.share(0.6)
         most = 1e6 * self.evaluations or float("inf")
         found = minimum_peak_order(problem, searching, goal=goal, evaluations=most)
-        return self._answer(problem, budget, found, start)
+        return self._answer(problem, limits, found, start)
 
-    def _answer(self, problem: Problem, budget: Budget, found: PeakResult, start: Answer | None) -> Plan:
+    def _answer(self, problem: Problem, limits: Limits, found: PeakResult, start: Answer | None) -> Plan:
         capacity = problem.capacity
         if capacity is not None and found.peak > capacity:
             if found.bound <= capacity:
                 why = f"the best order found has {found.peak} live bytes without spills, {found.bound} is proved"
-                return self._otherwise(problem, budget, start, Status.UNKNOWN, why)
+                return self._otherwise(problem, limits, start, Status.UNKNOWN, why)
             why = f"proved: without spills every order has {found.bound} live bytes or more at some step"
-            return self._otherwise(problem, budget, start, Status.INFEASIBLE, why)
-        placed = self._place(problem, found, budget)
+            return self._otherwise(problem, limits, start, Status.INFEASIBLE, why)
+        placed = self._place(problem, found, limits)
         if placed is None:
             why = f"an order with {found.peak} live bytes was found, but no addresses for it"
-            return self._otherwise(problem, budget, start, Status.UNKNOWN, why)
+            return self._otherwise(problem, limits, start, Status.UNKNOWN, why)
         least = "the least" if found.proved else f"{found.bound} is proved"
         why = f"live bytes {found.peak}, {least}; with addresses {placed.peak}"
         if problem.options.objective != "peak":
-            return self.plan_of(problem, budget, placed.answer, problem.free_bound, "")
+            return self.plan_of(problem, limits, placed.answer, problem.free_bound, "")
         best = better(start, placed.answer)
         bound = max(found.bound, problem.free_bound)
-        return replace(self.plan_of(problem, budget, best, bound, ""), reason=why)
+        return replace(self.plan_of(problem, limits, best, bound, ""), reason=why)
 
     def _otherwise(
-        self, problem: Problem, budget: Budget, start: Answer | None, without: Status, why: str
+        self, problem: Problem, limits: Limits, start: Answer | None, without: Status, why: str
     ) -> Plan:
         """The answer where no plan without spills fits; `without` is what is known of there being one."""
         why = f"{why}; the scratchpad has {problem.capacity} bytes"
         if problem.options.objective == "peak":
             return (
-                self.no_answer(problem, budget, without, why)
+                self.no_answer(problem, limits, without, why)
                 if start is None
-                else self.plan_of(problem, budget, start, problem.free_bound, why)
+                else self.plan_of(problem, limits, start, problem.free_bound, why)
             )
         if start is None:
-            best = Greedy().best(problem, budget)
+            best = Greedy().best(problem, limits)
             start = None if best is None else best.answer
         spill = min((s.nbytes for s in problem.storages if s.nbytes), default=0)
         bound = problem.free_bound + (spill if without is Status.INFEASIBLE else 0)
         if start is None:
             why = f"{why}, and no heuristic found a plan that spills"
-        return replace(self.plan_of(problem, budget, start, bound, why), reason=why)
+        return replace(self.plan_of(problem, limits, start, bound, why), reason=why)
 
-    def _place(self, problem: Problem, found: PeakResult, budget: Budget) -> PlacedOrder | None:
+    def _place(self, problem: Problem, found: PeakResult, limits: Limits) -> PlacedOrder | None:
         """Addresses as low as found for the objective peak, else within the capacity: many orders in one pass, then,
         the most promising first, exactly."""
         by_peak, capacity = problem.options.objective == "peak", problem.capacity
         goal = max(found.bound, int(problem.free_bound)) if by_peak else capacity
         tried: list[PlacedOrder] = []
         if self.packing == "none":
-            if budget.spent() and not found.proved:
+            if limits.spent() and not found.proved:
                 return None
-            stacked = _stacked(problem, found.order, budget)
+            stacked = _stacked(problem, found.order, limits)
             return stacked if stacked and (capacity is None or stacked.peak <= capacity) else None
-        for order in islice(_orders(problem, found, budget), ORDERS):
-            candidate = _one_pass(problem, order, goal, budget)
+        for order in islice(_orders(problem, found, limits), ORDERS):
+            candidate = _one_pass(problem, order, goal, limits)
             if candidate is not None:
                 tried.append(candidate)
                 if goal is None or candidate.peak <= goal:
                     return candidate
-            if budget.spent():
+            if limits.spent():
                 break
         if not tried:
             return None
@@ -164,13 +164,13 @@ class Peak(Improver):
         if self.packing == "exact":
             shares = [BRIEF] * len(tried) + [0.5] * (len(tried) - 1) + [1.0]
             for placed, share in zip(2 * tried, shares, strict=True):
-                if budget.spent():
+                if limits.spent():
                     break
-                exact = _exact(placed, None if by_peak else capacity, budget.share(share))
+                exact = _exact(placed, None if by_peak else capacity, limits.share(share))
                 best = exact if exact is not None and exact.peak < best.peak else best
                 if goal is not None and best.peak <= goal:
                     break
-                budget.report("addresses", best.peak, found.bound)
+                limits.report("addresses", best.peak, found.bound)
         return best if capacity is None or best.peak <= capacity else None
 
 
@@ -179,7 +179,7 @@ def _nodes(tell: Callable[[Progress], None], news: Progress) -> None:
     tell(news._replace(value=None, bound=0))
 
 
-def _orders(problem: Problem, found: PeakResult, budget: Budget) -> Iterator[tuple[int, ...]]:
+def _orders(problem: Problem, found: PeakResult, limits: Limits) -> Iterator[tuple[int, ...]]:
     """The order found, then distinct others whose live bytes allow the same goal."""
     yield found.order
     if problem.options.order == "program":
@@ -193,15 +193,15 @@ def _orders(problem: Problem, found: PeakResult, budget: Budget) -> Iterator[tup
         if order not in seen and live_peak(model, order) <= limit:
             seen.add(order)
             yield order
-    if budget.spent() or not load("peak", budget):
+    if limits.spent() or not load("peak", limits):
         return
     from memplan_solvers.peak.directions import Directions
 
     search = Directions(model)
     for seed in range(1, 2 * ORDERS):
-        if budget.spent():
+        if limits.spent():
             return
-        other = search.within(found.peak, budget, PATIENCE, seed)
+        other = search.within(found.peak, limits, PATIENCE, seed)
         if isinstance(other, tuple) and other and other not in seen:
             seen.add(other)
             yield other
@@ -213,11 +213,11 @@ def _blocks(problem: Problem, order: tuple[int, ...]) -> tuple[Walk, list[Block]
     return walk, blocks_of(walk, without_spills(walk))
 
 
-def _stacked(problem: Problem, order: tuple[int, ...], budget: Budget) -> PlacedOrder | None:
+def _stacked(problem: Problem, order: tuple[int, ...], limits: Limits) -> PlacedOrder | None:
     """The order without spills, every block above all before it; one pass where places are pinned."""
     walk, blocks = _blocks(problem, order)
     if any(b.offset is not None for b in blocks):
-        return _one_pass(problem, order, None, budget)
+        return _one_pass(problem, order, None, limits)
     *offsets, peak = accumulate(
         (align_up(b.size, problem.target.scratchpad.alignment) for b in blocks), initial=0
     )
@@ -225,15 +225,15 @@ def _stacked(problem: Problem, order: tuple[int, ...], budget: Budget) -> Placed
 
 
 def _one_pass(
-    problem: Problem, order: tuple[int, ...], goal: int | None, budget: Budget
+    problem: Problem, order: tuple[int, ...], goal: int | None, limits: Limits
 ) -> PlacedOrder | None:
     """The order without spills, placed by the best one-pass packing; None where pinned places are in the way."""
     walk, blocks = _blocks(problem, order)
-    offsets, peak = one_pass(problem, blocks, goal, stop=budget.spent)
+    offsets, peak = one_pass(problem, blocks, goal, stop=limits.spent)
     return None if offsets is None else PlacedOrder(walk, blocks, offsets, peak)
 
 
-def _exact(placed: PlacedOrder, capacity: int | None, budget: Budget) -> PlacedOrder | None:
+def _exact(placed: PlacedOrder, capacity: int | None, limits: Limits) -> PlacedOrder | None:
     """The same blocks, placed by the packer under `capacity`, or as low as it gets."""
     from memplan_solvers.offsets.packer import StagedPacker  # numpy is not needed where one pass does
 
@@ -241,7 +241,7 @@ def _exact(placed: PlacedOrder, capacity: int | None, budget: Budget) -> PlacedO
     buffers = [
         Buffer(str(k), b.start, b.stop, b.size, alignment, b.offset) for k, b in enumerate(placed.blocks)
     ]
-    packing = StagedPacker().pack(buffers, capacity, budget.quiet())
+    packing = StagedPacker().pack(buffers, capacity, limits.quiet())
     if packing.status is not Status.FEASIBLE:
         return None
     peak = max((o + b.size for o, b in zip(packing.offsets, placed.blocks, strict=True)), default=0)

@@ -8,7 +8,7 @@ RULES = frozenset({"shrink", "path", "visited", "jump", "certain", "backward", "
 shrink        a ready op that fits and leaves no more bytes live than before is executed at once
 path          so is a chain of ops, each enabled by the one before, up to its first return to the live bytes it began with
 visited       a set of executed ops that failed once is not tried again
-jump          a failed search proves the least transient it cut off, not just one byte more than its budget
+jump          a failed search proves the least transient it cut off, not just one byte more than its limit
 certain       the search begins at what is live at some step under every order
 contracted    an op that works in place on what the op before it wrote, and nobody else wants, goes with that one
 articulation  what was done before a set of executed ops that every order comes through is not done again in another order

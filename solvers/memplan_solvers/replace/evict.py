@@ -1,6 +1,6 @@
 """Replacement by eviction on demand: keep everything until an op does not fit, then evict by rank.
 
-Spill late: nothing leaves before a step that would be over budget, and nothing comes back before its
+Spill late: nothing leaves before a step that would be over the capacity, and nothing comes back before its
 next use. Bytes only; the packer decides afterwards whether the stretches have addresses.
 """
 
@@ -27,7 +27,7 @@ class Presence:
         self.stretches: list[list[Stretch]] = [[] for _ in self.storages]
         self.stored = [s.in_host for s in self.storages]
         self.position = [0] * len(self.storages)
-        self.pinned = {s for s, storage in enumerate(self.storages) if storage.stays}
+        self.pinned = {s for s, storage in enumerate(self.storages) if storage.pinned}
 
     def opening(self) -> list[int]:
         """Storages that are there before step 0 (resident inputs)."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import chain, pairwise
 
-from memplan.solving.limits import Budget
+from memplan.solving.limits import Limits
 from memplan_solvers.search.subproblem import PROHIBITIVE, Subproblem
 
 STRIDE = 20
@@ -24,7 +24,7 @@ STATES = 12_000
 """States after which a window's search gives up; what is proved by then counts."""
 
 
-def windows_bound(subproblem: Subproblem, order: Sequence[int], budget: Budget) -> int:
+def windows_bound(subproblem: Subproblem, order: Sequence[int], limits: Limits) -> int:
     """The best sum of bounds over consecutive windows of `order`: the short windows first, as long as time allows."""
     ends = [*range(0, len(order), STRIDE), len(order)]
     position = {i: t for t, i in enumerate(order)}
@@ -43,12 +43,12 @@ def windows_bound(subproblem: Subproblem, order: Sequence[int], budget: Budget) 
                 max(least[i, k] + least[k, j] for k in range(i, j + 1) if k not in (i, j)) if span > 1 else 0
             )
             least[i, j] = known
-            if budget.spent():
+            if limits.spent():
                 continue
             if (i, j - 1) in hard or (i + 1, j) in hard:
                 hard.add((i, j))
                 continue
-            least[i, j], closed = _least(subproblem.window(chain.from_iterable(inside[i:j])), known, budget)
+            least[i, j], closed = _least(subproblem.window(chain.from_iterable(inside[i:j])), known, limits)
             if not closed:
                 hard.add((i, j))
     best = [0] * (count + 1)
@@ -57,14 +57,14 @@ def windows_bound(subproblem: Subproblem, order: Sequence[int], budget: Budget) 
     return best[-1]
 
 
-def _least(window: Subproblem, least: int, budget: Budget) -> tuple[int, bool]:
+def _least(window: Subproblem, least: int, limits: Limits) -> tuple[int, bool]:
     """A lower bound on what the window costs, at least `least`, and whether its search came to an end."""
     from memplan_solvers.search.engine import Engine
     from memplan_solvers.search.layered_search import search_layers
 
     engine, below = Engine(window), PROHIBITIVE
     for beam in BEAMS:
-        found = search_layers(engine, below, budget, beam, most=STATES)
+        found = search_layers(engine, below, limits, beam, most=STATES)
         least = max(least, min(found.bound, below))
         below = below if found.value is None else found.value
         if found.complete:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from memplan.problem.problem import Problem
-from memplan.solving.limits import Budget
+from memplan.solving.limits import Limits
 from memplan_solvers.ilp.gaps import Gaps
 from memplan_solvers.residency import Stretch, Walk
 from memplan_solvers.search.bounds import windows_bound
@@ -64,7 +64,7 @@ class Bracket:
             self._engine = Engine(self.subproblem)
         return self._engine
 
-    def spend_turn(self, budget: Budget, effort: int, beam: int, proving: bool) -> bool:
+    def spend_turn(self, limits: Limits, effort: int, beam: int, proving: bool) -> bool:
         """Spend about `effort` states times ops on better plans, by a beam of at most `beam`; twice that a step on the bound.
 
         False where there is no plan through.
@@ -72,16 +72,16 @@ class Bracket:
         wide = min(beam, max(BEAM, effort // max(self.subproblem.n, 1) ** 2))
         if not self.large and wide > self._beam:
             self._beam = wide
-            if not self.search(budget, wide):
+            if not self.search(limits, wide):
                 return False
         if effort >= AHEAD and not self.done:
             if proving and not self._looked_at_windows and self._frontiers is None:
                 self._looked_at_windows = True
                 order: Sequence[int] = range(self.subproblem.n) if self.plan is None else self.plan.order
-                self.learn(windows_bound(self.subproblem, order, budget.share(0.2)))
-            self.improve(budget.share(1 if self.large else 0.4))
+                self.learn(windows_bound(self.subproblem, order, limits.share(0.2)))
+            self.improve(limits.share(1 if self.large else 0.4))
         if proving:
-            self.raise_bound(budget, 2 * effort)
+            self.raise_bound(limits, 2 * effort)
         return True
 
     def exhausted(self, beam: int) -> bool:
@@ -89,47 +89,47 @@ class Bracket:
         stuck = self.plan is self._settled if self.large else self._beam >= beam
         return self.done or stuck
 
-    def search(self, budget: Budget, beam: int) -> bool:
+    def search(self, limits: Limits, beam: int) -> bool:
         """One pass over the levels; False where there is no plan through."""
-        found = search_layers(self.engine, self.below, budget, beam)
+        found = search_layers(self.engine, self.below, limits, beam)
         if found.order is not None:
             self.plan = PartialPlan(self.subproblem, found.order, found.evictions)
         self.learn(found.bound)
         return not (found.complete and self.plan is None)
 
-    def raise_bound(self, budget: Budget, effort: int) -> None:
+    def raise_bound(self, limits: Limits, effort: int) -> None:
         """Raise the lower bound: what costs little more than it is either found, and then the best, or proved not to exist.
 
         Far below the optimum few states cost so little. `effort` is states times ops, for every step up.
         """
-        while self.plan is not None and not (self.done or budget.spent() or self.large):
+        while self.plan is not None and not (self.done or limits.spent() or self.large):
             limit = self.low + max(1, (self.below - self.low) // STEPS)
-            self.extend_frontiers(limit, budget, effort)
+            self.extend_frontiers(limit, limits, effort)
             if self.low >= limit:
                 continue
-            found = search_layers(self.engine, limit, budget, most=effort // max(self.subproblem.n, 1))
+            found = search_layers(self.engine, limit, limits, most=effort // max(self.subproblem.n, 1))
             if found.order is not None:
                 self.plan = PartialPlan(self.subproblem, found.order, found.evictions)
             self.learn(found.bound)
             if not found.complete:
                 break
 
-    def extend_frontiers(self, below: int, budget: Budget, effort: int) -> None:
+    def extend_frontiers(self, below: int, limits: Limits, effort: int) -> None:
         """Loads and stores alone, for what costs less than `below`, where the sets are few and the pairs at most `effort`."""
         few = min(FEW, effort // SHARE)
         if self._frontiers is None and few > self._listed:
             self._listed = few
-            if self.engine.tabulate(budget, few):
+            if self.engine.tabulate(limits, few):
                 self._frontiers = Frontiers(self.engine)
         if self._frontiers is not None:
-            self.learn(self._frontiers.extend(below, budget, min(LABELS, effort)))
+            self.learn(self._frontiers.extend(below, limits, min(LABELS, effort)))
 
-    def improve(self, budget: Budget) -> None:
+    def improve(self, limits: Limits) -> None:
         """Windows of the best plan solved again, unless that was done."""
         if self.plan is not None and self.plan is not self._settled:
-            self.plan = improve_windows(self.plan, budget, self.low)
+            self.plan = improve_windows(self.plan, limits, self.low)
             self.learn(self.low)
-            if not budget.spent():
+            if not limits.spent():
                 self._settled = self.plan
 
     def learn(self, bound: int) -> None:

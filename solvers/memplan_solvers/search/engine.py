@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from memplan.solving.limits import Budget
+from memplan.solving.limits import Limits
 from memplan_solvers.common.arrays import Ints
 from memplan_solvers.peak.executed import settle
 from memplan_solvers.search.children import Scratch
@@ -134,13 +134,13 @@ class Engine:
                     row[W + V + (s >> 6)] |= bit(s)
         return row
 
-    def tabulate(self, budget: Budget, most: int = FEW) -> bool:
+    def tabulate(self, limits: Limits, most: int = FEW) -> bool:
         """List all sets and table their least peaks, if they are at most `most`; whether they are."""
-        sets = list_sets(self.peaks.live, budget, most)
+        sets = list_sets(self.peaks.live, limits, most)
         if sets is None:
             return False
-        live = tabulated(self.peaks.live, sets, budget)
-        dirty = self.peaks.dirty if self.terms.rules.alike else tabulated(self.peaks.dirty, sets, budget)
+        live = tabulated(self.peaks.live, sets, limits)
+        dirty = self.peaks.dirty if self.terms.rules.alike else tabulated(self.peaks.dirty, sets, limits)
         if live is None or dirty is None:
             return False
         self.peaks, self.sets = Peaks(live, dirty), sets

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from memplan.solving.limits import Budget
+from memplan.solving.limits import Limits
 from memplan_solvers.search import backwards as bw
 from memplan_solvers.search import backwards_state as tables
 from memplan_solvers.search.engine import Engine
@@ -83,7 +83,7 @@ class Frontiers:
         """What every way pays at least."""
         return sum(half.total for half in self.halves)
 
-    def extend(self, below: int, budget: Budget, most: int) -> int:
+    def extend(self, below: int, limits: Limits, most: int) -> int:
         """Give the engine what it needs to search below this price, at most `most` pairs a half; a bound on every way.
 
         A half that is too large, or not ready in time, stays unknown. Asking for little first is cheap, and proves a lot.
@@ -92,7 +92,7 @@ class Frontiers:
         loads, stores = self.halves
         for half in sorted(self.halves, key=lambda half: half.pairs):
             if self.total < below and half.known < below:
-                self._know(half, stores if half is loads else loads, below, budget, most)
+                self._know(half, stores if half is loads else loads, below, limits, most)
         if self.total >= below:
             return below
         unknown = [self.engine.no_front.loads] * len(self.levels)
@@ -113,10 +113,10 @@ class Frontiers:
             flat, returns, rate, peaks, [np.full(len(level.words), least, np.int64) for level in self.levels]
         )
 
-    def _know(self, half: Half, other: Half, below: int, budget: Budget, most: int) -> None:
+    def _know(self, half: Half, other: Half, below: int, limits: Limits, most: int) -> None:
         if half.failed[0] <= below and most <= half.failed[1]:
             return
-        found = self._pairs(half, [below - least for least in other.least], budget, most)
+        found = self._pairs(half, [below - least for least in other.least], limits, most)
         if found is None:
             half.failed = below, most
             return
@@ -125,7 +125,7 @@ class Frontiers:
                 bw.take_off_stored(self.engine.flat, level, points)
         half.known, half.points = below, [_sorted(points) for points in found]
 
-    def _pairs(self, half: Half, limits: list[Any], budget: Budget, most: int) -> list[Labels] | None:
+    def _pairs(self, half: Half, price_limits: list[Any], limits: Limits, most: int) -> list[Labels] | None:
         """By number of executed ops the pairs that pay less than a set's limit with what the ops before cost at least."""
         subproblem, V = self.engine.subproblem, self.engine.V
         start = self.levels[-1].live.copy()
@@ -135,12 +135,12 @@ class Frontiers:
         for k in range(subproblem.n - 1, -1, -1):
             level, upper = self.levels[k], points[-1]
             above = tables.Above(self.levels[k + 1], upper)
-            bounds = tables.Bounds(half.peaks[k], limits[k], half.least[k])
+            bounds = tables.Bounds(half.peaks[k], price_limits[k], half.least[k])
             count = len(level.words)
             made = tables.no_labels(count, 4 * len(upper.cost) + 64, V)
             at = 0
             while at < count:
-                if budget.spent() or total + int(made.totals["labels"][0]) > most:
+                if limits.spent() or total + int(made.totals["labels"][0]) > most:
                     return None
                 stop = min(count, at + CHUNK)
                 at = bw.take_back(half.flat, level, bounds, above, terms, (at, stop), made, work)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from memplan.solving.limits import Budget
+from memplan.solving.limits import Limits
 from memplan_solvers.common.arrays import Ints
 from memplan_solvers.search.children import Layers
 from memplan_solvers.search.dominance import dominate
@@ -51,7 +51,7 @@ class SearchResult(NamedTuple):
 def search_layers(
     engine: Engine,
     below: int,
-    budget: Budget,
+    limits: Limits,
     beam: int = MOST,
     layers: list[Layer] | None = None,
     most: int = NONE,
@@ -61,8 +61,8 @@ def search_layers(
     The layers, thinned out, are appended to `layers`; after `most` states the search gives up.
     """
     before = engine.states
-    found = _Pass(engine, below, budget, beam, layers, before + most).run()
-    budget.report("search", None, 0, engine.states - before)
+    found = _Pass(engine, below, limits, beam, layers, before + most).run()
+    limits.report("search", None, 0, engine.states - before)
     return found
 
 
@@ -70,10 +70,10 @@ class _Pass:
     """One pass over the layers."""
 
     def __init__(
-        self, engine: Engine, below: int, budget: Budget, beam: int, layers: list[Layer] | None, most: int
+        self, engine: Engine, below: int, limits: Limits, beam: int, layers: list[Layer] | None, most: int
     ) -> None:
         self.layers, self.most = layers, most
-        self.engine, self.below, self.budget, self.beam = engine, below, budget, beam
+        self.engine, self.below, self.limits, self.beam = engine, below, limits, beam
         self.best = below
         self.goal: Goal | None = None
         self.cut: int = NONE  # the least f of what a beam left behind
@@ -116,7 +116,7 @@ class _Pass:
         new = engine.new_layer(max(64, 4 * min(count, self.beam)), self.best)
         start = 0
         while start < count:
-            if self.budget.spent() or engine.states > self.most:
+            if self.limits.spent() or engine.states > self.most:
                 return None
             end = min(count, start + max(1, CHUNK // engine.subproblem.n))
             layers = Layers(layer, new, engine.front(depth, self.below), front)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from memplan.solving.limits import Budget
+from memplan.solving.limits import Limits
 from memplan_solvers.search.subproblem import Subproblem
 
 BEAM = 300
@@ -180,7 +180,7 @@ class Window:
         return replace(plan, order=full, evictions=tuple(sorted(set(new))))
 
 
-def improve_windows(plan: PartialPlan, budget: Budget, enough: int) -> PartialPlan:
+def improve_windows(plan: PartialPlan, limits: Limits, enough: int) -> PartialPlan:
     """A plan that costs less, or the same one: windows around evictions solved again until none gets better."""
     from memplan_solvers.search.engine import Engine
     from memplan_solvers.search.layered_search import search_layers
@@ -192,7 +192,7 @@ def improve_windows(plan: PartialPlan, budget: Budget, enough: int) -> PartialPl
             changed = False
             first = 0
             while first < len(plan.order):
-                if budget.spent():
+                if limits.spent():
                     return plan
                 stop = min(first + length, len(plan.order))
                 key = plan.order[first:stop]
@@ -201,7 +201,7 @@ def improve_windows(plan: PartialPlan, budget: Budget, enough: int) -> PartialPl
                     window = Window(plan, first, stop)
                     if window.value > 0:
                         found = search_layers(
-                            Engine(window.subproblem, effort=2_000), window.value, budget, BEAM, most=STATES
+                            Engine(window.subproblem, effort=2_000), window.value, limits, BEAM, most=STATES
                         )
                         if found.order is not None:
                             better = window.put_back(found.order, found.evictions)

@@ -9,7 +9,7 @@ from typing import ClassVar
 from memplan.base.errors import OptionError
 from memplan.problem.plan import Plan, Status
 from memplan.problem.problem import Problem
-from memplan.solving.limits import Budget, Progress
+from memplan.solving.limits import Limits, Progress
 from memplan_solvers.compiled import load
 from memplan_solvers.greedy import greedy_start
 from memplan_solvers.ilp.fixed_order import (
@@ -58,17 +58,17 @@ class Search(Improver):
         if self.beam < 1:
             raise OptionError(f"solver 'search': beam = {self.beam}", "at least one state has to go on")
 
-    def solve(self, problem: Problem, budget: Budget) -> Plan:
+    def solve(self, problem: Problem, limits: Limits) -> Plan:
         """The best plan found, with a bound for every plan that the options allow."""
-        return self.improve(problem, budget, greedy_start(problem, budget))
+        return self.improve(problem, limits, greedy_start(problem, limits))
 
-    def improve(self, problem: Problem, budget: Budget, start: Answer | None) -> Plan:
+    def improve(self, problem: Problem, limits: Limits, start: Answer | None) -> Plan:
         """The better of `start` and the best way found, with a bound for every plan."""
         free = int(problem.free_bound)
         settled = problem.capacity is None or (start is not None and start.value <= free)
-        if settled or budget.spent() or not load("search", budget):
-            return self.plan_of(problem, budget, start, free, "no plan was found in time")
-        return _Solve(self, problem, budget, start).solve()
+        if settled or limits.spent() or not load("search", limits):
+            return self.plan_of(problem, limits, start, free, "no plan was found in time")
+        return _Solve(self, problem, limits, start).solve()
 
 
 def warm() -> None:
@@ -96,7 +96,7 @@ def warm() -> None:
         clean=(False,) * 4,
         closing=(False, False, False, True),
     )
-    engine, unlimited = Engine(tiny), Budget(float("inf"))
+    engine, unlimited = Engine(tiny), Limits(float("inf"))
     engine.root()
     search_layers(engine, PROHIBITIVE, unlimited)
     keeps_within(engine.peaks.live, 0, 0)
@@ -109,9 +109,9 @@ def warm() -> None:
 class _Solve:
     """One solve: subproblems, passes, addresses."""
 
-    def __init__(self, solver: Search, problem: Problem, budget: Budget, start: Answer | None) -> None:
-        self.solver, self.problem, self.told, self.states = solver, problem, budget.progress, 0
-        self.budget = replace(budget, progress=budget.progress and self.tell)
+    def __init__(self, solver: Search, problem: Problem, limits: Limits, start: Answer | None) -> None:
+        self.solver, self.problem, self.told, self.states = solver, problem, limits.progress, 0
+        self.limits = replace(limits, progress=limits.progress and self.tell)
         self.best = start
         self.free = self.bound = int(problem.free_bound)
 
@@ -121,9 +121,9 @@ class _Solve:
         if self.problem.n > MOST_OPS_WHOLE and self.best is not None:
             found = self.replaced(found)
         share = SEARCHING if self.problem.n <= MOST_OPS_WHOLE else SEARCHING / 2
-        if not self.passes(found, self.budget.share(share), self.solver.beam, proving=True):
+        if not self.passes(found, self.limits.share(share), self.solver.beam, proving=True):
             return self.solver.no_answer(
-                self.problem, self.budget, Status.INFEASIBLE, "no order can be served"
+                self.problem, self.limits, Status.INFEASIBLE, "no order can be served"
             )
         self.pack(found)
         why = ""
@@ -133,11 +133,11 @@ class _Solve:
         if self.best is not None and (self.best.value <= self.bound or self.best.value == found.value):
             why = ""
         plan = self.solver.plan_of(
-            self.problem, self.budget, self.best, self.bound, why or "no plan was found in time"
+            self.problem, self.limits, self.best, self.bound, why or "no plan was found in time"
         )
         return plan if self.best is None else replace(plan, reason=why)
 
-    def passes(self, found: Decomposition, budget: Budget, beam: int, proving: bool) -> bool:
+    def passes(self, found: Decomposition, limits: Limits, beam: int, proving: bool) -> bool:
         """Search every subproblem, harder and harder, the time shared by what they may still win; False where one has no way."""
         effort = EFFORT
         while not all(bracket.exhausted(beam) for bracket in found.brackets):
@@ -146,11 +146,11 @@ class _Solve:
             for k, bracket in enumerate(brackets):
                 most = sum(p.below - p.low for p in brackets[k:])
                 share = (bracket.below - bracket.low) / most
-                if not bracket.spend_turn(budget.share(share), effort, beam, proving):
+                if not bracket.spend_turn(limits.share(share), effort, beam, proving):
                     return False
                 if proving:
                     self.bound = max(self.bound, self.free + sum(p.low for p in found.brackets))
-                if budget.spent():
+                if limits.spent():
                     return True
             if found.value != before:
                 self.pack(found, 0.1)
@@ -163,21 +163,21 @@ class _Solve:
         Where no other order is possible its bound holds for every plan. That of a tighter capacity is easier to place.
         """
         problem, (walk, best) = self.problem, found.answer()
-        gaps = Gaps(walk, problem.room)
+        gaps = Gaps(walk, problem.byte_limit)
         if len(gaps.gaps) > MOST_GAPS:
             return found
         forced = not problem.inplace_pairs and is_forced(problem)
         for share in (1.0, *TIGHTER[:3]):
-            tight = Gaps(walk, int(problem.room * share))
-            if max(tight.base) > tight.capacity or self.budget.spent():
+            tight = Gaps(walk, int(problem.byte_limit * share))
+            if max(tight.base) > tight.capacity or self.limits.spent():
                 break
-            kept, bound = relaxed_replacement(tight, self.budget.share(0.5))
+            kept, bound = relaxed_replacement(tight, self.limits.share(0.5))
             if kept is not None:
                 self.allocate(walk, kept)
                 best = min(best, kept, key=lambda stretches: traffic(problem, stretches))
             if forced and share == 1.0 and bound is not None:
                 self.bound = max(self.bound, bound)
-        best, bound = least_replacement(gaps, self.budget.share(0.6 if forced else 0.2), best)
+        best, bound = least_replacement(gaps, self.limits.share(0.6 if forced else 0.2), best)
         if forced and bound is not None:
             self.bound = max(self.bound, bound)
         self.allocate(walk, best)
@@ -189,7 +189,7 @@ class _Solve:
         if value is None or (self.best is not None and value >= self.best.value):
             return
         walk, stretches = found.answer()
-        placed = place(walk, stretches, self.problem.capacity, self.budget.share(share))
+        placed = place(walk, stretches, self.problem.capacity, self.limits.share(share))
         if placed.offsets is not None:
             self.consider(Answer(walk, placed.blocks, placed.offsets))
         else:
@@ -200,7 +200,7 @@ class _Solve:
         rank = POLICIES["cost"]
         assert rank is not None and self.problem.capacity is not None
         for planned in (stretches, ()):
-            allocated = allocate_on_demand(walk, self.problem.capacity, rank, self.budget.spent, planned)
+            allocated = allocate_on_demand(walk, self.problem.capacity, rank, self.limits.spent, planned)
             self.consider(None if allocated is None else Answer(walk, *allocated))
 
     def repaired(self, found: Decomposition) -> None:
@@ -210,16 +210,16 @@ class _Solve:
         walk, stretches = found.answer()
         if problem.n <= MOST_OPS_WHOLE:
             self.consider(
-                optimize_replacement(problem, walk.order, self.budget.share(0.3), hint=stretches).answer
+                optimize_replacement(problem, walk.order, self.limits.share(0.3), hint=stretches).answer
             )
         for share in TIGHTER:
-            if self.budget.spent() or (self.best is not None and self.best.value <= least):
+            if self.limits.spent() or (self.best is not None and self.best.value <= least):
                 return
             capacity = int(problem.capacity * share)
             tight = [replace(bracket.subproblem, capacity=capacity) for bracket in found.brackets]
-            evicted = evict_on_demand(walk, capacity, POLICIES["cost"], self.budget.spent)
+            evicted = evict_on_demand(walk, capacity, POLICIES["cost"], self.limits.spent)
             again = Decomposition(tight, problem, None if evicted is None else (walk, evicted))
-            if not self.passes(again, self.budget.share(0.5), 300, proving=False):
+            if not self.passes(again, self.limits.share(0.5), 300, proving=False):
                 return
             self.pack(again)
 
@@ -235,4 +235,4 @@ class _Solve:
         before = self.best
         self.best = better(self.best, answer)
         if self.best is not before and self.best is not None:
-            self.budget.report("search", self.best.value, self.bound)
+            self.limits.report("search", self.best.value, self.bound)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from memplan.solving.limits import Budget
+from memplan.solving.limits import Limits
 from memplan_solvers.common.arrays import Ints
 from memplan_solvers.jit import kernel
 from memplan_solvers.peak.descent_state import Descent
@@ -56,7 +56,7 @@ def _tabulate(of: Descent, words: Ints) -> None:
         note(of.met, totals.key_a, totals.key_b, least, least)
 
 
-def list_sets(of: Descent, budget: Budget, most: int = FEW) -> list[Ints] | None:
+def list_sets(of: Descent, limits: Limits, most: int = FEW) -> list[Ints] | None:
     """All sets of executed ops by their number of ops, as rows of words; None if there are more than `most`."""
     n = len(of.model.extra)
     width = max(1, -(-n // 64))
@@ -64,7 +64,7 @@ def list_sets(of: Descent, budget: Budget, most: int = FEW) -> list[Ints] | None
     rows, total = 1 << 10, 1
     for _ in range(n):
         while True:
-            if budget.spent():
+            if limits.spent():
                 return None
             found = np.zeros((rows + 1, width), np.int64)
             made = _followers(of, levels[-1], np.full(4 * rows, -1, np.int64), found, rows)
@@ -80,13 +80,13 @@ def list_sets(of: Descent, budget: Budget, most: int = FEW) -> list[Ints] | None
     return levels
 
 
-def tabulated(of: Descent, levels: list[Ints], budget: Budget) -> Descent | None:
+def tabulated(of: Descent, levels: list[Ints], limits: Limits) -> Descent | None:
     """The same search with the exact least peak of every set in its table; None if the time is up first."""
     total = sum(map(len, levels))
     of = of._replace(met=none_met(1 << (2 * total + 16).bit_length(), bounded=True))
     for words in reversed(levels):
         for at in range(0, len(words), 4096):
-            if budget.spent():
+            if limits.spent():
                 return None
             _tabulate(of, words[at : at + 4096])
     return of

@@ -192,8 +192,8 @@ def _cut_out(problem: Problem, ops: range, lasting: Iterable[int]) -> Subproblem
                 extra[i] += s.size
             continue
         number[k] = len(columns)
-        price = PROHIBITIVE if s.stays else s.nbytes
-        store = 0 if s.stays or s.in_host or s.is_output else s.nbytes
+        price = PROHIBITIVE if s.pinned else s.nbytes
+        store = 0 if s.pinned or s.in_host or s.is_output else s.nbytes
         columns.append((k, s.size, price, store, opening, closing))
         for i in mine:
             touched[i].append(number[k])
@@ -259,14 +259,14 @@ def subproblems(problem: Problem) -> list[Subproblem]:
     stream = problem.options.weights == "stream"
     change = [0] * (n + 1)  # storages across the boundary behind op i that may leave
     for s in problem.storages:
-        if not s.stays and len(s.touches) > 1 and not (s.is_constant and stream):
+        if not s.pinned and len(s.touches) > 1 and not (s.is_constant and stream):
             change[min(s.touches)] += 1
             change[max(s.touches)] -= 1
     cuts, live = [0], 0
     for i in range(n - 1):
         live += change[i]
         written = [problem.storages[s] for s in problem.writes[i]]
-        mine = sum(1 for s in written if len(s.touches) > 1 and not s.stays)
+        mine = sum(1 for s in written if len(s.touches) > 1 and not s.pinned)
         comparable = program or (before[i] | after[i]).bit_count() == n - 1
         if comparable and (live == 0 or (live == 1 and mine == 1)):
             cuts.append(i + 1)

@@ -24,7 +24,7 @@ from memplan.problem.options import Options
 from memplan.problem.plan import Status
 from memplan.problem.problem import Problem
 from memplan.solving.capacities import least_capacity
-from memplan.solving.limits import Budget
+from memplan.solving.limits import Limits
 from memplan.solving.registry import parse_spec
 from tests.generate import random_graph, random_options
 from tests.graphs import graph_of
@@ -118,7 +118,7 @@ def test_agrees_with_brute_force_addresses_included() -> None:
         if problem.options.inplace or not small(problem):
             continue
         best = optimum(problem, addresses=True)
-        plan = evaluate(problem.graph, FixedOrder().solve(problem, Budget(30.0)))
+        plan = evaluate(problem.graph, FixedOrder().solve(problem, Limits(30.0)))
         if best is None:
             assert plan.status is Status.INFEASIBLE, seed
             continue
@@ -143,7 +143,7 @@ def test_bound_of_the_gap_model_is_that_of_the_bytes() -> None:
             assert max(gaps.base) > gaps.capacity
             continue
         program, keep, _ = gaps.linear()
-        found = solve_mathopt(program, Budget(10.0))
+        found = solve_mathopt(program, Limits(10.0))
         assert found.x is not None and (program.value(found.x), found.bound) == (best, best), seed
         assert gaps.choice(gaps.stretches([found.x[v] for v in keep])) == [found.x[v] for v in keep]
         compared += 1
@@ -154,7 +154,7 @@ def test_backends_agree() -> None:
     for seed in range(4000, 4150):
         problem = random_problem(seed, 8)
         plans = [
-            evaluate(problem.graph, FixedOrder(backend=b).solve(problem, Budget(30.0)))
+            evaluate(problem.graph, FixedOrder(backend=b).solve(problem, Limits(30.0)))
             for b in ("highs", "scip")
         ]
         assert plans[0].value == plans[1].value or problem.options.inplace, seed
@@ -163,7 +163,7 @@ def test_backends_agree() -> None:
 def test_a_free_order_gets_no_more_than_the_free_bound() -> None:
     for seed in range(5000, 5100):
         problem = random_problem(seed, 8, order="free")
-        plan = evaluate(problem.graph, FixedOrder().solve(problem, Budget(30.0)))
+        plan = evaluate(problem.graph, FixedOrder().solve(problem, Limits(30.0)))
         assert plan.bound == problem.free_bound
 
 
@@ -174,8 +174,8 @@ def test_in_place_bounds_stay_below_every_value() -> None:
     for seed in range(6000, 6300):
         problem = random_problem(seed, 8)
         problem = replace(problem, options=replace(problem.options, inplace=True))
-        plan = evaluate(problem.graph, FixedOrder().solve(problem, Budget(30.0)))
-        greedy = evaluate(problem.graph, parse_spec("greedy").solve(problem, Budget(30.0)))
+        plan = evaluate(problem.graph, FixedOrder().solve(problem, Limits(30.0)))
+        greedy = evaluate(problem.graph, parse_spec("greedy").solve(problem, Limits(30.0)))
         if greedy.value is not None:
             assert plan.value is not None and plan.bound <= plan.value <= greedy.value
             proved += plan.status is Status.OPTIMAL
@@ -186,7 +186,7 @@ def test_equal_bytes_that_do_not_pack_are_dropped_again() -> None:
     """Optimizing an order's replacement answers with addresses whenever it answers."""
     for seed in range(7000, 7200):
         problem = random_problem(seed, 10)
-        found = optimize_replacement(problem, range(problem.n), Budget(30.0))
+        found = optimize_replacement(problem, range(problem.n), Limits(30.0))
         if found.blocks is not None:
             ends = [o + b.size for o, b in zip(found.offsets, found.blocks, strict=True)]
             assert max(ends, default=0) <= (problem.capacity or 0)
@@ -206,7 +206,7 @@ def test_reloading_an_input_costs_its_load_alone() -> None:
         Op("r", "Conv", ("x", "b"), ("y",)),
     )
     problem = Problem(graph_of("g", tensors, ops), Target().with_scratchpad(12), Options(order="program"))
-    plan = evaluate(problem.graph, FixedOrder().solve(problem, Budget()))
+    plan = evaluate(problem.graph, FixedOrder().solve(problem, Limits()))
     assert (plan.status, plan.value) == (Status.OPTIMAL, 4)
     assert plan.metrics.spill_store == 0
 
@@ -224,16 +224,16 @@ def test_the_relaxed_program_gives_a_true_bound_and_stretches_that_fit() -> None
         problem = random_problem(seed)
         if problem.options.inplace or not small(problem):
             continue
-        gaps = Gaps(Walk(problem, tuple(range(problem.n))), problem.room)
+        gaps = Gaps(Walk(problem, tuple(range(problem.n))), problem.byte_limit)
         least = optimum(problem, addresses=False)
-        if least is None or max(gaps.base, default=0) > problem.room:
+        if least is None or max(gaps.base, default=0) > problem.byte_limit:
             continue
-        stretches, bound = relaxed_replacement(gaps, Budget(60))
+        stretches, bound = relaxed_replacement(gaps, Limits(60))
         assert stretches is not None and bound is not None
         assert gaps.fits(gaps.choice(stretches)) and bound <= least <= traffic(problem, stretches), (
             f"seed {seed}"
         )
         close += bound > problem.free_bound and traffic(problem, stretches) == least
-        again, true = least_replacement(gaps, Budget(60), stretches)
+        again, true = least_replacement(gaps, Limits(60), stretches)
         assert true == least == traffic(problem, again), f"seed {seed}"
     assert close

@@ -21,7 +21,7 @@ from memplan.machine.target import Target
 from memplan.problem.options import Options
 from memplan.problem.plan import Plan, Status
 from memplan.problem.problem import Problem
-from memplan.solving.limits import Budget
+from memplan.solving.limits import Limits
 from memplan.solving.registry import parse_spec
 from tests.generate import random_graph
 from tests.graphs import graph_of
@@ -43,7 +43,7 @@ def least_traffic(problem: Problem) -> int | None:
 
 
 def solved(problem: Problem, solver: Ilp) -> Plan:
-    return evaluate(problem.graph, solver.solve(problem, Budget(30.0, seed=1)))
+    return evaluate(problem.graph, solver.solve(problem, Limits(30.0, seed=1)))
 
 
 @pytest.mark.slow
@@ -126,7 +126,7 @@ def test_in_place_bound_holds() -> None:
         problem = replace(problem, options=replace(problem.options, inplace=True))
         values = [solved(p, Ilp()).value for p in orders(problem)] if problem.n <= 4 else []
         plan = solved(problem, Ilp())
-        greedy = evaluate(problem.graph, parse_spec("greedy").solve(problem, Budget()))
+        greedy = evaluate(problem.graph, parse_spec("greedy").solve(problem, Limits()))
         for value in (*values, greedy.value):
             assert value is None or plan.bound <= value, seed
         proved += plan.status is Status.OPTIMAL
@@ -159,8 +159,8 @@ def _twins() -> Problem:
 
 
 def _point(problem: Problem) -> tuple[Formulation, list[int]]:
-    f = Formulation(problem, Steps(problem), Steps(problem).windows, Budget())
-    found = solve_cpsat(f.linear, Budget(20.0))
+    f = Formulation(problem, Steps(problem), Steps(problem).windows, Limits())
+    found = solve_cpsat(f.linear, Limits(20.0))
     assert found.x is not None
     return f, found.x
 
@@ -180,8 +180,8 @@ def test_nothing_is_preserved_or_stored_at_the_first_step_nor_kept_after_the_las
     rows = kept = 0
     for seed in range(60):
         problem = random_problem(seed, 8, order="free")
-        f = Formulation(problem, Steps(problem), Steps(problem).windows, Budget())
-        found = solve_cpsat(f.linear, Budget(20.0))
+        f = Formulation(problem, Steps(problem), Steps(problem).windows, Limits())
+        found = solve_cpsat(f.linear, Limits(20.0))
         if found.x is None:
             continue
         for table in (f.preserved, f.stored):
@@ -215,9 +215,9 @@ def test_hints_are_points_of_the_program() -> None:
         problem = random_problem(seed, 9, order="free")
         if problem.options.inplace:
             continue
-        found = Greedy().best(problem, Budget())
+        found = Greedy().best(problem, Limits())
         start = None if found is None else found.answer
-        f = Formulation(problem, Steps(problem), Steps(problem).windows, Budget())
+        f = Formulation(problem, Steps(problem), Steps(problem).windows, Limits())
         x = hint_of(f, start)
         if start is None or x is None or f.steps.twins:
             continue
@@ -249,8 +249,8 @@ def test_split_improves_and_large_programs_fall_back(monkeypatch: pytest.MonkeyP
 def test_progress_and_determinism() -> None:
     problem = _twins()
     lines: list[object] = []
-    first = Ilp().solve(problem, Budget(20.0, workers=2, progress=lines.append))
-    again = Ilp().solve(problem, Budget(20.0, workers=2))
+    first = Ilp().solve(problem, Limits(20.0, workers=2, progress=lines.append))
+    again = Ilp().solve(problem, Limits(20.0, workers=2))
     assert lines and first == again
 
 

@@ -17,7 +17,7 @@ from memplan_solvers.latency.exact import _covers
 from memplan.judge.evaluate import evaluate
 from memplan.problem.plan import Status
 from memplan.problem.problem import Problem
-from memplan.solving.limits import Budget
+from memplan.solving.limits import Limits
 from memplan.solving.registry import parse_spec
 from tests.solvers.malloc_game.games import random_problem
 
@@ -33,14 +33,14 @@ def programs(ops: int) -> Iterator[Problem]:
         seed += 1
         problem = random_problem(random.Random(seed), ops)
         problem = replace(problem, options=replace(problem.options, io="host", inplace=False))
-        timed = make_arrays(problem, Budget(5.0))
+        timed = make_arrays(problem, Limits(5.0))
         if timed is not None and _covers(problem, timed) and problem.n >= ops - 1 and timed.movable.any():
             yield problem
 
 
 def latency(problem: Problem, spec: str, seconds: float) -> tuple[float, bool]:
     """The latency of a solver's plan, and whether it is proved least."""
-    plan = evaluate(problem.graph, parse_spec(spec).solve(problem, Budget(seconds)))
+    plan = evaluate(problem.graph, parse_spec(spec).solve(problem, Limits(seconds)))
     return plan.metrics.latency_s, plan.status is Status.OPTIMAL
 
 

@@ -15,7 +15,7 @@ from memplan.ir.graph import Graph
 from memplan.judge.simulate import simulate
 from memplan.problem.plan import Plan
 from memplan.problem.problem import Problem
-from memplan.solving.limits import Budget
+from memplan.solving.limits import Limits
 from memplan.solving.testing import TIMED, chain
 from tests.generate import random_graph, random_plan
 
@@ -37,7 +37,7 @@ def test_compiled_latency_is_the_simulators() -> None:
         graph = _in_program_order(graph, plan)
         plan = replace(plan, target=replace(plan.target, operands="any"))
         problem = Problem(graph, plan.target, plan.options)
-        timed = make_arrays(problem, Budget(1.0))
+        timed = make_arrays(problem, Limits(1.0))
         if timed is None:
             continue
         # Each row ends at its storage's last step there, so joined residencies are one row already.

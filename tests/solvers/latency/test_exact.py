@@ -15,7 +15,7 @@ from memplan.judge.evaluate import evaluate
 from memplan.judge.simulate import simulate
 from memplan.problem.plan import Move, Plan, Residency, Status
 from memplan.problem.problem import Problem
-from memplan.solving.limits import Budget
+from memplan.solving.limits import Limits
 from memplan.solving.registry import parse_spec
 from tests.solvers.latency.test_msa import small_problem
 from tests.solvers.malloc_game.games import random_problem
@@ -66,7 +66,7 @@ def _least(problem: Problem, stacked: bool) -> float:
 )  # fmt: skip
 def test_optimum_is_the_least_of_all_plans(program, sizes, capacity, stacked, flops) -> None:
     problem = small_problem(program, sizes, capacity, flops)
-    plan = evaluate(problem.graph, parse_spec("latency_exact").solve(problem, Budget(30.0)))
+    plan = evaluate(problem.graph, parse_spec("latency_exact").solve(problem, Limits(30.0)))
     assert plan.status is Status.OPTIMAL
     assert plan.value == pytest.approx(_least(problem, stacked), rel=1e-9)
 
@@ -77,11 +77,11 @@ def test_proofs_agree_with_annealing_on_small_programs() -> None:
     for seed in range(60):
         problem = random_problem(random.Random(seed), 4)
         problem = replace(problem, options=replace(problem.options, io="host", inplace=False))
-        timed = make_arrays(problem, Budget(5.0))
+        timed = make_arrays(problem, Limits(5.0))
         if timed is None or not _covers(problem, timed) or len(timed.touch) > 8:
             continue
-        found = evaluate(problem.graph, parse_spec("anneal{effort=500}").solve(problem, Budget(20.0)))
-        exact = evaluate(problem.graph, parse_spec("latency_exact").solve(problem, Budget(3.0)))
+        found = evaluate(problem.graph, parse_spec("anneal{effort=500}").solve(problem, Limits(20.0)))
+        exact = evaluate(problem.graph, parse_spec("latency_exact").solve(problem, Limits(3.0)))
         assert exact.bound <= found.metrics.latency_s * (1 + 1e-9), seed
         asked, proved = asked + 1, proved + (exact.status is Status.OPTIMAL)
     assert asked > 15 and proved > 0.7 * asked

@@ -11,7 +11,7 @@ from memplan_solvers.latency.arrays import make_arrays
 from memplan_solvers.latency.fluid import _Program, fluid_bound
 
 from memplan.judge.simulate import simulate
-from memplan.solving.limits import Budget
+from memplan.solving.limits import Limits
 from memplan.solving.registry import parse_spec
 from tests.solvers.latency.test_exact import _least
 from tests.solvers.latency.test_msa import small_problem
@@ -25,7 +25,7 @@ def test_the_bound_is_no_more_than_the_least_of_all_plans_and_most_of_it(
     program: str, sizes: dict[str, int], capacity: int, flops: int, tight: float
 ) -> None:
     problem = small_problem(program, sizes, capacity, flops)
-    timed = make_arrays(problem, Budget(10.0))
+    timed = make_arrays(problem, Limits(10.0))
     assert timed is not None
     least, bound = _least(problem, False), fluid_bound(problem, timed, 20.0)
     assert tight * least <= bound <= least * (1 + 1e-9)
@@ -36,10 +36,10 @@ def test_more_capacity_bounds_no_more() -> None:
     bounds = []
     for capacity in (20, 30, 40, 60, 100):
         problem = small_problem(words, {"w": 30}, capacity, 50)
-        timed = make_arrays(problem, Budget(10.0))
+        timed = make_arrays(problem, Limits(10.0))
         assert timed is not None
         bounds.append(fluid_bound(problem, timed, 20.0))
-        plan = parse_spec("anneal{effort=50}").solve(problem, Budget(20.0))
+        plan = parse_spec("anneal{effort=50}").solve(problem, Limits(20.0))
         assert bounds[-1] <= simulate(problem.graph, plan).latency_s * (1 + 1e-9)
     assert all(a >= b * (1 - 1e-6) for a, b in zip(bounds, bounds[1:], strict=False))
     assert bounds[0] > bounds[-1] * 1.1

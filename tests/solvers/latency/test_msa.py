@@ -16,7 +16,7 @@ from memplan.judge.simulate import simulate
 from memplan.machine.target import Compute, Host, Scratchpad, Target
 from memplan.problem.options import Options
 from memplan.problem.problem import Problem
-from memplan.solving.limits import Budget
+from memplan.solving.limits import Limits
 from memplan.solving.planning import plan as solve
 from tests.graphs import graph_of
 
@@ -37,7 +37,7 @@ def small_problem(program: str, sizes: dict[str, int], capacity: int, flops: int
 
 def _run(problem: Problem, order: list[str] | None = None, ratios: PrefetchRatios = XLA, repacks: int = 0):
     """Residencies {(name, start, stop, offset)} and stores {name: (issue, due)}."""
-    timed = make_arrays(problem, Budget(10.0))
+    timed = make_arrays(problem, Limits(10.0))
     assert timed is not None
     names = [s.name for s in problem.storages]
     numbers = value_order(timed) if order is None else np.array([problem.number[x] for x in order])
@@ -48,7 +48,7 @@ def _run(problem: Problem, order: list[str] | None = None, ratios: PrefetchRatio
 
 def test_values_go_by_what_their_bytes_gain() -> None:
     problem = small_problem("x>a a>b b>c c,w>y", {"w": 30}, 60)
-    timed = make_arrays(problem, Budget(10.0))
+    timed = make_arrays(problem, Limits(10.0))
     assert timed is not None
     # a, b, c: two touches of 0.9 s each / √10; w: 2.7 / √30; x and y: 0.9 / √10.
     assert [problem.storages[s].name for s in value_order(timed)] == ["a", "b", "c", "w", "x", "y"]

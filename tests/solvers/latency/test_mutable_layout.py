@@ -15,7 +15,7 @@ from memplan_solvers.latency.msa import tuned
 from memplan_solvers.latency.mutable_layout import MutableLayout, residencies_of
 from memplan_solvers.latency.place_value import REMOVED, Removed, issue_step
 
-from memplan.solving.limits import Budget
+from memplan.solving.limits import Limits
 from tests.solvers.malloc_game.games import random_problem
 
 
@@ -28,11 +28,11 @@ def step_of_issue(layout: MutableLayout, removed: Removed, k: int, wanted: float
 def test_the_latency_follows_every_change(queues: int, queued: float) -> None:
     changed = 0
     for seed in range(40):
-        timed = make_arrays(random_problem(random.Random(seed), 40), Budget(10.0))
+        timed = make_arrays(random_problem(random.Random(seed), 40), Limits(10.0))
         if timed is None or not timed.movable.any():
             continue
         timed = timed._replace(queues=queues)
-        start = tuned(timed, Budget(0.05), 0.0)
+        start = tuned(timed, Limits(0.05), 0.0)
         search = make_annealing(timed, start, seed, queued)
         for heat in (1e-1, 1e-2, 1e-3):  # hot: worse layouts are kept too
             for _ in range(8):
@@ -48,10 +48,10 @@ def test_the_latency_follows_every_change(queues: int, queued: float) -> None:
 def test_a_load_that_asks_for_idle_capacity_gets_it() -> None:
     asked = 0
     for seed in range(20):
-        timed = make_arrays(random_problem(random.Random(seed), 40), Budget(10.0))
+        timed = make_arrays(random_problem(random.Random(seed), 40), Limits(10.0))
         if timed is None or not timed.movable.any():
             continue
-        search = make_annealing(timed, tuned(timed, Budget(0.05), 0.0), seed)
+        search = make_annealing(timed, tuned(timed, Limits(0.05), 0.0), seed)
         layout, removed = search.layout, Removed(np.zeros(1, REMOVED), np.zeros(1, np.int64))
         played, slots = layout.accepted, layout.slots
         idle = np.maximum(0, played.capacity[1:] - np.maximum(played.reach[:-1], played.queue_done[1:]))
@@ -75,7 +75,7 @@ def test_a_load_that_asks_for_idle_capacity_gets_it() -> None:
 
 
 def test_rounds_begin_as_often_as_weights_say() -> None:
-    timed = make_arrays(random_problem(random.Random(3), 40), Budget(10.0))
+    timed = make_arrays(random_problem(random.Random(3), 40), Limits(10.0))
     assert timed is not None and timed.movable.any()
     touches = np.flatnonzero(np.repeat(timed.movable, np.diff(timed.touch_row)))
     weight = np.ones(len(timed.touch))

@@ -17,7 +17,7 @@ from memplan_solvers.latency.residency_table import (
     remove_row,
 )
 
-from memplan.solving.limits import Budget
+from memplan.solving.limits import Limits
 from tests.solvers.latency.test_msa import small_problem
 
 
@@ -50,7 +50,7 @@ class Row(NamedTuple):
 
 def test_rows_holes_and_free_places_are_those_of_a_list() -> None:
     problem = small_problem("x>a a>b b>c c>d d,w>y", {"a": 3, "b": 7, "c": 5, "w": 4}, 40)
-    arrays = make_arrays(problem, Budget(10.0))
+    arrays = make_arrays(problem, Limits(10.0))
     assert arrays is not None
     sizes, found = [s.size for s in problem.storages], {True: 0, False: 0}
     for seed in range(60):

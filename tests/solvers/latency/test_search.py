@@ -9,14 +9,14 @@ import pytest
 
 from memplan.judge.evaluate import evaluate
 from memplan.problem.problem import Problem
-from memplan.solving.limits import Budget
+from memplan.solving.limits import Limits
 from memplan.solving.registry import parse_spec
 from memplan.solving.testing import TIMED, chain
 from tests.solvers.malloc_game.games import random_problem
 
 
 def _values(problem: Problem, *specs: str) -> list[float]:
-    found = [evaluate(problem.graph, parse_spec(s).solve(problem, Budget(20.0, seed=3))) for s in specs]
+    found = [evaluate(problem.graph, parse_spec(s).solve(problem, Limits(20.0, seed=3))) for s in specs]
     return [plan.metrics.latency_s for plan in found]
 
 

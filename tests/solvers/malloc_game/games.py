@@ -16,7 +16,7 @@ from memplan.machine.target import Compute, Host, Scratchpad, Target
 from memplan.problem.options import Options
 from memplan.problem.plan import Plan
 from memplan.problem.problem import Problem
-from memplan.solving.limits import Budget
+from memplan.solving.limits import Limits
 from memplan.solving.solver import Solver
 from tests.generate import random_graph
 from tests.graphs import graph_of
@@ -30,7 +30,7 @@ class Played(Solver):
     summary: ClassVar[str] = "for tests"
     objectives: ClassVar[frozenset[str]] = frozenset({"latency"})
 
-    def solve(self, problem: Problem, budget: Budget) -> Plan:
+    def solve(self, problem: Problem, budget: Limits) -> Plan:
         raise NotImplementedError
 
 
@@ -99,14 +99,14 @@ def play_and_check(seed: int, undo: float = 0.0, games: int = 1) -> tuple[int, i
     """Games and backups of one random problem; AssertionError or InvalidPlanError on any fault."""
     rng = random.Random(seed)
     problem = random_problem(rng)
-    board = open_board(problem, Budget(10.0))
+    board = open_board(problem, Limits(10.0))
     if board is None:
         return 0, 0
     game, backups = Game(board), 0
     for _ in range(games):
         game.reset()
         gained = play_randomly(rng, game, undo)
-        plan = evaluate(problem.graph, game.plan(Played(), problem, Budget(1.0)))
+        plan = evaluate(problem.graph, game.plan(Played(), problem, Limits(1.0)))
         want = 1.0 - plan.metrics.latency_s / plan.metrics.latency_all_host_s if game.moves else 0.0
         assert abs(gained - want) < 1e-9, (seed, gained, want)
         backups += int(game.state.totals["backups"][0])

@@ -37,7 +37,7 @@ from memplan_solvers.malloc_game.tree_search import Settings
 
 import memplan
 from memplan.base.errors import OptionError
-from memplan.solving.limits import Budget
+from memplan.solving.limits import Limits
 from tests.solvers.malloc_game.games import random_problem
 
 SMALL = (TrainingCase("ds_cnn_int8", "ethos-u65", 0.15), TrainingCase("yolov3_tiny", "tpu-v4i", 0.1))
@@ -60,7 +60,7 @@ def small_games(count: int, most: int) -> list[tuple[int, Game]]:
     found: list[tuple[int, Game]] = []
     seed = 0
     while len(found) < count:
-        board = open_board(random_problem(random.Random(seed)), Budget(10.0))
+        board = open_board(random_problem(random.Random(seed)), Limits(10.0))
         if board is not None and 3 <= len(board.moves) <= most:
             found.append((seed, Game(board)))
             found[-1][1].reset()
@@ -83,7 +83,7 @@ def test_the_agent_finds_the_optimum_of_small_games() -> None:
     for seed, game in small_games(30, 10):
         optimum = least(game)
         solver = MallocGame()
-        solver._play(game, Budget(60.0, seed=seed))
+        solver._play(game, Limits(60.0, seed=seed))
         assert game.is_over and game.latency == pytest.approx(optimum, rel=1e-12), seed
         game.reset()
         refiner = Refiner(game, load_network(), 0)
@@ -167,7 +167,7 @@ def test_finetuning_honours_its_time() -> None:
 
 def test_muzero_learns_a_small_program() -> None:
     game = Game(board_of(SMALL[0]))
-    played = learn_program(game, Budget(60.0), MuZeroPlan(games=4, batches=4))
+    played = learn_program(game, Limits(60.0), MuZeroPlan(games=4, batches=4))
     assert len(played) == 4 and game.is_over
     assert game.latency <= min(played)
 

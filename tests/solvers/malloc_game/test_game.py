@@ -18,7 +18,7 @@ from memplan_solvers.malloc_game.greedy import play_greedy
 
 from memplan.base.errors import OptionError, TargetError
 from memplan.judge.evaluate import evaluate
-from memplan.solving.limits import Budget
+from memplan.solving.limits import Limits
 from memplan.solving.planning import make_problem
 from memplan.solving.testing import TIMED, chain
 from tests.solvers.latency.test_msa import small_problem
@@ -28,7 +28,7 @@ NO_COPY, COPY, DROP = Answer
 
 
 def _game(program: str, sizes: dict[str, int], capacity: int, flops: int = 0) -> Game:
-    board = open_board(small_problem(program, sizes, capacity, flops), Budget(10.0))
+    board = open_board(small_problem(program, sizes, capacity, flops), Limits(10.0))
     assert board is not None
     return Game(board)
 
@@ -51,7 +51,7 @@ def test_undo_restores_every_array_even_across_backups() -> None:
     crossed = 0
     for seed in range(900):
         rng = random.Random(seed)
-        board = open_board(random_problem(rng), Budget(10.0))
+        board = open_board(random_problem(rng), Limits(10.0))
         if board is None:
             continue
         game = Game(board)
@@ -124,13 +124,13 @@ def test_a_held_place_gives_way_only_where_nothing_else_fits() -> None:
     # a (10 of 25 bytes) is held for step 3. c (10) still fits beside it; d (10) does not, and takes its place
     # once a has been stored in time.
     problem = small_problem("x>a a>b b>c a,c>y", {"a": 10, "b": 5, "c": 10}, 25)
-    board = open_board(problem, Budget(10.0))
+    board = open_board(problem, Limits(10.0))
     assert board is not None
     game = Game(board)
     for answer in (DROP, NO_COPY, NO_COPY, NO_COPY, NO_COPY, NO_COPY, NO_COPY, NO_COPY, DROP):
         assert answer in _legal(game), game.move
         game.step(answer)
-    plan = evaluate(problem.graph, game.plan(Played(), problem, Budget(1.0)))
+    plan = evaluate(problem.graph, game.plan(Played(), problem, Limits(1.0)))
     assert {(r.tensor, r.start, r.stop, r.offset) for r in plan.residencies} == {
         ("a", 0, 4, 0),
         ("b", 1, 3, 10),
@@ -144,14 +144,14 @@ def test_illegal_answers_change_nothing_and_say_what_is_legal() -> None:
         game.step(COPY)
     assert game.move == 0
     with pytest.raises(ValueError, match="stands at move 0"):
-        game.plan(Played(), small_problem("x>a a>y", {}, 60), Budget(1.0))
+        game.plan(Played(), small_problem("x>a a>y", {}, 60), Limits(1.0))
 
 
 def test_greedy_play_beats_random_play_and_look_ahead_helps() -> None:
     better = deeper = 0
     for seed in range(30):
         rng = random.Random(1000 + seed)
-        board = open_board(random_problem(rng, 14), Budget(10.0))
+        board = open_board(random_problem(rng, 14), Limits(10.0))
         if board is None or not len(board.moves):
             continue
         game = Game(board)
@@ -206,16 +206,16 @@ def test_a_problem_without_moves_or_with_two_queues_is_refused() -> None:
     with pytest.raises(OptionError, match="no moves"):
         MallocGameEnv(problem)
     with pytest.raises(OptionError, match="serves no operand"):
-        open_board(make_problem(graph, "cortex-m7", objective="latency"), Budget(1.0))
+        open_board(make_problem(graph, "cortex-m7", objective="latency"), Limits(1.0))
     from dataclasses import replace
 
     with pytest.raises(TargetError, match="two DMA queues"):
-        open_board(make_problem(graph, replace(TIMED, dma_queues=2), objective="latency"), Budget(1.0))
+        open_board(make_problem(graph, replace(TIMED, dma_queues=2), objective="latency"), Limits(1.0))
 
 
 def test_twenty_thousand_moves_a_second() -> None:
     problem = make_problem(chain(300), TIMED, scratchpad=4000, objective="latency", order="program")
-    board = open_board(problem, Budget(10.0))
+    board = open_board(problem, Limits(10.0))
     assert board is not None
     game = Game(board)
     play.play_random(board, game.state, 1, 1)

@@ -26,7 +26,7 @@ from memplan_solvers.malloc_game.guide import (
 from memplan_solvers.malloc_game.guide_learner import Experience, experience, teach
 from memplan_solvers.malloc_game.guided import QUEUED
 
-from memplan.solving.limits import Budget
+from memplan.solving.limits import Limits
 
 UNSEEN = TrainingCase("mobilenet_v3_large", "ethos-u65", 0.1)
 
@@ -72,12 +72,12 @@ def test_teaching_finds_what_gains() -> None:
 
 
 def test_guided_annealing_repeats_itself_and_is_what_the_evaluator_says() -> None:
-    timed = make_arrays(UNSEEN.problem(), Budget(60.0))
+    timed = make_arrays(UNSEEN.problem(), Limits(60.0))
     assert timed is not None
-    start = tuned(timed, Budget(60.0), 0.0)
+    start = tuned(timed, Limits(60.0), 0.0)
     runs = [
         Anneal(effort=15).improve(
-            timed, start, Budget(600.0, seed=2), 0.0, QUEUED, focus_of(timed, load_guide())
+            timed, start, Limits(600.0, seed=2), 0.0, QUEUED, focus_of(timed, load_guide())
         )
         for _ in range(2)
     ]

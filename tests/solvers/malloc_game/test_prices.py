@@ -12,7 +12,7 @@ from memplan_solvers.malloc_game.board import Board
 from memplan_solvers.malloc_game.game import open_board
 from memplan_solvers.malloc_game.prices import PRICE, prices
 
-from memplan.solving.limits import Budget
+from memplan.solving.limits import Limits
 from tests.solvers.malloc_game.games import random_problem
 
 
@@ -49,7 +49,7 @@ def plain_prices(board: Board) -> list[tuple[float, ...]]:
 def test_prices_are_those_of_plain_python() -> None:
     denied = compared = 0
     for seed in range(40):
-        board = open_board(random_problem(random.Random(seed), 20), Budget(10.0))
+        board = open_board(random_problem(random.Random(seed), 20), Limits(10.0))
         if board is None or not len(board.moves):
             continue
         table = prices(board)

@@ -23,11 +23,11 @@ from memplan.packing.buffers import Buffer
 from memplan.packing.check import check_packing
 from memplan.packing.packer import pack_buffers
 from memplan.problem.plan import Status
-from memplan.solving.limits import Budget
+from memplan.solving.limits import Limits
 from tests.solvers.offsets import agree
 from tests.solvers.offsets.instances import clash, heavy_tailed, least_peak, perfect, tiny
 
-NO_LIMIT = memplan.Budget(1e6)  # its clock starts here, when the tests are collected
+NO_LIMIT = memplan.Limits(1e6)  # its clock starts here, when the tests are collected
 
 
 @pytest.mark.slow
@@ -131,7 +131,7 @@ def test_colliding_fixed_offsets_are_infeasible():
 
 def test_large_trace_is_packed_close_to_its_load_in_time():
     buffers = heavy_tailed(1, 6_000)
-    assert compiled.load("repair", Budget())
+    assert compiled.load("repair", Limits())
     begin = time.process_time()
     found = pack_buffers(buffers, time_limit_s=5, workers=1)
     assert time.process_time() - begin < 6.5  # others may use the machine
@@ -163,7 +163,7 @@ def test_small_buffers_find_holes_beside_the_others():
     def enough():
         return bool(told) and min(told) - least < (peak - least) / 2
 
-    better = chains.improve(first, least, 1, memplan.Budget(1e6, cancel=enough), told.append)
+    better = chains.improve(first, least, 1, memplan.Limits(1e6, cancel=enough), told.append)
     assert not check_packing(buffers, better, None)
     assert max(o + z for o, z in zip(better, sizes, strict=True)) == min(told) < peak
 
@@ -217,7 +217,7 @@ def test_time_limit_is_kept():
     buffers = [
         replace(b, size=b.size * 1024 + i) for i, b in enumerate(perfect(random.Random(9), 300, 200, 1024))
     ]
-    assert compiled.load("pack", Budget()) and compiled.load("repair", Budget())
+    assert compiled.load("pack", Limits()) and compiled.load("repair", Limits())
     begin = time.process_time()
     found = pack_buffers(buffers, time_limit_s=2, workers=1)
     assert time.process_time() - begin < 3.2 and found.bound <= found.peak

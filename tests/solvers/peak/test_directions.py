@@ -7,7 +7,7 @@ from memplan_solvers.peak.directions import Directions, articulation_sizes, topo
 from memplan_solvers.peak.live import live_peak
 from memplan_solvers.peak.rules import RULES
 
-from memplan.solving.limits import Budget
+from memplan.solving.limits import Limits
 from tests.solvers.peak.test_executed import peak
 from tests.solvers.peak.test_live import orders, small
 
@@ -19,7 +19,7 @@ def test_an_order_within_the_limit_or_the_bytes_that_every_order_needs(rules: fr
     for model in small(60):
         least = peak(model, ())
         for limit in (least - 1, least):
-            found = Directions(model, rules).within(limit, Budget(60.0), PATIENCE)
+            found = Directions(model, rules).within(limit, Limits(60.0), PATIENCE)
             if limit < least:
                 assert isinstance(found, int) and limit < found <= least
             else:
@@ -28,8 +28,8 @@ def test_an_order_within_the_limit_or_the_bytes_that_every_order_needs(rules: fr
 
 def test_a_spent_budget_finds_nothing_and_proves_nothing() -> None:
     model = max(small(60), key=lambda model: model.n)
-    assert Directions(model).within(peak(model, ()), Budget(0.0), PATIENCE) == ()
-    assert Directions(model).within(peak(model, ()) - 1, Budget(0.0), PATIENCE) == ()
+    assert Directions(model).within(peak(model, ()), Limits(0.0), PATIENCE) == ()
+    assert Directions(model).within(peak(model, ()) - 1, Limits(0.0), PATIENCE) == ()
 
 
 def test_articulations_are_where_every_order_has_executed_the_same_ops() -> None:

@@ -14,7 +14,7 @@ from memplan_solvers.peak.search import minimum_peak_order
 import memplan
 from memplan.problem.plan import Status
 from memplan.problem.problem import Problem
-from memplan.solving.limits import Budget
+from memplan.solving.limits import Limits
 from memplan.solving.planning import make_problem
 from tests.randwire import randwire
 
@@ -32,14 +32,14 @@ def problem_of(graph: memplan.Graph, **options: object) -> Problem:
 
 @pytest.fixture(scope="module", autouse=True)
 def warm() -> None:
-    load("peak", Budget())
+    load("peak", Limits())
 
 
 @pytest.mark.parametrize("name", KNOWN)
 def test_known_peaks_are_proved(name: str) -> None:
     graph = memplan.load(DATA / f"{name}.json").graph
     begin = time.process_time()
-    found = minimum_peak_order(problem_of(graph, io="resident"), Budget(600.0))
+    found = minimum_peak_order(problem_of(graph, io="resident"), Limits(600.0))
     assert time.process_time() - begin < 1.0
     assert (found.peak, found.bound) == (KNOWN[name], KNOWN[name])
 
@@ -50,7 +50,7 @@ def test_random_wirings_are_proved(seed: int, inplace: bool) -> None:
     for raw in (False, True):
         problem = problem_of(randwire(seed, raw=raw), io="resident", inplace=inplace)
         begin = time.process_time()
-        found = minimum_peak_order(problem, Budget(600.0))
+        found = minimum_peak_order(problem, Limits(600.0))
         assert found.proved and time.process_time() - begin < 1.0
 
 
@@ -58,24 +58,24 @@ def test_random_wirings_are_proved(seed: int, inplace: bool) -> None:
 def test_nets_of_the_zoo_are_proved(name: str) -> None:
     for weights in ("ignore", "tensor"):
         problem = problem_of(memplan.load(name).graph, weights=weights)
-        found = minimum_peak_order(problem, Budget(10.0))
+        found = minimum_peak_order(problem, Limits(10.0))
         assert found.proved and live_peak(live_model(problem), found.order) == found.peak
 
 
 def test_less_in_place_than_without() -> None:
     graph = randwire(1, stages=1, raw=True)
-    plain, over = (minimum_peak_order(problem_of(graph, inplace=on), Budget(10.0)) for on in (False, True))
+    plain, over = (minimum_peak_order(problem_of(graph, inplace=on), Limits(10.0)) for on in (False, True))
     assert plain.proved and over.proved and over.peak <= plain.peak
 
 
 def test_a_search_cut_short_keeps_its_bound_true() -> None:
     """Whatever the number of looks at the clock that are granted, bound <= optimum <= peak."""
     problem = problem_of(randwire(6, raw=True), io="resident")
-    least = minimum_peak_order(problem, Budget(10.0)).peak
+    least = minimum_peak_order(problem, Limits(10.0)).peak
     cut_short = 0
     for looks in (0, 1, 2, 4, 8, 16):
         left = iter([False] * looks)
-        found = minimum_peak_order(problem, Budget(60.0, cancel=lambda left=left: next(left, True)))  # type: ignore[misc]
+        found = minimum_peak_order(problem, Limits(60.0, cancel=lambda left=left: next(left, True)))  # type: ignore[misc]
         assert found.bound <= least <= found.peak == live_peak(live_model(problem), found.order)
         cut_short += not found.proved
     assert cut_short
@@ -84,7 +84,7 @@ def test_a_search_cut_short_keeps_its_bound_true() -> None:
 def test_without_the_second_safe_move_the_search_needs_far_more_sets() -> None:
     problem = problem_of(memplan.load(DATA / "nasnet_a_cifar_6_32_raw.json").graph, io="resident")
     nodes = {
-        rule: minimum_peak_order(problem, Budget(20.0), rules=RULES - {rule}).nodes for rule in (None, "path")
+        rule: minimum_peak_order(problem, Limits(20.0), rules=RULES - {rule}).nodes for rule in (None, "path")
     }
     assert nodes["path"] > 3 * nodes[None], nodes
 
@@ -109,7 +109,7 @@ def test_the_packed_peak_is_told_from_the_live_one() -> None:
 
 def test_capacity_below_the_least_peak_is_proved_too_small() -> None:
     graph = randwire(6)
-    least = minimum_peak_order(problem_of(graph), Budget(10.0)).peak
+    least = minimum_peak_order(problem_of(graph), Limits(10.0)).peak
     plan = memplan.plan(graph, objective="peak", scratchpad=least - 1, solver="peak", workers=1)
     assert plan.status is Status.INFEASIBLE and "proved" in plan.reason
     spilled = memplan.plan(graph, scratchpad=least - 1, solver="peak", workers=1)

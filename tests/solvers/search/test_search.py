@@ -24,7 +24,7 @@ from memplan.ir.parts import Op, Tensor
 from memplan.judge.evaluate import evaluate
 from memplan.problem.plan import Status
 from memplan.problem.problem import Problem
-from memplan.solving.limits import Budget, Progress
+from memplan.solving.limits import Limits, Progress
 from memplan.solving.planning import make_problem, plan
 from memplan.solving.registry import parse_spec
 from tests.agree import check, check_frontiers, check_states_without, random_problem
@@ -40,7 +40,7 @@ def best(
     problem: Problem, brackets: list[Subproblem], rules: frozenset[str] = RULES, beam: int = 3_000_000
 ) -> SearchResult:
     """The subproblems' results added up."""
-    found = [search_layers(Engine(p, rules), PROHIBITIVE, Budget(60), beam) for p in brackets]
+    found = [search_layers(Engine(p, rules), PROHIBITIVE, Limits(60), beam) for p in brackets]
     value = None if any(f.value is None for f in found) else sum(f.value or 0 for f in found)
     order, evictions, complete = (), (), all(f.complete for f in found)
     return SearchResult(
@@ -106,14 +106,14 @@ def test_what_is_pruned_bounds_the_cost_and_a_climb_ends_at_the_optimum() -> Non
             continue
         value, subproblem = int(least - problem.free_bound), whole(problem)
         for below in {1, value // 2 + 1, value}:
-            found = search_layers(Engine(subproblem), below, Budget(60))
+            found = search_layers(Engine(subproblem), below, Limits(60))
             assert found.order is None and found.complete and below <= found.bound <= value, f"seed {seed}"
             jumped += found.bound > below
-        narrow = search_layers(Engine(subproblem), PROHIBITIVE, Budget(60), beam=1)
+        narrow = search_layers(Engine(subproblem), PROHIBITIVE, Limits(60), beam=1)
         if narrow.order is None:
             continue
         bracket = Bracket(subproblem, PartialPlan(subproblem, narrow.order, narrow.evictions))
-        bracket.raise_bound(Budget(60), 10**9)
+        bracket.raise_bound(Limits(60), 10**9)
         assert bracket.done and bracket.plan is not None and bracket.low == bracket.plan.value == value, (
             f"seed {seed}"
         )
@@ -132,11 +132,11 @@ def test_loads_and_stores_alone_add_up_to_the_optimum_where_space_is_least(
 ) -> None:
     problem = make_problem(stage(seed), scratchpad="MR")
     engine = Engine(max(subproblems(problem), key=lambda subproblem: subproblem.n))
-    assert engine.tabulate(Budget(60))
+    assert engine.tabulate(Limits(60))
     assert sum(engine.root()) < value - 5
     frontiers = Frontiers(engine)
     for below in range(value - 5, value + 1):
-        assert frontiers.extend(below, Budget(60), 1_000_000) == below
+        assert frontiers.extend(below, Limits(60), 1_000_000) == below
     assert [half.total for half in frontiers.halves] == [loads, stores]
 
 
@@ -161,16 +161,16 @@ def test_windows_of_steps_improve_a_plan_and_keep_it_valid() -> None:
     better = 0
     for seed, capacity in ((3, 9), (7, 10), (8, 8)):
         problem = make_problem(stage(seed, nodes=24), scratchpad=capacity)
-        start = Greedy().best(problem, Budget(60))
+        start = Greedy().best(problem, Limits(60))
         assert start is not None
         brackets = Decomposition(subproblems(problem), problem, (start.answer.walk, start.answer.stretches))
         before = brackets.value
         for bracket in brackets.brackets:
             assert bracket.plan is not None
-            bracket.plan = improve_windows(bracket.plan, Budget(60), 0)
+            bracket.plan = improve_windows(bracket.plan, Limits(60), 0)
         walk, stretches = brackets.answer()
         assert brackets.value == traffic(problem, stretches) <= (before or 0)
-        assert place(walk, stretches, capacity, Budget(60)).offsets is not None
+        assert place(walk, stretches, capacity, Limits(60)).offsets is not None
         better += brackets.value < (before or 0)
     assert better
 
@@ -190,15 +190,15 @@ def layers(ops: int, width: int = 12) -> Graph:
 
 @pytest.mark.slow(reason="plans large graphs")
 def test_large_graphs_get_addresses_for_what_windows_find(monkeypatch: pytest.MonkeyPatch) -> None:
-    load("search", Budget())
+    load("search", Limits())
     monkeypatch.setattr(
         "memplan.base.clock.time.monotonic", time.process_time
     )  # whatever else the machine does
     graph = layers(MOST_OPS_WHOLE + 100)
     problem = make_problem(graph, scratchpad=240)
-    start = Greedy(schedule="program", replace="cost", offsets="time").best(problem, Budget(2))
+    start = Greedy(schedule="program", replace="cost", offsets="time").best(problem, Limits(2))
     assert start is not None
-    made = evaluate(graph, Search().improve(problem, Budget(6), start.answer))
+    made = evaluate(graph, Search().improve(problem, Limits(6), start.answer))
     assert made.value is not None and made.value < start.value
 
 
@@ -206,7 +206,7 @@ def test_large_graphs_get_addresses_for_what_windows_find(monkeypatch: pytest.Mo
 def test_a_long_chain_gets_a_bound_and_addresses_for_its_best_replacement(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    load("search", Budget())
+    load("search", Limits())
     monkeypatch.setattr("memplan.base.clock.time.monotonic", time.process_time)
     rng = random.Random(0)
     sizes = [rng.randint(1, 16) for _ in range(MOST_OPS_WHOLE + 101)]
@@ -219,7 +219,7 @@ def test_a_long_chain_gets_a_bound_and_addresses_for_its_best_replacement(
     kinds = ["input", *("activation" if i in used else "output" for i in range(1, len(sizes)))]
     graph = graph_of("chain", tuple(Tensor(f"t{i}", z, kinds[i]) for i, z in enumerate(sizes)), tuple(ops))
     problem = make_problem(graph, scratchpad=130)
-    start = Greedy(schedule="program", replace="cost", offsets="time").best(problem, Budget(2))
+    start = Greedy(schedule="program", replace="cost", offsets="time").best(problem, Limits(2))
     assert start is not None
-    made = evaluate(graph, Search().improve(problem, Budget(8), start.answer))
+    made = evaluate(graph, Search().improve(problem, Limits(8), start.answer))
     assert made.value is not None and 0.6 * made.value < made.bound <= made.value < start.value

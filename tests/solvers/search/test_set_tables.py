@@ -7,7 +7,7 @@ from memplan_solvers.peak.executed import settle
 from memplan_solvers.search.least_peak import least_peak
 from memplan_solvers.search.set_tables import list_sets, tabulated
 
-from memplan.solving.limits import Budget
+from memplan.solving.limits import Limits
 from tests.solvers.peak.test_executed import models, peak, ready
 
 
@@ -27,11 +27,11 @@ def test_every_set_is_listed_once_and_has_its_least_peak() -> None:
         if not 0 < model.n <= 7:
             continue
         search = least_peak(model)
-        levels = list_sets(search, Budget(60.0))
+        levels = list_sets(search, Limits(60.0))
         assert levels is not None
         listed = [[int(row[0]) for row in rows] for rows in levels]
         assert [sorted(level) for level in listed] == [sorted(level) for level in sets_of(model)]
-        table = tabulated(search, levels, Budget(60.0))
+        table = tabulated(search, levels, Limits(60.0))
         assert table is not None
         keys = table.met.keys
         known = {key: bounds.tolist() for key, bounds in zip(keys.tolist(), table.met.bounds, strict=True)}
@@ -48,6 +48,6 @@ def test_every_set_is_listed_once_and_has_its_least_peak() -> None:
 def test_no_more_sets_are_listed_than_asked_for_and_none_when_the_time_is_up() -> None:
     model = next(model for model in models(40) if sum(map(len, sets_of(model))) > 12)
     count = sum(map(len, sets_of(model)))
-    assert list_sets(least_peak(model), Budget(60.0), most=count) is not None
-    assert list_sets(least_peak(model), Budget(60.0), most=count - 1) is None
-    assert list_sets(least_peak(model), Budget(0.0)) is None
+    assert list_sets(least_peak(model), Limits(60.0), most=count) is not None
+    assert list_sets(least_peak(model), Limits(60.0), most=count - 1) is None
+    assert list_sets(least_peak(model), Limits(0.0)) is None

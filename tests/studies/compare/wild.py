@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from memplan.problem.plan import Plan
 from memplan.problem.problem import Problem
-from memplan.solving.limits import Budget
+from memplan.solving.limits import Limits
 from memplan.solving.registry import parse_spec
 from memplan.solving.solver import Solver
 
@@ -28,7 +28,7 @@ class Wild(Solver):
 
     fault: str = "none"
 
-    def solve(self, problem: Problem, budget: Budget) -> Plan:
+    def solve(self, problem: Problem, budget: Limits) -> Plan:
         if problem.graph.name != "chain12":
             self._go_wrong()
         plan = parse_spec("greedy").solve(problem, budget)

@@ -14,10 +14,9 @@ from memplan.ir.parts import Op, Tensor
 from memplan.judge.explain import spills
 from memplan.judge.live import live_bytes
 from memplan.judge.timeline import timeline
-from memplan.views import page
-from memplan.views import table_page as sheet
-from memplan.views.facts import facts
+from memplan.views import table_page
 from memplan.views.html import SCRIPTS, STYLES, report_page
+from memplan.views.report_data import facts
 from tests.generate import random_graph, random_plan
 from tests.graphs import graph_of
 
@@ -32,12 +31,12 @@ NASTY = (
 
 
 PARTS = (
-    *page.HOUSE_STYLES,
+    *document.HOUSE_STYLES,
     *STYLES,
-    *sheet.STYLES,
-    *page.HOUSE_SCRIPTS,
+    *table_page.STYLES,
+    *document.HOUSE_SCRIPTS,
     *SCRIPTS,
-    *sheet.SCRIPTS,
+    *table_page.SCRIPTS,
     "page.html",
     "report.html",
 )
@@ -69,7 +68,7 @@ def test_names_are_harmless_and_come_back() -> None:
 
 @pytest.mark.parametrize("name", PARTS)
 def test_parts_ask_for_nothing_and_make_no_markup_of_texts(name: str) -> None:
-    text = page.part(name)
+    text = document.part(name)
     assert not re.search(
         r"https?://|//cdn|@import|url\(|\bfetch\(|XMLHttpRequest|WebSocket|sendBeacon|\bimport\(", text
     )
@@ -79,7 +78,7 @@ def test_parts_ask_for_nothing_and_make_no_markup_of_texts(name: str) -> None:
 
 
 def test_every_part_of_the_folder_is_used() -> None:
-    folder = Path(page.__file__).parent / "report"
+    folder = Path(document.__file__).parent / "report"
     assert {f.name for f in folder.iterdir()} == set(PARTS)
 
 

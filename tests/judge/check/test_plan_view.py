@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from memplan.judge.check.facts import Facts, Violation
+from memplan.judge.check.plan_view import PlanView, Violation
 from memplan.machine.target import Target
 from memplan.problem.options import Options
 from memplan.problem.plan import Move, Plan, Residency, Status
@@ -20,49 +20,49 @@ ROWS = (
 MOVES = (Move("load", "x", 0, 0), Move("store", "a", 1, 1), Move("load", "a", 2, 2), Move("store", "y", 2, 2))
 
 
-def facts(rows: tuple[Residency, ...] = ROWS, moves: tuple[Move, ...] = MOVES, **options: str) -> Facts:
+def view(rows: tuple[Residency, ...] = ROWS, moves: tuple[Move, ...] = MOVES, **options: str) -> PlanView:
     schedule = tuple(op.name for op in GRAPH.ops)
     plan = Plan(
         GRAPH.name, GRAPH.sha256, Target(), Options(**options), "t", Status.FEASIBLE, schedule, rows, moves
     )
-    return Facts(GRAPH, plan)
+    return PlanView(GRAPH, plan)
 
 
 def test_rows_that_meet_at_one_place_are_one_residency_unless_a_load_comes_between() -> None:
-    found = facts().residencies
+    found = view().residencies
     assert found["a"] == [Residency("a", 0, 2, 4, 4), Residency("a", 2, 3, 4, 4)]
-    assert facts(moves=MOVES[:2]).residencies["a"] == [Residency("a", 0, 3, 4, 4)]
+    assert view(moves=MOVES[:2]).residencies["a"] == [Residency("a", 0, 3, 4, 4)]
     apart = tuple(r._replace(offset=16) if r == ROWS[2] else r for r in ROWS)
-    assert [r.start for r in facts(apart).residencies["a"]] == [0, 1, 2]
+    assert [r.start for r in view(apart).residencies["a"]] == [0, 1, 2]
 
 
 def test_where_a_storage_lies_at_a_step() -> None:
-    found = facts()
+    found = view()
     assert [found.at("b", t) for t in range(3)] == [None, ROWS[3], ROWS[3]]
     assert [found.at("x", t) for t in range(3)] == [ROWS[0], None, None]
     assert found.at("z", 0) is None
 
 
 def test_who_makes_and_uses_what_and_when() -> None:
-    found = facts()
+    found = view()
     assert found.produced == {"a": 0, "b": 1, "y": 2} and found.uses == {"x": [0], "a": [1, 2], "b": [2]}
     assert found.stored == {"a": 1, "y": 2} and [m.issue for m in found.loads["a"]] == [2]
 
 
 def test_host_has_what_it_was_given_what_was_stored_and_what_was_made_there() -> None:
-    found = facts()
+    found = view()
     assert [found.host_copy("x", t, inclusive=False) for t in range(3)] == [True] * 3
     assert [found.host_copy("a", t, inclusive=False) for t in range(4)] == [False, False, True, True]
     assert found.host_copy("a", 1, inclusive=True) and not found.host_copy("a", 0, inclusive=True)
     assert not found.host_copy("b", 3, inclusive=True)
-    elsewhere = facts(tuple(r for r in ROWS if r.tensor != "b"))
+    elsewhere = view(tuple(r for r in ROWS if r.tensor != "b"))
     assert [elsewhere.host_copy("b", t, inclusive=False) for t in range(1, 3)] == [False, True]
 
 
 def test_the_caller_s_buffers_lie_in_the_arena_and_nowhere_in_host() -> None:
-    found = facts(io="resident")
+    found = view(io="resident")
     assert [found.resident_io(name) for name in "xaby"] == [True, False, False, True]
-    assert not found.host_copy("x", 2, inclusive=True) and facts().resident_io("x") is False
+    assert not found.host_copy("x", 2, inclusive=True) and view().resident_io("x") is False
 
 
 def test_a_violation_says_where() -> None:

@@ -32,7 +32,7 @@ class Violation(NamedTuple):
         return f"{self.rule}: {self.message}{where}"
 
 
-class Facts:
+class PlanView:
     """The plan seen from the storages: joined residencies, moves, who produces and uses what, when."""
 
     def __init__(self, graph: Graph, plan: Plan) -> None:

@@ -20,8 +20,8 @@ from memplan.machine.target import Target
 from memplan.problem.options import Options
 from memplan.problem.plan import Plan
 from memplan.problem.problem import Problem
-from memplan.solving.capacities import budgets, least_capacity
-from memplan.solving.limits import Budget
+from memplan.solving.capacities import least_capacity, reference_capacities
+from memplan.solving.limits import Limits
 
 PEAK_TIME_LIMIT_S = 3.0
 """For M_P where it is not known already: nobody waits long for a page."""
@@ -151,7 +151,7 @@ def _budgets(graph: Graph, target: Target, options: Options) -> dict[str, Any]:
     """M_R, M_H, M_P and whether M_P is proved; M_R alone where no peak is found."""
     problem = Problem(graph, target, options)
     try:
-        known = budgets(problem, Budget(PEAK_TIME_LIMIT_S))
+        known = reference_capacities(problem, Limits(PEAK_TIME_LIMIT_S))
     except OptionError:
         return {"mr": least_capacity(problem), "mh": None, "mp": None, "proved": False}
     return {"mr": known.mr, "mh": known.mh, "mp": known.mp, "proved": known.mp_proved}
