@@ -14,7 +14,7 @@ from memplan.ir.parts import Op, Tensor
 from memplan.judge.explain import spills
 from memplan.judge.live import live_bytes
 from memplan.judge.timeline import timeline
-from memplan.views import table_page
+from memplan.views import document, table_page
 from memplan.views.html import SCRIPTS, STYLES, report_page
 from memplan.views.report_data import facts
 from tests.generate import random_graph, random_plan
