@@ -49,7 +49,7 @@ from memplan.packing.check import check_packing
 from memplan.packing.packer import Packer, pack, pack_buffers
 from memplan.problem.options import Options
 from memplan.problem.pins import Pin
-from memplan.problem.plan import Metrics, Move, Plan, Residency, Status
+from memplan.problem.plan import InPlace, Metrics, Move, Plan, Residency, Status
 from memplan.problem.problem import Problem
 from memplan.problem.storage import Storage
 from memplan.runtimes.report import OutputReport, RunReport
@@ -63,7 +63,7 @@ from memplan.studies.sweep import Point, Sweep, sweep
 
 __all__ = [
     "BoundError", "Buffer", "Clock", "Compute", "DimensionError", "ExecutionError",
-    "Gap", "Graph", "GraphError", "Host", "InvalidPlanError", "Limits", "MemplanError", "Metrics", "Model", "Move",
+    "Gap", "Graph", "GraphError", "Host", "InPlace", "InvalidPlanError", "Limits", "MemplanError", "Metrics", "Model", "Move",
     "Op", "OptionError", "Options", "OutputReport", "Packer", "Packing", "Pin", "Plan", "PlanError",
     "PlanOptions", "Point", "Problem", "Progress", "ReferenceCapacities", "Residency", "RunReport", "Scratchpad", "Segment",
     "Solver", "Status", "Storage", "Sweep", "Target", "TargetError", "Tensor", "Violation", "ZooEntry",

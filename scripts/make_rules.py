@@ -19,7 +19,7 @@ from memplan.machine.target import Scratchpad, Target
 from memplan.packing.buffers import Buffer
 from memplan.packing.check import check_packing
 from memplan.problem.options import Options
-from memplan.problem.plan import Move, Plan, Residency, Status
+from memplan.problem.plan import HOST, SCRATCHPAD, InPlace, Move, Plan, Residency, Status
 
 PAGE = Path(__file__).parent.parent / "docs" / "rules.md"
 
@@ -54,16 +54,20 @@ PLAN = evaluate(
         status=Status.FEASIBLE,
         schedule=("conv", "relu", "flatten", "head"),
         residencies=(
-            Residency("image", 0, 4, offset=0, size=64),
-            Residency("kernel", 0, 1, offset=64, size=32),
-            Residency("columns", 0, 1, offset=96, size=32),
-            Residency("feature", 0, 2, offset=128, size=64),
-            Residency("active", 1, 4, offset=128, size=64),
-            Residency("score", 3, 4, offset=64, size=32),
+            Residency("image", SCRATCHPAD, 0, 4, offset=0, size=64),
+            Residency("kernel", SCRATCHPAD, 0, 1, offset=64, size=32),
+            Residency("columns", SCRATCHPAD, 0, 1, offset=96, size=32),
+            Residency("feature", SCRATCHPAD, 0, 2, offset=128, size=64),
+            Residency("active", SCRATCHPAD, 1, 4, offset=128, size=64),
+            Residency("score", SCRATCHPAD, 3, 4, offset=64, size=32),
         ),
-        moves=(Move("load", "image", 0, 0), Move("load", "kernel", 0, 0), Move("store", "score", 3, 3)),
+        moves=(
+            Move("image", HOST, SCRATCHPAD, 0, 0),
+            Move("kernel", HOST, SCRATCHPAD, 0, 0),
+            Move("score", SCRATCHPAD, HOST, 4, 4),
+        ),
         aliases=GRAPH.aliases,
-        inplace={"active": "feature"},
+        inplace=(InPlace(1, "active", "feature"),),
     ),
 )
 
@@ -103,7 +107,7 @@ def examples() -> dict[str, Example]:
         ),
         "names": plan(
             "The view `flat` is given a residency.",
-            residencies=(*PLAN.residencies, Residency("flat", 3, 4, offset=128, size=64)),
+            residencies=(*PLAN.residencies, Residency("flat", SCRATCHPAD, 3, 4, offset=128, size=64)),
         ),
         "aliases": plan("The plan does not name `flat` as a view.", aliases={}),
         "space": plan(
@@ -121,12 +125,13 @@ def examples() -> dict[str, Example]:
             "The objective is `peak`, and `image` leaves after step 0 and is loaded again for `head`.",
             options=replace(options, objective="peak"),
             residencies=twice,
-            moves=(*moves, Move("load", "image", 3, 3)),
+            moves=(*moves, Move("image", HOST, SCRATCHPAD, 3, 3)),
         ),
         "inplace": plan(
             "The options allow no writing in place, and `relu` still works so.",
             options=replace(options, inplace=False),
         ),
+        "joined": plan("The plan joins `head`.", joined=("head",)),
         "weights": plan(
             "The options leave constants out, and `kernel` is still placed.",
             options=replace(options, weights="ignore"),
@@ -209,7 +214,7 @@ the last). `relu` writes `active` over `feature`, which nobody reads later; so t
 step 1:"""
 
 REST = """\
-The plan makes these moves: {moves}. The packings have a buffer `a` of 64 bytes in steps [0, 2), given at
+Boundary t lies before step t. The plan copies {moves}. The packings have a buffer `a` of 64 bytes in steps [0, 2), given at
 offset 0, and a buffer `b` of 32 bytes in steps [1, 3)."""
 
 
@@ -229,7 +234,7 @@ def _residency_rows() -> list[tuple[str, ...]]:
 
 
 def _move(move: Move) -> str:
-    return f"a {move.kind} of `{move.tensor}` at step {move.issue}"
+    return f"`{move.tensor}` to {move.destination} at boundary {move.issue}"
 
 
 def _prose(text: str) -> str:

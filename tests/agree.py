@@ -206,7 +206,7 @@ def check(
             assert not wrong, f"{engine}, {objective}, seed {seed}: {wrong}"
             seen[f"{objective} {plan.status}"] += 1
             seen["spills"] += bool(plan.metrics.traffic)
-            seen["donated"] += any(problem.graph.tensor[s].kind == "input" for s in plan.inplace.values())
+            seen["donated"] += any(problem.graph.tensor[s].kind == "input" for s in plan.overwritten.values())
     return seen
 
 

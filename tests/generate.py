@@ -11,8 +11,9 @@ from memplan.ir.parts import Op, Tensor
 from memplan.judge.simulate import simulate
 from memplan.machine.target import Compute, Host, Scratchpad, Target
 from memplan.problem.options import Options
-from memplan.problem.plan import Metrics, Move, Plan, Residency, Status
+from memplan.problem.plan import HOST, Metrics, Move, Plan, Residency, Status
 from tests.graphs import graph_of
+from tests.plans import load, over, row, store
 
 KINDS = ("Conv", "MatMul", "Relu", "Add", "Concat", "Split", "Sigmoid", "Softmax")
 TIMED = Target(
@@ -126,7 +127,7 @@ def random_plan(rng: random.Random, graph: Graph) -> Plan:
         residencies=tuple(residencies),
         moves=tuple(spans.moves),
         aliases=graph.aliases,
-        inplace=spans.inplace,
+        inplace=over({b: (spans.born[b], a) for b, a in spans.inplace.items()}),
     )
     return claimed(graph, replace(plan, options=replace(options, pins=true_pins(rng, graph, plan))), rng)
 
@@ -237,18 +238,18 @@ class _Spans:
                     last = self.n
                 low = start
                 high = min(stop, last)
-                issue = self.rng.randint(low, max(low, high - 1))
-                due = self.rng.randint(issue + 1, max(issue + 1, high))
+                issue = self.rng.randint(low, max(low, high - 1)) + 1
+                due = self.rng.randint(issue, max(issue, high))
             else:
-                issue = due = self.rng.randint(start, stop - 1)
-            self.moves.append(Move("store", name, issue, due))
+                issue = due = self.rng.randint(start, stop - 1) + 1
+            self.moves.append(store(name, issue, due, self.target.dma_queues - 1))
         for k, (start, stop) in enumerate(spans):
             if k or in_host:
                 issue = start
                 if self.timed and self.rng.random() < 0.5:
                     earliest = max(spans[k - 1][1] if k else 0, due + 1 if not in_host else 0)
                     issue = self.rng.randint(min(earliest, start), start)
-                self.moves.append(Move("load", name, issue, start))
+                self.moves.append(load(name, issue, start))
                 start = issue
             self.spans.append((name, start, stop))
 
@@ -296,7 +297,7 @@ class _Spans:
             ]:
                 offset = max(d[3] for d in hit)
             done.append((start, stop, offset, offset + size))
-            residencies += [Residency(n, a, b, offset, size) for n, a, b in chain]
+            residencies += [row(n, a, b, offset, size) for n, a, b in chain]
         residencies.sort(key=lambda r: (r.start, r.offset, r.tensor))
-        self.moves.sort(key=lambda m: (m.issue, m.kind, m.tensor, m.due))
+        self.moves.sort(key=lambda m: (m.issue, m.source == HOST, m.tensor, m.due))
         return residencies

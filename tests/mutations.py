@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from memplan.ir.graph import Graph
-from memplan.problem.plan import Move, Plan, Residency, Status
+from memplan.problem.plan import InPlace, Move, Plan, Residency, Status
+from tests.plans import load, store
 
 Mutation = Callable[[random.Random, Graph, Plan], Plan | None]
 MUTATIONS: dict[str, Mutation] = {}
@@ -105,8 +106,8 @@ def overlap_made(rng, graph, plan):
         and b.start < a.stop
         and a.size
         and b.size
-        and plan.inplace.get(a.tensor) != b.tensor
-        and plan.inplace.get(b.tensor) != a.tensor
+        and plan.overwritten.get(a.tensor) != b.tensor
+        and plan.overwritten.get(b.tensor) != a.tensor
     ]
     pair = _pick(rng, pairs)
     return pair and _swap_row(plan, pair[0], pair[0]._replace(offset=pair[1].offset))
@@ -236,80 +237,81 @@ def placed_before_production(rng, graph, plan):
 def load_dropped(rng, graph, plan):
     places = {(r.tensor, r.offset, r.stop) for r in plan.residencies}
     begun = {(r.tensor, r.start): r.offset for r in plan.residencies}
-    loads = [m for m in plan.moves if m.kind == "load"]  # without one, adjoining residencies would be one
+    loads = [m for m in plan.moves if plan.is_load(m)]  # without one, adjoining residencies would be one
     m = _pick(rng, [m for m in loads if (m.tensor, begun[m.tensor, m.issue], m.issue) not in places])
     return m and _swap_move(plan, m, None)
 
 
 @_mutation
 def load_doubled(rng, graph, plan):
-    m = _pick(rng, [m for m in plan.moves if m.kind == "load"])
+    m = _pick(rng, [m for m in plan.moves if plan.is_load(m)])
     return m and replace(plan, moves=(*plan.moves, m))
 
 
 @_mutation
 def load_late(rng, graph, plan):
     n = len(plan.schedule)
-    m = _pick(rng, [m for m in plan.moves if m.kind == "load" and m.issue + 1 < n])
+    m = _pick(rng, [m for m in plan.moves if plan.is_load(m) and m.issue + 1 < n])
     return m and _swap_move(plan, m, m._replace(issue=m.issue + 1, due=max(m.due, m.issue + 1)))
 
 
 @_mutation
 def load_early(rng, graph, plan):
-    m = _pick(rng, [m for m in plan.moves if m.kind == "load" and m.issue > 0])
+    m = _pick(rng, [m for m in plan.moves if plan.is_load(m) and m.issue > 0])
     return m and _swap_move(plan, m, m._replace(issue=m.issue - 1, due=m.due - _stepped(plan)))
 
 
 @_mutation
 def load_due_after_use(rng, graph, plan):
-    m = _pick(rng, [m for m in plan.moves if m.kind == "load" and m.due in _touches(graph, plan, m.tensor)])
+    m = _pick(rng, [m for m in plan.moves if plan.is_load(m) and m.due in _touches(graph, plan, m.tensor)])
     return m and _swap_move(plan, m, m._replace(due=m.due + 1))
 
 
 @_mutation
 def load_of_what_is_produced(rng, graph, plan):
     r = _pick(rng, [r for r in plan.residencies if r.start == _born(graph, plan, r.tensor)])
-    return r and replace(plan, moves=(*plan.moves, Move("load", r.tensor, r.start, r.start)))
+    return r and replace(plan, moves=(*plan.moves, load(r.tensor, r.start)))
 
 
 @_mutation
 def stale_host_copy(rng, graph, plan):
     """The store comes when, or after, the load reads its copy."""
     rows = []
-    for store in plan.moves:
-        loads = [m for m in plan.moves if m.kind == "load" and m.tensor == store.tensor]
-        if store.kind == "store" and loads:
+    for stored in plan.moves:
+        loads = [m for m in plan.moves if plan.is_load(m) and m.tensor == stored.tensor]
+        if not plan.is_load(stored) and loads:
             first = min(m.issue for m in loads)
-            later = [r for r in plan.residencies if r.tensor == store.tensor and r.start == first]
+            later = [r for r in plan.residencies if r.tensor == stored.tensor and r.start == first]
             if later:
-                rows.append((store, first))
+                rows.append((stored, first))
     row = _pick(rng, rows)
     if row is None:
         return None
-    store, first = row
-    return _swap_move(plan, store, store._replace(issue=first, due=first if _stepped(plan) else first + 1))
+    stored, first = row
+    late = first + 1
+    return _swap_move(plan, stored, stored._replace(issue=late, due=late))
 
 
 @_mutation
 def needed_store_dropped(rng, graph, plan):
     outputs = graph.output_storages
-    reloaded = {m.tensor for m in plan.moves if m.kind == "load"}
-    m = _pick(rng, [m for m in plan.moves if m.kind == "store" and m.tensor in outputs | reloaded])
+    reloaded = {m.tensor for m in plan.moves if plan.is_load(m)}
+    m = _pick(rng, [m for m in plan.moves if not plan.is_load(m) and m.tensor in outputs | reloaded])
     return m and _swap_move(plan, m, None)
 
 
 @_mutation
 def store_doubled(rng, graph, plan):
-    m = _pick(rng, [m for m in plan.moves if m.kind == "store"])
+    m = _pick(rng, [m for m in plan.moves if not plan.is_load(m)])
     return m and replace(plan, moves=(*plan.moves, m))
 
 
 @_mutation
 def store_before_production(rng, graph, plan):
-    m = _pick(rng, [m for m in plan.moves if m.kind == "store" and _born(graph, plan, m.tensor) > 0])
+    m = _pick(rng, [m for m in plan.moves if not plan.is_load(m) and _born(graph, plan, m.tensor) > 0])
     if m is None:
         return None
-    early = _born(graph, plan, m.tensor) - 1
+    early = _born(graph, plan, m.tensor)
     return _swap_move(plan, m, m._replace(issue=early, due=early if _stepped(plan) else m.due))
 
 
@@ -319,21 +321,20 @@ def store_after_residency(rng, graph, plan):
     rows = []
     for m in plan.moves:
         stop = max((r.stop for r in plan.residencies if r.tensor == m.tensor), default=n)
-        if m.kind == "store" and stop < n:
-            rows.append(m._replace(issue=stop, due=stop if _stepped(plan) else stop + 1) and (m, stop))
+        if not plan.is_load(m) and stop < n:
+            rows.append((m, stop))
     row = _pick(rng, rows)
     if row is None:
         return None
     m, stop = row
-    return _swap_move(plan, m, m._replace(issue=stop, due=stop if _stepped(plan) else stop + 1))
+    return _swap_move(plan, m, m._replace(issue=stop + 1, due=stop + 1))
 
 
 @_mutation
 def store_of_an_input(rng, graph, plan):
     kinds = ("input", "constant")
     r = _pick(rng, [r for r in plan.residencies if graph.tensor[r.tensor].kind in kinds])
-    due = r and (r.start if _stepped(plan) else r.start + 1)
-    return r and replace(plan, moves=(*plan.moves, Move("store", r.tensor, r.start, due)))
+    return r and replace(plan, moves=(*plan.moves, store(r.tensor, r.start + 1)))
 
 
 @_mutation
@@ -356,9 +357,21 @@ def move_out_of_range(rng, graph, plan):
 
 
 @_mutation
-def move_kind_unknown(rng, graph, plan):
+def move_to_where_it_comes_from(rng, graph, plan):
     m = _pick(rng, plan.moves)
-    return m and _swap_move(plan, m, m._replace(kind="copy"))
+    return m and _swap_move(plan, m, m._replace(destination=m.source))
+
+
+@_mutation
+def memory_unknown(rng, graph, plan):
+    r = _pick(rng, plan.residencies)
+    return r and _swap_row(plan, r, r._replace(memory="cupboard"))
+
+
+@_mutation
+def queue_unknown(rng, graph, plan):
+    m = _pick(rng, plan.moves)
+    return m and _swap_move(plan, m, m._replace(queue=plan.target.dma_queues))
 
 
 @_mutation
@@ -408,13 +421,12 @@ def inplace_over_live(rng, graph, plan):
             later = [u for u in _touches(graph, plan, a.tensor) if u > t]
             if a.tensor != b.tensor and t == b.start and a.start <= t < a.stop and later:
                 rows.append((a, b))
-    row = _pick(rng, [r for r in rows if r[1].tensor not in plan.inplace])
+    row = _pick(rng, [r for r in rows if r[1].tensor not in plan.overwritten])
     if row is None:
         return None
     a, b = row
-    plan = replace(
-        plan, inplace={**plan.inplace, b.tensor: a.tensor}, options=replace(plan.options, inplace=True)
-    )
+    pair = InPlace(b.start, b.tensor, a.tensor)
+    plan = replace(plan, inplace=(*plan.inplace, pair), options=replace(plan.options, inplace=True))
     return _swap_row(plan, b, b._replace(offset=a.offset))
 
 
@@ -426,14 +438,20 @@ def inplace_not_allowed(rng, graph, plan):
 @_mutation
 def inplace_of_nothing(rng, graph, plan):
     on = replace(plan.options, inplace=True)
-    return replace(plan, inplace={**plan.inplace, "nobody": "nothing"}, options=on)
+    return replace(plan, inplace=(*plan.inplace, InPlace(0, "nobody", "nothing")), options=on)
+
+
+@_mutation
+def inplace_at_another_step(rng, graph, plan):
+    pair = _pick(rng, plan.inplace)
+    rest = tuple(x for x in plan.inplace if x is not pair)
+    return pair and replace(plan, inplace=(*rest, pair._replace(step=pair.step + rng.choice((-1, 1)))))
 
 
 @_mutation
 def inplace_moved_apart(rng, graph, plan):
-    rows = [
-        r for r in plan.residencies if r.tensor in plan.inplace and r.start == _born(graph, plan, r.tensor)
-    ]
+    written = plan.overwritten
+    rows = [r for r in plan.residencies if r.tensor in written and r.start == _born(graph, plan, r.tensor)]
     r = _pick(rng, rows)
     if r is None:
         return None
@@ -455,7 +473,7 @@ def constant_placed_though_ignored(rng, graph, plan):
 @_mutation
 def resident_input_loaded(rng, graph, plan):
     r = _pick(rng, [r for r in plan.residencies if graph.tensor[r.tensor].kind == "input"])
-    move = r and Move("load", r.tensor, r.start, r.start)
+    move = r and load(r.tensor, r.start)
     return replace(plan, moves=(*plan.moves, move)) if r and plan.options.io == "resident" else None
 
 
@@ -471,7 +489,7 @@ def resident_output_leaves(rng, graph, plan):
 
 @_mutation
 def loaded_inputs_called_resident(rng, graph, plan):
-    m = _pick(rng, [m for m in plan.moves if m.kind == "load" and graph.tensor[m.tensor].kind == "input"])
+    m = _pick(rng, [m for m in plan.moves if plan.is_load(m) and graph.tensor[m.tensor].kind == "input"])
     return m and replace(plan, options=replace(plan.options, io="resident"))
 
 
@@ -487,7 +505,7 @@ def kept_though_spilled(rng, graph, plan):
     """Two loads, or a load of an activation, begin two residencies with a touch in each."""
     counts: dict[str, int] = {}
     for m in plan.moves:
-        if m.kind == "load":
+        if plan.is_load(m):
             counts[m.tensor] = counts.get(m.tensor, 0) + 1
     held = {r.tensor for r in plan.residencies if r.start == _born(graph, plan, r.tensor)}
     names = [

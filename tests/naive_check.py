@@ -97,6 +97,7 @@ class _Naive:
         self.place: dict[str, list[int | None]] = {s: [None] * self.n for s in self.root.values()}
         unit, limit = self.p.target.scratchpad.alignment, self.p.target.scratchpad.capacity
         for r in self.p.residencies:
+            _must(r.memory == "scratchpad")
             _must(r.tensor in self.place and 0 <= r.start < r.stop <= self.n)
             _must(r.offset >= 0 and r.offset % unit == 0)
             _must(0 <= r.size - self.nbytes[r.tensor] < unit and r.size % unit == 0)
@@ -104,13 +105,17 @@ class _Naive:
             for t in range(r.start, r.stop):
                 _must(self.place[r.tensor][t] is None)
                 self.place[r.tensor][t] = r.offset
-        self.loads = {s: [m for m in self.p.moves if m.kind == "load" and m.tensor == s] for s in self.place}
+        self.loads = {
+            s: [m for m in self.p.moves if m.destination == "scratchpad" and m.tensor == s]
+            for s in self.place
+        }
         self.stores = {
-            s: [m for m in self.p.moves if m.kind == "store" and m.tensor == s] for s in self.place
+            s: [m for m in self.p.moves if m.destination == "host" and m.tensor == s] for s in self.place
         }
         for m in self.p.moves:
-            _must(m.kind in ("load", "store") and m.tensor in self.place)
-            _must(0 <= m.issue < self.n and m.issue <= m.due <= self.n)
+            _must({m.source, m.destination} == {"host", "scratchpad"} and m.tensor in self.place)
+            _must(0 <= m.queue < self.p.target.dma_queues)
+            _must(0 <= m.issue <= m.due <= self.n)
             _must(self.timed or m.issue == m.due)
 
     def lies_in_arena(self, s: str) -> bool:
@@ -128,7 +133,7 @@ class _Naive:
             return True
         if self.born[s] < t and self.place[s][self.born[s]] is None:
             return True
-        return any(m.due < t or (waited and m.due == t) for m in self.stores[s])
+        return any(m.due < t or ((waited or not self.timed) and m.due == t) for m in self.stores[s])
 
     def runs(self, s: str) -> list[tuple[int, int]]:
         """Stretches at one place; a load begins a new one."""
@@ -173,9 +178,8 @@ class _Naive:
         _must(all(m.issue in begun for m in self.loads[s]))
         _must(len(self.stores[s]) <= 1)
         for m in self.stores[s]:
-            _must(not constant and self.kind[s] != "input" and m.issue >= self.born[s])
-            last = m.due - 1 if self.timed else m.issue
-            _must(any(start <= m.issue and last < stop for start, stop in runs) and last >= m.issue)
+            _must(not constant and self.kind[s] != "input" and m.issue > self.born[s])
+            _must(any(start < m.issue and m.due <= stop for start, stop in runs))
         if s in self.is_out and self.p.options.io == "host":
             _must(self.in_host(s, self.n, waited=True))
 
@@ -188,15 +192,16 @@ class _Naive:
                     continue
                 if self.place[s][t] is None:
                     _must(self.p.target.operands == "any")
-                    _must(self.born.get(s) == t or self.in_host(s, t, waited=self.timed))
+                    _must(self.born.get(s) == t or self.in_host(s, t, waited=True))
 
     def memory(self) -> None:
         unit = self.p.target.scratchpad.alignment
-        inplace = dict(self.p.inplace)
-        _must(len(set(inplace.values())) == len(inplace))
-        for b, a in inplace.items():
+        inplace = {b: a for _, b, a in self.p.inplace}
+        _must(len(set(inplace.values())) == len(inplace) == len(self.p.inplace))
+        for step, b, a in self.p.inplace:
             _must(self.root.get(a) == a and self.root.get(b) == b and b in self.born)
             t = self.born[b]
+            _must(t == step)
             op = self.ops[t]
             _must(not op.view and any(o == b and self.root[x] == a for o, x in op.overwrites))
             for x in op.inputs:

@@ -14,9 +14,10 @@ from memplan.judge.check.check import check
 from memplan.judge.simulate import simulate
 from memplan.machine.target import Compute, Host, Scratchpad, Target
 from memplan.problem.options import Options
-from memplan.problem.plan import Move, Plan, Residency, Status
+from memplan.problem.plan import Plan, Status
 from memplan.views.svg import svg_text
 from memplan.views.text import plan_dump
+from tests.plans import load, row, store
 
 STEPS = 4000
 TIMED = Target("timed", Scratchpad(10**9, 1, 2e9), Host(1e9), compute=Compute(1e9))
@@ -32,16 +33,16 @@ def _coming_and_going(kind: str, weights: str) -> tuple[Graph, Plan]:
     kinds = {"i": "input", "s": kind}
     graph = Graph("net", tuple(Tensor(x, 4, kinds.get(x, "activation")) for x in names), ops)
     last, first = len(ops), int(kind == "activation")
-    held = [Residency("s", t, t + 1, 0, 4) for t in range(last - first)]
-    held += [Residency(f"y{k}", k + first, k + first + 1, 4, 4) for k in range(STEPS)]
-    moves = [Move("load", "s", t, t) for t in range(first, last - first)]
+    held = [row("s", t, t + 1, 0, 4) for t in range(last - first)]
+    held += [row(f"y{k}", k + first, k + first + 1, 4, 4) for k in range(STEPS)]
+    moves = [load("s", t) for t in range(first, last - first)]
     if first:
         held += [
-            Residency("i", 0, 1, 4, 4),
-            Residency("a", 0, last, 8, 4),
-            Residency("y", last - 1, last, 0, 4),
+            row("i", 0, 1, 4, 4),
+            row("a", 0, last, 8, 4),
+            row("y", last - 1, last, 0, 4),
         ]
-        moves += [Move("load", "i", 0, 0), Move("store", "s", 0, 0)]
+        moves += [load("i", 0), store("s", 1)]
     options = Options(objective="traffic", weights=weights)
     plan = Plan(
         graph.name, graph.sha256, TIMED, options, "test", Status.FEASIBLE,
@@ -69,10 +70,10 @@ def test_moves_that_one_step_awaits() -> None:
         (*(Tensor(x, 4, "input") for x in names), Tensor("y", 4)),
         (Op("op", "Sum", tuple(names), ("y",)),),
     )
-    held = [Residency(x, 0, 1, 4 * k, 4) for k, x in enumerate([*names, "y"])]
+    held = [row(x, 0, 1, 4 * k, 4) for k, x in enumerate([*names, "y"])]
     plan = Plan(
         graph.name, graph.sha256, TIMED, Options(), "test", Status.FEASIBLE, ("op",), tuple(held),
-        tuple(Move("load", x, 0, 0) for x in names),
+        tuple(load(x, 0) for x in names),
     )  # fmt: skip
     assert _seconds(lambda: simulate(graph, plan)) < 2
 
@@ -86,16 +87,16 @@ def test_a_wrong_plan_is_refused_without_a_look_at_every_pair() -> None:
         (Op("op", "Sum", tuple(names), ("y",)),),
     )
     for step in (0, 1):
-        held = [Residency(x, 0, 1, step * k, 4) for k, x in enumerate([*names, "y"])]
+        held = [row(x, 0, 1, step * k, 4) for k, x in enumerate([*names, "y"])]
         plan = Plan(
             graph.name, graph.sha256, TIMED, Options(), "test", Status.FEASIBLE, ("op",), tuple(held),
-            tuple(Move("load", x, 0, 0) for x in names),
+            tuple(load(x, 0) for x in names),
         )  # fmt: skip
         begin = time.process_time()
         found = check(graph, plan)
         assert time.process_time() - begin < 2
         assert found[0].rule == "space" and len(found) <= 2 * len(held)
-    held = [Residency("i0", 0, 1, 4 * k, 4) for k in range(STEPS)]
+    held = [row("i0", 0, 1, 4 * k, 4) for k in range(STEPS)]
     assert _seconds(lambda: check(graph, replace(plan, residencies=tuple(held)))) < 2
 
 

@@ -1,4 +1,4 @@
-"""Plan JSON, written."""
+"""Plan JSON: version 2 written, and read beside version 1."""
 
 from __future__ import annotations
 
@@ -8,15 +8,19 @@ from typing import Any
 from memplan.base.errors import PlanError
 from memplan.base.files import write_atomic
 from memplan.io.lines import one_line_an_item
+from memplan.io.plan_v1 import inplace_1, moves_1, residency_1
 from memplan.io.reader import JsonReader, load_json
 from memplan.machine.target import Target
 from memplan.problem.options import Options
-from memplan.problem.plan import Metrics, Move, Plan, Residency, Status
+from memplan.problem.plan import InPlace, Metrics, Move, Plan, Residency, Status
+
+ENDS = {"source": "from", "destination": "to"}
+"""What the file calls the ends of a move; Python keeps the word `from` for itself."""
 
 
 def plan_text(plan: Plan) -> str:
     """The plan as JSON, a residency or move a line."""
-    return one_line_an_item(plan_dict(plan), ("residencies", "moves"))
+    return one_line_an_item(plan_dict(plan), ("residencies", "moves", "inplace"))
 
 
 def write_plan(plan: Plan, path: str | Path) -> Path:
@@ -45,7 +49,7 @@ def plan_dict(plan: Plan) -> dict[str, Any]:
         target = target.with_scratchpad(max(plan.metrics.peak, align, 1))
     d: dict[str, Any] = {
         "format": "memplan-plan",
-        "version": 1,
+        "version": 2,
         "graph": plan.graph,
         "graph_sha256": plan.graph_sha256,
         "target": target.to_dict(),
@@ -63,16 +67,23 @@ def plan_dict(plan: Plan) -> dict[str, Any]:
         d["budget_proved"] = plan.budget_proved
     if plan.reason:
         d["reason"] = plan.reason
+    if plan.runtime is not None:
+        d["runtime"] = plan.runtime
     if plan.notes:
         d["notes"] = list(plan.notes)
     return d | {
         "schedule": list(plan.schedule),
         "residencies": [r._asdict() for r in plan.residencies],
-        "moves": [m._asdict() for m in plan.moves],
+        "moves": [_move_dict(m) for m in plan.moves],
         "aliases": dict(plan.aliases),
-        "inplace": dict(plan.inplace),
+        "inplace": [pair._asdict() for pair in plan.inplace],
+        "joined": list(plan.joined),
         "metrics": plan.metrics._asdict(),
     }
+
+
+def _move_dict(move: Move) -> dict[str, Any]:
+    return {ENDS.get(field, field): value for field, value in move._asdict().items()}
 
 
 def read_plan(path: str | Path) -> Plan:
@@ -99,11 +110,19 @@ def plan_from_dict(data: Any, where: str) -> Plan:
     get = JsonReader(data, where, PlanError)
     get.header("memplan-plan")
     options, metrics = get.table("options"), get.table("metrics")
-    residencies, moves = get.items("residencies"), get.items("moves")
+    places, copies, pairs = get.items("residencies"), get.items("moves"), list[JsonReader]()
     status = get.text("status")
     if status not in set(Status):
         raise PlanError(f"{where}: unknown status '{status}'", f"known: {', '.join(Status)}")
     target = Target.from_dict(get.table("target").data, f"{where}: target")
+    if get.data["version"] == 1:
+        residencies = tuple(map(residency_1, places))
+        moves = moves_1(copies, options.text("objective") == "latency", target.dma_queues - 1)
+        inplace = inplace_1(get.table("inplace").mapping(str) if get.has("inplace") else {}, residencies)
+    else:
+        pairs = get.items("inplace") if get.has("inplace") else []
+        residencies, moves = tuple(map(_residency, places)), tuple(map(_move, copies))
+        inplace = tuple(map(_inplace, pairs))
     plan = Plan(
         graph=get.text("graph"),
         graph_sha256=get.text("graph_sha256"),
@@ -122,13 +141,11 @@ def plan_from_dict(data: Any, where: str) -> Plan:
         solver=get.text("solver"),
         status=Status(status),
         schedule=tuple(get.texts("schedule")),
-        residencies=tuple(
-            Residency(r.text("tensor"), *(r.whole(k) for k in ("start", "stop", "offset", "size")))
-            for r in residencies
-        ),
-        moves=tuple(Move(m.text("kind"), m.text("tensor"), m.whole("issue"), m.whole("due")) for m in moves),
+        residencies=residencies,
+        moves=moves,
         aliases=get.table("aliases").mapping(str) if get.has("aliases") else {},
-        inplace=get.table("inplace").mapping(str) if get.has("inplace") else {},
+        inplace=inplace,
+        joined=tuple(get.texts("joined")) if get.has("joined") else (),
         metrics=_metrics(metrics, target),
         value=get.number("value") if get.texts("schedule") or get.has("value") else None,
         bound=get.number("bound"),
@@ -139,10 +156,25 @@ def plan_from_dict(data: Any, where: str) -> Plan:
         budget_proved=get.get("budget_proved") if get.has("budget_proved") else None,
         reason=get.text("reason") if get.has("reason") else "",
         notes=tuple(get.texts("notes")) if get.has("notes") else (),
+        runtime=get.text("runtime") if get.has("runtime") else None,
     )
-    for reader in (get, options, metrics, *residencies, *moves):
+    for reader in (get, options, metrics, *places, *copies, *pairs):
         reader.refuse_unknown()
     return plan
+
+
+def _residency(item: JsonReader) -> Residency:
+    start, stop, offset, size = (item.whole(key) for key in ("start", "stop", "offset", "size"))
+    return Residency(item.text("tensor"), item.text("memory"), start, stop, offset, size)
+
+
+def _move(item: JsonReader) -> Move:
+    ends = item.text(ENDS["source"]), item.text(ENDS["destination"])
+    return Move(item.text("tensor"), *ends, item.whole("issue"), item.whole("due"), item.whole("queue"))
+
+
+def _inplace(item: JsonReader) -> InPlace:
+    return InPlace(item.whole("step"), item.text("output"), item.text("operand"))
 
 
 def _metrics(get: JsonReader, target: Target) -> Metrics:

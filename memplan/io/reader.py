@@ -9,7 +9,7 @@ from typing import Any
 from memplan.base.errors import MemplanError, nearest
 from memplan.base.files import parse_json
 
-VERSIONS = {"memplan-graph": 2, "memplan-plan": 1}
+VERSIONS = {"memplan-graph": 2, "memplan-plan": 2}
 """The newest version of each format."""
 
 

@@ -7,34 +7,37 @@ from typing import Any
 
 from memplan.ir.graph import Graph
 from memplan.ir.parts import Op
-from memplan.problem.plan import Plan, Residency
+from memplan.problem.plan import InPlace, Plan, Residency
 
 
 @dataclass(frozen=True)
 class Events:
-    """By step: residencies that begin, those that loads due then fill, storages stored, storages that leave;
-    and all that is ever loaded."""
+    """By step: residencies that begin, those that loads due before it fill, storages whose store its end makes, storages
+    that leave, and what is written in place; and all that is ever loaded."""
 
     begins: dict[int, list[Residency]] = field(default_factory=dict)
     loads: dict[int, list[Residency]] = field(default_factory=dict)
     stores: dict[int, list[str]] = field(default_factory=dict)
     ends: dict[int, list[Residency]] = field(default_factory=dict)
+    inplace: dict[int, list[InPlace]] = field(default_factory=dict)
     loaded: set[str] = field(default_factory=set)
 
 
 def events_of(plan: Plan) -> Events:
-    """The events of a plan; a store happens at the step by which it is due."""
+    """The events of a plan; a store due at boundary t + 1 is of step t."""
     events = Events()
     starting = {(r.tensor, r.start): r for r in plan.residencies}
     for r in plan.residencies:
         events.begins.setdefault(r.start, []).append(r)
         events.ends.setdefault(r.stop - 1, []).append(r)
-    events.loaded.update(move.tensor for move in plan.moves if move.kind == "load")
+    events.loaded.update(move.tensor for move in plan.moves if plan.is_load(move))
     for move in plan.moves:
-        if move.kind == "store":
-            events.stores.setdefault(move.due, []).append(move.tensor)
+        if not plan.is_load(move):
+            events.stores.setdefault(move.due - 1, []).append(move.tensor)
         elif (move.tensor, move.issue) in starting:
             events.loads.setdefault(move.due, []).append(starting[move.tensor, move.issue])
+    for pair in plan.inplace:
+        events.inplace.setdefault(pair.step, []).append(pair)
     return events
 
 
@@ -42,7 +45,7 @@ def note(graph: Graph, plan: Plan, events: Events, op: Op, step: int) -> dict[st
     """What the plan says of the op at a step, as plain data; what is empty is left out."""
     found: dict[str, Any] = {
         "outputs": {r.tensor: placing(r) for r in events.begins.get(step, ()) if r.tensor in op.outputs},
-        "inplace": {name: plan.inplace[name] for name in op.outputs if name in plan.inplace},
+        "inplace": {pair.output: pair.operand for pair in events.inplace.get(step, ())},
         "view_of": graph.storage_of[op.outputs[0]] if op.view else None,
         "loads": {r.tensor: placing(r) for r in events.loads.get(step, ())},
         "stores": events.stores.get(step, []),

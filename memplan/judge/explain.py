@@ -61,9 +61,9 @@ def spills(graph: Graph, plan: Plan) -> list[Spill]:
     live = live_bytes(plan)
     fullest = _fullest(live)
     touches = _touches(graph, plan)
-    loads = {(m.tensor, m.issue) for m in plan.moves if m.kind == "load"}
+    loads = {(m.tensor, m.issue) for m in plan.moves if plan.is_load(m)}
     outputs = graph.output_storages
-    stored = {m.tensor for m in plan.moves if m.kind == "store"}
+    stored = {m.tensor for m in plan.moves if not plan.is_load(m)}
     found = []
     for name, parts in _stretches(plan).items():
         tensor = graph.tensor[name]

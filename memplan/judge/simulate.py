@@ -48,7 +48,7 @@ def spill_moves(graph: Graph, plan: Plan) -> list[bool]:
     once: set[str] = set()
     spilled = []
     for move in plan.moves:
-        if move.kind == "load":
+        if plan.is_load(move):
             given = graph.tensor[move.tensor].kind in ("input", "constant")
             spilled.append(not given or move.tensor in once)
             once.add(move.tensor)
@@ -61,6 +61,6 @@ def _traffic(graph: Graph, plan: Plan) -> tuple[int, int, int, int]:
     """Bytes of spill_load, compulsory_load, spill_store, compulsory_store."""
     loads, stores = [0, 0], [0, 0]
     for move, spilled in zip(plan.moves, spill_moves(graph, plan), strict=True):
-        side = loads if move.kind == "load" else stores
+        side = loads if plan.is_load(move) else stores
         side[not spilled] += graph.tensor[move.tensor].nbytes
     return loads[0], loads[1], stores[0], stores[1]

@@ -66,26 +66,19 @@ def timeline(graph: Graph, plan: Plan, work: list[Work] | None = None) -> Timeli
 
 
 class _Queues:
-    """The DMA queues: one FIFO of moves, or one of loads and one of stores, sharing B_host.
-
-    A move enters the order by issue step, stores after loads, then position in the plan. Head
-    moves of different queues share the bandwidth equally.
-    """
+    """The FIFO queues of moves, which share the host bandwidth: their heads divide it equally."""
 
     def __init__(self, graph: Graph, plan: Plan) -> None:
         self.bandwidth = plan.target.host.bandwidth or 1.0
-        stepped = plan.options.objective != "latency"
         self.times: list[tuple[float, float]] = [(0.0, 0.0)] * len(plan.moves)
         self.left = [graph.tensor[m.tensor].nbytes / self.bandwidth for m in plan.moves]
-        self.stores = [m.kind == "store" for m in plan.moves]
-        # A move's copy may start once op `issue - 1` (load) or op `issue` (store) has ended.
-        self.opens = [m.issue + store for m, store in zip(plan.moves, self.stores, strict=True)]
-        order = sorted(range(len(plan.moves)), key=lambda i: (plan.moves[i].issue, self.stores[i], i))
-        two = plan.target.dma_queues == 2
-        lanes = [[i for i in order if not self.stores[i]], [i for i in order if self.stores[i]]]
-        self.lanes = [deque(lane) for lane in (lanes if two else [order])]
-        # A step-model store is done a step later than it is due.
-        self.due = [m.due + (stepped and store) for m, store in zip(plan.moves, self.stores, strict=True)]
+        self.stores = [not plan.is_load(m) for m in plan.moves]
+        self.opens = [m.issue for m in plan.moves]
+        lanes: dict[int, deque[int]] = {}
+        for i, m in enumerate(plan.moves):
+            lanes.setdefault(m.queue, deque()).append(i)
+        self.lanes = [lanes[queue] for queue in sorted(lanes)]
+        self.due = [m.due for m in plan.moves]
         self.awaited = Counter(self.due)
         self.done = [False] * len(plan.moves)
         self.started: dict[int, float] = {}

@@ -10,7 +10,7 @@ on each planned node
     memplan.inplace        `output=input` where it writes over its input
     memplan.view_of        the storage that a view renames
     memplan.loads          placements of what is loaded by this step
-    memplan.stores         names of what is stored after it (due at this step)
+    memplan.stores         names of what is stored after it (due before the next step)
     memplan.frees          names of what leaves the scratchpad after it
     memplan.spilled        those of its outputs that are loaded again later
 on the graph
@@ -132,10 +132,9 @@ def _schedule_order(model: Model, plan: Plan, nodes: list[Any]) -> list[Any]:
     ordered = [node for i, node in enumerate(nodes) if i not in planned]
     ops = {op.name: op for op in graph.ops}
     events = events_of(plan)
-    reloaded = {move.tensor for move in plan.moves if move.kind == "load"}
     for step, name in enumerate(plan.schedule):
         op, node = ops[name], nodes[place[name]]
-        pairs = [f"{out}={plan.inplace[out]}" for out in op.outputs if out in plan.inplace]
+        pairs = [f"{pair.output}={pair.operand}" for pair in events.inplace.get(step, ())]
         view = [graph.storage_of[op.outputs[0]]] if op.view else []
         texts = {
             "memplan.step": [str(step)],
@@ -145,7 +144,7 @@ def _schedule_order(model: Model, plan: Plan, nodes: list[Any]) -> list[Any]:
             "memplan.loads": [_placement(r) for r in events.loads.get(step, ())],
             "memplan.stores": events.stores.get(step, []),
             "memplan.frees": [r.tensor for r in events.ends.get(step, ())],
-            "memplan.spilled": [out for out in op.outputs if out in reloaded],
+            "memplan.spilled": [out for out in op.outputs if out in events.loaded],
         }
         _set(node.metadata_props, {key: "; ".join(items) for key, items in texts.items() if items})
         ordered.append(node)

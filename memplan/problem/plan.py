@@ -12,6 +12,9 @@ from memplan.ir.graph import Graph, digest_1
 from memplan.machine.target import Target
 from memplan.problem.options import Options
 
+SCRATCHPAD, HOST = "scratchpad", "host"
+"""Names of the fast memory and of the backing memory."""
+
 
 class Status(StrEnum):
     """What a solver found out; it is data, no exception.
@@ -27,9 +30,10 @@ class Status(StrEnum):
 
 
 class Residency(NamedTuple):
-    """Storage `tensor` occupies bytes `[offset, offset + size)` of the scratchpad in steps `[start, stop)`."""
+    """Storage `tensor` occupies bytes `[offset, offset + size)` of `memory` in steps `[start, stop)`."""
 
     tensor: str
+    memory: str
     start: int
     stop: int
     offset: int
@@ -37,15 +41,26 @@ class Residency(NamedTuple):
 
 
 class Move(NamedTuple):
-    """A copy of storage `tensor`: `kind` is "load" (host to scratchpad) or "store" (back).
+    """A copy of storage `tensor` from the memory `source` to the memory `destination`, in the FIFO queue `queue`.
 
-    It may run from step `issue` on, and step `due` waits for it; the two differ only where latency is minimised.
+    `issue` and `due` are boundaries, boundary t lying before step t: the copy may begin once step `issue` - 1 has
+    ended, and step `due` waits for it. They differ only where latency is minimised.
     """
 
-    kind: str
     tensor: str
+    source: str
+    destination: str
     issue: int
     due: int
+    queue: int = 0
+
+
+class InPlace(NamedTuple):
+    """The execution at `step` writes its output `output` over the bytes of its operand's storage `operand`."""
+
+    step: int
+    output: str
+    operand: str
 
 
 class Metrics(NamedTuple):
@@ -102,11 +117,12 @@ class Plan:
         options: what was asked.
         solver: its spec string.
         status: what was proved; infeasible and unknown plans hold no schedule.
-        schedule: names of the ops, a step each.
+        schedule: names of the ops, a step each; an op whose name occurs again is recomputed.
         residencies: which storage lies where when.
-        moves: copies, in the order in which they are issued.
+        moves: copies, in the order in which their queues hold them.
         aliases: the storage of each view, by the view's name.
-        inplace: the storage that an output is written over, by the output's name.
+        inplace: which outputs are written over which operands.
+        joined: ops that copy nothing, since their operands lie side by side in their output.
         metrics: what it costs.
         value: the objective's metric, in bytes or seconds; None without a schedule.
         bound: a lower bound on the objective over all plans that the options allow, in the unit of `value`.
@@ -117,6 +133,7 @@ class Plan:
             derived from none.
         reason: why there is no schedule, or how the answer came about.
         notes: what the numbers leave out, such as ops of unknown cost.
+        runtime: the runtime whose ways it keeps to, None where none was named.
     """
 
     graph: str
@@ -129,7 +146,8 @@ class Plan:
     residencies: tuple[Residency, ...] = ()
     moves: tuple[Move, ...] = ()
     aliases: Mapping[str, str] = field(default_factory=dict)
-    inplace: Mapping[str, str] = field(default_factory=dict)
+    inplace: tuple[InPlace, ...] = ()
+    joined: tuple[str, ...] = ()
     metrics: Metrics = field(default_factory=Metrics)
     value: float | None = None
     bound: float = 0
@@ -140,11 +158,21 @@ class Plan:
     budget_proved: bool | None = None
     reason: str = ""
     notes: tuple[str, ...] = ()
+    runtime: str | None = None
 
     @property
     def gap(self) -> float | None:
         """(value - bound) / value, 0 where the value is 0, None without a plan."""
         return relative_gap(self.value, self.bound)
+
+    def is_load(self, move: Move) -> bool:
+        """Whether the move copies to a faster memory; else it is a store."""
+        return move.destination == SCRATCHPAD
+
+    @property
+    def overwritten(self) -> dict[str, str]:
+        """The storage that an output is written over, by the output's name, where each op is executed once."""
+        return {pair.output: pair.operand for pair in self.inplace}
 
 
 MISMATCH_HINT = "name the model that was planned, with the same --dim, or plan this one"

@@ -14,6 +14,7 @@ from memplan.problem.kept import certainly_kept
 from memplan.problem.op_times import latency_ends
 from memplan.problem.options import Options
 from memplan.problem.pins import Pin, parse_pin
+from memplan.problem.plan import HOST, SCRATCHPAD, Move, Residency
 from memplan.problem.storage import Storage
 
 
@@ -101,6 +102,24 @@ class Problem:
     def number(self) -> dict[str, int]:
         """Storage number by name."""
         return {s.name: i for i, s in enumerate(self.storages)}
+
+    def residency(self, storage: int, start: int, stop: int, offset: int) -> Residency:
+        """The storage in the scratchpad in steps `[start, stop)`, from byte `offset` on."""
+        s = self.storages[storage]
+        return Residency(s.name, SCRATCHPAD, start, stop, offset, s.size)
+
+    def load(self, storage: int, issue: int, due: int) -> Move:
+        """A copy of the storage from host memory to the scratchpad, between these boundaries."""
+        return Move(self.storages[storage].name, HOST, SCRATCHPAD, issue, due)
+
+    def store(self, storage: int, issue: int, due: int) -> Move:
+        """A copy of the storage from the scratchpad to host memory, between these boundaries."""
+        queue = self.target.dma_queues - 1
+        return Move(self.storages[storage].name, SCRATCHPAD, HOST, issue, due, queue)
+
+    def turn(self, move: Move) -> tuple[int, bool]:
+        """What moves are listed by: their issue, and at one boundary stores before the loads into what they leave."""
+        return move.issue, move.source == HOST
 
     @cached_property
     def reads(self) -> tuple[tuple[int, ...], ...]:

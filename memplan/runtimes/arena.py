@@ -34,6 +34,7 @@ class ArenaBuilder:
     def __init__(self, source: Source, kernels: Kernels, plan: Plan, inputs: Mapping[str, Value]) -> None:
         self.source, self.kernels, self.plan, self.graph = source, kernels, plan, source.graph
         self.program = Program(source.graph)
+        self.overwritten = plan.overwritten
         self.resident: dict[str, Residency] = {}
         self.host: dict[str, Bytes] = {n: v.data for n, v in {**source.constants, **inputs}.items()}
         self.arena = self._allocate()
@@ -52,12 +53,11 @@ class ArenaBuilder:
             stopping[r.stop - 1].append(r)
         loads: list[list[Move]] = [[] for _ in range(steps)]
         stores: list[list[Move]] = [[] for _ in range(steps)]
-        timed = plan.options.objective == "latency"
         for move in plan.moves:
-            if move.kind == "load":
+            if plan.is_load(move):
                 loads[move.due].append(move)
-            else:  # as late as the residency must last: it covers [issue, due) in the timed model
-                stores[max(move.issue, move.due - timed)].append(move)
+            else:  # as late as the residency must last: until `due`
+                stores[move.due - 1].append(move)
         self.arena.fill(POISON)
         if not steps:
             self._outputs()
@@ -163,7 +163,7 @@ class ArenaBuilder:
             reads[name] = self._value(name, data)
         for _, name in kernel.writes:
             data = self._result(name, step, op)
-            if (data.ctypes.data % ALIGNMENT or name in self.plan.inplace) and data.size:
+            if (data.ctypes.data % ALIGNMENT or name in self.overwritten) and data.size:
                 copy = aside(data)
                 after.append((data, copy))
                 data = copy
@@ -179,7 +179,7 @@ class ArenaBuilder:
 
     def _overwritten(self, op: Op) -> set[tuple[int, str]]:
         """Offset and name of the storages that op's in-place output has taken the place of."""
-        pairs = ((name, self.plan.inplace[name]) for name in op.outputs if name in self.plan.inplace)
+        pairs = ((name, self.overwritten[name]) for name in op.outputs if name in self.overwritten)
         return {(self.resident[written].offset, read) for written, read in pairs if written in self.resident}
 
     def _operand(self, name: str, step: int, op: Op) -> Bytes:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar
 
-from memplan.problem.plan import Move, Plan, Residency, Status
+from memplan.problem.plan import InPlace, Move, Plan, Residency, Status
 from memplan.problem.problem import Problem
 from memplan.solving.limits import Limits
 
@@ -69,7 +69,7 @@ class Solver(ABC):
         residencies: list[Residency],
         moves: list[Move],
         bound: float = 0,
-        inplace: Mapping[str, str] | None = None,
+        inplace: Sequence[InPlace] = (),
     ) -> Plan:
         """A plan with a schedule; its status is settled by whoever evaluates it.
 
@@ -77,9 +77,9 @@ class Solver(ABC):
             problem, limits: what `solve` was given.
             order: op numbers, a step each.
             residencies: in any order.
-            moves: in the order in which they are issued.
+            moves: in the order in which their queues hold them, as `Problem.turn` gives it.
             bound: on the objective, in bytes or seconds, where more is proved than what holds anyway.
-            inplace: the storage that an output is written over, by the output's name.
+            inplace: which outputs are written over which operands, in any order.
         """
         base = self.no_answer(problem, limits, Status.FEASIBLE, "")
         return replace(
@@ -87,7 +87,7 @@ class Solver(ABC):
             schedule=tuple(problem.graph.ops[i].name for i in order),
             residencies=tuple(sorted(residencies, key=lambda r: (r.start, r.offset, r.tensor, r.stop))),
             moves=tuple(moves),
-            inplace=dict(inplace or {}),
+            inplace=tuple(sorted(inplace)),
             bound=max(bound, problem.free_bound),
         )
 

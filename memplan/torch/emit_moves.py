@@ -91,6 +91,7 @@ class Mover:
         self.ops = {op.name: op for op in self.graph.ops}
         self.out = torch.fx.Graph()
         self.step = 0
+        self.overwritten = plan.overwritten
         self.resident: dict[str, Residency] = {}
         self.place: dict[str, Node] = {}
         self.host: dict[str, Node] = {}
@@ -137,13 +138,6 @@ class Mover:
 
     def _steps(self) -> None:
         plan, events = self.plan, events_of(self.plan)
-        timed = plan.options.objective == "latency"
-        stores: dict[int, list[str]] = {}
-        for move in plan.moves:
-            if (
-                move.kind == "store"
-            ):  # as late as the residency must last: it covers [issue, due) in the timed model
-                stores.setdefault(max(move.issue, move.due - timed), []).append(move.tensor)
         for step, name in enumerate(plan.schedule):
             self.step, op = step, self.ops[name]
             for r in events.begins.get(step, ()):
@@ -155,7 +149,7 @@ class Mover:
                 self._fill(r, scratchpad.load)
             if not op.view:
                 self._call(op).meta["memplan"] = note(self.graph, plan, events, op, step)
-            for tensor in stores.get(step, ()):
+            for tensor in events.stores.get(step, ()):  # as late as the residency must last
                 base = self._base(tensor)
                 self.host[tensor] = self._move(scratchpad.store, tensor, None, base)
             if step < len(plan.schedule) - 1:
@@ -163,7 +157,7 @@ class Mover:
 
     def _end(self, ending: list[Residency], op: Op) -> None:
         overwritten = {
-            (self.plan.inplace[x], self.resident[x].offset) for x in op.outputs if x in self.plan.inplace
+            (self.overwritten[x], self.resident[x].offset) for x in op.outputs if x in self.overwritten
         }
         for r in ending:
             if self.resident.get(r.tensor) is r:
@@ -223,7 +217,7 @@ class Mover:
 
     def _overwriting(self, op: Op, source: Node) -> Node | None:
         """The op in the form that writes over the operand that the plan says, where torch has one and it lies aligned."""
-        pairs = [(name, self.plan.inplace[name]) for name in op.results if name in self.plan.inplace]
+        pairs = [(name, self.overwritten[name]) for name in op.results if name in self.overwritten]
         if len(op.results) != 1 or not pairs:
             return None
         written, storage = pairs[0]

@@ -104,12 +104,12 @@ def plan_facts(graph: Graph, plan: Plan) -> dict[str, Any]:
         "metrics": plan.metrics._asdict(),
         "budgets": _budgets(graph, target, plan.options),
         "schedule": [op[name] for name in plan.schedule],
-        "residencies": [[tensor[r.tensor], *r[1:]] for r in plan.residencies],
+        "residencies": [[tensor[r.tensor], r.start, r.stop, r.offset, r.size] for r in plan.residencies],
         "moves": [
-            [int(m.kind == "store"), tensor[m.tensor], m.issue, m.due, int(spill)]
+            [int(not plan.is_load(m)), tensor[m.tensor], m.issue, m.due, int(spill)]
             for m, spill in zip(plan.moves, spill_moves(graph, plan), strict=True)
         ],
-        "inplace": [[tensor[a], tensor[b]] for a, b in plan.inplace.items()],
+        "inplace": [[tensor[pair.output], tensor[pair.operand]] for pair in plan.inplace],
         "live": live_bytes(plan),
         "liveWithoutSpills": live_without_spills(graph, plan),
         "spills": [

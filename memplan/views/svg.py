@@ -195,7 +195,7 @@ def _roles(graph: Graph, plan: Plan) -> dict[str, str]:
     left |= {
         m.tensor
         for m, spilled in zip(plan.moves, spill_moves(graph, plan), strict=True)
-        if spilled and m.kind == "store"
+        if spilled and not plan.is_load(m)
     }
     return {
         r.tensor: "spilled"
@@ -232,12 +232,13 @@ def _moves(graph: Graph, plan: Plan, x: _Scale, y: _Scale) -> list[str]:
     found: dict[str, list[str]] = {"load": [], "store": []}
     for m, spilled in zip(plan.moves, spill_moves(graph, plan), strict=True):
         parts = at.get(m.tensor, [])
-        k = bisect_right(parts, m.issue, key=lambda r: r.start)
+        load = plan.is_load(m)
+        k = bisect_right(parts, m.issue - (not load), key=lambda r: r.start)
         if spilled and k:
             place = parts[k - 1]
-            edge = x(place.start) if m.kind == "load" else x(place.stop) - 5
+            edge = x(place.start) if load else x(place.stop) - 5
             middle = y(place.offset + place.size / 2)
-            found[m.kind].append(f"M{_n(edge)} {_n(middle - 4)}l5 4l-5 4z")
+            found["load" if load else "store"].append(f"M{_n(edge)} {_n(middle - 4)}l5 4l-5 4z")
     return [f'<path class="mark {kind}" d="{"".join(marks)}"/>' for kind, marks in found.items() if marks]
 
 
@@ -304,9 +305,11 @@ def _legend(graph: Graph, plan: Plan) -> list[str]:
         parts.append(f'<rect class="{role}" x="{_n(at)}" y="{base - 9}" width="10" height="10" rx="2"/>')
         parts.append(_text("small", at + 15, base, role))
         at += 15 + 6.2 * len(role) + 16
-    kinds = {m.kind for m, spilled in zip(plan.moves, spill_moves(graph, plan), strict=True) if spilled}
+    loads = {
+        plan.is_load(m) for m, spilled in zip(plan.moves, spill_moves(graph, plan), strict=True) if spilled
+    }
     for kind, words in (("store", "stored to host"), ("load", "loaded again")):
-        if kind in kinds:
+        if (kind == "load") in loads:
             parts.append(f'<path class="mark {kind}" d="M{_n(at)} {base - 8}l5 4l-5 4z"/>')
             parts.append(_text("small", at + 10, base, words))
             at += 10 + 6 * len(words) + 16

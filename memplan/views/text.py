@@ -74,7 +74,7 @@ def plan_dump(graph: Graph, plan: Plan) -> str:
     ends: dict[int, list[str]] = {}
     moves: dict[int, list[str]] = {}
     change = [0] * (len(plan.schedule) + 1)
-    loaded = {(m.tensor, m.issue) for m in plan.moves if m.kind == "load"}
+    loaded = {(m.tensor, m.issue) for m in plan.moves if plan.is_load(m)}
     for r in plan.residencies:
         change[r.start] += r.size
         change[r.stop] -= r.size
@@ -84,8 +84,8 @@ def plan_dump(graph: Graph, plan: Plan) -> str:
             moves.setdefault(r.start, []).append(f"load {r.tensor}@{r.offset}")
         ends.setdefault(r.stop - 1, []).append(f"-{r.tensor}")
     for m in plan.moves:
-        if m.kind == "store":
-            moves.setdefault(m.issue, []).append(f"store {m.tensor}")
+        if not plan.is_load(m):
+            moves.setdefault(m.issue - 1, []).append(f"store {m.tensor}")
     full = max(plan.metrics.live_peak, 1)
     kind = {op.name: op.kind for op in graph.ops}
     lines, live = [plan_summary(graph, plan), ""], 0

@@ -66,9 +66,12 @@ def _times(graph: Graph, plan: Plan) -> tuple[list[Span], list[Span]]:
         played = timeline(graph, plan)
         ops = [(_us(a), _us(b)) for a, b in played.ops]
         return ops, [(_us(a), _us(b)) for a, b in played.moves]
-    sharing: dict[tuple[str, int], list[int]] = {}
+    sharing: dict[
+        tuple[bool, int], list[int]
+    ] = {}  # a move takes no time: a load is drawn in its step, a store in the one before
     for i, m in enumerate(plan.moves):
-        sharing.setdefault((m.kind, m.issue), []).append(i)
+        load = plan.is_load(m)
+        sharing.setdefault((load, m.issue - (not load)), []).append(i)
     moves = [(0.0, 0.0)] * len(plan.moves)
     for (_, step), members in sharing.items():
         for k, i in enumerate(members):
@@ -124,11 +127,11 @@ def _copies(graph: Graph, plan: Plan, moves: list[Span]) -> Iterator[dict[str, A
     flow = 0
     together = zip(plan.moves, moves, spill_moves(graph, plan), strict=True)
     for m, span, spilled in sorted(together, key=lambda x: (x[1], x[0])):
-        lane = STORES if m.kind == "store" else LOADS
+        lane, verb = (LOADS, "load") if plan.is_load(m) else (STORES, "store")
         kind = "spill" if spilled else "compulsory"
         yield _slice(
             lane,
-            f"{m.kind} {m.tensor}",
+            f"{verb} {m.tensor}",
             kind,
             span,
             {
@@ -140,7 +143,7 @@ def _copies(graph: Graph, plan: Plan, moves: list[Span]) -> Iterator[dict[str, A
             },
         )
         middle = round((span[0] + span[1]) / 2, 6)
-        if m.kind == "store":
+        if lane == STORES:
             stored[m.tensor] = middle
         elif m.tensor in stored:
             flow += 1

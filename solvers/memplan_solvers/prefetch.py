@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from memplan.problem.op_times import Work, op_work
-from memplan.problem.plan import Move, Residency
+from memplan.problem.plan import HOST, InPlace, Move, Residency
 from memplan.problem.problem import Problem
 from memplan_solvers.improve import Answer
 from memplan_solvers.place import one_pass
@@ -54,7 +54,7 @@ class TimedAnswer(NamedTuple):
     order: tuple[int, ...]
     residencies: list[Residency]
     moves: list[Move]
-    inplace: dict[str, str]
+    inplace: list[InPlace]
 
 
 class Copies:
@@ -70,7 +70,7 @@ class Copies:
         problem, host = answer.problem, answer.problem.target.host.bandwidth or 1.0
         self.answer = answer
         self.residencies, moves, self.inplace = materialise(answer.walk, answer.blocks, answer.offsets)
-        stretched = stretch_stores(tuple(self.residencies), tuple(moves))
+        stretched = stretch_stores(problem, self.residencies, moves)
         self.storable, self.moves = stretched is not None, stretched or ()
         work = op_work(problem.graph, problem.target, problem.options)
         self.idle = [_idle(problem, work[i]) for i in answer.walk.order]
@@ -78,11 +78,11 @@ class Copies:
         loaded: set[tuple[str, int]] = set()
         reloadable: dict[str, int] = {}
         for move in self.moves:
-            if move.kind == "load":
+            if move.source == HOST:
                 loaded.add((move.tensor, move.due))
             else:
                 seconds = problem.storages[problem.number[move.tensor]].nbytes / host
-                self.stores.setdefault(move.issue + 1, []).append((seconds, move.due))
+                self.stores.setdefault(move.issue, []).append((seconds, move.due))
                 reloadable[move.tensor] = move.due + 1
         left: dict[str, int] = {}  # the step from which the storage is out of the scratchpad
         self.loads: list[Load] = []
@@ -103,12 +103,12 @@ class Copies:
             for member, (s, (start, stop)) in enumerate(block.members):
                 storage = problem.storages[s]
                 begin[storage.name, start] = early = start if member else starts.get(k, start)
-                residencies.append(Residency(storage.name, early, stop, int(offset), storage.size))
+                residencies.append(problem.residency(s, early, stop, int(offset)))
         moves = [
-            move._replace(issue=begin[move.tensor, move.due]) if move.kind == "load" else move
+            move._replace(issue=begin[move.tensor, move.due]) if move.source == HOST else move
             for move in self.moves
         ]
-        moves.sort(key=lambda m: (m.issue, m.kind, m.due, m.tensor))
+        moves.sort(key=lambda m: (*problem.turn(m), m.due, m.tensor))
         return TimedAnswer(self.answer.walk.order, residencies, moves, self.inplace)
 
 

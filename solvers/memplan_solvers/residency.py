@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from memplan.problem.plan import Move, Plan, Residency
+from memplan.problem.plan import InPlace, Move, Plan, Residency
 from memplan.problem.problem import Problem
 
 Stretch = tuple[int, int]
@@ -123,7 +123,7 @@ def blocks_of(walk: Walk, stretches: Sequence[Sequence[Stretch]]) -> list[Block]
 
 def materialise(
     walk: Walk, blocks: Sequence[Block], offsets: Sequence[int]
-) -> tuple[list[Residency], list[Move], dict[str, str]]:
+) -> tuple[list[Residency], list[Move], list[InPlace]]:
     """Residencies, moves (step model: issue = due) and in-place pairs of the placed blocks.
 
     A storage is loaded where a stretch does not begin at its producer, and stored once, at the end of
@@ -132,14 +132,15 @@ def materialise(
     problem = walk.problem
     residencies: list[Residency] = []
     stretches: dict[int, list[Stretch]] = {}
-    inplace: dict[str, str] = {}
+    inplace: list[InPlace] = []
     for block, offset in zip(blocks, offsets, strict=True):
         for k, (s, (start, stop)) in enumerate(block.members):
             storage = problem.storages[s]
-            residencies.append(Residency(storage.name, start, stop, int(offset), storage.size))
+            residencies.append(problem.residency(s, start, stop, int(offset)))
             stretches.setdefault(s, []).append((start, stop))
             if k:
-                inplace[storage.name] = problem.storages[block.members[k - 1][0]].name
+                source = problem.storages[block.members[k - 1][0]]
+                inplace.append(InPlace(start, storage.name, source.name))
     moves: list[Move] = []
     for s, parts in stretches.items():
         storage = problem.storages[s]
@@ -147,10 +148,10 @@ def materialise(
         if storage.resident:
             continue
         first = 0 if storage.in_host else 1
-        moves.extend(Move("load", storage.name, start, start) for start, _ in parts[first:])
+        moves.extend(problem.load(s, start, start) for start, _ in parts[first:])
         if first and (len(parts) > 1 or storage.is_output):
-            moves.append(Move("store", storage.name, parts[0][1] - 1, parts[0][1] - 1))
-    moves.sort(key=lambda m: (m.issue, m.kind, m.tensor))
+            moves.append(problem.store(s, parts[0][1], parts[0][1]))
+    moves.sort(key=lambda m: (*problem.turn(m), m.tensor))
     return residencies, moves, inplace
 
 
@@ -161,9 +162,10 @@ def read_plan(problem: Problem, plan: Plan) -> tuple[Walk, list[Block], list[int
     blocks: list[Block] = []
     offsets: list[int] = []
     last: dict[str, Block] = {}
-    for r in sorted(plan.residencies, key=lambda r: (r.start, r.tensor in plan.inplace)):
+    overwritten = plan.overwritten
+    for r in sorted(plan.residencies, key=lambda r: (r.start, r.tensor in overwritten)):
         member = problem.number[r.tensor], (r.start, r.stop)
-        host = last.get(plan.inplace.get(r.tensor, ""))
+        host = last.get(overwritten.get(r.tensor, ""))
         if host is not None and r.tensor not in last and host.stop == r.start + 1:
             host.stop = r.stop
             host.members.append(member)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from memplan.problem.plan import Move, Residency
+from collections.abc import Sequence
+
+from memplan.problem.plan import SCRATCHPAD, Move, Residency
+from memplan.problem.problem import Problem
 
 
-def stretch_stores(residencies: tuple[Residency, ...], moves: tuple[Move, ...]) -> tuple[Move, ...] | None:
+def stretch_stores(
+    problem: Problem, residencies: Sequence[Residency], moves: Sequence[Move]
+) -> tuple[Move, ...] | None:
     """The moves with each store issued when its storage appears and due when it leaves.
 
     None where a storage leaves and returns between two steps: no copy fits in between.
@@ -19,11 +24,11 @@ def stretch_stores(residencies: tuple[Residency, ...], moves: tuple[Move, ...]) 
             later.setdefault(r.tensor, r.start)
     timed = []
     for move in moves:
-        if move.kind == "store":
+        if move.source == SCRATCHPAD:
             start, stop = first[move.tensor].start, first[move.tensor].stop
             due = stop if later.get(move.tensor, stop + 1) > stop else stop - 1
             if due <= start:
                 return None
-            move = Move("store", move.tensor, start, due)
+            move = move._replace(issue=start + 1, due=due)
         timed.append(move)
-    return tuple(sorted(timed, key=lambda m: (m.issue, m.kind, m.tensor)))
+    return tuple(sorted(timed, key=lambda m: (*problem.turn(m), m.tensor)))

@@ -98,7 +98,7 @@ def test_wrong_pairs_are_never_made_and_always_found_out(
     assert (op.outputs[0], operand) not in op.overwrites
     plan = memplan.plan(model, objective="peak", solver="greedy", alignment=64, **options)
     assert memplan.check(model, plan) == [] and memplan.run(model, plan).identical
-    assert plan.inplace.get(op.outputs[0]) != operand
+    assert plan.overwritten.get(op.outputs[0]) != operand
 
     with pytest.raises(GraphError, match=f"cannot write '{op.outputs[0]}' over '{operand}'"):
         planted(model, kind, operand)
@@ -108,7 +108,7 @@ def test_wrong_pairs_are_never_made_and_always_found_out(
     with pytest.raises(InvalidPlanError, match="inplace"):
         memplan.plan(wrong, objective="peak", solver="greedy", alignment=64, **options)
     bad = unchecked(wrong, **options)
-    assert bad.inplace[op.outputs[0]] == operand
+    assert bad.overwritten[op.outputs[0]] == operand
     assert any(v.rule == "inplace" for v in memplan.check(wrong, bad))
     try:
         assert not memplan.run(wrong, bad).identical
@@ -163,7 +163,7 @@ def test_onnx_operands_in_another_shape_of_the_same_bytes(kind: str) -> None:
     op = next(op for op in model.graph.ops if op.name == "op")
     assert op.overwrites == ()
     plan = memplan.plan(model, objective="peak", inplace=True)
-    assert "y" not in plan.inplace and memplan.run(model, plan).identical
+    assert "y" not in plan.overwritten and memplan.run(model, plan).identical
 
 
 def returned_input() -> Model:

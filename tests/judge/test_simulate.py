@@ -16,10 +16,11 @@ from memplan.judge.simulate import simulate
 from memplan.judge.timeline import timeline
 from memplan.machine.target import Compute, Host, Scratchpad, Target
 from memplan.problem.options import Options
-from memplan.problem.plan import Move, Plan, Residency, Status
+from memplan.problem.plan import SCRATCHPAD, Move, Plan, Residency, Status
 from memplan.views.text import plan_summary
 from tests.generate import TIMED, random_graph, random_plan
 from tests.graphs import graph_of
+from tests.plans import load, row, store
 
 
 def _tensor(name: str, nbytes: int, kind: str = "activation") -> Tensor:
@@ -54,17 +55,17 @@ def _plan(residencies: list[Residency], moves: list[Move], objective: str = "tra
 
 def test_traffic_tells_compulsory_from_spilled() -> None:
     rows = [
-        Residency("x", 0, 1, 0, 100),
-        Residency("a", 0, 2, 100, 200),
-        Residency("b", 1, 3, 0, 50),
-        Residency("a", 2, 3, 100, 200),
-        Residency("y", 2, 3, 300, 10),
+        row("x", 0, 1, 0, 100),
+        row("a", 0, 2, 100, 200),
+        row("b", 1, 3, 0, 50),
+        row("a", 2, 3, 100, 200),
+        row("y", 2, 3, 300, 10),
     ]
     moves = [
-        Move("load", "x", 0, 0),
-        Move("store", "a", 0, 0),
-        Move("load", "a", 2, 2),
-        Move("store", "y", 2, 2),
+        load("x", 0),
+        store("a", 1),
+        load("a", 2),
+        store("y", 3),
     ]
     m = simulate(GRAPH, _plan(rows, moves))
     assert (m.compulsory_load, m.compulsory_store, m.spill_load, m.spill_store) == (100, 10, 200, 200)
@@ -78,12 +79,12 @@ def test_latency_by_hand() -> None:
     # x loaded (10 s), everything resident: p is bound by compute (10.5 s), q 2.5 + 0.5, r 2.6 + 0.5.
     # The store of y (1 s) may start when r has ended.
     rows = [
-        Residency("x", 0, 1, 0, 100),
-        Residency("a", 0, 3, 100, 200),
-        Residency("b", 1, 3, 0, 50),
-        Residency("y", 2, 3, 300, 10),
+        row("x", 0, 1, 0, 100),
+        row("a", 0, 3, 100, 200),
+        row("b", 1, 3, 0, 50),
+        row("y", 2, 3, 300, 10),
     ]
-    moves = [Move("load", "x", 0, 0), Move("store", "y", 2, 3)]
+    moves = [load("x", 0), store("y", 3, 3)]
     m = simulate(GRAPH, _plan(rows, moves, "latency"))
     assert m.latency_s == pytest.approx(10 + 10.5 + 3.0 + 3.1 + 1.0)
     assert m.latency_unlimited_s == pytest.approx(10.5 + 3.0 + 3.1)
@@ -92,8 +93,8 @@ def test_latency_by_hand() -> None:
 
 def test_prefetch_overlaps_with_what_the_op_leaves_of_the_bandwidth() -> None:
     # q serves a from host: 20 of 21.0 s (0.5 resident b bytes + 0.5 overhead) keep the bus busy.
-    rows = [Residency("b", 1, 3, 0, 50), Residency("a", 1, 3, 50, 200)]
-    moves = [Move("load", "a", 1, 2)]
+    rows = [row("b", 1, 3, 0, 50), row("a", 1, 3, 50, 200)]
+    moves = [load("a", 1, 2)]
     line = timeline(GRAPH, _plan(rows, moves, "latency"))
     start, end = line.ops[1]
     # a counts as resident from the load's issue on (its residency covers step 1).
@@ -114,11 +115,8 @@ class _Fluid:
         plan, graph = self.p, self.g
         pad = Fraction(plan.target.scratchpad.bandwidth)
         left = [Fraction(graph.tensor[m.tensor].nbytes) for m in plan.moves]
-        step_model = plan.options.objective != "latency"
-        due = [m.due + (step_model and m.kind == "store") for m in plan.moves]
-        queue = sorted(
-            range(len(left)), key=lambda i: (plan.moves[i].issue, plan.moves[i].kind == "store", i)
-        )
+        due = [m.due for m in plan.moves]
+        queue = list(range(len(left)))
         now, last_store = Fraction(0), Fraction(0)
         steps = len(plan.schedule)
         by_name = {op.name: op for op in graph.ops}
@@ -126,7 +124,7 @@ class _Fluid:
             wait = [i for i in queue if due[i] <= t] if t < steps else list(queue)
             while any(i in queue for i in wait):
                 now, done = self._run(queue, left, t, now, None, Fraction(1))
-                last_store = now if any(plan.moves[i].kind == "store" for i in done) else last_store
+                last_store = now if any(not plan.is_load(plan.moves[i]) for i in done) else last_store
             if t == steps:
                 break
             op = by_name[plan.schedule[t]]
@@ -149,22 +147,15 @@ class _Fluid:
             at = now
             while at < end:
                 moved, done = self._run(queue, left, t, at, end, share)
-                last_store = moved if any(plan.moves[i].kind == "store" for i in done) else last_store
+                last_store = moved if any(not plan.is_load(plan.moves[i]) for i in done) else last_store
                 at = moved
             now = end
         return max(now, last_store)
 
     def _run(self, queue, left, t, now, until, share):
         """Copy until the first head is done or `until`: (time reached, moves done)."""
-        lanes = [queue]
-        if self.p.target.dma_queues == 2:
-            lanes = [[i for i in queue if self.p.moves[i].kind == kind] for kind in ("load", "store")]
-        heads = []
-        for lane in lanes:
-            if lane:
-                move = self.p.moves[lane[0]]
-                if move.issue <= t if move.kind == "load" else move.issue < t:
-                    heads.append(lane[0])
+        lanes = [[i for i in queue if self.p.moves[i].queue == lane] for lane in (0, 1)]
+        heads = [lane[0] for lane in lanes if lane and self.p.moves[lane[0]].issue <= t]
         if not heads or share <= 0:
             return until, []
         rate = self.bandwidth * share / len(heads)
@@ -190,7 +181,9 @@ def test_random_plans_agree_with_the_exact_reference() -> None:
         graph = random_graph(rng, rng.randint(1, 8))
         plan = random_plan(rng, graph)
         pad = replace(plan.target.scratchpad, bandwidth=TIMED.scratchpad.bandwidth)
-        plan = replace(plan, target=replace(TIMED, scratchpad=pad, dma_queues=rng.choice((1, 2))))
+        queues = rng.choice((1, 2))
+        moves = tuple(m._replace(queue=m.source == SCRATCHPAD and queues - 1) for m in plan.moves)
+        plan = replace(plan, target=replace(TIMED, scratchpad=pad, dma_queues=queues), moves=moves)
         expected = float(_Fluid(graph, plan).latency())
         assert simulate(graph, plan).latency_s == pytest.approx(expected, rel=1e-9), seed
         moved += bool(plan.moves)

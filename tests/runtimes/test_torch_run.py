@@ -19,8 +19,8 @@ import memplan
 from memplan import Model, Plan
 from memplan.base.errors import ExecutionError, OptionError, PlanError
 from memplan.cli import main
-from memplan.problem.plan import Residency
 from memplan.runtimes import torch_run
+from tests.plans import row
 
 BUDGETS = ("MR", "MH", "MP")
 
@@ -161,9 +161,7 @@ def test_two_storages_in_one_place_change_the_bits() -> None:
     model = chain()
     plan = planned(model, scratchpad="max")
     a, b = [r for r in plan.residencies if r.stop - r.start > 1][:2]
-    moved = [
-        Residency(r.tensor, r.start, r.stop, a.offset, r.size) if r == b else r for r in plan.residencies
-    ]
+    moved = [row(r.tensor, r.start, r.stop, a.offset, r.size) if r == b else r for r in plan.residencies]
     assert memplan.check(model, replace(plan, residencies=tuple(moved)))
     assert not memplan.run(model, replace(plan, residencies=tuple(moved))).identical
 

@@ -129,7 +129,7 @@ def test_an_answer_is_the_plan_it_was_made_of() -> None:
             continue
         residencies, moves, inplace = materialise(answer.walk, answer.blocks, answer.offsets)
         assert sorted(residencies) == sorted(plan.residencies) and moves == list(plan.moves)
-        assert inplace == dict(plan.inplace) and answer.value == evaluate(problem.graph, plan).value
+        assert sorted(inplace) == list(plan.inplace) and answer.value == evaluate(problem.graph, plan).value
         compared, spilled = compared + 1, spilled + (answer.value > 0)
     assert compared > 150 and spilled > 30
 

@@ -17,10 +17,11 @@ from memplan_solvers.residency import (
 
 from memplan.judge.check.check import check
 from memplan.judge.simulate import simulate
-from memplan.problem.plan import Move, Plan, Residency, Status
+from memplan.problem.plan import Plan, Status
 from memplan.problem.problem import Problem
 from tests.agree import random_problem
 from tests.generate import random_order
+from tests.plans import load, row, store
 from tests.programs import problem
 
 
@@ -34,7 +35,7 @@ def plan_of(walk: Walk, blocks: list[Block], offsets: list[int]) -> Plan:
     schedule = tuple(graph.ops[i].name for i in walk.order)
     return Plan(
         graph.name, graph.sha256, found.target, found.options, "t", Status.FEASIBLE, schedule,
-        tuple(residencies), tuple(moves), graph.aliases, inplace,
+        tuple(residencies), tuple(moves), graph.aliases, tuple(sorted(inplace)),
     )  # fmt: skip
 
 
@@ -95,9 +96,9 @@ def test_a_spill_is_stored_at_the_end_of_the_first_stretch_and_loaded_for_each_o
     blocks = blocks_of(walk, stretches)
     _, moves, _ = materialise(walk, blocks, [0] * len(blocks))
     assert [m for m in moves if m.tensor == "a"] == [
-        Move("store", "a", 0, 0), Move("load", "a", 1, 1), Move("load", "a", 2, 2), Move("load", "a", 3, 3),
+        store("a", 1), load("a", 1), load("a", 2), load("a", 3),
     ]  # fmt: skip
-    assert [m for m in moves if m.tensor in "xy"] == [Move("load", "x", 0, 0), Move("store", "y", 3, 3)]
+    assert [m for m in moves if m.tensor in "xy"] == [load("x", 0), store("y", 4)]
     assert traffic(spilled, stretches) == 4 * 3 + 4
     again = [
         [(0, 1), (1, 2)] if s.is_input else each for s, each in zip(spilled.storages, walk.whole, strict=True)
@@ -155,4 +156,4 @@ def test_residencies_have_the_aligned_size() -> None:
     aligned = problem("x>y", {"x": 3}, alignment=4)
     walk = walk_of(aligned)
     rows, _, _ = materialise(walk, blocks_of(walk, walk.whole), [4, 8])
-    assert rows == [Residency("x", 0, 1, 4, 4), Residency("y", 0, 1, 8, 4)]
+    assert rows == [row("x", 0, 1, 4, 4), row("y", 0, 1, 8, 4)]

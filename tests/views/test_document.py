@@ -19,6 +19,7 @@ from memplan.views.html import SCRIPTS, STYLES, report_page
 from memplan.views.report_data import facts
 from tests.generate import random_graph, random_plan
 from tests.graphs import graph_of
+from tests.plans import row
 
 NASTY = (
     "</script><script>alert(1)</script>",
@@ -90,9 +91,9 @@ def test_facts_are_the_plan_s(seed: int) -> None:
     (told,) = facts(graph, [plan], ["A"])["plans"]
     names = [t.name for t in graph.tensors]
     assert [graph.ops[i].name for i in told["schedule"]] == list(plan.schedule)
-    assert [(names[t], *rest) for t, *rest in told["residencies"]] == list(plan.residencies)
-    moves = [(("load", "store")[kind], names[t], issue, due) for kind, t, issue, due, _ in told["moves"]]
-    assert moves == list(plan.moves)
+    assert [row(names[t], *rest) for t, *rest in told["residencies"]] == list(plan.residencies)
+    moves = [(kind == 0, names[t], issue, due) for kind, t, issue, due, _ in told["moves"]]
+    assert moves == [(plan.is_load(m), m.tensor, m.issue, m.due) for m in plan.moves]
     spilled = sum(graph.tensor[names[t]].nbytes for _, t, _, _, spill in told["moves"] if spill)
     assert spilled == plan.metrics.traffic
     assert told["live"] == live_bytes(plan)

@@ -206,7 +206,7 @@ def test_keys(browser: Browser, tmp_path: Path) -> None:
     assert browser.js("report.State.tensor") == first
     browser.key(".")
     chosen = browser.js("report.T.name[report.State.tensor]")
-    assert chosen in {m.tensor for m in plan.moves if m.kind == "load"}
+    assert chosen in {m.tensor for m in plan.moves if plan.is_load(m)}
     browser.key("Enter")
     close = view(browser)
     assert close["x1"] - close["x0"] < len(plan.schedule)

@@ -35,7 +35,9 @@ def test_every_op_and_move_has_its_time(seed: int) -> None:
     ops = [e for e in slices(events, COMPUTE) if e["cat"] != "stall"]
     assert [e["name"] for e in sorted(ops, key=lambda e: e["args"]["step"])] == list(plan.schedule)
     moves = [(e["args"]["issue"], e["name"]) for lane in (LOADS, STORES) for e in slices(events, lane)]
-    assert sorted(moves) == sorted((m.issue, f"{m.kind} {m.tensor}") for m in plan.moves)
+    assert sorted(moves) == sorted(
+        (m.issue, f"{'load' if plan.is_load(m) else 'store'} {m.tensor}") for m in plan.moves
+    )
     if plan.target.timed:
         expected = timeline(graph, plan)
         for e in ops:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
-from memplan import Limits, Move, Plan, Problem, Residency, Solver, Status, pack
+from memplan import Limits, Plan, Problem, Solver, Status, pack
 
 
 class Stay(NamedTuple):
@@ -81,14 +81,12 @@ class KeepOrReload(Solver):
         self, problem: Problem, limits: Limits, order: tuple[int, ...], stays: list[Stay], offsets: list[int]
     ) -> Plan:
         """The plan in memplan's words. The bound is left at the one that always holds."""
-        names = [s.name for s in problem.storages]
         residencies = [
-            Residency(names[x.s], x.start, x.stop, offset, problem.storages[x.s].size)
-            for x, offset in zip(stays, offsets, strict=True)
+            problem.residency(x.s, x.start, x.stop, offset) for x, offset in zip(stays, offsets, strict=True)
         ]
-        moves = [Move("load", names[x.s], x.start, x.start) for x in stays if x.load]
-        moves += [Move("store", names[x.s], x.start, x.start) for x in stays if x.store]
-        moves.sort(key=lambda move: (move.issue, move.kind, move.tensor))
+        moves = [problem.load(x.s, x.start, x.start) for x in stays if x.load]
+        moves += [problem.store(x.s, x.start + 1, x.start + 1) for x in stays if x.store]
+        moves.sort(key=lambda move: (*problem.turn(move), move.tensor))
         return self.answer(problem, limits, order=order, residencies=residencies, moves=moves)
 
 

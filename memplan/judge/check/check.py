@@ -2,9 +2,8 @@
 
 Shares no code with a solver. Readings that the rules leave open:
 
-- A store counts for a load when it is due before the load's issue step; for an operand read from host
-  at step t it must be due before t in the step model, and by t in the timed one, where step t waits
-  for it.
+- A store counts for an operand read from host at step t when it is due at boundary t; for a load in the step model too,
+  in the timed one it must be due before the load is issued.
 - Stretches of presence are judged after joining adjacent residencies of one storage at one offset with
   no load between them.
 - With io resident nothing of an input or output moves; each has the one residency the rule names.
@@ -23,7 +22,7 @@ from memplan.judge.check.moves import operands, origins, outputs, spills, stores
 from memplan.judge.check.options import inplace, pins, treatments
 from memplan.judge.check.plan_view import PlanView, Violation
 from memplan.judge.check.space import overlaps
-from memplan.problem.plan import Plan, Status, graph_mismatch
+from memplan.problem.plan import HOST, SCRATCHPAD, Plan, Status, graph_mismatch
 
 
 def check(graph: Graph, plan: Plan, *, claims: bool = True) -> list[Violation]:
@@ -82,6 +81,8 @@ def _forms(graph: Graph, plan: Plan) -> list[Violation]:
         if graph.storage_of.get(r.tensor) != r.tensor:
             found.append(Violation("names", f"'{r.tensor}' is no storage of the graph", r.start, *where))
             continue
+        if r.memory != SCRATCHPAD:
+            found.append(Violation("names", f"'{r.memory}' is no memory with addresses", r.start, *where))
         size = align_up(graph.tensor[r.tensor].nbytes, pad.alignment)
         if not 0 <= r.start < r.stop <= n:
             message = f"residency of '{r.tensor}' spans [{r.start}, {r.stop}), the plan has {n} steps"
@@ -98,11 +99,17 @@ def _forms(graph: Graph, plan: Plan) -> list[Violation]:
             found.append(Violation("space", message, r.start, *where))
     timed = plan.options.objective == "latency"
     for m in plan.moves:
-        if m.kind not in ("load", "store") or graph.storage_of.get(m.tensor) != m.tensor:
-            found.append(Violation("names", f"move {m.kind} '{m.tensor}' is unknown", m.issue, (m.tensor,)))
-        elif not 0 <= m.issue <= m.due <= n or m.issue >= n or (not timed and m.issue != m.due):
-            message = f"{m.kind} of '{m.tensor}' is issued at {m.issue} and due at {m.due}"
+        ends, queues = {m.source, m.destination}, range(plan.target.dma_queues)
+        if graph.storage_of.get(m.tensor) != m.tensor or ends != {HOST, SCRATCHPAD} or m.queue not in queues:
+            message = (
+                f"no move of '{m.tensor}' from {m.source} to {m.destination} in queue {m.queue} is known"
+            )
+            found.append(Violation("names", message, m.issue, (m.tensor,)))
+        elif not 0 <= m.issue <= m.due <= n or (not timed and m.issue != m.due):
+            message = f"the move of '{m.tensor}' to {m.destination} is issued at {m.issue} and due at {m.due}"
             found.append(Violation("moves", message, m.issue, (m.tensor,)))
+    if plan.joined:
+        found.append(Violation("joined", "the plan joins ops, which the options do not allow"))
     if dict(plan.aliases) != graph.aliases:
         wrong = sorted(dict(plan.aliases).items() ^ graph.aliases.items())[0]
         found.append(
@@ -123,7 +130,7 @@ def _space(view: PlanView) -> list[Violation]:
         return found
     rows = [r for parts in view.residencies.values() for r in parts]
     for a, b in overlaps(rows):
-        source = view.plan.inplace.get(b.tensor) == a.tensor or view.plan.inplace.get(a.tensor) == b.tensor
+        source = view.inplace.get(b.tensor) == a.tensor or view.inplace.get(a.tensor) == b.tensor
         step = max(a.start, b.start)
         if source and min(a.stop, b.stop) == step + 1 and (a.offset, a.size) == (b.offset, b.size):
             continue  # an in-place pair shares its place for one step; rule 8 judges whether it may

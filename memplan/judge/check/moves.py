@@ -34,7 +34,7 @@ def origins(view: PlanView) -> list[Violation]:
                 found.append(
                     Violation("origin", f"'{name}' is loaded before or while it is produced", *where)
                 )
-            elif not view.host_copy(name, load.issue, inclusive=False):
+            elif not view.host_copy(name, load.issue, inclusive=not view.timed):
                 found.append(
                     Violation("origin", f"'{name}' is loaded from a host copy that is not valid", *where)
                 )
@@ -75,7 +75,7 @@ def operands(view: PlanView) -> list[Violation]:
                 found.append(
                     Violation("operands", f"op '{op.name}' needs '{name}', which is not resident", t, (name,))
                 )
-            elif view.produced.get(name) != t and not view.host_copy(name, t, inclusive=view.timed):
+            elif view.produced.get(name) != t and not view.host_copy(name, t):
                 message = f"op '{op.name}' reads '{name}' from host, where no valid copy is"
                 found.append(Violation("operands", message, t, (name,)))
     return found
@@ -92,12 +92,11 @@ def stores(view: PlanView) -> list[Violation]:
         if view.in_host_at_start(name):
             found.append(Violation("moves", f"'{name}' is stored, but host has it", stores[0].issue, (name,)))
         for m in stores:
-            last = m.due if view.timed else m.issue + 1
-            place = view.at(name, m.issue)
-            if place is None or last > place.stop or (view.timed and m.due <= m.issue):
+            place = view.at(name, m.issue - 1)
+            if place is None or m.due > place.stop:
                 message = f"the store of '{name}' [{m.issue}, {m.due}] lies in no residency of it"
                 found.append(Violation("moves", message, m.issue, (name,)))
-            if view.produced.get(name, view.n) > m.issue:
+            if view.produced.get(name, view.n) >= m.issue:
                 found.append(
                     Violation("moves", f"'{name}' is stored before it is produced", m.issue, (name,))
                 )
@@ -111,7 +110,7 @@ def outputs(view: PlanView) -> list[Violation]:
     return [
         Violation("outputs", f"output '{name}' has no host copy at the end", view.n - 1, (name,))
         for name in sorted(view.outputs)
-        if not view.host_copy(name, view.n, inclusive=True)
+        if not view.host_copy(name, view.n)
     ]
 
 

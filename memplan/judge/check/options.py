@@ -15,23 +15,23 @@ def inplace(view: PlanView) -> list[Violation]:
     found: list[Violation] = []
     if plan.inplace and not (plan.options.inplace or plan.options.donate):
         found.append(Violation(rule, "the plan works in place, which the options do not allow"))
-    if len(set(plan.inplace.values())) < len(plan.inplace):
-        found.append(Violation(rule, "one storage is written over twice"))
-    for written, source in plan.inplace.items():
-        why = _inplace_fault(view, written, source)
+    for what in ("output", "operand"):
+        if len({getattr(pair, what) for pair in plan.inplace}) < len(plan.inplace):
+            found.append(Violation(rule, f"one {what} is in two pairs"))
+    for step, written, source in plan.inplace:
+        why = _inplace_fault(view, step, written, source)
         if why:
-            step = view.produced.get(written)
             found.append(Violation(rule, f"'{written}' over '{source}': {why}", step, (written, source)))
     return found
 
 
-def _inplace_fault(view: PlanView, written: str, source: str) -> str:
+def _inplace_fault(view: PlanView, step: int, written: str, source: str) -> str:
     graph = view.graph
     if graph.storage_of.get(written) != written or graph.storage_of.get(source) != source:
         return "they are not storages of the graph"
     t = view.produced.get(written)
-    if t is None:
-        return "no op writes it"
+    if t is None or t != step:
+        return f"no op writes it at step {step}"
     op, over = view.ops[t], graph.tensor[source]
     operands = {x for x in op.inputs if graph.storage_of[x] == source}
     if not any(out == written and x in operands for out, x in op.overwrites):

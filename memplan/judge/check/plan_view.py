@@ -58,8 +58,9 @@ class PlanView:
         self.loads: dict[str, list[Move]] = {}
         self.stores: dict[str, list[Move]] = {}
         for move in sorted(plan.moves, key=lambda m: (m.issue, m.due)):
-            (self.loads if move.kind == "load" else self.stores).setdefault(move.tensor, []).append(move)
+            (self.loads if plan.is_load(move) else self.stores).setdefault(move.tensor, []).append(move)
         self.stored = {name: min(m.due for m in stores) for name, stores in self.stores.items()}
+        self.inplace = {pair.output: pair.operand for pair in plan.inplace}
         self.residencies = self._joined()
 
     def _joined(self) -> dict[str, list[Residency]]:
@@ -90,8 +91,8 @@ class PlanView:
         io = self.plan.options.io == "resident"
         return io and kind != "constant" and (kind == "input" or name in self.outputs)
 
-    def host_copy(self, name: str, t: int, inclusive: bool) -> bool:
-        """Whether host holds a valid copy before step t (or by it, if `inclusive`)."""
+    def host_copy(self, name: str, t: int, inclusive: bool = True) -> bool:
+        """Whether host holds a valid copy at boundary t, a store due at it counting if `inclusive`."""
         if self.resident_io(name):
             return False
         if self.in_host_at_start(name):

@@ -45,8 +45,9 @@ RULES = (
     ),
     Rule(
         "names",
-        what="Each residency and each move belongs to a storage of the graph, and each move is a `load` or "
-        "a `store`. A storage is the run of bytes that a tensor and its views share; it is named after the "
+        what="Each residency and each move belongs to a storage of the graph, and each residency is in the "
+        "scratchpad, each move goes from host memory to the scratchpad (a load) or back (a store), in a queue "
+        "that the target has. A storage is the run of bytes that a tensor and its views share; it is named after the "
         "tensor that is no view.",
         why="A view has no bytes of its own. If it could be placed or moved, its storage would be in two "
         "places.",
@@ -72,22 +73,22 @@ RULES = (
     ),
     Rule(
         "moves",
-        what="A move is issued at a step of the schedule, and due at that step or later. With the "
-        "objectives `traffic` and `peak` a move takes no time, so both are the same step; with `latency` a "
-        "store takes at least one step. A load begins a residency, and is due no later than the first use "
+        what="A move is issued at a boundary (boundary t lies before step t) and due at that one or a later "
+        "one. With the objectives `traffic` and `peak` a move takes no time, so both are the same. A load begins a residency, and is due no later than the first use "
         "in it. A storage is stored at most once, within a residency, and not before it is written. What "
         "host memory holds from the start is never stored.",
         why="A move copies bytes between a place in the scratchpad and host memory. There must be such a "
         "place while it copies, and the bytes must be there when an op reads them. A storage is written "
         "once, so a second store says nothing new.",
-        mend="Issue a load at the first step of the residency that it begins. Issue one store while the "
-        "storage is resident, at the step of its producer or later. Remove the other moves.",
+        mend="Issue a load at the first step of the residency that it begins. Issue one store at a boundary "
+        "after the step of its producer, due while the storage is resident or as it leaves. Remove the other "
+        "moves.",
     ),
     Rule(
         "origin",
         what="A residency begins at the step of the op that writes the storage, or with exactly one load "
         "from a valid copy in host memory. A copy is valid if it is an input or a constant, if it was "
-        "stored at an earlier step, or if its op wrote it to host memory. With `io = resident` an input "
+        "if a store of it is due by then, or if its op wrote it to host memory. With `io = resident` an input "
         "lies in the scratchpad from the first step, without a load.",
         why="Bytes do not appear from nowhere, and nothing is copied from one place in the scratchpad to "
         "another.",
@@ -130,6 +131,13 @@ RULES = (
         "the op's kernel is made for it, and if nobody needs the operand afterwards.",
         mend="Remove the pair from the plan's `inplace` and give the result a place of its own, or plan "
         "with `inplace = on`.",
+    ),
+    Rule(
+        "joined",
+        what="The plan joins no op: each writes its output to a place of its own.",
+        why="A joined op copies nothing, since its operands lie side by side in its output already. Nothing "
+        "asks for that yet.",
+        mend="Remove the op from the plan's `joined`, and give its operands places of their own.",
     ),
     Rule(
         "weights",

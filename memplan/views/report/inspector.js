@@ -92,7 +92,7 @@ function tipFor(pane, found) {
 function moveText(plan, i) {
   const [store, t, issue, due, spilled] = plan.moves[i];
   const kind = `${spilled ? "spill" : "compulsory"} ${store ? "store" : "load"}`;
-  const when = issue === due ? `step ${count(issue)}` : `issued at step ${count(issue)}, due at ${count(due)}`;
+  const when = issue === due ? `before step ${count(issue)}` : `from step ${count(issue)} on, due before ${count(due)}`;
   const took = plan.timeline ? `, ${time(plan.timeline.moves[i][1] - plan.timeline.moves[i][0])}` : "";
   return `${kind} of ${T.name[t]}, ${bytes(T.nbytes[t])}, ${when}${took}`;
 }
@@ -104,7 +104,8 @@ function stepTimes(plan, step) {
 }
 
 function movesAt(plan, step) {
-  return plan.moves.map((m, i) => i).filter(i => plan.moves[i][2] === step || plan.moves[i][3] === step);
+  const touches = ([store, , issue, due]) => issue - store === step || due - store === step;
+  return plan.moves.map((m, i) => i).filter(i => touches(plan.moves[i]));
 }
 
 // ---- panels ----

@@ -106,7 +106,7 @@ class Plan {
     }
     rows.forEach(([t, start, stop], i) => {
       if (loads.has(t + ":" + start)) this.rloaded[i] = 1;
-      if (stores.has(t) && stores.get(t) >= start && stores.get(t) < stop) this.rstored[i] = 1;
+      if (stores.has(t) && stores.get(t) > start && stores.get(t) <= stop) this.rstored[i] = 1;
     });
   }
 
@@ -152,13 +152,15 @@ class Plan {
     return low + (width > 0 ? (ns - this.byTime[low]) / width : 0);
   }
 
-  // Begin and end of a move on the axis, in the lane it is drawn in: simulated, or within its step.
+  // Begin and end of a move on the axis, in the lane it is drawn in: simulated, or a load in the step
+  // that waits for it and a store in the step after which it may begin.
   moveSpan(i) {
     if (this.timeline) {
       const [a, b] = this.timeline.moves[i];
       return [this.atTime(a), this.atTime(b)];
     }
-    return [this.moves[i][2], this.moves[i][3] + 1];
+    const [store, , issue, due] = this.moves[i];
+    return [issue - store, due - store + 1];
   }
 
   // How a storage is kept, in a word or two.

@@ -23,7 +23,7 @@ class Pane {
     const { plan } = this;
     this.traffic = [0, 1, 2, 3].map(() => new Float64Array(plan.n));
     for (const [store, t, , due, spilled] of plan.moves)
-      this.traffic[2 * store + spilled][Math.min(due, plan.n - 1)] += T.nbytes[t];
+      this.traffic[2 * store + spilled][due - store] += T.nbytes[t];
     this.mostMoved = this.traffic.reduce((most, list) => list.reduce((a, b) => Math.max(a, b), most), 1);
     this.fromHost = new Float64Array(plan.n);
     if (plan.target.operands === "any") {

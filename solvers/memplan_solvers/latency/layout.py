@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from memplan.problem.plan import Move, Plan, Residency
+from memplan.problem.plan import InPlace, Plan
 from memplan.problem.problem import Problem
 from memplan.solving.limits import Limits
 from memplan.solving.solver import Solver
@@ -39,15 +39,17 @@ def to_plan(
     residencies, moves = [], []
     dues = load_dues(arrays, layout.residencies).tolist()
     for (s, start, stop, offset), due in zip(layout.residencies.tolist(), dues, strict=True):
-        storage = storages[s]
-        residencies.append(Residency(storage.name, start, stop, offset, storage.size))
+        residencies.append(problem.residency(s, start, stop, offset))
         if due >= 0:
-            moves.append(Move("load", storage.name, start, due))
-    for storage, (issue, due) in zip(storages, layout.stores.tolist(), strict=True):
+            moves.append(problem.load(s, start, due))
+    for s, (issue, due) in enumerate(layout.stores.tolist()):
         if issue >= 0:
-            moves.append(Move("store", storage.name, issue, due))
-    moves.sort(key=lambda m: (m.issue, m.kind == "store"))
-    pairs = {storages[b].name: storages[a].name for b, a in fixed_pairs(arrays).items()}
+            moves.append(problem.store(s, issue + 1, due))
+    moves.sort(key=problem.turn)
+    pairs = [
+        InPlace(storages[b].producer, storages[b].name, storages[a].name)
+        for b, a in fixed_pairs(arrays).items()
+    ]
     order_of_ops = tuple(range(problem.n))
     return solver.answer(
         problem, limits, order=order_of_ops, residencies=residencies, moves=moves, bound=bound, inplace=pairs

@@ -6,7 +6,7 @@ import numpy as np
 
 from memplan.base.errors import OptionError, TargetError
 from memplan.problem.op_times import latency_ends
-from memplan.problem.plan import Move, Plan, Residency
+from memplan.problem.plan import InPlace, Plan
 from memplan.problem.problem import Problem
 from memplan.solving.limits import Limits
 from memplan.solving.solver import Solver
@@ -117,16 +117,16 @@ class Game:
             raise ValueError(f"the game stands at move {self.move} of {self.moves}")
         storages, state = problem.storages, self.state
         residencies = [
-            Residency(storages[s].name, start, stop, offset, storages[s].size)
+            problem.residency(s, start, stop, offset)
             for s, start, stop, offset in state.residencies[: state.totals["residencies"][0]].tolist()
         ]
         moves = [
-            Move("store" if key % 2 else "load", storages[s].name, key // 2, due)
+            problem.store(s, key // 2 + 1, due) if key % 2 else problem.load(s, key // 2, due)
             for key, due, s, *_ in state.queue.copies[: state.queue.used[0]].tolist()
         ]
         source = self.board.storages["source"]
         over = np.flatnonzero(state.standings["over"]).tolist()
-        inplace = {storages[b].name: storages[source[b]].name for b in over}
+        inplace = [InPlace(storages[b].producer, storages[b].name, storages[source[b]].name) for b in over]
         return solver.answer(
             problem,
             limits,

@@ -10,15 +10,16 @@ from memplan.judge.check.claims import claims, need, unverified
 from memplan.judge.simulate import simulate
 from memplan.machine.target import Target
 from memplan.problem.options import Options
-from memplan.problem.plan import Move, Plan, Residency, Status
+from memplan.problem.plan import Plan, Status
+from tests.plans import load, row, store
 from tests.programs import program
 
 GRAPH = program("x,w>a a>y", {"x": 4, "w": 3, "a": 6, "y": 6}, inplace="op1")
 
 
 def plan_of(**options: object) -> Plan:
-    rows = (Residency("x", 0, 1, 0, 4), Residency("a", 0, 2, 4, 6), Residency("y", 1, 2, 10, 6))
-    moves = (Move("load", "x", 0, 0), Move("store", "y", 1, 1))
+    rows = (row("x", 0, 1, 0, 4), row("a", 0, 2, 4, 6), row("y", 1, 2, 10, 6))
+    moves = (load("x", 0), store("y", 2))
     asked = Options(**options)  # type: ignore[arg-type]
     plan = Plan(
         GRAPH.name, GRAPH.sha256, Target().with_scratchpad(16), asked, "t", Status.OPTIMAL, ("op0", "op1"), rows, moves

@@ -11,21 +11,22 @@ from memplan.judge.check.check import check
 from memplan.machine.target import Target
 from memplan.problem.options import Options
 from memplan.problem.plan import Move, Plan, Residency, Status
+from tests.plans import load, row, store
 from tests.programs import program
 
 GRAPH = program("x>a a>b a,b>y")
 ROWS = {
-    "x": Residency("x", 0, 1, 3, 1),
-    "a": Residency("a", 0, 1, 1, 1),
-    "a again": Residency("a", 1, 3, 2, 1),
-    "b": Residency("b", 1, 3, 0, 1),
-    "y": Residency("y", 2, 3, 4, 1),
+    "x": row("x", 0, 1, 3, 1),
+    "a": row("a", 0, 1, 1, 1),
+    "a again": row("a", 1, 3, 2, 1),
+    "b": row("b", 1, 3, 0, 1),
+    "y": row("y", 2, 3, 4, 1),
 }
 MOVES = {
-    "x": Move("load", "x", 0, 0),
-    "a": Move("store", "a", 0, 0),
-    "a again": Move("load", "a", 1, 1),
-    "y": Move("store", "y", 2, 2),
+    "x": load("x", 0),
+    "a": store("a", 1),
+    "a again": load("a", 1),
+    "y": store("y", 3),
 }
 PLAN = Plan(GRAPH.name, GRAPH.sha256, Target(), Options(), "t", Status.FEASIBLE, ("op0", "op1", "op2"))
 
@@ -49,16 +50,16 @@ def test_the_plan_itself_breaks_nothing() -> None:
 def test_origins() -> None:
     assert broken({}, {"x": None}) == [("origin", 0)]
     assert broken({}, {"a": None}) == [("origin", 1)]  # what is loaded was never stored
-    late = {"a": MOVES["a"]._replace(issue=1, due=1)}
+    late = {"a": MOVES["a"]._replace(issue=2, due=2)}
     assert broken({}, late)[0] == ("origin", 1)  # nor before it is loaded
-    assert broken({}, {"b": Move("load", "b", 1, 1)}) == [("origin", 1)]  # while it is produced
-    assert broken({"b": ROWS["b"]._replace(start=0)}, {"b": Move("load", "b", 0, 0)})[0] == ("origin", 0)
+    assert broken({}, {"b": load("b", 1)}) == [("origin", 1)]  # while it is produced
+    assert broken({"b": ROWS["b"]._replace(start=0)}, {"b": load("b", 0)})[0] == ("origin", 0)
     assert broken({}, {"twice": MOVES["x"]}) == [("origin", 0)]
 
 
 def test_loads() -> None:
-    assert broken({}, {"c": Move("load", "a", 2, 2)}) == [("moves", 2)]  # begins no residency
-    assert ("moves", 1) in broken({"b": None}, {"b": Move("load", "b", 1, 1)})
+    assert broken({}, {"c": load("a", 2)}) == [("moves", 2)]  # begins no residency
+    assert ("moves", 1) in broken({"b": None}, {"b": load("b", 1)})
 
 
 def test_operands() -> None:
@@ -73,27 +74,25 @@ def test_operands() -> None:
 
 
 def test_stores() -> None:
-    assert broken({}, {"b": Move("store", "b", 0, 0)})[0] == ("moves", 0)  # before it is there
-    assert broken({}, {"b": Move("store", "b", 2, 2), "c": Move("store", "b", 1, 1)}) == [
-        ("moves", 2)
-    ]  # twice
-    assert broken({}, {"b": Move("store", "x", 0, 0)}) == [("moves", 0)] * 2  # host has it, no op writes it
+    assert broken({}, {"b": store("b", 1)})[0] == ("moves", 1)  # before it is there
+    assert broken({}, {"b": store("b", 3), "c": store("b", 2)}) == [("moves", 3)]  # twice
+    assert broken({}, {"b": store("x", 1)}) == [("moves", 1)] * 2  # host has it, no op writes it
     assert broken({}, {"y": None}) == [("outputs", 2)]
 
 
 def test_a_timed_store_takes_a_step_and_a_timed_load_is_due_by_the_first_use() -> None:
     timed = replace(PLAN, options=Options("latency"))
-    stores: dict[str, Move | None] = {"a": Move("store", "a", 0, 1), "y": Move("store", "y", 2, 3)}
+    stores: dict[str, Move | None] = {"a": store("a", 1, 1), "y": store("y", 3, 3)}
     later = {"a again": ROWS["a again"]._replace(start=2)}
     anywhere = replace(timed, target=replace(Target(), operands="any"))
-    good = stores | {"a again": Move("load", "a", 2, 2)}
+    good = stores | {"a again": load("a", 2)}
     assert broken(later, good, anywhere) == []
-    assert broken(later, good | {"a": Move("store", "a", 0, 0)}, anywhere) == [("moves", 0)]  # takes no time
-    assert broken(later, good | {"a": Move("store", "a", 0, 2)}, anywhere)[0] == (
+    assert broken(later, good | {"a": store("a", 0)}, anywhere) == [("moves", 0)] * 2  # before it is there
+    assert broken(later, good | {"a": store("a", 1, 2)}, anywhere)[0] == (
         "origin",
         2,
     )  # not yet stored
-    late = broken(later, good | {"a again": Move("load", "a", 2, 3)}, anywhere)
+    late = broken(later, good | {"a again": load("a", 2, 3)}, anywhere)
     assert late == [("moves", 2)]
 
 
@@ -101,5 +100,5 @@ def test_a_timed_store_takes_a_step_and_a_timed_load_is_due_by_the_first_use() -
 def test_under_peak_a_spill_is_none_of_the_plans(left_out: Sequence[str]) -> None:
     peak = replace(PLAN, options=Options("peak"))
     rows: dict[str, Residency | None] = {"a": ROWS["a"]._replace(stop=3), "a again": None} if left_out else {}
-    expected = [] if left_out else [("peak", 1), ("peak", 0)]
+    expected = [] if left_out else [("peak", 1), ("peak", 1)]
     assert broken(rows, dict.fromkeys(left_out), peak) == expected

@@ -11,7 +11,8 @@ from memplan.ir.parts import Op, Tensor
 from memplan.judge.check.check import check
 from memplan.machine.target import Target
 from memplan.problem.options import Options
-from memplan.problem.plan import Move, Plan, Residency, Status
+from memplan.problem.plan import InPlace, Move, Plan, Residency, Status
+from tests.plans import load, over, row, store
 from tests.programs import program
 
 INPLACE = program("x>a a>b b>y", inplace="op0 op1 op2")
@@ -25,15 +26,20 @@ def plan_of(graph: Graph, options: Options, rows: list[Residency], moves: list[M
     return replace(plan, **more)  # type: ignore[arg-type]
 
 
+def pairs_of(pairs: dict[str, str]) -> tuple[InPlace, ...]:
+    """The pairs, each at the step at which INPLACE writes the output."""
+    return over({b: ("abyxz".index(b), a) for b, a in pairs.items()})
+
+
 def faults(graph: Graph, plan: Plan) -> list[tuple[str, int | None, tuple[str, ...]]]:
     return [(v.rule, v.step, v.tensors) for v in check(graph, plan, claims=False)]
 
 
 def in_place(pairs: dict[str, str], options: Options, stop_of_a: int = 2, b_at: int = 0) -> Plan:
     """All at one address, one after the other: x, a and b overwritten in turn, y elsewhere."""
-    rows = [Residency("x", 0, 1, 0 if "a" in pairs else 8, 1), Residency("a", 0, stop_of_a, 0, 1)]
-    rows += [Residency("b", 1, 3, b_at, 1), Residency("y", 2, 3, 16, 1)]
-    return plan_of(INPLACE, options, rows, [Move("load", "x", 0, 0), Move("store", "y", 2, 2)], inplace=pairs)
+    rows = [row("x", 0, 1, 0 if "a" in pairs else 8, 1), row("a", 0, stop_of_a, 0, 1)]
+    rows += [row("b", 1, 3, b_at, 1), row("y", 2, 3, 16, 1)]
+    return plan_of(INPLACE, options, rows, [load("x", 0), store("y", 3)], inplace=pairs_of(pairs))
 
 
 def test_an_activation_is_written_over_where_the_options_say_so() -> None:
@@ -63,17 +69,17 @@ def test_only_what_the_op_may_write_over_where_it_dies_and_at_its_place(
 def test_what_is_used_later_or_returned_is_not_written_over() -> None:
     again = program("x>a a>b a,b>y", inplace="op1")
     rows = [
-        Residency("x", 0, 1, 8, 1),
-        Residency("a", 0, 2, 0, 1),
-        Residency("b", 1, 3, 0, 1),
-        Residency("y", 2, 3, 16, 1),
+        row("x", 0, 1, 8, 1),
+        row("a", 0, 2, 0, 1),
+        row("b", 1, 3, 0, 1),
+        row("y", 2, 3, 16, 1),
     ]
-    moves = [Move("load", "x", 0, 0), Move("store", "y", 2, 2)]
-    plan = plan_of(again, Options(inplace=True), rows, moves, inplace={"b": "a"})
+    moves = [load("x", 0), store("y", 3)]
+    plan = plan_of(again, Options(inplace=True), rows, moves, inplace=pairs_of({"b": "a"}))
     assert ("inplace", 1, ("b", "a")) in faults(again, plan)
     returned = replace(INPLACE, outputs=("a", "y"))
     plan = in_place({"b": "a"}, Options(inplace=True))
-    stored = (*plan.moves, Move("store", "a", 1, 1))
+    stored = (*plan.moves, store("a", 2))
     plan = replace(plan, graph_sha256=returned.sha256, moves=stored)
     assert faults(returned, plan) == [("inplace", 1, ("b", "a"))]
 
@@ -97,14 +103,14 @@ def test_weights_lie_there_as_the_option_says(
     weights: str, spans: list[tuple[int, int]], steps: list[int | None]
 ) -> None:
     rows = [
-        Residency("x", 0, 1, 0, 1),
-        Residency("a", 0, 2, 1, 1),
-        Residency("b", 1, 3, 2, 1),
-        Residency("y", 2, 3, 3, 1),
+        row("x", 0, 1, 0, 1),
+        row("a", 0, 2, 1, 1),
+        row("b", 1, 3, 2, 1),
+        row("y", 2, 3, 3, 1),
     ]
-    rows += [Residency("w", start, stop, 4, 1) for start, stop in spans]
-    moves = [Move("load", "x", 0, 0), Move("store", "y", 2, 2)]
-    moves += [Move("load", "w", start, start) for start, _ in spans]
+    rows += [row("w", start, stop, 4, 1) for start, stop in spans]
+    moves = [load("x", 0), store("y", 3)]
+    moves += [load("w", start) for start, _ in spans]
     plan = plan_of(STREAM, Options(weights=weights), rows, moves)
     assert faults(STREAM, plan) == [("weights", step, ("w",)) for step in steps]
 
@@ -115,7 +121,7 @@ def test_weights_lie_there_as_the_option_says(
         ((0, 1), (2, 3), (), []),
         ((0, 2), (2, 3), (), [("io", 0, ("x",))]),  # not longer than it is read either
         ((0, 1), None, (), [("operands", 2, ("y",)), ("io", 2, ("y",))]),
-        ((0, 1), (2, 3), (Move("store", "y", 2, 2),), [("io", None, ("y",))]),
+        ((0, 1), (2, 3), (store("y", 3),), [("io", None, ("y",))]),
     ],
 )
 def test_the_caller_s_buffers_lie_in_the_arena_as_long_as_they_are_needed(
@@ -124,8 +130,8 @@ def test_the_caller_s_buffers_lie_in_the_arena_as_long_as_they_are_needed(
     moved: tuple[Move, ...],
     wrong: list[tuple[str, int | None, tuple[str, ...]]],
 ) -> None:
-    rows = [Residency("x", *x, 8, 1), Residency("a", 0, 2, 0, 1), Residency("b", 1, 3, 1, 1)]
-    rows += [Residency("y", *y, 16, 1)] if y else []
+    rows = [row("x", *x, 8, 1), row("a", 0, 2, 0, 1), row("b", 1, 3, 1, 1)]
+    rows += [row("y", *y, 16, 1)] if y else []
     plan = plan_of(INPLACE, Options(io="resident"), rows, list(moved))
     assert faults(INPLACE, plan) == wrong
 
@@ -135,8 +141,8 @@ def test_a_workspace_lies_there_during_its_op_alone(span: tuple[int, int] | None
     tensors = (Tensor("x", 1, "input"), Tensor("a", 1), Tensor("s", 1, "workspace"), Tensor("y", 1))
     ops = (Op("p", "Conv", ("x",), ("a", "s"), workspace="s"), Op("q", "Conv", ("a",), ("y",)))
     graph = Graph("space", tensors, ops, ("y",))
-    rows = [Residency("x", 0, 1, 0, 1), Residency("a", 0, 2, 1, 1), Residency("y", 1, 2, 0, 1)]
-    rows += [Residency("s", *span, 2, 1)] if span else []
-    plan = plan_of(graph, Options(), rows, [Move("load", "x", 0, 0), Move("store", "y", 1, 1)])
+    rows = [row("x", 0, 1, 0, 1), row("a", 0, 2, 1, 1), row("y", 1, 2, 0, 1)]
+    rows += [row("s", *span, 2, 1)] if span else []
+    plan = plan_of(graph, Options(), rows, [load("x", 0), store("y", 2)])
     assert (("workspace", 0, ("s",)) in faults(graph, plan)) != right
     assert not right or faults(graph, plan) == []

@@ -6,9 +6,10 @@ import pytest
 
 from memplan.judge.check.pins import pin_faults
 from memplan.problem.plan import Residency
+from tests.plans import row
 
-HERE = Residency("a", 1, 4, 8, 4)
-THERE = Residency("a", 4, 6, 8, 4)
+HERE = row("a", 1, 4, 8, 4)
+THERE = row("a", 4, 6, 8, 4)
 
 
 @pytest.mark.parametrize(

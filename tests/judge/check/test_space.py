@@ -7,6 +7,7 @@ from itertools import combinations
 
 from memplan.judge.check.space import overlaps
 from memplan.problem.plan import Residency
+from tests.plans import row
 
 
 def share(a: Residency, b: Residency) -> bool:
@@ -20,9 +21,7 @@ def share(a: Residency, b: Residency) -> bool:
 def rows_of(dice: random.Random) -> list[Residency]:
     starts = [dice.randrange(6) for _ in range(dice.randint(0, 5))]
     return [
-        Residency(
-            f"r{k}", start, start + dice.randint(1, 3), dice.randrange(0, 12, 2), dice.choice((0, 2, 3, 4))
-        )
+        row(f"r{k}", start, start + dice.randint(1, 3), dice.randrange(0, 12, 2), dice.choice((0, 2, 3, 4)))
         for k, start in enumerate(starts)
     ]
 
@@ -40,9 +39,9 @@ def test_an_overlap_is_found_wherever_there_is_one() -> None:
 
 def test_all_pairs_are_told_as_long_as_they_lie_at_one_place() -> None:
     rows = [
-        Residency("a", 0, 2, 0, 4),
-        Residency("b", 1, 3, 0, 4),
-        Residency("c", 2, 4, 0, 4),
-        Residency("d", 0, 4, 4, 4),
+        row("a", 0, 2, 0, 4),
+        row("b", 1, 3, 0, 4),
+        row("c", 2, 4, 0, 4),
+        row("d", 0, 4, 4, 4),
     ]
     assert [(a.tensor, b.tensor) for a, b in overlaps(rows)] == [("a", "b"), ("b", "c")]

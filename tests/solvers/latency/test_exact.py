@@ -13,15 +13,16 @@ from memplan_solvers.latency.exact import _covers
 from memplan.judge.check.check import check
 from memplan.judge.evaluate import evaluate
 from memplan.judge.simulate import simulate
-from memplan.problem.plan import Move, Plan, Residency, Status
+from memplan.problem.plan import Plan, Status
 from memplan.problem.problem import Problem
 from memplan.solving.limits import Limits
 from memplan.solving.registry import parse_spec
+from tests.plans import load, row, store
 from tests.solvers.latency.test_msa import small_problem
 from tests.solvers.malloc_game.games import random_problem
 
 SPANS = [[], [(0, 1)], [(1, 2)], [(0, 2)], [(0, 1), (1, 2)]]
-STORES = [None, (0, 1), (0, 2), (1, 2)]
+STORES = [None, (1, 1), (1, 2), (2, 2)]
 
 
 def _least(problem: Problem, stacked: bool) -> float:
@@ -30,14 +31,14 @@ def _least(problem: Problem, stacked: bool) -> float:
     for k, s in enumerate(problem.storages):
         offset = sum(q.size for q in problem.storages[:k]) if stacked else 0
         options = []
-        for spans, store in itertools.product(SPANS, [None] if s.in_host else STORES):
-            rows = [Residency(s.name, a, b, offset, s.size) for a, b in spans]
+        for spans, copied in itertools.product(SPANS, [None] if s.in_host else STORES):
+            rows = [row(s.name, a, b, offset, s.size) for a, b in spans]
             moves = [
-                Move("load", s.name, a, next((t for t in s.touches if a <= t < b), a))
+                load(s.name, a, next((t for t in s.touches if a <= t < b), a))
                 for a, b in spans
                 if a != s.producer
             ]
-            options.append((rows, moves + ([Move("store", s.name, *store)] if store else [])))
+            options.append((rows, moves + ([store(s.name, *copied)] if copied else [])))
         choices.append(options)
     least = float("inf")
     graph = problem.graph
