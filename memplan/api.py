@@ -69,6 +69,9 @@ def from_exported(
         dims: sizes of dynamic dimensions, by "INPUT:AXIS" or by symbol.
         name: what the graph, and files made from it, are called.
 
+    Returns:
+        The model, whose source is the program as a module in normal form, so that it can be executed and emitted.
+
     Raises:
         GraphError: it is no ExportedProgram, or cannot be planned.
         MemplanError: torch is not installed.
@@ -99,6 +102,9 @@ def from_fx(
             `meta["val"]` are used.
         name: what the graph, and files made from it, are called.
 
+    Returns:
+        The model, whose source is the module in normal form, so that it can be executed and emitted.
+
     Raises:
         GraphError: it is no GraphModule, the inputs do not fit, or it cannot be planned.
         MemplanError: torch is not installed.
@@ -124,6 +130,9 @@ def check(model: Model | Graph, plan: Plan) -> list[Violation]:
         model: what was planned.
         plan: the plan, from a solver or a file.
 
+    Returns:
+        A violation for each broken rule and place; their words are explained in docs/rules.md.
+
     >>> import memplan
     >>> from dataclasses import replace
     >>> model = memplan.load("resnet8_int8")
@@ -142,6 +151,9 @@ def simulate(model: Model | Graph, plan: Plan) -> Metrics:
     Args:
         model: what was planned.
         plan: a plan in which `check` finds nothing; of any other the answer means nothing.
+
+    Returns:
+        The metrics; latencies are 0 on an untimed target.
 
     >>> import memplan
     >>> model = memplan.load("resnet8_int8")
@@ -163,6 +175,9 @@ def run(model: Model, plan: Plan, inputs: Mapping[str, ArrayLike] | None = None,
         plan: a valid plan with a schedule.
         inputs: an array for each input, by name, in the input's shape and dtype; seeded where there are none.
         seed: makes inputs, and weights that the model lacks.
+
+    Returns:
+        For each output whether its bits are the reference's, and the bytes and seconds that the execution took.
 
     Raises:
         PlanError: the plan was made for another graph.
@@ -192,6 +207,9 @@ def emit_fx(model: Model, plan: Plan, *, moves: bool = False, poison: bool = Fal
         moves: work in a scratchpad, the buffer `memplan_scratchpad` of as many bytes as the plan uses, and copy what
             the plan loads and stores from and to host memory.
         poison: with `moves`, overwrite bytes once the plan frees them.
+
+    Returns:
+        A new module, called as the source is; with `moves`, threads that call it wait for each other.
 
     Raises:
         MemplanError: the model does not come from torch.

@@ -18,6 +18,9 @@ def check_packing(buffers: Sequence[Buffer], offsets: Sequence[int], capacity: i
         buffers: what was packed.
         offsets: bytes, one a buffer.
         capacity: bytes, None without a limit.
+
+    Returns:
+        What is wrong with single buffers, in their order, then the first overlap.
     """
     if len(offsets) != len(buffers):
         return [Violation("count", f"{len(offsets)} offsets for {len(buffers)} buffers")]

@@ -166,6 +166,9 @@ def make_problem(
     Args:
         model, target, scratchpad, alignment, objective, weights, io, inplace, donate, order, pins: as of `plan`.
 
+    Returns:
+        The problem, its capacity in bytes and its policies settled.
+
     Raises:
         OptionError: an option is unknown, out of range, or does not fit the model or the target.
         TargetError: the target is unknown or cannot be read.

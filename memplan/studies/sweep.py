@@ -32,7 +32,7 @@ REST, SLICE = 0.1, 0.05
 
 
 @dataclass(frozen=True)
-class Point:
+class SweepPoint:
     """What is known at one capacity.
 
     A plan for less memory is valid with more, a bound for more memory holds with less; so values and bounds fall
@@ -73,7 +73,7 @@ class Sweep:
     objective: str
     solver: str
     budgets: Budgets
-    points: tuple[Point, ...]
+    points: tuple[SweepPoint, ...]
     seconds: float
 
 
@@ -103,6 +103,9 @@ def sweep(
         time_limit_s: seconds that a single plan would get; all points together take four times that at most, finding
             M_P apart.
         workers, seed, progress, cancel: as of `plan`; the phase told to `progress` is the capacity.
+
+    Returns:
+        The curve: a point a capacity, ascending, each with the best plan that fits it and the bound below every plan.
 
     Raises:
         OptionError: the objective, the solver or the ends make no sense.
@@ -169,7 +172,7 @@ def spread(problem: Problem, known: Budgets, points: int, least: str | None, mos
 
 
 class _Curve:
-    """What is known while the sweep goes on. Values are monotone by construction: see Point.
+    """What is known while the sweep goes on. Values are monotone by construction: see SweepPoint.
 
     `cuts` counts how often the time cut a point's solve short, `seen` is what the last one began with.
     """
@@ -250,12 +253,12 @@ class _Curve:
         value, bound = self.value(i), self.bound(i)
         return 0.0 if value <= bound else value - bound
 
-    def points(self) -> tuple[Point, ...]:
+    def points(self) -> tuple[SweepPoint, ...]:
         found = []
         for i, capacity in enumerate(self.capacities):
             plan, value = self.best(i), self.value(i)
             found.append(
-                Point(
+                SweepPoint(
                     capacity,
                     None if plan is None else value,
                     min(self.bound(i), value),
