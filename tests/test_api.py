@@ -25,15 +25,15 @@ EXAMPLES = (
     "parse_spec", "read_graph", "read_plan", "Graph", "Target", "load_target", "Solver",
 )  # fmt: skip
 HEAVY = (
+    "google.protobuf",
+    "numba",
     "numpy",
     "onnx",
     "onnxruntime",
-    "torch",
     "ortools",
-    "numba",
-    "google.protobuf",
     "rich",
     "safetensors",
+    "torch",
 )
 FOREIGN = {
     "ExportedProgram": torch.export.ExportedProgram,

@@ -51,7 +51,7 @@ ELSEWHERE: tuple[tuple[str, str, str], ...] = (
     (
         "every caller goes through it",
         "cli/test_cli.py",
-        "memplan.api memplan.views.write",
+        "memplan.views.write",
     ),
     (
         "dumps of plans that were timed by hand",
