@@ -84,7 +84,8 @@ class Target:
         TargetError: a number is out of range, or a word unknown.
 
     >>> from memplan import Compute, Host, Scratchpad, Target
-    >>> npu = Target("npu", Scratchpad(64 * 1024, alignment=16, bandwidth=4e9), Host(2e8), compute=Compute(1e11))
+    >>> fast = Scratchpad(capacity=64 * 1024, alignment=16, bandwidth=4e9)
+    >>> npu = Target("npu", fast, Host(bandwidth=2e8), compute=Compute(default=1e11))
     >>> npu.timed
     True
     """

@@ -55,7 +55,7 @@ def pack(
     progress: Callable[[Progress], None] | None = None,
     cancel: Callable[[], bool] | None = None,
 ) -> Packing:
-    """Checked offsets for n buffers given as arrays: within `capacity`, or with the least peak if that is None.
+    """Checked offsets for n buffers given as arrays: within `capacity`, or with the least peak.
 
     Each argument of length n is a list, a tuple or an array of NumPy.
 

@@ -35,8 +35,8 @@ REST, SLICE = 0.1, 0.05
 class SweepPoint:
     """What is known at one capacity.
 
-    A plan for less memory is valid with more, a bound for more memory holds with less; so values and bounds fall
-    as the capacity grows.
+    A plan for less memory is valid with more, a bound for more memory holds with less; so values and bounds
+    fall as the capacity grows.
 
     Args:
         capacity: bytes.
@@ -92,20 +92,23 @@ def sweep(
 ) -> Sweep:
     """The least cost at each of several capacities, with what is proved below it.
 
-    The ends and three points between them are solved thoroughly, then every other point briefly, each begun with the
-    plans of its neighbours; what time is left goes where the gap is widest. Whatever neighbours settle is not solved.
+    The ends and three points between them are solved thoroughly, then every other point briefly, each begun
+    with the plans of its neighbours; what time is left goes where the gap is widest. Whatever neighbours
+    settle is not solved.
 
     Args:
-        problem: as `make_problem` makes it, of objective "traffic" or "latency"; its own capacity does not count.
+        problem: as `make_problem` makes it, of objective "traffic" or "latency"; its own capacity does not
+            count.
         points: how many capacities, evenly spread, 2 at least.
         least, most: the first and the last, as of `plan`; M_R and M_P where they are not given.
         solver: as of `plan`.
-        time_limit_s: seconds that a single plan would get; all points together take four times that at most, finding
-            M_P apart.
+        time_limit_s: seconds that a single plan would get; all points together take four times that at most,
+            finding M_P apart.
         workers, seed, progress, cancel: as of `plan`; the phase told to `progress` is the capacity.
 
     Returns:
-        The curve: a point a capacity, ascending, each with the best plan that fits it and the bound below every plan.
+        The curve: a point a capacity, ascending, each with the best plan that fits it and the bound below
+            every plan.
 
     Raises:
         OptionError: the objective, the solver or the ends make no sense.
