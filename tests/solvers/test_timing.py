@@ -20,7 +20,9 @@ from memplan.ir.graph import Graph
 from memplan.ir.parts import Op, Tensor
 from memplan.judge.evaluate import evaluate
 from memplan.judge.timeline import timeline
-from memplan.machine.target import Compute, Host, Scratchpad, Target
+from memplan.machine.parts import Compute, Memory
+from memplan.machine.target import Target
+from memplan.machine.two_level import two_level
 from memplan.problem.options import Options
 from memplan.problem.plan import Plan
 from memplan.problem.problem import Problem
@@ -43,7 +45,8 @@ def layers(count: int, weight: int, flops: int, branches: int = 1) -> Graph:
 
 def machine(capacity: int | None) -> Target:
     """One byte of bus and one operation a second, and a scratchpad whose time does not count."""
-    return Target("machine", Scratchpad(capacity, 1, 1e6), Host(1.0), "scratchpad", 1, Compute(1.0))
+    pad, host = Memory("scratchpad", capacity, bandwidth=1e6), Memory("host", bandwidth=1.0)
+    return two_level("machine", pad, host, compute=Compute(1.0))
 
 
 def timed_problem(seed: int, order: str = "program") -> Problem:

@@ -56,7 +56,7 @@ def test_compiled_latency_is_the_simulators() -> None:
         assert found == pytest.approx(simulate(graph, plan).latency_s, rel=1e-9), seed
         compared += 1
         moved += bool(plan.moves)
-        two += plan.target.dma_queues == 2 and len(plan.moves) > 1
+        two += plan.target.queues == 2 and len(plan.moves) > 1
     assert compared > 1000 and moved > 600 and two > 200
 
 
