@@ -19,13 +19,13 @@ class Graph:
         tensors: every value, each with a name of its own.
         ops: in program order.
         outputs: names of the tensors that must be there at the end, of any kind, an input too.
-        updates: pairs of an output and the input whose next value it is (a cache, a weight, an optimizer's state):
-            where the source works in place, the output is what the input's buffer holds afterwards.
+        updates: pairs of an output and the input whose next value it is (a cache, a weight, an optimizer's
+            state): where the source works in place, the output is what the input's buffer holds afterwards.
 
     Raises:
-        GraphError: a name is missing or used twice, a tensor has two producers or none, an op reads what only a later
-            op writes, a size is out of range, or an op claims a view, an overwriting or a workspace that its tensors
-            do not bear out.
+        GraphError: a name is missing or used twice, a tensor has two producers or none, an op reads what only
+            a later op writes, a size is out of range, or an op claims a view, an overwriting or a workspace
+            that its tensors do not bear out.
 
     >>> from memplan import Graph, Op, Tensor
     >>> x, y = Tensor("x", nbytes=64, kind="input"), Tensor("y", nbytes=32)

@@ -17,10 +17,10 @@ class Tensor:
         kind: "input", "constant", "activation" or "workspace".
         dtype: such as "float32" or "int8", None where it is unknown.
         shape: elements along each axis, None where it is unknown.
-        strides: in elements, an entry an axis, None where the tensor is row-major; what an axis of size 1 says does
-            not count.
-        place: of a view, the root of its storage and the byte of it where the view begins, None where that is not
-            known; of any other tensor None.
+        strides: in elements, an entry an axis, None where the tensor is row-major; what an axis of size 1
+            says does not count.
+        place: of a view, the root of its storage and the byte of it where the view begins, None where that is
+            not known; of any other tensor None.
     """
 
     name: str

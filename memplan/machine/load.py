@@ -28,6 +28,9 @@ def load_target(spec: str | Path | Target) -> Target:
     Args:
         spec: a name that `preset_names` lists, a path that ends with `.toml`, or a Target.
 
+    Returns:
+        The target, every number in bytes, bytes a second, operations a second or seconds.
+
     Raises:
         TargetError: the name is unknown, the file cannot be read, or a key or number in it makes no sense.
 

@@ -152,7 +152,12 @@ class Target:
         return {"weights": weights, "io": io, "inplace": "off"} | dict(self.defaults)
 
     def with_scratchpad(self, capacity: int | None, alignment: int | None = None) -> Target:
-        """This target with another capacity in bytes (None: no limit) and, if given, alignment of its fastest memory."""
+        """This target with another fastest memory.
+
+        Args:
+            capacity: bytes, None without a limit.
+            alignment: bytes; this target's own where it is None.
+        """
         pad = replace(self.scratchpad, capacity=capacity)
         pad = pad if alignment is None else replace(pad, alignment=alignment)
         return replace(self, memories=(pad, *self.memories[1:]))

@@ -49,6 +49,10 @@ def target_dict_v1(target: Target) -> dict[str, Any]:
 def target_from_dict(d: Table, where: str = "target") -> Target:
     """The target that parsed TOML, or the JSON of a plan of either version, describes.
 
+    Args:
+        d: tables and numbers; sizes may be texts such as "256KiB".
+        where: what messages call it.
+
     Raises:
         TargetError: `where` has an unknown or unusable key, or what it describes makes no sense.
     """

@@ -53,7 +53,7 @@ def timed_problem(seed: int, order: str = "program") -> Problem:
     """A small latency problem whose operands must be in the scratchpad."""
     rng = random.Random(seed)
     problem = random_problem(rng, 12)
-    target = replace(problem.target, operands="scratchpad").with_scratchpad(None)
+    target = replace(problem.target, operands={}).with_scratchpad(None)
     problem = replace(problem, target=target, options=replace(problem.options, order=order))
     capacity = max(8, int(problem.min_capacity * rng.choice((1, 1.5, 2, 4))))
     return replace(problem, target=target.with_scratchpad(capacity))

@@ -35,7 +35,7 @@ def test_compiled_latency_is_the_simulators() -> None:
         if plan.options.objective != "latency":
             continue
         graph = _in_program_order(graph, plan)
-        plan = replace(plan, target=replace(plan.target, operands="any"))
+        plan = replace(plan, target=replace(plan.target, operands={"default": ("scratchpad", "host")}))
         problem = Problem(graph, plan.target, plan.options)
         timed = make_arrays(problem, Limits(1.0))
         if timed is None:
