@@ -7,6 +7,7 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 from memplan.ir.graph import Graph, digest_1
+from memplan.machine.target_file import target_dict_v1
 from memplan.problem.plan import Plan
 
 
@@ -62,7 +63,7 @@ def plan_1(graph: Graph, plan: Plan, rng: random.Random) -> dict[str, Any]:
         "version": 1,
         "graph": plan.graph,
         "graph_sha256": digest_1(graph),
-        "target": _target_1(plan),
+        "target": target_dict_v1(plan.target),
         "options": plan.options.to_dict(),
         "solver": plan.solver,
         "seed": plan.seed,
@@ -82,10 +83,6 @@ def plan_1(graph: Graph, plan: Plan, rng: random.Random) -> dict[str, Any]:
         "inplace": {pair.output: pair.operand for pair in plan.inplace},
         "metrics": metrics,
     }
-
-
-def _target_1(plan: Plan) -> dict[str, Any]:
-    return plan.target.to_dict()
 
 
 class _Fluid:
@@ -142,7 +139,7 @@ class _Fluid:
     def _run(self, queue, left, t, now, until, share):
         """Copy until the first head is done or `until`: (time reached, moves done)."""
         lanes = [queue]
-        if self.p.target.dma_queues == 2:
+        if self.p.target.queues == 2:
             lanes = [[i for i in queue if self.moves[i].kind == kind] for kind in ("load", "store")]
         heads = []
         for lane in lanes:

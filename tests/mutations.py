@@ -207,8 +207,7 @@ def residency_dropped(rng, graph, plan):
     used = [
         r
         for r in plan.residencies
-        if plan.target.operands == "scratchpad"
-        and any(r.start <= t < r.stop for t in _touches(graph, plan, r.tensor))
+        if not plan.target.direct and any(r.start <= t < r.stop for t in _touches(graph, plan, r.tensor))
     ]
     r = _pick(rng, used)
     return r and _swap_row(plan, r, None)
@@ -216,7 +215,7 @@ def residency_dropped(rng, graph, plan):
 
 @_mutation
 def freed_before_last_use(rng, graph, plan):
-    if plan.target.operands == "any":
+    if plan.target.direct:
         return None
     rows = []
     for r in plan.residencies:
@@ -371,7 +370,7 @@ def memory_unknown(rng, graph, plan):
 @_mutation
 def queue_unknown(rng, graph, plan):
     m = _pick(rng, plan.moves)
-    return m and _swap_move(plan, m, m._replace(queue=plan.target.dma_queues))
+    return m and _swap_move(plan, m, m._replace(queue=plan.target.queues))
 
 
 @_mutation

@@ -114,7 +114,7 @@ class _Naive:
         }
         for m in self.p.moves:
             _must({m.source, m.destination} == {"host", "scratchpad"} and m.tensor in self.place)
-            _must(0 <= m.queue < self.p.target.dma_queues)
+            _must(m.queue in self.p.target.copying_queues(m.source, m.destination))
             _must(0 <= m.issue <= m.due <= self.n)
             _must(self.timed or m.issue == m.due)
 
@@ -191,7 +191,7 @@ class _Naive:
                 if self.kind[s] == "constant" and self.p.options.weights == "ignore":
                     continue
                 if self.place[s][t] is None:
-                    _must(self.p.target.operands == "any")
+                    _must(self.p.target.direct)
                     _must(self.born.get(s) == t or self.in_host(s, t, waited=True))
 
     def memory(self) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from memplan.problem.plan import HOST, SCRATCHPAD, InPlace, Move, Residency
+from memplan.problem.plan import InPlace, Move, Residency
+
+SCRATCHPAD, HOST = "scratchpad", "host"
 
 
 def row(tensor: str, start: int, stop: int, offset: int, size: int) -> Residency:

@@ -11,6 +11,7 @@ from memplan.io.lines import one_line_an_item
 from memplan.io.plan_v1 import inplace_1, moves_1, residency_1
 from memplan.io.reader import JsonReader, load_json
 from memplan.machine.target import Target
+from memplan.machine.target_file import target_dict, target_from_dict
 from memplan.problem.options import Options
 from memplan.problem.plan import InPlace, Metrics, Move, Plan, Residency, Status
 
@@ -52,7 +53,7 @@ def plan_dict(plan: Plan) -> dict[str, Any]:
         "version": 2,
         "graph": plan.graph,
         "graph_sha256": plan.graph_sha256,
-        "target": target.to_dict(),
+        "target": target_dict(target),
         "options": plan.options.to_dict(),
         "solver": plan.solver,
         "seed": plan.seed,
@@ -117,10 +118,10 @@ def plan_from_dict(data: Any, where: str) -> Plan:
     status = get.text("status")
     if status not in set(Status):
         raise PlanError(f"{where}: unknown status '{status}'", f"known: {', '.join(Status)}")
-    target = Target.from_dict(get.table("target").data, f"{where}: target")
+    target = target_from_dict(get.table("target").data, f"{where}: target")
     if get.data["version"] == 1:
-        residencies = tuple(map(residency_1, places))
-        moves = moves_1(copies, options.text("objective") == "latency", target.dma_queues - 1)
+        residencies = tuple(residency_1(item, target) for item in places)
+        moves = moves_1(copies, target, options.text("objective") == "latency")
         inplace = inplace_1(get.table("inplace").mapping(str) if get.has("inplace") else {}, residencies)
     else:
         pairs = get.items("inplace") if get.has("inplace") else []
@@ -183,7 +184,7 @@ def _inplace(item: JsonReader) -> InPlace:
 def _metrics(get: JsonReader, target: Target) -> Metrics:
     """The claimed metrics, 0 where they are absent; what cannot be in host has no latency there, whatever older files say."""
     found = Metrics(**{name: get.number(name) for name in Metrics._fields if get.has(name)})  # type: ignore[arg-type]
-    nowhere = target.timed and target.operands == "scratchpad"
+    nowhere = target.timed and not target.direct
     return found._replace(latency_all_host_s=None) if nowhere else found
 
 

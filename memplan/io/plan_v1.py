@@ -10,23 +10,25 @@ from collections.abc import Mapping, Sequence
 
 from memplan.base.errors import PlanError
 from memplan.io.reader import JsonReader
-from memplan.problem.plan import HOST, SCRATCHPAD, InPlace, Move, Residency
+from memplan.machine.target import Target
+from memplan.problem.plan import InPlace, Move, Residency
 
 
-def residency_1(item: JsonReader) -> Residency:
+def residency_1(item: JsonReader, target: Target) -> Residency:
     """A residency, which names no memory: it is in the scratchpad."""
     start, stop, offset, size = (item.whole(key) for key in ("start", "stop", "offset", "size"))
-    return Residency(item.text("tensor"), SCRATCHPAD, start, stop, offset, size)
+    return Residency(item.text("tensor"), target.scratchpad.name, start, stop, offset, size)
 
 
-def moves_1(items: Sequence[JsonReader], timed: bool, store_queue: int) -> tuple[Move, ...]:
+def moves_1(items: Sequence[JsonReader], target: Target, timed: bool) -> tuple[Move, ...]:
     """The moves in the order in which they queued: by the step of issue, stores after loads, then as in the file.
 
     Args:
         items: the moves of the file.
+        target: the machine, with two memories.
         timed: whether latency is minimised, so that moves take time.
-        store_queue: the queue of the stores; loads are in queue 0.
     """
+    pad, host = target.scratchpad.name, target.host.name
     found: list[tuple[int, bool, Move]] = []
     for item in items:
         kind, tensor, issue, due = (
@@ -38,9 +40,10 @@ def moves_1(items: Sequence[JsonReader], timed: bool, store_queue: int) -> tuple
         if kind not in ("load", "store"):
             raise PlanError(f"{item.where}: unknown kind '{kind}'", "known: load, store")
         if kind == "load":
-            move = Move(tensor, HOST, SCRATCHPAD, issue, due)
+            move = Move(tensor, host, pad, issue, due, target.copying_queues(host, pad)[0])
         else:
-            move = Move(tensor, SCRATCHPAD, HOST, issue + 1, due if timed else due + 1, store_queue)
+            queue = target.copying_queues(pad, host)[0]
+            move = Move(tensor, pad, host, issue + 1, due if timed else due + 1, queue)
         found.append((issue, kind == "store", move))
     return tuple(move for *_, move in sorted(found, key=lambda x: x[:2]))
 

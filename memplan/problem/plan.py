@@ -12,9 +12,6 @@ from memplan.ir.graph import Graph, digest_1
 from memplan.machine.target import Target
 from memplan.problem.options import Options
 
-SCRATCHPAD, HOST = "scratchpad", "host"
-"""Names of the fast memory and of the backing memory."""
-
 
 class Status(StrEnum):
     """What a solver found out; it is data, no exception.
@@ -53,6 +50,12 @@ class Move(NamedTuple):
     issue: int
     due: int
     queue: int = 0
+
+
+def is_load(target: Target, move: Move) -> bool:
+    """Whether the move copies to a faster memory of the target; else it is a store."""
+    order = list(target.memory)
+    return order.index(move.destination) < order.index(move.source)
 
 
 class InPlace(NamedTuple):
@@ -167,7 +170,7 @@ class Plan:
 
     def is_load(self, move: Move) -> bool:
         """Whether the move copies to a faster memory; else it is a store."""
-        return move.destination == SCRATCHPAD
+        return is_load(self.target, move)
 
     @property
     def overwritten(self) -> dict[str, str]:

@@ -14,7 +14,7 @@ from memplan.problem.kept import certainly_kept
 from memplan.problem.op_times import latency_ends
 from memplan.problem.options import Options
 from memplan.problem.pins import Pin, parse_pin
-from memplan.problem.plan import HOST, SCRATCHPAD, Move, Residency
+from memplan.problem.plan import Move, Residency, is_load
 from memplan.problem.storage import Storage
 
 
@@ -106,20 +106,27 @@ class Problem:
     def residency(self, storage: int, start: int, stop: int, offset: int) -> Residency:
         """The storage in the scratchpad in steps `[start, stop)`, from byte `offset` on."""
         s = self.storages[storage]
-        return Residency(s.name, SCRATCHPAD, start, stop, offset, s.size)
+        return Residency(s.name, self.target.scratchpad.name, start, stop, offset, s.size)
 
     def load(self, storage: int, issue: int, due: int) -> Move:
         """A copy of the storage from host memory to the scratchpad, between these boundaries."""
-        return Move(self.storages[storage].name, HOST, SCRATCHPAD, issue, due)
+        return self._move(storage, self.target.host.name, self.target.scratchpad.name, issue, due)
 
     def store(self, storage: int, issue: int, due: int) -> Move:
         """A copy of the storage from the scratchpad to host memory, between these boundaries."""
-        queue = self.target.dma_queues - 1
-        return Move(self.storages[storage].name, SCRATCHPAD, HOST, issue, due, queue)
+        return self._move(storage, self.target.scratchpad.name, self.target.host.name, issue, due)
+
+    def _move(self, storage: int, source: str, destination: str, issue: int, due: int) -> Move:
+        queue = self.target.copying_queues(source, destination)[0]
+        return Move(self.storages[storage].name, source, destination, issue, due, queue)
+
+    def is_load(self, move: Move) -> bool:
+        """Whether the move copies to the scratchpad."""
+        return is_load(self.target, move)
 
     def turn(self, move: Move) -> tuple[int, bool]:
         """What moves are listed by: their issue, and at one boundary stores before the loads into what they leave."""
-        return move.issue, move.source == HOST
+        return move.issue, self.is_load(move)
 
     @cached_property
     def reads(self) -> tuple[tuple[int, ...], ...]:
@@ -192,7 +199,7 @@ class Problem:
     @cached_property
     def present(self) -> tuple[tuple[int, ...], ...]:
         """Per op, storages that are in the scratchpad at its step under every plan: operands, and what is kept."""
-        anywhere = self.target.operands == "any"
+        anywhere = self.target.direct
         across = certainly_kept(self.storages, self.preds, self.succs, self.options.order == "program")
         return tuple(
             tuple(s for s in dict.fromkeys((*r, *w, *kept)) if not anywhere or self.storages[s].pinned)

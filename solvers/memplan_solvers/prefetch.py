@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from memplan.problem.op_times import Work, op_work
-from memplan.problem.plan import HOST, InPlace, Move, Residency
+from memplan.problem.plan import InPlace, Move, Residency
 from memplan.problem.problem import Problem
 from memplan_solvers.improve import Answer
 from memplan_solvers.place import one_pass
@@ -78,7 +78,7 @@ class Copies:
         loaded: set[tuple[str, int]] = set()
         reloadable: dict[str, int] = {}
         for move in self.moves:
-            if move.source == HOST:
+            if problem.is_load(move):
                 loaded.add((move.tensor, move.due))
             else:
                 seconds = problem.storages[problem.number[move.tensor]].nbytes / host
@@ -105,7 +105,7 @@ class Copies:
                 begin[storage.name, start] = early = start if member else starts.get(k, start)
                 residencies.append(problem.residency(s, early, stop, int(offset)))
         moves = [
-            move._replace(issue=begin[move.tensor, move.due]) if move.source == HOST else move
+            move._replace(issue=begin[move.tensor, move.due]) if problem.is_load(move) else move
             for move in self.moves
         ]
         moves.sort(key=lambda m: (*problem.turn(m), m.due, m.tensor))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from memplan.problem.plan import SCRATCHPAD, Move, Residency
+from memplan.problem.plan import Move, Residency
 from memplan.problem.problem import Problem
 
 
@@ -24,7 +24,7 @@ def stretch_stores(
             later.setdefault(r.tensor, r.start)
     timed = []
     for move in moves:
-        if move.source == SCRATCHPAD:
+        if not problem.is_load(move):
             start, stop = first[move.tensor].start, first[move.tensor].stop
             due = stop if later.get(move.tensor, stop + 1) > stop else stop - 1
             if due <= start:

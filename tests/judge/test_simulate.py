@@ -14,11 +14,12 @@ from memplan.ir.graph import Graph
 from memplan.ir.parts import Op, Tensor
 from memplan.judge.simulate import simulate
 from memplan.judge.timeline import timeline
-from memplan.machine.target import Compute, Host, Scratchpad, Target
+from memplan.machine.parts import Compute, Memory
+from memplan.machine.two_level import two_level
 from memplan.problem.options import Options
-from memplan.problem.plan import SCRATCHPAD, Move, Plan, Residency, Status
+from memplan.problem.plan import Move, Plan, Residency, Status
 from memplan.views.text import plan_summary
-from tests.generate import TIMED, random_graph, random_plan
+from tests.generate import random_graph, random_plan, timed
 from tests.graphs import graph_of
 from tests.plans import load, row, store
 
@@ -36,7 +37,13 @@ GRAPH = graph_of(
         Op("r", "Add", ("a", "b"), ("y",)),
     ),
 )
-TARGET = Target("t", Scratchpad(None, 1, 100.0), Host(10.0), "any", 1, Compute(100.0, {}, 0.5))
+TARGET = two_level(
+    "t",
+    Memory("scratchpad", bandwidth=100.0),
+    Memory("host", bandwidth=10.0),
+    direct=True,
+    compute=Compute(100.0, {}, 0.5),
+)
 
 
 def _plan(residencies: list[Residency], moves: list[Move], objective: str = "traffic") -> Plan:
@@ -180,10 +187,10 @@ def test_random_plans_agree_with_the_exact_reference() -> None:
         rng = random.Random(seed)
         graph = random_graph(rng, rng.randint(1, 8))
         plan = random_plan(rng, graph)
-        pad = replace(plan.target.scratchpad, bandwidth=TIMED.scratchpad.bandwidth)
-        queues = rng.choice((1, 2))
-        moves = tuple(m._replace(queue=m.source == SCRATCHPAD and queues - 1) for m in plan.moves)
-        plan = replace(plan, target=replace(TIMED, scratchpad=pad, dma_queues=queues), moves=moves)
+        pad, queues = plan.target.scratchpad, rng.choice((1, 2))
+        moves = tuple(m._replace(queue=0 if plan.is_load(m) else queues - 1) for m in plan.moves)
+        machine = timed(queues=queues).with_scratchpad(pad.capacity, pad.alignment)
+        plan = replace(plan, target=machine, moves=moves)
         expected = float(_Fluid(graph, plan).latency())
         assert simulate(graph, plan).latency_s == pytest.approx(expected, rel=1e-9), seed
         moved += bool(plan.moves)

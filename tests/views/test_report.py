@@ -13,13 +13,13 @@ import memplan
 from memplan.ir.graph import Graph
 from memplan.ir.parts import Op, Tensor
 from memplan.judge.explain import spills
-from memplan.machine.target import load_target
+from memplan.machine.load import load_target
 from memplan.problem.plan import Plan, Status
 from memplan.views.html import report_page
 from tests.browser import CHROMIUM, Browser
 from tests.generate import random_graph
 from tests.graphs import graph_of
-from tests.views.test_page import nasty_graph
+from tests.views.test_document import nasty_graph
 
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed"),

@@ -22,7 +22,7 @@ from memplan.judge.check.moves import operands, origins, outputs, spills, stores
 from memplan.judge.check.options import inplace, pins, treatments
 from memplan.judge.check.plan_view import PlanView, Violation
 from memplan.judge.check.space import overlaps
-from memplan.problem.plan import HOST, SCRATCHPAD, Plan, Status, graph_mismatch
+from memplan.problem.plan import Plan, Status, graph_mismatch
 
 
 def check(graph: Graph, plan: Plan, *, claims: bool = True) -> list[Violation]:
@@ -74,14 +74,14 @@ def _schedule(graph: Graph, plan: Plan) -> list[Violation]:
 
 def _forms(graph: Graph, plan: Plan) -> list[Violation]:
     """Names, ranges and sizes that every later rule relies on (rules 3 and 7 in part)."""
-    n, pad = len(plan.schedule), plan.target.scratchpad
+    n, pad, target = len(plan.schedule), plan.target.scratchpad, plan.target
     found: list[Violation] = []
     for r in plan.residencies:
         where = (r.tensor,), (r.offset,)
         if graph.storage_of.get(r.tensor) != r.tensor:
             found.append(Violation("names", f"'{r.tensor}' is no storage of the graph", r.start, *where))
             continue
-        if r.memory != SCRATCHPAD:
+        if r.memory != pad.name:
             found.append(Violation("names", f"'{r.memory}' is no memory with addresses", r.start, *where))
         size = align_up(graph.tensor[r.tensor].nbytes, pad.alignment)
         if not 0 <= r.start < r.stop <= n:
@@ -99,8 +99,9 @@ def _forms(graph: Graph, plan: Plan) -> list[Violation]:
             found.append(Violation("space", message, r.start, *where))
     timed = plan.options.objective == "latency"
     for m in plan.moves:
-        ends, queues = {m.source, m.destination}, range(plan.target.dma_queues)
-        if graph.storage_of.get(m.tensor) != m.tensor or ends != {HOST, SCRATCHPAD} or m.queue not in queues:
+        known = {m.source, m.destination} == {pad.name, target.host.name}
+        known = known and m.queue in target.copying_queues(m.source, m.destination)
+        if graph.storage_of.get(m.tensor) != m.tensor or not known:
             message = (
                 f"no move of '{m.tensor}' from {m.source} to {m.destination} in queue {m.queue} is known"
             )
