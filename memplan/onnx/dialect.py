@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from memplan.ir.overwrites import sound_overwrites
 from memplan.ir.parts import Op, Tensor
+from memplan.ir.soundness import sound_ops
 
 VIEWS = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity"})
 """Operators whose output is the bytes of their first input under another shape."""
@@ -33,7 +33,7 @@ def described(tensors: Iterable[Tensor], ops: Iterable[Op]) -> tuple[tuple[Tenso
             root.update(dict.fromkeys(op.outputs, root.get(op.inputs[0], op.inputs[0])))
         known.append(replace(op, view=view, overwrites=_overwrites(op)))
     placed = tuple(replace(t, place=(root[t.name], 0)) if t.name in root else t for t in tensors)
-    return placed, sound_overwrites(placed, known)
+    return placed, sound_ops(placed, known)
 
 
 def _overwrites(op: Op) -> tuple[tuple[str, str], ...]:

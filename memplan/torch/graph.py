@@ -12,8 +12,8 @@ from torch.fx import GraphModule, Node
 from memplan.base.errors import GraphError
 from memplan.base.units import MAX_BYTES
 from memplan.ir.graph import Graph
-from memplan.ir.overwrites import sound_overwrites
 from memplan.ir.parts import Op, Tensor
+from memplan.ir.soundness import sound_ops
 from memplan.torch.bodies import SPACE, draws, written
 from memplan.torch.dialect import overwrites
 from memplan.torch.flops import flops
@@ -115,7 +115,7 @@ class _Builder:
         kept = [(str(new), str(old)) for new, old in updates if self._kind(new) == "activation"]
         tensors = tuple(self.tensors.values())
         outputs = tuple(dict.fromkeys(n for node in returned for n in flat_names(self.names.get(node))))
-        return Graph(name, tensors, sound_overwrites(tensors, self.ops), outputs, tuple(kept))
+        return Graph(name, tensors, sound_ops(tensors, self.ops), outputs, tuple(kept))
 
     def _kind(self, name: Any) -> str | None:
         return self.tensors[name].kind if isinstance(name, str) and name in self.tensors else None

@@ -17,7 +17,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 import memplan
 from memplan import Model, Plan
 from memplan.base.errors import ExecutionError, GraphError, InvalidPlanError, OptionError
-from memplan.ir import graph as graph_module
+from memplan.ir import validity
 from memplan.ir.graph import Graph
 from memplan.ir.parts import Op
 from memplan.onnx.read import model_from_proto
@@ -103,7 +103,7 @@ def test_wrong_pairs_are_never_made_and_always_found_out(
     with pytest.raises(GraphError, match=f"cannot write '{op.outputs[0]}' over '{operand}'"):
         planted(model, kind, operand)
     with monkeypatch.context() as patch:
-        patch.setattr(graph_module, "_overwriting_fault", lambda *_: "")
+        patch.setattr(validity, "overwriting_fault", lambda *_: "")
         wrong = planted(model, kind, operand)
     with pytest.raises(InvalidPlanError, match="inplace"):
         memplan.plan(wrong, objective="peak", solver="greedy", alignment=64, **options)
