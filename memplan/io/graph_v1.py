@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from memplan.ir.graph import Graph
-from memplan.ir.overwrites import sound_overwrites
 from memplan.ir.parts import Op, Tensor
+from memplan.ir.soundness import sound_ops
 
 VIEW_KINDS = frozenset(
     {
@@ -94,7 +94,7 @@ def upgraded(
         for op in ops
     )
     values = tuple(by_name.values()) if len(by_name) == len(tensors) else tuple(tensors)
-    return Graph(name, values, sound_overwrites(values, made_ops), outputs, tuple(updates))
+    return Graph(name, values, sound_ops(values, made_ops), outputs, tuple(updates))
 
 
 def _pairs(op: Op, tensor: dict[str, Tensor]) -> tuple[tuple[str, str], ...]:

@@ -82,6 +82,23 @@ def draws(target: Any) -> bool:
     return isinstance(target, HigherOrderOperator) or torch.Tag.nondeterministic_seeded in tags
 
 
+def draws_now(module: nn.Module, node: Node) -> bool:
+    """Whether the call draws random numbers, itself or in a body: not where it is told to drop nothing."""
+    target: Any = node.args[0] if str(node.target).startswith("auto_functionalized") else node.target
+    if isinstance(target, HigherOrderOperator):
+        calls_in = ((body, n) for body in bodies(module, node) for n in body.graph.nodes)
+        return any(draws_now(body, n) for body, n in calls_in if n.op == "call_function")
+    return draws(target) and not any(value in (0, False) for value in _dropping(target, node))
+
+
+def _dropping(target: Any, node: Node) -> list[Any]:
+    """What the call says of whether, and how much, it drops."""
+    names = [argument.name for argument in target._schema.arguments]
+    given = dict(zip(names, node.args, strict=False)) | node.kwargs
+    usual = {a.name: a.default_value for a in target._schema.arguments if a.has_default_value()}
+    return [(usual | given)[name] for name in ("train", "training", "dropout_p") if name in usual | given]
+
+
 def refuse_unknown(node: Node) -> None:
     """GraphError where the node is a higher-order op of whose bodies nothing is known."""
     if isinstance(node.target, HigherOrderOperator) and str(node.target) not in _CALLS:
