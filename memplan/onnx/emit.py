@@ -160,8 +160,8 @@ def _summary(plan: Plan) -> dict[str, Any]:
 
     whole = plan_dict(plan)
     keys = ("solver", "status", "value", "bound", "metrics")
-    pad = whole["target"]["scratchpad"]
-    target = {"target": plan.target.name, "scratchpad": pad, "objective": plan.options.objective}
+    memories = whole["target"]["memories"]
+    target = {"target": plan.target.name, "memories": memories, "objective": plan.options.objective}
     return target | {key: whole[key] for key in keys}
 
 

@@ -52,7 +52,7 @@ def _least(problem: Problem, stacked: bool) -> float:
             Status.FEASIBLE,
             tuple(op.name for op in graph.ops),
             tuple(r for rows, _ in parts for r in rows),
-            tuple(m for _, moves in parts for m in moves),
+            tuple(sorted((m for _, moves in parts for m in moves), key=problem.turn)),
             graph.aliases,
         )
         if not check(graph, plan, claims=False):
