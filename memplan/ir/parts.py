@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 TENSOR_KINDS = ("input", "constant", "activation", "workspace")
 
@@ -62,8 +62,8 @@ class Op:
             nothing has to be copied where they lie there already.
         once: it must not be executed again: it is random or stateful, holds an op that is, or nobody knows its cost.
         after: names of ops that come before it, though it reads nothing of theirs.
-        source: what it was in the program it came from, from the outermost name to the innermost, for people and for
-            who carries a plan back; empty where its own name says it.
+        source: what it was in the program it came from, for people and for who carries a plan back; empty where its
+            own name says it. No part of what makes two graphs equal.
     """
 
     name: str
@@ -77,7 +77,7 @@ class Op:
     joins: tuple[tuple[str, int], ...] = ()
     once: bool = False
     after: tuple[str, ...] = ()
-    source: tuple[str, ...] = ()
+    source: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def results(self) -> tuple[str, ...]:
