@@ -167,3 +167,16 @@ def test_the_command_line_takes_declarations_from_a_file(tmp_path: Path) -> None
     (tmp_path / "ops.toml").write_text('[ops."acme::Fused"]\nworkspaces = 1024\n')
     wrong = program.memplan(*check, "--ops", "ops.toml", cwd=tmp_path)
     assert wrong.returncode == 2 and "did you mean 'workspace'" in wrong.stderr
+
+
+@pytest.mark.slow(reason="compares in processes of their own")
+def test_a_comparison_and_a_sweep_plan_with_what_is_declared(tmp_path: Path) -> None:
+    (tmp_path / "net.onnx").write_bytes(custom().SerializeToString())
+    (tmp_path / "ops.toml").write_text('[ops."acme::Fused"]\nworkspace = 1024\n')
+    options = ("net.onnx", "--ops", "ops.toml", "-o", "out")
+    compared = program.memplan("compare", *options, "--solvers", "greedy", "--budgets", "MR", cwd=tmp_path)
+    assert compared.returncode == 0, compared.stderr
+    record = json.loads((tmp_path / "out" / "results.jsonl").read_text())
+    assert record["capacity"] == 1024 + 3 * 16  # an op's operands, its result and its workspace
+    swept = program.memplan("sweep", *options, "--points", "2", "--json", cwd=tmp_path)
+    assert swept.returncode == 0 and "1072" in swept.stdout
