@@ -23,7 +23,7 @@ from memplan_solvers.malloc_game.encode import INPUTS, encode
 from memplan_solvers.malloc_game.game import Game
 from memplan_solvers.malloc_game.network import make_network
 from memplan_solvers.malloc_game.play import play_random
-from memplan_solvers.malloc_game.rollout import weigh_answers, make_player
+from memplan_solvers.malloc_game.rollout import make_player, weigh_answers
 from memplan_solvers.malloc_game.tree_search import Leaf, Path, Settings, drive, search
 
 LATENT, HIDDEN = 48, 96
