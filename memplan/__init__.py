@@ -61,14 +61,14 @@ from memplan.solving.limits import Limits, Progress
 from memplan.solving.planning import PlanOptions, make_problem, plan
 from memplan.solving.registry import parse_spec
 from memplan.solving.solver import Solver
-from memplan.studies.sweep import Point, Sweep, sweep
+from memplan.studies.sweep import Sweep, SweepPoint, sweep
 
 __all__ = [
     "BoundError", "Buffer", "Clock", "Compute", "DimensionError", "ExecutionError",
     "Gap", "Graph", "GraphError", "Host", "InvalidPlanError", "Limits", "MemplanError", "Metrics", "Model", "Move",
     "Op", "OptionError", "Options", "OutputReport", "Packer", "Packing", "Pin", "Plan", "PlanError",
-    "PlanOptions", "Point", "Problem", "Progress", "ReferenceCapacities", "Residency", "RunReport", "Scratchpad", "Segment",
-    "Solver", "Status", "Storage", "Sweep", "Target", "TargetError", "Tensor", "Violation", "ZooEntry",
+    "PlanOptions", "Problem", "Progress", "ReferenceCapacities", "Residency", "RunReport", "Scratchpad", "Segment",
+    "Solver", "Status", "Storage", "Sweep", "SweepPoint", "Target", "TargetError", "Tensor", "Violation", "ZooEntry",
     "__version__", "check", "check_packing", "declare_op", "declare_ops", "emit", "emit_fx", "from_exported", "from_fx", "fx_pass", "load",
     "load_target", "make_problem", "pack", "pack_buffers", "parse_spec", "plan", "preset_names", "read_graph",
     "read_plan", "run", "simulate", "sweep", "testing", "write_graph", "write_plan", "zoo_index", "zoo_names",

@@ -1,4 +1,4 @@
-"""The functions behind `import memplan` that choose a room by what they are given, and import it only then."""
+"""The public functions that choose a room by what they are given, and import it only then."""
 
 from __future__ import annotations
 
@@ -61,13 +61,17 @@ def from_exported(
 ) -> Model:
     """The model in a torch.export.ExportedProgram; fake and meta tensors suffice, no weights are read.
 
-    Parameters and unchanged buffers become constants; a buffer that the program updates is an input, and its next
-    value an output.
+    Parameters and unchanged buffers become constants; a buffer that the program updates is an input, and its
+    next value an output.
 
     Args:
         program: what torch.export.export returns.
         dims: sizes of dynamic dimensions, by "INPUT:AXIS" or by symbol.
         name: what the graph, and files made from it, are called.
+
+    Returns:
+        The model, whose source is the program as a module in normal form, so that it can be executed and
+        emitted.
 
     Raises:
         GraphError: it is no ExportedProgram, or cannot be planned.
@@ -89,15 +93,18 @@ def from_fx(
 ) -> Model:
     """The model in a torch.fx.GraphModule that is called with tensors like these.
 
-    Placeholders become inputs, attributes constants; ops that are not aten, or that change their operands, are
-    traced to functional aten ones. A placeholder or buffer that the module updates in place is an input, and its
-    next value an output.
+    Placeholders become inputs, attributes constants; ops that are not aten, or that change their operands,
+    are traced to functional aten ones. A placeholder or buffer that the module updates in place is an input,
+    and its next value an output.
 
     Args:
         module: the traced module.
-        example_inputs: a tensor for each placeholder, in order: fake, meta or real. Without them the placeholders'
-            `meta["val"]` are used.
+        example_inputs: a tensor for each placeholder, in order: fake, meta or real. Without them the
+            placeholders' `meta["val"]` are used.
         name: what the graph, and files made from it, are called.
+
+    Returns:
+        The model, whose source is the module in normal form, so that it can be executed and emitted.
 
     Raises:
         GraphError: it is no GraphModule, the inputs do not fit, or it cannot be planned.
@@ -117,12 +124,15 @@ def from_fx(
 def check(model: Model | Graph, plan: Plan) -> list[Violation]:
     """Every rule the plan breaks and every claim in it that does not recompute; empty for a valid plan.
 
-    Decided from the graph and from the target and the options that the plan names, by code that no solver shares.
-    A malformed plan breaks rules, it raises nothing. Takes O(n log n) for n residencies and moves.
+    Decided from the graph and from the target and the options that the plan names, by code that no solver
+    shares. A malformed plan breaks rules, it raises nothing. Takes O(n log n) for n residencies and moves.
 
     Args:
         model: what was planned.
         plan: the plan, from a solver or a file.
+
+    Returns:
+        A violation for each broken rule and place; their words are explained in docs/rules.md.
 
     >>> import memplan
     >>> from dataclasses import replace
@@ -143,6 +153,9 @@ def simulate(model: Model | Graph, plan: Plan) -> Metrics:
         model: what was planned.
         plan: a plan in which `check` finds nothing; of any other the answer means nothing.
 
+    Returns:
+        The metrics; latencies are 0 on an untimed target.
+
     >>> import memplan
     >>> model = memplan.load("resnet8_int8")
     >>> plan = memplan.plan(model)
@@ -153,16 +166,20 @@ def simulate(model: Model | Graph, plan: Plan) -> Metrics:
 
 
 def run(model: Model, plan: Plan, inputs: Mapping[str, ArrayLike] | None = None, seed: int = 0) -> RunReport:
-    """Execute the plan op by op in one buffer of its peak's size, and compare every output with the reference.
+    """Execute the plan op by op in one buffer of its peak's size; compare each output with the reference.
 
-    The reference is plain onnxruntime, or eager torch, on one thread. Outputs that differ raise nothing: the report
-    says which, and `identical` whether any does.
+    The reference is plain onnxruntime, or eager torch, on one thread. Outputs that differ raise nothing: the
+    report says which, and `identical` whether any does.
 
     Args:
         model: what was planned, from ONNX or torch, or of the zoo: graph JSON has no kernels.
         plan: a valid plan with a schedule.
         inputs: an array for each input, by name, in the input's shape and dtype; seeded where there are none.
         seed: makes inputs, and weights that the model lacks.
+
+    Returns:
+        For each output whether its bits are the reference's, and the bytes and seconds that the execution
+        took.
 
     Raises:
         PlanError: the plan was made for another graph.
@@ -183,15 +200,18 @@ def run(model: Model, plan: Plan, inputs: Mapping[str, ArrayLike] | None = None,
 def emit_fx(model: Model, plan: Plan, *, moves: bool = False, poison: bool = False) -> GraphModule:
     """The torch model's module with its ops in the plan's order; it computes what the source computes.
 
-    `node.meta["memplan"]` says of each planned op where what it writes lies, and what is loaded, stored and freed
-    around it; `module.meta["memplan"]` is the plan.
+    `node.meta["memplan"]` says of each planned op where what it writes lies, and what is loaded, stored and
+    freed around it; `module.meta["memplan"]` is the plan.
 
     Args:
         model: from `from_exported`, `from_fx` or a `.pt2`.
         plan: a plan of it with a schedule.
-        moves: work in a scratchpad, the buffer `memplan_scratchpad` of as many bytes as the plan uses, and copy what
-            the plan loads and stores from and to host memory.
+        moves: work in a scratchpad, the buffer `memplan_scratchpad` of as many bytes as the plan uses, and
+            copy what the plan loads and stores from and to host memory.
         poison: with `moves`, overwrite bytes once the plan frees them.
+
+    Returns:
+        A new module, called as the source is; with `moves`, threads that call it wait for each other.
 
     Raises:
         MemplanError: the model does not come from torch.
@@ -207,8 +227,8 @@ def fx_pass(
 ) -> Callable[..., GraphModule]:
     """A pass for fx compilers: it plans a GraphModule and returns it emitted.
 
-    Behind `torch._dynamo.backends.common.aot_autograd(fw_compiler=…)` it is a backend of torch.compile. A module
-    whose sizes are free comes back as it is, with a warning.
+    Behind `torch._dynamo.backends.common.aot_autograd(fw_compiler=…)` it is a backend of torch.compile. A
+    module whose sizes are free comes back as it is, with a warning.
 
     Args:
         target: as of `plan`.
@@ -216,8 +236,8 @@ def fx_pass(
         options: those of `plan`.
 
     Returns:
-        `run(module, example_inputs=None)`, which returns a GraphModule, and raises MemplanError where no plan is
-        found. Without example inputs the placeholders' `meta["val"]` are used.
+        `run(module, example_inputs=None)`, which returns a GraphModule, and raises MemplanError where no plan
+        is found. Without example inputs the placeholders' `meta["val"]` are used.
     """
     from memplan.torch import emit as torch
 
@@ -230,8 +250,8 @@ def emit(model: Model, plan: Plan, formats: str | Iterable[str], folder: str | P
     Args:
         model: what was planned; files are named after its `stem`.
         plan: a plan of it.
-        formats: of "json", "onnx" (the source annotated), "html" (a report), "svg" and "trace", or a text of such
-            names with commas between.
+        formats: of "json", "onnx" (the source annotated), "html" (a report), "svg" and "trace", or a text of
+            such names with commas between.
         folder: is made where it is not there.
 
     Returns:

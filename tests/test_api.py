@@ -22,18 +22,18 @@ import memplan
 
 EXAMPLES = (
     "load", "plan", "check", "simulate", "run", "emit", "pack", "sweep", "make_problem", "from_exported", "from_fx",
-    "parse_spec", "read_graph", "read_plan", "Graph", "Target", "load_target", "Solver",
+    "parse_spec", "read_graph", "read_plan", "declare_op", "declare_ops", "Graph", "Target", "load_target", "Solver",
 )  # fmt: skip
 HEAVY = (
+    "google.protobuf",
+    "numba",
     "numpy",
     "onnx",
     "onnxruntime",
-    "torch",
     "ortools",
-    "numba",
-    "google.protobuf",
     "rich",
     "safetensors",
+    "torch",
 )
 FOREIGN = {
     "ExportedProgram": torch.export.ExportedProgram,
@@ -68,10 +68,7 @@ CALLABLES = [(f.__name__, f) for f in FUNCTIONS] + [
     (f"{cls.__name__}.{name}", member) for cls in CLASSES for name, member in members(cls)
 ]
 TYPED = CALLABLES + [(cls.__name__, cls) for cls in CLASSES]
-
-
-def named(row: tuple[str, Any]) -> str:
-    return row[0]
+NAMES = [name for name, _ in TYPED]
 
 
 def leaves(hint: object) -> Iterator[object]:
@@ -101,7 +98,7 @@ def test_no_public_name_is_a_module() -> None:
     assert [name for name, thing in PUBLIC.items() if isinstance(thing, ModuleType)] == ["testing"]
 
 
-@pytest.mark.parametrize(("name", "thing"), TYPED, ids=[named(row) for row in TYPED])
+@pytest.mark.parametrize(("name", "thing"), TYPED, ids=NAMES)
 def test_no_signature_says_any_and_each_type_has_a_public_name(name: str, thing: Any) -> None:
     if not inspect.isclass(thing):
         signature = inspect.signature(thing)
@@ -118,22 +115,28 @@ def test_no_signature_says_any_and_each_type_has_a_public_name(name: str, thing:
                 assert leaf in CLASSES, f"{name}: the type of {field}, {leaf.__name__}, has no public name"
 
 
-@pytest.mark.parametrize(("name", "thing"), TYPED, ids=[named(row) for row in TYPED])
-def test_everything_says_its_contract_and_its_arguments(name: str, thing: Any) -> None:
-    text = inspect.cleandoc(thing.__doc__ or "")
-    assert text and not text.startswith(f"{name}("), f"{name} has no docstring"
-    first = text.split("\n\n")[0]
-    assert first.rstrip(".…")[-1:] and re.search(r"[.:]($|\s|`)", first + "\n"), (
-        f"{name}: no whole sentence first"
-    )
-    if "." not in name and inspect.isfunction(thing) and (wanted := arguments(thing)):
-        said = text.partition("Args:\n")[2].partition("\n\n")[0]
-        missing = [word for word in wanted if not re.search(rf"\b{word}\b", said)]
-        assert not missing, f"{name} says nothing of {missing}"
+@pytest.mark.parametrize(("name", "thing"), TYPED, ids=NAMES)
+def test_everything_says_its_contract(name: str, thing: Any) -> None:
+    contract = inspect.cleandoc(thing.__doc__ or "").split("\n\n")[0]
+    assert contract.endswith("."), f"{name} begins with no whole sentence: {contract!r}"
 
 
-def arguments(function: Any) -> list[str]:
-    return [p for p in inspect.signature(function).parameters if p != "self"]
+@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda f: f.__name__)
+def test_functions_say_what_they_take_and_return(function: Any) -> None:
+    if parameters := inspect.signature(function).parameters:
+        sections = dict(
+            re.findall(r"^(\w+):\n(.*?)(?:\n\n|\Z)", inspect.cleandoc(function.__doc__), re.M | re.S)
+        )
+        silent = [name for name in parameters if not re.search(rf"\b{name}\b", sections["Args"])]
+        assert not silent, f"nothing is said of {silent}"
+        assert sections["Returns"]
+
+
+@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
+def test_classes_say_what_their_fields_are(cls: Any) -> None:
+    fields = getattr(cls, "__dataclass_fields__", None) or getattr(cls, "_fields", ())
+    silent = [name for name in fields if not re.search(rf"\b{name}\b", cls.__doc__)]
+    assert not silent, f"nothing is said of {silent}"
 
 
 @pytest.mark.parametrize("name", ["memplan", *memplan.__all__])

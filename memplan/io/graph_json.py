@@ -25,6 +25,9 @@ def read_graph(path: str | Path) -> Graph:
     Args:
         path: the file, whatever its name ends with.
 
+    Returns:
+        The graph; one of an older version in today's terms.
+
     Raises:
         GraphError: it cannot be read, or says something that is no graph; what, and where it stands.
 

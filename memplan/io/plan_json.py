@@ -81,6 +81,9 @@ def read_plan(path: str | Path) -> Plan:
     Args:
         path: the file, whatever its name ends with.
 
+    Returns:
+        The plan as the file has it, unchecked.
+
     Raises:
         PlanError: it cannot be read, or says something that is no plan; what, and where it stands.
         TargetError, OptionError: the plan's target or options make no sense.

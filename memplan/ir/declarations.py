@@ -75,22 +75,26 @@ def declare_op(
 ) -> None:
     """Tell memplan what the kernel of a kind of op does, for every model that is loaded from now on.
 
-    What is said here takes the place of what memplan knows of this kind; what is None stays as it is. The last word on
-    a kind counts. What the layout of an op's tensors forbids is left out for that op, as it is for kinds that memplan
-    knows.
+    What is said here takes the place of what memplan knows of this kind; what is None stays as it is. The last
+    word on a kind counts. What the layout of an op's tensors forbids is left out for that op, as it is for
+    kinds that memplan knows.
 
     Args:
         kind: as `Op.kind` has it: "Gelu" or "my.domain::Fused" for ONNX, "mylib.fused.default" for torch.
         view: its outputs lie in the bytes of its first operand, from the first one on.
-        overwrites: positions, from 0, of the operands that its one result may be written over. All tensors that a
-            call names count, and optional ones that it leaves out.
+        overwrites: positions, from 0, of the operands that its one result may be written over. All tensors
+            that a call names count, and optional ones that it leaves out.
         joins: its one result is its operands side by side, in order, each contiguous in it.
         workspace: bytes that it needs while it runs.
         flops: floating-point operations; an op whose cost nobody knows is never executed again.
         once: it is random or stateful and must not be executed again.
 
     An amount is a whole number; factors by unit, whose products are summed up ("constant", "input_bytes",
-    "input_elements", "output_bytes" and "output_elements"); or a function of the lists of tensors read and written.
+    "input_elements", "output_bytes" and "output_elements"); or a function of the lists of tensors read and
+    written.
+
+    Returns:
+        Nothing.
 
     Raises:
         OptionError: the words contradict each other, or an amount is none.

@@ -20,13 +20,13 @@ class Graph:
         tensors: every value, each with a name of its own.
         ops: in program order.
         outputs: names of the tensors that must be there at the end, of any kind, an input too.
-        updates: pairs of an output and the input whose next value it is (a cache, a weight, an optimizer's state):
-            where the source works in place, the output is what the input's buffer holds afterwards.
+        updates: pairs of an output and the input whose next value it is (a cache, a weight, an optimizer's
+            state): where the source works in place, the output is what the input's buffer holds afterwards.
 
     Raises:
-        GraphError: a name is missing or used twice, a tensor has two producers or none, an op reads what only a later
-            op writes or is to come after a later one, a size is out of range, or an op claims a view, an overwriting,
-            a join or a workspace that its tensors do not bear out.
+        GraphError: a name is missing or used twice, a tensor has two producers or none, an op reads what only
+            a later op writes or is to come after a later one, a size is out of range, or an op claims a view,
+            an overwriting, a join or a workspace that its tensors do not bear out.
 
     >>> from memplan import Graph, Op, Tensor
     >>> x, y = Tensor("x", nbytes=64, kind="input"), Tensor("y", nbytes=32)
@@ -56,7 +56,7 @@ class Graph:
 
     @cached_property
     def preds(self) -> tuple[tuple[int, ...], ...]:
-        """Per op, the program positions of the ops that it waits for: those that write what it reads, and its `after`."""
+        """Per op, the program positions of the ops it waits for: who writes what it reads, and its `after`."""
         number, producer = {op.name: i for i, op in enumerate(self.ops)}, self.producer
         return tuple(
             tuple(

@@ -17,8 +17,8 @@ class Model:
         stem: what files made from it are called.
         dims: sizes given to free dimensions, by name.
         notes: what the importer decided on its own, one sentence each, for people.
-        source: the onnx.ModelProto with its dimensions fixed, the torch.fx.GraphModule in normal form, or None for
-            graph JSON. Whoever executes or emits it asks what it is.
+        source: the onnx.ModelProto with its dimensions fixed, the torch.fx.GraphModule in normal form, or
+            None for graph JSON. Whoever executes or emits it asks what it is.
         plan: the `Plan` that an annotated file carries, or None.
         folder: where external data of the source is looked for.
         bounds: the largest shapes given to tensors whose sizes only a run decides, by name.

@@ -22,8 +22,9 @@ PACKAGE = "memplan_models"
 class ZooEntry(TypedDict):
     """What there is to know about one model of the zoo without loading it; sizes in bytes at batch 1.
 
-    `recipe` is the module that made `file`; `ops` counts `views` too. `mr` is the most one op touches, weights
-    ignored, `mr_weights` the same with weights as tensors, `peak_program` the live peak in program order.
+    `recipe` is the module that made `file`; `ops` counts `views` too. `mr` is the most one op touches,
+    weights ignored, `mr_weights` the same with weights as tensors, `peak_program` the live peak in program
+    order.
     """
 
     name: str

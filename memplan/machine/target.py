@@ -84,7 +84,8 @@ class Target:
         TargetError: a number is out of range, or a word unknown.
 
     >>> from memplan import Compute, Host, Scratchpad, Target
-    >>> npu = Target("npu", Scratchpad(64 * 1024, alignment=16, bandwidth=4e9), Host(2e8), compute=Compute(1e11))
+    >>> fast = Scratchpad(capacity=64 * 1024, alignment=16, bandwidth=4e9)
+    >>> npu = Target("npu", fast, Host(bandwidth=2e8), compute=Compute(default=1e11))
     >>> npu.timed
     True
     """
@@ -144,7 +145,12 @@ class Target:
         return {"weights": weights, "io": "host", "inplace": "off"} | dict(self.defaults)
 
     def with_scratchpad(self, capacity: int | None, alignment: int | None = None) -> Target:
-        """This target with another capacity in bytes (None: no limit) and, if given, alignment."""
+        """This target with another scratchpad.
+
+        Args:
+            capacity: bytes, None without a limit.
+            alignment: bytes; this target's own where it is None.
+        """
         pad = replace(self.scratchpad, capacity=capacity)
         return replace(self, scratchpad=pad if alignment is None else replace(pad, alignment=alignment))
 
@@ -171,7 +177,15 @@ class Target:
 
     @staticmethod
     def from_dict(d: Mapping[str, object], where: str = "target") -> Target:
-        """A target from parsed TOML or JSON; TargetError names the unknown or unusable key."""
+        """A target from parsed TOML or JSON.
+
+        Args:
+            d: tables and numbers as `to_dict` writes them; sizes may be texts such as "256KiB".
+            where: what messages call it.
+
+        Raises:
+            TargetError: a key is unknown, or what it says unusable; which, and where it stands.
+        """
         _keys(d, {"name", "scratchpad", "host", "operands", "dma", "compute", "defaults", "sources"}, where)
         pad = _table(d, "scratchpad", {"capacity", "alignment", "bandwidth"}, where)
         host = _table(d, "host", {"bandwidth"}, where)
@@ -218,6 +232,9 @@ def load_target(spec: str | Path | Target) -> Target:
 
     Args:
         spec: a name that `preset_names` lists, a path that ends with `.toml`, or a Target.
+
+    Returns:
+        The target, every number in bytes, bytes a second, operations a second or seconds.
 
     Raises:
         TargetError: the name is unknown, the file cannot be read, or a key or number in it makes no sense.

@@ -97,8 +97,8 @@ class Packing:
     """A packer's answer.
 
     Args:
-        status: optimal where the peak is proved least, feasible where it fits, infeasible where no packing exists,
-            unknown where none was found in time.
+        status: optimal where the peak is proved least, feasible where it fits, infeasible where no packing
+            exists, unknown where none was found in time.
         offsets: bytes, one a buffer, in the buffers' order; empty where there is no packing.
         peak: the end in bytes of the highest buffer, None where there is no packing.
         bound: bytes that every valid packing needs.

@@ -10,7 +10,7 @@ from memplan.packing.buffers import Buffer
 
 
 def check_packing(buffers: Sequence[Buffer], offsets: Sequence[int], capacity: int | None) -> list[Violation]:
-    """Everything wrong with the offsets: number, alignment, fixed ones, capacity, overlaps; empty if they are valid.
+    """What is wrong with the offsets: number, alignment, fixed ones, capacity, overlaps; empty if valid.
 
     A sweep over the steps; O(s log s) for s segments of a valid packing.
 
@@ -18,6 +18,9 @@ def check_packing(buffers: Sequence[Buffer], offsets: Sequence[int], capacity: i
         buffers: what was packed.
         offsets: bytes, one a buffer.
         capacity: bytes, None without a limit.
+
+    Returns:
+        What is wrong with single buffers, in their order, then the first overlap.
     """
     if len(offsets) != len(buffers):
         return [Violation("count", f"{len(offsets)} offsets for {len(buffers)} buffers")]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from operator import index
+from typing import SupportsIndex
 
 from memplan.base.errors import GraphError, InvalidPlanError, OptionError
 from memplan.base.plugins import PACKERS, load_plugin, plugins
@@ -40,13 +41,13 @@ class Packer(ABC):
 
 
 def pack(
-    starts: Sequence[int],
-    stops: Sequence[int],
-    sizes: Sequence[int],
+    starts: Collection[SupportsIndex],
+    stops: Collection[SupportsIndex],
+    sizes: Collection[SupportsIndex],
     capacity: int | None = None,
     *,
-    alignment: int | Sequence[int] = 1,
-    offsets: Sequence[int | None] | None = None,
+    alignment: int | Collection[SupportsIndex] = 1,
+    offsets: Collection[SupportsIndex | None] | None = None,
     gaps: Sequence[Sequence[Gap]] | None = None,
     time_limit_s: float = 10.0,
     workers: int | None = None,
@@ -54,16 +55,16 @@ def pack(
     progress: Callable[[Progress], None] | None = None,
     cancel: Callable[[], bool] | None = None,
 ) -> Packing:
-    """Checked offsets for n buffers given as arrays: within `capacity`, or with the least peak if that is None.
+    """Checked offsets for n buffers given as arrays: within `capacity`, or with the least peak.
 
-    Sequences of whole numbers, each of length n; arrays of NumPy do as well as lists.
+    Each argument of length n is a list, a tuple or an array of NumPy.
 
     Args:
-        starts, stops: buffer i lives in steps `[starts[i], stops[i])`.
-        sizes: bytes.
+        starts, stops: whole numbers of length n; buffer i lives in steps `[starts[i], stops[i])`.
+        sizes: bytes, of length n.
         capacity: bytes, None where the least peak is asked for.
         alignment: offsets are multiples of so many bytes; one number, or one a buffer.
-        offsets: bytes, where buffers are fixed; None for those that may lie anywhere.
+        offsets: bytes, of length n, where buffers are fixed; None for those that may lie anywhere.
         gaps: of each buffer, the parts of its lifetime in which less of it is used.
         time_limit_s, workers, seed, progress, cancel: as of `plan`.
 

@@ -22,9 +22,10 @@ class Options:
     """How a graph is to be planned; recorded in every plan.
 
     Args:
-        objective: what is minimised: "traffic" (bytes spilled and loaded again), "peak" (bytes) or "latency" (seconds).
-        weights: constants are not placed ("ignore"), placed like all else ("tensor"), or loaded for each use and
-            dropped ("stream").
+        objective: what is minimised: "traffic" (bytes spilled and loaded again), "peak" (bytes) or "latency"
+            (seconds).
+        weights: constants are not placed ("ignore"), placed like all else ("tensor"), or loaded for each use
+            and dropped ("stream").
         io: inputs are loaded and outputs stored ("host"), or lie in the arena ("resident").
         inplace: an elementwise op may write its output over its dying input.
         order: "free", or the graph's own ("program").

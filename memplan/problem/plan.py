@@ -16,8 +16,8 @@ from memplan.problem.options import Options
 class Status(StrEnum):
     """What a solver found out; it is data, no exception.
 
-    `optimal`: the value equals the proved bound. `feasible`: there is a plan, a better one may exist. `infeasible`:
-    proved, no plan exists under these options. `unknown`: the time ran out with no plan.
+    `optimal`: the value equals the proved bound. `feasible`: there is a plan, a better one may exist.
+    `infeasible`: proved, no plan exists under these options. `unknown`: the time ran out with no plan.
     """
 
     OPTIMAL = "optimal"
@@ -27,7 +27,7 @@ class Status(StrEnum):
 
 
 class Residency(NamedTuple):
-    """Storage `tensor` occupies bytes `[offset, offset + size)` of the scratchpad in steps `[start, stop)`."""
+    """Storage `tensor` takes bytes `[offset, offset + size)` of the scratchpad in steps `[start, stop)`."""
 
     tensor: str
     start: int
@@ -39,7 +39,8 @@ class Residency(NamedTuple):
 class Move(NamedTuple):
     """A copy of storage `tensor`: `kind` is "load" (host to scratchpad) or "store" (back).
 
-    It may run from step `issue` on, and step `due` waits for it; the two differ only where latency is minimised.
+    It may run from step `issue` on, and step `due` waits for it; the two differ only where latency is
+    minimised.
     """
 
     kind: str
@@ -59,8 +60,8 @@ class Metrics(NamedTuple):
         live_peak: the most bytes resident in one step.
         peak: the end in bytes of the highest residency.
         latency_s: seconds of the whole plan; this and the next two are 0 on an untimed target.
-        latency_all_host_s: seconds where everything is served from host memory; None where operands must be in the
-            scratchpad, so that not everything can be in host.
+        latency_all_host_s: seconds where everything is served from host memory; None where operands must be
+            in the scratchpad, so that not everything can be in host.
         latency_unlimited_s: seconds where everything lies in the scratchpad: a bound below every plan.
     """
 
@@ -113,8 +114,8 @@ class Plan:
         seed, workers: what the solver was given.
         seconds: the solver's own, compilation left out.
         total_seconds: the whole call's.
-        budget_proved: False where the capacity was derived from a peak that is not proved least, None where it was
-            derived from none.
+        budget_proved: False where the capacity was derived from a peak that is not proved least, None where
+            it was derived from none.
         reason: why there is no schedule, or how the answer came about.
         notes: what the numbers leave out, such as ops of unknown cost.
     """

@@ -35,8 +35,8 @@ class RunReport:
         outputs: each beside the reference's.
         arena_bytes: of the one buffer that everything ran in.
         loaded_bytes, stored_bytes: bytes copied from and to host memory.
-        seconds: of kernels, copies and poisoning, without making sessions: the least of a few runs after the one that
-            was compared.
+        seconds: of kernels, copies and poisoning, without making sessions: the least of a few runs after the
+            one that was compared.
         plain_seconds: of the same kernels in the same order, node by node in buffers of their own.
         sessions: distinct kernels.
         reference: "onnxruntime", "node by node" where a model computes in 16-bit floats, or "eager torch".

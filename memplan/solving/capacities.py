@@ -39,9 +39,17 @@ class ReferenceCapacities:
     mp_proved: bool
 
     def resolve(self, text: str, alignment: int) -> tuple[int | None, bool | None]:
-        """Bytes meant by `256KiB`, `MR`, `0.75MP` or `max` (None), and whether the peak it is made of is proved.
+        """Bytes meant by a text, and whether they are proved to be what it names.
 
-        Fractions are rounded up to the alignment. The second answer is None where no M_P was used.
+        Args:
+            text: "256KiB", "MR", "0.75MP", "max" and the like.
+            alignment: bytes to whose multiple a named capacity is rounded up.
+
+        Returns:
+            Bytes, None for "max"; and `mp_proved` where M_P was used, None where it was not.
+
+        Raises:
+            OptionError: the text means nothing.
         """
         written = parse_capacity(text)
         if not isinstance(written, tuple):

@@ -72,31 +72,34 @@ def plan(
 ) -> Plan:
     """A checked plan for the model; its status says what was proved.
 
-    Same model, options, seed and workers give the same plan but for its times, as long as no time limit cut the
-    solver. Finding M_P, where the capacity is given by it, counts against the time limit.
+    Same model, options, seed and workers give the same plan but for its times, as long as no time limit cut
+    the solver. Finding M_P, where the capacity is given by it, counts against the time limit.
 
     Args:
         model: what is planned.
         target: a preset's name, the path of a TOML file, or a Target.
-        scratchpad: the capacity: bytes, "256KiB", in terms of the graph ("MR", the most one op touches; "0.75MP" of the
-            least peak; "MH", half way between) or "max", no limit; the target's own where it is None.
+        scratchpad: the capacity: bytes, "256KiB", in terms of the graph ("MR", the most one op touches;
+            "0.75MP" of the least peak; "MH", half way between) or "max", no limit; the target's own where it
+            is None.
         alignment: offsets are multiples of so many bytes; the target's own where it is None.
-        objective: what is minimised: "traffic" (bytes spilled and loaded again), "peak" (bytes), or on a timed target
-            "latency" (seconds).
+        objective: what is minimised: "traffic" (bytes spilled and loaded again), "peak" (bytes), or on a
+            timed target "latency" (seconds).
         weights, io, inplace, order: as of `Options`; the target's policies where they are None.
-        donate: inputs whose storage an output may take over, names or a text of names with commas between; "updated"
-            means all that the graph updates.
-        pins: by tensor name, what is never spilled ("keep"), never placed ("host") or lies at a fixed offset in bytes
-            ("@4096", 4096, "keep@4096").
+        donate: inputs whose storage an output may take over, names or a text of names with commas between;
+            "updated" means all that the graph updates.
+        pins: by tensor name, what is never spilled ("keep"), never placed ("host") or lies at a fixed offset
+            in bytes ("@4096", 4096, "keep@4096").
         solver: a spec string, `name` or `name{field=value,…}`, or a Solver.
         time_limit_s: seconds, compilation not counted.
         workers: processor cores, None for all.
         seed: of whatever is random, from 0.
-        progress: is called with every improvement, and with a notice where something is compiled, once on a machine.
+        progress: is called with every improvement, and with a notice where something is compiled, once on a
+            machine.
         cancel: is asked often; once it returns true the best plan so far is returned.
 
     Returns:
-        The plan, in which `check` finds nothing. Infeasible and unknown plans hold no schedule, and `reason` says why.
+        The plan, in which `check` finds nothing. Infeasible and unknown plans hold no schedule, and `reason`
+        says why.
 
     Raises:
         OptionError: an option is unknown, out of range, or does not fit the model, the target or the solver.
@@ -162,10 +165,14 @@ def make_problem(
     order: str = "free",
     pins: Mapping[str, str | int] | None = None,
 ) -> Problem:
-    """What these options ask of a solver, which `plan` does with it; nothing is solved but what names the capacity.
+    """The problem that these options pose to a solver; nothing is solved but what names the capacity.
 
     Args:
-        model, target, scratchpad, alignment, objective, weights, io, inplace, donate, order, pins: as of `plan`.
+        model, target, scratchpad, alignment, objective, weights, io, inplace, donate, order, pins: as of
+            `plan`.
+
+    Returns:
+        The problem, its capacity in bytes and its policies settled.
 
     Raises:
         OptionError: an option is unknown, out of range, or does not fit the model or the target.

@@ -35,7 +35,10 @@ def parse_spec(spec: str | Solver) -> Solver:
     """The solver that a spec string means.
 
     Args:
-        spec: `name` or `name{field=value,…}`, or a solver, which is returned as it is.
+        spec: `name` or `name{field=value,…}`, or a solver.
+
+    Returns:
+        A solver with these fields, the rest at their defaults; a solver that is given as it is.
 
     Raises:
         OptionError: no solver has this name, it has no such field, or the field takes no such value.

@@ -16,8 +16,8 @@ from memplan.solving.limits import Limits
 class Solver(ABC):
     """A planner, found through the entry-point group `memplan.solvers`.
 
-    Subclasses are frozen dataclasses; their fields are the options of the spec string. `name` is the word in spec
-    strings, `summary` one line, `objectives` those it can minimise.
+    Subclasses are frozen dataclasses; their fields are the options of the spec string. `name` is the word in
+    spec strings, `summary` one line, `objectives` those it can minimise.
 
     >>> from dataclasses import dataclass
     >>> import memplan
@@ -28,7 +28,8 @@ class Solver(ABC):
     ...     tries: int = 3
     ...
     ...     def solve(self, problem, limits):
-    ...         return self.no_answer(problem, limits, memplan.Status.UNKNOWN, f"gave up after {self.tries} tries")
+    ...         reason = f"gave up after {self.tries} tries"
+    ...         return self.no_answer(problem, limits, memplan.Status.UNKNOWN, reason)
     >>> Patient(tries=5).spec
     'patient{tries=5}'
     >>> memplan.plan(memplan.load("resnet8_int8"), solver=Patient()).reason

@@ -32,11 +32,11 @@ REST, SLICE = 0.1, 0.05
 
 
 @dataclass(frozen=True)
-class Point:
+class SweepPoint:
     """What is known at one capacity.
 
-    A plan for less memory is valid with more, a bound for more memory holds with less; so values and bounds fall
-    as the capacity grows.
+    A plan for less memory is valid with more, a bound for more memory holds with less; so values and bounds
+    fall as the capacity grows.
 
     Args:
         capacity: bytes.
@@ -73,7 +73,7 @@ class Sweep:
     objective: str
     solver: str
     budgets: ReferenceCapacities
-    points: tuple[Point, ...]
+    points: tuple[SweepPoint, ...]
     seconds: float
 
 
@@ -92,17 +92,23 @@ def sweep(
 ) -> Sweep:
     """The least cost at each of several capacities, with what is proved below it.
 
-    The ends and three points between them are solved thoroughly, then every other point briefly, each begun with the
-    plans of its neighbours; what time is left goes where the gap is widest. Whatever neighbours settle is not solved.
+    The ends and three points between them are solved thoroughly, then every other point briefly, each begun
+    with the plans of its neighbours; what time is left goes where the gap is widest. Whatever neighbours
+    settle is not solved.
 
     Args:
-        problem: as `make_problem` makes it, of objective "traffic" or "latency"; its own capacity does not count.
+        problem: as `make_problem` makes it, of objective "traffic" or "latency"; its own capacity does not
+            count.
         points: how many capacities, evenly spread, 2 at least.
         least, most: the first and the last, as of `plan`; M_R and M_P where they are not given.
         solver: as of `plan`.
-        time_limit_s: seconds that a single plan would get; all points together take four times that at most, finding
-            M_P apart.
+        time_limit_s: seconds that a single plan would get; all points together take four times that at most,
+            finding M_P apart.
         workers, seed, progress, cancel: as of `plan`; the phase told to `progress` is the capacity.
+
+    Returns:
+        The curve: a point a capacity, ascending, each with the best plan that fits it and the bound below
+            every plan.
 
     Raises:
         OptionError: the objective, the solver or the ends make no sense.
@@ -171,7 +177,7 @@ def spread(
 
 
 class _Curve:
-    """What is known while the sweep goes on. Values are monotone by construction: see Point.
+    """What is known while the sweep goes on. Values are monotone by construction: see SweepPoint.
 
     `cuts` counts how often the time cut a point's solve short, `seen` is what the last one began with.
     """
@@ -252,12 +258,12 @@ class _Curve:
         value, bound = self.value(i), self.bound(i)
         return 0.0 if value <= bound else value - bound
 
-    def points(self) -> tuple[Point, ...]:
+    def points(self) -> tuple[SweepPoint, ...]:
         found = []
         for i, capacity in enumerate(self.capacities):
             plan, value = self.best(i), self.value(i)
             found.append(
-                Point(
+                SweepPoint(
                     capacity,
                     None if plan is None else value,
                     min(self.bound(i), value),

@@ -21,6 +21,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from pickle import UnpicklingError
 from typing import Any, TypeVar, cast
 
 from numba import njit
@@ -152,9 +153,14 @@ def _keep_on_disk(dispatcher: Any) -> None:
             when_not_kept()
 
     def load_if_it_can_be_read(*arguments: Any) -> Any:
-        with suppress(OSError):
+        try:
             return load(*arguments)
-        return None
+        except OSError:
+            return None
+        except (AttributeError, ImportError, EOFError, UnpicklingError):  # of an older memplan, or cut short
+            with suppress(OSError):
+                cache.flush()
+            return None
 
     cache.save_overload, cache.load_overload = save_if_there_is_room, load_if_it_can_be_read
 

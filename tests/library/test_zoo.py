@@ -269,7 +269,7 @@ def test_traced_graphs_load_without_torch() -> None:
 
 def test_listing_needs_no_heavy_import() -> None:
     code = (
-        "import sys, memplan.zoo as z; z.zoo_names(); "
+        "import sys, memplan.library.zoo as z; z.zoo_names(); "
         "print([m for m in ('onnx', 'torch', 'onnxruntime', 'ortools', 'numba') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

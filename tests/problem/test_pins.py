@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from memplan import api
+import memplan
 from memplan.base.errors import OptionError
 from memplan.io.plan_json import plan_dict, plan_from_dict
 from memplan.ir.graph import Graph
@@ -49,7 +49,7 @@ def skip() -> Graph:
 
 
 def plan(solver: str = "greedy", **options: object) -> Plan:
-    return api.plan(skip(), solver=solver, workers=1, **options)  # type: ignore[arg-type]
+    return memplan.plan(skip(), solver=solver, workers=1, **options)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("word", ["keep", "host", "@0", "@4096", "keep@64"])
@@ -116,12 +116,12 @@ def test_the_peak_counts_what_is_pinned_high(solver: str) -> None:
 
 
 def test_what_is_pinned_to_host_is_served_from_there() -> None:
-    found = api.plan(
+    found = memplan.plan(
         skip(), TIMED, objective="latency", pins={"a": "host", "b": "keep"}, solver="greedy", workers=1
     )
     assert "a" not in {r.tensor for r in found.residencies}
     assert any(r.tensor == "b" for r in found.residencies)
-    assert found.bound > api.plan(skip(), TIMED, objective="latency", solver="greedy", workers=1).bound
+    assert found.bound > memplan.plan(skip(), TIMED, objective="latency", solver="greedy", workers=1).bound
 
 
 def test_a_plan_file_records_pins_only_where_there_are_any() -> None:
@@ -130,7 +130,7 @@ def test_a_plan_file_records_pins_only_where_there_are_any() -> None:
     record = json.loads(json.dumps(plan_dict(pinned)))
     assert record["options"]["pins"] == {"a": "@8", "c": "keep@64"}
     assert plan_from_dict(record, "here").options == pinned.options
-    assert api.check(skip(), pinned) == []
+    assert memplan.check(skip(), pinned) == []
 
 
 def test_words_and_files(tmp_path: Path) -> None:
@@ -182,7 +182,7 @@ def test_a_pinned_offset_is_part_of_the_bound_and_one_byte_less_is_refused() -> 
             Op("r", "Conv", ("b", "k"), ("y",)),
         ),
     )
-    plan = api.plan(graph, objective="peak", pins={"k": "@4194304"})
+    plan = memplan.plan(graph, objective="peak", pins={"k": "@4194304"})
     assert (plan.status, plan.value) == (Status.OPTIMAL, 4_194_304 + 64 + 5_000_000)
-    less = api.plan(graph, objective="peak", pins={"k": "@4194304"}, scratchpad=int(plan.value) - 1)
+    less = memplan.plan(graph, objective="peak", pins={"k": "@4194304"}, scratchpad=int(plan.value) - 1)
     assert less.status is Status.INFEASIBLE and "beside what is pinned" in less.reason

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import pickle
+import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numba
@@ -100,6 +104,36 @@ def test_what_allocates_nothing_has_nothing_to_count_with() -> None:
     assert smallest(row) == 0 and sys.getrefcount(row) == 2
     with pytest.raises(numba.core.errors.NumbaError, match="NRT"):
         copied(row)
+
+
+KEPT = """
+import sys
+from memplan_solvers.jit import kernel
+
+@kernel
+def answer(x):
+    return 42 + x
+
+print(answer(0), len(answer.stats.cache_hits))
+"""
+
+
+def test_what_an_older_memplan_kept_is_compiled_anew(tmp_path: Path) -> None:
+    """An index on disk may name classes that have moved since."""
+    script = tmp_path / "kept.py"
+    script.write_text(KEPT)
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+
+    def run() -> str:
+        return subprocess.run(
+            [sys.executable, str(script)], env=environment, capture_output=True, text=True, check=True
+        ).stdout
+
+    (first, again) = run(), run()
+    (index,) = tmp_path.rglob("*.nbi")
+    index.write_bytes(pickle.dumps(numba.__version__) + b"cmemplan_solvers.jit\nGone\n.")
+    assert (first, again) == ("42 0\n", "42 1\n")
+    assert (run(), run()) == ("42 0\n", "42 1\n")
 
 
 def _stores_no_reference_count() -> None:

@@ -10,7 +10,7 @@ import pytest
 from memplan.base.errors import OptionError
 from memplan.problem.plan import Plan
 from memplan.problem.problem import Problem
-from memplan.solving import solver as solvers
+from memplan.solving import registry
 from memplan.solving.limits import Limits, Progress, limits_for
 from memplan.solving.registry import parse_spec
 from memplan.solving.solver import Solver
@@ -34,7 +34,7 @@ class Tuned(Solver):
 
 @pytest.fixture
 def tuned(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(solvers, "solver_class", lambda name: Tuned)
+    monkeypatch.setattr(registry, "solver_class", lambda name: Tuned)
 
 
 @pytest.mark.usefixtures("tuned")
@@ -66,10 +66,10 @@ def test_an_unknown_solver_is_refused_with_the_nearest() -> None:
 
 def test_a_budget_is_spent_when_its_time_is_up_or_somebody_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
-    monkeypatch.setattr(solvers.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("memplan.base.clock.time.monotonic", lambda: now[0])
     told: list[Progress] = []
     stopped = [False]
-    budget = Limits(8.0, progress=told.append, cancel=lambda: stopped[0], started=now[0])
+    budget = Limits(8.0, progress=told.append, cancel=lambda: stopped[0])
     now[0] = 102.0
     assert budget.seconds == 2 and budget.remaining_s == 6 and not budget.spent()
     part = budget.share(0.5)

@@ -27,7 +27,7 @@ from memplan.solving.testing import TIMED, chain
 from memplan.studies.sweep import PILLAR_SLICE, REST, SLICE, WHOLE, sweep
 from tests.generate import random_graph
 from tests.oracle import Oracle
-from tests.studies.compare.conftest import Run
+from tests.studies.conftest import Run
 
 
 def test_the_curve_is_monotone_checked_and_ends_at_the_peak() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.studies.compare.conftest import Run
+from tests.studies.conftest import Run
 
 pytest.importorskip("ray", reason="the extra [ray] is not installed")
 

@@ -25,7 +25,7 @@ from memplan.studies.compare import isolate
 from memplan.studies.compare.isolate import run_isolated
 from memplan.studies.compare.runner import local_pool
 from tests import onnx_models
-from tests.studies.compare.conftest import Run
+from tests.studies.conftest import Run
 
 
 def lines(folder: Path) -> list[dict[str, Any]]:

@@ -10,8 +10,8 @@ import pytest
 from memplan.studies.compare.html import report_html
 from memplan.studies.compare.instances import instances_of
 from tests.browser import CHROMIUM, Browser
-from tests.studies.compare.conftest import Run
 from tests.studies.compare.test_statistics import RECORDS, record
+from tests.studies.conftest import Run
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed")
 
