@@ -177,6 +177,11 @@ class _Builder:
         op, nbytes = completed(op, self._operands(node), self.tensors, node.meta.get(SPACE, 0))
         if op.view and base is None:
             self._lay(op)
+        if base is not None and not op.view:
+            raise GraphError(
+                f"op '{op.name}' is declared no view, yet its result lies in the bytes of '{base}'",
+                f"leave `view` out of what is declared of '{kind}': what aliases, torch tells",
+            )
         if nbytes and not op.view:
             name = f"{node.name}.workspace"
             self.tensors[name] = Tensor(name, nbytes, "workspace")

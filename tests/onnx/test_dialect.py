@@ -150,6 +150,12 @@ def test_a_view_larger_than_its_storage_is_refused_and_an_unsound_pair_left_out(
     declare()
     with pytest.raises(GraphError, match="view op 'peek' makes 'v' larger than its storage 'b'"):
         model_from_proto(custom(fused_bytes=8), "net", ".", {})
+    memplan.declare_op("RandomNormal", view=True)
+    source = onnx_models.model(
+        [node("RandomNormal", [], ["y"], name="none", shape=[4])], [], [value("y", [4])]
+    )
+    with pytest.raises(GraphError, match="view op 'none' has no input to lie in"):
+        imported(source)
     memplan.declare_op("acme::Peek")
     ops = imported(custom(fused_bytes=8))
     assert ops["fused"].overwrites == () and ops["pile"].joins == ()

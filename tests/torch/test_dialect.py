@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.fx.experimental.proxy_tensor import make_fx
 
 import memplan
+from memplan.base.errors import GraphError
 from memplan.ir import declarations
 from memplan.ir.parts import Op
 
@@ -127,6 +128,10 @@ def test_a_declared_view_lies_in_its_operand_and_what_the_layout_forbids_is_left
     model = traced(use, torch.rand(8, 4))
     view = next(op.outputs[0] for op in model.graph.ops if op.view)
     assert model.graph.aliases == {view: "relu"} and model.graph.tensor[view].place == ("relu", 0)
+    memplan.declare_op("aten.t.default", view=False)
+    with pytest.raises(GraphError, match="is declared no view, yet its result lies in the bytes of"):
+        traced(lambda x: torch.relu(x).t() + 1, torch.rand(4, 4))
+    memplan.declare_op("aten.t.default")
     memplan.declare_op(SCALED, overwrites=[0, 2], joins=True)
     turned = traced(
         lambda x: torch.ops.memplan_test.scaled_add(torch.relu(x), 1.0, None, x.t()), torch.rand(4, 4)
