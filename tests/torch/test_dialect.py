@@ -58,6 +58,7 @@ def last(model: memplan.Model) -> Op:
         (lambda a, b: torch.cat([a, a]), ROWS, False),
         (lambda a, b: torch.cat([a, b[:1]]), ROWS, False),
         (lambda a, b: torch.cat([a.t().clone(), b.t()]), ROWS, False),
+        (lambda a, b: torch.cat([a, b, a.flatten()[:0]], 1), torch.rand(1, 4, 5), False),
     ],
 )
 def test_what_lies_side_by_side_in_the_result_is_joined(function: Any, x: Tensor, joins: bool) -> None:
@@ -128,6 +129,12 @@ def test_a_declared_view_lies_in_its_operand_and_what_the_layout_forbids_is_left
     model = traced(use, torch.rand(8, 4))
     view = next(op.outputs[0] for op in model.graph.ops if op.view)
     assert model.graph.aliases == {view: "relu"} and model.graph.tensor[view].place == ("relu", 0)
+    memplan.declare_op("aten.mul.Tensor", view=True)
+    rows = traced(lambda x: torch.sin((torch.relu(x)[2:] * 2)[1:]) + 1, torch.rand(8, 4))
+    assert [t.place for t in rows.graph.tensors if t.place] == [("relu", 32), ("relu", 32), ("relu", 48)]
+    plan = memplan.plan(rows, objective="peak")
+    assert memplan.check(rows, plan) == [] and memplan.run(rows, plan).identical
+    memplan.declare_op("aten.mul.Tensor")
     memplan.declare_op("aten.t.default", view=False)
     with pytest.raises(GraphError, match="is declared no view, yet its result lies in the bytes of"):
         traced(lambda x: torch.relu(x).t() + 1, torch.rand(4, 4))
