@@ -120,7 +120,19 @@ def completed(
     Raises:
         GraphError: a declared amount is no whole number from 0 for this op.
     """
-    said = _DECLARED.get(op.kind, Declaration(op.kind))
+    once = None
+    if said := _DECLARED.get(op.kind):
+        op, workspace = _amended(op, said, operands, tensor, workspace)
+        once = said.once
+    if once is None:
+        once = op.once or (op.flops is None and not op.view)
+    return (op if once == op.once else replace(op, once=once)), workspace
+
+
+def _amended(
+    op: Op, said: Declaration, operands: Sequence[str | None], tensor: Mapping[str, Tensor], workspace: int
+) -> tuple[Op, int]:
+    """The op as it is declared but for `once`, and its workspace."""
     inputs, outputs = [tensor[x] for x in operands if x is not None], [tensor[x] for x in op.outputs]
     if said.view is not None:
         op = replace(op, view=said.view)
@@ -134,8 +146,7 @@ def completed(
         op = replace(op, flops=_amount(op, "flops", said.flops, inputs, outputs))
     if said.workspace is not None:
         workspace = _amount(op, "a workspace", said.workspace, inputs, outputs)
-    unknown = op.flops is None and not op.view
-    return replace(op, once=(op.once or unknown) if said.once is None else said.once), workspace
+    return op, workspace
 
 
 def _check_amount(kind: str, amount: Amount | None) -> None:
