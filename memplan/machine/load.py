@@ -10,6 +10,7 @@ from memplan.base.errors import TargetError, nearest
 from memplan.base.plugins import TARGETS, load_plugin, plugins
 from memplan.machine.target import Target
 from memplan.machine.target_file import target_from_dict
+from memplan.machine.vela import is_vela_spec, load_vela
 
 
 def preset_names() -> list[str]:
@@ -26,7 +27,7 @@ def load_target(spec: str | Path | Target) -> Target:
     """The target that is meant: a preset by its name, a TOML file by its path, a target itself.
 
     Args:
-        spec: a name that `preset_names` lists, a path that ends with `.toml`, or a Target.
+        spec: a name that `preset_names` lists, a path that ends with `.toml`, a `vela.ini:SYSTEM:MODE`, or a Target.
 
     Returns:
         The target, every number in bytes, bytes a second, operations a second or seconds.
@@ -53,6 +54,8 @@ def load_target(spec: str | Path | Target) -> Target:
                 "its package gives a memplan.Target, or a function that makes one",
             )
         return made
+    elif is_vela_spec(text):
+        return load_vela(text)
     elif text.endswith(".toml"):
         try:
             source = Path(text).read_text(encoding="utf-8")
@@ -63,7 +66,8 @@ def load_target(spec: str | Path | Target) -> Target:
             ) from error
     else:
         raise TargetError(
-            f"unknown target '{text}'", f"{nearest(text, preset_names())} (or give a .toml file)"
+            f"unknown target '{text}'",
+            f"{nearest(text, preset_names())} (or give a .toml file, or vela.ini:SYSTEM:MODE)",
         )
     try:
         return target_from_dict(tomllib.loads(source), where=text)

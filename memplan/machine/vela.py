@@ -1,0 +1,177 @@
+"""Targets from a `vela.ini`, in which Arm's compiler for Ethos-U is told of a system and its memory mode.
+
+A system configuration says which memory hangs on which of two AXI ports, and how fast it is; a memory mode says on
+which port constants, the arena and its cache lie. The words are explained in Vela's own `OPTIONS.md`.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Collection, Mapping
+from configparser import Error, RawConfigParser
+from dataclasses import dataclass
+from pathlib import Path
+
+from memplan.base.errors import TargetError, nearest
+from memplan.machine.parts import Compute, Memory
+from memplan.machine.target import Target
+
+SPEC = re.compile(r"(.+\.ini)((?::[^:]*)*)")
+SYSTEM, MODE = "System_Config", "Memory_Mode"
+WRITABLE = ("Sram", "Dram")
+FLASH = ("OnChipFlash", "OffChipFlash")
+
+ALIGNMENT = 16
+"""Bytes to which Vela aligns the tensors of the NPU."""
+
+PORT_BYTES = {"u55": 8, "u65": 16, "u85": 16}
+"""Bytes a cycle of an AXI port: with them `core_clock` gives the rates that Arm's vela.ini states in its comments."""
+
+MACS = {"u55": (32, 64, 128, 256), "u65": (256, 512), "u85": (128, 256, 512, 1024, 2048)}
+"""Multiply-accumulates a cycle that each family comes with, the last word of an accelerator's name."""
+
+
+@dataclass(frozen=True)
+class _Section:
+    """A section with what it inherits; `where` is what messages call it."""
+
+    where: str
+    values: Mapping[str, str]
+
+    def word(self, key: str, known: Collection[str]) -> str:
+        """The value of a key, which is one of these words."""
+        value = self.values.get(key)
+        if value is None:
+            raise TargetError(f"{self.where}: '{key}' is missing", f"add {key}=, one of {', '.join(known)}")
+        if value not in known:
+            raise TargetError(f"{self.where}: {key}={value}", nearest(value, known))
+        return value
+
+    def number(self, key: str, default: float) -> float:
+        """The value of a key as a positive number."""
+        try:
+            value = float(self.values.get(key, default))
+        except ValueError:
+            value = math.nan
+        if not 0 < value < math.inf:
+            raise TargetError(
+                f"{self.where}: {key}={self.values[key]}", "write a positive number such as 500e6"
+            )
+        return value
+
+
+def is_vela_spec(text: str) -> bool:
+    """Whether `text` names a `.ini` file, with or without what is meant in it."""
+    return SPEC.fullmatch(text) is not None
+
+
+def load_vela(spec: str) -> Target:
+    """The target that `FILE.ini:SYSTEM:MODE` or `FILE.ini:SYSTEM:MODE:ACCELERATOR` means, its memories named as there.
+
+    Bandwidths are known where the accelerator is named or the system's name has U55, U65 or U85 in it; rates of
+    arithmetic, and so times, where the accelerator is named, such as `ethos-u65-512`.
+
+    Raises:
+        TargetError: the file cannot be read, lacks what is named, or what it says makes no sense.
+    """
+    match = SPEC.fullmatch(spec)
+    path, words = (match[1], match[2].split(":")[1:]) if match else (spec, [])
+    ini = _read(path)
+    if not (2 <= len(words) <= 3 and all(words)):
+        systems, modes = _names(ini, SYSTEM), _names(ini, MODE)
+        raise TargetError(
+            f"target '{spec}' does not name a system configuration and a memory mode",
+            f"write {path}:SYSTEM:MODE; systems: {', '.join(systems)}; modes: {', '.join(modes)}",
+        )
+    system, mode = _section(ini, path, SYSTEM, words[0]), _section(ini, path, MODE, words[1])
+    family, macs = _accelerator(words[2]) if len(words) == 3 else (_family(words[0]), 0)
+    ports = {f"Axi{i}": system.word(f"axi{i}_port", WRITABLE + FLASH) for i in (0, 1)}
+    cache, arena, constants = (ports[mode.word(f"{a}_mem_area", ports)] for a in ("cache", "arena", "const"))
+    for area, name in (("cache", cache), ("arena", arena)):
+        if name in FLASH:
+            raise TargetError(
+                f"{mode.where}: {area}_mem_area is {name} of {system.where}, and flash cannot be written",
+                f"choose another memory mode or system; modes: {', '.join(_names(ini, MODE))}",
+            )
+    writable = tuple(dict.fromkeys((cache, arena)))
+    bandwidth = {name: _bandwidth(system, name, family) for name in (*writable, constants)}
+    size = int(mode.number("arena_cache_size", 1)) if "arena_cache_size" in mode.values else None
+    memories = [Memory(cache, size, ALIGNMENT, bandwidth[cache])]
+    operands, home = {"default": writable}, {}
+    if constants not in writable:  # which Vela takes to be read-only
+        memories.append(Memory(constants, bandwidth=bandwidth[constants], readonly=True))
+        operands, home = operands | {"constants": (*writable, constants)}, {"constants": constants}
+    elif constants != arena:
+        home = {"constants": constants}
+    if arena != cache:
+        memories.append(Memory(arena, bandwidth=bandwidth[arena]))
+    clock = system.number("core_clock", 1)
+    return Target(
+        ":".join(words),
+        tuple(memories),
+        operands,
+        home,
+        compute=Compute(2 * macs * clock if macs else None),
+        sources={"machine": f"{system.where}; {mode.where}"},
+    )
+
+
+def _read(path: str) -> RawConfigParser:
+    ini = RawConfigParser()
+    ini.optionxform = str  # type: ignore[method-assign, assignment] # Vela's keys are told apart by case
+    try:
+        ini.read_string(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        why = (error.strerror or error) if isinstance(error, OSError) else "it is no text"
+        raise TargetError(
+            f"cannot read target file '{path}': {why}", "give the path of a vela.ini"
+        ) from error
+    except Error as error:
+        raise TargetError(
+            f"'{path}' is no vela.ini: {error}",
+            "write [System_Config.NAME] and [Memory_Mode.NAME] with KEY=VALUE",
+        ) from error
+    return ini
+
+
+def _names(ini: RawConfigParser, part: str) -> list[str]:
+    return [s.removeprefix(f"{part}.") for s in ini.sections() if s.startswith(f"{part}.")]
+
+
+def _section(ini: RawConfigParser, path: str, part: str, name: str) -> _Section:
+    """A section by its name, with the values of those it inherits where it has none of its own."""
+    values: dict[str, str] = {}
+    title, met = f"{part}.{name}", list[str]()
+    while title:
+        if title in met:
+            raise TargetError(
+                f"'{path}': {title} inherits itself", f"end the circle {' -> '.join([*met, title])}"
+            )
+        if not ini.has_section(title):
+            raise TargetError(f"'{path}' has no section [{title}]", nearest(title, ini.sections()))
+        met.append(title)
+        own = dict(ini.items(title))
+        title = own.pop("inherit", "")
+        values = own | values
+    return _Section(f"'{path}': {part}.{name}", values)
+
+
+def _family(system: str) -> str:
+    """The family that a system configuration's name has in it; empty where it has none."""
+    return next((family for family in PORT_BYTES if family.upper() in system.upper()), "")
+
+
+def _accelerator(name: str) -> tuple[str, int]:
+    """Family and MACs a cycle of an accelerator, by the name that Vela knows it by."""
+    known = {f"ethos-{family}-{macs}": (family, macs) for family, sizes in MACS.items() for macs in sizes}
+    if name not in known:
+        raise TargetError(f"unknown accelerator '{name}'", nearest(name, known))
+    return known[name]
+
+
+def _bandwidth(system: _Section, memory: str, family: str) -> float | None:
+    if not family:
+        return None
+    clock, scale = system.number("core_clock", 1), system.number(f"{memory}_clock_scale", 1)
+    return PORT_BYTES[family] * system.number(f"{memory}_ports_used", 1) * clock * scale
