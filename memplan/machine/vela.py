@@ -48,17 +48,25 @@ class _Section:
             raise TargetError(f"{self.where}: {key}={value}", nearest(value, known))
         return value
 
-    def number(self, key: str, default: float) -> float:
+    def number(self, key: str, default: str = "") -> float:
         """The value of a key as a positive number."""
+        text = self.values.get(key, default)
         try:
-            value = float(self.values.get(key, default))
+            value = float(text)
         except ValueError:
             value = math.nan
         if not 0 < value < math.inf:
             raise TargetError(
-                f"{self.where}: {key}={self.values[key]}", "write a positive number such as 500e6"
+                f"{self.where}: {key}={text}", f"write {key}= and a positive number, such as 500e6"
             )
         return value
+
+    def whole(self, key: str) -> int | None:
+        """The value of a key as a number of bytes; None where it is absent."""
+        text = self.values.get(key)
+        if text is not None and not re.fullmatch(r"\d{1,19}", text):
+            raise TargetError(f"{self.where}: {key}={text}", f"write {key}= and a whole number of bytes")
+        return None if text is None else int(text)
 
 
 def is_vela_spec(text: str) -> bool:
@@ -96,8 +104,7 @@ def load_vela(spec: str) -> Target:
             )
     writable = tuple(dict.fromkeys((cache, arena)))
     bandwidth = {name: _bandwidth(system, name, family) for name in (*writable, constants)}
-    size = int(mode.number("arena_cache_size", 1)) if "arena_cache_size" in mode.values else None
-    memories = [Memory(cache, size, ALIGNMENT, bandwidth[cache])]
+    memories = [Memory(cache, mode.whole("arena_cache_size"), ALIGNMENT, bandwidth[cache])]
     operands, home = {"default": writable}, {}
     if constants not in writable:  # which Vela takes to be read-only
         memories.append(Memory(constants, bandwidth=bandwidth[constants], readonly=True))
@@ -106,13 +113,12 @@ def load_vela(spec: str) -> Target:
         home = {"constants": constants}
     if arena != cache:
         memories.append(Memory(arena, bandwidth=bandwidth[arena]))
-    clock = system.number("core_clock", 1)
     return Target(
         ":".join(words),
         tuple(memories),
         operands,
         home,
-        compute=Compute(2 * macs * clock if macs else None),
+        compute=Compute(2 * macs * system.number("core_clock") if macs else None),
         sources={"machine": f"{system.where}; {mode.where}"},
     )
 
@@ -173,5 +179,5 @@ def _accelerator(name: str) -> tuple[str, int]:
 def _bandwidth(system: _Section, memory: str, family: str) -> float | None:
     if not family:
         return None
-    clock, scale = system.number("core_clock", 1), system.number(f"{memory}_clock_scale", 1)
-    return PORT_BYTES[family] * system.number(f"{memory}_ports_used", 1) * clock * scale
+    clock, scale = system.number("core_clock"), system.number(f"{memory}_clock_scale", "1")
+    return PORT_BYTES[family] * system.number(f"{memory}_ports_used", "1") * clock * scale

@@ -70,6 +70,12 @@ cache_mem_area=Axi2
 [System_Config.Standing_U65]
 inherit=System_Config.Large
 core_clock=none
+[System_Config.Clockless_U65]
+axi0_port=Sram
+axi1_port=Dram
+[Memory_Mode.Half]
+inherit=Memory_Mode.Dedicated
+arena_cache_size=1.5
 [System_Config.Diskless]
 axi0_port=Sram
 axi1_port=Disk
@@ -124,7 +130,10 @@ def test_without_a_family_no_bandwidth_is_guessed(ini: str) -> None:
 
 
 WRONG = {
-    "no names": ("", "systems: Board_U55, Large, Slow, Standing_U65, Diskless; modes: Sram_Only, Shared"),
+    "no names": (
+        "",
+        "systems: Board_U55, Large, Slow, Standing_U65, Clockless_U65, Diskless; modes: Sram_Only, Shared",
+    ),
     "no mode": (":Large", "vela.ini:SYSTEM:MODE"),
     "an empty mode": (":Large:", "vela.ini:SYSTEM:MODE"),
     "too many names": (":Large:Shared:ethos-u85-512:more", "vela.ini:SYSTEM:MODE"),
@@ -136,7 +145,9 @@ WRONG = {
     "no cache": (":Large:Partless", "add cache_mem_area=, one of Axi0, Axi1"),
     "unknown port": (":Large:Portless", "did you mean 'Axi"),
     "unknown memory": (":Diskless:Shared", "known: Dram, OffChipFlash, OnChipFlash, Sram"),
-    "no number": (":Standing_U65:Shared", "positive number such as 500e6"),
+    "no number": (":Standing_U65:Shared", "write core_clock= and a positive number"),
+    "no clock": (":Clockless_U65:Shared", "write core_clock= and a positive number"),
+    "half a byte": (":Large:Half", "a whole number of bytes"),
 }
 
 
