@@ -9,8 +9,6 @@ from functools import cached_property
 from memplan.machine.parts import Channel, Compute, Memory
 from memplan.machine.validity import require_valid
 
-CONSTANTS = "constants"
-
 
 @dataclass(frozen=True)
 class Target:

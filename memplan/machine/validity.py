@@ -20,6 +20,7 @@ BYTE_COSTS = (1e-12, 1e12)
 """Ranges of rates (a second), overheads (seconds) and costs of a byte, in which no sum overflows or is lost to rounding."""
 
 MOST_QUEUES = 64
+"""More than any machine's engines that copy; a file that says more has a slip in it."""
 
 NAME = re.compile(r"\w[\w.+-]*")
 
@@ -193,5 +194,5 @@ def _within(at: str, value: float, least_most: tuple[float, float]) -> None:
 
 
 def _whole(at: str, value: int) -> None:
-    if not (isinstance(value, int) and 1 <= value <= MAX_BYTES):
+    if not (type(value) is int and 1 <= value <= MAX_BYTES):
         raise TargetError(f"{at} = {value}", "it must be 1 … 2^62 bytes")

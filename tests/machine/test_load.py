@@ -31,9 +31,9 @@ UNTIMED = ["hexagon-v73", "imxrt1060", "scratchpad", "stm32h743"]
 """Presets of which some rate has no source."""
 BEYOND = {
     "ethos-u55-shared-sram": "'OffChipFlash' is readonly",
-    "ethos-u55-sram-only": "1 memories (Sram)",
+    "ethos-u55-sram-only": "one memory alone ('Sram')",
     "ethos-u85-shared-sram": "'OffChipFlash' is readonly",
-    "ethos-u85-sram-only": "1 memories (Sram)",
+    "ethos-u85-sram-only": "one memory alone ('Sram')",
     "imxrt1060": "3 memories (dtcm, ocram, sdram)",
     "stm32h743": "4 memories (dtcm, axi, flash, sdram)",
 }

@@ -233,3 +233,11 @@ def test_a_wrong_table_is_refused_with_a_hint(tmp_path: Path, text: str, expecte
     with pytest.raises(TargetError) as caught:
         load_target(write(tmp_path, text))
     assert expected in str(caught.value) and caught.value.hint
+
+
+def test_the_example_of_the_documentation_is_a_target(tmp_path: Path) -> None:
+    page = Path(__file__).parents[2] / "docs" / "targets.md"
+    text = page.read_text(encoding="utf-8").split("```toml\n")[1].split("```")[0]
+    target = load_target(write(tmp_path, text))
+    assert [m.name for m in target.addressed] == ["dtcm"] and target.timed
+    assert target.channels == (Channel("sdram", "dtcm", 350e6, 1e-6),)
