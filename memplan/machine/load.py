@@ -10,7 +10,7 @@ from memplan.base.errors import TargetError, nearest
 from memplan.base.plugins import TARGETS, load_plugin, plugins
 from memplan.machine.target import Target
 from memplan.machine.target_file import target_from_dict
-from memplan.machine.vela import is_vela_spec, load_vela
+from memplan.machine.vela import parse_vela, split_spec
 
 
 def preset_names() -> list[str]:
@@ -54,16 +54,11 @@ def load_target(spec: str | Path | Target) -> Target:
                 "its package gives a memplan.Target, or a function that makes one",
             )
         return made
-    elif is_vela_spec(text):
-        return load_vela(text)
+    elif vela := split_spec(text):
+        path, words = vela
+        return parse_vela(_read(path, "a vela.ini"), path, words)
     elif text.endswith(".toml"):
-        try:
-            source = Path(text).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            why = (error.strerror or error) if isinstance(error, OSError) else "it is no text"
-            raise TargetError(
-                f"cannot read target file '{text}': {why}", "give the path of a TOML file"
-            ) from error
+        source = _read(text, "a TOML file")
     else:
         raise TargetError(
             f"unknown target '{text}'",
@@ -75,3 +70,11 @@ def load_target(spec: str | Path | Target) -> Target:
         raise TargetError(
             f"target file '{text}' is not TOML: {error}", "see `memplan targets` for presets to start from"
         ) from error
+
+
+def _read(path: str, kind: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = (error.strerror or error) if isinstance(error, OSError) else "it is no text"
+        raise TargetError(f"cannot read target file '{path}': {why}", f"give the path of {kind}") from error

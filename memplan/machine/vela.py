@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from configparser import Error, RawConfigParser
 from dataclasses import dataclass
-from pathlib import Path
 
 from memplan.base.errors import TargetError, nearest
 from memplan.machine.parts import Compute, Memory
@@ -69,27 +68,32 @@ class _Section:
         return None if text is None else int(text)
 
 
-def is_vela_spec(text: str) -> bool:
-    """Whether `text` names a `.ini` file, with or without what is meant in it."""
-    return SPEC.fullmatch(text) is not None
+def split_spec(text: str) -> tuple[str, list[str]] | None:
+    """The path and the names in `FILE.ini:SYSTEM:MODE:ACCELERATOR`, of which some may be absent; None for other texts."""
+    match = SPEC.fullmatch(text)
+    return (match[1], match[2].split(":")[1:]) if match else None
 
 
-def load_vela(spec: str) -> Target:
-    """The target that `FILE.ini:SYSTEM:MODE` or `FILE.ini:SYSTEM:MODE:ACCELERATOR` means, its memories named as there.
+def parse_vela(source: str, path: str, words: Sequence[str]) -> Target:
+    """The target that names of a system, of a mode and maybe of an accelerator mean in a vela.ini.
 
+    Its memories have Vela's own names.
     Bandwidths are known where the accelerator is named or the system's name has U55, U65 or U85 in it; rates of
     arithmetic, and so times, where the accelerator is named, such as `ethos-u65-512`.
 
+    Args:
+        source: what the file says.
+        path: where it lies, for messages.
+        words: the names, two or three.
+
     Raises:
-        TargetError: the file cannot be read, lacks what is named, or what it says makes no sense.
+        TargetError: the file lacks what is named, or what it says makes no sense.
     """
-    match = SPEC.fullmatch(spec)
-    path, words = (match[1], match[2].split(":")[1:]) if match else (spec, [])
-    ini = _read(path)
+    ini = _parsed(source, path)
     if not (2 <= len(words) <= 3 and all(words)):
         systems, modes = _names(ini, SYSTEM), _names(ini, MODE)
         raise TargetError(
-            f"target '{spec}' does not name a system configuration and a memory mode",
+            f"target '{':'.join([path, *words])}' does not name a system configuration and a memory mode",
             f"write {path}:SYSTEM:MODE; systems: {', '.join(systems)}; modes: {', '.join(modes)}",
         )
     system, mode = _section(ini, path, SYSTEM, words[0]), _section(ini, path, MODE, words[1])
@@ -123,16 +127,11 @@ def load_vela(spec: str) -> Target:
     )
 
 
-def _read(path: str) -> RawConfigParser:
+def _parsed(source: str, path: str) -> RawConfigParser:
     ini = RawConfigParser()
     ini.optionxform = str  # type: ignore[method-assign, assignment] # Vela's keys are told apart by case
     try:
-        ini.read_string(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        why = (error.strerror or error) if isinstance(error, OSError) else "it is no text"
-        raise TargetError(
-            f"cannot read target file '{path}': {why}", "give the path of a vela.ini"
-        ) from error
+        ini.read_string(source)
     except Error as error:
         raise TargetError(
             f"'{path}' is no vela.ini: {error}",
