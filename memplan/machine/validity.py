@@ -25,6 +25,11 @@ MOST_QUEUES = 64
 NAME = re.compile(r"\w[\w.+-]*")
 
 
+def backing_memory(memories: tuple[Memory, ...]) -> Memory | None:
+    """The last memory, which holds what lies nowhere else; None where it is readonly or the only one."""
+    return None if memories[-1].readonly or len(memories) == 1 else memories[-1]
+
+
 def require_valid(
     where: str,
     memories: tuple[Memory, ...],
@@ -67,7 +72,7 @@ def _memories(where: str, memories: tuple[Memory, ...]) -> None:
             )
             raise TargetError(f"{at} has the name of a pin", f"choose another name; {hint}")
         _numbers(f"{where}: {memory.name}", memory)
-        backing = i == len(memories) - 1 > 0 and not memory.readonly
+        backing = memory is backing_memory(memories)
         if memory.addresses and not backing:
             raise TargetError(
                 f"{at}: addresses = true",
@@ -132,7 +137,7 @@ def _home(
         if role != "constants":
             raise TargetError(f"{where}: unknown key 'home.{role}'", nearest(role, ("constants",)))
         _known(f"{where}: home.{role}", (name,), named)
-    at_home = home.get("constants", memories[-1].name)
+    at_home = home.get("constants", (backing_memory(memories) or memories[0]).name)
     reached = operands.get("constants", operands.get("default", (memories[0].name,)))
     if at_home not in reached and all(named[name].readonly for name in reached):
         raise TargetError(
