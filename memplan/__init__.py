@@ -43,7 +43,7 @@ from memplan.ir.declarations import declare_op
 from memplan.ir.graph import Graph
 from memplan.ir.model import Model
 from memplan.ir.parts import Op, Tensor
-from memplan.judge.check.plan_view import Violation
+from memplan.judge.check.violation import Violation
 from memplan.library.zoo import ZooEntry, zoo_index, zoo_names
 from memplan.machine.load import load_target, preset_names
 from memplan.machine.parts import Channel, Compute, Memory

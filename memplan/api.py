@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Unpack
 from memplan.ir.graph import Graph
 from memplan.ir.model import Model
 from memplan.judge.check.check import check as check_rules
-from memplan.judge.check.plan_view import Violation
+from memplan.judge.check.violation import Violation
 from memplan.judge.simulate import simulate as simulate_plan
 from memplan.machine.target import Target
 from memplan.problem.plan import Metrics, Plan

@@ -12,8 +12,8 @@ from memplan.base.files import write_atomic
 from memplan.ir.graph import Graph
 from memplan.ir.parts import Op, Tensor
 from memplan.judge.check.check import check
-from memplan.judge.check.plan_view import Violation
 from memplan.judge.check.rules import RULES
+from memplan.judge.check.violation import Violation
 from memplan.judge.evaluate import evaluate
 from memplan.machine.target import Target
 from memplan.packing.buffers import Buffer
@@ -115,7 +115,10 @@ def examples() -> dict[str, Example]:
             "`score` is placed where `image` still lies.",
             residencies=placed(rows["score"]._replace(offset=32)),
         ),
-        "moves": plan("`score` is stored twice.", moves=(*moves, moves[-1])),
+        "moves": plan(
+            "The copy of `score` is issued a step before it is due, though the objective is `traffic`.",
+            moves=(*moves[:-1], moves[-1]._replace(issue=3)),
+        ),
         "origin": plan("`image` is resident, but never loaded.", moves=moves[1:]),
         "operands": plan(
             "`image` leaves after the first step, though `head` reads it.",
@@ -126,13 +129,13 @@ def examples() -> dict[str, Example]:
             "The objective is `peak`, and `image` leaves after step 0 and is loaded again for `head`.",
             options=replace(options, objective="peak"),
             residencies=twice,
-            moves=(*moves, Move("image", HOST, SCRATCHPAD, 3, 3)),
+            moves=(*moves[:-1], Move("image", HOST, SCRATCHPAD, 3, 3), moves[-1]),
         ),
         "inplace": plan(
             "The options allow no writing in place, and `relu` still works so.",
             options=replace(options, inplace=False),
         ),
-        "joined": plan("The plan joins `head`.", joined=("head",)),
+        "joined": plan("The plan joins `head`, which has no `joins`.", joined=("head",)),
         "weights": plan(
             "The options leave constants out, and `kernel` is still placed.",
             options=replace(options, weights="ignore"),
@@ -189,9 +192,11 @@ INTRODUCTION = """\
 # The rules of a valid plan
 
 A *plan* says in which order the ops of a neural network run, and for which steps and at which addresses each
-of its tensors lies in a small fast memory, the *scratchpad*. Step t is when the op at place t of that order
-runs. A stretch of steps at one address is a *residency*. What does not fit is copied to the large *host*
-memory (a *store*) and back (a *load*); a *spill* is a copy that is made for lack of space alone.
+of its tensors lies in the memories of a machine. Step t is when the op at place t of that order runs, and
+boundary t lies before it. A stretch of steps at one address of one memory is a *residency*. A *move* copies a
+tensor from one memory to another; a *spill* is a move that is made for lack of space alone. The last memory
+is the *backing memory*: large, and without addresses unless the target says otherwise. Where a tensor lies
+before the first step, or must lie at the end, it is at *home*.
 
 `memplan check MODEL PLAN` and `memplan.check` decide whether a plan is valid, from the graph, the target, the
 options and the plan alone. Each line that says what is wrong begins with the word of a rule."""
@@ -215,7 +220,7 @@ the last). `relu` writes `active` over `feature`, which nobody reads later; so t
 step 1:"""
 
 REST = """\
-Boundary t lies before step t. The plan copies {moves}. The packings have a buffer `a` of 64 bytes in steps [0, 2), given at
+The plan copies {moves}. The packings have a buffer `a` of 64 bytes in steps [0, 2), given at
 offset 0, and a buffer `b` of 32 bytes in steps [1, 3)."""
 
 

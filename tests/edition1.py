@@ -85,6 +85,19 @@ def plan_1(graph: Graph, plan: Plan, rng: random.Random) -> dict[str, Any]:
     }
 
 
+def races(graph: Graph, plan: Plan) -> bool:
+    """Whether a load fills bytes from the boundary on at which a store of them is due: edition 1 let two queues race."""
+    stops = {(r.tensor, r.stop): r for r in plan.residencies}
+    starts = {(r.tensor, r.start): r for r in plan.residencies}
+    stored = [stops.get((m.tensor, m.due)) for m in plan.moves if not plan.is_load(m)]
+    filled = [starts.get((m.tensor, m.issue)) for m in plan.moves if plan.is_load(m)]
+    return any(
+        a and b and a.stop == b.start and a.offset < b.offset + b.size and b.offset < a.offset + a.size
+        for a in stored
+        for b in filled
+    )
+
+
 class _Fluid:
     """The timed model of edition 1, in exact fractions, one event at a time."""
 

@@ -297,7 +297,8 @@ class _Spans:
                 continue
             for out, x in op.overwrites:
                 source = self.graph.storage_of[x]
-                free = source not in self.outputs and source not in self.inplace.values()
+                copied = any(m.tensor == source and m.due > t for m in self.moves)
+                free = not copied and source not in self.outputs and source not in self.inplace.values()
                 dies = uses[source] == t and ends.get(source) == t + 1 and (out, t) in starts
                 if free and dies and self.graph.tensor[source].kind == "activation":
                     self.inplace[out] = source

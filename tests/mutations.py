@@ -437,7 +437,7 @@ def inplace_over_live(rng, graph, plan):
         for b in plan.residencies:
             t = _born(graph, plan, b.tensor)
             later = [u for u in _touches(graph, plan, a.tensor) if u > t]
-            if a.tensor != b.tensor and t == b.start and a.start <= t < a.stop and later:
+            if a.tensor != b.tensor and t == b.start and a.start <= t < a.stop - 1 and later:
                 rows.append((a, b))
     row = _pick(rng, [r for r in rows if r[1].tensor not in plan.overwritten])
     if row is None:

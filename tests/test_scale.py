@@ -48,7 +48,7 @@ def _coming_and_going(kind: str, weights: str) -> tuple[Graph, Plan]:
             row("a", 0, last, 8, 4),
             row("y", last - 1, last, 0, 4),
         ]
-        moves += [load("i", 0), store("s", 1)]
+        moves = [load("i", 0), store("s", 1), *moves]
     options = Options(objective="traffic", weights=weights)
     plan = Plan(
         graph.name, graph.sha256, TIMED, options, "test", Status.FEASIBLE,

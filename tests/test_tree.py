@@ -90,11 +90,6 @@ ELSEWHERE: tuple[tuple[str, str, str], ...] = (
         "memplan.onnx.bounds",
     ),
     (
-        "who may write over what",
-        "ir/test_overwrites.py",
-        "memplan.onnx.dialect memplan.torch.dialect",
-    ),
-    (
         "graphs of whole programs",
         "torch/test_read.py",
         "memplan.torch.dims memplan.torch.flops memplan.torch.graph "
@@ -160,6 +155,17 @@ ELSEWHERE: tuple[tuple[str, str, str], ...] = (
         "decisions worked out by hand",
         "solvers/latency/test_msa.py",
         "memplan_solvers.latency.msa_kernel",
+    ),
+    (
+        "a second simulator",
+        "judge/test_simulate.py",
+        "memplan.judge.cost",
+    ),
+    (
+        "mutations of plans, and a second checker",
+        "judge/check/test_check.py",
+        "memplan.judge.check.forms memplan.judge.check.inplace memplan.judge.check.operands "
+        "memplan.judge.check.outputs memplan.judge.check.schedule",
     ),
     (
         "games against plain rules",

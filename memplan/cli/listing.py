@@ -58,7 +58,7 @@ def _targets() -> list[Row]:
     for name in preset_names():
         target = load_target(name)
         memories = ", ".join(map(_memory, target.memories))
-        operands = "ops use the backing memory too" if target.direct else "ops use the fast memory alone"
+        operands = f"ops use {', '.join(target.readable('', 'activations'))}"
         timing = "timed" if target.timed else "untimed"
         rows.append({"summary": f"{memories}; {operands}; {timing}"} | target_dict(target) | {"name": name})
     return rows

@@ -22,13 +22,16 @@ KEYS: dict[str, tuple[tuple[type, ...], str]] = {
 """What may be said of a kind, with the types that TOML has for it, and those in words."""
 
 
-def declare_ops(path: str | Path) -> None:
+def declare_ops(path: str | Path) -> list[str]:
     """Declare every kind of op that a TOML file describes, as `declare_op` does: a table `[ops."KIND"]` each.
 
     Either all of the file is taken or nothing of it.
 
     Args:
         path: the file.
+
+    Returns:
+        The kinds, in the file's order.
 
     Raises:
         OptionError: the file cannot be read, or something in it makes no sense; what, and where it stands.
@@ -44,8 +47,11 @@ def declare_ops(path: str | Path) -> None:
     ...     file = pathlib.Path(folder, "ops.toml")
     ...     _ = file.write_text(text)
     ...     memplan.declare_ops(file)
+    ['acme::ScaledAdd']
     """
-    declare(_read(Path(path)))
+    found = _read(Path(path))
+    declare(found)
+    return [said.kind for said in found]
 
 
 def _read(path: Path) -> list[Declaration]:

@@ -15,6 +15,9 @@ from memplan.machine.target_file import target_dict, target_from_dict
 from memplan.problem.options import Options
 from memplan.problem.plan import InPlace, Metrics, Move, Plan, Residency, Status
 
+ALL_HOST = "latency_all_host_s"
+"""The metric that is null where not everything can be in the backing memory."""
+
 ENDS = {"source": "from", "destination": "to"}
 """What the file calls the ends of a move; Python keeps the word `from` for itself."""
 
@@ -79,7 +82,11 @@ def plan_dict(plan: Plan) -> dict[str, Any]:
         "aliases": dict(plan.aliases),
         "inplace": [pair._asdict() for pair in plan.inplace],
         "joined": list(plan.joined),
-        "metrics": plan.metrics._asdict(),
+        "metrics": {
+            key: value
+            for key, value in plan.metrics._asdict().items()
+            if value is not None or key == ALL_HOST
+        },
     }
 
 
@@ -136,7 +143,10 @@ def plan_from_dict(data: Any, where: str) -> Plan:
             weights=options.text("weights"),
             io=options.text("io"),
             inplace=options.get("inplace"),
+            join=options.truth("join") if options.has("join") else False,
             order=options.text("order"),
+            recompute=_recompute(options) if options.has("recompute") else 1,
+            compute_limit=options.number("compute_limit") if options.has("compute_limit") else None,
             dims=options.table("dims").mapping(int) if options.has("dims") else {},
             bounds=_shapes(options.table("bounds")) if options.has("bounds") else {},
             donate=tuple(options.texts("donate")) if options.has("donate") else (),
@@ -150,7 +160,7 @@ def plan_from_dict(data: Any, where: str) -> Plan:
         aliases=get.table("aliases").mapping(str) if get.has("aliases") else {},
         inplace=inplace,
         joined=tuple(get.texts("joined")) if get.has("joined") else (),
-        metrics=_metrics(metrics, target),
+        metrics=_metrics(metrics, target, get.data["version"]),
         value=get.number("value") if get.texts("schedule") or get.has("value") else None,
         bound=get.number("bound"),
         seed=get.whole("seed") if get.has("seed") else 0,
@@ -181,10 +191,18 @@ def _inplace(item: JsonReader) -> InPlace:
     return InPlace(item.whole("step"), item.text("output"), item.text("operand"))
 
 
-def _metrics(get: JsonReader, target: Target) -> Metrics:
+def _recompute(options: JsonReader) -> int | None:
+    return None if options.get("recompute") == "any" else options.whole("recompute")
+
+
+def _metrics(get: JsonReader, target: Target, version: int) -> Metrics:
     """The claimed metrics, 0 where they are absent; what cannot be in host has no latency there, whatever older files say."""
-    found = Metrics(**{name: get.number(name) for name in Metrics._fields if get.has(name)})  # type: ignore[arg-type]
-    nowhere = target.timed and not target.direct
+    numbers = {name: get.number(name) for name in Metrics._fields if name != "peaks" and get.has(name)}
+    peaks = get.table("peaks").mapping(int) if get.has("peaks") else None
+    silent = Metrics(accessed=None, extra_cost=None, peaks=peaks)
+    found = silent._replace(**numbers)  # type: ignore[arg-type]
+    old = get.data.get(ALL_HOST, 0.0) is not None and version == 1
+    nowhere = target.timed and not target.direct if old else get.data.get(ALL_HOST, 0.0) is None
     return found._replace(latency_all_host_s=None) if nowhere else found
 
 

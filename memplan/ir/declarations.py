@@ -75,22 +75,26 @@ def declare_op(
 ) -> None:
     """Tell memplan what the kernel of a kind of op does, for every model that is loaded from now on.
 
-    What is said here takes the place of what memplan knows of this kind; what is None stays as it is. The last word on
-    a kind counts. What the layout of an op's tensors forbids is left out for that op, as it is for kinds that memplan
-    knows.
+    What is said here takes the place of what memplan knows of this kind; what is None stays as it is. The last
+    word on a kind counts. What the layout of an op's tensors forbids is left out for that op, as it is for
+    kinds that memplan knows.
 
     Args:
         kind: as `Op.kind` has it: "Gelu" or "my.domain::Fused" for ONNX, "mylib.fused.default" for torch.
         view: its outputs lie in the bytes of its first operand, from the first one on.
-        overwrites: positions, from 0, of the operands that its one result may be written over. All tensors that a
-            call names count, and optional ones that it leaves out.
+        overwrites: positions, from 0, of the operands that its one result may be written over. All tensors
+            that a call names count, and optional ones that it leaves out.
         joins: its one result is its operands side by side, in order, each contiguous in it.
         workspace: bytes that it needs while it runs.
         flops: floating-point operations; an op whose cost nobody knows is never executed again.
         once: it is random or stateful and must not be executed again.
 
     An amount is a whole number; factors by unit, whose products are summed up ("constant", "input_bytes",
-    "input_elements", "output_bytes" and "output_elements"); or a function of the lists of tensors read and written.
+    "input_elements", "output_bytes" and "output_elements"); or a function of the lists of tensors read and
+    written.
+
+    Returns:
+        Nothing.
 
     Raises:
         OptionError: the words contradict each other, or an amount is none.
@@ -116,7 +120,19 @@ def completed(
     Raises:
         GraphError: a declared amount is no whole number from 0 for this op.
     """
-    said = _DECLARED.get(op.kind, Declaration(op.kind))
+    once = None
+    if said := _DECLARED.get(op.kind):
+        op, workspace = _amended(op, said, operands, tensor, workspace)
+        once = said.once
+    if once is None:
+        once = op.once or (op.flops is None and not op.view)
+    return (op if once == op.once else replace(op, once=once)), workspace
+
+
+def _amended(
+    op: Op, said: Declaration, operands: Sequence[str | None], tensor: Mapping[str, Tensor], workspace: int
+) -> tuple[Op, int]:
+    """The op as it is declared but for `once`, and its workspace."""
     inputs, outputs = [tensor[x] for x in operands if x is not None], [tensor[x] for x in op.outputs]
     if said.view is not None:
         op = replace(op, view=said.view)
@@ -130,8 +146,7 @@ def completed(
         op = replace(op, flops=_amount(op, "flops", said.flops, inputs, outputs))
     if said.workspace is not None:
         workspace = _amount(op, "a workspace", said.workspace, inputs, outputs)
-    unknown = op.flops is None and not op.view
-    return replace(op, once=(op.once or unknown) if said.once is None else said.once), workspace
+    return op, workspace
 
 
 def _check_amount(kind: str, amount: Amount | None) -> None:

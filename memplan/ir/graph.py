@@ -56,10 +56,7 @@ class Graph:
 
     @cached_property
     def preds(self) -> tuple[tuple[int, ...], ...]:
-        """Per op, the program positions of the ops that come before it under every order, views too.
-
-        They are those that write what it reads, and those that it is `after`; what follows from these is left out.
-        """
+        """Per op, the program positions of the ops it waits for: who writes what it reads, and its `after`."""
         number, producer = {op.name: i for i, op in enumerate(self.ops)}, self.producer
         return tuple(
             tuple(

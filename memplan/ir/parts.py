@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 TENSOR_KINDS = ("input", "constant", "activation", "workspace")
 
@@ -58,12 +58,13 @@ class Op:
         view: its outputs lie in the bytes of its first input: it keeps a step, reads and writes nothing.
         overwrites: pairs (output, operand): the kernel may write the output over the operand's bytes.
         workspace: the one among its outputs that is no value: bytes it needs while it runs, read by nobody.
-        joins: pairs (operand, first byte): its result is these operands side by side, each contiguous in it, so that
-            nothing has to be copied where they lie there already.
-        once: it must not be executed again: it is random or stateful, holds an op that is, or nobody knows its cost.
+        joins: pairs (operand, first byte): its result is these operands side by side, each contiguous in it,
+            so that nothing has to be copied where they lie there already.
+        once: it must not be executed again: it is random or stateful, holds an op that is, or nobody knows its
+            cost.
         after: names of ops that come before it, though it reads nothing of theirs.
-        source: what it was in the program it came from, from the outermost name to the innermost, for people and for
-            who carries a plan back; empty where its own name says it.
+        source: what it was in the program it came from, for people and for who carries a plan back; empty
+            where its own name says it. No part of what makes two graphs equal.
     """
 
     name: str
@@ -77,7 +78,7 @@ class Op:
     joins: tuple[tuple[str, int], ...] = ()
     once: bool = False
     after: tuple[str, ...] = ()
-    source: tuple[str, ...] = ()
+    source: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def results(self) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from memplan.base.errors import InvalidPlanError
 from memplan.ir.graph import Graph
 from memplan.judge.check.check import check as check_rules
-from memplan.judge.check.plan_view import Violation
+from memplan.judge.check.violation import Violation
 from memplan.judge.notes import cost_notes
 from memplan.judge.simulate import simulate as simulate_plan
 from memplan.problem.plan import Plan, Status

@@ -1,4 +1,4 @@
-"""What a plan costs: traffic, peak and latency, from the graph, target, options and plan alone.
+"""What a plan costs: traffic, peak, latency and recomputation, from the graph, target, options and plan alone.
 
 One evaluator for every solver. Linear in ops + residencies + moves (moves are sorted once).
 Cost model of the timed part after XLA's memory space assignment simulator.
@@ -7,60 +7,70 @@ Cost model of the timed part after XLA's memory space assignment simulator.
 from __future__ import annotations
 
 from memplan.ir.graph import Graph
+from memplan.judge.copies import Copies
+from memplan.judge.cost import accessed, extra_cost
 from memplan.judge.live import live_bytes
+from memplan.judge.plan_view import PlanView
 from memplan.judge.timeline import timeline
-from memplan.problem.op_times import latency_ends, op_work
+from memplan.problem.op_times import latency_ends
 from memplan.problem.plan import Metrics, Plan
 
 
-def simulate(graph: Graph, plan: Plan) -> Metrics:
-    """The metrics of a valid plan (see `check`); latencies are 0 on an untimed target."""
-    spill_load, compulsory_load, spill_store, compulsory_store = _traffic(graph, plan)
-    live_peak = max(live_bytes(plan), default=0)
-    peak = max((r.offset + r.size for r in plan.residencies), default=0)
+def simulate(graph: Graph, plan: Plan, copies: Copies | None = None) -> Metrics:
+    """The metrics of a valid plan (see `check`); latencies are 0 on an untimed target.
+
+    `copies`: those of the plan, if they are known.
+    """
+    copies = copies or Copies(PlanView(graph, plan))
+    view = copies.view
+    spill_load, compulsory_load, spill_store, compulsory_store = _traffic(view)
+    peaks = {m.name: 0 for m in plan.target.addressed}
+    for r in plan.residencies:
+        peaks[r.memory] = max(peaks[r.memory], r.offset + r.size)
     latency = unlimited = 0.0
     all_host: float | None = 0.0
     if plan.target.timed:
-        work = op_work(graph, plan.target, plan.options)
-        latency = timeline(graph, plan, work).latency_s
-        all_host, unlimited = latency_ends(graph, plan.target, plan.options, work)
-        if not plan.target.direct:
-            all_host = None
+        latency = timeline(graph, plan, copies).latency_s
+        all_host, unlimited = latency_ends(graph, plan.target, plan.options)
     return Metrics(
         spill_store=spill_store,
         spill_load=spill_load,
         compulsory_load=compulsory_load,
         compulsory_store=compulsory_store,
-        live_peak=live_peak,
-        peak=peak,
+        live_peak=max(live_bytes(plan), default=0),
+        peak=peaks[plan.target.memories[0].name],
         latency_s=latency,
         latency_all_host_s=all_host,
         latency_unlimited_s=unlimited,
+        accessed=accessed(copies),
+        extra_cost=extra_cost(view),
+        peaks=peaks,
     )
 
 
-def spill_moves(graph: Graph, plan: Plan) -> list[bool]:
+def spill_moves(graph: Graph, plan: Plan, view: PlanView | None = None) -> list[bool]:
     """Per move, whether it is spill traffic; the others are compulsory.
 
-    Compulsory are the first load of an input or constant, and the store of an output.
+    Compulsory are the first move of an input or constant from its home, and of what else is an output to its home.
+    `view`: that of the plan, if it is known.
     """
-    outputs = graph.output_storages
+    view = view or PlanView(graph, plan)
     once: set[str] = set()
     spilled = []
     for move in plan.moves:
-        if plan.is_load(move):
-            given = graph.tensor[move.tensor].kind in ("input", "constant")
-            spilled.append(not given or move.tensor in once)
-            once.add(move.tensor)
-        else:
-            spilled.append(move.tensor not in outputs)
+        s = move.tensor
+        end = move.source if view.is_given(s) else move.destination
+        needed = (view.is_given(s) or s in view.outputs) and end == view.home(s) and s not in once
+        once |= {s} if needed else set()
+        spilled.append(not needed)
     return spilled
 
 
-def _traffic(graph: Graph, plan: Plan) -> tuple[int, int, int, int]:
+def _traffic(view: PlanView) -> tuple[int, int, int, int]:
     """Bytes of spill_load, compulsory_load, spill_store, compulsory_store."""
+    graph, plan = view.graph, view.plan
     loads, stores = [0, 0], [0, 0]
-    for move, spilled in zip(plan.moves, spill_moves(graph, plan), strict=True):
+    for move, spilled in zip(plan.moves, spill_moves(graph, plan, view), strict=True):
         side = loads if plan.is_load(move) else stores
         side[not spilled] += graph.tensor[move.tensor].nbytes
     return loads[0], loads[1], stores[0], stores[1]

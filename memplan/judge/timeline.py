@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from memplan.base.errors import InvalidPlanError
 from memplan.ir.graph import Graph
-from memplan.problem.op_times import Work, op_work
+from memplan.judge.copies import Copies
+from memplan.judge.cost import served
+from memplan.judge.plan_view import PlanView
+from memplan.problem.op_times import compute_rate
 from memplan.problem.plan import Plan
 
 
@@ -20,67 +24,76 @@ class Timeline(NamedTuple):
     latency_s: float
 
 
-def timeline(graph: Graph, plan: Plan, work: list[Work] | None = None) -> Timeline:
+def timeline(graph: Graph, plan: Plan, copies: Copies | None = None) -> Timeline:
     """Play the plan on its (timed) target: ops in order, copies in the FIFO queues beside them.
 
-    `work`: `op_work` of the plan's graph, target and options, if it is known.
+    Args:
+        graph, plan: a valid plan and its graph.
+        copies: those of the plan, if they are known.
     """
+    copies = copies or Copies(PlanView(graph, plan))
+    view, queues = copies.view, _Queues(copies)
     target = plan.target
-    by_name = dict(
-        zip((op.name for op in graph.ops), work or op_work(graph, target, plan.options), strict=True)
-    )
-    pad, host, overhead = (
-        target.scratchpad.bandwidth or 1.0,
-        target.host.bandwidth or 1.0,
-        target.compute.overhead_s,
-    )
-    queues = _Queues(graph, plan)
-    starting: dict[int, list[str]] = {}
-    stopping: dict[int, list[str]] = {}
-    for r in plan.residencies:
-        starting.setdefault(r.start, []).append(r.tensor)
-        stopping.setdefault(r.stop, []).append(r.tensor)
-    resident: dict[str, int] = {}
+    bandwidth = {m.name: m.bandwidth or 1.0 for m in target.memories}
+    shared = {target.host.name, *target.home.values()}
     now, times = 0.0, []
-    for t, name in enumerate(plan.schedule):
-        for tensor in starting.get(t, ()):
-            resident[tensor] = resident.get(tensor, 0) + 1
-        for tensor in stopping.get(t, ()):
-            resident[tensor] -= 1
-        compute_s, operands = by_name[name]
-        fast = slow = 0
-        for tensor, nbytes in operands.items():
-            if resident.get(tensor, 0) > 0:
-                fast += nbytes
-            else:
-                slow += nbytes
-        host_s = slow / host
-        duration = max(compute_s, fast / pad + host_s) + overhead
+    for t, places in enumerate(served(copies)):
+        op, reads = view.ops[t], dict[str, int]()
+        for s, memory in places.items():
+            name = target.host.name if memory is None else memory  # the caller's lies behind the same bus
+            reads[name] = reads.get(name, 0) + graph.tensor[s].nbytes
+        idle = op.view or op.name in view.joined
+        compute_s = 0.0 if idle else (op.flops or 0) / compute_rate(graph, target, op)
+        busy = {name: nbytes / bandwidth[name] for name, nbytes in reads.items()}
+        duration = max(compute_s, sum(busy.values())) + target.compute.overhead_s
         start = queues.wait_for_due(t, now)
         now = start + duration
-        queues.advance(start, now, 1 - host_s / duration if duration else 1.0)
+        left = {
+            name: max(0.0, 1 - seconds / duration)
+            for name, seconds in busy.items()
+            if name in shared and duration
+        }
+        queues.advance(start, now, left)
         times.append((start, now))
-    queues.open(len(plan.schedule))
-    last_store = queues.drain(now)
-    return Timeline(tuple(times), tuple(queues.times), max(now, last_store))
+    queues.open(view.n)
+    end = queues.drain(now)
+    return Timeline(tuple(times), tuple(queues.times), max(now, end))
 
 
 class _Queues:
-    """The FIFO queues of moves, which share the host bandwidth: their heads divide it equally."""
+    """The FIFO queues of moves, whose heads share the memories and channels that they use."""
 
-    def __init__(self, graph: Graph, plan: Plan) -> None:
-        self.bandwidth = plan.target.host.bandwidth or 1.0
-        self.times: list[tuple[float, float]] = [(0.0, 0.0)] * len(plan.moves)
-        self.left = [graph.tensor[m.tensor].nbytes / self.bandwidth for m in plan.moves]
-        self.stores = [not plan.is_load(m) for m in plan.moves]
-        self.opens = [m.issue for m in plan.moves]
-        lanes: dict[int, deque[int]] = {}
-        for i, m in enumerate(plan.moves):
-            lanes.setdefault(m.queue, deque()).append(i)
+    def __init__(self, copies: Copies) -> None:
+        view = copies.view
+        moves, target = view.plan.moves, view.target
+        self.times: list[tuple[float, float]] = [(0.0, 0.0)] * len(moves)
+        self.left = [float(view.graph.tensor[m.tensor].nbytes) for m in moves]
+        self.opens = [m.issue for m in moves]
+        self.due = [m.due for m in moves]
+        self.rate = {m.name: m.bandwidth or 1.0 for m in target.memories}
+        self.uses: list[tuple[str, ...]] = []
+        self.overhead: list[float] = []
+        for m in moves:
+            channel = target.channel(m.source, m.destination)
+            name = f"{m.source} > {m.destination}"
+            limited = channel is not None and channel.bandwidth is not None
+            if channel is not None and channel.bandwidth is not None:
+                self.rate[name] = channel.bandwidth
+            self.uses.append((m.source, m.destination, name) if limited else (m.source, m.destination))
+            self.overhead.append(0.0 if channel is None else channel.overhead_s)
+        lanes: dict[int, deque[int]] = defaultdict(deque)
+        for i, m in enumerate(moves):
+            lanes[m.queue].append(i)
         self.lanes = [lanes[queue] for queue in sorted(lanes)]
-        self.due = [m.due for m in plan.moves]
+        self.after: dict[int, list[int]] = defaultdict(list)  # what must be done before a move starts
+        for i in range(len(moves)):
+            source = copies.source(i)
+            if source is not None and source.makers[0] >= 0:
+                self.after[i].append(source.makers[0])
+        for i, j in copies.races():
+            self.after[i].append(j)
         self.awaited = Counter(self.due)
-        self.done = [False] * len(plan.moves)
+        self.done = [False] * len(moves)
         self.started: dict[int, float] = {}
         self.step = 0
 
@@ -89,7 +102,13 @@ class _Queues:
         self.step = step
 
     def heads(self) -> list[int]:
-        return [lane[0] for lane in self.lanes if lane and self.opens[lane[0]] <= self.step]
+        """The moves that can be copied now: the first of each queue, if it is open and what it waits for is done."""
+        first = (lane[0] for lane in self.lanes if lane)
+        return [
+            i
+            for i in first
+            if self.opens[i] <= self.step and all(self.done[j] for j in self.after.get(i, ()))
+        ]
 
     def wait_for_due(self, t: int, now: float) -> float:
         """The time at which every move due at step t is done, the processor waiting from `now`."""
@@ -98,35 +117,50 @@ class _Queues:
             heads = self.heads()
             if not heads:
                 raise InvalidPlanError(f"a move due at step {t} can never start", "run `check` first")
-            now = self._copy(heads, now, math.inf, 1.0)
+            now = self._copy(heads, now, math.inf, {})
         return now
 
-    def advance(self, now: float, until: float, share: float) -> None:
-        """Copy from `now` to `until` with `share` of the host bandwidth."""
-        while now < until and share > 0 and (heads := self.heads()):
-            now = self._copy(heads, now, until, share)
+    def advance(self, now: float, until: float, left: Mapping[str, float]) -> None:
+        """Copy from `now` to `until` with the shares of some memories that an op leaves, and all of the others."""
+        while now < until and (heads := self.heads()):
+            now = self._copy(heads, now, until, left)
 
     def drain(self, now: float) -> float:
-        """Finish every copy after the last op; the end of the last store."""
+        """Finish every copy after the last op; the end of the last copy."""
         while heads := self.heads():
-            now = self._copy(heads, now, math.inf, 1.0)
-        return max((end for (_, end), s in zip(self.times, self.stores, strict=True) if s), default=0.0)
+            now = self._copy(heads, now, math.inf, {})
+        return max((end for _, end in self.times), default=0.0)
 
-    def _copy(self, heads: list[int], now: float, until: float, share: float) -> float:
-        """Copy the heads until the first is done or `until`; returns the time reached."""
-        rate = share / len(heads)
-        least = min(self.left[i] for i in heads)
-        finishes = now + least / rate <= until
-        end = now + least / rate if finishes else until
+    def _copy(self, heads: list[int], now: float, until: float, left: Mapping[str, float]) -> float:
+        """Copy the heads until the first is done, or its overhead is, or `until`; returns the time reached."""
+        users = Counter(name for i in heads if self.overhead[i] <= 0 for name in self.uses[i])
+        share = {name: self.rate[name] * left.get(name, 1.0) / count for name, count in users.items()}
+        rates = {
+            i: min(share[name] for name in self.uses[i]) if self.overhead[i] <= 0 else 0.0 for i in heads
+        }
+        needs = {i: self._seconds(i, rates[i]) for i in heads}
+        least = min(needs.values())
+        finishes = now + least <= until
+        end = now + least if finishes else until
         for i in heads:
             self.started.setdefault(i, now)
-            if finishes and self.left[i] == least:
+            if self.overhead[i] > 0:
+                self.overhead[i] = 0.0 if finishes and needs[i] == least else self.overhead[i] - (end - now)
+            elif finishes and needs[i] == least:
                 self.done[i] = True
                 self.awaited[self.due[i]] -= 1
                 self.times[i] = (self.started[i], end)
             else:
-                self.left[i] = max(0.0, self.left[i] - (end - now) * rate)
+                self.left[i] = max(0.0, self.left[i] - (end - now) * rates[i])
         for lane in self.lanes:
             if lane and self.done[lane[0]]:
                 lane.popleft()
         return end
+
+    def _seconds(self, i: int, rate: float) -> float:
+        """How long the move needs at this rate to be done, or to be through with its overhead."""
+        if self.overhead[i] > 0:
+            return self.overhead[i]
+        if not self.left[i]:
+            return 0.0
+        return self.left[i] / rate if rate > 0 else math.inf

@@ -10,6 +10,7 @@ from memplan.base.errors import TargetError, nearest
 from memplan.base.plugins import TARGETS, load_plugin, plugins
 from memplan.machine.target import Target
 from memplan.machine.target_file import target_from_dict
+from memplan.machine.vela import parse_vela, split_spec
 
 
 def preset_names() -> list[str]:
@@ -26,7 +27,7 @@ def load_target(spec: str | Path | Target) -> Target:
     """The target that is meant: a preset by its name, a TOML file by its path, a target itself.
 
     Args:
-        spec: a name that `preset_names` lists, a path that ends with `.toml`, or a Target.
+        spec: a name that `preset_names` lists, a path that ends with `.toml`, a `vela.ini:SYSTEM:MODE`, or a Target.
 
     Returns:
         The target, every number in bytes, bytes a second, operations a second or seconds.
@@ -53,17 +54,15 @@ def load_target(spec: str | Path | Target) -> Target:
                 "its package gives a memplan.Target, or a function that makes one",
             )
         return made
+    elif vela := split_spec(text):
+        path, words = vela
+        return parse_vela(_read(path, "a vela.ini"), path, words)
     elif text.endswith(".toml"):
-        try:
-            source = Path(text).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            why = (error.strerror or error) if isinstance(error, OSError) else "it is no text"
-            raise TargetError(
-                f"cannot read target file '{text}': {why}", "give the path of a TOML file"
-            ) from error
+        source = _read(text, "a TOML file")
     else:
         raise TargetError(
-            f"unknown target '{text}'", f"{nearest(text, preset_names())} (or give a .toml file)"
+            f"unknown target '{text}'",
+            f"{nearest(text, preset_names())} (or give a .toml file, or vela.ini:SYSTEM:MODE)",
         )
     try:
         return target_from_dict(tomllib.loads(source), where=text)
@@ -71,3 +70,11 @@ def load_target(spec: str | Path | Target) -> Target:
         raise TargetError(
             f"target file '{text}' is not TOML: {error}", "see `memplan targets` for presets to start from"
         ) from error
+
+
+def _read(path: str, kind: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = (error.strerror or error) if isinstance(error, OSError) else "it is no text"
+        raise TargetError(f"cannot read target file '{path}': {why}", f"give the path of {kind}") from error

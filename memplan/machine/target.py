@@ -7,9 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from memplan.machine.parts import Channel, Compute, Memory
-from memplan.machine.validity import require_valid
-
-CONSTANTS = "constants"
+from memplan.machine.validity import backing_memory, require_valid
 
 
 @dataclass(frozen=True)
@@ -24,7 +22,8 @@ class Target:
         memories: fastest first.
         operands: where ops may read and write: names of memories by op kind, else by role (`ROLES`), else by
             "default", else the fastest memory alone.
-        home: where constants lie before the first step, by role; the backing memory unless said.
+        home: where constants lie before the first step, by role: `{"constants": "flash"}`; the backing memory unless
+            said, or the fastest where there is none.
         queues: how many FIFO queues copy; 0 where nothing is moved and every storage stays where it is first placed.
         channels: the only pairs of memories that are copied between; none for every pair, in any queue.
         compute: rates of arithmetic.
@@ -71,8 +70,7 @@ class Target:
     @property
     def backing(self) -> Memory | None:
         """The last memory, which holds what lies nowhere else; None where it is readonly or the only one."""
-        last = self.memories[-1]
-        return None if last.readonly or len(self.memories) == 1 else last
+        return backing_memory(self.memories)
 
     @property
     def addressed(self) -> tuple[Memory, ...]:
@@ -81,9 +79,9 @@ class Target:
         return tuple(m for m in self.memories if not m.readonly and (m.addresses or m is not self.backing))
 
     def home_of(self, role: str) -> str:
-        """The memory in which a role has its home under io `host`: the backing memory, or the last one where there
-        is none, unless `home` says another."""
-        return self.home.get(role, self.memories[-1].name)
+        """The memory in which a role has its home under io `host`: the one that `home` says, else the backing memory,
+        or the fastest where there is none."""
+        return self.home.get(role, (self.backing or self.memories[0]).name)
 
     def byte_cost(self, name: str) -> float:
         """What reading or writing a byte of this memory costs: 1 in the backing memory and in homes, else 0, unless

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from memplan.machine.parts import Channel, Compute, Memory
-from memplan.machine.target import CONSTANTS, Target
+from memplan.machine.target import Target
 
 PLAIN = Target()
 """COSMA's machine: a scratchpad of any size, in which all operands must be."""
@@ -41,6 +41,8 @@ def two_level(
 
 def beyond_two_level(target: Target) -> str:
     """What a target has that a scratchpad machine, as `two_level` makes it, has not; empty where it is one."""
+    if len(target.memories) == 1:
+        return f"one memory alone ('{target.scratchpad.name}')"
     if len(target.memories) != 2:
         return f"{len(target.memories)} memories ({', '.join(target.memory)})"
     fast, slow = target.memories
@@ -48,10 +50,10 @@ def beyond_two_level(target: Target) -> str:
         return f"no backing memory that can be written ('{slow.name}' is readonly)"
     if slow.addresses:
         return f"addresses in its backing memory '{slow.name}'"
+    if (home := target.home_of("constants")) != slow.name:
+        return f"constants at home in '{home}'"
     if (target.byte_cost(fast.name), target.byte_cost(slow.name)) != (0, 1):
         return "byte costs of its own"
-    if target.home_of(CONSTANTS) != slow.name:
-        return f"constants at home in '{target.home_of(CONSTANTS)}'"
     if set(target.operands) - {"default"} or fast.name not in target.readable("", ""):
         return "operands that differ by op kind or role, or never lie in its fast memory"
     channels = set(_both_ways(fast.name, slow.name)) if target.queues == 2 else set()

@@ -20,8 +20,14 @@ BYTE_COSTS = (1e-12, 1e12)
 """Ranges of rates (a second), overheads (seconds) and costs of a byte, in which no sum overflows or is lost to rounding."""
 
 MOST_QUEUES = 64
+"""More than any machine's engines that copy; a file that says more has a slip in it."""
 
 NAME = re.compile(r"\w[\w.+-]*")
+
+
+def backing_memory(memories: tuple[Memory, ...]) -> Memory | None:
+    """The last memory, which holds what lies nowhere else; None where it is readonly or the only one."""
+    return None if memories[-1].readonly or len(memories) == 1 else memories[-1]
 
 
 def require_valid(
@@ -66,7 +72,7 @@ def _memories(where: str, memories: tuple[Memory, ...]) -> None:
             )
             raise TargetError(f"{at} has the name of a pin", f"choose another name; {hint}")
         _numbers(f"{where}: {memory.name}", memory)
-        backing = i == len(memories) - 1 > 0 and not memory.readonly
+        backing = memory is backing_memory(memories)
         if memory.addresses and not backing:
             raise TargetError(
                 f"{at}: addresses = true",
@@ -131,7 +137,7 @@ def _home(
         if role != "constants":
             raise TargetError(f"{where}: unknown key 'home.{role}'", nearest(role, ("constants",)))
         _known(f"{where}: home.{role}", (name,), named)
-    at_home = home.get("constants", memories[-1].name)
+    at_home = home.get("constants", (backing_memory(memories) or memories[0]).name)
     reached = operands.get("constants", operands.get("default", (memories[0].name,)))
     if at_home not in reached and all(named[name].readonly for name in reached):
         raise TargetError(
@@ -193,5 +199,5 @@ def _within(at: str, value: float, least_most: tuple[float, float]) -> None:
 
 
 def _whole(at: str, value: int) -> None:
-    if not (isinstance(value, int) and 1 <= value <= MAX_BYTES):
+    if not (type(value) is int and 1 <= value <= MAX_BYTES):
         raise TargetError(f"{at} = {value}", "it must be 1 … 2^62 bytes")

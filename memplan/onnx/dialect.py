@@ -44,7 +44,7 @@ def placed(tensors: Iterable[Tensor], ops: Iterable[Op]) -> tuple[tuple[Tensor, 
     root: dict[str, str] = {}
     known = list(ops)
     for op in known:
-        if op.view:
+        if op.view and op.inputs:
             root.update(dict.fromkeys(op.outputs, root.get(op.inputs[0], op.inputs[0])))
     found = tuple(replace(t, place=(root[t.name], 0)) if t.name in root else t for t in tensors)
     return found, sound_ops(found, known)

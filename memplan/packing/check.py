@@ -5,7 +5,7 @@ from __future__ import annotations
 import bisect
 from collections.abc import Sequence
 
-from memplan.judge.check.plan_view import Violation
+from memplan.judge.check.violation import Violation
 from memplan.packing.buffers import Buffer
 
 

@@ -35,32 +35,62 @@ def op_work(graph: Graph, target: Target, options: Options) -> list[Work]:
     flops over the rate for the dtype of the first operand, absent flops counting as 0.
     """
     found = []
+    if not target.timed:
+        raise TargetError(
+            f"target '{target.name}' has no timing", "choose a timed target, see `memplan targets`"
+        )
     for op in graph.ops:
-        operand = next(iter((*op.inputs, *op.outputs)), None)
-        rate = target.compute.rate(graph.tensor[operand].dtype if operand else None)
-        if not (rate and target.scratchpad.bandwidth and target.host.bandwidth):
-            raise TargetError(
-                f"target '{target.name}' has no timing", "choose a timed target, see `memplan targets`"
-            )
-        found.append(Work((op.flops or 0) / rate, op_bytes(graph, op, options)))
+        seconds = (op.flops or 0) / compute_rate(graph, target, op)
+        found.append(Work(seconds, op_bytes(graph, op, options)))
     return found
 
 
-def latency_ends(
-    graph: Graph, target: Target, options: Options, work: list[Work] | None = None
-) -> tuple[float, float]:
-    """Seconds with everything in host, and with everything in the scratchpad already (a lower bound).
+def compute_rate(graph: Graph, target: Target, op: Op) -> float:
+    """Operations a second of a timed target for the dtype of the op's first operand."""
+    operand = next(iter((*op.inputs, *op.outputs)), None)
+    return target.compute.rate(graph.tensor[operand].dtype if operand else None) or 1.0
 
-    What is pinned to host is there in both. `work`: `op_work` of the same, if it is known.
+
+def latency_ends(graph: Graph, target: Target, options: Options) -> tuple[float | None, float]:
+    """Seconds with everything in the backing memory, and with everything in the fastest memory that its op can use.
+
+    The first is None where ops in general, or some op, cannot use the backing memory; the second is a lower bound. What is
+    pinned to the backing memory, or is the caller's, is there in both. Both are 0 on an untimed target.
     """
     if not target.timed:
         return 0.0, 0.0
-    all_host = unlimited = 0.0
-    overhead, pins = target.compute.overhead_s, options.pins
-    pad, host = target.scratchpad.bandwidth or 1.0, target.host.bandwidth or 1.0
-    for compute_s, operands in work or op_work(graph, target, options):
-        nbytes = sum(operands.values())
-        slow = sum(operands[name] for name in operands if pins.get(name) == "host") if pins else 0
-        all_host += max(compute_s, nbytes / host) + overhead
-        unlimited += max(compute_s, (nbytes - slow) / pad + slow / host) + overhead
-    return all_host, unlimited
+    backing, bandwidth = target.host.name, {m.name: m.bandwidth or 1.0 for m in target.memories}
+    reached: dict[tuple[str, str, bool], tuple[str, ...]] = {}
+    everywhere, slowest, fastest = target.direct, 0.0, 0.0
+    for op, (compute_s, operands) in zip(graph.ops, op_work(graph, target, options), strict=True):
+        slow_s = fast_s = 0.0
+        written = set(op.outputs)
+        for s, nbytes in operands.items():
+            key = op.kind, role_of(graph, s), s in written
+            if key not in reached:
+                reached[key] = (target.writable if key[2] else target.readable)(*key[:2])
+            fixed = options.pins.get(s) == "host" or (
+                options.io == "external" and key[1] in ("inputs", "outputs")
+            )
+            everywhere = everywhere and (fixed or backing in reached[key])
+            slow_s += nbytes / bandwidth[backing]
+            fast_s += nbytes / bandwidth[backing if fixed else reached[key][0]]
+        slowest += max(compute_s, slow_s) + target.compute.overhead_s
+        fastest += max(compute_s, fast_s) + target.compute.overhead_s
+    return slowest if everywhere else None, fastest
+
+
+def role_of(graph: Graph, storage: str) -> str:
+    """What a storage is to the ops that touch it, as targets call it."""
+    kind = graph.tensor[storage].kind
+    return "outputs" if kind == "activation" and storage in graph.output_storages else f"{kind}s"
+
+
+def op_costs(graph: Graph, target: Target) -> list[float]:
+    """What executing each op once costs, in program order: seconds of computing on a timed target, else flops.
+
+    Unknown flops count as 0.
+    """
+    if not target.timed:
+        return [float(op.flops or 0) for op in graph.ops]
+    return [(op.flops or 0) / compute_rate(graph, target, op) for op in graph.ops]

@@ -15,6 +15,13 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "io": POLICIES["io"],
     "order": ("free", "program"),
 }
+"""What a call may ask of a solver."""
+
+JUDGED: dict[str, tuple[str, ...]] = {"objective": ("compute",), "io": ("external",)}
+"""What a plan may record besides: the checker and the simulator know it, no solver does."""
+
+COST_FACTOR = 1.2
+"""By how much recomputation may raise the cost of all executions where nothing else is asked."""
 
 
 @dataclass(frozen=True)
@@ -23,16 +30,21 @@ class Options:
 
     Args:
         objective: what is minimised: "traffic" (bytes spilled and loaded again), "peak" (bytes) or "latency"
-            (seconds).
+            (seconds), or what executing ops again costs ("compute").
         weights: constants are not placed ("ignore"), placed like all else ("tensor"), or loaded for each use
             and dropped ("stream").
-        io: inputs are loaded and outputs stored ("host"), or lie in the arena ("resident").
-        inplace: an elementwise op may write its output over its dying input.
+        io: inputs are loaded and outputs stored ("host"), lie in the first memory ("resident"), or in buffers
+            of the caller's ("external").
+        inplace: an op may write its output over one of its operands.
         order: "free", or the graph's own ("program").
         dims: sizes that the importer gave to free dimensions.
         bounds: the largest shapes that tensors were planned at whose sizes only a run decides.
         donate: inputs whose storage an output may take over: the op that makes it writes over them.
         pins: by storage: "keep" (never spilled), "host" (never placed), "@OFFSET" or "keep@OFFSET", in bytes.
+        join: ops whose operands lie side by side in their output need not run.
+        recompute: how often an op may be executed at most, None without a limit.
+        compute_limit: how much all executions may cost at most, as a multiple of what executing each op once
+            costs; None for what `cost_factor` says.
 
     Raises:
         OptionError: a word is unknown.
@@ -47,25 +59,47 @@ class Options:
     bounds: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     donate: tuple[str, ...] = ()
     pins: Mapping[str, str] = field(default_factory=dict)
+    join: bool = False
+    recompute: int | None = 1
+    compute_limit: float | None = None
 
     def __post_init__(self) -> None:
         for key, known in CHOICES.items():
             value = getattr(self, key)
-            if value not in known:
+            if value not in known + JUDGED.get(key, ()):
                 raise OptionError(f"unknown {key} '{value}'", nearest(str(value), known))
-        if not isinstance(self.inplace, bool):
-            raise OptionError(f"inplace = {self.inplace!r}", "it is true or false")
+        for key in ("inplace", "join"):
+            if not isinstance(getattr(self, key), bool):
+                raise OptionError(f"{key} = {getattr(self, key)!r}", "it is true or false")
+        if self.recompute is not None and (type(self.recompute) is not int or self.recompute < 1):
+            raise OptionError(f"recompute = {self.recompute!r}", "it is a number of executions from 1")
+        if self.compute_limit is not None and not self.compute_limit >= 1:
+            raise OptionError(f"compute_limit = {self.compute_limit!r}", "it is a factor from 1")
         for word in self.pins.values():
             parse_pin(word)
 
+    @property
+    def cost_factor(self) -> float | None:
+        """The multiple of the cost of executing each op once within which all executions stay; None without one."""
+        if self.compute_limit is not None or self.recompute == 1 or self.objective == "compute":
+            return self.compute_limit
+        return COST_FACTOR
+
     def to_dict(self) -> dict[str, object]:
-        """The options as plan files record them; bounds, pins and donated inputs where there are any."""
+        """The options as plan files record them; what is at its default is left out where older files lack it."""
         recorded = asdict(self) | {
             "dims": dict(self.dims),
             "bounds": {name: list(shape) for name, shape in self.bounds.items()},
             "donate": list(self.donate),
             "pins": dict(self.pins),
+            "recompute": "any" if self.recompute is None else self.recompute,
         }
-        return {
-            key: value for key, value in recorded.items() if value or key not in ("bounds", "donate", "pins")
+        default = {
+            "bounds": {},
+            "donate": [],
+            "pins": {},
+            "join": False,
+            "recompute": 1,
+            "compute_limit": None,
         }
+        return {key: value for key, value in recorded.items() if key not in default or value != default[key]}

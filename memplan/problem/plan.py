@@ -74,12 +74,17 @@ class Metrics(NamedTuple):
         spill_load: bytes loaded but for the first load of each input and constant.
         compulsory_load: bytes of those first loads.
         compulsory_store: bytes of the outputs' stores.
-        live_peak: the most bytes resident in one step.
-        peak: the end in bytes of the highest residency.
+        live_peak: the most bytes resident in the first memory in one step.
+        peak: the end in bytes of the highest residency there.
         latency_s: seconds of the whole plan; this and the next two are 0 on an untimed target.
         latency_all_host_s: seconds where everything is served from host memory; None where operands must be
             in the scratchpad, so that not everything can be in host.
         latency_unlimited_s: seconds where everything lies in the scratchpad: a bound below every plan.
+        accessed: bytes times the byte cost of their memory, of all moves and executions beyond what is compulsory:
+            where ops use nothing but the scratchpad, the bytes moved without need. This and the next two are
+            None where an older file does not say.
+        extra_cost: what executing ops again costs: seconds of computing on a timed target, else flops.
+        peaks: the end in bytes of the highest residency of each memory that has addresses.
     """
 
     spill_store: int = 0
@@ -91,15 +96,20 @@ class Metrics(NamedTuple):
     latency_s: float = 0.0
     latency_all_host_s: float | None = 0.0
     latency_unlimited_s: float = 0.0
+    accessed: float | None = 0
+    extra_cost: float | None = 0.0
+    peaks: Mapping[str, int] | None = None
 
     @property
     def traffic(self) -> int:
-        """Non-compulsory bytes: the objective `traffic`."""
+        """Bytes that are moved without need."""
         return self.spill_store + self.spill_load
 
     def value(self, objective: str) -> float:
-        """The metric that `objective` minimises: bytes for "traffic" and "peak", seconds for "latency"."""
-        return {"traffic": self.traffic, "peak": self.peak, "latency": self.latency_s}[objective]
+        """The metric that `objective` minimises: bytes for "traffic" and "peak", seconds for "latency", and for
+        "compute" seconds or flops."""
+        costs = {"peak": self.peak, "latency": self.latency_s, "compute": self.extra_cost or 0.0}
+        return costs.get(objective, self.traffic if self.accessed is None else self.accessed)
 
 
 def relative_gap(value: float | None, bound: float) -> float | None:

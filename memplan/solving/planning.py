@@ -17,7 +17,7 @@ from memplan.machine.load import load_target
 from memplan.machine.target import Target
 from memplan.machine.two_level import beyond_two_level
 from memplan.problem.contradictions import contradiction
-from memplan.problem.options import Options
+from memplan.problem.options import CHOICES, JUDGED, Options
 from memplan.problem.pin_resolution import resolve_pins
 from memplan.problem.plan import Plan, Status
 from memplan.problem.problem import Problem
@@ -207,6 +207,11 @@ def make_problem(
         bounds=model.bounds if isinstance(model, Model) else {},
         donate=_donated(graph, donate),
     )
+    for key, unsolved in JUDGED.items():
+        if getattr(options, key) in unsolved:
+            raise OptionError(
+                f"no solver plans yet for {key} {getattr(options, key)}", f"known: {', '.join(CHOICES[key])}"
+            )
     if objective == "traffic" and machine.direct:
         raise OptionError(
             f"objective traffic on target '{machine.name}'",

@@ -74,6 +74,8 @@ class Solver(ABC):
     ) -> Plan:
         """A plan with a schedule; its status is settled by whoever evaluates it.
 
+        A donated input whose next value is written elsewhere is no donated input of the plan: its buffer stays.
+
         Args:
             problem, limits: what `solve` was given.
             order: op numbers, a step each.
@@ -83,8 +85,11 @@ class Solver(ABC):
             inplace: which outputs are written over which operands, in any order.
         """
         base = self.no_answer(problem, limits, Status.FEASIBLE, "")
+        over, renewed = {pair.operand for pair in inplace}, {i for _, i in problem.graph.updates}
+        donated = tuple(x for x in problem.options.donate if x in over or x not in renewed)
         return replace(
             base,
+            options=replace(problem.options, donate=donated),
             schedule=tuple(problem.graph.ops[i].name for i in order),
             residencies=tuple(sorted(residencies, key=lambda r: (r.start, r.offset, r.tensor, r.stop))),
             moves=tuple(moves),

@@ -53,13 +53,15 @@ def lie_side_by_side(kind: str, operands: Sequence[Tensor], axis: int, result: T
     """
     axis %= result.dim()
     for x in operands:
+        if not x.numel():
+            continue  # old programs join empty vectors to anything
         steps = [*zip(result.shape, result.stride(), strict=True)]
         if kind == CAT:
-            steps[axis] = (x.shape[axis] if x.dim() else 0, result.stride(axis))
+            steps[axis] = (x.shape[axis], result.stride(axis))
         else:
             del steps[axis]
         inside = [(n, step) for n, step in steps if n > 1]
         own = [(n, step) for n, step in zip(x.shape, x.stride(), strict=True) if n > 1]
-        if x.numel() and (x.dtype != result.dtype or inside != own):
+        if x.dtype != result.dtype or inside != own:
             return False
     return True

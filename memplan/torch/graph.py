@@ -176,21 +176,28 @@ class _Builder:
         )
         op, nbytes = completed(op, self._operands(node), self.tensors, node.meta.get(SPACE, 0))
         if op.view and base is None:
-            self._lay(op)
+            self._lay(op, made)
+        if base is not None and not op.view:
+            raise GraphError(
+                f"op '{op.name}' is declared no view, yet its result lies in the bytes of '{base}'",
+                f"leave `view` out of what is declared of '{kind}': what aliases, torch tells",
+            )
         if nbytes and not op.view:
             name = f"{node.name}.workspace"
             self.tensors[name] = Tensor(name, nbytes, "workspace")
             op = replace(op, outputs=(*outputs, name), workspace=name)
         self.ops.append(op)
 
-    def _lay(self, op: Op) -> None:
-        """Put what a declared view writes where its first operand lies."""
+    def _lay(self, op: Op, made: list[torch.Tensor]) -> None:
+        """Put what a declared view writes, the fake values `made`, where its first operand lies."""
         if not op.inputs:
             return
         operand = self.tensors[op.inputs[0]]
-        place = operand.place or (operand.name, 0)
-        for name in op.outputs:
-            self.tensors[name] = replace(self.tensors[name], place=place)
+        root, first = operand.place or (operand.name, 0)
+        for name, value in zip(op.outputs, made, strict=True):
+            self.tensors[name] = replace(self.tensors[name], place=(root, first))
+            begins = int(value.storage_offset()) * value.element_size()
+            self.root[_storage(value)] = (root, begins - first)  # for views of it
 
     def _operands(self, node: Node) -> list[str | None]:
         """The tensors of the call in order, None for each that is optional and left out."""

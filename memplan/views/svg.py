@@ -132,7 +132,7 @@ def _line(kind: str, x0: float, y0: float, x1: float, y1: float) -> str:
 def _heading(graph: Graph, plan: Plan) -> list[str]:
     m, o = plan.metrics, plan.options
     value = f"{m.latency_s:.4g} s" if o.objective == "latency" else format_size(int(plan.value or 0))
-    words = {"traffic": "spilled", "peak": "peak", "latency": "latency"}[o.objective]
+    words = {"traffic": "spilled", "compute": "computed again"}.get(o.objective, o.objective)
     proof = "proved optimal" if plan.status == "optimal" else f"bound {_quantity(plan, plan.bound)}"
     peak = f"peak {format_size(m.peak)}"
     if plan.target.scratchpad.capacity is not None:

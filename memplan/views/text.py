@@ -63,7 +63,8 @@ def _proved(plan: Plan) -> str:
 
 
 def _value(plan: Plan) -> str:
-    unit = "s" if plan.options.objective == "latency" else "B"
+    seconds = "s" if plan.target.timed else "flop"
+    unit = {"latency": "s", "compute": seconds}.get(plan.options.objective, "B")
     gap = "-" if plan.gap is None else f"{100 * plan.gap:.2f} %"
     return f"value {plan.value:,.10g} {unit}, bound {plan.bound:,.10g} {unit}, gap {gap}"
 

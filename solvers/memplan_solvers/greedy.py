@@ -21,7 +21,7 @@ from memplan_solvers.replace import POLICIES
 from memplan_solvers.replace.allocate import allocate_on_demand
 from memplan_solvers.replace.evict import around_each_op, evict_on_demand, without_spills
 from memplan_solvers.residency import Block, Stretch, Walk, blocks_of, materialise, stretches_of, traffic
-from memplan_solvers.restricted import all_restricted, lifted, value_of
+from memplan_solvers.restricted import less_in_place, lifted, value_of
 from memplan_solvers.schedule import SCHEDULES
 
 LARGE = 10_000
@@ -89,17 +89,19 @@ class Greedy(Solver):
                 raise OptionError(f"solver 'greedy': {field} = '{word}'", nearest(word, {*known, "all"}))
 
     def solve(self, problem: Problem, limits: Limits) -> Plan:
-        """The best candidate, with all freedoms or without some; stops early where it meets the free bound."""
+        """The best candidate, in place or less so; stops early where it meets the free bound.
+
+        The program's order, which is less freedom too, is among the schedules.
+        """
         found, enough = self._solve(problem, limits), max(problem.free_bound, limits.bound)
         value = value_of(problem, found)
-        for less in all_restricted(problem):
+        for less in less_in_place(problem):
             if value <= enough or (limits.spent() and value < float("inf")):
                 break
-            if self.schedule == "all" or less.options.order == problem.options.order:
-                other = lifted(problem, self._solve(less, replace(limits.quiet(), start=(), bound=0)))
-                if (cost := value_of(problem, other)) < value:
-                    found, value = other, cost
-                    limits.report("greedy", value, problem.free_bound)
+            other = lifted(problem, self._solve(less, replace(limits.quiet(), start=(), bound=0)))
+            if (cost := value_of(problem, other)) < value:
+                found, value = other, cost
+                limits.report("greedy", value, problem.free_bound)
         return found
 
     def _solve(self, problem: Problem, limits: Limits) -> Plan:
@@ -203,7 +205,12 @@ class Greedy(Solver):
         self, missed: list[Missed], best: Candidate | None, limits: Limits
     ) -> Candidate | None:
         """The cheapest of what fits by bytes and packs after all, if it beats `best`; else that, saying so."""
-        for m in sorted(missed, key=lambda m: m.value)[:HARDER]:
+        cheapest = sorted(missed, key=lambda m: m.value)
+        program = [m for m in cheapest if list(m.walk.order) == list(range(m.walk.problem.n))]
+        kept = {
+            id(m) for m in (*cheapest[:HARDER], *program[:HARDER])
+        }  # so free order is never worse than it
+        for m in (m for m in cheapest if id(m) in kept):
             if limits.spent() or (best is not None and m.value >= best.value):
                 break
             placed = harder(m.walk, m.blocks, m.walk.problem.byte_limit, limits, NODES)

@@ -22,19 +22,13 @@ def in_program_order(problem: Problem) -> Problem | None:
     return None if problem.options.order == "program" else _fitting(problem, order="program")
 
 
-def all_restricted(problem: Problem) -> Iterator[Problem]:
-    """The problems without some of the freedoms that the options give, those included that lack several; none without room."""
-    own, seen = problem.options, [problem]
-    for order, inplace, donate in product(
-        dict.fromkeys((own.order, "program")),
-        dict.fromkeys((own.inplace, False)),
-        dict.fromkeys((own.donate, ())),
-    ):
-        less = _fitting(problem, order=order, inplace=inplace, donate=donate)
-        if less is not None and all(
-            less.options.order != p.options.order or less.inplace_pairs != p.inplace_pairs for p in seen
-        ):
-            seen.append(less)
+def less_in_place(problem: Problem) -> Iterator[Problem]:
+    """The problems without in-place, without donation and without both, where that differs and the capacity suffices."""
+    own, seen = problem.options, [problem.inplace_pairs]
+    for inplace, donate in product(dict.fromkeys((own.inplace, False)), dict.fromkeys((own.donate, ()))):
+        less = _fitting(problem, inplace=inplace, donate=donate) if problem.inplace_pairs else None
+        if less is not None and less.inplace_pairs not in seen:
+            seen.append(less.inplace_pairs)
             yield less
 
 

@@ -15,10 +15,15 @@ import memplan
 from memplan.base.errors import MemplanError
 from memplan.io.graph_json import graph_from_dict, graph_text, read_graph
 from memplan.io.plan_json import plan_from_dict, plan_text, read_plan
+from memplan.ir.graph import Graph
+from memplan.ir.parts import Op, Tensor
+from memplan.judge.check.check import check
+from memplan.judge.evaluate import evaluate
 from memplan.machine.target_file import target_dict
 from memplan.problem.pins import read_pins
 from memplan.problem.plan import Plan, without_times
 from tests.generate import random_graph, random_plan
+from tests.generate_wide import wide_graph, wide_plan
 
 GOOD: dict[str, Any] = {
     "format": "memplan-graph", "version": 1, "name": "net",
@@ -44,6 +49,25 @@ def test_round_trips() -> None:
         assert back.moves == plan.moves and back.metrics == plan.metrics and back.options == plan.options
         assert memplan.check(graph, back) == []
         assert plan_text(back) == plan_text(plan)
+
+
+def test_all_that_is_said_of_ops_and_tensors_comes_back() -> None:
+    tensors = (Tensor("x", 4, "input", alignment=8), Tensor("a", 4, strides=(1,), shape=(4,)), Tensor("y", 4))
+    ops = (
+        Op("p", "Any", ("x",), ("a",), once=True, source=("net", "net.layer")),
+        Op("q", "Pile", ("a",), ("y",), joins=(("a", 0),), after=("p",)),
+    )
+    graph = Graph("g", tensors, ops, ("y",))
+    again = graph_from_dict(json.loads(graph_text(graph)), "test")
+    assert again == graph and again.ops[0].source == ("net", "net.layer") and again.ops[1].source == ()
+
+
+def test_what_version_1_knows_no_cost_of_or_calls_random_is_executed_once() -> None:
+    ops = graph_from_dict(GOOD, "test").ops
+    assert [op.once for op in ops] == [False, True]  # the second one has no flops
+    drawn = json.loads(json.dumps(GOOD))
+    drawn["ops"][0]["kind"] = "Dropout"
+    assert graph_from_dict(drawn, "test").ops[0].once
 
 
 def test_same_plan_same_text() -> None:
@@ -155,7 +179,7 @@ def test_unknown_keys_are_refused_with_the_nearest_known_one() -> None:
         (graph_from_dict, second, ("ops", 0, "overwrite", []), "overwrite", "overwrites"),
         (plan_from_dict, plan, ("inplaces", {}), "inplaces", "inplace"),
         (plan_from_dict, plan, ("options", "donates", []), "donates", "donate"),
-        (plan_from_dict, plan, ("metrics", "peaks", 0), "peaks", "peak"),
+        (plan_from_dict, plan, ("metrics", "peeks", 0), "peeks", "peaks"),
         (plan_from_dict, plan, ("residencies", 0, "ofset", 0), "ofset", "offset"),
         (plan_from_dict, plan, ("moves", 0, "issued", 0), "issued", "issue"),
     ]
@@ -178,3 +202,19 @@ def test_a_key_that_stands_twice_is_refused(tmp_path: Path) -> None:
     path.write_text('{"x": "keep", "x": "@0"}')
     with pytest.raises(MemplanError, match="'x' stands twice"):
         read_pins(path)
+
+
+def test_plans_of_any_target_come_back_with_their_claims() -> None:
+    kept = 0
+    for seed in range(80):
+        rng = random.Random(seed)
+        graph = wide_graph(rng, rng.randint(1, 7))
+        plan = wide_plan(rng, graph)
+        if not check(graph, plan, claims=False):
+            plan = evaluate(graph, plan)
+            again = plan_from_dict(json.loads(plan_text(plan)), "again")
+            assert memplan.check(graph, again) == [], seed
+            for field in ("schedule", "residencies", "moves", "inplace", "joined", "options", "metrics"):
+                assert getattr(again, field) == getattr(plan, field), (seed, field)
+            kept += 1
+    assert kept > 40

@@ -8,7 +8,7 @@ import pytest
 
 import memplan
 from memplan.io.plan_json import plan_dict, plan_from_dict
-from tests.edition1 import plan_1
+from tests.edition1 import plan_1, races
 from tests.generate import random_graph, random_plan
 
 
@@ -20,6 +20,8 @@ def test_random_plans_of_edition_1_check_with_their_values() -> None:
         graph = random_graph(rng, rng.randint(1, 9))
         plan = random_plan(rng, graph)
         data = plan_1(graph, plan, rng)
+        if plan.target.queues == 2 and races(graph, plan):
+            continue  # two queues raced for one place then
         again = plan_from_dict(data, "old")
         assert memplan.check(graph, again) == [], seed
         written = plan_dict(again)

@@ -48,7 +48,7 @@ def test_where_nothing_can_be_stored_there_is_no_backing_memory() -> None:
         target = Target("small", (Memory("sram", 1024), *rest))
         assert target.backing is None and not target.direct and target.policies["io"] == "resident"
         assert [m.name for m in target.addressed] == ["sram"]
-        assert target.home_of("constants") == target.memories[-1].name
+        assert target.home_of("constants") == target.home_of("inputs") == "sram"
 
 
 def test_a_byte_costs_in_the_backing_memory_and_in_homes_alone() -> None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import math
+import random
+import tomllib
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -233,3 +238,51 @@ def test_a_wrong_table_is_refused_with_a_hint(tmp_path: Path, text: str, expecte
     with pytest.raises(TargetError) as caught:
         load_target(write(tmp_path, text))
     assert expected in str(caught.value) and caught.value.hint
+
+
+def test_the_example_of_the_documentation_is_a_target(tmp_path: Path) -> None:
+    page = Path(__file__).parents[2] / "docs" / "targets.md"
+    text = page.read_text(encoding="utf-8").split("```toml\n")[1].split("```")[0]
+    target = load_target(write(tmp_path, text))
+    assert [m.name for m in target.addressed] == ["dtcm"] and target.timed
+    assert target.channels == (Channel("sdram", "dtcm", 350e6, 1e-6),)
+
+
+ODD = (None, True, -1, 0, 3, 2**70, 1.5, -0.5, math.nan, math.inf, "", "a", "dtcm", "64KiB", "keep", [], ["sdram"], [3], {},
+       {"name": "x"}, [{}], [{"name": "dtcm"}], {"Conv": ["flash"]})  # fmt: skip
+
+
+def break_one(rng: random.Random, table: dict[str, Any]) -> None:
+    """Replace, remove or add something anywhere below a table."""
+    at: Any = table
+    while True:
+        key = rng.choice(list(at)) if isinstance(at, dict) else rng.randrange(len(at))
+        if isinstance(at[key], dict | list) and at[key] and rng.random() < 0.7:
+            at = at[key]
+            continue
+        if rng.random() < 0.2:
+            del at[key]
+        elif isinstance(at, dict) and rng.random() < 0.2:
+            at[rng.choice(("a", "name", "queue", "host", "memory", "memories", "copies"))] = rng.choice(ODD)
+        else:
+            at[key] = copy.deepcopy(rng.choice(ODD))
+        return
+
+
+@pytest.mark.parametrize("planned", (False, True), ids=("file", "plan"))
+def test_whatever_stands_in_a_file_it_is_a_target_or_refused_with_a_hint(planned: bool) -> None:
+    good = tomllib.loads(BOARD)
+    good = target_dict(target_from_dict(good)) if planned else good
+    refused = 0
+    for seed in range(1500):
+        rng, bad = random.Random(seed), copy.deepcopy(good)
+        for _ in range(rng.randint(1, 3)):
+            if bad:
+                break_one(rng, bad)
+        try:
+            target = target_from_dict(bad)
+            assert target_from_dict(json.loads(json.dumps(target_dict(target)))).memories == target.memories
+        except TargetError as error:
+            assert error.hint and error.message, seed
+            refused += 1
+    assert 700 < refused < 1500

@@ -16,12 +16,12 @@ from memplan.solving.testing import chain
 FAST, SLOW = Memory("vtcm", 4096), Memory("ddr")
 PLAIN = two_level("plain", FAST, SLOW, direct=True)
 BEYOND = {
-    "one memory": (replace(PLAIN, memories=(FAST,), operands={}), "1 memories (vtcm)"),
+    "one memory": (replace(PLAIN, memories=(FAST,), operands={}), "one memory alone ('vtcm')"),
     "three": (replace(PLAIN, memories=(FAST, Memory("sram"), SLOW)), "3 memories (vtcm, sram, ddr)"),
     "flash": (Target("t", (FAST, Memory("flash", readonly=True))), "'flash' is readonly"),
     "addresses": (replace(PLAIN, memories=(FAST, replace(SLOW, addresses=True))), "addresses in its backing memory"),
     "byte cost": (replace(PLAIN, memories=(FAST, replace(SLOW, byte_cost=2))), "byte costs"),
-    "home": (replace(PLAIN, home={"constants": "vtcm"}, memories=(replace(FAST, byte_cost=0), SLOW)), "at home in 'vtcm'"),
+    "home": (replace(PLAIN, home={"constants": "vtcm"}), "at home in 'vtcm'"),
     "roles": (replace(PLAIN, operands={"Conv": ("vtcm",)}), "operands that differ"),
     "never fast": (replace(PLAIN, operands={"default": ("ddr",)}), "operands that differ"),
     "nothing moves": (replace(PLAIN, queues=0), "queues or channels"),

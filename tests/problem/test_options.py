@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from memplan.base.errors import OptionError
-from memplan.problem.options import CHOICES, Options
+from memplan.problem.options import CHOICES, JUDGED, Options
+from memplan.solving.planning import make_problem
+from tests.programs import program
 
 
 @pytest.mark.parametrize("key", CHOICES)
@@ -45,3 +47,26 @@ def test_what_is_rarely_given_is_recorded_only_where_it_is() -> None:
         "pins": {"a": "keep@64"},
         "dims": {"N": 1},
     }
+
+
+def test_recomputation_and_joins_are_recorded_where_they_are_asked_for() -> None:
+    asked = Options(join=True, recompute=None, compute_limit=1.5)
+    assert asked.to_dict() == Options().to_dict() | {"join": True, "recompute": "any", "compute_limit": 1.5}
+    factors = [
+        Options(recompute=k, objective=o).cost_factor
+        for k, o in ((1, "traffic"), (2, "traffic"), (2, "compute"))
+    ]
+    assert factors == [None, 1.2, None] and asked.cost_factor == 1.5
+    for wrong in ({"recompute": 0}, {"compute_limit": 0.5}, {"join": "on"}):
+        with pytest.raises(OptionError, match=next(iter(wrong))):
+            Options(**wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("key", "word"), [(key, word) for key, words in JUDGED.items() for word in words])
+def test_what_no_solver_plans_for_is_judged_but_not_solved(key: str, word: str) -> None:
+    asked: dict[str, Any] = {key: word}
+    assert getattr(Options(**asked), key) == word
+    with pytest.raises(
+        OptionError, match=f"no solver plans yet for {key} {word}\nhint: known: {CHOICES[key][0]}"
+    ):
+        make_problem(program("x>y"), **asked)

@@ -19,8 +19,10 @@ def test_the_gap_is_relative_to_the_value() -> None:
 
 
 def test_each_objective_has_its_metric() -> None:
-    metrics = Metrics(3, 5, 100, 200, 7, 11, 0.5)
-    assert [metrics.value(objective) for objective in ("traffic", "peak", "latency")] == [8, 11, 0.5]
+    metrics = Metrics(3, 5, 100, 200, 7, 11, 0.5, accessed=9, extra_cost=2.5)
+    objectives = ("traffic", "peak", "latency", "compute")
+    assert [metrics.value(objective) for objective in objectives] == [9, 11, 0.5, 2.5]
+    assert metrics._replace(accessed=None).value("traffic") == 8  # an older file's
 
 
 def test_a_plan_is_of_the_graph_whose_digest_it_has_of_either_version() -> None:

@@ -140,12 +140,12 @@ def test_the_flow_shop_is_solved() -> None:
 
 @pytest.mark.slow(reason="plans large graphs")
 def test_everything_in_host_is_not_spoken_of_where_it_cannot_be() -> None:
-    def planned(operands: str) -> tuple[Graph, Plan]:
+    def planned(operands: dict[str, tuple[str, ...]]) -> tuple[Graph, Plan]:
         graph, target = layers(2, 100, 100), replace(machine(1000), operands=operands)
         return graph, memplan.plan(graph, target, objective="latency", weights="tensor", io="host")
 
-    graph, plan = planned("scratchpad")
+    graph, plan = planned({})
     assert plan.metrics.latency_all_host_s is None and '"latency_all_host_s": null' in plan_text(plan)
     assert "all in host" not in plan_summary(graph, plan)
-    graph, plan = planned("any")
+    graph, plan = planned({"default": ("scratchpad", "host")})
     assert plan.metrics.latency_all_host_s and "all in host" in plan_summary(graph, plan)

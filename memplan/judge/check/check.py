@@ -1,29 +1,29 @@
 """The rules a plan must obey, decided from the graph, the target, the options and the plan alone.
 
-Shares no code with a solver. Readings that the rules leave open:
-
-- A store counts for an operand read from host at step t when it is due at boundary t; for a load in the step model too,
-  in the timed one it must be due before the load is issued.
-- Stretches of presence are judged after joining adjacent residencies of one storage at one offset with
-  no load between them.
-- With io resident nothing of an input or output moves; each has the one residency the rule names.
-
-O(r log r + m log m) for r residencies and m moves.
+Shares no code with a solver. O(n log n) in residencies, moves and operands.
 """
 
 from __future__ import annotations
 
-from itertools import pairwise
-from math import lcm
-
-from memplan.base.units import align_up
 from memplan.ir.graph import Graph
 from memplan.judge.check.claims import claims as recomputed
-from memplan.judge.check.moves import operands, origins, outputs, spills, stores
-from memplan.judge.check.options import inplace, pins, treatments
-from memplan.judge.check.plan_view import PlanView, Violation
-from memplan.judge.check.space import overlaps
+from memplan.judge.check.forms import forms
+from memplan.judge.check.inplace import inplace
+from memplan.judge.check.joined import joinable, joined
+from memplan.judge.check.operands import operands
+from memplan.judge.check.origins import moves, origins
+from memplan.judge.check.outputs import outputs
+from memplan.judge.check.pins import pins
+from memplan.judge.check.schedule import schedule
+from memplan.judge.check.space import space
+from memplan.judge.check.treatments import treatments
+from memplan.judge.check.violation import Violation
+from memplan.judge.copies import Copies
+from memplan.judge.plan_view import PlanView
 from memplan.problem.plan import Plan, Status, graph_mismatch
+
+RULES = (joined, inplace, space, origins, moves, operands, outputs, treatments, pins)
+"""What is decided once the plan's schedule, names and ranges are sound."""
 
 
 def check(graph: Graph, plan: Plan, *, claims: bool = True) -> list[Violation]:
@@ -36,115 +36,12 @@ def check(graph: Graph, plan: Plan, *, claims: bool = True) -> list[Violation]:
     if claims and (wrong := graph_mismatch(graph, plan)):
         return [Violation("graph", wrong)]
     if plan.status in (Status.INFEASIBLE, Status.UNKNOWN):
-        parts = (plan.schedule, plan.residencies, plan.moves, plan.inplace)
+        parts = (plan.schedule, plan.residencies, plan.moves, plan.inplace, plan.joined)
         return [Violation("status", f"a plan that is {plan.status} carries a schedule")] if any(parts) else []
-    found = [*_schedule(graph, plan), *_forms(graph, plan)]
-    if not found:
-        view = PlanView(graph, plan)
-        found += [*inplace(view), *_space(view), *origins(view), *operands(view)]
-        found += [*stores(view), *outputs(view), *spills(view), *treatments(view), *pins(view)]
-    if claims and not found:
-        found += recomputed(graph, plan)
-    return found
-
-
-def _schedule(graph: Graph, plan: Plan) -> list[Violation]:
-    """Rule 1."""
-    rule = "schedule"
-    names = {op.name: op for op in graph.ops}
-    seen: set[str] = set()
-    ready = {t.name for t in graph.tensors if t.kind in ("input", "constant")}
-    found: list[Violation] = []
-    for t, name in enumerate(plan.schedule):
-        if name not in names:
-            found.append(Violation(rule, f"'{name}' is no op of the graph", t))
-        elif name in seen:
-            found.append(Violation(rule, f"op '{name}' runs twice", t))
-        else:
-            seen.add(name)
-            late = tuple(x for x in names[name].inputs if x not in ready)
-            if late:
-                found.append(Violation(rule, f"op '{name}' runs before '{late[0]}' is written", t, late))
-            found += [
-                Violation(rule, f"op '{name}' runs before op '{x}', which it is to come after", t)
-                for x in names[name].after
-                if x not in seen
-            ]
-            ready.update(names[name].outputs)
-    found += [Violation(rule, f"op '{name}' never runs") for name in names if name not in seen]
-    if plan.options.order == "program" and not found and plan.schedule != tuple(op.name for op in graph.ops):
-        t = next(t for t, op in enumerate(graph.ops) if plan.schedule[t] != op.name)
-        found.append(Violation(rule, "the order is not the program's, as the options ask", t))
-    return found
-
-
-def _forms(graph: Graph, plan: Plan) -> list[Violation]:
-    """Names, ranges and sizes that every later rule relies on (rules 3 and 7 in part)."""
-    n, pad, target = len(plan.schedule), plan.target.scratchpad, plan.target
-    found: list[Violation] = []
-    for r in plan.residencies:
-        where = (r.tensor,), (r.offset,)
-        if graph.storage_of.get(r.tensor) != r.tensor:
-            found.append(Violation("names", f"'{r.tensor}' is no storage of the graph", r.start, *where))
-            continue
-        if r.memory != pad.name:
-            found.append(Violation("names", f"'{r.memory}' is no memory with addresses", r.start, *where))
-        size = align_up(graph.tensor[r.tensor].nbytes, pad.alignment)
-        if not 0 <= r.start < r.stop <= n:
-            message = f"residency of '{r.tensor}' spans [{r.start}, {r.stop}), the plan has {n} steps"
-            found.append(Violation("space", message, r.start, *where))
-        if r.size != size:
-            found.append(
-                Violation("space", f"'{r.tensor}' takes {r.size} bytes instead of {size}", r.start, *where)
-            )
-        unit = lcm(pad.alignment, graph.tensor[r.tensor].alignment or 1)
-        if r.offset < 0 or r.offset % unit:
-            message = f"'{r.tensor}' at {r.offset} is not aligned to {unit}"
-            found.append(Violation("space", message, r.start, *where))
-        if pad.capacity is not None and r.offset + size > pad.capacity:
-            message = f"'{r.tensor}' ends at {r.offset + size}, the scratchpad has {pad.capacity}"
-            found.append(Violation("space", message, r.start, *where))
-    timed = plan.options.objective == "latency"
-    for m in plan.moves:
-        known = {m.source, m.destination} == {pad.name, target.host.name}
-        known = known and m.queue in target.copying_queues(m.source, m.destination)
-        if graph.storage_of.get(m.tensor) != m.tensor or not known:
-            message = (
-                f"no move of '{m.tensor}' from {m.source} to {m.destination} in queue {m.queue} is known"
-            )
-            found.append(Violation("names", message, m.issue, (m.tensor,)))
-        elif not 0 <= m.issue <= m.due <= n or (not timed and m.issue != m.due):
-            message = f"the move of '{m.tensor}' to {m.destination} is issued at {m.issue} and due at {m.due}"
-            found.append(Violation("moves", message, m.issue, (m.tensor,)))
-    if plan.joined:
-        found.append(Violation("joined", "the plan joins ops, which the options do not allow"))
-    if dict(plan.aliases) != graph.aliases:
-        wrong = sorted(dict(plan.aliases).items() ^ graph.aliases.items())[0]
-        found.append(
-            Violation("aliases", f"'{wrong[0]}' as a view of '{wrong[1]}' is not the graph's", None, wrong)
-        )
-    return found
-
-
-def _space(view: PlanView) -> list[Violation]:
-    """Rule 3, and one residency of a storage at a time (rule 4)."""
-    found: list[Violation] = []
-    for name, parts in view.residencies.items():
-        for before, after in pairwise(parts):
-            if after.start < before.stop:
-                message = f"'{name}' has two places at once"
-                found.append(Violation("space", message, after.start, (name,), (before.offset, after.offset)))
+    found = [*schedule(graph, plan), *forms(graph, plan), *joinable(graph, plan)]
     if found:
         return found
-    rows = [r for parts in view.residencies.values() for r in parts]
-    for a, b in overlaps(rows):
-        source = view.inplace.get(b.tensor) == a.tensor or view.inplace.get(a.tensor) == b.tensor
-        step = max(a.start, b.start)
-        if source and min(a.stop, b.stop) == step + 1 and (a.offset, a.size) == (b.offset, b.size):
-            continue  # an in-place pair shares its place for one step; rule 8 judges whether it may
-        message = (
-            f"'{a.tensor}' [{a.offset}, {a.offset + a.size}) and '{b.tensor}' "
-            f"[{b.offset}, {b.offset + b.size}) overlap"
-        )
-        found.append(Violation("space", message, step, (a.tensor, b.tensor), (a.offset, b.offset)))
-    return found
+    view = PlanView(graph, plan)
+    copies = Copies(view)
+    found = [violation for rule in RULES for violation in rule(view, copies)]
+    return found or (recomputed(copies) if claims else [])

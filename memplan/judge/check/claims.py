@@ -5,16 +5,22 @@ from __future__ import annotations
 from memplan.base.units import align_up
 from memplan.ir.graph import Graph
 from memplan.ir.parts import Op
-from memplan.judge.check.plan_view import Violation
+from memplan.judge.check.violation import Violation
+from memplan.judge.copies import Copies
 from memplan.judge.simulate import simulate
+from memplan.machine.two_level import beyond_two_level
 from memplan.problem.plan import Plan, Status
 
 TOLERANCE = 1e-9
 """Relative difference up to which two times count as equal."""
 
+UNKNOWN_TO_VERSION_1 = ("accessed", "extra_cost", "peaks")
+"""Metrics of which plan files of version 1 claim nothing."""
 
-def claims(graph: Graph, plan: Plan) -> list[Violation]:
+
+def claims(copies: Copies) -> list[Violation]:
     """Where what the plan says of itself is not what comes out."""
+    graph, plan = copies.view.graph, copies.view.plan
     found: list[Violation] = []
 
     def claim(what: str, claimed: object, actual: object) -> None:
@@ -25,9 +31,11 @@ def claims(graph: Graph, plan: Plan) -> list[Violation]:
             found.append(Violation("claims", f"{what} is claimed as {claimed}, it is {actual}"))
 
     claim("graph", plan.graph, graph.name)
-    metrics = simulate(graph, plan)
+    metrics = simulate(graph, plan, copies)
     for name, actual in metrics._asdict().items():
-        claim(name, getattr(plan.metrics, name), actual)
+        claimed = getattr(plan.metrics, name)
+        if claimed is not None or name not in UNKNOWN_TO_VERSION_1:
+            claim(name, claimed, actual)
     value = metrics.value(plan.options.objective)
     claim("value", plan.value, value)
     if plan.bound > value * (1 + TOLERANCE):
@@ -40,7 +48,8 @@ def claims(graph: Graph, plan: Plan) -> list[Violation]:
 def unverified(graph: Graph, plan: Plan) -> list[str]:
     """What the plan claims of all plans and nothing here derives: a bound, or that there is no plan."""
     options, capacity = plan.options, plan.target.scratchpad.capacity
-    most = max((need(plan, graph, op) for op in graph.ops), default=0)
+    known = not (beyond_two_level(plan.target) or options.join or options.io == "external")
+    most = max((need(plan, graph, op) for op in graph.ops), default=0) if known else 0
     if plan.status is Status.INFEASIBLE:
         derived = capacity is not None and most > capacity
         return [] if derived else [f"no plan exists: {plan.reason or 'no reason is given'}"]

@@ -6,6 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from memplan.base.errors import OptionError
+from memplan.judge.check.violation import Violation
+from memplan.judge.copies import HOME, Copies
+from memplan.judge.plan_view import PlanView
 from memplan.problem.pins import parse_pin
 from memplan.problem.plan import Residency
 
@@ -58,3 +61,20 @@ def pin_faults(
                 yield Fault(
                     name, f"'{name}' lies at {r.offset}, it is pinned to {pin.offset}", r.start, r.offset
                 )
+
+
+def pins(view: PlanView, copies: Copies) -> Iterator[Violation]:
+    """What the options pin: residencies count but for those in which a storage is at home before step 0."""
+    placed: dict[str, list[Residency]] = {s: [] for s in set(view.graph.storage_of.values())}
+    for (s, memory), rows in view.residencies.items():
+        made = copies.found[s, memory]
+        at_home = view.options.io == "host"
+        placed[s] += [r for r, c in zip(rows, made, strict=True) if not (at_home and c.makers == (HOME,))]
+    touches: dict[str, list[int]] = {s: [] for s in placed}
+    for t, op in enumerate(view.ops):
+        idle = op.view or op.name in view.joined
+        for s in () if idle else dict.fromkeys(view.graph.storage_of[x] for x in (*op.inputs, *op.outputs)):
+            touches[s].append(t)
+    moved = {m.tensor for m in view.plan.moves}
+    for f in pin_faults(view.options.pins, placed, touches, moved):
+        yield Violation("pins", f.message, f.step, (f.tensor,), () if f.offset is None else (f.offset,))

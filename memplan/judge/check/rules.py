@@ -35,25 +35,27 @@ RULES = (
     ),
     Rule(
         "schedule",
-        what="The schedule names each op of the graph exactly once, and each op after the ops whose results "
-        "it reads, and after those that its `after` names. With the option `order = program` it is the "
-        "graph's own order.",
-        why="An op that runs before its operand is written computes with whatever bytes lie there, and one "
-        "that is to come after another may see what that one does to a variable. Every "
-        "rule about places and copies speaks of the schedule's steps, so those rules are left out where "
-        "this one is broken.",
-        mend="List each op once, producers before consumers and ops before those that come after them. If the graph's own order is not meant, plan "
-        "with `order = free`.",
+        what="The schedule is a list of executions: each names an op of the graph, comes after executions of all "
+        "ops whose results it reads, and after those that its `after` names. Each op is executed at least "
+        "once, and at most as often as the option `recompute` says; an op that is marked `once` is executed "
+        "once. With the option `order = program` the first executions keep the graph's own order. All "
+        "executions together cost no more than `compute_limit` times what executing each op once costs.",
+        why="An op that runs before its operand is written computes with whatever bytes lie there, and one that "
+        "is stateful gives something else when it runs again. Every rule about places and copies speaks of "
+        "the schedule's steps, so those rules are left out where this one is broken.",
+        mend="Execute each op once, producers before consumers. If the graph's own order is not meant, plan with "
+        "`order = free`; if ops are to be computed again, allow it with `recompute`.",
     ),
     Rule(
         "names",
-        what="Each residency and each move belongs to a storage of the graph, and each residency is in the "
-        "scratchpad, each move goes from host memory to the scratchpad (a load) or back (a store), in a queue "
-        "that the target has. A storage is the run of bytes that a tensor and its views share; it is named after the "
-        "tensor that is no view.",
-        why="A view has no bytes of its own. If it could be placed or moved, its storage would be in two "
-        "places.",
-        mend="Name the storage instead of the view: `Graph.storage_of` maps each tensor to it.",
+        what="Each residency and each move belongs to a storage of the graph. A storage is the run of bytes that a "
+        "tensor and its views share; it is named after the tensor that is no view. A residency lies in a "
+        "memory of the target in which plans give addresses; a move goes from one memory of the target to "
+        "another.",
+        why="A view has no bytes of its own. If it could be placed or moved, its storage would be in two places. "
+        "In a memory without addresses, such as the backing memory, everything has its place already.",
+        mend="Name the storage instead of the view: `Graph.storage_of` maps each tensor to it. Name memories as "
+        "the target does, and give residencies in `Target.addressed` alone.",
     ),
     Rule(
         "aliases",
@@ -63,109 +65,119 @@ RULES = (
     ),
     Rule(
         "space",
-        what="A residency lasts at least one step, within the schedule. Its size is that of its tensor, "
-        "rounded up to the alignment. Its offset is a multiple of the alignment, and of the tensor's own "
-        "where it has one, not below 0, and it ends within the capacity. Storages that are resident in the same step share no byte, but for an "
-        "in-place pair in the step that writes the one over the other. A storage has one place at a time. A "
-        "packing's buffers obey the same: alignment, capacity, no overlap.",
-        why="The scratchpad is one array of bytes. Two values in the same bytes at the same time destroy "
-        "each other, and hardware reads at aligned addresses only.",
-        mend="Assign the offsets anew for these residencies, for instance with a packer (`memplan.pack`). "
-        "If they do not fit, end a residency earlier and load the storage again when it is needed.",
+        what="A residency lasts at least one step, within the schedule. Its size is that of its tensor, rounded up "
+        "to the memory's alignment. Its offset is a multiple of the alignments of memory and tensor, not "
+        "below 0, and it ends within the memory's capacity. Storages that are resident in one memory in the "
+        "same step share no byte, but for an in-place pair in the step that writes the one over the other, "
+        "and for an operand that lies where a part of a joined output will be written over it. A storage has "
+        "one place in a memory at a time. A packing's buffers obey the same: alignment, capacity, no overlap.",
+        why="A memory is one array of bytes. Two values in the same bytes at the same time destroy each other, "
+        "and hardware reads at aligned addresses only.",
+        mend="Assign the offsets anew for these residencies, for instance with a packer (`memplan.pack`). If they "
+        "do not fit, end a residency earlier and load the storage again when it is needed.",
     ),
     Rule(
         "moves",
-        what="A move is issued at a boundary (boundary t lies before step t) and due at that one or a later "
-        "one. With the objectives `traffic` and `peak` a move takes no time, so both are the same. A load begins a residency, and is due no later than the first use "
-        "in it. A storage is stored at most once, within a residency, and not before it is written. What "
-        "host memory holds from the start is never stored.",
-        why="A move copies bytes between a place in the scratchpad and host memory. There must be such a "
-        "place while it copies, and the bytes must be there when an op reads them. A storage is written "
-        "once, so a second store says nothing new.",
-        mend="Issue a load at the first step of the residency that it begins. Issue one store at a boundary "
-        "after the step of its producer, due while the storage is resident or as it leaves. Remove the other "
-        "moves.",
+        what="A move is issued at a boundary (boundary t lies before step t) and due at that one or a later one. "
+        "With the objectives `traffic`, `peak` and `compute` a move takes no time, so both are the same. It "
+        "stands in a queue in which the target can copy from the one memory to the other, and no move in that "
+        "queue is issued later and listed before it. A move to a memory with addresses begins a residency and "
+        "is due before its last step. Where it fills bytes that lay there until its issue, each move that "
+        "reads them is listed before it. A workspace is not moved.",
+        why="A move copies bytes from a place to a place. Both must be there while it copies, and queues take "
+        "moves in the order of the list.",
+        mend="Issue a move at the first step of the residency that it begins, list moves by their issue, and at "
+        "one boundary those that free bytes before those that fill them. Remove the other moves.",
     ),
     Rule(
         "origin",
-        what="A residency begins at the step of the op that writes the storage, or with exactly one load "
-        "from a valid copy in host memory. A copy is valid if it is an input or a constant, if it was "
-        "if a store of it is due by then, or if its op wrote it to host memory. With `io = resident` an input "
-        "lies in the scratchpad from the first step, without a load.",
-        why="Bytes do not appear from nowhere, and nothing is copied from one place in the scratchpad to "
-        "another.",
-        mend="Add a load at the residency's first step, and for a tensor that an op writes a store at an "
-        "earlier step. Or let an earlier residency of the storage last until then, at the same offset.",
+        what="A residency begins in exactly one way: at boundary 0 in the storage's home, at an execution that "
+        "writes it, or with exactly one move. A move reads a copy that is ready at its issue and does not end "
+        "before it is due: one that was at home there, that an earlier step wrote, or that a move made which "
+        "is due by then and, if at this very boundary, listed before. A memory without addresses is given no "
+        "second copy.",
+        why="Bytes do not appear from nowhere, and nothing is copied from one place to another within a memory.",
+        mend="Add a move at the residency's first step, from a memory that has a copy then. Or let an earlier "
+        "residency of the storage last until then, at the same offset.",
     ),
     Rule(
         "operands",
-        what="What an op reads or writes is resident at the op's step. On a target with `operands = "
-        '"any"`, an operand that is not resident is read from a valid copy in host memory instead. View '
-        "ops read and write nothing, and with `weights = ignore` constants are left out.",
-        why="An accelerator computes on its scratchpad alone, unless the target says that it reaches host "
-        "memory as well.",
-        mend="Extend a residency over this step, or begin one with a load before it or at it.",
+        what="Each storage that an execution reads has a ready copy in a memory from which the op may read it. "
+        "Each storage that it writes goes to one place: a residency that begins at its step in a memory to "
+        "which it may write, or the backing memory. No move is under way that reads or writes what the step "
+        "writes. View ops and joined ops read and write nothing, and with `weights = ignore` constants are "
+        "left out.",
+        why="The target's `operands` say which memories its kernels reach, by the kind of the op or the role of "
+        "the operand.",
+        mend="Extend a residency over this step, or begin one with a move before it or at it, in a memory that the "
+        "op reaches.",
     ),
     Rule(
         "outputs",
-        what="With `io = host`, host memory holds a copy of each output of the graph at the end.",
-        why="The caller finds the results in host memory. What is left in the scratchpad is lost to it.",
-        mend="Store each output once, at the step that writes it or while it is still resident.",
+        what="At the end each output of the graph has a ready copy in its home: the backing memory with `io = "
+        "host`, the first memory with `io = resident`. An output that is the next value of a donated input "
+        "lies in that input's buffer.",
+        why="The caller finds the results at home. What is left elsewhere is lost to it.",
+        mend="Move each output home once, after the step that writes it and while a copy of it is there.",
     ),
     Rule(
         "peak",
-        what="With the objective `peak` nothing is spilled. An input or a constant is loaded at most once, "
-        "a tensor that an op writes never, and outputs alone are stored. With `weights = stream` a constant "
-        "is loaded for each of its uses.",
-        why="This objective asks how small a scratchpad can be without spilling. With spills the answer "
-        "would always be what the largest op needs.",
-        mend="Keep each storage resident from its first use to its last, or plan with the objective "
-        "`traffic`.",
+        what="With the objectives `peak` and `compute` nothing is spilled: the only moves are the first of each "
+        "input or constant from its home, and that of each output to its home. With `weights = stream` a "
+        "constant is loaded for each of its uses.",
+        why="These objectives ask how small a memory can be, or how little must be computed again, without "
+        "spilling.",
+        mend="Keep each storage resident from its first use to its last, or plan with the objective `traffic`.",
     ),
     Rule(
         "inplace",
-        what="An op writes its result over an operand only if the options allow it: `inplace` for an "
-        "activation, `donate` for an input. The pair must be one of the op's `overwrites`. All that the op "
-        "reads of the operand's storage fills it and has the layout of the result. The operand is no output "
-        "and no constant, nobody reads it later, and nothing else is written over it. Its residency ends "
-        "with the step and the result's begins with it, both at one offset.",
-        why="The result destroys the operand byte by byte while the op still reads. That is safe only if "
-        "the op's kernel is made for it, and if nobody needs the operand afterwards.",
-        mend="Remove the pair from the plan's `inplace` and give the result a place of its own, or plan "
-        "with `inplace = on`.",
+        what="An execution writes its result over an operand only if the options allow it: `inplace`, or `donate` "
+        "for an input. The pair must be one of the op's `overwrites`. All that the op reads of the operand's "
+        "storage fills it and has the layout of the result. The operand's copy is ready, its residency ends "
+        "with the step and the result's begins with it, both at one offset. A copy at home is overwritten "
+        "only if it is that of a donated input.",
+        why="The result destroys the operand byte by byte while the op still reads. That is safe only if the op's "
+        "kernel is made for it. Who needs the operand later needs another copy.",
+        mend="Remove the pair from the plan's `inplace` and give the result a place of its own, or plan with "
+        "`inplace = on`.",
     ),
     Rule(
         "joined",
-        what="The plan joins no op: each writes its output to a place of its own.",
-        why="A joined op copies nothing, since its operands lie side by side in its output already. Nothing "
-        "asks for that yet.",
-        mend="Remove the op from the plan's `joined`, and give its operands places of their own.",
+        what="An op is joined only if the option `join` allows it and the op has `joins`. Its operands are its "
+        "parts: each lies in its output's storage from its first byte on and has no residency or move of its "
+        "own. That storage has one residency, from the step that writes the first part to the joined op's "
+        "step at least. Parts are activations, no outputs of the graph, aligned where they lie, in one joined "
+        "op each, and overwritten by nothing. Those that write them are executed once, and so is the joined "
+        "op.",
+        why="A joined op copies nothing, since its operands lie side by side in its output already. So the "
+        "output's bytes must be there from the first part on.",
+        mend="Remove the op from the plan's `joined`, and give its operands and its output places of their own.",
     ),
     Rule(
         "weights",
-        what="With `weights = ignore` no constant is placed or moved. With `weights = stream` each "
-        "residency of a constant serves one use and ends with it; it lasts for that step alone, unless the "
+        what="With `weights = ignore` no constant is placed or moved. With `weights = stream` each residency of a "
+        "constant away from home serves one use and ends with it; it lasts for that step alone, unless the "
         "objective is `latency`.",
         why="The option says how the machine treats constants: read from a memory of their own, or streamed "
-        "through the scratchpad whenever they are used.",
-        mend="Remove the constant's residencies and moves, or load it anew for each use. If constants are "
-        "to be placed like all else, plan with `weights = tensor`.",
+        "through a memory whenever they are used.",
+        mend="Remove the constant's residencies and moves, or load it anew for each use. If constants are to be "
+        "placed like all else, plan with `weights = tensor`.",
     ),
     Rule(
         "workspace",
-        what="The workspace of an op lies in the scratchpad during the op's step and at no other time, and "
-        "is never moved.",
-        why="A workspace holds what a kernel writes down while it runs. It has no value before or "
-        "afterwards.",
-        mend="Give the workspace one residency, for the step of its op alone.",
+        what="The workspace of an op has one residency for each step that executes the op, for that step alone, in "
+        "one of the memories to which the op may write.",
+        why="A workspace holds what a kernel writes down while it runs. It has no value before or afterwards.",
+        mend="Give the workspace one residency for each step of its op.",
     ),
     Rule(
         "io",
-        what="With `io = resident` an input lies in the scratchpad from the first step to its last use, and "
-        "an output from the step that writes it to the end; each has one residency and is never moved. An "
-        "input that is an output too stays to the end; one that is neither used nor an output needs no "
-        "place.",
-        why="The caller hands its inputs over in the scratchpad and finds the outputs there.",
+        what="With `io = resident` an input lies in the first memory from the first step to its last use, and an "
+        "output from the step that writes it to the end; neither is ever moved. An input that is an output "
+        "too stays to the end; one that is neither used nor an output needs no place. With `io = external` "
+        "both lie in the caller's buffers, and have neither residencies nor moves. With `io = host` the "
+        "target needs a backing memory, where they are at home.",
+        why="The caller hands its inputs over there and finds the outputs there.",
         mend="Give each of them that one residency and no moves, or plan with `io = host`.",
     ),
     Rule(

@@ -1,11 +1,73 @@
-"""Which residencies overlap in time and address: a sweep over the steps."""
+"""Rule 3: which residencies overlap in time and address, found by a sweep over the steps."""
 
 from __future__ import annotations
 
 import bisect
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
+from memplan.judge.check.violation import Violation
+from memplan.judge.copies import Copies
+from memplan.judge.plan_view import PlanView
 from memplan.problem.plan import Residency
+
+
+def space(view: PlanView, copies: Copies) -> Iterator[Violation]:
+    """A storage has one place in a memory at a time, and two share no byte but for in-place pairs."""
+    rows: dict[str, list[Residency]] = defaultdict(list)
+    twice = False
+    for (s, memory), parts in view.residencies.items():
+        rows[memory] += parts
+        for before, after in pairwise(parts):
+            if after.start < before.stop:
+                twice = True
+                message = f"'{s}' has two places in {memory} at once"
+                yield Violation("space", message, after.start, (s,), (before.offset, after.offset))
+    if twice:
+        return
+    pairs = set(view.plan.inplace)
+    for memory, placed in rows.items():
+        for a, b in overlaps(_by_part(view, copies, placed)):
+            step = max(a.start, b.start)
+            shared = (step, b.tensor, a.tensor) in pairs or (step, a.tensor, b.tensor) in pairs
+            if shared and min(a.stop, b.stop) == step + 1 and (a.offset, a.size) == (b.offset, b.size):
+                continue  # an in-place pair shares its place for one step; rule 8 judges whether it may
+            message = (
+                f"'{a.tensor}' [{a.offset}, {a.offset + a.size}) and '{b.tensor}' "
+                f"[{b.offset}, {b.offset + b.size}) overlap in {memory}"
+            )
+            yield Violation("space", message, step, (a.tensor, b.tensor), (a.offset, b.offset))
+
+
+def _by_part(view: PlanView, copies: Copies, placed: Sequence[Residency]) -> list[Residency]:
+    """The residencies, those in which ops are joined cut into their parts.
+
+    Where a part is written over an operand that lies in its place, that place is the operand's until then.
+    """
+    leaves: dict[str, list[str]] = defaultdict(list)
+    for x, part in view.parts.items():
+        if view.ops[view.written[x][0]].name not in view.joined:
+            leaves[part.storage].append(x)
+    over = {(step, output): operand for step, output, operand in view.plan.inplace}
+    found = []
+    for r in placed:
+        begin = next(iter(view.begins[r.tensor])) if r.tensor in leaves else None
+        if begin is None or r.start != begin:
+            found.append(r)
+            continue
+        inside = sorted((view.parts[x].first, view.graph.tensor[x].nbytes, x) for x in leaves[r.tensor])
+        ends = [first for first, _, _ in inside[1:]] + [r.size]
+        for (first, _, x), end in zip(inside, ends, strict=True):
+            place = Residency(x, r.memory, r.start, r.stop, r.offset + first, end - first)
+            t = view.written[x][0]
+            operand = copies.at(over[t, x], r.memory, t) if (t, x) in over else None
+            if operand is not None and (operand.offset, operand.stop) == (place.offset, t + 1):
+                if place.start < operand.start:
+                    found.append(place._replace(stop=operand.start))
+                place = place._replace(start=t)
+            found.append(place)
+    return found
 
 
 def overlaps(rows: Sequence[Residency]) -> Iterator[tuple[Residency, Residency]]:

@@ -61,7 +61,8 @@ def prepare(job: Job, say: Say) -> dict[str, Any]:
 
     if job["ops"]:
         declare_ops(job["ops"])
-    model = load_model(job["model"], job["dims"], job["bounds"], trust=job["trust"])
+    bounds = {name: tuple(shape) for name, shape in job["bounds"].items()}
+    model = load_model(job["model"], job["dims"], bounds, trust=job["trust"])
     graph, kept = model.graph, job["kept"]
     found = dict(kept["budgets"]) if kept and kept["sha256"] == graph.sha256 else {}
     for alignment, weights, io in job["policies"]:

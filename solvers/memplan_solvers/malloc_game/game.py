@@ -37,7 +37,7 @@ def open_board(problem: Problem, limits: Limits) -> Board | None:
                 f"'{s.name}' is pinned to the scratchpad, but has to be copied, and the mallocGame does not plan its copy",
                 "keep only activations there, or use anneal or msa",
             )
-    return make_board(timed, latency_ends(problem.graph, problem.target, problem.options)[0])
+    return make_board(timed, latency_ends(problem.graph, problem.target, problem.options)[0] or 0.0)
 
 
 class Game:

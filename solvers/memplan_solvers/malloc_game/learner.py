@@ -25,7 +25,7 @@ class Lesson(NamedTuple):
     left: Annotated[Floats32, "rows"]  # the return still to come, in [0, 1]
 
 
-def joined(lessons: list[Lesson]) -> tuple[Lesson, Floats32]:
+def concatenated(lessons: list[Lesson]) -> tuple[Lesson, Floats32]:
     """One lesson of all, and the weight of each row: a game of k rows counts as much as sqrt(k)."""
     weight = np.concatenate([np.full(len(each.x), len(each.x) ** -0.5, np.float32) for each in lessons])
     return Lesson(*(np.concatenate(parts) for parts in zip(*lessons, strict=True))), weight / weight.mean()
@@ -68,7 +68,7 @@ class Learner:
 
     def fit(self, lessons: list[Lesson], epochs: int, batch: int = 512) -> float:
         """Train on these lessons; the mean loss of the last epoch."""
-        rows, weight = joined(lessons)
+        rows, weight = concatenated(lessons)
         x, legal = torch.from_numpy(rows.x), torch.from_numpy(rows.legal)
         policy, value, weights = (
             torch.from_numpy(rows.policy),

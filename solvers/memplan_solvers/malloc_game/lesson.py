@@ -12,7 +12,7 @@ from memplan_solvers.malloc_game.board import ANSWERS, Board
 from memplan_solvers.malloc_game.encode import INPUTS
 from memplan_solvers.malloc_game.game import Game
 from memplan_solvers.malloc_game.play import play, reset
-from memplan_solvers.malloc_game.rollout import Player, look
+from memplan_solvers.malloc_game.rollout import Player, weigh_answers
 from memplan_solvers.malloc_game.state import State
 
 
@@ -46,7 +46,7 @@ def _fill(
     reset(board, state)
     count = 0
     for i in range(len(answers)):
-        if look(board, state, player) > 1:
+        if weigh_answers(board, state, player) > 1:
             rows.x[count], rows.legal[count], rows.answer[count] = player.x, player.legal, answers[i]
             rows.left[count] = state.totals[0].latency
             count += 1

@@ -108,9 +108,9 @@ class MallocGame(LatencySolver):
 
     def _better(self, problem: Problem, limits: Limits) -> Plan:
         """The better of the agent's plan and that of tuned memory space assignment."""
-        rival = parse_spec("msa_tuned").solve(problem, limits.share(0.1))
+        assigned = parse_spec("msa_tuned").solve(problem, limits.share(0.1))
         plan = replace(self, mode="agent")._played(problem, limits)
-        known = [p for p in (plan, rival) if p.status is not Status.UNKNOWN]
+        known = [p for p in (plan, assigned) if p.status is not Status.UNKNOWN]
         if not known:
             return replace(plan, solver=self.spec)
         best = min(known, key=lambda p: timeline(problem.graph, p).latency_s)

@@ -23,7 +23,7 @@ from memplan_solvers.malloc_game.encode import INPUTS, encode
 from memplan_solvers.malloc_game.game import Game
 from memplan_solvers.malloc_game.network import make_network
 from memplan_solvers.malloc_game.play import play_random
-from memplan_solvers.malloc_game.rollout import look, make_player
+from memplan_solvers.malloc_game.rollout import make_player, weigh_answers
 from memplan_solvers.malloc_game.tree_search import Leaf, Path, Settings, drive, search
 
 LATENT, HIDDEN = 48, 96
@@ -108,7 +108,7 @@ class Agent:
         for i in range(k):
             if stop is not None and stop():
                 return None
-            choices = look(game.board, game.state, self.player)
+            choices = weigh_answers(game.board, game.state, self.player)
             encode(game.board, game.state, self.player.prices, self.player.seen, self.player.x)
             x[i], legal[i] = self.player.x, self.player.legal
             if choices == 1:

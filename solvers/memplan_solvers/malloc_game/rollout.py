@@ -64,7 +64,7 @@ def seed_noise(seed: int) -> None:
 
 
 @kernel
-def look(board: Board, state: State, player: Player) -> int:
+def weigh_answers(board: Board, state: State, player: Player) -> int:
     """Fill `player.legal` for the next move and, if there is a choice, `player.x` and `player.out`; how many are legal."""
     mask(board, state, player.legal)
     count = 0
@@ -85,7 +85,7 @@ def evaluate(board: Board, state: State, player: Player) -> None:
 @inner
 def choose(board: Board, state: State, player: Player, temperature: float, banned: int) -> int:
     """The legal answer of largest logit + temperature x Gumbel noise, another than `banned` if there is one."""
-    count = look(board, state, player)
+    count = weigh_answers(board, state, player)
     best, most = -1, -np.inf
     for a in range(ANSWERS):
         if player.legal[a] and (a != banned or count == 1):
@@ -186,7 +186,7 @@ def probe(
     over = is_over(board, state)
     value = 0.0
     if not over:
-        count = look(board, state, player)
+        count = weigh_answers(board, state, player)
         if count == 1:  # the value is wanted all the same
             evaluate(board, state, player)
         value = expected(player.out)

@@ -166,7 +166,7 @@ def contracted(model: LiveModel) -> tuple[LiveModel, list[list[int]]]:
             if a != b:
                 preds[b].add(a)
                 succs[a].add(b)
-    joined = replace(
+    contracted = replace(
         model,
         touched=tuple(tuple(sorted(touched[i])) for i in kept_ops),
         extra=tuple(extra[i] for i in kept_ops),
@@ -174,7 +174,7 @@ def contracted(model: LiveModel) -> tuple[LiveModel, list[list[int]]]:
         preds=tuple(map(tuple, map(sorted, preds))),
         succs=tuple(map(tuple, map(sorted, succs))),
     )
-    return joined, [groups[i] for i in kept_ops]
+    return contracted, [groups[i] for i in kept_ops]
 
 
 def live_peak(model: LiveModel, order: Sequence[int]) -> int:

@@ -12,8 +12,10 @@ from memplan.ir.graph import Graph
 from memplan.judge.check.check import check
 from memplan.problem.plan import Plan
 from tests.generate import random_graph, random_plan, with_alignments
+from tests.generate_wide import shaken, wide_graph, wide_plan
 from tests.mutations import MUTATIONS
 from tests.naive_check import naive_valid
+from tests.wide_mutations import WIDE_MUTATIONS
 
 
 def _case(seed: int, most_ops: int = 9) -> tuple[random.Random, Graph, Plan]:
@@ -108,3 +110,47 @@ def test_violations_say_what_and_where() -> None:
     assert violation.tensors == (row.tensor,)
     assert violation.addresses == (-1,)
     assert row.tensor in str(violation) and "-1" in str(violation)
+
+
+def _wide(seed: int) -> tuple[random.Random, Graph, Plan]:
+    rng = random.Random(seed)
+    graph = wide_graph(rng, rng.randint(1, 7))
+    return rng, graph, wide_plan(rng, graph)
+
+
+@pytest.mark.slow
+def test_both_checkers_agree_on_plans_of_any_target() -> None:
+    verdicts: Counter[bool] = Counter()
+    seen: Counter[str] = Counter()
+    for seed in range(10_000):
+        rng, graph, plan = _wide(seed)
+        for _ in range(rng.choice((0, 1, 1, 1, 2, 5))):
+            plan = shaken(rng, graph, plan)
+        expected = naive_valid(graph, plan)
+        found = check(graph, plan, claims=False)
+        assert (not found) == expected, (seed, [str(v) for v in found])
+        verdicts[expected] += 1
+        if expected:
+            seen["memories"] += len(plan.target.memories) > 2
+            seen["moves"] += len(plan.moves) > 1
+            seen["again"] += len(plan.schedule) > len(graph.ops)
+            seen["joined"] += bool(plan.joined)
+            seen["in place"] += bool(plan.inplace)
+            seen["external"] += plan.options.io == "external"
+    assert min(verdicts.values()) > 3500 and min(seen.values()) > 300, (verdicts, seen)
+
+
+def test_wide_mutants_are_rejected() -> None:
+    assert len(MUTATIONS | WIDE_MUTATIONS) >= 80
+    killed: Counter[str] = Counter()
+    seed = 0
+    while sum(killed.values()) < 4000 or min(killed.values()) < 3:
+        rng, graph, plan = _wide(seed := seed + 1)
+        if check(graph, plan, claims=False):
+            continue
+        for name, mutate in WIDE_MUTATIONS.items():
+            mutant = mutate(rng, graph, plan)
+            if mutant is not None:
+                assert check(graph, mutant, claims=False), (seed, name)
+                killed[name] += 1
+    assert set(killed) == set(WIDE_MUTATIONS), set(WIDE_MUTATIONS) - set(killed)

@@ -7,6 +7,8 @@ from dataclasses import replace
 import pytest
 
 from memplan.judge.check.claims import claims, need, unverified
+from memplan.judge.copies import Copies
+from memplan.judge.plan_view import PlanView
 from memplan.judge.simulate import simulate
 from memplan.machine.target import Target
 from memplan.machine.two_level import two_level
@@ -32,8 +34,8 @@ def plan_of(**options: object) -> Plan:
 
 def test_what_recomputes_is_no_violation() -> None:
     plan = plan_of(objective="peak")
-    assert claims(GRAPH, plan) == [] and plan.value == 16
-    assert claims(GRAPH, replace(plan, bound=15, status=Status.FEASIBLE)) == []
+    assert claims(Copies(PlanView(GRAPH, plan))) == [] and plan.value == 16
+    assert claims(Copies(PlanView(GRAPH, replace(plan, bound=15, status=Status.FEASIBLE)))) == []
 
 
 @pytest.mark.parametrize(
@@ -43,15 +45,17 @@ def test_what_recomputes_is_no_violation() -> None:
      ({"status": Status.FEASIBLE}, "status is claimed as feasible, it is optimal")],
 )  # fmt: skip
 def test_each_claim_that_does_not_is_named(wrong: dict[str, object], words: str) -> None:
-    found = claims(GRAPH, replace(plan_of(objective="peak"), **wrong))  # type: ignore[arg-type]
+    plan = replace(plan_of(objective="peak"), **wrong)  # type: ignore[arg-type]
+    found = claims(Copies(PlanView(GRAPH, plan)))
     assert [(v.rule, v.message) for v in found] == [("claims", words)]
 
 
 def test_each_metric_is_looked_at() -> None:
     plan = plan_of(objective="peak")
     for name, value in plan.metrics._asdict().items():
-        other = replace(plan, metrics=plan.metrics._replace(**{name: (value or 0) + 1}))
-        assert [v.message.split()[0] for v in claims(GRAPH, other)] == [name]
+        wrong = {"scratchpad": 1} if name == "peaks" else (value or 0) + 1
+        other = replace(plan, metrics=plan.metrics._replace(**{name: wrong}))
+        assert [v.message.split()[0] for v in claims(Copies(PlanView(GRAPH, other)))] == [name]
 
 
 def test_what_an_op_needs_under_the_plan_s_options() -> None:
