@@ -9,13 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from memplan.base.errors import OptionError
 from memplan.base.files import parse_json
-
-if TYPE_CHECKING:
-    pass
 
 
 class Pin(NamedTuple):
