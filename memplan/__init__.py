@@ -37,7 +37,9 @@ from memplan.base.errors import (
 )
 from memplan.base.version import __version__
 from memplan.io.graph_json import read_graph, write_graph
+from memplan.io.ops_toml import declare_ops
 from memplan.io.plan_json import read_plan, write_plan
+from memplan.ir.declarations import declare_op
 from memplan.ir.graph import Graph
 from memplan.ir.model import Model
 from memplan.ir.parts import Op, Tensor
@@ -67,7 +69,7 @@ __all__ = [
     "Op", "OptionError", "Options", "OutputReport", "Packer", "Packing", "Pin", "Plan", "PlanError",
     "PlanOptions", "Problem", "Progress", "ReferenceCapacities", "Residency", "RunReport", "Scratchpad", "Segment",
     "Solver", "Status", "Storage", "Sweep", "SweepPoint", "Target", "TargetError", "Tensor", "Violation", "ZooEntry",
-    "__version__", "check", "check_packing", "emit", "emit_fx", "from_exported", "from_fx", "fx_pass", "load",
+    "__version__", "check", "check_packing", "declare_op", "declare_ops", "emit", "emit_fx", "from_exported", "from_fx", "fx_pass", "load",
     "load_target", "make_problem", "pack", "pack_buffers", "parse_spec", "plan", "preset_names", "read_graph",
     "read_plan", "run", "simulate", "sweep", "testing", "write_graph", "write_plan", "zoo_index", "zoo_names",
 ]  # fmt: skip

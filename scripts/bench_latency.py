@@ -25,7 +25,7 @@ from memplan_solvers.residency import Walk
 from memplan.api import load
 from memplan.base.children import end_with_parent
 from memplan.base.files import write_atomic
-from memplan.ir.overwrites import sound_overwrites
+from memplan.ir.soundness import sound_ops
 from memplan.problem.problem import Problem
 from memplan.solving.limits import Limits
 from memplan.solving.planning import make_problem
@@ -162,7 +162,7 @@ def cases(name: str, shares: list[float]) -> Iterator[tuple[str, float, Problem]
                 for t in graph.tensors
             )
             tensors = tuple(wide)
-            scaled = replace(graph, tensors=tensors, ops=sound_overwrites(tensors, graph.ops))
+            scaled = replace(graph, tensors=tensors, ops=sound_ops(tensors, graph.ops))
         whole = make_problem(scaled, machine, objective="latency", weights="tensor", order="program")
         weights = sum(s.nbytes for s in whole.storages if s.is_constant)
         for share in shares:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from math import lcm
 
 from memplan.base.units import align_up
 from memplan.ir.graph import Graph
@@ -73,7 +74,29 @@ def _with_ends(rng: random.Random, graph: Graph) -> Graph:
             op = replace(op, outputs=(*op.outputs, scratch), workspace=scratch)
         ops.append(op)
     returned = [t.name for t in tensors if t.kind == "input" and rng.random() < 0.07]
-    return replace(graph, tensors=tuple(tensors), ops=tuple(ops), outputs=(*graph.outputs, *returned))
+    outputs = (*graph.outputs, *returned)
+    return replace(graph, tensors=tuple(tensors), ops=tuple(_in_turn(ops)), outputs=outputs)
+
+
+def _in_turn(ops: list[Op]) -> list[Op]:
+    """The ops, now and then one to come after another that it reads nothing of; views too."""
+    dice = random.Random(repr(ops))  # dice of its own: what is drawn after this stays as it was
+    found = []
+    for i, op in enumerate(ops):
+        some = dice.sample(ops[:i], min(i, dice.choice((1, 1, 2)))) if dice.random() < 0.15 else []
+        found.append(replace(op, after=tuple(other.name for other in some)))
+    return found
+
+
+def with_alignments(rng: random.Random, graph: Graph) -> Graph:
+    """The graph with alignments of their own for some of its storages."""
+    tensors = tuple(
+        replace(t, alignment=rng.choice((1, 2, 3, 4, 8)))
+        if t.name not in graph.aliases and rng.random() < 0.2
+        else t
+        for t in graph.tensors
+    )
+    return replace(graph, tensors=tensors)
 
 
 def random_options(rng: random.Random, objective: str) -> Options:
@@ -90,12 +113,13 @@ def random_options(rng: random.Random, objective: str) -> Options:
 def random_order(rng: random.Random, graph: Graph) -> list[Op]:
     """A random order that respects the dependencies."""
     ready = {t.name for t in graph.tensors if t.kind in ("input", "constant")}
-    left, order = list(graph.ops), []
+    left, order, done = list(graph.ops), [], set[str]()
     while left:
-        op = rng.choice([o for o in left if all(x in ready for x in o.inputs)])
+        op = rng.choice([o for o in left if ready.issuperset(o.inputs) and done.issuperset(o.after)])
         left.remove(op)
         order.append(op)
         ready.update(op.outputs)
+        done.add(op.name)
     return order
 
 
@@ -290,11 +314,12 @@ class _Spans:
         for chain in chains:
             size = align_up(self.graph.tensor[chain[0][0]].nbytes, align)
             start, stop = min(s[1] for s in chain), max(s[2] for s in chain)
-            offset = align * self.rng.choice((0, 0, 0, 1, 3))
+            unit = lcm(align, *(self.graph.tensor[s[0]].alignment or 1 for s in chain))
+            offset = unit * self.rng.choice((0, 0, 0, 1, 3))
             while hit := [
                 d for d in done if d[0] < stop and d[1] > start and d[2] < offset + size and d[3] > offset
             ]:
-                offset = max(d[3] for d in hit)
+                offset = align_up(max(d[3] for d in hit), unit)
             done.append((start, stop, offset, offset + size))
             residencies += [Residency(n, a, b, offset, size) for n, a, b in chain]
         residencies.sort(key=lambda r: (r.start, r.offset, r.tensor))

@@ -71,6 +71,16 @@ def dependent_ops_swapped(rng, graph, plan):
 
 
 @_mutation
+def ops_out_of_turn(rng, graph, plan):
+    """One that is to come after another, though it reads nothing of it, changes places with it."""
+    pair = _pick(rng, [(before, op.name) for op in graph.ops for before in op.after])
+    if pair is None:
+        return None
+    swap = {pair[0]: pair[1], pair[1]: pair[0]}
+    return replace(plan, schedule=tuple(swap.get(name, name) for name in plan.schedule))
+
+
+@_mutation
 def op_dropped(rng, graph, plan):
     return replace(plan, schedule=plan.schedule[:-1]) if plan.schedule else None
 
@@ -120,6 +130,15 @@ def offset_unaligned(rng, graph, plan):
         if r and plan.target.scratchpad.alignment > 1
         else None
     )
+
+
+@_mutation
+def tensor_unaligned(rng, graph, plan):
+    """It lies where the memory allows it, and its own alignment does not."""
+    unit = plan.target.scratchpad.alignment
+    rows = [r for r in plan.residencies if unit % (graph.tensor[r.tensor].alignment or 1)]
+    r = _pick(rng, rows)
+    return r and _swap_row(plan, r, r._replace(offset=r.offset + unit))
 
 
 @_mutation

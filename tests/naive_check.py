@@ -83,6 +83,7 @@ class _Naive:
         self.born: dict[str, int] = {}
         self.use: dict[str, list[int]] = {s: [] for s in self.root.values()}
         for t, op in enumerate(self.ops):
+            _must(set(op.after) <= set(self.p.schedule[:t]))
             for x in op.inputs:
                 _must(x in made)
                 if not op.view:
@@ -98,7 +99,8 @@ class _Naive:
         unit, limit = self.p.target.scratchpad.alignment, self.p.target.scratchpad.capacity
         for r in self.p.residencies:
             _must(r.tensor in self.place and 0 <= r.start < r.stop <= self.n)
-            _must(r.offset >= 0 and r.offset % unit == 0)
+            own = self.g.tensor[r.tensor].alignment
+            _must(r.offset >= 0 and r.offset % unit == 0 and (own is None or r.offset % own == 0))
             _must(0 <= r.size - self.nbytes[r.tensor] < unit and r.size % unit == 0)
             _must(limit is None or r.offset + r.size <= limit)
             for t in range(r.start, r.stop):

@@ -58,7 +58,11 @@ class Oracle:
         self.touched = [{k for k, s in enumerate(self.things) if i in s.touches} for i in range(self.n)]
         self.pairs = self._pairs()
         producer = self.graph.producer
-        self.needs = [{producer[x] for x in op.inputs if x in producer} for op in self.graph.ops]
+        number = {op.name: i for i, op in enumerate(self.graph.ops)}
+        self.needs = [
+            {producer[x] for x in op.inputs if x in producer} | {number[x] for x in op.after}
+            for op in self.graph.ops
+        ]
 
     def _things(self) -> list[Thing]:
         graph, options = self.graph, self.options

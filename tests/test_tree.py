@@ -90,11 +90,6 @@ ELSEWHERE: tuple[tuple[str, str, str], ...] = (
         "memplan.onnx.bounds",
     ),
     (
-        "who may write over what",
-        "ir/test_overwrites.py",
-        "memplan.onnx.dialect memplan.torch.dialect",
-    ),
-    (
         "graphs of whole programs",
         "torch/test_read.py",
         "memplan.torch.dims memplan.torch.flops memplan.torch.graph "

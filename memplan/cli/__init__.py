@@ -83,6 +83,10 @@ def _status(arguments: list[str]) -> int:
         if not hasattr(args, "run"):
             parser.print_help()
             return 0
+        if getattr(args, "ops", None):
+            from memplan.io.ops_toml import declare_ops
+
+            declare_ops(args.ops)
         status: int = args.run(args)
         return status
     except SystemExit:  # --help and --version have said what they say

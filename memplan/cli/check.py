@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import Any
 
-from memplan.cli.common import add_trust, load_with_plan, print_stderr
+from memplan.cli.common import add_reading, load_with_plan, print_stderr
 
 
 def add_parser(commands: Any) -> None:
@@ -15,7 +15,7 @@ def add_parser(commands: Any) -> None:
     p.add_argument("model", metavar="MODEL", help="the model that was planned, or an annotated .onnx")
     p.add_argument("plan", metavar="PLAN", nargs="?", help="plan JSON (default: the plan MODEL carries)")
     p.add_argument("--json", action="store_true", help="print a JSON object on stdout")
-    add_trust(p)
+    add_reading(p)
     p.set_defaults(run=run)
 
 

@@ -82,8 +82,13 @@ def parse_seconds(option: str, text: str) -> float:
     return value
 
 
-def add_trust(p: argparse.ArgumentParser) -> None:
-    """Add the option that lets a model file run code."""
+def add_reading(p: argparse.ArgumentParser) -> None:
+    """Add the options that say how a model file is read: what else is known of ops, and that it may run code."""
+    p.add_argument(
+        "--ops",
+        metavar="FILE",
+        help="TOML that declares ops: views, overwriting, joins, workspace, flops, once",
+    )
     p.add_argument(
         "--trust", action="store_true", help="admit a .pt2 with pickles and the like: it may run code"
     )

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from memplan.cli.common import (
+    add_reading,
     add_sizes,
-    add_trust,
     interruptible,
     parse_bounds,
     parse_dims,
@@ -64,7 +64,7 @@ def add_parser(commands: Any) -> None:
     p.add_argument(
         "-o", "--output", metavar="DIR", required=True, help="folder for results, plans and report"
     )
-    add_trust(p)
+    add_reading(p)
     p.set_defaults(run=run)
 
 
@@ -89,6 +89,7 @@ def run(args: argparse.Namespace) -> int:
         workers=workers,
         seed=parse_int("--seed", args.seed, 0),
         memory=memory,
+        ops=args.ops,
         trust=args.trust,
     )
     setting.machines()

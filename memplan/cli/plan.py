@@ -10,8 +10,8 @@ from typing import Any
 from memplan.cli.common import (
     LiveLine,
     add_policies,
+    add_reading,
     add_sizes,
-    add_trust,
     interruptible,
     load_talking,
     parse_int,
@@ -68,7 +68,7 @@ def add_parser(commands: Any) -> None:
     )
     p.add_argument("-o", "--output", metavar="DIR", default=".", help="folder to write to (default: .)")
     p.add_argument("--json", action="store_true", help="print the plan JSON on stdout")
-    add_trust(p)
+    add_reading(p)
     p.set_defaults(run=run)
 
 

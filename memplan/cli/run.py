@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import Any
 
-from memplan.cli.common import add_trust, load_with_plan, parse_int, print_stderr
+from memplan.cli.common import add_reading, load_with_plan, parse_int, print_stderr
 
 
 def add_parser(commands: Any) -> None:
@@ -21,7 +21,7 @@ def add_parser(commands: Any) -> None:
     p.add_argument("--inputs", metavar="F.npz", help="inputs by name (default: seeded ones in range)")
     p.add_argument("--seed", metavar="N", default="0", help="seed of made-up inputs and weights")
     p.add_argument("--json", action="store_true", help="print a JSON object on stdout")
-    add_trust(p)
+    add_reading(p)
     p.set_defaults(run=run)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from memplan.base.errors import OptionError
 from memplan.base.files import check_folder
-from memplan.cli.common import add_sizes, add_trust, carried_plan, load_talking, load_with_plan
+from memplan.cli.common import add_reading, add_sizes, carried_plan, load_talking, load_with_plan
 from memplan.ir.graph import Graph
 from memplan.problem.plan import Plan, refuse_mismatch
 
@@ -29,7 +29,7 @@ def add_parser(commands: Any) -> None:
     )
     add_sizes(p, " (default: as in PLAN)")
     p.add_argument("--json", action="store_true", help="print the graph or plan JSON on stdout")
-    add_trust(p)
+    add_reading(p)
     p.set_defaults(run=run)
 
 

@@ -64,6 +64,7 @@ def _tensor(item: JsonReader) -> Tensor:
         shape=tuple(item.wholes("shape")) if item.has("shape") else None,
         strides=tuple(item.wholes("strides")) if item.has("strides") else None,
         place=item.pair("place", str, int) if item.has("place") else None,
+        alignment=item.whole("alignment") if item.has("alignment") else None,
     )
 
 
@@ -76,8 +77,12 @@ def _op(item: JsonReader) -> Op:
         outputs=(*item.texts("outputs"), *([] if workspace is None else [workspace])),
         flops=item.whole("flops") if item.has("flops") else None,
         view=item.truth("view") if item.has("view") else False,
-        overwrites=tuple(item.pairs("overwrites")) if item.has("overwrites") else (),
+        overwrites=tuple(item.pairs("overwrites", str, str)) if item.has("overwrites") else (),
         workspace=workspace,
+        joins=tuple(item.pairs("joins", str, int)) if item.has("joins") else (),
+        once=item.truth("once") if item.has("once") else False,
+        after=tuple(item.texts("after")) if item.has("after") else (),
+        source=tuple(item.texts("source")) if item.has("source") else (),
     )
 
 

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from memplan.ir.graph import Graph
-from memplan.ir.overwrites import sound_overwrites
 from memplan.ir.parts import Op, Tensor
+from memplan.ir.soundness import sound_ops
 
 VIEW_KINDS = frozenset(
     {
@@ -66,13 +66,25 @@ UPDATE_KINDS = frozenset(
 """Kinds whose output is their first input with a part of it changed."""
 
 
+RANDOM_KINDS = frozenset(
+    {
+        "Bernoulli", "Dropout", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform",
+        "RandomUniformLike", "aten.bernoulli.default", "aten.bernoulli.p", "aten.dropout.default",
+        "aten.multinomial.default", "aten.native_dropout.default", "aten.normal.Tensor_Tensor",
+        "aten.rand.default", "aten.rand_like.default", "aten.randint.default", "aten.randint.low",
+        "aten.randn.default", "aten.randn_like.default", "aten.randperm.default",
+    }
+)  # fmt: skip
+"""Kinds that draw random numbers."""
+
+
 def upgraded(
     name: str, tensors: Sequence[Tensor], ops: Sequence[Op], updates: Iterable[tuple[str, str]] = ()
 ) -> Graph:
     """The graph of version 1 in today's terms; tensors may have the kind `output`, which is an activation here.
 
     An op may write over an operand of the same size, shape and dtype where its kind allows it and
-    the layout is known not to forbid it.
+    the layout is known not to forbid it. What is random or of unknown cost is executed once.
     """
     by_name = {t.name: t for t in tensors}
     root: dict[str, str] = {}
@@ -90,11 +102,15 @@ def upgraded(
     for t in outputs:
         by_name[t] = replace(by_name[t], kind="activation")
     made_ops = tuple(
-        replace(op, view=op.outputs[:1] != () and op.outputs[0] in root, overwrites=_pairs(op, by_name))
-        for op in ops
+        _described(op, view=op.outputs[:1] != () and op.outputs[0] in root, tensor=by_name) for op in ops
     )
     values = tuple(by_name.values()) if len(by_name) == len(tensors) else tuple(tensors)
-    return Graph(name, values, sound_overwrites(values, made_ops), outputs, tuple(updates))
+    return Graph(name, values, sound_ops(values, made_ops), outputs, tuple(updates))
+
+
+def _described(op: Op, view: bool, tensor: dict[str, Tensor]) -> Op:
+    once = op.kind in RANDOM_KINDS or (op.flops is None and not view)
+    return replace(op, view=view, overwrites=_pairs(op, tensor), once=once)
 
 
 def _pairs(op: Op, tensor: dict[str, Tensor]) -> tuple[tuple[str, str], ...]:

@@ -115,8 +115,8 @@ class JsonReader:
     def pair(self, key: str, *kinds: type) -> tuple[Any, ...]:
         return self._pair(key, self.get(key), kinds)
 
-    def pairs(self, key: str) -> list[tuple[Any, ...]]:
-        return [self._pair(key, value, (str, str)) for value in self._typed(key, list, "a list of pairs")]
+    def pairs(self, key: str, *kinds: type) -> list[tuple[Any, ...]]:
+        return [self._pair(key, value, kinds) for value in self._typed(key, list, "a list of pairs")]
 
     def _pair(self, key: str, value: Any, kinds: tuple[type, ...]) -> tuple[Any, ...]:
         if not isinstance(value, list) or [type(x) for x in value] != list(kinds):

@@ -43,10 +43,13 @@ def tensor_dict(t: Tensor) -> dict[str, Any]:
     if t.strides is not None:
         d["strides"] = list(t.strides)
     d |= {"nbytes": t.nbytes, "kind": t.kind}
-    return d if t.place is None else d | {"place": list(t.place)}
+    if t.place is not None:
+        d["place"] = list(t.place)
+    return d if t.alignment is None else d | {"alignment": t.alignment}
 
 
 def op_dict(op: Op) -> dict[str, Any]:
+    """All that decides what a plan may do with the op: not its source."""
     d: dict[str, Any] = {"name": op.name, "kind": op.kind}
     d |= {"inputs": list(op.inputs), "outputs": list(op.results)}
     if op.flops is not None:
@@ -55,4 +58,10 @@ def op_dict(op: Op) -> dict[str, Any]:
         d["view"] = True
     if op.overwrites:
         d["overwrites"] = [list(pair) for pair in op.overwrites]
-    return d if op.workspace is None else d | {"workspace": op.workspace}
+    if op.workspace is not None:
+        d["workspace"] = op.workspace
+    if op.joins:
+        d["joins"] = [list(pair) for pair in op.joins]
+    if op.once:
+        d["once"] = True
+    return d | {"after": list(op.after)} if op.after else d

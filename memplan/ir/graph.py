@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from memplan.ir.canonical import digest, op_1, op_dict, tensor_1, tensor_dict
 from memplan.ir.parts import Op, Tensor
@@ -24,8 +25,8 @@ class Graph:
 
     Raises:
         GraphError: a name is missing or used twice, a tensor has two producers or none, an op reads what only
-            a later op writes, a size is out of range, or an op claims a view, an overwriting or a workspace
-            that its tensors do not bear out.
+            a later op writes or is to come after a later one, a size is out of range, or an op claims a view,
+            an overwriting, a join or a workspace that its tensors do not bear out.
 
     >>> from memplan import Graph, Op, Tensor
     >>> x, y = Tensor("x", nbytes=64, kind="input"), Tensor("y", nbytes=32)
@@ -54,6 +55,19 @@ class Graph:
         return {name: i for i, op in enumerate(self.ops) for name in op.outputs}
 
     @cached_property
+    def preds(self) -> tuple[tuple[int, ...], ...]:
+        """Per op, the program positions of the ops it waits for: who writes what it reads, and its `after`."""
+        number, producer = {op.name: i for i, op in enumerate(self.ops)}, self.producer
+        return tuple(
+            tuple(
+                dict.fromkeys(
+                    [*(producer[x] for x in op.inputs if x in producer), *(number[x] for x in op.after)]
+                )
+            )
+            for op in self.ops
+        )
+
+    @cached_property
     def storage_of(self) -> dict[str, str]:
         """Root of the storage each tensor lives in: itself, unless a view op wrote it."""
         root = {t.name: t.name for t in self.tensors}
@@ -74,18 +88,22 @@ class Graph:
 
     @cached_property
     def sha256(self) -> str:
-        """Digest of the graph's canonical JSON: what a plan is tied to."""
-        return digest(self.to_dict())
+        """Digest of the graph's canonical JSON without the ops' sources: what a plan is tied to."""
+        return digest(self._to_dict([op_dict(op) for op in self.ops]))
 
     def to_dict(self) -> dict[str, object]:
         """The graph as the JSON file format, version 2, has it; fields at their defaults are left out."""
+        ops = [op_dict(op) | ({"source": list(op.source)} if op.source else {}) for op in self.ops]
+        return self._to_dict(ops)
+
+    def _to_dict(self, ops: list[dict[str, Any]]) -> dict[str, object]:
         d: dict[str, object] = {
             "format": "memplan-graph",
             "version": 2,
             "name": self.name,
             "outputs": list(self.outputs),
             "tensors": [tensor_dict(t) for t in self.tensors],
-            "ops": [op_dict(op) for op in self.ops],
+            "ops": ops,
         }
         return d | {"updates": dict(self.updates)} if self.updates else d
 

@@ -2,28 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
-
 from memplan.ir.parts import Op, Tensor
-
-
-def sound_overwrites(tensors: Iterable[Tensor], ops: Iterable[Op]) -> tuple[Op, ...]:
-    """The ops, in program order, without those of their `overwrites` that the layout forbids.
-
-    A pair is sound where both have the same bytes, shape and strides and fill their storages, and no other operand of
-    the op lies in that storage, but for the same tensor or a view that lies exactly alike. Whether an op
-    reads each element before it writes it is for its importer to know.
-    """
-    tensor = {t.name: t for t in tensors}
-    root = {name: name for name in tensor}
-    found = []
-    for op in ops:
-        if op.view and op.inputs:
-            root.update(dict.fromkeys(op.outputs, root.get(op.inputs[0], op.inputs[0])))
-        pairs = tuple(p for p in op.overwrites if not overwriting_fault(tensor, root, op, *p))
-        found.append(op if pairs == op.overwrites else replace(op, overwrites=pairs))
-    return tuple(found)
 
 
 def overwriting_fault(

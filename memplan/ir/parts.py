@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 TENSOR_KINDS = ("input", "constant", "activation", "workspace")
 
@@ -21,6 +21,8 @@ class Tensor:
             says does not count.
         place: of a view, the root of its storage and the byte of it where the view begins, None where that is
             not known; of any other tensor None.
+        alignment: its address is a multiple of so many bytes, whatever the memory asks; None where the
+            memory's alignment is enough. A view has none: it lies where its storage does.
     """
 
     name: str
@@ -30,6 +32,7 @@ class Tensor:
     shape: tuple[int, ...] | None = None
     strides: tuple[int, ...] | None = None
     place: tuple[str, int] | None = None
+    alignment: int | None = None
 
     @property
     def first_byte(self) -> int:
@@ -55,6 +58,13 @@ class Op:
         view: its outputs lie in the bytes of its first input: it keeps a step, reads and writes nothing.
         overwrites: pairs (output, operand): the kernel may write the output over the operand's bytes.
         workspace: the one among its outputs that is no value: bytes it needs while it runs, read by nobody.
+        joins: pairs (operand, first byte): its result is these operands side by side, each contiguous in it,
+            so that nothing has to be copied where they lie there already.
+        once: it must not be executed again: it is random or stateful, holds an op that is, or nobody knows its
+            cost.
+        after: names of ops that come before it, though it reads nothing of theirs.
+        source: what it was in the program it came from, for people and for who carries a plan back; empty
+            where its own name says it. No part of what makes two graphs equal.
     """
 
     name: str
@@ -65,6 +75,10 @@ class Op:
     view: bool = False
     overwrites: tuple[tuple[str, str], ...] = ()
     workspace: str | None = None
+    joins: tuple[tuple[str, int], ...] = ()
+    once: bool = False
+    after: tuple[str, ...] = ()
+    source: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def results(self) -> tuple[str, ...]:

@@ -11,13 +11,16 @@ from memplan.ir.parts import Op
 def sort_ops(ops: list[Op], available: set[str]) -> list[Op]:
     """`ops` in the dependency-respecting order closest to the given one; linear but for a heap.
 
-    `available` are the tensors no op has to write. GraphError names an op on a cycle.
+    An op depends on those that write what it reads, and on those that it is `after`. `available` are the tensors no op
+    has to write. GraphError names an op on a cycle.
     """
     writer = {name: i for i, op in enumerate(ops) for name in op.outputs}
+    number = {op.name: i for i, op in enumerate(ops)}
     waits = [0] * len(ops)
     readers: dict[int, list[int]] = {}
     for i, op in enumerate(ops):
         sources = {writer[n] for n in op.inputs if n in writer and n not in available}
+        sources |= {number[name] for name in op.after}
         waits[i] = len(sources)
         for source in sources:
             readers.setdefault(source, []).append(i)
@@ -33,7 +36,7 @@ def sort_ops(ops: list[Op], available: set[str]) -> list[Op]:
     if len(order) < len(ops):
         stuck = next(op for op, count in zip(ops, waits, strict=True) if count)
         raise GraphError(
-            f"op '{stuck.name}' depends on its own output: the graph has a cycle",
+            f"op '{stuck.name}' depends on itself: the graph has a cycle",
             "break the cycle; recurrences belong inside Loop or Scan",
         )
     return order

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from memplan.base.errors import GraphError
 from memplan.base.units import MAX_BYTES
+from memplan.ir.joins import joining_fault
 from memplan.ir.overwrites import overwriting_fault
 from memplan.ir.parts import TENSOR_KINDS, Op, Tensor
 
@@ -21,7 +22,8 @@ def validate(
     updates: Sequence[tuple[str, str]],
 ) -> None:
     """Refuse what is no valid graph of that name; see `memplan.Graph`."""
-    _validate_names([name, *(t.name for t in tensors), *(op.name for op in ops)])
+    sources = (part for op in ops for part in op.source)
+    _validate_names([name, *(t.name for t in tensors), *(op.name for op in ops), *sources])
     known: dict[str, Tensor] = {}
     total = 0
     for t in tensors:
@@ -61,6 +63,11 @@ def _validate_tensor(t: Tensor) -> None:
             f"tensor '{t.name}' has {len(t.strides)} strides, which do not fit its shape {t.shape}",
             "give a stride for each axis, in elements, or none for a row-major tensor",
         )
+    if t.alignment is not None and not 1 <= t.alignment <= MAX_BYTES:
+        raise GraphError(
+            f"tensor '{t.name}' is aligned to {t.alignment} bytes",
+            "alignments are whole bytes from 1 to 2^62",
+        )
 
 
 def _validate_ends(
@@ -94,12 +101,13 @@ def _validate_ops(ops: Sequence[Op], tensors: dict[str, Tensor]) -> None:
             f"{tensors[both].kind} '{both}' is written by an op",
             "inputs and constants have no producer; declare it an activation",
         )
-    names: set[str] = set()
+    declared, names = {op.name for op in ops}, set[str]()
     root: dict[str, str] = {name: name for name in tensors}
     for op in ops:
         if not op.name or op.name in names:
             what = f"two ops are named '{op.name}'" if op.name else "an op has no name"
             raise GraphError(what, "op names must be unique and not empty")
+        _validate_after(op, names, declared)
         names.add(op.name)
         for name in op.inputs:
             if name not in tensors:
@@ -132,6 +140,19 @@ def _validate_ops(ops: Sequence[Op], tensors: dict[str, Tensor]) -> None:
             )
 
 
+def _validate_after(op: Op, before: set[str], declared: set[str]) -> None:
+    """What the op is to come after, against the names of those before it in the program, and of all."""
+    for name in op.after:
+        if name not in declared:
+            raise GraphError(f"op '{op.name}' is to come after '{name}', which is no op", "name an op")
+        if name not in before:
+            raise GraphError(
+                f"op '{op.name}' is to come after '{name}', which the program runs later: "
+                "the ops form a cycle or are out of order",
+                "list the ops in an order that respects their dependencies",
+            )
+
+
 def _validate_kernel(op: Op, tensors: dict[str, Tensor], root: dict[str, str]) -> None:
     """What the op says of its kernel, against its tensors; fills in the roots of what a view writes."""
     spaces = [name for name in op.outputs if tensors[name].kind == "workspace"]
@@ -151,6 +172,11 @@ def _validate_kernel(op: Op, tensors: dict[str, Tensor], root: dict[str, str]) -
         for name in op.outputs:
             root[name] = base
             first = tensors[name].first_byte
+            if tensors[name].alignment is not None:
+                raise GraphError(
+                    f"view op '{op.name}' makes '{name}', which has an alignment of its own",
+                    f"a view lies where its storage does: align '{base}'",
+                )
             if first < 0 or first + tensors[name].nbytes > tensors[base].nbytes:
                 raise GraphError(
                     f"view op '{op.name}' makes '{name}' larger than its storage '{base}'",
@@ -168,6 +194,8 @@ def _validate_kernel(op: Op, tensors: dict[str, Tensor], root: dict[str, str]) -
                 f"op '{op.name}' cannot write '{output}' over '{operand}': {fault}",
                 "leave the pair out of its overwrites",
             )
+    if op.joins and (fault := joining_fault(tensors, root, op)):
+        raise GraphError(f"op '{op.name}' cannot join its operands: {fault}", "leave out its joins")
 
 
 def _not_ready(op: Op, name: str, written: set[str]) -> GraphError:

@@ -1,12 +1,12 @@
-"""What memplan knows of ONNX operators by their names: which alias, and which may work in place."""
+"""What memplan knows of ONNX operators by their names: which alias, which may work in place, which lay side by side."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from memplan.ir.overwrites import sound_overwrites
 from memplan.ir.parts import Op, Tensor
+from memplan.ir.soundness import sound_ops
 
 VIEWS = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity"})
 """Operators whose output is the bytes of their first input under another shape."""
@@ -23,17 +23,31 @@ ELEMENTWISE = frozenset(
 """Operators whose output element i needs element i of each operand of the output's shape, and no other of it."""
 
 
-def described(tensors: Iterable[Tensor], ops: Iterable[Op]) -> tuple[tuple[Tensor, ...], tuple[Op, ...]]:
-    """Tensors and ops, in program order, with what their kinds say: views and their places, and sound overwriting."""
+def described(op: Op) -> Op:
+    """The op with what its kind says of views and of overwriting, layouts aside."""
+    view = op.kind in VIEWS and bool(op.inputs) and bool(op.outputs)
+    return replace(op, view=view, overwrites=_overwrites(op))
+
+
+def joined(
+    kind: str, operands: Sequence[str], axis: object, result: tuple[int, ...] | None
+) -> tuple[tuple[str, int], ...]:
+    """What a Concat of these operands joins, first bytes aside: all, where no axis of its result before `axis` is longer than 1."""
+    if kind != "Concat" or not isinstance(axis, int) or result is None:
+        return ()
+    outermost = all(size == 1 for size in result[: axis % max(len(result), 1)])
+    return tuple((name, 0) for name in operands) if outermost else ()
+
+
+def placed(tensors: Iterable[Tensor], ops: Iterable[Op]) -> tuple[tuple[Tensor, ...], tuple[Op, ...]]:
+    """Tensors and ops, in program order, with the places of what views write, and without what layouts forbid."""
     root: dict[str, str] = {}
-    known = []
-    for op in ops:
-        view = op.kind in VIEWS and bool(op.inputs) and bool(op.outputs)
-        if view:
+    known = list(ops)
+    for op in known:
+        if op.view and op.inputs:
             root.update(dict.fromkeys(op.outputs, root.get(op.inputs[0], op.inputs[0])))
-        known.append(replace(op, view=view, overwrites=_overwrites(op)))
-    placed = tuple(replace(t, place=(root[t.name], 0)) if t.name in root else t for t in tensors)
-    return placed, sound_overwrites(placed, known)
+    found = tuple(replace(t, place=(root[t.name], 0)) if t.name in root else t for t in tensors)
+    return found, sound_ops(found, known)
 
 
 def _overwrites(op: Op) -> tuple[tuple[str, str], ...]:

@@ -11,6 +11,7 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from memplan.base.errors import GraphError
+from memplan.ir.declarations import completed
 from memplan.ir.graph import Graph
 from memplan.ir.model import Model
 from memplan.ir.parts import Op, Tensor
@@ -18,7 +19,7 @@ from memplan.ir.sorting import sort_ops
 from memplan.onnx.bodies import result_types, workspace_nbytes
 from memplan.onnx.bounds import TensorType, check_bounds
 from memplan.onnx.checks import check_control_flow, check_external, check_text, every_graph, inlined
-from memplan.onnx.dialect import described
+from memplan.onnx.dialect import described, joined, placed
 from memplan.onnx.dims import fix_dims
 from memplan.onnx.dtypes import ELEMENT_TYPES, nbytes
 from memplan.onnx.flops import flops
@@ -87,8 +88,8 @@ def model_from_proto(
     check_control_flow(proto.graph)
     dims_used, notes = fix_dims(proto.graph, dims)
     check_bounds(proto.graph, bounds)
-    _name_nodes(proto.graph)
-    nodes = _in_order(proto.graph, list(_nodes(proto.graph)))
+    renamed = _name_nodes(proto.graph)
+    nodes = _in_order(proto.graph, list(_nodes(proto.graph, renamed)))
     everything = [node.proto for node in nodes]
     constants = _constants(proto.graph, nodes)
     nodes = [node for node in nodes if not _folded(node, constants)]
@@ -112,16 +113,18 @@ def model_from_proto(
 
 @dataclass(frozen=True)
 class _Node:
-    """A node as the graph sees it: operands that are there, captured ones included."""
+    """A node as the graph sees it: operands that are there, captured ones included; `source` as of `Op`."""
 
     proto: Any
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+    source: tuple[str, ...] = ()
 
 
-def _name_nodes(graph: Any) -> None:
-    """Give every node a name of its own: its own, or kind and first output."""
+def _name_nodes(graph: Any) -> dict[str, str]:
+    """Give every node a name of its own: its own, or kind and first output; the old names of those whose name was taken."""
     taken: set[str] = set()
+    renamed: dict[str, str] = {}
     for i, node in enumerate(graph.node):
         name = node.name
         if not name or name in taken:
@@ -129,15 +132,19 @@ def _name_nodes(graph: Any) -> None:
             name = f"{node.op_type}:{first}" if first else f"{node.op_type}:{i}"
             while name in taken:
                 name += f"'{i}"
+            if node.name:
+                renamed[name] = node.name
             node.name = name
         taken.add(name)
+    return renamed
 
 
-def _nodes(graph: Any) -> Iterator[_Node]:
+def _nodes(graph: Any, renamed: Mapping[str, str]) -> Iterator[_Node]:
     for node in graph.node:
         inputs = [name for name in node.input if name]
         inputs += [name for name in captured(node) if name not in inputs]
-        yield _Node(node, tuple(inputs), tuple(name for name in node.output if name))
+        source = (renamed[node.name],) if node.name in renamed else ()
+        yield _Node(node, tuple(inputs), tuple(name for name in node.output if name), source)
 
 
 def _given(graph: Any) -> dict[str, str]:
@@ -198,9 +205,13 @@ def _folded(node: _Node, constants: set[str]) -> bool:
     return all(name in constants for name in node.inputs) and not _is_random(node.proto)
 
 
-def _is_random(node: Any) -> bool:
+def _is_random(node: Any, training: bool = False) -> bool:
+    """Whether the node, or one in its bodies, may draw random numbers; with `training`, a Dropout that only infers may not."""
     inside = (n for body in subgraphs(node) for graph in every_graph(body) for n in graph.node)
-    return any(n.op_type in RANDOM_KINDS for n in (node, *inside))
+    return any(
+        n.op_type in RANDOM_KINDS and not (training and n.op_type == "Dropout" and len(n.input) < 3)
+        for n in (node, *inside)
+    )
 
 
 def _graph(
@@ -220,17 +231,18 @@ def _graph(
     tensors = [_tensor(n, "input", types) for n in inputs]
     tensors += [_tensor(n, "constant", types) for n in fixed]
     tensors += [_tensor(n, "activation", types) for n in written]
-    shapes = {t.name: t.shape for t in tensors}
-    names = set(shapes)
+    tensor = {t.name: t for t in tensors}
+    names = set(tensor)
     ops = []
     for node in nodes:
-        op = _op(node, shapes)
-        if space := spaces.get(op.name, 0):
+        operands = [name or None for name in node.proto.input]
+        op, space = completed(_op(node, tensor), operands, tensor, spaces.get(node.proto.name, 0))
+        if space and not op.view:
             workspace = _free_name(f"{op.name}.workspace", names)
             tensors.append(Tensor(workspace, space, "workspace"))
             op = replace(op, outputs=(*op.outputs, workspace), workspace=workspace)
         ops.append(op)
-    return Graph(name, *described(tensors, ops), outputs)
+    return Graph(name, *placed(tensors, ops), outputs)
 
 
 def _free_name(name: str, taken: set[str]) -> str:
@@ -247,8 +259,9 @@ def _tensor(name: str, kind: str, types: Mapping[str, TensorType]) -> Tensor:
     return Tensor(name, size, kind, ELEMENT_TYPES[element][0], shape)
 
 
-def _op(node: _Node, shapes: Mapping[str, tuple[int, ...] | None]) -> Op:
-    proto = node.proto
+def _op(node: _Node, tensor: Mapping[str, Tensor]) -> Op:
+    """The op without its workspace, and what is known of its kind, declarations aside."""
+    proto, shapes = node.proto, {name: tensor[name].shape for name in (*node.inputs, *node.outputs)}
     attributes = {}
     for a in proto.attribute:
         if a.type == onnx.AttributeProto.INT:
@@ -267,4 +280,10 @@ def _op(node: _Node, shapes: Mapping[str, tuple[int, ...] | None]) -> Op:
         [shapes.get(name) if name else None for name in proto.output],
         attributes,
     )
-    return Op(proto.name, kind, node.inputs, node.outputs, count)
+    joins = joined(
+        kind, proto.input, attributes.get("axis"), shapes.get(proto.output[0]) if proto.output else None
+    )
+    once = _is_random(proto, training=True)
+    return described(
+        Op(proto.name, kind, node.inputs, node.outputs, count, joins=joins, once=once, source=node.source)
+    )

@@ -119,13 +119,10 @@ class Problem:
             () if op.view else tuple(number[n] for n in op.outputs if n in number) for op in self.graph.ops
         )
 
-    @cached_property
+    @property
     def preds(self) -> tuple[tuple[int, ...], ...]:
-        """Per op, the ops it depends on directly, views included."""
-        producer = self.graph.producer
-        return tuple(
-            tuple(dict.fromkeys(producer[n] for n in op.inputs if n in producer)) for op in self.graph.ops
-        )
+        """Per op, the ops it depends on directly, or is to come after; views included."""
+        return self.graph.preds
 
     @cached_property
     def succs(self) -> tuple[tuple[int, ...], ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from math import lcm
 from pathlib import Path
 from typing import TypedDict
 
@@ -210,7 +211,20 @@ def make_problem(
             "choose a timed target, see `memplan targets`",
         )
     options = replace(options, pins=resolve_pins(pins or {}, graph, machine, options))
-    return _limited(Problem(graph, machine, options), scratchpad, Limits(NO_LIMIT_S))[0]
+    problem = Problem(graph, machine, options)
+    _refuse_alignments(problem)
+    return _limited(problem, scratchpad, Limits(NO_LIMIT_S))[0]
+
+
+def _refuse_alignments(problem: Problem) -> None:
+    """OptionError where a placed tensor asks for more than that its offset is a multiple of the memory's alignment."""
+    unit = problem.target.scratchpad.alignment
+    own = {s.name: problem.graph.tensor[s.name].alignment or 1 for s in problem.storages}
+    if wrong := next((name for name, alignment in own.items() if unit % alignment), None):
+        raise OptionError(
+            f"tensor '{wrong}' must be aligned to {own[wrong]} bytes, offsets are multiples of {unit}",
+            f"give --alignment {lcm(unit, *own.values())}",
+        )
 
 
 def _limited(problem: Problem, scratchpad: str | int | None, limits: Limits) -> tuple[Problem, bool | None]:

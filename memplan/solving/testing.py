@@ -162,6 +162,16 @@ def graphs() -> list[Graph]:
             ("x", "y"),
         ),
         Graph(
+            "one op after another",  # the other way round is better by bytes
+            (x, tensor("z", 1, "input"), tensor("a", 8), tensor("b", 1), tensor("y", 4)),
+            (
+                Op("p", "Conv", ("z",), ("a",)),
+                Op("q", "Conv", ("x",), ("b",), after=("p",)),
+                Op("r", "Conv", ("a", "b"), ("y",)),
+            ),
+            ("y",),
+        ),
+        Graph(
             "weights used twice",
             (x, w, tensor("a", 6), tensor("b", 6), tensor("y", 4)),
             (

@@ -6,7 +6,7 @@ eager one all of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeGuard
 
 import torch
@@ -80,6 +80,24 @@ def draws(target: Any) -> bool:
     """Whether an op may draw random numbers; a higher-order op may, since its body may."""
     tags = getattr(target, "tags", ())
     return isinstance(target, HigherOrderOperator) or torch.Tag.nondeterministic_seeded in tags
+
+
+def draws_now(module: nn.Module, node: Node) -> bool:
+    """Whether the call draws random numbers, itself or in a body: not where it is told to drop nothing."""
+    functionalized = str(node.target).startswith("auto_functionalized")
+    target, args = (node.args[0], ()) if functionalized else (node.target, node.args)
+    if isinstance(target, HigherOrderOperator):
+        calls_in = ((body, n) for body in bodies(module, node) for n in body.graph.nodes)
+        return any(draws_now(body, n) for body, n in calls_in if n.op == "call_function")
+    return draws(target) and not any(value in (0, False) for value in _dropping(target, args, node.kwargs))
+
+
+def _dropping(target: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Any]:
+    """What a call says of whether, and how much, it drops."""
+    schema = target._schema.arguments
+    said = {a.name: a.default_value for a in schema if a.has_default_value()}
+    said |= dict(zip((a.name for a in schema), args, strict=False)) | dict(kwargs)
+    return [said[name] for name in ("train", "training", "dropout_p") if name in said]
 
 
 def refuse_unknown(node: Node) -> None:

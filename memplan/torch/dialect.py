@@ -1,6 +1,13 @@
-"""What memplan knows of aten operators by their names: which may work in place. What aliases, fake tensors tell."""
+"""What memplan knows of aten operators by their names: which may work in place, which lay side by side.
+
+What aliases, fake tensors tell.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
 
 ELEMENTWISE = frozenset(
     {
@@ -26,9 +33,35 @@ UPDATES = frozenset(
 """Operators whose output is their first operand with a part of it changed."""
 
 
+CAT, STACK = "aten.cat.default", "aten.stack.default"
+JOINING = frozenset({CAT, STACK})
+"""Operators whose result is their operands beside each other along an axis."""
+
+
 def overwrites(kind: str, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
     """The pairs (output, operand) that an operator of this kind could bear, layouts aside."""
     if len(outputs) != 1 or kind not in ELEMENTWISE | UPDATES:
         return ()
     operands = dict.fromkeys(inputs if kind in ELEMENTWISE else inputs[:1])
     return tuple((outputs[0], name) for name in operands)
+
+
+def lie_side_by_side(kind: str, operands: Sequence[Tensor], axis: int, result: Tensor) -> bool:
+    """Whether the result of a `cat` or `stack` along `axis` is its operands, each as it lies, one behind the other.
+
+    Only the elements' order within each operand is looked at; that the bytes add up is for the graph to see.
+    """
+    axis %= result.dim()
+    for x in operands:
+        if not x.numel():
+            continue  # old programs join empty vectors to anything
+        steps = [*zip(result.shape, result.stride(), strict=True)]
+        if kind == CAT:
+            steps[axis] = (x.shape[axis], result.stride(axis))
+        else:
+            del steps[axis]
+        inside = [(n, step) for n, step in steps if n > 1]
+        own = [(n, step) for n, step in zip(x.shape, x.stride(), strict=True) if n > 1]
+        if x.dtype != result.dtype or inside != own:
+            return False
+    return True

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import operator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
+from torch._ops import OpOverload
 from torch.fx import GraphModule, Node
 
 from memplan.base.errors import GraphError
 from memplan.base.units import MAX_BYTES
+from memplan.ir.declarations import completed
 from memplan.ir.graph import Graph
-from memplan.ir.overwrites import sound_overwrites
 from memplan.ir.parts import Op, Tensor
-from memplan.torch.bodies import SPACE, draws, written
-from memplan.torch.dialect import overwrites
+from memplan.ir.soundness import sound_ops
+from memplan.torch.bodies import SPACE, draws, draws_now, written
+from memplan.torch.dialect import JOINING, lie_side_by_side, overwrites
 from memplan.torch.flops import flops
 from memplan.torch.module import COPY, epilogue, tensors_in
 
@@ -115,7 +117,7 @@ class _Builder:
         kept = [(str(new), str(old)) for new, old in updates if self._kind(new) == "activation"]
         tensors = tuple(self.tensors.values())
         outputs = tuple(dict.fromkeys(n for node in returned for n in flat_names(self.names.get(node))))
-        return Graph(name, tensors, sound_overwrites(tensors, self.ops), outputs, tuple(kept))
+        return Graph(name, tensors, sound_ops(tensors, self.ops), outputs, tuple(kept))
 
     def _kind(self, name: Any) -> str | None:
         return self.tensors[name].kind if isinstance(name, str) and name in self.tensors else None
@@ -158,30 +160,67 @@ class _Builder:
             return
         self._add(node, "activation")
         kind, outputs = written(node), tuple(flat_names(self.names[node]))
-        space = self._workspace(node)
         if base is not None:
             inputs = list(dict.fromkeys([base, *inputs]))
-        self.ops.append(
-            Op(
-                name=node.name,
-                kind=kind,
-                inputs=tuple(inputs),
-                outputs=outputs if space is None else (*outputs, space),
-                flops=None if base else flops(target, *_values(node), node.meta["val"]),
-                view=base is not None,
-                overwrites=() if base else overwrites(kind, tuple(inputs), outputs),
-                workspace=space,
-            )
+        op = Op(
+            name=node.name,
+            kind=kind,
+            inputs=tuple(inputs),
+            outputs=outputs,
+            flops=None if base else flops(target, *_values(node), node.meta["val"]),
+            view=base is not None,
+            overwrites=() if base else overwrites(kind, tuple(inputs), outputs),
+            joins=() if base else self._joins(node, kind),
+            once=draws_now(self.module, node),
+            source=_source(node),
         )
+        op, nbytes = completed(op, self._operands(node), self.tensors, node.meta.get(SPACE, 0))
+        if op.view and base is None:
+            self._lay(op, made)
+        if base is not None and not op.view:
+            raise GraphError(
+                f"op '{op.name}' is declared no view, yet its result lies in the bytes of '{base}'",
+                f"leave `view` out of what is declared of '{kind}': what aliases, torch tells",
+            )
+        if nbytes and not op.view:
+            name = f"{node.name}.workspace"
+            self.tensors[name] = Tensor(name, nbytes, "workspace")
+            op = replace(op, outputs=(*outputs, name), workspace=name)
+        self.ops.append(op)
 
-    def _workspace(self, node: Node) -> str | None:
-        """The name of the tensor that stands for the op's scratch memory, where it needs any."""
-        nbytes = node.meta.get(SPACE, 0)
-        if not nbytes:
-            return None
-        name = f"{node.name}.workspace"
-        self.tensors[name] = Tensor(name, nbytes, "workspace")
-        return name
+    def _lay(self, op: Op, made: list[torch.Tensor]) -> None:
+        """Put what a declared view writes, the fake values `made`, where its first operand lies."""
+        if not op.inputs:
+            return
+        operand = self.tensors[op.inputs[0]]
+        root, first = operand.place or (operand.name, 0)
+        for name, value in zip(op.outputs, made, strict=True):
+            self.tensors[name] = replace(self.tensors[name], place=(root, first))
+            begins = int(value.storage_offset()) * value.element_size()
+            self.root[_storage(value)] = (root, begins - first)  # for views of it
+
+    def _operands(self, node: Node) -> list[str | None]:
+        """The tensors of the call in order, None for each that is optional and left out."""
+        if not isinstance(node.target, OpOverload):
+            return [x for arg in node.all_input_nodes for x in flat_names(self.names.get(arg))]
+        found: list[str | None] = []
+        for k, argument in enumerate(node.target._schema.arguments):
+            if "Tensor" in str(argument.type):
+                value = node.args[k] if k < len(node.args) else node.kwargs.get(argument.name)
+                for item in value if isinstance(value, (tuple, list)) else (value,):
+                    found.append(self.names[item] if isinstance(item, Node) else None)
+        return found
+
+    def _joins(self, node: Node, kind: str) -> tuple[tuple[str, int], ...]:
+        """What a `cat` or `stack` joins, first bytes aside."""
+        if kind not in JOINING:
+            return ()
+        args, options = _values(node)
+        axis = args[1] if len(args) > 1 else options.get("dim", 0)
+        parts: Any = node.args[0] if node.args else node.kwargs["tensors"]
+        operands = args[0] if args else options["tensors"]
+        alike = lie_side_by_side(kind, operands, axis, node.meta["val"])
+        return tuple((self.names[part], 0) for part in parts) if alike else ()
 
     def _aliased(self, node: Node, made: list[torch.Tensor]) -> str | None:
         """The operand in whose storage all of the results lie, if there is one."""
@@ -194,6 +233,13 @@ class _Builder:
                 if _storage(value) in homes:
                     return name
         return None
+
+
+def _source(node: Node) -> tuple[str, ...]:
+    """The module, by its dotted name, in which the call was written; empty where that is not known."""
+    stack = node.meta.get("nn_module_stack") or {}
+    innermost = next(reversed(stack.values()), ("",))[0]
+    return (innermost,) if innermost else ()
 
 
 def _storage(tensor: torch.Tensor) -> int:

@@ -15,6 +15,8 @@ import memplan
 from memplan.base.errors import MemplanError
 from memplan.io.graph_json import graph_from_dict, graph_text, read_graph
 from memplan.io.plan_json import plan_from_dict, plan_text, read_plan
+from memplan.ir.graph import Graph
+from memplan.ir.parts import Op, Tensor
 from memplan.problem.pins import read_pins
 from memplan.problem.plan import Plan, without_times
 from tests.generate import random_graph, random_plan
@@ -43,6 +45,25 @@ def test_round_trips() -> None:
         assert back.moves == plan.moves and back.metrics == plan.metrics and back.options == plan.options
         assert memplan.check(graph, back) == []
         assert plan_text(back) == plan_text(plan)
+
+
+def test_all_that_is_said_of_ops_and_tensors_comes_back() -> None:
+    tensors = (Tensor("x", 4, "input", alignment=8), Tensor("a", 4, strides=(1,), shape=(4,)), Tensor("y", 4))
+    ops = (
+        Op("p", "Any", ("x",), ("a",), once=True, source=("net", "net.layer")),
+        Op("q", "Pile", ("a",), ("y",), joins=(("a", 0),), after=("p",)),
+    )
+    graph = Graph("g", tensors, ops, ("y",))
+    again = graph_from_dict(json.loads(graph_text(graph)), "test")
+    assert again == graph and again.ops[0].source == ("net", "net.layer") and again.ops[1].source == ()
+
+
+def test_what_version_1_knows_no_cost_of_or_calls_random_is_executed_once() -> None:
+    ops = graph_from_dict(GOOD, "test").ops
+    assert [op.once for op in ops] == [False, True]  # the second one has no flops
+    drawn = json.loads(json.dumps(GOOD))
+    drawn["ops"][0]["kind"] = "Dropout"
+    assert graph_from_dict(drawn, "test").ops[0].once
 
 
 def test_same_plan_same_text() -> None:

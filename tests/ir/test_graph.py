@@ -64,6 +64,20 @@ SPACE = Tensor("space", 4, "workspace")
             "names the workspace None",
         ),
         ({"ops": (P, replace(Q, workspace="y"))}, "names the workspace 'y', its outputs have"),
+        ({"tensors": (X, replace(A, alignment=0), Y)}, "'a' is aligned to 0 bytes"),
+        (
+            {"tensors": (X, A, replace(Y, alignment=4)), "ops": (P, VIEW)},
+            "'y', which has an alignment.*\n.*align 'a'",
+        ),
+        ({"ops": (P, replace(Q, joins=(("x", 0),)))}, "cannot join its operands: 'x' is no operand"),
+        (
+            {"ops": (P, replace(Q, joins=(("a", 1),)))},
+            "'a' begins at byte 1, what is before it ends at byte 0",
+        ),
+        ({"ops": (replace(P, after=("z",)), Q)}, "'p' is to come after 'z', which is no op"),
+        ({"ops": (replace(P, after=("q",)), Q)}, "'p' is to come after 'q', which the program runs later"),
+        ({"ops": (replace(P, after=("p",)), Q)}, "'p' is to come after 'p'"),
+        ({"ops": (replace(P, source=("net\nlayer",)), Q)}, "line break"),
     ],
 )
 def test_a_graph_that_makes_no_sense_is_refused(wrong: dict[str, Any], words: str) -> None:
@@ -85,9 +99,26 @@ def test_the_digest_is_of_all_that_is_said_of_the_graph() -> None:
         {"name": "h"}, {"outputs": ("y", "a")}, {"updates": (("y", "x"),)}, {"tensors": (X, A, replace(Y, nbytes=9))},
         {"tensors": (X, A, replace(Y, dtype="int8"))}, {"tensors": (X, A, replace(Y, shape=(8,)))},
         {"ops": (P, replace(Q, flops=1))}, {"ops": (P, replace(Q, overwrites=(("y", "a"),)))}, {"ops": (P, VIEW)},
+        {"ops": (P, replace(Q, joins=(("a", 0),)))}, {"ops": (P, replace(Q, once=True))},
+        {"ops": (P, replace(Q, after=("p",)))}, {"tensors": (X, A, replace(Y, alignment=4))},
     ]  # fmt: skip
     digests = {graph.sha256, *(Graph(**RIGHT | change).sha256 for change in changes)}
     assert len(digests) == 1 + len(changes) and Graph(**RIGHT).sha256 == graph.sha256
+    known = Graph(**RIGHT | {"ops": (P, replace(Q, source=("net", "head")))})
+    assert known.sha256 == graph.sha256  # where an op came from changes no plan
+
+
+def test_the_digest_of_a_graph_that_claims_nothing_stays_what_it_is() -> None:
+    assert Graph(**RIGHT).sha256 == "dbbe1abc6cdd0d9b0e4b0d8ee51cc9fe8508e11ae0a61a736fbeb87b5b464872"
+
+
+def test_an_op_waits_for_what_it_reads_and_for_what_it_comes_after() -> None:
+    r, out = Op("r", "Conv", ("x",), ("b",), after=("q", "p")), Tensor("b", 8)
+    graph = Graph(**RIGHT | {"tensors": (X, A, Y, out), "ops": (P, Q, r)})
+    assert graph.preds == ((), (0,), (1, 0))
+    assert sort_ops([r, Q, P], {"x"}) == [P, Q, r]
+    with pytest.raises(GraphError, match="op 'q' depends on itself"):
+        sort_ops([P, replace(Q, after=("r",)), r], {"x"})
 
 
 def test_ops_are_sorted_as_close_to_the_given_order_as_can_be() -> None:
@@ -104,5 +135,5 @@ def test_ops_are_sorted_as_close_to_the_given_order_as_can_be() -> None:
             left.remove(order[-1])
             ready.update(order[-1].outputs)
         assert sort_ops(ops, {"x"}) == order
-    with pytest.raises(GraphError, match="op 'q' depends on its own output"):
+    with pytest.raises(GraphError, match="op 'q' depends on itself"):
         sort_ops([P, replace(Q, inputs=("y",)), Op("r", "Conv", ("y",), ("z",))], {"x"})

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
+import memplan
+from memplan.base.errors import OptionError
 from memplan.ir.graph import Graph
 from memplan.ir.parts import Op, Tensor
 from memplan.machine.target import Target
 from memplan.problem.options import Options
 from memplan.problem.problem import Problem
+from memplan.solving.planning import make_problem
 from tests.programs import problem
 
 WORDS = "x>a a,w>b a,b>y"
@@ -99,3 +104,28 @@ def test_without_a_limit_there_is_a_place_for_everything_beside_what_is_pinned()
     assert problem(WORDS, SIZES, capacity=12).byte_limit == 12
     assert problem(WORDS, SIZES).byte_limit == 4 + 5 + 5 + 2 + 5
     assert problem(WORDS, SIZES, pins={"y": "@100"}).byte_limit == 16 + 102
+
+
+def test_an_op_depends_on_what_it_comes_after_too() -> None:
+    tensors = (Tensor("x", 4, "input"), Tensor("a", 4), Tensor("v", 4, place=("a", 0)), Tensor("b", 4))
+    ops = (
+        Op("p", "Conv", ("x",), ("a",)),
+        Op("view", "Reshape", ("a",), ("v",), view=True),
+        Op("q", "Conv", ("x",), ("b",), after=("view",)),
+    )
+    found = Problem(Graph("g", tensors, ops), Target(), Options())
+    assert found.preds == ((), (0,), (1,)) and found.succs == ((1,), (2,), ())
+
+
+def test_an_alignment_that_offsets_need_not_have_is_refused_with_one_that_does() -> None:
+    tensors = (Tensor("x", 4, "input", alignment=6), Tensor("w", 4, "constant", alignment=64), Tensor("y", 4))
+    graph = Graph("g", tensors, (Op("p", "Conv", ("x", "w"), ("y",)),), ("y",))
+    with pytest.raises(
+        OptionError, match="'x' must be aligned to 6 bytes, .*multiples of 4\nhint: give --alignment 12"
+    ):
+        make_problem(graph, alignment=4)
+    assert make_problem(graph, alignment=12).target.scratchpad.alignment == 12  # the weight is not placed
+    with pytest.raises(OptionError, match="give --alignment 192"):
+        make_problem(graph, alignment=12, weights="tensor")
+    plan = memplan.plan(graph, alignment=192, weights="tensor", solver="greedy")
+    assert memplan.check(graph, plan) == []

@@ -15,6 +15,7 @@ O(r log r + m log m) for r residencies and m moves.
 from __future__ import annotations
 
 from itertools import pairwise
+from math import lcm
 
 from memplan.base.units import align_up
 from memplan.ir.graph import Graph
@@ -65,6 +66,11 @@ def _schedule(graph: Graph, plan: Plan) -> list[Violation]:
             late = tuple(x for x in names[name].inputs if x not in ready)
             if late:
                 found.append(Violation(rule, f"op '{name}' runs before '{late[0]}' is written", t, late))
+            found += [
+                Violation(rule, f"op '{name}' runs before op '{x}', which it is to come after", t)
+                for x in names[name].after
+                if x not in seen
+            ]
             ready.update(names[name].outputs)
     found += [Violation(rule, f"op '{name}' never runs") for name in names if name not in seen]
     if plan.options.order == "program" and not found and plan.schedule != tuple(op.name for op in graph.ops):
@@ -90,8 +96,9 @@ def _forms(graph: Graph, plan: Plan) -> list[Violation]:
             found.append(
                 Violation("space", f"'{r.tensor}' takes {r.size} bytes instead of {size}", r.start, *where)
             )
-        if r.offset < 0 or r.offset % pad.alignment:
-            message = f"'{r.tensor}' at {r.offset} is not aligned to {pad.alignment}"
+        unit = lcm(pad.alignment, graph.tensor[r.tensor].alignment or 1)
+        if r.offset < 0 or r.offset % unit:
+            message = f"'{r.tensor}' at {r.offset} is not aligned to {unit}"
             found.append(Violation("space", message, r.start, *where))
         if pad.capacity is not None and r.offset + size > pad.capacity:
             message = f"'{r.tensor}' ends at {r.offset + size}, the scratchpad has {pad.capacity}"

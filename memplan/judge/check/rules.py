@@ -36,11 +36,13 @@ RULES = (
     Rule(
         "schedule",
         what="The schedule names each op of the graph exactly once, and each op after the ops whose results "
-        "it reads. With the option `order = program` it is the graph's own order.",
-        why="An op that runs before its operand is written computes with whatever bytes lie there. Every "
+        "it reads, and after those that its `after` names. With the option `order = program` it is the "
+        "graph's own order.",
+        why="An op that runs before its operand is written computes with whatever bytes lie there, and one "
+        "that is to come after another may see what that one does to a variable. Every "
         "rule about places and copies speaks of the schedule's steps, so those rules are left out where "
         "this one is broken.",
-        mend="List each op once, producers before consumers. If the graph's own order is not meant, plan "
+        mend="List each op once, producers before consumers and ops before those that come after them. If the graph's own order is not meant, plan "
         "with `order = free`.",
     ),
     Rule(
@@ -61,8 +63,8 @@ RULES = (
     Rule(
         "space",
         what="A residency lasts at least one step, within the schedule. Its size is that of its tensor, "
-        "rounded up to the alignment. Its offset is a multiple of the alignment, not below 0, and it ends "
-        "within the capacity. Storages that are resident in the same step share no byte, but for an "
+        "rounded up to the alignment. Its offset is a multiple of the alignment, and of the tensor's own "
+        "where it has one, not below 0, and it ends within the capacity. Storages that are resident in the same step share no byte, but for an "
         "in-place pair in the step that writes the one over the other. A storage has one place at a time. A "
         "packing's buffers obey the same: alignment, capacity, no overlap.",
         why="The scratchpad is one array of bytes. Two values in the same bytes at the same time destroy "

@@ -31,6 +31,7 @@ class Setting:
     dims, bounds  sizes that every model is loaded with, as `memplan.load` takes them
     workers    cores of each case        time_limit_s  of each solve
     memory     bytes a case may keep resident, all its processes together
+    ops        a file that declares kinds of ops
     trust      whether a .pt2 may hold what can run code
     """
 
@@ -48,6 +49,7 @@ class Setting:
     workers: int = 1
     seed: int = 0
     memory: int = 2**62
+    ops: str | None = None
     trust: bool = False
 
     def __post_init__(self) -> None:

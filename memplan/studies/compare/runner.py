@@ -201,6 +201,7 @@ def _prepare(
                 "model": model,
                 "dims": setting.dims,
                 "bounds": setting.bounds,
+                "ops": setting.ops,
                 "trust": setting.trust,
                 "policies": sorted(wanted),
                 "peaks": peaks,

@@ -52,13 +52,17 @@ def prepare(job: Job, say: Say) -> dict[str, Any]:
 
     What an earlier run `kept` of the same graph is taken over, whether M_P is proved included.
     """
+    from memplan.io.ops_toml import declare_ops
     from memplan.library.load import load_model
     from memplan.library.zoo import zoo_index
     from memplan.solving.capacities import least_capacity, reference_capacities
     from memplan.solving.planning import make_problem
     from memplan.studies.compare.cases import OWN, Policy, budget_key
 
-    model = load_model(job["model"], job["dims"], job["bounds"], trust=job["trust"])
+    if job["ops"]:
+        declare_ops(job["ops"])
+    bounds = {name: tuple(shape) for name, shape in job["bounds"].items()}
+    model = load_model(job["model"], job["dims"], bounds, trust=job["trust"])
     graph, kept = model.graph, job["kept"]
     found = dict(kept["budgets"]) if kept and kept["sha256"] == graph.sha256 else {}
     for alignment, weights, io in job["policies"]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import onnx
 
 from memplan.ir.graph import Graph
-from memplan.ir.overwrites import sound_overwrites
+from memplan.ir.soundness import sound_ops
 from memplan.onnx.read import model_from_bytes
 from memplan_models.recipes.builder import BATCH
 
@@ -47,4 +47,4 @@ def narrowed(graph: Graph, name: str, dtype: str) -> Graph:
         else t
         for t in graph.tensors
     )
-    return Graph(name, tensors, sound_overwrites(tensors, graph.ops), graph.outputs, graph.updates)
+    return Graph(name, tensors, sound_ops(tensors, graph.ops), graph.outputs, graph.updates)

@@ -16,7 +16,7 @@ import onnx
 
 from memplan.ir.graph import Graph
 from memplan.ir.parts import Op, Tensor
-from memplan.onnx.dialect import described
+from memplan.onnx.dialect import described, placed
 from memplan_models.recipes.recipe import imported
 
 STATES = {"sgd": 0, "momentum": 1, "adam": 2}
@@ -227,8 +227,8 @@ class _Step:
 
     def graph(self, name: str) -> Graph:
         """The finished graph."""
-        described_parts = described(self.tensors.values(), self.ops)
-        return Graph(name, *described_parts, tuple(self.outputs), tuple(self.updates))
+        parts = placed(self.tensors.values(), map(described, self.ops))
+        return Graph(name, *parts, tuple(self.outputs), tuple(self.updates))
 
 
 def _shape(t: Tensor) -> tuple[int, ...]:

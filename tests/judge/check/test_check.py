@@ -11,14 +11,14 @@ import pytest
 from memplan.ir.graph import Graph
 from memplan.judge.check.check import check
 from memplan.problem.plan import Plan
-from tests.generate import random_graph, random_plan
+from tests.generate import random_graph, random_plan, with_alignments
 from tests.mutations import MUTATIONS
 from tests.naive_check import naive_valid
 
 
 def _case(seed: int, most_ops: int = 9) -> tuple[random.Random, Graph, Plan]:
     rng = random.Random(seed)
-    graph = random_graph(rng, rng.randint(1, most_ops))
+    graph = with_alignments(rng, random_graph(rng, rng.randint(1, most_ops)))
     return rng, graph, random_plan(rng, graph)
 
 
