@@ -19,7 +19,7 @@ from memplan.views.html import report_page
 from tests.browser import CHROMIUM, Browser
 from tests.generate import random_graph
 from tests.graphs import graph_of
-from tests.views.test_page import nasty_graph
+from tests.views.test_document import nasty_graph
 
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed"),

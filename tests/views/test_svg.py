@@ -13,7 +13,7 @@ from memplan.ir.graph import Graph
 from memplan.problem.plan import Plan
 from memplan.views.svg import HEIGHT, LEFT, MAP, RIGHT, WIDTH, svg_text
 from tests.generate import random_graph, random_plan
-from tests.views.test_page import nasty_graph
+from tests.views.test_document import nasty_graph
 from tests.views.test_report import ladder
 
 SVG = "{http://www.w3.org/2000/svg}"
