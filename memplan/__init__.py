@@ -45,7 +45,9 @@ from memplan.ir.model import Model
 from memplan.ir.parts import Op, Tensor
 from memplan.judge.check.plan_view import Violation
 from memplan.library.zoo import ZooEntry, zoo_index, zoo_names
-from memplan.machine.target import Compute, Host, Scratchpad, Target, load_target, preset_names
+from memplan.machine.load import load_target, preset_names
+from memplan.machine.parts import Channel, Compute, Memory
+from memplan.machine.target import Target
 from memplan.packing.buffers import Buffer, Gap, Packing, Segment
 from memplan.packing.check import check_packing
 from memplan.packing.packer import Packer, pack, pack_buffers
@@ -64,10 +66,10 @@ from memplan.solving.solver import Solver
 from memplan.studies.sweep import Sweep, SweepPoint, sweep
 
 __all__ = [
-    "BoundError", "Buffer", "Clock", "Compute", "DimensionError", "ExecutionError",
-    "Gap", "Graph", "GraphError", "Host", "InvalidPlanError", "Limits", "MemplanError", "Metrics", "Model", "Move",
+    "BoundError", "Buffer", "Channel", "Clock", "Compute", "DimensionError", "ExecutionError",
+    "Gap", "Graph", "GraphError", "InvalidPlanError", "Limits", "Memory", "MemplanError", "Metrics", "Model", "Move",
     "Op", "OptionError", "Options", "OutputReport", "Packer", "Packing", "Pin", "Plan", "PlanError",
-    "PlanOptions", "Problem", "Progress", "ReferenceCapacities", "Residency", "RunReport", "Scratchpad", "Segment",
+    "PlanOptions", "Problem", "Progress", "ReferenceCapacities", "Residency", "RunReport", "Segment",
     "Solver", "Status", "Storage", "Sweep", "SweepPoint", "Target", "TargetError", "Tensor", "Violation", "ZooEntry",
     "__version__", "check", "check_packing", "declare_op", "declare_ops", "emit", "emit_fx", "from_exported", "from_fx", "fx_pass", "load",
     "load_target", "make_problem", "pack", "pack_buffers", "parse_spec", "plan", "preset_names", "read_graph",

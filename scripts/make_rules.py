@@ -15,7 +15,7 @@ from memplan.judge.check.check import check
 from memplan.judge.check.plan_view import Violation
 from memplan.judge.check.rules import RULES
 from memplan.judge.evaluate import evaluate
-from memplan.machine.target import Scratchpad, Target
+from memplan.machine.target import Target
 from memplan.packing.buffers import Buffer
 from memplan.packing.check import check_packing
 from memplan.problem.options import Options
@@ -48,7 +48,7 @@ PLAN = evaluate(
     Plan(
         GRAPH.name,
         GRAPH.sha256,
-        Target(scratchpad=Scratchpad(capacity=192, alignment=32)),
+        Target().with_scratchpad(192, alignment=32),
         Options(weights="tensor", inplace=True),
         solver="by hand",
         status=Status.FEASIBLE,

@@ -27,7 +27,7 @@ from memplan_solvers.search.subproblem import PROHIBITIVE, whole
 
 from memplan.ir.graph import Graph
 from memplan.judge.evaluate import evaluate
-from memplan.machine.target import Target
+from memplan.machine.two_level import two_level
 from memplan.problem.contradictions import contradiction
 from memplan.problem.options import Options
 from memplan.problem.plan import Plan, Status
@@ -74,7 +74,7 @@ def random_problem(
         graph, options = _donated(graph, options, random.Random(seed))
     alignment = rng.choice((1, 1, 2, 4))
     anywhere = objective == "peak" and rng.random() < 0.15
-    target = Target(operands="any" if anywhere else "scratchpad").with_scratchpad(None, alignment)
+    target = two_level(direct=anywhere).with_scratchpad(None, alignment)
     problem = Problem(graph, target, options)
     if pins and seed % 6 == 0:
         pinned = replace(options, pins=random_pins(random.Random(f"pins {objective} {seed}"), problem))
@@ -101,7 +101,7 @@ def random_pins(rng: random.Random, problem: Problem) -> dict[str, str]:
     for s in rng.sample(problem.storages, min(len(problem.storages), rng.randint(1, 3))):
         streamed = s.is_constant and problem.options.weights == "stream"
         words = ["" if streamed else "keep", f"@{rng.randint(0, 4) * problem.target.scratchpad.alignment}"]
-        outside = problem.target.operands == "any" and not s.resident
+        outside = problem.target.direct and not s.resident
         outside = outside and problem.graph.tensor[s.name].kind != "workspace"
         words += [words[0] + words[1]] + ["host"] * outside
         pins[s.name] = rng.choice([word for word in words if word])

@@ -10,15 +10,24 @@ from memplan.base.units import align_up
 from memplan.ir.graph import Graph
 from memplan.ir.parts import Op, Tensor
 from memplan.judge.simulate import simulate
-from memplan.machine.target import Compute, Host, Scratchpad, Target
+from memplan.machine.parts import Compute, Memory
+from memplan.machine.target import Target
+from memplan.machine.two_level import two_level
 from memplan.problem.options import Options
 from memplan.problem.plan import Metrics, Move, Plan, Residency, Status
 from tests.graphs import graph_of
 
 KINDS = ("Conv", "MatMul", "Relu", "Add", "Concat", "Split", "Sigmoid", "Softmax")
-TIMED = Target(
-    "timed", Scratchpad(None, 1, 4e9), Host(1e9), "any", 1, Compute(1e9, {"int8": 2e9}, 1e-8)
-)  # fmt: skip
+
+
+def timed(*, direct: bool = True, queues: int = 1) -> Target:
+    """A timed scratchpad machine without a limit."""
+    pad, host = Memory("scratchpad", bandwidth=4e9), Memory("host", bandwidth=1e9)
+    compute = Compute(1e9, {"int8": 2e9}, 1e-8)
+    return two_level("timed", pad, host, direct=direct, queues=queues, compute=compute)
+
+
+TIMED = timed()
 
 
 def random_graph(rng: random.Random, ops: int, sizes: tuple[int, ...] = (1, 2, 3, 4, 5, 8)) -> Graph:
@@ -127,13 +136,11 @@ def random_plan(rng: random.Random, graph: Graph) -> Plan:
     """A valid plan of random choices: order, what leaves when, addresses, operands in host, timing."""
     objective = rng.choice(("traffic", "traffic", "peak", "latency", "latency"))
     options = random_options(rng, objective)
-    target = replace(TIMED, dma_queues=rng.choice((1, 2)))
-    if objective == "traffic" or rng.random() < 0.5:
-        target = replace(target, operands="scratchpad")
-    if objective != "latency" and rng.random() < 0.5:
-        target = Target(operands=target.operands)
-    alignment = rng.choice((1, 1, 2, 4))
-    target = replace(target, scratchpad=replace(target.scratchpad, alignment=alignment))
+    queues = rng.choice((1, 2))
+    direct = not (objective == "traffic" or rng.random() < 0.5)
+    untimed = objective != "latency" and rng.random() < 0.5
+    target = two_level(direct=direct) if untimed else timed(direct=direct, queues=queues)
+    target = target.with_scratchpad(None, rng.choice((1, 1, 2, 4)))
     order = list(graph.ops) if options.order == "program" else random_order(rng, graph)
     spans = _Spans(rng, graph, target, options, order)
     residencies = spans.placed()
@@ -142,7 +149,7 @@ def random_plan(rng: random.Random, graph: Graph) -> Plan:
     plan = Plan(
         graph=graph.name,
         graph_sha256=graph.sha256,
-        target=replace(target, scratchpad=replace(target.scratchpad, capacity=capacity)),
+        target=target.with_scratchpad(capacity),
         options=options,
         solver="random",
         status=Status.FEASIBLE,
@@ -226,7 +233,7 @@ class _Spans:
             stop = self.n if name in self.outputs else steps[-1] + 1
             self.spans.append((name, 0 if kind == "input" else steps[0], stop))
             return
-        if self.target.operands == "any" and rng.random() < 0.3:
+        if self.target.direct and rng.random() < 0.3:
             return  # served from host throughout
         streamed = kind == "constant" and self.options.weights == "stream"
         spans, start = [], steps[0]

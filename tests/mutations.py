@@ -225,8 +225,7 @@ def residency_dropped(rng, graph, plan):
     used = [
         r
         for r in plan.residencies
-        if plan.target.operands == "scratchpad"
-        and any(r.start <= t < r.stop for t in _touches(graph, plan, r.tensor))
+        if not plan.target.direct and any(r.start <= t < r.stop for t in _touches(graph, plan, r.tensor))
     ]
     r = _pick(rng, used)
     return r and _swap_row(plan, r, None)
@@ -234,7 +233,7 @@ def residency_dropped(rng, graph, plan):
 
 @_mutation
 def freed_before_last_use(rng, graph, plan):
-    if plan.target.operands == "any":
+    if plan.target.direct:
         return None
     rows = []
     for r in plan.residencies:

@@ -189,7 +189,7 @@ class _Naive:
                 if self.kind[s] == "constant" and self.p.options.weights == "ignore":
                     continue
                 if self.place[s][t] is None:
-                    _must(self.p.target.operands == "any")
+                    _must(self.p.target.direct)
                     _must(self.born.get(s) == t or self.in_host(s, t, waited=self.timed))
 
     def memory(self) -> None:

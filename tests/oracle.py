@@ -133,7 +133,7 @@ class Oracle:
 
     def lies(self, s: Thing) -> bool:
         """Whether it must lie in the scratchpad where it is touched."""
-        return self.target.operands != "any" or s.pinned
+        return not self.target.direct or s.pinned
 
     # Orders
 

@@ -12,14 +12,20 @@ from memplan.ir.graph import Graph
 from memplan.ir.parts import Op, Tensor
 from memplan.judge.check.check import check
 from memplan.judge.simulate import simulate
-from memplan.machine.target import Compute, Host, Scratchpad, Target
+from memplan.machine.parts import Compute, Memory
+from memplan.machine.two_level import two_level
 from memplan.problem.options import Options
 from memplan.problem.plan import Move, Plan, Residency, Status
 from memplan.views.svg import svg_text
 from memplan.views.text import plan_dump
 
 STEPS = 4000
-TIMED = Target("timed", Scratchpad(10**9, 1, 2e9), Host(1e9), compute=Compute(1e9))
+TIMED = two_level(
+    "timed",
+    Memory("scratchpad", 10**9, bandwidth=2e9),
+    Memory("host", bandwidth=1e9),
+    compute=Compute(1e9),
+)
 
 
 def _coming_and_going(kind: str, weights: str) -> tuple[Graph, Plan]:

@@ -9,6 +9,7 @@ from dataclasses import fields
 from typing import Any
 
 from memplan.base.units import format_size
+from memplan.machine.parts import Memory
 
 Row = dict[str, Any]
 
@@ -50,17 +51,22 @@ def _solvers() -> list[Row]:
 
 
 def _targets() -> list[Row]:
-    from memplan.machine.target import load_target, preset_names
+    from memplan.machine.load import load_target, preset_names
+    from memplan.machine.target_file import target_dict
 
     rows = []
     for name in preset_names():
         target = load_target(name)
-        capacity = target.scratchpad.capacity
-        pad = "any capacity" if capacity is None else format_size(capacity)
+        memories = ", ".join(map(_memory, target.memories))
+        operands = f"ops use {', '.join(target.readable('', 'activations'))}"
         timing = "timed" if target.timed else "untimed"
-        summary = f"{pad}, alignment {target.scratchpad.alignment}, operands {target.operands}, {timing}"
-        rows.append({"summary": summary} | target.to_dict())
+        rows.append({"summary": f"{memories}; {operands}; {timing}"} | target_dict(target) | {"name": name})
     return rows
+
+
+def _memory(memory: Memory) -> str:
+    size = "" if memory.capacity is None else f" {format_size(memory.capacity)}"
+    return f"{memory.name}{size}{' (readonly)' if memory.readonly else ''}"
 
 
 def _zoo() -> list[Row]:

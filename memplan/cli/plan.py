@@ -30,7 +30,11 @@ def add_parser(commands: Any) -> None:
     """Add the command to the program."""
     p = commands.add_parser("plan", help="plan a model's memory and write the plan")
     p.add_argument("model", metavar="MODEL", help=".onnx, .pt2, graph .json or a zoo model's name")
-    p.add_argument("--target", default="scratchpad", help="preset or .toml file (default: scratchpad)")
+    p.add_argument(
+        "--target",
+        default="scratchpad",
+        help="preset, .toml file or vela.ini:SYSTEM:MODE (default: scratchpad)",
+    )
     p.add_argument("--scratchpad", metavar="SIZE", help="256KiB, MR, MH, 0.75MP, max, …")
     p.add_argument("--alignment", metavar="N", help="alignment of offsets in bytes")
     add_sizes(p)

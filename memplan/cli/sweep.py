@@ -30,7 +30,11 @@ def add_parser(commands: Any) -> None:
         "--from", dest="least", metavar="SIZE", help="smallest capacity (default: MR, and never below it)"
     )
     p.add_argument("--to", dest="most", metavar="SIZE", help="largest capacity (default: MP)")
-    p.add_argument("--target", default="scratchpad", help="preset or .toml file (default: scratchpad)")
+    p.add_argument(
+        "--target",
+        default="scratchpad",
+        help="preset, .toml file or vela.ini:SYSTEM:MODE (default: scratchpad)",
+    )
     p.add_argument("--alignment", metavar="N", help="alignment of offsets in bytes")
     add_sizes(p)
     p.add_argument(

@@ -10,6 +10,7 @@ from memplan.base.files import write_atomic
 from memplan.io.lines import one_line_an_item
 from memplan.io.reader import JsonReader, load_json
 from memplan.machine.target import Target
+from memplan.machine.target_file import target_dict_v1, target_from_dict
 from memplan.problem.options import Options
 from memplan.problem.plan import Metrics, Move, Plan, Residency, Status
 
@@ -48,7 +49,7 @@ def plan_dict(plan: Plan) -> dict[str, Any]:
         "version": 1,
         "graph": plan.graph,
         "graph_sha256": plan.graph_sha256,
-        "target": target.to_dict(),
+        "target": target_dict_v1(target),
         "options": plan.options.to_dict(),
         "solver": plan.solver,
         "seed": plan.seed,
@@ -106,7 +107,7 @@ def plan_from_dict(data: Any, where: str) -> Plan:
     status = get.text("status")
     if status not in set(Status):
         raise PlanError(f"{where}: unknown status '{status}'", f"known: {', '.join(Status)}")
-    target = Target.from_dict(get.table("target").data, f"{where}: target")
+    target = target_from_dict(get.table("target").data, f"{where}: target")
     plan = Plan(
         graph=get.text("graph"),
         graph_sha256=get.text("graph_sha256"),
@@ -151,7 +152,7 @@ def plan_from_dict(data: Any, where: str) -> Plan:
 def _metrics(get: JsonReader, target: Target) -> Metrics:
     """The claimed metrics, 0 where they are absent; what cannot be in host has no latency there, whatever older files say."""
     found = Metrics(**{name: get.number(name) for name in Metrics._fields if get.has(name)})  # type: ignore[arg-type]
-    nowhere = target.timed and target.operands == "scratchpad"
+    nowhere = target.timed and not target.direct
     return found._replace(latency_all_host_s=None) if nowhere else found
 
 

@@ -24,7 +24,7 @@ def simulate(graph: Graph, plan: Plan) -> Metrics:
         work = op_work(graph, plan.target, plan.options)
         latency = timeline(graph, plan, work).latency_s
         all_host, unlimited = latency_ends(graph, plan.target, plan.options, work)
-        if plan.target.operands != "any":
+        if not plan.target.direct:
             all_host = None
     return Metrics(
         spill_store=spill_store,

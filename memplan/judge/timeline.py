@@ -81,7 +81,7 @@ class _Queues:
         # A move's copy may start once op `issue - 1` (load) or op `issue` (store) has ended.
         self.opens = [m.issue + store for m, store in zip(plan.moves, self.stores, strict=True)]
         order = sorted(range(len(plan.moves)), key=lambda i: (plan.moves[i].issue, self.stores[i], i))
-        two = plan.target.dma_queues == 2
+        two = plan.target.queues == 2
         lanes = [[i for i in order if not self.stores[i]], [i for i in order if self.stores[i]]]
         self.lanes = [deque(lane) for lane in (lanes if two else [order])]
         # A step-model store is done a step later than it is due.

@@ -54,7 +54,7 @@ def _sensible(name: str, pin: Pin, kind: str, io: bool, target: Target, options:
         raise OptionError(f"{what}: it is a constant, and constants are not placed", "use --weights tensor")
     if kind == "constant" and options.weights == "stream" and pin.keep:
         raise OptionError(f"{what}: streamed constants leave after each use", "use --weights tensor")
-    if pin.host and target.operands != "any":
+    if pin.host and not target.direct:
         raise OptionError(
             f"{what}: on target '{target.name}' every operand must be in the scratchpad",
             "choose a target whose operands may be served from host",

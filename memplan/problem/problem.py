@@ -170,7 +170,7 @@ class Problem:
     @cached_property
     def present(self) -> tuple[tuple[int, ...], ...]:
         """Per op, storages that are in the scratchpad at its step under every plan: operands, and what is kept."""
-        anywhere = self.target.operands == "any"
+        anywhere = self.target.direct
         across = certainly_kept(self.storages, self.preds, self.succs, self.options.order == "program")
         return tuple(
             tuple(s for s in dict.fromkeys((*r, *w, *kept)) if not anywhere or self.storages[s].pinned)

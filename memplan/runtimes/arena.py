@@ -189,7 +189,7 @@ class ArenaBuilder:
         if storage in self.resident:
             return self._bytes(self.resident[storage])[: self.graph.tensor[name].nbytes]
         ignored = storage in self.source.constants and self.plan.options.weights == "ignore"
-        if tensor is None or ignored or self.plan.target.operands == "any":
+        if tensor is None or ignored or self.plan.target.direct:
             data = self._host_copy(storage, step, f"(op '{op.name}') reads")
             return data if tensor is None else data[: self.graph.tensor[name].nbytes]
         if not tensor.nbytes:
@@ -204,7 +204,7 @@ class ArenaBuilder:
         if name in self.resident:
             return self._bytes(self.resident[name])
         nbytes = self.graph.tensor[name].nbytes
-        if self.plan.target.operands == "any" or not nbytes:
+        if self.plan.target.direct or not nbytes:
             self.host[name] = aligned(nbytes)
             self.program.keep.append(self.host[name])  # bindings hold addresses alone
             return self.host[name]

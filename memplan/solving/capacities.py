@@ -162,6 +162,6 @@ def resolve_capacity(text: str | int, problem: Problem, limits: Limits) -> tuple
 
 def _plain(problem: Problem, io: str, objective: str = "traffic") -> Problem:
     """The problem the budgets are defined on: in-place off, no limit, no pins, operands in the scratchpad."""
-    target: Target = replace(problem.target.with_scratchpad(None), operands="scratchpad")
+    target: Target = replace(problem.target.with_scratchpad(None), operands={})
     plain: Options = replace(problem.options, inplace=False, donate=(), io=io, objective=objective, pins={})
     return replace(problem, target=target, options=plain)

@@ -13,7 +13,9 @@ from memplan.base.errors import OptionError, nearest
 from memplan.ir.graph import Graph
 from memplan.ir.model import Model
 from memplan.judge.evaluate import evaluate
-from memplan.machine.target import Target, load_target
+from memplan.machine.load import load_target
+from memplan.machine.target import Target
+from memplan.machine.two_level import beyond_two_level
 from memplan.problem.contradictions import contradiction
 from memplan.problem.options import Options
 from memplan.problem.pin_resolution import resolve_pins
@@ -187,6 +189,11 @@ def make_problem(
     if not isinstance(graph, Graph):
         raise OptionError(f"a {type(graph).__name__} is no model", "load it first, by memplan.load")
     machine = load_target(target)
+    if beyond := beyond_two_level(machine):
+        raise OptionError(
+            f"target '{machine.name}' has {beyond}, for which no solver plans yet",
+            "choose a target with one fast memory and a backing memory, see `memplan targets`",
+        )
     if alignment is not None:
         machine = machine.with_scratchpad(machine.scratchpad.capacity, alignment)
     usual = machine.policies
@@ -200,7 +207,7 @@ def make_problem(
         bounds=model.bounds if isinstance(model, Model) else {},
         donate=_donated(graph, donate),
     )
-    if objective == "traffic" and machine.operands == "any":
+    if objective == "traffic" and machine.direct:
         raise OptionError(
             f"objective traffic on target '{machine.name}'",
             "operands may be served from host there; use latency or peak",

@@ -15,7 +15,9 @@ from memplan.base.errors import InvalidPlanError, MemplanError
 from memplan.ir.graph import Graph
 from memplan.ir.parts import Op, Tensor
 from memplan.judge.evaluate import evaluate
-from memplan.machine.target import Compute, Host, Scratchpad, Target
+from memplan.machine.parts import Compute, Memory
+from memplan.machine.target import Target
+from memplan.machine.two_level import two_level
 from memplan.problem.options import Options
 from memplan.problem.plan import Plan, Status, without_times
 from memplan.problem.problem import Problem
@@ -25,7 +27,13 @@ from memplan.solving.registry import parse_spec
 from memplan.solving.solver import Solver
 
 NO_PLAN = (Status.INFEASIBLE, Status.UNKNOWN)
-TIMED = Target("conformance", Scratchpad(None, 1, 4e9), Host(1e9), "any", 1, Compute(1e9))
+TIMED = two_level(
+    "conformance",
+    Memory("scratchpad", bandwidth=4e9),
+    Memory("host", bandwidth=1e9),
+    direct=True,
+    compute=Compute(1e9),
+)
 PINS: tuple[dict[str, str], ...] = (
     {"a": "keep"}, {"a": "keep", "b": "keep"}, {"b": "@0"}, {"a": "keep@8", "b": "@0", "c": "@12"}, {"y": "@2"},
 )  # fmt: skip

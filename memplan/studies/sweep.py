@@ -163,7 +163,7 @@ def spread(
     alignment = problem.target.scratchpad.alignment
     ends = []
     for name, text in (("least", least), ("most", most)):
-        usual = ("MR" if problem.target.operands == "scratchpad" else "0.05MP") if name == "least" else "MP"
+        usual = ("MR" if not problem.target.direct else "0.05MP") if name == "least" else "MP"
         capacity, _ = known.resolve(text or usual, alignment)
         if capacity is None:
             raise OptionError(f"a sweep has ends, '{text}' is none", "give a size, or MR, 0.5MP, MP")

@@ -215,7 +215,7 @@ class Mover:
                 self.place[name] = self._move(
                     scratchpad.place, name, r, self.pad, r.offset, self._nbytes(name), result
                 )
-            elif self.plan.target.operands == "any" or not self._nbytes(name):
+            elif self.plan.target.direct or not self._nbytes(name):
                 self.host[name] = self.out.call_function(scratchpad.keep, (self.pad, result))
             else:
                 raise self._nowhere(name, "writes")
@@ -285,7 +285,7 @@ class Mover:
             return self.copied[key]
         tensor = self.graph.tensor[root]
         ignored = tensor.kind == "constant" and self.plan.options.weights == "ignore"
-        if root in self.host and (ignored or self.plan.target.operands == "any" or not tensor.nbytes):
+        if root in self.host and (ignored or self.plan.target.direct or not tensor.nbytes):
             return self._outside(root)
         raise self._nowhere(root, "reads")
 

@@ -53,7 +53,7 @@ class Benders(Improver):
         """The better of `start` and the plans of the orders found, with the program's bound."""
         free = int(problem.free_bound)
         settled = start is not None and start.value <= free
-        anywhere = problem.target.operands == "any"
+        anywhere = problem.target.direct
         if (
             settled
             or anywhere

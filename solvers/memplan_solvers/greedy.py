@@ -122,7 +122,7 @@ class Greedy(Solver):
     def _solve_timed(self, problem: Problem, limits: Limits) -> Plan:
         """The fastest of: only what must be placed (where operands may be in host), and traffic plans, with loads early."""
         bound = problem.free_bound
-        if problem.target.operands != "any":
+        if not problem.target.direct:
             from memplan_solvers.latency.prefix import loaded_bound  # numpy is not needed elsewhere
 
             bound = loaded_bound(problem)
@@ -151,8 +151,8 @@ class Greedy(Solver):
         """What may be fast: answers to the step model, of every order, and within less space, put in time."""
         stepped = replace(problem, options=replace(problem.options, objective="traffic"))
         variants = [stepped]
-        if problem.target.operands == "any":
-            variants += [replace(stepped, target=replace(stepped.target, operands="scratchpad"))]
+        if problem.target.direct:
+            variants += [replace(stepped, target=replace(stepped.target, operands={}))]
         steps = replace(limits.quiet(), start=(), bound=0)
         for variant, share in product(variants, ROOM):
             capacity = int(problem.byte_limit * share) // problem.target.scratchpad.alignment
@@ -238,7 +238,7 @@ class Greedy(Solver):
         What fits by bytes but packs in no one-pass order joins `missed`.
         """
         problem = walk.problem
-        if problem.target.operands == "any" or problem.options.objective == "peak":
+        if problem.target.direct or problem.options.objective == "peak":
             return
         if best is None:  # cheap, and there wherever each op fits
             floor = self._keep(walk, around_each_op(walk), missed, stop)

@@ -87,7 +87,7 @@ class Portfolio(Solver):
         if ordered:
             run.limits = replace(limits, time_limit_s=limits.seconds + (1 - PROGRAM) * limits.remaining_s)
         left_out = set(self.skip.split("+"))
-        if problem.options.objective == "latency" and problem.target.operands != "any":
+        if problem.options.objective == "latency" and not problem.target.direct:
             left_out.add(
                 "malloc_game"
             )  # it serves operands from host: its kernels need not be compiled to learn that

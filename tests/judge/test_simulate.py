@@ -14,11 +14,12 @@ from memplan.ir.graph import Graph
 from memplan.ir.parts import Op, Tensor
 from memplan.judge.simulate import simulate
 from memplan.judge.timeline import timeline
-from memplan.machine.target import Compute, Host, Scratchpad, Target
+from memplan.machine.parts import Compute, Memory
+from memplan.machine.two_level import two_level
 from memplan.problem.options import Options
 from memplan.problem.plan import Move, Plan, Residency, Status
 from memplan.views.text import plan_summary
-from tests.generate import TIMED, random_graph, random_plan
+from tests.generate import random_graph, random_plan, timed
 from tests.graphs import graph_of
 
 
@@ -35,7 +36,13 @@ GRAPH = graph_of(
         Op("r", "Add", ("a", "b"), ("y",)),
     ),
 )
-TARGET = Target("t", Scratchpad(None, 1, 100.0), Host(10.0), "any", 1, Compute(100.0, {}, 0.5))
+TARGET = two_level(
+    "t",
+    Memory("scratchpad", bandwidth=100.0),
+    Memory("host", bandwidth=10.0),
+    direct=True,
+    compute=Compute(100.0, {}, 0.5),
+)
 
 
 def _plan(residencies: list[Residency], moves: list[Move], objective: str = "traffic") -> Plan:
@@ -157,7 +164,7 @@ class _Fluid:
     def _run(self, queue, left, t, now, until, share):
         """Copy until the first head is done or `until`: (time reached, moves done)."""
         lanes = [queue]
-        if self.p.target.dma_queues == 2:
+        if self.p.target.queues == 2:
             lanes = [[i for i in queue if self.p.moves[i].kind == kind] for kind in ("load", "store")]
         heads = []
         for lane in lanes:
@@ -189,8 +196,9 @@ def test_random_plans_agree_with_the_exact_reference() -> None:
         rng = random.Random(seed)
         graph = random_graph(rng, rng.randint(1, 8))
         plan = random_plan(rng, graph)
-        pad = replace(plan.target.scratchpad, bandwidth=TIMED.scratchpad.bandwidth)
-        plan = replace(plan, target=replace(TIMED, scratchpad=pad, dma_queues=rng.choice((1, 2))))
+        pad = plan.target.scratchpad
+        machine = timed(queues=rng.choice((1, 2))).with_scratchpad(pad.capacity, pad.alignment)
+        plan = replace(plan, target=machine)
         expected = float(_Fluid(graph, plan).latency())
         assert simulate(graph, plan).latency_s == pytest.approx(expected, rel=1e-9), seed
         moved += bool(plan.moves)

@@ -11,6 +11,7 @@ from memplan.base.errors import OptionError
 from memplan.ir.graph import Graph
 from memplan.ir.parts import Op, Tensor
 from memplan.machine.target import Target
+from memplan.machine.two_level import two_level
 from memplan.problem.options import Options
 from memplan.problem.problem import Problem
 from memplan.solving.planning import make_problem
@@ -46,7 +47,7 @@ def test_storages_are_numbered_by_their_first_touch() -> None:
 def test_what_is_not_placed_has_no_number() -> None:
     assert names(problem(WORDS, SIZES)) == ["x", "a", "b", "y"]  # weights are ignored
     pinned = problem(WORDS, SIZES, pins={"a": "host"})
-    anywhere = replace(pinned, target=replace(Target(), operands="any"))
+    anywhere = replace(pinned, target=two_level(direct=True))
     assert names(anywhere) == ["x", "b", "y"]
     graph = Graph(
         "views",

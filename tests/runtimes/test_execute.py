@@ -61,7 +61,7 @@ def test_a_spilling_plan_copies_the_bytes_it_claims() -> None:
 def test_operands_in_host_memory() -> None:
     model = load(FEATURES["branches"]())
     base = planned(model, scratchpad="max", weights="tensor")
-    anywhere = replace(base.target, operands="any")
+    anywhere = replace(base.target, operands={"default": ("scratchpad", "host")})
     bare = replace(base, target=anywhere, residencies=(), moves=())
     report = memplan.run(model, bare)
     assert report.identical and report.arena_bytes == 0

@@ -21,7 +21,7 @@ from memplan.problem.problem import Problem
 from memplan.solving.capacities import least_capacity
 from memplan.solving.limits import Limits
 from memplan.solving.registry import parse_spec
-from tests.generate import TIMED, random_graph, random_options
+from tests.generate import random_graph, random_options, timed
 from tests.graphs import graph_of
 
 
@@ -85,10 +85,10 @@ def test_portfolio_is_never_worse_than_a_member() -> None:
 def test_other_objectives_give_valid_plans(objective: str) -> None:
     for seed in range(300):
         rng, problem = _problem(seed, objective)
-        target = replace(TIMED, operands=rng.choice(("scratchpad", "any")))
+        target = timed(direct=rng.choice((False, True)))
         problem = _limited(rng, replace(problem, target=target))
         plan = evaluate(problem.graph, parse_spec("greedy").solve(problem, Limits()))
-        if objective == "latency" and target.operands == "any" and problem.options.io == "host":
+        if objective == "latency" and target.direct and problem.options.io == "host":
             assert plan.value is not None and plan.metrics.latency_all_host_s is not None
             assert plan.value <= plan.metrics.latency_all_host_s * (1 + 1e-9)
 

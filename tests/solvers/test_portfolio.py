@@ -26,7 +26,7 @@ from memplan.solving.registry import parse_spec
 from memplan.solving.solver import Solver
 from memplan.solving.testing import TIMED, chain
 from tests import agree
-from tests.generate import random_graph
+from tests.generate import random_graph, timed
 from tests.randwire import randwire
 
 
@@ -175,7 +175,7 @@ def test_a_part_that_refuses_is_left_out(
 
 @pytest.mark.parametrize("options", [{"pins": {"t3": "keep"}}, {"pins": {"t0": "keep"}}, {"queues": 2}])
 def test_latency_is_planned_whoever_refuses(options: dict[str, Any]) -> None:
-    target = replace(TIMED, dma_queues=options.get("queues", 1))
+    target = timed(queues=options.get("queues", 1))
     plan = memplan.plan(
         chain(12), target, objective="latency", pins=options.get("pins"), scratchpad=400, time_limit_s=3.0
     )

@@ -20,7 +20,9 @@ from memplan.ir.graph import Graph
 from memplan.ir.parts import Op, Tensor
 from memplan.judge.evaluate import evaluate
 from memplan.judge.timeline import timeline
-from memplan.machine.target import Compute, Host, Scratchpad, Target
+from memplan.machine.parts import Compute, Memory
+from memplan.machine.target import Target
+from memplan.machine.two_level import two_level
 from memplan.problem.options import Options
 from memplan.problem.plan import Plan
 from memplan.problem.problem import Problem
@@ -43,14 +45,15 @@ def layers(count: int, weight: int, flops: int, branches: int = 1) -> Graph:
 
 def machine(capacity: int | None) -> Target:
     """One byte of bus and one operation a second, and a scratchpad whose time does not count."""
-    return Target("machine", Scratchpad(capacity, 1, 1e6), Host(1.0), "scratchpad", 1, Compute(1.0))
+    pad, host = Memory("scratchpad", capacity, bandwidth=1e6), Memory("host", bandwidth=1.0)
+    return two_level("machine", pad, host, compute=Compute(1.0))
 
 
 def timed_problem(seed: int, order: str = "program") -> Problem:
     """A small latency problem whose operands must be in the scratchpad."""
     rng = random.Random(seed)
     problem = random_problem(rng, 12)
-    target = replace(problem.target, operands="scratchpad").with_scratchpad(None)
+    target = replace(problem.target, operands={}).with_scratchpad(None)
     problem = replace(problem, target=target, options=replace(problem.options, order=order))
     capacity = max(8, int(problem.min_capacity * rng.choice((1, 1.5, 2, 4))))
     return replace(problem, target=target.with_scratchpad(capacity))
@@ -137,12 +140,12 @@ def test_the_flow_shop_is_solved() -> None:
 
 @pytest.mark.slow(reason="plans large graphs")
 def test_everything_in_host_is_not_spoken_of_where_it_cannot_be() -> None:
-    def planned(operands: str) -> tuple[Graph, Plan]:
+    def planned(operands: dict[str, tuple[str, ...]]) -> tuple[Graph, Plan]:
         graph, target = layers(2, 100, 100), replace(machine(1000), operands=operands)
         return graph, memplan.plan(graph, target, objective="latency", weights="tensor", io="host")
 
-    graph, plan = planned("scratchpad")
+    graph, plan = planned({})
     assert plan.metrics.latency_all_host_s is None and '"latency_all_host_s": null' in plan_text(plan)
     assert "all in host" not in plan_summary(graph, plan)
-    graph, plan = planned("any")
+    graph, plan = planned({"default": ("scratchpad", "host")})
     assert plan.metrics.latency_all_host_s and "all in host" in plan_summary(graph, plan)

@@ -13,7 +13,7 @@ import memplan
 from memplan.ir.graph import Graph
 from memplan.ir.parts import Op, Tensor
 from memplan.judge.explain import spills
-from memplan.machine.target import load_target
+from memplan.machine.load import load_target
 from memplan.problem.plan import Plan, Status
 from memplan.views.html import report_page
 from tests.browser import CHROMIUM, Browser

@@ -51,7 +51,7 @@ def unverified(graph: Graph, plan: Plan) -> list[str]:
 
 def need(plan: Plan, graph: Graph, op: Op) -> int:
     """Bytes of scratchpad that `op` cannot do without under the plan's target and options."""
-    if op.view or plan.target.operands == "any":
+    if op.view or plan.target.direct:
         return 0
     options, root, align = plan.options, graph.storage_of, plan.target.scratchpad.alignment
     sizes = {

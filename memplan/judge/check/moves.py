@@ -53,7 +53,7 @@ def origins(view: PlanView) -> list[Violation]:
 def operands(view: PlanView) -> list[Violation]:
     """Rule 2, and that an operand served from host is there."""
     found: list[Violation] = []
-    root, anywhere = view.graph.storage_of, view.plan.target.operands == "any"
+    root, anywhere = view.graph.storage_of, view.plan.target.direct
     present: dict[str, int] = {}
     starting: dict[int, list[str]] = {}
     stopping: dict[int, list[str]] = {}

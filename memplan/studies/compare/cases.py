@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from memplan.base.errors import OptionError, nearest
+from memplan.machine.load import load_target
 from memplan.machine.policies import POLICIES
-from memplan.machine.target import Target, load_target
+from memplan.machine.target import Target
+from memplan.machine.target_file import target_dict
 from memplan.problem.options import CHOICES
 from memplan.solving.capacities import ReferenceCapacities, parse_capacity
 from memplan.solving.registry import parse_spec
@@ -141,7 +143,7 @@ class Case:
 
     def ident(self, sha256: str) -> str:
         """A file name that says what the case is, ending in a digest of all that decides its answer."""
-        full = json.dumps([*self.words, sha256, self.target.to_dict()], sort_keys=True)
+        full = json.dumps([*self.words, sha256, target_dict(self.target)], sort_keys=True)
         slug = re.sub(
             r"[^\w.=+-]+", "_", "-".join((Path(self.model).stem, *self.words[1:])), flags=re.ASCII
         ).strip("_.")[:150]

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from memplan.base.errors import MemplanError, OptionError
+from memplan.machine.target_file import target_dict
 from memplan.solving.capacities import ReferenceCapacities, needs_peak
 from memplan.solving.testing import chain
 from memplan.studies.compare.cases import OWN, Case, Setting, Subject, budget_key, cases_of, policies
@@ -238,7 +239,7 @@ def _job(case: Case, subject: Subject, setting: Setting) -> Job:
         "graph": subject.graph,
         "dims": subject.dims,
         "bounds": subject.bounds,
-        "target": case.target.to_dict(),
+        "target": target_dict(case.target),
         "capacity": "max" if capacity is None else capacity,
         "budget_proved": proved,
         "objective": case.objective,

@@ -92,7 +92,7 @@ def solve(job: Job, say: Say) -> dict[str, Any]:
     from memplan.io.graph_json import graph_from_dict
     from memplan.io.plan_json import plan_text
     from memplan.ir.model import Model
-    from memplan.machine.target import Target
+    from memplan.machine.target_file import target_from_dict
     from memplan.solving.limits import Progress
     from memplan.solving.planning import plan
     from memplan.views.html import report_page
@@ -108,7 +108,7 @@ def solve(job: Job, say: Say) -> dict[str, Any]:
     model = Model(graph_from_dict(job["graph"], job["model"]), job["model"], job["dims"], bounds=bounds)
     found = plan(
         model,
-        Target.from_dict(job["target"]),
+        target_from_dict(job["target"]),
         scratchpad=job["capacity"],
         objective=job["objective"],
         weights=job["weights"],

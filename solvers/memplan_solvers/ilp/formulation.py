@@ -59,7 +59,7 @@ class Formulation:
 
     def __post_init__(self) -> None:
         problem = self.problem
-        anywhere = problem.target.operands == "any"  # then only what must lie in the scratchpad takes bytes
+        anywhere = problem.target.direct  # then only what must lie in the scratchpad takes bytes
         self.sizes = [0 if anywhere and not s.pinned else s.size for s in problem.storages]
         self.unit = math.gcd(*self.sizes, *(s.offset or 0 for s in problem.storages)) or 1
         self.n = len(self.steps.ops)
@@ -91,7 +91,7 @@ class Formulation:
     @property
     def anywhere(self) -> bool:
         """Whether operands may be served from host, so that only what must stay needs a place."""
-        return self.problem.target.operands == "any"
+        return self.problem.target.direct
 
     def is_streamed(self, s: int) -> bool:
         """Whether the storage is a constant that comes for each use and goes."""

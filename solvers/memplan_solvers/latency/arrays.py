@@ -70,7 +70,7 @@ def make_arrays(problem: Problem, limits: Limits) -> LatencyArrays | None:
 
     OptionError where operands must be in the scratchpad: these solvers serve operands from host.
     """
-    if problem.target.operands != "any":
+    if not problem.target.direct:
         raise OptionError(
             f"target '{problem.target.name}' serves no operand from host",
             "use greedy for latency there, or a target with operands = 'any'",
@@ -102,7 +102,7 @@ def make_arrays(problem: Problem, limits: Limits) -> LatencyArrays | None:
         n=n,
         capacity=capacity,
         alignment=target.scratchpad.alignment,
-        queues=target.dma_queues,
+        queues=target.queues,
         overhead=target.compute.overhead_s,
         whole_copy=capacity / host,
         compute=np.array([w.compute_s for w in work], dtype=np.float64),

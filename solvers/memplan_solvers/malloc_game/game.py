@@ -23,7 +23,7 @@ def open_board(problem: Problem, limits: Limits) -> Board | None:
     OptionError where operands must be in the scratchpad or a kept storage has to be copied, TargetError for two
     queues: the game has one.
     """
-    if problem.target.dma_queues != 1:
+    if problem.target.queues != 1:
         raise TargetError(
             f"target '{problem.target.name}' has two DMA queues, the mallocGame has one",
             "use anneal or msa, or a target with dma.queues = 1",

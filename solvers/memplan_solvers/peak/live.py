@@ -87,7 +87,7 @@ class LiveModel:
 def live_model(problem: Problem) -> LiveModel:
     """The model of plans without spills; with operands anywhere, of what must lie in the arena."""
     options = problem.options
-    anywhere = problem.target.operands == "any"
+    anywhere = problem.target.direct
     extra = [0] * problem.n
     touched: list[list[int]] = [[] for _ in range(problem.n)]
     size: list[int] = []

@@ -147,7 +147,7 @@ def only_pinned(walk: Walk) -> list[list[Stretch]]:
 
 def without_spills(walk: Walk) -> list[list[Stretch]]:
     """What is present where nothing spills: everything, or with operands anywhere what must be there."""
-    return only_pinned(walk) if walk.problem.target.operands == "any" else walk.whole
+    return only_pinned(walk) if walk.problem.target.direct else walk.whole
 
 
 class _ByRank:

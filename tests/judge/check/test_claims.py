@@ -9,6 +9,7 @@ import pytest
 from memplan.judge.check.claims import claims, need, unverified
 from memplan.judge.simulate import simulate
 from memplan.machine.target import Target
+from memplan.machine.two_level import two_level
 from memplan.problem.options import Options
 from memplan.problem.plan import Move, Plan, Residency, Status
 from tests.programs import program
@@ -59,7 +60,7 @@ def test_what_an_op_needs_under_the_plan_s_options() -> None:
     assert need(plan_of(pins={"a": "host"}), GRAPH, second) == 6
     aligned = replace(plan_of(), target=Target().with_scratchpad(16, 4))
     assert need(aligned, GRAPH, second) == 16
-    assert need(replace(plan_of(), target=replace(Target(), operands="any")), GRAPH, second) == 0
+    assert need(replace(plan_of(), target=two_level(direct=True)), GRAPH, second) == 0
     assert need(plan_of(), GRAPH, replace(second, view=True, overwrites=())) == 0
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from memplan.judge.check.check import check
 from memplan.machine.target import Target
+from memplan.machine.two_level import two_level
 from memplan.problem.options import Options
 from memplan.problem.plan import Move, Plan, Residency, Status
 from tests.programs import program
@@ -64,7 +65,7 @@ def test_loads() -> None:
 def test_operands() -> None:
     assert broken({"a again": None}, {"a again": None}) == [("operands", 1), ("operands", 2)]
     assert broken({"b": ROWS["b"]._replace(stop=2)}, {}) == [("operands", 2)]
-    anywhere = replace(PLAN, target=replace(Target(), operands="any"))
+    anywhere = replace(PLAN, target=two_level(direct=True))
     assert broken({"a again": None}, {"a again": None}, anywhere) == []  # served from where it was stored
     assert broken({"a again": None}, {"a again": None, "a": None}, anywhere) == [
         ("operands", 1),
@@ -85,7 +86,7 @@ def test_a_timed_store_takes_a_step_and_a_timed_load_is_due_by_the_first_use() -
     timed = replace(PLAN, options=Options("latency"))
     stores: dict[str, Move | None] = {"a": Move("store", "a", 0, 1), "y": Move("store", "y", 2, 3)}
     later = {"a again": ROWS["a again"]._replace(start=2)}
-    anywhere = replace(timed, target=replace(Target(), operands="any"))
+    anywhere = replace(timed, target=two_level(direct=True))
     good = stores | {"a again": Move("load", "a", 2, 2)}
     assert broken(later, good, anywhere) == []
     assert broken(later, good | {"a": Move("store", "a", 0, 0)}, anywhere) == [("moves", 0)]  # takes no time

@@ -35,7 +35,7 @@ def test_compiled_latency_is_the_simulators() -> None:
         if plan.options.objective != "latency":
             continue
         graph = _in_program_order(graph, plan)
-        plan = replace(plan, target=replace(plan.target, operands="any"))
+        plan = replace(plan, target=replace(plan.target, operands={"default": ("scratchpad", "host")}))
         problem = Problem(graph, plan.target, plan.options)
         timed = make_arrays(problem, Limits(1.0))
         if timed is None:
@@ -56,7 +56,7 @@ def test_compiled_latency_is_the_simulators() -> None:
         assert found == pytest.approx(simulate(graph, plan).latency_s, rel=1e-9), seed
         compared += 1
         moved += bool(plan.moves)
-        two += plan.target.dma_queues == 2 and len(plan.moves) > 1
+        two += plan.target.queues == 2 and len(plan.moves) > 1
     assert compared > 1000 and moved > 600 and two > 200
 
 

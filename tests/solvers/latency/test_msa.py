@@ -13,7 +13,8 @@ from memplan_solvers.latency.msa_kernel import PrefetchRatios
 
 from memplan.ir.parts import Op, Tensor
 from memplan.judge.simulate import simulate
-from memplan.machine.target import Compute, Host, Scratchpad, Target
+from memplan.machine.parts import Compute, Memory
+from memplan.machine.two_level import two_level
 from memplan.problem.options import Options
 from memplan.problem.problem import Problem
 from memplan.solving.limits import Limits
@@ -30,7 +31,8 @@ def small_problem(program: str, sizes: dict[str, int], capacity: int, flops: int
         for name in (*reads, *writes):
             tensors[name] = Tensor(name, sizes.get(name, 10), kinds.get(name[0], "activation"))
         ops.append(Op(f"op{k}", "Conv", tuple(reads), tuple(writes), flops))
-    target = Target("t", Scratchpad(capacity, 1, 100.0), Host(10.0), "any", 1, Compute(100.0))
+    pad, host = Memory("scratchpad", capacity, bandwidth=100.0), Memory("host", bandwidth=10.0)
+    target = two_level("t", pad, host, direct=True, compute=Compute(100.0))
     graph = graph_of("g", tuple(tensors.values()), tuple(ops))
     return Problem(graph, target, Options("latency", "tensor", order="program"))
 

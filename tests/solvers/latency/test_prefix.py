@@ -31,7 +31,7 @@ def test_johnson_s_rule_is_the_least_of_all_orders_of_the_jobs() -> None:
 def loaded(program: str, sizes: dict[str, int], order: str = "program") -> Problem:
     """Of `small_problem`, with operands in the scratchpad: 10 B/s from host, 100 B/s there, 1 s of flops an op."""
     found = small_problem(program, sizes, 1000, flops=100)
-    target = replace(found.target, operands="scratchpad")
+    target = replace(found.target, operands={})
     return replace(found, target=target, options=replace(found.options, order=order))
 
 

@@ -12,7 +12,8 @@ from memplan_solvers.malloc_game.game import Game, open_board
 from memplan.ir.graph import Graph
 from memplan.ir.parts import Op, Tensor
 from memplan.judge.evaluate import evaluate
-from memplan.machine.target import Compute, Host, Scratchpad, Target
+from memplan.machine.parts import Compute, Memory
+from memplan.machine.two_level import two_level
 from memplan.problem.options import Options
 from memplan.problem.plan import Plan
 from memplan.problem.problem import Problem
@@ -63,13 +64,12 @@ def random_problem(rng: random.Random, most_ops: int = 12) -> Problem:
     )
     alignment = rng.choice((1, 1, 2, 4))
     rates = rng.choice((1e9, 1e10, 1e11))
-    target = Target(
+    target = two_level(
         "random",
-        Scratchpad(rng.randint(4, 40), alignment, rng.choice((2e9, 4e9, 2e10))),
-        Host(1e9),
-        "any",
-        1,
-        Compute(rates, {}, rng.choice((0.0, 1e-8))),
+        Memory("scratchpad", rng.randint(4, 40), alignment, rng.choice((2e9, 4e9, 2e10))),
+        Memory("host", bandwidth=1e9),
+        direct=True,
+        compute=Compute(rates, {}, rng.choice((0.0, 1e-8))),
     )
     problem = Problem(graph, target, options)
     least = max(problem.min_capacity, target.scratchpad.capacity or 0)

@@ -21,6 +21,7 @@ from memplan.judge.evaluate import evaluate
 from memplan.solving.limits import Limits
 from memplan.solving.planning import make_problem
 from memplan.solving.testing import TIMED, chain
+from tests.generate import timed
 from tests.solvers.latency.test_msa import small_problem
 from tests.solvers.malloc_game.games import Played, play_and_check, play_randomly, random_problem
 
@@ -207,10 +208,9 @@ def test_a_problem_without_moves_or_with_two_queues_is_refused() -> None:
         MallocGameEnv(problem)
     with pytest.raises(OptionError, match="serves no operand"):
         open_board(make_problem(graph, "cortex-m7", objective="latency"), Limits(1.0))
-    from dataclasses import replace
 
     with pytest.raises(TargetError, match="two DMA queues"):
-        open_board(make_problem(graph, replace(TIMED, dma_queues=2), objective="latency"), Limits(1.0))
+        open_board(make_problem(graph, timed(queues=2), objective="latency"), Limits(1.0))
 
 
 def test_twenty_thousand_moves_a_second() -> None:

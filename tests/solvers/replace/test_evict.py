@@ -63,5 +63,5 @@ def test_what_is_pinned_stays_around_each_op_too() -> None:
     a, b, x, y = (found.number[name] for name in "abxy")
     floor = around_each_op(walk)
     assert (floor[a], floor[b], floor[x], floor[y]) == ([(0, 3)], [(1, 2), (2, 3)], [(0, 1)], [(2, 3)])
-    anywhere = replace(found, target=replace(found.target, operands="any"))
+    anywhere = replace(found, target=replace(found.target, operands={"default": ("scratchpad", "host")}))
     assert only_pinned(Walk(anywhere, (0, 1, 2)))[a] == [(0, 3)] and not only_pinned(walk)[b]
