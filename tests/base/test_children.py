@@ -92,6 +92,7 @@ def _alive(pid: int) -> bool:
 
 
 @pytest.mark.parametrize("module", ["memplan.studies.compare.worker", "memplan.onnx.measure"])
+@pytest.mark.slow(reason="starts several programs")
 def test_no_module_comes_from_the_working_folder(tmp_path: Path, module: str) -> None:
     mark = tmp_path / "mark"
     for name in ("numpy", "onnx", "torch", "json", "memplan"):
