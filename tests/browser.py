@@ -195,7 +195,8 @@ class Browser:
         self.settle()
 
     def click_on(self, selector: str) -> None:
-        """Click the middle of an element."""
+        """Click the middle of an element, once it stands still."""
+        self.settle()
         box = f"document.querySelector({json.dumps(selector)}).getBoundingClientRect()"
         x, y = self.js(f"(b => [b.x + b.width / 2, b.y + b.height / 2])({box})")
         self.click(x, y)

@@ -22,7 +22,8 @@ import memplan
 
 EXAMPLES = (
     "load", "plan", "check", "simulate", "run", "emit", "pack", "sweep", "make_problem", "from_exported", "from_fx",
-    "parse_spec", "read_graph", "read_plan", "declare_op", "declare_ops", "Channel", "Graph", "Memory", "Target", "load_target", "Solver",
+    "parse_spec", "read_graph", "read_plan", "declare_op", "declare_ops", "Channel", "Graph", "Memory", "Target",
+    "load_target", "Solver",
 )  # fmt: skip
 HEAVY = (
     "google.protobuf",

@@ -61,6 +61,7 @@ def _coming_and_going(kind: str, weights: str) -> tuple[Graph, Plan]:
 @pytest.mark.parametrize(
     ("kind", "weights"), [("activation", "tensor"), ("input", "tensor"), ("constant", "stream")]
 )
+@pytest.mark.slow(reason="plans large graphs")
 def test_a_storage_that_comes_and_goes_at_every_step(kind: str, weights: str) -> None:
     graph, plan = _coming_and_going(kind, weights)
     assert check(graph, plan, claims=False) == []

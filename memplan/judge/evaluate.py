@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from memplan.base.errors import InvalidPlanError
 from memplan.ir.graph import Graph
@@ -12,9 +11,6 @@ from memplan.judge.check.violation import Violation
 from memplan.judge.notes import cost_notes
 from memplan.judge.simulate import simulate as simulate_plan
 from memplan.problem.plan import Plan, Status
-
-if TYPE_CHECKING:
-    pass
 
 
 def evaluate(graph: Graph, found: Plan) -> Plan:

@@ -1,7 +1,7 @@
 """Pins: where single storages must or must not lie, whatever else is planned.
 
 A pin is a word: `keep` (never spilled), `host` (never placed), `@OFFSET` (wherever it is resident, it lies
-there) or `keep@OFFSET`. What makes no sense is refused here; what leaves no plan is named by `contradiction`.
+there) or `keep@OFFSET`. `pin_resolution` refuses what makes no sense, `contradictions` names what leaves no plan.
 """
 
 from __future__ import annotations
@@ -9,13 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from memplan.base.errors import OptionError
 from memplan.base.files import parse_json
-
-if TYPE_CHECKING:
-    pass
 
 
 class Pin(NamedTuple):

@@ -18,6 +18,9 @@ from memplan.solving.registry import parse_spec
 PEAK_SOLVER = "peak{packing=none,evaluations=20}"
 """What M_P is found by: its work is counted, not timed, so that a graph's M_P is the same on every machine."""
 
+MANY_OPS, PEAK_SOLVER_OF_MANY = 5_000, "peak{packing=none,evaluations=2}"
+"""Beyond so many ops an evaluation costs more and finds less: M_P is the least peak that fewer of them find."""
+
 NO_LIMIT_S = 1e9
 """Seconds that counted work never takes."""
 
@@ -98,7 +101,8 @@ _known: dict[tuple[str | int, ...], ReferenceCapacities] = {}
 def _compute(problem: Problem, limits: Limits) -> ReferenceCapacities:
     mr = least_capacity(problem)
     free = _plain(problem, problem.options.io, objective="peak")
-    plan = parse_spec(PEAK_SOLVER).solve(free, replace(limits.quiet(), start=(), bound=0))
+    spec = PEAK_SOLVER if problem.n <= MANY_OPS else PEAK_SOLVER_OF_MANY
+    plan = parse_spec(spec).solve(free, replace(limits.quiet(), start=(), bound=0))
     if plan.status in (Status.INFEASIBLE, Status.UNKNOWN):
         if limits.spent():
             raise _cut()

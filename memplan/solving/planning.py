@@ -230,6 +230,8 @@ def make_problem(
 
 def _refuse_alignments(problem: Problem) -> None:
     """OptionError where a placed tensor asks for more than that its offset is a multiple of the memory's alignment."""
+    if all(t.alignment is None for t in problem.graph.tensors):  # what numbering storages would take is saved
+        return
     unit = problem.target.scratchpad.alignment
     own = {s.name: problem.graph.tensor[s.name].alignment or 1 for s in problem.storages}
     if wrong := next((name for name, alignment in own.items() if unit % alignment), None):

@@ -10,7 +10,7 @@ from typing import Any
 
 from memplan.base.errors import OptionError, nearest
 from memplan.base.plugins import SOLVERS, load_plugin, plugins
-from memplan.solving.solver import Solver, _show
+from memplan.solving.solver import Solver, written
 
 
 @cache
@@ -80,7 +80,7 @@ def _convert(cls: type[Solver], key: str, default: Any, text: str) -> Any:
         return text
     except (KeyError, ValueError) as error:
         raise OptionError(
-            f"solver '{cls.name}': {key} = '{text}'", f"it takes {_kind(default)}, such as {_show(default)}"
+            f"solver '{cls.name}': {key} = '{text}'", f"it takes {_kind(default)}, such as {written(default)}"
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""Solvers as plug-ins: the base class, what a solve may spend, spec strings and the registry."""
+"""Solvers as plug-ins: the base class, by which every answer is made."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Solver(ABC):
     def spec(self) -> str:
         """The spec string that makes this solver: fields at their defaults are left out."""
         changed = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) != f.default}
-        inner = ",".join(f"{k}={_show(v)}" for k, v in changed.items())
+        inner = ",".join(f"{k}={written(v)}" for k, v in changed.items())
         return f"{self.name}{{{inner}}}" if inner else self.name
 
     def answer(
@@ -120,5 +120,6 @@ class Solver(ABC):
         )
 
 
-def _show(value: Any) -> str:
+def written(value: Any) -> str:
+    """A value of a field as a spec string has it."""
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -54,6 +54,7 @@ if __name__ == "__main__":
 @pytest.mark.parametrize(
     ("code", "count"), [(MODULE, 1), (PROGRAM, 1), (POOL, 3)], ids=["module", "program", "self-play"]
 )
+@pytest.mark.slow(reason="starts several programs")
 def test_children_of_a_killed_process_are_gone(tmp_path: Path, code: str, count: int) -> None:
     for name, text in (("sleeper", SLEEPER), ("player", PLAYER), ("parent", code)):
         (tmp_path / f"{name}.py").write_text(text)
@@ -91,6 +92,7 @@ def _alive(pid: int) -> bool:
 
 
 @pytest.mark.parametrize("module", ["memplan.studies.compare.worker", "memplan.onnx.measure"])
+@pytest.mark.slow(reason="starts several programs")
 def test_no_module_comes_from_the_working_folder(tmp_path: Path, module: str) -> None:
     mark = tmp_path / "mark"
     for name in ("numpy", "onnx", "torch", "json", "memplan"):

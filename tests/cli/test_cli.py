@@ -345,6 +345,7 @@ def test_help_and_version_are_quick() -> None:
     assert "--scratchpad" in memplan("plan", "--help").stdout
 
 
+@pytest.mark.slow(reason="starts several programs")
 def test_interrupt_writes_the_best_plan_so_far(tmp_path: Path) -> None:
     path = tmp_path / "chain.json"
     path.write_text(graph_text(chain(6000)))

@@ -64,6 +64,7 @@ def test_any_moment_will_do(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("words", ["plan {net} --scratchpad MH", "sweep {net}"])
+@pytest.mark.slow(reason="waits for interrupts")
 def test_what_has_found_nothing_yet_is_interrupted_all_the_same(
     words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -79,6 +79,7 @@ def test_every_file_is_in_the_index_and_small() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.slow(reason="reads the whole zoo")
 def test_the_index_says_what_the_file_holds(name: str) -> None:
     model = zoo.load_zoo_model(name)
     assert model.stem == model.graph.name == name
@@ -166,7 +167,8 @@ def filled(model: onnx.ModelProto) -> bytes:
     ],
 )
 def test_models_run_with_weights_of_any_value(name: str) -> None:
-    ort = pytest.importorskip("onnxruntime")
+    import onnxruntime as ort
+
     model = recipes()[name].build()
     session = ort.InferenceSession(filled(model), providers=["CPUExecutionProvider"])
     rng = np.random.default_rng(1)

@@ -107,6 +107,7 @@ def test_a_branch_that_fails_at_these_sizes_counts_as_far_as_it_comes() -> None:
 
 
 @pytest.mark.parametrize("switch", ["c", "d"])
+@pytest.mark.slow(reason="starts programs that measure")
 def test_an_op_whose_branches_fail_ends_the_branch_that_it_is_in(switch: str) -> None:
     """Data decide `c`, so both may be taken; `d` follows from a shape, so that the first one is."""
     nodes = [

@@ -41,6 +41,7 @@ def huge() -> Any:
     )
 
 
+@pytest.mark.slow(reason="waits for a time limit")
 def test_a_run_ends_at_its_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onnx_measure, "TIME_LIMIT_S", 3)
     begin = time.monotonic()

@@ -259,6 +259,7 @@ def test_a_model_is_pickled_with_its_source_and_runs_afterwards() -> None:
     assert memplan.run(again, memplan.plan(again, solver="greedy")).identical
 
 
+@pytest.mark.slow(reason="reads many models")
 def test_light_models_of_the_onnx_package() -> None:
     folder = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
     found = {path.stem: memplan.load(path).graph for path in sorted(folder.glob("*.onnx"))}

@@ -100,6 +100,7 @@ def test_resnet_training_step_with_running_statistics() -> None:
     identical(model, planned(model, scratchpad="MR", alignment=64, time_limit_s=2))
 
 
+@pytest.mark.slow(reason="exports many programs")
 def test_operands_served_from_host_on_a_timed_target() -> None:
     model = small("bert")
     for objective in ("latency", "peak"):

@@ -118,6 +118,7 @@ print(answer(0), len(answer.stats.cache_hits))
 """
 
 
+@pytest.mark.slow(reason="starts several programs that compile")
 def test_what_an_older_memplan_kept_is_compiled_anew(tmp_path: Path) -> None:
     """An index on disk may name classes that have moved since."""
     script = tmp_path / "kept.py"

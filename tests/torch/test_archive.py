@@ -194,6 +194,7 @@ IN_CONTAINER = {"shift": torch.ones(4), "mode": "mean of rows"}
 
 
 @pytest.mark.parametrize("option", [*PLAIN, IN_CONTAINER], ids=lambda option: repr(option)[:8])
+@pytest.mark.slow(reason="exports many programs")
 def test_arguments_that_are_no_tensors_need_no_trust(tmp_path: Path, option: Any) -> None:
     x, path, again = torch.randn(3, 4), tmp_path / "net.pt2", {"again": option}
     program = torch.export.export(Optioned(), (x, option), again)

@@ -105,6 +105,7 @@ def imported(module: nn.Module, inputs: tuple[Tensor, ...]) -> memplan.Model:
 
 
 @pytest.mark.parametrize("name", CASES)
+@pytest.mark.slow(reason="exports many programs")
 def test_control_flow_is_one_op_with_its_bodies_peak(name: str) -> None:
     module, inputs, nbytes = CASES[name]
     model = imported(module, inputs)
@@ -129,6 +130,7 @@ def test_packed_it_is_the_same_program(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["cond", "map", "scan", "while_loop"])
+@pytest.mark.slow(reason="exports many programs")
 def test_a_traced_module_and_a_file_give_the_same_graph(name: str, tmp_path: Path) -> None:
     module, inputs, _ = CASES[name]
     with torch.no_grad():
@@ -143,6 +145,7 @@ def test_a_traced_module_and_a_file_give_the_same_graph(name: str, tmp_path: Pat
 
 
 @pytest.mark.parametrize("length", [16, 32])
+@pytest.mark.slow(reason="exports many programs")
 def test_attention_counts_whole_matrices_of_scores(length: int) -> None:
     """At its peak the eager kernel holds what it makes of the scores beside them; in half precision it computes in single."""
     model = imported(Flex(), tuple(torch.randn(1, 2, length, 8, dtype=torch.float16) for _ in range(3)))

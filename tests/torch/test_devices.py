@@ -42,6 +42,7 @@ def devices(module: GraphModule) -> set[torch.device]:
 @pytest.mark.parametrize(
     ("device", "home"), [("cuda", CUDA), ("meta", torch.device("cpu")), ("cpu", torch.device("cpu"))]
 )
+@pytest.mark.slow(reason="exports many programs")
 def test_emission_keeps_the_device_and_the_graph_is_the_same(device: str, home: torch.device) -> None:
     model = memplan.from_exported(program(device, device))
     assert model.graph == memplan.from_exported(program("cpu", "cpu")).graph

@@ -60,7 +60,7 @@ def planned(graph: Graph, capacity: int | str = "MH", **options: Any) -> Plan:
         scratchpad=capacity,
         solver=options.pop("solver", "greedy"),
         workers=1,
-        **{"time_limit_s": 1.0, **options},
+        **{"time_limit_s": 60.0, **options},
     )
 
 

@@ -51,7 +51,7 @@ def test_every_residency_is_where_it_lies(seed: int) -> None:
 
 def test_axes_have_units_and_the_legend_says_what_occurs() -> None:
     graph = ladder(12)
-    plan = memplan.plan(graph, scratchpad="MH", solver="greedy", workers=1, time_limit_s=1)
+    plan = memplan.plan(graph, scratchpad="MH", solver="greedy", workers=1, time_limit_s=60)
     texts = [t.text or "" for t in drawn(graph, plan).iter(f"{SVG}text")]
     for part in (
         "ladder",

@@ -104,6 +104,7 @@ except TypeError as error:
     ("debug", "printed"),
     [("", "4"), ("shapes", "kernel __main__.total: row has 2 axes, not (rows)")],
 )
+@pytest.mark.slow(reason="starts several programs that compile")
 def test_the_switch(debug: str, printed: str, tmp_path) -> None:
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)

@@ -63,6 +63,7 @@ def test_agrees_with_brute_force_over_orders_and_addresses() -> None:
     assert compared > 900 and spilled > 50
 
 
+@pytest.mark.slow
 def test_fixed_schedule_agrees_with_brute_force() -> None:
     compared = 0
     for seed in range(11_000, 11_700):

@@ -65,6 +65,7 @@ def _least(problem: Problem, stacked: bool) -> float:
     [("x>a a,w>y", {"w": 30}, 100, True, 100), ("x>a a,w>y", {"w": 10}, 10, False, 400), ("x>a x,a>y", {}, 10, False, 50),
      ("x,w>a w,a>y", {"w": 20, "x": 5}, 100, True, 300)],
 )  # fmt: skip
+@pytest.mark.slow
 def test_optimum_is_the_least_of_all_plans(program, sizes, capacity, stacked, flops) -> None:
     problem = small_problem(program, sizes, capacity, flops)
     plan = evaluate(problem.graph, parse_spec("latency_exact").solve(problem, Limits(30.0)))

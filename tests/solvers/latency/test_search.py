@@ -24,6 +24,7 @@ def _programs(count: int) -> list[Problem]:
     return [random_problem(random.Random(seed), 14) for seed in range(count)]
 
 
+@pytest.mark.slow
 def test_searches_are_never_behind_the_baseline() -> None:
     better = 0
     for problem in _programs(40):

@@ -152,6 +152,7 @@ def test_every_mode_gives_a_checked_plan_and_prod_is_not_behind_the_baseline() -
     assert values["malloc_game{mode=policy}"] < values["malloc_game{mode=random}"]
 
 
+@pytest.mark.slow(reason="trains a network")
 def test_finetuning_honours_its_time() -> None:
     model, begin = memplan.load("ds_cnn_int8"), time.process_time()
     plan = memplan.plan(
@@ -165,6 +166,7 @@ def test_finetuning_honours_its_time() -> None:
     assert memplan.check(model, plan) == [] and time.process_time() - begin < 30
 
 
+@pytest.mark.slow(reason="trains a network")
 def test_muzero_learns_a_small_program() -> None:
     game = Game(board_of(SMALL[0]))
     played = learn_program(game, Limits(60.0), MuZeroPlan(games=4, batches=4))

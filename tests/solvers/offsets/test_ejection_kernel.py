@@ -22,6 +22,7 @@ def instance(seed: int, buffers: int) -> EjectionChains:
     return EjectionChains(starts, stops, [dice.randint(1, 40) for _ in range(buffers)])
 
 
+@pytest.mark.slow
 def test_dives_are_those_of_the_twin() -> None:
     for seed in range(30):
         chains, dice = instance(seed, 40), random.Random(seed)

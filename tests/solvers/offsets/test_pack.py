@@ -129,6 +129,7 @@ def test_colliding_fixed_offsets_are_infeasible():
     assert pack_buffers(buffers).status is Status.INFEASIBLE
 
 
+@pytest.mark.slow(reason="packs a large trace")
 def test_large_trace_is_packed_close_to_its_load_in_time():
     buffers = heavy_tailed(1, 6_000)
     assert compiled.load("repair", Limits())
@@ -213,6 +214,7 @@ def test_nothing_is_compiled_where_one_pass_meets_the_bound():
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
+@pytest.mark.slow(reason="waits for a time limit")
 def test_time_limit_is_kept():
     buffers = [
         replace(b, size=b.size * 1024 + i) for i, b in enumerate(perfect(random.Random(9), 300, 200, 1024))

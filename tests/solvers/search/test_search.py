@@ -54,6 +54,7 @@ def test_agrees_with_brute_force_addresses_included() -> None:
 
 
 @pytest.mark.parametrize("left_out", ["", *sorted(RULES)])
+@pytest.mark.slow
 def test_every_rule_alone_may_be_left_out(left_out: str) -> None:
     assert check_states_without(left_out, range(SEEDS)) > SEEDS / 20
 
@@ -122,6 +123,7 @@ def test_what_is_pruned_bounds_the_cost_and_a_climb_ends_at_the_optimum() -> Non
 
 
 @pytest.mark.parametrize("left_out", ["", *sorted(RULES)])
+@pytest.mark.slow
 def test_frontiers_and_tables_change_no_optimum(left_out: str) -> None:
     assert check_frontiers(left_out, range(SEEDS)) > SEEDS / 50
 

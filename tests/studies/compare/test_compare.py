@@ -103,6 +103,7 @@ def test_every_case_once_and_every_plan_checks(
     )
 
 
+@pytest.mark.slow(reason="runs a whole comparison")
 def test_budgets_equal_in_bytes_are_cases_of_their_own(command: Run, tmp_path: Path) -> None:
     line = tmp_path / "line.json"
     line.write_text(graph_text(chain(2)))
@@ -154,6 +155,7 @@ def test_a_wild_solver_costs_its_case_alone(
     assert "## Without an answer" in report and "RuntimeError: a bug" in report
 
 
+@pytest.mark.slow(reason="waits for a time limit")
 def test_a_hang_ends_at_the_deadline(plugins: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in plugins.items():
         monkeypatch.setenv(name, value)
@@ -295,6 +297,7 @@ def _alive(pid: int) -> bool:
         return False
 
 
+@pytest.mark.slow(reason="runs a whole comparison")
 def test_ctrl_c_keeps_what_is_finished(plugins: dict[str, str], model: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     argv = [
@@ -371,6 +374,7 @@ def test_what_a_solver_does_not_support_is_said(command: Run, model: Path, tmp_p
     assert "not supported" in (out / "report.md").read_text()
 
 
+@pytest.mark.slow(reason="runs a whole comparison")
 def test_sizes_reach_the_models_and_their_plans(command: Run, tmp_path: Path) -> None:
     inputs = [onnx_models.value("x", ["rows", 40]), onnx_models.value("k", [1], TensorProto.INT64)]
     nodes = [helper.make_node("TopK", ["x", "k"], ["best", ""]), helper.make_node("Relu", ["best"], ["y"])]

@@ -43,6 +43,7 @@ def run(env: dict[str, str], *words: object) -> subprocess.CompletedProcess[str]
     return subprocess.run(argv, capture_output=True, text=True, timeout=120, env=env)
 
 
+@pytest.mark.slow(reason="starts several programs")
 def test_all_three_are_listed(installed: dict[str, str]) -> None:
     for listing, name in (("solvers", "keep_or_reload"), ("targets", "tiny-npu"), ("zoo", "hourglass")):
         rows = json.loads(run(installed, "memplan", listing, "--json").stdout)

@@ -127,6 +127,7 @@ def test_names_stay_names(browser: Browser, tmp_path: Path) -> None:
     assert browser.problems == [] and browser.js("document.images.length") == 0
 
 
+@pytest.mark.slow(reason="runs a whole comparison")
 def test_a_real_run_leads_from_report_to_memory_map(
     command: Run, browser: Browser, model: Path, tmp_path: Path
 ) -> None:
@@ -138,6 +139,7 @@ def test_a_real_run_leads_from_report_to_memory_map(
     assert browser.problems == [] and "chain13" in browser.js("document.title")
 
 
+@pytest.mark.slow(reason="runs a whole sweep")
 def test_the_sweep_s_page(command: Run, browser: Browser, model: Path, tmp_path: Path) -> None:
     words = ("sweep", model, "--points", 5, "--solver", "greedy", "--time-limit", 1, "-o", tmp_path)
     assert command(*words).returncode == 0
