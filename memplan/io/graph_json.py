@@ -9,9 +9,37 @@ from memplan.base.errors import GraphError
 from memplan.base.files import write_atomic
 from memplan.io.graph_v1 import upgraded
 from memplan.io.lines import one_line_an_item
-from memplan.io.reader import JsonReader, load_json
+from memplan.io.reader import Field, JsonReader, load_json
 from memplan.ir.graph import Graph
 from memplan.ir.parts import Op, Tensor
+
+TENSOR: dict[str, Field] = {
+    "name": JsonReader.text,
+    "nbytes": JsonReader.whole,
+    "kind": JsonReader.text,
+    "dtype": JsonReader.text,
+    "shape": JsonReader.wholes,
+    "strides": JsonReader.wholes,
+    "place": lambda item, key: item.pair(key, str, int),
+    "alignment": JsonReader.whole,
+}
+"""How each field of a tensor is read."""
+
+OP: dict[str, Field] = {
+    "name": JsonReader.text,
+    "kind": JsonReader.text,
+    "inputs": JsonReader.texts,
+    "outputs": JsonReader.texts,
+    "flops": JsonReader.whole,
+    "view": JsonReader.truth,
+    "overwrites": lambda item, key: item.pairs(key, str, str),
+    "workspace": JsonReader.text,
+    "joins": lambda item, key: item.pairs(key, str, int),
+    "once": JsonReader.truth,
+    "after": JsonReader.texts,
+    "source": JsonReader.texts,
+}
+"""How each field of an op is read."""
 
 
 def graph_text(graph: Graph) -> str:
@@ -44,46 +72,25 @@ def graph_from_dict(data: Any, where: str) -> Graph:
     """A graph from parsed JSON."""
     get = JsonReader(data, where, GraphError)
     get.header("memplan-graph")
-    name, rows, kernels = get.text("name"), get.items("tensors"), get.items("ops")
-    tensors, ops = tuple(map(_tensor, rows)), tuple(map(_op, kernels))
+    name = get.text("name")
+    tensors, ops = tuple(map(_tensor, get.items("tensors"))), tuple(map(_op, get.items("ops")))
     updates = tuple((get.table("updates").mapping(str) if get.has("updates") else {}).items())
     outputs = tuple(get.texts("outputs")) if get.data["version"] >= 2 else None
-    for reader in (get, *rows, *kernels):
-        reader.refuse_unknown()
+    get.refuse_unknown()
     if outputs is None:
         return upgraded(name, tensors, ops, updates)
     return Graph(name, tensors, ops, outputs, updates)
 
 
 def _tensor(item: JsonReader) -> Tensor:
-    return Tensor(
-        name=item.text("name"),
-        nbytes=item.whole("nbytes"),
-        kind=item.text("kind"),
-        dtype=item.text("dtype") if item.has("dtype") else None,
-        shape=tuple(item.wholes("shape")) if item.has("shape") else None,
-        strides=tuple(item.wholes("strides")) if item.has("strides") else None,
-        place=item.pair("place", str, int) if item.has("place") else None,
-        alignment=item.whole("alignment") if item.has("alignment") else None,
-    )
+    return Tensor(**item.record(TENSOR, ("name", "nbytes", "kind")))
 
 
 def _op(item: JsonReader) -> Op:
-    workspace = item.text("workspace") if item.has("workspace") else None
-    return Op(
-        name=item.text("name"),
-        kind=item.text("kind"),
-        inputs=tuple(item.texts("inputs")),
-        outputs=(*item.texts("outputs"), *([] if workspace is None else [workspace])),
-        flops=item.whole("flops") if item.has("flops") else None,
-        view=item.truth("view") if item.has("view") else False,
-        overwrites=tuple(item.pairs("overwrites", str, str)) if item.has("overwrites") else (),
-        workspace=workspace,
-        joins=tuple(item.pairs("joins", str, int)) if item.has("joins") else (),
-        once=item.truth("once") if item.has("once") else False,
-        after=tuple(item.texts("after")) if item.has("after") else (),
-        source=tuple(item.texts("source")) if item.has("source") else (),
-    )
+    found = item.record(OP, ("name", "kind", "inputs", "outputs"))
+    if (workspace := found.get("workspace")) is not None:
+        found["outputs"] += (workspace,)
+    return Op(**found)
 
 
 def write_graph(graph: Graph, path: str | Path) -> Path:

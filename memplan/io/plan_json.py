@@ -149,17 +149,17 @@ def plan_from_dict(data: Any, where: str) -> Plan:
             compute_limit=options.number("compute_limit") if options.has("compute_limit") else None,
             dims=options.table("dims").mapping(int) if options.has("dims") else {},
             bounds=_shapes(options.table("bounds")) if options.has("bounds") else {},
-            donate=tuple(options.texts("donate")) if options.has("donate") else (),
+            donate=options.texts("donate") if options.has("donate") else (),
             pins=options.table("pins").mapping(str) if options.has("pins") else {},
         ),
         solver=get.text("solver"),
         status=Status(status),
-        schedule=tuple(get.texts("schedule")),
+        schedule=get.texts("schedule"),
         residencies=residencies,
         moves=moves,
         aliases=get.table("aliases").mapping(str) if get.has("aliases") else {},
         inplace=inplace,
-        joined=tuple(get.texts("joined")) if get.has("joined") else (),
+        joined=get.texts("joined") if get.has("joined") else (),
         metrics=_metrics(metrics, target, get.data["version"]),
         value=get.number("value") if get.texts("schedule") or get.has("value") else None,
         bound=get.number("bound"),
@@ -169,7 +169,7 @@ def plan_from_dict(data: Any, where: str) -> Plan:
         total_seconds=get.number("total_seconds") if get.has("total_seconds") else 0.0,
         budget_proved=get.get("budget_proved") if get.has("budget_proved") else None,
         reason=get.text("reason") if get.has("reason") else "",
-        notes=tuple(get.texts("notes")) if get.has("notes") else (),
+        notes=get.texts("notes") if get.has("notes") else (),
         runtime=get.text("runtime") if get.has("runtime") else None,
     )
     for reader in (get, options, metrics, *places, *copies, *pairs):
@@ -207,4 +207,4 @@ def _metrics(get: JsonReader, target: Target, version: int) -> Metrics:
 
 
 def _shapes(table: JsonReader) -> dict[str, tuple[int, ...]]:
-    return {name: tuple(table.wholes(name)) for name in table.data}
+    return {name: table.wholes(name) for name in table.data}

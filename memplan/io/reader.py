@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,23 @@ class JsonReader:
         self.data, self.where, self.error = data, where, error
         self.asked: set[str] = set()
 
+    def record(self, fields: Mapping[str, Field], required: Collection[str]) -> dict[str, Any]:
+        """The object's values by key, each read as `fields` says; what is null counts as left out.
+
+        Raises:
+            MemplanError: a key is none of `fields`, one of `required` is missing, or a value is of another type.
+        """
+        found = {}
+        for key, value in self.data.items():
+            if (read := fields.get(key)) is None:
+                raise self._unknown(key, fields)
+            if value is not None or key in required:
+                found[key] = read(self, key)
+        if len(found) < len(fields):
+            for key in required:
+                self.get(key)
+        return found
+
     def header(self, kind: str) -> None:
         """Refuse another format, or a version from the future."""
         self.asked |= {"format", "version"}
@@ -58,13 +75,17 @@ class JsonReader:
     def refuse_unknown(self) -> None:
         """Refuse a key that nobody has asked for: called once all that is known was."""
         if unknown := next((key for key in self.data if key not in self.asked), None):
-            raise self.error(f"{self.where}: unknown key '{unknown}'", nearest(unknown, self.asked))
+            raise self._unknown(unknown, self.asked)
+
+    def _unknown(self, key: str, known: Collection[str]) -> MemplanError:
+        return self.error(f"{self.where}: unknown key '{key}'", nearest(key, known))
 
     def get(self, key: str) -> Any:
         self.asked.add(key)
-        if key not in self.data:
-            raise self.error(f"{self.where}: '{key}' is missing", "is the file complete?")
-        return self.data[key]
+        try:
+            return self.data[key]
+        except KeyError:
+            raise self.error(f"{self.where}: '{key}' is missing", "is the file complete?") from None
 
     def _typed(self, key: str, kind: type, name: str) -> Any:
         value = self.get(key)
@@ -96,17 +117,19 @@ class JsonReader:
         number: float = value
         return number
 
-    def texts(self, key: str) -> list[str]:
+    def texts(self, key: str) -> tuple[str, ...]:
         values: list[str] = self._typed(key, list, "a list of texts")
-        if wrong := [v for v in values if not isinstance(v, str)]:
-            raise self._wrong(key, wrong[0], "a list of texts")
-        return values
+        for v in values:
+            if not isinstance(v, str):
+                raise self._wrong(key, v, "a list of texts")
+        return tuple(values)
 
-    def wholes(self, key: str) -> list[int]:
+    def wholes(self, key: str) -> tuple[int, ...]:
         values: list[int] = self._typed(key, list, "a list of whole numbers")
-        if wrong := [v for v in values if type(v) is not int or v < 0]:
-            raise self._wrong(key, wrong[0], "a list of whole numbers from 0")
-        return values
+        for v in values:
+            if type(v) is not int or v < 0:
+                raise self._wrong(key, v, "a list of whole numbers from 0")
+        return tuple(values)
 
     def truth(self, key: str) -> bool:
         value: bool = self._typed(key, bool, "true or false")
@@ -115,8 +138,8 @@ class JsonReader:
     def pair(self, key: str, *kinds: type) -> tuple[Any, ...]:
         return self._pair(key, self.get(key), kinds)
 
-    def pairs(self, key: str, *kinds: type) -> list[tuple[Any, ...]]:
-        return [self._pair(key, value, kinds) for value in self._typed(key, list, "a list of pairs")]
+    def pairs(self, key: str, *kinds: type) -> tuple[tuple[Any, ...], ...]:
+        return tuple(self._pair(key, value, kinds) for value in self._typed(key, list, "a list of pairs"))
 
     def _pair(self, key: str, value: Any, kinds: tuple[type, ...]) -> tuple[Any, ...]:
         if not isinstance(value, list) or [type(x) for x in value] != list(kinds):
@@ -135,3 +158,7 @@ class JsonReader:
     def items(self, key: str) -> list[JsonReader]:
         values = self._typed(key, list, "a list of objects")
         return [JsonReader(v, f"{self.where}: {key}[{i}]", self.error) for i, v in enumerate(values)]
+
+
+Field = Callable[[JsonReader, str], Any]
+"""Reads the value of a key."""
