@@ -109,8 +109,9 @@ def upgraded(
 
 
 def _described(op: Op, view: bool, tensor: dict[str, Tensor]) -> Op:
-    once = op.kind in RANDOM_KINDS or (op.flops is None and not view)
-    return replace(op, view=view, overwrites=_pairs(op, tensor), once=once)
+    once, pairs = op.kind in RANDOM_KINDS or (op.flops is None and not view), _pairs(op, tensor)
+    changed = (view, pairs, once) != (op.view, op.overwrites, op.once)
+    return replace(op, view=view, overwrites=pairs, once=once) if changed else op
 
 
 def _pairs(op: Op, tensor: dict[str, Tensor]) -> tuple[tuple[str, str], ...]:

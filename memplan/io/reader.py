@@ -34,7 +34,7 @@ class JsonReader:
     """A JSON object whose fields are asked for by type; says where a wrong one stands."""
 
     def __init__(self, data: Any, where: str, error: ErrorKind) -> None:
-        if not isinstance(data, Mapping):
+        if not isinstance(data, dict):
             raise error(f"{where} is not a JSON object", "see the file formats in ARCHITECTURE.md")
         self.data, self.where, self.error = data, where, error
         self.asked: set[str] = set()
@@ -99,7 +99,9 @@ class JsonReader:
         return self.error(f"{self.where}: '{key}' is {shown}", f"expected {name}")
 
     def text(self, key: str) -> str:
-        value: str = self._typed(key, str, "a text")
+        value = self.get(key)
+        if not isinstance(value, str):
+            raise self._wrong(key, value, "a text")
         return value
 
     def whole(self, key: str) -> int:
