@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
@@ -21,8 +22,9 @@ MODELS = "memplan.models"
 """Each a function that makes a `Graph` or a `Model`."""
 
 
+@cache
 def plugins(group: str) -> Mapping[str, EntryPoint]:
-    """The entry points of a group by name, sorted, none of them imported."""
+    """The entry points of a group by name, sorted, none of them imported; read once a process."""
     return {point.name: point for point in sorted(entry_points(group=group))}
 
 
