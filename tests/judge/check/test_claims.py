@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import nextafter
 
 import pytest
 
-from memplan.judge.check.claims import claims, need, unverified
+from memplan.judge.check.check import check
+from memplan.judge.check.claims import claims, need, proved_status, unverified
+from memplan.judge.evaluate import evaluate
 from memplan.judge.simulate import simulate
 from memplan.machine.target import Target
 from memplan.machine.two_level import two_level
 from memplan.problem.options import Options
 from memplan.problem.plan import Move, Plan, Residency, Status
+from tests.generate import TIMED
 from tests.programs import program
 
 GRAPH = program("x,w>a a>y", {"x": 4, "w": 3, "a": 6, "y": 6}, inplace="op1")
@@ -44,6 +48,16 @@ def test_what_recomputes_is_no_violation() -> None:
 def test_each_claim_that_does_not_is_named(wrong: dict[str, object], words: str) -> None:
     found = claims(GRAPH, replace(plan_of(objective="peak"), **wrong))  # type: ignore[arg-type]
     assert [(v.rule, v.message) for v in found] == [("claims", words)]
+
+
+def test_bounds_on_bytes_are_exact_and_those_on_seconds_but_for_rounding() -> None:
+    assert proved_status(10**10, 10**10 - 1) is Status.FEASIBLE
+    moves = (Move("load", "x", 0, 0), Move("store", "y", 1, 2))
+    timed = replace(plan_of(), target=TIMED, options=Options("latency"), moves=moves)
+    least = simulate(GRAPH, timed).latency_s
+    for bound, status in ((nextafter(least, 0), Status.OPTIMAL), (0.99 * least, Status.FEASIBLE)):
+        plan = evaluate(GRAPH, replace(timed, bound=bound))
+        assert plan.status is status and check(GRAPH, plan) == []
 
 
 def test_each_metric_is_looked_at() -> None:
