@@ -43,8 +43,11 @@ ROUNDS: dict[str, tuple[Round, ...]] = {
 GRACE_S = 2.0
 """Seconds that a part may go on for after a later one has proved its answer, beside as long as that took."""
 
-PLAIN = 0.4
-"""Share of the time for the plan without in-place and donation, where these are allowed: what they add begins there."""
+PLAIN = 0.8
+"""Share of the time for the plan without in-place and donation, where these are allowed: what they add begins there.
+
+Most of the time, of which what is left once that plan is proved goes on: who may do more should not do worse for it.
+"""
 
 PROGRAM = 0.2
 """Share of the time left that is kept for the program's order, where any is allowed and none is proved to be best."""
