@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -230,7 +231,7 @@ def case(solve: Solver, buffers: list[Buffer], limit: float, capacity: int | Non
     )
 
 
-def _run(solve: Solver, buffers: list[Buffer], limit: float, capacity: int | None, pipe) -> None:  # type: ignore[no-untyped-def]
+def _run(solve: Solver, buffers: list[Buffer], limit: float, capacity: int | None, pipe: Connection) -> None:
     end_with_parent()
     try:
         begin, busy = time.perf_counter(), time.process_time()
