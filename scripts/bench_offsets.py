@@ -10,17 +10,17 @@ import platform
 import random
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from memplan_solvers.offsets.bounds import least_peak
 
-from memplan.base.children import end_with_parent, start_program
+from memplan.base.children import end_with_parent, start_program, temporary_folder
 from memplan.base.files import write_atomic
 from memplan.io.read_csv import read_buffers
 from memplan.io.write_csv import packing_text
@@ -90,8 +90,8 @@ def cpsat(buffers: list[Buffer], limit: float, capacity: int | None) -> Answer:
 
 def minimalloc(buffers: list[Buffer], limit: float, capacity: int | None, binary: str) -> Answer:
     """It needs a capacity: without one the load, which is the least that can be asked."""
-    with tempfile.TemporaryDirectory() as folder:
-        given, out = Path(folder) / "in.csv", Path(folder) / "out.csv"
+    with temporary_folder() as folder:
+        given, out = folder / "in.csv", folder / "out.csv"
         lines = packing_text(buffers, [0] * len(buffers)).splitlines()
         given.write_text("\n".join(line.rpartition(",")[0] for line in lines) + "\n")
         words = [
@@ -231,7 +231,7 @@ def case(solve: Solver, buffers: list[Buffer], limit: float, capacity: int | Non
     )
 
 
-def _run(solve: Solver, buffers: list[Buffer], limit: float, capacity: int | None, pipe) -> None:  # type: ignore[no-untyped-def]
+def _run(solve: Solver, buffers: list[Buffer], limit: float, capacity: int | None, pipe: Connection) -> None:
     end_with_parent()
     try:
         begin, busy = time.perf_counter(), time.process_time()

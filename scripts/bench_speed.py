@@ -9,11 +9,10 @@ import random
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
-from memplan.base.children import start_program
+from memplan.base.children import start_program, temporary_folder
 
 RUNS = 5
 
@@ -26,11 +25,11 @@ def main() -> None:
         f"Python {platform.python_version()}; whole processes, cold; medians of {RUNS}, large graphs once.\n"
     )
     print("| what | seconds | peak memory |\n| --- | --- | --- |")
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         _row("`memplan --help`", ["--help"], RUNS)
         _row(
             "`memplan plan resnet50 --scratchpad MP --emit json,onnx`",
-            ["plan", "resnet50", "--scratchpad", "MP", "--emit", "json,onnx", "-o", folder],
+            ["plan", "resnet50", "--scratchpad", "MP", "--emit", "json,onnx", "-o", str(folder)],
             RUNS,
         )
         for shape in (wide, deep, random_wired):
@@ -39,8 +38,8 @@ def main() -> None:
             print(f"| twice the ops, {shape.__name__}: time ratio | {twice / once:.2f} | |", flush=True)
 
 
-def _large(shape, ops: int, folder: str) -> float:
-    path = Path(folder) / f"{shape.__name__}_{ops}.json"
+def _large(shape, ops: int, folder: Path) -> float:
+    path = folder / f"{shape.__name__}_{ops}.json"
     path.write_text(json.dumps(shape(ops)))
     label = f"{ops:,} ops, {shape.__name__}: import, greedy plan at 0.7 M_P, check, emit"
     return _row(
@@ -55,7 +54,7 @@ def _large(shape, ops: int, folder: str) -> float:
             "--time-limit",
             "60",
             "-o",
-            folder,
+            str(folder),
         ],
         1,
     )

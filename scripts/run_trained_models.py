@@ -10,13 +10,12 @@ executed in a real arena on seeded inputs and compared with onnxruntime bit for 
 from __future__ import annotations
 
 import sys
-import tempfile
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 
 import memplan
-from memplan.base.children import start_program
+from memplan.base.children import start_program, temporary_folder
 from memplan.ir.model import Model
 from memplan.library.trained import trained_table
 
@@ -37,8 +36,8 @@ ROW = "| {} | {} | {:,} | {} | {:,} | {:,} | {} | {:.2f} |"
 
 def main() -> int:
     """Exit status 0 if every plan of every model is valid and executes bit-identically."""
-    with tempfile.TemporaryDirectory(prefix="memplan-") as temporary:
-        folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(temporary)
+    with temporary_folder() as temporary:
+        folder = Path(sys.argv[1]) if len(sys.argv) > 1 else temporary
         for package in PACKAGES:
             command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--upgrade", "--target"]
             if start_program([*command, str(folder), package], stdout=sys.stderr).wait():

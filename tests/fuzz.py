@@ -6,7 +6,6 @@ import json
 import multiprocessing
 import random
 import resource
-import tempfile
 import time
 import traceback
 from collections import Counter
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import memplan
+from memplan.base.children import temporary_folder
 from memplan.base.errors import MemplanError
 from memplan.io.graph_json import graph_from_dict, graph_text
 from memplan.io.plan_json import plan_from_dict, plan_text, read_plan
@@ -54,8 +54,8 @@ def case(seed: int) -> str:
     rng = random.Random(seed)
     begin = time.process_time()
     try:
-        with tempfile.TemporaryDirectory() as folder:
-            outcome = (_graph_json, _plan_json, _onnx, _onnx)[seed % 4](rng, Path(folder))
+        with temporary_folder() as folder:
+            outcome = (_graph_json, _plan_json, _onnx, _onnx)[seed % 4](rng, folder)
     except MemplanError as error:
         sound = error.message and error.hint and error.exit_status in (2, 5)
         outcome = type(error).__name__ if sound else f"broke: {error!r}"

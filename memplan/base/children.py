@@ -1,4 +1,7 @@
-"""Processes that memplan starts: none imports from the working folder, none lives on after the one that started it."""
+"""Processes that memplan starts: none imports from the working folder, none lives on after the one that started it.
+
+Nor does a temporary folder.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,13 @@ import select
 import signal
 import subprocess
 import sys
+import tempfile
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from multiprocessing import parent_process
+from pathlib import Path
 from typing import Any
 
 LIFELINE = "MEMPLAN_LIFELINE"
@@ -74,3 +80,16 @@ def _end_with(lifeline: int) -> None:
     fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
     if select.select([lifeline], [], [], 0)[0]:
         sys.exit("the parent process has ended")
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A folder that is removed when the block ends, or this process does, however that ends."""
+    folder = tempfile.mkdtemp(prefix="memplan-")
+    # of a session of its own, so that what interrupts this process does not keep the folder
+    command = ["sh", "-c", 'cat; rm -rf -- "$0"', folder]
+    remover = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
+    try:
+        yield Path(folder)
+    finally:
+        remover.communicate()

@@ -7,6 +7,7 @@ from dataclasses import replace
 from memplan.base.errors import InvalidPlanError
 from memplan.ir.graph import Graph
 from memplan.judge.check.check import check as check_rules
+from memplan.judge.check.claims import proved_status, slack
 from memplan.judge.check.violation import Violation
 from memplan.judge.notes import cost_notes
 from memplan.judge.simulate import simulate as simulate_plan
@@ -20,14 +21,15 @@ def evaluate(graph: Graph, found: Plan) -> Plan:
     refuse(check_rules(graph, found, claims=False))
     metrics = simulate_plan(graph, found)
     value = metrics.value(found.options.objective)
-    if not found.bound <= value * (1 + 1e-9):
+    if not found.bound <= value * (1 + slack(value)):
         claim = f"solver '{found.solver}' claims the bound {found.bound} above the value {value}"
         raise InvalidPlanError(claim, "this is a bug in the solver")
-    status = Status.OPTIMAL if value <= found.bound else Status.FEASIBLE
     whole = found.options.objective != "latency" and float(found.bound).is_integer()
     bound = int(found.bound) if whole else found.bound
     notes = cost_notes(graph, found)
-    return replace(found, metrics=metrics, value=value, bound=bound, status=status, notes=notes)
+    return replace(
+        found, metrics=metrics, value=value, bound=bound, status=proved_status(value, bound), notes=notes
+    )
 
 
 def refuse(violations: list[Violation]) -> None:

@@ -9,7 +9,7 @@ from html import escape
 from memplan.base.units import format_size
 from memplan.studies.sweep import Sweep
 from memplan.views.charts import Mark, Series, byte_axis, cost_axis, legend, plot, standalone
-from memplan.views.table_page import sheet
+from memplan.views.table_page import table_page
 
 COLUMNS = ("capacity", "value", "bound", "gap", "solved", "solver")
 
@@ -112,7 +112,7 @@ def sweep_html(sweep: Sweep) -> str:
         f'<section class="card"><h2>Points</h2><div class="scroll"><table class="sheet"><thead><tr>{head}</tr></thead>'
         f"<tbody>{rows}</tbody></table></div></section>"
     )
-    return sheet(f"{sweep.graph}: how much scratchpad?", [], body)
+    return table_page(f"{sweep.graph}: how much scratchpad?", [], body)
 
 
 def _series(sweep: Sweep) -> list[Series]:

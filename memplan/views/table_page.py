@@ -11,7 +11,7 @@ STYLES = ("charts.css", "compare.css")
 SCRIPTS = ("compare.js",)
 
 
-def sheet(title: str, links: Sequence[tuple[str, str]], body: str) -> str:
+def table_page(title: str, links: Sequence[tuple[str, str]], body: str) -> str:
     """The page: a bar with the title, links into the page and the switch between light and dark, then `body`."""
     bar = "".join(f'<a href="#{ident}">{escape(text)}</a>' for ident, text in links)
     markup = (

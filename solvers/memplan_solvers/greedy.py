@@ -91,18 +91,19 @@ class Greedy(Solver):
     def solve(self, problem: Problem, limits: Limits) -> Plan:
         """The best candidate, in place or less so; stops early where it meets the free bound.
 
-        The program's order, which is less freedom too, is among the schedules.
+        The least free problem comes first: who may do more has done by any time what others have done by then. The
+        program's order, which is less freedom too, is among the schedules.
         """
-        found, enough = self._solve(problem, limits), max(problem.free_bound, limits.bound)
-        value = value_of(problem, found)
+        best, value, enough = None, float("inf"), max(problem.free_bound, limits.bound)
         for less in less_in_place(problem):
-            if value <= enough or (limits.spent() and value < float("inf")):
-                break
-            other = lifted(problem, self._solve(less, replace(limits.quiet(), start=(), bound=0)))
-            if (cost := value_of(problem, other)) < value:
-                found, value = other, cost
+            found = lifted(problem, self._solve(less, replace(limits.quiet(), start=(), bound=0)))
+            if (cost := value_of(problem, found)) < value:
+                best, value = found, cost
                 limits.report("greedy", value, problem.free_bound)
-        return found
+            if best is not None and (value <= enough or limits.spent()):
+                return best
+        found = self._solve(problem, limits)
+        return found if best is None or value_of(problem, found) <= value else best
 
     def _solve(self, problem: Problem, limits: Limits) -> Plan:
         if problem.options.objective == "latency":
@@ -338,8 +339,9 @@ def farthest_next_use(distance: int, size: int, cost: int) -> float:
 
 def greedy_start(problem: Problem, limits: Limits) -> Answer | None:
     """What a solver begins with that is given nothing: the greedy answer, within half its time."""
-    found = Greedy().best(problem, limits.share(0.5).quiet())
-    if found is None:
+    found = Greedy().solve(problem, limits.share(0.5).quiet())
+    answer = Answer.of_plan(problem, found)
+    if answer is None:
         return None
-    limits.report("greedy", found.answer.value, problem.free_bound)
-    return found.answer
+    limits.report("greedy", answer.value, problem.free_bound)
+    return replace(answer, how=found.reason)

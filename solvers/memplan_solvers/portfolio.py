@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import ClassVar, NamedTuple
@@ -43,8 +43,11 @@ ROUNDS: dict[str, tuple[Round, ...]] = {
 GRACE_S = 2.0
 """Seconds that a part may go on for after a later one has proved its answer, beside as long as that took."""
 
-PLAIN = 0.4
-"""Share of the time for the plan without in-place and donation, where these are allowed: what they add begins there."""
+PLAIN = 0.8
+"""Share of the time for the plan without in-place and donation, where these are allowed: what they add begins there.
+
+Most of the time, of which what is left once that plan is proved goes on: who may do more should not do worse for it.
+"""
 
 PROGRAM = 0.2
 """Share of the time left that is kept for the program's order, where any is allowed and none is proved to be best."""
@@ -77,7 +80,11 @@ class Portfolio(Solver):
     def solve(self, problem: Problem, limits: Limits) -> Plan:
         """The best plan of any part, with the best bound of any part."""
         run = _Run(self, problem, limits)
-        if plain := inplace_off(problem):
+        rounds = self._rounds(problem)
+        alone = [r.parts for r in rounds] == [("greedy",)]  # which plans what is less free itself
+        if alone and problem.options.objective == "latency" and not problem.target.direct:
+            run.without = f"greedy alone: what plays the game serves operands from host, which '{problem.target.name}' cannot"
+        if not alone and (plain := inplace_off(problem)):
             run.restricted("the portfolio without in-place", plain, limits.share(PLAIN))
             if run.settled:
                 return run.answer()
@@ -86,20 +93,26 @@ class Portfolio(Solver):
             ordered = in_program_order(problem)
         if ordered:
             run.limits = replace(limits, time_limit_s=limits.seconds + (1 - PROGRAM) * limits.remaining_s)
-        left_out = set(self.skip.split("+"))
-        if problem.options.objective == "latency" and not problem.target.direct:
-            left_out.add(
-                "malloc_game"
-            )  # it serves operands from host: its kernels need not be compiled to learn that
-            run.without = f"greedy alone: what plays the game serves operands from host, which '{problem.target.name}' cannot"
-        for share, parts, least_s in ROUNDS[problem.options.objective]:
-            wanted = [part for part in parts if _word(part) not in left_out]
-            run.ask(wanted, max(share, least_s / max(least_s, run.limits.remaining_s, 1e-9)))
+        for share, parts, least_s in rounds:
+            run.ask(parts, max(share, least_s / max(least_s, run.limits.remaining_s, 1e-9)))
             if run.settled or run.limits.spent():
                 break
         if ordered and not (run.settled or limits.spent()):
             run.restricted("the portfolio in program order", ordered, limits.share(1.0))
         return run.answer()
+
+    def _rounds(self, problem: Problem) -> list[Round]:
+        """The rounds without the parts that are left out; the last has all the time that the others leave."""
+        left_out = set(self.skip.split("+"))
+        if problem.options.objective == "latency" and not problem.target.direct:
+            # it serves operands from host: its kernels need not be compiled to learn that
+            left_out.add("malloc_game")
+        rounds = []
+        for round_ in ROUNDS[problem.options.objective]:
+            parts = tuple(part for part in round_.parts if _word(part) not in left_out)
+            if parts:
+                rounds.append(round_._replace(parts=parts))
+        return [*rounds[:-1], *(r._replace(share=1.0) for r in rounds[-1:])]
 
 
 def _word(part: str) -> str:
@@ -128,7 +141,7 @@ class _Run:
         impossible = self.last is not None and self.last.status is Status.INFEASIBLE and self.best is None
         return self.value <= self.bound or impossible
 
-    def ask(self, parts: list[str], share: float) -> None:
+    def ask(self, parts: Sequence[str], share: float) -> None:
         """Let parts solve, and keep what is better of their plans and bounds, the first part's where they are equal.
 
         A part that settles the problem stops those after it at once, those before it when as long again and `GRACE_S` have

@@ -23,9 +23,10 @@ def in_program_order(problem: Problem) -> Problem | None:
 
 
 def less_in_place(problem: Problem) -> Iterator[Problem]:
-    """The problems without in-place, without donation and without both, where that differs and the capacity suffices."""
+    """The problems without both in-place and donation, without in-place and without donation, where that differs and the
+    capacity suffices."""
     own, seen = problem.options, [problem.inplace_pairs]
-    for inplace, donate in product(dict.fromkeys((own.inplace, False)), dict.fromkeys((own.donate, ()))):
+    for inplace, donate in product(dict.fromkeys((False, own.inplace)), dict.fromkeys(((), own.donate))):
         less = _fitting(problem, inplace=inplace, donate=donate) if problem.inplace_pairs else None
         if less is not None and less.inplace_pairs not in seen:
             seen.append(less.inplace_pairs)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,16 @@ import time
 from memplan.base.children import start_program
 print(start_program(["sleep", "600"]).pid, flush=True)
 time.sleep(600)
+"""
+
+FOLDER = """
+import time
+from memplan.base.children import temporary_folder
+with temporary_folder() as folder:
+    (folder / "inner").mkdir()
+    (folder / "inner" / "file").touch()
+    print(folder, flush=True)
+    input()
 """
 
 PLAYER = """
@@ -76,6 +87,22 @@ def test_children_of_a_killed_process_are_gone(tmp_path: Path, code: str, count:
         assert time.monotonic() < deadline, "one lives on"
         time.sleep(0.05)
     assert not list(temporary.iterdir())
+
+
+@pytest.mark.parametrize("end", [subprocess.Popen.kill, subprocess.Popen.communicate], ids=["killed", "done"])
+def test_a_temporary_folder_goes_with_its_process(
+    end: Callable[[subprocess.Popen[bytes]], object], tmp_path: Path
+) -> None:
+    env = {**os.environ, "TMPDIR": str(tmp_path)}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen([sys.executable, "-c", FOLDER], env=env, **pipes) as process:  # type: ignore[call-overload]
+        folder = Path(process.stdout.readline().decode().strip())
+        assert folder.parent == tmp_path and (folder / "inner" / "file").exists()
+        end(process)
+    deadline = time.monotonic() + 120
+    while folder.exists():
+        assert time.monotonic() < deadline, "the folder is still there"
+        time.sleep(0.05)
 
 
 def _children(pid: int) -> set[int]:

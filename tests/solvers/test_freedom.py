@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import random
-from itertools import combinations, pairwise
+from itertools import combinations, count, pairwise
 
 import pytest
 from memplan_solvers import portfolio
-from memplan_solvers.restricted import less_in_place
+from memplan_solvers.restricted import less_in_place, value_of
 
 import memplan
 from memplan.ir.graph import Graph
 from memplan.ir.parts import Op, Tensor
 from memplan.problem.plan import Status
+from memplan.solving.limits import Limits
 from memplan.solving.planning import make_problem
+from memplan.solving.registry import parse_spec
 from memplan.solving.testing import TIMED
 from tests.generate import random_graph
 from tests.graphs import graph_of
@@ -63,6 +65,29 @@ def test_more_freedom_is_never_worse_on_random_graphs(objective: str, solver: st
         graph = random_graph(random.Random(seed), 7 if few else 12)
         gains += compared(graph, objective, solver, "max" if objective == "peak" else "MR")
     assert gains
+
+
+def cut_after(asks: int) -> Limits:
+    """Limits that are spent once they have been asked so often whether they are."""
+    asked = count()
+    return Limits(1e6, cancel=lambda: next(asked) >= asks)
+
+
+def test_greedy_that_is_cut_has_done_what_it_would_have_done_with_less_freedom() -> None:
+    cut = 0
+    for seed in range(6):
+        graph = random_graph(random.Random(seed), 20)
+        inputs = [t.name for t in graph.tensors if t.kind == "input" and t.name not in graph.output_storages]
+        fixed = make_problem(graph, scratchpad="MR")
+        free = make_problem(graph, scratchpad=fixed.capacity, inplace=True, donate=inputs)
+        for asks in (1, 3, 10, 30, 100):
+            values = []
+            for problem in (fixed, free):
+                limits = cut_after(asks)
+                values.append(value_of(problem, parse_spec("greedy").solve(problem, limits)))
+                cut += limits.cancelled()
+            assert values[1] <= values[0], (seed, asks)
+    assert cut
 
 
 def test_the_portfolio_knows_the_programs_order_where_its_parts_choose_a_worse_one(

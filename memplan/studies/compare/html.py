@@ -23,7 +23,7 @@ from memplan.studies.compare.tables import (
 )
 from memplan.studies.compare.wording import NOTES, headline
 from memplan.views.charts import SHADES, Axis, Mark, Series, byte_axis, cost_axis, legend, plot
-from memplan.views.table_page import sheet
+from memplan.views.table_page import table_page
 
 
 def report_html(instances: Sequence[Instance]) -> str:
@@ -48,7 +48,7 @@ def report_html(instances: Sequence[Instance]) -> str:
     )
     lead = f'<p class="lead">{escape(headline(instances))}</p>'
     links = [(ident, title) for title, (ident, _, _) in sections.items()]
-    return sheet("memplan comparison", links, lead + body)
+    return table_page("memplan comparison", links, lead + body)
 
 
 def _profiles(instances: Sequence[Instance]) -> str:

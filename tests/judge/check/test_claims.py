@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import nextafter
 
 import pytest
 
-from memplan.judge.check.claims import claims, need, unverified
+from memplan.judge.check.check import check
+from memplan.judge.check.claims import claims, need, proved_status, unverified
 from memplan.judge.copies import Copies
+from memplan.judge.evaluate import evaluate
 from memplan.judge.plan_view import PlanView
 from memplan.judge.simulate import simulate
 from memplan.machine.target import Target
 from memplan.machine.two_level import two_level
 from memplan.problem.options import Options
 from memplan.problem.plan import Plan, Status
+from tests.generate import TIMED
 from tests.plans import load, row, store
 from tests.programs import program
 
@@ -48,6 +52,16 @@ def test_each_claim_that_does_not_is_named(wrong: dict[str, object], words: str)
     plan = replace(plan_of(objective="peak"), **wrong)  # type: ignore[arg-type]
     found = claims(Copies(PlanView(GRAPH, plan)))
     assert [(v.rule, v.message) for v in found] == [("claims", words)]
+
+
+def test_bounds_on_bytes_are_exact_and_those_on_seconds_but_for_rounding() -> None:
+    assert proved_status(10**10, 10**10 - 1) is Status.FEASIBLE
+    moves = (load("x", 0), store("y", 2, 2))
+    timed = replace(plan_of(), target=TIMED, options=Options("latency"), moves=moves)
+    least = simulate(GRAPH, timed).latency_s
+    for bound, status in ((nextafter(least, 0), Status.OPTIMAL), (0.99 * least, Status.FEASIBLE)):
+        plan = evaluate(GRAPH, replace(timed, bound=bound))
+        assert plan.status is status and check(GRAPH, plan) == []
 
 
 def test_each_metric_is_looked_at() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from typing import NamedTuple
 
+import pytest
 from memplan_solvers.common.holes import smallest_hole
 from memplan_solvers.jit import kernel
 from memplan_solvers.latency.arrays import LatencyArrays, make_arrays
@@ -48,6 +49,7 @@ class Row(NamedTuple):
     offset: int
 
 
+@pytest.mark.slow(reason="compiles kernels of its own")
 def test_rows_holes_and_free_places_are_those_of_a_list() -> None:
     problem = small_problem("x>a a>b b>c c>d d,w>y", {"a": 3, "b": 7, "c": 5, "w": 4}, 40)
     arrays = make_arrays(problem, Limits(10.0))

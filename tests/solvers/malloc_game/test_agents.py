@@ -190,6 +190,7 @@ def schedule(iterations: int) -> Schedule:
     return Schedule(iterations=iterations, first_epochs=2, epochs=2, moves=2000, least_rounds=10)
 
 
+@pytest.mark.slow(reason="trains a network")
 def test_an_interrupted_training_resumes_bit_for_bit(tmp_path: Path) -> None:
     whole = train(SMALL, Alone(), schedule(3), tmp_path / "whole", lambda line: None)
     train(SMALL, Alone(), schedule(1), tmp_path / "parts", lambda line: None)

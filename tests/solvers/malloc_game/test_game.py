@@ -213,6 +213,7 @@ def test_a_problem_without_moves_or_with_two_queues_is_refused() -> None:
         open_board(make_problem(graph, timed(queues=2), objective="latency"), Limits(1.0))
 
 
+@pytest.mark.slow(reason="measures a speed")
 def test_twenty_thousand_moves_a_second() -> None:
     problem = make_problem(chain(300), TIMED, scratchpad=4000, objective="latency", order="program")
     board = open_board(problem, Limits(10.0))

@@ -140,6 +140,7 @@ def test_large_trace_is_packed_close_to_its_load_in_time():
     assert not check_packing(buffers, found.offsets, None)
 
 
+@pytest.mark.slow(reason="packs large instances")
 def test_repair_meets_a_limit_that_one_pass_does_not():
     buffers = heavy_tailed(2, 3_000)
     starts, stops, sizes = ([*x] for x in zip(*((b.start, b.stop, b.size) for b in buffers), strict=True))

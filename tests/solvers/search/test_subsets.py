@@ -6,6 +6,7 @@ import random
 from itertools import combinations
 
 import numpy as np
+import pytest
 from memplan_solvers.common.arrays import Ints
 from memplan_solvers.jit import kernel
 from memplan_solvers.search.layered_search import Engine
@@ -40,6 +41,7 @@ def freeing(
     return count
 
 
+@pytest.mark.slow(reason="compiles kernels of its own")
 def test_each_set_that_frees_enough_is_met_once_and_with_minimal_no_superset() -> None:
     several = 0
     for seed in range(150):

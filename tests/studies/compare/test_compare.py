@@ -415,6 +415,7 @@ def test_bad_input_is_one_error_and_no_folder(
     assert message in told and told.count("error:") == 1 and not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow(reason="starts several programs")
 def test_a_model_that_cannot_be_loaded_stops_all(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -436,6 +437,7 @@ def test_a_model_that_cannot_be_loaded_stops_all(
     assert "both called 'small'" in capsys.readouterr().err
 
 
+@pytest.mark.slow(reason="starts several programs")
 def test_two_runners_do_not_share_a_folder(
     plugins: dict[str, str], command: Run, model: Path, tmp_path: Path
 ) -> None:
