@@ -89,7 +89,9 @@ class _Spread:
             y = op.outputs[0]
             readers = [x for x in self.g.ops if y in {self.root[z] for z in x.inputs} and not x.view]
             parts = {*self.inside, *self.inside.values()}
-            plain = not (op.view or op.once or len(op.outputs) > 1 or y in self.g.output_storages or y in parts)
+            plain = not (
+                op.view or op.once or len(op.outputs) > 1 or y in self.g.output_storages or y in parts
+            )
             touched = {y, *(self.root[x] for x in op.inputs)}
             if len(before) < AGAIN and plain and len(readers) > 1 and not touched & taken:
                 before[readers[-1].name] = op
@@ -104,14 +106,17 @@ class _Spread:
             self.place(s)
         rows = self.addressed()
         target = spread_target(self.timed)
-        peaks = {m.name: max((r.offset + r.size for r in rows if r.memory == m.name), default=0) for m in target.addressed}
+        peaks = {
+            m.name: max((r.offset + r.size for r in rows if r.memory == m.name), default=0)
+            for m in target.addressed
+        }
         memories = tuple(replace(m, capacity=peaks.get(m.name) or None) for m in target.memories)
         options = Options(
             "latency" if self.timed else "traffic", inplace=True, order="program", join=True, recompute=2, compute_limit=9.0
         )  # fmt: skip
         plan = Plan(
             self.g.name, self.g.sha256, replace(target, memories=memories), options, "spread", Status.FEASIBLE,
-            tuple(op.name for op in self.schedule), tuple(rows), tuple(sorted(self.moves, key=lambda m: m.issue)),
+            tuple(op.name for op in self.schedule), tuple(rows), tuple(sorted(self.moves, key=lambda m: (m.issue, -m.queue))),
             self.g.aliases, tuple(sorted(self.pairs)), tuple(op.name for op in self.g.ops if op.name in self.joined),
         )  # fmt: skip
         metrics = simulate(self.g, plan)
@@ -143,7 +148,12 @@ class _Spread:
         for out, x in op.overwrites:
             a = self.root[x]
             mine = [stay for stay in self.stays if stay.tensor == a]
-            if out != s or a in {*self.inside, *self.inside.values()} or self.touches[a][-1] != start or len(mine) != 1:
+            if (
+                out != s
+                or a in {*self.inside, *self.inside.values()}
+                or self.touches[a][-1] != start
+                or len(mine) != 1
+            ):
                 continue
             self.stays.append(_Stay(s, mine[0].memory, start, stop, mine[0]))
             self.pairs.append(InPlace(start, s, a))
@@ -183,11 +193,15 @@ class _Spread:
             chains.setdefault(id(head), []).append(stay)
         done: dict[str, list[tuple[int, int, int, int]]] = defaultdict(list)
         rows = []
-        for chain in sorted(chains.values(), key=lambda c: (-self.g.tensor[c[0].tensor].nbytes, c[0].tensor, c[0].start)):
+        for chain in sorted(
+            chains.values(), key=lambda c: (-self.g.tensor[c[0].tensor].nbytes, c[0].tensor, c[0].start)
+        ):
             memory, start, stop = chain[0].memory, min(x.start for x in chain), max(x.stop for x in chain)
             size = align_up(self.g.tensor[chain[0].tensor].nbytes, UNIT)
             offset = 0
-            for low, high in sorted((low, high) for a, b, low, high in done[memory] if a < stop and b > start):
+            for low, high in sorted(
+                (low, high) for a, b, low, high in done[memory] if a < stop and b > start
+            ):
                 if low < offset + size and high > offset:
                     offset = high
             done[memory].append((start, stop, offset, offset + size))

@@ -11,8 +11,8 @@ from memplan.views.report_data import facts
 
 STYLES = ("report.css",)
 SCRIPTS = (
-    "model.js", "state.js", "colours.js", "map.js", "lanes.js", "inspector.js", "overview.js", "mouse.js", "pane.js",
-    "summary.js", "tables.js", "print.js", "report.js",
+    "model.js", "state.js", "colours.js", "map.js", "lanes.js", "inspector.js", "overview.js", "mouse.js", "sight.js",
+    "pane.js", "summary.js", "tables.js", "print.js", "report.js",
 )  # fmt: skip
 
 

@@ -71,18 +71,12 @@ const SHORTCUTS = [
   [
     ["W", "}"],
     "zoom in on addresses",
-    () => {
-      const p = active();
-      p?.zoom(0.6, 0, (p.view.y0 + p.view.y1) / 2, false);
-    },
+    () => active()?.zoomAddresses(0.6),
   ],
   [
     ["S", "{"],
     "zoom out of addresses",
-    () => {
-      const p = active();
-      p?.zoom(1 / 0.6, 0, (p.view.y0 + p.view.y1) / 2, false);
-    },
+    () => active()?.zoomAddresses(1 / 0.6),
   ],
   [["0", "f"], "see everything", () => active()?.home()],
   [
