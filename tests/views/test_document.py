@@ -14,12 +14,12 @@ from memplan.ir.parts import Op, Tensor
 from memplan.judge.explain import spills
 from memplan.judge.live import live_bytes
 from memplan.judge.timeline import timeline
+from memplan.problem.plan import Move, Residency
 from memplan.views import document, table_page
 from memplan.views.html import SCRIPTS, STYLES, report_page
 from memplan.views.report_data import facts
 from tests.generate import random_graph, random_plan
 from tests.graphs import graph_of
-from tests.plans import row
 
 NASTY = (
     "</script><script>alert(1)</script>",
@@ -91,12 +91,14 @@ def test_facts_are_the_plan_s(seed: int) -> None:
     (told,) = facts(graph, [plan], ["A"])["plans"]
     names = [t.name for t in graph.tensors]
     assert [graph.ops[i].name for i in told["schedule"]] == list(plan.schedule)
-    assert [row(names[t], *rest) for t, *rest in told["residencies"]] == list(plan.residencies)
-    moves = [(kind == 0, names[t], issue, due) for kind, t, issue, due, _ in told["moves"]]
-    assert moves == [(plan.is_load(m), m.tensor, m.issue, m.due) for m in plan.moves]
-    spilled = sum(graph.tensor[names[t]].nbytes for _, t, _, _, spill in told["moves"] if spill)
+    memories = [m["name"] for m in told["target"]["memories"]]
+    rows = [Residency(names[t], memories[m], *rest) for t, m, *rest, _, _ in told["boxes"]]
+    assert rows == list(plan.residencies)
+    moves = [Move(names[t], memories[a], memories[b], *rest) for t, a, b, *rest, _ in told["moves"]]
+    assert moves == list(plan.moves)
+    spilled = sum(graph.tensor[names[t]].nbytes for t, *_, spill in told["moves"] if spill)
     assert spilled == plan.metrics.traffic
-    assert told["live"] == live_bytes(plan)
+    assert told["live"] == [live_bytes(plan)]
     assert sum(row[3] for row in told["spills"]) == sum(s.cost for s in spills(graph, plan))
     if plan.target.timed:
         assert told["timeline"]["latency"] == pytest.approx(1e9 * timeline(graph, plan).latency_s, abs=1e-3)

@@ -26,7 +26,7 @@ pytestmark = [
     pytest.mark.slow(reason="drives a browser"),
 ]
 
-MAP = "report.PANES[0].lanes.map"
+MAP = "report.PANES[0].lanes.map0"
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +88,10 @@ def centre_of(browser: Browser, residency: int) -> tuple[float, float]:
 
 
 def view(browser: Browser) -> dict[str, float]:
-    seen: dict[str, float] = browser.js("({...report.PANES[0].view})")
+    """What is in sight of the axis, and of the first map's addresses."""
+    seen: dict[str, float] = browser.js(
+        "(({x0, x1, y}) => ({x0, x1, y0: y[0][0], y1: y[0][1]}))(report.PANES[0].view)"
+    )
     return seen
 
 
@@ -277,7 +280,7 @@ def test_two_plans_side_by_side(browser: Browser, tmp_path: Path) -> None:
     views = browser.js("report.PANES.map(p => [p.view.x0, p.view.x1])")
     assert views[0] == views[1] != [0, browser.js("report.PANES[0].plan.end")]
     browser.key("0")
-    views = browser.js("report.PANES.map(p => [p.view.x0, p.view.x1, p.view.y1 / p.plan.top])")
+    views = browser.js("report.PANES.map(p => [p.view.x0, p.view.x1, p.view.y[0][1] / p.plan.maps[0].top])")
     assert views[0] == views[1] == [0, len(graph.ops), pytest.approx(1.02)]
     browser.click_on("#link")
     browser.key("+")
@@ -303,14 +306,12 @@ def test_timeline(browser: Browser, tmp_path: Path) -> None:
     )
     assert plan.moves
     opened(browser, tmp_path, graph, plan)
-    assert {"compute", "loads", "stores", "map", "live"} <= set(
-        browser.js("Object.keys(report.PANES[0].lanes)")
-    )
+    assert {"compute", "queue0", "map0", "live"} <= set(browser.js("Object.keys(report.PANES[0].lanes)"))
     assert browser.js("report.PANES[0].plan.end") == pytest.approx(1e9 * plan.metrics.latency_s, rel=1e-6)
     assert "waiting for copies" in text(browser, "#inspector")
     x, y = browser.js(
-        "(() => { const p = report.PANES[0], r = p.over.getBoundingClientRect(), i = p.plan.moves.findIndex(m => m[0] === 0), [a, b] = p.plan.moveSpan(i);"
-        " return [r.x + p.X((a + b) / 2), r.y + p.lanes.loads.top + 7]; })()"
+        "(() => { const p = report.PANES[0], r = p.over.getBoundingClientRect(), i = p.plan.moves.findIndex(m => !m.store), [a, b] = p.plan.moveSpan(i);"
+        " return [r.x + p.X((a + b) / 2), r.y + p.lanes.queue0.top + 7]; })()"
     )
     browser.click(x, y)
     assert "compulsory load" in text(browser, "#inspector")

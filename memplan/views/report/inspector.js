@@ -9,13 +9,14 @@ function tensorLink(t) {
 }
 
 function stepLink(plan, op) {
-  const step = plan ? plan.stepOf[op] : -1;
-  if (step < 0) return el("span", { class: "mono", textContent: O.name[op] });
+  const steps = plan?.stepsOf.get(op);
+  if (!steps) return el("span", { class: "mono", textContent: O.name[op] });
+  const more = steps.length > 1 ? `, executed ${steps.length} times` : "";
   return el(
     "button",
-    { class: "link", title: `${kindOf(op)}, step ${step}`, onclick: () => chooseStep(plan, step) },
+    { class: "link", title: `${kindOf(op)}, step ${steps[0]}${more}`, onclick: () => chooseStep(plan, steps[0]) },
     el("span", { class: "mono", textContent: O.name[op] }),
-    el("span", { class: "muted", textContent: ` step ${step}` }),
+    el("span", { class: "muted", textContent: steps.length > 1 ? ` steps ${steps.join(", ")}` : ` step ${steps[0]}` }),
   );
 }
 
@@ -49,8 +50,9 @@ function tipFor(pane, found) {
         el("div", {
           textContent:
             `steps ${count(plan.rs[i])} – ${count(plan.re[i] - 1)} (${count(plan.re[i] - plan.rs[i])}), ` +
-            `at ${bytes(plan.ro[i])} (0x${plan.ro[i].toString(16)})`,
+            `${placeOf(plan, i)} (0x${plan.ro[i].toString(16)})`,
         }),
+        ...boxNotes(plan, i).map(text => el("div", { textContent: text })),
       );
     }
     if (found.move !== undefined && found.move !== null)
@@ -73,11 +75,8 @@ function tipFor(pane, found) {
   const lines = [
     el("b", { class: "mono", textContent: O.name[op] }),
     el("div", { textContent: `step ${count(found.step)} · ${kindOf(op)}` }),
-    el("div", {
-      textContent:
-        `${bytes(plan.live[found.step])} live` +
-        (plan.limit === null ? "" : `, ${bytes(plan.limit - plan.live[found.step])} free`),
-    }),
+    ...stepNotes(plan, found.step).map(text => el("div", { textContent: text })),
+    ...liveTexts(plan, found.step).map(text => el("div", { textContent: text })),
   ];
   if (plan.timeline) lines.push(...stepTimes(plan, found.step).map(text => el("div", { textContent: text })));
   if (found.lane === "moves")
@@ -89,9 +88,50 @@ function tipFor(pane, found) {
   return lines;
 }
 
+// Where a box lies: its memory is named where there are several.
+function placeOf(plan, i) {
+  const memory = plan.maps.length > 1 ? `in ${plan.memories[plan.rm[i]].name} ` : "";
+  return `${memory}at ${bytes(plan.ro[i])}`;
+}
+
+// What is special about a box: whose part it is, and how often its op had been executed.
+function boxNotes(plan, i) {
+  const notes = [];
+  if (plan.isPart(i)) notes.push(`a part of ${T.name[plan.wholeOf(i)]}, written in its place`);
+  if (plan.rexec[i] > 1) notes.push(`written by execution ${plan.rexec[i]} of ${O.name[producerOf[plan.rt[i]]]}`);
+  if (plan.rmove[i] >= 0 && plan.maps.length > 1) notes.push(moveText(plan, plan.rmove[i]));
+  return notes;
+}
+
+// What is special about a step: an op executed again, one that copies nothing, what is written in place.
+function stepNotes(plan, step) {
+  const [k, n] = plan.executionOf(step);
+  return [
+    ...(n > 1 ? [`execution ${k} of ${n}`] : []),
+    ...(plan.joinedOps.has(plan.schedule[step]) ? ["joined: its operands lie in its output, it copies nothing"] : []),
+    ...(plan.inplaceAt.get(step) ?? []).map(([, over, under]) => `in place: ${T.name[over]} over ${T.name[under]}`),
+  ];
+}
+
+// Live and free bytes of each memory that has addresses.
+function liveTexts(plan, step) {
+  return plan.maps.map(({ name, live, capacity }) => {
+    const free = capacity === null ? "" : `, ${bytes(capacity - live[step])} free`;
+    return `${bytes(live[step])} live${plan.maps.length > 1 ? ` in ${name}` : ""}${free}`;
+  });
+}
+
+// From which memory to which, where there are more than two, and in which queue, where there are several.
+function routeText(plan, { from, to, queue }) {
+  if (plan.memories.length <= 2) return "";
+  const names = `${plan.memories[from].name} → ${plan.memories[to].name}`;
+  return plan.target.queues > 1 ? `${names}, queue ${queue}` : names;
+}
+
 function moveText(plan, i) {
-  const [store, t, issue, due, spilled] = plan.moves[i];
-  const kind = `${spilled ? "spill" : "compulsory"} ${store ? "store" : "load"}`;
+  const { tensor: t, issue, due, spill, store } = plan.moves[i];
+  const route = routeText(plan, plan.moves[i]);
+  const kind = `${spill ? "spill" : "compulsory"} ${store ? "store" : "load"}${route ? ` (${route})` : ""}`;
   const when = issue === due ? `before step ${count(issue)}` : `from step ${count(issue)} on, due before ${count(due)}`;
   const took = plan.timeline ? `, ${time(plan.timeline.moves[i][1] - plan.timeline.moves[i][0])}` : "";
   return `${kind} of ${T.name[t]}, ${bytes(T.nbytes[t])}, ${when}${took}`;
@@ -104,8 +144,8 @@ function stepTimes(plan, step) {
 }
 
 function movesAt(plan, step) {
-  const touches = ([store, , issue, due]) => issue - store === step || due - store === step;
-  return plan.moves.map((m, i) => i).filter(i => touches(plan.moves[i]));
+  const touches = ({ store, issue, at }) => issue - store === step || at === step;
+  return plan.moves.map((_, i) => i).filter(i => touches(plan.moves[i]));
 }
 
 // ---- panels ----
@@ -130,7 +170,7 @@ function tensorPanel(t) {
       viewsOf[root].length ? fact("views", listOf(viewsOf[root], tensorLink)) : [],
       fact(
         "produced by",
-        op < 0 ? el("span", { class: "muted", textContent: "nothing: it comes from host" }) : stepLink(State.plan, op),
+        op < 0 ? el("span", { class: "muted", textContent: "nothing: it is there from the start" }) : stepLink(State.plan, op),
       ),
       fact(
         "read by",
@@ -145,7 +185,8 @@ function tensorPanel(t) {
 function placePanel(plan, root) {
   const places = plan.placed.get(root) ?? [];
   const spills = plan.spillsOf.get(root) ?? [];
-  const inplace = plan.inplace.filter(pair => pair.includes(root));
+  const inplace = plan.inplace.filter(([, over, under]) => over === root || under === root);
+  const named = plan.maps.length > 1;
   const title = DRAWN.length > 1 ? `In plan ${plan.label}: ${plan.state(root)}` : `In this plan: ${plan.state(root)}`;
   return [
     el("h2", { class: "gap", textContent: title }),
@@ -156,12 +197,14 @@ function placePanel(plan, root) {
           el(
             "tr",
             {},
+            named ? el("th", { textContent: "memory" }) : null,
             ["steps", "address", "size"].map((text, k) => el("th", { class: k ? "num" : "", textContent: text })),
           ),
           places.map(i =>
             el(
               "tr",
-              {},
+              { title: boxNotes(plan, i).join("; ") },
+              named ? el("td", { textContent: plan.memories[plan.rm[i]].name }) : null,
               el("td", { textContent: `[${count(plan.rs[i])}, ${count(plan.re[i])})` }),
               el("td", { class: "num mono", textContent: "0x" + plan.ro[i].toString(16), title: exact(plan.ro[i]) }),
               el("td", { class: "num", textContent: bytes(plan.rz[i]), title: exact(plan.rz[i]) }),
@@ -178,7 +221,13 @@ function placePanel(plan, root) {
       ),
     ),
     plan.movesOf.has(root) ? listOf(plan.movesOf.get(root), i => moveText(plan, i)) : null,
-    inplace.map(([over, under]) => el("p", {}, tensorLink(over), " is written over ", tensorLink(under), ".")),
+    places.filter(i => plan.isPart(i)).map(i => el("p", {}, "Joined: it lies inside ", tensorLink(plan.wholeOf(i)), ".")),
+    places
+      .filter(i => plan.rexec[i] > 1)
+      .map(i => el("p", { textContent: `Step ${count(plan.rs[i])} writes it again: execution ${plan.rexec[i]}.` })),
+    inplace.map(([step, over, under]) =>
+      el("p", {}, `In step ${count(step)} `, tensorLink(over), " is written over ", tensorLink(under), "."),
+    ),
   ]
     .flat()
     .filter(Boolean);
@@ -186,9 +235,6 @@ function placePanel(plan, root) {
 
 function stepPanel(plan, step) {
   const op = plan.schedule[step];
-  const here = [];
-  for (let i = 0; i < plan.rt.length; i++) if (plan.rs[i] <= step && step < plan.re[i]) here.push(i);
-  here.sort((a, b) => plan.rz[b] - plan.rz[a]);
   return [
     el(
       "div",
@@ -202,9 +248,15 @@ function stepPanel(plan, step) {
       {},
       fact("kind", kindOf(op) + (O.view[op] ? " (a view: it moves no byte)" : "")),
       fact("flops", O.flops[op] === null ? "unknown" : big(O.flops[op])),
+      stepNotes(plan, step).length
+        ? fact(
+            "how",
+            listOf(stepNotes(plan, step), text => text),
+          )
+        : [],
       fact(
         "live",
-        bytes(plan.live[step]) + (plan.limit === null ? "" : `, ${bytes(plan.limit - plan.live[step])} free`),
+        listOf(liveTexts(plan, step), text => text.replace(" live", "")),
       ),
       plan.timeline
         ? fact(
@@ -219,18 +271,26 @@ function stepPanel(plan, step) {
         listOf(movesAt(plan, step), i => moveText(plan, i)),
       ),
     ),
-    !plan.sketch && el("h2", { class: "gap", textContent: `${plural(here.length, "storage")} in the scratchpad` }),
-    !plan.sketch &&
-      listOf(
-        here,
-        i => [
-          el("i", { class: "swatch", style: `--c: var(--${ROLES[plan.role[plan.rt[i]]].key})` }),
-          " ",
-          tensorLink(plan.rt[i]),
-          el("span", { class: "muted", textContent: " " + bytes(plan.rz[i]) }),
-        ],
-        "nothing",
-      ),
+    !plan.sketch && plan.maps.map(map => memoryPanel(plan, step, map)),
+  ];
+}
+
+// What lies in a memory during a step, largest first.
+function memoryPanel(plan, step, { name, boxes }) {
+  const here = boxes.filter(i => plan.rs[i] <= step && step < plan.re[i] && !plan.isPart(i));
+  here.sort((a, b) => plan.rz[b] - plan.rz[a]);
+  return [
+    el("h2", { class: "gap", textContent: `${plural(here.length, "storage")} in ${name}` }),
+    listOf(
+      here,
+      i => [
+        el("i", { class: "swatch", style: `--c: var(--${ROLES[plan.role[plan.rt[i]]].key})` }),
+        " ",
+        tensorLink(plan.rt[i]),
+        el("span", { class: "muted", textContent: " " + bytes(plan.rz[i]) }),
+      ],
+      "nothing",
+    ),
   ];
 }
 

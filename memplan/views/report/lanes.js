@@ -188,8 +188,8 @@ function drawQueue(pane, c, lane, queue) {
       if (move.queue !== queue) return;
       const [a, b] = plan.moveSpan(i);
       if (b < view.x0 || a > view.x1) return;
-      const x = pane.X(a);
-      const w = Math.max(0.8, pane.X(b) - x);
+      const w = Math.max(0.8, pane.X(b) - pane.X(a));
+      const x = Math.min(pane.X(a), pane.left + pane.width - w); // those after the last op at the end of the steps
       c.globalAlpha = State.active && !State.match[move.tensor] ? 0.15 : move.spill ? 1 : 0.55;
       c.fillStyle = Theme.get(move.store ? "store" : "load");
       c.fillRect(x, lane.top + 1, w - (w > 4 ? 1 : 0), lane.height - 2);
@@ -244,13 +244,13 @@ function drawAgain(pane, c) {
   for (const t of plan.again) {
     if (plan.edge[t + 1] <= view.x0 || plan.edge[t] >= view.x1) continue;
     const x = pane.X(plan.edge[t]);
-    c.fillRect(x, top + height - 2, Math.max(2, pane.X(plan.edge[t + 1]) - x), 4);
+    c.fillRect(x, top + height - 3, Math.max(2, pane.X(plan.edge[t + 1]) - x), 3);
   }
 }
 
 function drawAxes(pane, c) {
   const { plan } = pane;
-  clip(c, pane, { top: pane.lanes.ruler.top, height: pane.lanes.ruler.height + 4 }, () => drawAgain(pane, c));
+  clip(c, pane, pane.lanes.ruler, () => drawAgain(pane, c));
   const ruler = pane.lanes.ruler;
   c.font = SMALL;
   c.fillStyle = Theme.get("muted");

@@ -12,11 +12,10 @@ function fitted(context, text, width) {
 
 // The maps of all addressed memories, one below the other, then what leads from one to another.
 function drawMaps(pane, c) {
-  pane.plan.maps.forEach((_, m) => {
-    if (pane.lanes["head" + m]) drawMapHead(pane, c, m);
-    if (pane.lanes["map" + m]) drawMap(pane, c, m);
-  });
+  const all = pane.plan.maps.map((_, m) => m);
+  for (const m of all) if (pane.lanes["map" + m]) drawMap(pane, c, m);
   drawWays(pane, c);
+  for (const m of all) if (pane.lanes["head" + m]) drawMapHead(pane, c, m);
 }
 
 // Which memory it is, and how full it gets.
@@ -24,20 +23,24 @@ function drawMapHead(pane, c, m) {
   const map = pane.plan.maps[m];
   const lane = pane.lanes["head" + m];
   const residencies = map.boxes.filter(i => !pane.plan.isPart(i)).length;
-  const share = map.capacity === null ? "no limit" : `of ${bytes(map.capacity)}`;
+  const share = map.capacity === null ? ", no limit" : ` of ${bytes(map.capacity)}`;
   const notes = residencies
-    ? `peak ${bytes(map.peak)} ${share} · ${residencies === 1 ? "1 residency" : count(residencies) + " residencies"}`
+    ? `peak ${bytes(map.peak)}${share} · ${residencies === 1 ? "1 residency" : count(residencies) + " residencies"}`
     : "nothing lies here";
   const y = lane.top + lane.height / 2;
   c.textBaseline = "middle";
   c.font = "600 " + FONT;
-  c.fillStyle = Theme.get("text");
   const name = fitted(c, map.name, pane.width * 0.4) || map.name.slice(0, 6);
-  c.fillText(name, pane.left, y);
   const wide = c.measureText(name).width;
   c.font = SMALL;
+  const note = fitted(c, notes, pane.width - wide - 10);
+  c.fillStyle = Theme.get("surface"); // over the ways that cross it
+  c.fillRect(pane.left - 2, lane.top, wide + c.measureText(note).width + 14, lane.height);
   c.fillStyle = Theme.get("muted");
-  c.fillText(fitted(c, notes, pane.width - wide - 10), pane.left + wide + 8, y);
+  c.fillText(note, pane.left + wide + 8, y);
+  c.font = "600 " + FONT;
+  c.fillStyle = Theme.get("text");
+  c.fillText(name, pane.left, y);
 }
 
 function drawMap(pane, c, m) {
@@ -104,11 +107,11 @@ function drawPart(pane, c, i) {
   const inset = Math.min(2, w / 8, h / 8);
   c.fillStyle = Colours.of(pane.plan, i);
   c.strokeStyle = Theme.get("joined");
-  c.lineWidth = w > 6 && h > 6 ? 1.25 : 0.6;
+  c.lineWidth = 1.25;
   c.beginPath();
   c.rect(x + inset, y + inset, Math.max(0.7, w - 2 * inset - 1), Math.max(0.7, h - 2 * inset - 1));
   c.fill();
-  c.stroke();
+  if (w > 6 && h > 6) c.stroke();
 }
 
 // A box with a gap to its neighbours where it is large enough to spare one.
@@ -189,6 +192,12 @@ function drawLabels(pane, c, seen, lane) {
   let room = 400;
   for (const i of seen) {
     let [x, y, w, h] = pane.box(i);
+    const parted = pane.plan.partedUntil.get(i); // the names of the parts come first
+    if (parted !== undefined) {
+      const begin = pane.X(pane.plan.edge[parted]);
+      w -= begin - x;
+      x = begin;
+    }
     if (w < 30 || h < 12 || room-- <= 0) continue;
     const right = Math.min(x + w, pane.left + pane.width);
     const bottom = Math.min(y + h, lane.top + lane.height);

@@ -8,9 +8,9 @@ const KINDS = ["input", "constant", "activation", "workspace"];
 // What a storage is in a plan, in the order of the legend.
 const ROLES = [
   { key: "activation", name: "Activation", about: "stays from its first touch to its last" },
-  { key: "spilled", name: "Spilled", about: "leaves before its last use: loaded again later, or served from host" },
-  { key: "input", name: "Input", about: "comes from host" },
-  { key: "output", name: "Output", about: "goes to host" },
+  { key: "spilled", name: "Spilled", about: "leaves before its last use: loaded again later, or served from a slower memory" },
+  { key: "input", name: "Input", about: "comes from its home, or lies there" },
+  { key: "output", name: "Output", about: "must be at home at the end" },
   { key: "constant", name: "Constant", about: "weights and other constants" },
   { key: "workspace", name: "Workspace", about: "what an op needs while it runs" },
 ];
@@ -108,6 +108,12 @@ class Plan {
       i => rows[i][0],
     ); // storage -> numbers of its boxes, by start
     for (const list of this.placed.values()) list.sort((a, b) => this.rs[a] - this.rs[b]);
+    this.partedUntil = new Map(); // the step until which parts lie in a joined output, by the number of its box
+    this.wholes.forEach((whole, k) => {
+      const stop = this.re[this.parts + k];
+      const i = this.placed.get(whole).find(j => this.rs[j] < stop && stop <= this.re[j]);
+      this.partedUntil.set(i, Math.max(stop, this.partedUntil.get(i) ?? 0));
+    });
     this.moves.forEach((m, k) => {
       if (!m.spill || !m.store) return;
       const i = this.placed

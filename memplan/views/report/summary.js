@@ -1,7 +1,7 @@
 // The first view's answers: which model, target, solver, status, value, bound and gap, peak against capacity,
 // what was spilled.
 
-const OBJECTIVES = { traffic: "spilled bytes", peak: "peak bytes", latency: "latency" };
+const OBJECTIVES = { traffic: "spilled bytes", peak: "peak bytes", latency: "latency", compute: "computed again" };
 const STATUS = {
   optimal: ["good", "proved optimal"],
   feasible: ["info", "feasible"],
@@ -33,18 +33,89 @@ function treatments(plan) {
     `io ${o.io}`,
     `in-place ${o.inplace ? "on" : "off"}`,
     `order ${o.order}`,
+    ...(o.join ? ["joins on"] : []),
+    ...(o.recompute && o.recompute !== 1 ? [`recompute ${o.recompute}`] : []),
     ...dims,
   ].join(", ");
 }
 
-function capacityText(plan) {
-  return plan.limit === null ? "no limit" : bytes(plan.limit);
+function capacityText({ maps }) {
+  const size = ({ capacity }) => (capacity === null ? "no limit" : bytes(capacity));
+  return maps.length === 1 ? size(maps[0]) : maps.map(map => `${map.name} ${size(map)}`).join(", ");
+}
+
+// The capacity, or the names of the memories where several have addresses: their capacities stand with their peaks.
+function memoryText(plan) {
+  return plan.maps.length === 1 ? capacityText(plan) : plan.memories.map(memory => memory.name).join(", ");
+}
+
+// Alignments of the memories that have addresses; one where all have the same.
+function alignmentText({ maps }) {
+  const all = [...new Set(maps.map(map => map.alignment))];
+  return `alignment ${all.map(count).join(", ")}`;
+}
+
+// The peak of each memory that has addresses, with its share of the capacity.
+function peaks(plan) {
+  const shares = plan.maps.map(({ name, peak, capacity, livePeak }) => ({
+    name,
+    peak,
+    livePeak,
+    share: capacity ? peak / capacity : null,
+  }));
+  if (shares.length === 1) {
+    const [{ peak, livePeak, share }] = shares;
+    const live = `${bytes(livePeak)} live`;
+    return figure(
+      "Peak",
+      bytes(peak),
+      share === null ? live : `${percent(share)} of the capacity, ${live}`,
+      share === null ? null : meter(share),
+    );
+  }
+  return el(
+    "div",
+    { class: "figure" },
+    el("h2", { textContent: "Peaks" }),
+    shares.map(({ name, peak, share }) =>
+      el(
+        "div",
+        { class: "peak" },
+        el("b", { textContent: name }),
+        el("span", { textContent: bytes(peak) }),
+        el("span", { class: "muted", textContent: share === null ? "no limit" : percent(share) }),
+      ),
+    ),
+  );
+}
+
+function meter(share, colour = "") {
+  return el("div", { class: "meter" }, el("i", { style: `width:${100 * Math.min(1, share)}%${colour}` }));
 }
 
 function gapNote(plan) {
   if (plan.status === "optimal") return "value equals the bound";
   if (plan.gap === null) return "";
   return `bound ${plan.unit(plan.bound)}, gap ${percent(plan.gap)}`;
+}
+
+// What executing ops again costs.
+function extraCost({ metrics, target }) {
+  const cost = metrics.extra_cost;
+  return cost === null ? "" : target.timed ? `${time(1e9 * cost)} more` : `${big(cost)} flops more`;
+}
+
+function valueName({ options, metrics: { accessed, spill_load, spill_store } }) {
+  const wider = options.objective === "traffic" && accessed !== null && accessed !== spill_load + spill_store;
+  return wider ? "bytes accessed" : OBJECTIVES[options.objective];
+}
+
+// What the value of a plan of the step model is made of: bytes moved, and bytes read and written where that costs.
+function valueNote(plan) {
+  const { accessed, spill_load, spill_store } = plan.metrics;
+  if (plan.options.objective !== "traffic" || plan.value === null) return "";
+  const moved = spill_load + spill_store;
+  return accessed === null || accessed === moved ? exact(plan.value) : `${exact(plan.value)}; ${exact(moved)} moved`;
 }
 
 function timedNote(plan) {
@@ -55,12 +126,11 @@ function timedNote(plan) {
 
 function summaryOf(plan) {
   const m = plan.metrics;
-  const used = plan.limit && plan.n ? m.peak / plan.limit : null;
   const proof = plan.budgetProved === false ? ", from a peak not proved least" : "";
   const spilled = m.spill_store + m.spill_load;
   const names = plan.leaves.size;
   return [
-    figure("Target", plan.target.name, `${capacityText(plan)}, alignment ${count(plan.target.alignment)}${proof}`),
+    figure("Target", plan.target.name, `${memoryText(plan)}, ${alignmentText(plan)}${proof}`),
     figure(
       "Status",
       statusBadge(plan),
@@ -71,13 +141,11 @@ function summaryOf(plan) {
       "wide",
     ),
     figure(
-      OBJECTIVES[plan.options.objective],
+      valueName(plan),
       plan.value === null ? "–" : plan.unit(plan.value),
       plan.timeline
         ? timedNote(plan)
-        : plan.options.objective === "traffic" && plan.value !== null
-          ? exact(plan.value)
-          : "",
+        : valueNote(plan),
     ),
     figure(
       "Bound",
@@ -91,16 +159,10 @@ function summaryOf(plan) {
           )
         : null,
     ),
-    !plan.n
-      ? null
-      : figure(
-          "Peak",
-          bytes(m.peak),
-          plan.limit === null
-            ? `${bytes(m.live_peak)} live`
-            : `${percent(used)} of the capacity, ${bytes(m.live_peak)} live`,
-          used === null ? null : el("div", { class: "meter" }, el("i", { style: `width:${100 * Math.min(1, used)}%` })),
-        ),
+    plan.n ? peaks(plan) : null,
+    plan.again.length
+      ? figure("Executed again", plural(plan.again.length, "step"), extraCost(plan))
+      : null,
     !plan.n
       ? null
       : figure(
@@ -215,7 +277,7 @@ function graphFigures() {
   const tensors = kind => plural(T.kind.filter(k => k === kind).length, "tensor");
   const size = kind => T.kind.reduce((sum, k, t) => sum + (k === kind && T.root[t] === t ? T.nbytes[t] : 0), 0);
   const known = O.flops.filter(x => x !== null);
-  const b = PLANS[0]?.budgets ?? DATA.budgets;
+  const named = PLANS.length ? PLANS[0].budgets : DATA.budgets;
   return [
     [
       "Ops",
@@ -234,12 +296,15 @@ function graphFigures() {
       known.length ? big(known.reduce((a, x) => a + x, 0)) : "unknown",
       `known for ${count(known.length)} of ${count(O.name.length)} ops`,
     ],
-    ["M_R", bytes(b.mr), "the most one op touches"],
-    [
-      "M_P",
-      b.mp === null ? "unknown" : bytes(b.mp),
-      b.proved ? "the least live peak, proved" : "the best known live peak",
-    ],
-    ["M_H", b.mh === null ? "unknown" : bytes(b.mh), "halfway between"],
+    ...(named ? capacityFigures(named) : []),
+  ];
+}
+
+// The capacities that have names; only a graph planned for one memory has them.
+function capacityFigures({ mr, mp, mh, proved }) {
+  return [
+    ["M_R", bytes(mr), "the most one op touches"],
+    ["M_P", mp === null ? "unknown" : bytes(mp), proved ? "the least live peak, proved" : "the best known live peak"],
+    ["M_H", mh === null ? "unknown" : bytes(mh), "halfway between"],
   ];
 }
