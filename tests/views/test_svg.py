@@ -11,7 +11,7 @@ import pytest
 import memplan
 from memplan.ir.graph import Graph
 from memplan.problem.plan import Plan
-from memplan.views.svg import HEIGHT, LEFT, MAP, RIGHT, WIDTH, svg_text
+from memplan.views.svg import ALONE, LEFT, RIGHT, TOP, WIDTH, svg_text
 from tests.generate import random_graph, random_plan
 from tests.views.test_document import nasty_graph
 from tests.views.test_report import ladder
@@ -36,10 +36,10 @@ def test_every_residency_is_where_it_lies(seed: int) -> None:
     graph = random_graph(rng, rng.randint(1, 25))
     plan = random_plan(rng, graph)
     n, top = len(plan.schedule), max(plan.target.scratchpad.capacity or 0, plan.metrics.peak, 1)
-    wide, high = (WIDTH - LEFT - RIGHT) / n, MAP[1] / (1.02 * top)
+    wide, high = (WIDTH - LEFT - RIGHT) / n, ALONE / (1.02 * top)
     expected = sorted(
         {
-            (round(LEFT + r.start * wide, 1), round(sum(MAP) - (r.offset + r.size) * high, 1))
+            (round(LEFT + r.start * wide, 1), round(TOP + ALONE - (r.offset + r.size) * high, 1))
             for r in plan.residencies
         }
     )
@@ -88,7 +88,7 @@ def test_stays_inside_and_asks_for_nothing() -> None:
     }
     assert not re.search(r"href|url\(|@import", text) and text.count("http") == 1
     for x, y, w, h in boxes(picture):
-        assert LEFT <= x <= x + w <= WIDTH - RIGHT + 0.5 and MAP[0] - 0.5 <= y <= y + h <= HEIGHT
+        assert LEFT <= x <= x + w <= WIDTH - RIGHT + 0.5 and TOP - 0.5 <= y <= y + h <= TOP + ALONE + 0.5
 
 
 def test_dark_colours_only_on_request() -> None:

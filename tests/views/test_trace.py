@@ -12,7 +12,7 @@ from memplan.ir.graph import Graph
 from memplan.judge.live import live_bytes
 from memplan.judge.timeline import timeline
 from memplan.problem.plan import Plan
-from memplan.views.trace import COMPUTE, LOADS, STORES, trace_text
+from memplan.views.trace import COMPUTE, queue_lanes, trace_text
 from tests.generate import random_graph, random_plan
 
 
@@ -34,7 +34,9 @@ def test_every_op_and_move_has_its_time(seed: int) -> None:
     graph, plan, events = traced(seed)
     ops = [e for e in slices(events, COMPUTE) if e["cat"] != "stall"]
     assert [e["name"] for e in sorted(ops, key=lambda e: e["args"]["step"])] == list(plan.schedule)
-    moves = [(e["args"]["issue"], e["name"]) for lane in (LOADS, STORES) for e in slices(events, lane)]
+    moves = [
+        (e["args"]["issue"], e["name"]) for lane in queue_lanes(plan).values() for e in slices(events, lane)
+    ]
     assert sorted(moves) == sorted(
         (m.issue, f"{'load' if plan.is_load(m) else 'store'} {m.tensor}") for m in plan.moves
     )
@@ -50,10 +52,9 @@ def test_every_op_and_move_has_its_time(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(40))
 def test_nothing_in_a_lane_overlaps(seed: int) -> None:
-    """But for head moves of two queues, which are in different lanes anyway."""
     _, plan, events = traced(seed)
     assert len(slices(events, COMPUTE)) >= len(plan.schedule) > 0  # waits among them
-    for lane in (COMPUTE, LOADS, STORES):
+    for lane in (COMPUTE, *queue_lanes(plan).values()):
         end = 0.0
         for e in slices(events, lane):
             assert e["ts"] >= end - 1e-5, e
@@ -69,7 +70,7 @@ def test_counters_are_the_live_bytes(seed: int) -> None:
         assert {c["resident"] + c["free"] for c in counted} == {plan.target.scratchpad.capacity}
 
 
-def test_arrows_lead_from_a_store_to_its_loads() -> None:
+def test_arrows_lead_from_a_move_to_those_that_copy_on() -> None:
     found = 0
     for seed in range(40):
         _, plan, events = traced(seed)
@@ -78,8 +79,19 @@ def test_arrows_lead_from_a_store_to_its_loads() -> None:
             found += 1
             start = starts.pop(end["id"])
             assert start["name"] == end["name"] and start["ts"] <= end["ts"]
-            inside = [e for e in slices(events, STORES) if e["ts"] <= start["ts"] <= e["ts"] + e["dur"]]
-            assert f"store {end['name']}" in [e["name"] for e in inside]
+            inside = [
+                e["args"]
+                for e in slices(events, start["tid"])
+                if e["ts"] <= start["ts"] <= e["ts"] + e["dur"]
+            ]
+            after = [
+                e["args"] for e in slices(events, end["tid"]) if e["ts"] <= end["ts"] <= e["ts"] + e["dur"]
+            ]
+            assert any(
+                a["tensor"] == b["tensor"] == end["name"] and a["to"] == b["from"]
+                for a in inside
+                for b in after
+            )
         assert not starts
     assert found > 20
 
