@@ -1,22 +1,27 @@
-"""Valid plans over three memories for any graph, made without a solver: what a page or a picture may have to show.
+"""Plans over several memories, made without a solver: what a page or a picture may have to show.
 
-Storages are spread over all memories, some move between them, ops are executed again, joined, or write in place.
+`spread_plan` spreads the storages of any graph over three memories; some move between them, ops are executed again,
+joined, or write in place. `wide_plans` are random ones on random targets.
 """
 
 from __future__ import annotations
 
+import random
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from memplan.base.units import align_up
 from memplan.ir.graph import Graph
-from memplan.ir.parts import Op
+from memplan.ir.parts import Op, Tensor
+from memplan.judge.check.check import check
 from memplan.judge.simulate import simulate
 from memplan.machine.parts import Compute, Memory
 from memplan.machine.target import Target
 from memplan.problem.options import Options
 from memplan.problem.plan import InPlace, Move, Plan, Residency, Status
+from tests.generate_wide import wide_graph, wide_plan
 
 UNIT = 16
 AGAIN = 3
@@ -120,7 +125,10 @@ class _Spread:
             self.g.aliases, tuple(sorted(self.pairs)), tuple(op.name for op in self.g.ops if op.name in self.joined),
         )  # fmt: skip
         metrics = simulate(self.g, plan)
-        return replace(plan, metrics=metrics, value=metrics.value(options.objective))
+        value = metrics.value(options.objective)
+        return replace(
+            plan, metrics=metrics, value=value, status=Status.FEASIBLE if value else Status.OPTIMAL
+        )
 
     def place(self, s: str) -> None:
         """One storage: in one memory, or on its way through several, or written in place, or in the backing memory."""
@@ -212,3 +220,53 @@ class _Spread:
 def spread_plan(graph: Graph, timed: bool = False) -> Plan:
     """A valid plan of `graph` over the memories of `spread_target`, its capacities what it uses. Same graph, same plan."""
     return _Spread(graph, timed).plan()
+
+
+def blocks(count: int, nbytes: int = 1024) -> Graph:
+    """A chain of blocks: two branches that a Concat joins, one of them through a ReLU that may work in place; every
+    other block needs a workspace, and in the end what the blocks gave is added up, the last one's first."""
+    tensors, ops, last = [Tensor("x", nbytes, "input")], list[Op](), "x"
+
+    def made(name: str, size: int) -> str:
+        tensors.append(Tensor(name, size))
+        return name
+
+    for k in range(count):
+        narrow = made(f"narrow{k}", nbytes // 2)
+        left, right, relu = made(f"left{k}", nbytes), made(f"right{k}", nbytes), made(f"relu{k}", nbytes)
+        both, next_ = made(f"both{k}", 2 * nbytes), made(f"next{k}", nbytes)
+        outputs, workspace = (left,), None
+        if k % 2:
+            workspace = f"scratch{k}"
+            tensors.append(Tensor(workspace, 256, "workspace"))
+            outputs = (left, workspace)
+        ops += [
+            Op(f"squeeze{k}", "Conv", (last,), (narrow,), 1000),
+            Op(f"a{k}", "Conv", (narrow,), outputs, 9000, workspace=workspace),
+            Op(f"b{k}", "Conv", (narrow,), (right,), 9000),
+            Op(f"relu{k}", "Relu", (right,), (relu,), 10, overwrites=((relu, right),)),
+            Op(f"concat{k}", "Concat", (left, relu), (both,), 0, joins=((left, 0), (relu, nbytes))),
+            Op(f"shrink{k}", "Conv", (both,), (next_,), 5000),
+        ]
+        last = next_
+    for k in reversed(range(count - 1)):
+        total, before = made(f"sum{k}", nbytes), last
+        ops.append(Op(f"add{k}", "Add", (f"next{k}", before), (total,), 100, overwrites=((total, before),)))
+        last = total
+    made("y", 64)
+    ops.append(Op("end", "Softmax", (last,), ("y",), 100))
+    return Graph("blocks", tuple(tensors), tuple(ops), ("y",))
+
+
+def wide_plans(count: int, most_ops: int = 20) -> Iterator[tuple[Graph, Plan]]:
+    """So many random valid plans on random targets, with what they cost."""
+    seed = 0
+    while count:
+        rng = random.Random(seed := seed + 1)
+        graph = wide_graph(rng, rng.randint(1, most_ops))
+        plan = wide_plan(rng, graph)
+        if check(graph, plan, claims=False):
+            continue
+        metrics = simulate(graph, plan)
+        yield graph, replace(plan, metrics=metrics, value=metrics.value(plan.options.objective))
+        count -= 1

@@ -253,8 +253,8 @@ def test_a_workspace_cannot_be_pinned_to_host() -> None:
 
 
 def test_reports_tell_outputs_and_workspaces_apart() -> None:
-    from memplan.views.report_data import graph_facts
     from memplan.views.boxes import scene_of
+    from memplan.views.report_data import graph_facts
 
     tensors = (memplan.Tensor("x", 8, "input"), memplan.Tensor("y", 8), memplan.Tensor("w", 3, "workspace"))
     graph = Graph("g", tensors, (Op("p", "F", ("x",), ("y", "w"), workspace="w"),), ("y",))
