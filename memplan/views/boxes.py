@@ -47,12 +47,21 @@ class Way(NamedTuple):
     destination: int
 
 
+class Over(NamedTuple):
+    """In step `step` box number `output` is written over the bytes of box number `operand`, which ends there."""
+
+    step: int
+    output: int
+    operand: int
+
+
 class Scene(NamedTuple):
     """All that a picture of a plan shows.
 
     Args:
         boxes: the residencies in the plan's order, then the joined parts.
         ways: how boxes come from others; streamed constants, which come and go, have none.
+        overs: what is written in place.
         spilled: per move, whether it is spill traffic.
         left: the storages that leave before their last use: they come back to a memory, or are stored without need.
     """
@@ -61,6 +70,7 @@ class Scene(NamedTuple):
     plan: Plan
     boxes: list[Box]
     ways: list[Way]
+    overs: list[Over]
     spilled: list[bool]
     left: set[str]
 
@@ -80,7 +90,7 @@ def scene_of(graph: Graph, plan: Plan, view: PlanView | None = None) -> Scene:
     spilled = spill_moves(graph, plan, view)
     left = {m.tensor for m, more in zip(plan.moves, spilled, strict=True) if more and not plan.is_load(m)}
     left |= {boxes[b].tensor for _, a, b in ways if boxes[a].memory == boxes[b].memory}
-    return Scene(graph, plan, boxes, ways, spilled, left)
+    return Scene(graph, plan, boxes, ways, _overs(plan, boxes), spilled, left)
 
 
 def _residencies(view: PlanView) -> list[Box]:
@@ -114,6 +124,21 @@ def _parts(view: PlanView, boxes: Sequence[Box]) -> Iterator[Box]:
                 if box.start <= start < box.stop:
                     stop = min(stop, box.stop)
                     yield Box(x, box.memory, start, stop, box.offset + first, nbytes, whole, 1)
+
+
+def _overs(plan: Plan, boxes: Sequence[Box]) -> list[Over]:
+    begun: dict[tuple[str, int], list[int]] = defaultdict(list)
+    ended: dict[tuple[str, int], list[int]] = defaultdict(list)
+    for i, box in enumerate(boxes):
+        begun[box.tensor, box.start].append(i)
+        ended[box.tensor, box.stop].append(i)
+    return [
+        Over(step, b, a)
+        for step, output, operand in plan.inplace
+        for b in begun[output, step]
+        for a in ended[operand, step + 1]
+        if (boxes[a].memory, boxes[a].offset) == (boxes[b].memory, boxes[b].offset)
+    ]
 
 
 def _ways(view: PlanView, boxes: Sequence[Box]) -> list[Way]:

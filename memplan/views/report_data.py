@@ -118,6 +118,7 @@ def plan_facts(graph: Graph, plan: Plan) -> dict[str, Any]:
         ],
         "wholes": [tensor[b.whole] for b in scene.boxes[len(plan.residencies) :]],
         "ways": [list(way) for way in scene.ways],
+        "overs": [list(over) for over in scene.overs],
         "leaves": sorted(tensor[name] for name in scene.left),
         "moves": [
             [tensor[m.tensor], memory[m.source], memory[m.destination], m.issue, m.due, m.queue, int(spill)]

@@ -185,34 +185,37 @@ def _live(graph: Graph, plan: Plan, x: Scale, most: int, place: int) -> list[str
 
 
 def _legend(scene: Scene, base: int) -> list[str]:
-    """Only what occurs."""
-    plan, present = scene.plan, {scene.role(box.tensor) for box in scene.boxes}
-    alone = len(plan.target.memories) == 2 and len(plan.target.addressed) == 1
+    """Only what occurs, in one row or two; `base` is the first one's."""
     parts, at = list[str](), float(LEFT)
-
-    def item(mark: str, wide: int, text: str) -> None:
-        nonlocal at
-        parts.extend((mark, words("small", at + wide, base, text)))
+    for mark, wide, text in _items(scene):
+        if at + wide + 5.6 * len(text) > WIDTH - RIGHT:
+            at, base = float(LEFT), base + 13
+        parts.append(f'<g transform="translate({number(at)} {base})">{mark}</g>')
+        parts.append(words("small", at + wide, base, text))
         at += wide + 5.6 * len(text) + 14
+    return parts
 
-    def swatch(kind: str, high: int = 10) -> str:
-        return f'<rect class="{kind}" x="{number(at)}" y="{base - 9}" width="10" height="{high}" rx="2"/>'
 
+def _items(scene: Scene) -> Iterator[tuple[str, int, str]]:
+    """Marks, drawn around the origin, with what they mean and how far to their right that stands."""
+    plan, present = scene.plan, {scene.role(box.tensor) for box in scene.boxes}
+    swatch = '<rect class="{}" y="-9" width="10" height="{}" rx="2"/>'
     for role in (role for role in ROLES if role in present):
-        item(swatch(role), 15, role)
+        yield swatch.format(role, 10), 15, role
     if any(box.whole for box in scene.boxes):
-        item(swatch("part activation"), 15, "joined part")
+        yield swatch.format("part activation", 10), 15, "joined part"
+    if scene.overs:
+        yield swatch.format("activation", 10) + line("curve", 0, -9, 10, 1), 15, "in place"
     if any(box.execution > 1 for box in scene.boxes):
-        item(swatch("again", 3), 15, "executed again")
-    loads = {plan.is_load(m) for m, spilled in zip(plan.moves, scene.spilled, strict=True) if spilled}
-    slow = plan.target.host.name
+        yield swatch.format("again", 3), 15, "executed again"
+    alone, slow = len(plan.target.memories) == 2 and len(plan.target.addressed) == 1, plan.target.host.name
+    directions = {plan.is_load(m) for m, spilled in zip(plan.moves, scene.spilled, strict=True) if spilled}
     for kind, text in (
         ("store", f"stored to {slow}" if alone else "to a slower memory"),
         ("load", "loaded again" if alone else "to a faster one"),
     ):
-        if (kind == "load") in loads:
-            item(f'<path class="mark {kind}" d="M{number(at)} {base - 8}l5 4l-5 4z"/>', 10, text)
+        if (kind == "load") in directions:
+            yield f'<path class="mark {kind}" d="M0 -8l5 4l-5 4z"/>', 10, text
     if "spilled" in present:
-        text = f"through {slow}; live bytes without spills" if alone else "ways; without spills"
-        item(line("ghost dash", at, base - 4, at + 20, base - 4), 25, text)
-    return parts
+        text = f"through {slow}; live bytes without spills" if alone else "ways; live bytes without spills"
+        yield line("ghost dash", 0, -4, 20, -4), 25, text

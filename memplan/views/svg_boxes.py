@@ -26,24 +26,42 @@ def boxes(scene: Scene, x: Scale, y: Mapping[str, Scale]) -> list[str]:
     for box in scene.boxes:
         if box.whole:
             parted[box.whole] = max(box.stop, parted.get(box.whole, 0))
-    for box in sorted(scene.boxes, key=lambda b: (b.start, b.offset, b.tensor)):
+    written = {
+        over.operand: over.step for over in scene.overs
+    }  # where names stand beside what two boxes share
+    shared = {over.output: over.step + 1 for over in scene.overs}
+    for i, box in sorted(
+        enumerate(scene.boxes), key=lambda row: (row[1].start, row[1].offset, row[1].tensor)
+    ):
         left, high, w, h = _corners(box, x, y[box.memory])
         shade = f"{scene.role(box.tensor)} shade{shades[box.tensor] % 3}"
         outline = f"M{number(left)} {number(high)}h{number(w)}v{number(h)}h-{number(w)}z"
         (parts if box.whole else whole).setdefault(shade, {})[outline] = None
         if box.execution > 1:
             again[f"M{number(left)} {number(high)}h{number(w)}v{number(min(3.0, h))}h-{number(w)}z"] = None
-        free = max(left, x(parted.get(box.tensor, 0)))
-        w -= free - left
-        left = free
+        begin = max(left, x(parted.get(box.tensor, 0)), x(shared.get(i, 0)))
+        end = min(left + w, x(written.get(i, box.stop)))
+        left, w = begin, end - begin
         if h >= 9 and w >= 50:
             kind, font_size = ("tiny", 8) if h < 13 else ("small", 10)
             name = fitted(box.tensor, w - 7, font_size)
             labels.append(words(f"{kind} ink", left + 4, high + h / 2 + 3, name))
     drawn = [f'<path class="box {kind}" d="{"".join(whole[kind])}"/>' for kind in sorted(whole)]
     drawn += [f'<path class="part {kind}" d="{"".join(parts[kind])}"/>' for kind in sorted(parts)]
+    drawn += _halves(scene, x, y)
     drawn += [f'<path class="again" d="{"".join(again)}"/>'] if again else []
     return drawn + labels
+
+
+def _halves(scene: Scene, x: Scale, y: Mapping[str, Scale]) -> list[str]:
+    """Diagonals across the steps in which something is written over its operand."""
+    paths = []
+    for step, _, operand in scene.overs:
+        box = scene.boxes[operand]
+        top, bottom = y[box.memory](box.offset + box.size), y[box.memory](box.offset)
+        if x(step + 1) - x(step) >= 3 and bottom - top >= 3:
+            paths.append(f"M{number(x(step))} {number(top)}L{number(x(step + 1))} {number(bottom)}")
+    return [f'<path class="line curve" d="{"".join(paths)}"/>'] if paths else []
 
 
 def _corners(box: Box, x: Scale, y: Scale) -> tuple[float, float, float, float]:

@@ -85,6 +85,7 @@ def test_stays_inside_and_asks_for_nothing() -> None:
         "rect",
         "path",
         "text",
+        "g",
     }
     assert not re.search(r"href|url\(|@import", text) and text.count("http") == 1
     for x, y, w, h in boxes(picture):

@@ -95,10 +95,35 @@ function drawMap(pane, c, m) {
       for (const i of list) fillBox(c, pane.box(i), fine);
     }
     for (const i of parts) drawPart(pane, c, i);
+    for (const over of plan.overs) if (plan.mapAt[plan.rm[over[1]]] === m) drawOver(pane, c, over);
     drawMarks(pane, c, seen);
     drawLabels(pane, c, seen, lane);
     drawCapacity(pane, c, lane, m);
   });
+}
+
+// The step in which a box is written over another: both halves of what they share.
+function drawOver(pane, c, [step, output, operand]) {
+  const { plan } = pane;
+  if (State.active && !(State.match[plan.rt[output]] && State.match[plan.rt[operand]])) return;
+  const [, y, , h] = pane.box(operand);
+  const x = pane.X(plan.edge[step]);
+  const w = pane.X(plan.edge[step + 1]) - x;
+  if (w < 3 || h < 3) return;
+  c.fillStyle = Colours.of(plan, output);
+  c.fillRect(x, y, w - 1, h - 1);
+  c.fillStyle = Colours.of(plan, operand);
+  c.strokeStyle = Theme.get("sunken");
+  c.lineWidth = 1;
+  c.beginPath();
+  c.moveTo(x - 1, y);
+  c.lineTo(x + w - 1, y + h - 1);
+  c.lineTo(x - 1, y + h - 1);
+  c.fill();
+  c.beginPath();
+  c.moveTo(x, y);
+  c.lineTo(x + w - 1, y + h - 1);
+  c.stroke();
 }
 
 // A part inside its joined output: framed, so that the output is seen around it.
@@ -192,12 +217,15 @@ function drawLabels(pane, c, seen, lane) {
   let room = 400;
   for (const i of seen) {
     let [x, y, w, h] = pane.box(i);
-    const parted = pane.plan.partedUntil.get(i); // the names of the parts come first
-    if (parted !== undefined) {
-      const begin = pane.X(pane.plan.edge[parted]);
+    // The names of parts, and of what it is written over, come first.
+    const free = pane.plan.partedUntil.get(i) ?? pane.plan.sharedUntil.get(i);
+    if (free !== undefined) {
+      const begin = pane.X(pane.plan.edge[free]);
       w -= begin - x;
       x = begin;
     }
+    const over = pane.plan.overAt.get(i); // where the name of what is written over it stands
+    if (over !== undefined) w = pane.X(pane.plan.edge[over]) - x;
     if (w < 30 || h < 12 || room-- <= 0) continue;
     const right = Math.min(x + w, pane.left + pane.width);
     const bottom = Math.min(y + h, lane.top + lane.height);

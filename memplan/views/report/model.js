@@ -75,6 +75,8 @@ class Plan {
       i => facts.moves[i][0],
     );
     this.joinedOps = new Set(facts.joined);
+    this.overAt = new Map(facts.overs.map(([step, , operand]) => [operand, step])); // when a box is written over
+    this.sharedUntil = new Map(facts.overs.map(([step, output]) => [output, step + 1]));
     this.inplaceAt = group(facts.inplace, pair => pair[0]);
     this.role = T.name.map((_, t) => this.roleOf(t));
     this.columns();
@@ -278,6 +280,7 @@ function sketch() {
     boxes: [],
     wholes: [],
     ways: [],
+    overs: [],
     leaves: [],
     moves: [],
     inplace: [],

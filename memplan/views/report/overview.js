@@ -82,6 +82,8 @@ function legendMarks() {
   ];
   if (DRAWN.some(plan => plan.wholes.length))
     marks.push(item(el("i", { class: "swatch framed" }), "joined part, inside its output"));
+  if (DRAWN.some(plan => plan.overs.length))
+    marks.push(item(el("i", { class: "swatch halves" }), "written in place, over its operand"));
   if (DRAWN.some(plan => plan.again.length))
     marks.push(item(el("i", { class: "swatch bar-on-top" }), "written by an op executed again"));
   return marks;

@@ -193,14 +193,21 @@ function comparisonRows() {
       ["gap", plan => plan.gap, x => percent(x)],
     );
   if (objectives.size > 1 || objective !== "traffic") rows.push(["spilled bytes", sum, bytes]);
-  rows.push(
-    ["spills", plan => plan.spills.length, count],
-    ["peak", plan => plan.metrics.peak, bytes],
-    ["live peak", plan => plan.metrics.live_peak, bytes],
-    ["capacity", plan => plan.limit, bytes, 0],
-  );
+  rows.push(["spills", plan => plan.spills.length, count]);
+  const several = PLANS.find(plan => plan.maps.length > 1);
+  if (several)
+    rows.push(
+      ...several.maps.map(({ name }, m) => [`peak in ${name}`, plan => plan.maps[m]?.peak ?? null, bytes]),
+      ["executed again", plan => plan.again.length, count],
+    );
+  else
+    rows.push(
+      ["peak", plan => plan.metrics.peak, bytes],
+      ["live peak", plan => plan.metrics.live_peak, bytes],
+      ["capacity", plan => plan.limit, bytes, 0],
+    );
   if (PLANS.some(plan => plan.timeline) && objective !== "latency")
-    rows.push(["latency", plan => plan.metrics.latency_s, x => time(1e9 * x)]);
+    rows.push(["latency", plan => (plan.timeline ? plan.metrics.latency_s : null), x => time(1e9 * x)]);
   rows.push(["solver time", plan => plan.seconds, x => short(x) + " s"]);
   return rows;
 }
