@@ -14,6 +14,7 @@ from memplan.judge.timeline import timeline
 from memplan.problem.plan import Plan
 from memplan.views.trace import COMPUTE, queue_lanes, trace_text
 from tests.generate import random_graph, random_plan
+from tests.spread import blocks, spread_plan, wide_plans
 
 
 def traced(seed: int) -> tuple[Graph, Plan, list[dict[str, Any]]]:
@@ -101,3 +102,45 @@ def test_same_plan_same_text() -> None:
     graph = random_graph(rng, 20)
     plan = random_plan(rng, graph)
     assert trace_text(graph, plan) == trace_text(graph, plan)
+
+
+def test_queues_are_lanes_and_memories_are_counters() -> None:
+    graph = blocks(4)
+    for plan in (spread_plan(graph), spread_plan(graph, timed=True)):
+        events = json.loads(trace_text(graph, plan))["traceEvents"]
+        names = {e["tid"]: e["args"]["name"] for e in events if e["name"] == "thread_name"}
+        assert names == {COMPUTE: "compute", 2: "copies, queue 0", 3: "copies, queue 1"}
+        for queue, lane in queue_lanes(plan).items():
+            told = [e["args"] for e in slices(events, lane)]
+            moves = [m for m in plan.moves if m.queue == queue]
+            assert sorted((a["tensor"], a["from"], a["to"], a["issue"], a["due"]) for a in told) == sorted(
+                m[:5] for m in moves
+            )
+        for memory in plan.target.addressed:
+            counted = [e["args"] for e in events if e["name"] == f"{memory.name} bytes"]
+            assert [c["resident"] for c in counted] == [*live_bytes(plan, memory.name), 0]
+        ops = [e["args"] for e in slices(events, COMPUTE) if e["cat"] != "stall"]
+        assert [a.get("execution", 1) for a in ops] == [
+            plan.schedule[: t + 1].count(name) for t, name in enumerate(plan.schedule)
+        ]
+        assert {t: a["over"] for t, a in enumerate(ops) if "over" in a} == {
+            pair.step: {pair.output: pair.operand} for pair in plan.inplace
+        }
+        assert sum(a.get("joined", False) for a in ops) == len(plan.joined) > 0
+
+
+def test_traces_of_any_plan_have_lanes_without_overlap_and_arrows_forwards() -> None:
+    arrows = 0
+    for graph, plan in wide_plans(80):
+        events = json.loads(trace_text(graph, plan))["traceEvents"]
+        assert sum(len(slices(events, lane)) for lane in queue_lanes(plan).values()) == len(plan.moves)
+        for lane in (COMPUTE, *queue_lanes(plan).values()):
+            end = 0.0
+            for e in slices(events, lane):
+                assert e["ts"] >= end - 1e-5, e
+                end = max(end, e["ts"] + e["dur"])
+        starts = {e["id"]: e["ts"] for e in events if e["ph"] == "s"}
+        for e in (e for e in events if e["ph"] == "f"):
+            assert starts[e["id"]] <= e["ts"] + 1e-5
+            arrows += 1
+    assert arrows > 10

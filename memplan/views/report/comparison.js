@@ -16,10 +16,11 @@ function comparisonRows() {
   rows.push(["spills", plan => plan.spills.length, count]);
   const several = PLANS.find(plan => plan.maps.length > 1);
   if (several)
-    rows.push(
-      ...several.maps.map(({ name }, m) => [`peak in ${name}`, plan => plan.maps[m]?.peak ?? null, bytes]),
-      ["executed again", plan => plan.again.length, count],
-    );
+    rows.push(...several.maps.map(({ name }, m) => [`peak in ${name}`, plan => plan.maps[m]?.peak ?? null, bytes]), [
+      "executed again",
+      plan => plan.again.length,
+      count,
+    ]);
   else
     rows.push(
       ["peak", plan => plan.metrics.peak, bytes],

@@ -48,7 +48,9 @@ function tensorPanel(t) {
       viewsOf[root].length ? fact("views", listOf(viewsOf[root], tensorLink)) : [],
       fact(
         "produced by",
-        op < 0 ? el("span", { class: "muted", textContent: "nothing: it is there from the start" }) : stepLink(State.plan, op),
+        op < 0
+          ? el("span", { class: "muted", textContent: "nothing: it is there from the start" })
+          : stepLink(State.plan, op),
       ),
       fact(
         "read by",
@@ -99,7 +101,9 @@ function placePanel(plan, root) {
       ),
     ),
     plan.movesOf.has(root) ? listOf(plan.movesOf.get(root), i => moveText(plan, i)) : null,
-    places.filter(i => plan.isPart(i)).map(i => el("p", {}, "Joined: it lies inside ", tensorLink(plan.wholeOf(i)), ".")),
+    places
+      .filter(i => plan.isPart(i))
+      .map(i => el("p", {}, "Joined: it lies inside ", tensorLink(plan.wholeOf(i)), ".")),
     places
       .filter(i => plan.rexec[i] > 1)
       .map(i => el("p", { textContent: `Step ${count(plan.rs[i])} writes it again: execution ${plan.rexec[i]}.` })),

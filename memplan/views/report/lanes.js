@@ -198,11 +198,7 @@ function drawQueue(pane, c, lane, queue) {
         c.globalAlpha = 1;
         c.font = SMALL;
         c.textBaseline = "middle";
-        c.fillText(
-          fitted(c, T.name[move.tensor], w - 8),
-          Math.max(x, pane.left) + 4,
-          lane.top + lane.height / 2 + 0.5,
-        );
+        c.fillText(fitted(c, T.name[move.tensor], w - 8), Math.max(x, pane.left) + 4, lane.top + lane.height / 2 + 0.5);
       }
     });
     c.globalAlpha = 1;

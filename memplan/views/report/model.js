@@ -8,7 +8,11 @@ const KINDS = ["input", "constant", "activation", "workspace"];
 // What a storage is in a plan, in the order of the legend.
 const ROLES = [
   { key: "activation", name: "Activation", about: "stays from its first touch to its last" },
-  { key: "spilled", name: "Spilled", about: "leaves before its last use: loaded again later, or served from a slower memory" },
+  {
+    key: "spilled",
+    name: "Spilled",
+    about: "leaves before its last use: loaded again later, or served from a slower memory",
+  },
   { key: "input", name: "Input", about: "comes from its home, or lies there" },
   { key: "output", name: "Output", about: "must be at home at the end" },
   { key: "constant", name: "Constant", about: "weights and other constants" },

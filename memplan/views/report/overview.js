@@ -150,29 +150,27 @@ function spillPanel(plan) {
     el(
       "ul",
       { class: "spills" },
-      plan.spills
-        .slice(0, 12)
-        .map(s =>
+      plan.spills.slice(0, 12).map(s =>
+        el(
+          "li",
+          {},
           el(
-            "li",
-            {},
+            "button",
+            { class: "spill", onclick: () => chooseTensor(s[0], plan) },
             el(
-              "button",
-              { class: "spill", onclick: () => chooseTensor(s[0], plan) },
-              el(
-                "span",
-                { class: "spill-name" },
-                el("span", { class: "mono", textContent: T.name[s[0]] }),
-                el("b", { textContent: bytes(s[3]) }),
-              ),
-              el("span", { class: "meter" }, el("i", { style: `width:${(100 * s[3]) / most}%; --c: var(--spilled)` })),
-              el("span", {
-                class: "muted",
-                textContent: `away in steps [${count(s[1])}, ${count(s[2])}). ${plan.why(s)}`,
-              }),
+              "span",
+              { class: "spill-name" },
+              el("span", { class: "mono", textContent: T.name[s[0]] }),
+              el("b", { textContent: bytes(s[3]) }),
             ),
+            el("span", { class: "meter" }, el("i", { style: `width:${(100 * s[3]) / most}%; --c: var(--spilled)` })),
+            el("span", {
+              class: "muted",
+              textContent: `away in steps [${count(s[1])}, ${count(s[2])}). ${plan.why(s)}`,
+            }),
           ),
         ),
+      ),
     ),
     plan.spills.length > 12
       ? el("button", {

@@ -99,12 +99,7 @@ class Pane extends Sight {
     const heights = [
       ["overview", 26],
       ["ruler", 20],
-      ...(timed
-        ? [
-            ["compute", 20],
-            ...this.plan.queues.map((_, k) => ["queue" + k, 15]),
-          ]
-        : []),
+      ...(timed ? [["compute", 20], ...this.plan.queues.map((_, k) => ["queue" + k, 15])] : []),
       ...(this.plan.sketch ? [] : this.mapLanes()),
       ["moves", this.plan.moves.length && !timed ? (small ? 28 : 40) : 0],
       ["live", small ? 64 : 96],

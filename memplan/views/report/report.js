@@ -68,16 +68,8 @@ const SHORTCUTS = [
   [["ArrowDown"], "pan to lower addresses", () => active()?.pan(0, -0.2)],
   [["+", "=", "w"], "zoom in on steps", () => active()?.zoom(0.6)],
   [["-", "s"], "zoom out of steps", () => active()?.zoom(1 / 0.6)],
-  [
-    ["W", "}"],
-    "zoom in on addresses",
-    () => active()?.zoomAddresses(0.6),
-  ],
-  [
-    ["S", "{"],
-    "zoom out of addresses",
-    () => active()?.zoomAddresses(1 / 0.6),
-  ],
+  [["W", "}"], "zoom in on addresses", () => active()?.zoomAddresses(0.6)],
+  [["S", "{"], "zoom out of addresses", () => active()?.zoomAddresses(1 / 0.6)],
   [["0", "f"], "see everything", () => active()?.home()],
   [
     ["Enter", "z"],

@@ -143,9 +143,7 @@ function summaryOf(plan) {
     figure(
       valueName(plan),
       plan.value === null ? "–" : plan.unit(plan.value),
-      plan.timeline
-        ? timedNote(plan)
-        : valueNote(plan),
+      plan.timeline ? timedNote(plan) : valueNote(plan),
     ),
     figure(
       "Bound",
@@ -160,9 +158,7 @@ function summaryOf(plan) {
         : null,
     ),
     plan.n ? peaks(plan) : null,
-    plan.again.length
-      ? figure("Executed again", plural(plan.again.length, "step"), extraCost(plan))
-      : null,
+    plan.again.length ? figure("Executed again", plural(plan.again.length, "step"), extraCost(plan)) : null,
     !plan.n
       ? null
       : figure(
