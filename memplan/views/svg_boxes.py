@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping
 
 from memplan.views.boxes import Box, Scene
@@ -75,7 +76,7 @@ def moves(scene: Scene, x: Scale, y: Mapping[str, Scale]) -> list[str]:
     plan = scene.plan
     found: dict[str, list[str]] = {"load": [], "store": []}
     places: dict[tuple[str, str], list[Box]] = {}
-    for box in scene.boxes:
+    for box in sorted(scene.boxes, key=lambda b: b.start):
         places.setdefault((box.tensor, box.memory), []).append(box)
         if box.arrival >= 0 and scene.spilled[box.arrival]:
             kind = "load" if plan.is_load(plan.moves[box.arrival]) else "store"
@@ -83,9 +84,10 @@ def moves(scene: Scene, x: Scale, y: Mapping[str, Scale]) -> list[str]:
     for move, spilled in zip(plan.moves, scene.spilled, strict=True):
         if not spilled or plan.is_load(move):
             continue
-        for box in places.get((move.tensor, move.source), ()):
-            if box.start < move.issue <= box.stop:
-                found["store"].append(_wedge(x(box.stop) - 5, box, y))
+        rows = places.get((move.tensor, move.source), [])
+        k = bisect_left(rows, move.issue, key=lambda b: b.start)
+        if k and move.issue <= rows[k - 1].stop:
+            found["store"].append(_wedge(x(rows[k - 1].stop) - 5, rows[k - 1], y))
     return [f'<path class="mark {kind}" d="{"".join(marks)}"/>' for kind, marks in found.items() if marks]
 
 

@@ -47,14 +47,10 @@ def plan_summary(graph: Graph, plan: Plan) -> str:
     if again:
         rows.append(("again", f"{again} steps execute an op again, {_cost(plan, m.extra_cost or 0)} more"))
     if plan.target.timed:
-        rows.append(
-            (
-                "latency",
-                f"{m.latency_s:.6g} s; "
-                + ("" if m.latency_all_host_s is None else f"all in host {m.latency_all_host_s:.6g} s, ")
-                + f"unlimited scratchpad {m.latency_unlimited_s:.6g} s",
-            )
-        )
+        slow, fast = plan.target.host.name, plan.target.scratchpad.name
+        ends = [] if m.latency_all_host_s is None else [f"all in {slow} {m.latency_all_host_s:.6g} s"]
+        ends.append(f"unlimited {fast} {m.latency_unlimited_s:.6g} s")
+        rows.append(("latency", f"{m.latency_s:.6g} s; {', '.join(ends)}"))
     rows.append(("solver", f"{plan.solver}, {plan.seconds:.3f} s ({plan.total_seconds:.3f} s in all)"))
     if plan.reason:
         rows.append(("how", plan.reason))

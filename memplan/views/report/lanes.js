@@ -281,5 +281,6 @@ function drawAxes(pane, c) {
   c.textAlign = "left";
   c.fillStyle = Theme.get("muted");
   for (const [key, text] of pane.laneNames())
-    if (pane.lanes[key]) c.fillText(text, 6, pane.lanes[key].top + pane.lanes[key].height / 2);
+    if (pane.lanes[key])
+      c.fillText(fitted(c, text, pane.left - 10), 6, pane.lanes[key].top + pane.lanes[key].height / 2);
 }

@@ -95,7 +95,10 @@ function drawMap(pane, c, m) {
       for (const i of list) fillBox(c, pane.box(i), fine);
     }
     for (const i of parts) drawPart(pane, c, i);
-    for (const over of plan.overs) if (plan.mapAt[plan.rm[over[1]]] === m) drawOver(pane, c, over);
+    for (const over of plan.overs) {
+      const inSight = plan.edge[over[0]] < view.x1 && plan.edge[over[0] + 1] > view.x0;
+      if (inSight && plan.mapAt[plan.rm[over[1]]] === m) drawOver(pane, c, over);
+    }
     drawMarks(pane, c, seen);
     drawLabels(pane, c, seen, lane);
     drawCapacity(pane, c, lane, m);

@@ -155,7 +155,8 @@ function pointAt(pane, px, py) {
     pane.tip.style.left = (right ? Math.max(4, px - 14 - pane.tip.offsetWidth) : px + 16) + "px";
     pane.tip.style.top = Math.max(4, Math.min(py + 14, pane.stage.clientHeight - pane.tip.offsetHeight - 4)) + "px";
   }
-  pane.over.style.cursor = found.lane === "overview" ? "ew-resize" : found.tensor !== null ? "pointer" : "crosshair";
+  const clickable = found.tensor !== null || found.lane?.startsWith("head");
+  pane.over.style.cursor = found.lane === "overview" ? "ew-resize" : clickable ? "pointer" : "crosshair";
   pane.paint(true);
 }
 

@@ -74,7 +74,7 @@ class Pane extends Sight {
       ["compute", "compute"],
       ...this.plan.queues.map((queue, k) => ["queue" + k, this.plan.queues.length > 1 ? `queue ${queue}` : "copies"]),
       ["moves", "moved"],
-      ...(this.plan.maps.length > 1 ? [["live", "live"]] : []),
+      ...(this.plan.maps.length > 1 ? [["live", `live ${this.map.name}`]] : []),
       ["ruler", this.plan.timed ? "time" : "step"],
     ];
   }
@@ -95,14 +95,15 @@ class Pane extends Sight {
     this.height = height;
     const timed = Boolean(this.plan.timeline);
     const small = height < 420;
+    const crowded = small && this.plan.maps.length > 1;
     const takesRest = key => (this.plan.sketch ? key === "live" : key.startsWith("map")); // what the others leave
     const heights = [
-      ["overview", 26],
+      ["overview", crowded ? 16 : 26],
       ["ruler", 20],
       ...(timed ? [["compute", 20], ...this.plan.queues.map((_, k) => ["queue" + k, 15])] : []),
       ...(this.plan.sketch ? [] : this.mapLanes()),
       ["moves", this.plan.moves.length && !timed ? (small ? 28 : 40) : 0],
-      ["live", small ? 64 : 96],
+      ["live", crowded ? 44 : small ? 64 : 96],
     ].filter(([, high]) => high);
     const fixed = heights.reduce((sum, [key, high]) => sum + (takesRest(key) ? 0 : high) + 6, 0);
     const sharing = heights.filter(([key]) => takesRest(key)).length;

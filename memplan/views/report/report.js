@@ -124,7 +124,7 @@ const SHORTCUTS = [
 const MOUSE = [
   ["wheel", "zoom steps; with Ctrl both axes, with Alt addresses, with Shift pan"],
   ["drag", "pan; with Shift zoom to a box"],
-  ["click", "choose a tensor, or a step outside the map"],
+  ["click", "choose a tensor, or a step outside the maps; on a memory's name see its live bytes"],
   ["double click", "zoom to the tensor, or see everything"],
 ];
 

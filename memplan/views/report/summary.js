@@ -120,7 +120,8 @@ function valueNote(plan) {
 
 function timedNote(plan) {
   const m = plan.metrics;
-  const host = m.latency_all_host_s === null ? "" : `all in host ${time(1e9 * m.latency_all_host_s)}, `;
+  const slow = plan.memories.at(-1).name;
+  const host = m.latency_all_host_s === null ? "" : `all in ${slow} ${time(1e9 * m.latency_all_host_s)}, `;
   return `${host}unlimited ${time(1e9 * m.latency_unlimited_s)}`;
 }
 

@@ -207,12 +207,13 @@ function stepTab() {
 // Live and free bytes of a step, in each memory by name where a plan has several.
 function liveColumns() {
   const most = DRAWN.reduce((a, b) => (b.maps.length > a.maps.length ? b : a));
+  const wide = most.maps.length > 1 ? 130 : 100;
   return most.maps.flatMap(({ name }, m) => {
     const where = most.maps.length > 1 ? ` in ${name}` : "";
     const free = ({ capacity, live }, step) => (capacity === null ? null : capacity - live[step]);
     return [
-      sized("live" + where, 100, ({ plan, step }) => plan.maps[m]?.live[step] ?? null),
-      sized("free" + where, 100, ({ plan, step }) => (plan.maps[m] ? free(plan.maps[m], step) : null)),
+      sized("live" + where, wide, ({ plan, step }) => plan.maps[m]?.live[step] ?? null),
+      sized("free" + where, wide, ({ plan, step }) => (plan.maps[m] ? free(plan.maps[m], step) : null)),
     ];
   });
 }
