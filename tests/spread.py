@@ -156,12 +156,7 @@ class _Spread:
         for out, x in op.overwrites:
             a = self.root[x]
             mine = [stay for stay in self.stays if stay.tensor == a]
-            if (
-                out != s
-                or a in {*self.inside, *self.inside.values()}
-                or self.touches[a][-1] != start
-                or len(mine) != 1
-            ):
+            if out != s or a in self.inside or self.touches[a][-1] != start or len(mine) != 1:
                 continue
             self.stays.append(_Stay(s, mine[0].memory, start, stop, mine[0]))
             self.pairs.append(InPlace(start, s, a))
