@@ -49,14 +49,14 @@ ELSEWHERE: tuple[tuple[str, str, str], ...] = (
         "memplan.views.report_data memplan.views.html memplan.views.table_page",
     ),
     (
+        "pictures",
+        "views/test_svg.py",
+        "memplan.views.drawing memplan.views.svg_boxes",
+    ),
+    (
         "every caller goes through it",
         "cli/test_cli.py",
         "memplan.views.write",
-    ),
-    (
-        "dumps of plans that were timed by hand",
-        "judge/test_simulate.py",
-        "memplan.views.text",
     ),
     (
         "modules that really run",

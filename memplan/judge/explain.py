@@ -1,7 +1,7 @@
 """Why a plan spills: which step had no room for each storage that left, by how much, and what more would buy.
 
-From the graph and the plan alone. A spill is a stretch of absence of a storage between two touches, at
-the end of which it is loaded again. Had it stayed, with the rest as it is, the bytes at some step in
+From the graph and the plan alone. A spill is a stretch of absence of a storage from the first memory between two
+touches, at the end of which it is loaded again. Had it stayed, with the rest as it is, the bytes at some step in
 between would have exceeded the capacity (or they would not, and the reason lies in addresses, or in a
 solver that found nothing better). All figures count bytes, not addresses.
 """
@@ -23,9 +23,9 @@ SHOWN = 20
 
 
 class Spill(NamedTuple):
-    """Storage `tensor` is absent in steps `[start, stop)`, and loaded again at `stop`.
+    """Storage `tensor` is absent from the first memory in steps `[start, stop)`, and loaded again at `stop`.
 
-    size      bytes of scratchpad it would take; `cost` the bytes moved for this absence, its store
+    size      bytes it would take there; `cost` the bytes moved for this absence, its store
               included where this is the first absence and the store serves nothing else
     producer  the op that wrote it (None: an input or constant)
     before    the last op that touched it before, `after` the next one that needs it
@@ -61,9 +61,10 @@ def spills(graph: Graph, plan: Plan) -> list[Spill]:
     live = live_bytes(plan)
     fullest = _fullest(live)
     touches = _touches(graph, plan)
-    loads = {(m.tensor, m.issue) for m in plan.moves if plan.is_load(m)}
+    first = plan.target.scratchpad.name
+    loads = {(m.tensor, m.issue) for m in plan.moves if m.destination == first}
     outputs = graph.output_storages
-    stored = {m.tensor for m in plan.moves if not plan.is_load(m)}
+    stored = {m.tensor for m in plan.moves if m.source == first}
     found = []
     for name, parts in _stretches(plan).items():
         tensor = graph.tensor[name]
@@ -149,7 +150,7 @@ def explanation(graph: Graph, plan: Plan) -> str:
     lines = [f"{_count(len(found))}, {sum(s.cost for s in found):,} B moved because of them"]
     for s in found[:SHOWN]:
         lines.append(f"  {s.tensor}: {s.size:,} B, away in steps [{s.start}, {s.stop}), {s.cost:,} B moved")
-        made = f"made by {s.producer}" if s.producer else "from host"
+        made = f"made by {s.producer}" if s.producer else f"from {plan.target.host.name}"
         lines.append(f"    {made}, last touched by {s.before}, needed again by {s.after}")
         lines.append(f"    {_reason(plan, s, live)}")
     if len(found) > SHOWN:
@@ -218,8 +219,9 @@ def _touches(graph: Graph, plan: Plan) -> dict[str, list[int]]:
 
 
 def _stretches(plan: Plan) -> dict[str, list[Residency]]:
-    """Residencies by storage, by start."""
+    """Residencies in the first memory by storage, by start."""
     found: dict[str, list[Residency]] = {}
     for r in sorted(plan.residencies, key=lambda r: (r.start, r.stop)):
-        found.setdefault(r.tensor, []).append(r)
+        if r.memory == plan.target.scratchpad.name:
+            found.setdefault(r.tensor, []).append(r)
     return found

@@ -7,9 +7,10 @@ from itertools import accumulate
 from memplan.problem.plan import Plan, Residency
 
 
-def live_bytes(plan: Plan) -> list[int]:
-    """Bytes resident in the first memory per step; an in-place pair counts once while it shares its place."""
-    memory = plan.target.memories[0].name
+def live_bytes(plan: Plan, memory: str | None = None) -> list[int]:
+    """Bytes resident in a memory, the first unless another is named, per step; an in-place pair counts once while it
+    shares its place."""
+    memory = memory or plan.target.memories[0].name
     change = [0] * (len(plan.schedule) + 1)
     rows = [r for r in plan.residencies if r.memory == memory]
     for r in rows:

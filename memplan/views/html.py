@@ -11,8 +11,9 @@ from memplan.views.report_data import facts
 
 STYLES = ("report.css",)
 SCRIPTS = (
-    "model.js", "state.js", "colours.js", "map.js", "lanes.js", "inspector.js", "overview.js", "mouse.js", "pane.js",
-    "summary.js", "tables.js", "print.js", "report.js",
+    "model.js", "plans.js", "state.js", "colours.js", "map.js", "overlay.js", "lanes.js", "words.js", "inspector.js",
+    "overview.js", "mouse.js", "sight.js", "pane.js", "summary.js", "comparison.js", "tables.js", "tabs.js", "print.js",
+    "report.js",
 )  # fmt: skip
 
 

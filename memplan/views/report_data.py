@@ -12,16 +12,21 @@ from typing import Any
 from memplan.base.errors import OptionError
 from memplan.ir.graph import Graph
 from memplan.ir.parts import TENSOR_KINDS
+from memplan.judge.copies import Copies
+from memplan.judge.cost import served
 from memplan.judge.explain import live_without_spills, relief, spills
 from memplan.judge.live import live_bytes
-from memplan.judge.simulate import spill_moves
+from memplan.judge.plan_view import PlanView
 from memplan.judge.timeline import timeline
+from memplan.machine.parts import Memory
 from memplan.machine.target import Target
+from memplan.machine.two_level import beyond_two_level
 from memplan.problem.options import Options
 from memplan.problem.plan import Plan
 from memplan.problem.problem import Problem
 from memplan.solving.capacities import least_capacity, reference_capacities
 from memplan.solving.limits import Limits
+from memplan.views.boxes import scene_of
 
 PEAK_TIME_LIMIT_S = 3.0
 """For M_P where it is not known already: nobody waits long for a page."""
@@ -72,21 +77,24 @@ def graph_facts(graph: Graph) -> dict[str, Any]:
 
 
 def plan_facts(graph: Graph, plan: Plan) -> dict[str, Any]:
-    """One plan: what was asked, what was found, and where everything lies and when."""
+    """One plan: what was asked, what was found, and where everything lies and when.
+
+    Memories are given by their position in the target, moves and boxes (residencies, then parts) by theirs.
+    """
     tensor = {t.name: i for i, t in enumerate(graph.tensors)}
     op = {o.name: i for i, o in enumerate(graph.ops)}
-    pad, target = plan.target.scratchpad, plan.target
+    target = plan.target
+    memory = {m.name: i for i, m in enumerate(target.memories)}
     found = spills(graph, plan) if plan.schedule else []
+    copies = Copies(PlanView(graph, plan))
+    scene = scene_of(graph, plan, copies.view)
     return {
         "target": {
             "name": target.name,
-            "capacity": pad.capacity,
-            "alignment": pad.alignment,
-            "operands": "any" if target.direct else "scratchpad",
             "timed": target.timed,
             "queues": target.queues,
-            "padBandwidth": pad.bandwidth,
-            "hostBandwidth": target.host.bandwidth,
+            "memories": [_memory(plan, m) for m in target.memories],
+            "constants": memory[target.home_of("constants")],
         },
         "options": plan.options.to_dict(),
         "solver": plan.solver,
@@ -104,14 +112,23 @@ def plan_facts(graph: Graph, plan: Plan) -> dict[str, Any]:
         "metrics": plan.metrics._asdict(),
         "budgets": _budgets(graph, target, plan.options),
         "schedule": [op[name] for name in plan.schedule],
-        "residencies": [[tensor[r.tensor], r.start, r.stop, r.offset, r.size] for r in plan.residencies],
-        "moves": [
-            [int(not plan.is_load(m)), tensor[m.tensor], m.issue, m.due, int(spill)]
-            for m, spill in zip(plan.moves, spill_moves(graph, plan), strict=True)
+        "boxes": [
+            [tensor[b.tensor], memory[b.memory], b.start, b.stop, b.offset, b.size, b.execution, b.arrival]
+            for b in scene.boxes
         ],
-        "inplace": [[tensor[pair.output], tensor[pair.operand]] for pair in plan.inplace],
-        "live": live_bytes(plan),
+        "wholes": [tensor[b.whole] for b in scene.boxes[len(plan.residencies) :]],
+        "ways": [list(way) for way in scene.ways],
+        "overs": [list(over) for over in scene.overs],
+        "leaves": sorted(tensor[name] for name in scene.left),
+        "moves": [
+            [tensor[m.tensor], memory[m.source], memory[m.destination], m.issue, m.due, m.queue, int(spill)]
+            for m, spill in zip(plan.moves, scene.spilled, strict=True)
+        ],
+        "inplace": [[pair.step, tensor[pair.output], tensor[pair.operand]] for pair in plan.inplace],
+        "joined": [op[name] for name in plan.joined],
+        "live": [live_bytes(plan, m.name) for m in target.addressed],
         "liveWithoutSpills": live_without_spills(graph, plan),
+        "outside": _outside(copies),
         "spills": [
             [
                 tensor[s.tensor],
@@ -127,15 +144,38 @@ def plan_facts(graph: Graph, plan: Plan) -> dict[str, Any]:
             for s in found
         ],
         "relief": [list(row) for row in relief(graph, plan)] if found else [],
-        "timeline": _timeline(graph, plan),
+        "timeline": _timeline(copies),
     }
 
 
-def _timeline(graph: Graph, plan: Plan) -> dict[str, Any] | None:
+def _memory(plan: Plan, memory: Memory) -> dict[str, Any]:
+    """A memory of the target; `peak` is None where nothing has an address."""
+    addressed = memory in plan.target.addressed
+    ends = (r.offset + r.size for r in plan.residencies if r.memory == memory.name)
+    return {
+        "name": memory.name,
+        "capacity": memory.capacity,
+        "alignment": memory.alignment,
+        "bandwidth": memory.bandwidth,
+        "readonly": memory.readonly,
+        "peak": max(ends, default=0) if addressed else None,
+    }
+
+
+def _outside(copies: Copies) -> list[int]:
+    """By step, the bytes that the op reads or writes in another memory than the first."""
+    first, tensor = copies.view.target.scratchpad.name, copies.view.graph.tensor
+    return [
+        sum(tensor[s].nbytes for s, memory in places.items() if memory != first) for places in served(copies)
+    ]
+
+
+def _timeline(copies: Copies) -> dict[str, Any] | None:
     """Start and end of each step's op and of each move; None on an untimed target."""
+    graph, plan = copies.view.graph, copies.view.plan
     if not (plan.target.timed and plan.schedule):
         return None
-    times = timeline(graph, plan)
+    times = timeline(graph, plan, copies)
     return {
         "ops": [[_ns(start), _ns(end)] for start, end in times.ops],
         "moves": [[_ns(start), _ns(end)] for start, end in times.moves],
@@ -147,8 +187,10 @@ def _ns(seconds: float) -> float:
     return round(seconds * 1e9, 3)
 
 
-def _budgets(graph: Graph, target: Target, options: Options) -> dict[str, Any]:
-    """M_R, M_H, M_P and whether M_P is proved; M_R alone where no peak is found."""
+def _budgets(graph: Graph, target: Target, options: Options) -> dict[str, Any] | None:
+    """M_R, M_H, M_P and whether M_P is proved; M_R alone where no peak is found; None where they are not defined."""
+    if beyond_two_level(target) or options.join or options.io == "external":
+        return None
     problem = Problem(graph, target, options)
     try:
         known = reference_capacities(problem, Limits(PEAK_TIME_LIMIT_S))

@@ -8,7 +8,10 @@ from memplan.base.units import format_size
 from memplan.ir.graph import Graph
 from memplan.ir.parts import TENSOR_KINDS
 from memplan.judge.explain import explanation
+from memplan.judge.live import live_bytes
+from memplan.machine.parts import Memory
 from memplan.problem.plan import Plan
+from memplan.views.boxes import scene_of
 
 BAR = 24
 """Characters of the live-bytes bar in a plan's dump."""
@@ -29,28 +32,25 @@ def graph_summary(graph: Graph) -> str:
 
 def plan_summary(graph: Graph, plan: Plan) -> str:
     """The plan's numbers in a few aligned lines."""
-    m, o = plan.metrics, plan.options
-    capacity = plan.target.scratchpad.capacity
-    limit = "no limit" if capacity is None else f"{capacity:,} B ({format_size(capacity)})"
-    treatment = f"weights {o.weights}, io {o.io}, in-place {'on' if o.inplace else 'off'}, order {o.order}"
-    treatment += f", {len(o.donate)} inputs donated" if o.donate else ""
+    m = plan.metrics
     rows = [
-        ("graph", f"{plan.graph}, {len(graph.ops)} ops; {treatment}"),
-        ("target", f"{plan.target.name}, scratchpad {limit}{_proved(plan)}"),
-        ("status", f"{plan.status} for {o.objective}: {_value(plan)}"),
+        ("graph", f"{plan.graph}, {len(graph.ops)} ops; {_treatment(plan)}"),
+        ("target", f"{plan.target.name}, {_sizes(plan)}{_proved(plan)}"),
+        ("status", f"{plan.status} for {plan.options.objective}: {_value(plan)}"),
         ("spilled", f"{m.traffic:,} B (stores {m.spill_store:,}, reloads {m.spill_load:,})"),
         ("compulsory", f"{m.compulsory_load + m.compulsory_store:,} B"),
-        ("peak", f"{m.peak:,} B used, {m.live_peak:,} B live"),
     ]
+    if m.accessed is not None and m.accessed != m.traffic:
+        rows.insert(4, ("accessed", f"{m.accessed:,} B, counted by the cost of their memories"))
+    rows += _peaks(plan)
+    again = len(plan.schedule) - len(set(plan.schedule))
+    if again:
+        rows.append(("again", f"{again} steps execute an op again, {_cost(plan, m.extra_cost or 0)} more"))
     if plan.target.timed:
-        rows.append(
-            (
-                "latency",
-                f"{m.latency_s:.6g} s; "
-                + ("" if m.latency_all_host_s is None else f"all in host {m.latency_all_host_s:.6g} s, ")
-                + f"unlimited scratchpad {m.latency_unlimited_s:.6g} s",
-            )
-        )
+        slow, fast = plan.target.host.name, plan.target.scratchpad.name
+        ends = [] if m.latency_all_host_s is None else [f"all in {slow} {m.latency_all_host_s:.6g} s"]
+        ends.append(f"unlimited {fast} {m.latency_unlimited_s:.6g} s")
+        rows.append(("latency", f"{m.latency_s:.6g} s; {', '.join(ends)}"))
     rows.append(("solver", f"{plan.solver}, {plan.seconds:.3f} s ({plan.total_seconds:.3f} s in all)"))
     if plan.reason:
         rows.append(("how", plan.reason))
@@ -58,43 +58,95 @@ def plan_summary(graph: Graph, plan: Plan) -> str:
     return "\n".join(f"{name:10} {text}" for name, text in rows)
 
 
+def _treatment(plan: Plan) -> str:
+    o = plan.options
+    words = [f"weights {o.weights}, io {o.io}, in-place {'on' if o.inplace else 'off'}, order {o.order}"]
+    words += [f"{len(o.donate)} inputs donated"] if o.donate else []
+    words += [f"{len(plan.joined)} ops joined"] if o.join else []
+    return ", ".join(words)
+
+
+def _limit(memory: Memory) -> str:
+    return (
+        "no limit" if memory.capacity is None else f"{memory.capacity:,} B ({format_size(memory.capacity)})"
+    )
+
+
+def _sizes(plan: Plan) -> str:
+    """The memories with addresses and their capacities."""
+    return ", ".join(f"{m.name} {_limit(m)}" for m in plan.target.addressed)
+
+
+def _peaks(plan: Plan) -> list[tuple[str, str]]:
+    """Bytes in use of each memory with addresses, by name where there are several."""
+    m = plan.metrics
+    if m.peaks is None or len(m.peaks) <= 1:
+        return [("peak", f"{m.peak:,} B used, {m.live_peak:,} B live")]
+    rows = [f"{peak:,} B used in {name}" for name, peak in m.peaks.items()]
+    return [("peak", f"{', '.join(rows)}; {m.live_peak:,} B live in {plan.target.scratchpad.name}")]
+
+
 def _proved(plan: Plan) -> str:
     return ", from a peak not proved least" if plan.budget_proved is False else ""
 
 
 def _value(plan: Plan) -> str:
-    seconds = "s" if plan.target.timed else "flop"
-    unit = {"latency": "s", "compute": seconds}.get(plan.options.objective, "B")
+    unit = {"latency": "s", "compute": _cost_unit(plan)}.get(plan.options.objective, "B")
     gap = "-" if plan.gap is None else f"{100 * plan.gap:.2f} %"
     return f"value {plan.value:,.10g} {unit}, bound {plan.bound:,.10g} {unit}, gap {gap}"
 
 
+def _cost(plan: Plan, cost: float) -> str:
+    return f"{cost:,.6g} {_cost_unit(plan)}"
+
+
+def _cost_unit(plan: Plan) -> str:
+    return "s" if plan.target.timed else "flop"
+
+
 def plan_dump(graph: Graph, plan: Plan) -> str:
-    """The summary, a line a step (live bytes, op, what is loaded, placed, stored and freed), then why what spilled did."""
-    begins: dict[int, list[str]] = {}
-    ends: dict[int, list[str]] = {}
-    moves: dict[int, list[str]] = {}
-    change = [0] * (len(plan.schedule) + 1)
-    loaded = {(m.tensor, m.issue) for m in plan.moves if plan.is_load(m)}
-    for r in plan.residencies:
-        change[r.start] += r.size
-        change[r.stop] -= r.size
-        if (r.tensor, r.start) not in loaded:
-            begins.setdefault(r.start, []).append(f"+{r.tensor}@{r.offset}")
-        else:
-            moves.setdefault(r.start, []).append(f"load {r.tensor}@{r.offset}")
-        ends.setdefault(r.stop - 1, []).append(f"-{r.tensor}")
-    for m in plan.moves:
-        if not plan.is_load(m):
-            moves.setdefault(m.issue - 1, []).append(f"store {m.tensor}")
+    """The summary, a line a step (bytes live in the first memory, op, what is copied, placed, stored and freed), then
+    why what spilled did."""
+    events = _events(graph, plan)
     full = max(plan.metrics.live_peak, 1)
     kind = {op.name: op.kind for op in graph.ops}
-    lines, live = [plan_summary(graph, plan), ""], 0
-    for t, name in enumerate(plan.schedule):
-        live += change[t]
+    joined, executions, executed = set(plan.joined), Counter(plan.schedule), Counter[str]()
+    lines = [plan_summary(graph, plan), ""]
+    for t, (name, live) in enumerate(zip(plan.schedule, live_bytes(plan), strict=True)):
         bar = "█" * round(BAR * live / full)
-        events = [*moves.get(t, ()), *begins.get(t, ()), *ends.get(t, ())]
-        lines.append(f"{t:6} {live:>14,} {bar:{BAR}} {name} ({kind.get(name, '?')})  {'  '.join(events)}")
+        executed[name] += 1
+        what = [kind.get(name, "?")]
+        what += [f"execution {executed[name]} of {executions[name]}"] if executions[name] > 1 else []
+        what += ["joined"] if name in joined else []
+        happens = "  ".join(events.get(t, ()))
+        lines.append(f"{t:6} {live:>14,} {bar:{BAR}} {name} ({', '.join(what)})  {happens}")
     if plan.schedule:
         lines += ["", explanation(graph, plan)]
     return "\n".join(lines)
+
+
+def _events(graph: Graph, plan: Plan) -> dict[int, list[str]]:
+    """What happens in each step: copies, what is placed where, what is written over what, and what leaves.
+
+    A load is told in the step that waits for it, a store in the step after which it begins. Memories are named where
+    there are more than a scratchpad and host memory.
+    """
+    wide = len(plan.target.memories) > 2 or len(plan.target.addressed) > 1
+    copied, placed, left = dict[int, list[str]](), dict[int, list[str]](), dict[int, list[str]]()
+    for box in sorted(scene_of(graph, plan).boxes, key=lambda b: b.start):
+        place = f"{box.tensor}@{box.memory}+{box.offset}" if wide else f"{box.tensor}@{box.offset}"
+        if box.arrival >= 0:
+            text = f"copy {place} from {plan.moves[box.arrival].source}" if wide else f"load {place}"
+            copied.setdefault(box.start, []).append(text)
+        else:
+            placed.setdefault(box.start, []).append(f"+{place}" + (f" in {box.whole}" if box.whole else ""))
+        if not box.whole:
+            left.setdefault(box.stop - 1, []).append(f"-{box.tensor}" + (f"@{box.memory}" if wide else ""))
+    addressed = {memory.name for memory in plan.target.addressed}
+    for m in plan.moves:
+        if m.destination not in addressed:
+            text = f"copy {m.tensor} from {m.source} to {m.destination}" if wide else f"store {m.tensor}"
+            copied.setdefault(max(0, m.issue - 1), []).append(text)
+    for pair in plan.inplace:
+        placed.setdefault(pair.step, []).append(f"{pair.output} over {pair.operand}")
+    return {t: [*copied.get(t, ()), *placed.get(t, ()), *left.get(t, ())] for t in {*copied, *placed, *left}}

@@ -253,10 +253,15 @@ def test_a_workspace_cannot_be_pinned_to_host() -> None:
 
 
 def test_reports_tell_outputs_and_workspaces_apart() -> None:
+    from memplan.views.boxes import scene_of
     from memplan.views.report_data import graph_facts
-    from memplan.views.svg import _roles
 
     tensors = (memplan.Tensor("x", 8, "input"), memplan.Tensor("y", 8), memplan.Tensor("w", 3, "workspace"))
     graph = Graph("g", tensors, (Op("p", "F", ("x",), ("y", "w"), workspace="w"),), ("y",))
     assert [graph_facts(graph)["tensors"]["name"][t] for t in graph_facts(graph)["outputs"]] == ["y"]
-    assert _roles(graph, memplan.plan(graph)) == {"x": "input", "y": "output", "w": "workspace"}
+    scene = scene_of(graph, memplan.plan(graph))
+    assert {box.tensor: scene.role(box.tensor) for box in scene.boxes} == {
+        "x": "input",
+        "y": "output",
+        "w": "workspace",
+    }

@@ -14,6 +14,7 @@ from memplan.judge.explain import explanation, live_without_spills, relief, spil
 from memplan.judge.live import live_bytes
 from tests.generate import random_graph
 from tests.graphs import graph_of
+from tests.spread import wide_plans
 
 
 def _skip() -> Graph:
@@ -85,3 +86,21 @@ def test_costs_add_up_and_the_last_capacity_needs_no_spill() -> None:
             wide = memplan.plan(same, scratchpad="max", weights=weights, order="program", solver="greedy")
             assert wide.metrics.live_peak == need, seed
     assert explained > 80
+
+
+def test_spills_are_absences_from_the_first_memory() -> None:
+    """Each between two residencies there, whatever lies in other memories meanwhile."""
+    found = 0
+    for graph, plan in wide_plans(150):
+        first = plan.target.scratchpad.name
+        rows = [r for r in plan.residencies if r.memory == first]
+        loads = {(m.tensor, m.issue) for m in plan.moves if m.destination == first}
+        for spill in spills(graph, plan):
+            mine = [r for r in rows if r.tensor == spill.tensor]
+            assert any(r.stop == spill.start for r in mine) and any(r.start == spill.stop for r in mine)
+            assert not any(r.start < spill.stop and spill.start < r.stop for r in mine)
+            assert (spill.tensor, spill.stop) in loads
+            found += 1
+        assert len(live_without_spills(graph, plan)) == len(plan.schedule)
+        assert explanation(graph, plan)
+    assert found > 20

@@ -14,12 +14,13 @@ from memplan.ir.parts import Op, Tensor
 from memplan.judge.explain import spills
 from memplan.judge.live import live_bytes
 from memplan.judge.timeline import timeline
+from memplan.problem.plan import Move, Residency
 from memplan.views import document, table_page
 from memplan.views.html import SCRIPTS, STYLES, report_page
 from memplan.views.report_data import facts
 from tests.generate import random_graph, random_plan
 from tests.graphs import graph_of
-from tests.plans import row
+from tests.spread import blocks, spread_plan, wide_plans
 
 NASTY = (
     "</script><script>alert(1)</script>",
@@ -91,17 +92,46 @@ def test_facts_are_the_plan_s(seed: int) -> None:
     (told,) = facts(graph, [plan], ["A"])["plans"]
     names = [t.name for t in graph.tensors]
     assert [graph.ops[i].name for i in told["schedule"]] == list(plan.schedule)
-    assert [row(names[t], *rest) for t, *rest in told["residencies"]] == list(plan.residencies)
-    moves = [(kind == 0, names[t], issue, due) for kind, t, issue, due, _ in told["moves"]]
-    assert moves == [(plan.is_load(m), m.tensor, m.issue, m.due) for m in plan.moves]
-    spilled = sum(graph.tensor[names[t]].nbytes for _, t, _, _, spill in told["moves"] if spill)
+    memories = [m["name"] for m in told["target"]["memories"]]
+    rows = [Residency(names[t], memories[m], *rest) for t, m, *rest, _, _ in told["boxes"]]
+    assert rows == list(plan.residencies)
+    moves = [Move(names[t], memories[a], memories[b], *rest) for t, a, b, *rest, _ in told["moves"]]
+    assert moves == list(plan.moves)
+    spilled = sum(graph.tensor[names[t]].nbytes for t, *_, spill in told["moves"] if spill)
     assert spilled == plan.metrics.traffic
-    assert told["live"] == live_bytes(plan)
+    assert told["live"] == [live_bytes(plan)]
     assert sum(row[3] for row in told["spills"]) == sum(s.cost for s in spills(graph, plan))
     if plan.target.timed:
         assert told["timeline"]["latency"] == pytest.approx(1e9 * timeline(graph, plan).latency_s, abs=1e-3)
     else:
         assert told["timeline"] is None
+
+
+def test_facts_of_plans_over_several_memories() -> None:
+    graph = blocks(4)
+    for wide_graph, plan in [
+        *wide_plans(40),
+        (graph, spread_plan(graph)),
+        (graph, spread_plan(graph, timed=True)),
+    ]:
+        (told,) = facts(wide_graph, [plan], ["A"])["plans"]
+        names = [t.name for t in wide_graph.tensors]
+        memories = [m["name"] for m in told["target"]["memories"]]
+        assert memories == [m.name for m in plan.target.memories]
+        rows = [Residency(names[t], memories[m], *rest) for t, m, *rest, _, _ in told["boxes"]]
+        assert rows[: len(plan.residencies)] == list(plan.residencies)
+        assert len(told["wholes"]) == len(rows) - len(plan.residencies)
+        moves = [Move(names[t], memories[a], memories[b], *rest) for t, a, b, *rest, _ in told["moves"]]
+        assert moves == list(plan.moves)
+        pairs = [(step, names[b], names[a]) for step, b, a in told["inplace"]]
+        assert pairs == [tuple(pair) for pair in plan.inplace]
+        assert [wide_graph.ops[i].name for i in told["joined"]] == list(plan.joined)
+        assert told["live"] == [live_bytes(plan, m.name) for m in plan.target.addressed]
+        peaks = {m["name"]: m["peak"] for m in told["target"]["memories"] if m["peak"] is not None}
+        assert peaks == plan.metrics.peaks
+        assert len(json.dumps(told)) < 4_000 + 250 * (
+            len(plan.schedule) + len(plan.residencies) + len(plan.moves) + len(plan.inplace)
+        )
 
 
 def test_same_plan_same_page() -> None:

@@ -19,6 +19,7 @@ from memplan.views.html import report_page
 from tests.browser import CHROMIUM, Browser
 from tests.generate import random_graph
 from tests.graphs import graph_of
+from tests.spread import blocks, spread_plan, wide_plans
 from tests.views.test_document import nasty_graph
 
 pytestmark = [
@@ -26,7 +27,7 @@ pytestmark = [
     pytest.mark.slow(reason="drives a browser"),
 ]
 
-MAP = "report.PANES[0].lanes.map"
+MAP = "report.PANES[0].lanes.map0"
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +89,10 @@ def centre_of(browser: Browser, residency: int) -> tuple[float, float]:
 
 
 def view(browser: Browser) -> dict[str, float]:
-    seen: dict[str, float] = browser.js("({...report.PANES[0].view})")
+    """What is in sight of the axis, and of the first map's addresses."""
+    seen: dict[str, float] = browser.js(
+        "(({x0, x1, y}) => ({x0, x1, y0: y[0][0], y1: y[0][1]}))(report.PANES[0].view)"
+    )
     return seen
 
 
@@ -277,7 +281,7 @@ def test_two_plans_side_by_side(browser: Browser, tmp_path: Path) -> None:
     views = browser.js("report.PANES.map(p => [p.view.x0, p.view.x1])")
     assert views[0] == views[1] != [0, browser.js("report.PANES[0].plan.end")]
     browser.key("0")
-    views = browser.js("report.PANES.map(p => [p.view.x0, p.view.x1, p.view.y1 / p.plan.top])")
+    views = browser.js("report.PANES.map(p => [p.view.x0, p.view.x1, p.view.y[0][1] / p.plan.maps[0].top])")
     assert views[0] == views[1] == [0, len(graph.ops), pytest.approx(1.02)]
     browser.click_on("#link")
     browser.key("+")
@@ -303,14 +307,12 @@ def test_timeline(browser: Browser, tmp_path: Path) -> None:
     )
     assert plan.moves
     opened(browser, tmp_path, graph, plan)
-    assert {"compute", "loads", "stores", "map", "live"} <= set(
-        browser.js("Object.keys(report.PANES[0].lanes)")
-    )
+    assert {"compute", "queue0", "map0", "live"} <= set(browser.js("Object.keys(report.PANES[0].lanes)"))
     assert browser.js("report.PANES[0].plan.end") == pytest.approx(1e9 * plan.metrics.latency_s, rel=1e-6)
     assert "waiting for copies" in text(browser, "#inspector")
     x, y = browser.js(
-        "(() => { const p = report.PANES[0], r = p.over.getBoundingClientRect(), i = p.plan.moves.findIndex(m => m[0] === 0), [a, b] = p.plan.moveSpan(i);"
-        " return [r.x + p.X((a + b) / 2), r.y + p.lanes.loads.top + 7]; })()"
+        "(() => { const p = report.PANES[0], r = p.over.getBoundingClientRect(), i = p.plan.moves.findIndex(m => !m.store), [a, b] = p.plan.moveSpan(i);"
+        " return [r.x + p.X((a + b) / 2), r.y + p.lanes.queue0.top + 7]; })()"
     )
     browser.click(x, y)
     assert "compulsory load" in text(browser, "#inspector")
@@ -318,6 +320,124 @@ def test_timeline(browser: Browser, tmp_path: Path) -> None:
     assert browser.js("report.PANES[0].plan.end") == len(plan.schedule)
     assert browser.js("document.querySelector('#axis').value") == "step"
     quiet(browser)
+
+
+def test_each_memory_has_a_map(browser: Browser, tmp_path: Path) -> None:
+    """A map for each memory with its peak, boxes and live bytes; parts inside their outputs; marks of repeated steps."""
+    graph = blocks(4)
+    plan = spread_plan(graph)
+    opened(browser, tmp_path, graph, plan)
+    lanes = browser.js("Object.keys(report.PANES[0].lanes)")
+    assert {"head0", "map0", "head1", "map1", "moves", "live"} <= set(lanes) and "map2" not in lanes
+    shown = "report.PANES[0].plan"
+    assert browser.js(f"{shown}.maps.map(m => [m.name, m.peak, m.boxes.length])") == [
+        [m.name, (plan.metrics.peaks or {})[m.name], count]
+        for m in plan.target.addressed
+        for count in [
+            browser.js(f"{shown}.boxes.filter(b => {shown}.memories[b[1]].name === '{m.name}').length")
+        ]
+    ]
+    parts = sum(len(op.joins) for op in graph.ops if op.name in plan.joined)
+    assert browser.js(f"{shown}.boxes.length - {shown}.parts") == parts
+    inside = browser.js(
+        "(() => { const p = report.PANES[0], q = p.plan; return q.wholes.every((w, k) => {"
+        " const [x, y, a, b] = p.box(q.parts + k);"
+        " return q.placed.get(w).some(i => { const [X, Y, A, B] = p.box(i);"
+        " return X <= x + 1e-6 && Y <= y + 1e-6 && x + a <= X + A + 1e-6 && y + b <= Y + B + 1e-6; }); }); })()"
+    )
+    assert inside is True
+    again = [t for t, name in enumerate(plan.schedule) if name in plan.schedule[:t]]
+    assert browser.js(f"{shown}.again") == again and again
+    legend = text(browser, "#inspector")
+    for words in ("joined part", "in place", "executed again", "to a slower memory"):
+        assert words in legend, words
+    summary = text(browser, "#summary")
+    for words in ("sram", "axi", "EXECUTED AGAIN", "BYTES ACCESSED"):
+        assert words in summary, words
+    quiet(browser)
+
+
+def test_what_parts_moves_and_steps_tell(browser: Browser, tmp_path: Path) -> None:
+    graph = blocks(4)
+    plan = spread_plan(graph)
+    opened(browser, tmp_path, graph, plan)
+    part = browser.js("report.PANES[0].plan.parts")
+    x, y = centre_of(browser, part)
+    browser.mouse("mouseMoved", x, y)
+    browser.settle()
+    assert "a part of both0" in text(browser, ".tip") and "in axi" in text(browser, ".tip")
+    browser.click(x, y)
+    panel = text(browser, "#inspector").lower()
+    assert "joined in both0" in panel and "it lies inside both0" in panel
+    browser.key("2")
+    cells = (
+        "[...document.querySelectorAll('#table .grid-row')].map(r => [...r.children].map(c => c.innerText))"
+    )
+    told = sorted((row[2], row[4], row[5], int(row[6])) for row in browser.js(cells))
+    assert told == sorted((m.tensor, m.source, m.destination, m.queue) for m in plan.moves)
+    step = next(t for t, name in enumerate(plan.schedule) if name in plan.schedule[:t])
+    browser.js(f"report.State.set({{tensor: null, step: {step}, plan: report.PANES[0].plan}})")
+    assert "execution 2 of 2" in text(browser, "#inspector")
+    for name in ("sram", "axi"):
+        assert f"in {name}" in text(browser, "#inspector").lower()
+    pair = plan.inplace[0]
+    browser.js(f"report.State.set({{step: {pair.step}}})")
+    assert f"in place: {pair.output} over {pair.operand}" in text(browser, "#inspector")
+    quiet(browser)
+
+
+def test_addresses_of_one_map_move_alone(browser: Browser, tmp_path: Path) -> None:
+    graph = blocks(4)
+    opened(browser, tmp_path, graph, spread_plan(graph))
+    ranges = "report.PANES[0].view.y"
+    before = browser.js(ranges)
+    x, top, height = browser.js(
+        "(r => { const p = report.PANES[0]; return [r.x + p.left + p.width / 2, r.y + p.lanes.map1.top, p.lanes.map1.height]; })"
+        "(report.PANES[0].over.getBoundingClientRect())"
+    )
+    browser.wheel(x, top + height / 2, -240, modifiers=2)
+    after = browser.js(ranges)
+    assert after[0] == before[0] and after[1][1] - after[1][0] < 0.7 * (before[1][1] - before[1][0])
+    browser.key("0")
+    assert browser.js(ranges) == before
+    head = browser.js(
+        "(r => { const p = report.PANES[0]; return [r.x + p.left + 30, r.y + p.lanes.head1.top + 7]; })"
+        "(report.PANES[0].over.getBoundingClientRect())"
+    )
+    browser.click(*head)
+    assert browser.js("report.PANES[0].map.name") == "axi"
+    quiet(browser)
+
+
+def test_queues_are_lanes(browser: Browser, tmp_path: Path) -> None:
+    graph = blocks(4)
+    plan = spread_plan(graph, timed=True)
+    opened(browser, tmp_path, graph, plan)
+    lanes = browser.js("Object.keys(report.PANES[0].lanes)")
+    assert [lane for lane in lanes if lane.startswith("queue")] == ["queue0", "queue1"]
+    for k, queue in enumerate(sorted({m.queue for m in plan.moves})):
+        number = next(i for i, m in enumerate(plan.moves) if m.queue == queue)
+        x, y = browser.js(
+            f"(() => {{ const p = report.PANES[0], r = p.over.getBoundingClientRect(), [a, b] = p.plan.moveSpan({number});"
+            f" return [r.x + p.X((a + b) / 2), r.y + p.lanes.queue{k}.top + 7]; }})()"
+        )
+        browser.click(x, y)
+        move = plan.moves[number]
+        assert f"{move.source} → {move.destination}, queue {queue}" in text(browser, "#inspector")
+    quiet(browser)
+
+
+def test_any_plan_can_be_shown(browser: Browser, tmp_path: Path) -> None:
+    empty = 0
+    for graph, plan in wide_plans(12):
+        opened(browser, tmp_path, graph, plan)
+        assert browser.js("report.PANES[0].drawMs") >= 0
+        browser.key("n")
+        for key in "1234":
+            browser.key(key)
+        empty += browser.js("report.PANES[0].plan.maps.some(m => !m.boxes.length)")
+        quiet(browser)
+    assert empty
 
 
 def test_odd_content(browser: Browser, tmp_path: Path) -> None:

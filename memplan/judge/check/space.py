@@ -56,10 +56,13 @@ def _by_part(view: PlanView, copies: Copies, placed: Sequence[Residency]) -> lis
         if begin is None or r.start != begin:
             found.append(r)
             continue
+        done = view.written[r.tensor][0] + 1  # from then on it is one storage, which may be written over
+        if done < r.stop:
+            found.append(r._replace(start=done))
         inside = sorted((view.parts[x].first, view.graph.tensor[x].nbytes, x) for x in leaves[r.tensor])
         ends = [first for first, _, _ in inside[1:]] + [r.size]
         for (first, _, x), end in zip(inside, ends, strict=True):
-            place = Residency(x, r.memory, r.start, r.stop, r.offset + first, end - first)
+            place = Residency(x, r.memory, r.start, min(r.stop, done), r.offset + first, end - first)
             t = view.written[x][0]
             operand = copies.at(over[t, x], r.memory, t) if (t, x) in over else None
             if operand is not None and (operand.offset, operand.stop) == (place.offset, t + 1):

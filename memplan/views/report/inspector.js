@@ -9,13 +9,14 @@ function tensorLink(t) {
 }
 
 function stepLink(plan, op) {
-  const step = plan ? plan.stepOf[op] : -1;
-  if (step < 0) return el("span", { class: "mono", textContent: O.name[op] });
+  const steps = plan?.stepsOf.get(op);
+  if (!steps) return el("span", { class: "mono", textContent: O.name[op] });
+  const more = steps.length > 1 ? `, executed ${steps.length} times` : "";
   return el(
     "button",
-    { class: "link", title: `${kindOf(op)}, step ${step}`, onclick: () => chooseStep(plan, step) },
+    { class: "link", title: `${kindOf(op)}, step ${steps[0]}${more}`, onclick: () => chooseStep(plan, steps[0]) },
     el("span", { class: "mono", textContent: O.name[op] }),
-    el("span", { class: "muted", textContent: ` step ${step}` }),
+    el("span", { class: "muted", textContent: steps.length > 1 ? ` steps ${steps.join(", ")}` : ` step ${steps[0]}` }),
   );
 }
 
@@ -26,89 +27,6 @@ function listOf(items, make, none = "none", most = 40) {
     rows.push(el("li", { class: "muted", textContent: `and ${count(items.length - most)} more` }));
   return el("ul", {}, rows);
 }
-
-// ---- tooltip ----
-
-function tipFor(pane, found) {
-  const { plan } = pane;
-  if (found.tensor !== null) {
-    const t = found.tensor;
-    const role = ROLES[plan.role[t]];
-    const lines = [
-      el("b", { class: "mono", textContent: T.name[t] }),
-      el(
-        "div",
-        {},
-        el("i", { class: "swatch", style: `--c: var(--${role.key})` }),
-        ` ${role.name} · ${bytes(T.nbytes[t])} · ${dtypeOf(t)} ${shapeOf(t)}`,
-      ),
-    ];
-    if (found.part !== undefined && found.part !== null) {
-      const i = found.part;
-      lines.push(
-        el("div", {
-          textContent:
-            `steps ${count(plan.rs[i])} – ${count(plan.re[i] - 1)} (${count(plan.re[i] - plan.rs[i])}), ` +
-            `at ${bytes(plan.ro[i])} (0x${plan.ro[i].toString(16)})`,
-        }),
-      );
-    }
-    if (found.move !== undefined && found.move !== null)
-      lines.push(el("div", { textContent: moveText(plan, found.move) }));
-    if (producerOf[t] >= 0)
-      lines.push(el("div", { textContent: `made by ${O.name[producerOf[t]]} (${kindOf(producerOf[t])})` }));
-    lines.push(el("div", { textContent: `read by ${plural(usersOf(t).length, "op")}` }));
-    const spills = plan.spillsOf.get(t) ?? [];
-    for (const s of spills.slice(0, 2))
-      lines.push(
-        el("div", {
-          class: "tip-spill",
-          textContent: `away in steps [${count(s[1])}, ${count(s[2])}): ${plan.why(s)}`,
-        }),
-      );
-    return lines;
-  }
-  if (found.step === null || found.lane === null || found.lane === "overview") return null;
-  const op = plan.schedule[found.step];
-  const lines = [
-    el("b", { class: "mono", textContent: O.name[op] }),
-    el("div", { textContent: `step ${count(found.step)} · ${kindOf(op)}` }),
-    el("div", {
-      textContent:
-        `${bytes(plan.live[found.step])} live` +
-        (plan.limit === null ? "" : `, ${bytes(plan.limit - plan.live[found.step])} free`),
-    }),
-  ];
-  if (plan.timeline) lines.push(...stepTimes(plan, found.step).map(text => el("div", { textContent: text })));
-  if (found.lane === "moves")
-    lines.push(
-      ...movesAt(plan, found.step)
-        .slice(0, 6)
-        .map(i => el("div", { textContent: moveText(plan, i) })),
-    );
-  return lines;
-}
-
-function moveText(plan, i) {
-  const [store, t, issue, due, spilled] = plan.moves[i];
-  const kind = `${spilled ? "spill" : "compulsory"} ${store ? "store" : "load"}`;
-  const when = issue === due ? `before step ${count(issue)}` : `from step ${count(issue)} on, due before ${count(due)}`;
-  const took = plan.timeline ? `, ${time(plan.timeline.moves[i][1] - plan.timeline.moves[i][0])}` : "";
-  return `${kind} of ${T.name[t]}, ${bytes(T.nbytes[t])}, ${when}${took}`;
-}
-
-function stepTimes(plan, step) {
-  const [start, end] = plan.timeline.ops[step];
-  const wait = start - plan.byTime[step];
-  return [`runs ${time(end - start)} from ${time(start)}`, ...(wait > 0 ? [`waited ${time(wait)} for copies`] : [])];
-}
-
-function movesAt(plan, step) {
-  const touches = ([store, , issue, due]) => issue - store === step || due - store === step;
-  return plan.moves.map((m, i) => i).filter(i => touches(plan.moves[i]));
-}
-
-// ---- panels ----
 
 function tensorPanel(t) {
   const root = T.root[t];
@@ -130,7 +48,9 @@ function tensorPanel(t) {
       viewsOf[root].length ? fact("views", listOf(viewsOf[root], tensorLink)) : [],
       fact(
         "produced by",
-        op < 0 ? el("span", { class: "muted", textContent: "nothing: it comes from host" }) : stepLink(State.plan, op),
+        op < 0
+          ? el("span", { class: "muted", textContent: "nothing: it is there from the start" })
+          : stepLink(State.plan, op),
       ),
       fact(
         "read by",
@@ -145,7 +65,8 @@ function tensorPanel(t) {
 function placePanel(plan, root) {
   const places = plan.placed.get(root) ?? [];
   const spills = plan.spillsOf.get(root) ?? [];
-  const inplace = plan.inplace.filter(pair => pair.includes(root));
+  const inplace = plan.inplace.filter(([, over, under]) => over === root || under === root);
+  const named = plan.maps.length > 1;
   const title = DRAWN.length > 1 ? `In plan ${plan.label}: ${plan.state(root)}` : `In this plan: ${plan.state(root)}`;
   return [
     el("h2", { class: "gap", textContent: title }),
@@ -156,12 +77,14 @@ function placePanel(plan, root) {
           el(
             "tr",
             {},
+            named ? el("th", { textContent: "memory" }) : null,
             ["steps", "address", "size"].map((text, k) => el("th", { class: k ? "num" : "", textContent: text })),
           ),
           places.map(i =>
             el(
               "tr",
-              {},
+              { title: boxNotes(plan, i).join("; ") },
+              named ? el("td", { textContent: plan.memories[plan.rm[i]].name }) : null,
               el("td", { textContent: `[${count(plan.rs[i])}, ${count(plan.re[i])})` }),
               el("td", { class: "num mono", textContent: "0x" + plan.ro[i].toString(16), title: exact(plan.ro[i]) }),
               el("td", { class: "num", textContent: bytes(plan.rz[i]), title: exact(plan.rz[i]) }),
@@ -178,7 +101,15 @@ function placePanel(plan, root) {
       ),
     ),
     plan.movesOf.has(root) ? listOf(plan.movesOf.get(root), i => moveText(plan, i)) : null,
-    inplace.map(([over, under]) => el("p", {}, tensorLink(over), " is written over ", tensorLink(under), ".")),
+    places
+      .filter(i => plan.isPart(i))
+      .map(i => el("p", {}, "Joined: it lies inside ", tensorLink(plan.wholeOf(i)), ".")),
+    places
+      .filter(i => plan.rexec[i] > 1)
+      .map(i => el("p", { textContent: `Step ${count(plan.rs[i])} writes it again: execution ${plan.rexec[i]}.` })),
+    inplace.map(([step, over, under]) =>
+      el("p", {}, `In step ${count(step)} `, tensorLink(over), " is written over ", tensorLink(under), "."),
+    ),
   ]
     .flat()
     .filter(Boolean);
@@ -186,9 +117,6 @@ function placePanel(plan, root) {
 
 function stepPanel(plan, step) {
   const op = plan.schedule[step];
-  const here = [];
-  for (let i = 0; i < plan.rt.length; i++) if (plan.rs[i] <= step && step < plan.re[i]) here.push(i);
-  here.sort((a, b) => plan.rz[b] - plan.rz[a]);
   return [
     el(
       "div",
@@ -202,9 +130,15 @@ function stepPanel(plan, step) {
       {},
       fact("kind", kindOf(op) + (O.view[op] ? " (a view: it moves no byte)" : "")),
       fact("flops", O.flops[op] === null ? "unknown" : big(O.flops[op])),
+      stepNotes(plan, step).length
+        ? fact(
+            "how",
+            listOf(stepNotes(plan, step), text => text),
+          )
+        : [],
       fact(
         "live",
-        bytes(plan.live[step]) + (plan.limit === null ? "" : `, ${bytes(plan.limit - plan.live[step])} free`),
+        listOf(liveTexts(plan, step), text => text.replace(" live", "")),
       ),
       plan.timeline
         ? fact(
@@ -219,18 +153,26 @@ function stepPanel(plan, step) {
         listOf(movesAt(plan, step), i => moveText(plan, i)),
       ),
     ),
-    !plan.sketch && el("h2", { class: "gap", textContent: `${plural(here.length, "storage")} in the scratchpad` }),
-    !plan.sketch &&
-      listOf(
-        here,
-        i => [
-          el("i", { class: "swatch", style: `--c: var(--${ROLES[plan.role[plan.rt[i]]].key})` }),
-          " ",
-          tensorLink(plan.rt[i]),
-          el("span", { class: "muted", textContent: " " + bytes(plan.rz[i]) }),
-        ],
-        "nothing",
-      ),
+    !plan.sketch && plan.maps.map(map => memoryPanel(plan, step, map)),
+  ];
+}
+
+// What lies in a memory during a step, largest first.
+function memoryPanel(plan, step, { name, boxes }) {
+  const here = boxes.filter(i => plan.rs[i] <= step && step < plan.re[i] && !plan.isPart(i));
+  here.sort((a, b) => plan.rz[b] - plan.rz[a]);
+  return [
+    el("h2", { class: "gap", textContent: `${plural(here.length, "storage")} in ${name}` }),
+    listOf(
+      here,
+      i => [
+        el("i", { class: "swatch", style: `--c: var(--${ROLES[plan.role[plan.rt[i]]].key})` }),
+        " ",
+        tensorLink(plan.rt[i]),
+        el("span", { class: "muted", textContent: " " + bytes(plan.rz[i]) }),
+      ],
+      "nothing",
+    ),
   ];
 }
 

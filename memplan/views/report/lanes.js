@@ -54,8 +54,8 @@ function drawLive(pane, c) {
     c.fillStyle = Theme.get("sunken");
     c.fillRect(pane.left, lane.top, pane.width, lane.height);
     drawGridLines(pane, c, lane);
-    area(c, pane, columnsOf(pane, plan.live), Y, base, Theme.get("curve-fill"), Theme.get("curve"));
-    if (plan.spills.length) drawGhost(pane, c, Y);
+    area(c, pane, columnsOf(pane, pane.map.live), Y, base, Theme.get("curve-fill"), Theme.get("curve"));
+    if (plan.spills.length && !pane.shown) drawGhost(pane, c, Y);
     c.font = SMALL;
     c.textBaseline = "alphabetic";
     const limits = pane.limits().map(row => [...row, Math.round(Y(row[1])) + 0.5]);
@@ -79,7 +79,7 @@ function drawLive(pane, c) {
 
 // What the live bytes would be had nothing left, where that is more.
 function drawGhost(pane, c, Y) {
-  const live = columnsOf(pane, pane.plan.live);
+  const live = columnsOf(pane, pane.map.live);
   const ghost = columnsOf(pane, pane.plan.liveWithoutSpills);
   c.beginPath();
   for (let x = 0; x < live.length; x++) {
@@ -142,7 +142,7 @@ function drawMoves(pane, c) {
   });
 }
 
-// The timeline: ops with the waits between them, and the copies of each kind.
+// The timeline: ops with the waits between them, and the copies of each queue.
 function drawTimeline(pane, c) {
   const { plan, view } = pane;
   const times = plan.timeline;
@@ -161,7 +161,7 @@ function drawTimeline(pane, c) {
       c.fillStyle =
         State.step === t && State.plan === plan
           ? Theme.get("accent")
-          : Theme.get(pane.fromHost[t] ? "compute" : "curve");
+          : Theme.get(plan.outside[t] ? "compute" : "curve");
       c.fillRect(b, compute.top + 1, Math.max(0.6, d - b - (d - b > 4 ? 1 : 0)), compute.height - 2);
       if (d - b > 34) {
         c.fillStyle = "#fff";
@@ -175,34 +175,34 @@ function drawTimeline(pane, c) {
       }
     }
   });
-  for (const [key, wanted] of [
-    ["loads", 0],
-    ["stores", 1],
-  ]) {
-    const lane = pane.lanes[key];
-    clip(c, pane, lane, () => {
-      c.fillStyle = Theme.get("sunken");
-      c.fillRect(pane.left, lane.top, pane.width, lane.height);
-      plan.moves.forEach(([store, t, , , spilled], i) => {
-        if (store !== wanted) return;
-        const [a, b] = plan.moveSpan(i);
-        if (b < view.x0 || a > view.x1) return;
-        const x = pane.X(a);
-        const w = Math.max(0.8, pane.X(b) - x);
-        c.globalAlpha = State.active && !State.match[t] ? 0.15 : spilled ? 1 : 0.55;
-        c.fillStyle = Theme.get(store ? "store" : "load");
-        c.fillRect(x, lane.top + 1, w - (w > 4 ? 1 : 0), lane.height - 2);
-        if (w > 40) {
-          c.fillStyle = Theme.dark ? "#08131f" : "#fff";
-          c.globalAlpha = 1;
-          c.font = SMALL;
-          c.textBaseline = "middle";
-          c.fillText(fitted(c, T.name[t], w - 8), Math.max(x, pane.left) + 4, lane.top + lane.height / 2 + 0.5);
-        }
-      });
-      c.globalAlpha = 1;
+  plan.queues.forEach((queue, k) => drawQueue(pane, c, pane.lanes["queue" + k], queue));
+}
+
+// The copies of one queue, one after another: to faster memories and to slower ones.
+function drawQueue(pane, c, lane, queue) {
+  const { plan, view } = pane;
+  clip(c, pane, lane, () => {
+    c.fillStyle = Theme.get("sunken");
+    c.fillRect(pane.left, lane.top, pane.width, lane.height);
+    plan.moves.forEach((move, i) => {
+      if (move.queue !== queue) return;
+      const [a, b] = plan.moveSpan(i);
+      if (b < view.x0 || a > view.x1) return;
+      const w = Math.max(0.8, pane.X(b) - pane.X(a));
+      const x = Math.min(pane.X(a), pane.left + pane.width - w); // those after the last op at the end of the steps
+      c.globalAlpha = State.active && !State.match[move.tensor] ? 0.15 : move.spill ? 1 : 0.55;
+      c.fillStyle = Theme.get(move.store ? "store" : "load");
+      c.fillRect(x, lane.top + 1, w - (w > 4 ? 1 : 0), lane.height - 2);
+      if (w > 40) {
+        c.fillStyle = Theme.dark ? "#08131f" : "#fff";
+        c.globalAlpha = 1;
+        c.font = SMALL;
+        c.textBaseline = "middle";
+        c.fillText(fitted(c, T.name[move.tensor], w - 8), Math.max(x, pane.left) + 4, lane.top + lane.height / 2 + 0.5);
+      }
     });
-  }
+    c.globalAlpha = 1;
+  });
 }
 
 // The whole run in small, with the part in sight.
@@ -232,9 +232,21 @@ function drawOverview(pane, c) {
   c.strokeRect(a + 0.75, lane.top + 0.75, Math.max(2, b - a - 1.5), lane.height - 1.5);
 }
 
+// Steps that execute an op again, as a bar below their numbers.
+function drawAgain(pane, c) {
+  const { plan, view } = pane;
+  const { top, height } = pane.lanes.ruler;
+  c.fillStyle = Theme.get("again");
+  for (const t of plan.again) {
+    if (plan.edge[t + 1] <= view.x0 || plan.edge[t] >= view.x1) continue;
+    const x = pane.X(plan.edge[t]);
+    c.fillRect(x, top + height - 3, Math.max(2, pane.X(plan.edge[t + 1]) - x), 3);
+  }
+}
+
 function drawAxes(pane, c) {
   const { plan } = pane;
-  const map = pane.lanes.map;
+  clip(c, pane, pane.lanes.ruler, () => drawAgain(pane, c));
   const ruler = pane.lanes.ruler;
   c.font = SMALL;
   c.fillStyle = Theme.get("muted");
@@ -254,17 +266,21 @@ function drawAxes(pane, c) {
     last = at + wide + 12;
   }
   c.textAlign = "right";
-  for (const y of map ? pane.ticksY() : []) {
-    const at = pane.Y(y);
-    if (at < map.top - 1 || at > map.top + map.height + 1) continue;
-    c.fillText(bytes(y), pane.left - 8, Math.min(Math.max(at, map.top + 6), map.top + map.height - 5));
-    line(c, pane.left - 4, Math.round(at) + 0.5, pane.left, Math.round(at) + 0.5, Theme.get("line-strong"));
-  }
+  plan.maps.forEach((_, m) => {
+    const map = pane.lanes["map" + m];
+    for (const y of map ? pane.ticksY(m) : []) {
+      const at = pane.Y(y, m);
+      if (at < map.top - 1 || at > map.top + map.height + 1) continue;
+      c.fillText(bytes(y), pane.left - 8, Math.min(Math.max(at, map.top + 6), map.top + map.height - 5));
+      line(c, pane.left - 4, Math.round(at) + 0.5, pane.left, Math.round(at) + 0.5, Theme.get("line-strong"));
+    }
+  });
   const live = pane.lanes.live;
   c.fillText(bytes(pane.liveTop, 3), pane.left - 8, live.top + 8);
   c.fillText("0", pane.left - 8, live.top + live.height - 5);
   c.textAlign = "left";
   c.fillStyle = Theme.get("muted");
   for (const [key, text] of pane.laneNames())
-    if (pane.lanes[key]) c.fillText(text, 6, pane.lanes[key].top + pane.lanes[key].height / 2);
+    if (pane.lanes[key])
+      c.fillText(fitted(c, text, pane.left - 10), 6, pane.lanes[key].top + pane.lanes[key].height / 2);
 }

@@ -8,9 +8,13 @@ const KINDS = ["input", "constant", "activation", "workspace"];
 // What a storage is in a plan, in the order of the legend.
 const ROLES = [
   { key: "activation", name: "Activation", about: "stays from its first touch to its last" },
-  { key: "spilled", name: "Spilled", about: "leaves before its last use: loaded again later, or served from host" },
-  { key: "input", name: "Input", about: "comes from host" },
-  { key: "output", name: "Output", about: "goes to host" },
+  {
+    key: "spilled",
+    name: "Spilled",
+    about: "leaves before its last use: loaded again later, or served from a slower memory",
+  },
+  { key: "input", name: "Input", about: "comes from its home, or lies there" },
+  { key: "output", name: "Output", about: "must be at home at the end" },
   { key: "constant", name: "Constant", about: "weights and other constants" },
   { key: "workspace", name: "Workspace", about: "what an op needs while it runs" },
 ];
@@ -53,32 +57,37 @@ class Plan {
   constructor(facts) {
     Object.assign(this, facts);
     this.n = facts.schedule.length;
-    this.stepOf = new Int32Array(O.name.length).fill(-1);
-    facts.schedule.forEach((op, t) => {
-      this.stepOf[op] = t;
-    });
-    this.placed = new Map(); // storage -> numbers of its residencies, by start
-    facts.residencies.forEach((r, i) => {
-      if (!this.placed.has(r[0])) this.placed.set(r[0], []);
-      this.placed.get(r[0]).push(i);
-    });
-    for (const list of this.placed.values()) list.sort((a, b) => facts.residencies[a][1] - facts.residencies[b][1]);
-    this.spillsOf = group(facts.spills, s => s[0]);
-    // What leaves before its last use: loaded again, or stored and served from host from then on.
-    this.leaves = new Set([
-      ...facts.spills.filter(s => !s[8]).map(s => s[0]),
-      ...facts.moves.filter(m => m[0] && m[4]).map(m => m[1]),
-    ]);
-    this.movesOf = group(
-      facts.moves.map((m, i) => i),
-      i => facts.moves[i][1],
+    this.stepsOf = group(
+      facts.schedule.map((_, t) => t),
+      t => facts.schedule[t],
     );
+    this.again = facts.schedule.map((_, t) => t).filter(t => this.stepsOf.get(facts.schedule[t])[0] < t);
+    this.memories = facts.target.memories;
+    this.first = this.memories[0];
+    // Moves, with the step in which each is drawn where they take no time: a load in the step that waits for it, a
+    // store in the step after which it may begin.
+    this.moves = facts.moves.map(([tensor, from, to, issue, due, queue, spill]) => {
+      const store = to > from;
+      const at = Math.max(0, Math.min(this.n - 1, due - store));
+      return { tensor, from, to, issue, due, queue, spill, store, at };
+    });
+    this.queues = [...new Set(this.moves.map(m => m.queue))].sort((a, b) => a - b);
+    this.leaves = new Set(facts.leaves);
+    this.spillsOf = group(facts.spills, s => s[0]);
+    this.movesOf = group(
+      facts.moves.map((_, i) => i),
+      i => facts.moves[i][0],
+    );
+    this.joinedOps = new Set(facts.joined);
+    this.overAt = new Map(facts.overs.map(([step, , operand]) => [operand, step])); // when a box is written over
+    this.sharedUntil = new Map(facts.overs.map(([step, output]) => [output, step + 1]));
+    this.inplaceAt = group(facts.inplace, pair => pair[0]);
     this.role = T.name.map((_, t) => this.roleOf(t));
     this.columns();
+    this.maps = this.shelves();
+    this.mapAt = this.memories.map((_, m) => this.maps.findIndex(map => map.memory === m)); // by memory, its map
+    this.limit = this.first.capacity;
     this.axes();
-    this.limit = facts.target.capacity;
-    this.top = this.limit ?? Math.max(facts.metrics.peak, 1);
-    this.livePeak = facts.live.reduce((a, b) => Math.max(a, b), 0);
   }
 
   roleOf(t) {
@@ -87,27 +96,69 @@ class Plan {
     return ROLE[KINDS[T.kind[t]]];
   }
 
-  // Residencies as flat arrays for drawing and hit tests.
+  // Boxes as flat arrays for drawing and hit tests: residencies, then joined parts inside their outputs.
   columns() {
-    const rows = this.residencies;
+    const rows = this.boxes;
     this.rt = Int32Array.from(rows, r => r[0]);
-    this.rs = Int32Array.from(rows, r => r[1]);
-    this.re = Int32Array.from(rows, r => r[2]);
-    this.ro = Float64Array.from(rows, r => r[3]);
-    this.rz = Float64Array.from(rows, r => r[4]);
-    this.rloaded = new Uint8Array(rows.length);
-    this.rstored = new Uint8Array(rows.length);
-    const loads = new Set();
-    const stores = new Map();
-    for (const [store, t, issue, , spill] of this.moves) {
-      if (!spill) continue;
-      if (store) stores.set(t, issue);
-      else loads.add(t + ":" + issue);
-    }
-    rows.forEach(([t, start, stop], i) => {
-      if (loads.has(t + ":" + start)) this.rloaded[i] = 1;
-      if (stores.has(t) && stores.get(t) > start && stores.get(t) <= stop) this.rstored[i] = 1;
+    this.rm = Int32Array.from(rows, r => r[1]);
+    this.rs = Int32Array.from(rows, r => r[2]);
+    this.re = Int32Array.from(rows, r => r[3]);
+    this.ro = Float64Array.from(rows, r => r[4]);
+    this.rz = Float64Array.from(rows, r => r[5]);
+    this.rexec = Int32Array.from(rows, r => r[6]);
+    this.rmove = Int32Array.from(rows, r => r[7]);
+    this.parts = rows.length - this.wholes.length; // the number of the first part
+    this.rleft = new Int32Array(rows.length).fill(-1); // the last spill that takes it to a slower memory
+    this.placed = group(
+      rows.map((_, i) => i),
+      i => rows[i][0],
+    ); // storage -> numbers of its boxes, by start
+    for (const list of this.placed.values()) list.sort((a, b) => this.rs[a] - this.rs[b]);
+    this.partedUntil = new Map(); // the step until which parts lie in a joined output, by the number of its box
+    this.wholes.forEach((whole, k) => {
+      const stop = this.re[this.parts + k];
+      const i = this.placed.get(whole).find(j => this.rs[j] < stop && stop <= this.re[j]);
+      this.partedUntil.set(i, Math.max(stop, this.partedUntil.get(i) ?? 0));
     });
+    this.moves.forEach((m, k) => {
+      if (!m.spill || !m.store) return;
+      const i = this.placed
+        .get(m.tensor)
+        ?.find(j => this.rm[j] === m.from && this.rs[j] < m.issue && m.issue <= this.re[j]);
+      if (i !== undefined) this.rleft[i] = k;
+    });
+  }
+
+  isPart(i) {
+    return i >= this.parts;
+  }
+
+  wholeOf(i) {
+    return this.wholes[i - this.parts];
+  }
+
+  // The memories that have addresses, fastest first: what is drawn of each, and its bytes.
+  shelves() {
+    const inMemory = group(
+      this.boxes.map((_, i) => i),
+      i => this.rm[i],
+    );
+    return this.memories
+      .map((memory, m) => ({ ...memory, memory: m }))
+      .filter(memory => memory.peak !== null)
+      .map((memory, k) => ({
+        ...memory,
+        boxes: inMemory.get(memory.memory) ?? [],
+        live: this.live[k],
+        top: memory.capacity ?? Math.max(memory.peak, 1),
+        livePeak: this.live[k].reduce((a, b) => Math.max(a, b), 0),
+      }));
+  }
+
+  // Which execution of its op a step is, and of how many.
+  executionOf(step) {
+    const steps = this.stepsOf.get(this.schedule[step]);
+    return [steps.indexOf(step) + 1, steps.length];
   }
 
   // Where steps begin on each axis: by step, or by simulated time (a step begins when the op before has ended).
@@ -152,15 +203,13 @@ class Plan {
     return low + (width > 0 ? (ns - this.byTime[low]) / width : 0);
   }
 
-  // Begin and end of a move on the axis, in the lane it is drawn in: simulated, or a load in the step
-  // that waits for it and a store in the step after which it may begin.
+  // Begin and end of a move on the axis: simulated, or the step in which it is drawn.
   moveSpan(i) {
     if (this.timeline) {
       const [a, b] = this.timeline.moves[i];
       return [this.atTime(a), this.atTime(b)];
     }
-    const [store, , issue, due] = this.moves[i];
-    return [issue - store, due - store + 1];
+    return [this.moves[i].at, this.moves[i].at + 1];
   }
 
   // How a storage is kept, in a word or two.
@@ -170,8 +219,17 @@ class Plan {
     const spills = this.spillsOf.get(t)?.length ?? 0;
     if (spills) return spills > 1 ? `spilled ${spills}×` : "spilled";
     if (this.sketch) return "";
-    if (this.placed.has(t)) return this.leaves.has(t) ? "left for host" : "resident";
-    return T.kind[t] === 1 && this.options.weights === "ignore" ? "not placed" : "in host";
+    const parts = this.placed.get(t);
+    if (parts) {
+      if (this.isPart(parts[0])) return `joined in ${T.name[this.wholeOf(parts[0])]}`;
+      const names = [...new Set(parts.map(i => this.memories[this.rm[i]].name))];
+      if (this.maps.length > 1) return `in ${names.join(", ")}`;
+      return this.leaves.has(t) ? `left for ${this.memories.at(-1).name}` : "resident";
+    }
+    const constant = T.kind[t] === 1;
+    if (constant && this.options.weights === "ignore") return "not placed";
+    if (this.options.io === "external" && !constant && (T.kind[t] === 0 || isOutput[t])) return "the caller's";
+    return `in ${this.memories.at(constant ? this.target.constants : -1).name}`;
   }
 
   // Why a spill happened, for people.
@@ -181,7 +239,7 @@ class Plan {
     if (start === stop) return `Moved to another address before step ${stop} (${op}).`;
     if (over > 0)
       return (
-        `Tightest at step ${tightest} (${op}): ${bytes(this.live[tightest])} are there already; ` +
+        `Tightest at step ${tightest} (${op}): ${bytes(this.live[0][tightest])} are there already; ` +
         `had it stayed, the step would need ${bytes(over)} more than the capacity.`
       );
     return (
@@ -191,7 +249,9 @@ class Plan {
   }
 
   get unit() {
-    return this.options.objective === "latency" ? x => time(1e9 * x) : x => bytes(x);
+    const { objective } = this.options;
+    if (objective === "latency" || (objective === "compute" && this.target.timed)) return x => time(1e9 * x);
+    return objective === "compute" ? x => big(x) + " flop" : bytes;
   }
 }
 
@@ -204,37 +264,3 @@ function group(rows, key) {
   }
   return found;
 }
-
-// The graph alone as something to draw: its own order, every storage from its first touch to its last, no addresses.
-function sketch() {
-  const change = new Float64Array(O.name.length + 1);
-  T.root.forEach((root, t) => {
-    if (root !== t || T.kind[t] === 1) return;
-    const touches = [producerOf[t], ...usersOf(t)].filter(op => op >= 0);
-    if (!touches.length) return;
-    change[Math.min(...touches)] += T.nbytes[t];
-    change[Math.max(...touches) + 1] -= T.nbytes[t];
-  });
-  let live = 0;
-  const steps = O.name.map((_, t) => (live += change[t]));
-  return new Plan({
-    sketch: true,
-    label: "graph",
-    schedule: O.name.map((_, op) => op),
-    residencies: [],
-    moves: [],
-    inplace: [],
-    spills: [],
-    relief: [],
-    timeline: null,
-    live: steps,
-    liveWithoutSpills: steps,
-    metrics: { peak: 0 },
-    budgets: DATA.budgets,
-    target: { name: "", capacity: null, alignment: 1, operands: "scratchpad" },
-    options: { objective: "peak", weights: "ignore" },
-  });
-}
-
-const PLANS = DATA.plans.map(facts => new Plan(facts));
-const DRAWN = PLANS.length || !O.name.length ? PLANS.filter(plan => plan.n) : [sketch()];

@@ -11,33 +11,34 @@ function underPointer(pane, px, py) {
   const { plan } = pane;
   const lane = laneAt(pane, py);
   const step = px >= pane.left ? plan.stepAt(pane.atX(px)) : null;
-  if (lane === "map") {
-    const x = pane.atX(px);
-    const y = pane.atY(py);
+  const m = pane.mapOf(lane);
+  const x = pane.atX(px);
+  if (m !== null) {
+    const y = pane.atY(py, m);
     const slack = (1.5 / pane.width) * (pane.view.x1 - pane.view.x0);
     let best = null;
     let gap = Infinity;
-    for (let i = 0; i < plan.rt.length; i++) {
+    for (const i of plan.maps[m].boxes) {
       if (plan.ro[i] > y || plan.ro[i] + plan.rz[i] <= y) continue;
       const a = plan.edge[plan.rs[i]];
       const b = plan.edge[plan.re[i]];
       const away = x < a ? a - x : x >= b ? x - b : 0;
-      if (away < gap && away <= slack) {
+      const inner = best !== null && away === gap && plan.rz[i] < plan.rz[best]; // a part before its whole
+      if ((away < gap || inner) && away <= slack) {
         best = i;
         gap = away;
       }
     }
     return { lane, step, part: best, tensor: best === null ? null : plan.rt[best] };
   }
-  if (lane === "loads" || lane === "stores") {
-    const x = pane.atX(px);
-    const wanted = lane === "stores" ? 1 : 0;
-    const move = plan.moves.findIndex(([store], i) => {
-      if (store !== wanted) return false;
+  if (lane?.startsWith("queue")) {
+    const queue = plan.queues[Number(lane.slice(5))];
+    const move = plan.moves.findIndex((candidate, i) => {
+      if (candidate.queue !== queue) return false;
       const [a, b] = plan.moveSpan(i);
       return a <= x && x < b;
     });
-    return { lane, step, move: move < 0 ? null : move, tensor: move < 0 ? null : plan.moves[move][1] };
+    return { lane, step, move: move < 0 ? null : move, tensor: move < 0 ? null : plan.moves[move].tensor };
   }
   return { lane, step, tensor: null };
 }
@@ -59,7 +60,7 @@ function listenToMouse(pane) {
   });
   over.addEventListener("pointerup", event => {
     if (drag && !drag.moved && drag.lane !== "overview") choosePointed(pane, event.offsetX, event.offsetY);
-    if (drag?.box && pane.zoomBox) zoomToBox(pane, pane.zoomBox);
+    if (drag?.box && pane.zoomBox) zoomToBox(pane, pane.zoomBox, drag.lane);
     drag = null;
     pane.zoomBox = null;
     pane.paint(true);
@@ -88,8 +89,9 @@ function listenToMouse(pane) {
       if (event.shiftKey || Math.abs(event.deltaX) > Math.abs(event.deltaY))
         return pane.pan(((event.deltaX || event.deltaY) * turn) / pane.width);
       const factor = Math.exp(Math.max(-200, Math.min(200, away)) * 0.0022);
-      const y = laneAt(pane, event.offsetY) === "map" ? pane.atY(event.offsetY) : null;
-      pane.zoom(factor, pane.atX(event.offsetX), event.ctrlKey || event.altKey ? y : null, !event.altKey);
+      const m = pane.mapOf(laneAt(pane, event.offsetY));
+      if ((event.ctrlKey || event.altKey) && m !== null) pane.zoomAddresses(factor, m, pane.atY(event.offsetY, m));
+      if (!event.altKey) pane.zoom(factor, pane.atX(event.offsetX));
     },
     { passive: false },
   );
@@ -113,12 +115,15 @@ function dragTo(pane, drag, event) {
     return pane.paint(true);
   }
   const wide = drag.view.x1 - drag.view.x0;
-  const high = drag.view.y1 - drag.view.y0;
-  const map = pane.lanes.map;
-  const next = { x0: drag.view.x0 - (dx / pane.width) * wide, x1: drag.view.x1 - (dx / pane.width) * wide };
-  if (drag.lane === "map")
-    Object.assign(next, { y0: drag.view.y0 + (dy / map.height) * high, y1: drag.view.y1 + (dy / map.height) * high });
-  pane.look(next);
+  const m = pane.mapOf(drag.lane);
+  pane.look({
+    x0: drag.view.x0 - (dx / pane.width) * wide,
+    x1: drag.view.x1 - (dx / pane.width) * wide,
+    y: drag.view.y.map(([low, high], k) => {
+      const by = k === m ? (dy / pane.lanes[drag.lane].height) * (high - low) : 0;
+      return [low + by, high + by];
+    }),
+  });
 }
 
 function centreOn(pane, px) {
@@ -127,12 +132,11 @@ function centreOn(pane, px) {
   pane.look({ x0: middle - wide / 2, x1: middle + wide / 2 });
 }
 
-function zoomToBox(pane, [x0, y0, x1, y1]) {
-  const map = pane.lanes.map;
-  const next = { x0: pane.atX(x0), x1: pane.atX(x1) };
-  if (map && y0 < map.top + map.height && y1 > map.top && y1 - y0 > 6)
-    Object.assign(next, { y0: pane.atY(y1), y1: pane.atY(y0) });
-  pane.glide(next);
+// The box was begun in `lane`: the addresses of no other map change.
+function zoomToBox(pane, [x0, y0, x1, y1], lane) {
+  const m = pane.mapOf(lane);
+  const y = pane.view.y.map((range, k) => (k === m && y1 - y0 > 6 ? [pane.atY(y1, m), pane.atY(y0, m)] : range));
+  pane.glide({ x0: pane.atX(x0), x1: pane.atX(x1), y });
 }
 
 function pointAt(pane, px, py) {
@@ -151,14 +155,18 @@ function pointAt(pane, px, py) {
     pane.tip.style.left = (right ? Math.max(4, px - 14 - pane.tip.offsetWidth) : px + 16) + "px";
     pane.tip.style.top = Math.max(4, Math.min(py + 14, pane.stage.clientHeight - pane.tip.offsetHeight - 4)) + "px";
   }
-  pane.over.style.cursor = found.lane === "overview" ? "ew-resize" : found.tensor !== null ? "pointer" : "crosshair";
+  const clickable = found.tensor !== null || found.lane?.startsWith("head");
+  pane.over.style.cursor = found.lane === "overview" ? "ew-resize" : clickable ? "pointer" : "crosshair";
   pane.paint(true);
 }
 
 function choosePointed(pane, px, py) {
   if (px < pane.left) return;
   const found = underPointer(pane, px, py);
-  if (found.tensor !== null) State.set({ tensor: found.tensor, step: null, plan: pane.plan });
-  else if (found.lane === "map") State.set({ tensor: null, step: null, plan: pane.plan });
+  if (found.lane?.startsWith("head")) {
+    pane.showLive(Number(found.lane.slice(4)));
+    pane.paint();
+  } else if (found.tensor !== null) State.set({ tensor: found.tensor, step: null, plan: pane.plan });
+  else if (pane.mapOf(found.lane) !== null) State.set({ tensor: null, step: null, plan: pane.plan });
   else State.set({ tensor: null, step: found.step, plan: pane.plan });
 }

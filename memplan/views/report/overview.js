@@ -53,26 +53,45 @@ function legendPanel() {
         ),
       ),
     );
-  parts.push(
-    el(
-      "div",
-      { class: "legend marks" },
-      el("span", {}, el("i", { class: "wedge", style: "--c: var(--load)" }), " loaded from host"),
-      el("span", {}, el("i", { class: "wedge", style: "--c: var(--store)" }), " stored to host"),
-      el("span", {}, el("i", { class: "dash" }), " through host; live bytes without spills"),
-    ),
-  );
+  parts.push(el("div", { class: "legend marks" }, legendMarks()));
   if (DRAWN.some(plan => plan.timeline))
     parts.push(
       el(
         "div",
         { class: "legend marks" },
-        el("span", {}, el("i", { class: "swatch", style: "--c: var(--curve)" }), " op from scratchpad"),
-        el("span", {}, el("i", { class: "swatch", style: "--c: var(--compute)" }), " op with operands in host"),
+        el("span", {}, el("i", { class: "swatch", style: "--c: var(--curve)" }), ` op from ${firstName()}`),
+        el("span", {}, el("i", { class: "swatch", style: "--c: var(--compute)" }), " op with operands elsewhere"),
         el("span", {}, el("i", { class: "swatch", style: "--c: var(--stall)" }), " waiting for copies"),
       ),
     );
   return parts;
+}
+
+// What the marks in the maps mean; those of joined parts and of steps executed again only where there are such.
+function legendMarks() {
+  const two = DRAWN.every(plan => plan.memories.length <= 2 && plan.maps.length === 1);
+  const slow = DRAWN[0].memories.at(-1).name;
+  const item = (mark, text) => el("span", {}, mark, " " + text);
+  const marks = [
+    item(el("i", { class: "wedge", style: "--c: var(--load)" }), two ? `loaded from ${slow}` : "from a slower memory"),
+    item(el("i", { class: "wedge", style: "--c: var(--store)" }), two ? `stored to ${slow}` : "to a slower memory"),
+    item(
+      el("i", { class: "dash" }),
+      two ? `through ${slow}; live bytes without spills` : "between memories; live bytes without spills",
+    ),
+  ];
+  if (DRAWN.some(plan => plan.wholes.length))
+    marks.push(item(el("i", { class: "swatch framed" }), "joined part, inside its output"));
+  if (DRAWN.some(plan => plan.overs.length))
+    marks.push(item(el("i", { class: "swatch halves" }), "written in place, over its operand"));
+  if (DRAWN.some(plan => plan.again.length))
+    marks.push(item(el("i", { class: "swatch bar-on-top" }), "written by an op executed again"));
+  return marks;
+}
+
+function firstName() {
+  const names = new Set(DRAWN.map(plan => plan.first.name));
+  return names.size === 1 ? [...names][0] : "the first memory";
 }
 
 // Where the time goes on a timed target.
@@ -80,13 +99,13 @@ function timePanel(plan) {
   if (!plan.timeline) return null;
   const { ops, moves, latency } = plan.timeline;
   const busy = spans => spans.reduce((sum, [a, b]) => sum + b - a, 0);
-  const copies = kind => busy(moves.filter((_, i) => plan.moves[i][0] === kind));
+  const copies = kind => busy(moves.filter((_, i) => plan.moves[i].store === kind));
   const waits = ops.reduce((sum, [start], t) => sum + start - plan.byTime[t], 0);
   const rows = [
     ["ops run", busy(ops), "compute"],
     ["waiting for copies", waits, "stall"],
-    ["copying in", copies(0), "load"],
-    ["copying out", copies(1), "store"],
+    ["copying in", copies(false), "load"],
+    ["copying out", copies(true), "store"],
   ];
   return [
     el("h2", { class: "gap", textContent: DRAWN.length > 1 ? `Time of plan ${plan.label}` : "Time" }),
@@ -111,7 +130,7 @@ function spillPanel(plan) {
   const head = el(
     "div",
     { class: "panel-head gap" },
-    el("h2", { textContent: title }),
+    el("h2", { textContent: plan.maps.length > 1 ? `${title}, from ${plan.first.name}` : title }),
     el("span", {
       class: "muted",
       textContent: plan.spills.length
@@ -121,8 +140,8 @@ function spillPanel(plan) {
   );
   if (!plan.spills.length) {
     const nothing = plan.placed.size
-      ? "No spills: every storage stays from its first touch to its last."
-      : "Nothing is placed in the scratchpad: every operand is served from host.";
+      ? `No spills: ${plan.maps.length > 1 ? `in ${plan.first.name} ` : ""}every storage stays from its first touch to its last.`
+      : `Nothing is placed: every operand is served from ${plan.memories.at(-1).name}.`;
     return [head, el("p", { class: "empty", textContent: nothing })];
   }
   const most = Math.max(...plan.spills.map(s => s[3]), 1);
@@ -131,29 +150,27 @@ function spillPanel(plan) {
     el(
       "ul",
       { class: "spills" },
-      plan.spills
-        .slice(0, 12)
-        .map(s =>
+      plan.spills.slice(0, 12).map(s =>
+        el(
+          "li",
+          {},
           el(
-            "li",
-            {},
+            "button",
+            { class: "spill", onclick: () => chooseTensor(s[0], plan) },
             el(
-              "button",
-              { class: "spill", onclick: () => chooseTensor(s[0], plan) },
-              el(
-                "span",
-                { class: "spill-name" },
-                el("span", { class: "mono", textContent: T.name[s[0]] }),
-                el("b", { textContent: bytes(s[3]) }),
-              ),
-              el("span", { class: "meter" }, el("i", { style: `width:${(100 * s[3]) / most}%; --c: var(--spilled)` })),
-              el("span", {
-                class: "muted",
-                textContent: `away in steps [${count(s[1])}, ${count(s[2])}). ${plan.why(s)}`,
-              }),
+              "span",
+              { class: "spill-name" },
+              el("span", { class: "mono", textContent: T.name[s[0]] }),
+              el("b", { textContent: bytes(s[3]) }),
             ),
+            el("span", { class: "meter" }, el("i", { style: `width:${(100 * s[3]) / most}%; --c: var(--spilled)` })),
+            el("span", {
+              class: "muted",
+              textContent: `away in steps [${count(s[1])}, ${count(s[2])}). ${plan.why(s)}`,
+            }),
           ),
         ),
+      ),
     ),
     plan.spills.length > 12
       ? el("button", {

@@ -68,22 +68,8 @@ const SHORTCUTS = [
   [["ArrowDown"], "pan to lower addresses", () => active()?.pan(0, -0.2)],
   [["+", "=", "w"], "zoom in on steps", () => active()?.zoom(0.6)],
   [["-", "s"], "zoom out of steps", () => active()?.zoom(1 / 0.6)],
-  [
-    ["W", "}"],
-    "zoom in on addresses",
-    () => {
-      const p = active();
-      p?.zoom(0.6, 0, (p.view.y0 + p.view.y1) / 2, false);
-    },
-  ],
-  [
-    ["S", "{"],
-    "zoom out of addresses",
-    () => {
-      const p = active();
-      p?.zoom(1 / 0.6, 0, (p.view.y0 + p.view.y1) / 2, false);
-    },
-  ],
+  [["W", "}"], "zoom in on addresses", () => active()?.zoomAddresses(0.6)],
+  [["S", "{"], "zoom out of addresses", () => active()?.zoomAddresses(1 / 0.6)],
   [["0", "f"], "see everything", () => active()?.home()],
   [
     ["Enter", "z"],
@@ -138,7 +124,7 @@ const SHORTCUTS = [
 const MOUSE = [
   ["wheel", "zoom steps; with Ctrl both axes, with Alt addresses, with Shift pan"],
   ["drag", "pan; with Shift zoom to a box"],
-  ["click", "choose a tensor, or a step outside the map"],
+  ["click", "choose a tensor, or a step outside the maps; on a memory's name see its live bytes"],
   ["double click", "zoom to the tensor, or see everything"],
 ];
 

@@ -1,7 +1,7 @@
 // The first view's answers: which model, target, solver, status, value, bound and gap, peak against capacity,
 // what was spilled.
 
-const OBJECTIVES = { traffic: "spilled bytes", peak: "peak bytes", latency: "latency" };
+const OBJECTIVES = { traffic: "spilled bytes", peak: "peak bytes", latency: "latency", compute: "computed again" };
 const STATUS = {
   optimal: ["good", "proved optimal"],
   feasible: ["info", "feasible"],
@@ -33,12 +33,64 @@ function treatments(plan) {
     `io ${o.io}`,
     `in-place ${o.inplace ? "on" : "off"}`,
     `order ${o.order}`,
+    ...(o.join ? ["joins on"] : []),
+    ...(o.recompute && o.recompute !== 1 ? [`recompute ${o.recompute}`] : []),
     ...dims,
   ].join(", ");
 }
 
-function capacityText(plan) {
-  return plan.limit === null ? "no limit" : bytes(plan.limit);
+function capacityText({ maps }) {
+  const size = ({ capacity }) => (capacity === null ? "no limit" : bytes(capacity));
+  return maps.length === 1 ? size(maps[0]) : maps.map(map => `${map.name} ${size(map)}`).join(", ");
+}
+
+// The capacity, or the names of the memories where several have addresses: their capacities stand with their peaks.
+function memoryText(plan) {
+  return plan.maps.length === 1 ? capacityText(plan) : plan.memories.map(memory => memory.name).join(", ");
+}
+
+// Alignments of the memories that have addresses; one where all have the same.
+function alignmentText({ maps }) {
+  const all = [...new Set(maps.map(map => map.alignment))];
+  return `alignment ${all.map(count).join(", ")}`;
+}
+
+// The peak of each memory that has addresses, with its share of the capacity.
+function peaks(plan) {
+  const shares = plan.maps.map(({ name, peak, capacity, livePeak }) => ({
+    name,
+    peak,
+    livePeak,
+    share: capacity ? peak / capacity : null,
+  }));
+  if (shares.length === 1) {
+    const [{ peak, livePeak, share }] = shares;
+    const live = `${bytes(livePeak)} live`;
+    return figure(
+      "Peak",
+      bytes(peak),
+      share === null ? live : `${percent(share)} of the capacity, ${live}`,
+      share === null ? null : meter(share),
+    );
+  }
+  return el(
+    "div",
+    { class: "figure" },
+    el("h2", { textContent: "Peaks" }),
+    shares.map(({ name, peak, share }) =>
+      el(
+        "div",
+        { class: "peak" },
+        el("b", { textContent: name }),
+        el("span", { textContent: bytes(peak) }),
+        el("span", { class: "muted", textContent: share === null ? "no limit" : percent(share) }),
+      ),
+    ),
+  );
+}
+
+function meter(share, colour = "") {
+  return el("div", { class: "meter" }, el("i", { style: `width:${100 * Math.min(1, share)}%${colour}` }));
 }
 
 function gapNote(plan) {
@@ -47,20 +99,39 @@ function gapNote(plan) {
   return `bound ${plan.unit(plan.bound)}, gap ${percent(plan.gap)}`;
 }
 
+// What executing ops again costs.
+function extraCost({ metrics, target }) {
+  const cost = metrics.extra_cost;
+  return cost === null ? "" : target.timed ? `${time(1e9 * cost)} more` : `${big(cost)} flops more`;
+}
+
+function valueName({ options, metrics: { accessed, spill_load, spill_store } }) {
+  const wider = options.objective === "traffic" && accessed !== null && accessed !== spill_load + spill_store;
+  return wider ? "bytes accessed" : OBJECTIVES[options.objective];
+}
+
+// What the value of a plan of the step model is made of: bytes moved, and bytes read and written where that costs.
+function valueNote(plan) {
+  const { accessed, spill_load, spill_store } = plan.metrics;
+  if (plan.options.objective !== "traffic" || plan.value === null) return "";
+  const moved = spill_load + spill_store;
+  return accessed === null || accessed === moved ? exact(plan.value) : `${exact(plan.value)}; ${exact(moved)} moved`;
+}
+
 function timedNote(plan) {
   const m = plan.metrics;
-  const host = m.latency_all_host_s === null ? "" : `all in host ${time(1e9 * m.latency_all_host_s)}, `;
+  const slow = plan.memories.at(-1).name;
+  const host = m.latency_all_host_s === null ? "" : `all in ${slow} ${time(1e9 * m.latency_all_host_s)}, `;
   return `${host}unlimited ${time(1e9 * m.latency_unlimited_s)}`;
 }
 
 function summaryOf(plan) {
   const m = plan.metrics;
-  const used = plan.limit && plan.n ? m.peak / plan.limit : null;
   const proof = plan.budgetProved === false ? ", from a peak not proved least" : "";
   const spilled = m.spill_store + m.spill_load;
   const names = plan.leaves.size;
   return [
-    figure("Target", plan.target.name, `${capacityText(plan)}, alignment ${count(plan.target.alignment)}${proof}`),
+    figure("Target", plan.target.name, `${memoryText(plan)}, ${alignmentText(plan)}${proof}`),
     figure(
       "Status",
       statusBadge(plan),
@@ -71,13 +142,9 @@ function summaryOf(plan) {
       "wide",
     ),
     figure(
-      OBJECTIVES[plan.options.objective],
+      valueName(plan),
       plan.value === null ? "–" : plan.unit(plan.value),
-      plan.timeline
-        ? timedNote(plan)
-        : plan.options.objective === "traffic" && plan.value !== null
-          ? exact(plan.value)
-          : "",
+      plan.timeline ? timedNote(plan) : valueNote(plan),
     ),
     figure(
       "Bound",
@@ -91,16 +158,8 @@ function summaryOf(plan) {
           )
         : null,
     ),
-    !plan.n
-      ? null
-      : figure(
-          "Peak",
-          bytes(m.peak),
-          plan.limit === null
-            ? `${bytes(m.live_peak)} live`
-            : `${percent(used)} of the capacity, ${bytes(m.live_peak)} live`,
-          used === null ? null : el("div", { class: "meter" }, el("i", { style: `width:${100 * Math.min(1, used)}%` })),
-        ),
+    plan.n ? peaks(plan) : null,
+    plan.again.length ? figure("Executed again", plural(plan.again.length, "step"), extraCost(plan)) : null,
     !plan.n
       ? null
       : figure(
@@ -116,85 +175,6 @@ function summaryOf(plan) {
       `${short(plan.seconds)} s, seed ${plan.seed}, ${plural(plan.workers, "worker")}`,
     ),
   ];
-}
-
-// Rows of the comparison: name, value of a plan, how to write it, whether less is better.
-function comparisonRows() {
-  const sum = plan => plan.metrics.spill_store + plan.metrics.spill_load;
-  const rows = [];
-  const objectives = new Set(PLANS.map(plan => plan.options.objective));
-  const [objective] = objectives;
-  if (objectives.size === 1)
-    rows.push(
-      [OBJECTIVES[objective], plan => plan.value, PLANS[0].unit],
-      ["bound", plan => plan.bound, PLANS[0].unit, 0],
-      ["gap", plan => plan.gap, x => percent(x)],
-    );
-  if (objectives.size > 1 || objective !== "traffic") rows.push(["spilled bytes", sum, bytes]);
-  rows.push(
-    ["spills", plan => plan.spills.length, count],
-    ["peak", plan => plan.metrics.peak, bytes],
-    ["live peak", plan => plan.metrics.live_peak, bytes],
-    ["capacity", plan => plan.limit, bytes, 0],
-  );
-  if (PLANS.some(plan => plan.timeline) && objective !== "latency")
-    rows.push(["latency", plan => plan.metrics.latency_s, x => time(1e9 * x)]);
-  rows.push(["solver time", plan => plan.seconds, x => short(x) + " s"]);
-  return rows;
-}
-
-function comparisonTable() {
-  const [a, b] = PLANS;
-  const rows = comparisonRows();
-  const plans = PLANS.map(plan =>
-    el(
-      "tr",
-      {},
-      el("th", {}, el("span", { class: "badge info", textContent: plan.label })),
-      el("td", {}, statusBadge(plan)),
-      el("td", { class: "solver", title: plan.solver, textContent: plan.solver }),
-      el("td", { textContent: `${plan.target.name} ${capacityText(plan)}`, title: treatments(plan) }),
-      rows.map(([, of, write]) => {
-        const x = of(plan);
-        return el("td", { class: "num", textContent: x === null ? "–" : write(x) });
-      }),
-    ),
-  );
-  const change = el(
-    "tr",
-    {},
-    el("th", { colSpan: 4, textContent: "B against A" }),
-    rows.map(([name, of, write, sense = -1]) => {
-      const x = of(a);
-      const y = of(b);
-      if (x === null || y === null) return el("td");
-      const by = y - x;
-      const tone = !by || !sense ? "" : by * sense > 0 ? "better" : "worse";
-      const sign = by > 0 ? "+" : "−";
-      const text = !by
-        ? "equal"
-        : name === "gap"
-          ? by < 0
-            ? "smaller"
-            : "larger"
-          : x
-            ? `${sign}${percent(Math.abs(by / x))}`
-            : sign + write(Math.abs(by));
-      return el("td", { class: `num ${tone}`, textContent: text, title: by ? sign + write(Math.abs(by)) : "" });
-    }),
-  );
-  return el(
-    "table",
-    { class: "plain comparison" },
-    el(
-      "tr",
-      {},
-      ["", "status", "solver", "target"].map(text => el("th", { textContent: text })),
-      rows.map(([name]) => el("th", { class: "num", textContent: name })),
-    ),
-    plans,
-    change,
-  );
 }
 
 function drawSummary() {
@@ -215,7 +195,7 @@ function graphFigures() {
   const tensors = kind => plural(T.kind.filter(k => k === kind).length, "tensor");
   const size = kind => T.kind.reduce((sum, k, t) => sum + (k === kind && T.root[t] === t ? T.nbytes[t] : 0), 0);
   const known = O.flops.filter(x => x !== null);
-  const b = PLANS[0]?.budgets ?? DATA.budgets;
+  const named = PLANS.length ? PLANS[0].budgets : DATA.budgets;
   return [
     [
       "Ops",
@@ -234,12 +214,15 @@ function graphFigures() {
       known.length ? big(known.reduce((a, x) => a + x, 0)) : "unknown",
       `known for ${count(known.length)} of ${count(O.name.length)} ops`,
     ],
-    ["M_R", bytes(b.mr), "the most one op touches"],
-    [
-      "M_P",
-      b.mp === null ? "unknown" : bytes(b.mp),
-      b.proved ? "the least live peak, proved" : "the best known live peak",
-    ],
-    ["M_H", b.mh === null ? "unknown" : bytes(b.mh), "halfway between"],
+    ...(named ? capacityFigures(named) : []),
+  ];
+}
+
+// The capacities that have names; only a graph planned for one memory has them.
+function capacityFigures({ mr, mp, mh, proved }) {
+  return [
+    ["M_R", bytes(mr), "the most one op touches"],
+    ["M_P", mp === null ? "unknown" : bytes(mp), proved ? "the least live peak, proved" : "the best known live peak"],
+    ["M_H", mh === null ? "unknown" : bytes(mh), "halfway between"],
   ];
 }

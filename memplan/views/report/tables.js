@@ -1,4 +1,4 @@
-// The tables below the map: tensors, moves, spills, steps, the graph's numbers, and what two plans do differently.
+// The tables below the map: tensors, moves, spills, steps, and what two plans do differently.
 
 const several = DRAWN.length > 1;
 const PLACED = DRAWN.filter(plan => !plan.sketch);
@@ -44,6 +44,7 @@ function tensorTab() {
   const kept = of("kept");
   const step = of("step");
   const address = of("address");
+  const memory = of("memory");
   const first = (plan, t) => plan.placed.get(T.root[t])?.[0] ?? null;
   const places = PLACED.flatMap(plan => [
     column(kept(plan), 100, t => plan.state(t)),
@@ -56,6 +57,14 @@ function tensorTab() {
       },
       count,
     ),
+    ...(plan.maps.length > 1
+      ? [
+          column(memory(plan), 90, t => {
+            const r = first(plan, t);
+            return r === null ? "" : plan.memories[plan.rm[r]].name;
+          }),
+        ]
+      : []),
     sized(
       address(plan),
       110,
@@ -90,9 +99,16 @@ function tensorTab() {
 
 function moveTab() {
   const all = PLACED.flatMap(plan =>
-    plan.moves.map((move, i) => ({ plan, tensor: move[1], move, span: plan.timeline?.moves[i] })),
+    plan.moves.map((move, i) => ({ plan, tensor: move.tensor, move, span: plan.timeline?.moves[i] })),
   );
-  const kind = row => (row.move[0] ? "store" : "load");
+  const kind = row => (row.move.store ? "store" : "load");
+  const routes = PLACED.some(plan => plan.memories.length > 2 || plan.target.queues > 1)
+    ? [
+        column("from", 80, row => row.plan.memories[row.move.from].name),
+        column("to", 80, row => row.plan.memories[row.move.to].name),
+        sized("queue", 70, row => row.move.queue, count),
+      ]
+    : [];
   const times = anyTimes
     ? [
         sized("begins", 100, row => row.span?.[0] ?? null, time),
@@ -105,13 +121,14 @@ function moveTab() {
       column("kind", 90, kind, {
         cell: row => el("span", {}, el("i", { class: "wedge", style: `--c: var(--${kind(row)})` }), " " + kind(row)),
       }),
-      column("traffic", 100, row => (row.move[4] ? "spill" : "compulsory")),
+      column("traffic", 100, row => (row.move.spill ? "spill" : "compulsory")),
       column("tensor", 300, row => T.name[row.tensor]),
       sized("size", 100, row => T.nbytes[row.tensor]),
-      sized("issue", 80, row => row.move[2], count),
-      sized("due", 80, row => row.move[3], count),
+      ...routes,
+      sized("issue", 80, row => row.move.issue, count),
+      sized("due", 80, row => row.move.due, count),
       ...times,
-      column("op it is due for", 260, row => O.name[row.plan.schedule[row.move[3]]] ?? ""),
+      column("op it is due for", 260, row => O.name[row.plan.schedule[row.move.due]] ?? ""),
     ],
     {
       onpick: choose,
@@ -151,13 +168,18 @@ function stepTab() {
   const all = DRAWN.flatMap(plan =>
     plan.schedule.map((op, step) => ({ plan, op, step, span: plan.timeline?.ops[step] })),
   );
+  const notes = DRAWN.some(plan => plan.again.length || plan.joined.length || plan.inplace.length)
+    ? [column("how", 200, row => stepNotes(row.plan, row.step).join("; "))]
+    : [];
+  const outside = PLACED.some(plan => plan.outside.some(Boolean))
+    ? [sized(`not in ${firstName()}`, 120, row => row.plan.outside[row.step])]
+    : [];
   const found = row => [...O.outputs[row.op], ...O.inputs[row.op]].some(t => State.match[t]);
   const times = anyTimes
     ? [
         sized("begins", 100, row => row.span?.[0] ?? null, time),
         sized("takes", 100, row => (row.span ? row.span[1] - row.span[0] : null), time),
         sized("waits", 100, row => (row.span ? Math.max(0, row.span[0] - row.plan.byTime[row.step]) : null), time),
-        sized("from host", 100, row => paneOf(row.plan).fromHost[row.step]),
       ]
     : [];
   const table = new Table(
@@ -166,10 +188,11 @@ function stepTab() {
       sized("step", 70, row => row.step, count),
       column("op", 300, row => O.name[row.op]),
       column("kind", 140, row => kindOf(row.op)),
-      sized("live", 100, row => row.plan.live[row.step]),
-      sized("free", 100, row => (row.plan.limit === null ? null : row.plan.limit - row.plan.live[row.step])),
+      ...notes,
+      ...liveColumns(),
       sized("flops", 100, row => O.flops[row.op], big),
       sized("moved", 100, row => paneOf(row.plan).traffic.reduce((sum, list) => sum + list[row.step], 0)),
+      ...outside,
       ...times,
     ],
     {
@@ -181,10 +204,24 @@ function stepTab() {
   return tab("Steps", table, () => (State.active ? all.filter(found) : all));
 }
 
+// Live and free bytes of a step, in each memory by name where a plan has several.
+function liveColumns() {
+  const most = DRAWN.reduce((a, b) => (b.maps.length > a.maps.length ? b : a));
+  const wide = most.maps.length > 1 ? 130 : 100;
+  return most.maps.flatMap(({ name }, m) => {
+    const where = most.maps.length > 1 ? ` in ${name}` : "";
+    const free = ({ capacity, live }, step) => (capacity === null ? null : capacity - live[step]);
+    return [
+      sized("live" + where, wide, ({ plan, step }) => plan.maps[m]?.live[step] ?? null),
+      sized("free" + where, wide, ({ plan, step }) => (plan.maps[m] ? free(plan.maps[m], step) : null)),
+    ];
+  });
+}
+
 function differenceTab() {
   const [a, b] = PLACED;
   const moved = (plan, t) =>
-    (plan.movesOf.get(t) ?? []).reduce((sum, i) => sum + (plan.moves[i][4] ? T.nbytes[t] : 0), 0);
+    (plan.movesOf.get(t) ?? []).reduce((sum, i) => sum + (plan.moves[i].spill ? T.nbytes[t] : 0), 0);
   const all = T.name
     .map((_, t) => ({ tensor: t, a: a.state(t), b: b.state(t), inA: moved(a, t), inB: moved(b, t) }))
     .filter(row => row.a !== row.b || row.inA !== row.inB);
@@ -215,99 +252,4 @@ function differenceTab() {
     },
   );
   return tab("Differences", table, () => all.filter(row => State.match[row.tensor]));
-}
-
-const TABS = {};
-
-function makeTabs() {
-  TABS.tensors = tensorTab();
-  if (PLACED.length) Object.assign(TABS, { moves: moveTab(), spills: spillTab() });
-  if (DRAWN.length) TABS.steps = stepTab();
-  if (PLACED.length > 1) TABS.differences = differenceTab();
-  TABS.graph = { name: "Graph", rows: () => [], show: scroller => scroller.replaceChildren(graphNumbers()) };
-}
-
-function tab(name, table, rows) {
-  return {
-    name,
-    table,
-    rows,
-    show(scroller) {
-      table.attach(scroller);
-      table.set(rows());
-    },
-  };
-}
-
-function graphNumbers() {
-  const kinds = new Map();
-  O.kind.forEach((kind, op) => {
-    const row = kinds.get(kind) ?? [0, 0, 0];
-    row[0]++;
-    row[1] += O.flops[op] ?? 0;
-    row[2] += O.outputs[op].reduce((sum, t) => sum + (T.root[t] === t ? T.nbytes[t] : 0), 0);
-    kinds.set(kind, row);
-  });
-  const rows = [...kinds].sort((a, b) => b[1][0] - a[1][0]);
-  const most = rows[0]?.[1][0] ?? 1;
-  return el(
-    "div",
-    { class: "numbers" },
-    el(
-      "div",
-      { class: "figures" },
-      graphFigures().map(([name, value, note]) => figure(name, value, note)),
-    ),
-    el(
-      "table",
-      { class: "plain kinds" },
-      el(
-        "tr",
-        {},
-        ["op kind", "", "ops", "flops", "bytes written"].map((text, k) =>
-          el("th", { class: k > 1 ? "num" : "", textContent: text }),
-        ),
-      ),
-      rows.map(([kind, [n, flops, size]]) =>
-        el(
-          "tr",
-          {},
-          el("td", { textContent: G.opKinds[kind] }),
-          el("td", { class: "share" }, el("div", { class: "meter" }, el("i", { style: `width:${(100 * n) / most}%` }))),
-          el("td", { class: "num", textContent: count(n) }),
-          el("td", { class: "num", textContent: flops ? big(flops) : "–" }),
-          el("td", { class: "num", textContent: bytes(size) }),
-        ),
-      ),
-    ),
-  );
-}
-
-let openedTab = null;
-
-function openTab(key) {
-  openedTab = key;
-  for (const button of $("#tabs").children) button.setAttribute("aria-selected", String(button.dataset.tab === key));
-  TABS[key].show($("#table"));
-  $("#table").scrollTop = 0;
-}
-
-function drawTabs() {
-  $("#tabs").replaceChildren(
-    ...Object.entries(TABS).map(([key, { name, rows }]) => {
-      const n = rows().length;
-      return el(
-        "button",
-        {
-          class: "tab",
-          role: "tab",
-          "data-tab": key,
-          "aria-selected": String(key === openedTab),
-          onclick: () => openTab(key),
-        },
-        name,
-        n ? el("span", { class: "muted", textContent: " " + count(n) }) : null,
-      );
-    }),
-  );
 }

@@ -49,6 +49,15 @@ def test_parts_lie_in_the_joined_output_and_one_is_written_over_its_operand_ther
     assert faults() == set()
 
 
+def test_a_joined_output_may_be_written_over_once_it_is_joined() -> None:
+    ops = (*OPS[:-1], replace(OPS[-1], overwrites=(("y", "ab"),)))
+    graph = replace(GRAPH, ops=ops)
+    pairs = (*PLAN.inplace, InPlace(4, "y", "ab"))
+    over = placed(y=row("y", 4, 5, 0, 8))
+    assert faults(graph, graph_sha256=graph.sha256, residencies=over, inplace=pairs) == set()
+    assert faults(graph, graph_sha256=graph.sha256, residencies=over) == {"space"}
+
+
 def test_only_that_operand_may_lie_in_the_output_before_the_part_is_written() -> None:
     assert faults(inplace=(), residencies=ROWS) == {"space"}
     assert faults(residencies=placed(c=row("c", 1, 3, 0, 4))) == {
