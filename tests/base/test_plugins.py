@@ -23,7 +23,7 @@ def test_plugins_are_listed_by_name_without_an_import(
     )
     (tmp_path / "memplan_late.py").write_text("raise SystemError('asked too early')\n")
     monkeypatch.syspath_prepend(tmp_path)
-    found = plugins(SOLVERS)
+    found = plugins.__wrapped__(SOLVERS)
     assert list(found) == sorted(found) and {"zz_late", "aa_late", "greedy"} <= found.keys()
     assert "memplan_late" not in sys.modules
     assert load_plugin(found["aa_late"]).__name__ == "loads"
@@ -32,6 +32,10 @@ def test_plugins_are_listed_by_name_without_an_import(
     ) as caught:
         load_plugin(found["zz_late"])
     assert "'memplan.solvers' is 'memplan_late:Late'" in caught.value.hint
+
+
+def test_they_are_read_once_a_process() -> None:
+    assert plugins(SOLVERS) is plugins(SOLVERS)
 
 
 def test_what_belongs_to_no_package_is_named_alone() -> None:
