@@ -245,13 +245,13 @@ def fx_pass(
 
 
 def emit(model: Model, plan: Plan, formats: str | Iterable[str], folder: str | Path = ".") -> list[Path]:
-    """Write the plan as `folder/STEM.…` in each format; nothing is written if any of them fails.
+    """Write the plan into `folder` in each format; nothing is written if any of them fails.
 
     Args:
         model: what was planned; files are named after its `stem`.
         plan: a plan of it.
-        formats: of "json", "onnx" (the source annotated), "html" (a report), "svg" and "trace", or a text of
-            such names with commas between.
+        formats: of "json", "onnx" (the source annotated), "html" (a report), "svg", "trace" and "c" (for
+            firmware), or a text of such names with commas between.
         folder: is made where it is not there.
 
     Returns:

@@ -68,7 +68,7 @@ def add_parser(commands: Any) -> None:
     p.add_argument("--workers", metavar="N", help="processor cores to use (default: all)")
     p.add_argument("--seed", metavar="N", default="0", help="seed of all random choices (default: 0)")
     p.add_argument(
-        "--emit", metavar="FORMATS", default="json", help="json,onnx,html,svg,trace (default: json)"
+        "--emit", metavar="FORMATS", default="json", help="json,onnx,html,svg,trace,c (default: json)"
     )
     p.add_argument("-o", "--output", metavar="DIR", default=".", help="folder to write to (default: .)")
     p.add_argument("--json", action="store_true", help="print the plan JSON on stdout")
@@ -82,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
     from memplan.problem.pins import parse_pins, read_pins
     from memplan.solving.planning import DEFAULT_SOLVER
     from memplan.solving.planning import plan as solve
-    from memplan.views.write import FORMATS, check_formats, emit_plan
+    from memplan.views.write import check_formats, emit_plan, file_names
 
     formats = check_formats(args.emit)
     alignment = None if args.alignment is None else parse_int("--alignment", args.alignment, 1)
@@ -92,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
     pins = (read_pins(args.pins) if args.pins else {}) | parse_pins(args.pin)
     check_folder(Path(args.output))
     model = load_talking(args)
-    check_folder(Path(args.output), *(f"{model.stem}{FORMATS[name][0]}" for name in formats))
+    check_folder(Path(args.output), *file_names(formats, model.stem))
     live = LiveLine()
     with interruptible() as cancel:
         plan = solve(

@@ -1,9 +1,10 @@
-"""From a plan to files. One emitter per format; each returns the file's content."""
+"""From a plan to files. One emitter per format; each returns what its files hold."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 from memplan.base.errors import OptionError, nearest
 from memplan.base.files import check_folder, write_atomic
@@ -41,14 +42,39 @@ def _svg(model: Model, plan: Plan) -> str:
     return svg_text(model.graph, plan)
 
 
-FORMATS: dict[str, tuple[str, Callable[[Model, Plan], str | bytes]]] = {
-    "json": (".plan.json", _json),
-    "onnx": (".memplan.onnx", _onnx),
-    "html": (".html", _html),
-    "svg": (".svg", _svg),
-    "trace": (".trace.json", _trace),
+def _c(model: Model, plan: Plan) -> tuple[str, ...]:
+    from memplan.firmware.emit import c_files
+
+    return c_files(model, plan)
+
+
+def _c_names(stem: str) -> tuple[str, ...]:
+    from memplan.firmware.emit import c_file_names
+
+    return c_file_names(stem)
+
+
+class Format(NamedTuple):
+    """One way to write a plan: `names` of its files, by the model's stem, and what `make` puts into each."""
+
+    names: Callable[[str], tuple[str, ...]]
+    make: Callable[[Model, Plan], tuple[str | bytes, ...]]
+
+
+def one_file(ending: str, make: Callable[[Model, Plan], str | bytes]) -> Format:
+    """The format of one file, `STEM` and this ending."""
+    return Format(lambda stem: (f"{stem}{ending}",), lambda model, plan: (make(model, plan),))
+
+
+FORMATS: dict[str, Format] = {
+    "json": one_file(".plan.json", _json),
+    "onnx": one_file(".memplan.onnx", _onnx),
+    "html": one_file(".html", _html),
+    "svg": one_file(".svg", _svg),
+    "trace": one_file(".trace.json", _trace),
+    "c": Format(_c_names, _c),
 }
-"""File ending and maker of each format."""
+"""Every format by its name."""
 
 
 def check_formats(formats: str | Iterable[str]) -> list[str]:
@@ -61,10 +87,16 @@ def check_formats(formats: str | Iterable[str]) -> list[str]:
     return chosen
 
 
+def file_names(formats: Iterable[str], stem: str) -> list[str]:
+    """The files that these known formats make of a model of this stem."""
+    return [file for name in formats for file in FORMATS[name].names(stem)]
+
+
 def emit_plan(model: Model, plan: Plan, formats: str | Iterable[str], folder: Path) -> list[Path]:
-    """Write `folder/STEM.…` for each format; nothing is made if a format is unknown or a file cannot be there, nor
-    written if one fails."""
-    chosen = [FORMATS[name] for name in check_formats(formats)]
-    check_folder(folder, *(f"{model.stem}{ending}" for ending, _ in chosen))
-    contents = [(ending, make(model, plan)) for ending, make in chosen]
-    return [write_atomic(folder / f"{model.stem}{ending}", content) for ending, content in contents]
+    """Write the plan in each format; nothing is made if a format is unknown or a file cannot be there, nor written if
+    one fails."""
+    chosen = check_formats(formats)
+    names = file_names(chosen, model.stem)
+    check_folder(folder, *names)
+    contents = [content for name in chosen for content in FORMATS[name].make(model, plan)]
+    return [write_atomic(folder / name, content) for name, content in zip(names, contents, strict=True)]

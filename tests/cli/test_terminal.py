@@ -20,7 +20,7 @@ from memplan.problem.plan import Plan
 from memplan.solving.testing import chain
 from memplan.studies.compare.markdown import table_md
 from memplan.studies.compare.tables import Cell, Table
-from memplan.views.write import FORMATS
+from memplan.views.write import FORMATS, one_file
 
 ODD = "a\x1b[31m\u202eb\x9b\r\x07\u2028"
 
@@ -67,7 +67,7 @@ def test_emit_asks_for_its_files_before_anything_is_made(
     (tmp_path / "folder.plan.json").mkdir()
     model = Model(chain(3), name)
     plan = memplan.plan(model)
-    monkeypatch.setitem(FORMATS, "json", (".plan.json", made))
+    monkeypatch.setitem(FORMATS, "json", one_file(".plan.json", made))
     with pytest.raises(MemplanError, match="no file"):
         memplan.emit(model, plan, "json", tmp_path)
     if "/" not in name and name != "folder":

@@ -1,0 +1,1 @@
+"""Plans as C for firmware: tables of addresses and copies, and a test that replays them on the host."""

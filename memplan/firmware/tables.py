@@ -1,0 +1,134 @@
+"""The constant tables of a program, and how C writes them: in the smallest types that hold their numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
+from typing import NamedTuple
+
+from memplan.firmware.program import Program
+
+WIDTH = 100
+
+
+class Table(NamedTuple):
+    """A table of numbers from 0 on, and of how many, as the header's macros say it; `STEPS + 1` counts steps and an
+    end."""
+
+    name: str
+    values: Sequence[int]
+    length: str
+
+    @property
+    def entry_type(self) -> str:
+        """The smallest unsigned type of `stdint.h` that holds each of its numbers."""
+        return f"uint{8 * self.entry_bytes}_t"
+
+    @property
+    def entry_bytes(self) -> int:
+        """The bytes of that type."""
+        largest = max(self.values, default=0)
+        return next(nbytes for nbytes in (1, 2, 4, 8) if largest < 256**nbytes)
+
+
+def schedule_table(program: Program) -> Table:
+    """By step the number of its op, as the graph counts them."""
+    number = {op.name: k for k, op in enumerate(program.graph.ops)}
+    return Table("schedule", [number[op] for op in program.plan.schedule], "STEPS")
+
+
+def size_table(program: Program) -> Table:
+    """The bytes of each tensor."""
+    return Table("tensor_bytes", [t.nbytes for t in program.tensors], "TENSORS")
+
+
+def place_tables(program: Program) -> list[Table]:
+    """By place its first byte, and its block where there are several."""
+    places = program.places
+    found = [Table("place_offsets", [p.offset for p in places], "PLACES")]
+    if len(program.arenas) + len(program.buffers) > 1:
+        found.append(Table("place_blocks", [p.block for p in places], "PLACES"))
+    return found
+
+
+def operand_tables(program: Program) -> list[Table]:
+    """By step where its operands begin, and their places."""
+    listed = program.operands
+    return [
+        Table("first_operand", starts(map(len, listed)), "STEPS + 1"),
+        Table("operand_places", [place for places in listed for place in places], "OPERANDS"),
+    ]
+
+
+def copy_tables(program: Program) -> list[Table]:
+    """The copies by issue, and where those begin that are issued before each step, and at the end."""
+    copies = program.copies
+    if not copies:
+        return []
+    found = [
+        Table("first_copy", _starts_by_step(program, [c.issue for c in copies]), "STEPS + 2"),
+        Table("copy_destinations", [c.destination for c in copies], "COPIES"),
+        Table("copy_sources", [c.source for c in copies], "COPIES"),
+        Table("copy_bytes", [c.nbytes for c in copies], "COPIES"),
+    ]
+    if any(c.queue for c in copies):
+        found.append(Table("copy_queues", [c.queue for c in copies], "COPIES"))
+    return found
+
+
+def due_tables(program: Program) -> list[Table]:
+    """The copies by due, where they run beside ops, and where those begin that are due before each step."""
+    copies = program.copies
+    if not program.timed:
+        return []
+    order = sorted(range(len(copies)), key=lambda k: copies[k].due)
+    return [
+        Table("first_due", _starts_by_step(program, [c.due for c in copies]), "STEPS + 2"),
+        Table("due_copies", order, "COPIES"),
+    ]
+
+
+def table_bytes(program: Program) -> int:
+    """The bytes of all tables but those that are made on request."""
+    tables = [
+        schedule_table(program),
+        *place_tables(program),
+        *operand_tables(program),
+        *copy_tables(program),
+        *due_tables(program),
+    ]
+    return sum(table.entry_bytes * max(1, len(table.values)) for table in tables)
+
+
+def starts(lengths: Iterable[int]) -> list[int]:
+    """Where each list of these lengths begins if they stand one behind the other, and where the last ends."""
+    return list(accumulate(lengths, initial=0))
+
+
+def _starts_by_step(program: Program, boundaries: Sequence[int]) -> list[int]:
+    counts = [0] * (len(program.operands) + 1)
+    for boundary in boundaries:
+        counts[boundary] += 1
+    return starts(counts)
+
+
+def literal(value: int) -> str:
+    """The number, 0 or more, as an unsigned C99 constant."""
+    return f"{value}u" if value < 2**32 else f"{value}ull"
+
+
+def definition(table: Table, before: str) -> str:
+    """The table as a constant array; one 0 where it has no entries, since C has no empty array."""
+    numbers = rows(list(map(str, table.values or (0,))))
+    return f"{before} {table.entry_type} {table.name}[] = {{\n{numbers}\n}};"
+
+
+def rows(words: Sequence[str]) -> str:
+    """The words with commas between, in indented lines of `WIDTH` letters."""
+    lines, line = [], "   "
+    for word in words:
+        if len(line) + len(word) + 2 > WIDTH and line.strip():
+            lines.append(line)
+            line = "   "
+        line += f" {word},"
+    return "\n".join([*lines, line])
