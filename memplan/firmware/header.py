@@ -56,7 +56,7 @@ def _counts(names: Names) -> str:
         "OPERANDS": max(1, sum(map(len, program.operands))),
         "COPIES": len(program.copies),
         "QUEUES": 1 + max((c.queue for c in program.copies), default=-1),
-        "TIMED": int(program.timed),
+        "COPIES_BESIDE": sum(c.beside for c in program.copies),
         "MOST_OPERANDS": max(1, *map(len, program.operands)),
     }
     return "\n".join(f"#define {names.upper}_{word} {literal(count)}" for word, count in counts.items())
@@ -99,6 +99,7 @@ def _declaration(names: Names, table: Table) -> str:
 def _enumeration(rows: Iterable[tuple[str, int | None, str]]) -> str:
     """Enumerators, each with its value unless they count from 0, and what it is called; nothing where there are none."""
     lines = [
-        f"    {name}{'' if value is None else f' = {value}'}, /* {c_text(text)} */" for name, value, text in rows
+        f"    {name}{'' if value is None else f' = {value}'}, /* {c_text(text)} */"
+        for name, value, text in rows
     ]
     return "\n".join(["enum {", *lines, "};"]) if lines else ""

@@ -25,7 +25,10 @@ def host_test(names: Names) -> str:
             "cell": f"typedef uint{32 if network.numbers < 2**32 else 64}_t cell;",
             "network": "\n".join(network.lines()),
             "given": "\n".join(
-                [*_given(names, "given", names.program.given), *_given(names, "result", names.program.results)]
+                [
+                    *_given(names, "given", names.program.given),
+                    *_given(names, "result", names.program.results),
+                ]
             ),
             "blocks": "\n".join(_blocks(names)),
         },
@@ -112,7 +115,9 @@ def _blocks(names: Names) -> Iterator[str]:
         name = names.memory(arena.memory.name)
         yield f"static cell {name.lower()}_cells[{name}_BYTES];"
         text, bytes_, cells = c_text(arena.memory.name), name.lower(), f"{name.lower()}_cells"
-        listed.append(f'    {{"{text}", {bytes_}, {cells}, {name}_BYTES, {literal(arena.memory.alignment)}}},')
+        listed.append(
+            f'    {{"{text}", {bytes_}, {cells}, {name}_BYTES, {literal(arena.memory.alignment)}}},'
+        )
     if program.buffers:
         places, end = [], 0
         for b in program.buffers:

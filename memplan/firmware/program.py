@@ -65,6 +65,11 @@ class Copy(NamedTuple):
     due: int
     queue: int
 
+    @property
+    def beside(self) -> bool:
+        """Whether it may run beside ops: a step later than the one before which it starts waits for it."""
+        return self.issue < self.due
+
 
 class Given(NamedTuple):
     """Tensor `tensor` lies at place `place` before step 0, or at the end."""
@@ -113,11 +118,6 @@ class Program:
         """What the plan knows of: all but constants that it ignores, in the graph's order."""
         root = self.graph.storage_of
         return tuple(t for t in self.graph.tensors if not _is_ignored(self.view, root[t.name]))
-
-    @property
-    def timed(self) -> bool:
-        """Whether copies run beside ops: some are due later than they are issued."""
-        return any(c.issue < c.due for c in self.copies)
 
 
 def tensors_of(view: PlanView, op: Op) -> tuple[str, ...]:

@@ -77,14 +77,15 @@ def copy_tables(program: Program) -> list[Table]:
 
 
 def due_tables(program: Program) -> list[Table]:
-    """The copies by due, where they run beside ops, and where those begin that are due before each step."""
+    """Which copies run beside ops, and these by due, with where those begin that are due before each step."""
     copies = program.copies
-    if not program.timed:
+    beside = [k for k, c in enumerate(copies) if c.beside]
+    if not beside:
         return []
-    order = sorted(range(len(copies)), key=lambda k: copies[k].due)
     return [
-        Table("first_due", _starts_by_step(program, [c.due for c in copies]), "STEPS + 2"),
-        Table("due_copies", order, "COPIES"),
+        Table("copy_beside", [int(c.beside) for c in copies], "COPIES"),
+        Table("first_due", _starts_by_step(program, [copies[k].due for k in beside]), "STEPS + 2"),
+        Table("due_copies", sorted(beside, key=lambda k: copies[k].due), "COPIES_BESIDE"),
     ]
 
 

@@ -69,9 +69,18 @@ void net_step(uint32_t step, const net_dma *dma)
     (void)step;
     (void)dma;
 }
-#elif NET_TIMED
-/* Copies run beside the ops, and the step that needs one waits for it: due_copies, from first_due on. What is due is
-   awaited before others start, since these may read what it made, or fill what it read. */
+#elif NET_COPIES_BESIDE == 0
+void net_step(uint32_t step, const net_dma *dma)
+{
+    uint32_t k;
+    for (k = first_copy[step]; k < first_copy[step + 1]; k++) {
+        start_copy(k, dma);
+        wait_for_copy(k, dma);
+    }
+}
+#else
+/* Some copies run beside ops, copy_beside, and a later step waits for them: due_copies, from first_due on. What is due
+   is awaited before others start, since these may read what it made, or fill what it read. */
 /* @dues */
 
 void net_step(uint32_t step, const net_dma *dma)
@@ -79,16 +88,10 @@ void net_step(uint32_t step, const net_dma *dma)
     uint32_t k;
     for (k = first_due[step]; k < first_due[step + 1]; k++)
         wait_for_copy(due_copies[k], dma);
-    for (k = first_copy[step]; k < first_copy[step + 1]; k++)
-        start_copy(k, dma);
-}
-#else
-void net_step(uint32_t step, const net_dma *dma)
-{
-    uint32_t k;
     for (k = first_copy[step]; k < first_copy[step + 1]; k++) {
         start_copy(k, dma);
-        wait_for_copy(k, dma);
+        if (!copy_beside[k])
+            wait_for_copy(k, dma);
     }
 }
 #endif
