@@ -79,12 +79,11 @@ def _buffers(names: Names) -> str:
     program = names.program
     if not program.buffers:
         return ""
-    tensors = program.graph.tensor
     listed = _enumeration(
         (
             names.tensor(b.storage, "BUFFER"),
             k,
-            f"{b.storage}: {tensors[b.storage].nbytes} bytes" + (f", {b.memory}" if b.memory else ""),
+            f"{b.storage}: {b.nbytes} bytes" + (f", {b.memory}" if b.memory else ""),
         )
         for k, b in enumerate(program.buffers)
     )

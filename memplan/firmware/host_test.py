@@ -123,7 +123,7 @@ def _blocks(names: Names) -> Iterator[str]:
         for b in program.buffers:
             start = align_up(end, b.alignment) + b.alignment  # bytes of nobody's before each
             places.append(f"buffer_bytes + {start}")
-            end = start + program.graph.tensor[b.storage].nbytes
+            end = start + b.nbytes
         yield f"static cell buffer_cells[{literal(end)}];"
         aligned = f"{names.upper}_ALIGNED({names.upper}_BUFFER_ALIGNMENT)"
         yield f"static {aligned} unsigned char buffer_bytes[{literal(end)}];"

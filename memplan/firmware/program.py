@@ -37,12 +37,14 @@ class Buffer(NamedTuple):
     """A block that the user of the plan has, of what has no planned address.
 
     Args:
-        storage: what lies there.
+        storage: what lies there; of an input that is donated, its next value too.
+        nbytes: how large it is.
         memory: the name of the memory in which the plan has it, None where it does not say.
         alignment: the address is to be a multiple of it, a power of two.
     """
 
     storage: str
+    nbytes: int
     memory: str | None
     alignment: int
 
@@ -269,10 +271,17 @@ class _Lowering:
         return Arena(memory, max(1, self.ends[memory.name]), alignment)
 
     def _buffer(self, storage: str) -> Buffer:
+        held = [storage, *(u for u, i in self.view.renewed.items() if i == storage)]
+        tensors = [self.graph.tensor[s] for s in held]
         memory = self.view.home(storage) if self.view.is_placeable(storage) else None
         asked = self.plan.target.memory[memory].alignment if memory else 1
-        alignment = lcm(asked, self.graph.tensor[storage].alignment or 1)
-        return Buffer(storage, memory, _power_of_two(f"the address of '{storage}'", alignment))
+        alignment = lcm(asked, *(t.alignment or 1 for t in tensors))
+        return Buffer(
+            storage,
+            max(t.nbytes for t in tensors),
+            memory,
+            _power_of_two(f"the address of '{storage}'", alignment),
+        )
 
 
 def _power_of_two(what: str, alignment: int) -> int:
