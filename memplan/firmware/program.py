@@ -195,10 +195,10 @@ class _Lowering:
             return (False, memory), offset
         part = self.view.parts.get(storage)
         whole, first = (storage, 0) if part is None else part
-        kept = self.view.is_given(whole) or whole in self.view.outputs
-        if memory is None or kept:
-            renewed = self.view.renewed.get(whole) if memory is not None else None
-            return (True, renewed or whole), first
+        if memory is None or self.view.is_given(whole):
+            return (True, whole), first
+        if whole in self.view.outputs:
+            return (True, self.view.renewed.get(whole, whole)), first
         return (False, memory), self._own(whole, memory) + first
 
     def _own(self, storage: str, memory: str) -> int:
@@ -267,27 +267,26 @@ class _Lowering:
             yield Given(name, self._place(s, memory, offset, self.graph.tensor[name].first_byte))
 
     def _arena(self, memory: Memory) -> Arena:
-        alignment = _power_of_two(f"addresses in '{memory.name}'", self.alignments[memory.name])
+        alignment = self.alignments[memory.name]
+        _require_power_of_two(f"addresses in '{memory.name}'", alignment)
         return Arena(memory, max(1, self.ends[memory.name]), alignment)
 
     def _buffer(self, storage: str) -> Buffer:
-        held = [storage, *(u for u, i in self.view.renewed.items() if i == storage)]
-        tensors = [self.graph.tensor[s] for s in held]
         memory = self.view.home(storage) if self.view.is_placeable(storage) else None
-        asked = self.plan.target.memory[memory].alignment if memory else 1
-        alignment = lcm(asked, *(t.alignment or 1 for t in tensors))
-        return Buffer(
-            storage,
-            max(t.nbytes for t in tensors),
-            memory,
-            _power_of_two(f"the address of '{storage}'", alignment),
-        )
+        held = [self.graph.tensor[storage]]
+        alignment = 1
+        if memory is not None:
+            renewing = (u for u, i in self.view.renewed.items() if i == storage)
+            held += [self.graph.tensor[u] for u in renewing if not self.view.is_given(u)]
+            alignment = self.plan.target.memory[memory].alignment
+        alignment = lcm(alignment, *(t.alignment or 1 for t in held))
+        _require_power_of_two(f"the address of '{storage}'", alignment)
+        return Buffer(storage, max(t.nbytes for t in held), memory, alignment)
 
 
-def _power_of_two(what: str, alignment: int) -> int:
+def _require_power_of_two(what: str, alignment: int) -> None:
     if alignment & (alignment - 1):
         raise PlanError(
             f"{what} must be a multiple of {alignment}, and C aligns to powers of two alone",
             "plan with alignments of memories and tensors that are powers of two",
         )
-    return alignment
