@@ -92,7 +92,8 @@ def _buffers(names: Names) -> str:
 
 
 def _declaration(names: Names, table: Table) -> str:
-    return f"extern const {table.entry_type} {names.lower}_{table.name}[{names.upper}_{table.length}];"
+    """The table without its length, so that the source can tell whether it has it."""
+    return f"extern const {table.entry_type} {names.lower}_{table.name}[];"
 
 
 def _enumeration(rows: Iterable[tuple[str, int | None, str]]) -> str:

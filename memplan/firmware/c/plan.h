@@ -69,7 +69,7 @@ unsigned char *net_address(uint32_t place);
 void net_step(uint32_t step, const net_dma *dma);
 
 #ifndef NET_NO_SCHEDULE
-/* The op that runs at each step. */
+/* The op that runs at each of NET_STEPS steps. */
 /* @schedule */
 #endif
 
@@ -85,6 +85,7 @@ extern const char *const net_op_names[NET_OPS];
 #endif
 
 #ifdef NET_WITH_SIZES
+/* The bytes of each of NET_TENSORS tensors. */
 /* @sizes */
 #endif
 

@@ -1,0 +1,254 @@
+"""Emitted plans replayed on the host: valid ones without a fault, and ones with a planted fault never."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from functools import cache
+from itertools import count, islice
+from pathlib import Path
+
+import pytest
+
+import memplan
+from memplan.base.errors import PlanError
+from memplan.firmware.emit import c_files
+from memplan.firmware.header import header
+from memplan.firmware.host_test import host_test
+from memplan.firmware.names import Names
+from memplan.firmware.program import Place, Program, program_of, tensors_of
+from memplan.firmware.source import source
+from memplan.ir.graph import Graph
+from memplan.ir.model import Model
+from memplan.judge.check.check import check
+from memplan.problem.plan import Plan
+from tests.firmware.compiler import COMPILERS, replayed
+from tests.generate_wide import wide_graph, wide_plan
+
+pytestmark = pytest.mark.parametrize("compiler", COMPILERS)
+
+
+@cache
+def planned(name: str, **options: str | bool) -> tuple[Graph, Plan]:
+    model = memplan.load(name)
+    return model.graph, memplan.plan(model, workers=1, **options)  # type: ignore[arg-type]
+
+
+def wide_plans(feature: Callable[[Graph, Plan], object]) -> Iterator[tuple[str, str, str]]:
+    """Files of random valid plans that have this feature, and alignments that C has."""
+    for seed in count():
+        rng = random.Random(seed)
+        graph = wide_graph(rng, rng.randint(1, 12))
+        plan = wide_plan(rng, graph)
+        replaced = {i for _, i in graph.updates} & graph.output_storages & set(plan.options.donate)
+        if feature(graph, plan) and not replaced and not check(graph, plan, claims=False):
+            with suppress(PlanError):
+                yield c_files(Model(graph, "net"), plan)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("resnet8_int8", {"solver": "greedy", "io": "resident"}),
+        ("resnet8_int8", {"solver": "greedy", "io": "resident", "weights": "tensor", "inplace": True}),
+        ("matmul_222_rank7_strassen", {"solver": "greedy", "scratchpad": "MR"}),
+        ("resnet8_int8", {"solver": "greedy", "scratchpad": "MR", "weights": "stream"}),
+        (
+            "resnet8_int8",
+            {"solver": "msa", "target": "ethos-u65", "objective": "latency", "weights": "tensor"},
+        ),
+    ],
+    ids=["no moves", "in place", "spills", "streamed weights", "copies beside ops"],
+)
+def test_a_plan_of_a_solver_replays(
+    tmp_path: Path, compiler: str, name: str, options: dict[str, str | bool]
+) -> None:
+    graph, plan = planned(name, **options)
+    assert plan.schedule
+    assert replayed(compiler, tmp_path, c_files(Model(graph, "net"), plan)) == ""
+
+
+FEATURES: dict[str, Callable[[Graph, Plan], object]] = {
+    "moves between three memories": lambda graph, plan: len({m.source for m in plan.moves}) > 2,
+    "joined": lambda graph, plan: plan.joined and plan.moves,
+    "in place": lambda graph, plan: plan.inplace and plan.moves,
+    "recomputed": lambda graph, plan: len(plan.schedule) > len(graph.ops) and plan.moves,
+    "beside ops": lambda graph, plan: sum(m.issue < m.due for m in plan.moves) > 1,
+    "external": lambda graph, plan: plan.options.io == "external" and plan.moves,
+    "addresses behind": lambda graph, plan: plan.moves and any(m.addresses for m in plan.target.memories),
+    "several queues": lambda graph, plan: len({m.queue for m in plan.moves}) > 1,
+    "views": lambda graph, plan: graph.aliases and plan.moves,
+}
+
+
+@pytest.mark.parametrize("feature", FEATURES)
+def test_a_plan_with_everything_replays(tmp_path: Path, compiler: str, feature: str) -> None:
+    assert replayed(compiler, tmp_path, next(wide_plans(FEATURES[feature])), ("-O2",)) == ""
+
+
+@pytest.mark.slow
+def test_random_plans_replay(tmp_path: Path, compiler: str) -> None:
+    for texts in islice(wide_plans(lambda graph, plan: True), 200):
+        assert replayed(compiler, tmp_path, texts) == ""
+
+
+# Planted faults. Each makes a program that is wrong, whatever the plan is.
+
+
+def _elsewhere(program: Program, step: int, k: int, place: Place) -> Program:
+    """The operand `k` of a step at another place."""
+    rows = [list(row) for row in program.operands]
+    rows[step][k] = len(program.places)
+    return replace(program, places=(*program.places, place), operands=tuple(map(tuple, rows)))
+
+
+def _operands(program: Program) -> Iterator[tuple[int, int, int, bool]]:
+    """Step, position, bytes, and whether it is written, of each operand in an arena that is of some bytes."""
+    for t, op in enumerate(program.view.ops):
+        names = tensors_of(program.view, op)
+        for k, x in enumerate(names):
+            nbytes = program.graph.tensor[x].nbytes
+            if nbytes and program.places[program.operands[t][k]].block < len(program.arenas):
+                yield t, k, nbytes, k >= len(names) - len(op.outputs)
+
+
+def read_a_byte_behind(program: Program) -> Program:
+    t, k, _, _ = next(row for row in _operands(program) if not row[3])
+    place = program.places[program.operands[t][k]]
+    return _elsewhere(program, t, k, place._replace(offset=place.offset + 1))
+
+
+def written_a_byte_behind(program: Program) -> Program:
+    t, k, _, _ = next(row for row in _operands(program) if row[3])
+    place = program.places[program.operands[t][k]]
+    return _elsewhere(program, t, k, place._replace(offset=place.offset + 1))
+
+
+def written_beyond_the_arena(program: Program) -> Program:
+    t, k, nbytes, _ = next(row for row in _operands(program) if row[3])
+    place = program.places[program.operands[t][k]]
+    end = program.arenas[place.block].nbytes
+    return _elsewhere(program, t, k, place._replace(offset=end - nbytes + 1))
+
+
+def two_live_tensors_overlap(program: Program) -> Program:
+    """Two operands of one step share their place, whenever they lie there."""
+    for t, _ in enumerate(program.operands):
+        read = [
+            (k, program.operands[t][k])
+            for step, k, _, writes in _operands(program)
+            if step == t and not writes
+        ]
+        if len({place for _, place in read}) > 1:
+            one, other = read[0][1], next(place for _, place in read if place != read[0][1])
+            places = list(program.places)
+            places[other] = places[one]
+            return replace(program, places=tuple(places))
+    raise AssertionError("no op reads two tensors")
+
+
+def written_over_an_operand(program: Program) -> Program:
+    """By an op that cannot do so."""
+    for t, k, _, writes in _operands(program):
+        if writes and k and not program.view.ops[t].overwrites:
+            return _elsewhere(program, t, k, program.places[program.operands[t][0]])
+    raise AssertionError("every op may overwrite")
+
+
+def a_load_is_dropped(program: Program) -> Program:
+    return replace(program, copies=program.copies[1:])
+
+
+def a_store_is_dropped(program: Program) -> Program:
+    return replace(program, copies=program.copies[:-1])
+
+
+def a_copy_is_a_byte_short(program: Program) -> Program:
+    c = program.copies[0]
+    return replace(program, copies=(c._replace(nbytes=c.nbytes - 1), *program.copies[1:]))
+
+
+def a_copy_goes_the_other_way(program: Program) -> Program:
+    c = program.copies[0]
+    turned = c._replace(source=c.destination, destination=c.source)
+    return replace(program, copies=(turned, *program.copies[1:]))
+
+
+def a_copy_comes_late(program: Program) -> Program:
+    """A load that a step needs is made at the end."""
+    c, end = program.copies[0], len(program.operands)
+    return replace(program, copies=(*program.copies[1:], c._replace(issue=end, due=end)))
+
+
+FAULTS = [
+    read_a_byte_behind, written_a_byte_behind, written_beyond_the_arena, two_live_tensors_overlap, written_over_an_operand,
+    a_load_is_dropped, a_store_is_dropped, a_copy_is_a_byte_short, a_copy_goes_the_other_way, a_copy_comes_late,
+]  # fmt: skip
+
+
+def spilling() -> Program:
+    graph, plan = planned("matmul_222_rank7_strassen", solver="greedy", scratchpad="MR")
+    assert len(plan.moves) > len(graph.outputs) + 1
+    return program_of(graph, plan)
+
+
+def files(program: Program, shipped: Program | None = None) -> tuple[str, str, str]:
+    """The files of a program, header and source those of another one."""
+    told = Names("net", shipped or program)
+    return header(told), source(told), host_test(Names("net", program))
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
+def test_a_fault_in_the_tables_is_found(
+    tmp_path: Path, compiler: str, fault: Callable[[Program], Program]
+) -> None:
+    program = spilling()
+    assert "violation: step" in replayed(compiler, tmp_path, files(program, fault(program)))
+
+
+def test_ops_in_another_order_are_found(tmp_path: Path, compiler: str) -> None:
+    told, text, test = files(spilling())
+    found = re.search(r"net_schedule\[\] = \{\n    (\d+), (\d+),", text)
+    assert found
+    swapped = text.replace(found[0], f"net_schedule[] = {{\n    {found[2]}, {found[1]},")
+    assert "violation: step" in replayed(compiler, tmp_path, (told, swapped, test))
+
+
+def test_copies_that_may_not_run_beside_ops_are_found(tmp_path: Path, compiler: str) -> None:
+    """What an op writes over, or reads, is still being copied: each load of the plan takes until the next step ends."""
+    program = spilling()
+    end = len(program.operands)
+    longer = tuple(c._replace(due=min(c.issue + 1, end)) for c in program.copies)
+    said = replayed(compiler, tmp_path, files(program, replace(program, copies=longer)))
+    assert "violation: step" in said
+
+
+def test_a_memory_that_is_a_byte_short_is_refused_by_the_compiler(tmp_path: Path, compiler: str) -> None:
+    program = spilling()
+    nbytes = program.arenas[0].nbytes
+    capacity = "-DNET_MEMORY_SCRATCHPAD_CAPACITY"
+    assert replayed(compiler, tmp_path, files(program), (f"{capacity}={nbytes}u",)) == ""
+    assert "fits_its_memory" in replayed(compiler, tmp_path, files(program), (f"{capacity}={nbytes - 1}u",))
+
+
+def test_an_arena_that_is_a_byte_short_is_refused_by_the_compiler(tmp_path: Path, compiler: str) -> None:
+    told, text, test = files(spilling())
+    nbytes = spilling().arenas[0].nbytes
+    shorter = told.replace(f"SCRATCHPAD_BYTES {nbytes}u", f"SCRATCHPAD_BYTES {nbytes - 1}u")
+    assert shorter != told
+    assert "holds_the_plan" in replayed(compiler, tmp_path, (shorter, text, test))
+
+
+@pytest.mark.parametrize(
+    "table", ["place_offsets", "operand_places", "copy_sources", "first_copy", "net_schedule"]
+)
+def test_a_table_that_lost_an_entry_is_refused_by_the_compiler(
+    tmp_path: Path, compiler: str, table: str
+) -> None:
+    told, text, test = files(spilling())
+    shorter = re.sub(rf"({table}\[\] = {{\n    )\d+,", r"\1", text, count=1)
+    assert shorter != text
+    assert f"{table.removeprefix('net_')}_is_whole" in replayed(compiler, tmp_path, (told, shorter, test))
