@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from memplan.firmware.identifiers import c_text
 from memplan.firmware.names import Names
 from memplan.firmware.program import Arena, Program
-from memplan.firmware.tables import Table, literal, schedule_table, size_table
+from memplan.firmware.tables import Table, literal, schedule_table, size_table, table_bytes
 from memplan.firmware.template import filled
 
 
@@ -39,8 +39,9 @@ def about(program: Program) -> str:
     """What file this is, as a comment."""
     plan = program.plan
     return (
-        f"/* The memory plan of '{c_text(program.graph.name)}' for '{c_text(plan.target.name)}', made by memplan; "
-        "do not edit. */"
+        f"/* The memory plan of '{c_text(program.graph.name)}' for the target '{c_text(plan.target.name)}': "
+        f"{len(program.operands):,} steps,\n   {len(program.copies):,} copies, {table_bytes(program):,} bytes of "
+        "tables. Made by memplan; do not edit. */"
     )
 
 
