@@ -271,6 +271,12 @@ ELSEWHERE: tuple[tuple[str, str, str], ...] = (
         "memplan_solvers.malloc_game.undo_log",
     ),
     (
+        "what a C compiler says to them",
+        "firmware/test_emit.py",
+        "memplan.firmware.header memplan.firmware.names memplan.firmware.source memplan.firmware.tables "
+        "memplan.firmware.template",
+    ),
+    (
         "exact searches by their answers",
         "solvers/offsets/test_pack.py",
         "memplan.packing.packer memplan_solvers.offsets.exact_floors",
