@@ -5,20 +5,23 @@ from __future__ import annotations
 from dataclasses import replace
 
 from memplan.base.errors import InvalidPlanError
+from memplan.base.garbage import collection_paused
 from memplan.ir.graph import Graph
-from memplan.judge.check.check import check as check_rules
+from memplan.judge.check.check import broken
 from memplan.judge.check.violation import Violation
 from memplan.judge.notes import cost_notes
-from memplan.judge.simulate import simulate as simulate_plan
+from memplan.judge.simulate import simulate
 from memplan.problem.plan import Plan, Status
 
 
+@collection_paused()
 def evaluate(graph: Graph, found: Plan) -> Plan:
     """The plan with its metrics, value and status filled in, checked: InvalidPlanError if a rule breaks."""
     if found.status in (Status.INFEASIBLE, Status.UNKNOWN):
         return found
-    refuse(check_rules(graph, found, claims=False))
-    metrics = simulate_plan(graph, found)
+    violations, copies = broken(graph, found)
+    refuse(violations)
+    metrics = simulate(graph, found, copies)
     value = metrics.value(found.options.objective)
     if not found.bound <= value * (1 + 1e-9):
         claim = f"solver '{found.solver}' claims the bound {found.bound} above the value {value}"

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from memplan.base.errors import InvalidPlanError
 from memplan.ir.graph import Graph
 from memplan.judge.copies import Copies
-from memplan.judge.cost import served
+from memplan.judge.cost import accesses
 from memplan.judge.plan_view import PlanView
 from memplan.problem.op_times import compute_rate
 from memplan.problem.plan import Plan
@@ -36,15 +36,15 @@ def timeline(graph: Graph, plan: Plan, copies: Copies | None = None) -> Timeline
     target = plan.target
     bandwidth = {m.name: m.bandwidth or 1.0 for m in target.memories}
     shared = {target.host.name, *target.home.values()}
+    touched: list[dict[str, int]] = [{} for _ in range(view.n)]  # by step, bytes by memory
+    for t, memory, nbytes in accesses(copies):
+        name = target.host.name if memory is None else memory  # the caller's lies behind the same bus
+        touched[t][name] = touched[t].get(name, 0) + nbytes
     now, times = 0.0, []
-    for t, places in enumerate(served(copies)):
-        op, reads = view.ops[t], dict[str, int]()
-        for s, memory in places.items():
-            name = target.host.name if memory is None else memory  # the caller's lies behind the same bus
-            reads[name] = reads.get(name, 0) + graph.tensor[s].nbytes
+    for t, op in enumerate(view.ops):
         idle = op.view or op.name in view.joined
         compute_s = 0.0 if idle else (op.flops or 0) / compute_rate(graph, target, op)
-        busy = {name: nbytes / bandwidth[name] for name, nbytes in reads.items()}
+        busy = {name: nbytes / bandwidth[name] for name, nbytes in touched[t].items()}
         duration = max(compute_s, sum(busy.values())) + target.compute.overhead_s
         start = queues.wait_for_due(t, now)
         now = start + duration
@@ -86,11 +86,10 @@ class _Queues:
             lanes[m.queue].append(i)
         self.lanes = [lanes[queue] for queue in sorted(lanes)]
         self.after: dict[int, list[int]] = defaultdict(list)  # what must be done before a move starts
-        for i in range(len(moves)):
-            source = copies.source(i)
+        for i, source in enumerate(copies.sources):
             if source is not None and source.makers[0] >= 0:
                 self.after[i].append(source.makers[0])
-        for i, j in copies.races():
+        for i, j in copies.races:
             self.after[i].append(j)
         self.awaited = Counter(self.due)
         self.done = [False] * len(moves)

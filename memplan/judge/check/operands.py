@@ -14,32 +14,30 @@ from memplan.judge.plan_view import PlanView
 
 def operands(view: PlanView, copies: Copies) -> Iterator[Violation]:
     """Reads are served from a memory that the op can read, writes go to one place that it can write."""
-    for t, op in enumerate(view.ops):
-        for s in view.reads[t]:
-            memories = view.target.readable(op.kind, view.role(s))
-            if copies.serving(s, memories, t) is None:
-                message = f"op '{op.name}' reads '{s}', of which no copy is ready in {' or '.join(memories)}"
+    for s, memories in copies.served.items():
+        for t, memory in zip(view.uses[s], memories, strict=True):
+            if memory is None:
+                where = " or ".join(view.readable(t, s))
+                message = f"op '{view.ops[t].name}' reads '{s}', of which no copy is ready in {where}"
                 yield Violation("operands", message, t, (s,))
-        if op.name in view.joined:
-            continue
-        for s in view.writes[t]:
-            if not view.is_placeable(s):
-                continue
-            places = [r.memory for r in copies.born.get((s, t), ())]
-            if s in view.parts or not places:
-                places = [copies.destination(s, t)]
-            memories = view.target.writable(op.kind, view.role(s))
-            if len(places) > 1:
-                message = f"op '{op.name}' writes '{s}' to {' and '.join(sorted(places))} at once"
-                yield Violation("operands", message, t, (s,))
-            elif places[0] not in memories or (places[0] in view.addressed and not _has_place(copies, s, t)):
-                message = f"op '{op.name}' writes '{s}' to no place in {' or '.join(memories)}"
-                yield Violation("operands", message, t, (s,))
+    for s, steps in view.written.items():
+        if view.is_placeable(s):
+            for t in steps:
+                if view.ops[t].name not in view.joined:
+                    yield from _writes(view, copies, s, t)
     yield from _clashes(view, copies)
 
 
-def _has_place(copies: Copies, s: str, t: int) -> bool:
-    return bool(copies.born.get((s, t))) or s in copies.view.parts
+def _writes(view: PlanView, copies: Copies, s: str, t: int) -> Iterator[Violation]:
+    """What is wrong with where the execution writes one storage."""
+    born, memories = copies.born.get((s, t), ()), view.writable(t, s)
+    place = copies.destination(s, t)
+    if len(born) > 1:
+        places = " and ".join(sorted(r.memory for r in born))
+        yield Violation("operands", f"op '{view.ops[t].name}' writes '{s}' to {places} at once", t, (s,))
+    elif place not in memories or (place in view.addressed and not born and s not in view.parts):
+        message = f"op '{view.ops[t].name}' writes '{s}' to no place in {' or '.join(memories)}"
+        yield Violation("operands", message, t, (s,))
 
 
 def _clashes(view: PlanView, copies: Copies) -> Iterator[Violation]:
