@@ -61,21 +61,32 @@ class Copies:
 
     @cached_property
     def served(self) -> dict[str, list[str | None]]:
-        """Per placeable storage, the memory that serves each step of `PlanView.uses`: of those that its op may read the
-        first with a copy that is ready; None without one."""
-        view = self.view
-        return {
-            s: [self._serving(s, view.readable(t, s), t) for t in steps]
-            for s, steps in view.uses.items()
-            if view.is_placeable(s)
-        }
+        """Per storage that is not ignored, the memory that serves each step of `PlanView.uses`: of those that its op may
+        read the first with a copy that is ready; None without one, and where it is the caller's."""
+        uses, ignored = self.view.uses, self.view.ignored
+        return {s: [self._serving(s, t) for t in steps] for s, steps in uses.items() if s not in ignored}
 
-    def _serving(self, storage: str, memories: tuple[str, ...], step: int) -> str | None:
-        for memory in memories:
+    def _serving(self, storage: str, step: int) -> str | None:
+        for memory in self.view.readable(step, storage):
             copy = self.at(storage, memory, step)
             if copy is not None and copy.ready <= step:
                 return memory
         return None
+
+    @cached_property
+    def destinations(self) -> dict[str, list[str | None]]:
+        """Per storage, the memory to which each step of `PlanView.written` writes it, of a part that of the joined
+        output; None where it is the caller's."""
+        return {s: self._destinations(s, steps) for s, steps in self.view.written.items()}
+
+    def _destinations(self, storage: str, steps: list[int]) -> list[str | None]:
+        if self.view.is_callers(storage):
+            return [None] * len(steps)
+        part = self.view.parts.get(storage)
+        if part is not None:
+            storage, steps = part.storage, [next(iter(self.view.begins[part.storage]))] * len(steps)
+        born, host = self.born, self.view.target.host.name
+        return [born[storage, t][0].memory if (storage, t) in born else host for t in steps]
 
     @cached_property
     def sources(self) -> list[Copy | None]:
@@ -126,14 +137,6 @@ class Copies:
         rows = self.view.residencies.get((storage, memory))
         return rows[0].size if rows else 0
 
-    def destination(self, storage: str, step: int) -> str:
-        """The memory to which an execution at this step writes the storage; of a part, that of the joined output."""
-        part = self.view.parts.get(storage)
-        if part is not None:
-            step, storage = next(iter(self.view.begins[part.storage])), part.storage
-        born = self.born.get((storage, step))
-        return born[0].memory if born else self.view.target.host.name
-
     def _overwritten(self) -> set[tuple[str, str, int, int]]:
         """Storage, memory, offset and stop of what in-place executions write over."""
         if not self.view.plan.inplace:
@@ -162,18 +165,19 @@ class Copies:
             arrivals, begins = arriving.get((s, memory), {}), view.begins.get(s, {})
             found = self.found[s, memory] = []
             for r in rows:
-                makers = tuple(arrivals.get(r.start, ()))
-                ready = [self.moves[i].due for i in makers]
+                makers: tuple[int, ...] = ()
+                ready = r.start
                 if given and r.start == 0:
-                    makers += (HOME,)
-                    ready.append(0)
-                if r.start in begins:
-                    if not makers:
-                        self.born.setdefault((s, r.start), []).append(r)
-                    makers += (WRITTEN,)
-                    ready.append(begins[r.start])
+                    makers, ready = (HOME,), 0
+                elif r.start in begins:
+                    makers, ready = (WRITTEN,), begins[r.start]
+                if r.start in arrivals:
+                    due = min([self.moves[i].due for i in arrivals[r.start]])
+                    makers, ready = (*arrivals[r.start], *makers), min(due, ready) if makers else due
+                elif makers == (WRITTEN,):
+                    self.born.setdefault((s, r.start), []).append(r)
                 end = r.stop - ((s, memory, r.offset, r.stop) in overwritten)
-                found.append(Copy(r.start, min(ready, default=r.start), r.stop, end, makers, r.offset))
+                found.append(Copy(r.start, ready, r.stop, end, makers, r.offset))
 
     def _find_unaddressed(self) -> None:
         """The copies in memories without addresses: each is there from its first maker on and never ends."""
@@ -193,8 +197,8 @@ class Copies:
         for (s, memory), rows in arrivals.items():
             if memory not in view.addressed:
                 rows.sort()
-                ready = min(row[-1] for row in rows)
-                makers = tuple(row[2] for row in rows)
+                ready = min([row[-1] for row in rows])
+                makers = tuple([row[2] for row in rows])
                 self.found[s, memory] = [Copy(rows[0][0], ready, forever, forever, makers)]
         unaddressed = [m.name for m in view.target.memories if m.name not in view.addressed]
         for output, given in view.renewed.items():  # its home buffer is the output's from then on

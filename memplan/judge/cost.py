@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from memplan.judge.copies import Copies
 from memplan.judge.plan_view import PlanView
@@ -17,12 +16,13 @@ def accessed(copies: Copies) -> float:
     that holds an output and that an op writes.
     """
     view, nbytes = copies.view, copies.view.nbytes
-    total: Counter[str | None] = Counter()
+    total: dict[str | None, int] = dict.fromkeys([*view.target.memory, None], 0)
     for m in view.plan.moves:
         total[m.source] += nbytes[m.tensor]
         total[m.destination] += nbytes[m.tensor]
-    for _, memory, count in accesses(copies):
-        total[memory] += count
+    for s, _, memories in accesses(copies):
+        for memory in memories:
+            total[memory] += nbytes[s]
     needed = [s for s in view.uses if view.is_given(s) and view.is_placeable(s)]
     needed += [s for s in view.written if s in view.outputs and view.is_placeable(s)]
     for s in needed:
@@ -31,20 +31,16 @@ def accessed(copies: Copies) -> float:
     return int(cost) if float(cost).is_integer() else cost
 
 
-def accesses(copies: Copies) -> Iterator[tuple[int, str | None, int]]:
-    """Step, memory and bytes of each storage that an execution reads or writes; the memory is None for the caller's."""
+def accesses(copies: Copies) -> Iterator[tuple[str, Sequence[int], Sequence[str | None]]]:
+    """Storage by storage, the steps that read it, then those that write it, with the memory where each does; None for
+    the caller's. Joined ops access nothing."""
     view = copies.view
     for s, memories in copies.served.items():
-        nbytes = view.nbytes[s]
-        for t, memory in zip(view.uses[s], memories, strict=True):
-            yield t, memory, nbytes
-    for s in filter(view.is_callers, view.uses):
-        for t in view.uses[s]:
-            yield t, None, view.nbytes[s]
-    for s, steps in view.written.items():
-        for t in steps:
-            if view.ops[t].name not in view.joined:
-                yield t, None if view.is_callers(s) else copies.destination(s, t), view.nbytes[s]
+        yield s, view.uses[s], memories
+    for s, memories in copies.destinations.items():
+        steps = view.written[s]
+        if view.ops[steps[0]].name not in view.joined:
+            yield s, steps, memories
 
 
 def extra_cost(view: PlanView) -> float:

@@ -122,15 +122,16 @@ class PlanView:
         """Whether it lies in a buffer of the caller's, where ops read and write it (io external)."""
         return self.options.io == "external" and self.is_io(storage)
 
-    def is_placeable(self, storage: str) -> bool:
-        """Whether the plan says where it lies: all but constants that the options ignore, and what is the caller's."""
-        return storage in self._placeable
-
     @cached_property
-    def _placeable(self) -> frozenset[str]:
-        ignored = {"constant"} if self.options.weights == "ignore" else set()
-        tensor = self.graph.tensor
-        return frozenset(s for s in self.storages if tensor[s].kind not in ignored and not self.is_callers(s))
+    def ignored(self) -> frozenset[str]:
+        """The storages of which the plan says nothing, and which no access counts: constants with weights `ignore`."""
+        if self.options.weights != "ignore":
+            return frozenset()
+        return frozenset(t.name for t in self.graph.tensors if t.kind == "constant")
+
+    def is_placeable(self, storage: str) -> bool:
+        """Whether the plan says where it lies: all but what is ignored, and what is the caller's."""
+        return storage not in self.ignored and not self.is_callers(storage)
 
     def role(self, storage: str) -> str:
         """What it is to the ops that touch it, as targets call it."""

@@ -61,12 +61,13 @@ def latency_ends(graph: Graph, target: Target, options: Options) -> tuple[float 
         return 0.0, 0.0
     backing, bandwidth = target.host.name, {m.name: m.bandwidth or 1.0 for m in target.memories}
     reached: dict[tuple[str, str, bool], tuple[str, ...]] = {}
+    role = {t.name: role_of(graph, t.name) for t in graph.tensors}
     everywhere, slowest, fastest = target.direct, 0.0, 0.0
     for op, (compute_s, operands) in zip(graph.ops, op_work(graph, target, options), strict=True):
         slow_s = fast_s = 0.0
         written = set(op.outputs)
         for s, nbytes in operands.items():
-            key = op.kind, role_of(graph, s), s in written
+            key = op.kind, role[s], s in written
             if key not in reached:
                 reached[key] = (target.writable if key[2] else target.readable)(*key[:2])
             fixed = options.pins.get(s) == "host" or (

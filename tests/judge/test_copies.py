@@ -25,7 +25,7 @@ def test_what_makes_a_copy_says_when_it_is_ready() -> None:
     assert found["a", "host"] == [Copy(2, 2, 4, 4, (1,))]
     elsewhere = copies(residencies=tuple(r for r in ROWS if r.tensor != "b"))
     assert elsewhere.found["b", "host"] == [Copy(1, 2, 4, 4, (WRITTEN,))]
-    assert elsewhere.destination("b", 1) == "host" and copies().destination("b", 1) == "scratchpad"
+    assert elsewhere.destinations["b"] == ["host"] and copies().destinations["b"] == ["scratchpad"]
 
 
 def test_an_execution_is_served_by_the_first_memory_where_a_copy_is_ready() -> None:

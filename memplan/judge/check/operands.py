@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
 
 from memplan.judge.check.violation import Violation
@@ -15,29 +15,23 @@ from memplan.judge.plan_view import PlanView
 def operands(view: PlanView, copies: Copies) -> Iterator[Violation]:
     """Reads are served from a memory that the op can read, writes go to one place that it can write."""
     for s, memories in copies.served.items():
-        for t, memory in zip(view.uses[s], memories, strict=True):
-            if memory is None:
-                where = " or ".join(view.readable(t, s))
-                message = f"op '{view.ops[t].name}' reads '{s}', of which no copy is ready in {where}"
+        unserved = [t for t, memory in zip(view.uses[s], memories, strict=True) if memory is None]
+        for t in unserved if view.is_placeable(s) else ():
+            message = f"op '{view.ops[t].name}' reads '{s}', of which no copy is ready in {_names(view.readable(t, s))}"
+            yield Violation("operands", message, t, (s,))
+    for s, memories in copies.destinations.items():
+        if view.ops[view.written[s][0]].name in view.joined or not view.is_placeable(s):
+            continue
+        for t, memory in zip(view.written[s], memories, strict=True):
+            if (born := len(copies.born.get((s, t), ()))) > 1:
+                message = f"op '{view.ops[t].name}' writes '{s}' to {born} places at once"
                 yield Violation("operands", message, t, (s,))
-    for s, steps in view.written.items():
-        if view.is_placeable(s):
-            for t in steps:
-                if view.ops[t].name not in view.joined:
-                    yield from _writes(view, copies, s, t)
+            elif memory not in view.writable(t, s) or (
+                memory in view.addressed and not (born or s in view.parts)
+            ):
+                message = f"op '{view.ops[t].name}' writes '{s}' to no place in {_names(view.writable(t, s))}"
+                yield Violation("operands", message, t, (s,))
     yield from _clashes(view, copies)
-
-
-def _writes(view: PlanView, copies: Copies, s: str, t: int) -> Iterator[Violation]:
-    """What is wrong with where the execution writes one storage."""
-    born, memories = copies.born.get((s, t), ()), view.writable(t, s)
-    place = copies.destination(s, t)
-    if len(born) > 1:
-        places = " and ".join(sorted(r.memory for r in born))
-        yield Violation("operands", f"op '{view.ops[t].name}' writes '{s}' to {places} at once", t, (s,))
-    elif place not in memories or (place in view.addressed and not born and s not in view.parts):
-        message = f"op '{view.ops[t].name}' writes '{s}' to no place in {' or '.join(memories)}"
-        yield Violation("operands", message, t, (s,))
 
 
 def _clashes(view: PlanView, copies: Copies) -> Iterator[Violation]:
@@ -59,3 +53,7 @@ def _clashes(view: PlanView, copies: Copies) -> Iterator[Violation]:
             k = bisect_right(spans, (t, view.n + 1))
             if not copies.born.get((s, t)) and k and latest[k - 1] > t:
                 yield Violation("operands", f"step {t} writes '{s}' while a move of it is under way", t, (s,))
+
+
+def _names(memories: Sequence[str]) -> str:
+    return " or ".join(memories)
