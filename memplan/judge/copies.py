@@ -68,8 +68,9 @@ class Copies:
 
     def _serving(self, storage: str, step: int) -> str | None:
         for memory in self.view.readable(step, storage):
-            copy = self.at(storage, memory, step)
-            if copy is not None and copy.ready <= step:
+            rows = self.found.get((storage, memory), ())
+            k = bisect_right(rows, step, key=_start)
+            if k and rows[k - 1].ready <= step < rows[k - 1].stop:
                 return memory
         return None
 
@@ -77,16 +78,16 @@ class Copies:
     def destinations(self) -> dict[str, list[str | None]]:
         """Per storage, the memory to which each step of `PlanView.written` writes it, of a part that of the joined
         output; None where it is the caller's."""
-        return {s: self._destinations(s, steps) for s, steps in self.view.written.items()}
-
-    def _destinations(self, storage: str, steps: list[int]) -> list[str | None]:
-        if self.view.is_callers(storage):
-            return [None] * len(steps)
-        part = self.view.parts.get(storage)
-        if part is not None:
-            storage, steps = part.storage, [next(iter(self.view.begins[part.storage]))] * len(steps)
-        born, host = self.born, self.view.target.host.name
-        return [born[storage, t][0].memory if (storage, t) in born else host for t in steps]
+        view, born, host = self.view, self.born, self.view.target.host.name
+        found: dict[str, list[str | None]] = {}
+        for s, steps in view.written.items():
+            if view.is_callers(s):
+                found[s] = [None] * len(steps)
+                continue
+            part = view.parts.get(s)
+            begins = [(s, t) for t in steps] if part is None else [(part.storage, *view.begins[part.storage])]
+            found[s] = [born[begin][0].memory if begin in born else host for begin in begins]
+        return found
 
     @cached_property
     def sources(self) -> list[Copy | None]:
@@ -184,7 +185,7 @@ class Copies:
         view = self.view
         arrivals: dict[tuple[str, str], list[tuple[int, bool, int, int]]] = defaultdict(list)
         for s in view.storages:
-            if view.is_given(s) and not view.is_callers(s):
+            if view.is_given(s) and view.is_placeable(s):
                 arrivals[s, view.home(s)].append((0, False, HOME, 0))
         host = view.target.host.name
         for s, begins in view.begins.items():

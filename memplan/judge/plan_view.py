@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from memplan.ir.graph import Graph
 from memplan.ir.parts import Op
-from memplan.problem.op_times import role_of
+from memplan.problem.op_times import roles
 from memplan.problem.plan import Plan, Residency
 
 
@@ -131,7 +131,12 @@ class PlanView:
 
     def is_placeable(self, storage: str) -> bool:
         """Whether the plan says where it lies: all but what is ignored, and what is the caller's."""
-        return storage not in self.ignored and not self.is_callers(storage)
+        return storage in self._placeable
+
+    @cached_property
+    def _placeable(self) -> frozenset[str]:
+        outside = filter(self.is_callers, self.storages) if self.options.io == "external" else ()
+        return frozenset(self.storages) - self.ignored - frozenset(outside)
 
     def role(self, storage: str) -> str:
         """What it is to the ops that touch it, as targets call it."""
@@ -139,7 +144,7 @@ class PlanView:
 
     @cached_property
     def _roles(self) -> dict[str, str]:
-        return {s: role_of(self.graph, s) for s in self.storages}
+        return roles(self.graph)
 
     def readable(self, step: int, storage: str) -> tuple[str, ...]:
         """The memories from which the execution may read the storage, fastest first."""

@@ -15,23 +15,30 @@ from memplan.judge.plan_view import PlanView
 def operands(view: PlanView, copies: Copies) -> Iterator[Violation]:
     """Reads are served from a memory that the op can read, writes go to one place that it can write."""
     for s, memories in copies.served.items():
-        unserved = [t for t, memory in zip(view.uses[s], memories, strict=True) if memory is None]
-        for t in unserved if view.is_placeable(s) else ():
-            message = f"op '{view.ops[t].name}' reads '{s}', of which no copy is ready in {_names(view.readable(t, s))}"
-            yield Violation("operands", message, t, (s,))
+        if None in memories and view.is_placeable(s):
+            yield from _unserved(view, s, memories)
     for s, memories in copies.destinations.items():
-        if view.ops[view.written[s][0]].name in view.joined or not view.is_placeable(s):
+        steps = view.written[s]
+        writable, part = view.writable(steps[0], s), s in view.parts
+        if view.ops[steps[0]].name in view.joined or not view.is_placeable(s):
             continue
-        for t, memory in zip(view.written[s], memories, strict=True):
-            if (born := len(copies.born.get((s, t), ()))) > 1:
-                message = f"op '{view.ops[t].name}' writes '{s}' to {born} places at once"
+        for t, memory in zip(steps, memories, strict=True):
+            places = len(copies.born.get((s, t), ()))
+            if places > 1:
+                message = f"op '{view.ops[t].name}' writes '{s}' to {places} places at once"
                 yield Violation("operands", message, t, (s,))
-            elif memory not in view.writable(t, s) or (
-                memory in view.addressed and not (born or s in view.parts)
-            ):
-                message = f"op '{view.ops[t].name}' writes '{s}' to no place in {_names(view.writable(t, s))}"
+            elif memory not in writable or not (places or part or memory not in view.addressed):
+                message = f"op '{view.ops[t].name}' writes '{s}' to no place in {' or '.join(writable)}"
                 yield Violation("operands", message, t, (s,))
     yield from _clashes(view, copies)
+
+
+def _unserved(view: PlanView, s: str, memories: Sequence[str | None]) -> Iterator[Violation]:
+    for t, memory in zip(view.uses[s], memories, strict=True):
+        if memory is None:
+            where = " or ".join(view.readable(t, s))
+            message = f"op '{view.ops[t].name}' reads '{s}', of which no copy is ready in {where}"
+            yield Violation("operands", message, t, (s,))
 
 
 def _clashes(view: PlanView, copies: Copies) -> Iterator[Violation]:
@@ -53,7 +60,3 @@ def _clashes(view: PlanView, copies: Copies) -> Iterator[Violation]:
             k = bisect_right(spans, (t, view.n + 1))
             if not copies.born.get((s, t)) and k and latest[k - 1] > t:
                 yield Violation("operands", f"step {t} writes '{s}' while a move of it is under way", t, (s,))
-
-
-def _names(memories: Sequence[str]) -> str:
-    return " or ".join(memories)
