@@ -184,8 +184,8 @@ class Copies:
         """The copies in memories without addresses: each is there from its first maker on and never ends."""
         view = self.view
         arrivals: dict[tuple[str, str], list[tuple[int, bool, int, int]]] = defaultdict(list)
-        for s in view.storages:
-            if view.is_given(s) and view.is_placeable(s):
+        for s in view.storages:  # where an ignored constant is only its moves ask
+            if view.is_given(s) and not view.is_callers(s) and (s not in view.ignored or s in view.moved):
                 arrivals[s, view.home(s)].append((0, False, HOME, 0))
         host = view.target.host.name
         for s, begins in view.begins.items():
