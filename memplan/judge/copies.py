@@ -77,8 +77,10 @@ class Copies:
     @cached_property
     def destinations(self) -> dict[str, list[str | None]]:
         """Per storage, the memory to which each step of `PlanView.written` writes it, of a part that of the joined
-        output; None where it is the caller's."""
-        view, born, host = self.view, self.born, self.view.target.host.name
+        output; None where it is the caller's, or has no place."""
+        view, born = self.view, self.born
+        backing = view.target.host.name
+        nowhere = None if backing in view.addressed else backing  # what has no residency lies there
         found: dict[str, list[str | None]] = {}
         for s, steps in view.written.items():
             if view.is_callers(s):
@@ -86,7 +88,7 @@ class Copies:
                 continue
             part = view.parts.get(s)
             begins = [(s, t) for t in steps] if part is None else [(part.storage, *view.begins[part.storage])]
-            found[s] = [born[begin][0].memory if begin in born else host for begin in begins]
+            found[s] = [born[begin][0].memory if begin in born else nowhere for begin in begins]
         return found
 
     @cached_property

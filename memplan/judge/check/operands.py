@@ -19,17 +19,15 @@ def operands(view: PlanView, copies: Copies) -> Iterator[Violation]:
             yield from _unserved(view, s, memories)
     for s, memories in copies.destinations.items():
         steps = view.written[s]
-        writable, part = view.writable(steps[0], s), s in view.parts
-        if view.ops[steps[0]].name in view.joined or not view.is_placeable(s):
-            continue
+        writable = view.writable(steps[0], s)
         for t, memory in zip(steps, memories, strict=True):
-            places = len(copies.born.get((s, t), ()))
-            if places > 1:
-                message = f"op '{view.ops[t].name}' writes '{s}' to {places} places at once"
-                yield Violation("operands", message, t, (s,))
-            elif memory not in writable or not (places or part or memory not in view.addressed):
+            if memory not in writable and view.is_placeable(s) and view.ops[t].name not in view.joined:
                 message = f"op '{view.ops[t].name}' writes '{s}' to no place in {' or '.join(writable)}"
                 yield Violation("operands", message, t, (s,))
+    for (s, t), rows in copies.born.items():
+        if len(rows) > 1:
+            places = " and ".join(sorted(r.memory for r in rows))
+            yield Violation("operands", f"op '{view.ops[t].name}' writes '{s}' to {places} at once", t, (s,))
     yield from _clashes(view, copies)
 
 
