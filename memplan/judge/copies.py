@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import defaultdict
 from functools import cached_property
-from operator import attrgetter, itemgetter
+from operator import itemgetter
 from typing import NamedTuple
 
 from memplan.judge.plan_view import PlanView
@@ -35,7 +35,7 @@ class Copy(NamedTuple):
     offset: int | None = None
 
 
-_start = attrgetter("start")
+_start = itemgetter(Copy._fields.index("start"))
 
 
 class Copies:
