@@ -115,9 +115,10 @@ class Copies:
         # The second, by the memory, stop, first byte and end of what they read.
         readers: dict[tuple[str, int, int, int], list[int]] = defaultdict(list)
         for j, copy in enumerate(self.sources):
+            if copy is None or copy.offset is None:
+                continue
             m = self.moves[j]
-            size = self._size(m.tensor, m.source)
-            if copy is not None and copy.offset is not None and size:
+            if size := self._size(m.tensor, m.source):
                 readers[m.source, copy.stop, copy.offset, copy.offset + size].append(j)
         ended: dict[tuple[str, int], list[tuple[int, int, list[int]]]] = defaultdict(list)
         for (memory, stop, first, end), moves in sorted(readers.items()):
