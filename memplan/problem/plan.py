@@ -193,7 +193,7 @@ MISMATCH_HINT = "name the model that was planned, with the same --dim, or plan t
 
 def graph_mismatch(graph: Graph, plan: Plan) -> str:
     """What is wrong where the plan was made for another graph; nothing if it was made for this one."""
-    if plan.graph_sha256 in (graph.sha256, digest_1(graph)):
+    if plan.graph_sha256 == graph.sha256 or plan.graph_sha256 == digest_1(graph):
         return ""
     other = f"another graph than '{graph.name}'" + (
         f", for '{plan.graph}'" if plan.graph != graph.name else ""

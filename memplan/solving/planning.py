@@ -12,7 +12,7 @@ from typing import TypedDict
 from memplan.base.errors import OptionError, nearest
 from memplan.ir.graph import Graph
 from memplan.ir.model import Model
-from memplan.judge.evaluate import evaluate
+from memplan.judge.evaluate import evaluate, judging_seconds
 from memplan.machine.load import load_target
 from memplan.machine.target import Target
 from memplan.machine.two_level import beyond_two_level
@@ -131,6 +131,7 @@ def plan(
         order=order,
         pins=pins,
     )
+    limits = limits.sooner(judging_seconds(problem.graph))  # the answer is judged within the limit
     if objective not in chosen.objectives:
         raise OptionError(
             f"solver '{chosen.name}' cannot minimise {objective}",

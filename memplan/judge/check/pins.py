@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import NamedTuple
 
 from memplan.base.errors import OptionError
@@ -26,9 +26,10 @@ def pin_faults(
     pins: Mapping[str, str],
     residencies: Mapping[str, Sequence[Residency]],
     touches: Mapping[str, Sequence[int]],
-    moved: set[str],
+    moved: Set[str],
 ) -> Iterator[Fault]:
-    """Faults of storages against their pins. `touches` are the steps that write or read each storage of the graph.
+    """Faults of storages against their pins. `touches` are the steps that write or read each of them, of those that are
+    storages of the graph.
 
     keep: one residency covers every touch; host: neither residency nor move; offset: every residency lies there.
     """
@@ -65,16 +66,19 @@ def pin_faults(
 
 def pins(view: PlanView, copies: Copies) -> Iterator[Violation]:
     """What the options pin: residencies count but for those in which a storage is at home before step 0."""
-    placed: dict[str, list[Residency]] = {s: [] for s in set(view.graph.storage_of.values())}
-    for (s, memory), rows in view.residencies.items():
-        made = copies.found[s, memory]
-        at_home = view.options.io == "host"
-        placed[s] += [r for r, c in zip(rows, made, strict=True) if not (at_home and c.makers == (HOME,))]
-    touches: dict[str, list[int]] = {s: [] for s in placed}
+    words, root = view.options.pins, view.graph.storage_of
+    if not words:
+        return
+    at_home = view.options.io == "host"
+    placed: dict[str, list[Residency]] = {}
+    for s, memory in [(s, m.name) for s in words for m in view.target.addressed]:
+        made = zip(view.residencies.get((s, memory), ()), copies.found.get((s, memory), ()), strict=False)
+        placed.setdefault(s, []).extend(r for r, c in made if not (at_home and c.makers == (HOME,)))
+    touches: dict[str, list[int]] = {s: [] for s in words if root.get(s) == s}
     for t, op in enumerate(view.ops):
         idle = op.view or op.name in view.joined
-        for s in () if idle else dict.fromkeys(view.graph.storage_of[x] for x in (*op.inputs, *op.outputs)):
-            touches[s].append(t)
-    moved = {m.tensor for m in view.plan.moves}
-    for f in pin_faults(view.options.pins, placed, touches, moved):
+        for s in () if idle else dict.fromkeys(root[x] for x in (*op.inputs, *op.outputs)):
+            if s in touches:
+                touches[s].append(t)
+    for f in pin_faults(words, placed, touches, view.moved):
         yield Violation("pins", f.message, f.step, (f.tensor,), () if f.offset is None else (f.offset,))
