@@ -11,7 +11,7 @@ from memplan.problem.problem import Problem
 OPERANDS = ("scratchpad", "direct")
 """Where ops find their operands: all of them in fast memory, or in the backing memory too, without a copy."""
 
-FREEDOMS = ("inplace", "join", "recompute")
+FREEDOMS = ("inplace", "reuse", "join", "recompute")
 """What a plan may do, but need not: a solver that knows nothing of it answers all the same."""
 
 
@@ -40,7 +40,8 @@ class Capabilities:
         orders: words of the option order that it knows.
         io: words of the option io that it knows.
         pins: of `PINNED`, the kinds of pins that it honours.
-        inplace: whether it writes outputs over operands.
+        inplace: whether it writes outputs over operands, at their last use.
+        reuse: whether it does so before, over what was stored.
         join: whether it lays operands side by side in what joins them.
         recompute: whether it executes ops again.
 
@@ -58,6 +59,7 @@ class Capabilities:
     io: tuple[str, ...] = ("host", "resident", "external")
     pins: tuple[str, ...] = ("keep", "host", "offset")
     inplace: bool = True
+    reuse: bool = False
     join: bool = False
     recompute: bool = False
 

@@ -67,7 +67,7 @@ class Portfolio(Solver):
     summary: ClassVar[str] = (
         "the default: greedy, then peak, search, benders, fixed_order and ilp, for latency malloc_game, as time allows; best plan, best bound"
     )
-    supports: ClassVar[Capabilities] = Capabilities(tuple(ROUNDS))
+    supports: ClassVar[Capabilities] = Capabilities(tuple(ROUNDS), reuse=True, join=True, recompute=True)
 
     skip: str = ""
 
