@@ -63,6 +63,19 @@ class Capabilities:
     join: bool = False
     recompute: bool = False
 
+    def words(self) -> dict[str, str]:
+        """Each of them in words, by the column of a table."""
+        return {
+            "minimises": ", ".join(self.objectives),
+            "targets": "any" if self.memories == "any" else "two memories",
+            "operands": ", ".join(self.operands),
+            "queues": "any" if self.queues is None else ", ".join(map(str, self.queues)),
+            "order": ", ".join(self.orders),
+            "io": ", ".join(self.io),
+            "pins": ", ".join(self.pins),
+            "may use": ", ".join(freedom for freedom in FREEDOMS if getattr(self, freedom)),
+        }
+
     def lacks(self, problem: Problem) -> list[str]:
         """What of the problem is beyond it, in words that follow "does not plan for"; nothing if it is a fair question."""
         options, target = problem.options, problem.target
