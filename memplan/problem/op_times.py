@@ -79,8 +79,9 @@ def latency_ends(graph: Graph, target: Target, options: Options) -> tuple[float 
                 reached[key] = (target.writable if key[2] else target.readable)(*key[:2])
             everywhere = everywhere and target.host.name in reached[key]
             fast_s += nbytes / bandwidth[reached[key][0]]
+        idle = options.join and op.joins  # it may be joined, and then takes its overhead alone
         slowest += max(compute_s, slow_s) + target.compute.overhead_s
-        fastest += max(compute_s, fast_s) + target.compute.overhead_s
+        fastest += (0.0 if idle else max(compute_s, fast_s)) + target.compute.overhead_s
     return slowest if everywhere else None, fastest
 
 

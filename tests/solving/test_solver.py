@@ -15,6 +15,7 @@ from memplan.judge.evaluate import judging_seconds
 from memplan.problem.plan import Plan, Status
 from memplan.problem.problem import Problem
 from memplan.solving import registry
+from memplan.solving.capabilities import Capabilities
 from memplan.solving.limits import Limits, Progress, limits_for
 from memplan.solving.registry import parse_spec
 from memplan.solving.solver import Solver
@@ -26,7 +27,7 @@ class Tuned(Solver):
 
     name: ClassVar[str] = "tuned"
     summary: ClassVar[str] = "for tests"
-    objectives: ClassVar[frozenset[str]] = frozenset({"traffic"})
+    supports: ClassVar[Capabilities] = Capabilities(("traffic",))
     effort: int = 3
     ratio: float = 0.5
     deep: bool = False
