@@ -44,6 +44,8 @@ def test_compiled_latency_is_the_simulators() -> None:
         rows = [(problem.number[r.tensor], r.start, r.stop, r.offset) for r in plan.residencies]
         order = {(m.tensor, m.issue): k for k, m in enumerate(plan.moves) if plan.is_load(m)}
         rows.sort(key=lambda r: order.get((problem.storages[r[0]].name, r[1]), -1))
+        loads = [order.get((problem.storages[s].name, start)) for s, start, _, _ in rows]
+        dues = np.array([-1 if k is None else plan.moves[k].due for k in loads], np.int64)
         stores = no_stores(timed)
         listed = [m for m in plan.moves if not plan.is_load(m)]
         if [m.tensor for m in sorted(listed, key=lambda m: (m.issue, problem.number[m.tensor]))] != [
@@ -52,7 +54,7 @@ def test_compiled_latency_is_the_simulators() -> None:
             continue  # a tie in the file that the compiled twin breaks by number
         for m in listed:
             stores[problem.number[m.tensor]] = m.issue - 1, m.due
-        found = make_layout(timed, np.array(rows, RESIDENCY), stores).seconds
+        found = make_layout(timed, np.array(rows, RESIDENCY), stores, dues).seconds
         assert found == pytest.approx(simulate(graph, plan).latency_s, rel=1e-9), seed
         compared += 1
         moved += bool(plan.moves)
