@@ -1,13 +1,16 @@
 """`latency_exact`: all that a plan in program order decides, as one constraint program; for small graphs.
 
-Optional rectangles (steps × addresses) are the residencies, one for every stretch of touches a storage could be there
-for; copies are intervals in the coordinate of copy capacity (see `evaluate`), in FIFO order of their issue steps. Durations are
-whole multiples of a common unit where there is one, else rounded down: less work in every part never makes the best plan slower, so what is proved is a bound.
+Optional rectangles (steps × addresses) are the residencies, one for every stretch of touches that it could serve. A load is
+issued where its residency begins, also before touches that host serves meanwhile, and due at the first touch that it is for:
+due sooner it would only be waited for, and a longer stay would serve nothing. Copies are intervals in the coordinate of copy
+capacity (see `evaluate`), one queue in order of their issues and, at one boundary, in any order in which the stores that are
+due there come first: step and loads wait for them as it is. Durations are whole multiples of a common unit where there is one,
+else rounded down: less work in every part never makes the best plan slower, so what is proved is a bound.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from math import lcm
 from typing import Any, ClassVar
@@ -15,12 +18,14 @@ from typing import Any, ClassVar
 import numpy as np
 
 from memplan.judge.check.claims import TOLERANCE
-from memplan.problem.plan import Plan
+from memplan.judge.timeline import timeline
+from memplan.problem.plan import Move, Plan, Residency
 from memplan.problem.problem import Problem
 from memplan.solving.limits import Limits
 from memplan_solvers.latency.anneal import Anneal
-from memplan_solvers.latency.arrays import RESIDENCY, UNPLACED, LatencyArrays, make_arrays, no_stores
-from memplan_solvers.latency.layout import Layout, make_layout, to_plan
+from memplan_solvers.latency.arrays import UNPLACED, LatencyArrays, make_arrays
+from memplan_solvers.latency.in_place import written_over
+from memplan_solvers.latency.layout import to_plan
 from memplan_solvers.latency.msa import tuned
 from memplan_solvers.latency.solver import LatencySolver
 
@@ -57,13 +62,18 @@ class LatencyExact(LatencySolver):
         if best.seconds > bound and _covers(problem, timed) and not limits.spent():
             model = _Model(timed)
             proved = model.solve(limits)
+            least, found = best.seconds, None
             if model.found:
-                found = model.layout()
-                if found.seconds < best.seconds:
-                    best = found
-            if model.exact and proved > best.seconds * (1 - TOLERANCE):
-                proved = best.seconds  # equal, but for the rounding of floating-point sums
-            bound = max(bound, min(proved, best.seconds))
+                residencies, moves = model.answered(problem)
+                found = self.answer(
+                    problem, limits, order=tuple(range(problem.n)), residencies=residencies, moves=moves
+                )
+                least = min(least, timeline(problem.graph, found).latency_s)
+            if model.exact and proved > least * (1 - TOLERANCE):
+                proved = least  # equal, but for the rounding of floating-point sums
+            bound = max(bound, min(proved, least))
+            if found is not None and least < best.seconds:
+                return replace(found, bound=bound)
         return to_plan(self, problem, limits, timed, best, bound)
 
 
@@ -87,7 +97,7 @@ def _covers(problem: Problem, timed: LatencyArrays) -> bool:
     return (
         options.order == "program"
         and options.io == "host"
-        and not problem.inplace_pairs
+        and not written_over(problem)
         and not pinned
         and timed.queues == 1
         and 0 < len(timed.touch) <= MOST_TOUCHES
@@ -95,23 +105,35 @@ def _covers(problem: Problem, timed: LatencyArrays) -> bool:
 
 
 @dataclass
-class _Job:
-    """A copy: when it is there, its opening step, its start and end in the coordinate of capacity."""
+class _Copy:
+    """A load or a store: whether there is one, its boundaries, its start and end in the coordinate of capacity."""
 
+    is_store: bool
     present: Any
-    key: Any
+    issue: Any
+    due: Any
     start: Any
     end: Any
+
+
+@dataclass
+class _Span:
+    """A residency that may be: it serves touches `first` … `last` of its storage."""
+
+    first: int
+    present: Any
+    start: Any
+    stop: Any
+    place: Any  # its offset / the alignment
+    load: _Copy | None = None
 
 
 @dataclass
 class _Value:
     """The choices of one storage."""
 
-    spans: list[tuple[int, int, Any, Any, Any]] = field(default_factory=list)  # a, b, present, issue, stop
-    store: Any = None
-    issue: Any = None
-    due: Any = None
+    spans: list[_Span] = field(default_factory=list)
+    store: _Copy | None = None
 
 
 class _Model:
@@ -136,7 +158,7 @@ class _Model:
         self.begin = [
             self._time(f"b{t}") for t in range(timed.n + 1)
         ]  # A when op t begins; n: when all is stored
-        self.jobs: list[_Job] = []
+        self.copies: list[_Copy] = []
         self.rectangles: tuple[list[Any], list[Any]] = [], []
         self.values: dict[int, _Value] = {}
         self.here: dict[tuple[int, int], Any] = {}  # (storage, step) -> in the scratchpad there
@@ -157,76 +179,79 @@ class _Model:
         m, timed, v = self.model, self.timed, _Value()
         self.values[s] = v
         touched = timed.touch[timed.touch_row[s] : timed.touch_row[s + 1]].tolist()
-        produced, size = timed.producer[s] >= 0, int(timed.size[s])
-        places = (timed.capacity - size) // timed.alignment
+        produced, streamed = timed.producer[s] >= 0, timed.streamed[s]
         if produced:
-            v.store, v.issue = m.new_bool_var(""), m.new_int_var(touched[0], timed.n - 1, "")
-            v.due = m.new_int_var(touched[0] + 1, timed.n, "")
-            m.add(v.due > v.issue)
+            issue = m.new_int_var(touched[0] + 1, timed.n, "")
+            v.store = self._copy(
+                s, True, m.new_bool_var(""), issue, m.new_int_var(touched[0] + 1, timed.n, "")
+            )
         covering: list[list[Any]] = [[] for _ in touched]
+        at_once = []  # no two of its residencies share a step
         for a in range(len(touched)):
-            for b in range(a, a + 1 if timed.streamed[s] else len(touched)):
-                present = m.new_bool_var("")
+            for b in range(a, a + 1 if streamed else len(touched)):
                 born = produced and a == 0
-                earliest = touched[a] if born else (touched[a - 1] + 1 if a else 0)
-                start = m.new_int_var(earliest, touched[a], "")
-                latest = touched[b] + 1
-                if born:
-                    latest = touched[b + 1] if b + 1 < len(touched) else timed.n
-                stop = m.new_int_var(touched[b] + 1, max(touched[b] + 1, latest), "")
-                length = m.new_int_var(1, timed.n, "")
-                at = m.new_int_var(
-                    0, int(places), ""
-                )  # a place of its own: it may lie elsewhere when it returns
-                self.rectangles[0].append(m.new_optional_interval_var(start, length, stop, present, ""))
-                scaled = m.new_optional_fixed_size_interval_var(at * timed.alignment, size, present, "")
-                self.rectangles[1].append(scaled)
-                v.spans.append((a, b, present, start, (stop, at)))
+                earliest = touched[a - 1] + 1 if streamed and a else touched[0] + 1 if produced else 0
+                latest = touched[b + 1] if b + 1 < len(touched) else timed.n
+                span = self._span(
+                    s,
+                    a,
+                    (touched[0] if born else earliest, touched[a]),
+                    (touched[b] + 1, latest if born else touched[b] + 1),
+                )
+                v.spans.append(span)
+                at_once.append(self.rectangles[0][-1])
                 for k in range(a, b + 1):
-                    covering[k].append(present)
-                if born:
-                    m.add(v.due <= stop).only_enforce_if(present, v.store)
-                else:
-                    self._load(s, v, present, start, touched[a])
+                    covering[k].append(span.present)
+                if not born:
+                    span.load = self._copy(s, False, span.present, span.start, touched[a])
+                if v.store is not None:
+                    meet = v.store.due <= (span.stop if born else span.start)
+                    m.add(meet).only_enforce_if(span.present, v.store.present)
+        m.add_no_overlap(at_once)
         for k, t in enumerate(touched):
             here = m.new_bool_var("")
             m.add(sum(covering[k]) == here)
             self.here[s, t] = here
-        if produced:
-            self._stored(s, v, touched)
-
-    def _load(self, s: int, v: _Value, present: Any, issue: Any, use: int) -> None:
-        """A load for a residency, due at its first touch, from a host copy that is there before it is issued."""
-        m, work = self.model, self._down(float(self.timed.copy[s]))
-        start, end, opens = self._time(""), self._time(""), self._time("")
-        m.add(end == start + work)
-        m.add_element(issue, self.opening, opens)
-        m.add(start >= opens).only_enforce_if(present)
-        m.add(end <= self.begin[use]).only_enforce_if(present)
-        self.jobs.append(_Job(present, 2 * issue, start, end))
         if v.store is not None:
-            m.add(v.due < issue).only_enforce_if(present, v.store)
+            self._stored(s, v, v.store, touched)
 
-    def _stored(self, s: int, v: _Value, touched: list[int]) -> None:
+    def _span(self, s: int, first: int, start: tuple[int, int], stop: tuple[int, int]) -> _Span:
+        """A residency that begins and ends in these ranges, at a place of its own: it may lie elsewhere when it returns."""
+        m, timed, size = self.model, self.timed, int(self.timed.size[s])
+        place = m.new_int_var(0, int((timed.capacity - size) // timed.alignment), "")
+        span = _Span(first, m.new_bool_var(""), m.new_int_var(*start, ""), m.new_int_var(*stop, ""), place)
+        length = m.new_int_var(1, timed.n, "")
+        steps = m.new_optional_interval_var(span.start, length, span.stop, span.present, "")
+        at = place * timed.alignment
+        self.rectangles[0].append(steps)
+        self.rectangles[1].append(m.new_optional_fixed_size_interval_var(at, size, span.present, ""))
+        return span
+
+    def _copy(self, s: int, is_store: bool, present: Any, issue: Any, due: Any) -> _Copy:
+        """A copy of s from the capacity there is at its issue on, done when its due step begins."""
+        m = self.model
+        start, end, opens, limit = (self._time("") for _ in range(4))
+        m.add(end == start + self._down(float(self.timed.copy[s])))
+        m.add_element(issue, self.opening, opens)
+        m.add_element(due, self.begin, limit)
+        m.add(issue <= due).only_enforce_if(present)
+        m.add(start >= opens).only_enforce_if(present)
+        m.add(end <= limit).only_enforce_if(present)
+        self.copies.append(_Copy(is_store, present, issue, due, start, end))
+        return self.copies[-1]
+
+    def _stored(self, s: int, v: _Value, store: _Copy, touched: list[int]) -> None:
         """What a produced storage has to be stored for: host reads, loads, the end."""
-        m, timed, work = self.model, self.timed, self._down(float(self.timed.copy[s]))
-        first = self.here[s, touched[0]]
-        m.add_implication(v.store, first)
+        m, first = self.model, self.here[s, touched[0]]
+        m.add_implication(store.present, first)
         for t in touched[1:]:
-            m.add_bool_or(self.here[s, t], first.negated(), v.store)
-            m.add(v.due <= t).only_enforce_if(self.here[s, t].negated(), v.store)
-        for a, _, present, _, _ in v.spans:
-            if a:
-                m.add_bool_or(present.negated(), first.negated(), v.store)
-        if timed.output[s]:
-            m.add_implication(first, v.store)
-        start, end, opens, limit = self._time(""), self._time(""), self._time(""), self._time("")
-        m.add(end == start + work)
-        m.add_element(v.issue + 1, self.opening, opens)
-        m.add_element(v.due, self.begin, limit)
-        m.add(start >= opens).only_enforce_if(v.store)
-        m.add(end <= limit).only_enforce_if(v.store)
-        self.jobs.append(_Job(v.store, 2 * v.issue + 1, start, end))
+            m.add_bool_or(self.here[s, t], first.negated(), store.present)
+            m.add(store.due <= t).only_enforce_if(self.here[s, t].negated(), store.present)
+        for span in v.spans:
+            if span.first:
+                m.add_bool_or(span.present.negated(), first.negated(), store.present)
+        if self.timed.output[s]:
+            m.add_implication(first, store.present)
 
     def _times(self) -> None:
         """Ops, waits and the objective."""
@@ -251,14 +276,16 @@ class _Model:
         m.minimize(sum(durations) + sum(waits))
 
     def _fifo(self) -> None:
-        """Copies one after the other, in the order of their issue steps, stores after loads."""
+        """Copies one after the other, in the order of their issues; a store before the loads issued when it is due."""
         m = self.model
-        for i, x in enumerate(self.jobs):
-            for y in self.jobs[:i]:
+        for i, x in enumerate(self.copies):
+            for y in self.copies[:i]:
                 before = m.new_bool_var("")
                 for first, second, word in ((x, y, before), (y, x, before.negated())):
                     m.add(first.end <= second.start).only_enforce_if(word, x.present, y.present)
-                    m.add(first.key <= second.key).only_enforce_if(word, x.present, y.present)
+                    m.add(first.issue <= second.issue).only_enforce_if(word, x.present, y.present)
+                    if second.is_store and not first.is_store:
+                        m.add(first.issue < second.due).only_enforce_if(word, x.present, y.present)
 
     def solve(self, limits: Limits) -> float:
         """Search; the seconds proved that no plan stays below."""
@@ -272,14 +299,20 @@ class _Model:
             return 0.0
         return float(solver.best_objective_bound) * self.unit
 
-    def layout(self) -> Layout:
-        """The layout of the answer, loads of one step in the order of their starts."""
-        value_of, rows = self.answer.value, []
-        stores = no_stores(self.timed)
+    def answered(self, problem: Problem) -> tuple[list[Residency], list[Move]]:
+        """Residencies and moves of the answer, these in the order of their starts."""
+        value, residencies, moves = self.answer.value, [], []
+
+        def add(copy: _Copy, move: Move) -> None:
+            moves.append((value(copy.start), value(copy.end), not copy.is_store, move))
+
         for s, v in self.values.items():
-            for _, _, present, start, (stop, at) in v.spans:
-                if value_of(present):
-                    rows.append((s, value_of(start), value_of(stop), value_of(at) * self.timed.alignment))
-            if v.store is not None and value_of(v.store):
-                stores[s] = value_of(v.issue), value_of(v.due)
-        return make_layout(self.timed, np.array(rows, dtype=RESIDENCY), stores)
+            for span in v.spans:
+                if value(span.present):
+                    start, offset = value(span.start), value(span.place) * self.timed.alignment
+                    residencies.append(problem.residency(s, start, value(span.stop), offset))
+                    if span.load is not None:
+                        add(span.load, problem.load(s, start, span.load.due))
+            if v.store is not None and value(v.store.present):
+                add(v.store, problem.store(s, value(v.store.issue), value(v.store.due)))
+        return residencies, [move for *_, move in sorted(moves)]
