@@ -1,8 +1,9 @@
 """Lower bounds on latency where operands must be in the scratchpad: what has to be copied before each op, and after it.
 
 No op begins before the bytes that the ops up to it need have crossed the bus, whenever and in however many queues they were
-issued, and then the rest of the ops take their time; no output leaves before it is produced. For program order the space counts too: of what is first needed after a step, no
-more is there at that step than its own operands leave room for. For all orders at once, ops with their copies are jobs of a
+issued, and then the rest of the ops take their time; no output leaves before it is produced. For program order the space counts
+too: of what is first needed after a step, no more is there at that step, loads under way included, than its own operands leave
+room for, of which one that is written over another takes none. For all orders at once, ops with their copies are jobs of a
 flow shop with two machines, the bus and the processor; what no order of the jobs stays below, by Johnson's rule, no plan does.
 """
 
