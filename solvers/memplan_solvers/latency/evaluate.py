@@ -42,7 +42,7 @@ class Lanes(NamedTuple):
     length: Ints  # [2], how many have begun to queue
     head: Ints  # [2], how many of them are done
     left: Floats  # [q], seconds that each copy still takes
-    after: Ints  # [q], how many stores must be done before each copy starts
+    after: Ints  # [q], how many stores must be done before each load starts
     waiting: Ints  # [n + 1], copies due at each step and not done
 
 
@@ -253,21 +253,20 @@ def _two_lanes(times: OpTimes, copies: Copies, after: Ints, reach: Floats) -> fl
 @inner
 def _copy(lanes: Lanes, copies: Copies, capacity: float, goal: float) -> float:
     """Copy from `capacity` until a head is done, or until `goal` if that comes first; the capacity it took."""
-    ready = np.zeros(2, np.bool_)
+    load = lanes.head[0] < lanes.length[0] and lanes.after[lanes.copies[0, lanes.head[0]]] <= lanes.head[1]
+    store = lanes.head[1] < lanes.length[1]
     least = np.inf
-    for lane in range(2):
-        if lanes.head[lane] < lanes.length[lane]:
-            j = lanes.copies[lane, lanes.head[lane]]
-            ready[lane] = lanes.after[j] <= lanes.head[1]
-            if ready[lane]:
-                least = min(least, lanes.left[j])
-    share = 2.0 if ready[0] and ready[1] else 1.0
+    if load:
+        least = lanes.left[lanes.copies[0, lanes.head[0]]]
+    if store:
+        least = min(least, lanes.left[lanes.copies[1, lanes.head[1]]])
+    share = 2.0 if load and store else 1.0
     step = least * share
     finishes = capacity + step <= goal
     if not finishes:
         step = goal - capacity
     for lane in range(2):
-        if ready[lane]:
+        if store if lane else load:
             j = lanes.copies[lane, lanes.head[lane]]
             if finishes and lanes.left[j] == least:
                 lanes.head[lane] += 1
