@@ -4,7 +4,7 @@ A copy j, done in FIFO order, is done at F(j) = max(F(j-1), A(its issue)) + its 
 capacity before step t; and step t waits until A reaches the largest F due there.
 
 Plans may list the copies issued at one boundary in any order. Layouts are the plans that list stores first, by storage, and
-then loads: so each store is before the loads that read its copy, or fill what it leaves.
+then loads: so each store is before the loads that read its copy, or fill what it leaves. What is fixed is there for each touch.
 """
 
 from __future__ import annotations

@@ -26,14 +26,15 @@ def _in_program_order(graph: Graph, plan: Plan) -> Graph:
 
 
 def _due_later(rng: random.Random, graph: Graph, plan: Plan) -> Plan:
-    """The plan with some loads due at a later touch of their residency: host serves the touches before."""
+    """The plan with some loads due at a later touch of their residency: host serves the touches before; not of what is kept."""
     root, moves = graph.storage_of, []
     touched = [{root[x] for x in (*op.inputs, *op.outputs)} if not op.view else set() for op in graph.ops]
     for m in plan.moves:
         stop = max(
             (r.stop for r in plan.residencies if (r.tensor, r.start) == (m.tensor, m.issue)), default=0
         )
-        dues = [t for t in range(m.due, stop) if m.tensor in touched[t]] if plan.is_load(m) else []
+        loaded = plan.is_load(m) and "keep" not in plan.options.pins.get(m.tensor, "")
+        dues = [t for t in range(m.due, stop) if m.tensor in touched[t]] if loaded else []
         moves.append(m._replace(due=rng.choice(dues)) if dues else m)
     return replace(plan, moves=tuple(moves))
 
