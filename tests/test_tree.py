@@ -147,9 +147,9 @@ ELSEWHERE: tuple[tuple[str, str, str], ...] = (
         "memplan_solvers.latency.place_value",
     ),
     (
-        "bounds against brute force",
+        "optima and bounds against brute force",
         "solvers/test_timed_oracle.py",
-        "memplan_solvers.latency.in_place",
+        "memplan_solvers.latency.constraint_program memplan_solvers.latency.in_place",
     ),
     (
         "layouts against the simulator",
