@@ -32,8 +32,8 @@ def test_plans_that_only_the_second_edition_knows_are_not_excluded() -> None:
 @pytest.mark.slow(reason="compares with the oracle over many seeds")
 @pytest.mark.parametrize("spec", SPECS)
 def test_solvers_agree_under_every_option(spec: str) -> None:
-    seen = agree_latency.check_solver(spec, range(10_000, 10_100))
-    assert seen["feasible"] + seen["optimal"] > 50
+    seen = agree_latency.check_solver(spec, range(10_000, 10_060))
+    assert seen["feasible"] + seen["optimal"] > 30
 
 
 def test_the_brute_force_is_heard() -> None:
