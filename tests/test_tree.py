@@ -147,6 +147,11 @@ ELSEWHERE: tuple[tuple[str, str, str], ...] = (
         "memplan_solvers.latency.place_value",
     ),
     (
+        "optima and bounds against brute force",
+        "solvers/test_timed_oracle.py",
+        "memplan_solvers.latency.constraint_program memplan_solvers.latency.in_place",
+    ),
+    (
         "layouts against the simulator",
         "solvers/latency/test_evaluate.py",
         "memplan_solvers.latency.arrays memplan_solvers.latency.layout",
