@@ -149,7 +149,7 @@ ELSEWHERE: tuple[tuple[str, str, str], ...] = (
     (
         "optima and bounds against brute force",
         "solvers/test_timed_oracle.py",
-        "memplan_solvers.latency.constraint_program memplan_solvers.latency.in_place",
+        "memplan_solvers.latency.constraint_program",
     ),
     (
         "layouts against the simulator",

@@ -14,7 +14,6 @@ import numpy as np
 from memplan.problem.problem import Problem
 from memplan_solvers.common.arrays import Floats
 from memplan_solvers.latency.arrays import LatencyArrays
-from memplan_solvers.latency.in_place import written_over
 
 
 def closed_bound(problem: Problem, timed: LatencyArrays) -> float:
@@ -53,13 +52,14 @@ def least_times(problem: Problem, timed: LatencyArrays) -> Floats:
     The best use of the scratchpad for one op alone is fractional: bytes in it save the same time whosever
     they are (per aligned byte at most 1/B_host - 1/B_scratchpad). What may be written over an operand takes none.
     """
-    saved, over = timed.copy - timed.pad, written_over(problem)
+    saved = timed.copy - timed.pad
+    over = {t: written for t, (written, _) in problem.overwriting.items()}
     times = np.empty(timed.n)
     for t in range(timed.n):
         touched = timed.op_touch[timed.op_row[t] : timed.op_row[t + 1]]
         host = timed.base_host[t] + timed.copy[touched].sum()
         room, gain = timed.capacity, 0.0
-        sizes = {int(s): 0 if s in over.get(t, ()) else int(timed.size[s]) for s in touched}
+        sizes = {int(s): 0 if s == over.get(t) else int(timed.size[s]) for s in touched}
         rate = [(-saved[s] / size if size else -np.inf, s) for s, size in sizes.items()]
         for _, s in sorted(rate):
             share = min(1.0, room / sizes[s]) if sizes[s] else 1.0

@@ -13,7 +13,6 @@ from memplan.solving.limits import Limits
 from memplan_solvers.latency.anneal import Anneal
 from memplan_solvers.latency.arrays import UNPLACED, LatencyArrays, make_arrays
 from memplan_solvers.latency.constraint_program import ConstraintProgram
-from memplan_solvers.latency.in_place import written_over
 from memplan_solvers.latency.layout import to_plan
 from memplan_solvers.latency.msa import tuned
 from memplan_solvers.latency.solver import LatencySolver
@@ -70,7 +69,7 @@ def _covers(problem: Problem, timed: LatencyArrays) -> bool:
     return (
         options.order == "program"
         and options.io == "host"
-        and not written_over(problem)
+        and not problem.overwriting
         and not pinned
         and timed.queues == 1
         and 0 < len(timed.touch) <= MOST_TOUCHES

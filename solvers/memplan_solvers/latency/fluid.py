@@ -20,7 +20,6 @@ from memplan.problem.problem import Problem
 from memplan_solvers.common.arrays import Floats
 from memplan_solvers.latency.arrays import LatencyArrays
 from memplan_solvers.latency.bounds import least_times
-from memplan_solvers.latency.in_place import written_over
 
 SAFE = 1e-9
 """Relative slack for the rounding of the Lagrangian's own sums."""
@@ -122,7 +121,7 @@ def fluid_bound(problem: Problem, timed: LatencyArrays, time_limit_s: float) -> 
         space=[{} for _ in range(timed.n)],
     )
     room = _room(problem, timed)
-    first_step = {s: t for t, written in written_over(problem).items() for s in written}
+    first_step = {written: t for t, (written, _) in problem.overwriting.items()}
     for s in range(len(timed.size)):
         if timed.fixed[s] < 0 and 0 < timed.size[s] <= timed.capacity:
             end = _storage(lp, timed, s, unit, steps, first_step.get(s, -1))
@@ -210,8 +209,8 @@ def _room(problem: Problem, timed: LatencyArrays) -> Floats:
     for s in np.flatnonzero(timed.fixed >= 0):
         start, stop = timed.fixed_span[s]
         taken[start:stop] += timed.size[s]
-    for t, written in written_over(problem).items():
-        taken[t] -= sum(timed.size[s] for s in written if timed.fixed[s] >= 0)
+    for t, (written, _) in problem.overwriting.items():
+        taken[t] -= timed.size[written] if timed.fixed[written] >= 0 else 0
     return 1.0 - taken / timed.capacity
 
 

@@ -16,7 +16,6 @@ import numpy as np
 from memplan.problem.op_times import op_work
 from memplan.problem.problem import Problem
 from memplan_solvers.common.arrays import Floats
-from memplan_solvers.latency.in_place import least_bytes
 
 MOST_RELATED = 10_000
 """Ops up to which it is looked at who comes before whom under every order; quadratic."""
@@ -89,7 +88,7 @@ def _in_order(problem: Problem, jobs: _Jobs) -> float:
     n, host = problem.n, problem.target.host.bandwidth or 1.0
     come, bus, go = (np.concatenate(([0.0], np.cumsum(x))) for x in (jobs.come, jobs.bus, jobs.go))
     head, tail = np.zeros(n), np.zeros(n + 1)
-    taken = least_bytes(problem)
+    taken = problem.need
     before, ahead = (
         0.0,
         -np.inf,
