@@ -58,9 +58,7 @@ def load(
     return load_model(model, dims or {}, known, trust=trust)
 
 
-def from_exported(
-    program: ExportedProgram, dims: Dims | None = None, name: str = "graph"
-) -> Model:
+def from_exported(program: ExportedProgram, dims: Dims | None = None, name: str = "graph") -> Model:
     """The model in a torch.export.ExportedProgram; fake and meta tensors suffice, no weights are read.
 
     Parameters and unchanged buffers become constants; a buffer that the program updates is an input, and its

@@ -36,7 +36,8 @@ def parse_dims(pairs: list[str]) -> dict[str, Size]:
         ends = [low, high] if dots else [low]
         if not equals or not all(end.isdecimal() and 0 < int(end) <= MAX_BYTES for end in ends):
             raise OptionError(
-                f"--dim '{pair}'", "write NAME=V or INPUT:AXIS=V, V a whole number from 1, or a range such as 1..512"
+                f"--dim '{pair}'",
+                "write NAME=V or INPUT:AXIS=V, V a whole number from 1, or a range such as 1..512",
             )
         dims[name] = (int(low), int(high)) if dots else int(low)
         check_size(name, dims[name])

@@ -210,7 +210,9 @@ def _metrics(get: JsonReader, target: Target, version: int) -> Metrics:
 def _dims(table: JsonReader) -> dict[str, Size]:
     """Sizes, a range of them being a list of two."""
     ranges = {name: table.wholes(name) for name, size in table.data.items() if isinstance(size, list)}
-    return dims_from_json({name: ranges[name] if name in ranges else table.whole(name) for name in table.data})
+    return dims_from_json(
+        {name: ranges[name] if name in ranges else table.whole(name) for name in table.data}
+    )
 
 
 def _shapes(table: JsonReader) -> dict[str, tuple[int, ...]]:

@@ -24,7 +24,9 @@ def check_size(name: str, size: object) -> None:
     if any(type(end) is not int or not 0 <= end <= MAX_BYTES for end in ends):
         raise OptionError(f"dimension '{name}' = {size!r}", "sizes are whole numbers from 0 to 2^62")
     if isinstance(size, tuple) and not (len(size) == 2 and size[0] <= size[1]):
-        raise OptionError(f"dimension '{name}' = {size!r}", "a range is a pair of its least and its largest size")
+        raise OptionError(
+            f"dimension '{name}' = {size!r}", "a range is a pair of its least and its largest size"
+        )
 
 
 def dims_from_json(table: Mapping[str, Any]) -> dict[str, Any]:
@@ -85,7 +87,9 @@ def throughout(
         )
         parts = sorted(op.joins, key=lambda join: join[1])
         joins = op.joins if all(fixed(part) for part, _ in parts[:-1]) else ()
-        found.append(replace(op, overwrites=pairs, joins=joins) if (pairs, joins) != (op.overwrites, op.joins) else op)
+        found.append(
+            replace(op, overwrites=pairs, joins=joins) if (pairs, joins) != (op.overwrites, op.joins) else op
+        )
     return tuple(found)
 
 
@@ -102,7 +106,9 @@ def resized(graph: Graph, member: Graph) -> Graph:
     for t in graph.tensors:
         small = member.tensor[t.name]
         if small.nbytes > t.nbytes:
-            raise _another(f"tensor '{t.name}' has {small.nbytes:,} bytes, and {t.nbytes:,} at the upper ends")
+            raise _another(
+                f"tensor '{t.name}' has {small.nbytes:,} bytes, and {t.nbytes:,} at the upper ends"
+            )
         root = graph.storage_of[t.name]
         place = None if root == t.name else (root, small.first_byte)
         tensors.append(replace(small, place=place))

@@ -24,7 +24,8 @@ def at_sizes(model: Model, plan: Plan, sizes: Mapping[str, int]) -> tuple[Model,
     member = model if model.at is None else model.at(sizes)
     tensor, memory = member.graph.tensor, plan.target.memory
     residencies = tuple(
-        r._replace(size=align_up(tensor[r.tensor].nbytes, memory[r.memory].alignment)) for r in plan.residencies
+        r._replace(size=align_up(tensor[r.tensor].nbytes, memory[r.memory].alignment))
+        for r in plan.residencies
     )
     smaller = replace(
         plan,

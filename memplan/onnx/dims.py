@@ -57,7 +57,9 @@ def fix_dims(graph: Any, dims: Dims) -> tuple[dict[str, Size], list[str]]:
             dim.dim_value = size
     fixed = {name: size for name, size in chosen.items() if not isinstance(size, tuple)}
     _substitute(graph, fixed)
-    return {name: opened.get(name, chosen[name]) for name in (*chosen, *opened) if name in fixed or name in opened}, notes
+    return {
+        name: opened.get(name, chosen[name]) for name in (*chosen, *opened) if name in fixed or name in opened
+    }, notes
 
 
 def open_axes(graph: Any) -> dict[tuple[str, int], str]:

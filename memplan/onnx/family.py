@@ -24,7 +24,7 @@ from memplan.onnx.shapes import typed
 from memplan.onnx.sizes import RANDOM_KINDS
 from memplan.onnx.uses import captured, subgraphs
 
-FEW = 64
+FEW = 32
 """Elements up to which a tensor's values are followed: shapes, axes, paddings."""
 
 SHAPE_KINDS = frozenset({"Shape", "Size"})
@@ -125,11 +125,15 @@ class Family:
     def _told(self, node: Any) -> list[_Result | None]:
         """The outputs of a node without bodies, None for each whose size inference does not tell."""
         names = dict.fromkeys(x for x in node.input if x)
-        ids = dict.fromkeys(i for x in names for i in (*self.sizes[x], *(self.values[x].ids if x in self.values else ())))
+        ids = dict.fromkeys(
+            i for x in names for i in (*self.sizes[x], *(self.values[x].ids if x in self.values else ()))
+        )
         code = np.zeros(self.grid.points, np.int64)
         for i in ids:
             if self.codes[i].any():
-                code = np.unique(code * (int(self.codes[i].max()) + 1) + self.codes[i], return_inverse=True)[1]
+                code = np.unique(code * (int(self.codes[i].max()) + 1) + self.codes[i], return_inverse=True)[
+                    1
+                ]
         _, first, inverse = np.unique(code, return_index=True, return_inverse=True)
         shapes = self._inferred(node, list(names), first)
         found: list[_Result | None] = []
@@ -143,7 +147,9 @@ class Family:
                 result = found[k]
                 if result is not None:
                     flat = array.reshape(len(first), -1)[inverse]
-                    value = _Value(array.shape[1:], tuple(self.column(np.ascontiguousarray(x)) for x in flat.T))
+                    value = _Value(
+                        array.shape[1:], tuple(self.column(np.ascontiguousarray(x)) for x in flat.T)
+                    )
                     found[k] = _Result(result.sizes, value)
         return found
 
@@ -162,17 +168,13 @@ class Family:
         batch = onnx.ModelProto(ir_version=8, opset_import=self.opsets)
         graph = batch.graph
         graph.name = "points"
-        for k, point in enumerate(points):
+        operands = {name: self._operands(graph, name, points) for name in names}
+        for k in range(len(points)):
             own = graph.node.add()
             own.CopyFrom(node)
             own.name = ""
-            own.input[:] = [f"{k}<{x}" if x else "" for x in node.input]
+            own.input[:] = [operands[x][k] if x else "" for x in node.input]
             own.output[:] = [f"{k}>{i}" if x else "" for i, x in enumerate(node.output)]
-            for name in names:
-                if name in self.values:
-                    graph.initializer.append(onnx.numpy_helper.from_array(self._held(name, point), f"{k}<{name}"))
-                else:
-                    graph.input.append(typed(f"{k}<{name}", self.types[name][0], self._shape(name, point)))
         try:
             inferred = onnx.shape_inference.infer_shapes(batch, data_prop=True).graph.value_info
         except Exception:  # C++ exceptions of several kinds: operands that the op cannot take
@@ -185,6 +187,20 @@ class Family:
             alike = len(known) == len(rows) and len({len(row) for row in known}) == 1
             found.append(np.array(known, np.int64).reshape(len(rows), -1) if alike else None)
         return found
+
+    def _operands(self, graph: Any, name: str, points: NDArray[Any]) -> list[str]:
+        """The names under which a tensor is declared in `graph` at each of the points, alike where it is alike."""
+        value = self.values.get(name)
+        rows = np.stack(
+            [self.codes[i][points] for i in (value.ids if value else self.sizes[name])] or [points * 0]
+        )
+        _, first, inverse = np.unique(rows, axis=1, return_index=True, return_inverse=True)
+        for k, point in enumerate(points[first]):
+            if value:
+                graph.initializer.append(onnx.numpy_helper.from_array(self._held(name, point), f"{k}<{name}"))
+            else:
+                graph.input.append(typed(f"{k}<{name}", self.types[name][0], self._shape(name, point)))
+        return [f"{k}<{name}" for k in inverse.reshape(-1)]
 
     def _computed(
         self, node: Any, names: list[str], points: NDArray[Any], shapes: list[NDArray[np.int64] | None]
@@ -248,8 +264,12 @@ def held_throughout(
     for node in nodes:
         family.follow(node, bounds)
     _refuse_growth(graph, family)
-    return replace(graph, ops=throughout(graph, _alike(family), lambda name: not any(
-        family.codes[i].any() for i in family.sizes[name])))
+    return replace(
+        graph,
+        ops=throughout(
+            graph, _alike(family), lambda name: not any(family.codes[i].any() for i in family.sizes[name])
+        ),
+    )
 
 
 def _alike(family: Family) -> Callable[[str, str], bool]:

@@ -42,9 +42,7 @@ def read_onnx(path: Path, dims: Dims, bounds: Bounds | None = None) -> Model:
     return model_from_bytes(data, path.stem, str(path.parent), dims, bounds)
 
 
-def model_from_bytes(
-    data: bytes, stem: str, folder: str, dims: Dims, bounds: Bounds | None = None
-) -> Model:
+def model_from_bytes(data: bytes, stem: str, folder: str, dims: Dims, bounds: Bounds | None = None) -> Model:
     """The model in the bytes of an .onnx file; external data is relative to `folder`, and need not exist."""
     try:
         proto = onnx.ModelProto.FromString(data)
