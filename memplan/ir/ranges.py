@@ -66,13 +66,13 @@ def sizes_within(dims: Dims, asked: Mapping[str, int]) -> dict[str, int]:
 
 
 def throughout(
-    graph: Graph, alike: Callable[[str, str], bool], fixed: Callable[[str], bool]
+    graph: Graph, alike: Callable[[str, str], bool], joined: Callable[[Op], bool]
 ) -> tuple[Op, ...]:
     """The ops, without those of their `overwrites` and `joins` that hold at the upper ends of ranges alone.
 
     An overwriting holds throughout where all that lies in the operand's storage and the op reads is `alike` the output:
-    of its shape and strides at each size. Joins hold throughout where all parts but the last are `fixed`:
-    of the same bytes at each size, so that each part begins at the same byte of the result.
+    of its shape and strides at each size. Joins hold throughout where the op is `joined`: each part begins at the
+    same byte of the result at each size.
     """
     found = []
     for op in graph.ops:
@@ -85,8 +85,7 @@ def throughout(
                 if x == operand or graph.storage_of[x] == graph.storage_of[operand]
             )
         )
-        parts = sorted(op.joins, key=lambda join: join[1])
-        joins = op.joins if all(fixed(part) for part, _ in parts[:-1]) else ()
+        joins = op.joins if op.joins and joined(op) else ()
         found.append(
             replace(op, overwrites=pairs, joins=joins) if (pairs, joins) != (op.overwrites, op.joins) else op
         )

@@ -7,7 +7,7 @@ found to hold for all of them is proved.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -18,6 +18,7 @@ from onnx.reference import ReferenceEvaluator
 
 from memplan.ir.graph import Graph
 from memplan.ir.grid import Column, Grid
+from memplan.ir.parts import Op
 from memplan.ir.ranges import grown, planned_tensors, throughout, unproved
 from memplan.onnx.bounds import TensorType
 from memplan.onnx.shapes import typed
@@ -160,7 +161,7 @@ class Family:
         """The value of a tensor that is followed."""
         value = self.values[name]
         flat = [self.columns[i][point] for i in value.ids]
-        dtype = onnx.helper.tensor_dtype_to_np_dtype(self.types[name][0])
+        dtype: Any = onnx.helper.tensor_dtype_to_np_dtype(self.types[name][0])
         return np.array(flat, dtype).reshape(value.shape)
 
     def _inferred(self, node: Any, names: list[str], points: NDArray[Any]) -> list[NDArray[np.int64] | None]:
@@ -264,16 +265,13 @@ def held_throughout(
     for node in nodes:
         family.follow(node, bounds)
     _refuse_growth(graph, family)
-    return replace(
-        graph,
-        ops=throughout(
-            graph, _alike(family), lambda name: not any(family.codes[i].any() for i in family.sizes[name])
-        ),
-    )
+    sizes = family.sizes
 
+    def joined(op: Op) -> bool:
+        parts = sorted(op.joins, key=lambda join: join[1])
+        return not any(family.codes[i].any() for part, _ in parts[:-1] for i in sizes[part])
 
-def _alike(family: Family) -> Callable[[str, str], bool]:
-    return lambda a, b: family.sizes[a] == family.sizes[b]
+    return replace(graph, ops=throughout(graph, lambda a, b: sizes[a] == sizes[b], joined))
 
 
 def _small(graph: Any) -> Iterator[tuple[str, NDArray[Any]]]:

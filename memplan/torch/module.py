@@ -22,6 +22,7 @@ from torch.fx.node import map_aggregate
 from memplan.base.errors import GraphError
 from memplan.torch.bodies import SPACE, attribute, bodies, calls, is_body, refuse_unknown, workspace, written
 from memplan.torch.devices import CPU, home_of, write_device
+from memplan.torch.lower import lowered
 from memplan.torch.simplify import fix_numbers, simplify
 
 COPY = torch.ops.aten.copy_.default
@@ -41,10 +42,10 @@ def fake_like(tensor: torch.Tensor, mode: FakeTensorMode) -> Any:
         return torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype)
 
 
-def normal_form(module: GraphModule, inputs: Sequence[Any]) -> GraphModule:
+def normal_form(module: GraphModule, inputs: Sequence[Any], plain: bool = False) -> GraphModule:
     """A copy of `module` in the form above, made for `inputs` (fake, meta or real tensors, or numbers).
 
-    GraphError where an op has no aten form, a shape depends on data, or tensors lie on several devices. Linear in
+    `plain`: of an exported program for which `memplan.torch.lower` is, which may raise NotFunctional. GraphError where an op has no aten form, a shape depends on data, or tensors lie on several devices. Linear in
     the graph.
     """
     mode = FakeTensorMode(allow_non_fake_inputs=True)
@@ -52,18 +53,36 @@ def normal_form(module: GraphModule, inputs: Sequence[Any]) -> GraphModule:
     flat = _on_cpu(module)
     fakes = [fake_like(x, mode) if isinstance(x, torch.Tensor) else x for x in inputs]
     state = _state(flat, mode)
-    for _ in range(2):  # a normalisation may come to light only once its layer is traced
+    if plain:
+        flat = lowered(flat, fakes, state, mode)
+    for _ in range(0 if plain else 2):  # a normalisation may come to light only once its layer is traced
         if _is_functional(flat):
             break
         for name, value in (*flat.named_parameters(), *flat.named_buffers()):
             state.setdefault(name, fake_like(value, mode))
         flat = _on_cpu(_retraced(flat, fakes, state, mode))
         state = _state(flat, mode)
-    _Propagation(flat, state, mode).run(*fakes, enable_io_processing=False)
+    if not plain:
+        _Propagation(flat, state, mode).run(*fakes, enable_io_processing=False)
     fix_numbers(flat)
     simplify(flat)
     _bring_home(flat, home)
     flat.recompile()
+    return flat
+
+
+def propagated(module: GraphModule, inputs: Sequence[Any], mode: FakeTensorMode) -> GraphModule:
+    """A copy of an exported program's functional module whose nodes carry their values on these fake inputs of `mode`.
+
+    GraphError where it is not functional, so that `normal_form` would trace it for fixed sizes.
+    """
+    flat = _on_cpu(module)
+    if not _is_functional(flat):
+        raise GraphError(
+            "the program changes its operands, so that it is traced for one size alone",
+            "give each dimension a single size, such as --dim NAME=V",
+        )
+    _Propagation(flat, _state(flat, mode), mode).run(*inputs, enable_io_processing=False)
     return flat
 
 
