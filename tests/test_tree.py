@@ -96,6 +96,11 @@ ELSEWHERE: tuple[tuple[str, str, str], ...] = (
         "memplan.torch.module memplan.torch.simplify",
     ),
     (
+        "ranges of sizes",
+        "onnx/test_family.py",
+        "memplan.ir.ranges memplan.ir.grid memplan.judge.sizing",
+    ),
+    (
         "programs with bodies",
         "torch/test_bodies.py",
         "memplan.torch.pickled",

@@ -82,7 +82,7 @@ class Family:
 
     def give(self, name: str, array: NDArray[Any]) -> None:
         """Take in a stored tensor whose values matter."""
-        values = [np.full(self.grid.points, x, array.dtype) for x in array.reshape(-1)]
+        values: list[Column] = [np.full(self.grid.points, x, array.dtype) for x in array.reshape(-1)]
         self.values[name] = _Value(array.shape, tuple(map(self.column, values)))
 
     def follow(self, node: Any, bounds: Mapping[str, object]) -> None:
@@ -154,10 +154,10 @@ class Family:
                     found[k] = _Result(result.sizes, value)
         return found
 
-    def _shape(self, name: str, point: int) -> tuple[int, ...]:
+    def _shape(self, name: str, point: Any) -> tuple[int, ...]:
         return tuple(int(self.columns[i][point]) for i in self.sizes[name])
 
-    def _held(self, name: str, point: int) -> NDArray[Any]:
+    def _held(self, name: str, point: Any) -> NDArray[Any]:
         """The value of a tensor that is followed."""
         value = self.values[name]
         flat = [self.columns[i][point] for i in value.ids]
@@ -220,11 +220,11 @@ class Family:
         try:
             kernel = ReferenceEvaluator(onnx.helper.make_model(graph, opset_imports=self.opsets))
             rows = [kernel.run(None, self._fed(names, reads_sizes, point)) for point in points]
-            return [np.stack([np.asarray(row[i]) for row in rows]) for i in range(len(node.output))]
+            return [np.stack([np.asarray(list(row)[i]) for row in rows]) for i in range(len(node.output))]
         except Exception:  # a form of the op that the reference kernels do not know
             return None
 
-    def _fed(self, names: list[str], reads_sizes: bool, point: int) -> dict[str, Any]:
+    def _fed(self, names: list[str], reads_sizes: bool, point: Any) -> dict[str, Any]:
         if reads_sizes:
             return {x: np.broadcast_to(np.float32(0), self._shape(x, point)) for x in names}
         return {x: self._held(x, point) for x in names}
@@ -256,9 +256,9 @@ def held_throughout(
     for name, (_, shape) in types.items():
         if name not in graph.producer:
             columns = [grid.columns.get(axes.get((name, k), "")) for k in range(len(shape))]
-            sizes = zip(columns, shape, strict=True)
             family.sizes[name] = tuple(
-                family.column(grid.full(size) if column is None else column) for column, size in sizes
+                family.column(grid.full(size) if column is None else column)
+                for column, size in zip(columns, shape, strict=True)
             )
     for name, array in _small(proto.graph):
         family.give(name, array)

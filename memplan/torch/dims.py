@@ -34,11 +34,17 @@ class _Free(NamedTuple):
 
 
 class Fixed(NamedTuple):
-    """The sizes of a program's free dimensions: used ones by name, numbers by symbol (a range's upper end), ranges by symbol, notes."""
+    """The sizes of a program's free dimensions.
+
+    used     all of them by name, ranges too, as plans record them
+    chosen   numbers by symbol, of a range the upper end
+    symbols  the symbol of each dimension that has a range, by name
+    notes    for people
+    """
 
     used: dict[str, Size]
     chosen: dict[str, int]
-    ranges: dict[str, tuple[int, int]]
+    symbols: dict[str, str]
     notes: tuple[str, ...]
 
 
@@ -57,14 +63,16 @@ def fixed_dims(program: Any, dims: Dims) -> Fixed:
     limits = {str(symbol): found for symbol, found in program.range_constraints.items()}
     chosen, notes = _choose(free, {name: upper(size) for name, size in dims.items()}, limits)
     symbols = {word: f.symbol for f in free for word in (f.place, f.symbol) if word and f.symbol}
-    open_ones = {symbols[name]: ends for name, ends in ranges(dims).items() if name in symbols}
+    open_ones: dict[str, str] = {}
     for name, (low, _) in ranges(dims).items():
         if name not in symbols:
             raise OptionError(
                 f"dimension '{name}' has a range", "a size that is an expression takes none: name its symbol"
             )
         _choose(free, {name: low}, limits, partly=True)
-    places = {f.place: chosen[f.symbol] for f in free if f.symbol and f.symbol not in open_ones}
+        if symbols[name] not in open_ones.values():
+            open_ones[name] = symbols[name]
+    places = {f.place: chosen[f.symbol] for f in free if f.symbol and f.symbol not in open_ones.values()}
     return Fixed({**places, **dims}, chosen, open_ones, notes)
 
 

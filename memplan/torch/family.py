@@ -8,7 +8,7 @@ at each point of the ranges, so that what is found holds for all of them.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import reduce
 from typing import Any
@@ -93,16 +93,17 @@ def held_throughout(
     module: GraphModule,
     inputs: Callable[[Sizes, FakeTensorMode], list[Any]],
     ranges: Mapping[str, tuple[int, int]],
+    symbols: Mapping[str, str],
 ) -> Graph:
-    """The graph, of the upper ends of `ranges` (by symbol), without what does not hold for all sizes in them.
+    """The graph, of the upper ends of `ranges`, without what does not hold for all sizes in them.
 
-    `module` is the program before it is given numbers, `inputs` makes fake inputs of these sizes for it. GraphError
+    `symbols` are the ranged dimensions' own in the program, by name; `module` is the program before it is given numbers, `inputs` makes fake inputs of these sizes for it. GraphError
     where a tensor grows as a dimension shrinks, or where its size cannot be told for each.
     """
-    grid = Grid(ranges)
+    grid = Grid({name: ranges[name] for name in symbols})
     layouts: dict[str, _Layout] = {}
-    for box in itertools.product(*(_parts(*ends) for ends in ranges.values())):
-        _follow(graph, module, inputs, grid, dict(zip(ranges, box, strict=True)), layouts)
+    for box in itertools.product(*(_parts(*ends) for ends in grid.ranges.values())):
+        _follow(graph, module, inputs, grid, symbols, dict(zip(symbols, box, strict=True)), layouts)
     for t in planned_tensors(graph):
         nbytes = layouts[t.name].nbytes
         if int(nbytes[-1]) != t.nbytes:
@@ -135,6 +136,7 @@ def _follow(
     module: GraphModule,
     inputs: Callable[[Sizes, FakeTensorMode], list[Any]],
     grid: Grid,
+    symbols: Mapping[str, str],
     box: Mapping[str, tuple[int, int]],
     layouts: dict[str, _Layout],
 ) -> None:
@@ -147,12 +149,12 @@ def _follow(
     for name, (low, high) in box.items():
         inside &= (grid.columns[name] >= low) & (grid.columns[name] <= high)
     for name, (low, high) in box.items():
-        sizes[name] = high
+        sizes[symbols[name]] = high
         if low < high:
             source = ConstantSource(name)
             symbol = env.create_symbol(high, source, DimDynamic.DYNAMIC, None)
             env.var_to_range[symbol] = ValueRanges(low, high)
-            sizes[name] = env.create_symintnode(symbol, hint=high, source=source)
+            sizes[symbols[name]] = env.create_symintnode(symbol, hint=high, source=source)
             columns[symbol] = grid.columns[name][inside]
 
     def value(number: Any) -> Any:

@@ -109,7 +109,7 @@ class _Lowering(Interpreter):
         """Write a call that node `n` is made of."""
         operands = tree_map_only(torch.Tensor, lambda x: self.writer[id(x)], (args, kwargs))
         name = target.overloadpacket.__name__  # as torch's own tracing has it
-        new = self.out.create_node("call_function", target, *operands, name=name)
+        new = self.out.create_node("call_function", target, operands[0], operands[1], name)
         new.meta = dict(n.meta)
         self._record(new, value)
         if isinstance(value, (tuple, list)):

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch._dispatch.python import enable_python_dispatcher
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx import GraphModule, Interpreter, Node
 from torch.fx.experimental.symbolic_shapes import ShapeEnv
@@ -82,7 +83,8 @@ def propagated(module: GraphModule, inputs: Sequence[Any], mode: FakeTensorMode)
             "the program changes its operands, so that it is traced for one size alone",
             "give each dimension a single size, such as --dim NAME=V",
         )
-    _Propagation(flat, _state(flat, mode), mode).run(*inputs, enable_io_processing=False)
+    with enable_python_dispatcher():  # composite ops take symbols in their Python form alone
+        _Propagation(flat, _state(flat, mode), mode).run(*inputs, enable_io_processing=False)
     return flat
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from memplan.base.errors import GraphError, MemplanError
 from memplan.ir.model import Model
-from memplan.ir.ranges import Dims, resized, sizes_within
+from memplan.ir.ranges import Dims, ranges, resized, sizes_within
 from memplan.torch.pickled import TorchModel
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def from_exported(program: Any, dims: Dims | None = None, name: str = NAME) -> M
             "make one with torch.export.export, or give a GraphModule to memplan.from_fx",
         )
     fixed = fixed_dims(program, dims or {})
-    if fixed.ranges:
+    if fixed.symbols:
         return _ranged(program, fixed, name)
     module = _fixed_form(program, fixed.chosen, name)
     return TorchModel(build(module, name), name, fixed.used, fixed.notes, module)
@@ -146,7 +146,7 @@ def _ranged(program: Any, fixed: Fixed, name: str) -> Model:
     def inputs(sizes: Mapping[str, Any], mode: Any) -> list[Any]:
         return inputs_of(program, {**fixed.chosen, **sizes}, mode)
 
-    graph = held_throughout(build(module, name), decomposed, inputs, fixed.ranges)
+    graph = held_throughout(build(module, name), decomposed, inputs, ranges(fixed.used), fixed.symbols)
     model = TorchModel(graph, name, fixed.used, fixed.notes, module)
     return replace(model, at=partial(_at, model, program, decomposed))
 
