@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from torch._dispatch.python import enable_python_dispatcher
 from torch._ops import OpOverload
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx import Graph, GraphModule, Interpreter, Node
@@ -92,7 +93,7 @@ class _Lowering(Interpreter):
     def _parts(self, n: Node) -> Any:
         """Write what the op of a node is made of."""
         args, kwargs = self.fetch_args_kwargs_from_env(n)
-        with self.mode, torch.no_grad(), _Recorder(self, n):
+        with self.mode, torch.no_grad(), _Recorder(self, n), enable_python_dispatcher():
             value = n.target(*args, **kwargs)  # type: ignore[operator]
         self.made[n] = tree_map_only(torch.Tensor, lambda x: self.writer[id(x)], value)
         return value
