@@ -80,7 +80,9 @@ def test_a_normalisation_without_statistics_of_its_own_is_for_torch_itself() -> 
 
 def test_importing_takes_less_than_exporting() -> None:
     """In processor seconds, the least of some pairs."""
-    module = nn.Sequential(*(nn.Sequential(nn.Conv2d(8, 8, 3, padding=1), nn.BatchNorm2d(8)) for _ in range(30))).eval()
+    module = nn.Sequential(
+        *(nn.Sequential(nn.Conv2d(8, 8, 3, padding=1), nn.BatchNorm2d(8)) for _ in range(30))
+    ).eval()
     example = (torch.zeros(1, 8, 8, 8),)
     program = export(module, example)
     exporting, importing = [], []
