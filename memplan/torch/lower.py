@@ -18,8 +18,6 @@ from torch.fx import Graph, GraphModule, Interpreter, Node
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 
-_BATCH_NORM = torch.ops.aten.native_batch_norm.default
-
 
 class NotFunctional(Exception):
     """An op changes its operands, or holds other programs: this pass is not for it."""
@@ -32,10 +30,13 @@ def is_plain(program: Any) -> bool:
     if any(changed) or program.range_constraints:
         return False
     calls = [node.target for node in program.graph.nodes if node.op == "call_function"]
-    return all(
-        target is operator.getitem or (isinstance(target, OpOverload) and not target._schema.is_mutable)
-        for target in calls
-    )
+    return all(target is operator.getitem or _changes_nothing(target) for target in calls)
+
+
+def _changes_nothing(target: Any) -> bool:
+    """Whether this is an op that by its schema leaves its operands as they are; one schema does not say it."""
+    hides = target is torch.ops.aten.native_batch_norm.default
+    return isinstance(target, OpOverload) and not target._schema.is_mutable and not hides
 
 
 def lowered(
@@ -43,10 +44,14 @@ def lowered(
 ) -> GraphModule:
     """The module on fake `inputs` and `state` with every op functional, its fake values as `meta["val"]`.
 
-    NotFunctional where an op turns out to change an operand. Linear in the graph.
+    NotFunctional where an op turns out to change an operand, or fails on fake values, which torch's own way may not, or
+    says in better words. Linear in the graph.
     """
     lowering = _Lowering(module, state, mode)
-    lowering.run(*inputs, enable_io_processing=False)
+    try:
+        lowering.run(*inputs, enable_io_processing=False)
+    except Exception as error:
+        raise NotFunctional from error
     lowering.out._codegen = module.graph._codegen
     lowering.out.eliminate_dead_code()
     return GraphModule(module, lowering.out)
@@ -59,7 +64,7 @@ def _is_kept(target: Any) -> bool:
     composite = torch._C._dispatch_has_kernel_for_dispatch_key(target.name(), "CompositeImplicitAutograd")
     aliases = any(argument.alias_info is not None for argument in target._schema.arguments)
     unsure = torch.Tag.maybe_aliasing_or_mutating in target.tags
-    return target is not _BATCH_NORM and not (composite and (aliases or unsure))
+    return not (composite and (aliases or unsure))
 
 
 class _Lowering(Interpreter):
@@ -131,14 +136,6 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         kwargs = kwargs or {}
         if func._schema.is_mutable:
             raise NotFunctional
-        if func is _BATCH_NORM:
-            *operands, training, momentum, eps = args
-            if training or any(x is None for x in operands[3:]):
-                raise NotFunctional
-            func, args = (
-                torch.ops.aten._native_batch_norm_legit_no_training.default,
-                (*operands, momentum, eps),
-            )
         value = func(*args, **kwargs)
         self.lowering.call(self.node, func, args, kwargs, value)
         return value
