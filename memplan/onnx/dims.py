@@ -6,8 +6,10 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import onnx
+
 from memplan.base.errors import DimensionError, GraphError, nearest
-from memplan.ir.ranges import Dims, Size, check_size
+from memplan.ir.ranges import Dims, Size, check_size, ranges, upper
 
 _BATCH = re.compile(
     r"(?i)n|b|bs|(.*[\W_])?batch(e[sd])?([\W_]?(size|dim|axis|num|n))?|num_?batch(es)?|unk__\d+"
@@ -60,6 +62,16 @@ def fix_dims(graph: Any, dims: Dims) -> tuple[dict[str, Size], list[str]]:
     return {
         name: opened.get(name, chosen[name]) for name in (*chosen, *opened) if name in fixed or name in opened
     }, notes
+
+
+def closed(proto: Any, dims: Dims) -> Any:
+    """The proto itself, or a copy in which the dimensions that `fix_dims` left open have their upper ends."""
+    if not (open_ones := ranges(dims)):
+        return proto
+    copy = onnx.ModelProto()
+    copy.CopyFrom(proto)
+    fix_dims(copy.graph, {name: upper(size) for name, size in open_ones.items()})
+    return copy
 
 
 def open_axes(graph: Any) -> dict[tuple[str, int], str]:

@@ -16,13 +16,13 @@ from memplan.ir.declarations import completed
 from memplan.ir.graph import Graph
 from memplan.ir.model import Model
 from memplan.ir.parts import Op, Tensor
-from memplan.ir.ranges import Dims, ranges, resized, sizes_within, upper
+from memplan.ir.ranges import Dims, ranges, resized, sizes_within
 from memplan.ir.sorting import sort_ops
 from memplan.onnx.bodies import result_types, workspace_nbytes
 from memplan.onnx.bounds import TensorType, check_bounds
 from memplan.onnx.checks import check_control_flow, check_external, check_text, every_graph, inlined
 from memplan.onnx.dialect import STANDARD_DOMAINS, described, joined, placed
-from memplan.onnx.dims import fix_dims, open_axes
+from memplan.onnx.dims import closed, fix_dims, open_axes
 from memplan.onnx.dtypes import ELEMENT_TYPES, nbytes
 from memplan.onnx.flops import flops
 from memplan.onnx.shapes import Asked, infer_types
@@ -79,7 +79,7 @@ def model_from_proto(proto: Any, stem: str, folder: str, dims: Dims, bounds: Bou
     dims_used, notes = fix_dims(proto.graph, dims)
     check_bounds(proto.graph, bounds)
     renamed = _name_nodes(proto.graph)
-    source, proto = proto, _closed(proto, dims_used)
+    source, proto = proto, closed(proto, dims_used)
     nodes = _in_order(proto.graph, list(_nodes(proto.graph, renamed)))
     everything = [node.proto for node in nodes]
     constants = _constants(proto.graph, nodes)
@@ -107,16 +107,6 @@ def model_from_proto(proto: Any, stem: str, folder: str, dims: Dims, bounds: Bou
     axes = open_axes(source.graph)
     graph = held_throughout(graph, proto, everything, axes, open_ones, known.types, bounds)
     return replace(model, graph=graph, at=partial(_at, replace(model, graph=graph)))
-
-
-def _closed(proto: Any, dims: Dims) -> Any:
-    """The proto itself, or a copy in which the dimensions that `fix_dims` left open have their upper ends."""
-    if not ranges(dims):
-        return proto
-    copy = onnx.ModelProto()
-    copy.CopyFrom(proto)
-    fix_dims(copy.graph, {name: upper(size) for name, size in ranges(dims).items()})
-    return copy
 
 
 def _at(model: Model, asked: Mapping[str, int]) -> Model:
