@@ -58,7 +58,8 @@ def _without_bases(source: Any) -> Any:
     from torch.fx.node import map_aggregate
 
     from memplan.torch.bodies import is_body
-    from memplan.torch.module import copied, fake_like
+    from memplan.torch.module import copied
+    from memplan.torch.propagate import fake_like
 
     mode = FakeTensorMode()
 
