@@ -8,6 +8,7 @@ from typing import Any
 
 from memplan.base.errors import DimensionError, GraphError, OptionError, nearest
 from memplan.base.units import MAX_BYTES
+from memplan.ir.declarations import counted_by_function
 from memplan.ir.graph import Graph
 from memplan.ir.parts import Op, Tensor
 
@@ -72,10 +73,16 @@ def throughout(
 
     An overwriting holds throughout where all that lies in the operand's storage and the op reads is `alike` the output:
     of its shape and strides at each size. Joins hold throughout where the op is `joined`: each part begins at the
-    same byte of the result at each size.
+    same byte of the result at each size. GraphError where an op's workspace may be anything at other sizes.
     """
     found = []
     for op in graph.ops:
+        if counted_by_function(op.kind):
+            raise GraphError(
+                f"it is not proved that op '{op.name}' never needs more as a dimension shrinks: the workspace of "
+                f"'{op.kind}' is declared by a function",
+                "declare it by factors, or give each dimension a single size, such as --dim NAME=V",
+            )
         pairs = tuple(
             (output, operand)
             for output, operand in op.overwrites

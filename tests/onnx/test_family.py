@@ -212,6 +212,19 @@ def test_joins_whose_parts_begin_elsewhere_at_other_sizes_are_left_out() -> None
     )  # the outer axis is longer than 1 but at 1
 
 
+def test_a_workspace_that_a_function_counts_is_refused_and_one_by_factors_is_not(monkeypatch: Any) -> None:
+    monkeypatch.setattr("memplan.ir.declarations._DECLARED", {})
+    memplan.declare_op("Gemm", workspace={"output_bytes": 2})
+    loaded = load(small_cnn("N"), N=(1, 8))
+    assert loaded.at is not None
+    spaces = [model.graph.tensor["gemm.workspace"].nbytes for model in (loaded, loaded.at({"N": 2}))]
+    assert spaces == [320, 80]
+    memplan.declare_op("Gemm", workspace=lambda inputs, outputs: 64 // outputs[0].nbytes)
+    with pytest.raises(GraphError, match="the workspace of 'Gemm' is declared by a function"):
+        load(small_cnn("N"), N=(1, 8))
+    assert load(small_cnn("N"), N=8).graph.ops
+
+
 def test_control_flow_over_sizes_that_vary_is_refused_and_beside_them_is_not() -> None:
     branch = onnx.helper.make_graph([node("Neg", ["x"], ["n"])], "b", [], [value("n", None)])
     fixed = onnx.helper.make_graph([node("Neg", ["c"], ["n"])], "b", [], [value("n", None)])
