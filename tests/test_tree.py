@@ -93,7 +93,12 @@ ELSEWHERE: tuple[tuple[str, str, str], ...] = (
         "graphs of whole programs",
         "torch/test_read.py",
         "memplan.torch.dims memplan.torch.flops memplan.torch.graph "
-        "memplan.torch.module memplan.torch.simplify",
+        "memplan.torch.module memplan.torch.propagate memplan.torch.simplify",
+    ),
+    (
+        "ranges of sizes",
+        "onnx/test_family.py",
+        "memplan.ir.ranges memplan.ir.grid memplan.judge.sizing",
     ),
     (
         "programs with bodies",

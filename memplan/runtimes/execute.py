@@ -15,6 +15,8 @@ from typing import Any
 
 from memplan.base.errors import ExecutionError
 from memplan.ir.model import Model
+from memplan.ir.ranges import ranges
+from memplan.judge.sizing import at_sizes
 from memplan.onnx.inputs import load_inputs
 from memplan.onnx.values import Value
 from memplan.problem.plan import Plan, refuse_mismatch
@@ -24,14 +26,23 @@ from memplan.runtimes.turns import least_seconds
 __all__ = ["OutputReport", "RunReport", "load_inputs", "run"]
 
 
-def run(model: Model, plan: Plan, inputs: Mapping[str, Any] | None = None, seed: int = 0) -> RunReport:
+def run(
+    model: Model,
+    plan: Plan,
+    inputs: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    dims: Mapping[str, int] | None = None,
+) -> RunReport:
     """Execute `plan` op by op in one scratchpad-sized buffer and compare with the reference.
 
     `inputs` are arrays by name (default: seeded, in range); absent weights are seeded. Bytes above
-    the plan's peak are never touched and not allocated. GraphError if the model has no ONNX or torch source,
+    the plan's peak are never touched and not allocated. `dims` are sizes within the plan's ranges (default: the
+    upper ends). GraphError if the model has no ONNX or torch source,
     PlanError if the plan is not of this graph, ExecutionError if an operand is nowhere, or a kernel fails.
     """
     _refuse_unfit(model, plan)
+    if ranges(model.dims) or dims:
+        model, plan = at_sizes(model, plan, dims or {})
     if model.source is None:
         from memplan.library.zoo import traced
 

@@ -24,7 +24,7 @@ from memplan.torch import scratchpad
 from memplan.torch.devices import CPU, device_of, is_there
 from memplan.torch.graph import leaves
 from memplan.torch.inplace import overwriting
-from memplan.torch.module import COPY
+from memplan.torch.propagate import COPY
 
 PAD = "memplan_scratchpad"
 
