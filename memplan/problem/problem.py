@@ -14,6 +14,7 @@ from memplan.problem.kept import certainly_kept
 from memplan.problem.op_times import latency_ends
 from memplan.problem.options import Options
 from memplan.problem.pins import Pin, parse_pin
+from memplan.problem.places import Placeable, least_cost, placeables
 from memplan.problem.plan import Move, Residency, is_load
 from memplan.problem.storage import Storage
 
@@ -102,6 +103,11 @@ class Problem:
     def number(self) -> dict[str, int]:
         """Storage number by name."""
         return {s.name: i for i, s in enumerate(self.storages)}
+
+    @cached_property
+    def placeables(self) -> tuple[Placeable, ...]:
+        """The storages of which a plan says where they lie, with the memories in which each may: for any target."""
+        return placeables(self.graph, self.target, self.options)
 
     def residency(self, storage: int, start: int, stop: int, offset: int) -> Residency:
         """The storage in the scratchpad in steps `[start, stop)`, from byte `offset` on."""
@@ -247,8 +253,7 @@ class Problem:
         if self.options.objective == "peak":
             return self.min_capacity
         if self.options.objective == "traffic":
-            streamed = self.storages if self.options.weights == "stream" else ()
-            return sum(s.nbytes * (len(s.uses) - 1) for s in streamed if s.is_constant)
+            return least_cost(self.target, self.options, self.placeables)
         return latency_ends(self.graph, self.target, self.options)[1]
 
 

@@ -1,0 +1,131 @@
+"""`placement`: in which memory each storage lies over its whole life, and where, at the least cost of all accesses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from memplan.machine.target import Target
+from memplan.problem.places import Placeable
+from memplan.problem.plan import Plan, Status
+from memplan.problem.problem import Problem
+from memplan.solving.limits import Limits
+from memplan.solving.solver import Solver
+from memplan_solvers.placement.exact import EXACT_GAP, cheapest
+from memplan_solvers.placement.fill import best_filled
+from memplan_solvers.placement.layout import Layout
+from memplan_solvers.placement.lives import Lives
+from memplan_solvers.placement.program import Choice, crowds_of_any
+from memplan_solvers.schedule import SCHEDULES
+
+LARGE = 10_000
+"""Ops beyond which only the program's order and the first list schedule are looked at."""
+
+PATIENCE = 0.5
+"""Share of the time within which orders are filled; the rest is for the integer program."""
+
+
+@dataclass(frozen=True)
+class Placement(Solver):
+    """Every storage in one memory: inputs are loaded once at most, outputs stored once at most, nothing else is moved.
+
+    The bound holds for every plan: where nothing can be moved and the order is the program's it is that of the integer
+    program, which is often met; elsewhere what each op can do without decides.
+    """
+
+    name: ClassVar[str] = "placement"
+    summary: ClassVar[str] = (
+        "each tensor in one memory of several, by an integer program and the packer: proved for one order"
+    )
+    objectives: ClassVar[frozenset[str]] = frozenset({"traffic"})
+
+    def solve(self, problem: Problem, limits: Limits) -> Plan:
+        """The cheapest placement found, with what is proved of all plans."""
+        if (homeless := next((item for item in problem.placeables if not item.places), None)) is not None:
+            status = Status.INFEASIBLE if is_still(problem) else Status.UNKNOWN
+            return self.no_answer(problem, limits, status, _nowhere(problem, homeless))
+        bound = _bound_for_any_order(problem, limits)
+        compulsory = sum(item.at_home_cost for item in problem.placeables)
+        best, first = self._filled(problem, limits, bound + compulsory)
+        start, proved = (first, 0.0) if best is None else (best.lives, best.cost - compulsory)
+        settled = best is not None and proved <= bound * (1 + EXACT_GAP)
+        if start is not None and not settled:
+            found = cheapest(start, limits, best)
+            best = found.layout
+            if is_still(problem) and problem.options.order == "program":
+                bound = max(bound, found.bound - compulsory)
+                if found.impossible:
+                    reason = "the memories are too small for what the program's order has alive at a time"
+                    return self.no_answer(problem, limits, Status.INFEASIBLE, reason)
+        if best is None:
+            return self.no_answer(problem, limits, Status.UNKNOWN, "no placement without spills was found")
+        residencies, moves, inplace = best.parts()
+        value = best.cost - compulsory
+        limits.report("placement", value, bound)
+        plan = self.answer(
+            problem,
+            limits,
+            order=best.lives.order,
+            residencies=residencies,
+            moves=moves,
+            inplace=inplace,
+            bound=value if bound < value <= bound * (1 + EXACT_GAP) else bound,
+        )
+        return plan
+
+    def _filled(self, problem: Problem, limits: Limits, enough: float) -> tuple[Layout | None, Lives | None]:
+        """The cheapest filling of all orders, and the first order, for which the program is solved where there is none."""
+        best, first = None, None
+        patience = limits.share(PATIENCE)
+        for order in _orders(problem):
+            lives = Lives(problem, order)
+            first = first or lives
+            found = best_filled(lives, limits.seed, patience.spent, enough)
+            if found is not None and (best is None or found.cost < best.cost):
+                best = found
+                limits.report("filling", best.cost - (enough - problem.free_bound), problem.free_bound)
+            if patience.spent() or (best is not None and best.cost <= enough):
+                break
+        return best, first
+
+
+def is_still(problem: Problem) -> bool:
+    """Whether every plan is a placement: nothing can be moved, executed again or joined, and no buffer is handed on."""
+    options = problem.options
+    handed_on = bool(options.donate and problem.graph.updates)
+    return problem.target.queues == 0 and options.recompute == 1 and not (options.join or handed_on)
+
+
+def _orders(problem: Problem) -> Iterator[tuple[int, ...]]:
+    """The distinct orders that the options allow, of those that keep few bytes alive, the program's first."""
+    names = ["program"] if problem.options.order == "program" else list(SCHEDULES)
+    options = replace(problem.options, objective="peak", io="host", pins={}, donate=())
+    alike = Problem(problem.graph, Target().with_scratchpad(None), options)  # orders look at bytes alone
+    seen = set()
+    for name in names if problem.n <= LARGE else names[:2]:
+        order = SCHEDULES[name](alike)
+        if order not in seen:
+            seen.add(order)
+            yield order
+
+
+def _bound_for_any_order(problem: Problem, limits: Limits) -> float:
+    """A lower bound on the traffic of every plan: where nothing is moved, what an op touches fits together."""
+    if not is_still(problem) or limits.spent():
+        return problem.free_bound
+    from memplan_solvers.ilp.mathopt import solve_mathopt
+
+    choice = Choice(problem, list(crowds_of_any(problem)))
+    if len(choice.program.rows) == len(problem.placeables):  # each op fits wherever its operands lie
+        return problem.free_bound
+    outcome = solve_mathopt(choice.program, limits.share(PATIENCE))
+    compulsory = sum(item.at_home_cost for item in problem.placeables)
+    return max(problem.free_bound, choice.lower(outcome.bound) - compulsory)
+
+
+def _nowhere(problem: Problem, item: Placeable) -> str:
+    """Why a storage has no place."""
+    ops = ", ".join(f"'{problem.graph.ops[i].name}'" for i in item.touches[:4])
+    where = f"at home in {item.home}" if item.is_given or item.is_output else "in one memory"
+    return f"'{item.name}' ({item.nbytes} bytes) would have to lie {where}, which {ops} cannot all use"
