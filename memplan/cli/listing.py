@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import Any
 
 from memplan.base.units import format_size
@@ -43,7 +43,7 @@ def _solvers() -> list[Row]:
         {
             "name": name,
             "summary": cls.summary,
-            "objectives": sorted(cls.objectives),
+            "supports": asdict(cls.supports),
             "fields": {f.name: f.default for f in fields(cls)},
         }
         for name, cls in registry().items()

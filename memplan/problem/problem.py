@@ -24,8 +24,8 @@ class Problem:
     """One graph to be planned for one target under one set of options; solvers know only this.
 
     Ops are numbered in program order, storages in order of first touch; storages that no
-    non-view op touches, constants under weights=ignore and those pinned to host are not placed and have
-    no number. Whatever is derived is computed when first asked for, and kept.
+    non-view op touches, constants under weights=ignore, the caller's under io=external and those pinned
+    to host are not placed and have no number. Whatever is derived is computed when first asked for, and kept.
 
     Args:
         graph: what is planned.
@@ -75,7 +75,9 @@ class Problem:
             for name in _distinct(op, root):
                 tensor = graph.tensor[name]
                 ignored = tensor.kind == "constant" and self.options.weights == "ignore"
-                if not (ignored or (name in self.pins and self.pins[name].host)):
+                io = tensor.kind == "input" or (tensor.kind == "activation" and name in outputs)
+                callers = io and self.options.io == "external"
+                if not (ignored or callers or (name in self.pins and self.pins[name].host)):
                     seen = uses.setdefault(name, [])
                     if graph.producer.get(name) != i:
                         seen.append(i)
@@ -204,9 +206,14 @@ class Problem:
         """Per op, storages that are in the scratchpad at its step under every plan: operands, and what is kept."""
         anywhere = self.target.direct
         across = certainly_kept(self.storages, self.preds, self.succs, self.options.order == "program")
+        joined = [self.options.join and bool(op.joins) for op in self.graph.ops]  # these may read nothing
         return tuple(
-            tuple(s for s in dict.fromkeys((*r, *w, *kept)) if not anywhere or self.storages[s].pinned)
-            for r, w, kept in zip(self.reads, self.writes, across, strict=True)
+            tuple(
+                s
+                for s in dict.fromkeys((*(() if idle else r), *w, *kept))
+                if not anywhere or self.storages[s].pinned
+            )
+            for r, w, kept, idle in zip(self.reads, self.writes, across, joined, strict=True)
         )
 
     @cached_property

@@ -83,7 +83,7 @@ def problems(solver: Solver) -> Iterator[tuple[str, Problem, float | None]]:
         for weights, io, inplace, order in itertools.product(
             ("ignore", "tensor", "stream"), ("host", "resident"), (False, True), ("free", "program")
         ):
-            for objective in sorted(solver.objectives):
+            for objective in sorted(solver.supports.objectives):
                 options = Options(objective, weights, io, inplace, order)
                 target = TIMED if objective == "latency" else Target()
                 wide = Problem(graph, target, options)
@@ -101,7 +101,7 @@ def problems(solver: Solver) -> Iterator[tuple[str, Problem, float | None]]:
 def pinned_problems(solver: Solver) -> Iterator[tuple[str, Problem, float | None]]:
     """Problems with pins that leave a plan, at the least capacity that does."""
     diamond = next(graph for graph in graphs() if graph.name == "diamond")
-    for objective, io in itertools.product(sorted(solver.objectives), ("host", "resident")):
+    for objective, io in itertools.product(sorted(solver.supports.objectives), ("host", "resident")):
         timed = objective == "latency"
         target = TIMED if timed else Target()
         for pins in PINS + (PINS_TO_HOST if timed else ()):
@@ -243,7 +243,7 @@ def slowdown() -> float:
 
 def _check_limits(solver: Solver) -> None:
     """The time limit within 10 % + 1 s of work, and an answer soon after a cancellation."""
-    objective = sorted(solver.objectives)[-1]
+    objective = sorted(solver.supports.objectives)[-1]
     target = TIMED if objective == "latency" else Target()
     wide = Problem(chain(2000), target, Options(objective))
     problem = replace(wide, target=target.with_scratchpad(max(wide.min_capacity, 2000)))
