@@ -105,6 +105,11 @@ def placeables(graph: Graph, target: Target, options: Options) -> tuple[Placeabl
     )
 
 
+def compulsory(found: Sequence[Placeable]) -> float:
+    """What every plan pays, and what traffic therefore does not count."""
+    return sum(s.at_home_cost for s in found)
+
+
 def least_cost(target: Target, options: Options, found: Sequence[Placeable]) -> float:
     """A lower bound on the traffic of every plan, whatever its order: what is beyond the compulsory even so.
 
@@ -213,25 +218,27 @@ class _Survey:
 
     def _place(self, s: str, m: str, touched: Sequence[str], moved: bool = False) -> Place:
         """The place in memory `m`, where reading, writing and moving the storage costs what it does in `touched`."""
-        tensor, memory, pin = self.graph.tensor[s], self.target.memory[m], self.pins.get(s, Pin())
+        tensor, memory = self.graph.tensor[s], self.target.memory[m]
         cost = tensor.nbytes * sum(self.byte_cost[x] for x in touched)
         if m not in self.addressed:
             return Place(m, cost)
-        size, alignment = (
-            align_up(tensor.nbytes, memory.alignment),
-            lcm(memory.alignment, tensor.alignment or 1),
-        )
-        return Place(m, cost, size, alignment, pin.offset if m == self.order[0] else None, moved)
+        alignment = lcm(memory.alignment, tensor.alignment or 1)
+        offset = None if self._is_exempt(s, moved) else self.pins.get(s, Pin()).offset
+        return Place(m, cost, align_up(tensor.nbytes, memory.alignment), alignment, offset, moved)
 
     def _keeps_pin(self, s: str, place: Place) -> bool:
         """Whether the place is one that the storage's pin allows."""
-        pin, addressed = self.pins.get(s, Pin()), place.memory in self.addressed
-        given = self.graph.tensor[s].kind in ("input", "constant") and not place.moved
-        if pin.host:
-            return not addressed
-        if pin.keep and not (addressed and not (given and self.options.io == "host")):
-            return False
-        return pin.offset is None or not addressed or place.memory == self.order[0]
+        pin = self.pins.get(s, Pin())
+        if place.memory not in self.addressed:
+            return not pin.keep
+        if self._is_exempt(s, place.moved):
+            return not pin.keep
+        pinned = pin.memory or (self.order[0] if pin.offset is not None else place.memory)
+        return not pin.host and place.memory == pinned
+
+    def _is_exempt(self, s: str, moved: bool) -> bool:
+        """Whether pins say nothing of its place: it is at home there, and the option io has nothing else at home there."""
+        return self.graph.tensor[s].kind in ("input", "constant") and not moved and self.options.io == "host"
 
     def _is_streamed(self, s: str) -> bool:
         return self.graph.tensor[s].kind == "constant" and self.options.weights == "stream"

@@ -11,7 +11,7 @@ from memplan.ir.parts import Op
 from memplan.machine.target import Target
 from memplan.problem.fixed_places import least_top
 from memplan.problem.kept import certainly_kept
-from memplan.problem.op_times import latency_ends
+from memplan.problem.op_times import latency_ends, role_of
 from memplan.problem.options import Options
 from memplan.problem.pins import Pin, parse_pin
 from memplan.problem.places import Placeable, least_cost, placeables
@@ -96,7 +96,7 @@ class Problem:
                 and graph.tensor[name].kind != "constant"
                 and (graph.tensor[name].kind == "input" or name in outputs),
                 keep=graph.tensor[name].kind == "workspace" or (name in self.pins and self.pins[name].keep),
-                offset=self.pins[name].offset if name in self.pins else None,
+                offset=self.pins[name].offset if name in self.pins and not self.pins[name].memory else None,
             )
             for name, readers in uses.items()
         )
@@ -203,18 +203,45 @@ class Problem:
 
     @cached_property
     def present(self) -> tuple[tuple[int, ...], ...]:
-        """Per op, storages that are in the scratchpad at its step under every plan: operands, and what is kept."""
-        anywhere = self.target.direct
+        """Per op, storages that are in the first memory at its step under every plan: operands, and what is kept."""
         across = certainly_kept(self.storages, self.preds, self.succs, self.options.order == "program")
         joined = [self.options.join and bool(op.joins) for op in self.graph.ops]  # these may read nothing
         return tuple(
             tuple(
-                s
-                for s in dict.fromkeys((*(() if idle else r), *w, *kept))
-                if not anywhere or self.storages[s].pinned
+                dict.fromkeys(
+                    (
+                        *(s for s in (() if joined[i] else self.reads[i]) if self._is_fast(i, s, False)),
+                        *(s for s in self.writes[i] if self._is_fast(i, s, True)),
+                        *(s for s in across[i] if self._fast_alone(s)),
+                    )
+                )
             )
-            for r, w, kept, idle in zip(self.reads, self.writes, across, joined, strict=True)
+            for i in range(self.n)
         )
+
+    def _is_fast(self, i: int, s: int, writing: bool) -> bool:
+        """Whether op `i` finds the storage, or writes it, in the first memory alone."""
+        storage = self.storages[s]
+        if storage.pinned:
+            return self._fast_alone(s)
+        key = writing, self.graph.ops[i].kind, role_of(self.graph, storage.name)
+        if key not in self._reached:
+            self._reached[key] = (self.target.writable if writing else self.target.readable)(*key[1:])
+        return self._reached[key] == (self.target.scratchpad.name,)
+
+    def _fast_alone(self, s: int) -> bool:
+        """Whether a storage that may not leave can have its residency in the first memory alone."""
+        storage = self.storages[s]
+        pin = self.pins.get(storage.name)
+        named = pin is not None and pin.memory is not None
+        return storage.resident or (
+            not named and (storage.offset is not None or len(self.target.addressed) == 1)
+        )
+
+    @cached_property
+    def _reached(self) -> dict[tuple[bool, str, str], tuple[str, ...]]:
+        """The memories that ops of a kind reach, filled as they are asked for."""
+        return {}
 
     @cached_property
     def need(self) -> tuple[int, ...]:

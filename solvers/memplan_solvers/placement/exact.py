@@ -66,7 +66,7 @@ def cheapest(lives: Lives, limits: Limits, start: Layout | None) -> Found:
                 choice.exclude(memory, {k for b in part for k, _, _ in b.members}, made)
         if len(blocks) == len(lives.addressed):
             best = Layout(lives, tuple(places), tuple(made), blocks, offsets)
-            limits.report("placement", None, 0)
+            limits.report("placement", best.traffic, lives.problem.free_bound)
     return Found(best, bound)
 
 

@@ -8,7 +8,7 @@ from math import lcm
 from typing import NamedTuple
 
 from memplan.packing.buffers import Buffer
-from memplan.problem.places import Place
+from memplan.problem.places import Place, compulsory
 from memplan.problem.plan import InPlace, Move, Residency, Status
 from memplan.solving.limits import Limits
 from memplan_solvers.placement.lives import Lives, Pair
@@ -42,6 +42,11 @@ class Layout(NamedTuple):
     def cost(self) -> float:
         """Byte costs of all accesses and moves, the compulsory ones included."""
         return sum(p.cost for p in self.places)
+
+    @property
+    def traffic(self) -> float:
+        """The value of its plan."""
+        return self.cost - compulsory(self.lives.items)
 
     def parts(self) -> tuple[list[Residency], list[Move], list[InPlace]]:
         """The residencies, moves and in-place pairs of the plan."""
@@ -124,14 +129,3 @@ def capacity_of(lives: Lives, memory: str, blocks: Sequence[Block]) -> int:
     return max((b.offset + b.size for b in blocks if b.offset is not None), default=0) + sum(
         b.size + b.alignment for b in blocks
     )
-
-
-def laid_out(lives: Lives, places: Sequence[Place], pairs: Sequence[Pair], limits: Limits) -> Layout | None:
-    """The layout with these places and pairs, None where some memory's packing is not found within the limits."""
-    blocks, offsets = {}, {}
-    for memory in lives.addressed:
-        blocks[memory] = blocks_of(lives, places, pairs, memory)[0]
-        status, offsets[memory] = pack(lives, memory, blocks[memory], limits)
-        if status is not Status.FEASIBLE:
-            return None
-    return Layout(lives, tuple(places), tuple(pairs), blocks, offsets)

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from memplan.machine.target import Target
-from memplan.problem.places import Placeable
+from memplan.problem.places import Placeable, compulsory
 from memplan.problem.plan import Plan, Status
 from memplan.problem.problem import Problem
+from memplan.solving.capabilities import PINNED, Capabilities
 from memplan.solving.limits import Limits
 from memplan.solving.solver import Solver
 from memplan_solvers.placement.exact import EXACT_GAP, cheapest
@@ -38,41 +39,41 @@ class Placement(Solver):
     summary: ClassVar[str] = (
         "each tensor in one memory of several, by an integer program and the packer: proved for one order"
     )
-    objectives: ClassVar[frozenset[str]] = frozenset({"traffic"})
+    supports: ClassVar[Capabilities] = Capabilities(
+        ("traffic",), memories="any", accesses=True, queues=None, pins=tuple(PINNED)
+    )
 
     def solve(self, problem: Problem, limits: Limits) -> Plan:
         """The cheapest placement found, with what is proved of all plans."""
         if (homeless := next((item for item in problem.placeables if not item.places), None)) is not None:
             status = Status.INFEASIBLE if is_still(problem) else Status.UNKNOWN
             return self.no_answer(problem, limits, status, _nowhere(problem, homeless))
-        bound = _bound_for_any_order(problem, limits)
-        compulsory = sum(item.at_home_cost for item in problem.placeables)
-        best, first = self._filled(problem, limits, bound + compulsory)
-        start, proved = (first, 0.0) if best is None else (best.lives, best.cost - compulsory)
-        settled = best is not None and proved <= bound * (1 + EXACT_GAP)
-        if start is not None and not settled:
+        bound, free = _bound_for_any_order(problem, limits), compulsory(problem.placeables)
+        best, first = self._filled(problem, limits, bound + free)
+        start = best.lives if best is not None else first
+        if start is not None and not (best is not None and best.traffic <= bound * (1 + EXACT_GAP)):
             found = cheapest(start, limits, best)
             best = found.layout
             if is_still(problem) and problem.options.order == "program":
-                bound = max(bound, found.bound - compulsory)
+                bound = max(bound, found.bound - free)
                 if found.impossible:
                     reason = "the memories are too small for what the program's order has alive at a time"
                     return self.no_answer(problem, limits, Status.INFEASIBLE, reason)
         if best is None:
             return self.no_answer(problem, limits, Status.UNKNOWN, "no placement without spills was found")
+        if bound < best.traffic <= bound * (1 + EXACT_GAP):
+            bound = best.traffic
+        limits.report("placement", best.traffic, bound)
         residencies, moves, inplace = best.parts()
-        value = best.cost - compulsory
-        limits.report("placement", value, bound)
-        plan = self.answer(
+        return self.answer(
             problem,
             limits,
             order=best.lives.order,
             residencies=residencies,
             moves=moves,
             inplace=inplace,
-            bound=value if bound < value <= bound * (1 + EXACT_GAP) else bound,
+            bound=bound,
         )
-        return plan
 
     def _filled(self, problem: Problem, limits: Limits, enough: float) -> tuple[Layout | None, Lives | None]:
         """The cheapest filling of all orders, and the first order, for which the program is solved where there is none."""
@@ -84,17 +85,15 @@ class Placement(Solver):
             found = best_filled(lives, limits.seed, patience.spent, enough)
             if found is not None and (best is None or found.cost < best.cost):
                 best = found
-                limits.report("filling", best.cost - (enough - problem.free_bound), problem.free_bound)
+                limits.report("filling", best.traffic, problem.free_bound)
             if patience.spent() or (best is not None and best.cost <= enough):
                 break
         return best, first
 
 
 def is_still(problem: Problem) -> bool:
-    """Whether every plan is a placement: nothing can be moved, executed again or joined, and no buffer is handed on."""
-    options = problem.options
-    handed_on = bool(options.donate and problem.graph.updates)
-    return problem.target.queues == 0 and options.recompute == 1 and not (options.join or handed_on)
+    """Whether every plan is a placement: nothing can be moved, and no donated buffer be handed on."""
+    return problem.target.queues == 0 and not (problem.options.donate and problem.graph.updates)
 
 
 def _orders(problem: Problem) -> Iterator[tuple[int, ...]]:
@@ -120,8 +119,7 @@ def _bound_for_any_order(problem: Problem, limits: Limits) -> float:
     if len(choice.program.rows) == len(problem.placeables):  # each op fits wherever its operands lie
         return problem.free_bound
     outcome = solve_mathopt(choice.program, limits.share(PATIENCE))
-    compulsory = sum(item.at_home_cost for item in problem.placeables)
-    return max(problem.free_bound, choice.lower(outcome.bound) - compulsory)
+    return max(problem.free_bound, choice.lower(outcome.bound) - compulsory(problem.placeables))
 
 
 def _nowhere(problem: Problem, item: Placeable) -> str:

@@ -1,0 +1,405 @@
+"""Moves on demand, between any memories: what an op reads is brought where it can be read, and what is used last leaves.
+
+Belady's rule (1966), as a run-time allocator with addresses would follow it: nothing is moved before a step needs it or
+its bytes. Who leaves a memory goes to the fastest other one that has a hole, else to the backing memory; who has a copy
+elsewhere is dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from math import lcm
+from typing import NamedTuple
+
+from memplan.base.units import align_up
+from memplan.problem.op_times import role_of
+from memplan.problem.pins import Pin
+from memplan.problem.plan import InPlace, Move, Residency
+from memplan_solvers.common.holes import NOWHERE, Extent, smallest_hole
+from memplan_solvers.placement.lives import Lives
+
+UNLIMITED = 2**62
+"""The end of a memory without a capacity."""
+
+
+class Lodger(NamedTuple):
+    """A storage in a memory with addresses, since boundary `start`; `bound` if it may not leave before its last touch."""
+
+    start: int
+    offset: int
+    size: int
+    bound: bool
+
+
+@dataclass
+class State:
+    """What lies where at a boundary, and what was decided so far.
+
+    Args:
+        lodgers: by memory with addresses, who lies there, by number of the storage.
+        held: storages, by number, with memories without addresses that hold a copy, in the order in which that came about.
+    """
+
+    lodgers: dict[str, dict[int, Lodger]]
+    held: dict[tuple[int, str], None]
+    residencies: list[Residency] = field(default_factory=list)
+    moves: list[Move] = field(default_factory=list)
+    inplace: list[InPlace] = field(default_factory=list)
+
+    def mark(self) -> Mark:
+        """What `rewind` needs to come back to here."""
+        lodgers = {memory: dict(there) for memory, there in self.lodgers.items()}
+        return Mark(lodgers, len(self.held), len(self.residencies), len(self.moves), len(self.inplace))
+
+    def rewind(self, mark: Mark) -> None:
+        """Undo whatever was decided since."""
+        self.lodgers = mark.lodgers
+        while len(self.held) > mark.held:
+            self.held.popitem()
+        del self.residencies[mark.residencies :], self.moves[mark.moves :], self.inplace[mark.inplace :]
+
+
+class Mark(NamedTuple):
+    """A state at some boundary: who lay where, and how much was decided by then."""
+
+    lodgers: dict[str, dict[int, Lodger]]
+    held: int
+    residencies: int
+    moves: int
+    inplace: int
+
+
+class Stuck(Exception):
+    """A storage finds no place, or no way to one."""
+
+
+def moved_on_demand(lives: Lives, directly: bool) -> State | None:
+    """A plan for the order: all residencies, moves and in-place pairs; None where it gets stuck.
+
+    Args:
+        lives: the order.
+        directly: whether ops read and write slow memory, where they can, before anything has to leave a faster one.
+    """
+    walk = _Walk(lives, directly)
+    try:
+        walk.begin()
+        for t in range(lives.n):
+            before = walk.state.mark()
+            try:
+                walk.step(t)
+            except (
+                Stuck
+            ):  # what lies in the way of one another leaves altogether, and the op's operands come back
+                walk.state.rewind(before)
+                walk.flush(t)
+                walk.step(t)
+        walk.end()
+    except Stuck:
+        return None
+    return walk.state
+
+
+class _Walk:
+    def __init__(self, lives: Lives, directly: bool) -> None:
+        self.lives, self.problem, self.directly = lives, lives.problem, directly
+        self.target, self.items = lives.problem.target, lives.items
+        self.order = [m.name for m in self.target.memories]
+        self.loose = [name for name in self.order if name not in lives.addressed]
+        self.steps = [sorted(lives.step[i] for i in item.touches) for item in self.items]
+        self.role = [role_of(self.problem.graph, item.name) for item in self.items]
+        self.pin = [self.problem.pins.get(item.name, Pin()) for item in self.items]
+        self.reads: list[list[int]] = [[] for _ in lives.order]
+        self.writes: list[list[int]] = [[] for _ in lives.order]
+        for k, item in enumerate(self.items):
+            for i in item.readers:
+                self.reads[lives.step[i]].append(k)
+            if not item.is_given:
+                self.writes[lives.step[item.writer]].append(k)
+        self.over = {(p.step, p.output): p.operand for p in lives.pairs}
+        at_home = (k for k, item in enumerate(self.items) if item.is_given and item.home in self.loose)
+        held = {(k, self.items[k].home): None for k in at_home}
+        self.state = State({name: {} for name in lives.addressed}, held)
+
+    def begin(self) -> None:
+        """Who is at home in a memory with addresses lies there before step 0."""
+        for k, item in enumerate(self.items):
+            if item.is_given and item.home in self.lives.addressed:
+                self._settle(k, item.home, 0, bound=self._is_resident(k) or item.is_output)
+
+    def step(self, t: int) -> None:
+        """Bring what the op reads, place what it writes, and let go who is not needed any more."""
+        for k in sorted(
+            self.reads[t], key=lambda k: (len(self._reach(k, t, False)), -self.items[k].nbytes, k)
+        ):
+            if self._found(k, self._reach(k, t, False)) is None:
+                self._bring(k, self._reach(k, t, False), t)
+        for k in sorted(
+            self.writes[t], key=lambda k: (len(self._reach(k, t, True)), -self.items[k].nbytes, k)
+        ):
+            self._write(k, t)
+        self._let_go(t)
+
+    def flush(self, t: int) -> None:
+        """Everybody who may leaves at this boundary."""
+        for memory in self.lives.addressed:
+            for k in sorted(self.state.lodgers[memory]):
+                if self._may_leave(k, memory, t, set()):
+                    self._evict(k, memory, t, hold=False)
+
+    def end(self) -> None:
+        """Close what lies there to the end, and see that every output is at home."""
+        for memory, there in self.state.lodgers.items():
+            for k in sorted(there):
+                self._close(k, memory, self.lives.n)
+        for k, item in enumerate(self.items):
+            at_home = item.home in self.lives.addressed or (k, item.home) in self.state.held
+            if item.is_output and not at_home:
+                raise Stuck
+
+    # What a storage may do
+
+    def _reach(self, k: int, t: int, writing: bool) -> tuple[str, ...]:
+        """The memories in which the op of this step may read or write the storage, as its pin allows."""
+        kind = self.problem.graph.ops[self.lives.order[t]].kind
+        reach = (self.target.writable if writing else self.target.readable)(kind, self.role[k])
+        return tuple(m for m in reach if self._may_lie(k, m) and (not self.pin[k].keep or self._counts(k, m)))
+
+    def _counts(self, k: int, memory: str) -> bool:
+        """Whether a residency there is one that pins speak of: all but those of what is at home under io `host`."""
+        item = self.items[k]
+        at_home = item.is_given and memory == item.home and self.problem.options.io == "host"
+        return memory in self.lives.addressed and not at_home
+
+    def _may_lie(self, k: int, memory: str) -> bool:
+        pin, item = self.pin[k], self.items[k]
+        if memory in self.loose:
+            return (k, memory) in self.state.held or memory == self.order[-1]
+        if item.is_given and memory == item.home:
+            return True
+        if pin.memory is not None or pin.offset is not None:
+            return memory == (pin.memory or self.order[0])
+        return not pin.host and (not self._is_resident(k) or memory == self.order[0])
+
+    def _is_resident(self, k: int) -> bool:
+        """Whether the option io has it in the first memory, where it is not moved."""
+        return self.problem.options.io == "resident" and self.role[k] in ("inputs", "outputs")
+
+    def _is_bound(self, k: int, memory: str) -> bool:
+        item = self.items[k]
+        return self._is_resident(k) or self.pin[k].keep or (item.is_output and memory == item.home)
+
+    def _next_use(self, k: int, t: int) -> int:
+        """The first step from `t` on that touches the storage; beyond the last where none does."""
+        return next((u for u in self.steps[k] if u >= t), self.lives.n)
+
+    # What is where
+
+    def _found(self, k: int, memories: Iterable[str]) -> str | None:
+        """The first of the memories that has a copy."""
+        return next((m for m in memories if self._has(k, m)), None)
+
+    def _has(self, k: int, memory: str) -> bool:
+        return k in self.state.lodgers.get(memory, ()) or (k, memory) in self.state.held
+
+    def _taken(self, memory: str) -> list[Extent]:
+        there = self.state.lodgers[memory].items()
+        return sorted((x.offset, x.offset + x.size, k) for k, x in there if x.size)
+
+    def _hole(self, k: int, memory: str, taken: Sequence[Extent] | None = None) -> int:
+        """The offset of the smallest hole for the storage, or the pinned one if it is free; else NOWHERE."""
+        taken = self._taken(memory) if taken is None else taken
+        size, alignment, capacity = self._room(k, memory)
+        pinned = self.pin[k].offset if self._is_pinned_to(k, memory) else None
+        if pinned is not None:
+            clash = size and any(low < pinned + size and pinned < high for low, high, _ in taken)
+            return NOWHERE if clash or pinned + size > capacity else pinned
+        return smallest_hole(taken, size, capacity, alignment) if size <= capacity else NOWHERE
+
+    def _is_pinned_to(self, k: int, memory: str) -> bool:
+        return self.pin[k].offset is not None and memory == (self.pin[k].memory or self.order[0])
+
+    def _room(self, k: int, memory: str) -> tuple[int, int, int]:
+        """Bytes of the storage there, what its offset is a multiple of, and the memory's capacity."""
+        m, tensor = self.lives.addressed[memory], self.problem.graph.tensor[self.items[k].name]
+        alignment = lcm(m.alignment, tensor.alignment or 1)
+        return (
+            align_up(tensor.nbytes, m.alignment),
+            alignment,
+            UNLIMITED if m.capacity is None else m.capacity,
+        )
+
+    # Coming and going
+
+    def _settle(self, k: int, memory: str, t: int, bound: bool, offset: int | None = None) -> None:
+        """The storage lies there from boundary `t` on."""
+        offset = self._hole(k, memory) if offset is None else offset
+        if offset == NOWHERE:
+            raise Stuck
+        self.state.lodgers[memory][k] = Lodger(t, offset, self._room(k, memory)[0], bound)
+
+    def _close(self, k: int, memory: str, stop: int) -> None:
+        """Its residency there ends before step `stop`."""
+        x = self.state.lodgers[memory].pop(k)
+        if x.start < stop:
+            self.state.residencies.append(
+                Residency(self.items[k].name, memory, x.start, stop, x.offset, x.size)
+            )
+
+    def _move(self, k: int, source: str, destination: str, t: int) -> None:
+        queue = self.target.copying_queues(source, destination)[0]
+        self.state.moves.append(Move(self.items[k].name, source, destination, t, t, queue))
+        if destination in self.loose:
+            self.state.held[k, destination] = None
+
+    def _sources(self, k: int, memory: str) -> list[str]:
+        """The memories with a copy from which one can be made there, the cheapest first."""
+        able = [m for m in self.order if self._has(k, m) and self.target.copying_queues(m, memory)]
+        return sorted(able, key=self.target.byte_cost)
+
+    def _may_leave(self, k: int, memory: str, t: int, needed: set[int]) -> bool:
+        """Whether the storage's residency there may end at boundary `t`."""
+        x = self.state.lodgers[memory][k]
+        if x.bound or x.start == t or k in needed:
+            return False
+        elsewhere = any(self._has(k, m) for m in self.order if m != memory)
+        return elsewhere or self._refuge(k, memory) is not None
+
+    def _refuge(self, k: int, memory: str, hold: bool = True) -> str | None:
+        """The fastest other memory that can take the storage in: one with a hole, if it may be held there, else the last."""
+        for m in self.order:
+            if m == memory or not self._may_lie(k, m) or not self.target.copying_queues(memory, m):
+                continue
+            if m in self.loose or (hold and self._hole(k, m) != NOWHERE):
+                return m
+        return None
+
+    def _evict(self, k: int, memory: str, t: int, hold: bool = True) -> None:
+        """The storage leaves: dropped where there is another copy, else moved to its refuge."""
+        if self._next_use(k, t) < self.lives.n or self.items[k].is_output:
+            if not any(self._has(k, m) for m in self.order if m != memory):
+                refuge = self._refuge(k, memory, hold) or self._refuge(k, memory)
+                if refuge is None:
+                    raise Stuck
+                if refuge not in self.loose:
+                    self._settle(k, refuge, t, bound=self._is_bound(k, refuge))
+                self._move(k, memory, refuge, t)
+        self._close(k, memory, t)
+
+    def _bring(self, k: int, reach: Sequence[str], t: int) -> None:
+        """Make a copy where the op of step `t` reads it."""
+        if self._is_resident(k) or (
+            self.pin[k].keep and any(k in there for there in self.state.lodgers.values())
+        ):
+            raise Stuck
+        for memory, evicting in self._ways(reach):
+            sources = self._sources(k, memory)
+            if not sources or (
+                memory in self.lives.addressed and not self._make_room(k, memory, t, evicting)
+            ):
+                continue
+            source = next(m for m in self._sources(k, memory))
+            if memory in self.lives.addressed:
+                self._settle(k, memory, t, bound=self._is_bound(k, memory))
+            self._move(k, source, memory, t)
+            return
+        raise Stuck
+
+    def _write(self, k: int, t: int) -> None:
+        """Place what the op of step `t` writes, and store an output that is not at home there."""
+        item, reach = self.items[k], self._reach(k, t, True)
+        if item.is_output and item.home in reach and not self._may_store(k, reach):
+            reach = (item.home,)
+        if self._overwrite(k, reach, t):
+            return self._store(k, t)
+        for memory, evicting in self._ways(reach):
+            if memory in self.loose:
+                if item.is_workspace or self.pin[k].keep:
+                    continue
+                self.state.held[k, memory] = None
+                return self._store(k, t)
+            if self._make_room(k, memory, t, evicting):
+                self._settle(k, memory, t, bound=self._is_bound(k, memory))
+                return self._store(k, t)
+        raise Stuck
+
+    def _may_store(self, k: int, reach: Sequence[str]) -> bool:
+        """Whether an output can be written elsewhere and then be moved home, which then is no place with an address."""
+        home = self.items[k].home
+        return home in self.loose and any(self.target.copying_queues(m, home) for m in reach)
+
+    def _store(self, k: int, t: int) -> None:
+        """Move an output home right after it was written; nothing where it is there."""
+        item = self.items[k]
+        if not item.is_output or self._has(k, item.home):
+            return
+        source = next(m for m in self.order if self._has(k, m))
+        if not self.target.copying_queues(source, item.home):
+            raise Stuck
+        if item.home in self.lives.addressed:
+            if t + 1 == self.lives.n:  # there is no step left in which it could lie there
+                raise Stuck
+            self._settle(k, item.home, t + 1, bound=True)
+        self._move(k, source, item.home, t + 1)
+
+    def _overwrite(self, k: int, reach: Sequence[str], t: int) -> bool:
+        """Write the storage over its operand, where the options allow that and both may lie there."""
+        operand = self.over.get((t, k))
+        for memory in reach if operand is not None else ():
+            x = self.state.lodgers.get(memory, {}).get(operand if operand is not None else -1)
+            if x is None or operand is None or (memory == self.items[operand].home and x.start == 0):
+                continue
+            size, alignment, _ = self._room(k, memory)
+            pinned = self.pin[k].offset if self._is_pinned_to(k, memory) else None
+            if size == x.size and x.offset % alignment == 0 and pinned in (None, x.offset):
+                self._close(operand, memory, t + 1)
+                self._settle(k, memory, t, self._is_bound(k, memory), x.offset)
+                self.state.inplace.append(InPlace(t, self.items[k].name, self.items[operand].name))
+                return True
+        return False
+
+    def _ways(self, reach: Sequence[str]) -> list[tuple[str, bool]]:
+        """Memories to be tried in turn, and whether somebody may have to leave for it."""
+        fast = [m for m in reach if m in self.lives.addressed]
+        slow = [(m, False) for m in reach if m in self.loose]
+        free, evicting = [(m, False) for m in fast], [(m, True) for m in fast]
+        return [*free, *slow, *evicting] if self.directly else [*free, *evicting, *slow]
+
+    def _make_room(self, k: int, memory: str, t: int, evicting: bool) -> bool:
+        """Whether the storage has a hole there, once those used last have left if that is allowed."""
+        if self._hole(k, memory) != NOWHERE:
+            return True
+        if not evicting:
+            return False
+        needed = {*self.reads[t], *self.writes[t]}
+        leaving, taken = list[int](), self._taken(memory)
+        ranked = sorted(
+            (x for x in self.state.lodgers[memory] if self._may_leave(x, memory, t, needed)),
+            key=lambda x: (-self._next_use(x, t), -self.state.lodgers[memory][x].size, x),
+        )
+        for victim in ranked:
+            leaving.append(victim)
+            taken = [extent for extent in taken if extent[2] != victim]
+            if self._hole(k, memory, taken) != NOWHERE:
+                break
+        else:
+            return False
+        for victim in reversed(leaving[:-1]):  # a later one may have made an earlier one superfluous
+            x = self.state.lodgers[memory][victim]
+            back = sorted([*taken, (x.offset, x.offset + x.size, victim)])
+            if self._hole(k, memory, back) != NOWHERE:
+                taken = back
+                leaving.remove(victim)
+        for victim in leaving:
+            self._evict(victim, memory, t)
+        return True
+
+    def _let_go(self, t: int) -> None:
+        """End the residencies that nothing needs after step `t`."""
+        for memory, there in self.state.lodgers.items():
+            for k in sorted(there):
+                item = self.items[k]
+                stays = item.is_output and (memory == item.home or not self._has(k, item.home))
+                streamed = item.is_streamed and memory != item.home
+                if (self.lives.last[k] <= t and not stays) or streamed:
+                    self._close(k, memory, t + 1)
