@@ -37,6 +37,7 @@ ROUNDS: dict[str, tuple[Round, ...]] = {
         Round(0.8, ("search", "benders")),
         Round(0.4, ("fixed_order", "fixed_order{schedule=peak}")),
         Round(1.0, ("ilp{split=auto}",)),
+        Round(1.0, ("placement",)),
     ),
     "peak": (Round(0.3, ("greedy",)), Round(1.0, ("peak",))),
     "latency": (Round(0.3, ("greedy",)), Round(1.0, ("malloc_game",))),

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
-from memplan.machine.target import Target
 from memplan.problem.places import Placeable, compulsory
 from memplan.problem.plan import Plan, Status
 from memplan.problem.problem import Problem
-from memplan.solving.capabilities import PINNED, Capabilities
+from memplan.solving.capabilities import Capabilities
 from memplan.solving.limits import Limits
 from memplan.solving.solver import Solver
+from memplan_solvers.moving import ANYWHERE
 from memplan_solvers.placement.exact import EXACT_GAP, cheapest
 from memplan_solvers.placement.fill import best_filled
 from memplan_solvers.placement.layout import Layout
 from memplan_solvers.placement.lives import Lives
 from memplan_solvers.placement.program import Choice, crowds_of_any
-from memplan_solvers.schedule import SCHEDULES
-
-LARGE = 10_000
-"""Ops beyond which only the program's order and the first list schedule are looked at."""
+from memplan_solvers.schedule.orders import orders
 
 PATIENCE = 0.5
 """Share of the time within which orders are filled; the rest is for the integer program."""
@@ -39,9 +35,7 @@ class Placement(Solver):
     summary: ClassVar[str] = (
         "each tensor in one memory of several, by an integer program and the packer: proved for one order"
     )
-    supports: ClassVar[Capabilities] = Capabilities(
-        ("traffic",), memories="any", accesses=True, queues=None, pins=tuple(PINNED)
-    )
+    supports: ClassVar[Capabilities] = ANYWHERE
 
     def solve(self, problem: Problem, limits: Limits) -> Plan:
         """The cheapest placement found, with what is proved of all plans."""
@@ -79,7 +73,7 @@ class Placement(Solver):
         """The cheapest filling of all orders, and the first order, for which the program is solved where there is none."""
         best, first = None, None
         patience = limits.share(PATIENCE)
-        for order in _orders(problem):
+        for order in orders(problem):
             lives = Lives(problem, order)
             first = first or lives
             found = best_filled(lives, limits.seed, patience.spent, enough)
@@ -94,19 +88,6 @@ class Placement(Solver):
 def is_still(problem: Problem) -> bool:
     """Whether every plan is a placement: nothing can be moved, and no donated buffer be handed on."""
     return problem.target.queues == 0 and not (problem.options.donate and problem.graph.updates)
-
-
-def _orders(problem: Problem) -> Iterator[tuple[int, ...]]:
-    """The distinct orders that the options allow, of those that keep few bytes alive, the program's first."""
-    names = ["program"] if problem.options.order == "program" else list(SCHEDULES)
-    options = replace(problem.options, objective="peak", io="host", pins={}, donate=())
-    alike = Problem(problem.graph, Target().with_scratchpad(None), options)  # orders look at bytes alone
-    seen = set()
-    for name in names if problem.n <= LARGE else names[:2]:
-        order = SCHEDULES[name](alike)
-        if order not in seen:
-            seen.add(order)
-            yield order
 
 
 def _bound_for_any_order(problem: Problem, limits: Limits) -> float:

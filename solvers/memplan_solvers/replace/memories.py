@@ -1,13 +1,13 @@
 """Moves on demand, between any memories: what an op reads is brought where it can be read, and what is used last leaves.
 
 Belady's rule (1966), as a run-time allocator with addresses would follow it: nothing is moved before a step needs it or
-its bytes. Who leaves a memory goes to the fastest other one that has a hole, else to the backing memory; who has a copy
-elsewhere is dropped.
+its bytes, and who leaves is needed late, or is small. It goes to the fastest other memory that has a hole, else to the
+backing memory; who has a copy elsewhere is dropped.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from math import lcm
 from typing import NamedTuple
@@ -21,6 +21,18 @@ from memplan_solvers.placement.lives import Lives
 
 UNLIMITED = 2**62
 """The end of a memory without a capacity."""
+
+
+class Policy(NamedTuple):
+    """How it is decided who lies where.
+
+    Args:
+        directly: whether ops read and write slow memory, where they can, before anything has to leave a faster one.
+        brief: steps within which who is done with lies at the upper end of a hole.
+    """
+
+    directly: bool
+    brief: int
 
 
 class Lodger(NamedTuple):
@@ -54,7 +66,7 @@ class State:
 
     def rewind(self, mark: Mark) -> None:
         """Undo whatever was decided since."""
-        self.lodgers = mark.lodgers
+        self.lodgers = {memory: dict(there) for memory, there in mark.lodgers.items()}
         while len(self.held) > mark.held:
             self.held.popitem()
         del self.residencies[mark.residencies :], self.moves[mark.moves :], self.inplace[mark.inplace :]
@@ -74,26 +86,15 @@ class Stuck(Exception):
     """A storage finds no place, or no way to one."""
 
 
-def moved_on_demand(lives: Lives, directly: bool) -> State | None:
-    """A plan for the order: all residencies, moves and in-place pairs; None where it gets stuck.
-
-    Args:
-        lives: the order.
-        directly: whether ops read and write slow memory, where they can, before anything has to leave a faster one.
-    """
-    walk = _Walk(lives, directly)
+def moved_on_demand(lives: Lives, policy: Policy, stop: Callable[[], bool] = lambda: False) -> State | None:
+    """A plan for the order: all residencies, moves and in-place pairs; None where it gets stuck, or `stop` says so."""
+    walk = _Walk(lives, policy)
     try:
         walk.begin()
         for t in range(lives.n):
-            before = walk.state.mark()
-            try:
-                walk.step(t)
-            except (
-                Stuck
-            ):  # what lies in the way of one another leaves altogether, and the op's operands come back
-                walk.state.rewind(before)
-                walk.flush(t)
-                walk.step(t)
+            if stop():
+                return None
+            walk.take(t)
         walk.end()
     except Stuck:
         return None
@@ -101,8 +102,9 @@ def moved_on_demand(lives: Lives, directly: bool) -> State | None:
 
 
 class _Walk:
-    def __init__(self, lives: Lives, directly: bool) -> None:
-        self.lives, self.problem, self.directly = lives, lives.problem, directly
+    def __init__(self, lives: Lives, policy: Policy) -> None:
+        self.lives, self.problem = lives, lives.problem
+        self.policy = policy
         self.target, self.items = lives.problem.target, lives.items
         self.order = [m.name for m in self.target.memories]
         self.loose = [name for name in self.order if name not in lives.addressed]
@@ -140,12 +142,22 @@ class _Walk:
             self._write(k, t)
         self._let_go(t)
 
-    def flush(self, t: int) -> None:
-        """Everybody who may leaves at this boundary."""
-        for memory in self.lives.addressed:
-            for k in sorted(self.state.lodgers[memory]):
-                if self._may_leave(k, memory, t, set()):
-                    self._evict(k, memory, t, hold=False)
+    def take(self, t: int) -> None:
+        """Step `t` as it comes; where what is needed lies in each other's way, once that has left, or all has, to come back.
+
+        Stuck where even that leaves no room.
+        """
+        before = self.state.mark()
+        for leaving in ((), self.reads[t], range(len(self.items))):
+            try:
+                for memory in self.lives.addressed:
+                    for k in sorted(self.state.lodgers[memory].keys() & {*leaving}):
+                        if self._may_leave(k, memory, t, set()):
+                            self._evict(k, memory, t, hold=False)
+                return self.step(t)
+            except Stuck:
+                self.state.rewind(before)
+        raise Stuck
 
     def end(self) -> None:
         """Close what lies there to the end, and see that every output is at home."""
@@ -206,15 +218,22 @@ class _Walk:
         there = self.state.lodgers[memory].items()
         return sorted((x.offset, x.offset + x.size, k) for k, x in there if x.size)
 
-    def _hole(self, k: int, memory: str, taken: Sequence[Extent] | None = None) -> int:
-        """The offset of the smallest hole for the storage, or the pinned one if it is free; else NOWHERE."""
-        taken = self._taken(memory) if taken is None else taken
+    def _hole(self, k: int, memory: str, t: int) -> int:
+        """An offset in the smallest hole for the storage, or the pinned one if it is free; else NOWHERE.
+
+        Who is soon done with lies at the upper end, away from the others.
+        """
+        taken = self._taken(memory)
         size, alignment, capacity = self._room(k, memory)
         pinned = self.pin[k].offset if self._is_pinned_to(k, memory) else None
         if pinned is not None:
             clash = size and any(low < pinned + size and pinned < high for low, high, _ in taken)
             return NOWHERE if clash or pinned + size > capacity else pinned
-        return smallest_hole(taken, size, capacity, alignment) if size <= capacity else NOWHERE
+        low = smallest_hole(taken, size, capacity, alignment) if size <= capacity else NOWHERE
+        if low == NOWHERE or capacity == UNLIMITED or self.lives.last[k] - t > self.policy.brief:
+            return low
+        high = min((begin for begin, _, _ in taken if begin >= low + size), default=capacity)
+        return (high - size) // alignment * alignment
 
     def _is_pinned_to(self, k: int, memory: str) -> bool:
         return self.pin[k].offset is not None and memory == (self.pin[k].memory or self.order[0])
@@ -233,7 +252,7 @@ class _Walk:
 
     def _settle(self, k: int, memory: str, t: int, bound: bool, offset: int | None = None) -> None:
         """The storage lies there from boundary `t` on."""
-        offset = self._hole(k, memory) if offset is None else offset
+        offset = self._hole(k, memory, t) if offset is None else offset
         if offset == NOWHERE:
             raise Stuck
         self.state.lodgers[memory][k] = Lodger(t, offset, self._room(k, memory)[0], bound)
@@ -263,14 +282,14 @@ class _Walk:
         if x.bound or x.start == t or k in needed:
             return False
         elsewhere = any(self._has(k, m) for m in self.order if m != memory)
-        return elsewhere or self._refuge(k, memory) is not None
+        return elsewhere or self._refuge(k, memory, t) is not None
 
-    def _refuge(self, k: int, memory: str, hold: bool = True) -> str | None:
+    def _refuge(self, k: int, memory: str, t: int, hold: bool = True) -> str | None:
         """The fastest other memory that can take the storage in: one with a hole, if it may be held there, else the last."""
         for m in self.order:
             if m == memory or not self._may_lie(k, m) or not self.target.copying_queues(memory, m):
                 continue
-            if m in self.loose or (hold and self._hole(k, m) != NOWHERE):
+            if m in self.loose or (hold and self._hole(k, m, t) != NOWHERE):
                 return m
         return None
 
@@ -278,7 +297,7 @@ class _Walk:
         """The storage leaves: dropped where there is another copy, else moved to its refuge."""
         if self._next_use(k, t) < self.lives.n or self.items[k].is_output:
             if not any(self._has(k, m) for m in self.order if m != memory):
-                refuge = self._refuge(k, memory, hold) or self._refuge(k, memory)
+                refuge = self._refuge(k, memory, t, hold) or self._refuge(k, memory, t)
                 if refuge is None:
                     raise Stuck
                 if refuge not in self.loose:
@@ -363,36 +382,46 @@ class _Walk:
         fast = [m for m in reach if m in self.lives.addressed]
         slow = [(m, False) for m in reach if m in self.loose]
         free, evicting = [(m, False) for m in fast], [(m, True) for m in fast]
-        return [*free, *slow, *evicting] if self.directly else [*free, *evicting, *slow]
+        return [*free, *slow, *evicting] if self.policy.directly else [*free, *evicting, *slow]
 
     def _make_room(self, k: int, memory: str, t: int, evicting: bool) -> bool:
-        """Whether the storage has a hole there, once those used last have left if that is allowed."""
-        if self._hole(k, memory) != NOWHERE:
+        """Whether the storage has a hole there, once those have left whom it costs least, if that is allowed."""
+        if self._hole(k, memory, t) != NOWHERE:
             return True
-        if not evicting:
-            return False
-        needed = {*self.reads[t], *self.writes[t]}
-        leaving, taken = list[int](), self._taken(memory)
-        ranked = sorted(
-            (x for x in self.state.lodgers[memory] if self._may_leave(x, memory, t, needed)),
-            key=lambda x: (-self._next_use(x, t), -self.state.lodgers[memory][x].size, x),
-        )
-        for victim in ranked:
-            leaving.append(victim)
-            taken = [extent for extent in taken if extent[2] != victim]
-            if self._hole(k, memory, taken) != NOWHERE:
-                break
-        else:
-            return False
-        for victim in reversed(leaving[:-1]):  # a later one may have made an earlier one superfluous
-            x = self.state.lodgers[memory][victim]
-            back = sorted([*taken, (x.offset, x.offset + x.size, victim)])
-            if self._hole(k, memory, back) != NOWHERE:
-                taken = back
-                leaving.remove(victim)
-        for victim in leaving:
+        leaving = self._window(k, memory, t) if evicting else None
+        for victim in leaving or ():
             self._evict(victim, memory, t)
-        return True
+        return leaving is not None
+
+    def _window(self, k: int, memory: str, t: int) -> list[int] | None:
+        """Who has to leave for the storage: everybody between two addresses, where that costs least; None where nobody can."""
+        size, alignment, capacity = self._room(k, memory)
+        taken = self._taken(memory)
+        needed = {*self.reads[t], *self.writes[t]}
+        loss = {who: self._loss(who, memory, t, needed) for _, _, who in taken}
+        begins = {0, *(align_up(high, alignment) for _, high, _ in taken)}
+        begins |= {(low - size) // alignment * alignment for low, _, _ in taken if low >= size}
+        if self._is_pinned_to(k, memory):
+            begins = {self.pin[k].offset or 0}
+        best: tuple[float, int] | None = None
+        found: list[int] | None = None
+        for begin in sorted(begins):
+            inside = [who for low, high, who in taken if low < begin + size and begin < high]
+            losses = [loss[who] for who in inside]
+            if begin + size > capacity or None in losses:
+                continue
+            lost = [x for x in losses if x is not None]
+            score = sum(lost), len(inside)
+            if best is None or score < best:
+                best, found = score, inside
+        return found
+
+    def _loss(self, k: int, memory: str, t: int, needed: set[int]) -> float | None:
+        """How bad it is that the storage leaves: bytes to be moved, the more the sooner it is needed; None where it may not."""
+        if not self._may_leave(k, memory, t, needed):
+            return None
+        copied = any(self._has(k, m) for m in self.order if m != memory)
+        return self.items[k].nbytes * (1 if copied else 2) / (1 + self._next_use(k, t) - t)
 
     def _let_go(self, t: int) -> None:
         """End the residencies that nothing needs after step `t`."""
