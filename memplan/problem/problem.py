@@ -179,7 +179,7 @@ class Problem:
         pairs = {}
         for i, op in enumerate(self.graph.ops):
             if op.overwrites and (written := self.number.get(op.overwrites[0][0])) is not None:
-                if sources := self._overwritable(op, self.storages[written].offset):
+                if sources := self._overwritable(op, self.storages[written]):
                     pairs[i] = (written, sources)
         return pairs
 
@@ -188,16 +188,22 @@ class Problem:
         """The storages that some op might write over."""
         return frozenset(s for _, sources in self.inplace_pairs.values() for s in sources)
 
-    def _overwritable(self, op: Op, place: int | None) -> tuple[int, ...]:
-        """The storages over which `op` may write its output, which is pinned to the offset `place` or to none."""
+    @cached_property
+    def renewed(self) -> dict[str, str]:
+        """The storage that holds an input's next value, by the input's name."""
+        return {old: self.graph.storage_of[new] for new, old in self.graph.updates}
+
+    def _overwritable(self, op: Op, written: Storage) -> tuple[int, ...]:
+        """The storages over which `op` may write its output: an input that is renewed is its next value's alone."""
         found: dict[int, None] = {}
         for _, operand in op.overwrites:
             storage = self.number.get(self.graph.storage_of[operand])
             if storage is not None:
                 s = self.storages[storage]
-                meet = place is None or s.offset is None or place == s.offset
+                meet = written.offset is None or s.offset is None or written.offset == s.offset
                 asked = s.name in self.options.donate if s.is_input else self.options.inplace
-                if meet and asked and not s.is_output:
+                free = self.renewed.get(s.name, written.name) == written.name
+                if meet and asked and free and not s.is_output:
                     found[storage] = None
         return tuple(found)
 
