@@ -17,6 +17,7 @@ from memplan.machine.parts import Channel, Compute, Memory
 from memplan.machine.target import Target
 from memplan.problem.options import Options
 from memplan.problem.plan import InPlace, Move, Plan, Residency, Status
+from memplan.problem.problem import Problem
 from tests.generate import random_graph, with_alignments
 
 NEVER = 10**6
@@ -129,6 +130,39 @@ def wide_options(rng: random.Random, target: Target) -> Options:
         recompute=rng.choice((1, 1, 2, 3, None)),
         compute_limit=rng.choice((None, 3.0, 10.0)),
     )
+
+
+def wide_problem(rng: random.Random, ops: int, *, still: bool, order: str | None = None) -> Problem:
+    """A random traffic problem on a target of any memories, some of which are tight.
+
+    Args:
+        rng: what decides.
+        ops: of the graph, before joins are added.
+        still: whether nothing can be moved.
+        order: the option; any if it is None.
+    """
+    graph, target = wide_graph(rng, ops), wide_target(rng)
+    queues = 0 if still else max(1, target.queues)
+    addressed = target.addressed
+    memories = tuple(
+        replace(m, capacity=rng.choice((None, 8, 12, 16, 24, 32)) if m in addressed else None)
+        for m in target.memories
+    )
+    channels = () if still else target.channels
+    target = replace(target, memories=memories, queues=queues, channels=channels)
+    options = replace(
+        wide_options(rng, target),
+        objective="traffic",
+        join=False,
+        recompute=1,
+        compute_limit=None,
+    )
+    if target.backing and rng.random() < 0.4:
+        options = replace(options, io="host")
+    if options.io != "external" and rng.random() < 0.3:
+        inputs = [t.name for t in graph.tensors if t.kind == "input" and t.name not in graph.output_storages]
+        options = replace(options, donate=tuple(x for x in inputs if rng.random() < 0.7))
+    return Problem(graph, target, replace(options, order=order or options.order))
 
 
 def wide_plan(rng: random.Random, graph: Graph) -> Plan:

@@ -1,6 +1,6 @@
 """The least traffic of tiny problems on targets where nothing is moved, by brute force.
 
-Straight from the rules, apart from every solver: it tries every order that the options allow, every memory for every
+Straight from the rules, apart from every solver, and without pins: it tries every order that the options allow, every memory for every
 storage, every choice of who is written over, and every offset. Exponential; for at most 5 ops and a few bytes.
 """
 
@@ -16,13 +16,12 @@ from memplan.problem.problem import Problem
 
 
 class Row(NamedTuple):
-    """Bytes that are needed in steps [start, stop) at one offset, at `at` unless that is None."""
+    """Bytes that are needed in steps [start, stop) at one offset."""
 
     start: int
     stop: int
     size: int
     alignment: int
-    at: int | None
 
 
 class PlacementOracle:
@@ -113,9 +112,7 @@ class PlacementOracle:
             ways.append(pairs)
         for way in itertools.product(*ways):
             chained = self.chained(rows, dict(p for p in way if p))
-            if chained is not None and all(
-                self.packs([r for s, r in chained.items() if places[s] == m], m) for m in self.addressed
-            ):
+            if all(self.packs([r for s, r in chained.items() if places[s] == m], m) for m in self.addressed):
                 return True
         return False
 
@@ -141,13 +138,14 @@ class PlacementOracle:
             stop,
             align_up(t.nbytes, m.alignment),
             lcm(m.alignment, t.alignment or 1),
-            None,
         )
 
-    def chained(self, rows: dict[str, Row], over: dict[str, str]) -> dict[str, Row] | None:
+    def chained(self, rows: dict[str, Row], over: dict[str, str]) -> dict[str, Row]:
         """The rows with those of pairs made one."""
         rows = dict(rows)
-        for out, a in sorted(over.items(), key=lambda p: -rows[p[0]].start):  # the latest first, so chains join
+        for out, a in sorted(
+            over.items(), key=lambda p: -rows[p[0]].start
+        ):  # the latest first, so chains join
             tail = rows.pop(out)
             rows[a] = rows[a]._replace(stop=tail.stop, alignment=lcm(rows[a].alignment, tail.alignment))
         return rows
@@ -167,7 +165,10 @@ class PlacementOracle:
             row = todo[len(placed)]
             for offset in range(0, capacity - row.size + 1, row.alignment):
                 apart = all(
-                    row.stop <= r.start or r.stop <= row.start or offset + row.size <= o or o + r.size <= offset
+                    row.stop <= r.start
+                    or r.stop <= row.start
+                    or offset + row.size <= o
+                    or o + r.size <= offset
                     for r, o in placed
                 )
                 if apart:

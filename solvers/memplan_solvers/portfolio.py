@@ -151,7 +151,7 @@ class _Run:
     def able(self, parts: list[str]) -> list[str]:
         """Those of the parts that plan for the problem; of the others it is noted what they lack."""
         lacking = {part: parse_spec(part).lacks(self.problem) for part in parts}
-        self.refused |= {part: f"it does not plan for {' and '.join(x)}" for part, x in lacking.items() if x}
+        self.refused |= {part: f"not for {' and '.join(x)}" for part, x in lacking.items() if x}
         return [part for part, lacks in lacking.items() if not lacks]
 
     def ask(self, parts: list[str], share: float) -> None:
@@ -244,7 +244,9 @@ class _Run:
         if self.value > self.bound and self.without:
             why += f"; {self.without}"
         if self.value > self.bound:
-            why += "".join(f"; {part} was left out: {words}" for part, words in self.refused.items())
+            for words in dict.fromkeys(self.refused.values()):
+                parts = [part for part, w in self.refused.items() if w == words]
+                why += f"; {', '.join(parts)} {'was' if len(parts) == 1 else 'were'} left out: {words}"
         return replace(
             plan,
             solver=self.portfolio.spec,

@@ -7,6 +7,7 @@ program is solved again. Logic-based Benders decomposition, as Hooker and Ottoss
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 from typing import NamedTuple
 
 from memplan.problem.plan import Status
@@ -34,8 +35,15 @@ class Found(NamedTuple):
     impossible: bool = False
 
 
-def cheapest(lives: Lives, limits: Limits, start: Layout | None) -> Found:
-    """The cheapest placement for this order, `start` at worst, and a true bound on their costs."""
+def cheapest(lives: Lives, limits: Limits, start: Layout | None, known: float = inf) -> Found:
+    """The cheapest placement for this order, `start` at worst, and a true bound on their costs.
+
+    Args:
+        lives: the order.
+        limits: time and seed.
+        start: a placement for it.
+        known: the cost of a placement for another order: what is no cheaper is not looked for.
+    """
     crowds = crowds_of(lives)
     if crowds is None:
         return Found(start, 0.0)
@@ -49,10 +57,11 @@ def cheapest(lives: Lives, limits: Limits, start: Layout | None) -> Found:
             return Found(best, bound, impossible=proving and best is None)
         if proving:
             bound = max(bound, choice.lower(outcome.bound))
-        if outcome.x is None or (best is not None and best.cost <= bound * (1 + EXACT_GAP)):
+        known = min(known, best.cost) if best is not None else known
+        if outcome.x is None or known <= bound * (1 + EXACT_GAP):
             break
         places, made = choice.places(outcome.x), choice.pairs(outcome.x)
-        if best is not None and sum(p.cost for p in places) >= best.cost:
+        if sum(p.cost for p in places) >= known:
             break
         blocks, offsets = dict[str, list[Block]](), dict[str, list[int]]()
         for memory in lives.addressed:

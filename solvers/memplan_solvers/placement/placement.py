@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 from typing import ClassVar
 
 from memplan.problem.places import Placeable, compulsory
@@ -43,14 +44,17 @@ class Placement(Solver):
             status = Status.INFEASIBLE if is_still(problem) else Status.UNKNOWN
             return self.no_answer(problem, limits, status, _nowhere(problem, homeless))
         bound, free = _bound_for_any_order(problem, limits), compulsory(problem.placeables)
-        best, first = self._filled(problem, limits, bound + free)
-        start = best.lives if best is not None else first
-        if start is not None and not (best is not None and best.traffic <= bound * (1 + EXACT_GAP)):
-            found = cheapest(start, limits, best)
-            best = found.layout
+        found = self._filled(problem, limits, bound + free)
+        best = min((layout for _, layout in found if layout), key=lambda x: x.cost, default=None)
+        for lives, layout in found:
+            if limits.spent() or (best is not None and best.traffic <= bound * (1 + EXACT_GAP)):
+                break
+            exact = cheapest(lives, limits, layout, inf if best is None else best.cost)
+            if exact.layout is not None and (best is None or exact.layout.cost < best.cost):
+                best = exact.layout
             if is_still(problem) and problem.options.order == "program":
-                bound = max(bound, found.bound - free)
-                if found.impossible:
+                bound = max(bound, exact.bound - free)
+                if exact.impossible:
                     reason = "the memories are too small for what the program's order has alive at a time"
                     return self.no_answer(problem, limits, Status.INFEASIBLE, reason)
         if best is None:
@@ -69,20 +73,20 @@ class Placement(Solver):
             bound=bound,
         )
 
-    def _filled(self, problem: Problem, limits: Limits, enough: float) -> tuple[Layout | None, Lives | None]:
-        """The cheapest filling of all orders, and the first order, for which the program is solved where there is none."""
-        best, first = None, None
+    def _filled(self, problem: Problem, limits: Limits, enough: float) -> list[tuple[Lives, Layout | None]]:
+        """The orders with their cheapest fillings, the most promising first; ends at a cost of `enough`."""
+        found, least = list[tuple[Lives, Layout | None]](), inf
         patience = limits.share(PATIENCE)
         for order in orders(problem):
             lives = Lives(problem, order)
-            first = first or lives
-            found = best_filled(lives, limits.seed, patience.spent, enough)
-            if found is not None and (best is None or found.cost < best.cost):
-                best = found
-                limits.report("filling", best.traffic, problem.free_bound)
-            if patience.spent() or (best is not None and best.cost <= enough):
+            layout = best_filled(lives, limits.seed, patience.spent, enough)
+            found.append((lives, layout))
+            if layout is not None and layout.cost < least:
+                least = layout.cost
+                limits.report("filling", layout.traffic, problem.free_bound)
+            if patience.spent() or least <= enough:
                 break
-        return best, first
+        return sorted(found, key=lambda x: inf if x[1] is None else x[1].cost)
 
 
 def is_still(problem: Problem) -> bool:
