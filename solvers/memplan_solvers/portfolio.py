@@ -11,7 +11,7 @@ from typing import ClassVar, NamedTuple
 from memplan.base.errors import MemplanError, OptionError, nearest
 from memplan.problem.plan import Plan, Status
 from memplan.problem.problem import Problem
-from memplan.solving.capabilities import Capabilities
+from memplan.solving.capabilities import PINNED, Capabilities
 from memplan.solving.freedoms import lifted, solve_within
 from memplan.solving.limits import Limits, Progress
 from memplan.solving.registry import parse_spec
@@ -68,7 +68,7 @@ class Portfolio(Solver):
     summary: ClassVar[str] = (
         "the default: greedy, then peak, search, benders, fixed_order and ilp, for latency malloc_game, as time allows; best plan, best bound"
     )
-    supports: ClassVar[Capabilities] = Capabilities(tuple(ROUNDS))
+    supports: ClassVar[Capabilities] = Capabilities(tuple(ROUNDS), pins=tuple(PINNED))
 
     skip: str = ""
 

@@ -8,19 +8,14 @@ backing memory; who has a copy elsewhere is dropped.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from math import lcm
 from typing import NamedTuple
 
 from memplan.base.units import align_up
-from memplan.problem.op_times import role_of
-from memplan.problem.pins import Pin
 from memplan.problem.plan import InPlace, Move, Residency
-from memplan_solvers.common.holes import NOWHERE, Extent, smallest_hole
+from memplan_solvers.common.holes import NOWHERE, smallest_hole
 from memplan_solvers.placement.lives import Lives
-
-UNLIMITED = 2**62
-"""The end of a memory without a capacity."""
+from memplan_solvers.replace.lodgers import Lodger, State
+from memplan_solvers.replace.rights import UNLIMITED, Rights
 
 
 class Policy(NamedTuple):
@@ -33,53 +28,6 @@ class Policy(NamedTuple):
 
     directly: bool
     brief: int
-
-
-class Lodger(NamedTuple):
-    """A storage in a memory with addresses, since boundary `start`; `bound` if it may not leave before its last touch."""
-
-    start: int
-    offset: int
-    size: int
-    bound: bool
-
-
-@dataclass
-class State:
-    """What lies where at a boundary, and what was decided so far.
-
-    Args:
-        lodgers: by memory with addresses, who lies there, by number of the storage.
-        held: storages, by number, with memories without addresses that hold a copy, in the order in which that came about.
-    """
-
-    lodgers: dict[str, dict[int, Lodger]]
-    held: dict[tuple[int, str], None]
-    residencies: list[Residency] = field(default_factory=list)
-    moves: list[Move] = field(default_factory=list)
-    inplace: list[InPlace] = field(default_factory=list)
-
-    def mark(self) -> Mark:
-        """What `rewind` needs to come back to here."""
-        lodgers = {memory: dict(there) for memory, there in self.lodgers.items()}
-        return Mark(lodgers, len(self.held), len(self.residencies), len(self.moves), len(self.inplace))
-
-    def rewind(self, mark: Mark) -> None:
-        """Undo whatever was decided since."""
-        self.lodgers = {memory: dict(there) for memory, there in mark.lodgers.items()}
-        while len(self.held) > mark.held:
-            self.held.popitem()
-        del self.residencies[mark.residencies :], self.moves[mark.moves :], self.inplace[mark.inplace :]
-
-
-class Mark(NamedTuple):
-    """A state at some boundary: who lay where, and how much was decided by then."""
-
-    lodgers: dict[str, dict[int, Lodger]]
-    held: int
-    residencies: int
-    moves: int
-    inplace: int
 
 
 class Stuck(Exception):
@@ -103,14 +51,9 @@ def moved_on_demand(lives: Lives, policy: Policy, stop: Callable[[], bool] = lam
 
 class _Walk:
     def __init__(self, lives: Lives, policy: Policy) -> None:
-        self.lives, self.problem = lives, lives.problem
-        self.policy = policy
-        self.target, self.items = lives.problem.target, lives.items
-        self.order = [m.name for m in self.target.memories]
-        self.loose = [name for name in self.order if name not in lives.addressed]
+        self.lives, self.policy, self.rights = lives, policy, Rights(lives)
+        self.target, self.items, self.order = lives.problem.target, lives.items, self.rights.order
         self.steps = [sorted(lives.step[i] for i in item.touches) for item in self.items]
-        self.role = [role_of(self.problem.graph, item.name) for item in self.items]
-        self.pin = [self.problem.pins.get(item.name, Pin()) for item in self.items]
         self.reads: list[list[int]] = [[] for _ in lives.order]
         self.writes: list[list[int]] = [[] for _ in lives.order]
         for k, item in enumerate(self.items):
@@ -119,28 +62,30 @@ class _Walk:
             if not item.is_given:
                 self.writes[lives.step[item.writer]].append(k)
         self.over = {(p.step, p.output): p.operand for p in lives.pairs}
-        at_home = (k for k, item in enumerate(self.items) if item.is_given and item.home in self.loose)
+        loose = tuple(name for name in self.order if name not in lives.addressed)
+        at_home = (k for k, item in enumerate(self.items) if item.is_given and item.home in loose)
         held = {(k, self.items[k].home): None for k in at_home}
-        self.state = State({name: {} for name in lives.addressed}, held)
+        self.state = State({name: {} for name in lives.addressed}, loose, held)
 
     def begin(self) -> None:
         """Who is at home in a memory with addresses lies there before step 0."""
         for k, item in enumerate(self.items):
             if item.is_given and item.home in self.lives.addressed:
-                self._settle(k, item.home, 0, bound=self._is_resident(k) or item.is_output)
+                self._settle(k, item.home, 0, bound=self.rights.is_resident(k) or item.is_output)
 
     def step(self, t: int) -> None:
         """Bring what the op reads, place what it writes, and let go who is not needed any more."""
-        for k in sorted(
-            self.reads[t], key=lambda k: (len(self._reach(k, t, False)), -self.items[k].nbytes, k)
-        ):
-            if self._found(k, self._reach(k, t, False)) is None:
-                self._bring(k, self._reach(k, t, False), t)
-        for k in sorted(
-            self.writes[t], key=lambda k: (len(self._reach(k, t, True)), -self.items[k].nbytes, k)
-        ):
-            self._write(k, t)
+        for k, reach in self._choosiest(self.reads[t], t, writing=False):
+            if self._found(k, reach) is None:
+                self._bring(k, reach, t)
+        for k, reach in self._choosiest(self.writes[t], t, writing=True):
+            self._write(k, reach, t)
         self._let_go(t)
+
+    def _choosiest(self, storages: Iterable[int], t: int, writing: bool) -> list[tuple[int, tuple[str, ...]]]:
+        """The storages with the memories that the op reaches, those with the least choice first, the largest of them first."""
+        found = [(k, self.rights.reach(k, t, writing)) for k in storages]
+        return sorted(found, key=lambda x: (len(x[1]), -self.items[x[0]].nbytes, x[0]))
 
     def take(self, t: int) -> None:
         """Step `t` as it comes; where what is needed lies in each other's way, once that has left, or all has, to come back.
@@ -169,93 +114,36 @@ class _Walk:
             if item.is_output and not at_home:
                 raise Stuck
 
-    # What a storage may do
-
-    def _reach(self, k: int, t: int, writing: bool) -> tuple[str, ...]:
-        """The memories in which the op of this step may read or write the storage, as its pin allows."""
-        kind = self.problem.graph.ops[self.lives.order[t]].kind
-        reach = (self.target.writable if writing else self.target.readable)(kind, self.role[k])
-        return tuple(m for m in reach if self._may_lie(k, m) and (not self.pin[k].keep or self._counts(k, m)))
-
-    def _counts(self, k: int, memory: str) -> bool:
-        """Whether a residency there is one that pins speak of: all but those of what is at home under io `host`."""
-        item = self.items[k]
-        at_home = item.is_given and memory == item.home and self.problem.options.io == "host"
-        return memory in self.lives.addressed and not at_home
-
-    def _may_lie(self, k: int, memory: str) -> bool:
-        pin, item = self.pin[k], self.items[k]
-        if memory in self.loose:
-            return (k, memory) in self.state.held or memory == self.order[-1]
-        if item.is_given and memory == item.home:
-            return True
-        if pin.memory is not None or pin.offset is not None:
-            return memory == (pin.memory or self.order[0])
-        return not pin.host and (not self._is_resident(k) or memory == self.order[0])
-
-    def _is_resident(self, k: int) -> bool:
-        """Whether the option io has it in the first memory, where it is not moved."""
-        return self.problem.options.io == "resident" and self.role[k] in ("inputs", "outputs")
-
-    def _is_bound(self, k: int, memory: str) -> bool:
-        item = self.items[k]
-        return self._is_resident(k) or self.pin[k].keep or (item.is_output and memory == item.home)
-
     def _next_use(self, k: int, t: int) -> int:
         """The first step from `t` on that touches the storage; beyond the last where none does."""
         return next((u for u in self.steps[k] if u >= t), self.lives.n)
 
-    # What is where
-
     def _found(self, k: int, memories: Iterable[str]) -> str | None:
         """The first of the memories that has a copy."""
-        return next((m for m in memories if self._has(k, m)), None)
-
-    def _has(self, k: int, memory: str) -> bool:
-        return k in self.state.lodgers.get(memory, ()) or (k, memory) in self.state.held
-
-    def _taken(self, memory: str) -> list[Extent]:
-        there = self.state.lodgers[memory].items()
-        return sorted((x.offset, x.offset + x.size, k) for k, x in there if x.size)
+        return next((m for m in memories if self.state.has(k, m)), None)
 
     def _hole(self, k: int, memory: str, t: int) -> int:
         """An offset in the smallest hole for the storage, or the pinned one if it is free; else NOWHERE.
 
         Who is soon done with lies at the upper end, away from the others.
         """
-        taken = self._taken(memory)
-        size, alignment, capacity = self._room(k, memory)
-        pinned = self.pin[k].offset if self._is_pinned_to(k, memory) else None
+        taken = self.state.taken(memory)
+        size, alignment, end, pinned = self.rights.room(k, memory)
         if pinned is not None:
             clash = size and any(low < pinned + size and pinned < high for low, high, _ in taken)
-            return NOWHERE if clash or pinned + size > capacity else pinned
-        low = smallest_hole(taken, size, capacity, alignment) if size <= capacity else NOWHERE
-        if low == NOWHERE or capacity == UNLIMITED or self.lives.last[k] - t > self.policy.brief:
+            return NOWHERE if clash or pinned + size > end else pinned
+        low = smallest_hole(taken, size, end, alignment) if size <= end else NOWHERE
+        if low == NOWHERE or end == UNLIMITED or self.lives.last[k] - t > self.policy.brief:
             return low
-        high = min((begin for begin, _, _ in taken if begin >= low + size), default=capacity)
+        high = min((begin for begin, _, _ in taken if begin >= low + size), default=end)
         return (high - size) // alignment * alignment
-
-    def _is_pinned_to(self, k: int, memory: str) -> bool:
-        return self.pin[k].offset is not None and memory == (self.pin[k].memory or self.order[0])
-
-    def _room(self, k: int, memory: str) -> tuple[int, int, int]:
-        """Bytes of the storage there, what its offset is a multiple of, and the memory's capacity."""
-        m, tensor = self.lives.addressed[memory], self.problem.graph.tensor[self.items[k].name]
-        alignment = lcm(m.alignment, tensor.alignment or 1)
-        return (
-            align_up(tensor.nbytes, m.alignment),
-            alignment,
-            UNLIMITED if m.capacity is None else m.capacity,
-        )
-
-    # Coming and going
 
     def _settle(self, k: int, memory: str, t: int, bound: bool, offset: int | None = None) -> None:
         """The storage lies there from boundary `t` on."""
         offset = self._hole(k, memory, t) if offset is None else offset
         if offset == NOWHERE:
             raise Stuck
-        self.state.lodgers[memory][k] = Lodger(t, offset, self._room(k, memory)[0], bound)
+        self.state.lodgers[memory][k] = Lodger(t, offset, self.rights.room(k, memory).size, bound)
 
     def _close(self, k: int, memory: str, stop: int) -> None:
         """Its residency there ends before step `stop`."""
@@ -268,91 +156,85 @@ class _Walk:
     def _move(self, k: int, source: str, destination: str, t: int) -> None:
         queue = self.target.copying_queues(source, destination)[0]
         self.state.moves.append(Move(self.items[k].name, source, destination, t, t, queue))
-        if destination in self.loose:
+        if destination in self.state.loose:
             self.state.held[k, destination] = None
-
-    def _sources(self, k: int, memory: str) -> list[str]:
-        """The memories with a copy from which one can be made there, the cheapest first."""
-        able = [m for m in self.order if self._has(k, m) and self.target.copying_queues(m, memory)]
-        return sorted(able, key=self.target.byte_cost)
 
     def _may_leave(self, k: int, memory: str, t: int, needed: set[int]) -> bool:
         """Whether the storage's residency there may end at boundary `t`."""
         x = self.state.lodgers[memory][k]
         if x.bound or x.start == t or k in needed:
             return False
-        elsewhere = any(self._has(k, m) for m in self.order if m != memory)
+        elsewhere = self.state.is_elsewhere(k, memory)
         return elsewhere or self._refuge(k, memory, t) is not None
 
     def _refuge(self, k: int, memory: str, t: int, hold: bool = True) -> str | None:
         """The fastest other memory that can take the storage in: one with a hole, if it may be held there, else the last."""
         for m in self.order:
-            if m == memory or not self._may_lie(k, m) or not self.target.copying_queues(memory, m):
+            if m == memory or not self.rights.may_lie(k, m) or not self.target.copying_queues(memory, m):
                 continue
-            if m in self.loose or (hold and self._hole(k, m, t) != NOWHERE):
+            if m in self.state.loose or (hold and self._hole(k, m, t) != NOWHERE):
                 return m
         return None
 
     def _evict(self, k: int, memory: str, t: int, hold: bool = True) -> None:
         """The storage leaves: dropped where there is another copy, else moved to its refuge."""
         if self._next_use(k, t) < self.lives.n or self.items[k].is_output:
-            if not any(self._has(k, m) for m in self.order if m != memory):
+            if not self.state.is_elsewhere(k, memory):
                 refuge = self._refuge(k, memory, t, hold) or self._refuge(k, memory, t)
                 if refuge is None:
                     raise Stuck
-                if refuge not in self.loose:
-                    self._settle(k, refuge, t, bound=self._is_bound(k, refuge))
+                if refuge not in self.state.loose:
+                    self._settle(k, refuge, t, bound=self.rights.is_bound(k, refuge))
                 self._move(k, memory, refuge, t)
         self._close(k, memory, t)
 
     def _bring(self, k: int, reach: Sequence[str], t: int) -> None:
         """Make a copy where the op of step `t` reads it."""
-        if self._is_resident(k) or (
-            self.pin[k].keep and any(k in there for there in self.state.lodgers.values())
-        ):
+        kept = self.rights.pin[k].keep and any(k in there for there in self.state.lodgers.values())
+        if kept or self.rights.is_resident(k):
             raise Stuck
         for memory, evicting in self._ways(reach):
-            sources = self._sources(k, memory)
-            if not sources or (
-                memory in self.lives.addressed and not self._make_room(k, memory, t, evicting)
-            ):
+            sources = self.rights.copies_from(k, memory)
+            if self._found(k, sources) is None:
                 continue
-            source = next(m for m in self._sources(k, memory))
+            if memory in self.lives.addressed and not self._make_room(k, memory, t, evicting):
+                continue
+            source = next(m for m in sources if self.state.has(k, m))
             if memory in self.lives.addressed:
-                self._settle(k, memory, t, bound=self._is_bound(k, memory))
+                self._settle(k, memory, t, bound=self.rights.is_bound(k, memory))
             self._move(k, source, memory, t)
             return
         raise Stuck
 
-    def _write(self, k: int, t: int) -> None:
+    def _write(self, k: int, reach: tuple[str, ...], t: int) -> None:
         """Place what the op of step `t` writes, and store an output that is not at home there."""
-        item, reach = self.items[k], self._reach(k, t, True)
+        item = self.items[k]
         if item.is_output and item.home in reach and not self._may_store(k, reach):
             reach = (item.home,)
         if self._overwrite(k, reach, t):
             return self._store(k, t)
         for memory, evicting in self._ways(reach):
-            if memory in self.loose:
-                if item.is_workspace or self.pin[k].keep:
+            if memory in self.state.loose:
+                if item.is_workspace or self.rights.pin[k].keep:
                     continue
                 self.state.held[k, memory] = None
                 return self._store(k, t)
             if self._make_room(k, memory, t, evicting):
-                self._settle(k, memory, t, bound=self._is_bound(k, memory))
+                self._settle(k, memory, t, bound=self.rights.is_bound(k, memory))
                 return self._store(k, t)
         raise Stuck
 
     def _may_store(self, k: int, reach: Sequence[str]) -> bool:
         """Whether an output can be written elsewhere and then be moved home, which then is no place with an address."""
         home = self.items[k].home
-        return home in self.loose and any(self.target.copying_queues(m, home) for m in reach)
+        return home in self.state.loose and any(self.target.copying_queues(m, home) for m in reach)
 
     def _store(self, k: int, t: int) -> None:
         """Move an output home right after it was written; nothing where it is there."""
         item = self.items[k]
-        if not item.is_output or self._has(k, item.home):
+        if not item.is_output or self.state.has(k, item.home):
             return
-        source = next(m for m in self.order if self._has(k, m))
+        source = next(m for m in self.order if self.state.has(k, m))
         if not self.target.copying_queues(source, item.home):
             raise Stuck
         if item.home in self.lives.addressed:
@@ -368,11 +250,10 @@ class _Walk:
             x = self.state.lodgers.get(memory, {}).get(operand if operand is not None else -1)
             if x is None or operand is None or (memory == self.items[operand].home and x.start == 0):
                 continue
-            size, alignment, _ = self._room(k, memory)
-            pinned = self.pin[k].offset if self._is_pinned_to(k, memory) else None
+            size, alignment, _, pinned = self.rights.room(k, memory)
             if size == x.size and x.offset % alignment == 0 and pinned in (None, x.offset):
                 self._close(operand, memory, t + 1)
-                self._settle(k, memory, t, self._is_bound(k, memory), x.offset)
+                self._settle(k, memory, t, self.rights.is_bound(k, memory), x.offset)
                 self.state.inplace.append(InPlace(t, self.items[k].name, self.items[operand].name))
                 return True
         return False
@@ -380,7 +261,7 @@ class _Walk:
     def _ways(self, reach: Sequence[str]) -> list[tuple[str, bool]]:
         """Memories to be tried in turn, and whether somebody may have to leave for it."""
         fast = [m for m in reach if m in self.lives.addressed]
-        slow = [(m, False) for m in reach if m in self.loose]
+        slow = [(m, False) for m in reach if m in self.state.loose]
         free, evicting = [(m, False) for m in fast], [(m, True) for m in fast]
         return [*free, *slow, *evicting] if self.policy.directly else [*free, *evicting, *slow]
 
@@ -395,20 +276,20 @@ class _Walk:
 
     def _window(self, k: int, memory: str, t: int) -> list[int] | None:
         """Who has to leave for the storage: everybody between two addresses, where that costs least; None where nobody can."""
-        size, alignment, capacity = self._room(k, memory)
-        taken = self._taken(memory)
+        size, alignment, end, pinned = self.rights.room(k, memory)
+        taken = self.state.taken(memory)
         needed = {*self.reads[t], *self.writes[t]}
         loss = {who: self._loss(who, memory, t, needed) for _, _, who in taken}
         begins = {0, *(align_up(high, alignment) for _, high, _ in taken)}
         begins |= {(low - size) // alignment * alignment for low, _, _ in taken if low >= size}
-        if self._is_pinned_to(k, memory):
-            begins = {self.pin[k].offset or 0}
+        if pinned is not None:
+            begins = {pinned}
         best: tuple[float, int] | None = None
         found: list[int] | None = None
         for begin in sorted(begins):
             inside = [who for low, high, who in taken if low < begin + size and begin < high]
             losses = [loss[who] for who in inside]
-            if begin + size > capacity or None in losses:
+            if begin + size > end or None in losses:
                 continue
             lost = [x for x in losses if x is not None]
             score = sum(lost), len(inside)
@@ -420,7 +301,7 @@ class _Walk:
         """How bad it is that the storage leaves: bytes to be moved, the more the sooner it is needed; None where it may not."""
         if not self._may_leave(k, memory, t, needed):
             return None
-        copied = any(self._has(k, m) for m in self.order if m != memory)
+        copied = self.state.is_elsewhere(k, memory)
         return self.items[k].nbytes * (1 if copied else 2) / (1 + self._next_use(k, t) - t)
 
     def _let_go(self, t: int) -> None:
@@ -428,7 +309,7 @@ class _Walk:
         for memory, there in self.state.lodgers.items():
             for k in sorted(there):
                 item = self.items[k]
-                stays = item.is_output and (memory == item.home or not self._has(k, item.home))
+                stays = item.is_output and (memory == item.home or not self.state.has(k, item.home))
                 streamed = item.is_streamed and memory != item.home
                 if (self.lives.last[k] <= t and not stays) or streamed:
                     self._close(k, memory, t + 1)
