@@ -222,23 +222,20 @@ class _Survey:
         cost = tensor.nbytes * sum(self.byte_cost[x] for x in touched)
         if m not in self.addressed:
             return Place(m, cost)
-        alignment = lcm(memory.alignment, tensor.alignment or 1)
-        offset = None if self._is_exempt(s, moved) else self.pins.get(s, Pin()).offset
+        pin, alignment = self.pins.get(s, Pin()), lcm(memory.alignment, tensor.alignment or 1)
+        offset = pin.offset if m == pin.place(self.order[0]) else None
         return Place(m, cost, align_up(tensor.nbytes, memory.alignment), alignment, offset, moved)
 
     def _keeps_pin(self, s: str, place: Place) -> bool:
-        """Whether the place is one that the storage's pin allows."""
-        pin = self.pins.get(s, Pin())
+        """Whether the place is one that the storage's pin allows: a pin to a memory leaves it its home, and the backing one."""
+        pin, backing = self.pins.get(s, Pin()), self.target.backing
         if place.memory not in self.addressed:
             return not pin.keep
-        if self._is_exempt(s, place.moved):
-            return not pin.keep
-        pinned = pin.memory or (self.order[0] if pin.offset is not None else place.memory)
-        return not pin.host and place.memory == pinned
-
-    def _is_exempt(self, s: str, moved: bool) -> bool:
-        """Whether pins say nothing of its place: it is at home there, and the option io has nothing else at home there."""
-        return self.graph.tensor[s].kind in ("input", "constant") and not moved and self.options.io == "host"
+        pinned = pin.place(self.order[0])
+        retreats = {self.home(s), backing.name if backing else None}
+        return not pin.host and (
+            pinned in (None, place.memory) or (place.memory in retreats and not pin.keep)
+        )
 
     def _is_streamed(self, s: str) -> bool:
         return self.graph.tensor[s].kind == "constant" and self.options.weights == "stream"

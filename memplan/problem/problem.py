@@ -169,43 +169,49 @@ class Problem:
 
     @cached_property
     def inplace_pairs(self) -> dict[int, tuple[int, tuple[int, ...]]]:
-        """Per op that may work in place: the storage it writes and those it could write over.
-
-        Static conditions only (rule 8): a plan must see to it that the input has no later use. An
-        activation may be written over when in-place is on, an input of the graph when it is donated.
+        """Per op that may work in place: the storage it writes and those it could write over at their last use, of
+        `overwriting` all but outputs of the graph.
         """
-        if not (self.options.inplace or self.options.donate):
-            return {}
         pairs = {}
-        for i, op in enumerate(self.graph.ops):
-            if op.overwrites and (written := self.number.get(op.overwrites[0][0])) is not None:
-                if sources := self._overwritable(op, self.storages[written]):
-                    pairs[i] = (written, sources)
+        for i, (written, over) in self.overwriting.items():
+            if dying := tuple(s for s in over if not self.storages[s].is_output):
+                pairs[i] = (written, dying)
         return pairs
 
     @cached_property
-    def overwritable(self) -> frozenset[int]:
-        """The storages that some op might write over."""
-        return frozenset(s for _, sources in self.inplace_pairs.values() for s in sources)
+    def overwriting(self) -> dict[int, tuple[int, tuple[int, ...]]]:
+        """Per op, the storage it writes and those that rule 8 lets it write over in some plan.
+
+        With in-place on, these are all but the caller's buffers; a donated input is written over by its next value alone.
+        """
+        if not (self.options.inplace or self.options.donate):
+            return {}
+        found = {}
+        for i, op in enumerate(self.graph.ops):
+            if op.overwrites and (written := self.number.get(op.overwrites[0][0])) is not None:
+                operands = (self.number.get(self.graph.storage_of[x]) for _, x in op.overwrites)
+                over = [s for s in operands if s is not None and self._may_overwrite(written, s)]
+                if over:
+                    found[i] = (written, tuple(dict.fromkeys(over)))
+        return found
+
+    def _may_overwrite(self, written: int, over: int) -> bool:
+        new, old = self.storages[written], self.storages[over]
+        if None not in (new.offset, old.offset) and new.offset != old.offset:
+            return False
+        donated = old.is_input and old.name in self.options.donate and not old.is_output
+        mine = donated and self.renewed.get(old.name, new.name) == new.name
+        return mine or (self.options.inplace and not old.resident)
 
     @cached_property
     def renewed(self) -> dict[str, str]:
         """The storage that holds an input's next value, by the input's name."""
         return {old: self.graph.storage_of[new] for new, old in self.graph.updates}
 
-    def _overwritable(self, op: Op, written: Storage) -> tuple[int, ...]:
-        """The storages over which `op` may write its output: an input that is renewed is its next value's alone."""
-        found: dict[int, None] = {}
-        for _, operand in op.overwrites:
-            storage = self.number.get(self.graph.storage_of[operand])
-            if storage is not None:
-                s = self.storages[storage]
-                meet = written.offset is None or s.offset is None or written.offset == s.offset
-                asked = s.name in self.options.donate if s.is_input else self.options.inplace
-                free = self.renewed.get(s.name, written.name) == written.name
-                if meet and asked and free and not s.is_output:
-                    found[storage] = None
-        return tuple(found)
+    @cached_property
+    def overwritable(self) -> frozenset[int]:
+        """The storages that some op might write over."""
+        return frozenset(s for _, sources in self.inplace_pairs.values() for s in sources)
 
     @cached_property
     def present(self) -> tuple[tuple[int, ...], ...]:
@@ -254,8 +260,8 @@ class Problem:
         """Per op, the bytes of scratchpad it cannot do without."""
         sizes = [s.size for s in self.storages]
         total = [sum(sizes[s] for s in present) for present in self.present]
-        for i, (written, sources) in self.inplace_pairs.items():
-            if written in self.present[i] and any(s in self.present[i] for s in sources):
+        for i, (written, over) in self.overwriting.items():
+            if written in self.present[i] and any(s in self.present[i] for s in over):
                 total[i] -= sizes[written]
         return tuple(total)
 
@@ -280,8 +286,8 @@ class Problem:
 
     def _beside_pinned(self, i: int) -> int:
         """The capacity below which what op `i` touches has no place beside what is pinned to an offset."""
-        written, sources = self.inplace_pairs.get(i, (-1, ()))
-        shared = {written} if written < 0 or self.storages[written].offset is None else {*sources}
+        written, over = self.overwriting.get(i, (-1, ()))
+        shared = {written} if written < 0 or self.storages[written].offset is None else {*over}
         present = [(k, self.storages[k]) for k in self.present[i]]
         pinned = [(s.offset, s.end) for _, s in present if s.offset is not None and s.size]
         free = [s.size for k, s in present if s.offset is None and k not in shared]

@@ -11,7 +11,7 @@ from memplan.problem.problem import Problem
 OPERANDS = ("scratchpad", "direct")
 """Where ops find their operands: all of them in fast memory, or in the backing memory too, without a copy."""
 
-FREEDOMS = ("inplace", "join", "recompute")
+FREEDOMS = ("inplace", "reuse", "join", "recompute")
 """What a plan may do, but need not: a solver that knows nothing of it answers all the same."""
 
 
@@ -40,7 +40,8 @@ class Capabilities:
         orders: words of the option order that it knows.
         io: words of the option io that it knows.
         pins: of `PINNED`, the kinds of pins that it honours.
-        inplace: whether it writes outputs over operands.
+        inplace: whether it writes outputs over operands, at their last use.
+        reuse: whether it does so before, over what was stored.
         join: whether it lays operands side by side in what joins them.
         recompute: whether it executes ops again.
 
@@ -58,8 +59,22 @@ class Capabilities:
     io: tuple[str, ...] = ("host", "resident", "external")
     pins: tuple[str, ...] = ("keep", "host", "offset")
     inplace: bool = True
+    reuse: bool = False
     join: bool = False
     recompute: bool = False
+
+    def words(self) -> dict[str, str]:
+        """Each of them in words, by the column of a table."""
+        return {
+            "minimises": ", ".join(self.objectives),
+            "targets": "any" if self.memories == "any" else "two memories",
+            "operands": ", ".join(self.operands),
+            "queues": "any" if self.queues is None else ", ".join(map(str, self.queues)),
+            "order": ", ".join(self.orders),
+            "io": ", ".join(self.io),
+            "pins": ", ".join(self.pins),
+            "may use": ", ".join(freedom for freedom in FREEDOMS if getattr(self, freedom)),
+        }
 
     def lacks(self, problem: Problem) -> list[str]:
         """What of the problem is beyond it, in words that follow "does not plan for"; nothing if it is a fair question."""

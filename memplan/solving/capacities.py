@@ -159,6 +159,12 @@ def resolve_capacity(text: str | int, problem: Problem, limits: Limits) -> tuple
     NotFoundInTime as of `budgets`.
     """
     written = str(text)
+    if isinstance(parse_capacity(written), tuple) and len(problem.target.addressed) > 1:
+        names = ", ".join(m.name for m in problem.target.addressed)
+        raise OptionError(
+            f"'{written}' on target '{problem.target.name}', which has addresses in {names}",
+            "give bytes: capacities have names where one memory has addresses",
+        )
     if needs_peak(written):
         known = reference_capacities(problem, limits)
     else:

@@ -8,11 +8,13 @@ from typing import Any
 
 from memplan.problem.plan import Plan, Status
 from memplan.problem.problem import Problem
+from memplan.problem.reuse import overwrites_what_is_wanted
 from memplan.solving.limits import Limits, Progress
 from memplan.solving.solver import Solver, recorded
 
 WITHOUT: Mapping[str, Mapping[str, Any]] = {
     "in-place": {"inplace": False, "donate": ()},
+    "in-place over what is stored": {},
     "joins": {"join": False},
     "recomputation": {"recompute": 1, "compute_limit": None},
 }
@@ -33,7 +35,7 @@ def solve_within(solver: Solver, problem: Problem, limits: Limits, solve: Solve 
     """
     solve = solve or solver.solve
     less, unused = _known_part(solver, problem)
-    if less is problem:
+    if less is problem and not unused:
         return solve(problem, limits)
     start = tuple(plan for plan in limits.start if len(plan.schedule) == problem.n and not plan.joined)
     if not unused:
@@ -62,14 +64,13 @@ def _known_part(solver: Solver, problem: Problem) -> tuple[Problem, list[str]]:
     options, ops, can = problem.options, problem.graph.ops, solver.supports
     unknown = {
         "in-place": ((options.inplace or options.donate) and not can.inplace, bool(problem.inplace_pairs)),
+        "in-place over what is stored": (can.inplace and not can.reuse, overwrites_what_is_wanted(problem)),
         "joins": (options.join and not can.join, any(op.joins for op in ops)),
         "recomputation": (options.recompute != 1 and not can.recompute, not all(op.once or op.view for op in ops)),
     }  # fmt: skip
     lost = [word for word, (is_lost, _) in unknown.items() if is_lost]
-    if not lost:
-        return problem, []
     changed = {key: value for word in lost for key, value in WITHOUT[word].items()}
-    less = replace(problem, options=replace(options, **changed))
+    less = replace(problem, options=replace(options, **changed)) if changed else problem
     return less, [word for word in lost if unknown[word][1]]
 
 

@@ -127,8 +127,8 @@ def recorded(problem: Problem, inplace: Sequence[InPlace]) -> Options:
 
     A donated input whose next value is written elsewhere is no donated input of the plan: its buffer stays.
     """
-    over, renewed = {pair.operand for pair in inplace}, {i for _, i in problem.graph.updates}
-    donated = tuple(x for x in problem.options.donate if x in over or x not in renewed)
+    over, renewed = {(pair.operand, pair.output) for pair in inplace}, problem.renewed
+    donated = tuple(x for x in problem.options.donate if x not in renewed or (x, renewed[x]) in over)
     return replace(problem.options, donate=donated)
 
 

@@ -68,7 +68,9 @@ class Portfolio(Solver):
     summary: ClassVar[str] = (
         "the default: greedy, then peak, search, benders, fixed_order and ilp, for latency malloc_game, as time allows; best plan, best bound"
     )
-    supports: ClassVar[Capabilities] = Capabilities(tuple(ROUNDS), pins=tuple(PINNED))
+    supports: ClassVar[Capabilities] = Capabilities(
+        tuple(ROUNDS), pins=tuple(PINNED), reuse=True, join=True, recompute=True
+    )
 
     skip: str = ""
 

@@ -333,6 +333,13 @@ def test_lists() -> None:
         assert name in [row["name"] for row in json.loads(memplan(command, "--json").stdout)]
 
 
+def test_the_page_about_solvers_has_the_table_that_the_program_prints() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "solvers.md").read_text(encoding="utf-8")
+    summaries, table = memplan("solvers").stdout.rstrip().split("\n\n")
+    assert f"```text\n{table}\n```" in page
+    assert len(summaries.splitlines()) == len(table.splitlines()) - 1
+
+
 def test_help_and_version_are_quick() -> None:
     times = []
     for _ in range(5):  # processor time: others may use the machine

@@ -38,24 +38,26 @@ class Rights:
         """The memories in which the op of step `t` may read or write the storage, fastest first."""
         kind = self.problem.graph.ops[self.lives.order[t]].kind
         reach = (self.target.writable if writing else self.target.readable)(kind, self.role[k])
-        return tuple(m for m in reach if self.may_lie(k, m) and (not self.pin[k].keep or self._counts(k, m)))
+        return tuple(m for m in reach if self.may_lie(k, m) and (not self.pin[k].keep or self._keeps(k, m)))
 
-    def _counts(self, k: int, memory: str) -> bool:
-        """Whether a residency there is one that pins speak of: all but those of what is at home under io `host`."""
-        item = self.items[k]
-        at_home = item.is_given and memory == item.home and self.problem.options.io == "host"
-        return memory in self.lives.addressed and not at_home
+    def _keeps(self, k: int, memory: str) -> bool:
+        """Whether what may not leave can have its residency there."""
+        return memory in self.lives.addressed and self.pin[k].place(self.order[0]) in (None, memory)
 
     def may_lie(self, k: int, memory: str) -> bool:
-        """Whether a copy may be in this memory."""
-        pin, item = self.pin[k], self.items[k]
+        """Whether a copy may be in this memory: a pin to another leaves the storage its home, and the backing memory."""
+        pin, item, backing = self.pin[k], self.items[k], self.target.backing
         if item.is_given and memory == item.home:
             return True
-        if memory not in self.lives.addressed:
-            return memory == self.order[-1]
-        if pin.memory is not None or pin.offset is not None:
-            return memory == (pin.memory or self.order[0])
-        return not pin.host and (not self.is_resident(k) or memory == self.order[0])
+        if memory not in self.lives.addressed or (backing is not None and memory == backing.name):
+            return memory == self.order[-1] and not self.is_resident(k)
+        if self.is_resident(k):
+            return memory == self.order[0]
+        return not pin.host and pin.place(self.order[0]) in (
+            None,
+            memory,
+            *((item.home,) if item.is_output else ()),
+        )
 
     def is_resident(self, k: int) -> bool:
         """Whether the option io has it in the first memory, where it is not moved."""
@@ -77,7 +79,7 @@ class Rights:
             align_up(tensor.nbytes, m.alignment),
             lcm(m.alignment, tensor.alignment or 1),
             UNLIMITED if m.capacity is None else m.capacity,
-            pin.offset if memory == (pin.memory or self.order[0]) else None,
+            pin.offset if memory == pin.place(self.order[0]) else None,
         )
 
     def copies_from(self, k: int, memory: str) -> list[str]:
