@@ -1,6 +1,6 @@
 """The least traffic of tiny problems on targets where nothing is moved, by brute force.
 
-Straight from the rules, apart from every solver, and without pins: it tries every order that the options allow, every memory for every
+Straight from the rules, apart from every solver: it tries every order that the options allow, every memory for every
 storage, every choice of who is written over, and every offset. Exponential; for at most 5 ops and a few bytes.
 """
 
@@ -12,16 +12,18 @@ from math import lcm
 from typing import NamedTuple
 
 from memplan.base.units import align_up
+from memplan.problem.pins import Pin, parse_pin
 from memplan.problem.problem import Problem
 
 
 class Row(NamedTuple):
-    """Bytes that are needed in steps [start, stop) at one offset."""
+    """Bytes that are needed in steps [start, stop) at one offset, at `at` unless that is -1."""
 
     start: int
     stop: int
     size: int
     alignment: int
+    at: int = -1
 
 
 class PlacementOracle:
@@ -71,7 +73,21 @@ class PlacementOracle:
             can = [m for m in can if m in self.addressed]
         if not given:
             can = [m for m in can if m in self.addressed or m == self.names[-1]]
-        return can
+        return [m for m in can if self.keeps_pin(s, m)]
+
+    def pinned(self, s: str) -> tuple[bool, bool, str | None, int]:
+        """What its pin says: whether it is kept, never placed, the memory that it names, the offset or -1."""
+        pin = parse_pin(self.o.pins[s]) if s in self.o.pins else Pin()
+        offset = -1 if pin.offset is None else pin.offset
+        return pin.keep, pin.host, pin.memory or (self.names[0] if offset >= 0 else None), offset
+
+    def keeps_pin(self, s: str, memory: str) -> bool:
+        keep, host, named, _ = self.pinned(s)
+        if memory not in self.addressed:
+            return not keep
+        if host or named in (None, memory):
+            return not host
+        return not keep and memory in (self.home(s), self.target.backing and self.target.backing.name)
 
     def cost(self, s: str, memory: str) -> float:
         reads = sum(s in {self.root[x] for x in op.inputs} for op in self.ops)
@@ -112,7 +128,9 @@ class PlacementOracle:
             ways.append(pairs)
         for way in itertools.product(*ways):
             chained = self.chained(rows, dict(p for p in way if p))
-            if all(self.packs([r for s, r in chained.items() if places[s] == m], m) for m in self.addressed):
+            if chained is not None and all(
+                self.packs([r for s, r in chained.items() if places[s] == m], m) for m in self.addressed
+            ):
                 return True
         return False
 
@@ -138,25 +156,32 @@ class PlacementOracle:
             stop,
             align_up(t.nbytes, m.alignment),
             lcm(m.alignment, t.alignment or 1),
+            self.pinned(s)[3] if self.pinned(s)[2] == memory else -1,
         )
 
-    def chained(self, rows: dict[str, Row], over: dict[str, str]) -> dict[str, Row]:
-        """The rows with those of pairs made one."""
+    def chained(self, rows: dict[str, Row], over: dict[str, str]) -> dict[str, Row] | None:
+        """The rows with those of pairs made one; None where two pins are in each other's way."""
         rows = dict(rows)
         for out, a in sorted(
             over.items(), key=lambda p: -rows[p[0]].start
         ):  # the latest first, so chains join
-            tail = rows.pop(out)
-            rows[a] = rows[a]._replace(stop=tail.stop, alignment=lcm(rows[a].alignment, tail.alignment))
+            tail, head = rows.pop(out), rows[a]
+            if tail.at >= 0 and head.at >= 0 and tail.at != head.at:
+                return None
+            rows[a] = Row(
+                head.start, tail.stop, head.size, lcm(head.alignment, tail.alignment), max(head.at, tail.at)
+            )
         return rows
 
     def packs(self, rows: list[Row], memory: str) -> bool:
         capacity = self.addressed[memory].capacity
         if capacity is None:
-            return True
-        if any(r.size > capacity for r in rows):
+            if all(r.at < 0 for r in rows):
+                return True
+            capacity = sum(r.size + r.alignment for r in rows) + max(r.at for r in rows)
+        if any(max(r.at, 0) + r.size > capacity or (r.at >= 0 and r.at % r.alignment) for r in rows):
             return False
-        todo = sorted((r for r in rows if r.size), key=lambda r: (-r.size, r))
+        todo = sorted((r for r in rows if r.size), key=lambda r: (r.at < 0, -r.size, r))
         placed: list[tuple[Row, int]] = []
 
         def place() -> bool:
@@ -171,7 +196,7 @@ class PlacementOracle:
                     or o + r.size <= offset
                     for r, o in placed
                 )
-                if apart:
+                if apart and row.at in (-1, offset):
                     placed.append((row, offset))
                     if place():
                         return True

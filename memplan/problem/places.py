@@ -231,6 +231,8 @@ class _Survey:
         pin, backing = self.pins.get(s, Pin()), self.target.backing
         if place.memory not in self.addressed:
             return not pin.keep
+        if place.offset is not None and place.offset % place.alignment:
+            return False
         pinned = pin.place(self.order[0])
         retreats = {self.home(s), backing.name if backing else None}
         return not pin.host and (

@@ -71,6 +71,8 @@ class _Walk:
         """Who is at home in a memory with addresses lies there before step 0."""
         for k, item in enumerate(self.items):
             if item.is_given and item.home in self.lives.addressed:
+                if self.rights.pin[k].host:
+                    raise Stuck
                 self._settle(k, item.home, 0, bound=self.rights.is_resident(k) or item.is_output)
 
     def step(self, t: int) -> None:
@@ -105,7 +107,8 @@ class _Walk:
         raise Stuck
 
     def end(self) -> None:
-        """Close what lies there to the end, and see that every output is at home."""
+        """Close what lies there to the end, put the moves in order, and see that every output is at home."""
+        self.state.moves.sort(key=lambda m: m.issue)  # what is stored after a step was listed in it
         for memory, there in self.state.lodgers.items():
             for k in sorted(there):
                 self._close(k, memory, self.lives.n)
@@ -131,7 +134,7 @@ class _Walk:
         size, alignment, end, pinned = self.rights.room(k, memory)
         if pinned is not None:
             clash = size and any(low < pinned + size and pinned < high for low, high, _ in taken)
-            return NOWHERE if clash or pinned + size > end else pinned
+            return NOWHERE if clash or pinned + size > end or pinned % alignment else pinned
         low = smallest_hole(taken, size, end, alignment) if size <= end else NOWHERE
         if low == NOWHERE or end == UNLIMITED or self.lives.last[k] - t > self.policy.brief:
             return low
@@ -154,6 +157,8 @@ class _Walk:
             )
 
     def _move(self, k: int, source: str, destination: str, t: int) -> None:
+        if self.rights.pin[k].host:
+            raise Stuck
         queue = self.target.copying_queues(source, destination)[0]
         self.state.moves.append(Move(self.items[k].name, source, destination, t, t, queue))
         if destination in self.state.loose:

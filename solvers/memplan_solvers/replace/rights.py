@@ -53,11 +53,8 @@ class Rights:
             return memory == self.order[-1] and not self.is_resident(k)
         if self.is_resident(k):
             return memory == self.order[0]
-        return not pin.host and pin.place(self.order[0]) in (
-            None,
-            memory,
-            *((item.home,) if item.is_output else ()),
-        )
+        at_home = item.is_output and memory == item.home
+        return at_home or (not pin.host and pin.place(self.order[0]) in (None, memory))
 
     def is_resident(self, k: int) -> bool:
         """Whether the option io has it in the first memory, where it is not moved."""

@@ -23,7 +23,7 @@ from memplan.problem.options import Options
 from memplan.problem.plan import Plan, Status
 from memplan.problem.problem import Problem
 from memplan.solving.limits import Limits
-from tests.generate_wide import wide_problem
+from tests.generate_wide import wide_problem, with_pins
 from tests.placement_oracle import PlacementOracle
 
 NONE = (Status.INFEASIBLE, Status.UNKNOWN)
@@ -37,6 +37,7 @@ def agrees(seed: int, order: str) -> Plan:
     """A random problem without moves: the optimum of its program's order, and true bounds in any."""
     rng = random.Random(seed)
     problem = wide_problem(rng, rng.randint(1, 4), still=True, order=order)
+    problem = with_pins(rng, problem) if seed % 3 == 0 else problem
     plan, least = solved(problem), PlacementOracle(problem).least()
     if least is None:
         assert plan.status in NONE, seed

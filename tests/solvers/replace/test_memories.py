@@ -19,7 +19,7 @@ from memplan.problem.plan import Plan
 from memplan.problem.problem import Problem
 from memplan.solving.limits import Limits
 from memplan.solving.registry import parse_spec
-from tests.generate_wide import wide_problem
+from tests.generate_wide import wide_problem, with_pins
 
 POLICIES = [Policy(directly, brief) for directly in (False, True) for brief in (-1, 0, 3)]
 
@@ -46,6 +46,7 @@ def random_plans(seeds: range) -> tuple[int, int]:
     for seed in seeds:
         rng = random.Random(seed)
         problem = wide_problem(rng, rng.randint(1, 8), still=seed % 5 == 0)
+        problem = with_pins(rng, problem) if seed % 2 else problem
         policy = POLICIES[seed % len(POLICIES)]
         for order in list(orders(problem))[:2]:
             plan = walked(problem, policy, order)
@@ -56,7 +57,7 @@ def random_plans(seeds: range) -> tuple[int, int]:
 
 def test_random_plans_are_valid() -> None:
     made, moving = random_plans(range(200))
-    assert made > 150 and moving > 50
+    assert made > 100 and moving > 30
 
 
 @pytest.mark.slow
