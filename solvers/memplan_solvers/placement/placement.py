@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from typing import ClassVar
 
@@ -36,7 +36,7 @@ class Placement(Solver):
     summary: ClassVar[str] = (
         "each tensor in one memory of several, by an integer program and the packer: proved for one order"
     )
-    supports: ClassVar[Capabilities] = ANYWHERE
+    supports: ClassVar[Capabilities] = replace(ANYWHERE, operands=("direct",))
 
     def solve(self, problem: Problem, limits: Limits) -> Plan:
         """The cheapest placement found, with what is proved of all plans."""
