@@ -38,7 +38,8 @@ class PlacementOracle:
         self.ops = [op for op in self.g.ops if not op.view]
         found = dict.fromkeys(self.root[x] for op in self.ops for x in (*op.inputs, *op.outputs))
         if self.g.ops:  # what is returned lies at home though no op may touch it
-            found |= dict.fromkeys(s for s in self.outs if self.kind(s) in ("input", "constant"))
+            given = (s for s in sorted(self.outs) if self.kind(s) in ("input", "constant"))
+            found |= dict.fromkeys(s for s in given if self.home(s) in self.addressed)
         self.storages = [s for s in found if self.ours(s)]
 
     def kind(self, s: str) -> str:
