@@ -244,7 +244,7 @@ def test_a_graph_without_kernels_is_not_executed(graph: Path, tmp_path: Path) ->
         (("plan", "GRAPH", "--workers", "many"), "--workers 'many'"),
         (("plan", "GRAPH", "--objective", "speed"), "invalid choice: 'speed'"),
         (("plan", "GRAPH", "--objective", "latency"), "has no timing"),
-        (("plan", "GRAPH", "--target", "tpu-v4i"), "use --objective peak or use --objective latency"),
+        (("plan", "GRAPH", "--target", "stm32h743", "--objective", "peak"), "use --objective traffic"),
         (("plan", "GRAPH", "--emit", "jsn"), "did you mean 'json'"),
         (("plan", "GRAPH", "--emit", "onnx"), "hint"),
         (("plan", "GRAPH", "--dim", "N"), "--dim 'N'"),
