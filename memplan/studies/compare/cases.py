@@ -73,7 +73,8 @@ class Setting:
             for word in getattr(self, name):
                 if word not in known[name]:
                     raise OptionError(f"unknown {singular} '{word}'", nearest(word, known[name]))
-        if self.compute_limit is not None and all(parse_recompute(word) == 1 for word in self.recompute):
+        executions = [parse_recompute(word) for word in self.recompute]
+        if self.compute_limit is not None and all(most == 1 for most in executions):
             raise OptionError(
                 f"compute_limit {self.compute_limit:g} where no op is executed again",
                 "give --recompute any, or do without --compute-limit",
