@@ -25,6 +25,9 @@ BRIEF = (0, 1, 4, -1)
 """Steps within which who is done with lies apart from the others, in the order in which they are tried."""
 
 
+PATIENCE = 0.4
+"""Share of the remaining time within which an order's placements are looked at; the rest is for moves."""
+
 ANYWHERE = Capabilities(("traffic",), memories="any", accesses=True, queues=None, pins=tuple(PINNED))
 """What heuristics that know any memories plan for."""
 
@@ -75,7 +78,7 @@ def best_moving(solver: Solver, problem: Problem, limits: Limits) -> Plan | None
         lives = Lives(problem, order)
         if all(item.places for item in problem.placeables):
             enough = problem.free_bound + compulsory(problem.placeables)
-            layout = best_filled(lives, limits.seed, limits.spent, enough)
+            layout = best_filled(lives, limits, limits.share(PATIENCE), enough)
             if layout is not None:
                 best.take(order, *layout.parts())
         for directly, brief in product((True, False), BRIEF) if problem.target.queues else ():

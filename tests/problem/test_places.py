@@ -115,7 +115,7 @@ def test_costs_of_places_are_what_the_simulator_counts() -> None:
         asked = wide_problem(rng, rng.randint(1, 8), still=seed % 2 == 0)
         if not all(item.places for item in asked.placeables):
             continue
-        layout = best_filled(Lives(asked, range(asked.n)), 0, lambda: False)
+        layout = best_filled(Lives(asked, range(asked.n)), Limits(60), Limits(60))
         if layout is None:
             continue
         residencies, moves, inplace = layout.parts()

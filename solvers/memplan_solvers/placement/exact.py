@@ -7,12 +7,14 @@ program is solved again. Logic-based Benders decomposition, as Hooker and Ottoss
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from math import inf
 from typing import NamedTuple
 
 from memplan.problem.plan import Status
 from memplan.solving.limits import Limits
 from memplan_solvers.ilp.mathopt import solve_mathopt
+from memplan_solvers.placement.fill import best_filled
 from memplan_solvers.placement.layout import Block, Layout, blocks_of, pack
 from memplan_solvers.placement.lives import Lives
 from memplan_solvers.placement.program import Choice, crowds_of
@@ -45,8 +47,10 @@ def cheapest(lives: Lives, limits: Limits, start: Layout | None, known: float = 
         known: the cost of a placement for another order: what is no cheaper is not looked for.
     """
     crowds = crowds_of(lives)
-    if crowds is None:
-        return Found(start, 0.0)
+    if crowds is None:  # the program would be too long: the time goes into more fillings
+        again = replace(limits, seed=limits.seed + 1)
+        other = best_filled(lives, again, again)
+        return Found(min((x for x in (start, other) if x), key=lambda x: x.cost, default=None), 0.0)
     choice = Choice(lives.problem, crowds, lives)
     best, bound, proving = start, 0.0, True
     while not limits.spent():

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 
 from memplan.problem.places import Place
+from memplan.solving.limits import Limits
 from memplan_solvers.common.holes import Extent, smallest_hole
 from memplan_solvers.placement.layout import Block, Layout, blocks_of, capacity_of
 from memplan_solvers.placement.lives import Lives, Pair
@@ -128,27 +129,31 @@ def _all_blocks(lives: Lives, memory: str) -> list[Block]:
     ]
 
 
-def filled(lives: Lives, order: Iterable[int], fastest: bool = False) -> Layout | None:
+def filled(
+    lives: Lives, order: Iterable[int], stop: Callable[[], bool], fastest: bool = False
+) -> Layout | None:
     """The placement that takes the storages in this order, each in its cheapest place with a hole.
 
-    With `fastest`, in the fastest memory instead, whatever it costs. None where a storage finds no place.
+    With `fastest`, in the fastest memory instead, whatever it costs. None where a storage finds no place, or `stop`
+    says so.
     """
     filling = Filling(lives)
     for k in order:
+        if stop():
+            return None
         places = lives.items[k].places
         if not filling.put(k, places if fastest else sorted(places, key=lambda p: p.cost)):
             return None
     return filling.layout()
 
 
-def fastest_first(lives: Lives) -> Layout | None:
+def fastest_first(lives: Lives, stop: Callable[[], bool] = lambda: False) -> Layout | None:
     """What a compiler without costs does: by first touch, each storage in the fastest memory that has a hole for it.
 
     Those that can lie in one memory alone come first.
     """
-    return filled(
-        lives, sorted(range(len(lives.items)), key=lambda k: (_free(lives, k), lives.first[k], k)), True
-    )
+    order = sorted(range(len(lives.items)), key=lambda k: (_free(lives, k), lives.first[k], k))
+    return filled(lives, order, stop, fastest=True)
 
 
 def _free(lives: Lives, k: int) -> bool:
@@ -167,10 +172,11 @@ def _extent(lives: Lives, k: int) -> tuple[int, int]:
     return max(1, place.size), max(1, sum(stop - start for start, stop in lives.spans(k, place)))
 
 
-def best_filled(lives: Lives, seed: int, stop: Callable[[], bool], enough: float = 0.0) -> Layout | None:
+def best_filled(lives: Lives, limits: Limits, patience: Limits, enough: float = 0.0) -> Layout | None:
     """The cheapest of many fillings: by several ranks, and in the best rank's order changed at random.
 
-    Never dearer than `fastest_first` where that finds a placement; ends at a cost of `enough`, or when `stop` says so.
+    Never dearer than `fastest_first` where that finds a placement; ends at a cost of `enough`, and is cut off by
+    `patience`, as long as there is none by `limits`. The seed is that of the limits.
     """
     everything = range(len(lives.items))
     saving = [_saving(lives, k) for k in everything]
@@ -182,26 +188,26 @@ def best_filled(lives: Lives, seed: int, stop: Callable[[], bool], enough: float
         [-float(extent[k][0]) for k in everything],
         [-float(extent[k][1]) for k in everything],
     ]
-    best, chosen = fastest_first(lives), ranks[0]
+    best, chosen = fastest_first(lives, limits.spent), ranks[0]
     if best is not None and best.cost <= enough:
         return best
     for rank in ranks:
-        found = filled(lives, _ranked(lives, rank))
+        found = filled(lives, _ranked(lives, rank), patience.spent if best else limits.spent)
         if found is not None and (best is None or found.cost < best.cost):
             best, chosen = found, rank
-        if stop() or (best is not None and best.cost <= enough):
+        if patience.spent() or (best is not None and best.cost <= enough):
             return best
-    rng, since = random.Random(seed), 0
+    rng, since = random.Random(limits.seed), 0
     places = {value: at for at, value in enumerate(sorted(set(chosen)))}
     current = [float(places[value]) for value in chosen]
     for _ in range(ROUNDS):
         reach = max(1.0, len(places) * rng.choice((0.02, 0.1, 0.3)))
         changed = [value + rng.uniform(-reach, reach) * (rng.random() < 0.3) for value in current]
-        found = filled(lives, _ranked(lives, changed))
+        found = filled(lives, _ranked(lives, changed), patience.spent if best else limits.spent)
         since += 1
         if found is not None and (best is None or found.cost < best.cost):
             best, current, since = found, changed, 0
-        if since > STILL or stop() or (best is not None and best.cost <= enough):
+        if since > STILL or patience.spent() or (best is not None and best.cost <= enough):
             break
     return best
 

@@ -79,7 +79,7 @@ class Placement(Solver):
         patience = limits.share(PATIENCE)
         for order in orders(problem):
             lives = Lives(problem, order)
-            layout = best_filled(lives, limits.seed, patience.spent, enough)
+            layout = best_filled(lives, limits, patience, enough)
             found.append((lives, layout))
             if layout is not None and layout.cost < least:
                 least = layout.cost

@@ -16,7 +16,7 @@ FINEST = 2**20
 LONGEST = 2**50
 """Sums of costs on the grid stay below it, and so exact in floating point."""
 
-MOST_TERMS = 4_000_000
+MOST_TERMS = 1_000_000
 """Terms of the capacity rows beyond which the program is not built."""
 
 

@@ -214,7 +214,7 @@ def test_the_program_starts_where_filling_ends_and_only_gains() -> None:
         target = replace(memplan.load_target("stm32h743"), queues=0, channels=())
         problem = memplan.make_problem(memplan.load(name), target, io="external", order="program")
         lives = Lives(problem, range(problem.n))
-        start = best_filled(lives, 0, lambda: False)
+        start = best_filled(lives, Limits(60), Limits(60))
         found = cheapest(lives, Limits(60), start)
         assert start is not None and found.layout is not None
         assert found.bound - 1e-6 <= found.layout.cost <= start.cost
