@@ -122,9 +122,7 @@ def least_cost(target: Target, options: Options, found: Sequence[Placeable]) -> 
         if still:
             cost = min((p.cost for p in s.places), default=cost)
         elif s.is_streamed and len(target.memories) == 2:
-            cost = max(
-                cost, s.at_home_cost * len(s.readers)
-            )  # a copy serves one use, and is made from the home
+            cost = max(cost, s.at_home_cost * len(s.readers))  # a copy serves one use, made from home
         total += cost - s.at_home_cost
     return int(total) if total.is_integer() else total
 
@@ -139,6 +137,9 @@ class _Survey:
         self.byte_cost = {name: target.byte_cost(name) for name in self.order}
         self.pins = {name: parse_pin(word) for name, word in options.pins.items()}
         self.reached: dict[tuple[bool, str, str], Reach] = {}
+        # Where ops may be joined they read and write for nothing, and a part may be written where the whole is at home.
+        self.joining = {i for i, op in enumerate(graph.ops) if options.join and op.joins}
+        self.parts = {x for i in self.joining for x, _ in graph.ops[i].joins}
 
     def is_addressed(self, memory: str) -> bool:
         return memory in self.addressed
@@ -160,10 +161,9 @@ class _Survey:
         tensor, home, is_output = self.graph.tensor[s], self.home(s), s in self.graph.output_storages
         reads = [self._reach(False, i, s) for i in readers]
         writes = [self._reach(True, writer, s)] if writer >= 0 else []
+        free = self.joining | ({writer} if s in self.parts else set())
         accesses = zip([*reads, *writes], [*readers, writer], strict=False)
-        joins = self.options.join  # then an op with `joins` may read and write for nothing
-        charged = [reach for reach, i in accesses if not (joins and self.graph.ops[i].joins)]
-        least = sum(min(self.byte_cost[m] for m in reach) for reach in charged)
+        least = sum(min(self.byte_cost[m] for m in reach) for reach, i in accesses if i not in free)
         places = self._given_places(s, reads) if writer < 0 else self._written_places(s, reads, writes[0])
         return Placeable(
             name=s,
