@@ -128,3 +128,17 @@ def test_costs_of_places_are_what_the_simulator_counts() -> None:
         assert asked.free_bound <= judged.value
         counted += judged.value > 0
     assert counted > 20
+
+
+def test_the_free_bound_leaves_out_what_a_join_may_save() -> None:
+    # Written side by side at home the parts are the output, so that the join reads and writes nothing.
+    tensors = Tensor("x", 1, "input"), Tensor("a", 2), Tensor("b", 2), Tensor("y", 4)
+    ops = (
+        Op("p", "Conv", ("x",), ("a",)),
+        Op("q", "Conv", ("x",), ("b",)),
+        Op("r", "Concat", ("a", "b"), ("y",), joins=(("a", 0), ("b", 2))),
+    )
+    target = Target("t", (Memory("fast"), Memory("slow", addresses=True)), {"default": ("slow",)})
+    graph = Graph("g", tensors, ops, ("y",))
+    assert Problem(graph, target, Options(io="host", join=True)).free_bound == 1  # x is read twice
+    assert Problem(graph, target, Options(io="host")).free_bound == 1 + 2 * 4
