@@ -110,6 +110,14 @@ def compulsory(found: Sequence[Placeable]) -> float:
     return sum(s.at_home_cost for s in found)
 
 
+def is_free(target: Target, options: Options) -> bool:
+    """Whether all ops reach memory in which a byte costs nothing, and all can be brought there, so that `least_cost` is 0."""
+    usual = (target.scratchpad.name,)
+    reached = [target.operands.get("default", usual), *target.operands.values()]
+    costless = {m.name for m in target.addressed if target.byte_cost(m.name) == 0}
+    return target.queues > 0 and options.weights != "stream" and all(costless & {*names} for names in reached)
+
+
 def least_cost(target: Target, options: Options, found: Sequence[Placeable]) -> float:
     """A lower bound on the traffic of every plan, whatever its order: what is beyond the compulsory even so.
 

@@ -14,7 +14,7 @@ from memplan.problem.kept import certainly_kept
 from memplan.problem.op_times import latency_ends, role_of
 from memplan.problem.options import Options
 from memplan.problem.pins import Pin, parse_pin
-from memplan.problem.places import Placeable, least_cost, placeables
+from memplan.problem.places import Placeable, is_free, least_cost, placeables
 from memplan.problem.plan import Move, Residency, is_load
 from memplan.problem.storage import Storage
 
@@ -299,6 +299,8 @@ class Problem:
         if self.options.objective == "peak":
             return self.min_capacity
         if self.options.objective == "traffic":
+            if is_free(self.target, self.options):
+                return 0
             return least_cost(self.target, self.options, self.placeables)
         return latency_ends(self.graph, self.target, self.options)[1]
 

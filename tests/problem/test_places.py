@@ -16,6 +16,7 @@ from memplan.judge.evaluate import evaluate
 from memplan.machine.parts import Memory
 from memplan.machine.target import Target
 from memplan.problem.options import Options
+from memplan.problem.places import is_free, least_cost
 from memplan.problem.problem import Problem
 from memplan.solving.limits import Limits
 from tests.generate_wide import wide_problem
@@ -109,7 +110,7 @@ def test_the_free_bound_is_what_the_cheapest_places_cost() -> None:
 
 
 def test_costs_of_places_are_what_the_simulator_counts() -> None:
-    counted = 0
+    counted = shortened = 0
     for seed in range(200):
         rng = random.Random(seed)
         asked = wide_problem(rng, rng.randint(1, 8), still=seed % 2 == 0)
@@ -126,8 +127,11 @@ def test_costs_of_places_are_what_the_simulator_counts() -> None:
         judged = evaluate(asked.graph, plan)
         assert judged.value is not None and judged.value == pytest.approx(layout.traffic)
         assert asked.free_bound <= judged.value
+        free = is_free(asked.target, asked.options)
+        assert not free or least_cost(asked.target, asked.options, asked.placeables) == 0
+        shortened += free
         counted += judged.value > 0
-    assert counted > 20
+    assert counted > 20 and shortened > 5
 
 
 def test_the_free_bound_leaves_out_what_a_join_may_save() -> None:
