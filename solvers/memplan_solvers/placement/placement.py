@@ -44,6 +44,9 @@ class Placement(Solver):
             status = Status.INFEASIBLE if is_still(problem) else Status.UNKNOWN
             return self.no_answer(problem, limits, status, _nowhere(problem, homeless))
         bound, free = _bound_for_any_order(problem, limits), compulsory(problem.placeables)
+        if bound == inf:
+            reason = "the memories are too small for what some op touches"
+            return self.no_answer(problem, limits, Status.INFEASIBLE, reason)
         found = self._filled(problem, limits, bound + free)
         best = min((layout for _, layout in found if layout), key=lambda x: x.cost, default=None)
         for lives, layout in found:
@@ -95,7 +98,10 @@ def is_still(problem: Problem) -> bool:
 
 
 def _bound_for_any_order(problem: Problem, limits: Limits) -> float:
-    """A lower bound on the traffic of every plan: where nothing is moved, what an op touches fits together."""
+    """A lower bound on the traffic of every plan: where nothing is moved, what an op touches fits together.
+
+    Infinite where some op has no room for what it touches.
+    """
     if not is_still(problem) or limits.spent():
         return problem.free_bound
     from memplan_solvers.ilp.mathopt import solve_mathopt
@@ -104,6 +110,8 @@ def _bound_for_any_order(problem: Problem, limits: Limits) -> float:
     if len(choice.program.rows) == len(problem.placeables):  # each op fits wherever its operands lie
         return problem.free_bound
     outcome = solve_mathopt(choice.program, limits.share(PATIENCE))
+    if outcome.infeasible:
+        return inf
     return max(problem.free_bound, choice.lower(outcome.bound) - compulsory(problem.placeables))
 
 

@@ -111,21 +111,27 @@ def test_a_better_placement_than_the_fastest_memory_first_is_found_and_proved() 
     assert (plan.status, plan.value, plan.bound) == (Status.OPTIMAL, 16, 16)
 
 
-def test_without_room_in_the_order_it_is_proved_that_there_is_no_plan() -> None:
+def test_without_room_it_is_proved_that_there_is_no_plan() -> None:
+    # In the program's order a and b are alive at once; b can be read before a is made.
     graph = Graph(
         "g",
-        (Tensor("x", 1, "input"), Tensor("a", 6), Tensor("b", 6), Tensor("y", 1)),
+        (Tensor("x", 1, "input"), Tensor("a", 6), Tensor("b", 6), Tensor("c", 1), Tensor("y", 1)),
         (
             Op("p", "Conv", ("x",), ("a",)),
             Op("q", "Conv", ("x",), ("b",)),
-            Op("r", "Conv", ("a", "b"), ("y",)),
+            Op("r", "Conv", ("b",), ("c",)),
+            Op("s", "Conv", ("a", "c"), ("y",)),
         ),
         ("y",),
     )
     memories = Memory("one", 8), Memory("two", 4), Memory("slow")
     target = Target("tight", memories, {"default": ("one", "two")}, queues=0)
     plan = solved(Problem(graph, target, Options(io="external", order="program")))
-    assert plan.status is Status.INFEASIBLE and "too small" in plan.reason
+    assert plan.status is Status.INFEASIBLE and "the program's order has alive" in plan.reason
+    assert solved(Problem(graph, target, Options(io="external"))).status is Status.OPTIMAL
+    smaller = replace(target, memories=(Memory("one", 5), Memory("two", 4), Memory("slow")))
+    plan = solved(Problem(graph, smaller, Options(io="external")))
+    assert plan.status is Status.INFEASIBLE and "some op touches" in plan.reason
 
 
 def test_what_fits_by_bytes_but_has_no_addresses_is_excluded_and_proved(
