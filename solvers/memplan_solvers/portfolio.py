@@ -17,6 +17,7 @@ from memplan.solving.limits import Limits, Progress
 from memplan.solving.registry import parse_spec
 from memplan.solving.solver import Solver
 from memplan_solvers.improve import Answer, Improver
+from memplan_solvers.moving import is_wide
 from memplan_solvers.restricted import in_program_order, inplace_off, value_of
 
 
@@ -151,9 +152,13 @@ class _Run:
         return self.value <= self.bound or impossible
 
     def able(self, parts: list[str]) -> list[str]:
-        """Those of the parts that plan for the problem; of the others it is noted what they lack."""
+        """Those of the parts that plan for the problem; of the others it is noted what they lack.
+
+        On targets that are no scratchpad machines most lack the target itself, which goes without saying.
+        """
         lacking = {part: parse_spec(part).lacks(self.problem) for part in parts}
-        self.refused |= {part: f"not for {' and '.join(x)}" for part, x in lacking.items() if x}
+        if not is_wide(self.problem):
+            self.refused |= {part: f"not for {' and '.join(x)}" for part, x in lacking.items() if x}
         return [part for part, lacks in lacking.items() if not lacks]
 
     def ask(self, parts: list[str], share: float) -> None:
