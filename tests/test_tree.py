@@ -64,6 +64,22 @@ ELSEWHERE: tuple[tuple[str, str, str], ...] = (
         "memplan.torch.emit_moves memplan.torch.scratchpad memplan.torch.inplace",
     ),
     (
+        "placements by what they cost",
+        "solvers/placement/test_placement.py",
+        "memplan_solvers.placement.exact memplan_solvers.placement.fill memplan_solvers.placement.layout "
+        "memplan_solvers.placement.lives memplan_solvers.placement.program",
+    ),
+    (
+        "walks by their plans",
+        "solvers/replace/test_memories.py",
+        "memplan_solvers.replace.lodgers memplan_solvers.replace.rights memplan_solvers.schedule.orders",
+    ),
+    (
+        "greedy by its plans",
+        "solvers/test_greedy.py",
+        "memplan_solvers.candidates",
+    ),
+    (
         "packers by their answers",
         "solvers/offsets/test_pack.py",
         "memplan_solvers.offsets.exact memplan_solvers.offsets.exact_kernel "
