@@ -60,7 +60,7 @@ def identical(model: Model, plan: Plan) -> memplan.runtimes.execute.RunReport:  
     assert report.reference == "eager torch"
     assert report.loaded_bytes == plan.metrics.compulsory_load + plan.metrics.spill_load
     assert report.stored_bytes == plan.metrics.compulsory_store + plan.metrics.spill_store
-    assert report.arena_bytes == plan.metrics.peak
+    assert report.peaks == {"scratchpad": plan.metrics.peak}
     return report
 
 
@@ -115,7 +115,7 @@ def test_values_are_finite_so_that_poison_would_show() -> None:
         execution = torch_run.Execution(
             model.source, torch_run.state_of(model.source, 0), torch_run.inputs_of(model.source, 0)
         )
-        execution.execute(())
+        execution.execute()
         assert all(bool(torch.isfinite(x).all()) for x in execution.results if x.is_floating_point()), name
 
 
@@ -137,7 +137,7 @@ def test_a_device_is_waited_for_before_and_after_what_is_timed(monkeypatch: pyte
         torch_run._Seeded, "run_node", lambda *args: (events.append("op"), run_node(*args))[1]
     )
     source = chain().source
-    torch_run.Execution(source, {}, {"x": torch.randn(16)}).execute(())
+    torch_run.Execution(source, {}, {"x": torch.randn(16)}).execute()
     assert events == [second, *["op"] * len(source.graph.nodes), second]
 
 
