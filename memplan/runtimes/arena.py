@@ -13,7 +13,8 @@ from collections.abc import Mapping
 
 from memplan.base.units import align_up
 from memplan.ir.parts import Op
-from memplan.judge.actions import Copied, Executed, Finished, Given, Place, Voided, actions
+from memplan.judge.actions import Copied, Executed, Finished, Given, Place, Voided
+from memplan.judge.walk import walk
 from memplan.onnx.values import ALIGNMENT, Bytes, Value, aligned
 from memplan.problem.plan import Plan
 from memplan.runtimes.kernels import Kernels
@@ -41,7 +42,7 @@ class ArenaBuilder:
 
     def build(self) -> Program:
         """The program; its memories are poisoned."""
-        happening = actions(self.graph, self.plan)
+        happening = walk(self.graph, self.plan)
         self.memories = {name: _poisoned(nbytes) for name, nbytes in self.plan.peaks.items()}
         for action in happening:
             match action:

@@ -14,8 +14,9 @@ from torch.fx import GraphModule, Node
 from torch.fx.node import map_arg
 
 from memplan.ir.graph import Graph
-from memplan.judge.actions import Copied, Executed, Finished, Given, Place, Voided, actions
+from memplan.judge.actions import Copied, Executed, Finished, Given, Place, Voided
 from memplan.judge.events import events_of, note
+from memplan.judge.walk import walk
 from memplan.problem.plan import Plan
 from memplan.torch import scratchpad
 from memplan.torch.devices import CPU, device_of, is_there
@@ -61,7 +62,7 @@ class Mover:
 
         Where that device is not there, they are fake tensors, as the source's own must be.
         """
-        happening = actions(self.graph, self.plan)
+        happening = walk(self.graph, self.plan)
         self._preface()
         for action in happening:
             self._act(action)

@@ -104,10 +104,10 @@ def test_every_dropped_or_early_move_and_short_residency_is_seen() -> None:
 
 def test_freed_bytes_are_poisoned() -> None:
     """What lies where a residency ends reads poison, whoever wrote it."""
-    model = load(FEATURES["chain"]())
+    model = load(FEATURES["branches"]())
     plan = planned(model, scratchpad="max", order="program")
-    ended, hit = (next(r for r in plan.residencies if r.tensor == name) for name in ("c", "d"))
-    assert ended.stop < hit.stop
+    ended, hit = (next(r for r in plan.residencies if r.tensor == name) for name in ("m0", "s"))
+    assert hit.start < ended.start and ended.stop < hit.stop
     wrong = tuple(r._replace(offset=hit.offset) if r is ended else r for r in plan.residencies)
     report = memplan.run(model, replace(plan, residencies=wrong))
     assert not report.identical
