@@ -39,8 +39,8 @@ class Copied(NamedTuple):
 
 
 class Voided(NamedTuple):
-    """At boundary `boundary` the `size` bytes of a residency hold nothing that may be read: it has ended, or the
-    move that fills it is under way."""
+    """At boundary `boundary` the `size` bytes of a residency hold nothing that may be read: it has ended, the move that
+    fills it is under way, or it is the workspace of the op that ran."""
 
     boundary: int
     place: Place

@@ -49,7 +49,8 @@ class _Walk:
         self.starting = {(r.tensor, r.memory, r.start): r for r in rows}
         self.stopping: dict[int, list[Residency]] = defaultdict(list)
         for r in sorted(rows, key=lambda r: (r.memory, r.offset)):
-            self.stopping[r.stop].append(r)
+            if graph.tensor[r.tensor].kind != "workspace":
+                self.stopping[r.stop].append(r)
         self.moves: dict[int, list[Move]] = defaultdict(
             list
         )  # by boundary, those that begin or are due there
@@ -73,7 +74,10 @@ class _Walk:
         yield from self._given()
         for step, op in enumerate(self.view.ops):
             yield from self._boundary(step)
-            yield self._execution(step, op)
+            execution = self._execution(step, op)
+            yield execution
+            if op.workspace is not None:  # the kernel has scribbled on it
+                yield Voided(step + 1, execution.writes[op.workspace], self._nbytes(op.workspace))
         yield from self._boundary(self.view.n)
         yield self._finished()
 
