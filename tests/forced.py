@@ -9,10 +9,14 @@ from __future__ import annotations
 import random
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
+from itertools import product
+from typing import Any
 
 from memplan.base.units import align_up
 from memplan.ir.graph import Graph
+from memplan.ir.model import Model
 from memplan.ir.parts import Op
+from memplan.judge.check.check import check
 from memplan.judge.plan_view import PlanView
 from memplan.machine.parts import Compute, Memory
 from memplan.machine.target import Target
@@ -40,6 +44,15 @@ LISTED = replace(
 """The backing memory has addresses too."""
 
 
+WAYS = [
+    (target, io, objective)
+    for target, io, objective in product(
+        (WIDE, STRICT, LISTED), ("host", "external", "resident"), ("traffic", "latency")
+    )
+    if target is not STRICT or objective == "traffic"
+]
+
+
 @dataclass
 class _Copy:
     """A storage in an addressed memory: its steps, whether it stays there whatever is copied elsewhere, whether a move
@@ -62,6 +75,21 @@ def forced(
     return _Forcing(rng, graph, order, target, options).plan()
 
 
+def forced_plan(model: Model, seed: int, target: Target, io: str, objective: str, **more: Any) -> Plan:
+    """A valid plan into which everything is forced."""
+    options = {
+        "weights": "tensor",
+        "inplace": True,
+        "join": True,
+        "recompute": 2,
+        "compute_limit": 10.0,
+    } | more
+    order = tuple(op.name for op in model.graph.ops)
+    plan = forced(random.Random(seed), model.graph, order, target, Options(objective, io=io, **options))
+    assert check(model.graph, plan, claims=False) == []
+    return plan
+
+
 class _Forcing:
     def __init__(
         self, rng: random.Random, graph: Graph, order: tuple[str, ...], target: Target, options: Options
@@ -74,7 +102,7 @@ class _Forcing:
             inside = {x for name in joined for x in (*ops[name].inputs, *ops[name].outputs)}
             schedule = self._repeated([ops[name] for name in order], inside)
         self.bare = Plan(
-            graph.name, graph.sha256, target, options, "forced", Status.FEASIBLE, schedule, aliases=graph.aliases, joined=joined
+            graph.name, graph.sha256, target, options, "forced", Status.FEASIBLE, schedule, aliases=graph.aliases, joined=joined, value=0
         )  # fmt: skip
         self.view = PlanView(graph, self.bare)
         self.copies: list[_Copy] = []

@@ -9,36 +9,25 @@ a number, every node carries its fake value as `meta["val"]`, and everything lie
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.fx import GraphModule, Interpreter, Node
-from torch.fx.experimental.symbolic_shapes import ShapeEnv
+from torch.fx import GraphModule, Node
 from torch.fx.node import map_aggregate
 
-from memplan.base.errors import GraphError
-from memplan.torch.bodies import SPACE, attribute, bodies, calls, is_body, refuse_unknown, workspace, written
+from memplan.torch.bodies import bodies, is_body, refuse_unknown
 from memplan.torch.devices import CPU, home_of, write_device
+from memplan.torch.fakes import fake_like, fake_state
+from memplan.torch.propagate import Propagation
+from memplan.torch.retrace import counts_along, retraced
 from memplan.torch.simplify import fix_numbers, simplify
 
 COPY = torch.ops.aten.copy_.default
 _ARITHMETIC = frozenset(
     {"_operator", "operator", "math", "torch", "builtins", "torch.fx.experimental.symbolic_shapes"}
 )
-
-
-def fake_like(tensor: torch.Tensor, mode: FakeTensorMode) -> Any:
-    """A fake CPU tensor of the dtype, strides and shape of `tensor`."""
-    if tensor.layout != torch.strided or tensor.is_quantized:
-        raise GraphError(
-            f"a tensor of layout {tensor.layout} cannot be planned",
-            "sparse and quantised tensors have no plain bytes; convert them first",
-        )
-    with mode:
-        return torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype)
 
 
 def normal_form(module: GraphModule, inputs: Sequence[Any]) -> GraphModule:
@@ -51,15 +40,15 @@ def normal_form(module: GraphModule, inputs: Sequence[Any]) -> GraphModule:
     home = home_of(module, inputs)
     flat = _on_cpu(module)
     fakes = [fake_like(x, mode) if isinstance(x, torch.Tensor) else x for x in inputs]
-    state = _state(flat, mode)
+    state = fake_state(flat, mode)
     for _ in range(2):  # a normalisation may come to light only once its layer is traced
         if _is_functional(flat):
             break
         for name, value in (*flat.named_parameters(), *flat.named_buffers()):
             state.setdefault(name, fake_like(value, mode))
-        flat = _on_cpu(_retraced(flat, fakes, state, mode))
-        state = _state(flat, mode)
-    _Propagation(flat, state, mode).run(*fakes, enable_io_processing=False)
+        flat = _on_cpu(retraced(flat, fakes, state, mode))
+        state = fake_state(flat, mode)
+    Propagation(flat, state, mode).run(*fakes, enable_io_processing=False)
     fix_numbers(flat)
     simplify(flat)
     _bring_home(flat, home)
@@ -140,27 +129,6 @@ def _bring_home(module: GraphModule, home: torch.device) -> None:
             value.fake_device = home  # type: ignore[attr-defined]
 
 
-def _state(module: GraphModule, mode: FakeTensorMode) -> dict[str, Any]:
-    """Fake values of the parameters, buffers and constants by the target of their get_attr."""
-    made: dict[int, Any] = {}
-    state = {}
-    for node in module.graph.nodes:
-        if node.op != "get_attr" or node.target in state:
-            continue
-        value = attribute(module, node.target)
-        if is_body(value):
-            continue
-        if not isinstance(value, torch.Tensor):
-            raise GraphError(
-                f"node '{node.name}' reads '{node.target}', which is no tensor but a {type(value).__name__}",
-                "make it a parameter, a buffer or a tensor of the module",
-            )
-        if id(value) not in made:
-            made[id(value)] = fake_like(value, mode)
-        state[node.target] = made[id(value)]
-    return state
-
-
 def _is_functional(module: GraphModule) -> bool:
     """Whether every node is an aten call without side effects, but for an epilogue of copies."""
     last = {node: i for i, node in enumerate(module.graph.nodes)}
@@ -174,7 +142,7 @@ def _is_functional(module: GraphModule) -> bool:
             if node.users or target.op not in ("placeholder", "get_attr") or max(users) > last[node]:
                 return False
         elif isinstance(node.target, torch._ops.OpOverload):
-            if node.target._schema.is_mutable or _counts_along(node.target, node.args):
+            if node.target._schema.is_mutable or counts_along(node.target, node.args):
                 return False
         elif isinstance(node.target, torch._ops.HigherOrderOperator):
             refuse_unknown(node)
@@ -185,181 +153,9 @@ def _is_functional(module: GraphModule) -> bool:
     return True
 
 
-def _counts_along(target: Any, args: Sequence[Any]) -> bool:
-    """Whether this is a batch normalisation that changes its running statistics, which its schema hides."""
-    return target is torch.ops.aten.native_batch_norm.default and args[3] is not None and bool(args[5])
-
-
 def _is_arithmetic(node: Node) -> bool:
     """Whether the node computes a size: a plain function of numbers."""
     module = getattr(node.target, "__module__", "")
     return module in _ARITHMETIC and not any(
         isinstance(arg.meta.get("val"), torch.Tensor) or "val" not in arg.meta for arg in node.all_input_nodes
     )
-
-
-def _retraced(
-    module: GraphModule, inputs: Sequence[Any], state: Mapping[str, Any], mode: FakeTensorMode
-) -> GraphModule:
-    """The module traced anew without mutations; parameters and buffers stay attributes of the same names."""
-    from torch.func import functional_call, functionalize
-    from torch.fx.experimental.proxy_tensor import make_fx
-    from torch.utils import _pytree as pytree
-
-    held = {f"module.{name}": name for name in state}
-    owned = {name for name, _ in (*module.named_parameters(), *module.named_buffers())}
-    spec: Any = None
-
-    def program(*operands: Any) -> Any:
-        nonlocal spec
-        values = dict(zip(state, operands, strict=False))
-        lifted = {long: values[name] for long, name in held.items() if name in owned}
-        result = functional_call(_Flat(module, values), lifted, operands[len(state) :])
-        results, spec = pytree.tree_flatten(result)
-        return results
-
-    try:
-        with mode, torch.no_grad(), _symbols(mode):
-            traced = make_fx(functionalize(program, remove="mutations"))(*state.values(), *inputs)
-    except GraphError:
-        raise
-    except Exception as error:
-        raise _fault(
-            "the module",
-            error,
-            "be traced to aten ops",
-            "trace it with torch.export or make_fx, for fixed shapes, first",
-        ) from error
-    placeholders = [node for node in traced.graph.nodes if node.op == "placeholder"]
-    for name, node in zip(state, placeholders, strict=False):
-        with traced.graph.inserting_before(node):
-            get = traced.graph.create_node("get_attr", name)  # of the module it goes to, not of this one
-        node.replace_all_uses_with(get)
-        traced.graph.erase_node(node)
-    output = next(node for node in traced.graph.nodes if node.op == "output")
-    output.args = (pytree.tree_unflatten(output.args[0], spec),)
-    flat = GraphModule(_attributes(module, traced), traced.graph)
-    flat.graph._codegen = module.graph._codegen
-    _rename(flat, module)
-    return flat
-
-
-class _Flat(torch.nn.Module):
-    """Runs a module on flat operands, with other values for attributes that are neither parameter nor buffer."""
-
-    def __init__(self, module: GraphModule, values: Mapping[str, Any]) -> None:
-        super().__init__()
-        self.module, self.values = module, values
-
-    def forward(self, *operands: Any) -> Any:
-        return _Bound(self.module, self.values).run(*operands, enable_io_processing=False)
-
-
-class _Bound(Interpreter):
-    """Runs a module with given values for what its nodes read of it."""
-
-    def __init__(self, module: GraphModule, values: Mapping[str, Any]) -> None:
-        super().__init__(module)
-        self.values = values
-
-    def get_attr(self, target: Any, args: Any, kwargs: Any) -> Any:
-        return self.values[target] if target in self.values else attribute(self.module, target)
-
-    def call_function(self, target: Any, args: Any, kwargs: Any) -> Any:
-        if not _counts_along(target, args):
-            return super().call_function(target, args, kwargs)
-        *results, mean, variance = torch.ops.aten._native_batch_norm_legit_functional.default(*args)
-        args[3].copy_(mean)
-        args[4].copy_(variance)
-        return tuple(results)
-
-
-def _attributes(module: GraphModule, traced: GraphModule) -> Any:
-    """A module that has the attributes of both."""
-    for name, value in (*traced.named_buffers(), *traced.__dict__.items()):
-        if isinstance(value, torch.Tensor) and not hasattr(module, name):
-            setattr(module, name, value)
-    for name, child in traced.named_children():
-        setattr(module, name, child)  # a body, traced anew
-    return module
-
-
-def _rename(flat: GraphModule, module: GraphModule) -> None:
-    """Give the placeholders their old names back."""
-    old = [node.target for node in module.graph.nodes if node.op == "placeholder"]
-    new = [node for node in flat.graph.nodes if node.op == "placeholder"]
-    for name, node in zip(old, new, strict=True):
-        node.target = name
-        node._rename(name)
-
-
-@contextmanager
-def _symbols(mode: FakeTensorMode) -> Iterator[None]:
-    """Give the mode an environment for symbols, which while_loop asks for; no size becomes a symbol in it.
-
-    It goes away again, since a fake view that has one cannot be pickled.
-    """
-    mode.shape_env = ShapeEnv(allow_scalar_outputs=False, allow_dynamic_output_shape_ops=False)
-    try:
-        yield
-    finally:
-        mode.shape_env = None
-
-
-class _Propagation(Interpreter):
-    """Computes the fake value of every node, in bodies too, and keeps it as `meta["val"]`; a body itself has none."""
-
-    def __init__(self, module: GraphModule, state: Mapping[str, Any], mode: FakeTensorMode) -> None:
-        super().__init__(module)
-        self.state, self.mode = state, mode
-
-    def get_attr(self, target: Any, args: Any, kwargs: Any) -> Any:
-        return self.state[target] if target in self.state else attribute(self.module, target)
-
-    def call_function(self, target: Any, args: Any, kwargs: Any) -> Any:
-        if not isinstance(target, torch._ops.HigherOrderOperator):
-            return super().call_function(target, args, kwargs)
-        with _symbols(self.mode):
-            result = super().call_function(target, args, kwargs)
-        for body, operands in calls(target, args):
-            inner = _Propagation(body, _state(body, self.mode), self.mode)
-            inner.run(*operands, enable_io_processing=False)
-        return result
-
-    def run_node(self, n: Node) -> Any:
-        if n.target is COPY:
-            return None
-        try:
-            with self.mode, torch.no_grad():
-                value = super().run_node(n)
-                if isinstance(n.target, torch._ops.HigherOrderOperator):
-                    n.meta[SPACE] = workspace(self.module, n, self.fetch_args_kwargs_from_env(n)[0])
-        except GraphError:
-            raise
-        except Exception as error:
-            raise _fault(
-                f"op '{n.name}' ({written(n)})",
-                error,
-                "be given a shape",
-                "do the shapes given fit the model?",
-            ) from error
-        if not is_body(value):
-            n.meta["val"] = value
-        return value
-
-
-def _fault(what: str, error: Exception, deed: str, hint: str) -> GraphError:
-    kind = type(error).__name__
-    if kind in ("DynamicOutputShapeException", "DataDependentOutputException", "GuardOnDataDependentSymNode"):
-        return GraphError(
-            f"{what} makes a shape or a number that depends on data: {_words(error)}",
-            "a plan needs fixed sizes; export the model without it",
-        )
-    return GraphError(f"{what} cannot {deed}: {_words(error)}", hint)
-
-
-def _words(error: Exception) -> str:
-    """The first line of a message, not too long."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    text = lines[0] if lines else type(error).__name__
-    return text if len(text) <= 200 else text[:197] + "..."

@@ -55,7 +55,8 @@ def _without_bases(source: Any) -> Any:
     from torch.fx.node import map_aggregate
 
     from memplan.torch.bodies import is_body
-    from memplan.torch.module import copied, fake_like
+    from memplan.torch.fakes import fake_like
+    from memplan.torch.module import copied
 
     mode = FakeTensorMode()
 

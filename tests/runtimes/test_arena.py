@@ -5,12 +5,9 @@
 
 from __future__ import annotations
 
-import random
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from itertools import product
-from typing import Any
 
 import numpy as np
 import pytest
@@ -20,9 +17,7 @@ import memplan
 from memplan.base.errors import ExecutionError
 from memplan.ir.model import Model
 from memplan.judge.check.check import check
-from memplan.judge.plan_view import PlanView
 from memplan.library.zoo import load_zoo_model, zoo_index
-from memplan.machine.target import Target
 from memplan.onnx.dialect import ELEMENTWISE
 from memplan.onnx.values import Value, aligned
 from memplan.problem.options import Options
@@ -30,30 +25,8 @@ from memplan.problem.plan import InPlace, Plan, Residency, Status
 from memplan.runtimes.arena import REREADING
 from memplan.runtimes.sessions import make_session, run_bound
 from tests.feature_models import F32, FEATURES, load, proto
-from tests.forced import LISTED, STRICT, WIDE, forced
-
-WAYS = [
-    (target, io, objective)
-    for target, io, objective in product(
-        (WIDE, STRICT, LISTED), ("host", "external", "resident"), ("traffic", "latency")
-    )
-    if target is not STRICT or objective == "traffic"
-]
-
-
-def plan_of(model: Model, seed: int, target: Target, io: str, objective: str, **more: Any) -> Plan:
-    """A valid plan into which everything is forced."""
-    options = {
-        "weights": "tensor",
-        "inplace": True,
-        "join": True,
-        "recompute": 2,
-        "compute_limit": 10.0,
-    } | more
-    order = tuple(op.name for op in model.graph.ops)
-    plan = forced(random.Random(seed), model.graph, order, target, Options(objective, io=io, **options))
-    assert check(model.graph, plan, claims=False) == []
-    return plan
+from tests.forced import STRICT, WAYS, WIDE, forced_plan
+from tests.sabotage import sabotaged
 
 
 def joins() -> ModelProto:
@@ -86,7 +59,7 @@ def test_forced_features_are_bit_identical(name: str) -> None:
     model = load(MODELS[name]())
     again = copied = over = joined = 0
     for seed, (target, io, objective) in enumerate(WAYS):
-        plan = plan_of(model, seed, target, io, objective)
+        plan = forced_plan(model, seed, target, io, objective)
         report = memplan.run(model, plan)
         assert report.identical, (target.name, io, objective, str(report))
         assert report.loaded_bytes + report.stored_bytes == sum(
@@ -105,7 +78,9 @@ def test_forced_features_are_bit_identical(name: str) -> None:
 def test_forced_features_are_bit_identical_in_zoo_models(name: str) -> None:
     model = load_zoo_model(name)
     for seed in range(3):
-        plan = plan_of(model, seed, *WAYS[5 * seed % len(WAYS)], weights=("tensor", "ignore", "tensor")[seed])
+        plan = forced_plan(
+            model, seed, *WAYS[5 * seed % len(WAYS)], weights=("tensor", "ignore", "tensor")[seed]
+        )
         assert (report := memplan.run(model, plan)).identical, str(report)
 
 
@@ -193,62 +168,11 @@ def shown(model: Model, plan: Plan) -> bool:
         return True
 
 
-def sabotaged(model: Model, plan: Plan) -> Iterator[tuple[str, Plan]]:
-    """Plans that are wrong for sure, and what is wrong."""
-    view, rows, moves = PlanView(model.graph, plan), plan.residencies, plan.moves
-    for i, m in enumerate(moves):
-        rest = (moves[:i], moves[i + 1 :])
-        yield f"dropped {m}", replace(plan, moves=(*rest[0], *rest[1]))
-        others = [name for name in plan.target.memory if name not in (m.source, m.destination)]
-        yield f"elsewhere {m}", replace(plan, moves=(*rest[0], m._replace(destination="flash"), *rest[1]))
-        held = {r.memory for r in rows if r.tensor == m.tensor} | {
-            x.destination for x in moves if x.tensor == m.tensor
-        }
-        for name in set(others) - held - {view.home(m.tensor), "backing"}:
-            yield f"from {name}: {m}", replace(plan, moves=(*rest[0], m._replace(source=name), *rest[1]))
-        if (born := min(view.written.get(m.tensor, ()), default=0)) > 0:
-            yield (
-                f"too early {m}",
-                replace(plan, moves=(*rest[0], m._replace(issue=born, due=born), *rest[1])),
-            )
-    for i, r in enumerate(rows):
-        uses = [u for u in view.uses.get(r.tensor, ()) if r.start < u < r.stop]
-        if uses and uses[-1] > r.start:
-            cut = (*rows[:i], r._replace(stop=uses[-1]), *rows[i + 1 :])
-            others = [
-                x for x in rows if x.tensor == r.tensor and x is not r and x.start < uses[-1] + 1 <= x.stop
-            ]
-            unaddressed = any(x.tensor == r.tensor and x.destination == "backing" for x in moves)
-            if not others and not unaddressed:
-                yield f"cut {r}", replace(plan, residencies=cut)
-    again = [t for t, name in enumerate(plan.schedule) if name in plan.schedule[:t]]
-    for t in again:
-        if not any(op in plan.schedule[t + 1 :] for op in (plan.schedule[t],)):
-            yield f"not again at {t}", without_step(plan, t)
-
-
-def without_step(plan: Plan, t: int) -> Plan:
-    """The plan without an execution; what it wrote has nothing that makes it."""
-
-    def sooner(boundary: int) -> int:
-        return boundary - (boundary > t)
-
-    rows = [r._replace(start=sooner(r.start), stop=sooner(r.stop)) for r in plan.residencies]
-    moves = [m._replace(issue=sooner(m.issue), due=sooner(m.due)) for m in plan.moves]
-    return replace(
-        plan,
-        schedule=plan.schedule[:t] + plan.schedule[t + 1 :],
-        residencies=tuple(r for r in rows if r.start < r.stop),
-        moves=tuple(moves),
-        inplace=tuple(pair._replace(step=sooner(pair.step)) for pair in plan.inplace if pair.step != t),
-    )
-
-
 def test_sabotage_is_seen() -> None:
     model = load(MODELS["joins"]())
     kinds: dict[str, int] = {}
     for seed, (io, inplace) in enumerate(product(("host", "external"), (False, True))):
-        plan = plan_of(model, seed, STRICT, io, "traffic", inplace=inplace)
+        plan = forced_plan(model, seed, STRICT, io, "traffic", inplace=inplace)
         assert memplan.run(model, plan).identical
         for what, wrong in sabotaged(model, plan):
             assert shown(model, wrong), what
@@ -258,7 +182,7 @@ def test_sabotage_is_seen() -> None:
 
 def test_overlapping_storages_in_any_memory_are_seen() -> None:
     model, seen = load(MODELS["branches"]()), 0
-    plan = plan_of(model, 1, STRICT, "external", "traffic", inplace=False, recompute=1)
+    plan = forced_plan(model, 1, STRICT, "external", "traffic", inplace=False, recompute=1)
     for a, b in product(plan.residencies, plan.residencies):
         if a.tensor != b.tensor and a.memory == b.memory and a.start < b.start < a.stop < b.stop:
             rows = tuple(r._replace(offset=a.offset) if r is b else r for r in plan.residencies)
@@ -269,7 +193,7 @@ def test_overlapping_storages_in_any_memory_are_seen() -> None:
 
 def test_a_memory_that_the_op_cannot_use_is_refused() -> None:
     model = load(MODELS["chain"]())
-    plan = plan_of(model, 0, WIDE, "external", "traffic", recompute=1)
+    plan = forced_plan(model, 0, WIDE, "external", "traffic", recompute=1)
     narrow = replace(WIDE, operands={"default": ("near",), "constants": ("near", "flash")})
     assert check(model.graph, replace(plan, target=narrow), claims=False)
     with pytest.raises(ExecutionError, match="which is not in near|has no place in near"):
@@ -279,7 +203,7 @@ def test_a_memory_that_the_op_cannot_use_is_refused() -> None:
 def test_a_move_that_is_due_too_late_is_refused() -> None:
     """What it reads, or what it fills, is gone by then, or an op asks for it while it is under way."""
     model, seen = load(MODELS["branches"]()), 0
-    plan = plan_of(model, 3, WIDE, "host", "latency")
+    plan = forced_plan(model, 3, WIDE, "host", "latency")
     for m in plan.moves:
         late = m._replace(due=min(m.due + 2, len(plan.schedule)))
         wrong = replace(plan, moves=tuple(late if x is m else x for x in plan.moves))
@@ -297,7 +221,7 @@ def main(prefixes: tuple[str, ...]) -> None:
             continue
         model = load_zoo_model(name)
         for seed, way in enumerate((WAYS[0], WAYS[WAYS.index((STRICT, "external", "traffic"))], WAYS[-1])):
-            plan = plan_of(model, seed, *way)
+            plan = forced_plan(model, seed, *way)
             report = memplan.run(model, plan)
             print(
                 f"{name:30} {way[0].name:7} {way[1]:9} {way[2]:8} ops {len(model.graph.ops):5} executions {len(plan.schedule):5} "
