@@ -45,7 +45,7 @@ def emit_fx(model: Model, plan: Plan, *, moves: bool = False, poison: bool = Fal
     """The model's module with its ops in the plan's order, annotated; it computes what the source computes.
 
     With `moves` it works in a scratchpad, the buffer `memplan_scratchpad` of as many bytes as the plan uses: results are
-    placed there, and what the plan moves is copied. Of a target with several memories that have addresses, memory K (from 0) is a buffer
+    placed there, and what the plan moves is copied. Of a target with several memories that have addresses, memory K > 0 is a buffer
     `memplan_scratchpad_K`; each lies on the source's device, and what has no address in host memory. With `poison` too,
     bytes are overwritten once the plan frees them. Threads that call it wait for each other, since they share the
     scratchpad. MemplanError without a torch source, PlanError

@@ -28,7 +28,7 @@ from memplan.torch.program import Program
 
 def pad_names(plan: Plan) -> dict[str, str]:
     """The buffer of an emitted module that is each memory with addresses: `memplan_scratchpad` is the first memory,
-    `memplan_scratchpad_K` memory K of the target, counted from 0."""
+    `memplan_scratchpad_K` its memory K > 0."""
     numbers = {name: k for k, name in enumerate(plan.target.memory)}
     return {
         m.name: f"memplan_scratchpad_{numbers[m.name]}" if numbers[m.name] else "memplan_scratchpad"

@@ -18,7 +18,7 @@ from memplan.onnx.emit import annotated, carried_plan
 from memplan.onnx.read import model_from_bytes
 from memplan.problem.plan import Plan
 from tests.feature_models import F32, FEATURES, load, proto
-from tests.forced import STRICT, forced_plan
+from tests.forced import STRICT, WIDE, forced_plan
 
 
 def planned(model: Model, **options: Any) -> Plan:
@@ -190,8 +190,9 @@ def test_several_memories_and_joined_ops_are_noted_and_recomputation_is_refused(
         plan = forced_plan(model, seed, STRICT, "host", "traffic", recompute=1)
         data = annotated(model, plan)
         carried = carried_plan(onnx.ModelProto.FromString(data))
-        assert carried is not None and carried.target == plan.target and carried.moves == plan.moves
-        assert carried.residencies == plan.residencies and carried.joined == plan.joined
+        assert carried is not None and list(carried.target.memory) == list(WIDE.memory)
+        assert (carried.residencies, carried.moves) == (plan.residencies, plan.moves)
+        assert carried.joined == plan.joined
         for node in onnx.ModelProto.FromString(data).graph.node:
             assert (props(node).get("memplan.joined") == "true") == (node.op_type == "Concat")
             noted += [props(node).get("memplan.outputs", ""), props(node).get("memplan.loads", "")]
