@@ -63,23 +63,22 @@ class _Walk:
             self.inplace[pair.step][pair.output] = pair.operand
 
     def actions(self) -> Iterator[Action]:
-        for s, memory, start in self.starting:
-            home = start == 0 and self.view.is_given(s) and memory == self.view.home(s)
-            if (
-                not home
-                and start not in self.view.begins.get(s, ())
-                and (s, memory, start) not in self.arriving
-            ):
-                raise _refused(f"'{s}' appears in {memory} at boundary {start}, and nothing brings it there")
+        self._refuse_orphans()
         yield from self._given()
         for step, op in enumerate(self.view.ops):
             yield from self._boundary(step)
             execution = self._execution(step, op)
             yield execution
-            if op.workspace is not None:  # the kernel has scribbled on it
+            if op.workspace in execution.writes:  # the kernel has scribbled on it
                 yield Voided(step + 1, execution.writes[op.workspace], self._nbytes(op.workspace))
         yield from self._boundary(self.view.n)
         yield self._finished()
+
+    def _refuse_orphans(self) -> None:
+        for s, memory, start in sorted(self.starting.keys() - self.arriving):
+            home = start == 0 and self.view.is_given(s) and memory == self.view.home(s)
+            if not home and start not in self.view.begins.get(s, ()):
+                raise _refused(f"'{s}' appears in {memory} at boundary {start}, and nothing brings it there")
 
     def _given(self) -> Iterator[Action]:
         for t in self.graph.tensors:

@@ -15,6 +15,7 @@ from onnx import ModelProto, TensorProto, helper
 
 import memplan
 from memplan.base.errors import ExecutionError
+from memplan.base.units import format_size
 from memplan.ir.model import Model
 from memplan.judge.check.check import check
 from memplan.library.zoo import load_zoo_model, zoo_index
@@ -66,6 +67,7 @@ def test_forced_features_are_bit_identical(name: str) -> None:
             model.graph.tensor[m.tensor].nbytes for m in plan.moves
         )
         assert report.peaks == plan.peaks and report.ops == len(plan.schedule)
+        assert f" executions in {format_size(plan.peaks['near'])} of near and " in str(report)
         again += len(plan.schedule) - len(model.graph.ops)
         copied, over, joined = copied + len(plan.moves), over + len(plan.inplace), joined + len(plan.joined)
     assert copied
