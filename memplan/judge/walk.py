@@ -69,7 +69,9 @@ class _Walk:
             yield from self._boundary(step)
             execution = self._execution(step, op)
             yield execution
-            if op.workspace in execution.writes:  # the kernel has scribbled on it
+            if (
+                op.workspace is not None and op.workspace in execution.writes
+            ):  # the kernel has scribbled on it
                 yield Voided(step + 1, execution.writes[op.workspace], self._nbytes(op.workspace))
         yield from self._boundary(self.view.n)
         yield self._finished()
