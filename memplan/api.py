@@ -172,7 +172,7 @@ def run(
     seed: int = 0,
     dims: Mapping[str, int] | None = None,
 ) -> RunReport:
-    """Execute the plan op by op in one buffer of its peak's size; compare each output with the reference.
+    """Execute the plan op by op in buffers of its memories' peaks; compare each output with the reference.
 
     The reference is plain onnxruntime, or eager torch, on one thread. Outputs that differ raise nothing: the
     report says which, and `identical` whether any does.
@@ -216,7 +216,7 @@ def emit_fx(model: Model, plan: Plan, *, moves: bool = False, poison: bool = Fal
         model: from `from_exported`, `from_fx` or a `.pt2`.
         plan: a plan of it with a schedule.
         moves: work in a scratchpad, the buffer `memplan_scratchpad` of as many bytes as the plan uses, and
-            copy what the plan loads and stores from and to host memory.
+            copy what the plan moves. Memory K > 0 of the target is `memplan_scratchpad_K`.
         poison: with `moves`, overwrite bytes once the plan frees them.
 
     Returns:

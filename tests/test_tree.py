@@ -61,7 +61,7 @@ ELSEWHERE: tuple[tuple[str, str, str], ...] = (
     (
         "modules that really run",
         "torch/test_emit.py",
-        "memplan.torch.emit_moves memplan.torch.scratchpad memplan.torch.inplace",
+        "memplan.torch.emit_moves memplan.torch.inplace memplan.torch.program memplan.torch.scratchpad",
     ),
     (
         "placements by what they cost",
@@ -129,7 +129,7 @@ ELSEWHERE: tuple[tuple[str, str, str], ...] = (
     (
         "executions compared bit for bit",
         "runtimes/test_execute.py",
-        "memplan.runtimes.arena memplan.onnx.inputs memplan.runtimes.kernels memplan.runtimes.program "
+        "memplan.onnx.inputs memplan.runtimes.kernels memplan.runtimes.program "
         "memplan.runtimes.sessions memplan.runtimes.source memplan.onnx.uses memplan.onnx.values "
         "memplan.onnx.weights",
     ),

@@ -26,9 +26,7 @@ def simulate(graph: Graph, plan: Plan, copies: Copies | None = None) -> Metrics:
     copies = copies or Copies(PlanView(graph, plan))
     view = copies.view
     spill_load, compulsory_load, spill_store, compulsory_store = _traffic(view)
-    peaks = {m.name: 0 for m in plan.target.addressed}
-    for r in plan.residencies:
-        peaks[r.memory] = max(peaks[r.memory], r.offset + r.size)
+    peaks = plan.peaks
     latency = unlimited = 0.0
     all_host: float | None = 0.0
     if plan.target.timed:

@@ -183,6 +183,14 @@ class Plan:
         return is_load(self.target, move)
 
     @property
+    def peaks(self) -> dict[str, int]:
+        """The end in bytes of the highest residency of each memory that has addresses."""
+        ends = {m.name: 0 for m in self.target.addressed}
+        for r in self.residencies:
+            ends[r.memory] = max(ends[r.memory], r.offset + r.size)
+        return ends
+
+    @property
     def overwritten(self) -> dict[str, str]:
         """The storage that an output is written over, by the output's name, where each op is executed once."""
         return {pair.output: pair.operand for pair in self.inplace}

@@ -33,10 +33,10 @@ def run(
     seed: int = 0,
     dims: Mapping[str, int] | None = None,
 ) -> RunReport:
-    """Execute `plan` op by op in one scratchpad-sized buffer and compare with the reference.
+    """Execute `plan` op by op in buffers of the sizes of its memories and compare with the reference.
 
     `inputs` are arrays by name (default: seeded, in range); absent weights are seeded. Bytes above
-    the plan's peak are never touched and not allocated. `dims` are sizes within the plan's ranges (default: the
+    the plan's peaks are never touched and not allocated. `dims` are sizes within the plan's ranges (default: the
     upper ends). GraphError if the model has no ONNX or torch source,
     PlanError if the plan is not of this graph, ExecutionError if an operand is nowhere, or a kernel fails.
     """
@@ -68,23 +68,23 @@ def run(
         raise _below_bounds(plan, error) from error
     kernels = Kernels(source)
     ops = {op.name: op for op in model.graph.ops}
-    plain = plain_program(source, kernels, [ops[name] for name in plan.schedule], fed)
+    plain = plain_program(source, kernels, [ops[name] for name in dict.fromkeys(plan.schedule)], fed)
     program = ArenaBuilder(source, kernels, plan, fed).build()
     try:
-        plain.execute(plan.schedule)
-        program.execute(plan.schedule)
+        plain.execute()
+        program.execute()
     except ExecutionError as error:
         raise _below_bounds(plan, error) from error
     outputs = _compare(program.outputs, expected)
     reference = "onnxruntime"
     if not all(o.equal for o in outputs) and _computes_in_16_bits(model):
         outputs, reference = _compare(program.outputs, plain.outputs), "node by node"
-    seconds, plain_seconds = least_seconds(program, plain, plan.schedule)
+    seconds, plain_seconds = least_seconds(program, plain)
     return RunReport(
         model=model.graph.name,
         ops=len(plan.schedule),
         outputs=outputs,
-        arena_bytes=max((r.offset + r.size for r in plan.residencies), default=0),
+        peaks=plan.peaks,
         loaded_bytes=program.moved(LOAD),
         stored_bytes=program.moved(STORE),
         seconds=seconds,
@@ -119,7 +119,7 @@ def _computes_in_16_bits(model: Model) -> bool:
 
 def _refuse_unfit(model: Model, plan: Plan) -> None:
     refuse_mismatch(model.graph, plan)
-    if sorted(plan.schedule) != sorted(op.name for op in model.graph.ops):
+    if set(plan.schedule) != {op.name for op in model.graph.ops}:
         why = f": {plan.reason}" if plan.reason else ""
         raise ExecutionError(f"the plan has no complete schedule{why}", "execute a valid plan")
 
