@@ -53,11 +53,13 @@ from memplan.packing.check import check_packing
 from memplan.packing.packer import Packer, pack, pack_buffers
 from memplan.problem.options import Options
 from memplan.problem.pins import Pin
+from memplan.problem.places import Place, Placeable
 from memplan.problem.plan import InPlace, Metrics, Move, Plan, Residency, Status
 from memplan.problem.problem import Problem
 from memplan.problem.storage import Storage
 from memplan.runtimes.report import OutputReport, RunReport
 from memplan.solving import testing
+from memplan.solving.capabilities import Capabilities
 from memplan.solving.capacities import ReferenceCapacities
 from memplan.solving.limits import Limits, Progress
 from memplan.solving.planning import PlanOptions, make_problem, plan
@@ -66,9 +68,9 @@ from memplan.solving.solver import Solver
 from memplan.studies.sweep import Sweep, SweepPoint, sweep
 
 __all__ = [
-    "BoundError", "Buffer", "Channel", "Clock", "Compute", "DimensionError", "ExecutionError",
+    "BoundError", "Buffer", "Capabilities", "Channel", "Clock", "Compute", "DimensionError", "ExecutionError",
     "Gap", "Graph", "GraphError", "InPlace", "InvalidPlanError", "Limits", "Memory", "MemplanError", "Metrics", "Model", "Move",
-    "Op", "OptionError", "Options", "OutputReport", "Packer", "Packing", "Pin", "Plan", "PlanError",
+    "Op", "OptionError", "Options", "OutputReport", "Packer", "Packing", "Pin", "Place", "Placeable", "Plan", "PlanError",
     "PlanOptions", "Problem", "Progress", "ReferenceCapacities", "Residency", "RunReport", "Segment",
     "Solver", "Status", "Storage", "Sweep", "SweepPoint", "Target", "TargetError", "Tensor", "Violation", "ZooEntry",
     "__version__", "check", "check_packing", "declare_op", "declare_ops", "emit", "emit_fx", "from_exported", "from_fx", "fx_pass", "load",

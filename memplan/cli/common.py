@@ -5,15 +5,18 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from math import inf
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from memplan.base.errors import BoundError, DimensionError, OptionError, PlanError
+from memplan.base.units import MAX_BYTES
 from memplan.cli.terminal import overwrite
 from memplan.ir.model import Model
+from memplan.ir.ranges import Size, check_size, ranges, upper
 from memplan.problem.options import CHOICES
 from memplan.problem.plan import Plan
 from memplan.solving.capacities import NotFoundInTime
@@ -25,15 +28,29 @@ def print_stderr(text: str) -> None:
     print(text, file=sys.stderr)
 
 
-def parse_dims(pairs: list[str]) -> dict[str, int]:
-    """Sizes of free dimensions from NAME=V and INPUT:AXIS=V words."""
-    dims: dict[str, int] = {}
+def parse_dims(pairs: list[str]) -> dict[str, Size]:
+    """Sizes of free dimensions from NAME=V and INPUT:AXIS=V words, V being a size or a range LO..HI."""
+    dims: dict[str, Size] = {}
     for pair in pairs:
         name, equals, value = pair.rpartition("=")
-        if not equals or not value.isdecimal() or int(value) < 1:
-            raise OptionError(f"--dim '{pair}'", "write NAME=V or INPUT:AXIS=V, V a whole number from 1")
-        dims[name] = int(value)
+        low, dots, high = value.partition("..")
+        ends = [low, high] if dots else [low]
+        if not equals or not all(end.isdecimal() and 0 < int(end) <= MAX_BYTES for end in ends):
+            raise OptionError(
+                f"--dim '{pair}'",
+                "write NAME=V or INPUT:AXIS=V, V a whole number from 1, or a range such as 1..512",
+            )
+        dims[name] = (int(low), int(high)) if dots else int(low)
+        check_size(name, dims[name])
     return dims
+
+
+def parse_sizes(pairs: list[str]) -> dict[str, int]:
+    """Sizes within a plan's ranges from NAME=V words."""
+    dims = parse_dims(pairs)
+    if ranged := next(iter(ranges(dims)), None):
+        raise OptionError(f"--dim {ranged} is a range", "the plan has ranges already: choose one size within")
+    return {name: upper(size) for name, size in dims.items()}
 
 
 def parse_bounds(pairs: list[str]) -> dict[str, tuple[int, ...]]:
@@ -53,7 +70,11 @@ def parse_bounds(pairs: list[str]) -> dict[str, tuple[int, ...]]:
 def add_sizes(p: argparse.ArgumentParser, dims_from: str = "") -> None:
     """Add the options that size what the model leaves open."""
     p.add_argument(
-        "--dim", metavar="NAME=V", action="append", default=[], help=f"size of a free dimension{dims_from}"
+        "--dim",
+        metavar="NAME=V|LO..HI",
+        action="append",
+        default=[],
+        help=f"size of a free dimension, or a range of sizes that one plan is to hold for{dims_from}",
     )
     p.add_argument(
         "--bound",
@@ -61,6 +82,17 @@ def add_sizes(p: argparse.ArgumentParser, dims_from: str = "") -> None:
         action="append",
         default=[],
         help="largest shape of a tensor whose size only a run decides, such as boxes=100,4",
+    )
+
+
+def add_chosen_sizes(p: argparse.ArgumentParser) -> None:
+    """Add the option that chooses sizes within the ranges that a plan was made for."""
+    p.add_argument(
+        "--dim",
+        metavar="NAME=V",
+        action="append",
+        default=[],
+        help="a size within a range that PLAN holds for (default: its upper end)",
     )
 
 
@@ -82,6 +114,30 @@ def parse_seconds(option: str, text: str) -> float:
     return value
 
 
+def parse_factor(option: str, text: str) -> float:
+    """`text` as a factor from 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 1 <= value < inf:
+        raise OptionError(f"{option} '{text}'", "give a factor from 1, such as 1.2")
+    return value
+
+
+def parse_capacities(pairs: list[str]) -> dict[str, str]:
+    """Capacities of memories from MEMORY=SIZE words."""
+    capacities: dict[str, str] = {}
+    for pair in pairs:
+        name, equals, size = pair.partition("=")
+        if not (equals and name and size):
+            raise OptionError(f"--capacity '{pair}'", "write MEMORY=SIZE, such as axi=512KiB")
+        if name in capacities:
+            raise OptionError(f"--capacity '{pair}': '{name}' is given twice", "drop one")
+        capacities[name] = size
+    return capacities
+
+
 def add_reading(p: argparse.ArgumentParser) -> None:
     """Add the options that say how a model file is read: what else is known of ops, and that it may run code."""
     p.add_argument(
@@ -100,25 +156,68 @@ def add_policies(p: argparse.ArgumentParser) -> None:
         ("weights", "not placed, placed like all else, or loaded for each use (default: the target's)"),
         (
             "io",
-            "inputs and outputs come from and go to host memory, or stay in the scratchpad (default: the target's)",
+            "inputs and outputs come from and go to host memory, stay in the scratchpad, or lie in buffers of the "
+            "caller's (default: the target's)",
         ),
         ("order", "any order that the ops allow, or the model's own (default: free)"),
     ):
         p.add_argument(
             f"--{option}", choices=CHOICES[option], metavar="|".join(CHOICES[option]), help=meaning
         )
+    for option, meaning in (
+        ("inplace", "an op may write over an operand that nothing reads later"),
+        ("join", "an op whose operands lie side by side in its output may copy nothing"),
+    ):
+        p.add_argument(
+            f"--{option}",
+            choices=("on", "off"),
+            metavar="on|off",
+            help=f"whether {meaning} (default: the target's)",
+        )
     p.add_argument(
-        "--inplace",
-        choices=("on", "off"),
-        metavar="on|off",
-        help="whether an op may write over an operand that nothing reads later (default: the target's)",
+        "--recompute",
+        metavar="off|any|C",
+        default="off",
+        help="how often an op may be executed: once, without a limit, or C times (default: off)",
+    )
+    add_limits(p)
+
+
+def add_limits(p: argparse.ArgumentParser) -> None:
+    """Add the options that limit what plans may use beside the first memory."""
+    p.add_argument(
+        "--compute-limit",
+        metavar="F",
+        help="what all executions may cost, as a multiple of executing each op once (default: 1.2 with --recompute)",
+    )
+    p.add_argument(
+        "--capacity",
+        metavar="MEMORY=SIZE",
+        action="append",
+        default=[],
+        help="capacity of another memory than the first; may be repeated",
     )
 
 
 def policies(args: argparse.Namespace) -> dict[str, Any]:
     """Those options as keyword arguments of `memplan.plan`."""
-    inplace = None if args.inplace is None else args.inplace == "on"
-    return {"weights": args.weights, "io": args.io, "inplace": inplace, "order": args.order or "free"}
+    return limits(args) | {
+        "weights": args.weights,
+        "io": args.io,
+        "inplace": None if args.inplace is None else args.inplace == "on",
+        "join": None if args.join is None else args.join == "on",
+        "order": args.order or "free",
+        "recompute": args.recompute,
+    }
+
+
+def limits(args: argparse.Namespace) -> dict[str, Any]:
+    """The limits as keyword arguments of `memplan.plan` and of a comparison's setting."""
+    factor = args.compute_limit
+    return {
+        "compute_limit": None if factor is None else parse_factor("--compute-limit", factor),
+        "capacities": parse_capacities(args.capacity),
+    }
 
 
 def load_talking(args: argparse.Namespace) -> Model:
@@ -131,8 +230,22 @@ def load_talking(args: argparse.Namespace) -> Model:
     return model
 
 
-def load_with_plan(model: str, plan: str | None, trust: bool) -> tuple[Model, Plan]:
-    """The model, with the dimensions the plan was made for, and the plan (or the one it carries)."""
+def load_with_plan(
+    model: str, plan: str | None, trust: bool, sizes: Mapping[str, int] | None = None
+) -> tuple[Model, Plan]:
+    """The model, with the dimensions the plan was made for, and the plan (or the one it carries).
+
+    With `sizes`, which lie within the plan's ranges, both are as they are at these.
+    """
+    loaded, given = _loaded_with_plan(model, plan, trust)
+    if not sizes:
+        return loaded, given
+    from memplan.judge.sizing import at_sizes
+
+    return at_sizes(loaded, given, sizes)
+
+
+def _loaded_with_plan(model: str, plan: str | None, trust: bool) -> tuple[Model, Plan]:
     from memplan.io.plan_json import read_plan
     from memplan.library.load import load_model
 

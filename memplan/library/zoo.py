@@ -14,6 +14,7 @@ from memplan.base.errors import BoundError, DimensionError, GraphError, nearest
 from memplan.base.plugins import MODELS, load_plugin, plugins
 from memplan.ir.graph import Graph
 from memplan.ir.model import Model
+from memplan.ir.ranges import Dims
 from memplan.library.trained import installed_file, load_trained, trained_table
 
 PACKAGE = "memplan_models"
@@ -65,7 +66,7 @@ def trained_index() -> list[dict[str, Any]]:
 
 
 def load_zoo_model(
-    name: str, dims: Mapping[str, int] | None = None, bounds: Mapping[str, tuple[int, ...]] | None = None
+    name: str, dims: Dims | None = None, bounds: Mapping[str, tuple[int, ...]] | None = None
 ) -> Model:
     """The zoo's model of that name, or another package's; GraphError with the nearest name if there is none."""
     files = {entry["name"]: entry["file"] for entry in zoo_index()}
@@ -104,7 +105,7 @@ def traced(model: Model) -> Model:
     return made
 
 
-def _added_model(name: str, dims: Mapping[str, int]) -> Model:
+def _added_model(name: str, dims: Dims) -> Model:
     """The model that another package adds under this name."""
     made = load_plugin(plugins(MODELS)[name])()
     if isinstance(made, Graph):
@@ -119,7 +120,7 @@ def _added_model(name: str, dims: Mapping[str, int]) -> Model:
     return replace(made, stem=name)
 
 
-def read_model(file: str, data: bytes, name: str, folder: str, dims: Mapping[str, int]) -> Model:
+def read_model(file: str, data: bytes, name: str, folder: str, dims: Dims) -> Model:
     """The model in `data`, graph JSON or ONNX as the file's name says."""
     if file.endswith(".json.gz"):
         from memplan.base.files import parse_json

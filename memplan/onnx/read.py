@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,35 +16,24 @@ from memplan.ir.declarations import completed
 from memplan.ir.graph import Graph
 from memplan.ir.model import Model
 from memplan.ir.parts import Op, Tensor
+from memplan.ir.ranges import Dims, ranges, resized, sizes_within
 from memplan.ir.sorting import sort_ops
 from memplan.onnx.bodies import result_types, workspace_nbytes
 from memplan.onnx.bounds import TensorType, check_bounds
 from memplan.onnx.checks import check_control_flow, check_external, check_text, every_graph, inlined
-from memplan.onnx.dialect import described, joined, placed
-from memplan.onnx.dims import fix_dims
+from memplan.onnx.dialect import STANDARD_DOMAINS, described, joined, placed
+from memplan.onnx.dims import closed, fix_dims, open_axes
 from memplan.onnx.dtypes import ELEMENT_TYPES, nbytes
 from memplan.onnx.flops import flops
 from memplan.onnx.shapes import Asked, infer_types
 from memplan.onnx.sizes import RANDOM_KINDS
 from memplan.onnx.uses import captured, subgraphs
 
-STANDARD_DOMAINS = frozenset(
-    {
-        "",
-        "ai.onnx",
-        "ai.onnx.ml",
-        "ai.onnx.preview.training",
-        "ai.onnx.training",
-        "com.microsoft",
-        "com.microsoft.nchwc",
-        "com.ms.internal.nhwc",
-    }
-)
 Bounds = Mapping[str, tuple[int, ...]]
 PLAN_KEY = "memplan.plan"
 
 
-def read_onnx(path: Path, dims: Mapping[str, int], bounds: Bounds | None = None) -> Model:
+def read_onnx(path: Path, dims: Dims, bounds: Bounds | None = None) -> Model:
     """The model in a file; GraphError says what cannot be planned, and how to mend it."""
     try:
         data = path.read_bytes()
@@ -52,9 +42,7 @@ def read_onnx(path: Path, dims: Mapping[str, int], bounds: Bounds | None = None)
     return model_from_bytes(data, path.stem, str(path.parent), dims, bounds)
 
 
-def model_from_bytes(
-    data: bytes, stem: str, folder: str, dims: Mapping[str, int], bounds: Bounds | None = None
-) -> Model:
+def model_from_bytes(data: bytes, stem: str, folder: str, dims: Dims, bounds: Bounds | None = None) -> Model:
     """The model in the bytes of an .onnx file; external data is relative to `folder`, and need not exist."""
     try:
         proto = onnx.ModelProto.FromString(data)
@@ -68,10 +56,11 @@ def model_from_bytes(
     return model_from_proto(proto, stem.removesuffix(".memplan"), folder, dims, bounds)
 
 
-def model_from_proto(
-    proto: Any, stem: str, folder: str, dims: Mapping[str, int], bounds: Bounds | None = None
-) -> Model:
-    """The model in a ModelProto, which the result keeps and this function may complete."""
+def model_from_proto(proto: Any, stem: str, folder: str, dims: Dims, bounds: Bounds | None = None) -> Model:
+    """The model in a ModelProto, which the result keeps and this function may complete.
+
+    Of a dimension with a range the graph has the upper end, while the proto leaves it open.
+    """
     plan = None
     bounds = bounds or {}
     check_text(proto)
@@ -81,6 +70,7 @@ def model_from_proto(
         plan = carried_plan(proto)
         restore_program_order(proto)
         bounds = bounds or (plan.options.bounds if plan else {})
+        dims = dims or (ranges(plan.options.dims) if plan else {})
     if proto.functions:
         proto = inlined(proto)
         check_text(proto)
@@ -89,6 +79,7 @@ def model_from_proto(
     dims_used, notes = fix_dims(proto.graph, dims)
     check_bounds(proto.graph, bounds)
     renamed = _name_nodes(proto.graph)
+    source, proto = proto, closed(proto, dims_used)
     nodes = _in_order(proto.graph, list(_nodes(proto.graph, renamed)))
     everything = [node.proto for node in nodes]
     constants = _constants(proto.graph, nodes)
@@ -108,7 +99,24 @@ def model_from_proto(
     }
     name = stem if plan is None else plan.graph  # a carried plan is tied to the graph's name
     graph = _graph(proto.graph, name, nodes, constants, known.types, spaces)
-    return Model(graph, stem, dims_used, (*notes, *known.notes, *asked.notes), proto, plan, folder, bounds)
+    model = Model(graph, stem, dims_used, (*notes, *known.notes, *asked.notes), source, plan, folder, bounds)
+    if not (open_ones := ranges(dims_used)):
+        return model
+    from memplan.onnx.family import held_throughout
+
+    axes = open_axes(source.graph)
+    graph = held_throughout(graph, proto, everything, axes, open_ones, known.types, bounds)
+    return replace(model, graph=graph, at=partial(_at, replace(model, graph=graph)))
+
+
+def _at(model: Model, asked: Mapping[str, int]) -> Model:
+    """See `Model.at`."""
+    proto = onnx.ModelProto()
+    proto.CopyFrom(model.source)
+    sizes = sizes_within(model.dims, asked)
+    member = model_from_proto(proto, model.stem, model.folder, sizes, model.bounds)
+    graph = resized(model.graph, member.graph)
+    return replace(member, graph=graph, dims={**model.dims, **sizes}, plan=model.plan)
 
 
 @dataclass(frozen=True)

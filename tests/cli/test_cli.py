@@ -54,6 +54,35 @@ def test_plan_check_run_show(net: Path, tmp_path: Path) -> None:
     assert "7 ops" in started("show", net).stdout
 
 
+def test_a_range_is_planned_once_and_run_at_sizes_in_it(net: Path, tmp_path: Path) -> None:
+    done = memplan(
+        "plan", net, "--dim", "N=1..8", "--scratchpad", "MR", "--emit", "json,onnx", "-o", tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    plan, annotated = tmp_path / "net.plan.json", tmp_path / "net.memplan.onnx"
+    assert json.loads(plan.read_text())["options"]["dims"] == {"N": [1, 8]}
+    for arguments in ((net, plan), (annotated,)):
+        for size in ([], ["--dim", "N=1"], ["--dim", "N=5"]):
+            assert memplan("check", *arguments, *size).stdout.startswith("valid: every rule holds")
+            assert "bit-identical" in memplan("run", *arguments, *size).stdout
+    wide, narrow = (
+        json.loads(memplan("check", net, plan, *s, "--json").stdout) for s in ([], ["--dim", "N=2"])
+    )
+    assert narrow["metrics"]["compulsory_load"] * 4 == wide["metrics"]["compulsory_load"]
+    assert "conv1" in memplan("show", net, plan, "--dim", "N=3").stdout
+    outside = memplan("run", net, plan, "--dim", "N=9")
+    assert outside.returncode == 2 and "dimension 'N' = 9 lies outside of 1..8" in outside.stderr
+    for text, words in (
+        ("N=8..1", "a range is a pair"),
+        ("N=1..", "a range such as 1..512"),
+        ("N=1..x", "1..512"),
+    ):
+        refused = memplan("plan", net, "--dim", text)
+        assert refused.returncode == 2 and words in refused.stderr
+    again = memplan("run", net, plan, "--dim", "N=1..4")
+    assert again.returncode == 2 and "choose one size within" in again.stderr
+
+
 def test_pages_and_traces(graph: Path, tmp_path: Path) -> None:
     done = memplan("plan", graph, "--scratchpad", "MR", "--emit", "json,html,svg,trace", "-o", tmp_path)
     assert done.returncode == 0, done.stderr
@@ -244,7 +273,17 @@ def test_a_graph_without_kernels_is_not_executed(graph: Path, tmp_path: Path) ->
         (("plan", "GRAPH", "--workers", "many"), "--workers 'many'"),
         (("plan", "GRAPH", "--objective", "speed"), "invalid choice: 'speed'"),
         (("plan", "GRAPH", "--objective", "latency"), "has no timing"),
-        (("plan", "GRAPH", "--target", "tpu-v4i"), "use latency or peak"),
+        (("plan", "GRAPH", "--target", "stm32h743", "--objective", "peak"), "use --objective traffic"),
+        (("plan", "GRAPH", "--objective", "compute"), "no installed solver does; use --objective traffic"),
+        (("plan", "GRAPH", "--recompute", "always"), "it is off, any, or a number of executions from 1"),
+        (("plan", "GRAPH", "--compute-limit", "2"), "give --recompute any, or do without --compute-limit"),
+        (("plan", "GRAPH", "--compute-limit", "0.5"), "--compute-limit '0.5'"),
+        (("plan", "GRAPH", "--join", "yes"), "invalid choice: 'yes'"),
+        (("plan", "GRAPH", "--capacity", "axi"), "write MEMORY=SIZE"),
+        (("plan", "GRAPH", "--capacity", "hots=4"), "did you mean 'host'"),
+        (("plan", "GRAPH", "--capacity", "a=4", "--capacity", "a=5"), "'a' is given twice"),
+        (("plan", "GRAPH", "--pin", "x=scratchpda"), "did you mean 'scratchpad'"),
+        (("sweep", "GRAPH", "--recompute", "0"), "recompute '0'"),
         (("plan", "GRAPH", "--emit", "jsn"), "did you mean 'json'"),
         (("plan", "GRAPH", "--emit", "onnx"), "hint"),
         (("plan", "GRAPH", "--dim", "N"), "--dim 'N'"),
@@ -331,6 +370,13 @@ def test_lists() -> None:
     for command, name in (("solvers", "greedy"), ("targets", "tpu-v4i"), ("zoo", "resnet50")):
         assert name in memplan(command).stdout
         assert name in [row["name"] for row in json.loads(memplan(command, "--json").stdout)]
+
+
+def test_the_page_about_solvers_has_the_table_that_the_program_prints() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "solvers.md").read_text(encoding="utf-8")
+    summaries, table = memplan("solvers").stdout.rstrip().split("\n\n")
+    assert f"```text\n{table}\n```" in page
+    assert len(summaries.splitlines()) == len(table.splitlines()) - 1
 
 
 def test_help_and_version_are_quick() -> None:
