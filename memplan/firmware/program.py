@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import lcm
@@ -13,8 +13,9 @@ from memplan.base.errors import PlanError
 from memplan.base.units import align_up
 from memplan.ir.graph import Graph
 from memplan.ir.parts import Op, Tensor
-from memplan.judge.copies import HOME, Copies
+from memplan.judge import actions
 from memplan.judge.plan_view import PlanView
+from memplan.judge.walk import walk
 from memplan.machine.parts import Memory
 from memplan.problem.plan import Plan
 
@@ -119,7 +120,7 @@ class Program:
     def tensors(self) -> tuple[Tensor, ...]:
         """What the plan knows of: all but constants that it ignores, in the graph's order."""
         root = self.graph.storage_of
-        return tuple(t for t in self.graph.tensors if not _is_ignored(self.view, root[t.name]))
+        return tuple(t for t in self.graph.tensors if root[t.name] not in self.view.ignored)
 
 
 def tensors_of(view: PlanView, op: Op) -> tuple[str, ...]:
@@ -127,19 +128,14 @@ def tensors_of(view: PlanView, op: Op) -> tuple[str, ...]:
     not run."""
     if op.view or op.name in view.joined:
         return ()
-    read = [x for x in op.inputs if not _is_ignored(view, view.graph.storage_of[x])]
-    return (*read, *op.outputs)
-
-
-def _is_ignored(view: PlanView, storage: str) -> bool:
-    return view.options.weights == "ignore" and view.graph.tensor[storage].kind == "constant"
+    return (*(x for x in op.inputs if view.graph.storage_of[x] not in view.ignored), *op.outputs)
 
 
 def program_of(graph: Graph, plan: Plan) -> Program:
-    """The plan's program; linear in operands and moves but for looking up copies.
+    """The plan's program; linear in operands, residencies and moves.
 
     Args:
-        graph, plan: a valid plan of the graph, with steps.
+        graph, plan: a valid plan of the graph.
 
     Raises:
         PlanError: an alignment is no power of two, which C cannot give.
@@ -152,119 +148,110 @@ Block = tuple[bool, str]
 
 
 class _Lowering:
-    """Places by number, as they are met, and where storages without planned addresses lie."""
+    """Places by number, as they are met, and where storages without planned addresses lie.
+
+    own         the first byte of each that lies for good in the backing memory's arena
+    ends        by memory, the bytes in use
+    alignments  by memory, what the first address of its arena is a multiple of
+    """
 
     def __init__(self, graph: Graph, plan: Plan) -> None:
-        self.graph, self.plan = graph, plan
-        self.view = PlanView(graph, plan)
-        self.copies = Copies(self.view)
+        self.graph, self.plan, self.view = graph, plan, PlanView(graph, plan)
         self.places: dict[tuple[Block, int], int] = {}
-        self.own: dict[str, int] = {}  # storages that lie for good in the backing memory: their first bytes
         self.met: set[Block] = set()
-        self.ends = dict.fromkeys(plan.target.memory, 0)
-        for r in plan.residencies:
-            self.ends[r.memory] = max(self.ends[r.memory], r.offset + r.size)
+        self.own: dict[str, int] = {}
+        self.ends = dict.fromkeys(plan.target.memory, 0) | plan.peaks
         self.alignments = {m.name: m.alignment for m in plan.target.memories}
-        parts: dict[str, list[str]] = defaultdict(list)
+        held: dict[str, list[str]] = defaultdict(list)  # parts by the storage in which they lie
         for x, part in self.view.parts.items():
-            parts[part.storage].append(x)
+            held[part.storage].append(x)
         for r in plan.residencies:
-            for s in (r.tensor, *parts[r.tensor]):
+            for s in (r.tensor, *held[r.tensor]):
                 self._align(r.memory, s)
 
     def program(self) -> Program:
-        copies = tuple(self._copies())
-        operands = tuple(self._operands(t, op) for t, op in enumerate(self.view.ops))
-        results = tuple(self._results())
-        given = tuple(self._given())
+        at_home: dict[str, actions.Place] = {}
+        copied: list[actions.Copied] = []
+        operands: list[tuple[int, ...]] = []
+        results: tuple[Given, ...] = ()
+        for action in walk(self.graph, self.plan):
+            match action:
+                case actions.Given(place):
+                    at_home[place.storage] = place
+                case actions.Copied():
+                    copied.append(action)
+                case actions.Executed(_, op, reads, writes):
+                    root, names = self.graph.storage_of, tensors_of(self.view, op)
+                    known = len(names) - len(op.outputs)
+                    operands.append(
+                        tuple(
+                            self._tensor(x, reads[root[x]] if k < known else writes[x])
+                            for k, x in enumerate(names)
+                        )
+                    )
+                case actions.Finished(outputs):
+                    results = tuple(self._results(outputs))
+        copies = self._copies(copied)
+        given = tuple(self._given(at_home))
         arenas = tuple(self._arena(m) for m in self.plan.target.memories if (False, m.name) in self.met)
-        buffers = tuple(self._buffer(t.name) for t in self.graph.tensors if (True, t.name) in self.met)
+        buffers = tuple(self._buffer(s) for s in self.view.storages if (True, s) in self.met)
         number: dict[Block, int] = {(False, arena.memory.name): k for k, arena in enumerate(arenas)}
         number |= {(True, buffer.storage): len(arenas) + k for k, buffer in enumerate(buffers)}
         places = tuple(Place(number[block], offset) for block, offset in self.places)
-        return Program(self.view, arenas, buffers, places, operands, copies, given, results)
+        return Program(self.view, arenas, buffers, places, tuple(operands), copies, given, results)
 
-    def _place(self, storage: str, memory: str | None, offset: int | None, first_byte: int = 0) -> int:
-        """The number of the place where a tensor begins, `first_byte` within its storage."""
-        block, start = self._found(storage, memory, offset)
+    def _tensor(self, name: str, place: actions.Place) -> int:
+        """The number of the place where a tensor begins whose storage lies there."""
+        block, start = self._block(place)
         self.met.add(block)
-        return self.places.setdefault((block, start + first_byte), len(self.places))
+        return self.places.setdefault((block, start + self.graph.tensor[name].first_byte), len(self.places))
 
-    def _found(self, storage: str, memory: str | None, offset: int | None) -> tuple[Block, int]:
-        if memory is not None and offset is not None and memory in self.view.addressed:
+    def _storage(self, place: actions.Place) -> int:
+        return self._tensor(place.storage, place)
+
+    def _block(self, place: actions.Place) -> tuple[Block, int]:
+        """The block that holds what lies there, and its first byte."""
+        storage, memory, offset = place
+        if memory is not None and offset is not None:
             return (False, memory), offset
-        part = self.view.parts.get(storage)
-        whole, first = (storage, 0) if part is None else part
-        if memory is None or self.view.is_given(whole):
-            return (True, whole), first
-        if whole in self.view.outputs:
-            return (True, self.view.renewed.get(whole, whole)), first
-        return (False, memory), self._own(whole, memory) + first
-
-    def _own(self, storage: str, memory: str) -> int:
-        """The first byte of a storage that lies for good in the backing memory, one behind the other."""
+        if memory is None or self.view.is_given(storage):
+            return (True, storage), 0
+        if storage in self.view.outputs:
+            return (True, self.view.renewed.get(storage, storage)), 0
         if storage not in self.own:
             self._align(memory, storage)
             self.own[storage] = align_up(self.ends[memory], self.alignments[memory])
             self.ends[memory] = self.own[storage] + self.graph.tensor[storage].nbytes
-        return self.own[storage]
+        return (False, memory), self.own[storage]
 
     def _align(self, memory: str, storage: str) -> None:
         """Align the memory's arena so that offsets of the storage in it are multiples of its own alignment."""
         self.alignments[memory] = lcm(self.alignments[memory], self.graph.tensor[storage].alignment or 1)
 
-    def _operands(self, step: int, op: Op) -> tuple[int, ...]:
-        names = tensors_of(self.view, op)
-        written = len(names) - len(op.outputs)
-        return tuple(self._operand(step, op, x, k >= written) for k, x in enumerate(names))
+    def _copies(self, copied: Sequence[actions.Copied]) -> tuple[Copy, ...]:
+        """The moves that copy bytes, by issue."""
+        position = {move: k for k, move in enumerate(self.plan.moves)}
+        found = []
+        for move, source, destination in sorted(copied, key=lambda c: (c.move.issue, position[c.move])):
+            if nbytes := self.graph.tensor[move.tensor].nbytes:
+                ends = self._storage(source), self._storage(destination)
+                found.append(Copy(move.tensor, *ends, nbytes, move.issue, move.due, move.queue))
+        return tuple(found)
 
-    def _operand(self, step: int, op: Op, name: str, written: bool) -> int:
-        s, view = self.graph.storage_of[name], self.view
-        memory = None
-        if view.is_placeable(s):
-            readable = view.target.readable(op.kind, view.role(s))
-            memory = self.copies.destination(s, step) if written else self.copies.serving(s, readable, step)
-        copy = self.copies.at(s, memory, step) if memory is not None else None
-        return self._place(s, memory, copy and copy.offset, self.graph.tensor[name].first_byte)
+    def _given(self, at_home: Mapping[str, actions.Place]) -> Iterator[Given]:
+        """What lies at home, in arenas, and in those buffers that the plan uses."""
+        for s in self.view.storages:
+            place = actions.Place(s, None, None) if self.view.is_callers(s) else at_home.get(s)
+            if self.view.is_given(s) and place is not None:
+                block, _ = self._block(place)
+                if block in self.met or not block[0]:
+                    yield Given(s, self._storage(place))
 
-    def _copies(self) -> Iterable[Copy]:
-        """The moves that copy bytes."""
-        moves = self.plan.moves
-        for k in sorted(range(len(moves)), key=lambda k: moves[k].issue):
-            m = moves[k]
-            nbytes = self.graph.tensor[m.tensor].nbytes
-            if nbytes:
-                read, made = self.copies.source(k), self.copies.at(m.tensor, m.destination, m.issue)
-                source = self._place(m.tensor, m.source, read and read.offset)
-                destination = self._place(m.tensor, m.destination, made and made.offset)
-                yield Copy(m.tensor, source, destination, nbytes, m.issue, m.due, m.queue)
-
-    def _given(self) -> Iterable[Given]:
-        """Inputs and constants in arenas, and those in buffers that the plan uses."""
-        for t in self.graph.tensors:
-            if not self.view.is_given(t.name) or _is_ignored(self.view, t.name):
-                continue
-            memory, offset = None, None
-            if self.view.is_placeable(t.name):
-                memory = self.view.home(t.name)
-                rows = self.copies.found.get((t.name, memory), [])
-                if memory in self.view.addressed and not (rows and HOME in rows[0].makers):
-                    continue
-                offset = rows[0].offset
-            block, _ = self._found(t.name, memory, offset)
-            if not block[0] or block in self.met:
-                yield Given(t.name, self._place(t.name, memory, offset))
-
-    def _results(self) -> Iterable[Given]:
+    def _results(self, outputs: Mapping[str, actions.Place]) -> Iterator[Given]:
         for name in dict.fromkeys(self.graph.outputs):
             s = self.graph.storage_of[name]
-            memory, offset = None, None
-            if self.view.is_placeable(s):
-                memory = self.view.home(s)
-                offset = self.copies.found[s, memory][-1].offset
-            elif _is_ignored(self.view, s):
-                continue
-            yield Given(name, self._place(s, memory, offset, self.graph.tensor[name].first_byte))
+            if s not in self.view.ignored:
+                yield Given(name, self._tensor(name, outputs[s]))
 
     def _arena(self, memory: Memory) -> Arena:
         alignment = self.alignments[memory.name]
