@@ -214,10 +214,11 @@ class _Lowering:
         storage, memory, offset = place
         if memory is not None and offset is not None:
             return (False, memory), offset
-        if memory is None or self.view.is_given(storage):
-            return (True, storage), 0
-        if storage in self.view.outputs:
-            return (True, self.view.renewed.get(storage, storage)), 0
+        view = self.view
+        kept = view.is_given(storage) or storage in view.outputs
+        if memory is None or (kept and memory == view.home(storage)):
+            renewed = view.renewed.get(storage) if memory is not None and not view.is_given(storage) else None
+            return (True, renewed or storage), 0
         if storage not in self.own:
             self._align(memory, storage)
             self.own[storage] = align_up(self.ends[memory], self.alignments[memory])

@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache
-from itertools import count, islice
+from itertools import count, islice, product
 from pathlib import Path
 
 import pytest
 
 import memplan
-from memplan.base.errors import PlanError
+from memplan.base.errors import ExecutionError, PlanError
 from memplan.firmware.emit import c_files
 from memplan.firmware.header import header
 from memplan.firmware.host_test import host_test
@@ -24,8 +24,10 @@ from memplan.firmware.source import source
 from memplan.ir.graph import Graph
 from memplan.ir.model import Model
 from memplan.judge.check.check import check
+from memplan.machine.target import Target
 from memplan.problem.plan import Plan
 from tests.firmware.compiler import COMPILERS, replayed
+from tests.forced import STRICT, WAYS, forced_plan
 from tests.generate_wide import wide_graph, wide_plan
 
 pytestmark = pytest.mark.parametrize("compiler", COMPILERS)
@@ -43,8 +45,7 @@ def wide_plans(feature: Callable[[Graph, Plan], object]) -> Iterator[tuple[str, 
         rng = random.Random(seed)
         graph = wide_graph(rng, rng.randint(1, 12))
         plan = wide_plan(rng, graph)
-        replaced = {i for _, i in graph.updates} & graph.output_storages & set(plan.options.donate)
-        if feature(graph, plan) and not replaced and not check(graph, plan, claims=False):
+        if feature(graph, plan) and not check(graph, plan, claims=False):
             with suppress(PlanError):
                 yield c_files(Model(graph, "net"), plan)
 
@@ -87,6 +88,18 @@ FEATURES: dict[str, Callable[[Graph, Plan], object]] = {
 @pytest.mark.parametrize("feature", FEATURES)
 def test_a_plan_with_everything_replays(tmp_path: Path, compiler: str, feature: str) -> None:
     assert replayed(compiler, tmp_path, next(wide_plans(FEATURES[feature])), ("-O2",)) == ""
+
+
+@pytest.mark.slow(reason="plans of whole networks")
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: " ".join((way[0].name, *way[1:])))
+def test_a_plan_of_a_network_with_everything_replays(
+    tmp_path: Path, compiler: str, way: tuple[Target, str, str]
+) -> None:
+    """Over four memories: parts joined, ops executed again, operands written over, copies between any two memories."""
+    model = memplan.load("squeezenet1_1")
+    plan = forced_plan(model, WAYS.index(way), *way)
+    assert plan.joined and plan.inplace and plan.moves and len(plan.schedule) > len(model.graph.ops)
+    assert replayed(compiler, tmp_path, c_files(Model(model.graph, "net"), plan)) == ""
 
 
 @pytest.mark.slow
@@ -207,6 +220,28 @@ def test_a_fault_in_the_tables_is_found(
 ) -> None:
     program = spilling()
     assert "violation: step" in replayed(compiler, tmp_path, files(program, fault(program)))
+
+
+def test_tensors_that_overlap_while_one_is_still_read_are_found(tmp_path: Path, compiler: str) -> None:
+    """Of a valid plan, a residency in the memory that serves all reads is put where another one still lies."""
+    model, found = memplan.load("tc_resnet8"), 0
+    plan = forced_plan(model, 1, STRICT, "external", "traffic", inplace=False, recompute=1)
+    test = host_test(Names("net", program_of(model.graph, plan)))
+    rows = [r for r in plan.residencies if r.memory == "near"]
+    for a, b in product(rows, rows):
+        if a.start < b.start < a.stop < b.stop:
+            wrong = replace(
+                plan,
+                residencies=tuple(r._replace(offset=a.offset) if r is b else r for r in plan.residencies),
+            )
+            with suppress(
+                ExecutionError
+            ):  # one op reads the one and writes the other, which nobody carries out
+                told = Names("net", program_of(model.graph, wrong))
+                said = replayed(compiler, tmp_path, (header(told), source(told), test))
+                assert "violation: step" in said, (a, b)
+                found += 1
+    assert found > 2
 
 
 def test_ops_in_another_order_are_found(tmp_path: Path, compiler: str) -> None:

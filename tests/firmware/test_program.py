@@ -126,6 +126,19 @@ def test_ignored_constants_are_no_operands_and_the_callers_are_buffers() -> None
     assert [t.name for t in program.tensors] == ["x", "a", "y"]
 
 
+def test_a_constant_that_is_copied_away_from_its_home_lies_there_too() -> None:
+    graph = graph_of("x>a w,a>y", {"w": 5})
+    rows = (near("x", 0, 1, 0), near("a", 0, 2, 4), near("y", 1, 2, 0), near("w", 1, 2, 8, 8))
+    moves = (
+        Move("x", "far", "near", 0, 0),
+        Move("w", "flash", "far", 1, 1),
+        Move("w", "far", "near", 1, 1),
+        Move("y", "near", "far", 2, 2),
+    )
+    program = lowered(graph, Options(weights="tensor"), rows, moves)
+    assert copies(program)[1:3] == ["*w+0 > far+0, 5", "far+0 > near+8, 5"]
+
+
 def test_joined_parts_and_views_lie_in_their_storage_and_run_nothing() -> None:
     tensors = (
         Tensor("x", 4, "input", "int8", (4,)),
