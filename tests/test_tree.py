@@ -297,6 +297,11 @@ ELSEWHERE: tuple[tuple[str, str, str], ...] = (
         "memplan_solvers.malloc_game.undo_log",
     ),
     (
+        "plans written by hand, and where their bytes lie",
+        "firmware/test_lowering.py",
+        "memplan.firmware.program",
+    ),
+    (
         "what a C compiler says to them",
         "firmware/test_emit.py",
         "memplan.firmware.header memplan.firmware.names memplan.firmware.source memplan.firmware.tables "

@@ -6,8 +6,8 @@ from memplan.base.errors import InvalidPlanError, PlanError
 from memplan.firmware.header import header
 from memplan.firmware.host_test import host_test
 from memplan.firmware.identifiers import file_stem
+from memplan.firmware.lowering import program_of
 from memplan.firmware.names import Names
-from memplan.firmware.program import program_of
 from memplan.firmware.source import source
 from memplan.ir.model import Model
 from memplan.judge.check.check import check

@@ -9,8 +9,8 @@ from memplan.base.units import align_up
 from memplan.firmware.header import about
 from memplan.firmware.identifiers import c_text
 from memplan.firmware.names import Names
-from memplan.firmware.program import Given, Program, tensors_of
-from memplan.firmware.tables import Table, definition, literal, rows, starts
+from memplan.firmware.program import Program, TensorAt, tensors_of
+from memplan.firmware.tables import Table, definition, literal, rows, starts, strings
 from memplan.firmware.template import filled
 
 
@@ -26,8 +26,8 @@ def host_test(names: Names) -> str:
             "network": "\n".join(network.lines()),
             "given": "\n".join(
                 [
-                    *_given(names, "given", names.program.given),
-                    *_given(names, "result", names.program.results),
+                    *_placed(names, "given", names.program.given),
+                    *_placed(names, "result", names.program.results),
                 ]
             ),
             "blocks": "\n".join(_blocks(names)),
@@ -83,8 +83,8 @@ class _Network:
         }
         for name, values in tables.items():
             yield definition(Table(name, values, ""), "static const")
-        yield from _texts("tensor_names", (t.name for t in tensors))
-        yield from _texts("op_names", (op.name for op in graph.ops))
+        yield _texts("tensor_names", (t.name for t in tensors))
+        yield _texts("op_names", (op.name for op in graph.ops))
 
     def _bytes(self, name: str) -> int:
         """A tensor's bytes; its whole storage's where nobody knows which of them a view has."""
@@ -99,13 +99,13 @@ class _Network:
         return self.first[storage] + first + self.graph.tensor[name].first_byte
 
 
-def _given(names: Names, word: str, rows_: Sequence[Given]) -> Iterator[str]:
-    """Tensors and their places, by the header's enumerators."""
-    tensors = [names.tensor(x) for x, _ in rows_] or ["0"]
-    places = [names.tensor(x, word.upper()) for x, _ in rows_] or ["0"]
-    yield f"static const uint32_t {word}_tensors[] = {{\n{rows(tensors)}\n}};"
+def _placed(names: Names, word: str, tensors: Sequence[TensorAt]) -> Iterator[str]:
+    """Tensors and their places, by the header's enumerators, and how many they are."""
+    listed = [names.tensor(x) for x, _ in tensors] or ["0"]
+    places = [names.tensor(x, word.upper()) for x, _ in tensors] or ["0"]
+    yield f"static const uint32_t {word}_tensors[] = {{\n{rows(listed)}\n}};"
     yield f"static const uint32_t {word}_places[] = {{\n{rows(places)}\n}};"
-    yield f"#define {word.upper()}{'S' if word == 'result' else ''} {literal(len(rows_))}"
+    yield f"#define {word.upper()}_COUNT {literal(len(tensors))}"
 
 
 def _blocks(names: Names) -> Iterator[str]:
@@ -136,7 +136,5 @@ def _blocks(names: Names) -> Iterator[str]:
     yield "};"
 
 
-def _texts(name: str, texts: Iterable[str]) -> Iterator[str]:
-    yield f"static const char *const {name}[] = {{"
-    yield from (f'    "{c_text(text)}",' for text in texts)
-    yield "};"
+def _texts(name: str, texts: Iterable[str]) -> str:
+    return f"static const char *const {name}[] = {{\n{strings(texts)}\n}};"

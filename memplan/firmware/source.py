@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from memplan.firmware.header import about
-from memplan.firmware.identifiers import c_text
 from memplan.firmware.names import Names
 from memplan.firmware.program import Arena
 from memplan.firmware.tables import (
@@ -19,6 +18,7 @@ from memplan.firmware.tables import (
     rows,
     schedule_table,
     size_table,
+    strings,
 )
 from memplan.firmware.template import filled
 
@@ -38,8 +38,8 @@ def source(names: Names) -> str:
             "dues": _static(names, due_tables(program)),
             "schedule": _public(names, schedule_table(program)),
             "sizes": _public(names, size_table(program)),
-            "tensor_names": _texts(t.name for t in program.tensors),
-            "op_names": _texts(op.name for op in graph.ops),
+            "tensor_names": strings(t.name for t in program.tensors),
+            "op_names": strings(op.name for op in graph.ops),
         },
     )
 
@@ -86,7 +86,3 @@ def _arena(names: Names, arena: Arena) -> Iterator[str]:
         facts["fits_its_memory"] = f"{name}_BYTES <= {name}_CAPACITY"
     for word, fact in facts.items():
         yield f"{names.upper}_ASSERT({name.lower()}_{word}, {fact});"
-
-
-def _texts(texts: Iterable[str]) -> str:
-    return "\n".join(f'    "{c_text(text)}",' for text in texts)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from typing import NamedTuple
 
+from memplan.firmware.identifiers import c_text
 from memplan.firmware.program import Program
 
 WIDTH = 100
@@ -122,6 +123,11 @@ def definition(table: Table, before: str) -> str:
     """The table as a constant array; one 0 where it has no entries, since C has no empty array."""
     numbers = rows(list(map(str, table.values or (0,))))
     return f"{before} {table.entry_type} {table.name}[] = {{\n{numbers}\n}};"
+
+
+def strings(texts: Iterable[str]) -> str:
+    """The texts as C strings, one a line, a comma behind each."""
+    return "\n".join(f'    "{c_text(text)}",' for text in texts)
 
 
 def rows(words: Sequence[str]) -> str:

@@ -11,7 +11,7 @@ import pytest
 import memplan
 from memplan.base.errors import InvalidPlanError, PlanError
 from memplan.firmware.emit import c_file_names, c_files
-from memplan.firmware.program import program_of
+from memplan.firmware.lowering import program_of
 from memplan.firmware.tables import table_bytes
 from memplan.ir.graph import Graph
 from memplan.ir.model import Model

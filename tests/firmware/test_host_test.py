@@ -19,8 +19,9 @@ from memplan.base.errors import ExecutionError, PlanError
 from memplan.firmware.emit import c_files
 from memplan.firmware.header import header
 from memplan.firmware.host_test import host_test
+from memplan.firmware.lowering import program_of
 from memplan.firmware.names import Names
-from memplan.firmware.program import Place, Program, program_of, tensors_of
+from memplan.firmware.program import Place, Program, tensors_of
 from memplan.firmware.source import source
 from memplan.ir.graph import Graph
 from memplan.ir.model import Model

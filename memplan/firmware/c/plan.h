@@ -54,7 +54,7 @@ typedef struct {
 } net_copy;
 
 /* How copies are made. `start` begins one, and may finish it too; `wait` returns once it is done, and may be NULL where
-   `start` finishes. Neither is called by an interrupt. */
+   `start` finishes. */
 typedef struct {
     void (*start)(void *context, const net_copy *copy);
     void (*wait)(void *context, const net_copy *copy);

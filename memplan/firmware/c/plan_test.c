@@ -229,13 +229,13 @@ int main(void)
     for (k = 0; k < sizeof blocks / sizeof blocks[0]; k++)
         if ((uintptr_t)blocks[k].bytes % blocks[k].alignment != 0)
             report("does not begin at a multiple of its alignment", blocks[k].name);
-    place_given(given_tensors, given_places, GIVEN);
+    place_given(given_tensors, given_places, GIVEN_COUNT);
     for (now = 0; now < NET_STEPS; now++) {
         net_step(now, &dma);
         execute(now);
     }
     net_step(NET_STEPS, &dma);
-    read_results(result_tensors, result_places, RESULTS);
+    read_results(result_tensors, result_places, RESULT_COUNT);
     for (k = 0; k < NET_OPS; k++)
         if (!executed[k])
             report("never runs", op_names[k]);

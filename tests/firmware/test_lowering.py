@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from memplan.firmware.program import Program, program_of
+from memplan.firmware.lowering import program_of
+from memplan.firmware.program import Program
 from memplan.ir.graph import Graph
 from memplan.ir.parts import Op, Tensor
 from memplan.judge.check.check import check
