@@ -36,6 +36,7 @@ Block = tuple[bool, str]
 class _Lowering:
     """Places by number, as they are met, and where storages without planned addresses lie.
 
+    renewed     the donated input in whose buffer an output lies in the end
     own         the first byte of each that lies for good in the backing memory's arena
     ends        by memory, the bytes in use
     alignments  by memory, what the first address of its arena is a multiple of
@@ -43,6 +44,7 @@ class _Lowering:
 
     def __init__(self, graph: Graph, plan: Plan) -> None:
         self.graph, self.plan, self.view = graph, plan, PlanView(graph, plan)
+        self.renewed = {u: i for u, i in self.view.renewed.items() if not self.view.is_given(u)}
         self.places: dict[tuple[Block, int], int] = {}
         self.met: set[Block] = set()
         self.own: dict[str, int] = {}
@@ -96,8 +98,7 @@ class _Lowering:
         view = self.view
         kept = view.is_given(storage) or storage in view.outputs
         if memory is None or (kept and memory == view.home(storage)):
-            renewed = view.renewed.get(storage) if memory is not None and not view.is_given(storage) else None
-            return (True, renewed or storage), 0
+            return (True, self.renewed.get(storage, storage) if memory is not None else storage), 0
         if storage not in self.own:
             self._align(memory, storage)
             self.own[storage] = align_up(self.ends[memory], self.alignments[memory])
@@ -110,11 +111,12 @@ class _Lowering:
 
     def _operands(self, action: actions.Executed) -> Iterator[int]:
         """The places of what is read, then of what is written."""
-        names, outputs = tensors_of(self.view, action.op), action.op.outputs
-        for x in names[: -len(outputs)]:
-            yield self._tensor(x, action.reads[self.graph.storage_of[x]])
-        for x in names[-len(outputs) :]:
-            yield self._tensor(x, action.writes[x])
+        names = tensors_of(self.view, action.op)
+        written = len(names) - len(action.op.outputs)
+        for k, x in enumerate(names):
+            yield self._tensor(
+                x, action.writes[x] if k >= written else action.reads[self.graph.storage_of[x]]
+            )
 
     def _copies(self, copied: Sequence[actions.Copied]) -> tuple[Copy, ...]:
         """The moves that copy bytes, by issue."""
@@ -151,8 +153,7 @@ class _Lowering:
         held = [self.graph.tensor[storage]]
         alignment = 1
         if memory is not None:
-            renewing = (u for u, i in self.view.renewed.items() if i == storage)
-            held += [self.graph.tensor[u] for u in renewing if not self.view.is_given(u)]
+            held += [self.graph.tensor[u] for u, i in self.renewed.items() if i == storage]
             alignment = self.plan.target.memory[memory].alignment
         alignment = lcm(alignment, *(t.alignment or 1 for t in held))
         _require_power_of_two(f"the address of '{storage}'", alignment)
