@@ -33,7 +33,7 @@ class Names:
 
     def memory(self, name: str) -> str:
         """What the macros about a memory begin with; in lower case, the name of its arena."""
-        return f"{self.upper}_MEMORY_{self._memories[name]}"
+        return f"{self.upper}_MEMORY_{self.memory_words[name]}"
 
     def tensor(self, name: str, kind: str = "TENSOR") -> str:
         """The enumerator of a tensor, or of something about it, such as its buffer."""
@@ -44,7 +44,8 @@ class Names:
         return f"{self.upper}_OP_{self._ops[name]}"
 
     @cached_property
-    def _memories(self) -> dict[str, str]:
+    def memory_words(self) -> dict[str, str]:
+        """What each memory that is used is called within names."""
         used = (arena.memory.name for arena in self.program.arenas)
         return words(used, LONGEST - len(f"{self.upper}_MEMORY__ATTRIBUTES"), upper=True)
 

@@ -79,10 +79,11 @@ def _arena(names: Names, arena: Arena) -> Iterator[str]:
     aligned = f"{names.upper}_ALIGNED({name}_ALIGNMENT)"
     yield f"{name}_ATTRIBUTES {aligned} unsigned char {name.lower()}[{name}_BYTES];"
     facts = {
-        "holds_the_plan": f"{name}_BYTES >= {literal(arena.nbytes)}",
-        "is_aligned": f"{name}_ALIGNMENT % {literal(arena.alignment)} == 0",
+        "holds": f"{name}_BYTES >= {literal(arena.nbytes)}",
+        "aligned": f"{name}_ALIGNMENT % {literal(arena.alignment)} == 0",
     }
     if arena.memory.capacity is not None:
-        facts["fits_its_memory"] = f"{name}_BYTES <= {name}_CAPACITY"
+        facts["fits"] = f"{name}_BYTES <= {name}_CAPACITY"
     for word, fact in facts.items():
-        yield f"{names.upper}_ASSERT({name.lower()}_{word}, {fact});"
+        memory = names.memory_words[arena.memory.name].lower()
+        yield f"{names.upper}_ASSERT({word}_{memory}, {fact});"

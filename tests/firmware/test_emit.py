@@ -57,15 +57,25 @@ def test_tables_that_nobody_needs_are_left_out_by_macros(tmp_path: Path, compile
     assert set(told) - set(symbols) == {"net_tensor_bytes"}
 
 
-def sizes(compiler: str, folder: Path, *flags: str) -> dict[str, int]:
-    """The bytes of each constant table in the object that the compiler makes of the source."""
+@pytest.mark.parametrize("compiler", COMPILERS)
+def test_the_compiler_counts_the_bytes_that_were_planned(tmp_path: Path, compiler: str) -> None:
+    model, plan = spilling()
+    assert replayed(compiler, tmp_path, c_files(model, plan)) == ""
+    told = sizes(compiler, tmp_path, kinds="B")
+    assert told["net_memory_scratchpad"] == plan.metrics.peak == plan.target.scratchpad.capacity
+    stored = {m.tensor for m in plan.moves if m.destination == "host"} - set(model.graph.outputs)
+    assert told["net_memory_host"] == sum(model.graph.tensor[s].nbytes for s in stored)
+
+
+def sizes(compiler: str, folder: Path, *flags: str, kinds: str = "rR") -> dict[str, int]:
+    """The bytes of each symbol of these kinds, constants unless said, in the object that becomes of the source."""
     assert compiled(compiler, folder, "net_plan.c", flags=("-c", *flags)) == ""
     command = ["nm", "--print-size", "--radix=d", "program"]
     lines = subprocess.run(
         command, cwd=folder, capture_output=True, text=True, check=True
     ).stdout.splitlines()
     rows = [line.split() for line in lines]
-    return {row[3]: int(row[1]) for row in rows if row[2:3] in (["r"], ["R"])}
+    return {row[3]: int(row[1]) for row in rows if len(row) == 4 and row[2] in kinds}
 
 
 @pytest.mark.parametrize("compiler", COMPILERS)

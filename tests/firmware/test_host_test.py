@@ -267,7 +267,7 @@ def test_a_memory_that_is_a_byte_short_is_refused_by_the_compiler(tmp_path: Path
     nbytes = program.arenas[0].nbytes
     capacity = "-DNET_MEMORY_SCRATCHPAD_CAPACITY"
     assert replayed(compiler, tmp_path, files(program), (f"{capacity}={nbytes}u",)) == ""
-    assert "fits_its_memory" in replayed(compiler, tmp_path, files(program), (f"{capacity}={nbytes - 1}u",))
+    assert "fits_scratchpad" in replayed(compiler, tmp_path, files(program), (f"{capacity}={nbytes - 1}u",))
 
 
 def test_an_arena_that_is_a_byte_short_is_refused_by_the_compiler(tmp_path: Path, compiler: str) -> None:
@@ -275,7 +275,7 @@ def test_an_arena_that_is_a_byte_short_is_refused_by_the_compiler(tmp_path: Path
     nbytes = spilling().arenas[0].nbytes
     shorter = told.replace(f"SCRATCHPAD_BYTES {nbytes}u", f"SCRATCHPAD_BYTES {nbytes - 1}u")
     assert shorter != told
-    assert "holds_the_plan" in replayed(compiler, tmp_path, (shorter, text, test))
+    assert "holds_scratchpad" in replayed(compiler, tmp_path, (shorter, text, test))
 
 
 @pytest.mark.parametrize(
