@@ -59,8 +59,7 @@ class _Network:
     @property
     def numbers(self) -> int:
         """How many bytes have a number, and 0."""
-        storage, first = max(self.first.items(), key=lambda item: item[1])
-        return first + self.graph.tensor[storage].nbytes
+        return 1 + sum(self.graph.tensor[storage].nbytes for storage in self.first)
 
     def lines(self) -> Iterator[str]:
         """The facts as C."""

@@ -63,8 +63,9 @@ def wide_plans(feature: Callable[[Graph, Plan], object]) -> Iterator[tuple[str, 
             "resnet8_int8",
             {"solver": "msa", "target": "ethos-u65", "objective": "latency", "weights": "tensor"},
         ),
+        ("resnet8_int8", {"solver": "greedy", "target": "stm32h743", "weights": "tensor"}),
     ],
-    ids=["no moves", "in place", "spills", "streamed weights", "copies beside ops"],
+    ids=["no moves", "in place", "spills", "streamed weights", "copies beside ops", "several memories"],
 )
 def test_a_plan_of_a_solver_replays(
     tmp_path: Path, compiler: str, name: str, options: dict[str, str | bool]
