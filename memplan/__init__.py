@@ -58,6 +58,7 @@ from memplan.problem.problem import Problem
 from memplan.problem.storage import Storage
 from memplan.runtimes.report import OutputReport, RunReport
 from memplan.solving import testing
+from memplan.solving.capabilities import Capabilities
 from memplan.solving.capacities import ReferenceCapacities
 from memplan.solving.limits import Limits, Progress
 from memplan.solving.planning import PlanOptions, make_problem, plan
@@ -66,7 +67,7 @@ from memplan.solving.solver import Solver
 from memplan.studies.sweep import Sweep, SweepPoint, sweep
 
 __all__ = [
-    "BoundError", "Buffer", "Channel", "Clock", "Compute", "DimensionError", "ExecutionError",
+    "BoundError", "Buffer", "Capabilities", "Channel", "Clock", "Compute", "DimensionError", "ExecutionError",
     "Gap", "Graph", "GraphError", "InPlace", "InvalidPlanError", "Limits", "Memory", "MemplanError", "Metrics", "Model", "Move",
     "Op", "OptionError", "Options", "OutputReport", "Packer", "Packing", "Pin", "Plan", "PlanError",
     "PlanOptions", "Problem", "Progress", "ReferenceCapacities", "Residency", "RunReport", "Segment",

@@ -515,7 +515,7 @@ def shaken(rng: random.Random, graph: Graph, plan: Plan) -> Plan:
         elif plan.joined:
             plan = replace(plan, joined=plan.joined[1:])
     elif choice == 11:
-        word = rng.choice(("keep", "host", "@0", "keep@0"))
+        word = rng.choice(("keep", "host", "@0", "keep@0", *names, *(f"keep {name}@0" for name in names)))
         plan = replace(plan, options=replace(plan.options, pins={rng.choice(storages): word}))
     else:
         field, words = rng.choice(

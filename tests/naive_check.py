@@ -492,13 +492,10 @@ class _Naive:
     def pins(self) -> None:
         for s, word in self.o.pins.items():
             _must(s in self.storages)
-            kept, _, at = word.partition("@")
-            rows = [
-                (m, run)
-                for m in self.memories
-                for run in self.runs[s, m]
-                if not (run.birth == "home" and self.o.io == "host")
-            ]
+            rest = word.removeprefix("keep").strip()
+            place, _, at = rest.partition("@")
+            place = place or (self.target.memories[0].name if at else "")
+            rows = [(m, run) for m in self.memories for run in self.runs[s, m]]
             used = [
                 t
                 for t, op in enumerate(self.ops)
@@ -506,9 +503,20 @@ class _Naive:
                 and op.name not in self.p.joined
                 and s in {self.root[x] for x in (*op.inputs, *op.outputs)}
             ]
-            if kept == "host":
+            if rest == "host":
                 _must(not rows and all(x.tensor != s for x in self.p.moves))
-            if kept == "keep" and used:
-                _must(len(rows) == 1 and rows[0][1].start <= used[0] and used[-1] < rows[0][1].stop)
-            if at:
-                _must(all(run.offset == int(at) for _, run in rows))
+                continue
+            last = self.target.memories[-1]
+            free = {self.home(s)} | (
+                {last.name} if len(self.target.memories) > 1 and not last.readonly else set()
+            )
+            for m, run in rows:
+                if place:
+                    _must(m in free | {place})
+                if at and m == place:
+                    _must(run.offset == int(at))
+            if word.startswith("keep") and used:
+                always = [x for x in rows if all(x[1].start <= t < x[1].stop for t in used)]
+                _must([x for x in always if place in ("", x[0])])
+                for x in rows:
+                    _must(x[0] in free or (x in always and place in ("", x[0])))

@@ -120,12 +120,9 @@ class Oracle:
                     continue
                 s = self.things[source]
                 donated = s.name in self.options.donate
-                may = (
-                    donated
-                    if graph.tensor[s.name].kind == "input"
-                    else self.options.inplace and s.writer >= 0
-                )
-                if may and not s.output:
+                kind, resident = graph.tensor[s.name].kind, self.options.io == "resident"
+                may = self.options.inplace and not (kind == "input" and resident)
+                if (may or (kind == "input" and donated)) and not s.output:
                     over.append(source)
             if over:
                 pairs[i] = number[out.name], over

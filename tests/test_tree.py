@@ -262,7 +262,7 @@ ELSEWHERE: tuple[tuple[str, str, str], ...] = (
     (
         "solvers by name, limits, calls that make no sense",
         "solving/test_solver.py",
-        "memplan.judge.evaluate memplan.solving.limits memplan.solving.planning memplan.solving.registry",
+        "memplan.judge.evaluate memplan.solving.limits memplan.solving.registry",
     ),
     (
         "games against plain rules",

@@ -342,3 +342,33 @@ def aligned_for_the_memory_but_not_for_the_tensor(
     ]
     r = _pick(rng, rows)
     return r and _row(plan, r, r._replace(offset=r.offset + plan.target.memory[r.memory].alignment))
+
+
+def _pinned(plan: Plan, name: str, word: str) -> Plan:
+    return replace(plan, options=replace(plan.options, pins={name: word}))
+
+
+@_mutation
+def pinned_to_another_memory(rng: random.Random, graph: Graph, plan: Plan) -> Plan | None:
+    """Where it lies neither at home nor in the backing memory."""
+    view = PlanView(graph, plan)
+    away = [r for r in plan.residencies if r.memory not in (view.home(r.tensor), plan.target.host.name)]
+    r = _pick(rng, away)
+    others = sorted(_addressed(plan) - {r.memory}) if r else []
+    return _pinned(plan, r.tensor, rng.choice(others)) if r and others else None
+
+
+@_mutation
+def pinned_to_another_offset_there(rng: random.Random, graph: Graph, plan: Plan) -> Plan | None:
+    r = _pick(rng, list(plan.residencies))
+    return r and _pinned(plan, r.tensor, f"{r.memory}@{r.offset + 64}")
+
+
+@_mutation
+def kept_in_a_memory_where_it_never_is(rng: random.Random, graph: Graph, plan: Plan) -> Plan | None:
+    view = PlanView(graph, plan)
+    running = [t for t, op in enumerate(view.ops) if op.name not in view.joined]
+    touched = [s for t in running for s in (*view.reads[t], *view.writes[t])]
+    s = _pick(rng, sorted(set(touched)))
+    others = sorted(_addressed(plan) - {r.memory for r in plan.residencies if r.tensor == s})
+    return _pinned(plan, s, f"keep {rng.choice(others)}") if s and others else None

@@ -23,7 +23,7 @@ def run(args: argparse.Namespace) -> int:
     """0 if every rule holds and every claim recomputes, else 5."""
     from memplan import api
     from memplan.judge.check.claims import unverified
-    from memplan.problem.plan import MISMATCH_HINT, graph_mismatch
+    from memplan.problem.plan import graph_mismatch, mismatch_hint
     from memplan.views.text import plan_summary
 
     model, plan = load_with_plan(args.model, args.plan, args.trust)
@@ -44,6 +44,6 @@ def run(args: argparse.Namespace) -> int:
     for violation in violations:
         print_stderr(f"violation: {violation}")
     if violations:
-        hint = MISMATCH_HINT if graph_mismatch(model.graph, plan) else "make the plan anew"
+        hint = mismatch_hint(plan) if graph_mismatch(model.graph, plan) else "make the plan anew"
         print_stderr(f"error: the plan breaks {len(violations)} rule(s) or claims\nhint: {hint}")
     return 5 if violations else 0

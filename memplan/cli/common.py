@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import inf
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -82,6 +83,30 @@ def parse_seconds(option: str, text: str) -> float:
     return value
 
 
+def parse_factor(option: str, text: str) -> float:
+    """`text` as a factor from 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 1 <= value < inf:
+        raise OptionError(f"{option} '{text}'", "give a factor from 1, such as 1.2")
+    return value
+
+
+def parse_capacities(pairs: list[str]) -> dict[str, str]:
+    """Capacities of memories from MEMORY=SIZE words."""
+    capacities: dict[str, str] = {}
+    for pair in pairs:
+        name, equals, size = pair.partition("=")
+        if not (equals and name and size):
+            raise OptionError(f"--capacity '{pair}'", "write MEMORY=SIZE, such as axi=512KiB")
+        if name in capacities:
+            raise OptionError(f"--capacity '{pair}': '{name}' is given twice", "drop one")
+        capacities[name] = size
+    return capacities
+
+
 def add_reading(p: argparse.ArgumentParser) -> None:
     """Add the options that say how a model file is read: what else is known of ops, and that it may run code."""
     p.add_argument(
@@ -100,25 +125,68 @@ def add_policies(p: argparse.ArgumentParser) -> None:
         ("weights", "not placed, placed like all else, or loaded for each use (default: the target's)"),
         (
             "io",
-            "inputs and outputs come from and go to host memory, or stay in the scratchpad (default: the target's)",
+            "inputs and outputs come from and go to host memory, stay in the scratchpad, or lie in buffers of the "
+            "caller's (default: the target's)",
         ),
         ("order", "any order that the ops allow, or the model's own (default: free)"),
     ):
         p.add_argument(
             f"--{option}", choices=CHOICES[option], metavar="|".join(CHOICES[option]), help=meaning
         )
+    for option, meaning in (
+        ("inplace", "an op may write over an operand that nothing reads later"),
+        ("join", "an op whose operands lie side by side in its output may copy nothing"),
+    ):
+        p.add_argument(
+            f"--{option}",
+            choices=("on", "off"),
+            metavar="on|off",
+            help=f"whether {meaning} (default: the target's)",
+        )
     p.add_argument(
-        "--inplace",
-        choices=("on", "off"),
-        metavar="on|off",
-        help="whether an op may write over an operand that nothing reads later (default: the target's)",
+        "--recompute",
+        metavar="off|any|C",
+        default="off",
+        help="how often an op may be executed: once, without a limit, or C times (default: off)",
+    )
+    add_limits(p)
+
+
+def add_limits(p: argparse.ArgumentParser) -> None:
+    """Add the options that limit what plans may use beside the first memory."""
+    p.add_argument(
+        "--compute-limit",
+        metavar="F",
+        help="what all executions may cost, as a multiple of executing each op once (default: 1.2 with --recompute)",
+    )
+    p.add_argument(
+        "--capacity",
+        metavar="MEMORY=SIZE",
+        action="append",
+        default=[],
+        help="capacity of another memory than the first; may be repeated",
     )
 
 
 def policies(args: argparse.Namespace) -> dict[str, Any]:
     """Those options as keyword arguments of `memplan.plan`."""
-    inplace = None if args.inplace is None else args.inplace == "on"
-    return {"weights": args.weights, "io": args.io, "inplace": inplace, "order": args.order or "free"}
+    return limits(args) | {
+        "weights": args.weights,
+        "io": args.io,
+        "inplace": None if args.inplace is None else args.inplace == "on",
+        "join": None if args.join is None else args.join == "on",
+        "order": args.order or "free",
+        "recompute": args.recompute,
+    }
+
+
+def limits(args: argparse.Namespace) -> dict[str, Any]:
+    """The limits as keyword arguments of `memplan.plan` and of a comparison's setting."""
+    factor = args.compute_limit
+    return {
+        "compute_limit": None if factor is None else parse_factor("--compute-limit", factor),
+        "capacities": parse_capacities(args.capacity),
+    }
 
 
 def load_talking(args: argparse.Namespace) -> Model:

@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from memplan.cli.common import (
+    add_limits,
     add_reading,
     add_sizes,
     interruptible,
+    limits,
     parse_bounds,
     parse_dims,
     parse_int,
@@ -32,10 +34,12 @@ LISTS = {
     "solvers": ("a,b", "portfolio", "solver specs"),
     "budgets": ("MR,0.9MP", "MR,MH,MP", "capacities: MR, MH, MP, fractions of them, sizes, max"),
     "targets": ("a,b", "scratchpad", "presets or .toml files"),
-    "objectives": ("a,b", "traffic", "traffic, peak, latency"),
+    "objectives": ("a,b", "traffic", "traffic, peak, latency, compute"),
     "weights": ("a,b", "", "ignore, tensor, stream (default: the target's)"),
-    "io": ("a,b", "", "host, resident (default: the target's)"),
+    "io": ("a,b", "", "host, resident, external (default: the target's)"),
     "inplace": ("a,b", "", "on, off (default: the target's)"),
+    "join": ("a,b", "", "on, off (default: the target's)"),
+    "recompute": ("a,b", "off", "off, any, or numbers of executions"),
 }
 """Options that take a list: an example, the default, what it may hold."""
 
@@ -51,6 +55,7 @@ def add_parser(commands: Any) -> None:
     for name, (example, default, text) in LISTS.items():
         shown = f" (default: {default})" if default else ""
         p.add_argument(f"--{name}", metavar=example, default=default, help=text + shown)
+    add_limits(p)
     add_sizes(p, " (of every model)")
     p.add_argument("--time-limit", metavar="S", default="10", help="seconds for each case (default: 10)")
     p.add_argument(
@@ -80,9 +85,11 @@ def run(args: argparse.Namespace) -> int:
 
     workers = (os.cpu_count() or 1) if args.workers is None else parse_int("--workers", args.workers, 1)
     memory = _share(workers) if args.memory_limit is None else parse_size(args.memory_limit)
+    lists: dict[str, Any] = {name: tuple(split(getattr(args, name))) for name in LISTS}
     setting = Setting(
         models=tuple(args.models),
-        **{name: tuple(split(getattr(args, name))) for name in LISTS},
+        **lists,
+        **limits(args),
         dims=parse_dims(args.dim),
         bounds=parse_bounds(args.bound),
         time_limit_s=parse_seconds("--time-limit", args.time_limit),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import Any
 
 from memplan.base.units import format_size
@@ -33,7 +33,19 @@ def run(args: argparse.Namespace) -> int:
     for row in rows:
         cells = [f"{row[column]:{width}}" for column, width in zip(columns, widths, strict=True)]
         print("  ".join([*cells, row["summary"]]))
+    if rows and "supports" in rows[0]:
+        print("\n" + "\n".join(_capabilities(rows)))
     return 0
+
+
+def _capabilities(rows: list[Row]) -> list[str]:
+    """A table of what each solver supports."""
+    from memplan.solving.capabilities import Capabilities
+
+    words = [{"solver": row["name"]} | Capabilities(**row["supports"]).words() for row in rows]
+    lines = [list(words[0]), *(list(row.values()) for row in words)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return ["  ".join(f"{cell:{w}}" for cell, w in zip(line, widths, strict=True)).rstrip() for line in lines]
 
 
 def _solvers() -> list[Row]:
@@ -43,7 +55,7 @@ def _solvers() -> list[Row]:
         {
             "name": name,
             "summary": cls.summary,
-            "objectives": sorted(cls.objectives),
+            "supports": asdict(cls.supports),
             "fields": {f.name: f.default for f in fields(cls)},
         }
         for name, cls in registry().items()

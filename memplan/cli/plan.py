@@ -43,7 +43,8 @@ def add_parser(commands: Any) -> None:
         choices=CHOICES["objective"],
         metavar="|".join(CHOICES["objective"]),
         default="traffic",
-        help="what is least: spilled bytes, the peak without spills, or seconds (default: traffic)",
+        help="what is least: spilled bytes, the peak without spills, seconds, or the cost of executing ops again "
+        "(default: traffic)",
     )
     add_policies(p)
     p.add_argument(
@@ -58,7 +59,8 @@ def add_parser(commands: Any) -> None:
         metavar="TENSOR=PIN",
         action="append",
         default=[],
-        help="keep (never spill), host (never place), @OFFSET or keep@OFFSET; may be repeated",
+        help="keep (never spill), host (never place), MEMORY, @OFFSET, MEMORY@OFFSET, keep@OFFSET or 'keep "
+        "MEMORY@OFFSET'; may be repeated",
     )
     p.add_argument("--pins", metavar="FILE", help="pins as a JSON object by tensor name; --pin overrides")
     p.add_argument(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 POLICIES: dict[str, tuple[str, ...]] = {
     "weights": ("ignore", "tensor", "stream"),
-    "io": ("host", "resident"),
+    "io": ("host", "resident", "external"),
     "inplace": ("on", "off"),
+    "join": ("on", "off"),
 }
 """What may be written for each; `memplan.Options` says what the words mean."""

@@ -27,7 +27,7 @@ class Target:
         queues: how many FIFO queues copy; 0 where nothing is moved and every storage stays where it is first placed.
         channels: the only pairs of memories that are copied between; none for every pair, in any queue.
         compute: rates of arithmetic.
-        defaults: policies that the target suggests where a call names none: by "weights", "io", "inplace".
+        defaults: policies that the target suggests where a call names none: by "weights", "io", "inplace", "join".
         sources: where each number comes from, by its name.
 
     Raises:
@@ -147,7 +147,7 @@ class Target:
         """The policies where the call names none: the target's defaults, else memplan's."""
         weights = "tensor" if self.direct else "ignore"
         io = "host" if self.backing else "resident"
-        return {"weights": weights, "io": io, "inplace": "off"} | dict(self.defaults)
+        return {"weights": weights, "io": io, "inplace": "off", "join": "off"} | dict(self.defaults)
 
     def with_scratchpad(self, capacity: int | None, alignment: int | None = None) -> Target:
         """This target with another fastest memory.

@@ -12,7 +12,7 @@ def contradiction(problem: Problem) -> str:
     """Why the fixed offsets leave no plan: two storages at one address in one step; nothing if that is not so."""
     for i in range(problem.n):
         for a, b in fixed_clashes(problem, problem.present[i]):
-            written, over = problem.inplace_pairs.get(i, (-1, ()))
+            written, over = problem.overwriting.get(i, (-1, ()))
             if not ((a == written and b in over) or (b == written and a in over)):
                 one, other = problem.storages[a], problem.storages[b]
                 return (

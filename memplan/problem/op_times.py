@@ -75,8 +75,9 @@ def latency_ends(graph: Graph, target: Target, options: Options) -> tuple[float 
             everywhere = everywhere and (fixed or backing in reached[key])
             slow_s += nbytes / bandwidth[backing]
             fast_s += nbytes / bandwidth[backing if fixed else reached[key][0]]
+        idle = options.join and op.joins  # it may be joined, and then takes its overhead alone
         slowest += max(compute_s, slow_s) + target.compute.overhead_s
-        fastest += max(compute_s, fast_s) + target.compute.overhead_s
+        fastest += (0.0 if idle else max(compute_s, fast_s)) + target.compute.overhead_s
     return slowest if everywhere else None, fastest
 
 

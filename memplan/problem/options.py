@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from math import inf
 
 from memplan.base.errors import OptionError, nearest
 from memplan.machine.policies import POLICIES
 from memplan.problem.pins import parse_pin
 
 CHOICES: dict[str, tuple[str, ...]] = {
-    "objective": ("traffic", "peak", "latency"),
+    "objective": ("traffic", "peak", "latency", "compute"),
     "weights": POLICIES["weights"],
     "io": POLICIES["io"],
     "order": ("free", "program"),
 }
-"""What a call may ask of a solver."""
-
-JUDGED: dict[str, tuple[str, ...]] = {"objective": ("compute",), "io": ("external",)}
-"""What a plan may record besides: the checker and the simulator know it, no solver does."""
+"""What may be written for each."""
 
 COST_FACTOR = 1.2
 """By how much recomputation may raise the cost of all executions where nothing else is asked."""
@@ -40,7 +38,8 @@ class Options:
         dims: sizes that the importer gave to free dimensions.
         bounds: the largest shapes that tensors were planned at whose sizes only a run decides.
         donate: inputs whose storage an output may take over: the op that makes it writes over them.
-        pins: by storage: "keep" (never spilled), "host" (never placed), "@OFFSET" or "keep@OFFSET", in bytes.
+        pins: by storage: "keep" (never spilled), "host" (never placed), "MEMORY" (placed there alone),
+            "@OFFSET" (in the first memory) or "MEMORY@OFFSET" in bytes, or "keep" before such a place.
         join: ops whose operands lie side by side in their output need not run.
         recompute: how often an op may be executed at most, None without a limit.
         compute_limit: how much all executions may cost at most, as a multiple of what executing each op once
@@ -66,15 +65,16 @@ class Options:
     def __post_init__(self) -> None:
         for key, known in CHOICES.items():
             value = getattr(self, key)
-            if value not in known + JUDGED.get(key, ()):
+            if value not in known:
                 raise OptionError(f"unknown {key} '{value}'", nearest(str(value), known))
         for key in ("inplace", "join"):
             if not isinstance(getattr(self, key), bool):
                 raise OptionError(f"{key} = {getattr(self, key)!r}", "it is true or false")
-        if self.recompute is not None and (type(self.recompute) is not int or self.recompute < 1):
+        if self.recompute is not None and not (type(self.recompute) is int and self.recompute >= 1):
             raise OptionError(f"recompute = {self.recompute!r}", "it is a number of executions from 1")
-        if self.compute_limit is not None and not self.compute_limit >= 1:
-            raise OptionError(f"compute_limit = {self.compute_limit!r}", "it is a factor from 1")
+        limit = self.compute_limit
+        if limit is not None and not (isinstance(limit, int | float) and 1 <= limit < inf):
+            raise OptionError(f"compute_limit = {limit!r}", "it is a factor from 1")
         for word in self.pins.values():
             parse_pin(word)
 
@@ -103,3 +103,14 @@ class Options:
             "compute_limit": None,
         }
         return {key: value for key, value in recorded.items() if key not in default or value != default[key]}
+
+
+def parse_recompute(word: str | int) -> int | None:
+    """How often an op may be executed: once for "off", a whole number, or None, without a limit, for "any"."""
+    if word in ("off", "any"):
+        return 1 if word == "off" else None
+    if type(word) is str and word.isdecimal() and len(word) < 10:
+        word = int(word)
+    if type(word) is not int or word < 1:
+        raise OptionError(f"recompute '{word}'", "it is off, any, or a number of executions from 1")
+    return word

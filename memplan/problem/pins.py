@@ -1,7 +1,8 @@
 """Pins: where single storages must or must not lie, whatever else is planned.
 
-A pin is a word: `keep` (never spilled), `host` (never placed), `@OFFSET` (wherever it is resident, it lies
-there) or `keep@OFFSET`. `pin_resolution` refuses what makes no sense, `contradictions` names what leaves no plan.
+A pin is a word: `keep` (never spilled), `MEMORY` (placed nowhere else), `MEMORY@OFFSET` (there at this byte), or both, as
+`keep MEMORY@OFFSET`. `host` means the backing memory, `@OFFSET` and `keep@OFFSET` the first one. `pin_resolution` refuses
+what makes no sense, `contradictions` names what leaves no plan.
 """
 
 from __future__ import annotations
@@ -19,26 +20,46 @@ class Pin(NamedTuple):
     """One storage's pin.
 
     Args:
-        keep: its one residency covers every touch.
-        host: it has no residency.
-        offset: the byte at which all its residencies lie, None where any will do.
+        keep: one residency covers every touch.
+        host: it is never placed.
+        offset: the byte at which it lies wherever it is placed, None where any will do.
+        memory: the memory in which it lies wherever it is placed; None for the first where there is an offset, else
+            for any.
     """
 
     keep: bool = False
     host: bool = False
     offset: int | None = None
+    memory: str | None = None
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """What it asks for: "keep", "host", "memory" (a certain one), "offset" (in the first memory)."""
+        placed = "memory" if self.memory is not None else "offset"
+        asked = {"keep": self.keep, "host": self.host, placed: self.memory or self.offset is not None}
+        return frozenset(kind for kind, value in asked.items() if value)
 
     def __str__(self) -> str:
-        at = "" if self.offset is None else f"@{self.offset}"
-        return "host" if self.host else f"{'keep' if self.keep else ''}{at}"
+        if self.host:
+            return "host"
+        place = (self.memory or "") + ("" if self.offset is None else f"@{self.offset}")
+        return " ".join(("keep", place)) if self.keep and self.memory else f"{'keep' * self.keep}{place}"
+
+
+PIN = re.compile(r"(?P<keep>keep(?![\w.+-])\s*)?(?P<memory>\w[\w.+-]*)?(?:@(?P<offset>[0-9]{1,19}))?")
 
 
 def parse_pin(word: str) -> Pin:
     """The pin that `word` means; OptionError on anything else."""
-    match = re.fullmatch(r"(host)|(keep)?(?:@(\d{1,19}))?", word.strip()) if isinstance(word, str) else None
-    if not match or not word.strip():
-        raise OptionError(f"pin '{word}'", "it is keep, host, @OFFSET or keep@OFFSET, the offset in bytes")
-    return Pin(bool(match[2]), bool(match[1]), None if match[3] is None else int(match[3]))
+    match = PIN.fullmatch(word.strip()) if isinstance(word, str) else None
+    if not match or not match[0] or (match["memory"] == "host" and match[0] != "host"):
+        raise OptionError(
+            f"pin '{word}'",
+            "it is keep, MEMORY, MEMORY@OFFSET, keep MEMORY@OFFSET, host, @OFFSET or keep@OFFSET, the offset in bytes",
+        )
+    host = match["memory"] == "host"
+    offset = None if match["offset"] is None else int(match["offset"])
+    return Pin(match["keep"] is not None, host, offset, None if host else match["memory"])
 
 
 def parse_pins(words: Iterable[str]) -> dict[str, str]:
@@ -48,7 +69,7 @@ def parse_pins(words: Iterable[str]) -> dict[str, str]:
         name, equals, word = text.rpartition("=")
         if not (equals and name):
             raise OptionError(
-                f"pin '{text}'", "write TENSOR=keep, TENSOR=host, TENSOR=@OFFSET or TENSOR=keep@OFFSET"
+                f"pin '{text}'", "write TENSOR=PIN, such as TENSOR=keep, TENSOR=host or TENSOR=@OFFSET"
             )
         if name in pins:
             raise OptionError(f"tensor '{name}' is pinned twice", "keep@OFFSET says both in one word")

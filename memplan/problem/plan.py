@@ -188,9 +188,6 @@ class Plan:
         return {pair.output: pair.operand for pair in self.inplace}
 
 
-MISMATCH_HINT = "name the model that was planned, with the same --dim, or plan this one"
-
-
 def graph_mismatch(graph: Graph, plan: Plan) -> str:
     """What is wrong where the plan was made for another graph; nothing if it was made for this one."""
     if plan.graph_sha256 in (graph.sha256, digest_1(graph)):
@@ -201,10 +198,20 @@ def graph_mismatch(graph: Graph, plan: Plan) -> str:
     return f"the plan was made for {other}"
 
 
+def mismatch_hint(plan: Plan) -> str:
+    """What to do where the plan was made for another graph: which sizes, and what said of ops, decide about a graph."""
+    sizes = [f"--dim {name}={size}" for name, size in plan.options.dims.items()]
+    sizes += [f"--bound {name}={','.join(map(str, shape))}" for name, shape in plan.options.bounds.items()]
+    sized = f", with {' '.join(sizes)}," if sizes else ""
+    return (
+        f"name the model that was planned{sized} and the same --ops if it was read with one, or plan this one"
+    )
+
+
 def refuse_mismatch(graph: Graph, plan: Plan) -> None:
     """Raise PlanError if the plan was made for another graph."""
     if wrong := graph_mismatch(graph, plan):
-        raise PlanError(wrong, MISMATCH_HINT)
+        raise PlanError(wrong, mismatch_hint(plan))
 
 
 def without_times(plan: Plan) -> Plan:

@@ -23,8 +23,8 @@ class Problem:
     """One graph to be planned for one target under one set of options; solvers know only this.
 
     Ops are numbered in program order, storages in order of first touch; storages that no
-    non-view op touches, constants under weights=ignore and those pinned to host are not placed and have
-    no number. Whatever is derived is computed when first asked for, and kept.
+    non-view op touches, constants under weights=ignore, the caller's under io=external and those pinned
+    to host are not placed and have no number. Whatever is derived is computed when first asked for, and kept.
 
     Args:
         graph: what is planned.
@@ -74,7 +74,9 @@ class Problem:
             for name in _distinct(op, root):
                 tensor = graph.tensor[name]
                 ignored = tensor.kind == "constant" and self.options.weights == "ignore"
-                if not (ignored or (name in self.pins and self.pins[name].host)):
+                io = tensor.kind == "input" or (tensor.kind == "activation" and name in outputs)
+                callers = io and self.options.io == "external"
+                if not (ignored or callers or (name in self.pins and self.pins[name].host)):
                     seen = uses.setdefault(name, [])
                     if graph.producer.get(name) != i:
                         seen.append(i)
@@ -161,46 +163,63 @@ class Problem:
 
     @cached_property
     def inplace_pairs(self) -> dict[int, tuple[int, tuple[int, ...]]]:
-        """Per op that may work in place: the storage it writes and those it could write over.
+        """Per op that may work in place: the storage it writes and those it could write over at their last use, of
+        `overwriting` all but outputs of the graph.
+        """
+        pairs = {}
+        for i, (written, over) in self.overwriting.items():
+            if dying := tuple(s for s in over if not self.storages[s].is_output):
+                pairs[i] = (written, dying)
+        return pairs
 
-        Static conditions only (rule 8): a plan must see to it that the input has no later use. An
-        activation may be written over when in-place is on, an input of the graph when it is donated.
+    @cached_property
+    def overwriting(self) -> dict[int, tuple[int, tuple[int, ...]]]:
+        """Per op, the storage it writes and those that rule 8 lets it write over in some plan.
+
+        With in-place on, these are all but the caller's buffers; a donated input is written over by its next value alone.
         """
         if not (self.options.inplace or self.options.donate):
             return {}
-        pairs = {}
+        found = {}
         for i, op in enumerate(self.graph.ops):
             if op.overwrites and (written := self.number.get(op.overwrites[0][0])) is not None:
-                if sources := self._overwritable(op, self.storages[written].offset):
-                    pairs[i] = (written, sources)
-        return pairs
+                operands = (self.number.get(self.graph.storage_of[x]) for _, x in op.overwrites)
+                over = [s for s in operands if s is not None and self._may_overwrite(written, s)]
+                if over:
+                    found[i] = (written, tuple(dict.fromkeys(over)))
+        return found
+
+    def _may_overwrite(self, written: int, over: int) -> bool:
+        new, old = self.storages[written], self.storages[over]
+        if None not in (new.offset, old.offset) and new.offset != old.offset:
+            return False
+        donated = old.is_input and old.name in self.options.donate and not old.is_output
+        mine = donated and self.renewed.get(old.name, new.name) == new.name
+        return mine or (self.options.inplace and not old.resident)
+
+    @cached_property
+    def renewed(self) -> dict[str, str]:
+        """The storage that holds an input's next value, by the input's name."""
+        return {old: self.graph.storage_of[new] for new, old in self.graph.updates}
 
     @cached_property
     def overwritable(self) -> frozenset[int]:
         """The storages that some op might write over."""
         return frozenset(s for _, sources in self.inplace_pairs.values() for s in sources)
 
-    def _overwritable(self, op: Op, place: int | None) -> tuple[int, ...]:
-        """The storages over which `op` may write its output, which is pinned to the offset `place` or to none."""
-        found: dict[int, None] = {}
-        for _, operand in op.overwrites:
-            storage = self.number.get(self.graph.storage_of[operand])
-            if storage is not None:
-                s = self.storages[storage]
-                meet = place is None or s.offset is None or place == s.offset
-                asked = s.name in self.options.donate if s.is_input else self.options.inplace
-                if meet and asked and not s.is_output:
-                    found[storage] = None
-        return tuple(found)
-
     @cached_property
     def present(self) -> tuple[tuple[int, ...], ...]:
         """Per op, storages that are in the scratchpad at its step under every plan: operands, and what is kept."""
         anywhere = self.target.direct
         across = certainly_kept(self.storages, self.preds, self.succs, self.options.order == "program")
+        joined = [self.options.join and bool(op.joins) for op in self.graph.ops]  # these may read nothing
         return tuple(
-            tuple(s for s in dict.fromkeys((*r, *w, *kept)) if not anywhere or self.storages[s].pinned)
-            for r, w, kept in zip(self.reads, self.writes, across, strict=True)
+            tuple(
+                s
+                for s in dict.fromkeys((*(() if idle else r), *w, *kept))
+                if not anywhere or self.storages[s].pinned
+            )
+            for r, w, kept, idle in zip(self.reads, self.writes, across, joined, strict=True)
         )
 
     @cached_property
@@ -208,8 +227,8 @@ class Problem:
         """Per op, the bytes of scratchpad it cannot do without."""
         sizes = [s.size for s in self.storages]
         total = [sum(sizes[s] for s in present) for present in self.present]
-        for i, (written, sources) in self.inplace_pairs.items():
-            if written in self.present[i] and any(s in self.present[i] for s in sources):
+        for i, (written, over) in self.overwriting.items():
+            if written in self.present[i] and any(s in self.present[i] for s in over):
                 total[i] -= sizes[written]
         return tuple(total)
 
@@ -234,8 +253,8 @@ class Problem:
 
     def _beside_pinned(self, i: int) -> int:
         """The capacity below which what op `i` touches has no place beside what is pinned to an offset."""
-        written, sources = self.inplace_pairs.get(i, (-1, ()))
-        shared = {written} if written < 0 or self.storages[written].offset is None else {*sources}
+        written, over = self.overwriting.get(i, (-1, ()))
+        shared = {written} if written < 0 or self.storages[written].offset is None else {*over}
         present = [(k, self.storages[k]) for k in self.present[i]]
         pinned = [(s.offset, s.end) for _, s in present if s.offset is not None and s.size]
         free = [s.size for k, s in present if s.offset is None and k not in shared]

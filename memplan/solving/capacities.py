@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from memplan.base.errors import OptionError
+from memplan.base.errors import OptionError, nearest
 from memplan.base.units import align_up, parse_size
 from memplan.machine.target import Target
-from memplan.problem.options import Options
+from memplan.machine.two_level import two_level
 from memplan.problem.plan import Status
 from memplan.problem.problem import Problem
+from memplan.solving.freedoms import WITHOUT
 from memplan.solving.limits import Limits
 from memplan.solving.registry import parse_spec
 
@@ -157,6 +159,12 @@ def resolve_capacity(text: str | int, problem: Problem, limits: Limits) -> tuple
     NotFoundInTime as of `budgets`.
     """
     written = str(text)
+    if isinstance(parse_capacity(written), tuple) and len(problem.target.addressed) > 1:
+        names = ", ".join(m.name for m in problem.target.addressed)
+        raise OptionError(
+            f"'{written}' on target '{problem.target.name}', which has addresses in {names}",
+            "give bytes: capacities have names where one memory has addresses",
+        )
     if needs_peak(written):
         known = reference_capacities(problem, limits)
     else:
@@ -164,8 +172,40 @@ def resolve_capacity(text: str | int, problem: Problem, limits: Limits) -> tuple
     return known.resolve(written, problem.target.scratchpad.alignment)
 
 
+def with_capacities(target: Target, capacities: Mapping[str, str | int]) -> Target:
+    """The target with these capacities of its memories but the first: bytes, texts such as "256KiB", or "max".
+
+    OptionError where a memory is unknown or the first, or a text is no size; TargetError where it has no addresses.
+    """
+    for name in capacities:
+        if name not in target.memory:
+            raise OptionError(
+                f"capacity of '{name}': no memory of target '{target.name}' is called so",
+                nearest(name, target.memory),
+            )
+        if name == target.scratchpad.name:
+            raise OptionError(f"capacity of '{name}', the first memory", "give it by --scratchpad")
+    return replace(
+        target,
+        memories=tuple(
+            replace(m, capacity=_bytes(str(capacities[m.name]))) if m.name in capacities else m
+            for m in target.memories
+        ),
+    )
+
+
+def _bytes(text: str) -> int | None:
+    return None if text.strip().lower() == "max" else parse_size(text)
+
+
 def _plain(problem: Problem, io: str, objective: str = "traffic") -> Problem:
-    """The problem the budgets are defined on: in-place off, no limit, no pins, operands in the scratchpad."""
-    target: Target = replace(problem.target.with_scratchpad(None), operands={})
-    plain: Options = replace(problem.options, inplace=False, donate=(), io=io, objective=objective, pins={})
+    """The problem the budgets are defined on: no freedoms, no limit, no pins, operands in the scratchpad."""
+    target = two_level(scratchpad=replace(problem.target.scratchpad, capacity=None))
+    plain = replace(
+        problem.options,
+        objective=objective,
+        io=io,
+        pins={},
+        **{key: value for without in WITHOUT.values() for key, value in without.items()},
+    )
     return replace(problem, target=target, options=plain)

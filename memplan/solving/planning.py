@@ -15,14 +15,15 @@ from memplan.ir.model import Model
 from memplan.judge.evaluate import evaluate
 from memplan.machine.load import load_target
 from memplan.machine.target import Target
-from memplan.machine.two_level import beyond_two_level
 from memplan.problem.contradictions import contradiction
-from memplan.problem.options import CHOICES, JUDGED, Options
+from memplan.problem.options import Options, parse_recompute
 from memplan.problem.pin_resolution import resolve_pins
 from memplan.problem.plan import Plan, Status
 from memplan.problem.problem import Problem
-from memplan.solving.capacities import NO_LIMIT_S, NotFoundInTime, resolve_capacity
+from memplan.solving.capacities import NO_LIMIT_S, NotFoundInTime, resolve_capacity, with_capacities
+from memplan.solving.freedoms import solve_within
 from memplan.solving.limits import Limits, Progress, limits_for
+from memplan.solving.refusals import refuse
 from memplan.solving.registry import parse_spec
 from memplan.solving.solver import Solver
 
@@ -36,13 +37,17 @@ class PlanOptions(TypedDict, total=False):
     """The options of `plan`, for functions that hand them on."""
 
     scratchpad: str | int | None
+    capacities: Mapping[str, str | int] | None
     alignment: int | None
     objective: str
     weights: str | None
     io: str | None
     inplace: bool | None
+    join: bool | None
     donate: str | Iterable[str]
     order: str
+    recompute: str | int
+    compute_limit: float | None
     pins: Mapping[str, str | int] | None
     solver: str | Solver
     time_limit_s: float
@@ -57,13 +62,17 @@ def plan(
     target: str | Path | Target = "scratchpad",
     *,
     scratchpad: str | int | None = None,
+    capacities: Mapping[str, str | int] | None = None,
     alignment: int | None = None,
     objective: str = "traffic",
     weights: str | None = None,
     io: str | None = None,
     inplace: bool | None = None,
+    join: bool | None = None,
     donate: str | Iterable[str] = (),
     order: str = "free",
+    recompute: str | int = "off",
+    compute_limit: float | None = None,
     pins: Mapping[str, str | int] | None = None,
     solver: str | Solver = DEFAULT_SOLVER,
     time_limit_s: float = DEFAULT_TIME_LIMIT_S,
@@ -83,14 +92,18 @@ def plan(
         scratchpad: the capacity: bytes, "256KiB", in terms of the graph ("MR", the most one op touches;
             "0.75MP" of the least peak; "MH", half way between) or "max", no limit; the target's own where it
             is None.
-        alignment: offsets are multiples of so many bytes; the target's own where it is None.
-        objective: what is minimised: "traffic" (bytes spilled and loaded again), "peak" (bytes), or on a
-            timed target "latency" (seconds).
-        weights, io, inplace, order: as of `Options`; the target's policies where they are None.
+        capacities: those of other memories by name: bytes, "256KiB" or "max".
+        alignment: offsets in the first memory are multiples of so many bytes; the target's own where it is None.
+        objective: what is minimised: "traffic" (bytes spilled and loaded again), "peak" (bytes), "compute" (what
+            executing ops again costs), or on a timed target "latency" (seconds).
+        weights, io, inplace, join, order: as of `Options`; the target's policies where they are None.
         donate: inputs whose storage an output may take over, names or a text of names with commas between;
             "updated" means all that the graph updates.
-        pins: by tensor name, what is never spilled ("keep"), never placed ("host") or lies at a fixed offset
-            in bytes ("@4096", 4096, "keep@4096").
+        recompute: how often an op may be executed: "off" (once), a number, or "any".
+        compute_limit: what all executions may cost at most, as a multiple of executing each op once; 1.2 where
+            it is None and ops may be executed again, without a limit under objective compute.
+        pins: by tensor name, what is never spilled ("keep"), never placed ("host"), placed in one memory alone
+            ("axi") or at a fixed offset in bytes ("@4096", 4096, "keep@4096", "axi@4096").
         solver: a spec string, `name` or `name{field=value,…}`, or a Solver.
         time_limit_s: seconds, compilation not counted.
         workers: processor cores, None for all.
@@ -122,20 +135,20 @@ def plan(
     problem = make_problem(
         model,
         target,
+        capacities=capacities,
         alignment=alignment,
         objective=objective,
         weights=weights,
         io=io,
         inplace=inplace,
+        join=join,
         donate=donate,
         order=order,
+        recompute=recompute,
+        compute_limit=compute_limit,
         pins=pins,
     )
-    if objective not in chosen.objectives:
-        raise OptionError(
-            f"solver '{chosen.name}' cannot minimise {objective}",
-            f"it knows {', '.join(sorted(chosen.objectives))}",
-        )
+    refuse(chosen, problem)
     try:
         problem, proved = _limited(problem, scratchpad, limits)
     except NotFoundInTime as error:
@@ -143,7 +156,7 @@ def plan(
         cut = chosen.no_answer(problem, limits, Status.UNKNOWN, why)
         return replace(cut, seconds=limits.seconds, total_seconds=time.monotonic() - begin)
     before = limits.seconds
-    found = _infeasible(problem, chosen, limits) or chosen.solve(problem, limits)
+    found = _infeasible(problem, chosen, limits) or solve_within(chosen, problem, limits)
     seconds = found.seconds or limits.seconds - before
     done = evaluate(problem.graph, replace(found, seconds=seconds, budget_proved=proved))
     if limits.cancelled() and limits.clock.given_up and done.status in (Status.FEASIBLE, Status.UNKNOWN):
@@ -158,20 +171,24 @@ def make_problem(
     target: str | Path | Target = "scratchpad",
     *,
     scratchpad: str | int | None = None,
+    capacities: Mapping[str, str | int] | None = None,
     alignment: int | None = None,
     objective: str = "traffic",
     weights: str | None = None,
     io: str | None = None,
     inplace: bool | None = None,
+    join: bool | None = None,
     donate: str | Iterable[str] = (),
     order: str = "free",
+    recompute: str | int = "off",
+    compute_limit: float | None = None,
     pins: Mapping[str, str | int] | None = None,
 ) -> Problem:
     """The problem that these options pose to a solver; nothing is solved but what names the capacity.
 
     Args:
-        model, target, scratchpad, alignment, objective, weights, io, inplace, donate, order, pins: as of
-            `plan`.
+        model, target, scratchpad, capacities, alignment, objective, weights, io, inplace, join, donate, order,
+            recompute, compute_limit, pins: as of `plan`.
 
     Returns:
         The problem, its capacity in bytes and its policies settled.
@@ -188,12 +205,7 @@ def make_problem(
     graph = model.graph if isinstance(model, Model) else model
     if not isinstance(graph, Graph):
         raise OptionError(f"a {type(graph).__name__} is no model", "load it first, by memplan.load")
-    machine = load_target(target)
-    if beyond := beyond_two_level(machine):
-        raise OptionError(
-            f"target '{machine.name}' has {beyond}, for which no solver plans yet",
-            "choose a target with one fast memory and a backing memory, see `memplan targets`",
-        )
+    machine = with_capacities(load_target(target), capacities or {})
     if alignment is not None:
         machine = machine.with_scratchpad(machine.scratchpad.capacity, alignment)
     usual = machine.policies
@@ -202,30 +214,42 @@ def make_problem(
         weights=weights or usual["weights"],
         io=io or usual["io"],
         inplace=usual["inplace"] == "on" if inplace is None else inplace,
+        join=usual["join"] == "on" if join is None else join,
         order=order,
+        recompute=parse_recompute(recompute),
+        compute_limit=compute_limit,
         dims=model.dims if isinstance(model, Model) else {},
         bounds=model.bounds if isinstance(model, Model) else {},
         donate=_donated(graph, donate),
     )
-    for key, unsolved in JUDGED.items():
-        if getattr(options, key) in unsolved:
-            raise OptionError(
-                f"no solver plans yet for {key} {getattr(options, key)}", f"known: {', '.join(CHOICES[key])}"
-            )
-    if objective == "traffic" and machine.direct:
-        raise OptionError(
-            f"objective traffic on target '{machine.name}'",
-            "operands may be served from host there; use latency or peak",
-        )
-    if objective == "latency" and not machine.timed:
-        raise OptionError(
-            f"objective latency on target '{machine.name}', which has no timing",
-            "choose a timed target, see `memplan targets`",
-        )
+    _refuse_contradictions(machine, options)
     options = replace(options, pins=resolve_pins(pins or {}, graph, machine, options))
     problem = Problem(graph, machine, options)
     _refuse_alignments(problem)
     return _limited(problem, scratchpad, Limits(NO_LIMIT_S))[0]
+
+
+def _refuse_contradictions(target: Target, options: Options) -> None:
+    """OptionError where options contradict each other, or ask what the target has not, whatever the graph."""
+    if options.objective == "latency" and not target.timed:
+        raise OptionError(
+            f"objective latency on target '{target.name}', which has no timing",
+            "choose a timed target, see `memplan targets`",
+        )
+    if options.io == "host" and target.backing is None:
+        raise OptionError(
+            f"io host on target '{target.name}', which has no backing memory", "use --io resident or external"
+        )
+    if options.io == "external" and options.donate:
+        raise OptionError(
+            f"'{options.donate[0]}' cannot be donated with io external: it lies with the caller",
+            "use --io resident, or do without --donate",
+        )
+    if options.compute_limit is not None and options.recompute == 1:
+        raise OptionError(
+            f"compute_limit {options.compute_limit:g} where no op is executed again",
+            "give --recompute any, or do without --compute-limit",
+        )
 
 
 def _refuse_alignments(problem: Problem) -> None:

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar
 
+from memplan.problem.options import Options
 from memplan.problem.plan import InPlace, Move, Plan, Residency, Status
 from memplan.problem.problem import Problem
+from memplan.solving.capabilities import Capabilities
 from memplan.solving.limits import Limits
 
 
@@ -17,7 +19,7 @@ class Solver(ABC):
     """A planner, found through the entry-point group `memplan.solvers`.
 
     Subclasses are frozen dataclasses; their fields are the options of the spec string. `name` is the word in
-    spec strings, `summary` one line, `objectives` those it can minimise.
+    spec strings, `summary` one line, `supports` the problems it plans for.
 
     >>> from dataclasses import dataclass
     >>> import memplan
@@ -38,7 +40,7 @@ class Solver(ABC):
 
     name: ClassVar[str]
     summary: ClassVar[str]
-    objectives: ClassVar[frozenset[str]] = frozenset({"traffic", "peak"})
+    supports: ClassVar[Capabilities] = Capabilities()
 
     @abstractmethod
     def solve(self, problem: Problem, limits: Limits) -> Plan:
@@ -50,9 +52,13 @@ class Solver(ABC):
         the caller.
 
         Args:
-            problem: what is asked; its objective is one of `objectives`.
+            problem: what is asked; `lacks` finds nothing in it, and it allows no freedom that `supports` denies.
             limits: time, workers, seed, and where to begin.
         """
+
+    def lacks(self, problem: Problem) -> list[str]:
+        """What of the problem is beyond this solver, as `Capabilities.lacks` words it; nothing if it plans for it."""
+        return self.supports.lacks(problem)
 
     @property
     def spec(self) -> str:
@@ -74,8 +80,6 @@ class Solver(ABC):
     ) -> Plan:
         """A plan with a schedule; its status is settled by whoever evaluates it.
 
-        A donated input whose next value is written elsewhere is no donated input of the plan: its buffer stays.
-
         Args:
             problem, limits: what `solve` was given.
             order: op numbers, a step each.
@@ -85,11 +89,9 @@ class Solver(ABC):
             inplace: which outputs are written over which operands, in any order.
         """
         base = self.no_answer(problem, limits, Status.FEASIBLE, "")
-        over, renewed = {pair.operand for pair in inplace}, {i for _, i in problem.graph.updates}
-        donated = tuple(x for x in problem.options.donate if x in over or x not in renewed)
         return replace(
             base,
-            options=replace(problem.options, donate=donated),
+            options=recorded(problem, inplace),
             schedule=tuple(problem.graph.ops[i].name for i in order),
             residencies=tuple(sorted(residencies, key=lambda r: (r.start, r.offset, r.tensor, r.stop))),
             moves=tuple(moves),
@@ -118,6 +120,16 @@ class Solver(ABC):
             workers=limits.workers,
             reason=reason,
         )
+
+
+def recorded(problem: Problem, inplace: Sequence[InPlace]) -> Options:
+    """The options that a plan with these pairs records.
+
+    A donated input whose next value is written elsewhere is no donated input of the plan: its buffer stays.
+    """
+    over, renewed = {(pair.operand, pair.output) for pair in inplace}, problem.renewed
+    donated = tuple(x for x in problem.options.donate if x not in renewed or (x, renewed[x]) in over)
+    return replace(problem.options, donate=donated)
 
 
 def written(value: Any) -> str:

@@ -18,7 +18,7 @@ from memplan.judge.evaluate import evaluate
 from memplan.machine.parts import Compute, Memory
 from memplan.machine.target import Target
 from memplan.machine.two_level import two_level
-from memplan.problem.options import Options
+from memplan.problem.options import CHOICES, Options
 from memplan.problem.plan import Plan, Status, without_times
 from memplan.problem.problem import Problem
 from memplan.solving.capacities import least_capacity
@@ -78,12 +78,19 @@ def check_solver(solver: str | Solver, time_limit_s: float = 60.0) -> int:
 
 
 def problems(solver: Solver) -> Iterator[tuple[str, Problem, float | None]]:
-    """Named problems that `solver` must answer, each with its optimum where that is known."""
+    """Named problems that `solver` supports and must answer, each with its optimum where that is known."""
+    for case, problem, optimum in itertools.chain(_treated(solver), pinned_problems(solver)):
+        if not solver.lacks(problem):
+            yield case, problem, optimum
+
+
+def _treated(solver: Solver) -> Iterator[tuple[str, Problem, float | None]]:
+    """Every graph under every treatment, without a limit and at the least capacity."""
     for graph in graphs():
         for weights, io, inplace, order in itertools.product(
-            ("ignore", "tensor", "stream"), ("host", "resident"), (False, True), ("free", "program")
+            ("ignore", "tensor", "stream"), CHOICES["io"], (False, True), ("free", "program")
         ):
-            for objective in sorted(solver.objectives):
+            for objective in sorted(solver.supports.objectives):
                 options = Options(objective, weights, io, inplace, order)
                 target = TIMED if objective == "latency" else Target()
                 wide = Problem(graph, target, options)
@@ -95,13 +102,12 @@ def problems(solver: Solver) -> Iterator[tuple[str, Problem, float | None]]:
                     if objective == "traffic" and capacity is None:
                         optimum = wide.free_bound  # nothing has to be spilled
                     yield f"{words}, capacity {capacity}", problem, optimum
-    yield from pinned_problems(solver)
 
 
 def pinned_problems(solver: Solver) -> Iterator[tuple[str, Problem, float | None]]:
     """Problems with pins that leave a plan, at the least capacity that does."""
     diamond = next(graph for graph in graphs() if graph.name == "diamond")
-    for objective, io in itertools.product(sorted(solver.objectives), ("host", "resident")):
+    for objective, io in itertools.product(sorted(solver.supports.objectives), ("host", "resident")):
         timed = objective == "latency"
         target = TIMED if timed else Target()
         for pins in PINS + (PINS_TO_HOST if timed else ()):
@@ -243,7 +249,7 @@ def slowdown() -> float:
 
 def _check_limits(solver: Solver) -> None:
     """The time limit within 10 % + 1 s of work, and an answer soon after a cancellation."""
-    objective = sorted(solver.objectives)[-1]
+    objective = max(solver.supports.objectives)
     target = TIMED if objective == "latency" else Target()
     wide = Problem(chain(2000), target, Options(objective))
     problem = replace(wide, target=target.with_scratchpad(max(wide.min_capacity, 2000)))

@@ -13,7 +13,9 @@ from memplan.judge.evaluate import evaluate
 from memplan.problem.plan import Plan, Status, relative_gap
 from memplan.problem.problem import Problem
 from memplan.solving.capacities import NO_LIMIT_S, ReferenceCapacities, reference_capacities
+from memplan.solving.freedoms import solve_within
 from memplan.solving.limits import Limits, Progress, limits_for
+from memplan.solving.refusals import refuse
 from memplan.solving.registry import parse_spec
 from memplan.solving.solver import Solver
 
@@ -123,11 +125,7 @@ def sweep(
     objective = problem.options.objective
     if objective not in OBJECTIVES:
         raise OptionError(f"a sweep of {objective}", "sweep traffic or latency; a peak has no capacity")
-    if objective not in chosen.objectives:
-        raise OptionError(
-            f"solver '{chosen.name}' cannot minimise {objective}",
-            f"it knows {', '.join(sorted(chosen.objectives))}",
-        )
+    refuse(chosen, problem)
     asked = limits_for(time_limit_s, workers, seed)
     known = reference_capacities(problem, Limits(NO_LIMIT_S, progress=progress, cancel=cancel))
     capacities = spread(problem, known, points, least, most)
@@ -150,7 +148,7 @@ def sweep(
             curve.start(i),
             curve.bound(i),
         )
-        found = chosen.solve(curve.problem(i), budget)
+        found = solve_within(chosen, curve.problem(i), budget)
         spent += found.seconds or budget.seconds
         curve.learn(i, found, budget)
     return Sweep(problem.graph.name, objective, chosen.spec, known, curve.points(), spent)

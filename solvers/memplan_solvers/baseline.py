@@ -14,6 +14,7 @@ from typing import ClassVar
 from memplan.base.errors import OptionError, nearest
 from memplan.problem.plan import Plan, Status
 from memplan.problem.problem import Problem
+from memplan.solving.capabilities import Capabilities
 from memplan.solving.limits import Limits
 from memplan.solving.solver import Solver
 from memplan_solvers.ilp.gaps import Gaps
@@ -59,7 +60,7 @@ class Baseline(Solver):
     summary: ClassVar[str] = (
         "COSMA's baselines: an order, then replacement, then TensorFlow Lite's placement; repaired"
     )
-    objectives: ClassVar[frozenset[str]] = frozenset({"traffic"})
+    supports: ClassVar[Capabilities] = Capabilities(("traffic",))
 
     schedule: str = "program"
     replace: str = "belady"

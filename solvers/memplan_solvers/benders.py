@@ -19,6 +19,7 @@ from typing import ClassVar
 
 from memplan.problem.plan import Plan, Status
 from memplan.problem.problem import Problem
+from memplan.solving.capabilities import Capabilities
 from memplan.solving.limits import Limits
 from memplan_solvers.compiled import load
 from memplan_solvers.greedy import greedy_start
@@ -43,7 +44,7 @@ class Benders(Improver):
     summary: ClassVar[str] = (
         "what to spill by an integer program, orders by the search for the least peak; a bound for nets with cells"
     )
-    objectives: ClassVar[frozenset[str]] = frozenset({"traffic"})
+    supports: ClassVar[Capabilities] = Capabilities(("traffic",))
 
     def solve(self, problem: Problem, limits: Limits) -> Plan:
         """The better of the greedy plan and those of the orders found, with the program's bound."""

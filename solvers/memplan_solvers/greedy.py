@@ -11,6 +11,8 @@ from memplan.base.errors import OptionError, nearest
 from memplan.judge.timeline import timeline
 from memplan.problem.plan import Plan, Status
 from memplan.problem.problem import Problem
+from memplan.solving.capabilities import Capabilities
+from memplan.solving.freedoms import lifted
 from memplan.solving.limits import Limits
 from memplan.solving.solver import Solver
 from memplan_solvers.improve import Answer
@@ -21,7 +23,7 @@ from memplan_solvers.replace import POLICIES
 from memplan_solvers.replace.allocate import allocate_on_demand
 from memplan_solvers.replace.evict import around_each_op, evict_on_demand, without_spills
 from memplan_solvers.residency import Block, Stretch, Walk, blocks_of, materialise, stretches_of, traffic
-from memplan_solvers.restricted import less_in_place, lifted, value_of
+from memplan_solvers.restricted import less_in_place, value_of
 from memplan_solvers.schedule import SCHEDULES
 
 LARGE = 10_000
@@ -76,7 +78,7 @@ class Greedy(Solver):
 
     name: ClassVar[str] = "greedy"
     summary: ClassVar[str] = "best of a portfolio of list schedules, eviction policies and one-pass packings"
-    objectives: ClassVar[frozenset[str]] = frozenset({"traffic", "peak", "latency"})
+    supports: ClassVar[Capabilities] = Capabilities(("traffic", "peak", "latency"))
 
     schedule: str = "all"
     replace: str = "all"

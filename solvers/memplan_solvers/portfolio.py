@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import ClassVar, NamedTuple
 
 from memplan.base.errors import MemplanError, OptionError, nearest
 from memplan.problem.plan import Plan, Status
 from memplan.problem.problem import Problem
+from memplan.solving.capabilities import Capabilities
+from memplan.solving.freedoms import lifted, solve_within
 from memplan.solving.limits import Limits, Progress
 from memplan.solving.registry import parse_spec
 from memplan.solving.solver import Solver
 from memplan_solvers.improve import Answer, Improver
-from memplan_solvers.restricted import in_program_order, inplace_off, lifted, value_of
+from memplan_solvers.restricted import in_program_order, inplace_off, value_of
 
 
 class Round(NamedTuple):
@@ -67,7 +70,7 @@ class Portfolio(Solver):
     summary: ClassVar[str] = (
         "the default: greedy, then peak, search, benders, fixed_order and ilp, for latency malloc_game, as time allows; best plan, best bound"
     )
-    objectives: ClassVar[frozenset[str]] = frozenset(ROUNDS)
+    supports: ClassVar[Capabilities] = Capabilities(tuple(ROUNDS), reuse=True, join=True, recompute=True)
 
     skip: str = ""
 
@@ -76,6 +79,21 @@ class Portfolio(Solver):
         for word in filter(None, self.skip.split("+")):
             if word not in known:
                 raise OptionError(f"solver 'portfolio': skip = '{self.skip}'", nearest(word, known))
+
+    def lacks(self, problem: Problem) -> list[str]:
+        """Nothing where one of the parts lacks nothing; else what is least of what they lack."""
+        found = []
+        for part in (
+            part for r in ROUNDS.get(problem.options.objective, ()) for part in self._asked(r.parts)
+        ):
+            found.append(parse_spec(part).lacks(problem))
+            if not found[-1]:
+                break
+        return min(found, key=len, default=[f"objective {problem.options.objective}"])
+
+    def _asked(self, parts: Iterable[str]) -> list[str]:
+        """Those of the parts that are not to be skipped."""
+        return [part for part in parts if _word(part) not in self.skip.split("+")]
 
     def solve(self, problem: Problem, limits: Limits) -> Plan:
         """The best plan of any part, with the best bound of any part."""
@@ -94,7 +112,8 @@ class Portfolio(Solver):
         if ordered:
             run.limits = replace(limits, time_limit_s=limits.seconds + (1 - PROGRAM) * limits.remaining_s)
         for share, parts, least_s in rounds:
-            run.ask(parts, max(share, least_s / max(least_s, run.limits.remaining_s, 1e-9)))
+            able = run.able(parts)
+            run.ask(able, max(share, least_s / max(least_s, run.limits.remaining_s, 1e-9)))
             if run.settled or run.limits.spent():
                 break
         if ordered and not (run.settled or limits.spent()):
@@ -119,6 +138,13 @@ def _word(part: str) -> str:
     return part.partition("{")[0]
 
 
+def _improved(solver: Solver, best: Plan | None, problem: Problem, limits: Limits) -> Plan:
+    """The solver's plan of the problem, which goes on from the best one where it can."""
+    if isinstance(solver, Improver):
+        return solver.improve(problem, limits, Answer.of_plan(problem, best) if best else None)
+    return solver.solve(problem, limits)
+
+
 class _Run:
     """What the parts have said so far."""
 
@@ -141,6 +167,12 @@ class _Run:
         impossible = self.last is not None and self.last.status is Status.INFEASIBLE and self.best is None
         return self.value <= self.bound or impossible
 
+    def able(self, parts: Sequence[str]) -> list[str]:
+        """Those of the parts that plan for the problem; of the others it is noted what they lack."""
+        lacking = {part: parse_spec(part).lacks(self.problem) for part in parts}
+        self.refused |= {part: f"it does not plan for {' and '.join(x)}" for part, x in lacking.items() if x}
+        return [part for part, lacks in lacking.items() if not lacks]
+
     def ask(self, parts: Sequence[str], share: float) -> None:
         """Let parts solve, and keep what is better of their plans and bounds, the first part's where they are equal.
 
@@ -149,9 +181,7 @@ class _Run:
         """
         side_by_side = max(1, min(len(parts), self.limits.workers))
         round_ = self.limits.share(share)
-        start = None
-        if self.best is not None and self.problem.options.objective != "latency":
-            start = Answer.of_plan(self.problem, self.best)
+        best = self.best if self.problem.options.objective != "latency" else None
         settled = [float("inf")] * len(parts)  # seconds into the round
         begin = self.limits.seconds
 
@@ -176,10 +206,7 @@ class _Run:
             )
             solver = parse_spec(parts[k])
             try:
-                if isinstance(solver, Improver):
-                    plan = solver.improve(self.problem, mine, start)
-                else:
-                    plan = solver.solve(self.problem, mine)
+                plan = solve_within(solver, self.problem, mine, partial(_improved, solver, best))
             except MemplanError as refusal:
                 self.refused[parts[k]] = refusal.message
                 return None

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from memplan.problem.plan import Plan, Status
 from memplan.problem.problem import Problem
+from memplan.solving.capabilities import Capabilities
 from memplan.solving.limits import Limits
 from memplan.solving.solver import Solver
 from memplan_solvers.offsets.caching import place_caching
@@ -23,7 +24,7 @@ class PyTorch(Solver):
     summary: ClassVar[str] = (
         "a baseline: the program's order, addresses as PyTorch's caching allocator gives them"
     )
-    objectives: ClassVar[frozenset[str]] = frozenset({"peak"})
+    supports: ClassVar[Capabilities] = Capabilities(("peak",), pins=("keep", "host"))
 
     def solve(self, problem: Problem, limits: Limits) -> Plan:
         """The one plan there is; unknown where it does not fit or pinned offsets ask for other places."""

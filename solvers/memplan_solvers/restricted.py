@@ -38,11 +38,6 @@ def _fitting(problem: Problem, **options: Any) -> Problem | None:
     return less if problem.capacity is None or less.min_capacity <= problem.capacity else None
 
 
-def lifted(problem: Problem, plan: Plan) -> Plan:
-    """A plan of a problem with less freedom as one of `problem`; its bound was not true there."""
-    return replace(plan, target=problem.target, options=problem.options, bound=problem.free_bound)
-
-
 def value_of(problem: Problem, plan: Plan) -> float:
     """What a plan costs, infinite where there is none."""
     if plan.status in (Status.INFEASIBLE, Status.UNKNOWN):

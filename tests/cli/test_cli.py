@@ -244,7 +244,17 @@ def test_a_graph_without_kernels_is_not_executed(graph: Path, tmp_path: Path) ->
         (("plan", "GRAPH", "--workers", "many"), "--workers 'many'"),
         (("plan", "GRAPH", "--objective", "speed"), "invalid choice: 'speed'"),
         (("plan", "GRAPH", "--objective", "latency"), "has no timing"),
-        (("plan", "GRAPH", "--target", "tpu-v4i"), "use latency or peak"),
+        (("plan", "GRAPH", "--target", "tpu-v4i"), "use --objective peak or use --objective latency"),
+        (("plan", "GRAPH", "--objective", "compute"), "no installed solver does; use --objective traffic"),
+        (("plan", "GRAPH", "--recompute", "always"), "it is off, any, or a number of executions from 1"),
+        (("plan", "GRAPH", "--compute-limit", "2"), "give --recompute any, or do without --compute-limit"),
+        (("plan", "GRAPH", "--compute-limit", "0.5"), "--compute-limit '0.5'"),
+        (("plan", "GRAPH", "--join", "yes"), "invalid choice: 'yes'"),
+        (("plan", "GRAPH", "--capacity", "axi"), "write MEMORY=SIZE"),
+        (("plan", "GRAPH", "--capacity", "hots=4"), "did you mean 'host'"),
+        (("plan", "GRAPH", "--capacity", "a=4", "--capacity", "a=5"), "'a' is given twice"),
+        (("plan", "GRAPH", "--pin", "x=scratchpda"), "did you mean 'scratchpad'"),
+        (("sweep", "GRAPH", "--recompute", "0"), "recompute '0'"),
         (("plan", "GRAPH", "--emit", "jsn"), "did you mean 'json'"),
         (("plan", "GRAPH", "--emit", "onnx"), "hint"),
         (("plan", "GRAPH", "--dim", "N"), "--dim 'N'"),
@@ -331,6 +341,13 @@ def test_lists() -> None:
     for command, name in (("solvers", "greedy"), ("targets", "tpu-v4i"), ("zoo", "resnet50")):
         assert name in memplan(command).stdout
         assert name in [row["name"] for row in json.loads(memplan(command, "--json").stdout)]
+
+
+def test_the_page_about_solvers_has_the_table_that_the_program_prints() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "solvers.md").read_text(encoding="utf-8")
+    summaries, table = memplan("solvers").stdout.rstrip().split("\n\n")
+    assert f"```text\n{table}\n```" in page
+    assert len(summaries.splitlines()) == len(table.splitlines()) - 1
 
 
 def test_help_and_version_are_quick() -> None:

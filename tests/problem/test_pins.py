@@ -48,16 +48,45 @@ def skip() -> Graph:
     )
 
 
+WIDE = memplan.Target(
+    "wide",
+    (
+        memplan.Memory("dtcm", 64),
+        memplan.Memory("axis", alignment=16),
+        memplan.Memory("flash", readonly=True),
+        memplan.Memory("dram"),
+    ),
+    {"default": ("dtcm", "axis", "dram")},
+)
+
+
 def plan(solver: str = "greedy", **options: object) -> Plan:
     return memplan.plan(skip(), solver=solver, workers=1, **options)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("word", ["keep", "host", "@0", "@4096", "keep@64"])
+@pytest.mark.parametrize(
+    "word", ["keep", "host", "@0", "@4096", "keep@64", "axi", "axi@8", "keep axi", "keep s-1.x@16"]
+)
 def test_words_round_trip(word: str) -> None:
     assert str(parse_pin(word)) == word
 
 
-@pytest.mark.parametrize("word", ["", "stay", "@", "@-1", "host@4", "@1e3", "keep@", "@" + "9" * 20])
+@pytest.mark.parametrize(
+    "word",
+    [
+        "",
+        "stay there",
+        "host@64",
+        "keep host",
+        "keep keep@",
+        "@",
+        "@-1",
+        "host@4",
+        "@1e3",
+        "keep@",
+        "@" + "9" * 20,
+    ],
+)
 def test_other_words_are_refused(word: str) -> None:
     with pytest.raises(OptionError, match="pin"):
         parse_pin(word)
@@ -65,8 +94,14 @@ def test_other_words_are_refused(word: str) -> None:
 
 @pytest.mark.parametrize(("pins", "options", "said"), [
     ({"aa": "keep"}, {}, "did you mean 'a'"),
-    ({"a": "kep"}, {}, "it is keep, host"),
-    ({"a": True}, {}, "it is keep, host"),
+    ({"a": "kep"}, {}, "no memory of target 'scratchpad' is called 'kep'\nhint: did you mean 'keep'"),
+    ({"a": "axi@64"}, {"target": WIDE}, "did you mean 'axis'"),
+    ({"a": "flash"}, {"target": WIDE}, "nothing is placed in 'flash', which is readonly\nhint: pin it to one of dtcm, axis"),
+    ({"a": "dram@64"}, {"target": WIDE}, "no addresses are planned in 'dram'\nhint: pin it to dram, or"),
+    ({"a": "axis@8"}, {"target": WIDE}, "not a multiple of the alignment 16\nhint: the nearest below is 0"),
+    ({"a": "scratchpad"}, {}, "target 'scratchpad' places nothing anywhere else\nhint: pin it to keep"),
+    ({"x": "keep"}, {"io": "external"}, "external inputs and outputs lie with the caller"),
+    ({"a": True}, {}, "it is keep, MEMORY"),
     ({"a": "@6"}, {"alignment": 4}, "nearest below is 4"),
     ({"a": "host"}, {}, "every operand must be in the scratchpad"),
     ({"w": "keep"}, {}, "constants are not placed"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from memplan.base.errors import PlanError
@@ -33,3 +35,6 @@ def test_a_plan_is_of_the_graph_whose_digest_it_has_of_either_version() -> None:
         assert graph_mismatch(graph, plan) == "" and graph_mismatch(other, plan)
         with pytest.raises(PlanError, match="another graph than 'program'\nhint: name the model"):
             refuse_mismatch(other, plan)
+    sized = replace(plan, options=Options(dims={"N": 4}, bounds={"boxes": (100, 4)}))
+    with pytest.raises(PlanError, match="with --dim N=4 --bound boxes=100,4, and the same --ops if"):
+        refuse_mismatch(other, sized)

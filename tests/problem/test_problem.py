@@ -15,7 +15,7 @@ from memplan.machine.two_level import two_level
 from memplan.problem.options import Options
 from memplan.problem.problem import Problem
 from memplan.solving.planning import make_problem
-from tests.programs import problem
+from tests.programs import problem, program
 
 WORDS = "x>a a,w>b a,b>y"
 SIZES = {"x": 4, "w": 3, "a": 5, "b": 5, "y": 2}
@@ -72,7 +72,8 @@ def test_an_op_needs_its_operands_and_once_what_it_may_write_over() -> None:
 
 
 def test_an_output_and_what_lies_elsewhere_are_not_written_over() -> None:
-    assert problem("x>y0 y0>y1", overwriting="op1", inplace=True).inplace_pairs == {}
+    outputs = problem("x>y0 y0>y1", overwriting="op1", inplace=True)
+    assert outputs.inplace_pairs == {} and outputs.overwriting == {1: (2, (1,))} and outputs.need == (2, 1)
     apart = {"a": "@0", "b": "@8"}
     assert problem("x>a a>b b>y", overwriting="op1", inplace=True, pins=apart).inplace_pairs == {}
     together = {"a": "@8", "b": "@8"}
@@ -130,3 +131,26 @@ def test_an_alignment_that_offsets_need_not_have_is_refused_with_one_that_does()
         make_problem(graph, alignment=12, weights="tensor")
     plan = memplan.plan(graph, alignment=192, weights="tensor", solver="greedy")
     assert memplan.check(graph, plan) == []
+
+
+def test_a_loaded_input_is_written_over_and_a_donated_one_by_its_next_value_alone() -> None:
+    loaded = problem("x>y", overwriting="op0", inplace=True)
+    assert loaded.inplace_pairs == {0: (1, (0,))}
+    assert problem("x>y", overwriting="op0", inplace=True, io="resident").inplace_pairs == {}
+    graph = replace(program("x>a x,a>y", inplace="op0 op1"), updates=(("y", "x"),))
+    for io in ("host", "resident"):
+        renewed = Problem(graph, Target(), Options(io=io, donate=("x",)))
+        assert renewed.inplace_pairs == {1: (2, (0,))}
+
+
+def test_what_is_the_callers_has_no_number() -> None:
+    external = problem("x>a a>y", io="external")
+    assert names(external) == ["a"] and external.need == (1, 1) and external.reads == ((), (0,))
+
+
+def test_an_op_that_may_be_joined_needs_its_result_alone() -> None:
+    graph = program("x>a x>b a,b>y", {"a": 2, "b": 2, "y": 4})
+    joins = replace(graph.ops[2], joins=(("a", 0), ("b", 2)))
+    graph = replace(graph, ops=(*graph.ops[:2], joins))
+    assert Problem(graph, Target(), Options()).need == (3, 3, 8)
+    assert Problem(graph, Target(), Options(join=True)).need == (3, 3, 4)

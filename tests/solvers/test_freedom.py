@@ -138,7 +138,7 @@ def test_every_lack_of_freedom_that_makes_a_difference_is_tried_once() -> None:
     graph = graph_of("relus", tensors, ops)
 
     def tried(**options: object) -> list[tuple[str, bool, tuple[str, ...]]]:
-        problem = make_problem(graph, **options)  # type: ignore[arg-type]
+        problem = make_problem(graph, io="resident", **options)  # type: ignore[arg-type]
         return [(o.order, o.inplace, o.donate) for o in (less.options for less in less_in_place(problem))]
 
     everything = [("free", True, ("x",)), *tried(inplace=True, donate=["x"])]

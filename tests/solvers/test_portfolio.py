@@ -21,6 +21,7 @@ from memplan.machine.target import Target
 from memplan.problem.options import Options
 from memplan.problem.plan import Plan, Status, without_times
 from memplan.problem.problem import Problem
+from memplan.solving.capabilities import Capabilities
 from memplan.solving.limits import Limits, Progress
 from memplan.solving.registry import parse_spec
 from memplan.solving.solver import Solver
@@ -155,6 +156,7 @@ def test_a_part_that_refuses_is_left_out(
     class Refuser(Solver):
         name: ClassVar[str] = "refuser"
         summary: ClassVar[str] = ""
+        supports: ClassVar[Capabilities] = Capabilities(tuple(ROUNDS))
 
         def solve(self, problem: Problem, budget: Limits) -> Plan:
             raise OptionError("it takes no such problem", "ask another")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from memplan_solvers.restricted import inplace_off, lifted, value_of
+from memplan_solvers.restricted import inplace_off, value_of
 
 from memplan.judge.check.check import check
 from memplan.judge.evaluate import evaluate
 from memplan.problem.plan import Plan, Status
+from memplan.solving.freedoms import lifted
 from memplan.solving.limits import Limits
 from memplan.solving.registry import parse_spec
 from tests.programs import problem

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -55,7 +56,7 @@ def test_a_renewed_buffer_counts_once(io: str, objective: str) -> None:
 def test_every_solver_fits_where_only_donation_lets_it(solver: str) -> None:
     """72 bytes: the cache and a row, or the cache and the sum, but never the cache twice."""
     graph = cache_graph()
-    for objective in sorted(registry()[solver]().objectives - {"latency"}):
+    for objective in sorted({*registry()[solver].supports.objectives} - {"latency"}):
         refused = memplan.plan(graph, solver=solver, scratchpad=72, objective=objective, workers=1)
         assert refused.status == "infeasible"
         found = memplan.plan(
@@ -124,3 +125,16 @@ def test_a_donated_buffer_whose_next_value_is_made_elsewhere_stays(io: str) -> N
     for solver in ("greedy", "baseline"):
         plan = memplan.plan(graph, io=io, donate="updated", solver=solver, workers=1)
         assert plan.schedule and plan.options.donate == () and memplan.check(graph, plan) == []
+
+
+def test_a_renewed_input_is_written_over_by_its_next_value_alone() -> None:
+    """p may write a over x, whose next value y is; resident, y would then end elsewhere."""
+    tensors = tuple(Tensor(s, 4, "input" if s == "x" else "activation", "int8", (4,)) for s in "xay")
+    ops = (
+        Op("p", "Relu", ("x",), ("a",), overwrites=(("a", "x"),)),
+        Op("q", "Relu", ("a",), ("y",), overwrites=(("y", "a"),)),
+    )
+    graph = Graph("renewed", tensors, ops, ("a", "y"), (("y", "x"),))
+    for io, solver in product(("host", "resident"), ("greedy", "baseline", "portfolio")):
+        plan = memplan.plan(graph, io=io, inplace=True, donate="updated", solver=solver, workers=1)
+        assert plan.schedule and memplan.check(graph, plan) == []

@@ -11,6 +11,7 @@ from memplan.base.errors import OptionError
 from memplan.problem.plan import Plan
 from memplan.problem.problem import Problem
 from memplan.solving import registry
+from memplan.solving.capabilities import Capabilities
 from memplan.solving.limits import Limits, Progress, limits_for
 from memplan.solving.registry import parse_spec
 from memplan.solving.solver import Solver
@@ -22,7 +23,7 @@ class Tuned(Solver):
 
     name: ClassVar[str] = "tuned"
     summary: ClassVar[str] = "for tests"
-    objectives: ClassVar[frozenset[str]] = frozenset({"traffic"})
+    supports: ClassVar[Capabilities] = Capabilities(("traffic",))
     effort: int = 3
     ratio: float = 0.5
     deep: bool = False

@@ -10,6 +10,7 @@ import pytest
 
 from memplan.problem.plan import Plan, Status
 from memplan.problem.problem import Problem
+from memplan.solving.capabilities import Capabilities
 from memplan.solving.limits import Limits
 from memplan.solving.registry import parse_spec, registry
 from memplan.solving.solver import Solver
@@ -28,7 +29,7 @@ class Broken(Solver):
 
     name: ClassVar[str] = "broken"
     summary: ClassVar[str] = "for tests"
-    objectives: ClassVar[frozenset[str]] = frozenset({"traffic"})
+    supports: ClassVar[Capabilities] = Capabilities(("traffic",))
     fault: str = "none"
 
     def solve(self, problem: Problem, budget: Limits) -> Plan:

@@ -120,7 +120,7 @@ def test_an_op_of_ones_own_is_planned_as_declared() -> None:
     assert op.overwrites == ((op.outputs[0], "relu"), (op.outputs[0], op.inputs[1])) and op.flops == 64
     assert op.workspace and model.graph.tensor[op.workspace].nbytes == 2 * 128 and not op.once
     plan = memplan.plan(model, objective="peak", inplace=True)
-    assert memplan.check(model, plan) == [] and plan.inplace[op.outputs[0]] == "relu"
+    assert memplan.check(model, plan) == [] and plan.overwritten[op.outputs[0]] == "relu"
     assert memplan.run(model, plan).identical
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
-from memplan import Limits, Plan, Problem, Solver, Status, pack
+from memplan import Capabilities, Limits, Plan, Problem, Solver, Status, pack
 
 
 class Stay(NamedTuple):
@@ -31,7 +31,7 @@ class KeepOrReload(Solver):
     summary: ClassVar[str] = (
         "an example: keeps everything if that fits, else reloads everything around each op"
     )
-    objectives: ClassVar[frozenset[str]] = frozenset({"traffic"})
+    supports: ClassVar[Capabilities] = Capabilities(("traffic",))
 
     tries: int = 20
 

@@ -2,79 +2,93 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from memplan.base.errors import OptionError
 from memplan.judge.check.violation import Violation
-from memplan.judge.copies import HOME, Copies
+from memplan.judge.copies import Copies
 from memplan.judge.plan_view import PlanView
 from memplan.problem.pins import parse_pin
 from memplan.problem.plan import Residency
 
 
-class Fault(NamedTuple):
-    """What is wrong with storage `tensor`, and where."""
+class Pinned(NamedTuple):
+    """What of a plan a storage's pin is about.
 
-    tensor: str
+    Args:
+        residencies: where it lies, in any order.
+        touches: the steps that write or read it.
+        retreats: memories in which it may lie whatever its pin says: its home, and the backing memory.
+        moved: whether it is in a move.
+    """
+
+    residencies: Sequence[Residency]
+    touches: Sequence[int]
+    retreats: frozenset[str]
+    moved: bool
+
+
+class Fault(NamedTuple):
+    """What is wrong, and where."""
+
     message: str
     step: int | None = None
     offset: int | None = None
 
 
-def pin_faults(
-    pins: Mapping[str, str],
-    residencies: Mapping[str, Sequence[Residency]],
-    touches: Mapping[str, Sequence[int]],
-    moved: set[str],
-) -> Iterator[Fault]:
-    """Faults of storages against their pins. `touches` are the steps that write or read each storage of the graph.
+def pin_faults(name: str, word: str, found: Pinned, first: str) -> Iterator[Fault]:
+    """Faults of the storage against its pin.
 
-    keep: one residency covers every touch; host: neither residency nor move; offset: every residency lies there.
+    keep: one residency covers every touch, and away from its retreats it has no other; host: neither residency nor
+    move; memory, or `first` where only an offset is given: every residency lies there or in a retreat, and there at
+    the offset.
     """
-    for name, word in pins.items():
-        if name not in touches:
-            yield Fault(name, f"'{name}' is pinned, but no storage of the graph")
-            continue
-        try:
-            pin = parse_pin(word)
-        except OptionError as error:
-            yield Fault(name, f"'{name}': {error.message}")
-            continue
-        parts, steps = residencies.get(name, ()), touches[name]
-        if pin.host and (parts or name in moved):
-            yield Fault(
-                name, f"'{name}' is pinned to host, but placed or moved", parts[0].start if parts else None
-            )
-        if pin.keep and steps:
-            whole = len(parts) == 1 and parts[0].start <= min(steps) and max(steps) < parts[0].stop
-            if not whole:
-                spans = ", ".join(f"[{r.start}, {r.stop})" for r in parts) or "nowhere"
-                yield Fault(
-                    name,
-                    f"'{name}' is pinned to stay in steps {min(steps)} to {max(steps)}, "
-                    f"it is resident in {spans}",
-                    min(steps),
-                )
-        for r in parts:
-            if pin.offset is not None and r.offset != pin.offset:
-                yield Fault(
-                    name, f"'{name}' lies at {r.offset}, it is pinned to {pin.offset}", r.start, r.offset
-                )
+    try:
+        pin = parse_pin(word)
+    except OptionError as error:
+        yield Fault(f"'{name}': {error.message}")
+        return
+    rows = found.residencies
+    if pin.host and (rows or found.moved):
+        yield Fault(f"'{name}' is pinned to host, but placed or moved", rows[0].start if rows else None)
+    place = pin.memory or (first if pin.offset is not None else None)
+    if pin.keep and found.touches:
+        yield from _leaves(name, found, place)
+    for r in rows if place is not None else ():
+        if r.memory != place and r.memory not in found.retreats:
+            yield Fault(f"'{name}' lies in {r.memory}, it is pinned to {place}", r.start, r.offset)
+        elif r.memory == place and pin.offset not in (None, r.offset):
+            yield Fault(f"'{name}' lies at {r.offset}, it is pinned to {pin.offset}", r.start, r.offset)
+
+
+def _leaves(name: str, found: Pinned, place: str | None) -> Iterator[Fault]:
+    """That no residency, or more than one, serves all touches of what is to be kept."""
+    first, last = min(found.touches), max(found.touches)
+    whole = [r for r in found.residencies if r.start <= first and last < r.stop and place in (None, r.memory)]
+    away = [r for r in found.residencies if r.memory not in found.retreats]
+    if not whole or any(r not in whole for r in away):
+        spans = ", ".join(f"[{r.start}, {r.stop})" for r in found.residencies) or "nowhere"
+        message = f"'{name}' is pinned to stay in steps {first} to {last}, it is resident in {spans}"
+        yield Fault(message, first)
 
 
 def pins(view: PlanView, copies: Copies) -> Iterator[Violation]:
-    """What the options pin: residencies count but for those in which a storage is at home before step 0."""
-    placed: dict[str, list[Residency]] = {s: [] for s in set(view.graph.storage_of.values())}
-    for (s, memory), rows in view.residencies.items():
-        made = copies.found[s, memory]
-        at_home = view.options.io == "host"
-        placed[s] += [r for r, c in zip(rows, made, strict=True) if not (at_home and c.makers == (HOME,))]
-    touches: dict[str, list[int]] = {s: [] for s in placed}
+    """What the options pin."""
+    asked = view.options.pins
+    storages = set(view.graph.storage_of.values())
+    for name in sorted(asked.keys() - storages):
+        yield Violation("pins", f"'{name}' is pinned, but no storage of the graph", None, (name,))
+    touches: dict[str, list[int]] = {s: [] for s in asked}
     for t, op in enumerate(view.ops):
         idle = op.view or op.name in view.joined
-        for s in () if idle else dict.fromkeys(view.graph.storage_of[x] for x in (*op.inputs, *op.outputs)):
+        for s in () if idle else {view.graph.storage_of[x] for x in (*op.inputs, *op.outputs)} & asked.keys():
             touches[s].append(t)
     moved = {m.tensor for m in view.plan.moves}
-    for f in pin_faults(view.options.pins, placed, touches, moved):
-        yield Violation("pins", f.message, f.step, (f.tensor,), () if f.offset is None else (f.offset,))
+    backing = view.target.backing
+    for s in sorted(asked.keys() & storages):
+        rows = [r for m in view.target.memories for r in view.residencies.get((s, m.name), ())]
+        retreats = {view.home(s)} | ({backing.name} if backing else set())
+        found = Pinned(rows, touches[s], frozenset(retreats), s in moved)
+        for f in pin_faults(s, asked[s], found, view.target.memories[0].name):
+            yield Violation("pins", f.message, f.step, (s,), () if f.offset is None else (f.offset,))

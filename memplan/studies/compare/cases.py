@@ -6,7 +6,8 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,8 @@ from memplan.machine.load import load_target
 from memplan.machine.policies import POLICIES
 from memplan.machine.target import Target
 from memplan.machine.target_file import target_dict
-from memplan.problem.options import CHOICES
-from memplan.solving.capacities import ReferenceCapacities, parse_capacity
+from memplan.problem.options import CHOICES, parse_recompute
+from memplan.solving.capacities import ReferenceCapacities, parse_capacity, with_capacities
 from memplan.solving.registry import parse_spec
 
 OWN = "own models"
@@ -29,7 +30,10 @@ class Setting:
 
     models     files or zoo names        targets    presets or .toml files
     solvers    spec strings              budgets    MR, MH, 0.9MP, 256KiB, max
-    weights, io, inplace  policies as written; an empty list means the target's default
+    weights, io, inplace, join  policies as written; an empty list means the target's default
+    recompute  off, any, or numbers of executions
+    compute_limit  of the cases that execute ops again
+    capacities  of other memories than the first, as `memplan.plan` takes them
     dims, bounds  sizes that every model is loaded with, as `memplan.load` takes them
     workers    cores of each case        time_limit_s  of each solve
     memory     bytes a case may keep resident, all its processes together
@@ -45,6 +49,10 @@ class Setting:
     weights: tuple[str, ...] = ()
     io: tuple[str, ...] = ()
     inplace: tuple[str, ...] = ()
+    join: tuple[str, ...] = ()
+    recompute: tuple[str, ...] = ("off",)
+    compute_limit: float | None = None
+    capacities: Mapping[str, str] = field(default_factory=dict)
     dims: Mapping[str, int] = field(default_factory=dict)
     bounds: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     time_limit_s: float = 10.0
@@ -56,15 +64,21 @@ class Setting:
 
     def __post_init__(self) -> None:
         """Refuse what no model could make right, before anything runs."""
-        for name in ("models", "solvers", "budgets", "targets", "objectives"):
+        for name in ("models", "solvers", "budgets", "targets", "objectives", "recompute"):
             if not getattr(self, name):
                 raise OptionError(f"no {name} to compare", f"name at least one of the {name}")
         known = POLICIES | {"objectives": CHOICES["objective"]}
-        for name in ("objectives", "weights", "io", "inplace"):
+        for name in ("objectives", "weights", "io", "inplace", "join"):
             singular = "objective" if name == "objectives" else name
             for word in getattr(self, name):
                 if word not in known[name]:
                     raise OptionError(f"unknown {singular} '{word}'", nearest(word, known[name]))
+        executions = [parse_recompute(word) for word in self.recompute]
+        if self.compute_limit is not None and all(most == 1 for most in executions):
+            raise OptionError(
+                f"compute_limit {self.compute_limit:g} where no op is executed again",
+                "give --recompute any, or do without --compute-limit",
+            )
         for spec in self.solvers:
             parse_spec(spec)
         for budget in self.budgets:
@@ -76,8 +90,8 @@ class Setting:
         return {"time_limit_s": self.time_limit_s, "workers": self.workers, "seed": self.seed}
 
     def machines(self) -> list[Target]:
-        """The targets; OptionError where two carry one name."""
-        loaded = [load_target(spec) for spec in dict.fromkeys(self.targets)]
+        """The targets with the capacities given; OptionError where two carry one name."""
+        loaded = [with_capacities(load_target(spec), self.capacities) for spec in dict.fromkeys(self.targets)]
         names = [target.name for target in loaded]
         for name in names:
             if names.count(name) > 1:
@@ -94,6 +108,16 @@ class Policy:
     weights: str
     io: str
     inplace: str
+    join: str = "off"
+    recompute: str = "off"
+    compute_limit: str = ""
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What tells it from others: what is rarely asked for only where it is."""
+        rare = {"join": self.join, "recompute": self.recompute, "compute_limit": self.compute_limit}
+        asked = [f"{key} {word}" for key, word in rare.items() if word not in ("off", "")]
+        return (self.weights, self.io, f"inplace {self.inplace}", *asked)
 
 
 @dataclass(frozen=True)
@@ -124,14 +148,11 @@ class Case:
     @property
     def words(self) -> tuple[str, ...]:
         """What tells the case from every other of its comparison."""
-        x = self.policy
         return (
             self.model,
             self.target.name,
             self.objective,
-            x.weights,
-            x.io,
-            f"inplace {x.inplace}",
+            *self.policy.words,
             self.budget,
             self.solver,
         )
@@ -152,13 +173,12 @@ class Case:
 
 def policies(setting: Setting, target: Target) -> list[Policy]:
     """The distinct policies on one target."""
-    usual = target.policies
-    found = {
-        Policy(weights, io, inplace): None
-        for weights in setting.weights or (usual["weights"],)
-        for io in setting.io or (usual["io"],)
-        for inplace in setting.inplace or (usual["inplace"],)
-    }
+    usual, limit = target.policies, setting.compute_limit
+    asked = [getattr(setting, key) or (usual[key],) for key in POLICIES]
+    found: dict[Policy, None] = {}
+    for words in product(*asked, setting.recompute):
+        limited = parse_recompute(words[-1]) != 1 and limit is not None
+        found[replace(Policy(*words), compute_limit=f"{limit:g}" if limited else "")] = None
     return list(found)
 
 

@@ -8,7 +8,11 @@ from functools import cached_property
 
 from memplan.studies.compare.results import Record
 
-INSTANCE = ("model", "target", "objective", "weights", "io", "inplace", "budget")
+POLICY = ("weights", "io", "inplace", "join", "recompute", "compute_limit")
+INSTANCE = ("model", "target", "objective", *POLICY, "budget")
+UNSAID = {"join": "off", "recompute": "off", "compute_limit": ""}
+"""What older lines do not say."""
+
 CURVE = INSTANCE[:-1]
 """What the instances of one capacity curve share."""
 
@@ -63,6 +67,9 @@ class Instance:
         r = self.one
         words = [r["objective"], f"weights {r['weights']}", f"io {r['io']}"]
         words += ["in place"] if r["inplace"] == "on" else []
+        words += ["joined"] if r["join"] == "on" else []
+        words += [f"recompute {r['recompute']}"] if r["recompute"] != "off" else []
+        words += [f"compute limit {r['compute_limit']}"] if r["compute_limit"] else []
         words += [r["target"]] if r["target"] != "scratchpad" else []
         return ", ".join(words)
 
@@ -70,7 +77,7 @@ class Instance:
 def instances_of(records: Iterable[Record]) -> list[Instance]:
     """The instances in order of family, model, capacity and solver; of a case that was run twice the last result counts."""
     grouped: dict[tuple[str, ...], dict[str, Record]] = {}
-    for record in records:
+    for record in ({**UNSAID, **line} for line in records):
         grouped.setdefault(tuple(record[name] for name in INSTANCE), {})[record["solver"]] = record
     found = [Instance(key, dict(sorted(rows.items()))) for key, rows in grouped.items()]
     return sorted(found, key=lambda i: (i.one["family"], i.key[:-1], i.capacity or 2**63, i.key[-1]))

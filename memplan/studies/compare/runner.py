@@ -243,9 +243,7 @@ def _job(case: Case, subject: Subject, setting: Setting) -> Job:
         "capacity": "max" if capacity is None else capacity,
         "budget_proved": proved,
         "objective": case.objective,
-        "weights": policy.weights,
-        "io": policy.io,
-        "inplace": policy.inplace,
+        **asdict(policy),
         "solver": case.solver,
     } | setting.fair
 

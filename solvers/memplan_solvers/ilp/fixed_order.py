@@ -9,6 +9,7 @@ from typing import ClassVar
 from memplan.base.errors import OptionError, nearest
 from memplan.problem.plan import Plan, Status
 from memplan.problem.problem import Problem
+from memplan.solving.capabilities import Capabilities
 from memplan.solving.limits import Limits
 from memplan_solvers.greedy import Greedy
 from memplan_solvers.ilp.gaps import Gaps
@@ -221,7 +222,7 @@ class FixedOrder(Improver):
     summary: ClassVar[str] = (
         "one order, its replacement by an integer program over gaps: optimal or with a bound"
     )
-    objectives: ClassVar[frozenset[str]] = frozenset({"traffic"})
+    supports: ClassVar[Capabilities] = Capabilities(("traffic",))
 
     schedule: str = "best"
     backend: str = "highs"

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from memplan.base.errors import OptionError
 from memplan.problem.op_times import op_work
 from memplan.problem.plan import Status
 from memplan.problem.problem import Problem
@@ -66,15 +65,7 @@ class LatencyArrays(NamedTuple):
 
 
 def make_arrays(problem: Problem, limits: Limits) -> LatencyArrays | None:
-    """The problem's arrays, None if what must stay in the scratchpad could not be placed.
-
-    OptionError where operands must be in the scratchpad: these solvers serve operands from host.
-    """
-    if not problem.target.direct:
-        raise OptionError(
-            f"target '{problem.target.name}' serves no operand from host",
-            "use greedy for latency there, or a target with operands = 'any'",
-        )
+    """The problem's arrays, None if what must stay in the scratchpad could not be placed."""
     walk = Walk(problem, tuple(range(problem.n)))
     fixed = _fixed(walk, limits)
     if fixed is None:

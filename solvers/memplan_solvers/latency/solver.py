@@ -9,6 +9,7 @@ from typing import ClassVar
 from memplan.base.errors import OptionError, nearest
 from memplan.problem.plan import Plan
 from memplan.problem.problem import Problem
+from memplan.solving.capabilities import Capabilities
 from memplan.solving.limits import Limits
 from memplan.solving.solver import Solver
 from memplan_solvers.compiled import load
@@ -23,7 +24,7 @@ BOUNDS = ("closed", "lp")
 class LatencySolver(Solver):
     """A solver for latency alone. bound: closed, in no time; or lp, the fluid program for order `program`."""
 
-    objectives: ClassVar[frozenset[str]] = frozenset({"latency"})
+    supports: ClassVar[Capabilities] = Capabilities(("latency",), operands=("direct",))
 
     bound: str = "closed"
 

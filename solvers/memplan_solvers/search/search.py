@@ -9,6 +9,7 @@ from typing import ClassVar
 from memplan.base.errors import OptionError
 from memplan.problem.plan import Plan, Status
 from memplan.problem.problem import Problem
+from memplan.solving.capabilities import Capabilities
 from memplan.solving.limits import Limits, Progress
 from memplan_solvers.compiled import load
 from memplan_solvers.greedy import greedy_start
@@ -50,7 +51,7 @@ class Search(Improver):
 
     name: ClassVar[str] = "search"
     summary: ClassVar[str] = "order and spills at once, by search over states: beam, exact, and a true bound"
-    objectives: ClassVar[frozenset[str]] = frozenset({"traffic"})
+    supports: ClassVar[Capabilities] = Capabilities(("traffic",))
 
     beam: int = BEAM
 

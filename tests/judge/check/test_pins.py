@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from memplan.judge.check.pins import pin_faults
+from memplan.judge.check.pins import Pinned, pin_faults
 from memplan.problem.plan import Residency
 from tests.plans import row
 
 HERE = row("a", 1, 4, 8, 4)
 THERE = row("a", 4, 6, 8, 4)
+AXI = HERE._replace(memory="axi", offset=64)
+HOME = Residency("a", "sdram", 0, 9, 32, 4)
 
 
 @pytest.mark.parametrize(
@@ -28,19 +30,28 @@ THERE = row("a", 4, 6, 8, 4)
         ("@8", [], False, []),
         ("@0", [HERE, THERE], False, ["lies at 8, it is pinned to 0"] * 2),
         ("keep@0", [HERE, THERE], False, ["to stay", "lies at 8", "lies at 8"]),
-        ("stay", [HERE], False, ["stay"]),
+        ("keep", [HERE, HOME], False, []),
+        ("keep", [HERE, AXI._replace(stop=3)], False, ["resident in [1, 4), [1, 3)"]),
+        ("keep", [HOME], False, []),
+        ("keep axi", [HOME, AXI], False, []),
+        ("keep axi", [HERE], False, ["to stay", "lies in scratchpad, it is pinned to axi"]),
+        ("axi", [AXI, HOME], True, []),
+        ("axi", [HERE, AXI], False, ["lies in scratchpad, it is pinned to axi"]),
+        ("axi@64", [AXI, HOME], False, []),
+        ("keep axi@0", [AXI], False, ["lies at 64, it is pinned to 0"]),
+        ("@8", [AXI], False, ["lies in axi, it is pinned to scratchpad"]),
+        ("sdram@32", [HOME], False, []),
+        ("stay there", [HERE], False, ["stay"]),
     ],
 )
 def test_a_fault_for_each_thing_that_is_not_as_pinned(
     word: str, parts: list[Residency], moved: bool, words: list[str]
 ) -> None:
-    faults = list(pin_faults({"a": word}, {"a": parts}, {"a": [3, 1]}, {"a"} if moved else set()))
+    faults = list(pin_faults("a", word, Pinned(parts, [3, 1], frozenset({"sdram"}), moved), "scratchpad"))
     assert len(faults) == len(words)
     for fault, part in zip(faults, words, strict=True):
-        assert fault.tensor == "a" and part in fault.message
+        assert part in fault.message
 
 
-def test_what_nobody_touches_needs_no_place_and_what_is_no_storage_has_none() -> None:
-    assert list(pin_faults({"a": "keep"}, {}, {"a": []}, set())) == []
-    (fault,) = pin_faults({"b": "keep"}, {}, {"a": []}, set())
-    assert fault.tensor == "b" and "no storage of the graph" in fault.message
+def test_what_nobody_touches_needs_no_place() -> None:
+    assert list(pin_faults("a", "keep", Pinned([], [], frozenset(), False), "scratchpad")) == []

@@ -147,5 +147,8 @@ def test_operands_in_the_scratchpad_are_refused() -> None:
     from memplan.base.errors import OptionError
 
     problem = small_problem("x>a a>y", {}, 60)
-    with pytest.raises(OptionError, match="serves no operand from host"):
+    with pytest.raises(
+        OptionError,
+        match="does not plan for operands that must all be in 'scratchpad'\nhint: use --solver, one of greedy, portfolio",
+    ):
         solve(problem.graph, "cortex-m7", objective="latency", solver="msa")

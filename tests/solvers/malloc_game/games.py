@@ -17,6 +17,7 @@ from memplan.machine.two_level import two_level
 from memplan.problem.options import Options
 from memplan.problem.plan import Plan
 from memplan.problem.problem import Problem
+from memplan.solving.capabilities import Capabilities
 from memplan.solving.limits import Limits
 from memplan.solving.solver import Solver
 from tests.generate import random_graph
@@ -29,7 +30,7 @@ class Played(Solver):
 
     name: ClassVar[str] = "played"
     summary: ClassVar[str] = "for tests"
-    objectives: ClassVar[frozenset[str]] = frozenset({"latency"})
+    supports: ClassVar[Capabilities] = Capabilities(("latency",), operands=("direct",))
 
     def solve(self, problem: Problem, budget: Limits) -> Plan:
         raise NotImplementedError

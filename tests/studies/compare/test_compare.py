@@ -393,6 +393,20 @@ def test_sizes_reach_the_models_and_their_plans(command: Run, tmp_path: Path) ->
     assert command("check", path, tmp_path / "out" / record["plan"]).returncode == 0
 
 
+def test_cases_with_joins_and_recomputation(command: Run, model: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    words = ["--budgets", "MR", "--join", "off,on", "--recompute", "off,2", "--compute-limit", 1.5]
+    done = command("compare", model, "--solvers", "greedy", *words, "--time-limit", 2, "-o", out)
+    assert done.returncode == 0, done.stderr
+    keys = ("join", "recompute", "compute_limit")
+    found = {
+        tuple(r[k] for k in keys): json.loads((out / r["plan"]).read_text())["options"] for r in lines(out)
+    }
+    assert {*found} == {("off", "off", ""), ("on", "off", ""), ("off", "2", "1.5"), ("on", "2", "1.5")}
+    assert found["on", "2", "1.5"]["join"] and found["on", "2", "1.5"]["recompute"] == 2
+    assert found["off", "2", "1.5"]["compute_limit"] == 1.5 and "join" not in found["off", "off", ""]
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -403,6 +417,10 @@ def test_sizes_reach_the_models_and_their_plans(command: Run, tmp_path: Path) ->
         (("--targets", "gpu"), "unknown target 'gpu'"),
         (("--objectives", "speed"), "unknown objective 'speed'"),
         (("--weights", "some"), "unknown weights 'some'"),
+        (("--join", "yes"), "unknown join 'yes'"),
+        (("--recompute", "0"), "recompute '0'"),
+        (("--recompute", "off", "--compute-limit", "2"), "compute_limit 2 where no op is executed again"),
+        (("--capacity", "axi=4"), "no memory of target 'scratchpad' is called so"),
         (("--workers", "0"), "--workers '0'"),
         (("--memory-limit", "x"), "'x' is not a size"),
     ],
