@@ -14,6 +14,7 @@ from memplan.ir.graph import Graph
 from memplan.ir.model import Model
 from memplan.judge.evaluate import evaluate
 from memplan.machine.load import load_target
+from memplan.machine.profile import Profile, load_profile
 from memplan.machine.target import Target
 from memplan.machine.two_level import beyond_two_level
 from memplan.problem.contradictions import contradiction
@@ -37,7 +38,8 @@ class PlanOptions(TypedDict, total=False):
 
     scratchpad: str | int | None
     alignment: int | None
-    objective: str
+    runtime: str | None
+    objective: str | None
     weights: str | None
     io: str | None
     inplace: bool | None
@@ -58,7 +60,8 @@ def plan(
     *,
     scratchpad: str | int | None = None,
     alignment: int | None = None,
-    objective: str = "traffic",
+    runtime: str | None = None,
+    objective: str | None = None,
     weights: str | None = None,
     io: str | None = None,
     inplace: bool | None = None,
@@ -84,8 +87,10 @@ def plan(
             "0.75MP" of the least peak; "MH", half way between) or "max", no limit; the target's own where it
             is None.
         alignment: offsets are multiples of so many bytes; the target's own where it is None.
+        runtime: whose ways the plan keeps to: the name of a profile ("tflm"), or None.
         objective: what is minimised: "traffic" (bytes spilled and loaded again), "peak" (bytes), or on a
-            timed target "latency" (seconds).
+            timed target "latency" (seconds). Where it is None, the traffic, or the peak for a runtime that
+            moves nothing.
         weights, io, inplace, order: as of `Options`; the target's policies where they are None.
         donate: inputs whose storage an output may take over, names or a text of names with commas between;
             "updated" means all that the graph updates.
@@ -123,6 +128,7 @@ def plan(
         model,
         target,
         alignment=alignment,
+        runtime=runtime,
         objective=objective,
         weights=weights,
         io=io,
@@ -131,9 +137,9 @@ def plan(
         order=order,
         pins=pins,
     )
-    if objective not in chosen.objectives:
+    if problem.options.objective not in chosen.objectives:
         raise OptionError(
-            f"solver '{chosen.name}' cannot minimise {objective}",
+            f"solver '{chosen.name}' cannot minimise {problem.options.objective}",
             f"it knows {', '.join(sorted(chosen.objectives))}",
         )
     try:
@@ -141,7 +147,7 @@ def plan(
     except NotFoundInTime as error:
         why = f"{error.message}: {error.hint}"
         cut = chosen.no_answer(problem, limits, Status.UNKNOWN, why)
-        return replace(cut, seconds=limits.seconds, total_seconds=time.monotonic() - begin)
+        return replace(cut, seconds=limits.seconds, total_seconds=time.monotonic() - begin, runtime=runtime)
     before = limits.seconds
     found = _infeasible(problem, chosen, limits) or chosen.solve(problem, limits)
     seconds = found.seconds or limits.seconds - before
@@ -150,7 +156,7 @@ def plan(
         what = " and ".join(limits.clock.given_up)
         why = f"cancelled while the kernels of {what} were compiled, which is done once on a machine: plan again"
         done = replace(done, reason="; ".join(filter(None, (done.reason, why))))
-    return replace(done, total_seconds=time.monotonic() - begin)
+    return replace(done, total_seconds=time.monotonic() - begin, runtime=runtime)
 
 
 def make_problem(
@@ -159,7 +165,8 @@ def make_problem(
     *,
     scratchpad: str | int | None = None,
     alignment: int | None = None,
-    objective: str = "traffic",
+    runtime: str | None = None,
+    objective: str | None = None,
     weights: str | None = None,
     io: str | None = None,
     inplace: bool | None = None,
@@ -170,7 +177,7 @@ def make_problem(
     """The problem that these options pose to a solver; nothing is solved but what names the capacity.
 
     Args:
-        model, target, scratchpad, alignment, objective, weights, io, inplace, donate, order, pins: as of
+        model, target, scratchpad, alignment, runtime, objective, weights, io, inplace, donate, order, pins: as of
             `plan`.
 
     Returns:
@@ -194,9 +201,15 @@ def make_problem(
             f"target '{machine.name}' has {beyond}, for which no solver plans yet",
             "choose a target with one fast memory and a backing memory, see `memplan targets`",
         )
+    usual = dict(machine.policies)
+    profile = None if runtime is None else load_profile(runtime)
+    if profile is not None:
+        objective = _carried_out(profile, objective)
+        alignment = lcm(profile.alignment, alignment or machine.scratchpad.alignment)
+        usual |= profile.policies
     if alignment is not None:
         machine = machine.with_scratchpad(machine.scratchpad.capacity, alignment)
-    usual = machine.policies
+    objective = objective or "traffic"
     options = Options(
         objective=objective,
         weights=weights or usual["weights"],
@@ -226,6 +239,17 @@ def make_problem(
     problem = Problem(graph, machine, options)
     _refuse_alignments(problem)
     return _limited(problem, scratchpad, Limits(NO_LIMIT_S))[0]
+
+
+def _carried_out(profile: Profile, objective: str | None) -> str | None:
+    """The objective, the peak where none is named and the runtime moves nothing; OptionError where its plans would move."""
+    if profile.moves:
+        return objective
+    if objective not in (None, "peak"):
+        raise OptionError(
+            f"runtime '{profile.name}' moves nothing, so that no plan for it spills", "use objective peak"
+        )
+    return "peak"
 
 
 def _refuse_alignments(problem: Problem) -> None:
