@@ -35,6 +35,7 @@ def add_parser(commands: Any) -> None:
         default="scratchpad",
         help="preset, .toml file or vela.ini:SYSTEM:MODE (default: scratchpad)",
     )
+    p.add_argument("--runtime", metavar="NAME", help="the runtime whose ways the plan keeps to: tflm")
     p.add_argument("--scratchpad", metavar="SIZE", help="256KiB, MR, MH, 0.75MP, max, …")
     p.add_argument("--alignment", metavar="N", help="alignment of offsets in bytes")
     add_sizes(p)
@@ -42,9 +43,8 @@ def add_parser(commands: Any) -> None:
         "--objective",
         choices=CHOICES["objective"],
         metavar="|".join(CHOICES["objective"]),
-        default="traffic",
         help="what is least: spilled bytes, the peak without spills, seconds, or the cost of executing ops again "
-        "(default: traffic)",
+        "(default: traffic, or peak for a runtime that moves nothing)",
     )
     add_policies(p)
     p.add_argument(
@@ -102,6 +102,7 @@ def run(args: argparse.Namespace) -> int:
             args.target,
             scratchpad=args.scratchpad,
             alignment=alignment,
+            runtime=args.runtime,
             objective=args.objective,
             donate=args.donate,
             **policies(args),

@@ -14,6 +14,7 @@ from memplan.ir.graph import Graph
 from memplan.ir.model import Model
 from memplan.judge.evaluate import evaluate
 from memplan.machine.load import load_target
+from memplan.machine.profile import Profile, load_profile
 from memplan.machine.target import Target
 from memplan.problem.contradictions import contradiction
 from memplan.problem.options import Options, parse_recompute
@@ -39,7 +40,8 @@ class PlanOptions(TypedDict, total=False):
     scratchpad: str | int | None
     capacities: Mapping[str, str | int] | None
     alignment: int | None
-    objective: str
+    runtime: str | None
+    objective: str | None
     weights: str | None
     io: str | None
     inplace: bool | None
@@ -64,7 +66,8 @@ def plan(
     scratchpad: str | int | None = None,
     capacities: Mapping[str, str | int] | None = None,
     alignment: int | None = None,
-    objective: str = "traffic",
+    runtime: str | None = None,
+    objective: str | None = None,
     weights: str | None = None,
     io: str | None = None,
     inplace: bool | None = None,
@@ -94,8 +97,10 @@ def plan(
             is None.
         capacities: those of other memories by name: bytes, "256KiB" or "max".
         alignment: offsets in the first memory are multiples of so many bytes; the target's own where it is None.
+        runtime: whose ways the plan keeps to: the name of a profile ("tflm"), or None.
         objective: what is minimised: "traffic" (bytes spilled and loaded again), "peak" (bytes), "compute" (what
-            executing ops again costs), or on a timed target "latency" (seconds).
+            executing ops again costs), or on a timed target "latency" (seconds). Where it is None, the traffic,
+            or the peak for a runtime that moves nothing.
         weights, io, inplace, join, order: as of `Options`; the target's policies where they are None.
         donate: inputs whose storage an output may take over, names or a text of names with commas between;
             "updated" means all that the graph updates.
@@ -137,6 +142,7 @@ def plan(
         target,
         capacities=capacities,
         alignment=alignment,
+        runtime=runtime,
         objective=objective,
         weights=weights,
         io=io,
@@ -154,7 +160,7 @@ def plan(
     except NotFoundInTime as error:
         why = f"{error.message}: {error.hint}"
         cut = chosen.no_answer(problem, limits, Status.UNKNOWN, why)
-        return replace(cut, seconds=limits.seconds, total_seconds=time.monotonic() - begin)
+        return replace(cut, seconds=limits.seconds, total_seconds=time.monotonic() - begin, runtime=runtime)
     before = limits.seconds
     found = _infeasible(problem, chosen, limits) or solve_within(chosen, problem, limits)
     seconds = found.seconds or limits.seconds - before
@@ -163,7 +169,7 @@ def plan(
         what = " and ".join(limits.clock.given_up)
         why = f"cancelled while the kernels of {what} were compiled, which is done once on a machine: plan again"
         done = replace(done, reason="; ".join(filter(None, (done.reason, why))))
-    return replace(done, total_seconds=time.monotonic() - begin)
+    return replace(done, total_seconds=time.monotonic() - begin, runtime=runtime)
 
 
 def make_problem(
@@ -173,7 +179,8 @@ def make_problem(
     scratchpad: str | int | None = None,
     capacities: Mapping[str, str | int] | None = None,
     alignment: int | None = None,
-    objective: str = "traffic",
+    runtime: str | None = None,
+    objective: str | None = None,
     weights: str | None = None,
     io: str | None = None,
     inplace: bool | None = None,
@@ -187,8 +194,8 @@ def make_problem(
     """The problem that these options pose to a solver; nothing is solved but what names the capacity.
 
     Args:
-        model, target, scratchpad, capacities, alignment, objective, weights, io, inplace, join, donate, order,
-            recompute, compute_limit, pins: as of `plan`.
+        model, target, scratchpad, capacities, alignment, runtime, objective, weights, io, inplace, join, donate,
+            order, recompute, compute_limit, pins: as of `plan`.
 
     Returns:
         The problem, its capacity in bytes and its policies settled.
@@ -206,9 +213,15 @@ def make_problem(
     if not isinstance(graph, Graph):
         raise OptionError(f"a {type(graph).__name__} is no model", "load it first, by memplan.load")
     machine = with_capacities(load_target(target), capacities or {})
+    usual = dict(machine.policies)
+    profile = None if runtime is None else load_profile(runtime)
+    if profile is not None:
+        objective = _carried_out(profile, objective)
+        alignment = lcm(profile.alignment, alignment or machine.scratchpad.alignment)
+        usual |= profile.policies
     if alignment is not None:
         machine = machine.with_scratchpad(machine.scratchpad.capacity, alignment)
-    usual = machine.policies
+    objective = objective or "traffic"
     options = Options(
         objective=objective,
         weights=weights or usual["weights"],
@@ -227,6 +240,17 @@ def make_problem(
     problem = Problem(graph, machine, options)
     _refuse_alignments(problem)
     return _limited(problem, scratchpad, Limits(NO_LIMIT_S))[0]
+
+
+def _carried_out(profile: Profile, objective: str | None) -> str | None:
+    """The objective, the peak where none is named and the runtime moves nothing; OptionError where its plans would move."""
+    if profile.moves:
+        return objective
+    if objective not in (None, "peak"):
+        raise OptionError(
+            f"runtime '{profile.name}' moves nothing, so that no plan for it spills", "use objective peak"
+        )
+    return "peak"
 
 
 def _refuse_contradictions(target: Target, options: Options) -> None:
