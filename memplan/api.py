@@ -28,6 +28,7 @@ def load(
     bounds: Mapping[str, Sequence[int]] | None = None,
     *,
     trust: bool = False,
+    runtime: str | None = None,
 ) -> Model:
     """The model in a file, or the one of the zoo that has this name.
 
@@ -36,6 +37,8 @@ def load(
         dims: sizes of free dimensions, by name or as "INPUT:AXIS"; a free batch that is not named is 1.
         bounds: the largest shapes of tensors whose sizes only a run decides, by tensor.
         trust: admit a `.pt2` with pickles and other parts that can run code as they are loaded.
+        runtime: whose kernels an ONNX model's ops are ("onnxruntime"): what they alias and write in place; plans of the
+            model are for it.
 
     Returns:
         The model; its `notes` say what was decided on the way.
@@ -53,7 +56,7 @@ def load(
     from memplan.library.load import load_model
 
     known = {name: tuple(shape) for name, shape in (bounds or {}).items()}
-    return load_model(model, dims or {}, known, trust=trust)
+    return load_model(model, dims or {}, known, trust=trust, runtime=runtime)
 
 
 def from_exported(

@@ -35,7 +35,9 @@ def add_parser(commands: Any) -> None:
         default="scratchpad",
         help="preset, .toml file or vela.ini:SYSTEM:MODE (default: scratchpad)",
     )
-    p.add_argument("--runtime", metavar="NAME", help="the runtime whose ways the plan keeps to: tflm")
+    p.add_argument(
+        "--runtime", metavar="NAME", help="the runtime whose ways the plan keeps to: onnxruntime or tflm"
+    )
     p.add_argument("--scratchpad", metavar="SIZE", help="256KiB, MR, MH, 0.75MP, max, …")
     p.add_argument("--alignment", metavar="N", help="alignment of offsets in bytes")
     add_sizes(p)
@@ -93,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
     time_limit_s = parse_seconds("--time-limit", args.time_limit)
     pins = (read_pins(args.pins) if args.pins else {}) | parse_pins(args.pin)
     check_folder(Path(args.output))
-    model = load_talking(args)
+    model = load_talking(args, args.runtime)
     check_folder(Path(args.output), *(f"{model.stem}{FORMATS[name][0]}" for name in formats))
     live = LiveLine()
     with interruptible() as cancel:

@@ -22,6 +22,7 @@ class Model:
         plan: the `Plan` that an annotated file carries, or None.
         folder: where external data of the source is looked for.
         bounds: the largest shapes given to tensors whose sizes only a run decides, by name.
+        runtime: whose kernels the ops are, by the name of its profile; None where that is left open.
     """
 
     graph: Graph
@@ -32,3 +33,4 @@ class Model:
     plan: object = None
     folder: str = "."
     bounds: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    runtime: str | None = None

@@ -30,7 +30,10 @@ def installed_file(entry: Mapping[str, Any]) -> Path | None:
 
 
 def load_trained(
-    entry: Mapping[str, Any], dims: Mapping[str, int], bounds: Mapping[str, tuple[int, ...]] | None = None
+    entry: Mapping[str, Any],
+    dims: Mapping[str, int],
+    bounds: Mapping[str, tuple[int, ...]] | None = None,
+    runtime: str | None = None,
 ) -> Model:
     """The model, free dimensions sized as the table has it where `dims` says nothing."""
     path = installed_file(entry)
@@ -42,4 +45,4 @@ def load_trained(
         )
     from memplan.onnx.read import read_onnx
 
-    return replace(read_onnx(path, {**entry["dims"], **dims}, bounds), stem=entry["name"])
+    return replace(read_onnx(path, {**entry["dims"], **dims}, bounds, runtime), stem=entry["name"])

@@ -42,7 +42,8 @@ class Profile:
         rounds_last: the size of the tensor at the end of its arena counts rounded up to the alignment.
         policies: how it treats weights, inputs and outputs, and whether it writes in place, where a call says nothing:
             by "weights", "io" and "inplace".
-        kernels: what its kernels do, by kind of op.
+        copies_outputs: what it returns lies in the caller's buffers alone: a view that is an output is copied there.
+        kernels: what its kernels do, by kind of op; "*" stands for every kind that is not named.
         sources: where each fact comes from, by its name.
 
     Raises:
@@ -57,6 +58,7 @@ class Profile:
     moves: bool = False
     repeats: bool = False
     rounds_last: bool = True
+    copies_outputs: bool = False
     policies: Mapping[str, str] = field(default_factory=dict)
     kernels: Mapping[str, Kernel] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict)
@@ -66,6 +68,10 @@ class Profile:
             if word not in POLICIES.get(key, ()):
                 known = ", ".join(f"{k} = {' or '.join(words)}" for k, words in POLICIES.items())
                 raise OptionError(f"profile '{self.name}': policy {key} = '{word}'", f"known: {known}")
+
+    def kernel(self, kind: str) -> Kernel:
+        """What is said of a kind of op: its own entry, that of all others, or nothing."""
+        return self.kernels.get(kind) or self.kernels.get("*") or Kernel()
 
 
 def profile_names() -> list[str]:

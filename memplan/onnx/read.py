@@ -16,12 +16,14 @@ from memplan.ir.graph import Graph
 from memplan.ir.model import Model
 from memplan.ir.parts import Op, Tensor
 from memplan.ir.sorting import sort_ops
+from memplan.machine.profile import Profile, load_profile
 from memplan.onnx.bodies import result_types, workspace_nbytes
 from memplan.onnx.bounds import TensorType, check_bounds
 from memplan.onnx.checks import check_control_flow, check_external, check_text, every_graph, inlined
 from memplan.onnx.dialect import described, joined, placed
 from memplan.onnx.dims import fix_dims
 from memplan.onnx.dtypes import ELEMENT_TYPES, nbytes
+from memplan.onnx.executed import as_executed
 from memplan.onnx.flops import flops
 from memplan.onnx.shapes import Asked, infer_types
 from memplan.onnx.sizes import RANDOM_KINDS
@@ -43,17 +45,24 @@ Bounds = Mapping[str, tuple[int, ...]]
 PLAN_KEY = "memplan.plan"
 
 
-def read_onnx(path: Path, dims: Mapping[str, int], bounds: Bounds | None = None) -> Model:
-    """The model in a file; GraphError says what cannot be planned, and how to mend it."""
+def read_onnx(
+    path: Path, dims: Mapping[str, int], bounds: Bounds | None = None, runtime: str | None = None
+) -> Model:
+    """The model in a file, its ops as the runtime executes them; GraphError says what cannot be planned, and how to mend it."""
     try:
         data = path.read_bytes()
     except OSError as error:
         raise GraphError(f"cannot read '{path}': {error.strerror or error}", "check the path") from error
-    return model_from_bytes(data, path.stem, str(path.parent), dims, bounds)
+    return model_from_bytes(data, path.stem, str(path.parent), dims, bounds, runtime)
 
 
 def model_from_bytes(
-    data: bytes, stem: str, folder: str, dims: Mapping[str, int], bounds: Bounds | None = None
+    data: bytes,
+    stem: str,
+    folder: str,
+    dims: Mapping[str, int],
+    bounds: Bounds | None = None,
+    runtime: str | None = None,
 ) -> Model:
     """The model in the bytes of an .onnx file; external data is relative to `folder`, and need not exist."""
     try:
@@ -65,13 +74,21 @@ def model_from_bytes(
         ) from error
     if not proto.HasField("graph") or not (proto.graph.node or proto.graph.output):
         raise GraphError(f"'{stem}.onnx' holds no ONNX graph", "is the file complete? export it again")
-    return model_from_proto(proto, stem.removesuffix(".memplan"), folder, dims, bounds)
+    return model_from_proto(proto, stem.removesuffix(".memplan"), folder, dims, bounds, runtime)
 
 
 def model_from_proto(
-    proto: Any, stem: str, folder: str, dims: Mapping[str, int], bounds: Bounds | None = None
+    proto: Any,
+    stem: str,
+    folder: str,
+    dims: Mapping[str, int],
+    bounds: Bounds | None = None,
+    runtime: str | None = None,
 ) -> Model:
-    """The model in a ModelProto, which the result keeps and this function may complete."""
+    """The model in a ModelProto, which the result keeps and this function may complete.
+
+    Where it carries a plan for a runtime, its ops are as that runtime executes them, unless another is named.
+    """
     plan = None
     bounds = bounds or {}
     check_text(proto)
@@ -81,6 +98,7 @@ def model_from_proto(
         plan = carried_plan(proto)
         restore_program_order(proto)
         bounds = bounds or (plan.options.bounds if plan else {})
+        runtime = runtime or (plan.runtime if plan else None)
     if proto.functions:
         proto = inlined(proto)
         check_text(proto)
@@ -107,8 +125,10 @@ def model_from_proto(
         if next(subgraphs(node), None) is not None
     }
     name = stem if plan is None else plan.graph  # a carried plan is tied to the graph's name
-    graph = _graph(proto.graph, name, nodes, constants, known.types, spaces)
-    return Model(graph, stem, dims_used, (*notes, *known.notes, *asked.notes), proto, plan, folder, bounds)
+    profile = None if runtime is None else load_profile(runtime)
+    graph = _graph(proto.graph, name, nodes, constants, known.types, spaces, profile)
+    said = (*notes, *known.notes, *asked.notes)
+    return Model(graph, stem, dims_used, said, proto, plan, folder, bounds, runtime)
 
 
 @dataclass(frozen=True)
@@ -221,6 +241,7 @@ def _graph(
     constants: set[str],
     types: Mapping[str, TensorType],
     spaces: Mapping[str, int],
+    profile: Profile | None,
 ) -> Graph:
     inputs = [v.name for v in graph.input if v.name not in constants]
     outputs = tuple(dict.fromkeys(v.name for v in graph.output))
@@ -237,6 +258,8 @@ def _graph(
     for node in nodes:
         operands = [name or None for name in node.proto.input]
         op, space = completed(_op(node, tensor), operands, tensor, spaces.get(node.proto.name, 0))
+        if profile is not None:
+            op = as_executed(op, operands, profile, outputs)
         if space and not op.view:
             workspace = _free_name(f"{op.name}.workspace", names)
             tensors.append(Tensor(workspace, space, "workspace"))

@@ -97,7 +97,8 @@ def plan(
             is None.
         capacities: those of other memories by name: bytes, "256KiB" or "max".
         alignment: offsets in the first memory are multiples of so many bytes; the target's own where it is None.
-        runtime: whose ways the plan keeps to: the name of a profile ("tflm"), or None.
+        runtime: whose ways the plan keeps to: the name of a profile ("tflm"); where it is None, that for which the
+            model was loaded, if any.
         objective: what is minimised: "traffic" (bytes spilled and loaded again), "peak" (bytes), "compute" (what
             executing ops again costs), or on a timed target "latency" (seconds). Where it is None, the traffic,
             or the peak for a runtime that moves nothing.
@@ -137,6 +138,7 @@ def plan(
     begin = time.monotonic()
     limits = limits_for(time_limit_s, workers, seed, progress, cancel)
     chosen = parse_spec(solver)
+    runtime = runtime or _loaded_for(model)
     problem = make_problem(
         model,
         target,
@@ -214,7 +216,10 @@ def make_problem(
         raise OptionError(f"a {type(graph).__name__} is no model", "load it first, by memplan.load")
     machine = with_capacities(load_target(target), capacities or {})
     usual = dict(machine.policies)
+    runtime = runtime or _loaded_for(model)
     profile = None if runtime is None else load_profile(runtime)
+    if profile is not None:
+        _refuse_other_kernels(model, profile)
     if profile is not None:
         objective = _carried_out(profile, objective)
         alignment = lcm(profile.alignment, alignment or machine.scratchpad.alignment)
@@ -240,6 +245,20 @@ def make_problem(
     problem = Problem(graph, machine, options)
     _refuse_alignments(problem)
     return _limited(problem, scratchpad, Limits(NO_LIMIT_S))[0]
+
+
+def _loaded_for(model: Model | Graph) -> str | None:
+    """The runtime whose kernels the model's ops are."""
+    return model.runtime if isinstance(model, Model) else None
+
+
+def _refuse_other_kernels(model: Model | Graph, profile: Profile) -> None:
+    """OptionError where the runtime has kernels of its own for every kind of op, and the model was loaded for another."""
+    if isinstance(model, Model) and model.runtime != profile.name and "*" in profile.kernels:
+        raise OptionError(
+            f"'{model.stem}' was loaded for {model.runtime or 'no runtime'}, it is planned for {profile.name}",
+            f"load it with runtime='{profile.name}'",
+        )
 
 
 def _carried_out(profile: Profile, objective: str | None) -> str | None:
