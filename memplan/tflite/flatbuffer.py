@@ -57,7 +57,9 @@ class File:
 
     def fault(self, what: str) -> GraphError:
         """The error of a file that is cut off or damaged."""
-        return GraphError(f"'{self.where}' is damaged: it {what}", "is the file whole? convert the model anew")
+        return GraphError(
+            f"'{self.where}' is damaged: it {what}", "is the file whole? convert the model anew"
+        )
 
 
 @dataclass(frozen=True)

@@ -134,9 +134,7 @@ def _buffer(table: Table) -> range:
 
 
 def _kind(table: Table) -> str:
-    code = max(
-        table.number(OperatorCodeField.OLD_CODE, "b"), table.number(OperatorCodeField.CODE, "i")
-    )
+    code = max(table.number(OperatorCodeField.OLD_CODE, "b"), table.number(OperatorCodeField.CODE, "i"))
     name = operator_name(code)
     return f"CUSTOM:{table.text(OperatorCodeField.CUSTOM_CODE)}" if name == "CUSTOM" else name
 

@@ -77,7 +77,7 @@ def _replace_tensor(program: Program, place: tuple[int, int], buffer: int, old: 
     """Let a tensor be a new one behind the old bytes: of the same name and shape, 32-bit floats from that buffer."""
     subgraph, value = program.subgraphs[place[0]], program.subgraphs[place[0]].tensors[place[1]]
     name = value.name.encode() + b"\0"
-    fields = {TensorField.SHAPE: 0, TensorField.BUFFER: buffer, TensorField.NAME: 0}
+    fields: dict[int, int] = {TensorField.SHAPE: 0, TensorField.BUFFER: buffer, TensorField.NAME: 0}
     _pad(old, 4)
     at = _append_table(old, fields, len(TensorField))
     _point(old, at[TensorField.SHAPE], len(old))
@@ -133,7 +133,7 @@ class _Head:
         return range(first + 4 * len(kept), len(self.made), 4)
 
     def _metadata(self, slot: int, name: str, buffer: int) -> None:
-        fields = {MetadataField.NAME: 0, MetadataField.BUFFER: buffer}
+        fields: dict[int, int] = {MetadataField.NAME: 0, MetadataField.BUFFER: buffer}
         at = _append_table(self.made, fields, len(MetadataField))
         _point(self.made, slot, at[-1])
         _point(self.made, at[MetadataField.NAME], len(self.made))
@@ -152,7 +152,9 @@ class _Head:
 def _append_table(made: bytearray, fields: Mapping[int, int], count: int) -> dict[int, int]:
     """Append a table of 32-bit fields, after its vtable of `count` fields; the places of its fields, and at -1 its own."""
     places = {number: 4 + 4 * i for i, number in enumerate(fields)}
-    vtable = word(f"{2 + count}H", 4 + 2 * count, 4 + 4 * len(fields), *(places.get(i, 0) for i in range(count)))
+    vtable = word(
+        f"{2 + count}H", 4 + 2 * count, 4 + 4 * len(fields), *(places.get(i, 0) for i in range(count))
+    )
     made += bytes(-(len(made) + len(vtable)) % 4) + vtable
     at = len(made)
     made += word("i", len(vtable)) + word(f"{len(fields)}I", *fields.values())
