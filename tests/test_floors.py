@@ -22,7 +22,7 @@ FLOORS = [
     ("memplan.solving",),
     ("memplan.packing",),
     ("memplan.io",),
-    ("memplan.onnx", "memplan.torch"),
+    ("memplan.onnx", "memplan.torch", "memplan.tflite"),
     ("memplan.library",),
     ("memplan.runtimes", "memplan.views"),
     ("memplan.studies",),

@@ -29,7 +29,7 @@ from memplan_start import INTERRUPTED
 def add_parser(commands: Any) -> None:
     """Add the command to the program."""
     p = commands.add_parser("plan", help="plan a model's memory and write the plan")
-    p.add_argument("model", metavar="MODEL", help=".onnx, .pt2, graph .json or a zoo model's name")
+    p.add_argument("model", metavar="MODEL", help=".onnx, .pt2, .tflite, graph .json or a zoo model's name")
     p.add_argument(
         "--target",
         default="scratchpad",
@@ -72,7 +72,7 @@ def add_parser(commands: Any) -> None:
     p.add_argument("--workers", metavar="N", help="processor cores to use (default: all)")
     p.add_argument("--seed", metavar="N", default="0", help="seed of all random choices (default: 0)")
     p.add_argument(
-        "--emit", metavar="FORMATS", default="json", help="json,onnx,html,svg,trace (default: json)"
+        "--emit", metavar="FORMATS", default="json", help="json,onnx,tflite,html,svg,trace (default: json)"
     )
     p.add_argument("-o", "--output", metavar="DIR", default=".", help="folder to write to (default: .)")
     p.add_argument("--json", action="store_true", help="print the plan JSON on stdout")

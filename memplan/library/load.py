@@ -25,7 +25,7 @@ def load_model(
     path = Path(model)
     for part in path.parts:
         check_name(part)
-    if bounds and path.suffix in (".json", ".pt2"):
+    if bounds and path.suffix in (".json", ".pt2", ".tflite"):
         raise BoundError(
             f"'{path}' takes no bounds: every size in it is known",
             "leave --bound out; dimensions are sized by --dim",
@@ -44,6 +44,10 @@ def load_model(
         from memplan.torch.read import read_pt2
 
         return read_pt2(path, dims, trust)
+    if path.suffix == ".tflite":
+        from memplan.tflite.read import read_tflite
+
+        return read_tflite(path, dims)
     from memplan.library.zoo import load_zoo_model
 
     return load_zoo_model(str(model), dims, bounds, runtime)

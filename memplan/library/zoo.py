@@ -82,7 +82,7 @@ def load_zoo_model(
             return load_trained(trained[name], dims or {}, bounds, runtime)
         hint = nearest(name, {*files, *plugins(MODELS), *trained})
         if hint.startswith("known"):
-            hint = "give an .onnx, a .pt2, a graph .json or a model's name"
+            hint = "give an .onnx, a .pt2, a .tflite, a graph .json or a model's name"
         raise GraphError(f"'{name}' is neither a file nor a zoo model", f"{hint} (`memplan zoo` lists them)")
     folder = _package() / "graphs"
     data = gzip.decompress((folder / files[name]).read_bytes())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from functools import cache
 from importlib import resources
 from typing import Any
 
@@ -80,6 +81,7 @@ def profile_names() -> list[str]:
     return sorted(f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml"))
 
 
+@cache
 def load_profile(name: str) -> Profile:
     """The profile of the runtime of that name; OptionError with the nearest name if there is none."""
     known = profile_names()

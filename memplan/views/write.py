@@ -23,6 +23,12 @@ def _onnx(model: Model, plan: Plan) -> bytes:
     return annotated(model, plan)
 
 
+def _tflite(model: Model, plan: Plan) -> bytes:
+    from memplan.tflite.emit import planned_tflite
+
+    return planned_tflite(model, plan)
+
+
 def _html(model: Model, plan: Plan) -> str:
     from memplan.views.html import report_page
 
@@ -44,6 +50,7 @@ def _svg(model: Model, plan: Plan) -> str:
 FORMATS: dict[str, tuple[str, Callable[[Model, Plan], str | bytes]]] = {
     "json": (".plan.json", _json),
     "onnx": (".memplan.onnx", _onnx),
+    "tflite": (".memplan.tflite", _tflite),
     "html": (".html", _html),
     "svg": (".svg", _svg),
     "trace": (".trace.json", _trace),
