@@ -12,10 +12,12 @@ from memplan.cli.common import add_reading, load_with_plan, parse_int, print_std
 def add_parser(commands: Any) -> None:
     """Add the command to the program."""
     p = commands.add_parser("measure", help="let a runtime carry out a plan, and compare by its own count")
-    p.add_argument("model", metavar="MODEL", help="the .tflite that was planned")
-    p.add_argument("plan", metavar="PLAN", help="plan JSON")
-    p.add_argument("--on", metavar="RUNTIME", required=True, help="tflm (TensorFlow Lite Micro)")
-    p.add_argument("--seed", metavar="N", default="0", help="seed of made-up inputs")
+    p.add_argument("model", metavar="MODEL", help="the .onnx or .tflite that was planned")
+    p.add_argument("plan", metavar="PLAN", nargs="?", help="plan JSON (default: the plan MODEL carries)")
+    p.add_argument(
+        "--on", metavar="RUNTIME", required=True, help="onnxruntime or tflm (TensorFlow Lite Micro)"
+    )
+    p.add_argument("--seed", metavar="N", default="0", help="seed of made-up inputs and weights")
     p.add_argument("--json", action="store_true", help="print a JSON object on stdout")
     add_reading(p)
     p.set_defaults(run=run)
@@ -35,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     what = "computes other outputs" if found.different else "does not keep to the bytes of the plan"
     print_stderr(
-        f"error: {found.runtime} {what}\n"
+        f"error: {found.runtime} {'; '.join(found.faults) or what}\n"
         "hint: other kernels than those of the profile may ask for scratch buffers, or read what they overwrite"
     )
     return 5

@@ -16,7 +16,13 @@ def _tflm(model: Model, plan: Plan, seed: int) -> Obedience:
     return measure(model, plan, seed)
 
 
-MEASURED: dict[str, Callable[[Model, Plan, int], Obedience]] = {"tflm": _tflm}
+def _onnxruntime(model: Model, plan: Plan, seed: int) -> Obedience:
+    from memplan.runtimes.onnxruntime import measure
+
+    return measure(model, plan, seed)
+
+
+MEASURED: dict[str, Callable[[Model, Plan, int], Obedience]] = {"onnxruntime": _onnxruntime, "tflm": _tflm}
 """The runtimes on which plans can be measured: of a model and a plan of it, with a seed for made-up inputs."""
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 
 from memplan.base.units import format_size
 
@@ -20,6 +21,9 @@ class Obedience:
         beside: bytes that the runtime needs besides, which no plan decides.
         outputs: how many outputs were compared, over all runs.
         different: how many of them differ in a bit from the unplanned model's.
+        ways: the same as `own` by each way in which the runtime plans itself, where it has several; `own` is the least.
+        faults: how else it did otherwise than the plan says, a clause each.
+        notes: what else is to be known, a sentence each.
     """
 
     model: str
@@ -30,11 +34,14 @@ class Obedience:
     beside: int
     outputs: int
     different: int
+    ways: Mapping[str, int] = field(default_factory=dict)
+    faults: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def obeys(self) -> bool:
-        """Whether the runtime used exactly what the plan says, and computed the same."""
-        return self.predicted == self.measured and not self.different
+        """Whether the runtime used exactly what the plan says, and computed the same, as the plan says it."""
+        return self.predicted == self.measured and not self.different and not self.faults
 
     @property
     def kept(self) -> str:
@@ -43,13 +50,14 @@ class Obedience:
 
     def to_dict(self) -> dict[str, object]:
         """The comparison as JSON types."""
-        return asdict(self) | {"obeys": self.obeys, "kept": self.kept}
+        return asdict(self) | {"ways": dict(self.ways), "obeys": self.obeys, "kept": self.kept}
 
     def __str__(self) -> str:
+        own = self.ways or {"without a plan": self.own}
         rows = [
             ("predicted", self.predicted, "by the plan"),
             ("measured", self.measured, f"by {self.runtime}, running the plan"),
-            ("own plan", self.own, f"{self.runtime} without a plan"),
+            *(("own plan", nbytes, f"{self.runtime}, {way}") for way, nbytes in own.items()),
             ("beside", self.beside, "which no plan decides"),
         ]
         table = "\n".join(f"{name:<10} {nbytes:>14,} B  {what}" for name, nbytes, what in rows)
@@ -61,4 +69,10 @@ class Obedience:
             verdict = f"{self.runtime}'s own plan takes less: keep the model as it was"
         elif self.own == self.predicted:
             verdict = f"the plan saves nothing: {self.runtime}'s own takes as little"
-        return f"{table}\noutputs    {same}\nkept       {verdict}"
+        lines = [
+            table,
+            f"outputs    {same}",
+            f"kept       {verdict}",
+            *(f"note       {note}" for note in self.notes),
+        ]
+        return "\n".join(lines)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from memplan.ir.graph import Graph
 from memplan.ir.model import Model
 from memplan.onnx.emit import annotated
-from memplan.onnx.inputs import bind_inputs, seeded_inputs
+from memplan.onnx.inputs import seeded_inputs
 from memplan.onnx.values import Value, aligned, elem_type
 from memplan.onnx.weights import stored_constants, with_weights
 from memplan.problem.plan import Plan, refuse_mismatch
-from memplan.runtimes.measurement import Measurement
+from memplan.runtimes.obedience import Obedience
 from memplan.runtimes.onnxruntime.arena import least_arena
 from memplan.runtimes.onnxruntime.filled import filled
 from memplan.runtimes.onnxruntime.options import LEVELS, optimization_level, session_options
@@ -22,53 +22,45 @@ HOISTED = frozenset({"Shape", "Size"})
 """Kinds that onnxruntime executes as soon as it can, whatever the order of the file."""
 
 
-def measure(
-    model: Model, plan: Plan, inputs: Mapping[str, Any] | None = None, seed: int = 0, arena: bool = True
-) -> Measurement:
-    """What onnxruntime itself counts where it executes the plan, beside its own planner at each level.
+def measure(model: Model, plan: Plan, seed: int = 0) -> Obedience:
+    """The plan beside what onnxruntime makes of it, and of the model without it, on the same seeded inputs.
 
-    Counted are the bytes that tensors hold at the end of each node, as kernels asked for them: neither weights nor inputs
-    and outputs, which are the caller's, nor what a kernel allocates and frees while it runs. The last counts in `arena`.
-    Of its own planner the first run (tensor by tensor) and the second one (by the pattern of the first) are looked at,
-    and the one that needs less counts.
+    Counted are the bytes that tensors hold at the end of each node, as kernels asked for them: neither weights, nor inputs and
+    outputs, which are the caller's, nor what a kernel allocates and frees while it runs. These, and gaps, are `beside`: what the
+    arena must hold at least, to `arena.STEP`. onnxruntime plans itself at each level of optimisation, with its defaults (of the
+    first run, tensor by tensor, and the second, by the pattern of the first, the one that needs less counts), or executes the
+    file as it is and reuses nothing.
 
-    Args:
-        model: an ONNX model, as it was loaded for runtime "onnxruntime".
-        plan: a plan of it for that runtime.
-        inputs: arrays by name, seeded where there are none.
-        seed: of inputs, and of weights that the model lacks.
-        arena: whether the least arenas are sought, which takes some twenty runs.
-
-    Raises:
-        PlanError: the plan was made for another graph or another runtime.
-        GraphError: the model has no ONNX source.
-        ExecutionError: onnxruntime refuses the model, or a run fails.
+    PlanError where the plan is for another graph or another runtime, GraphError where the model has no ONNX source,
+    ExecutionError where onnxruntime refuses the model, or a run fails.
     """
     refuse_mismatch(model.graph, plan)
     session_options(plan)
     source = filled(model, seed)
     emitted = with_weights(type(source).FromString(annotated(model, plan)), model.folder, seed)
-    if inputs is None:
-        fed = seeded_inputs(model.graph, source, stored_constants(source, model.folder, seed), seed)
-    else:
-        fed = bind_inputs(model.graph, inputs)
+    fed = seeded_inputs(model.graph, source, stored_constants(source, model.folder, seed), seed)
     found, expected = _buffers(model.graph), _buffers(model.graph)
-    run, _ = traced_runs(emitted, session_options(plan), fed, found)
-    own = {"file order": traced_runs(source, session_options(plan), fed, expected)[0].peak}
-    for level in reversed(LEVELS):  # what the graph as it is computes is what is left in the buffers
-        own[level] = min(r.peak for r in traced_runs(source, own_options(level), fed, expected))
+    run = traced_runs(emitted, session_options(plan), fed, found)[0]
+    ways = {}
+    for level in reversed(LEVELS):  # last the graph as it is, whose outputs stay in the buffers
+        ways[f"level {level}"] = min(r.peak for r in traced_runs(source, own_options(level), fed, expected))
+    ways["file order, no reuse"] = traced_runs(source, session_options(plan), fed, _buffers(model.graph))[
+        0
+    ].peak
     faults, notes = compared(model.graph, plan, run.nodes)
-    return Measurement(
-        "onnxruntime",
-        model.graph.name,
-        len(plan.schedule),
-        plan.metrics.live_peak,
-        run.peak,
-        {way: own[way] for way in (*LEVELS, "file order")},
-        all(found[name].data.tobytes() == expected[name].data.tobytes() for name in found),
-        faults,
-        notes,
-        *(_arenas(plan, emitted, source, fed, found) if arena else ()),
+    least = least_arena(emitted, lambda nbytes: session_options(plan, arena=nbytes), fed, found)
+    return Obedience(
+        model=model.graph.name,
+        runtime="onnxruntime",
+        predicted=plan.metrics.live_peak,
+        measured=run.peak,
+        own=min(ways.values()),
+        beside=least - run.peak,
+        outputs=len(found),
+        different=sum(found[name].data.tobytes() != expected[name].data.tobytes() for name in found),
+        ways=ways,
+        faults=faults,
+        notes=notes,
     )
 
 
@@ -80,36 +72,27 @@ def own_options(level: str, arena: int | None = None) -> Any:
 
 
 def compared(graph: Graph, plan: Plan, nodes: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """How the nodes that were executed are others than the plan's, and what is to be said of them."""
+    """How the nodes that were executed are others than the plan's (faults), and what is to be said of them (notes)."""
     ops = {op.name: op for op in graph.ops}
     done = [name for name in nodes if name in ops]
-    faults, notes = [], []
+    notes = []
     if others := list(dict.fromkeys(name for name in nodes if name not in ops)):
         notes.append(
-            f"onnxruntime executes {len(others)} nodes that are not in the plan ({_listed(others)}): "
-            "what depends on constants alone, what it inserts, or bodies; plan what `optimized` makes of the model"
+            f"{len(others)} nodes that are executed are not in the plan ({_listed(others)}): they depend on "
+            "constants alone, stand in bodies, or are what onnxruntime puts in place of others"
         )
-    early = [name for name in done if ops[name].kind in HOISTED]
-    if done == list(plan.schedule):
-        pass
-    elif [x for x in done if x not in early] == [x for x in plan.schedule if x not in early]:
-        notes.append(f"onnxruntime executes Shape and Size as soon as it can: {_listed(early)}")
-    else:
-        first = next(
-            (a for a, b in zip(plan.schedule, done, strict=False) if a != b), plan.schedule[len(done)]
-        )
-        faults.append(f"nodes are executed in another order, from '{first}' on")
-    return tuple(faults), tuple(notes)
-
-
-def _arenas(
-    plan: Plan, emitted: Any, source: Any, fed: Mapping[str, Value], written: Mapping[str, Value]
-) -> tuple[int, int]:
-    """The least arenas with the plan, and as onnxruntime plans the same graph itself."""
-    return (
-        least_arena(emitted, lambda n: session_options(plan, arena=n), fed, written),
-        least_arena(source, lambda n: own_options("disable", n), fed, written),
-    )
+    if lost := [name for name in plan.schedule if name not in set(done)]:
+        return (
+            f"executes others in place of {_listed(lost)}: plan what `optimized` makes of the model",
+        ), tuple(notes)
+    early = {name for name in done if ops[name].kind in HOISTED}
+    if done != list(plan.schedule) and early:
+        notes.append(f"Shape and Size are executed as soon as they can be: {_listed(sorted(early))}")
+    kept = [name for name in plan.schedule if name not in early]
+    order = [name for name in done if name not in early]
+    if wrong := next((a for a, b in zip(kept, order, strict=False) if a != b), None):
+        return (f"executes another node in place of '{wrong}'",), tuple(notes)
+    return (), tuple(notes)
 
 
 def _listed(names: Sequence[str]) -> str:
