@@ -8,6 +8,20 @@ from dataclasses import replace
 from memplan.ir.parts import Op, Tensor
 from memplan.ir.soundness import sound_ops
 
+STANDARD_DOMAINS = frozenset(
+    {
+        "",
+        "ai.onnx",
+        "ai.onnx.ml",
+        "ai.onnx.preview.training",
+        "ai.onnx.training",
+        "com.microsoft",
+        "com.microsoft.nchwc",
+        "com.ms.internal.nhwc",
+    }
+)
+"""Domains whose operators are known by their names alone."""
+
 VIEWS = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity"})
 """Operators whose output is the bytes of their first input under another shape."""
 

@@ -9,15 +9,19 @@ from memplan.ir.parts import Op
 from memplan.machine.profile import Profile
 
 
-def as_executed(op: Op, operands: Sequence[str | None], profile: Profile, returned: Collection[str]) -> Op:
-    """The op with what the profile says of its kind in place of what the importer does; layouts aside.
+def as_executed(
+    op: Op, operands: Sequence[str | None], profile: Profile | None, returned: Collection[str]
+) -> Op:
+    """The op with what the profile says of its kind in place of what the importer does, layouts aside; itself without one.
 
     Args:
         op: as its importer sees it.
         operands: the tensors of the call in order, None where an optional one is left out.
-        profile: the runtime's.
+        profile: the runtime's, if one is named.
         returned: names of the graph's outputs.
     """
+    if profile is None:
+        return op
     said = profile.kernel(op.kind)
     view = op.view if said.view is None else said.view and bool(op.inputs)
     if profile.copies_outputs and any(name in returned for name in op.outputs):

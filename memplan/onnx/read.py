@@ -20,7 +20,7 @@ from memplan.machine.profile import Profile, load_profile
 from memplan.onnx.bodies import result_types, workspace_nbytes
 from memplan.onnx.bounds import TensorType, check_bounds
 from memplan.onnx.checks import check_control_flow, check_external, check_text, every_graph, inlined
-from memplan.onnx.dialect import described, joined, placed
+from memplan.onnx.dialect import STANDARD_DOMAINS, described, joined, placed
 from memplan.onnx.dims import fix_dims
 from memplan.onnx.dtypes import ELEMENT_TYPES, nbytes
 from memplan.onnx.executed import as_executed
@@ -29,18 +29,6 @@ from memplan.onnx.shapes import Asked, infer_types
 from memplan.onnx.sizes import RANDOM_KINDS
 from memplan.onnx.uses import captured, subgraphs
 
-STANDARD_DOMAINS = frozenset(
-    {
-        "",
-        "ai.onnx",
-        "ai.onnx.ml",
-        "ai.onnx.preview.training",
-        "ai.onnx.training",
-        "com.microsoft",
-        "com.microsoft.nchwc",
-        "com.ms.internal.nhwc",
-    }
-)
 Bounds = Mapping[str, tuple[int, ...]]
 PLAN_KEY = "memplan.plan"
 
@@ -258,8 +246,7 @@ def _graph(
     for node in nodes:
         operands = [name or None for name in node.proto.input]
         op, space = completed(_op(node, tensor), operands, tensor, spaces.get(node.proto.name, 0))
-        if profile is not None:
-            op = as_executed(op, operands, profile, outputs)
+        op = as_executed(op, operands, profile, outputs)
         if space and not op.view:
             workspace = _free_name(f"{op.name}.workspace", names)
             tensors.append(Tensor(workspace, space, "workspace"))

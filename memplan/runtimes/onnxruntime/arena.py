@@ -15,18 +15,26 @@ STEP = 4096
 
 
 def least_arena(
-    proto: Any, options: Callable[[int], Any], fed: Mapping[str, Value], written: Mapping[str, Value]
+    proto: Any,
+    options: Callable[[int], Any],
+    fed: Mapping[str, Value],
+    written: Mapping[str, Value],
+    needed: int,
 ) -> int:
-    """The least multiple of `STEP` bytes, by bisection, with which the model runs twice; weights, scratch and gaps included.
+    """The least arena, by bisection to `STEP` bytes, with which the model runs twice; weights, scratch and gaps included.
 
-    `options` makes session options for an arena of so many bytes.
+    Args:
+        proto: the model, with its weights.
+        options: makes session options for an arena of so many bytes.
+        fed, written: inputs and outputs.
+        needed: bytes, weights included, that are known to be in use at once: of an arena that does not even hold
+            the weights onnxruntime forgets the limit.
     """
-    high = STEP
+    low = high = needed
     while not _runs(proto, options(high), fed, written):
-        high *= 2
-    low = high // 2
+        low, high = high, 2 * high + STEP
     while high - low > STEP:
-        middle = (low + high) // 2 // STEP * STEP
+        middle = (low + high) // 2
         low, high = (low, middle) if _runs(proto, options(middle), fed, written) else (middle, high)
     return high
 

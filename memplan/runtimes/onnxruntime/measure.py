@@ -48,7 +48,9 @@ def measure(model: Model, plan: Plan, seed: int = 0) -> Obedience:
         0
     ].peak
     faults, notes = compared(model.graph, plan, run.nodes)
-    least = least_arena(emitted, lambda nbytes: session_options(plan, arena=nbytes), fed, found)
+    least = least_arena(
+        emitted, lambda nbytes: session_options(plan, arena=nbytes), fed, found, run.held + run.peak
+    )
     return Obedience(
         model=model.graph.name,
         runtime="onnxruntime",

@@ -59,9 +59,10 @@ def optimization_level(level: str) -> Any:
 
 
 def _register_arena(nbytes: int) -> None:
-    """Let the allocator that sessions share hold so many bytes, in one region."""
+    """Let the allocator that sessions share hold so many bytes: weights, and one region of all that they leave."""
     import onnxruntime as ort
 
     info = ort.OrtMemoryInfo("Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT)
-    limits = {"max_mem": nbytes, "initial_chunk_size_bytes": nbytes, "arena_extend_strategy": 1}
+    region = min(nbytes, 2**31 - 1)
+    limits = {"max_mem": nbytes, "initial_chunk_size_bytes": region, "arena_extend_strategy": 0}
     ort.create_and_register_allocator(info, ort.OrtArenaCfg(limits))

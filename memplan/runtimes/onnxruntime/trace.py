@@ -23,10 +23,12 @@ class Run:
     Args:
         nodes: names of the nodes in the order of their execution, those of bodies included.
         requested: at the end of each node, the bytes that tensors of this run hold, as kernels asked for them.
+        held: bytes held before the first run: weights.
     """
 
     nodes: tuple[str, ...]
     requested: tuple[int, ...]
+    held: int
 
     @property
     def peak(self) -> int:
@@ -39,8 +41,7 @@ def traced_runs(
 ) -> tuple[Run, Run]:
     """The first and the second run of a session over `proto`, which read `fed` and write into `written`.
 
-    Inputs and outputs are the caller's buffers, which onnxruntime does not count; nor is what it held before the first node,
-    its weights, counted here. ExecutionError with onnxruntime's own words where it refuses the model or a run.
+    Inputs and outputs are the caller's buffers, which onnxruntime does not count. ExecutionError with onnxruntime's own words where it refuses the model or a run.
     """
     with temporary_folder() as folder:
         options.enable_profiling = True
@@ -65,7 +66,9 @@ def _run(events: list[Mapping[str, Any]], first_run: list[Mapping[str, Any]]) ->
         begin = first_run[0]["args"]
         held = int(begin["mem_bytes_requested_in_use"]) - int(begin["mem_requested_in_use_delta"])
     names = tuple(event["name"].removesuffix(_SUFFIX) for event in events)
-    return Run(names, tuple(int(event["args"]["mem_bytes_requested_in_use"]) - held for event in events))
+    return Run(
+        names, tuple(int(event["args"]["mem_bytes_requested_in_use"]) - held for event in events), held
+    )
 
 
 def opened(proto: Any, options: Any) -> Any:
