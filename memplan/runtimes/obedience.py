@@ -46,7 +46,7 @@ class Obedience:
     @property
     def kept(self) -> str:
         """Whose plan to keep: "plan", or "own" where the runtime's own planner takes fewer bytes."""
-        return "plan" if self.predicted <= self.own else "own"
+        return "plan" if self.measured <= self.own else "own"
 
     def to_dict(self) -> dict[str, object]:
         """The comparison as JSON types."""
@@ -64,10 +64,10 @@ class Obedience:
         same = f"all {self.outputs} outputs bit-identical to the unplanned model's"
         if self.different:
             same = f"{self.different} of {self.outputs} outputs differ from the unplanned model's"
-        verdict = f"the plan saves {format_size(self.own - self.predicted)}"
+        verdict = f"the plan saves {format_size(self.own - self.measured)}"
         if self.kept == "own":
             verdict = f"{self.runtime}'s own plan takes less: keep the model as it was"
-        elif self.own == self.predicted:
+        elif self.own == self.measured:
             verdict = f"the plan saves nothing: {self.runtime}'s own takes as little"
         lines = [
             table,

@@ -10,7 +10,7 @@ from memplan.ir.model import Model
 from memplan.onnx.emit import annotated
 from memplan.onnx.inputs import seeded_inputs
 from memplan.onnx.values import Value, aligned, elem_type
-from memplan.onnx.weights import stored_constants, with_weights
+from memplan.onnx.weights import constant_nodes, stored_constants, with_weights
 from memplan.problem.plan import Plan, refuse_mismatch
 from memplan.runtimes.obedience import Obedience
 from memplan.runtimes.onnxruntime.arena import least_arena
@@ -38,15 +38,14 @@ def measure(model: Model, plan: Plan, seed: int = 0) -> Obedience:
     session_options(plan)
     source = filled(model, seed)
     emitted = with_weights(type(source).FromString(annotated(model, plan)), model.folder, seed)
-    fed = seeded_inputs(model.graph, source, stored_constants(source, model.folder, seed), seed)
+    constants = stored_constants(source, model.folder, seed) | constant_nodes(source.graph)
+    fed = seeded_inputs(model.graph, source, constants, seed)
     found, expected = _buffers(model.graph), _buffers(model.graph)
     run = traced_runs(emitted, session_options(plan), fed, found)[0]
-    ways = {}
+    plain = traced_runs(source, session_options(plan), fed, expected)[0]
+    ways = {"file order, no reuse": plain.peak}
     for level in reversed(LEVELS):  # last the graph as it is, whose outputs stay in the buffers
         ways[f"level {level}"] = min(r.peak for r in traced_runs(source, own_options(level), fed, expected))
-    ways["file order, no reuse"] = traced_runs(source, session_options(plan), fed, _buffers(model.graph))[
-        0
-    ].peak
     faults, notes = compared(model.graph, plan, run.nodes)
     least = least_arena(
         emitted, lambda nbytes: session_options(plan, arena=nbytes), fed, found, run.held + run.peak
@@ -60,7 +59,7 @@ def measure(model: Model, plan: Plan, seed: int = 0) -> Obedience:
         beside=least - run.peak,
         outputs=len(found),
         different=sum(found[name].data.tobytes() != expected[name].data.tobytes() for name in found),
-        ways=ways,
+        ways=dict(reversed(ways.items())),
         faults=faults,
         notes=notes,
     )
