@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -93,3 +94,12 @@ def test_the_command(tmp_path: Path) -> None:
     assert done.returncode == 0 and "measured" in done.stdout and "bit-identical" in done.stdout
     done = program_run("measure", file, plan, "--on", "tflm", "--json")
     assert json.loads(done.stdout)["obeys"] is True
+
+
+def test_the_example_of_the_documentation_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "tflm.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    (tmp_path / "model.tflite").write_bytes(branching())
+    monkeypatch.chdir(tmp_path)
+    exec(block, {})
+    assert (tmp_path / "out" / "model.memplan.tflite").is_file()

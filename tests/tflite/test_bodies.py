@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from memplan.base.errors import GraphError
-from memplan.tflite.bodies import DEEPEST, called_bodies
+from memplan.tflite.bodies import DEEPEST, LARGEST, called_bodies
 from memplan.tflite.program import parse
 from tests.tflite_models import Sub, conditional, counting, tflite
 
@@ -51,3 +51,12 @@ def test_subgraphs_within_subgraphs() -> None:
 def test_one_place_for_each_tensor(made: bytes) -> None:
     with pytest.raises(GraphError, match="in two places, or too deep"):
         called_bodies(parse(made, "x"))
+
+
+def test_a_subgraph_that_is_too_large_to_call_is_refused() -> None:
+    main, called = Sub(), Sub()
+    main.op("CALL_ONCE", [], None, {0: ("i", 1)})
+    for _ in range(LARGEST + 1):
+        called.tensor((4,))
+    with pytest.raises(GraphError, match="is called and has 5001 tensors"):
+        called_bodies(parse(tflite(main, called), "x"))
