@@ -118,6 +118,16 @@ ELSEWHERE: tuple[tuple[str, str, str], ...] = (
         "memplan.runtimes.torch_values",
     ),
     (
+        "an interpreter that runs what is planned",
+        "runtimes/test_tflm.py",
+        "memplan.cli.measure memplan.runtimes.measure memplan.runtimes.tflm_process",
+    ),
+    (
+        "files of every kind of field",
+        "tflite/test_program.py",
+        "memplan.tflite.schema",
+    ),
+    (
         "the walk beside the plain one",
         "solvers/common/test_holes.py",
         "memplan_solvers.common.hole_kernel",

@@ -136,7 +136,7 @@ def _print_none(args: argparse.Namespace, graph: Graph, plan: Plan) -> None:
     words = {Status.INFEASIBLE: "no plan exists", Status.UNKNOWN: "no plan was found"}
     hint = "give more time (--time-limit), more memory, or another --solver"
     if plan.status is Status.INFEASIBLE:
-        hint = remedy(Problem(graph, plan.target, plan.options))
+        hint = remedy(Problem(graph, plan.target, plan.options), plan.runtime)
     print_stderr(f"error: {words[plan.status]}: {plan.reason}\nhint: {hint}")
 
 

@@ -15,6 +15,9 @@ from memplan.tflite.scratch import rounded, scratch_nbytes
 DEEPEST = 64
 """So many subgraphs within one another are read; no converter makes more than a few."""
 
+LARGEST = 5000
+"""A subgraph that is called has at most so many tensors: each is held against all others."""
+
 
 @dataclass(frozen=True)
 class Body:
@@ -73,6 +76,11 @@ def _body(program: Program, calls: tuple[int, ...]) -> Body:
 def _blocks(program: Program, number: int) -> list[_Block]:
     """What lies in the arena while a subgraph runs: its tensors, scratch buffers, and what it calls in turn."""
     subgraph = program.subgraphs[number]
+    if len(subgraph.tensors) > LARGEST:
+        raise GraphError(
+            f"subgraph {number} of '{program.root.file.where}' is called and has {len(subgraph.tensors)} tensors",
+            f"call subgraphs of at most {LARGEST} tensors",
+        )
     end = len(subgraph.operators)
     first = {i: -1 for i in subgraph.inputs}
     last = dict.fromkeys(subgraph.inputs, -1)

@@ -45,15 +45,15 @@ def refuse_unfit(plan: Plan) -> None:
     profile, hint = load_profile(PROFILE), f"plan with --runtime {PROFILE}"
     if not plan.schedule:
         raise PlanError(f"there is no schedule: {plan.reason or plan.status}", hint)
-    if plan.moves or len(plan.schedule) != len(set(plan.schedule)) or plan.joined:
-        raise PlanError(
-            "the plan moves tensors, repeats ops or joins operands, which the runtime does not", hint
-        )
     if plan.options.io != profile.policies["io"] or plan.options.weights != profile.policies["weights"]:
         raise PlanError(
             f"the plan has io {plan.options.io} and weights {plan.options.weights}, the runtime has "
             f"io {profile.policies['io']} and weights {profile.policies['weights']}",
             hint,
+        )
+    if plan.moves or len(plan.schedule) != len(set(plan.schedule)) or plan.joined:
+        raise PlanError(
+            "the plan moves tensors, repeats ops or joins operands, which the runtime does not", hint
         )
     if wrong := next((r for r in plan.residencies if r.offset % profile.alignment), None):
         raise PlanError(

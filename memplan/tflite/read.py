@@ -108,6 +108,11 @@ def _kinds(main: SubGraph) -> dict[int, str]:
         value = main.tensors[i]
         if value.constant or (value.nbytes == 0 and i not in written and i not in found):
             found[i] = "constant"
+        elif not (i in written or i in found or value.variable):
+            raise GraphError(
+                f"tensor {i} ('{value.name}') of '{main.table.file.where}' is read, but nothing writes it and it holds nothing",
+                "is the file whole? convert the model anew",
+            )
     found |= dict.fromkeys(written, "activation")
     return {i: kind for i, kind in found.items() if not main.tensors[i].variable}
 
