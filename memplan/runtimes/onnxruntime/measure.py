@@ -36,19 +36,17 @@ def measure(model: Model, plan: Plan, seed: int = 0) -> Obedience:
     """
     refuse_mismatch(model.graph, plan)
     session_options(plan)
-    source = filled(model, seed)
-    emitted = with_weights(type(source).FromString(annotated(model, plan)), model.folder, seed)
-    constants = stored_constants(source, model.folder, seed) | constant_nodes(source.graph)
-    fed = seeded_inputs(model.graph, source, constants, seed)
-    found, expected = _buffers(model.graph), _buffers(model.graph)
-    run = traced_runs(emitted, session_options(plan), fed, found)[0]
+    source, ordered = filled(model, seed), in_order(model, plan, seed)
+    fed = made_up_inputs(model, source, seed)
+    found, expected = output_buffers(model.graph), output_buffers(model.graph)
+    run = traced_runs(ordered, session_options(plan), fed, found)[0]
     plain = traced_runs(source, session_options(plan), fed, expected)[0]
     ways = {"file order, no reuse": plain.peak}
     for level in reversed(LEVELS):  # last the graph as it is, whose outputs stay in the buffers
         ways[f"level {level}"] = min(r.peak for r in traced_runs(source, own_options(level), fed, expected))
     faults, notes = compared(model.graph, plan, run.nodes)
     least = least_arena(
-        emitted, lambda nbytes: session_options(plan, arena=nbytes), fed, found, run.held + run.peak
+        ordered, lambda nbytes: session_options(plan, arena=nbytes), fed, found, run.held + run.peak
     )
     return Obedience(
         model=model.graph.name,
@@ -63,6 +61,19 @@ def measure(model: Model, plan: Plan, seed: int = 0) -> Obedience:
         faults=faults,
         notes=notes,
     )
+
+
+def in_order(model: Model, plan: Plan, seed: int) -> Any:
+    """A ModelProto as `emit` writes it, its nodes in the plan's order, that holds all its weights."""
+    from onnx import ModelProto
+
+    return with_weights(ModelProto.FromString(annotated(model, plan)), model.folder, seed)
+
+
+def made_up_inputs(model: Model, source: Any, seed: int) -> dict[str, Value]:
+    """Seeded inputs in range, for a ModelProto of the model that holds all its weights."""
+    constants = stored_constants(source, model.folder, seed) | constant_nodes(source.graph)
+    return seeded_inputs(model.graph, source, constants, seed)
 
 
 def own_options(level: str, arena: int | None = None) -> Any:
@@ -101,7 +112,7 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(f"'{name}'" for name in names[:4]) + (", …" if names[4:] else "")
 
 
-def _buffers(graph: Graph) -> dict[str, Value]:
+def output_buffers(graph: Graph) -> dict[str, Value]:
     """A buffer for each output."""
     return {
         name: Value(elem_type(t.dtype, name), t.shape or (), aligned(t.nbytes))
