@@ -123,6 +123,11 @@ ELSEWHERE: tuple[tuple[str, str, str], ...] = (
         "memplan.cli.measure memplan.runtimes.measure memplan.runtimes.tflm_process",
     ),
     (
+        "what onnxruntime counts, and the least arena",
+        "runtimes/onnxruntime/test_options.py",
+        "memplan.runtimes.onnxruntime.arena memplan.runtimes.onnxruntime.filled memplan.runtimes.onnxruntime.trace",
+    ),
+    (
         "files of every kind of field",
         "tflite/test_program.py",
         "memplan.tflite.schema",

@@ -29,7 +29,7 @@ def test_absent_weights_are_made_up_by_the_seed_and_kept() -> None:
     net = loaded(
         model(nodes, [value("x", [1, 8])], [value("y", [1, 8])], [external("w", (8, 8), "absent.bin")])
     )
-    made = [optimized(net, seed=seed).source.graph.initializer[0].raw_data for seed in (0, 0, 1)]  # type: ignore[attr-defined]
+    made = [optimized(net, seed=seed).source.graph.initializer[0].raw_data for seed in (0, 0, 1)]
     assert len(made[0]) == 256 and made[0] == made[1] != made[2]
 
 
@@ -73,4 +73,4 @@ def test_the_example_of_the_documentation_runs(tmp_path: Path, monkeypatch: pyte
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
     exec(block, names)
-    assert names["outputs"][0].shape == (1, 5)  # type: ignore[index]
+    assert names["outputs"][0].shape == (1, 5)
