@@ -53,6 +53,7 @@ from memplan.packing.check import check_packing
 from memplan.packing.packer import Packer, pack, pack_buffers
 from memplan.problem.options import Options
 from memplan.problem.pins import Pin
+from memplan.problem.places import Place, Placeable
 from memplan.problem.plan import InPlace, Metrics, Move, Plan, Residency, Status
 from memplan.problem.problem import Problem
 from memplan.problem.storage import Storage
@@ -70,7 +71,7 @@ from memplan.studies.sweep import Sweep, SweepPoint, sweep
 __all__ = [
     "BoundError", "Buffer", "Capabilities", "Channel", "Clock", "Compute", "DimensionError", "ExecutionError",
     "Gap", "Graph", "GraphError", "InPlace", "InvalidPlanError", "Limits", "Memory", "MemplanError", "Metrics", "Model", "Move",
-    "Obedience", "Op", "OptionError", "Options", "OutputReport", "Packer", "Packing", "Pin", "Plan", "PlanError",
+    "Obedience", "Op", "OptionError", "Options", "OutputReport", "Packer", "Packing", "Pin", "Place", "Placeable", "Plan", "PlanError",
     "PlanOptions", "Problem", "Progress", "ReferenceCapacities", "Residency", "RunReport", "Segment",
     "Solver", "Status", "Storage", "Sweep", "SweepPoint", "Target", "TargetError", "Tensor", "Violation", "ZooEntry",
     "__version__", "check", "check_packing", "declare_op", "declare_ops", "emit", "emit_fx", "from_exported", "from_fx", "fx_pass", "load",

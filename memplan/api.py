@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Unpack
 
 from memplan.ir.graph import Graph
 from memplan.ir.model import Model
+from memplan.ir.ranges import Dims
 from memplan.judge.check.check import check as check_rules
 from memplan.judge.check.violation import Violation
 from memplan.judge.simulate import simulate as simulate_plan
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 def load(
     model: str | Path,
-    dims: Mapping[str, int] | None = None,
+    dims: Dims | None = None,
     bounds: Mapping[str, Sequence[int]] | None = None,
     *,
     trust: bool = False,
@@ -35,7 +36,8 @@ def load(
 
     Args:
         model: the path of an `.onnx`, `.pt2`, `.tflite` or graph `.json` file, or a name that `zoo_names` lists.
-        dims: sizes of free dimensions, by name or as "INPUT:AXIS"; a free batch that is not named is 1.
+        dims: sizes of free dimensions, by name or as "INPUT:AXIS"; a free batch that is not named is 1. A pair
+            of numbers is a range: the graph has its upper end, and a plan of it holds for every size within.
         bounds: the largest shapes of tensors whose sizes only a run decides, by tensor.
         trust: admit a `.pt2` with pickles and other parts that can run code as they are loaded.
         runtime: whose kernels an ONNX model's ops are ("onnxruntime"): what they alias and write in place; plans of the
@@ -60,9 +62,7 @@ def load(
     return load_model(model, dims or {}, known, trust=trust, runtime=runtime)
 
 
-def from_exported(
-    program: ExportedProgram, dims: Mapping[str, int] | None = None, name: str = "graph"
-) -> Model:
+def from_exported(program: ExportedProgram, dims: Dims | None = None, name: str = "graph") -> Model:
     """The model in a torch.export.ExportedProgram; fake and meta tensors suffice, no weights are read.
 
     Parameters and unchanged buffers become constants; a buffer that the program updates is an input, and its
@@ -70,7 +70,7 @@ def from_exported(
 
     Args:
         program: what torch.export.export returns.
-        dims: sizes of dynamic dimensions, by "INPUT:AXIS" or by symbol.
+        dims: sizes of dynamic dimensions, by "INPUT:AXIS" or by symbol; a pair of numbers is a range, as of `load`.
         name: what the graph, and files made from it, are called.
 
     Returns:
@@ -169,8 +169,14 @@ def simulate(model: Model | Graph, plan: Plan) -> Metrics:
     return simulate_plan(model.graph if isinstance(model, Model) else model, plan)
 
 
-def run(model: Model, plan: Plan, inputs: Mapping[str, ArrayLike] | None = None, seed: int = 0) -> RunReport:
-    """Execute the plan op by op in one buffer of its peak's size; compare each output with the reference.
+def run(
+    model: Model,
+    plan: Plan,
+    inputs: Mapping[str, ArrayLike] | None = None,
+    seed: int = 0,
+    dims: Mapping[str, int] | None = None,
+) -> RunReport:
+    """Execute the plan op by op in buffers of its memories' peaks; compare each output with the reference.
 
     The reference is plain onnxruntime, or eager torch, on one thread. Outputs that differ raise nothing: the
     report says which, and `identical` whether any does.
@@ -180,6 +186,8 @@ def run(model: Model, plan: Plan, inputs: Mapping[str, ArrayLike] | None = None,
         plan: a valid plan with a schedule.
         inputs: an array for each input, by name, in the input's shape and dtype; seeded where there are none.
         seed: makes inputs, and weights that the model lacks.
+        dims: sizes within the ranges that the model was loaded and planned with, by name; a range that is not
+            named has its upper end.
 
     Returns:
         For each output whether its bits are the reference's, and the bytes and seconds that the execution
@@ -188,7 +196,8 @@ def run(model: Model, plan: Plan, inputs: Mapping[str, ArrayLike] | None = None,
     Raises:
         PlanError: the plan was made for another graph.
         GraphError: the model has nothing that can be executed.
-        OptionError: an input is missing, unknown, or of another shape or dtype.
+        OptionError: an input is missing, unknown, or of another shape or dtype; a size lies outside of its range.
+        DimensionError: `dims` names no dimension with a range.
         ExecutionError: an operand is nowhere when its op runs, or a kernel fails.
 
     >>> import memplan
@@ -198,7 +207,7 @@ def run(model: Model, plan: Plan, inputs: Mapping[str, ArrayLike] | None = None,
     """
     from memplan.runtimes.execute import run as run_plan
 
-    return run_plan(model, plan, inputs, seed)
+    return run_plan(model, plan, inputs, seed, dims)
 
 
 def emit_fx(model: Model, plan: Plan, *, moves: bool = False, poison: bool = False) -> GraphModule:
@@ -211,7 +220,7 @@ def emit_fx(model: Model, plan: Plan, *, moves: bool = False, poison: bool = Fal
         model: from `from_exported`, `from_fx` or a `.pt2`.
         plan: a plan of it with a schedule.
         moves: work in a scratchpad, the buffer `memplan_scratchpad` of as many bytes as the plan uses, and
-            copy what the plan loads and stores from and to host memory.
+            copy what the plan moves. Memory K > 0 of the target is `memplan_scratchpad_K`.
         poison: with `moves`, overwrite bytes once the plan frees them.
 
     Returns:

@@ -10,13 +10,16 @@ import random
 from dataclasses import dataclass, replace
 from math import lcm
 
+from memplan.base.errors import OptionError
 from memplan.base.units import align_up
 from memplan.ir.graph import Graph
 from memplan.ir.parts import Op, Tensor
 from memplan.machine.parts import Channel, Compute, Memory
 from memplan.machine.target import Target
 from memplan.problem.options import Options
+from memplan.problem.pin_resolution import resolve_pins
 from memplan.problem.plan import InPlace, Move, Plan, Residency, Status
+from memplan.problem.problem import Problem
 from tests.generate import random_graph, with_alignments
 
 NEVER = 10**6
@@ -129,6 +132,54 @@ def wide_options(rng: random.Random, target: Target) -> Options:
         recompute=rng.choice((1, 1, 2, 3, None)),
         compute_limit=rng.choice((None, 3.0, 10.0)),
     )
+
+
+def wide_problem(rng: random.Random, ops: int, *, still: bool, order: str | None = None) -> Problem:
+    """A random traffic problem on a target of any memories, some of which are tight.
+
+    Args:
+        rng: what decides.
+        ops: of the graph, before joins are added.
+        still: whether nothing can be moved.
+        order: the option; any if it is None.
+    """
+    graph, target = wide_graph(rng, ops), wide_target(rng)
+    queues = 0 if still else max(1, target.queues)
+    addressed = target.addressed
+    memories = tuple(
+        replace(m, capacity=rng.choice((None, 8, 12, 16, 24, 32)) if m in addressed else None)
+        for m in target.memories
+    )
+    channels = () if still else target.channels
+    target = replace(target, memories=memories, queues=queues, channels=channels)
+    options = replace(
+        wide_options(rng, target),
+        objective="traffic",
+        join=False,
+        recompute=1,
+        compute_limit=None,
+    )
+    if target.backing and rng.random() < 0.4:
+        options = replace(options, io="host")
+    if options.io != "external" and rng.random() < 0.3:
+        inputs = [t.name for t in graph.tensors if t.kind == "input" and t.name not in graph.output_storages]
+        options = replace(options, donate=tuple(x for x in inputs if rng.random() < 0.7))
+    return Problem(graph, target, replace(options, order=order or options.order))
+
+
+def with_pins(rng: random.Random, problem: Problem) -> Problem:
+    """The problem with random pins of up to two storages, of those that make sense."""
+    names = [m.name for m in problem.target.memories]
+    roots = sorted(set(problem.graph.storage_of.values()))
+    pins: dict[str, str] = {}
+    for s in rng.sample(roots, min(len(roots), 2)):
+        name, offset = rng.choice(names), rng.choice((0, 4, 8))
+        word = rng.choice(("keep", "host", f"@{offset}", name, f"{name}@{offset}", f"keep {name}"))
+        try:
+            pins |= resolve_pins({s: word}, problem.graph, problem.target, problem.options)
+        except OptionError:
+            continue
+    return replace(problem, options=replace(problem.options, pins=pins))
 
 
 def wide_plan(rng: random.Random, graph: Graph) -> Plan:

@@ -411,6 +411,7 @@ class _Naive:
             if not self.ours(s):
                 continue
             home = self.home(s)
+            _must(home in self.memories or self.last(s, home) > self.n)
             if self.n or home not in self.memories:
                 _must(any(ready <= self.n <= end for ready, _, end, _, _ in self.copies(s, home)))
             for u, i in self.g.updates:

@@ -85,6 +85,28 @@ def test_moves_that_one_step_awaits() -> None:
     assert _seconds(lambda: simulate(graph, plan)) < 2
 
 
+def test_workspaces_of_many_ops() -> None:
+    """Each op's is found among the residencies of that storage, not among all."""
+    count = 2 * STEPS
+    tensors = (
+        Tensor("t0", 4, "input"),
+        *(Tensor(f"t{k}", 4) for k in range(1, count + 1)),
+        *(Tensor(f"w{k}", 4, "workspace") for k in range(count)),
+    )
+    ops = tuple(
+        Op(f"op{k}", "Conv", (f"t{k}",), (f"t{k + 1}", f"w{k}"), workspace=f"w{k}") for k in range(count)
+    )
+    held = [row(f"t{k}", max(k - 1, 0), min(k + 1, count), k % 2 * 4, 4) for k in range(count + 1)]
+    held += [row(f"w{k}", k, k + 1, 8, 4) for k in range(count)]
+    graph = Graph("net", tensors, ops)
+    plan = Plan(
+        graph.name, graph.sha256, TIMED, Options(), "test", Status.FEASIBLE,
+        tuple(op.name for op in ops), tuple(held), (load("t0", 0),),
+    )  # fmt: skip
+    assert check(graph, plan, claims=False) == []
+    assert _seconds(lambda: check(graph, plan, claims=False)) < 2
+
+
 def test_a_wrong_plan_is_refused_without_a_look_at_every_pair() -> None:
     """All at one address, all nearly so, and one storage in many places at once."""
     names = [f"i{k}" for k in range(STEPS)]

@@ -61,7 +61,23 @@ ELSEWHERE: tuple[tuple[str, str, str], ...] = (
     (
         "modules that really run",
         "torch/test_emit.py",
-        "memplan.torch.emit_moves memplan.torch.scratchpad memplan.torch.inplace",
+        "memplan.torch.emit_moves memplan.torch.inplace memplan.torch.program memplan.torch.scratchpad",
+    ),
+    (
+        "placements by what they cost",
+        "solvers/placement/test_placement.py",
+        "memplan_solvers.placement.exact memplan_solvers.placement.fill memplan_solvers.placement.layout "
+        "memplan_solvers.placement.lives memplan_solvers.placement.program",
+    ),
+    (
+        "walks by their plans",
+        "solvers/replace/test_memories.py",
+        "memplan_solvers.replace.lodgers memplan_solvers.replace.rights memplan_solvers.schedule.orders",
+    ),
+    (
+        "greedy by its plans",
+        "solvers/test_greedy.py",
+        "memplan_solvers.candidates",
     ),
     (
         "packers by their answers",
@@ -72,7 +88,7 @@ ELSEWHERE: tuple[tuple[str, str, str], ...] = (
     (
         "graphs of whole models",
         "onnx/test_read.py",
-        "memplan.library.load memplan.onnx.checks  memplan.onnx.shapes",
+        "memplan.library.load memplan.onnx.checks memplan.onnx.nodes memplan.onnx.shapes",
     ),
     (
         "arithmetic of operators",
@@ -93,7 +109,12 @@ ELSEWHERE: tuple[tuple[str, str, str], ...] = (
         "graphs of whole programs",
         "torch/test_read.py",
         "memplan.torch.dims memplan.torch.flops memplan.torch.graph "
-        "memplan.torch.module memplan.torch.simplify",
+        "memplan.torch.module memplan.torch.propagate memplan.torch.simplify",
+    ),
+    (
+        "ranges of sizes",
+        "onnx/test_family.py",
+        "memplan.ir.ranges memplan.ir.grid memplan.judge.sizing",
     ),
     (
         "programs with bodies",
@@ -108,7 +129,7 @@ ELSEWHERE: tuple[tuple[str, str, str], ...] = (
     (
         "executions compared bit for bit",
         "runtimes/test_execute.py",
-        "memplan.runtimes.arena memplan.onnx.inputs memplan.runtimes.kernels memplan.runtimes.program "
+        "memplan.onnx.inputs memplan.runtimes.kernels memplan.runtimes.program "
         "memplan.runtimes.sessions memplan.runtimes.source memplan.onnx.uses memplan.onnx.values "
         "memplan.onnx.weights",
     ),
@@ -160,6 +181,11 @@ ELSEWHERE: tuple[tuple[str, str, str], ...] = (
         "memplan_solvers.latency.free_space "
         "memplan_solvers.latency.incremental memplan_solvers.latency.layout_changes "
         "memplan_solvers.latency.place_value",
+    ),
+    (
+        "optima and bounds against brute force",
+        "solvers/test_timed_oracle.py",
+        "memplan_solvers.latency.constraint_program",
     ),
     (
         "layouts against the simulator",

@@ -367,8 +367,9 @@ def pinned_to_another_offset_there(rng: random.Random, graph: Graph, plan: Plan)
 @_mutation
 def kept_in_a_memory_where_it_never_is(rng: random.Random, graph: Graph, plan: Plan) -> Plan | None:
     view = PlanView(graph, plan)
-    running = [t for t, op in enumerate(view.ops) if op.name not in view.joined]
-    touched = [s for t in running for s in (*view.reads[t], *view.writes[t])]
-    s = _pick(rng, sorted(set(touched)))
+    running = {t for t, op in enumerate(view.ops) if op.name not in view.joined}
+    steps = [*view.uses.items(), *view.written.items()]
+    touched = {s for s, found in steps if view.is_placeable(s) and not running.isdisjoint(found)}
+    s = _pick(rng, sorted(touched))
     others = sorted(_addressed(plan) - {r.memory for r in plan.residencies if r.tensor == s})
     return _pinned(plan, s, f"keep {rng.choice(others)}") if s and others else None

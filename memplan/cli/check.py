@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import Any
 
-from memplan.cli.common import add_reading, load_with_plan, print_stderr
+from memplan.cli.common import add_chosen_sizes, add_reading, load_with_plan, parse_sizes, print_stderr
 
 
 def add_parser(commands: Any) -> None:
@@ -14,6 +14,7 @@ def add_parser(commands: Any) -> None:
     p = commands.add_parser("check", help="check a plan against its model")
     p.add_argument("model", metavar="MODEL", help="the model that was planned, or an annotated .onnx")
     p.add_argument("plan", metavar="PLAN", nargs="?", help="plan JSON (default: the plan MODEL carries)")
+    add_chosen_sizes(p)
     p.add_argument("--json", action="store_true", help="print a JSON object on stdout")
     add_reading(p)
     p.set_defaults(run=run)
@@ -26,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
     from memplan.problem.plan import graph_mismatch, mismatch_hint
     from memplan.views.text import plan_summary
 
-    model, plan = load_with_plan(args.model, args.plan, args.trust)
+    model, plan = load_with_plan(args.model, args.plan, args.trust, parse_sizes(args.dim))
     violations = api.check(model, plan)
     metrics = None if violations else api.simulate(model, plan)._asdict()
     open_claims = [] if violations else unverified(model.graph, plan)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from math import inf
 from pathlib import Path
@@ -13,8 +13,10 @@ from types import FrameType
 from typing import Any
 
 from memplan.base.errors import BoundError, DimensionError, OptionError, PlanError
+from memplan.base.units import MAX_BYTES
 from memplan.cli.terminal import overwrite
 from memplan.ir.model import Model
+from memplan.ir.ranges import Size, check_size, ranges, upper
 from memplan.problem.options import CHOICES
 from memplan.problem.plan import Plan
 from memplan.solving.capacities import NotFoundInTime
@@ -26,15 +28,29 @@ def print_stderr(text: str) -> None:
     print(text, file=sys.stderr)
 
 
-def parse_dims(pairs: list[str]) -> dict[str, int]:
-    """Sizes of free dimensions from NAME=V and INPUT:AXIS=V words."""
-    dims: dict[str, int] = {}
+def parse_dims(pairs: list[str]) -> dict[str, Size]:
+    """Sizes of free dimensions from NAME=V and INPUT:AXIS=V words, V being a size or a range LO..HI."""
+    dims: dict[str, Size] = {}
     for pair in pairs:
         name, equals, value = pair.rpartition("=")
-        if not equals or not value.isdecimal() or int(value) < 1:
-            raise OptionError(f"--dim '{pair}'", "write NAME=V or INPUT:AXIS=V, V a whole number from 1")
-        dims[name] = int(value)
+        low, dots, high = value.partition("..")
+        ends = [low, high] if dots else [low]
+        if not equals or not all(end.isdecimal() and 0 < int(end) <= MAX_BYTES for end in ends):
+            raise OptionError(
+                f"--dim '{pair}'",
+                "write NAME=V or INPUT:AXIS=V, V a whole number from 1, or a range such as 1..512",
+            )
+        dims[name] = (int(low), int(high)) if dots else int(low)
+        check_size(name, dims[name])
     return dims
+
+
+def parse_sizes(pairs: list[str]) -> dict[str, int]:
+    """Sizes within a plan's ranges from NAME=V words."""
+    dims = parse_dims(pairs)
+    if ranged := next(iter(ranges(dims)), None):
+        raise OptionError(f"--dim {ranged} is a range", "the plan has ranges already: choose one size within")
+    return {name: upper(size) for name, size in dims.items()}
 
 
 def parse_bounds(pairs: list[str]) -> dict[str, tuple[int, ...]]:
@@ -54,7 +70,11 @@ def parse_bounds(pairs: list[str]) -> dict[str, tuple[int, ...]]:
 def add_sizes(p: argparse.ArgumentParser, dims_from: str = "") -> None:
     """Add the options that size what the model leaves open."""
     p.add_argument(
-        "--dim", metavar="NAME=V", action="append", default=[], help=f"size of a free dimension{dims_from}"
+        "--dim",
+        metavar="NAME=V|LO..HI",
+        action="append",
+        default=[],
+        help=f"size of a free dimension, or a range of sizes that one plan is to hold for{dims_from}",
     )
     p.add_argument(
         "--bound",
@@ -62,6 +82,17 @@ def add_sizes(p: argparse.ArgumentParser, dims_from: str = "") -> None:
         action="append",
         default=[],
         help="largest shape of a tensor whose size only a run decides, such as boxes=100,4",
+    )
+
+
+def add_chosen_sizes(p: argparse.ArgumentParser) -> None:
+    """Add the option that chooses sizes within the ranges that a plan was made for."""
+    p.add_argument(
+        "--dim",
+        metavar="NAME=V",
+        action="append",
+        default=[],
+        help="a size within a range that PLAN holds for (default: its upper end)",
     )
 
 
@@ -200,8 +231,22 @@ def load_talking(args: argparse.Namespace, runtime: str | None = None) -> Model:
     return model
 
 
-def load_with_plan(model: str, plan: str | None, trust: bool) -> tuple[Model, Plan]:
-    """The model, with the dimensions the plan was made for, and the plan (or the one it carries)."""
+def load_with_plan(
+    model: str, plan: str | None, trust: bool, sizes: Mapping[str, int] | None = None
+) -> tuple[Model, Plan]:
+    """The model, with the dimensions the plan was made for, and the plan (or the one it carries).
+
+    With `sizes`, which lie within the plan's ranges, both are as they are at these.
+    """
+    loaded, given = _loaded_with_plan(model, plan, trust)
+    if not sizes:
+        return loaded, given
+    from memplan.judge.sizing import at_sizes
+
+    return at_sizes(loaded, given, sizes)
+
+
+def _loaded_with_plan(model: str, plan: str | None, trust: bool) -> tuple[Model, Plan]:
     from memplan.io.plan_json import read_plan
     from memplan.library.load import load_model
 

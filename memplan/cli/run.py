@@ -6,7 +6,14 @@ import argparse
 import json
 from typing import Any
 
-from memplan.cli.common import add_reading, load_with_plan, parse_int, print_stderr
+from memplan.cli.common import (
+    add_chosen_sizes,
+    add_reading,
+    load_with_plan,
+    parse_int,
+    parse_sizes,
+    print_stderr,
+)
 
 
 def add_parser(commands: Any) -> None:
@@ -18,6 +25,7 @@ def add_parser(commands: Any) -> None:
         help="the .onnx or .pt2 that was planned, a zoo model's name, or an annotated .onnx",
     )
     p.add_argument("plan", metavar="PLAN", nargs="?", help="plan JSON (default: the plan MODEL carries)")
+    add_chosen_sizes(p)
     p.add_argument("--inputs", metavar="F.npz", help="inputs by name (default: seeded ones in range)")
     p.add_argument("--seed", metavar="N", default="0", help="seed of made-up inputs and weights")
     p.add_argument("--json", action="store_true", help="print a JSON object on stdout")
@@ -32,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     from memplan.onnx.inputs import load_inputs
     from memplan.runtimes.execute import run as execute
 
-    model, plan = load_with_plan(args.model, args.plan, args.trust)
+    model, plan = load_with_plan(args.model, args.plan, args.trust, parse_sizes(args.dim))
     refuse(check(model.graph, plan))
     inputs = load_inputs(args.inputs) if args.inputs else None
     report = execute(model, plan, inputs, parse_int("--seed", args.seed, 0))

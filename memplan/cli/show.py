@@ -8,8 +8,16 @@ from typing import Any
 
 from memplan.base.errors import OptionError
 from memplan.base.files import check_folder
-from memplan.cli.common import add_reading, add_sizes, carried_plan, load_talking, load_with_plan
+from memplan.cli.common import (
+    add_reading,
+    add_sizes,
+    carried_plan,
+    load_talking,
+    load_with_plan,
+    parse_sizes,
+)
 from memplan.ir.graph import Graph
+from memplan.ir.ranges import ranges
 from memplan.problem.plan import Plan, refuse_mismatch
 
 ENDINGS = (".html", ".svg", ".trace.json")
@@ -55,10 +63,15 @@ def run(args: argparse.Namespace) -> int:
 def _load(args: argparse.Namespace) -> tuple[Graph, list[Plan]]:
     """The graph, with the dimensions given or else those the first plan was made for, and the plans."""
     from memplan.io.plan_json import read_plan
+    from memplan.judge.sizing import at_sizes
 
     plans = [read_plan(Path(file)) for file in args.plans]
     if plans and not (args.dim or args.bound):
         return load_with_plan(args.model, args.plans[0], args.trust)[0].graph, plans
+    if plans and ranges(plans[0].options.dims):
+        model = load_with_plan(args.model, args.plans[0], args.trust)[0]
+        pairs = [at_sizes(model, plan, parse_sizes(args.dim)) for plan in plans]
+        return pairs[0][0].graph, [plan for _, plan in pairs]
     model = load_talking(args)
     carried = carried_plan(model)
     return model.graph, plans or ([] if carried is None else [carried])

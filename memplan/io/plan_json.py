@@ -10,6 +10,7 @@ from memplan.base.files import write_atomic
 from memplan.io.lines import one_line_an_item
 from memplan.io.plan_v1 import inplace_1, moves_1, residency_1
 from memplan.io.reader import JsonReader, load_json
+from memplan.ir.ranges import Size, dims_from_json
 from memplan.machine.target import Target
 from memplan.machine.target_file import target_dict, target_from_dict
 from memplan.problem.options import Options
@@ -147,7 +148,7 @@ def plan_from_dict(data: Any, where: str) -> Plan:
             order=options.text("order"),
             recompute=_recompute(options) if options.has("recompute") else 1,
             compute_limit=options.number("compute_limit") if options.has("compute_limit") else None,
-            dims=options.table("dims").mapping(int) if options.has("dims") else {},
+            dims=_dims(options.table("dims")) if options.has("dims") else {},
             bounds=_shapes(options.table("bounds")) if options.has("bounds") else {},
             donate=options.texts("donate") if options.has("donate") else (),
             pins=options.table("pins").mapping(str) if options.has("pins") else {},
@@ -204,6 +205,14 @@ def _metrics(get: JsonReader, target: Target, version: int) -> Metrics:
     old = get.data.get(ALL_HOST, 0.0) is not None and version == 1
     nowhere = target.timed and not target.direct if old else get.data.get(ALL_HOST, 0.0) is None
     return found._replace(latency_all_host_s=None) if nowhere else found
+
+
+def _dims(table: JsonReader) -> dict[str, Size]:
+    """Sizes, a range of them being a list of two."""
+    ranges = {name: table.wholes(name) for name, size in table.data.items() if isinstance(size, list)}
+    return dims_from_json(
+        {name: ranges[name] if name in ranges else table.whole(name) for name in table.data}
+    )
 
 
 def _shapes(table: JsonReader) -> dict[str, tuple[int, ...]]:

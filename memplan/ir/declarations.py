@@ -106,6 +106,12 @@ def declare_op(
     declare([Declaration(kind, view, positions, joins, workspace, flops, once)])
 
 
+def counted_by_function(kind: str) -> bool:
+    """Whether the workspace of this kind of op is declared by a function, of which nothing is known but what it returns."""
+    said = _DECLARED.get(kind)
+    return said is not None and callable(said.workspace)
+
+
 def completed(
     op: Op, operands: Sequence[str | None], tensor: Mapping[str, Tensor], workspace: int
 ) -> tuple[Op, int]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterator
+from functools import cached_property
+from operator import itemgetter
 from typing import NamedTuple
 
 from memplan.judge.plan_view import PlanView
-from memplan.problem.plan import Residency
+from memplan.problem.plan import Move, Residency
 
 HOME, WRITTEN = -1, -2
 """What makes a copy where no move does: it is at home there, or an execution writes it."""
@@ -34,6 +35,9 @@ class Copy(NamedTuple):
     offset: int | None = None
 
 
+_start = itemgetter(Copy._fields.index("start"))
+
+
 class Copies:
     """Every copy of a plan's storages, by storage and memory, by start.
 
@@ -43,41 +47,61 @@ class Copies:
 
     def __init__(self, view: PlanView) -> None:
         self.view, self.moves = view, view.plan.moves
-        self.born: dict[tuple[str, int], list[Residency]] = defaultdict(list)  # by storage and writing step
+        self.born: dict[tuple[str, int], list[Residency]] = {}  # by storage and writing step
         self.found: dict[tuple[str, str], list[Copy]] = {}
-        arriving: dict[tuple[str, str, int], list[int]] = defaultdict(list)
-        for i, m in enumerate(self.moves):
-            arriving[m.tensor, m.destination, m.issue].append(i)
-        overwritten = self._overwritten()
-        for (s, memory), rows in view.residencies.items():
-            self.found[s, memory] = [
-                self._resident(r, arriving.get((s, memory, r.start), []), overwritten) for r in rows
-            ]
+        self._find_resident()
         self._find_unaddressed()
         self._find_parts()
 
     def at(self, storage: str, memory: str, step: int) -> Copy | None:
         """The copy that lies there in a step, ready or not."""
         rows = self.found.get((storage, memory), ())
-        k = bisect_right(rows, step, key=lambda c: c.start)
+        k = bisect_right(rows, step, key=_start)
         return rows[k - 1] if k and step < rows[k - 1].stop else None
 
-    def serving(self, storage: str, memories: tuple[str, ...], step: int) -> str | None:
-        """The first of these memories in which an execution at this step finds the storage."""
-        for memory in memories:
-            copy = self.at(storage, memory, step)
-            if copy is not None and copy.ready <= step:
+    @cached_property
+    def served(self) -> dict[str, list[str | None]]:
+        """Per storage that is not ignored, the memory that serves each step of `PlanView.uses`: of those that its op may
+        read the first with a copy that is ready; None without one, and where it is the caller's."""
+        uses, ignored = self.view.uses, self.view.ignored
+        return {s: [self._serving(s, t) for t in steps] for s, steps in uses.items() if s not in ignored}
+
+    def _serving(self, storage: str, step: int) -> str | None:
+        for memory in self.view.readable(step, storage):
+            rows = self.found.get((storage, memory), ())
+            k = bisect_right(rows, step, key=_start)
+            if k and rows[k - 1].ready <= step < rows[k - 1].stop:
                 return memory
         return None
 
-    def source(self, i: int) -> Copy | None:
-        """The copy that move `i` reads: the latest that is ready at its issue and lasts until it is due.
+    @cached_property
+    def destinations(self) -> dict[str, list[str | None]]:
+        """Per storage, the memory to which each step of `PlanView.written` writes it, of a part that of the joined
+        output; None where it is the caller's, or has no place."""
+        view, born = self.view, self.born
+        backing = view.target.host.name
+        nowhere = None if backing in view.addressed else backing  # what has no residency lies there
+        found: dict[str, list[str | None]] = {}
+        for s, steps in view.written.items():
+            if view.is_callers(s):
+                found[s] = [None] * len(steps)
+                continue
+            part = view.parts.get(s)
+            begins = [(s, t) for t in steps] if part is None else [(part.storage, *view.begins[part.storage])]
+            found[s] = [born[begin][0].memory if begin in born else nowhere for begin in begins]
+        return found
+
+    @cached_property
+    def sources(self) -> list[Copy | None]:
+        """The copy that each move reads: the latest that is ready at its issue and lasts until it is due.
 
         One that a move makes by that very boundary counts where that move is listed before.
         """
-        move = self.moves[i]
+        return [self._source(i, move) for i, move in enumerate(self.moves)]
+
+    def _source(self, i: int, move: Move) -> Copy | None:
         rows = self.found.get((move.tensor, move.source), ())
-        k = bisect_right(rows, move.issue, key=lambda c: c.start)
+        k = bisect_right(rows, move.issue, key=_start)
         for copy in reversed(rows[max(0, k - 2) : k]):
             maker = copy.makers[0] if copy.makers else HOME
             done = maker < i or self.moves[maker].due < move.issue
@@ -85,35 +109,37 @@ class Copies:
                 return copy
         return None
 
-    def races(self) -> Iterator[tuple[int, int]]:
+    @cached_property
+    def races(self) -> list[tuple[int, int]]:
         """Pairs of moves: one fills bytes of a residency that stops at its issue, and that the other reads."""
-        readers: dict[tuple[str, str, int], list[int]] = defaultdict(list)  # by residency, told by its stop
+        # The second, by the memory, stop, first byte and end of what they read.
+        readers: dict[tuple[str, int, int, int], list[int]] = defaultdict(list)
+        for j, copy in enumerate(self.sources):
+            if copy is None or copy.offset is None:
+                continue
+            m = self.moves[j]
+            if size := self._size(m.tensor, m.source):
+                readers[m.source, copy.stop, copy.offset, copy.offset + size].append(j)
+        ended: dict[tuple[str, int], list[tuple[int, int, list[int]]]] = defaultdict(list)
+        for (memory, stop, first, end), moves in sorted(readers.items()):
+            ended[memory, stop].append((first, end, moves))
+        found = []
         for i, m in enumerate(self.moves):
-            copy = self.source(i)
-            if copy is not None and copy.stop <= self.view.n:
-                readers[m.tensor, m.source, copy.stop].append(i)
-        ended: dict[tuple[str, int], list[Residency]] = defaultdict(list)
-        for (s, memory), rows in self.view.residencies.items():
-            for r in rows:
-                if r.size and (s, memory, r.stop) in readers:
-                    ended[memory, r.stop].append(r)
-        for parts in ended.values():
-            parts.sort(key=lambda r: r.offset)
-        for (s, memory), rows in self.view.residencies.items():
-            for r, c in zip(rows, self.found[s, memory], strict=True):
-                before = ended.get((memory, r.start), ()) if r.size and c.makers and c.makers[0] >= 0 else ()
-                k = bisect_right(before, r.offset, key=lambda q: q.offset + q.size)
-                while k < len(before) and before[k].offset < r.offset + r.size:
-                    yield from ((c.makers[0], j) for j in readers[before[k].tensor, memory, r.start])
-                    k += 1
+            before = ended.get((m.destination, m.issue), ())
+            copy = self.at(m.tensor, m.destination, m.issue) if before else None
+            if copy is None or copy.offset is None or copy.start != m.issue or copy.makers[0] != i:
+                continue
+            k = bisect_right(before, copy.offset, key=itemgetter(1))
+            size = self._size(m.tensor, m.destination)
+            while size and k < len(before) and before[k][0] < copy.offset + size:
+                found += [(i, j) for j in before[k][2]]
+                k += 1
+        return found
 
-    def destination(self, storage: str, step: int) -> str:
-        """The memory to which an execution at this step writes the storage; of a part, that of the joined output."""
-        part = self.view.parts.get(storage)
-        if part is not None:
-            step, storage = next(iter(self.view.begins[part.storage])), part.storage
-        born = self.born.get((storage, step))
-        return born[0].memory if born else self.view.target.host.name
+    def _size(self, storage: str, memory: str) -> int:
+        """Bytes that the storage takes there; 0 where no residency of it is."""
+        rows = self.view.residencies.get((storage, memory))
+        return rows[0].size if rows else 0
 
     def _overwritten(self) -> set[tuple[str, str, int, int]]:
         """Storage, memory, offset and stop of what in-place executions write over."""
@@ -132,46 +158,60 @@ class Copies:
                 found.add((operand, r.memory, r.offset + first, step + 1))
         return found
 
-    def _resident(self, r: Residency, moves: list[int], overwritten: set[tuple[str, str, int, int]]) -> Copy:
-        makers, ready = list(moves), [self.moves[i].due for i in moves]
-        if r.start == 0 and self.view.is_given(r.tensor) and self.view.home(r.tensor) == r.memory:
-            makers.append(HOME)
-            ready.append(0)
-        begins = self.view.begins.get(r.tensor, {})
-        if r.start in begins:
-            makers.append(WRITTEN)
-            ready.append(begins[r.start])
-            if not moves:
-                self.born[r.tensor, r.start].append(r)
-        over = (r.tensor, r.memory, r.offset, r.stop) in overwritten
-        return Copy(r.start, min(ready, default=r.start), r.stop, r.stop - over, tuple(makers), r.offset)
+    def _find_resident(self) -> None:
+        """The copies that residencies hold."""
+        view, overwritten = self.view, self._overwritten()
+        arriving: dict[tuple[str, str], dict[int, list[int]]] = defaultdict(dict)
+        for i, m in enumerate(self.moves):
+            arriving[m.tensor, m.destination].setdefault(m.issue, []).append(i)
+        for (s, memory), rows in view.residencies.items():
+            given = view.is_given(s) and view.home(s) == memory
+            arrivals, begins = arriving.get((s, memory), {}), view.begins.get(s, {})
+            found = self.found[s, memory] = []
+            for r in rows:
+                makers: tuple[int, ...] = ()
+                ready = r.start
+                if given and r.start == 0:
+                    makers, ready = (HOME,), 0
+                elif r.start in begins:
+                    makers, ready = (WRITTEN,), begins[r.start]
+                if r.start in arrivals:
+                    due = min([self.moves[i].due for i in arrivals[r.start]])
+                    makers, ready = (*arrivals[r.start], *makers), min(due, ready) if makers else due
+                elif makers == (WRITTEN,):
+                    self.born.setdefault((s, r.start), []).append(r)
+                end = r.stop - ((s, memory, r.offset, r.stop) in overwritten)
+                found.append(Copy(r.start, ready, r.stop, end, makers, r.offset))
 
     def _find_unaddressed(self) -> None:
         """The copies in memories without addresses: each is there from its first maker on and never ends."""
         view = self.view
         arrivals: dict[tuple[str, str], list[tuple[int, bool, int, int]]] = defaultdict(list)
-        for s in set(view.graph.storage_of.values()):
-            if view.is_given(s) and not view.is_callers(s):
+        for s in view.storages:  # where an ignored constant is only its moves ask
+            if view.is_given(s) and not view.is_callers(s) and (s not in view.ignored or s in view.moved):
                 arrivals[s, view.home(s)].append((0, False, HOME, 0))
+        host = view.target.host.name
         for s, begins in view.begins.items():
             for t, ready in begins.items():
-                if not self.born.get((s, t)) and view.is_placeable(s):
-                    arrivals[s, view.target.host.name].append((t, True, WRITTEN, ready))
+                if (s, t) not in self.born and view.is_placeable(s):
+                    arrivals[s, host].append((t, True, WRITTEN, ready))
         for i, m in enumerate(self.moves):
             arrivals[m.tensor, m.destination].append((m.issue, False, i, m.due))
         forever = view.n + 1
         for (s, memory), rows in arrivals.items():
             if memory not in view.addressed:
                 rows.sort()
-                ready = min(row[-1] for row in rows)
-                makers = tuple(row[2] for row in rows)
+                ready = min([row[-1] for row in rows])
+                makers = tuple([row[2] for row in rows])
                 self.found[s, memory] = [Copy(rows[0][0], ready, forever, forever, makers)]
+        unaddressed = [m.name for m in view.target.memories if m.name not in view.addressed]
         for output, given in view.renewed.items():  # its home buffer is the output's from then on
-            for memory in {memory for s, memory in arrivals if s == output} - view.addressed:
-                start = self.found[output, memory][0].start
-                self.found[given, memory] = [
-                    c._replace(stop=start, end=start) for c in self.found.get((given, memory), ())
-                ]
+            for memory in unaddressed:
+                if (output, memory) in self.found:
+                    start = self.found[output, memory][0].start
+                    self.found[given, memory] = [
+                        c._replace(stop=start, end=start) for c in self.found.get((given, memory), ())
+                    ]
 
     def _find_parts(self) -> None:
         """Parts lie in the joined output: in its first residency from their own writer on, elsewhere where it is ready."""

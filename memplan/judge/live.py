@@ -16,6 +16,8 @@ def live_bytes(plan: Plan, memory: str | None = None) -> list[int]:
     for r in rows:
         change[r.start] += r.size
         change[r.stop] -= r.size
+    if not plan.inplace:
+        return list(accumulate(change[:-1]))
     at = {(r.tensor, r.start): r for r in rows}
     until = {(r.tensor, r.stop): r for r in rows}
     for step, output, operand in plan.inplace:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from functools import cached_property
+from functools import cache, cached_property
+from operator import attrgetter
 from typing import NamedTuple
 
 from memplan.ir.graph import Graph
 from memplan.ir.parts import Op
-from memplan.problem.op_times import role_of
+from memplan.problem.op_times import roles
 from memplan.problem.plan import Plan, Residency
 
 
@@ -33,22 +34,42 @@ class PlanView:
         by_name = {op.name: op for op in graph.ops}
         self.ops: list[Op] = [by_name[name] for name in plan.schedule]
         self.joined = set(plan.joined)
-        root = graph.storage_of
-        self.steps: dict[str, list[int]] = defaultdict(list)  # of each op, the steps that execute it
-        self.reads: list[tuple[str, ...]] = []  # per step, the storages that its op reads
-        self.writes: list[tuple[str, ...]] = []  # and those that it writes
+        self._readable, self._writable = cache(self.target.readable), cache(self.target.writable)
+        root = graph.storage_of.__getitem__
         self.uses: dict[str, list[int]] = defaultdict(list)  # per storage, the steps that read it
         self.written: dict[str, list[int]] = defaultdict(list)  # and those that write it
         for t, op in enumerate(self.ops):
-            self.steps[op.name].append(t)
-            idle = op.view or op.name in self.joined
-            reads = () if idle else tuple(dict.fromkeys(root[x] for x in op.inputs))
-            self.reads.append(tuple(s for s in reads if self.is_placeable(s)))
-            self.writes.append(() if op.view else op.outputs)
-            for s in self.reads[-1]:
-                self.uses[s].append(t)
-            for s in self.writes[-1]:
+            if op.view:
+                continue
+            for s in op.outputs:
                 self.written[s].append(t)
+            if op.name not in self.joined:
+                for s in dict.fromkeys(map(root, op.inputs)):
+                    self.uses[s].append(t)
+
+    @cached_property
+    def storages(self) -> tuple[str, ...]:
+        """The storages of the graph, in the order of its tensors."""
+        root = self.graph.storage_of
+        return tuple(t.name for t in self.graph.tensors if root[t.name] == t.name)
+
+    @cached_property
+    def nbytes(self) -> dict[str, int]:
+        """The bytes of each tensor."""
+        return {t.name: t.nbytes for t in self.graph.tensors}
+
+    @cached_property
+    def steps(self) -> dict[str, list[int]]:
+        """Per op, the steps that execute it."""
+        found: dict[str, list[int]] = defaultdict(list)
+        for t, name in enumerate(self.plan.schedule):
+            found[name].append(t)
+        return found
+
+    @cached_property
+    def moved(self) -> frozenset[str]:
+        """The storages that some move copies."""
+        return frozenset(m.tensor for m in self.plan.moves)
 
     @cached_property
     def parts(self) -> dict[str, Part]:
@@ -86,7 +107,11 @@ class PlanView:
 
     def is_given(self, storage: str) -> bool:
         """Whether it is there before step 0: an input or a constant."""
-        return self.graph.tensor[storage].kind in ("input", "constant")
+        return storage in self._given
+
+    @cached_property
+    def _given(self) -> frozenset[str]:
+        return frozenset(t.name for t in self.graph.tensors if t.kind in ("input", "constant"))
 
     def is_io(self, storage: str) -> bool:
         """Whether the option io says where it is at home: an input, or an output that is no constant."""
@@ -97,10 +122,21 @@ class PlanView:
         """Whether it lies in a buffer of the caller's, where ops read and write it (io external)."""
         return self.options.io == "external" and self.is_io(storage)
 
+    @cached_property
+    def ignored(self) -> frozenset[str]:
+        """The storages of which the plan says nothing, and which no access counts: constants with weights `ignore`."""
+        if self.options.weights != "ignore":
+            return frozenset()
+        return frozenset(t.name for t in self.graph.tensors if t.kind == "constant")
+
     def is_placeable(self, storage: str) -> bool:
-        """Whether the plan says where it lies: all but constants that the options ignore, and what is the caller's."""
-        ignored = self.options.weights == "ignore" and self.graph.tensor[storage].kind == "constant"
-        return not ignored and not self.is_callers(storage)
+        """Whether the plan says where it lies: all but what is ignored, and what is the caller's."""
+        return storage in self._placeable
+
+    @cached_property
+    def _placeable(self) -> frozenset[str]:
+        outside = filter(self.is_callers, self.storages) if self.options.io == "external" else ()
+        return frozenset(self.storages) - self.ignored - frozenset(outside)
 
     def role(self, storage: str) -> str:
         """What it is to the ops that touch it, as targets call it."""
@@ -108,7 +144,15 @@ class PlanView:
 
     @cached_property
     def _roles(self) -> dict[str, str]:
-        return {s: role_of(self.graph, s) for s in set(self.graph.storage_of.values())}
+        return roles(self.graph)
+
+    def readable(self, step: int, storage: str) -> tuple[str, ...]:
+        """The memories from which the execution may read the storage, fastest first."""
+        return self._readable(self.ops[step].kind, self._roles[storage])
+
+    def writable(self, step: int, storage: str) -> tuple[str, ...]:
+        """The memories to which the execution may write the storage, fastest first."""
+        return self._writable(self.ops[step].kind, self._roles[storage])
 
     def home(self, storage: str) -> str:
         """The memory where it lies before step 0, or must lie at the end; not of what is the caller's."""
@@ -136,15 +180,18 @@ class PlanView:
         """Residencies by storage and memory, by start; those that adjoin at one offset with neither a move nor a
         write between them are one."""
         arrivals = {(m.tensor, m.destination, m.issue) for m in self.plan.moves}
-        arrivals |= {
-            (s, name, t) for s, begins in self.begins.items() for t in begins for name in self.addressed
-        }
         found: dict[tuple[str, str], list[Residency]] = defaultdict(list)
-        for r in sorted(self.plan.residencies, key=lambda r: (r.start, r.stop)):
+        for r in sorted(self.plan.residencies, key=attrgetter("start", "stop")):
             rows = found[r.tensor, r.memory]
             last = rows[-1] if rows else None
             whole = last is not None and (last.stop, last.offset) == (r.start, r.offset)
-            if last is not None and whole and (r.tensor, r.memory, r.start) not in arrivals:
+            if (
+                last is not None
+                and whole
+                and not (
+                    r.start in self.begins.get(r.tensor, ()) or (r.tensor, r.memory, r.start) in arrivals
+                )
+            ):
                 rows[-1] = last._replace(stop=r.stop)
             else:
                 rows.append(r)

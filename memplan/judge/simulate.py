@@ -6,6 +6,7 @@ Cost model of the timed part after XLA's memory space assignment simulator.
 
 from __future__ import annotations
 
+from memplan.base.garbage import collection_paused
 from memplan.ir.graph import Graph
 from memplan.judge.copies import Copies
 from memplan.judge.cost import accessed, extra_cost
@@ -16,6 +17,7 @@ from memplan.problem.op_times import latency_ends
 from memplan.problem.plan import Metrics, Plan
 
 
+@collection_paused()
 def simulate(graph: Graph, plan: Plan, copies: Copies | None = None) -> Metrics:
     """The metrics of a valid plan (see `check`); latencies are 0 on an untimed target.
 
@@ -24,9 +26,7 @@ def simulate(graph: Graph, plan: Plan, copies: Copies | None = None) -> Metrics:
     copies = copies or Copies(PlanView(graph, plan))
     view = copies.view
     spill_load, compulsory_load, spill_store, compulsory_store = _traffic(view)
-    peaks = {m.name: 0 for m in plan.target.addressed}
-    for r in plan.residencies:
-        peaks[r.memory] = max(peaks[r.memory], r.offset + r.size)
+    peaks = plan.peaks
     latency = unlimited = 0.0
     all_host: float | None = 0.0
     if plan.target.timed:

@@ -10,9 +10,9 @@ from typing import NamedTuple
 from memplan.base.errors import InvalidPlanError
 from memplan.ir.graph import Graph
 from memplan.judge.copies import Copies
-from memplan.judge.cost import served
+from memplan.judge.cost import accesses
 from memplan.judge.plan_view import PlanView
-from memplan.problem.op_times import compute_rate
+from memplan.problem.op_times import op_costs
 from memplan.problem.plan import Plan
 
 
@@ -36,15 +36,17 @@ def timeline(graph: Graph, plan: Plan, copies: Copies | None = None) -> Timeline
     target = plan.target
     bandwidth = {m.name: m.bandwidth or 1.0 for m in target.memories}
     shared = {target.host.name, *target.home.values()}
-    now, times = 0.0, []
-    for t, places in enumerate(served(copies)):
-        op, reads = view.ops[t], dict[str, int]()
-        for s, memory in places.items():
+    touched: list[dict[str, int]] = [{} for _ in range(view.n)]  # by step, bytes by memory
+    for s, steps, memories in accesses(copies):
+        for t, memory in zip(steps, memories, strict=True):
             name = target.host.name if memory is None else memory  # the caller's lies behind the same bus
-            reads[name] = reads.get(name, 0) + graph.tensor[s].nbytes
+            touched[t][name] = touched[t].get(name, 0) + view.nbytes[s]
+    costs = dict(zip([op.name for op in graph.ops], op_costs(graph, target), strict=True))
+    now, times = 0.0, []
+    for t, op in enumerate(view.ops):
         idle = op.view or op.name in view.joined
-        compute_s = 0.0 if idle else (op.flops or 0) / compute_rate(graph, target, op)
-        busy = {name: nbytes / bandwidth[name] for name, nbytes in reads.items()}
+        compute_s = 0.0 if idle else costs[op.name]
+        busy = {name: nbytes / bandwidth[name] for name, nbytes in touched[t].items()}
         duration = max(compute_s, sum(busy.values())) + target.compute.overhead_s
         start = queues.wait_for_due(t, now)
         now = start + duration
@@ -86,11 +88,10 @@ class _Queues:
             lanes[m.queue].append(i)
         self.lanes = [lanes[queue] for queue in sorted(lanes)]
         self.after: dict[int, list[int]] = defaultdict(list)  # what must be done before a move starts
-        for i in range(len(moves)):
-            source = copies.source(i)
+        for i, source in enumerate(copies.sources):
             if source is not None and source.makers[0] >= 0:
                 self.after[i].append(source.makers[0])
-        for i, j in copies.races():
+        for i, j in copies.races:
             self.after[i].append(j)
         self.awaited = Counter(self.due)
         self.done = [False] * len(moves)
@@ -103,12 +104,12 @@ class _Queues:
 
     def heads(self) -> list[int]:
         """The moves that can be copied now: the first of each queue, if it is open and what it waits for is done."""
-        first = (lane[0] for lane in self.lanes if lane)
-        return [
-            i
-            for i in first
-            if self.opens[i] <= self.step and all(self.done[j] for j in self.after.get(i, ()))
-        ]
+        found = []
+        for lane in self.lanes:
+            if lane and self.opens[lane[0]] <= self.step:
+                if all([self.done[j] for j in self.after.get(lane[0], ())]):
+                    found.append(lane[0])
+        return found
 
     def wait_for_due(self, t: int, now: float) -> float:
         """The time at which every move due at step t is done, the processor waiting from `now`."""
@@ -133,10 +134,13 @@ class _Queues:
 
     def _copy(self, heads: list[int], now: float, until: float, left: Mapping[str, float]) -> float:
         """Copy the heads until the first is done, or its overhead is, or `until`; returns the time reached."""
-        users = Counter(name for i in heads if self.overhead[i] <= 0 for name in self.uses[i])
+        users: dict[str, int] = {}
+        for i in heads:
+            for name in () if self.overhead[i] > 0 else self.uses[i]:
+                users[name] = users.get(name, 0) + 1
         share = {name: self.rate[name] * left.get(name, 1.0) / count for name, count in users.items()}
         rates = {
-            i: min(share[name] for name in self.uses[i]) if self.overhead[i] <= 0 else 0.0 for i in heads
+            i: 0.0 if self.overhead[i] > 0 else min([share[name] for name in self.uses[i]]) for i in heads
         }
         needs = {i: self._seconds(i, rates[i]) for i in heads}
         least = min(needs.values())

@@ -8,11 +8,12 @@ from pathlib import Path
 from memplan.base.errors import BoundError, DimensionError
 from memplan.base.files import check_name
 from memplan.ir.model import Model
+from memplan.ir.ranges import Dims
 
 
 def load_model(
     model: str | Path,
-    dims: Mapping[str, int],
+    dims: Dims,
     bounds: Mapping[str, tuple[int, ...]] | None = None,
     *,
     trust: bool = False,

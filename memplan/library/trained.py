@@ -12,6 +12,7 @@ from typing import Any
 
 from memplan.base.errors import GraphError
 from memplan.ir.model import Model
+from memplan.ir.ranges import Dims
 
 
 def trained_table(package: Traversable) -> list[dict[str, Any]]:
@@ -31,7 +32,7 @@ def installed_file(entry: Mapping[str, Any]) -> Path | None:
 
 def load_trained(
     entry: Mapping[str, Any],
-    dims: Mapping[str, int],
+    dims: Dims,
     bounds: Mapping[str, tuple[int, ...]] | None = None,
     runtime: str | None = None,
 ) -> Model:

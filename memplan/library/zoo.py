@@ -14,6 +14,7 @@ from memplan.base.errors import BoundError, DimensionError, GraphError, nearest
 from memplan.base.plugins import MODELS, load_plugin, plugins
 from memplan.ir.graph import Graph
 from memplan.ir.model import Model
+from memplan.ir.ranges import Dims
 from memplan.library.trained import installed_file, load_trained, trained_table
 
 PACKAGE = "memplan_models"
@@ -66,7 +67,7 @@ def trained_index() -> list[dict[str, Any]]:
 
 def load_zoo_model(
     name: str,
-    dims: Mapping[str, int] | None = None,
+    dims: Dims | None = None,
     bounds: Mapping[str, tuple[int, ...]] | None = None,
     runtime: str | None = None,
 ) -> Model:
@@ -107,7 +108,7 @@ def traced(model: Model) -> Model:
     return made
 
 
-def _added_model(name: str, dims: Mapping[str, int]) -> Model:
+def _added_model(name: str, dims: Dims) -> Model:
     """The model that another package adds under this name."""
     made = load_plugin(plugins(MODELS)[name])()
     if isinstance(made, Graph):
@@ -123,7 +124,7 @@ def _added_model(name: str, dims: Mapping[str, int]) -> Model:
 
 
 def read_model(
-    file: str, data: bytes, name: str, folder: str, dims: Mapping[str, int], runtime: str | None = None
+    file: str, data: bytes, name: str, folder: str, dims: Dims, runtime: str | None = None
 ) -> Model:
     """The model in `data`, graph JSON or ONNX as the file's name says."""
     if file.endswith(".json.gz"):

@@ -10,17 +10,11 @@ from memplan.ir.soundness import sound_ops
 
 STANDARD_DOMAINS = frozenset(
     {
-        "",
-        "ai.onnx",
-        "ai.onnx.ml",
-        "ai.onnx.preview.training",
-        "ai.onnx.training",
-        "com.microsoft",
-        "com.microsoft.nchwc",
-        "com.ms.internal.nhwc",
+        "", "ai.onnx", "ai.onnx.ml", "ai.onnx.preview.training", "ai.onnx.training", "com.microsoft",
+        "com.microsoft.nchwc", "com.ms.internal.nhwc",
     }
-)
-"""Domains whose operators are known by their names alone."""
+)  # fmt: skip
+"""Domains whose operators are called by their names alone."""
 
 VIEWS = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity"})
 """Operators whose output is the bytes of their first input under another shape."""

@@ -6,8 +6,10 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from memplan.base.errors import DimensionError, GraphError, OptionError, nearest
-from memplan.base.units import MAX_BYTES
+import onnx
+
+from memplan.base.errors import DimensionError, GraphError, nearest
+from memplan.ir.ranges import Dims, Size, check_size, ranges, upper
 
 _BATCH = re.compile(
     r"(?i)n|b|bs|(.*[\W_])?batch(e[sd])?([\W_]?(size|dim|axis|num|n))?|num_?batch(es)?|unk__\d+"
@@ -17,8 +19,8 @@ _NOT_BATCH = re.compile(
 )
 
 
-def fix_dims(graph: Any, dims: Mapping[str, int]) -> tuple[dict[str, int], list[str]]:
-    """Write a size into every free dimension of the graph's inputs.
+def fix_dims(graph: Any, dims: Dims) -> tuple[dict[str, Size], list[str]]:
+    """Write a size into every free dimension of the graph's inputs; one that is given a range stays open, under a name.
 
     Returns the sizes by name (a dimension without one is called INPUT:AXIS) and what was decided
     without being told: a batch dimension, by its name or as axis 0 unless the name says otherwise,
@@ -29,13 +31,13 @@ def fix_dims(graph: Any, dims: Mapping[str, int]) -> tuple[dict[str, int], list[
     for name, size in dims.items():
         if name not in names:
             raise DimensionError(f"the model has no free dimension '{name}'", nearest(name, names))
-        if type(size) is not int or not 0 <= size <= MAX_BYTES:
-            raise OptionError(f"dimension '{name}' = {size!r}", "sizes are whole numbers from 0 to 2^62")
+        check_size(name, size)
     chosen = dict(dims)
     for _, _, dim, place in free:  # a size given by place also holds for others of that name
         if place in dims and dim.dim_param:
             chosen.setdefault(dim.dim_param, dims[place])
     notes: list[str] = []
+    opened: dict[str, Size] = {}
     for tensor, axis, dim, place in free:
         label = dim.dim_param or place
         if place not in chosen and label not in chosen:
@@ -49,9 +51,32 @@ def fix_dims(graph: Any, dims: Mapping[str, int]) -> tuple[dict[str, int], list[
                 f"dimension '{label}' of input '{tensor}' was free and is taken as 1; "
                 f"change it with --dim {label}=V"
             )
-        dim.dim_value = chosen[place] if place in chosen else chosen[label]
-    _substitute(graph, chosen)
-    return chosen, notes
+        size = chosen[place] if place in chosen else chosen[label]
+        if isinstance(size, tuple):
+            dim.dim_param = label if chosen.get(label) == size else place
+            opened[dim.dim_param] = size
+        else:
+            dim.dim_value = size
+    fixed = {name: size for name, size in chosen.items() if not isinstance(size, tuple)}
+    _substitute(graph, fixed)
+    return {
+        name: opened.get(name, chosen[name]) for name in (*chosen, *opened) if name in fixed or name in opened
+    }, notes
+
+
+def closed(proto: Any, dims: Dims) -> Any:
+    """The proto itself, or a copy in which the dimensions that `fix_dims` left open have their upper ends."""
+    if not (open_ones := ranges(dims)):
+        return proto
+    copy = onnx.ModelProto()
+    copy.CopyFrom(proto)
+    fix_dims(copy.graph, {name: upper(size) for name, size in open_ones.items()})
+    return copy
+
+
+def open_axes(graph: Any) -> dict[tuple[str, int], str]:
+    """The names of the dimensions that `fix_dims` left open, by input and axis."""
+    return {(name, axis): dim.dim_param for name, axis, dim, _ in _free_dims(graph)}
 
 
 def _is_batch(name: str, axis: int) -> bool:

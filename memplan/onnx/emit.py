@@ -1,6 +1,7 @@
 """The annotated ONNX model: nodes in schedule order, the plan beside them as metadata.
 
-Keys, all of them texts (a placement is `name:offset+size@[start,stop)`; several are separated by "; "):
+Keys, all of them texts (a placement is `name:offset+size@[start,stop)`, followed by ` in MEMORY` where it is not the
+first memory; several are separated by "; "):
 
 on each node
     memplan.program_index  position of the node in the file that was planned
@@ -9,9 +10,10 @@ on each planned node
     memplan.outputs        placements of what it writes
     memplan.inplace        `output=input` where it writes over its input
     memplan.view_of        the storage that a view renames
-    memplan.loads          placements of what is loaded by this step
-    memplan.stores         names of what is stored after it (due before the next step)
-    memplan.frees          names of what leaves the scratchpad after it
+    memplan.joined         "true" where it copies nothing, since its operands lie in its output
+    memplan.loads          placements of what is copied to a faster memory by this step
+    memplan.stores         names of what is copied to a slower memory after it (due before the next step)
+    memplan.frees          names of what leaves a memory after it
     memplan.spilled        those of its outputs that are loaded again later
 on the graph
     memplan.summary        target, capacity, solver, status, value, bound, traffic and peak as JSON
@@ -26,6 +28,7 @@ the graph (simplifiers, version converters, onnxruntime's full optimisation) dro
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -45,7 +48,7 @@ def annotated(model: Model, plan: Plan) -> bytes:
     """The model's ONNX source in schedule order with the plan as metadata; same plan, same bytes.
 
     Weights stay as they are in the source, references to external data included. MemplanError if
-    the model has no ONNX source, PlanError if the plan is of another graph or there is none.
+    the model has no ONNX source, PlanError if the plan is of another graph, there is none, or it executes an op again.
     """
     from onnx import ModelProto
 
@@ -57,6 +60,12 @@ def annotated(model: Model, plan: Plan) -> bytes:
     refuse_mismatch(model.graph, plan)
     if plan.status in (Status.INFEASIBLE, Status.UNKNOWN):
         raise PlanError(f"there is no plan to write: {plan.reason or plan.status}", "emit a valid plan")
+    again = [name for name, times in Counter(plan.schedule).items() if times > 1]
+    if again:
+        raise PlanError(
+            f"the plan executes '{again[0]}' again, and a node stands in a model once",
+            "emit json, or plan without recomputation",
+        )
     proto = ModelProto()
     proto.CopyFrom(model.source)
     _raise_ir_version(proto)
@@ -132,16 +141,22 @@ def _schedule_order(model: Model, plan: Plan, nodes: list[Any]) -> list[Any]:
     ordered = [node for i, node in enumerate(nodes) if i not in planned]
     ops = {op.name: op for op in graph.ops}
     events = events_of(plan)
+
+    def placed(r: Residency) -> str:
+        there = "" if r.memory == plan.target.scratchpad.name else f" in {r.memory}"
+        return f"{r.tensor}:{r.offset}+{r.size}@[{r.start},{r.stop}){there}"
+
     for step, name in enumerate(plan.schedule):
         op, node = ops[name], nodes[place[name]]
         pairs = [f"{pair.output}={pair.operand}" for pair in events.inplace.get(step, ())]
         view = [graph.storage_of[op.outputs[0]]] if op.view else []
         texts = {
             "memplan.step": [str(step)],
-            "memplan.outputs": [_placement(r) for r in events.begins.get(step, ()) if r.tensor in op.outputs],
+            "memplan.outputs": [placed(r) for r in events.begins.get(step, ()) if r.tensor in op.outputs],
             "memplan.inplace": pairs,
             "memplan.view_of": view,
-            "memplan.loads": [_placement(r) for r in events.loads.get(step, ())],
+            "memplan.joined": ["true"] if name in plan.joined else [],
+            "memplan.loads": [placed(r) for r in events.loads.get(step, ())],
             "memplan.stores": events.stores.get(step, []),
             "memplan.frees": [r.tensor for r in events.ends.get(step, ())],
             "memplan.spilled": [out for out in op.outputs if out in events.loaded],
@@ -149,10 +164,6 @@ def _schedule_order(model: Model, plan: Plan, nodes: list[Any]) -> list[Any]:
         _set(node.metadata_props, {key: "; ".join(items) for key, items in texts.items() if items})
         ordered.append(node)
     return ordered
-
-
-def _placement(r: Residency) -> str:
-    return f"{r.tensor}:{r.offset}+{r.size}@[{r.start},{r.stop})"
 
 
 def _summary(plan: Plan) -> dict[str, Any]:

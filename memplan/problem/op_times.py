@@ -59,32 +59,40 @@ def latency_ends(graph: Graph, target: Target, options: Options) -> tuple[float 
     """
     if not target.timed:
         return 0.0, 0.0
-    backing, bandwidth = target.host.name, {m.name: m.bandwidth or 1.0 for m in target.memories}
+    bandwidth = {m.name: m.bandwidth or 1.0 for m in target.memories}
+    backing = bandwidth[target.host.name]
+    role = roles(graph)
+    fixed = {s for s, word in options.pins.items() if word == "host"}
+    if options.io == "external":
+        fixed |= {s for s, what in role.items() if what in ("inputs", "outputs")}
     reached: dict[tuple[str, str, bool], tuple[str, ...]] = {}
     everywhere, slowest, fastest = target.direct, 0.0, 0.0
     for op, (compute_s, operands) in zip(graph.ops, op_work(graph, target, options), strict=True):
         slow_s = fast_s = 0.0
-        written = set(op.outputs)
         for s, nbytes in operands.items():
-            key = op.kind, role_of(graph, s), s in written
+            slow_s += nbytes / backing
+            if s in fixed:
+                fast_s += nbytes / backing
+                continue
+            key = op.kind, role[s], s in op.outputs
             if key not in reached:
                 reached[key] = (target.writable if key[2] else target.readable)(*key[:2])
-            fixed = options.pins.get(s) == "host" or (
-                options.io == "external" and key[1] in ("inputs", "outputs")
-            )
-            everywhere = everywhere and (fixed or backing in reached[key])
-            slow_s += nbytes / bandwidth[backing]
-            fast_s += nbytes / bandwidth[backing if fixed else reached[key][0]]
+            everywhere = everywhere and target.host.name in reached[key]
+            fast_s += nbytes / bandwidth[reached[key][0]]
         idle = options.join and op.joins  # it may be joined, and then takes its overhead alone
         slowest += max(compute_s, slow_s) + target.compute.overhead_s
         fastest += (0.0 if idle else max(compute_s, fast_s)) + target.compute.overhead_s
     return slowest if everywhere else None, fastest
 
 
-def role_of(graph: Graph, storage: str) -> str:
-    """What a storage is to the ops that touch it, as targets call it."""
-    kind = graph.tensor[storage].kind
-    return "outputs" if kind == "activation" and storage in graph.output_storages else f"{kind}s"
+def roles(graph: Graph) -> dict[str, str]:
+    """What each storage is to the ops that touch it, as targets call it."""
+    root, outputs = graph.storage_of, graph.output_storages
+    return {
+        t.name: "outputs" if t.kind == "activation" and t.name in outputs else f"{t.kind}s"
+        for t in graph.tensors
+        if root[t.name] == t.name
+    }
 
 
 def op_costs(graph: Graph, target: Target) -> list[float]:

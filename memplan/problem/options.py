@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from math import inf
 
 from memplan.base.errors import OptionError, nearest
+from memplan.ir.ranges import Dims, check_size
 from memplan.machine.policies import POLICIES
 from memplan.problem.pins import parse_pin
 
@@ -35,7 +36,7 @@ class Options:
             of the caller's ("external").
         inplace: an op may write its output over one of its operands.
         order: "free", or the graph's own ("program").
-        dims: sizes that the importer gave to free dimensions.
+        dims: sizes that the importer gave to free dimensions, or ranges of sizes that the plan holds for.
         bounds: the largest shapes that tensors were planned at whose sizes only a run decides.
         donate: inputs whose storage an output may take over: the op that makes it writes over them.
         pins: by storage: "keep" (never spilled), "host" (never placed), "MEMORY" (placed there alone),
@@ -54,7 +55,7 @@ class Options:
     io: str = "host"
     inplace: bool = False
     order: str = "free"
-    dims: Mapping[str, int] = field(default_factory=dict)
+    dims: Dims = field(default_factory=dict)
     bounds: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     donate: tuple[str, ...] = ()
     pins: Mapping[str, str] = field(default_factory=dict)
@@ -77,6 +78,8 @@ class Options:
             raise OptionError(f"compute_limit = {limit!r}", "it is a factor from 1")
         for word in self.pins.values():
             parse_pin(word)
+        for name, size in self.dims.items():
+            check_size(name, size)
 
     @property
     def cost_factor(self) -> float | None:
@@ -88,7 +91,7 @@ class Options:
     def to_dict(self) -> dict[str, object]:
         """The options as plan files record them; what is at its default is left out where older files lack it."""
         recorded = asdict(self) | {
-            "dims": dict(self.dims),
+            "dims": {n: list(size) if isinstance(size, tuple) else size for n, size in self.dims.items()},
             "bounds": {name: list(shape) for name, shape in self.bounds.items()},
             "donate": list(self.donate),
             "pins": dict(self.pins),

@@ -39,6 +39,10 @@ class Pin(NamedTuple):
         asked = {"keep": self.keep, "host": self.host, placed: self.memory or self.offset is not None}
         return frozenset(kind for kind, value in asked.items() if value)
 
+    def place(self, first: str) -> str | None:
+        """The memory that it names, `first` where it gives but an offset; None where it names none."""
+        return self.memory or (first if self.offset is not None else None)
+
     def __str__(self) -> str:
         if self.host:
             return "host"

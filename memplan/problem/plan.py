@@ -183,6 +183,14 @@ class Plan:
         return is_load(self.target, move)
 
     @property
+    def peaks(self) -> dict[str, int]:
+        """The end in bytes of the highest residency of each memory that has addresses."""
+        ends = {m.name: 0 for m in self.target.addressed}
+        for r in self.residencies:
+            ends[r.memory] = max(ends[r.memory], r.offset + r.size)
+        return ends
+
+    @property
     def overwritten(self) -> dict[str, str]:
         """The storage that an output is written over, by the output's name, where each op is executed once."""
         return {pair.output: pair.operand for pair in self.inplace}
@@ -190,7 +198,7 @@ class Plan:
 
 def graph_mismatch(graph: Graph, plan: Plan) -> str:
     """What is wrong where the plan was made for another graph; nothing if it was made for this one."""
-    if plan.graph_sha256 in (graph.sha256, digest_1(graph)):
+    if plan.graph_sha256 == graph.sha256 or plan.graph_sha256 == digest_1(graph):
         return ""
     other = f"another graph than '{graph.name}'" + (
         f", for '{plan.graph}'" if plan.graph != graph.name else ""

@@ -11,9 +11,10 @@ from memplan.ir.parts import Op
 from memplan.machine.target import Target
 from memplan.problem.fixed_places import least_top
 from memplan.problem.kept import certainly_kept
-from memplan.problem.op_times import latency_ends
+from memplan.problem.op_times import latency_ends, roles
 from memplan.problem.options import Options
 from memplan.problem.pins import Pin, parse_pin
+from memplan.problem.places import Placeable, is_free, least_cost, placeables
 from memplan.problem.plan import Move, Residency, is_load
 from memplan.problem.storage import Storage
 
@@ -95,7 +96,7 @@ class Problem:
                 and graph.tensor[name].kind != "constant"
                 and (graph.tensor[name].kind == "input" or name in outputs),
                 keep=graph.tensor[name].kind == "workspace" or (name in self.pins and self.pins[name].keep),
-                offset=self.pins[name].offset if name in self.pins else None,
+                offset=self.pins[name].offset if name in self.pins and not self.pins[name].memory else None,
             )
             for name, readers in uses.items()
         )
@@ -104,6 +105,11 @@ class Problem:
     def number(self) -> dict[str, int]:
         """Storage number by name."""
         return {s.name: i for i, s in enumerate(self.storages)}
+
+    @cached_property
+    def placeables(self) -> tuple[Placeable, ...]:
+        """The storages of which a plan says where they lie, with the memories in which each may: for any target."""
+        return placeables(self.graph, self.target, self.options)
 
     def residency(self, storage: int, start: int, stop: int, offset: int) -> Residency:
         """The storage in the scratchpad in steps `[start, stop)`, from byte `offset` on."""
@@ -198,6 +204,11 @@ class Problem:
         return mine or (self.options.inplace and not old.resident)
 
     @cached_property
+    def roles(self) -> dict[str, str]:
+        """What each storage is to the ops that touch it, by its name, as targets call it."""
+        return roles(self.graph)
+
+    @cached_property
     def renewed(self) -> dict[str, str]:
         """The storage that holds an input's next value, by the input's name."""
         return {old: self.graph.storage_of[new] for new, old in self.graph.updates}
@@ -209,18 +220,45 @@ class Problem:
 
     @cached_property
     def present(self) -> tuple[tuple[int, ...], ...]:
-        """Per op, storages that are in the scratchpad at its step under every plan: operands, and what is kept."""
-        anywhere = self.target.direct
+        """Per op, storages that are in the first memory at its step under every plan: operands, and what is kept."""
         across = certainly_kept(self.storages, self.preds, self.succs, self.options.order == "program")
         joined = [self.options.join and bool(op.joins) for op in self.graph.ops]  # these may read nothing
         return tuple(
             tuple(
-                s
-                for s in dict.fromkeys((*(() if idle else r), *w, *kept))
-                if not anywhere or self.storages[s].pinned
+                dict.fromkeys(
+                    (
+                        *(s for s in (() if joined[i] else self.reads[i]) if self._is_fast(i, s, False)),
+                        *(s for s in self.writes[i] if self._is_fast(i, s, True)),
+                        *(s for s in across[i] if self._fast_alone(s)),
+                    )
+                )
             )
-            for r, w, kept, idle in zip(self.reads, self.writes, across, joined, strict=True)
+            for i in range(self.n)
         )
+
+    def _is_fast(self, i: int, s: int, writing: bool) -> bool:
+        """Whether op `i` finds the storage, or writes it, in the first memory alone."""
+        storage = self.storages[s]
+        if storage.pinned:
+            return self._fast_alone(s)
+        key = writing, self.graph.ops[i].kind, self.roles[storage.name]
+        if key not in self._reached:
+            self._reached[key] = (self.target.writable if writing else self.target.readable)(*key[1:])
+        return self._reached[key] == (self.target.scratchpad.name,)
+
+    def _fast_alone(self, s: int) -> bool:
+        """Whether a storage that may not leave can have its residency in the first memory alone."""
+        storage = self.storages[s]
+        pin = self.pins.get(storage.name)
+        named = pin is not None and pin.memory is not None
+        return storage.resident or (
+            not named and (storage.offset is not None or len(self.target.addressed) == 1)
+        )
+
+    @cached_property
+    def _reached(self) -> dict[tuple[bool, str, str], tuple[str, ...]]:
+        """The memories that ops of a kind reach, filled as they are asked for."""
+        return {}
 
     @cached_property
     def need(self) -> tuple[int, ...]:
@@ -266,8 +304,9 @@ class Problem:
         if self.options.objective == "peak":
             return self.min_capacity
         if self.options.objective == "traffic":
-            streamed = self.storages if self.options.weights == "stream" else ()
-            return sum(s.nbytes * (len(s.uses) - 1) for s in streamed if s.is_constant)
+            if is_free(self.target, self.options):
+                return 0
+            return least_cost(self.target, self.options, self.placeables)
         return latency_ends(self.graph, self.target, self.options)[1]
 
 

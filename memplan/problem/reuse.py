@@ -13,6 +13,8 @@ def overwrites_what_is_wanted(problem: Problem) -> bool:
     Either must have been stored before, and what is used again is loaded again, which objectives without spills rule out
     unless ops reach it in the backing memory.
     """
+    if problem.target.queues == 0:  # nothing is stored: each storage lies in one place
+        return False
     objective, order = problem.options.objective, problem.options.order
     again = objective in ("traffic", "latency") or problem.target.direct
     for i, (_, over) in problem.overwriting.items():

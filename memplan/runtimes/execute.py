@@ -15,6 +15,8 @@ from typing import Any
 
 from memplan.base.errors import ExecutionError
 from memplan.ir.model import Model
+from memplan.ir.ranges import ranges
+from memplan.judge.sizing import at_sizes
 from memplan.onnx.inputs import load_inputs
 from memplan.onnx.values import Value
 from memplan.problem.plan import Plan, refuse_mismatch
@@ -25,14 +27,23 @@ from memplan.tflite.program import Program
 __all__ = ["OutputReport", "RunReport", "load_inputs", "run"]
 
 
-def run(model: Model, plan: Plan, inputs: Mapping[str, Any] | None = None, seed: int = 0) -> RunReport:
-    """Execute `plan` op by op in one scratchpad-sized buffer and compare with the reference.
+def run(
+    model: Model,
+    plan: Plan,
+    inputs: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    dims: Mapping[str, int] | None = None,
+) -> RunReport:
+    """Execute `plan` op by op in buffers of the sizes of its memories and compare with the reference.
 
     `inputs` are arrays by name (default: seeded, in range); absent weights are seeded. Bytes above
-    the plan's peak are never touched and not allocated. GraphError if the model has no ONNX or torch source,
+    the plan's peaks are never touched and not allocated. `dims` are sizes within the plan's ranges (default: the
+    upper ends). GraphError if the model has no ONNX or torch source,
     PlanError if the plan is not of this graph, ExecutionError if an operand is nowhere, or a kernel fails.
     """
     _refuse_unfit(model, plan)
+    if ranges(model.dims) or dims:
+        model, plan = at_sizes(model, plan, dims or {})
     if model.source is None:
         from memplan.library.zoo import traced
 
@@ -58,23 +69,23 @@ def run(model: Model, plan: Plan, inputs: Mapping[str, Any] | None = None, seed:
         raise _below_bounds(plan, error) from error
     kernels = Kernels(source)
     ops = {op.name: op for op in model.graph.ops}
-    plain = plain_program(source, kernels, [ops[name] for name in plan.schedule], fed)
+    plain = plain_program(source, kernels, [ops[name] for name in dict.fromkeys(plan.schedule)], fed)
     program = ArenaBuilder(source, kernels, plan, fed).build()
     try:
-        plain.execute(plan.schedule)
-        program.execute(plan.schedule)
+        plain.execute()
+        program.execute()
     except ExecutionError as error:
         raise _below_bounds(plan, error) from error
     outputs = _compare(program.outputs, expected)
     reference = "onnxruntime"
     if not all(o.equal for o in outputs) and _computes_in_16_bits(model):
         outputs, reference = _compare(program.outputs, plain.outputs), "node by node"
-    seconds, plain_seconds = least_seconds(program, plain, plan.schedule)
+    seconds, plain_seconds = least_seconds(program, plain)
     return RunReport(
         model=model.graph.name,
         ops=len(plan.schedule),
         outputs=outputs,
-        arena_bytes=max((r.offset + r.size for r in plan.residencies), default=0),
+        peaks=plan.peaks,
         loaded_bytes=program.moved(LOAD),
         stored_bytes=program.moved(STORE),
         seconds=seconds,
@@ -114,7 +125,7 @@ def _refuse_unfit(model: Model, plan: Plan) -> None:
             f"'{model.stem}' is a .tflite file, which its own runtime executes",
             "memplan measure MODEL PLAN --on tflm",
         )
-    if sorted(plan.schedule) != sorted(op.name for op in model.graph.ops):
+    if set(plan.schedule) != {op.name for op in model.graph.ops}:
         why = f": {plan.reason}" if plan.reason else ""
         raise ExecutionError(f"the plan has no complete schedule{why}", "execute a valid plan")
 

@@ -33,14 +33,16 @@ class Instruction(NamedTuple):
 
 @dataclass
 class Program:
-    """Instructions in order, the memory they work on, and where the outputs are afterwards."""
+    """Instructions in order, the memory they work on, and where the outputs are afterwards; the schedule says which
+    op a step executes."""
 
     graph: Graph
+    schedule: tuple[str, ...]
     code: list[Instruction] = field(default_factory=list)
     outputs: dict[str, Value] = field(default_factory=dict)
     keep: list[Bytes] = field(default_factory=list)
 
-    def execute(self, schedule: tuple[str, ...]) -> float:
+    def execute(self) -> float:
         """Run every instruction once; seconds. ExecutionError names the op that failed."""
         begin = time.perf_counter()
         now = None
@@ -56,7 +58,7 @@ class Program:
             at = now.step if now else 0
             words = " ".join(str(error).split())[:400]
             raise ExecutionError(
-                f"op '{schedule[at]}' failed at step {at}: {words}",
+                f"op '{self.schedule[at]}' failed at step {at}: {words}",
                 "is the plan valid, and does no shape depend on data?",
             ) from error
         return time.perf_counter() - begin
@@ -88,7 +90,7 @@ def plain_program(source: Source, kernels: Kernels, ops: list[Op], inputs: dict[
     A buffer is used again for a later storage of the same size once nobody reads it.
     """
     graph, root = source.graph, source.graph.storage_of
-    program, pool = Program(graph), Pool()
+    program, pool = Program(graph, tuple(op.name for op in ops)), Pool()
     last = {root[n]: i for i, op in enumerate(ops) for n in (*op.inputs, *op.results)}
     kept = graph.output_storages
     place: dict[str, Bytes] = {name: v.data for name, v in {**source.constants, **inputs}.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from memplan.base.units import format_size
@@ -31,10 +32,10 @@ class RunReport:
 
     Args:
         model: the graph's name.
-        ops: how many were executed.
+        ops: how many executions there were.
         outputs: each beside the reference's.
-        arena_bytes: of the one buffer that everything ran in.
-        loaded_bytes, stored_bytes: bytes copied from and to host memory.
+        peaks: bytes used of each memory that has addresses.
+        loaded_bytes, stored_bytes: bytes copied to faster and to slower memories.
         seconds: of kernels, copies and poisoning, without making sessions: the least of a few runs after the
             one that was compared.
         plain_seconds: of the same kernels in the same order, node by node in buffers of their own.
@@ -45,7 +46,7 @@ class RunReport:
     model: str
     ops: int
     outputs: tuple[OutputReport, ...]
-    arena_bytes: int
+    peaks: Mapping[str, int]
     loaded_bytes: int
     stored_bytes: int
     seconds: float
@@ -73,8 +74,9 @@ class RunReport:
         if wrong:
             listed = ", ".join(f"'{o.name}' (off by up to {o.max_abs_difference:g})" for o in wrong)
             verdict = f"{len(wrong)} of {len(self.outputs)} outputs differ from {self.reference}: {listed}"
+        memories = " and ".join(f"{format_size(nbytes)} of {name}" for name, nbytes in self.peaks.items())
         return (
-            f"{verdict}; {self.ops} ops in an arena of {format_size(self.arena_bytes)}, "
+            f"{verdict}; {self.ops} executions in {memories}, "
             f"{self.loaded_bytes:,} B loaded, {self.stored_bytes:,} B stored; "
             f"{self.seconds:.4f} s, {self.ratio:.2f} times node by node"
         )

@@ -1,8 +1,8 @@
-"""Executes a plan of a torch model in a real scratchpad, against eager torch, bit for bit.
+"""Executes a plan of a torch model in real memories, against eager torch, bit for bit.
 
 The reference runs the source module node by node in program order, in one thread. The planned run is the module that
-`memplan.torch.emit` writes with moves and poison: every placed tensor lies at its offset of one buffer, host
-memory holds what was stored, and bytes that the plan frees are overwritten. Ops that draw random numbers are seeded
+`memplan.torch.emit` writes with moves and poison: every placed tensor lies at its offset of the buffer that is its
+memory, and bytes that the plan frees are overwritten. Ops that draw random numbers are seeded
 by their name, since the plan may change their order.
 """
 
@@ -30,7 +30,7 @@ from memplan.runtimes.turns import least_seconds
 from memplan.torch.bodies import attribute, draws, written
 from memplan.torch.devices import CPU, device_of, is_there
 from memplan.torch.emit import emit_fx
-from memplan.torch.emit_moves import PAD
+from memplan.torch.emit_moves import pad_names
 from memplan.torch.graph import flat_names, leaves
 from memplan.torch.module import epilogue, on_cpu, tensors_in
 from memplan.torch.scratchpad import POISON
@@ -57,27 +57,33 @@ def run_torch(model: Model, plan: Plan, inputs: Mapping[str, Any] | None, seed: 
     state = {name: value.to(home) for name, value in state.items()}
     fed = {name: value.to(home) if isinstance(value, Tensor) else value for name, value in fed.items()}
     emitted = emit_fx(model, plan, moves=True, poison=True)
-    state = {PAD: attribute(emitted, PAD), **state}
+    pads = pad_names(plan)
+    state = {name: attribute(emitted, name) for name in pads.values()} | state
     eager = Execution(source, state, fed)
     planned = Execution(emitted, state, fed)
-    attribute(planned.module, PAD).fill_(POISON)
+    for name in pads.values():
+        attribute(planned.module, name).fill_(POISON)
     with _one_thread():
-        eager.execute(plan.schedule)
-        planned.execute(plan.schedule)
-        seconds, plain_seconds = least_seconds(planned, eager, plan.schedule)
+        eager.execute()
+        planned.execute()
+        seconds, plain_seconds = least_seconds(planned, eager)
     outputs = _compare(source, planned.results, eager.results)
-    moved = {"load": 0, "store": 0}
+    speed = {memory: -rank for rank, memory in enumerate(plan.target.memory)}
+    loaded = stored = 0
     for node in emitted.graph.nodes:
-        what = node.meta.get("memplan", {})
-        if what.get("move") in moved:
-            moved[what["move"]] += model.graph.tensor[what["tensor"]].nbytes
+        if "from" in (what := node.meta.get("memplan", {})):
+            nbytes, faster = (
+                model.graph.tensor[what["tensor"]].nbytes,
+                speed[what["to"]] > speed[what["from"]],
+            )
+            loaded, stored = loaded + nbytes * faster, stored + nbytes * (not faster)
     return RunReport(
         model=model.graph.name,
         ops=len(plan.schedule),
         outputs=outputs,
-        arena_bytes=attribute(emitted, PAD).numel(),
-        loaded_bytes=moved["load"],
-        stored_bytes=moved["store"],
+        peaks={memory: attribute(emitted, name).numel() for memory, name in pads.items()},
+        loaded_bytes=loaded,
+        stored_bytes=stored,
         seconds=seconds,
         plain_seconds=plain_seconds,
         sessions=len({op.kind for op in model.graph.ops if not op.view}),
@@ -110,7 +116,7 @@ class Execution:
         self.names = [n.name for n in module.graph.nodes if n.op == "placeholder"]
         self.results: list[Tensor] = []
 
-    def execute(self, schedule: tuple[str, ...]) -> float:
+    def execute(self) -> float:
         """Run once; seconds until the device has done all of it. ExecutionError names the op that failed."""
         given = [x.clone() if isinstance(x, Tensor) else x for x in self.fed]
         _wait_for(self.device)

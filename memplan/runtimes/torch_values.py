@@ -19,7 +19,8 @@ from torch.fx import GraphModule, Node
 
 from memplan.base.errors import ExecutionError
 from memplan.torch.bodies import attribute, is_body
-from memplan.torch.module import COPY, epilogue
+from memplan.torch.module import epilogue
+from memplan.torch.propagate import COPY
 
 LIMIT = 64
 """How many uses of a value are looked at to find its role."""

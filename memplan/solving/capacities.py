@@ -9,6 +9,7 @@ from fractions import Fraction
 
 from memplan.base.errors import OptionError, nearest
 from memplan.base.units import align_up, parse_size
+from memplan.judge.live import live_bytes
 from memplan.machine.target import Target
 from memplan.machine.two_level import two_level
 from memplan.problem.plan import Status
@@ -109,9 +110,7 @@ def _compute(problem: Problem, limits: Limits) -> ReferenceCapacities:
         if limits.spent():
             raise _cut()
         raise OptionError(f"no plan without a limit was found: {plan.reason}", "give the capacity in bytes")
-    from memplan.judge.simulate import simulate
-
-    mp = simulate(problem.graph, plan).live_peak
+    mp = max(live_bytes(plan), default=0)
     proved = mp <= plan.bound
     if limits.spent() and not proved:
         raise _cut()

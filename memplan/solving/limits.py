@@ -99,6 +99,10 @@ class Limits:
         """The same for another problem than the caller's: its values are no news to them, its notices are."""
         return replace(self, progress=self.progress and partial(_pass_notices, self.progress))
 
+    def sooner(self, seconds: float) -> Limits:
+        """Limits that end so many seconds earlier, but leave half of the time."""
+        return replace(self, time_limit_s=max(self.time_limit_s - seconds, self.time_limit_s / 2))
+
     def share(self, part: float) -> Limits:
         """Limits of `part`, from 0 to 1, of the remaining time, starting now."""
         return replace(self, time_limit_s=self.remaining_s * part, started=self.clock.seconds)

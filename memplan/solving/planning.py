@@ -12,7 +12,7 @@ from typing import TypedDict
 from memplan.base.errors import OptionError, nearest
 from memplan.ir.graph import Graph
 from memplan.ir.model import Model
-from memplan.judge.evaluate import evaluate
+from memplan.judge.evaluate import evaluate, judging_seconds
 from memplan.machine.load import load_target
 from memplan.machine.profile import Profile, load_profile
 from memplan.machine.target import Target
@@ -156,6 +156,7 @@ def plan(
         compute_limit=compute_limit,
         pins=pins,
     )
+    limits = limits.sooner(judging_seconds(problem.graph))  # the answer is judged within the limit
     refuse(chosen, problem)
     try:
         problem, proved = _limited(problem, scratchpad, limits)

@@ -77,6 +77,12 @@ def check_solver(solver: str | Solver, time_limit_s: float = 60.0) -> int:
     return count
 
 
+def machine(solver: Solver, objective: str) -> Target:
+    """The machine for which the solver is asked: one whose ops use the backing memory too, where latency asks for that or the
+    solver does."""
+    return TIMED if objective == "latency" or "scratchpad" not in solver.supports.operands else Target()
+
+
 def problems(solver: Solver) -> Iterator[tuple[str, Problem, float | None]]:
     """Named problems that `solver` supports and must answer, each with its optimum where that is known."""
     for case, problem, optimum in itertools.chain(_treated(solver), pinned_problems(solver)):
@@ -92,7 +98,7 @@ def _treated(solver: Solver) -> Iterator[tuple[str, Problem, float | None]]:
         ):
             for objective in sorted(solver.supports.objectives):
                 options = Options(objective, weights, io, inplace, order)
-                target = TIMED if objective == "latency" else Target()
+                target = machine(solver, objective)
                 wide = Problem(graph, target, options)
                 least = max(least_capacity(wide), wide.min_capacity, 1)
                 for capacity in dict.fromkeys((None, least)):
@@ -108,9 +114,8 @@ def pinned_problems(solver: Solver) -> Iterator[tuple[str, Problem, float | None
     """Problems with pins that leave a plan, at the least capacity that does."""
     diamond = next(graph for graph in graphs() if graph.name == "diamond")
     for objective, io in itertools.product(sorted(solver.supports.objectives), ("host", "resident")):
-        timed = objective == "latency"
-        target = TIMED if timed else Target()
-        for pins in PINS + (PINS_TO_HOST if timed else ()):
+        target = machine(solver, objective)
+        for pins in PINS + (PINS_TO_HOST if target.direct else ()):
             if io == "resident" and "host" in (pins.get("x"), pins.get("y")):
                 continue
             wide = Problem(diamond, target, Options(objective, io=io, pins=pins))
@@ -250,7 +255,7 @@ def slowdown() -> float:
 def _check_limits(solver: Solver) -> None:
     """The time limit within 10 % + 1 s of work, and an answer soon after a cancellation."""
     objective = max(solver.supports.objectives)
-    target = TIMED if objective == "latency" else Target()
+    target = machine(solver, objective)
     wide = Problem(chain(2000), target, Options(objective))
     problem = replace(wide, target=target.with_scratchpad(max(wide.min_capacity, 2000)))
     limit = 1.0

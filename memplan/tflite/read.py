@@ -11,6 +11,7 @@ from memplan.ir.declarations import completed
 from memplan.ir.graph import Graph
 from memplan.ir.model import Model
 from memplan.ir.parts import Op, Tensor
+from memplan.ir.ranges import Dims
 from memplan.ir.soundness import sound_ops
 from memplan.machine.profile import Kernel, load_profile
 from memplan.tflite.bodies import called_bodies
@@ -23,7 +24,7 @@ from memplan.tflite.state import kept_orders, touched
 PROFILE = "tflm"
 
 
-def read_tflite(path: Path, dims: Mapping[str, int]) -> Model:
+def read_tflite(path: Path, dims: Dims) -> Model:
     """The model in a .tflite file; GraphError if it cannot be read or planned, DimensionError if a size is given.
 
     Its source is the `Program` whose operators are the graph's ops, one by one.

@@ -8,9 +8,12 @@ from typing import Any, NamedTuple
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.export.graph_signature import InputKind
+from torch.utils._sympy.interp import sympy_interp
+from torch.utils._sympy.reference import PythonReferenceAnalysis
 
 from memplan.base.errors import DimensionError, GraphError, OptionError, nearest
 from memplan.base.units import MAX_BYTES
+from memplan.ir.ranges import Dims, Size, check_size, ranges, upper
 
 
 class _Free(NamedTuple):
@@ -30,34 +33,66 @@ class _Free(NamedTuple):
         return str(self.size) if self.size.is_Symbol else None
 
 
-def fixed_inputs(program: Any, dims: Mapping[str, int]) -> tuple[list[Any], dict[str, int], tuple[str, ...]]:
-    """The program's user inputs with a number for every dimension, the sizes used, and notes for people.
+class Fixed(NamedTuple):
+    """The sizes of a program's free dimensions.
+
+    used     all of them by name, ranges too, as plans record them
+    chosen   numbers by symbol, of a range the upper end
+    symbols  the symbol of each dimension that has a range, by name
+    notes    for people
+    """
+
+    used: dict[str, Size]
+    chosen: dict[str, int]
+    symbols: dict[str, str]
+    notes: tuple[str, ...]
+
+
+def fixed_dims(program: Any, dims: Dims) -> Fixed:
+    """A size for every free dimension of the program's user inputs.
 
     A dimension that leads an input and is given no size is the batch and becomes the least size that the
     export allows. GraphError names another one without a size, OptionError a size for no dimension.
     """
-    users = {
-        spec.arg.name for spec in program.graph_signature.input_specs if spec.kind is InputKind.USER_INPUT
-    }
-    nodes = [n for n in program.graph.nodes if n.op == "placeholder" and n.name in users]
-    free = [found for n in nodes for found in _free(n.name, n.meta.get("val"))]
+    free = [found for n in _users(program) for found in _free(n.name, n.meta.get("val"))]
     known = {word for f in free for word in (f.place, f.symbol) if word}
     for name, size in dims.items():
         if name not in known:
             raise DimensionError(f"the model has no free dimension '{name}'", nearest(name, known))
-        if type(size) is not int or not 0 <= size <= MAX_BYTES:
-            raise OptionError(f"dimension '{name}' = {size!r}", "sizes are whole numbers from 0 to 2^62")
-    ranges = {str(symbol): found for symbol, found in program.range_constraints.items()}
-    chosen, notes = _choose(free, dims, ranges)
-    inputs = [_sized(n.meta.get("val"), chosen, n.name) for n in nodes]
-    used = dict(dims) | {f.place: chosen[f.symbol] for f in free if f.symbol and f.place not in dims}
-    return inputs, {k: v for k, v in used.items() if k in dims or k in known}, notes
+        check_size(name, size)
+    limits = {str(symbol): found for symbol, found in program.range_constraints.items()}
+    chosen, notes = _choose(free, {name: upper(size) for name, size in dims.items()}, limits)
+    symbols = {word: f.symbol for f in free for word in (f.place, f.symbol) if word and f.symbol}
+    open_ones: dict[str, str] = {}
+    for name, (low, _) in ranges(dims).items():
+        if name not in symbols:
+            raise OptionError(
+                f"dimension '{name}' has a range", "a size that is an expression takes none: name its symbol"
+            )
+        _choose(free, {name: low}, limits, partly=True)
+        if symbols[name] not in open_ones.values():
+            open_ones[name] = symbols[name]
+    places = {f.place: chosen[f.symbol] for f in free if f.symbol and f.symbol not in open_ones.values()}
+    return Fixed({**places, **dims}, chosen, open_ones, notes)
+
+
+def inputs_of(program: Any, sizes: Mapping[str, Any], mode: FakeTensorMode) -> list[Any]:
+    """The program's user inputs with these sizes (numbers or SymInts) for its symbols; contiguous where they had any."""
+    return [_sized(n.meta.get("val"), sizes, mode) for n in _users(program)]
+
+
+def _users(program: Any) -> list[Any]:
+    """The placeholders of what a user hands in."""
+    users = {
+        spec.arg.name for spec in program.graph_signature.input_specs if spec.kind is InputKind.USER_INPUT
+    }
+    return [n for n in program.graph.nodes if n.op == "placeholder" and n.name in users]
 
 
 def _choose(
-    free: Sequence[_Free], dims: Mapping[str, int], ranges: Mapping[str, Any]
+    free: Sequence[_Free], dims: Mapping[str, int], limits: Mapping[str, Any], partly: bool = False
 ) -> tuple[dict[str, int], tuple[str, ...]]:
-    """A size for each symbol."""
+    """A size for each symbol, `partly` for those alone that `dims` names."""
     chosen: dict[str, int] = {}
     for f in free:
         size = dims.get(f.place, dims.get(f.symbol or ""))
@@ -68,7 +103,7 @@ def _choose(
                 f"dimension '{f.place}' = {size}", f"it has the size of others: {chosen[f.symbol]}"
             )
     notes = []
-    for f in free:
+    for f in () if partly else free:
         missing = sorted(str(s) for s in f.size.free_symbols if str(s) not in chosen)
         if not missing:
             continue
@@ -78,14 +113,14 @@ def _choose(
                 f"dimension {f.axis} of input '{f.name}' is free (size {f.size})",
                 f"give it a size: --dim {label}=V",
             )
-        low = _bounds(ranges.get(f.symbol))[0]
+        low = _bounds(limits.get(f.symbol))[0]
         chosen[f.symbol] = max(1, low)
         notes.append(
             f"dimension '{f.place}' was free and is taken as {chosen[f.symbol]}; "
             f"change it with --dim {f.place}=V"
         )
     for symbol, size in chosen.items():
-        low, high = _bounds(ranges.get(symbol))
+        low, high = _bounds(limits.get(symbol))
         if not (low <= size <= high or size in dims.values() and size == 1 and low == 2):
             place = next(f.place for f in free if f.symbol == symbol)
             raise OptionError(f"dimension '{place}' = {size}", f"the export allows {low} to {high}")
@@ -115,19 +150,18 @@ def _free(name: str, value: Any) -> list[_Free]:
     return [_Free(name, axis, expr) for axis, expr in sizes if not expr.is_number]
 
 
-def _sized(value: Any, chosen: Mapping[str, int], name: str) -> Any:
-    """The input with numbers for symbols; contiguous where it had any."""
+def _sized(value: Any, sizes: Mapping[str, Any], mode: FakeTensorMode) -> Any:
+    """The input with sizes for symbols."""
     if not isinstance(value, torch.Tensor) or not any(isinstance(s, torch.SymInt) for s in value.shape):
         return value
-    shape: list[int] = []
-    sizes: Sequence[Any] = value.shape
-    for size in sizes:
+    shape: list[Any] = []
+    for size in value.shape:
         if isinstance(size, torch.SymInt):
             expr = size.node.expr
-            shape.append(int(expr.subs({s: chosen[str(s)] for s in expr.free_symbols})))
-        else:
-            shape.append(size)
-    with FakeTensorMode():
+            known = {symbol: sizes[str(symbol)] for symbol in expr.free_symbols}
+            size = sympy_interp(PythonReferenceAnalysis, known, expr)
+        shape.append(size)
+    with mode:
         return torch.empty(shape, dtype=value.dtype, device=value.device)
 
 

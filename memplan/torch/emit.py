@@ -3,16 +3,18 @@
 `node.meta["memplan"]` of each planned op is a dict:
 
     step      its step in the schedule
-    outputs   where what it writes lies: {tensor: {"offset", "size", "start", "stop"}}
+    outputs   where what it writes lies: {tensor: {"memory", "offset", "size", "start", "stop"}}
     inplace   {output: input} where it writes over its input
     view_of   the storage that a view lies in
-    loads     the same as outputs, of what is loaded by this step
-    stores    names of what is stored after it
-    frees     names of what leaves the scratchpad after it
+    joined    true where it copies nothing, since its operands lie in its output
+    loads     the same as outputs, of what is copied to a faster memory by this step
+    stores    names of what is copied to a slower memory after it
+    frees     names of what leaves a memory after it
     spilled   those of its outputs that are loaded again later
 
-In a module with moves, the nodes that move carry {"step", "move": "load" | "place" | "read" | "store" | "fetch" | "free",
-"tensor", "offset"}. The plan itself is `module.meta["memplan"]`.
+An op that is executed again is a node of its own each time. In a module with moves, the nodes that move carry {"step", "move": "load" |
+"place" | "read" | "store" | "fetch" | "free", "tensor", "memory", "offset"}, and the plan's moves "from" and "to"; their step is
+the one before which they happen. The plan itself is `module.meta["memplan"]`.
 """
 
 from __future__ import annotations
@@ -35,14 +37,16 @@ from memplan.problem.plan import Plan, refuse_mismatch
 from memplan.solving.planning import PlanOptions
 from memplan.solving.planning import plan as solve
 from memplan.torch.dims import free_sizes
-from memplan.torch.emit_moves import Mover, Program
+from memplan.torch.emit_moves import Mover
+from memplan.torch.program import Program
 
 
 def emit_fx(model: Model, plan: Plan, *, moves: bool = False, poison: bool = False) -> GraphModule:
     """The model's module with its ops in the plan's order, annotated; it computes what the source computes.
 
     With `moves` it works in a scratchpad, the buffer `memplan_scratchpad` of as many bytes as the plan uses: results are
-    placed there, and what the plan loads and stores is copied from and to host memory. It lies on the source's device. With `poison` too,
+    placed there, and what the plan moves is copied. Of a target with several memories that have addresses, memory K > 0 is a buffer
+    `memplan_scratchpad_K`; each lies on the source's device, and what has no address in host memory. With `poison` too,
     bytes are overwritten once the plan frees them. Threads that call it wait for each other, since they share the
     scratchpad. MemplanError without a torch source, PlanError
     where the plan is of another graph.
@@ -54,7 +58,7 @@ def emit_fx(model: Model, plan: Plan, *, moves: bool = False, poison: bool = Fal
             "import it with memplan.from_exported or memplan.from_fx",
         )
     refuse_mismatch(graph, plan)
-    if sorted(plan.schedule) != sorted(op.name for op in graph.ops):
+    if set(plan.schedule) != {op.name for op in graph.ops}:
         raise PlanError(f"there is no plan to emit: {plan.reason or plan.status}", "emit a valid plan")
     emitted = Mover(source, graph, plan, poison).module() if moves else _reordered(source, graph, plan)
     emitted.meta["memplan"] = plan

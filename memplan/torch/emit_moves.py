@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import operator
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
-from functools import cached_property
 from typing import Any
 
 import torch
@@ -15,120 +13,79 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx import GraphModule, Node
 from torch.fx.node import map_arg
 
-from memplan.base.errors import ExecutionError
 from memplan.ir.graph import Graph
-from memplan.ir.parts import Op
+from memplan.judge.actions import Copied, Executed, Finished, Given, Place, Voided
 from memplan.judge.events import events_of, note
-from memplan.problem.plan import Plan, Residency
+from memplan.judge.walk import walk
+from memplan.problem.plan import Plan
 from memplan.torch import scratchpad
 from memplan.torch.devices import CPU, device_of, is_there
-from memplan.torch.graph import leaves
-from memplan.torch.inplace import overwriting
-from memplan.torch.module import COPY
-
-PAD = "memplan_scratchpad"
-
-
-class Program:
-    """A module in normal form, taken apart.
-
-    node     the node of each op, by name
-    items    the getitem nodes that take a node's result apart, in order, nested ones behind
-    ending   the updates and the output
-    """
-
-    def __init__(self, module: GraphModule) -> None:
-        nodes = list(module.graph.nodes)
-        self.all = nodes
-        self.node: dict[str, Node] = {n.name: n for n in nodes}
-        self.items: dict[Node, list[Node]] = {}
-        owner: dict[Node, Node] = {}
-        for n in nodes:
-            if n.target is operator.getitem:
-                owner[n] = owner.get(n.args[0], n.args[0])
-                self.items.setdefault(owner[n], []).append(n)
-        self.ending = [n for n in nodes if n.target is COPY or n.op == "output"]
-
-    def preface(self, planned: set[str]) -> Iterator[Node]:
-        """Inputs, attributes and what is computed from constants alone, with their getitems."""
-        for n in self.all:
-            if n.name in planned or n in self.ending or n.target is operator.getitem:
-                continue
-            yield n
-            yield from self.items.get(n, ())
+from memplan.torch.inplace import Overwriting, overwriting
+from memplan.torch.lock import one_at_a_time
+from memplan.torch.program import Program
+from memplan.torch.propagate import COPY
 
 
-class Turn:
-    """Hooks by which the threads that call a module wait for each other; a copy of the module has its own."""
-
-    def __init__(self) -> None:
-        self.lock = threading.RLock()
-
-    def __reduce__(self) -> tuple[type[Turn], tuple[()]]:
-        return Turn, ()
-
-    def begin(self, module: Any, args: Any) -> None:
-        """Before a call."""
-        self.lock.acquire()
-
-    def end(self, module: Any, args: Any, result: Any) -> None:
-        """After a call, a failed one too."""
-        self.lock.release()
+def pad_names(plan: Plan) -> dict[str, str]:
+    """The buffer of an emitted module that is each memory with addresses: `memplan_scratchpad` is the first memory,
+    `memplan_scratchpad_K` its memory K > 0."""
+    numbers = {name: k for k, name in enumerate(plan.target.memory)}
+    return {
+        m.name: f"memplan_scratchpad_{numbers[m.name]}" if numbers[m.name] else "memplan_scratchpad"
+        for m in plan.target.addressed
+    }
 
 
 class Mover:
-    """Walks a plan's steps once; linear in nodes, residencies and moves.
+    """Writes down what happens as a plan is obeyed; linear in nodes, residencies and moves.
 
-    Where an operand lies is known at every step: a residency's node, or a host node. A view is derived from
-    its storage when an op reads it, and again after the storage has moved.
+    nodes    what holds each storage at each place, at an unaligned one its layout alone; the caller's own at no place
+    derived  views of storages, by the node that they were derived from
     """
 
     def __init__(self, source: GraphModule, graph: Graph, plan: Plan, poison: bool) -> None:
         self.source, self.graph, self.plan, self.poison = source, graph, plan, poison
         self.device = device_of(source)
         self.program = Program(source)
-        self.names = leaves(source)
-        self.ops = {op.name: op for op in self.graph.ops}
+        self.names = self.program.names
+        self.events = events_of(plan)
+        self.inplace = {(pair.step, pair.output): pair.operand for pair in plan.inplace}
         self.out = torch.fx.Graph()
         self.step = 0
-        self.overwritten = plan.overwritten
-        self.resident: dict[str, Residency] = {}
-        self.place: dict[str, Node] = {}
-        self.host: dict[str, Node] = {}
+        self.pads: dict[str, Node] = {}
+        self.nodes: dict[Place, Node] = {}
         self.derived: dict[tuple[str, Node], Node] = {}
-        self.copied: dict[tuple[int, str], Node] = {}
+        self.copied: dict[tuple[int, Place], Node] = {}
 
     def module(self) -> GraphModule:
-        """The module; its scratchpad holds as many bytes as the plan uses, on the source's device.
+        """The module; its scratchpads hold as many bytes as the plan uses, on the source's device.
 
-        Where that device is not there, the scratchpad is a fake tensor, as the source's own must be.
+        Where that device is not there, they are fake tensors, as the source's own must be.
         """
+        happening = walk(self.graph, self.plan)
         self._preface()
-        self._steps()
-        self._ending()
+        for action in happening:
+            self._act(action)
         self.out._codegen = self.source.graph._codegen
-        used = max((r.offset + r.size for r in self.plan.residencies), default=0)
         holder = GraphModule(self.source, self.source.graph)
-        with nullcontext() if is_there(self.device) else FakeTensorMode():
-            pad = torch.zeros(used, dtype=torch.uint8, device=self.device)
-        holder.register_buffer(PAD, pad, persistent=False)
-        module = GraphModule(holder, self.out)
-        turn = Turn()
-        module.register_forward_pre_hook(turn.begin)
-        module.register_forward_hook(turn.end, always_call=True)
-        return module
+        peaks = self.plan.peaks
+        for memory, name in pad_names(self.plan).items():
+            with nullcontext() if is_there(self.device) else FakeTensorMode():
+                pad = torch.zeros(peaks[memory], dtype=torch.uint8, device=self.device)
+            holder.register_buffer(name, pad, persistent=False)
+        return one_at_a_time(GraphModule(holder, self.out))
 
     def _preface(self) -> None:
         copied: dict[Node, Node] = {}
-        planned = set(self.ops)
+        planned = {op.name for op in self.graph.ops}
         for node in self.program.preface(planned):
             copied[node] = self.out.node_copy(node, lambda n: copied[n])
             if isinstance(name := self.names.get(node), str):
-                self.host.setdefault(name, copied[node])
-        self.pad = self.out.get_attr(PAD)
+                self.nodes.setdefault(_outside(name), copied[node])
+        self.pads = {memory: self.out.get_attr(name) for memory, name in pad_names(self.plan).items()}
         self.given = copied
         for name, node in self._unnamed(copied):
-            self.host.setdefault(name, node)
+            self.nodes.setdefault(_outside(name), node)
 
     def _unnamed(self, copied: dict[Node, Node]) -> Iterator[tuple[str, Node]]:
         """Constants in a list that no getitem takes out."""
@@ -136,116 +93,96 @@ class Mover:
             if isinstance(self.names.get(node), list):
                 yield from self._taken(self.names[node], copied[node])
 
-    def _steps(self) -> None:
-        plan, events = self.plan, events_of(self.plan)
-        for step, name in enumerate(plan.schedule):
-            self.step, op = step, self.ops[name]
-            for r in events.begins.get(step, ()):
-                self.resident[r.tensor] = r
-                self.place.pop(r.tensor, None)
-                if plan.options.io == "resident" and self.graph.tensor[r.tensor].kind == "input":
-                    self._fill(r, scratchpad.place)
-            for r in events.loads.get(step, ()):
-                self._fill(r, scratchpad.load)
-            if not op.view:
-                self._call(op).meta["memplan"] = note(self.graph, plan, events, op, step)
-            for tensor in events.stores.get(step, ()):  # as late as the residency must last
-                base = self._base(tensor)
-                self.host[tensor] = self._move(scratchpad.store, tensor, None, base)
-            if step < len(plan.schedule) - 1:
-                self._end(events.ends.get(step, []), op)
+    def _act(self, action: object) -> None:
+        match action:
+            case Given(place):
+                given = self.nodes[_outside(place.storage)]
+                self.nodes[place] = self._put(scratchpad.place, place, given)
+            case Copied(move, source, destination):
+                self.step = move.due
+                base, ends = self._base(source), {"from": move.source, "to": move.destination}
+                if destination.offset is None:
+                    self.nodes[destination] = self._do(scratchpad.store, source, base, **ends)
+                else:
+                    self.nodes[destination] = self._put(scratchpad.load, destination, base, **ends)
+            case Voided(boundary, place, size):
+                self.step = boundary
+                if self.poison:
+                    self._do(scratchpad.free, place, self._pad(place), place.offset, size)
+            case Executed():
+                self.step = action.step
+                self._execute(action)
+            case Finished(outputs):
+                self._end(outputs)
 
-    def _end(self, ending: list[Residency], op: Op) -> None:
-        overwritten = {
-            (self.overwritten[x], self.resident[x].offset) for x in op.outputs if x in self.overwritten
-        }
-        for r in ending:
-            if self.resident.get(r.tensor) is r:
-                del self.resident[r.tensor]
-            if self.poison and r.size and (r.tensor, r.offset) not in overwritten:
-                self._move(scratchpad.free, r.tensor, r, self.pad, r.offset, r.size)
-
-    def _ending(self) -> None:
-        """Updates and results: from host memory, or copied out of the scratchpad that the caller does not own."""
-        self.derived.clear()
-        for node in self.program.ending:
-            if node.op == "output":
-                self.out.output(map_arg(node.args[0], self._result)).meta = dict(node.meta)
-            else:
-                target, value = node.args
-                self.out.call_function(COPY, (self.given[target], self._result(value)))
-
-    def _result(self, node: Node) -> Any:
-        def final(name: str) -> Node:
-            root = self.graph.storage_of.get(name, name)
-            if self.plan.options.io == "resident" and root in self.resident and root not in self.given_names:
-                r = self.resident[root]
-                self.host[root] = self._move(scratchpad.read, root, r, self.pad, r.offset, self.place[root])
-            if root not in self.host:
-                raise ExecutionError(
-                    f"the plan ends without a stored copy of output '{name}'", "run `check` first"
-                )
-            return self._derive(name, self._outside(root))
-
-        return _map(self.names[node], final)
-
-    @cached_property
-    def given_names(self) -> set[str]:
-        """What the caller holds himself: inputs and constants."""
-        return {t.name for t in self.graph.tensors if t.kind in ("input", "constant")}
-
-    def _call(self, op: Op) -> Node:
-        """The op on operands as they lie now, its results put where the plan says."""
-        source = self.program.node[op.name]
-        node = self._overwriting(op, source)
-        there = node is not None
-        node = node or self._copy(source, self._operand)
+    def _execute(self, execution: Executed) -> None:
+        op = execution.op
+        if op.view:
+            return
+        if op.name in self.plan.joined:
+            for name, place in execution.writes.items():
+                node = self.nodes[place] = self._laid(name, place)
+        else:
+            node = self._call(execution)
         node.meta["memplan_op"] = op.name
+        node.meta["memplan"] = note(self.graph, self.plan, self.events, op, self.step)
+
+    def _call(self, execution: Executed) -> Node:
+        """The op on operands as they lie now, its results put where the plan says."""
+        source = self.program.node[execution.op.name]
+        node = self._overwriting(execution, source)
+        there = node is not None
+        node = node or self._copy(source, lambda n: self._operand(n, execution.reads))
         for name, result in self._taken(self.names[source], node):
-            r = self.resident.get(name)
-            if there and r is not None:
-                self.place[name] = result
-            elif r is not None and r.start == self.step:
-                self.place[name] = self._move(
-                    scratchpad.place, name, r, self.pad, r.offset, self._nbytes(name), result
-                )
-            elif self.plan.target.direct or not self._nbytes(name):
-                self.host[name] = self.out.call_function(scratchpad.keep, (self.pad, result))
+            place = execution.writes[name]
+            if there:
+                self.nodes[place] = result
+            elif place.offset is None:
+                self.nodes[place] = self.out.call_function(scratchpad.keep, (result, *self.pads.values()))
             else:
-                raise self._nowhere(name, "writes")
+                self.nodes[place] = self._put(scratchpad.place, place, result)
         return node
 
-    def _overwriting(self, op: Op, source: Node) -> Node | None:
+    def _overwriting(self, execution: Executed, source: Node) -> Node | None:
         """The op in the form that writes over the operand that the plan says, where torch has one and it lies aligned."""
-        pairs = [(name, self.overwritten[name]) for name in op.results if name in self.overwritten]
-        if len(op.results) != 1 or not pairs:
+        op = execution.op
+        if len(op.results) != 1 or not isinstance(source.target, OpOverload):
             return None
-        written, storage = pairs[0]
-        r, before = self.resident.get(written), self.resident.get(storage)
-        if r is None or before is None or r.offset != before.offset or r.offset % scratchpad.ALIGNMENT:
+        written = op.results[0]
+        storage = self.inplace.get((self.step, written))
+        if storage is None:
+            return None
+        place, before = execution.writes[written], execution.reads[storage]
+        if place.offset is None or place[1:] != before[1:] or place.offset % scratchpad.ALIGNMENT:
             return None
         named = [self.names.get(arg) if isinstance(arg, Node) else None for arg in source.args]
         claimed = [operand for _, operand in op.overwrites] or op.inputs
         over = next(x for x in claimed if self.graph.storage_of[x] == storage)
-        if over not in named or not isinstance(source.target, OpOverload):
+        if over not in named:
             return None
         a, b = self.graph.tensor[over], self.graph.tensor[written]
-        form = overwriting(source.target, named.index(over), (a.dtype, a.layout) == (b.dtype, b.layout))
+        form: Overwriting | None = overwriting(
+            source.target, named.index(over), (a.dtype, a.layout) == (b.dtype, b.layout)
+        )
         if form is None:
             return None
-        node = self._copy(source, self._operand)
+        result = {form.out: self._laid(written, place)} if form.out is not None else {}
+        node = self._copy(source, lambda n: self._operand(n, execution.reads))
         node.target = form.target
-        if form.out is not None:
-            made = source.meta["val"]
-            layout = (made.dtype, list(made.shape), list(made.stride()))
-            with self.out.inserting_before(node):
-                there = self.out.call_function(scratchpad.laid, (self.pad, r.offset, *layout))
-            node.kwargs = {**node.kwargs, form.out: there}
+        node.kwargs = {**node.kwargs, **result}
         return node
 
-    def _operand(self, node: Node) -> Any:
+    def _operand(self, node: Node, reads: Mapping[str, Place]) -> Any:
         """An operand as it lies now; a body of a higher-order op is no tensor and has no place."""
-        return _map(self.names[node], self._value) if node in self.names else self.given[node]
+        if node not in self.names:
+            return self.given[node]
+        root = self.graph.storage_of
+        return _map(
+            self.names[node],
+            lambda name: self._derive(
+                name, self._base(reads[root[name]] if name in root else _outside(name))
+            ),
+        )
 
     def _copy(self, source: Node, operand: Callable[[Node], Any]) -> Node:
         target: Any = source.target
@@ -263,32 +200,23 @@ class Mover:
             if item is not None:
                 yield from self._taken(item, self.out.call_function(operator.getitem, (node, i)))
 
-    def _value(self, name: str) -> Node:
-        """The tensor as an op at this step reads it."""
-        return self._derive(name, self._base(self.graph.storage_of.get(name, name)))
-
-    def _base(self, root: str) -> Node:
-        """Where a storage lies now."""
-        r = self.resident.get(root)
-        if r is not None and root in self.place:
-            if r.offset % scratchpad.ALIGNMENT == 0:
-                return self.place[root]
-            key = self.step, root
-            if key not in self.copied:
-                self.copied[key] = self._move(scratchpad.read, root, r, self.pad, r.offset, self.place[root])
-            return self.copied[key]
-        tensor = self.graph.tensor[root]
-        ignored = tensor.kind == "constant" and self.plan.options.weights == "ignore"
-        if root in self.host and (ignored or self.plan.target.direct or not tensor.nbytes):
-            return self._outside(root)
-        raise self._nowhere(root, "reads")
-
-    def _outside(self, root: str) -> Node:
-        """The tensor outside the scratchpad, where kernels and the caller can read it."""
-        node = self.host[root]
-        if self.device == CPU or node.target is not scratchpad.store:
-            return node
-        return self._move(scratchpad.fetch, root, None, self.pad, node)
+    def _base(self, place: Place) -> Node:
+        """What lies at a place, where kernels can read it."""
+        if place.offset is None:
+            node = self.nodes[place]
+            if self.device == CPU or node.target is not scratchpad.store:
+                return node
+            return self._do(scratchpad.fetch, place, node, str(self.device))
+        if place not in self.nodes:  # a part of what was joined and then moved
+            self.nodes[place] = self._laid(place.storage, place)
+        if place.offset % scratchpad.ALIGNMENT == 0:
+            return self.nodes[place]
+        key = self.step, place
+        if key not in self.copied:
+            self.copied[key] = self._do(
+                scratchpad.read, place, self._pad(place), place.offset, self.nodes[place]
+            )
+        return self.copied[key]
 
     def _derive(self, name: str, base: Node) -> Node:
         """The view `name` of the storage that `base` holds."""
@@ -303,28 +231,58 @@ class Mover:
                 self.derived[view, base] = item
         return self.derived[name, base]
 
-    def _fill(self, r: Residency, how: Callable[..., Any]) -> None:
-        if r.tensor not in self.host:
-            raise self._nowhere(r.tensor, "loads")
-        nbytes = self._nbytes(r.tensor)
-        self.place[r.tensor] = self._move(how, r.tensor, r, self.pad, r.offset, nbytes, self.host[r.tensor])
+    def _end(self, outputs: Mapping[str, Place]) -> None:
+        """Updates and results: what lies in a scratchpad, which the caller does not own, is copied out of it."""
+        self.step = len(self.plan.schedule)
+        self.derived.clear()
+        found: dict[str, Node] = {}
 
-    def _move(self, how: Callable[..., Any], tensor: str, r: Residency | None, *args: Any) -> Node:
+        def final(name: str) -> Node:
+            root = self.graph.storage_of.get(name, name)
+            if root not in found:
+                given = root not in outputs or self.graph.tensor[root].kind in ("input", "constant")
+                place = _outside(root) if given else outputs[root]
+                base = found[root] = self._base(place)
+                if place.offset is not None and base.target is not scratchpad.read:
+                    found[root] = self._do(scratchpad.read, place, self._pad(place), place.offset, base)
+            return self._derive(name, found[root])
+
+        for node in self.program.ending:
+            if node.op == "output":
+                results = map_arg(node.args[0], lambda n: _map(self.names[n], final))
+                self.out.output(results).meta = dict(node.meta)
+            else:
+                target, value = node.args
+                self.out.call_function(COPY, (self.given[target], _map(self.names[value], final)))
+
+    def _laid(self, name: str, place: Place) -> Node:
+        """The bytes at a place as the tensor of this name."""
+        fake = self.program.fakes[name]
+        layout = fake.dtype, list(fake.shape), list(fake.stride())
+        return self.out.call_function(scratchpad.laid, (self._pad(place), place.offset, *layout))
+
+    def _put(self, how: Callable[..., Any], place: Place, value: Node, **more: Any) -> Node:
+        """A tensor copied to a place; itself where it is there already."""
+        if place.offset is None:
+            return value
+        nbytes = self.graph.tensor[place.storage].nbytes
+        return self._do(how, place, self._pad(place), place.offset, nbytes, value, **more)
+
+    def _pad(self, place: Place) -> Node:
+        return self.pads[str(place.memory)]
+
+    def _do(self, how: Callable[..., Any], place: Place, *args: Any, **more: Any) -> Node:
         node = self.out.call_function(how, args)
-        where = r or self.resident.get(tensor)
-        node.meta["memplan"] = {"step": self.step, "move": how.__name__, "tensor": tensor}
-        if where is not None:
-            node.meta["memplan"]["offset"] = where.offset
+        told = {"step": self.step, "move": how.__name__, "tensor": place.storage} | more
+        if place.offset is not None:
+            told |= {"memory": place.memory, "offset": place.offset}
+        node.meta["memplan"] = told
         return node
 
-    def _nbytes(self, name: str) -> int:
-        return self.graph.tensor[name].nbytes
 
-    def _nowhere(self, name: str, verb: str) -> ExecutionError:
-        op = self.plan.schedule[self.step]
-        return ExecutionError(
-            f"op '{op}' at step {self.step} {verb} '{name}', which is not there", "run `check` first"
-        )
+def _outside(name: str) -> Place:
+    """Where the caller has a tensor."""
+    return Place(name, None, None)
 
 
 def _map(tree: Any, value: Callable[[str], Any]) -> Any:

@@ -19,7 +19,8 @@ from memplan.ir.soundness import sound_ops
 from memplan.torch.bodies import SPACE, draws, draws_now, written
 from memplan.torch.dialect import JOINING, lie_side_by_side, overwrites
 from memplan.torch.flops import flops
-from memplan.torch.module import COPY, epilogue, tensors_in
+from memplan.torch.module import epilogue, tensors_in
+from memplan.torch.propagate import COPY
 
 
 def build(module: GraphModule, name: str) -> Graph:

@@ -10,60 +10,68 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch._dispatch.python import enable_python_dispatcher
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx import GraphModule, Interpreter, Node
-from torch.fx.experimental.symbolic_shapes import ShapeEnv
 from torch.fx.node import map_aggregate
 
 from memplan.base.errors import GraphError
-from memplan.torch.bodies import SPACE, attribute, bodies, calls, is_body, refuse_unknown, workspace, written
+from memplan.torch.bodies import attribute, bodies, is_body, refuse_unknown
 from memplan.torch.devices import CPU, home_of, write_device
+from memplan.torch.lower import lowered
+from memplan.torch.propagate import COPY, Propagation, fake_like, fault, state_of, symbols
 from memplan.torch.simplify import fix_numbers, simplify
 
-COPY = torch.ops.aten.copy_.default
 _ARITHMETIC = frozenset(
     {"_operator", "operator", "math", "torch", "builtins", "torch.fx.experimental.symbolic_shapes"}
 )
 
 
-def fake_like(tensor: torch.Tensor, mode: FakeTensorMode) -> Any:
-    """A fake CPU tensor of the dtype, strides and shape of `tensor`."""
-    if tensor.layout != torch.strided or tensor.is_quantized:
-        raise GraphError(
-            f"a tensor of layout {tensor.layout} cannot be planned",
-            "sparse and quantised tensors have no plain bytes; convert them first",
-        )
-    with mode:
-        return torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype)
-
-
-def normal_form(module: GraphModule, inputs: Sequence[Any]) -> GraphModule:
+def normal_form(module: GraphModule, inputs: Sequence[Any], plain: bool = False) -> GraphModule:
     """A copy of `module` in the form above, made for `inputs` (fake, meta or real tensors, or numbers).
 
-    GraphError where an op has no aten form, a shape depends on data, or tensors lie on several devices. Linear in
+    `plain`: of an exported program for which `memplan.torch.lower` is, which may raise NotFunctional. GraphError where an op has no aten form, a shape depends on data, or tensors lie on several devices. Linear in
     the graph.
     """
     mode = FakeTensorMode(allow_non_fake_inputs=True)
     home = home_of(module, inputs)
     flat = _on_cpu(module)
     fakes = [fake_like(x, mode) if isinstance(x, torch.Tensor) else x for x in inputs]
-    state = _state(flat, mode)
-    for _ in range(2):  # a normalisation may come to light only once its layer is traced
+    state = state_of(flat, mode)
+    if plain:
+        flat = lowered(flat, fakes, state, mode)
+    for _ in range(0 if plain else 2):  # a normalisation may come to light only once its layer is traced
         if _is_functional(flat):
             break
         for name, value in (*flat.named_parameters(), *flat.named_buffers()):
             state.setdefault(name, fake_like(value, mode))
         flat = _on_cpu(_retraced(flat, fakes, state, mode))
-        state = _state(flat, mode)
-    _Propagation(flat, state, mode).run(*fakes, enable_io_processing=False)
+        state = state_of(flat, mode)
+    if not plain:
+        Propagation(flat, state, mode).run(*fakes, enable_io_processing=False)
     fix_numbers(flat)
     simplify(flat)
     _bring_home(flat, home)
     flat.recompile()
+    return flat
+
+
+def propagated(module: GraphModule, inputs: Sequence[Any], mode: FakeTensorMode) -> GraphModule:
+    """A copy of an exported program's functional module whose nodes carry their values on these fake inputs of `mode`.
+
+    GraphError where it is not functional, so that `normal_form` would trace it for fixed sizes.
+    """
+    flat = _on_cpu(module)
+    if not _is_functional(flat):
+        raise GraphError(
+            "the program changes its operands, so that it is traced for one size alone",
+            "give each dimension a single size, such as --dim NAME=V",
+        )
+    with enable_python_dispatcher():  # composite ops take symbols in their Python form alone
+        Propagation(flat, state_of(flat, mode), mode).run(*inputs, enable_io_processing=False)
     return flat
 
 
@@ -140,27 +148,6 @@ def _bring_home(module: GraphModule, home: torch.device) -> None:
             value.fake_device = home  # type: ignore[attr-defined]
 
 
-def _state(module: GraphModule, mode: FakeTensorMode) -> dict[str, Any]:
-    """Fake values of the parameters, buffers and constants by the target of their get_attr."""
-    made: dict[int, Any] = {}
-    state = {}
-    for node in module.graph.nodes:
-        if node.op != "get_attr" or node.target in state:
-            continue
-        value = attribute(module, node.target)
-        if is_body(value):
-            continue
-        if not isinstance(value, torch.Tensor):
-            raise GraphError(
-                f"node '{node.name}' reads '{node.target}', which is no tensor but a {type(value).__name__}",
-                "make it a parameter, a buffer or a tensor of the module",
-            )
-        if id(value) not in made:
-            made[id(value)] = fake_like(value, mode)
-        state[node.target] = made[id(value)]
-    return state
-
-
 def _is_functional(module: GraphModule) -> bool:
     """Whether every node is an aten call without side effects, but for an epilogue of copies."""
     last = {node: i for i, node in enumerate(module.graph.nodes)}
@@ -219,12 +206,12 @@ def _retraced(
         return results
 
     try:
-        with mode, torch.no_grad(), _symbols(mode):
+        with mode, torch.no_grad(), symbols(mode):
             traced = make_fx(functionalize(program, remove="mutations"))(*state.values(), *inputs)
     except GraphError:
         raise
     except Exception as error:
-        raise _fault(
+        raise fault(
             "the module",
             error,
             "be traced to aten ops",
@@ -291,75 +278,3 @@ def _rename(flat: GraphModule, module: GraphModule) -> None:
     for name, node in zip(old, new, strict=True):
         node.target = name
         node._rename(name)
-
-
-@contextmanager
-def _symbols(mode: FakeTensorMode) -> Iterator[None]:
-    """Give the mode an environment for symbols, which while_loop asks for; no size becomes a symbol in it.
-
-    It goes away again, since a fake view that has one cannot be pickled.
-    """
-    mode.shape_env = ShapeEnv(allow_scalar_outputs=False, allow_dynamic_output_shape_ops=False)
-    try:
-        yield
-    finally:
-        mode.shape_env = None
-
-
-class _Propagation(Interpreter):
-    """Computes the fake value of every node, in bodies too, and keeps it as `meta["val"]`; a body itself has none."""
-
-    def __init__(self, module: GraphModule, state: Mapping[str, Any], mode: FakeTensorMode) -> None:
-        super().__init__(module)
-        self.state, self.mode = state, mode
-
-    def get_attr(self, target: Any, args: Any, kwargs: Any) -> Any:
-        return self.state[target] if target in self.state else attribute(self.module, target)
-
-    def call_function(self, target: Any, args: Any, kwargs: Any) -> Any:
-        if not isinstance(target, torch._ops.HigherOrderOperator):
-            return super().call_function(target, args, kwargs)
-        with _symbols(self.mode):
-            result = super().call_function(target, args, kwargs)
-        for body, operands in calls(target, args):
-            inner = _Propagation(body, _state(body, self.mode), self.mode)
-            inner.run(*operands, enable_io_processing=False)
-        return result
-
-    def run_node(self, n: Node) -> Any:
-        if n.target is COPY:
-            return None
-        try:
-            with self.mode, torch.no_grad():
-                value = super().run_node(n)
-                if isinstance(n.target, torch._ops.HigherOrderOperator):
-                    n.meta[SPACE] = workspace(self.module, n, self.fetch_args_kwargs_from_env(n)[0])
-        except GraphError:
-            raise
-        except Exception as error:
-            raise _fault(
-                f"op '{n.name}' ({written(n)})",
-                error,
-                "be given a shape",
-                "do the shapes given fit the model?",
-            ) from error
-        if not is_body(value):
-            n.meta["val"] = value
-        return value
-
-
-def _fault(what: str, error: Exception, deed: str, hint: str) -> GraphError:
-    kind = type(error).__name__
-    if kind in ("DynamicOutputShapeException", "DataDependentOutputException", "GuardOnDataDependentSymNode"):
-        return GraphError(
-            f"{what} makes a shape or a number that depends on data: {_words(error)}",
-            "a plan needs fixed sizes; export the model without it",
-        )
-    return GraphError(f"{what} cannot {deed}: {_words(error)}", hint)
-
-
-def _words(error: Exception) -> str:
-    """The first line of a message, not too long."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    text = lines[0] if lines else type(error).__name__
-    return text if len(text) <= 200 else text[:197] + "..."

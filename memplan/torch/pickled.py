@@ -11,10 +11,13 @@ from memplan.ir.model import Model
 
 @dataclass(frozen=True)
 class TorchModel(Model):
-    """A model whose source is a torch module in normal form; it can be pickled, which the module itself cannot."""
+    """A model whose source is a torch module in normal form; it can be pickled, which the module itself cannot.
+
+    The program behind it, from which `at` makes the model at other sizes, stays behind.
+    """
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"source": packed(self.source)}
+        return self.__dict__ | {"source": packed(self.source), "at": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state | {"source": unpacked(state["source"])})
@@ -55,7 +58,8 @@ def _without_bases(source: Any) -> Any:
     from torch.fx.node import map_aggregate
 
     from memplan.torch.bodies import is_body
-    from memplan.torch.module import copied, fake_like
+    from memplan.torch.module import copied
+    from memplan.torch.propagate import fake_like
 
     mode = FakeTensorMode()
 

@@ -7,13 +7,18 @@ import threading
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from functools import wraps
+from dataclasses import replace
+from functools import partial, wraps
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from memplan.base.errors import GraphError, MemplanError
 from memplan.ir.model import Model
+from memplan.ir.ranges import Dims, ranges, resized, sizes_within
 from memplan.torch.pickled import TorchModel
+
+if TYPE_CHECKING:
+    from memplan.torch.dims import Fixed
 
 NAME = "graph"
 _P = ParamSpec("_P")
@@ -33,7 +38,7 @@ def _in_turn(function: Callable[_P, _R]) -> Callable[_P, _R]:
 
 
 @_in_turn
-def read_pt2(path: Path, dims: Mapping[str, int], trust: bool = False) -> Model:
+def read_pt2(path: Path, dims: Dims, trust: bool = False) -> Model:
     """The model in a file that torch.export.save wrote; GraphError says what is wrong with it.
 
     Without `trust` nothing in the file can run code: see `memplan.torch.archive`.
@@ -69,37 +74,97 @@ def read_pt2(path: Path, dims: Mapping[str, int], trust: bool = False) -> Model:
 
 
 @_in_turn
-def from_exported(program: Any, dims: Mapping[str, int] | None = None, name: str = NAME) -> Model:
+def from_exported(program: Any, dims: Dims | None = None, name: str = NAME) -> Model:
     """The model in a torch.export.ExportedProgram; no weights are needed.
 
     Parameters and unchanged buffers become constants; a buffer that the program updates is an input, and its next value
-    an output. `dims` gives sizes to dynamic dimensions, by "INPUT:AXIS" or by symbol. GraphError where it
-    cannot be planned.
+    an output. `dims` gives sizes to dynamic dimensions, by "INPUT:AXIS" or by symbol; of one with a range the graph has the upper
+    end. GraphError where it cannot be planned.
     """
     _require_torch()
     from torch.export import ExportedProgram
 
-    from memplan.torch.dims import fixed_inputs
+    from memplan.torch.dims import fixed_dims
     from memplan.torch.graph import build
-    from memplan.torch.module import normal_form
 
     if not isinstance(program, ExportedProgram):
         raise GraphError(
             f"a {type(program).__name__} is no ExportedProgram",
             "make one with torch.export.export, or give a GraphModule to memplan.from_fx",
         )
-    inputs, used, notes = fixed_inputs(program, dims or {})
+    fixed = fixed_dims(program, dims or {})
+    if fixed.symbols:
+        return _ranged(program, fixed, name)
+    module = _fixed_form(program, fixed.chosen, name)
+    return TorchModel(build(module, name), name, fixed.used, fixed.notes, module)
+
+
+def _fixed_form(program: Any, sizes: Mapping[str, int], name: str) -> Any:
+    """The normal form of an exported program at these sizes: in one pass where that suffices, else of what torch makes of it."""
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    from memplan.torch.dims import inputs_of
+    from memplan.torch.lower import NotFunctional, is_plain
+    from memplan.torch.module import normal_form
+
+    inputs = inputs_of(program, sizes, FakeTensorMode())
+    try:
+        if is_plain(program):
+            with _quiet():
+                module = program.module(check_guards=False)
+            return normal_form(module, inputs, plain=True)
+    except NotFunctional:
+        pass
+    return normal_form(_decomposed(program, name), inputs)
+
+
+def _decomposed(program: Any, name: str) -> Any:
+    """What torch makes of an exported program that is to be functional, as a module."""
     try:
         with _quiet():
-            module = program.run_decompositions({}).module(check_guards=False)
+            return program.run_decompositions({}).module(check_guards=False)
     except Exception as error:
         words = " ".join(str(error).split())[:200]
         raise GraphError(
             f"the exported program '{name}' cannot be made functional: {words}",
             "export it again with this version of torch",
         ) from error
-    module = normal_form(module, inputs)
-    return TorchModel(build(module, name), name, used, notes, module)
+
+
+def _ranged(program: Any, fixed: Fixed, name: str) -> Model:
+    """The model at the upper ends of ranges, with what holds throughout."""
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    from memplan.torch.dims import inputs_of
+    from memplan.torch.family import held_throughout
+    from memplan.torch.graph import build
+    from memplan.torch.module import normal_form
+
+    decomposed = _decomposed(program, name)
+    module = normal_form(decomposed, inputs_of(program, fixed.chosen, FakeTensorMode()))
+
+    def inputs(sizes: Mapping[str, Any], mode: Any) -> list[Any]:
+        return inputs_of(program, {**fixed.chosen, **sizes}, mode)
+
+    graph = held_throughout(build(module, name), decomposed, inputs, ranges(fixed.used), fixed.symbols)
+    model = TorchModel(graph, name, fixed.used, fixed.notes, module)
+    return replace(model, at=partial(_at, model, program, decomposed))
+
+
+@_in_turn
+def _at(model: Model, program: Any, decomposed: Any, asked: Mapping[str, int]) -> Model:
+    """See `Model.at`."""
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    from memplan.torch.dims import fixed_dims, inputs_of
+    from memplan.torch.graph import build
+    from memplan.torch.module import normal_form
+
+    dims = {**model.dims, **sizes_within(model.dims, asked)}
+    chosen = fixed_dims(program, dims).chosen
+    module = normal_form(decomposed, inputs_of(program, chosen, FakeTensorMode()))
+    graph = resized(model.graph, build(module, model.graph.name))
+    return TorchModel(graph, model.stem, dims, model.notes, module)
 
 
 @_in_turn

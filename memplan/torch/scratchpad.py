@@ -1,12 +1,14 @@
 """The moves of a plan as functions on torch tensors: what an emitted GraphModule calls.
 
-A scratchpad is a tensor of uint8. A tensor at an offset that is a multiple of 64, as torch's own allocator gives
-it, is used where it lies; of one at any other offset `place` and `load` return the layout alone (on the
-device "meta"), and `read` copies it out for each use, since kernels give the same bits only on equally aligned
-operands.
+A scratchpad is a tensor of uint8, one for each memory with addresses. A tensor at an offset that is a multiple of 64,
+as torch's own allocator gives it, is used where it lies; of one at any other offset `place`, `load` and `laid` return
+the layout alone (on the device "meta"), and `read` copies it out for each use, since kernels give the same bits only
+on equally aligned operands.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -31,16 +33,13 @@ def place(scratchpad: Tensor, offset: int, nbytes: int, value: Tensor) -> Tensor
         )
     if size:
         scratchpad.narrow(0, offset, size).copy_(flat.view(torch.uint8))
-    if offset % ALIGNMENT:
-        return torch.empty_strided(value.shape, value.stride(), dtype=value.dtype, device="meta")
-    room = scratchpad.narrow(0, offset, size).view(value.dtype)
-    return room.as_strided(value.shape, value.stride())
+    return laid(scratchpad, offset, value.dtype, value.shape, value.stride())
 
 
 @has_side_effect
-def load(scratchpad: Tensor, offset: int, nbytes: int, host: Tensor) -> Tensor:
-    """Copy a host tensor into the scratchpad: `place` under the name of the move."""
-    return place(scratchpad, offset, nbytes, host)
+def load(scratchpad: Tensor, offset: int, nbytes: int, value: Tensor) -> Tensor:
+    """Copy a tensor of another memory into the scratchpad: `place` under the name of the move."""
+    return place(scratchpad, offset, nbytes, value)
 
 
 def read(scratchpad: Tensor, offset: int, layout: Tensor) -> Tensor:
@@ -54,19 +53,19 @@ def read(scratchpad: Tensor, offset: int, layout: Tensor) -> Tensor:
 
 @has_side_effect
 def store(value: Tensor) -> Tensor:
-    """A copy of a tensor in host memory, pinned where it comes from a device."""
+    """A copy of a tensor in a memory without addresses: host memory, pinned where it comes from a device."""
     return _copied(value, "cpu", pin_memory=value.is_cuda)
 
 
-def fetch(scratchpad: Tensor, host: Tensor) -> Tensor:
-    """A copy of a stored tensor outside the scratchpad, on its device."""
-    return _copied(host, scratchpad.device)
+def fetch(host: Tensor, device: str) -> Tensor:
+    """A copy of a stored tensor on the device, outside any scratchpad."""
+    return _copied(host, device)
 
 
-def keep(scratchpad: Tensor, value: Tensor) -> Tensor:
-    """A result that stays outside the scratchpad: itself, or a copy where it lies inside."""
-    inside = value.untyped_storage().data_ptr() == scratchpad.untyped_storage().data_ptr()
-    return _copied(value, value.device) if inside else value
+def keep(value: Tensor, *scratchpads: Tensor) -> Tensor:
+    """A result that stays outside the scratchpads: itself, or a copy where it lies inside."""
+    inside = {pad.untyped_storage().data_ptr() for pad in scratchpads}
+    return _copied(value, value.device) if value.untyped_storage().data_ptr() in inside else value
 
 
 @has_side_effect
@@ -75,8 +74,12 @@ def free(scratchpad: Tensor, offset: int, size: int) -> None:
     scratchpad.narrow(0, offset, size).fill_(POISON)
 
 
-def laid(scratchpad: Tensor, offset: int, dtype: torch.dtype, shape: list[int], stride: list[int]) -> Tensor:
-    """The bytes from `offset` on as a tensor of this layout, whatever they hold."""
+def laid(
+    scratchpad: Tensor, offset: int, dtype: torch.dtype, shape: Sequence[int], stride: Sequence[int]
+) -> Tensor:
+    """The bytes from `offset` on as a tensor of this layout, whatever they hold; the layout alone where unaligned."""
+    if offset % ALIGNMENT:
+        return torch.empty_strided(shape, stride, dtype=dtype, device="meta")
     size = scratchpad.numel() - offset
     whole = scratchpad.narrow(0, offset, size - size % dtype.itemsize).view(dtype)
     return whole.as_strided(shape, stride)

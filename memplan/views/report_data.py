@@ -13,7 +13,7 @@ from memplan.base.errors import OptionError
 from memplan.ir.graph import Graph
 from memplan.ir.parts import TENSOR_KINDS
 from memplan.judge.copies import Copies
-from memplan.judge.cost import served
+from memplan.judge.cost import accesses
 from memplan.judge.explain import live_without_spills, relief, spills
 from memplan.judge.live import live_bytes
 from memplan.judge.plan_view import PlanView
@@ -165,9 +165,11 @@ def _memory(plan: Plan, memory: Memory) -> dict[str, Any]:
 def _outside(copies: Copies) -> list[int]:
     """By step, the bytes that the op reads or writes in another memory than the first."""
     first, tensor = copies.view.target.scratchpad.name, copies.view.graph.tensor
-    return [
-        sum(tensor[s].nbytes for s, memory in places.items() if memory != first) for places in served(copies)
-    ]
+    outside = [0] * copies.view.n
+    for s, steps, memories in accesses(copies):
+        for step, memory in zip(steps, memories, strict=True):
+            outside[step] += tensor[s].nbytes * (memory != first)
+    return outside
 
 
 def _timeline(copies: Copies) -> dict[str, Any] | None:

@@ -167,7 +167,7 @@ def _copies(copies: Copies, moves: list[Span], queues: dict[int, int]) -> Iterat
 
 def _maker(copies: Copies, i: int) -> int | None:
     """The move that made what move `i` copies; None where none did."""
-    source = copies.source(i)
+    source = copies.sources[i]
     return source.makers[0] if source is not None and source.makers[0] >= 0 else None
 
 

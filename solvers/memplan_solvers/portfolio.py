@@ -11,12 +11,13 @@ from typing import ClassVar, NamedTuple
 from memplan.base.errors import MemplanError, OptionError, nearest
 from memplan.problem.plan import Plan, Status
 from memplan.problem.problem import Problem
-from memplan.solving.capabilities import Capabilities
+from memplan.solving.capabilities import PINNED, Capabilities
 from memplan.solving.freedoms import lifted, solve_within
 from memplan.solving.limits import Limits, Progress
 from memplan.solving.registry import parse_spec
 from memplan.solving.solver import Solver
 from memplan_solvers.improve import Answer, Improver
+from memplan_solvers.moving import is_wide
 from memplan_solvers.restricted import in_program_order, inplace_off, value_of
 
 
@@ -37,6 +38,7 @@ ROUNDS: dict[str, tuple[Round, ...]] = {
         Round(0.8, ("search", "benders")),
         Round(0.4, ("fixed_order", "fixed_order{schedule=peak}")),
         Round(1.0, ("ilp{split=auto}",)),
+        Round(1.0, ("placement",)),
     ),
     "peak": (Round(0.3, ("greedy",)), Round(1.0, ("peak",))),
     "latency": (Round(0.3, ("greedy",)), Round(1.0, ("malloc_game",))),
@@ -70,7 +72,9 @@ class Portfolio(Solver):
     summary: ClassVar[str] = (
         "the default: greedy, then peak, search, benders, fixed_order and ilp, for latency malloc_game, as time allows; best plan, best bound"
     )
-    supports: ClassVar[Capabilities] = Capabilities(tuple(ROUNDS), reuse=True, join=True, recompute=True)
+    supports: ClassVar[Capabilities] = Capabilities(
+        tuple(ROUNDS), pins=tuple(PINNED), reuse=True, join=True, recompute=True
+    )
 
     skip: str = ""
 
@@ -112,8 +116,7 @@ class Portfolio(Solver):
         if ordered:
             run.limits = replace(limits, time_limit_s=limits.seconds + (1 - PROGRAM) * limits.remaining_s)
         for share, parts, least_s in rounds:
-            able = run.able(parts)
-            run.ask(able, max(share, least_s / max(least_s, run.limits.remaining_s, 1e-9)))
+            run.ask(run.able(parts), max(share, least_s / max(least_s, run.limits.remaining_s, 1e-9)))
             if run.settled or run.limits.spent():
                 break
         if ordered and not (run.settled or limits.spent()):
@@ -122,14 +125,12 @@ class Portfolio(Solver):
 
     def _rounds(self, problem: Problem) -> list[Round]:
         """The rounds without the parts that are left out; the last has all the time that the others leave."""
-        left_out = set(self.skip.split("+"))
+        left_out = ""
         if problem.options.objective == "latency" and not problem.target.direct:
-            # it serves operands from host: its kernels need not be compiled to learn that
-            left_out.add("malloc_game")
+            left_out = "malloc_game"  # it serves operands from host: known here without compiling it
         rounds = []
         for round_ in ROUNDS[problem.options.objective]:
-            parts = tuple(part for part in round_.parts if _word(part) not in left_out)
-            if parts:
+            if parts := tuple(part for part in self._asked(round_.parts) if part != left_out):
                 rounds.append(round_._replace(parts=parts))
         return [*rounds[:-1], *(r._replace(share=1.0) for r in rounds[-1:])]
 
@@ -167,11 +168,15 @@ class _Run:
         impossible = self.last is not None and self.last.status is Status.INFEASIBLE and self.best is None
         return self.value <= self.bound or impossible
 
-    def able(self, parts: Sequence[str]) -> list[str]:
-        """Those of the parts that plan for the problem; of the others it is noted what they lack."""
+    def able(self, parts: Iterable[str]) -> tuple[str, ...]:
+        """Those of the parts that plan for the problem; of the others it is noted what they lack.
+
+        On targets that are no scratchpad machines most lack the target itself, which goes without saying.
+        """
         lacking = {part: parse_spec(part).lacks(self.problem) for part in parts}
-        self.refused |= {part: f"it does not plan for {' and '.join(x)}" for part, x in lacking.items() if x}
-        return [part for part, lacks in lacking.items() if not lacks]
+        if not is_wide(self.problem):
+            self.refused |= {part: f"not for {' and '.join(x)}" for part, x in lacking.items() if x}
+        return tuple(part for part, lacks in lacking.items() if not lacks)
 
     def ask(self, parts: Sequence[str], share: float) -> None:
         """Let parts solve, and keep what is better of their plans and bounds, the first part's where they are equal.
@@ -263,7 +268,9 @@ class _Run:
         if self.value > self.bound and self.without:
             why += f"; {self.without}"
         if self.value > self.bound:
-            why += "".join(f"; {part} was left out: {words}" for part, words in self.refused.items())
+            for words in dict.fromkeys(self.refused.values()):
+                parts = [part for part, w in self.refused.items() if w == words]
+                why += f"; {', '.join(parts)} {'was' if len(parts) == 1 else 'were'} left out: {words}"
         return replace(
             plan,
             solver=self.portfolio.spec,

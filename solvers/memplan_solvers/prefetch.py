@@ -60,18 +60,16 @@ class TimedAnswer(NamedTuple):
 class Copies:
     """The copies of a placed answer, and the ops beside which they run.
 
-    idle      per step, seconds of the bus that its op leaves
-    loads     what may come early, by due step
-    stores    per step from which a copy may start, the seconds and due steps of the stores
-    storable  whether every store fits in between its residency's first step and its last
+    idle    per step, seconds of the bus that its op leaves
+    loads   what may come early, by due step
+    stores  per step from which a copy may start, the seconds and due steps of the stores
     """
 
     def __init__(self, answer: Answer) -> None:
         problem, host = answer.problem, answer.problem.target.host.bandwidth or 1.0
         self.answer = answer
         self.residencies, moves, self.inplace = materialise(answer.walk, answer.blocks, answer.offsets)
-        stretched = stretch_stores(problem, self.residencies, moves)
-        self.storable, self.moves = stretched is not None, stretched or ()
+        self.moves = stretch_stores(problem, self.residencies, moves)
         work = op_work(problem.graph, problem.target, problem.options)
         self.idle = [_idle(problem, work[i]) for i in answer.walk.order]
         self.stores: dict[int, list[tuple[float, int]]] = {}
@@ -83,7 +81,7 @@ class Copies:
             else:
                 seconds = problem.storages[problem.number[move.tensor]].nbytes / host
                 self.stores.setdefault(move.issue, []).append((seconds, move.due))
-                reloadable[move.tensor] = move.due + 1
+                reloadable[move.tensor] = move.due
         left: dict[str, int] = {}  # the step from which the storage is out of the scratchpad
         self.loads: list[Load] = []
         for k in sorted(range(len(answer.blocks)), key=lambda k: answer.blocks[k].start):
@@ -228,13 +226,8 @@ def list_schedule(copies: Copies, space: Space, policy: Policy, stop: Callable[[
 
 
 def prefetched(answer: Answer, stop: Callable[[], bool]) -> list[TimedAnswer]:
-    """Timed versions of a placed answer: as it is, loads early in its holes, and loads early by bytes, packed anew.
-
-    Empty where a store does not fit in between two steps.
-    """
+    """Timed versions of a placed answer: as it is, loads early in its holes, and loads early by bytes, packed anew."""
     copies, blocks, room = Copies(answer), answer.blocks, answer.problem.byte_limit
-    if not copies.storable:
-        return []
     found = [copies.issued({}, answer.offsets)]
     if not copies.loads:
         return found

@@ -25,31 +25,30 @@ def test_what_makes_a_copy_says_when_it_is_ready() -> None:
     assert found["a", "host"] == [Copy(2, 2, 4, 4, (1,))]
     elsewhere = copies(residencies=tuple(r for r in ROWS if r.tensor != "b"))
     assert elsewhere.found["b", "host"] == [Copy(1, 2, 4, 4, (WRITTEN,))]
-    assert elsewhere.destination("b", 1) == "host" and copies().destination("b", 1) == "scratchpad"
+    assert elsewhere.destinations["b"] == ["host"] and copies().destinations["b"] == ["scratchpad"]
 
 
 def test_an_execution_is_served_by_the_first_memory_where_a_copy_is_ready() -> None:
-    both = ("scratchpad", "host")
-    timed = copies(
-        (load("x", 0), store("a", 1, 2), load("a", 2, 3), store("y", 3)), options=Options("latency")
-    )
-    assert timed.serving("a", both, 1) == "scratchpad"
-    assert timed.serving("a", both, 2) == "host" and timed.serving("a", both[:1], 2) is None  # under way
-    assert copies().serving("b", both, 1) is None
+    moves = (load("x", 0), store("a", 1, 2), load("a", 2, 3), store("y", 3))
+    timed = {"moves": moves, "options": Options("latency")}
+    assert copies().served == {"x": ["scratchpad"], "a": ["scratchpad"] * 2, "b": ["scratchpad"]}
+    assert copies(**timed, target=two_level(direct=True)).served["a"] == ["scratchpad", "host"]
+    assert copies(**timed).served["a"] == ["scratchpad", None]  # under way
+    assert copies(residencies=()).served["x"] == [None]
 
 
 def test_a_move_reads_what_is_ready_or_made_by_one_listed_before() -> None:
-    assert copies().source(1) == Copy(0, 1, 2, 2, (WRITTEN,), 4)
-    assert copies().source(2) == Copy(2, 2, 4, 4, (1,))
+    assert copies().sources[1] == Copy(0, 1, 2, 2, (WRITTEN,), 4)
+    assert copies().sources[2] == Copy(2, 2, 4, 4, (1,))
     swapped = (MOVES[0], MOVES[2], MOVES[1], MOVES[3])
-    assert copies(swapped).source(1) is None
+    assert copies(swapped).sources[1] is None
 
 
 def test_what_is_overwritten_ends_a_step_sooner_for_moves() -> None:
     rows = (row("a", 0, 2, 4, 4), row("b", 1, 3, 4, 4))
     found = copies((store("a", 2),), residencies=rows, inplace=(InPlace(1, "b", "a"),))
     assert found.found["a", "scratchpad"] == [Copy(0, 1, 2, 1, (WRITTEN,), 4)]
-    assert found.serving("a", ("scratchpad",), 1) == "scratchpad" and found.source(0) is None
+    assert found.served["a"][0] == "scratchpad" and found.sources[0] is None
 
 
 def test_a_renewed_buffer_ends_where_its_next_value_begins() -> None:

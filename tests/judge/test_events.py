@@ -32,8 +32,8 @@ def test_residencies_begin_and_end_and_copies_count_where_they_are_due() -> None
 def test_a_note_tells_what_the_plan_says_of_an_op_and_nothing_empty() -> None:
     events = events_of(PLAN)
     notes = [note(GRAPH, PLAN, events, op, t) for t, op in enumerate(GRAPH.ops)]
-    place = {"offset": 1, "size": 1, "start": 0, "stop": 2}
-    loaded = {"x": {"offset": 0, "size": 1, "start": 0, "stop": 1}}
+    place = {"memory": "scratchpad", "offset": 1, "size": 1, "start": 0, "stop": 2}
+    loaded = {"x": {"memory": "scratchpad", "offset": 0, "size": 1, "start": 0, "stop": 1}}
     assert notes[0] == {"step": 0, "outputs": {"a": place}, "loads": loaded, "frees": ["x"]}
     assert notes[1]["inplace"] == {"b": "a"} and notes[1]["spilled"] == ["b"] and "loads" not in notes[1]
     assert (

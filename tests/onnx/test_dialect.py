@@ -139,7 +139,7 @@ def test_a_domain_of_ones_own_is_planned_as_declared() -> None:
     assert model.graph.aliases == {"v": "b"} and model.graph.tensor["v"].place == ("b", 0)
     assert ops["pile"].joins == (("b", 0), ("c", 16))
     plan = memplan.plan(model, objective="peak", inplace=True, solver="peak")
-    assert memplan.check(model, plan) == [] and plan.inplace.get("b") == "a"
+    assert memplan.check(model, plan) == [] and plan.overwritten.get("b") == "a"
     assert (
         plan.value is not None
         and plan.value < (memplan.plan(plain, objective="peak", inplace=True).value or 0) + 20

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from memplan.onnx.emit import annotated, carried_plan
 from memplan.onnx.read import model_from_bytes
 from memplan.problem.plan import Plan
 from tests.feature_models import F32, FEATURES, load, proto
+from tests.forced import STRICT, WIDE, forced_plan
 
 
 def planned(model: Model, **options: Any) -> Plan:
@@ -173,3 +175,28 @@ def test_nodes_lost_since_the_annotation_are_seen() -> None:
     del result.graph.node[1]
     with pytest.raises(GraphError, match="lost or gained nodes"):
         model_from_bytes(result.SerializeToString(), "net", ".", {})
+
+
+def test_several_memories_and_joined_ops_are_noted_and_recomputation_is_refused() -> None:
+    nodes = [
+        onnx.helper.make_node("Tanh", ["x"], ["a"]),
+        onnx.helper.make_node("Exp", ["x"], ["b"]),
+        onnx.helper.make_node("Concat", ["a", "b"], ["y"], axis=0),
+        onnx.helper.make_node("Mul", ["a", "b"], ["z"]),
+    ]
+    model = load(proto(nodes, [("x", F32, [4, 4])], [("y", F32, [8, 4]), ("z", F32, [4, 4])]))
+    noted: list[str] = []
+    for seed in range(4):
+        plan = forced_plan(model, seed, STRICT, "host", "traffic", recompute=1)
+        data = annotated(model, plan)
+        carried = carried_plan(onnx.ModelProto.FromString(data))
+        assert carried is not None and list(carried.target.memory) == list(WIDE.memory)
+        assert (carried.residencies, carried.moves) == (plan.residencies, plan.moves)
+        assert carried.joined == plan.joined
+        for node in onnx.ModelProto.FromString(data).graph.node:
+            assert (props(node).get("memplan.joined") == "true") == (node.op_type == "Concat")
+            noted += [props(node).get("memplan.outputs", ""), props(node).get("memplan.loads", "")]
+    assert any(text.endswith(" in far") for text in noted) and any(text.endswith(")") for text in noted)
+    again = replace(plan, schedule=(*plan.schedule[:1], *plan.schedule))
+    with pytest.raises(PlanError, match="executes 'Tanh:a' again"):
+        annotated(model, again)

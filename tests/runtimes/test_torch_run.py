@@ -20,7 +20,9 @@ from memplan import Model, Plan
 from memplan.base.errors import ExecutionError, OptionError, PlanError
 from memplan.cli import main
 from memplan.runtimes import torch_run
+from tests.forced import STRICT, WAYS, forced_plan
 from tests.plans import row
+from tests.sabotage import sabotaged
 
 BUDGETS = ("MR", "MH", "MP")
 
@@ -60,7 +62,7 @@ def identical(model: Model, plan: Plan) -> memplan.runtimes.execute.RunReport:  
     assert report.reference == "eager torch"
     assert report.loaded_bytes == plan.metrics.compulsory_load + plan.metrics.spill_load
     assert report.stored_bytes == plan.metrics.compulsory_store + plan.metrics.spill_store
-    assert report.arena_bytes == plan.metrics.peak
+    assert report.peaks == {"scratchpad": plan.metrics.peak}
     return report
 
 
@@ -115,7 +117,7 @@ def test_values_are_finite_so_that_poison_would_show() -> None:
         execution = torch_run.Execution(
             model.source, torch_run.state_of(model.source, 0), torch_run.inputs_of(model.source, 0)
         )
-        execution.execute(())
+        execution.execute()
         assert all(bool(torch.isfinite(x).all()) for x in execution.results if x.is_floating_point()), name
 
 
@@ -137,7 +139,7 @@ def test_a_device_is_waited_for_before_and_after_what_is_timed(monkeypatch: pyte
         torch_run._Seeded, "run_node", lambda *args: (events.append("op"), run_node(*args))[1]
     )
     source = chain().source
-    torch_run.Execution(source, {}, {"x": torch.randn(16)}).execute(())
+    torch_run.Execution(source, {}, {"x": torch.randn(16)}).execute()
     assert events == [second, *["op"] * len(source.graph.nodes), second]
 
 
@@ -158,13 +160,14 @@ def test_a_place_given_up_too_early_changes_the_bits() -> None:
     assert caught
 
 
-def test_two_storages_in_one_place_change_the_bits() -> None:
+def test_an_output_over_an_operand_that_is_no_pair_is_refused() -> None:
     model = chain()
     plan = planned(model, scratchpad="max")
     a, b = [r for r in plan.residencies if r.stop - r.start > 1][:2]
     moved = [row(r.tensor, r.start, r.stop, a.offset, r.size) if r == b else r for r in plan.residencies]
     assert memplan.check(model, replace(plan, residencies=tuple(moved)))
-    assert not memplan.run(model, replace(plan, residencies=tuple(moved))).identical
+    with pytest.raises(ExecutionError, match="writes 'mul' over 'add', which it reads"):
+        memplan.run(model, replace(plan, residencies=tuple(moved)))
 
 
 def test_freed_bytes_are_poisoned() -> None:
@@ -264,3 +267,52 @@ def test_inputs_are_checked_by_name_shape_and_dtype() -> None:
 def test_a_plan_of_another_graph_is_refused() -> None:
     with pytest.raises(PlanError, match="another graph"):
         memplan.run(small("bert"), planned(chain(), scratchpad="MR"))
+
+
+def concats() -> Model:
+    """Concats within concats, of parts that others read too and that are views of nothing."""
+
+    def f(x: Tensor) -> tuple[Tensor, ...]:
+        a, b = x.sin(), x.cos().exp()
+        c = torch.cat([a, b.sqrt()])
+        d = torch.cat([c, a * b])
+        return d.tanh().t(), torch.stack([b.neg(), x.abs()]).sum(0) + a, d.view(-1)[:5] * 2
+
+    return memplan.from_fx(make_fx(f)(torch.randn(4, 32)), [torch.randn(4, 32)])
+
+
+def test_forced_features_are_bit_identical() -> None:
+    """Several memories, moves between any of them, recomputation, joined and in-place ops."""
+    for make in (chain, concats):
+        model, again, joined, over = make(), 0, 0, 0
+        for seed, way in enumerate(WAYS):
+            plan = forced_plan(model, seed, *way)
+            report = memplan.run(model, plan)
+            assert report.identical, (way, str(report))
+            assert report.peaks == plan.peaks and report.ops == len(plan.schedule)
+            moved = sum(model.graph.tensor[m.tensor].nbytes for m in plan.moves)
+            assert report.loaded_bytes + report.stored_bytes == moved
+            again += len(plan.schedule) - len(model.graph.ops)
+            joined, over = joined + len(plan.joined), over + len(plan.inplace)
+        assert again and over and (joined > 0) == (make is concats)
+
+
+@pytest.mark.slow(reason="executes many nets")
+@pytest.mark.parametrize("name", NAMES)
+def test_forced_features_are_bit_identical_in_nets(name: str) -> None:
+    model = small(name)
+    for seed, way in enumerate(WAYS):
+        assert (report := memplan.run(model, forced_plan(model, seed, *way))).identical, (way, str(report))
+
+
+def test_sabotage_is_seen() -> None:
+    model, tried = concats(), 0
+    for seed in range(3):
+        plan = forced_plan(model, seed, STRICT, ("host", "external")[seed % 2], "traffic", inplace=seed == 2)
+        for what, wrong in sabotaged(model, plan):
+            tried += 1
+            try:
+                assert not memplan.run(model, wrong).identical, what
+            except ExecutionError as error:
+                assert error.hint == "run `check` first"
+    assert tried > 30

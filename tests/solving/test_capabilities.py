@@ -14,6 +14,7 @@ from memplan.problem.options import Options
 from memplan.problem.problem import Problem
 from memplan.solving.capabilities import Capabilities
 from memplan.solving.registry import registry
+from memplan.solving.testing import machine
 from tests.programs import program
 
 ONE = Target("one", (Memory("pad"),))
@@ -62,7 +63,7 @@ def test_freedoms_are_no_reason_to_refuse() -> None:
 def test_every_solver_plans_for_something(name: str) -> None:
     solver = registry()[name]()
     for objective in solver.supports.objectives:
-        assert solver.lacks(problem(DIRECT if objective == "latency" else PLAIN, objective=objective)) == []
+        assert solver.lacks(problem(machine(solver, objective), objective=objective)) == []
 
 
 def test_the_portfolio_can_do_what_its_parts_can() -> None:

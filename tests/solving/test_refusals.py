@@ -61,25 +61,21 @@ def test_a_solver_says_what_it_lacks_and_who_has_it() -> None:
 
 
 def test_where_no_solver_has_it_options_are_named_with_which_one_has() -> None:
-    error = refused("portfolio", program("x>a a>y"), DIRECT)
-    assert (
-        error.message
-        == "solver 'portfolio' does not plan for objective traffic where ops use 'dram' directly"
-    )
-    assert error.hint == "no installed solver does; use --objective peak or use --objective latency"
-    for objective in ("peak", "latency"):
-        plan = memplan.plan(program("x>a a>y"), DIRECT, objective=objective, workers=1, time_limit_s=2.0)
-        assert plan.schedule
+    wide = Target("wide", (Memory("a"), Memory("b"), Memory("c")))
+    error = refused("portfolio", program("x>a a>y"), wide, objective="peak")
+    assert error.message == "solver 'portfolio' does not plan for target 'wide' with 3 memories (a, b, c)"
+    assert error.hint == "no installed solver does; use --objective traffic"
+    assert memplan.plan(program("x>a a>y"), wide, objective="traffic", workers=1, time_limit_s=2.0).schedule
 
 
 def test_an_added_solver_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(refusals, "registry", lambda: {**registry(), "anywhere": Anywhere})
+    monkeypatch.setattr(refusals, "registry", lambda: {"search": registry()["search"], "anywhere": Anywhere})
     wide = Target("wide", (Memory("a"), Memory("b"), Memory("c")))
-    error = refused("greedy", program("x>a a>y"), wide, order="program")
-    assert "'greedy' does not plan for target 'wide' with 3 memories (a, b, c)" in error.message
+    error = refused("search", program("x>a a>y"), wide, order="program")
+    assert "'search' does not plan for target 'wide' with 3 memories (a, b, c)" in error.message
     assert error.hint == "use --solver anywhere"
     assert memplan.plan(program("x>a a>y"), wide, order="program", solver=Anywhere()).reason == "asked"
-    assert refused("greedy", program("x>a a>y"), wide).hint == "no installed solver does; use --order program"
+    assert refused("search", program("x>a a>y"), wide).hint == "no installed solver does; use --order program"
 
 
 def test_what_is_planned_for_is_not_refused() -> None:

@@ -7,8 +7,12 @@ from typing import Any, ClassVar
 
 import pytest
 
+import memplan
 from memplan.base.errors import OptionError
-from memplan.problem.plan import Plan
+from memplan.ir.graph import Graph
+from memplan.ir.parts import Op, Tensor
+from memplan.judge.evaluate import judging_seconds
+from memplan.problem.plan import Plan, Status
 from memplan.problem.problem import Problem
 from memplan.solving import registry
 from memplan.solving.capabilities import Capabilities
@@ -96,3 +100,21 @@ def test_a_budget_that_makes_no_sense_is_refused(wrong: dict[str, Any], words: s
     assert limits_for(**right).workers == 2
     with pytest.raises(OptionError, match=words):
         limits_for(**right | wrong)
+
+
+def test_the_time_that_judging_takes_is_taken_from_the_solver(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[float] = []
+
+    def solve(self: Tuned, problem: Problem, limits: Limits) -> Plan:
+        given.append(limits.time_limit_s)
+        return self.no_answer(problem, limits, Status.UNKNOWN, "nothing is sought")
+
+    monkeypatch.setattr(Tuned, "solve", solve)
+    tensors = (Tensor("t0", 4, "input"), *(Tensor(f"t{k}", 4) for k in range(1, 1001)))
+    ops = tuple(Op(f"op{k}", "Relu", (f"t{k}",), (f"t{k + 1}",)) for k in range(1000))
+    chain, half = Graph("chain", tensors, ops), Graph("half", tensors[:501], ops[:500])
+    seconds = judging_seconds(chain)
+    assert seconds == pytest.approx(2 * judging_seconds(half))
+    for limit in (10.0, seconds):
+        memplan.plan(chain, solver=Tuned(), time_limit_s=limit)
+    assert given == pytest.approx([10.0 - seconds, seconds / 2])  # half of it at least is the solver's

@@ -17,6 +17,7 @@ import memplan
 from memplan import Model, Plan
 from memplan.base.errors import MemplanError, PlanError
 from memplan.torch import scratchpad
+from tests.forced import WIDE, forced_plan
 
 
 class Net(nn.Module):
@@ -248,3 +249,29 @@ def test_a_backend_meets_new_batch_sizes() -> None:
     with pytest.warns(UserWarning, match="without a plan"):  # its batch is a symbol by now
         assert torch.allclose(compiled(x := torch.randn(5, 8)), net(x))
     assert torch.allclose(compiled(x := torch.randn(6, 8)), net(x))
+
+
+def test_a_plan_of_several_memories_is_carried_whole() -> None:
+    def f(x: Tensor) -> Tensor:
+        a, b = x.sin(), x.cos()
+        return torch.cat([a.exp(), b * a]).tanh() + torch.cat([b, a])
+
+    x = torch.randn(4, 16)
+    model = memplan.from_fx(make_fx(f)(x), [x])
+    plan = forced_plan(model, 1, WIDE, "host", "traffic")
+    assert len(plan.schedule) > len(model.graph.ops) and plan.joined and plan.moves
+    for with_moves in (False, True):
+        emitted = memplan.emit_fx(model, plan, moves=with_moves)
+        emitted.graph.lint()
+        assert torch.equal(emitted(x), f(x))
+        notes = [node.meta["memplan"] for node in emitted.graph.nodes if "memplan" in node.meta]
+        steps = [note for note in notes if "move" not in note]
+        assert [note["step"] for note in steps] == list(range(len(plan.schedule)))
+        assert sum("joined" in note for note in steps) == len(plan.joined)
+    moved = [(note["tensor"], note["from"], note["to"]) for note in notes if "from" in note]
+    assert moved == [m[:3] for m in plan.moves]
+    sizes = {name: buffer.numel() for name, buffer in emitted.named_buffers() if name.startswith("memplan_")}
+    assert sizes == {
+        "memplan_scratchpad": plan.peaks["near"],
+        "memplan_scratchpad_1": plan.peaks["far"],
+    }

@@ -5,6 +5,7 @@ Shares no code with a solver. O(n log n) in residencies, moves and operands.
 
 from __future__ import annotations
 
+from memplan.base.garbage import collection_paused
 from memplan.ir.graph import Graph
 from memplan.judge.check.claims import claims as recomputed
 from memplan.judge.check.forms import forms
@@ -26,6 +27,7 @@ RULES = (joined, inplace, space, origins, moves, operands, outputs, treatments, 
 """What is decided once the plan's schedule, names and ranges are sound."""
 
 
+@collection_paused()
 def check(graph: Graph, plan: Plan, *, claims: bool = True) -> list[Violation]:
     """Everything that is wrong with the plan; with `claims`, also numbers that do not recompute, or only that the
     plan was made for another graph.
@@ -38,10 +40,16 @@ def check(graph: Graph, plan: Plan, *, claims: bool = True) -> list[Violation]:
     if plan.status in (Status.INFEASIBLE, Status.UNKNOWN):
         parts = (plan.schedule, plan.residencies, plan.moves, plan.inplace, plan.joined)
         return [Violation("status", f"a plan that is {plan.status} carries a schedule")] if any(parts) else []
+    found, copies = broken(graph, plan)
+    return found or (recomputed(copies) if claims and copies else [])
+
+
+def broken(graph: Graph, plan: Plan) -> tuple[list[Violation], Copies | None]:
+    """The rules that a schedule, what it places and what it moves break, claims apart; and the copies that it makes,
+    None where its names or ranges are unusable."""
     found = [*schedule(graph, plan), *forms(graph, plan), *joinable(graph, plan)]
     if found:
-        return found
+        return found, None
     view = PlanView(graph, plan)
     copies = Copies(view)
-    found = [violation for rule in RULES for violation in rule(view, copies)]
-    return found or (recomputed(copies) if claims else [])
+    return [violation for rule in RULES for violation in rule(view, copies)], copies

@@ -27,9 +27,9 @@ def inplace(view: PlanView, copies: Copies) -> Iterator[Violation]:
 
 def _fault(view: PlanView, copies: Copies, pair: InPlace) -> str:
     graph, options, (t, output, operand) = view.graph, view.options, pair
-    if not 0 <= t < view.n or output not in view.writes[t]:
+    op = view.ops[t] if 0 <= t < view.n else None
+    if op is None or op.view or output not in op.outputs:
         return f"step {t} does not write it"
-    op = view.ops[t]
     operands = {x for x in op.inputs if graph.storage_of[x] == operand}
     if not any(out == output and x in operands for out, x in op.overwrites):
         return f"op '{op.name}' ({op.kind}) cannot write it over an operand there"

@@ -14,8 +14,10 @@ from memplan.problem.plan import Plan
 
 def joinable(graph: Graph, plan: Plan) -> Iterator[Violation]:
     """Whether these ops may be joined at all, whatever lies where."""
+    if not plan.joined:
+        return
     ops, count = {op.name: op for op in graph.ops}, Counter(plan.schedule)
-    if plan.joined and not plan.options.join:
+    if not plan.options.join:
         yield Violation("joined", "the plan joins ops, which the options do not allow")
     seen: set[str] = set()
     for name in plan.joined:

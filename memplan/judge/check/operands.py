@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
 
 from memplan.judge.check.violation import Violation
@@ -14,32 +14,29 @@ from memplan.judge.plan_view import PlanView
 
 def operands(view: PlanView, copies: Copies) -> Iterator[Violation]:
     """Reads are served from a memory that the op can read, writes go to one place that it can write."""
-    for t, op in enumerate(view.ops):
-        for s in view.reads[t]:
-            memories = view.target.readable(op.kind, view.role(s))
-            if copies.serving(s, memories, t) is None:
-                message = f"op '{op.name}' reads '{s}', of which no copy is ready in {' or '.join(memories)}"
+    for s, memories in copies.served.items():
+        if None in memories and view.is_placeable(s):
+            yield from _unserved(view, s, memories)
+    for s, memories in copies.destinations.items():
+        steps = view.written[s]
+        writable = view.writable(steps[0], s)
+        for t, memory in zip(steps, memories, strict=True):
+            if memory not in writable and view.is_placeable(s) and view.ops[t].name not in view.joined:
+                message = f"op '{view.ops[t].name}' writes '{s}' to no place in {' or '.join(writable)}"
                 yield Violation("operands", message, t, (s,))
-        if op.name in view.joined:
-            continue
-        for s in view.writes[t]:
-            if not view.is_placeable(s):
-                continue
-            places = [r.memory for r in copies.born.get((s, t), ())]
-            if s in view.parts or not places:
-                places = [copies.destination(s, t)]
-            memories = view.target.writable(op.kind, view.role(s))
-            if len(places) > 1:
-                message = f"op '{op.name}' writes '{s}' to {' and '.join(sorted(places))} at once"
-                yield Violation("operands", message, t, (s,))
-            elif places[0] not in memories or (places[0] in view.addressed and not _has_place(copies, s, t)):
-                message = f"op '{op.name}' writes '{s}' to no place in {' or '.join(memories)}"
-                yield Violation("operands", message, t, (s,))
+    for (s, t), rows in copies.born.items():
+        if len(rows) > 1:
+            places = " and ".join(sorted(r.memory for r in rows))
+            yield Violation("operands", f"op '{view.ops[t].name}' writes '{s}' to {places} at once", t, (s,))
     yield from _clashes(view, copies)
 
 
-def _has_place(copies: Copies, s: str, t: int) -> bool:
-    return bool(copies.born.get((s, t))) or s in copies.view.parts
+def _unserved(view: PlanView, s: str, memories: Sequence[str | None]) -> Iterator[Violation]:
+    for t, memory in zip(view.uses[s], memories, strict=True):
+        if memory is None:
+            where = " or ".join(view.readable(t, s))
+            message = f"op '{view.ops[t].name}' reads '{s}', of which no copy is ready in {where}"
+            yield Violation("operands", message, t, (s,))
 
 
 def _clashes(view: PlanView, copies: Copies) -> Iterator[Violation]:

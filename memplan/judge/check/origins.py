@@ -31,9 +31,8 @@ def origins(view: PlanView, copies: Copies) -> Iterator[Violation]:
 
 def moves(view: PlanView, copies: Copies) -> Iterator[Violation]:
     """Every move reads a copy that is there, begins a residency where there are addresses, and waits its turn."""
-    starts = {(s, memory, r.start) for (s, memory), rows in view.residencies.items() for r in rows}
     last: dict[int, int] = {}
-    for i, m in enumerate(view.plan.moves):
+    for m, source in zip(view.plan.moves, copies.sources, strict=True):
         where = m.issue, (m.tensor,)
         if view.graph.tensor[m.tensor].kind == "workspace":
             yield Violation("moves", f"the workspace '{m.tensor}' is moved", *where)
@@ -41,14 +40,14 @@ def moves(view: PlanView, copies: Copies) -> Iterator[Violation]:
             message = f"the move of '{m.tensor}' stands in queue {m.queue} behind one that is issued later"
             yield Violation("moves", message, *where)
         last[m.queue] = m.issue
-        if m.destination in view.addressed and (m.tensor, m.destination, m.issue) not in starts:
-            yield Violation(
-                "moves", f"the move of '{m.tensor}' to {m.destination} begins no residency", *where
-            )
-        if copies.source(i) is None:
+        begun = copies.at(m.tensor, m.destination, m.issue)
+        if m.destination in view.addressed and (begun is None or begun.start != m.issue):
+            message = f"the move of '{m.tensor}' to {m.destination} begins no residency"
+            yield Violation("moves", message, *where)
+        if source is None:
             message = f"'{m.tensor}' is moved from a copy in {m.source} that is not ready, or ends too soon"
             yield Violation("origin", message, *where)
-    for i, j in copies.races():
+    for i, j in copies.races:
         if j > i:
             filled, read = view.plan.moves[i], view.plan.moves[j].tensor
             message = f"the move of '{filled.tensor}' fills bytes of '{read}' that a move listed later reads"

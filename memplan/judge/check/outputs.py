@@ -16,7 +16,8 @@ def outputs(view: PlanView, copies: Copies) -> Iterator[Violation]:
             continue
         home = view.home(s)
         rows = copies.found.get((s, home), [])
-        there = rows and rows[-1].ready <= view.n <= rows[-1].end
+        kept = rows and (home in view.addressed or rows[-1].stop > view.n)  # not renewed by a move at the end
+        there = kept and rows[-1].ready <= view.n <= rows[-1].end
         if not there and not (view.n == 0 and home in view.addressed):  # there is no step to lie there in
             yield Violation("outputs", f"output '{s}' has no copy in {home} at the end", view.n - 1, (s,))
         given = view.renewed.get(s)

@@ -76,6 +76,8 @@ def _leaves(name: str, found: Pinned, place: str | None) -> Iterator[Fault]:
 def pins(view: PlanView, copies: Copies) -> Iterator[Violation]:
     """What the options pin."""
     asked = view.options.pins
+    if not asked:
+        return
     storages = set(view.graph.storage_of.values())
     for name in sorted(asked.keys() - storages):
         yield Violation("pins", f"'{name}' is pinned, but no storage of the graph", None, (name,))
@@ -84,11 +86,10 @@ def pins(view: PlanView, copies: Copies) -> Iterator[Violation]:
         idle = op.view or op.name in view.joined
         for s in () if idle else {view.graph.storage_of[x] for x in (*op.inputs, *op.outputs)} & asked.keys():
             touches[s].append(t)
-    moved = {m.tensor for m in view.plan.moves}
     backing = view.target.backing
     for s in sorted(asked.keys() & storages):
         rows = [r for m in view.target.memories for r in view.residencies.get((s, m.name), ())]
         retreats = {view.home(s)} | ({backing.name} if backing else set())
-        found = Pinned(rows, touches[s], frozenset(retreats), s in moved)
+        found = Pinned(rows, touches[s], frozenset(retreats), s in view.moved)
         for f in pin_faults(s, asked[s], found, view.target.memories[0].name):
             yield Violation("pins", f.message, f.step, (s,), () if f.offset is None else (f.offset,))

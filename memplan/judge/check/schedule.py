@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from memplan.ir.graph import Graph
 from memplan.judge.check.violation import Violation
@@ -19,16 +18,16 @@ def schedule(graph: Graph, plan: Plan) -> list[Violation]:
     ops, most = {op.name: op for op in graph.ops}, plan.options.recompute
     found: list[Violation] = []
     written = {t.name for t in graph.tensors if t.kind in ("input", "constant")}
-    count: Counter[str] = Counter()
+    count = dict.fromkeys(ops, 0)
     for t, name in enumerate(plan.schedule):
         if name not in ops:
             found.append(Violation("schedule", f"'{name}' is no op of the graph", t))
             continue
         op = ops[name]
-        late = tuple(x for x in op.inputs if x not in written)
-        if late:
+        if not written.issuperset(op.inputs):
+            late = tuple(x for x in op.inputs if x not in written)
             found.append(Violation("schedule", f"op '{name}' runs before '{late[0]}' is written", t, late))
-        if missing := next((other for other in op.after if not count[other]), None):
+        if op.after and (missing := next((other for other in op.after if not count[other]), None)):
             found.append(
                 Violation("schedule", f"op '{name}' runs before '{missing}', which it comes after", t)
             )
@@ -38,7 +37,7 @@ def schedule(graph: Graph, plan: Plan) -> list[Violation]:
             times = "twice" if limit == 1 else f"more than {limit} times"
             found.append(Violation("schedule", f"op '{name}' runs {times}", t))
         written.update(op.outputs)
-    found += [Violation("schedule", f"op '{name}' never runs") for name in ops if name not in count]
+    found += [Violation("schedule", f"op '{name}' never runs") for name, times in count.items() if not times]
     return found or [*_order(graph, plan), *_cost(graph, plan, count)]
 
 
@@ -52,7 +51,7 @@ def _order(graph: Graph, plan: Plan) -> Iterator[Violation]:
                 return
 
 
-def _cost(graph: Graph, plan: Plan, count: Counter[str]) -> Iterator[Violation]:
+def _cost(graph: Graph, plan: Plan, count: Mapping[str, int]) -> Iterator[Violation]:
     limit = plan.options.cost_factor
     if limit is not None:
         costs = op_costs(graph, plan.target)

@@ -40,11 +40,13 @@ def space(view: PlanView, copies: Copies) -> Iterator[Violation]:
             yield Violation("space", message, step, (a.tensor, b.tensor), (a.offset, b.offset))
 
 
-def _by_part(view: PlanView, copies: Copies, placed: Sequence[Residency]) -> list[Residency]:
+def _by_part(view: PlanView, copies: Copies, placed: Sequence[Residency]) -> Sequence[Residency]:
     """The residencies, those in which ops are joined cut into their parts.
 
     Where a part is written over an operand that lies in its place, that place is the operand's until then.
     """
+    if not view.parts:
+        return placed
     leaves: dict[str, list[str]] = defaultdict(list)
     for x, part in view.parts.items():
         if view.ops[view.written[x][0]].name not in view.joined:
@@ -79,22 +81,21 @@ def overlaps(rows: Sequence[Residency]) -> Iterator[tuple[Residency, Residency]]
     Live ones are kept sorted by offset. As long as any two are disjoint or, as in-place pairs are, at one
     place, a newcomer needs to be compared with its neighbours alone: O(r log r), however many overlap.
     """
-    events = sorted(
-        [(r.start, 1, k) for k, r in enumerate(rows)] + [(r.stop, 0, k) for k, r in enumerate(rows)]
-    )
-    live: list[tuple[int, int, int]] = []  # (offset, end, row)
-    for _, begins, k in events:
-        r = rows[k]
-        if r.size <= 0:
-            continue
-        key = (r.offset, r.offset + r.size, k)
-        at = bisect.bisect_left(live, key)
-        if not begins:
+    count = len(rows)
+    begins = [(2 * r.start + 1) * count + k for k, r in enumerate(rows) if r.size > 0]
+    ends = [2 * r.stop * count + k for k, r in enumerate(rows) if r.size > 0]
+    spans = [(r.offset, r.offset + r.size, k) for k, r in enumerate(rows)]
+    live: list[tuple[int, int, int]] = []
+    for event in sorted(begins + ends):  # at one boundary, what ends comes before what begins
+        turn, k = divmod(event, count)
+        span = spans[k]
+        at = bisect.bisect_left(live, span)
+        if turn % 2 == 0:
             del live[at]
             continue
-        met = [other for other in live[max(0, at - 1) : at + 1] if other[0] < key[1] and other[1] > key[0]]
+        met = [other for other in live[max(0, at - 1) : at + 1] if other[0] < span[1] and other[1] > span[0]]
         for _, _, other in met:
-            yield rows[other], r
-        if any(other[:2] != key[:2] for other in met):
+            yield rows[other], rows[k]
+        if any(other[:2] != span[:2] for other in met):
             return
-        live.insert(at, key)
+        live.insert(at, span)

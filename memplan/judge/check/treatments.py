@@ -13,18 +13,17 @@ from memplan.judge.simulate import spill_moves
 
 def treatments(view: PlanView, copies: Copies) -> Iterator[Violation]:
     """Everything that the options ask of kinds of storages."""
-    moved = {m.tensor for m in view.plan.moves}
-    placed = {r.tensor for r in view.plan.residencies}
-    for s in sorted(moved | placed):
-        if view.graph.tensor[s].kind == "constant" and not view.is_placeable(s):
+    planned = view.moved | {s for s, _ in view.residencies}
+    for s in sorted(s for s in planned if not view.is_placeable(s)):
+        if view.graph.tensor[s].kind == "constant":
             message = f"constant '{s}' is placed, but weights are ignored"
             yield Violation("weights", message, None, (s,))
-        elif not view.is_placeable(s):
+        else:
             yield Violation("io", f"'{s}' lies with the caller, and is still placed or moved", None, (s,))
     if view.options.weights == "stream":
         yield from _streams(view, copies)
     if view.options.io == "resident":
-        yield from _resident(view, moved)
+        yield from _resident(view)
     elif view.options.io == "host" and view.target.backing is None:
         for t in view.graph.tensors:
             if view.graph.storage_of[t.name] == t.name and view.is_io(t.name):
@@ -55,13 +54,14 @@ def _workspaces(view: PlanView) -> Iterator[Violation]:
     for op in view.graph.ops:
         if (name := op.workspace) is None:
             continue
-        spans = sorted((r.start, r.stop) for r in view.plan.residencies if r.tensor == name)
+        rows = [r for m in view.target.addressed for r in view.residencies.get((name, m.name), ())]
+        spans = sorted((r.start, r.stop) for r in rows)
         if spans != [(t, t + 1) for t in view.steps[op.name]]:
             message = f"the workspace '{name}' must have a place during each step of '{op.name}' alone"
             yield Violation("workspace", message, view.steps[op.name][0], (name,))
 
 
-def _resident(view: PlanView, moved: set[str]) -> Iterator[Violation]:
+def _resident(view: PlanView) -> Iterator[Violation]:
     """Inputs and outputs lie in the first memory as long as they are needed, and are not moved."""
     first = view.target.memories[0].name
     placed = {s for s, _ in view.residencies}
@@ -69,7 +69,7 @@ def _resident(view: PlanView, moved: set[str]) -> Iterator[Violation]:
         s, uses = t.name, view.uses.get(t.name, [])
         if view.graph.storage_of[s] != s or not view.is_io(s):
             continue
-        if s in moved:
+        if s in view.moved:
             yield Violation("io", f"'{s}' lies in {first} and must not be moved", None, (s,))
         if not uses and s not in view.begins and (s not in view.outputs or view.n == 0):
             continue  # nothing touches it, and nobody wants it or there is no step to lie in

@@ -7,11 +7,12 @@ from typing import Any
 
 from memplan.ir.graph import Graph
 from memplan.ir.model import Model
+from memplan.judge.sizing import at_sizes
 from memplan.onnx.emit import annotated
 from memplan.onnx.inputs import seeded_inputs
 from memplan.onnx.values import Value, aligned, elem_type
 from memplan.onnx.weights import constant_nodes, stored_constants, with_weights
-from memplan.problem.plan import Plan, refuse_mismatch
+from memplan.problem.plan import Plan
 from memplan.runtimes.obedience import Obedience
 from memplan.runtimes.onnxruntime.arena import least_arena
 from memplan.runtimes.onnxruntime.filled import filled
@@ -31,10 +32,10 @@ def measure(model: Model, plan: Plan, seed: int = 0) -> Obedience:
     first run, tensor by tensor, and the second, by the pattern of the first, the one that needs less counts), or executes the
     file as it is and reuses nothing.
 
-    PlanError where the plan is for another graph or another runtime, GraphError where the model has no ONNX source,
+    A plan for a range of sizes is measured at its upper ends. PlanError where the plan is for another graph or another runtime, GraphError where the model has no ONNX source,
     ExecutionError where onnxruntime refuses the model, or a run fails.
     """
-    refuse_mismatch(model.graph, plan)
+    model, plan = at_sizes(model, plan, {})
     session_options(plan)
     source, ordered = filled(model, seed), in_order(model, plan, seed)
     fed = made_up_inputs(model, source, seed)

@@ -22,12 +22,14 @@ def optimized(model: Model, level: str = "extended", seed: int = 0) -> Model:
         seed: of weights that the model lacks; they are part of the result.
 
     Returns:
-        The rewritten model with all its weights, its ops as onnxruntime executes them.
+        The rewritten model, at the upper ends where the model has ranges of sizes, with all its weights, its ops as onnxruntime executes them.
 
     Raises:
         GraphError: the model has no ONNX source, or memplan cannot plan what onnxruntime makes of it.
         ExecutionError: onnxruntime refuses the model, or it has more than 2 GiB.
     """
+    if model.at is not None:
+        model = model.at({})
     proto = filled(model, seed)
     options = session_options()
     options.graph_optimization_level = optimization_level(level)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from memplan.base.errors import OptionError, nearest
+from memplan.ir.ranges import Dims
 from memplan.machine.load import load_target
 from memplan.machine.policies import POLICIES
 from memplan.machine.target import Target
@@ -53,7 +54,7 @@ class Setting:
     recompute: tuple[str, ...] = ("off",)
     compute_limit: float | None = None
     capacities: Mapping[str, str] = field(default_factory=dict)
-    dims: Mapping[str, int] = field(default_factory=dict)
+    dims: Dims = field(default_factory=dict)
     bounds: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     time_limit_s: float = 10.0
     workers: int = 1
@@ -129,7 +130,7 @@ class Subject:
     graph: Mapping[str, Any]
     sha256: str
     ops: int
-    dims: Mapping[str, int]
+    dims: Dims
     bounds: Mapping[str, Sequence[int]]
     budgets: Mapping[str, ReferenceCapacities]
 

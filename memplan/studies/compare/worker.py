@@ -53,6 +53,7 @@ def prepare(job: Job, say: Say) -> dict[str, Any]:
     What an earlier run `kept` of the same graph is taken over, whether M_P is proved included.
     """
     from memplan.io.ops_toml import declare_ops
+    from memplan.ir.ranges import dims_from_json
     from memplan.library.load import load_model
     from memplan.library.zoo import zoo_index
     from memplan.solving.capacities import least_capacity, reference_capacities
@@ -62,7 +63,7 @@ def prepare(job: Job, say: Say) -> dict[str, Any]:
     if job["ops"]:
         declare_ops(job["ops"])
     bounds = {name: tuple(shape) for name, shape in job["bounds"].items()}
-    model = load_model(job["model"], job["dims"], bounds, trust=job["trust"])
+    model = load_model(job["model"], dims_from_json(job["dims"]), bounds, trust=job["trust"])
     graph, kept = model.graph, job["kept"]
     found = dict(kept["budgets"]) if kept and kept["sha256"] == graph.sha256 else {}
     for alignment, weights, io in job["policies"]:
@@ -92,6 +93,7 @@ def solve(job: Job, say: Say) -> dict[str, Any]:
     from memplan.io.graph_json import graph_from_dict
     from memplan.io.plan_json import plan_text
     from memplan.ir.model import Model
+    from memplan.ir.ranges import dims_from_json
     from memplan.machine.target_file import target_from_dict
     from memplan.solving.limits import Progress
     from memplan.solving.planning import plan
@@ -105,7 +107,8 @@ def solve(job: Job, say: Say) -> dict[str, Any]:
             say({"news": [news.phase, news.value, news.bound, news.seconds]})
 
     bounds = {name: tuple(shape) for name, shape in job["bounds"].items()}
-    model = Model(graph_from_dict(job["graph"], job["model"]), job["model"], job["dims"], bounds=bounds)
+    dims = dims_from_json(job["dims"])
+    model = Model(graph_from_dict(job["graph"], job["model"]), job["model"], dims, bounds=bounds)
     found = plan(
         model,
         target_from_dict(job["target"]),

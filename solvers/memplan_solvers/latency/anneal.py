@@ -121,7 +121,8 @@ class Anneal(LatencySolver):
             rounds = max(1, min(int(SLICE_S / max(pace, 1e-9)), total - done, often - done % often))
             step = rounds * pace / available if by_time else rounds / total
             limits.report("anneal", float(search.seconds[0]["best"]), bound)
-        found = make_layout(arrays, residencies_of(search.best, search.layout), search.best_stores)
+        residencies, dues = residencies_of(search.best, search.layout)
+        found = make_layout(arrays, residencies, search.best_stores, dues)
         return min(start, found, key=lambda layout: layout.seconds)
 
     def heat(self, arrays: LatencyArrays, start: Layout, share: float) -> float:

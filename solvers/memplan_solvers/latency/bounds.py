@@ -2,7 +2,9 @@
 
 Let the *least* time of an op be its time with as much of its operands in the scratchpad as the capacity
 holds, the rest in host. Every input and weight that is not the caller's or pinned crosses the bus once
-before it is first used, every output once after it is produced.
+before it has first been used: it is loaded, and the op waits for the load, or the op reads it in host, while a load of it
+may be under way. Every output crosses once after the op that produces it began: it is stored, or written to host.
+None of this depends on when copies are issued, in which order, or in how many queues.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from memplan_solvers.latency.arrays import LatencyArrays
 
 def closed_bound(problem: Problem, timed: LatencyArrays) -> float:
     """Seconds no plan of the problem stays below; O(n + touches)."""
-    least = least_times(timed)
+    least = least_times(problem, timed)
     come, go = _crossings(timed)
     together = float(come.sum() + go.sum() + timed.base_host.sum())
     anywhere = max(float(least.sum()), together, problem.free_bound)
@@ -44,23 +46,25 @@ def _prefix_bound(timed: LatencyArrays, least: Floats, come: Floats, go: Floats)
     return float((head + tail).max())
 
 
-def least_times(timed: LatencyArrays) -> Floats:
+def least_times(problem: Problem, timed: LatencyArrays) -> Floats:
     """Per op, its least time under the capacity, float64[n].
 
     The best use of the scratchpad for one op alone is fractional: bytes in it save the same time whosever
-    they are (per aligned byte at most 1/B_host - 1/B_scratchpad).
+    they are (per aligned byte at most 1/B_host - 1/B_scratchpad). What may be written over an operand takes none.
     """
     saved = timed.copy - timed.pad
+    over = {t: written for t, (written, _) in problem.overwriting.items()}
     times = np.empty(timed.n)
     for t in range(timed.n):
         touched = timed.op_touch[timed.op_row[t] : timed.op_row[t + 1]]
         host = timed.base_host[t] + timed.copy[touched].sum()
         room, gain = timed.capacity, 0.0
-        rate = [(-saved[s] / timed.size[s] if timed.size[s] else 0.0, s) for s in touched]
+        sizes = {int(s): 0 if s == over.get(t) else int(timed.size[s]) for s in touched}
+        rate = [(-saved[s] / size if size else -np.inf, s) for s, size in sizes.items()]
         for _, s in sorted(rate):
-            share = min(1.0, room / timed.size[s]) if timed.size[s] else 1.0
+            share = min(1.0, room / sizes[s]) if sizes[s] else 1.0
             gain += share * saved[s]
-            room -= int(share * timed.size[s])
+            room -= int(share * sizes[s])
         times[t] = max(timed.compute[t], host - gain) + timed.overhead
     return times
 

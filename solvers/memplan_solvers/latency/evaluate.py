@@ -1,7 +1,10 @@
-"""The latency of a layout, compiled: MODEL §3 on flat arrays, linear in ops + touches + copies.
+"""The latency of a layout, compiled: `memplan.simulate`, which is the judge, on flat arrays; linear in ops + touches + copies.
 
-A copy j, done in FIFO order, is done at F(j) = max(F(j-1), A(its opening)) + its copy time, where A(t) is the copy
-capacity before step t; and step t waits until A reaches the largest F due there. `memplan.simulate` is the judge.
+A copy j, done in FIFO order, is done at F(j) = max(F(j-1), A(its issue)) + its copy time, where A(t) is the copy
+capacity before step t; and step t waits until A reaches the largest F due there.
+
+Plans may list the copies issued at one boundary in any order. Layouts are the plans that list stores first, by storage, and
+then loads: so each store is before the loads that read its copy, or fill what it leaves. What is fixed is there for each touch.
 """
 
 from __future__ import annotations
@@ -23,12 +26,13 @@ class OpTimes(NamedTuple):
 
 
 class Copies(NamedTuple):
-    """The copies of a layout in FIFO order: by the step at which they may begin, stores before loads."""
+    """The copies of a layout in FIFO order: by the boundary at which they are issued, stores before loads."""
 
-    first: Ints  # [2 n + 3], copies first[2 t] … first[2 t + 2] - 1 may begin at step t, the loads from first[2 t + 1] on
+    first: Ints  # [2 n + 3], copies first[2 t] … first[2 t + 2] - 1 are issued at boundary t, the loads from first[2 t + 1] on
     seconds: Floats  # [q]
     due: Ints  # [q], the step that waits for it
     is_store: Flags  # [q]
+    source: Ints  # [q], the residency that a load begins, the storage of a store
 
 
 class Lanes(NamedTuple):
@@ -38,6 +42,7 @@ class Lanes(NamedTuple):
     length: Ints  # [2], how many have begun to queue
     head: Ints  # [2], how many of them are done
     left: Floats  # [q], seconds that each copy still takes
+    after: Ints  # [q], how many stores must be done before each load starts
     waiting: Ints  # [n + 1], copies due at each step and not done
 
 
@@ -57,8 +62,9 @@ def first_touch(arrays: LatencyArrays, s: int, start: int) -> int:
 
 
 @kernel
-def load_dues(arrays: LatencyArrays, residencies: Records) -> Ints:
-    """The step that waits for the load with which each residency, RESIDENCY[r], begins, int64[r]; -1 where there is none."""
+def first_dues(arrays: LatencyArrays, residencies: Records) -> Ints:
+    """The first touch of each residency, RESIDENCY[r], which the load with which it begins may be due at, int64[r]; -1
+    where it begins with none."""
     arrays, residencies = borrow(arrays), borrow(residencies)
     due = np.full(len(residencies), -1)
     for r in range(len(residencies)):
@@ -69,14 +75,14 @@ def load_dues(arrays: LatencyArrays, residencies: Records) -> Ints:
 
 
 @inner
-def op_times(arrays: LatencyArrays, residencies: Records) -> OpTimes:
-    """What each op takes with these residencies, RESIDENCY[r]."""
+def op_times(arrays: LatencyArrays, residencies: Records, dues: Ints) -> OpTimes:
+    """What each op takes with these residencies, RESIDENCY[r], and dues of their loads, int64[r]."""
     touch_row, touch = arrays.touch_row, arrays.touch
     fast = np.zeros(len(touch), np.bool_)
     for r in range(len(residencies)):
-        s, start, stop = residencies[r].storage, residencies[r].start, residencies[r].stop
+        s, ready, stop = residencies[r].storage, max(residencies[r].start, dues[r]), residencies[r].stop
         for k in range(touch_row[s], touch_row[s + 1]):
-            if touch[k] >= start:
+            if touch[k] >= ready:
                 if touch[k] >= stop:
                     break
                 fast[k] = True
@@ -95,12 +101,13 @@ def op_times(arrays: LatencyArrays, residencies: Records) -> OpTimes:
 
 
 @inner
-def fifo_copies(arrays: LatencyArrays, residencies: Records, stores: Records) -> Copies:
-    """The copies of these residencies, RESIDENCY[r], in their order, and stores, STORE[m]."""
+def fifo_copies(arrays: LatencyArrays, residencies: Records, dues: Ints, stores: Records) -> Copies:
+    """The copies of these residencies, RESIDENCY[r], in their order, with the dues of their loads, int64[r], and stores,
+    STORE[m]."""
     n = arrays.n
     first = np.zeros(2 * n + 3, np.int64)  # counts, one place later, become where each begins
     for r in range(len(residencies)):
-        if is_loaded(arrays, residencies[r].storage, residencies[r].start):
+        if dues[r] >= 0:
             first[2 * residencies[r].start + 2] += 1
     for s in range(len(stores)):
         if stores[s].issue >= 0:
@@ -108,35 +115,81 @@ def fifo_copies(arrays: LatencyArrays, residencies: Records, stores: Records) ->
     for place in range(2 * n + 2):
         first[place + 1] += first[place]
     total = first[2 * n + 2]
-    copies = Copies(first, np.empty(total), np.empty(total, np.int64), np.zeros(total, np.bool_))
+    copies = Copies(
+        first,
+        np.empty(total),
+        np.empty(total, np.int64),
+        np.zeros(total, np.bool_),
+        np.empty(total, np.int64),
+    )
     at = first.copy()
     for r in range(len(residencies)):
         s, start = residencies[r].storage, residencies[r].start
-        if is_loaded(arrays, s, start):
+        if dues[r] >= 0:
             j = at[2 * start + 1]
             at[2 * start + 1] += 1
-            copies.seconds[j], copies.due[j] = arrays.copy[s], first_touch(arrays, s, start)
+            copies.seconds[j], copies.due[j], copies.source[j] = arrays.copy[s], dues[r], r
     for s in range(len(stores)):
         if stores[s].issue >= 0:
             j = at[2 * stores[s].issue + 2]
             at[2 * stores[s].issue + 2] += 1
-            copies.seconds[j], copies.due[j], copies.is_store[j] = arrays.copy[s], stores[s].due, True
+            copies.seconds[j], copies.due[j], copies.source[j] = arrays.copy[s], stores[s].due, s
+            copies.is_store[j] = True
     return copies
 
 
 @kernel
-def latency(arrays: LatencyArrays, residencies: Records, stores: Records, reach: Floats) -> float:
+def latency(arrays: LatencyArrays, residencies: Records, dues: Ints, stores: Records, reach: Floats) -> float:
     """Seconds of the layout; `reach`, float64[n + 1], becomes the copy capacity once each step has waited.
 
-    residencies: RESIDENCY[r]; one that does not begin at its producer begins with a load, issued at its start and due at
-    its first touch. stores: STORE[m].
+    residencies: RESIDENCY[r]. dues: int64[r], the step that waits for the load with which each begins, issued at its start;
+    until then host serves what touches the storage; -1 where it begins with none. stores: STORE[m].
     """
     arrays, residencies, stores = borrow(arrays), borrow(residencies), borrow(stores)
-    times = op_times(arrays, residencies)
-    copies = fifo_copies(arrays, residencies, stores)
+    times = op_times(arrays, residencies, dues)
+    copies = fifo_copies(arrays, residencies, dues, stores)
     if arrays.queues == 2:
-        return float(_two_lanes(times, copies, reach))
+        after = stores_before(arrays, residencies, stores, copies)
+        return float(_two_lanes(times, copies, after, reach))
     return float(_one_queue(times, copies, reach))
+
+
+@inner
+def stores_before(arrays: LatencyArrays, residencies: Records, stores: Records, copies: Copies) -> Ints:
+    """How many stores must be done before each copy starts, in a queue of their own, int64[q].
+
+    A load waits for the store of what it reads, and for those of what lay until its issue where it goes.
+    """
+    place, count = np.zeros(len(stores), np.int64), 0  # of each store in its queue, from 1 on
+    for j in range(len(copies.source)):
+        if copies.is_store[j]:
+            count += 1
+            place[copies.source[j]] = count
+    ended, following = np.full(arrays.n + 1, -1), np.full(len(residencies), -1)  # stored ones, by their stop
+    for r in range(len(residencies)):
+        s, stop = residencies[r].storage, residencies[r].stop
+        if (
+            residencies[r].start == arrays.producer[s]
+            and place[s]
+            and stores[s].due == stop
+            and arrays.size[s]
+        ):
+            following[r] = ended[stop]
+            ended[stop] = r
+    after = np.zeros(len(copies.source), np.int64)
+    for j in range(len(copies.source)):
+        if copies.is_store[j]:
+            continue
+        row = residencies[copies.source[j]]
+        size = arrays.size[row.storage]
+        after[j] = place[row.storage]
+        r = ended[row.start] if size else -1
+        while r >= 0:
+            left = residencies[r]
+            if left.offset < row.offset + size and row.offset < left.offset + arrays.size[left.storage]:
+                after[j] = max(after[j], place[left.storage])
+            r = following[r]
+    return after
 
 
 @inner
@@ -163,14 +216,15 @@ def _one_queue(times: OpTimes, copies: Copies, reach: Floats) -> float:
 
 
 @inner
-def _two_lanes(times: OpTimes, copies: Copies, reach: Floats) -> float:
-    """Seconds with one queue of loads and one of stores; both heads share the bus equally."""
+def _two_lanes(times: OpTimes, copies: Copies, after: Ints, reach: Floats) -> float:
+    """Seconds with one queue of loads and one of stores; both heads share the bus equally. after: see `stores_before`."""
     n, total = len(times.busy), len(copies.due)
     lanes = Lanes(
         np.empty((2, total), np.int64),
         np.zeros(2, np.int64),
         np.zeros(2, np.int64),
         copies.seconds.copy(),
+        after,
         np.zeros(n + 1, np.int64),
     )
     head, length = lanes.head, lanes.length
@@ -199,18 +253,20 @@ def _two_lanes(times: OpTimes, copies: Copies, reach: Floats) -> float:
 @inner
 def _copy(lanes: Lanes, copies: Copies, capacity: float, goal: float) -> float:
     """Copy from `capacity` until a head is done, or until `goal` if that comes first; the capacity it took."""
-    both = lanes.head[0] < lanes.length[0] and lanes.head[1] < lanes.length[1]
-    share = 2.0 if both else 1.0
+    load = lanes.head[0] < lanes.length[0] and lanes.after[lanes.copies[0, lanes.head[0]]] <= lanes.head[1]
+    store = lanes.head[1] < lanes.length[1]
     least = np.inf
-    for lane in range(2):
-        if lanes.head[lane] < lanes.length[lane]:
-            least = min(least, lanes.left[lanes.copies[lane, lanes.head[lane]]])
+    if load:
+        least = lanes.left[lanes.copies[0, lanes.head[0]]]
+    if store:
+        least = min(least, lanes.left[lanes.copies[1, lanes.head[1]]])
+    share = 2.0 if load and store else 1.0
     step = least * share
     finishes = capacity + step <= goal
     if not finishes:
         step = goal - capacity
     for lane in range(2):
-        if lanes.head[lane] < lanes.length[lane]:
+        if store if lane else load:
             j = lanes.copies[lane, lanes.head[lane]]
             if finishes and lanes.left[j] == least:
                 lanes.head[lane] += 1

@@ -3,10 +3,11 @@
 Every storage may lie in the scratchpad by fractions. Of each touch: the share `x` served there, the share `carried`
 since the touch before (it takes space in between), what of the rest has to be loaded, and what has to be stored
 by then. Of each step: its time, the wait before it, and what the bus has copied ahead: loads for later steps, which lie in
-the scratchpad already, and stores that nobody has needed yet. Any plan in this order gives a solution of the program
-with its own latency, so the least value is a bound. What is reported is not the solver's optimum but the
-Lagrangian value of its duals over the box of the variables, which holds whatever the solver's tolerances were, and
-even if it was stopped.
+the scratchpad already, and stores that nobody has needed yet. A touch that host serves while a load is under way is one that
+is not served there: what has come of the load counts as copied ahead. Any plan in this order gives a solution of the program
+with its own latency (where host serves for a while what is fixed, what its op takes longer counts as a wait), so the least
+value is a bound. What is reported is not the solver's optimum but the Lagrangian value of its duals over the box of the
+variables, which holds whatever the solver's tolerances were, and even if it was stopped.
 """
 
 from __future__ import annotations
@@ -107,7 +108,7 @@ def fluid_bound(problem: Problem, timed: LatencyArrays, time_limit_s: float) -> 
     lp = _Program()
     # Whoever is slower than all in host plus the copies of what must stay is beaten by that plan.
     longest = float(slowest.sum() + timed.copy[timed.fixed >= 0].sum() * 2) / unit
-    least = least_times(timed) / unit
+    least = least_times(problem, timed) / unit
     duration = [lp.variable(min(a, b), b, 1.0) for a, b in zip(least, slowest / unit, strict=True)]
     wait = [lp.variable(0.0, longest, 1.0) for _ in range(timed.n + 1)]
     loaded = [lp.variable(0.0, longest) for _ in range(timed.n + 1)]  # ahead of their due steps
@@ -120,10 +121,10 @@ def fluid_bound(problem: Problem, timed: LatencyArrays, time_limit_s: float) -> 
         space=[{} for _ in range(timed.n)],
     )
     room = _room(problem, timed)
-    written_over = {written: t for t, (written, _) in problem.inplace_pairs.items()}
+    first_step = {written: t for t, (written, _) in problem.overwriting.items()}
     for s in range(len(timed.size)):
         if timed.fixed[s] < 0 and 0 < timed.size[s] <= timed.capacity:
-            end = _storage(lp, timed, s, unit, steps, written_over.get(s, -1))
+            end = _storage(lp, timed, s, unit, steps, first_step.get(s, -1))
             if end >= 0:
                 last = timed.n if timed.output[s] else int(timed.touch[timed.touch_row[s + 1] - 1])
                 for t in range(int(timed.producer[s]) + 1, last + 1):
@@ -154,7 +155,7 @@ def _storage(
 ) -> int:
     """The variables and rows of one storage; the variable that says how much of it is stored in the end, or -1.
 
-    `written_over_at`: the step whose input it may be written over.
+    `written_over_at`: the step in which it may lie on an operand.
     """
     memory, bus, due, space = steps
     copy, pad = float(timed.copy[s]) / unit, float(timed.pad[s]) / unit
@@ -208,9 +209,8 @@ def _room(problem: Problem, timed: LatencyArrays) -> Floats:
     for s in np.flatnonzero(timed.fixed >= 0):
         start, stop = timed.fixed_span[s]
         taken[start:stop] += timed.size[s]
-    for t, (written, _) in problem.inplace_pairs.items():
-        if timed.fixed[written] >= 0:
-            taken[t] -= timed.size[written]  # it may lie on what it is written over
+    for t, (written, _) in problem.overwriting.items():
+        taken[t] -= timed.size[written] if timed.fixed[written] >= 0 else 0
     return 1.0 - taken / timed.capacity
 
 

@@ -142,20 +142,21 @@ def _accept(accepted: Floats, tried: Floats, since: int, end: int, more: float) 
 def full_latency(arrays: LatencyArrays, layout: MutableLayout) -> float:
     """The latency by `evaluate.latency`, for any number of queues; there is nothing to accept afterwards."""
     slots, storages = layout.slots, layout.storages
-    residencies, count = np.empty(len(slots), RESIDENCY), 0
+    residencies, dues, count = np.empty(len(slots), RESIDENCY), np.full(len(slots), -1), 0
     for r in range(len(slots)):
         if slots[r].start >= 0 and not slots[r].loaded:
             count = _copy_slot(layout, r, residencies, count)
     for t in range(layout.n + 1):
         r = layout.loads.first[t]
         while r >= 0:
+            dues[count] = slots[r].step
             count = _copy_slot(layout, r, residencies, count)
             r = layout.loads.following[r]
     stores = np.empty(len(storages), STORE)
     for s in range(len(stores)):
         stores[s].issue, stores[s].due = storages[s].issue, storages[s].due
     forget_changes(layout)
-    return float(latency(arrays, residencies[:count], stores, layout.accepted.reach))
+    return float(latency(arrays, residencies[:count], dues[:count], stores, layout.accepted.reach))
 
 
 @inlined

@@ -10,22 +10,31 @@ from memplan.problem.plan import InPlace, Plan
 from memplan.problem.problem import Problem
 from memplan.solving.limits import Limits
 from memplan.solving.solver import Solver
-from memplan_solvers.common.arrays import Records
+from memplan_solvers.common.arrays import Ints, Records
 from memplan_solvers.latency.arrays import LatencyArrays, fixed_pairs
-from memplan_solvers.latency.evaluate import latency, load_dues
+from memplan_solvers.latency.evaluate import first_dues, latency
 
 
 class Layout(NamedTuple):
     """Residencies and stores, and how long the program takes with them."""
 
     residencies: Records  # RESIDENCY[r], loads in the order in which they queue
+    dues: Ints  # [r], the step that waits for the load with which each begins, -1 where it begins with none
     stores: Records  # STORE[m]
     seconds: float
 
 
-def make_layout(arrays: LatencyArrays, residencies: Records, stores: Records) -> Layout:
-    """The layout of these residencies, RESIDENCY[r], and stores, STORE[m]; see `evaluate.latency`."""
-    return Layout(residencies, stores, float(latency(arrays, residencies, stores, np.empty(arrays.n + 1))))
+def make_layout(
+    arrays: LatencyArrays, residencies: Records, stores: Records, dues: Ints | None = None
+) -> Layout:
+    """The layout of these residencies, RESIDENCY[r], and stores, STORE[m]; see `evaluate.latency`.
+
+    dues: int64[r]; where they are left out, each load is due at the first touch of its residency.
+    """
+    if dues is None:
+        dues = first_dues(arrays, residencies)
+    seconds = float(latency(arrays, residencies, dues, stores, np.empty(arrays.n + 1)))
+    return Layout(residencies, dues, stores, seconds)
 
 
 def to_plan(
@@ -37,8 +46,7 @@ def to_plan(
     """
     storages = problem.storages
     residencies, moves = [], []
-    dues = load_dues(arrays, layout.residencies).tolist()
-    for (s, start, stop, offset), due in zip(layout.residencies.tolist(), dues, strict=True):
+    for (s, start, stop, offset), due in zip(layout.residencies.tolist(), layout.dues.tolist(), strict=True):
         residencies.append(problem.residency(s, start, stop, offset))
         if due >= 0:
             moves.append(problem.load(s, start, due))

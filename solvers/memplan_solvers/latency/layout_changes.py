@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from memplan_solvers.common.arrays import Records
+from memplan_solvers.common.arrays import Ints, Records
 from memplan_solvers.jit import borrow, inlined, kernel
 from memplan_solvers.latency.arrays import LatencyArrays
 from memplan_solvers.latency.layout import Layout
@@ -12,13 +12,16 @@ from memplan_solvers.latency.mutable_layout import MutableLayout, StepLists, emp
 def make_mutable(arrays: LatencyArrays, layout: Layout) -> MutableLayout:
     """A mutable copy of a layout; what is fixed is among its residencies or not."""
     mutable = empty_layout(arrays)
-    fill(mutable, arrays, layout.residencies, layout.stores)
+    fill(mutable, arrays, layout.residencies, layout.dues, layout.stores)
     return mutable
 
 
 @kernel
-def fill(mutable: MutableLayout, arrays: LatencyArrays, residencies: Records, stores: Records) -> None:
-    """Place what is fixed, these residencies, RESIDENCY[r], and stores, STORE[m], in an empty layout."""
+def fill(
+    mutable: MutableLayout, arrays: LatencyArrays, residencies: Records, dues: Ints, stores: Records
+) -> None:
+    """Place what is fixed, these residencies, RESIDENCY[r], with the dues of their loads, int64[r], and stores, STORE[m], in
+    an empty layout."""
     mutable, arrays = borrow(mutable), borrow(arrays)
     residencies, stores = borrow(residencies), borrow(stores)
     for s in range(len(arrays.size)):
@@ -27,7 +30,7 @@ def fill(mutable: MutableLayout, arrays: LatencyArrays, residencies: Records, st
             add_residency(mutable, _slot_of(arrays, s, start, stop), start, stop, arrays.fixed[s])
     for r in range(len(residencies)):
         row = residencies[r]
-        slot = _slot_of(arrays, row.storage, row.start, row.stop)
+        slot = _slot_of(arrays, row.storage, max(row.start, dues[r]), row.stop)
         if arrays.fixed[row.storage] < 0 and slot < len(arrays.touch):
             add_residency(mutable, slot, row.start, row.stop, row.offset)
     for s in range(len(stores)):
@@ -37,10 +40,10 @@ def fill(mutable: MutableLayout, arrays: LatencyArrays, residencies: Records, st
 
 
 @inlined
-def _slot_of(arrays: LatencyArrays, s: int, start: int, stop: int) -> int:
-    """The slot of a residency; k + s if it serves no touch."""
+def _slot_of(arrays: LatencyArrays, s: int, ready: int, stop: int) -> int:
+    """The slot of a residency that serves touches in [ready, stop); k + s if it serves none."""
     slot, end = arrays.touch_row[s], arrays.touch_row[s + 1]
-    while slot < end and arrays.touch[slot] < start:
+    while slot < end and arrays.touch[slot] < ready:
         slot += 1
     return int(slot) if slot < end and arrays.touch[slot] < stop else len(arrays.touch) + s
 

@@ -164,15 +164,18 @@ def empty_layout(arrays: LatencyArrays) -> MutableLayout:
     )
 
 
-def residencies_of(places: Records, mutable: MutableLayout) -> Records:
-    """The residencies, RESIDENCY[r], of slots' places, PLACE[k + m], in the order in which their loads are played."""
+def residencies_of(places: Records, mutable: MutableLayout) -> tuple[Records, Ints]:
+    """The residencies, RESIDENCY[r], of slots' places, PLACE[k + m], in the order in which their loads are played, and when
+    those are due, int64[r]; -1 where there is none."""
     slots = np.flatnonzero(places["start"] >= 0)
     slots = slots[np.lexsort((slots, mutable.slots["step"][slots], places["start"][slots]))]
     residencies = np.zeros(len(slots), RESIDENCY)
     residencies["storage"] = mutable.slots["storage"][slots]
     for field in PLACE.names or ():
         residencies[field] = places[field][slots]
-    return residencies
+    storages, step = mutable.storages[residencies["storage"]], mutable.slots["step"][slots]
+    loaded = (step < mutable.n) & (residencies["start"] != storages["producer"]) & (storages["given"] == 0)
+    return residencies, np.where(loaded, step, -1)
 
 
 def _slots(arrays: LatencyArrays) -> Records:

@@ -58,18 +58,19 @@ class Removed(NamedTuple):
 def place_value(layout: MutableLayout, service: Service, removed: Removed, s: int, fit: int) -> None:
     """Place s from its definition through its uses, as its touches ask; `fit`: the `Fit` of its residencies.
 
-    What is in `removed` was there when the layout was last accepted.
+    What is in `removed` was there when the layout was last accepted. A load may be issued from where host has a copy and the
+    residency before it has ended, also before touches that host serves meanwhile; of a streamed weight after the touch before.
     """
     slots, storage, mode = layout.slots, layout.storages[s], service.mode
     first, last = storage.first, storage.last
-    host_from, row, k = -1, -1, first
+    host_from, row, k = 0, -1, first  # host_from: the first boundary at which a load may be issued
     if storage.producer >= 0:
         host_from = NEVER
         t = slots[first].step
         if mode[first] != Mode.HOST and (last > first + 1 or abs(service.prefetch_ratio[first]) > 2.0):
             row = _begin(layout, service, t, first, fit)
         if row < 0:
-            host_from = t
+            host_from = t + 1
         k = first + 1
     while k < last:
         t = slots[k].step
@@ -85,13 +86,16 @@ def place_value(layout: MutableLayout, service: Service, removed: Removed, s: in
             due = _store(layout, s, row, t)
             if due < 0:  # no time to store it: it stays, or was never there
                 remove_value(layout, s)
-                host_from, row, k = slots[first].step, -1, first + 1
+                host_from, row, k = slots[first].step + 1, -1, first + 1
                 continue
             host_from = due
-        row = -1
+        if row >= 0:
+            host_from = max(host_from, slots[row].stop)
+            row = -1
         if mode[k] != Mode.HOST:
-            earliest = max(host_from, slots[k - 1].step if k > first else -1) + 1
-            row = _fetch(layout, service, removed, k, earliest, fit)
+            if storage.streamed and k > first:
+                host_from = slots[k - 1].step + 1
+            row = _fetch(layout, service, removed, k, host_from, fit)
         k += 1
     if row >= 0 and host_from == NEVER and storage.output and _store(layout, s, row, layout.n) < 0:
         remove_value(layout, s)

@@ -1,8 +1,9 @@
 """Lower bounds on latency where operands must be in the scratchpad: what has to be copied before each op, and after it.
 
-No op begins before the bytes that the ops up to it need have crossed the bus, and then the rest of the ops take their time;
-no output leaves before it is produced. For program order the space counts too: of what is first needed after a step, no
-more is there at that step than its own operands leave room for. For all orders at once, ops with their copies are jobs of a
+No op begins before the bytes that the ops up to it need have crossed the bus, whenever and in however many queues they were
+issued, and then the rest of the ops take their time; no output leaves before it is produced. For program order the space counts
+too: of what is first needed after a step, no more is there at that step, loads under way included, than its own operands leave
+room for, of which one that is written over another takes none. For all orders at once, ops with their copies are jobs of a
 flow shop with two machines, the bus and the processor; what no order of the jobs stays below, by Johnson's rule, no plan does.
 """
 
@@ -87,6 +88,7 @@ def _in_order(problem: Problem, jobs: _Jobs) -> float:
     n, host = problem.n, problem.target.host.bandwidth or 1.0
     come, bus, go = (np.concatenate(([0.0], np.cumsum(x))) for x in (jobs.come, jobs.bus, jobs.go))
     head, tail = np.zeros(n), np.zeros(n + 1)
+    taken = problem.need
     before, ahead = (
         0.0,
         -np.inf,
@@ -94,7 +96,7 @@ def _in_order(problem: Problem, jobs: _Jobs) -> float:
     for t in range(n):
         crossed = come[t + 1] + bus[t]
         head[t] = before = max(before, crossed, ahead + crossed) + jobs.run[t]
-        room = max(0, problem.byte_limit - problem.need[t]) / host
+        room = max(0, problem.byte_limit - taken[t]) / host
         ahead = max(ahead, before - come[t + 1] - bus[t + 1] - room)
     for t in reversed(range(n)):
         left = go[n] - go[t] + bus[n] - bus[t + 1]

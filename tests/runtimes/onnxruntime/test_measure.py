@@ -11,6 +11,7 @@ from onnx import helper
 from memplan.base.errors import GraphError, PlanError
 from memplan.ir.model import Model
 from memplan.library.load import load_model
+from memplan.onnx.read import model_from_proto
 from memplan.runtimes.onnxruntime import measure, optimized, session_options
 from memplan.runtimes.onnxruntime.measure import compared
 from tests.feature_models import FEATURES
@@ -106,6 +107,15 @@ def test_the_runtimes_own_plan_is_kept_where_it_needs_less() -> None:
     fused = optimized(net, "extended")
     found = measure(fused, planned(fused))
     assert found.obeys and found.kept == "plan"
+
+
+def test_a_plan_for_a_range_of_sizes_is_measured_at_its_upper_end() -> None:
+    net = model_from_proto(small_cnn("N"), "net", ".", {"N": (1, 3)}, runtime="onnxruntime")
+    plan = planned(net)
+    found = measure(net, plan)
+    assert found.obeys and found.measured == plan.metrics.live_peak
+    fused = optimized(net)
+    assert fused.graph.tensor["x"].shape == (3, 3, 8, 8) and measure(fused, planned(fused)).obeys
 
 
 def test_who_is_not_planned_for_onnxruntime_is_refused() -> None:

@@ -13,8 +13,8 @@ from memplan_solvers.latency.fluid import _Program, fluid_bound
 from memplan.judge.simulate import simulate
 from memplan.solving.limits import Limits
 from memplan.solving.registry import parse_spec
-from tests.solvers.latency.test_exact import _least
 from tests.solvers.latency.test_msa import small_problem
+from tests.timed_oracle import TimedOracle
 
 
 @pytest.mark.parametrize(
@@ -27,8 +27,8 @@ def test_the_bound_is_no_more_than_the_least_of_all_plans_and_most_of_it(
     problem = small_problem(program, sizes, capacity, flops)
     timed = make_arrays(problem, Limits(10.0))
     assert timed is not None
-    least, bound = _least(problem, False), fluid_bound(problem, timed, 20.0)
-    assert tight * least <= bound <= least * (1 + 1e-9)
+    best, bound = TimedOracle(problem, every=True).least(), fluid_bound(problem, timed, 20.0)
+    assert best is not None and tight * best.seconds <= bound <= best.seconds * (1 + 1e-9)
 
 
 def test_more_capacity_bounds_no_more() -> None:

@@ -38,7 +38,8 @@ def test_the_latency_follows_every_change(queues: int, queued: float) -> None:
             for _ in range(8):
                 run_rounds(timed, search, 7, heat * start.seconds, heat * start.seconds)
                 keep_best(search)
-                found = make_layout(timed, residencies_of(search.best, search.layout), search.best_stores)
+                residencies, dues = residencies_of(search.best, search.layout)
+                found = make_layout(timed, residencies, search.best_stores, dues)
                 seconds = found.seconds
                 assert seconds == pytest.approx(search.seconds["now"][0], rel=1e-9)
                 changed += abs(seconds / start.seconds - 1) > 1e-6

@@ -9,8 +9,11 @@ from itertools import permutations
 import numpy as np
 from memplan_solvers.latency.prefix import johnson, loaded_bound
 
+from memplan.ir.parts import Op, Tensor
 from memplan.problem.problem import Problem
+from tests.graphs import graph_of
 from tests.solvers.latency.test_msa import small_problem
+from tests.timed_oracle import TimedOracle
 
 
 def test_johnson_s_rule_is_the_least_of_all_orders_of_the_jobs() -> None:
@@ -65,3 +68,24 @@ def test_what_has_no_room_cannot_be_copied_ahead() -> None:
     # w comes beside both ops, by four; in 50 bytes op1 leaves ten for it, so two thirds come after the end of op1.
     assert 4 + 1 <= loaded_bound(wide) <= 4 + 1 + 1
     assert 3 + 2 + 1 <= loaded_bound(tight) <= 3 + 2 + 1 + 1
+
+
+def test_an_input_s_copy_is_written_over_and_leaves_room_for_what_is_copied_ahead() -> None:
+    """op0 writes b over x, so that all of w fits beside it: no more than x comes before op0, and nothing between the ops."""
+    tensors = (
+        Tensor("x", 40, "input", "int8", (40,)),
+        Tensor("b", 40, "activation", "int8", (40,)),
+        Tensor("w", 80, "constant"),
+        Tensor("y", 10, "output"),
+    )
+    ops = (Op("op0", "Relu", ("x",), ("b",), 1000), Op("op1", "Conv", ("b", "w"), ("y",), 100))
+    problem = loaded("x>y", {}, "program")
+    problem = replace(
+        problem,
+        graph=graph_of("in place", tensors, ops),
+        target=problem.target.with_scratchpad(130),
+        options=replace(problem.options, inplace=True),
+    )
+    best = TimedOracle(problem).least()
+    assert best is not None and best.inplace
+    assert 0.9 * best.seconds <= loaded_bound(problem) <= best.seconds * (1 + 1e-9)

@@ -1,0 +1,1 @@
+"""Where each storage lies over its whole life, on targets of any memories: `placement.py` is the solver."""

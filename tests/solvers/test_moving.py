@@ -1,0 +1,61 @@
+"""`greedy` on targets of any memories: valid plans, never dearer than either of its ways."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+import pytest
+from memplan_solvers.moving import is_wide
+from memplan_solvers.placement.placement import Placement
+
+import memplan
+from memplan.judge.evaluate import evaluate
+from memplan.machine.target import Target
+from memplan.machine.two_level import two_level
+from memplan.problem.options import Options
+from memplan.problem.plan import Status
+from memplan.problem.problem import Problem
+from memplan.solving.limits import Limits
+from memplan.solving.registry import parse_spec
+from tests.generate_wide import wide_problem
+from tests.programs import program
+
+
+def test_random_problems_on_any_target_get_valid_plans() -> None:
+    made = 0
+    for seed in range(80):
+        rng = random.Random(seed)
+        problem = wide_problem(rng, rng.randint(1, 8), still=seed % 3 == 0)
+        solver = parse_spec("greedy")
+        if not is_wide(problem):
+            continue
+        assert solver.lacks(problem) == []
+        plan = evaluate(problem.graph, solver.solve(problem, Limits(60)))
+        made += plan.status in (Status.OPTIMAL, Status.FEASIBLE)
+        assert plan.status is not Status.INFEASIBLE
+    assert made > 30
+
+
+def test_moves_pay_where_storages_rest_between_their_uses() -> None:
+    problem = memplan.make_problem(
+        memplan.load("densenet121_int8"), "imxrt1060", io="external", order="program"
+    )
+    moving = evaluate(problem.graph, parse_spec("greedy").solve(problem, Limits(60)))
+    still = evaluate(problem.graph, Placement().solve(problem, Limits(60)))
+    assert moving.value is not None and still.value is not None
+    assert moving.moves and not still.moves and moving.value < still.value
+
+
+@pytest.mark.parametrize("solver", ["greedy", "portfolio"])
+def test_a_call_on_a_preset_of_several_memories_is_answered(solver: str) -> None:
+    plan = memplan.plan(memplan.load("resnet8_int8"), "stm32h743", io="external", solver=solver)
+    assert plan.status is Status.OPTIMAL and plan.value == 0
+
+
+def test_what_is_wide() -> None:
+    plain = Problem(program("x>a a>y"), Target(), Options())
+    assert not is_wide(plain)
+    assert is_wide(replace(plain, target=two_level(direct=True)))
+    assert not is_wide(replace(plain, target=two_level(direct=True), options=Options("peak")))
+    assert is_wide(replace(plain, target=memplan.load_target("stm32h743")))
