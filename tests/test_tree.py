@@ -144,6 +144,11 @@ ELSEWHERE: tuple[tuple[str, str, str], ...] = (
         "memplan.cli.measure memplan.runtimes.measure memplan.runtimes.tflm_process",
     ),
     (
+        "what a profile does to a plan",
+        "machine/test_profile.py",
+        "memplan.solving.runtimes",
+    ),
+    (
         "what onnxruntime counts, and the least arena",
         "runtimes/onnxruntime/test_options.py",
         "memplan.runtimes.onnxruntime.arena memplan.runtimes.onnxruntime.filled memplan.runtimes.onnxruntime.trace",

@@ -14,7 +14,6 @@ from memplan.ir.graph import Graph
 from memplan.ir.model import Model
 from memplan.judge.evaluate import evaluate, judging_seconds
 from memplan.machine.load import load_target
-from memplan.machine.profile import Profile, load_profile
 from memplan.machine.target import Target
 from memplan.problem.contradictions import contradiction
 from memplan.problem.options import Options, parse_recompute
@@ -26,6 +25,7 @@ from memplan.solving.freedoms import solve_within
 from memplan.solving.limits import Limits, Progress, limits_for
 from memplan.solving.refusals import refuse
 from memplan.solving.registry import parse_spec
+from memplan.solving.runtimes import carried_out, loaded_for, profile_for
 from memplan.solving.solver import Solver
 
 DEFAULT_SOLVER = "portfolio"
@@ -138,7 +138,7 @@ def plan(
     begin = time.monotonic()
     limits = limits_for(time_limit_s, workers, seed, progress, cancel)
     chosen = parse_spec(solver)
-    runtime = runtime or _loaded_for(model)
+    runtime = runtime or loaded_for(model)
     problem = make_problem(
         model,
         target,
@@ -217,12 +217,9 @@ def make_problem(
         raise OptionError(f"a {type(graph).__name__} is no model", "load it first, by memplan.load")
     machine = with_capacities(load_target(target), capacities or {})
     usual = dict(machine.policies)
-    runtime = runtime or _loaded_for(model)
-    profile = None if runtime is None else load_profile(runtime)
+    profile = profile_for(model, runtime or loaded_for(model))
     if profile is not None:
-        _refuse_other_kernels(model, profile)
-    if profile is not None:
-        objective = _carried_out(profile, objective)
+        objective = carried_out(profile, objective)
         alignment = lcm(profile.alignment, alignment or machine.scratchpad.alignment)
         usual |= profile.policies
     if alignment is not None:
@@ -246,31 +243,6 @@ def make_problem(
     problem = Problem(graph, machine, options)
     _refuse_alignments(problem)
     return _limited(problem, scratchpad, Limits(NO_LIMIT_S))[0]
-
-
-def _loaded_for(model: Model | Graph) -> str | None:
-    """The runtime whose kernels the model's ops are."""
-    return model.runtime if isinstance(model, Model) else None
-
-
-def _refuse_other_kernels(model: Model | Graph, profile: Profile) -> None:
-    """OptionError where the runtime has kernels of its own for every kind of op, and the model was loaded for another."""
-    if isinstance(model, Model) and model.runtime != profile.name and "*" in profile.kernels:
-        raise OptionError(
-            f"'{model.stem}' was loaded for {model.runtime or 'no runtime'}, it is planned for {profile.name}",
-            f"load it with runtime='{profile.name}'",
-        )
-
-
-def _carried_out(profile: Profile, objective: str | None) -> str | None:
-    """The objective, the peak where none is named and the runtime moves nothing; OptionError where its plans would move."""
-    if profile.moves:
-        return objective
-    if objective not in (None, "peak"):
-        raise OptionError(
-            f"runtime '{profile.name}' moves nothing, so that no plan for it spills", "use objective peak"
-        )
-    return "peak"
 
 
 def _refuse_contradictions(target: Target, options: Options) -> None:

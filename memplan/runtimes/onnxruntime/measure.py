@@ -32,8 +32,8 @@ def measure(model: Model, plan: Plan, seed: int = 0) -> Obedience:
     first run, tensor by tensor, and the second, by the pattern of the first, the one that needs less counts), or executes the
     file as it is and reuses nothing.
 
-    A plan for a range of sizes is measured at its upper ends. PlanError where the plan is for another graph or another runtime, GraphError where the model has no ONNX source,
-    ExecutionError where onnxruntime refuses the model, or a run fails.
+    A plan for a range of sizes is measured at its upper ends. PlanError where the plan is for another graph or another runtime,
+    GraphError where the model has no ONNX source, ExecutionError where onnxruntime refuses the model, or a run fails.
     """
     model, plan = at_sizes(model, plan, {})
     session_options(plan)

@@ -7,8 +7,13 @@ from typing import Any
 from memplan.base.errors import OptionError, PlanError
 from memplan.problem.plan import Plan
 
-LEVELS = ("disable", "basic", "extended", "all")
-"""How far onnxruntime may rewrite a graph, by the last word of its own names for it."""
+LEVELS = {
+    "disable": "ORT_DISABLE_ALL",
+    "basic": "ORT_ENABLE_BASIC",
+    "extended": "ORT_ENABLE_EXTENDED",
+    "all": "ORT_ENABLE_ALL",
+}
+"""How far onnxruntime may rewrite a graph, and its own names for it."""
 
 
 def session_options(plan: Plan | None = None, *, arena: int | None = None) -> Any:
@@ -28,7 +33,6 @@ def session_options(plan: Plan | None = None, *, arena: int | None = None) -> An
     import onnxruntime as ort
 
     options = ort.SessionOptions()
-    options.log_severity_level = 4
     if plan is not None:
         if plan.runtime != "onnxruntime":
             raise PlanError(
@@ -51,11 +55,7 @@ def optimization_level(level: str) -> Any:
 
     if level not in LEVELS:
         raise OptionError(f"unknown optimisation level '{level}'", f"known: {', '.join(LEVELS)}")
-    return getattr(
-        ort.GraphOptimizationLevel,
-        f"ORT_{'DISABLE' if level == 'disable' else 'ENABLE'}_"
-        + {"disable": "ALL", "basic": "BASIC", "extended": "EXTENDED", "all": "ALL"}[level],
-    )
+    return getattr(ort.GraphOptimizationLevel, LEVELS[level])
 
 
 def _register_arena(nbytes: int) -> None:

@@ -41,7 +41,8 @@ def traced_runs(
 ) -> tuple[Run, Run]:
     """The first and the second run of a session over `proto`, which read `fed` and write into `written`.
 
-    Inputs and outputs are the caller's buffers, which onnxruntime does not count. ExecutionError with onnxruntime's own words where it refuses the model or a run.
+    Inputs and outputs are the caller's buffers, which onnxruntime does not count. ExecutionError with onnxruntime's own words
+    where it refuses the model or a run.
     """
     with temporary_folder() as folder:
         options.enable_profiling = True
@@ -76,6 +77,7 @@ def opened(proto: Any, options: Any) -> Any:
     import onnxruntime as ort
 
     options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # what goes wrong is raised, too
     try:
         return ort.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
     except Exception as error:

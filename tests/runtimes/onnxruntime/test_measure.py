@@ -49,6 +49,7 @@ def test_an_order_that_is_not_executed_is_a_fault() -> None:
     swapped = [*plan.schedule[1:2], *plan.schedule[:1], *plan.schedule[2:]]
     faults, notes = compared(net.graph, plan, swapped)
     assert faults == (f"executes another node in place of '{plan.schedule[0]}'",) and not notes
+    assert not replace(measure(net, plan), faults=faults).obeys
 
 
 @pytest.mark.parametrize("feature", sorted(FEATURES))
