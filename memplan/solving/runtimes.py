@@ -23,8 +23,8 @@ def profile_for(model: Model | Graph, runtime: str | None) -> Profile | None:
     profile = load_profile(runtime)
     if isinstance(model, Model) and model.runtime != runtime and "*" in profile.kernels:
         raise OptionError(
-            f"'{model.stem}' was loaded for {model.runtime or 'no runtime'}, it is planned for {runtime}",
-            f"load an .onnx file with runtime='{runtime}' (--runtime)",
+            f"'{model.stem}' was not read as {runtime} executes it",
+            f"give an .onnx model; in Python, load it by memplan.load(path, runtime='{runtime}')",
         )
     return profile
 
