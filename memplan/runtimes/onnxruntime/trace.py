@@ -13,6 +13,9 @@ from memplan.base.errors import ExecutionError
 from memplan.onnx.values import Value
 from memplan.runtimes.sessions import run_bound
 
+COUNTED = "mem_bytes_requested_in_use"
+"""What the profiler calls the bytes that tensors hold at the end of a node, as kernels asked for them."""
+
 _SUFFIX = "_kernel_time"
 
 
@@ -57,6 +60,10 @@ def traced_runs(
             runs.append([])
         elif event.get("cat") == "Node" and event["name"].endswith(_SUFFIX):
             runs[-1].append(event)
+    if any(COUNTED not in event["args"] for run in runs for event in run):
+        raise ExecutionError(
+            "the profile of this onnxruntime does not count bytes in use", "pip install -U onnxruntime"
+        )
     return _run(runs[0], runs[0]), _run(runs[1], runs[0])
 
 
@@ -65,11 +72,9 @@ def _run(events: list[Mapping[str, Any]], first_run: list[Mapping[str, Any]]) ->
     held = 0
     if first_run:
         begin = first_run[0]["args"]
-        held = int(begin["mem_bytes_requested_in_use"]) - int(begin["mem_requested_in_use_delta"])
+        held = int(begin[COUNTED]) - int(begin["mem_requested_in_use_delta"])
     names = tuple(event["name"].removesuffix(_SUFFIX) for event in events)
-    return Run(
-        names, tuple(int(event["args"]["mem_bytes_requested_in_use"]) - held for event in events), held
-    )
+    return Run(names, tuple(int(event["args"][COUNTED]) - held for event in events), held)
 
 
 def opened(proto: Any, options: Any) -> Any:
