@@ -33,6 +33,15 @@ def test_the_interpreter_obeys(make: object, tmp_path: Path) -> None:
     assert found.obeys and found.measured == found.predicted <= found.own and found.outputs == 3
 
 
+def test_tensors_that_nothing_touches_take_bytes(tmp_path: Path) -> None:
+    main = Sub()
+    main.inputs += [main.tensor((1, 8)), main.tensor((1, 80))]
+    main.tensor((1000,))
+    main.outputs.append(main.op("RELU", [0], (1, 8)))
+    found = measure(*planned(tflite(main), tmp_path))
+    assert found.obeys and found.measured == 4000
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(30))
 def test_the_interpreter_obeys_plans_of_random_networks(seed: int, tmp_path: Path) -> None:
