@@ -273,3 +273,15 @@ def halved() -> bytes:
     stored = main.constant(np.linspace(-1, 1, 32).astype(np.float16).reshape(1, 32))
     main.outputs.append(main.op("MUL", [x, main.op("DEQUANTIZE", [stored], (1, 32))], (1, 32)))
     return tflite(main)
+
+
+def sparse_halved() -> bytes:
+    """A product with a constant that is stored as 16-bit floats, and of these only the ones that are not zero."""
+    main = Sub()
+    x = main.input((2, 3))
+    stored = main.tensor((2, 3), "float16", np.array([2, 1, 3], np.float16).tobytes())
+    rows = {0: ("b", 1), 2: ("B", 1), 3: {0: [0, 1, 3]}, 4: ("B", 1), 5: {0: [1, 0, 2]}}
+    main.tensors[stored][6] = {0: [0, 1], 1: [], 2: [{0: ("b", 0), 1: ("i", 2)}, rows]}
+    between = main.op("DENSIFY", [stored], (2, 3), dtype="float16", name="between")
+    main.outputs.append(main.op("MUL", [x, main.op("DEQUANTIZE", [between], (2, 3))], (2, 3)))
+    return tflite(main)

@@ -40,7 +40,7 @@ def read_tflite(path: Path, dims: Mapping[str, int]) -> Model:
     notes = []
     if count:
         notes.append(
-            f"{count} constants of 16-bit floats are stored as 32-bit ones: no DEQUANTIZE runs for them"
+            f"{count} operators that only unpack constants are done: the file keeps the constants unpacked"
         )
     return Model(_graph(program, path.stem), path.stem, notes=tuple(notes), source=program)
 

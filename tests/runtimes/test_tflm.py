@@ -22,12 +22,22 @@ from memplan.tflite.rewrite import Changes, rewritten
 from memplan.tflite.scratch import ALIGNMENT
 from tests.cli.program import memplan as program_run
 from tests.tflite.test_emit import planned
-from tests.tflite_models import Sub, branching, conditional, counting, halved, random_net, stateful, tflite
+from tests.tflite_models import (
+    Sub,
+    branching,
+    conditional,
+    counting,
+    halved,
+    random_net,
+    sparse_halved,
+    stateful,
+    tflite,
+)
 
 pytest.importorskip("tflite_micro", reason="the extra [tflm] is not installed")
 
 
-@pytest.mark.parametrize("make", [branching, conditional, counting, halved, stateful])
+@pytest.mark.parametrize("make", [branching, conditional, counting, halved, sparse_halved, stateful])
 def test_the_interpreter_obeys(make: object, tmp_path: Path) -> None:
     found = measure(*planned(make(), tmp_path))  # type: ignore[operator]
     assert found.obeys and found.measured == found.predicted <= found.own and found.outputs == 3
