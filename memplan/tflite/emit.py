@@ -103,7 +103,12 @@ def head_nbytes(model: Model, plan: Plan) -> int:
 
 
 def offsets_entry(found: list[int]) -> bytes:
-    """The offsets as the runtime reads them."""
+    """The offsets as the runtime reads them; PlanError where one is larger than it can read."""
+    if (largest := max(found, default=0)) >= 2**31:
+        raise PlanError(
+            f"the offset {largest} has more than the 31 bits that the runtime reads",
+            "no arena is so large: are the shapes of the model right?",
+        )
     return word(f"{3 + len(found)}i", 1, 0, len(found), *found)
 
 

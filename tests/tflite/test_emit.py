@@ -108,3 +108,13 @@ def test_a_model_without_operators_is_planned(tmp_path: Path) -> None:
         head_nbytes(model, plan) == 32
         and parse(planned_tflite(model, plan), "x").subgraphs[0].operators == ()
     )
+
+
+def test_offsets_have_31_bits(tmp_path: Path) -> None:
+    main = Sub()
+    x = main.input((2**15, 2**15))
+    main.outputs.append(main.op("RELU", [main.op("TANH", [x], (2**15, 2**15))], (2**15, 2**15)))
+    model, plan = planned(tflite(main), tmp_path)
+    moved = replace(plan, residencies=tuple(r._replace(offset=r.offset + 2**32) for r in plan.residencies))
+    with pytest.raises(PlanError, match="31 bits"):
+        planned_tflite(model, moved)
