@@ -95,7 +95,9 @@ def _onnx(rng: random.Random, folder: Path) -> str:
 
 
 def _tflite(rng: random.Random, folder: Path) -> str:
-    made = rng.choice((conditional, counting, halved, sparse_halved, stateful, lambda: random_net(rng.randrange(50))))()
+    made = rng.choice(
+        (conditional, counting, halved, sparse_halved, stateful, lambda: random_net(rng.randrange(50)))
+    )()
     path = folder / "fuzz.tflite"
     path.write_bytes(_mutate_bytes(rng, made))
     model = memplan.load(path)
