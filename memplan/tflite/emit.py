@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
+
 from memplan.base.errors import MemplanError, PlanError
 from memplan.ir.model import Model
+from memplan.judge.check.check import check
+from memplan.judge.evaluate import refuse
 from memplan.machine.profile import load_profile
 from memplan.problem.plan import Plan, refuse_mismatch
 from memplan.tflite.bodies import called_bodies, in_arena, lowest_free
@@ -27,7 +31,7 @@ def planned_tflite(model: Model, plan: Plan) -> bytes:
     """The model's file, its operators in the plan's order, with the plan's offsets as metadata; all else as it was.
 
     MemplanError where the model is no .tflite file, PlanError where the plan is of another graph or asks for what the runtime
-    does not do.
+    does not do, InvalidPlanError where it breaks a rule: the runtime would not notice.
     """
     program = source_program(model)
     refuse_mismatch(model.graph, plan)
@@ -36,6 +40,7 @@ def planned_tflite(model: Model, plan: Plan) -> bytes:
         why = plan.reason or "it leaves ops out, or repeats them"
         raise PlanError(f"the plan has no schedule that the runtime can keep: {why}", HINT)
     refuse_unfit(plan)
+    refuse(check(model.graph, plan, claims=False))
     order = [number[name] for name in plan.schedule]
     return rewritten(program, Changes({0: order}, metadata={METADATA: offsets_entry(offsets(model, plan))}))
 
@@ -82,11 +87,12 @@ def offsets(model: Model, plan: Plan) -> list[int]:
     for i, body in called_bodies(program).items():
         if (workspace := graph.ops[i].workspace) is not None:
             found |= {key: place[workspace] + inside for key, inside in body.offsets.items()}
-    taken = [(found[0, i], main.tensors[i].nbytes) for i in dict.fromkeys(main.inputs) if (0, i) in found]
-    for i in dict.fromkeys(main.inputs):
-        if (0, i) not in found and in_arena(main.tensors[i]):
-            found[0, i] = lowest_free(taken, main.tensors[i].nbytes)
-            taken.append((found[0, i], main.tensors[i].nbytes))
+    inputs = [i for i in dict.fromkeys(main.inputs) if in_arena(main.tensors[i])]
+    unread = [i for i in inputs if (0, i) not in found]
+    sizes = [rounded(main.tensors[i].nbytes) for i in unread]
+    taken = [(found[0, i], main.tensors[i].nbytes) for i in inputs if (0, i) in found]
+    first = lowest_free(taken, sum(sizes))
+    found |= {(0, i): first + before for i, before in zip(unread, accumulate(sizes, initial=0), strict=False)}
     return [
         found.get((n, i), 0) if in_arena(value) else DECIDED_AT_RUN_TIME
         for n, subgraph in enumerate(program.subgraphs)

@@ -40,35 +40,36 @@ def _unpacked(program: Program, subgraph: SubGraph) -> dict[int, Any]:
     for operator in subgraph.operators:
         for i in operator.inputs:
             readers.setdefault(i, []).append(operator)
+    returned = frozenset((*subgraph.inputs, *subgraph.outputs))
     found: dict[int, Any] = {}
     for operator in subgraph.operators:
-        if not _inner(subgraph, operator):
+        if not _inner(operator, returned):
             continue
         source, result = operator.inputs[0], operator.outputs[0]
         value, made = subgraph.tensors[source], subgraph.tensors[result]
-        if _widens(subgraph, operator):
+        if _widens(subgraph, operator, returned):
             if source in found:
                 found[result] = found[source].astype("<f4")
             elif value.constant and not _sparse(value):
                 held = program.held(value)
                 found[result] = np.frombuffer(held[: len(held) // 2 * 2], "<f2").astype("<f4")
         elif operator.kind == "DENSIFY" and _sparse(value) and value.dtype == made.dtype:
-            widened = all(_widens(subgraph, reader) for reader in readers.get(result, ()))
+            widened = all(_widens(subgraph, reader, returned) for reader in readers.get(result, ()))
             if made.dtype == "float32" or (made.dtype == "float16" and widened):
                 found[result] = dense(program, value)
     return found
 
 
-def _inner(subgraph: SubGraph, operator: Operator) -> bool:
-    """Whether it has one operand and one result, which the subgraph does not return."""
+def _inner(operator: Operator, returned: frozenset[int]) -> bool:
+    """Whether it has one operand and one result, which is none of the tensors `returned`."""
     if len(operator.inputs) != 1 or len(operator.outputs) != 1 or operator.inputs[0] < 0:
         return False
-    return operator.outputs[0] not in (*subgraph.inputs, *subgraph.outputs)
+    return operator.outputs[0] not in returned
 
 
-def _widens(subgraph: SubGraph, operator: Operator) -> bool:
-    """Whether it makes 32-bit floats of 16-bit ones, within the subgraph."""
-    if operator.kind != "DEQUANTIZE" or not _inner(subgraph, operator):
+def _widens(subgraph: SubGraph, operator: Operator, returned: frozenset[int]) -> bool:
+    """Whether it makes 32-bit floats of 16-bit ones, of which none is returned."""
+    if operator.kind != "DEQUANTIZE" or not _inner(operator, returned):
         return False
     source, result = (subgraph.tensors[i].dtype for i in (operator.inputs[0], operator.outputs[0]))
     return (source, result) == ("float16", "float32")

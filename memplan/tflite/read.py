@@ -37,12 +37,9 @@ def read_tflite(path: Path, dims: Mapping[str, int]) -> Model:
             f"the sizes of '{path}' are fixed: the runtime resizes no tensor", "leave --dim out, convert anew"
         )
     program, count = folded(parse(data, str(path)))
-    notes = []
-    if count:
-        notes.append(
-            f"{count} operators that only unpack constants are done: the file keeps the constants unpacked"
-        )
-    return Model(_graph(program, path.stem), path.stem, notes=tuple(notes), source=program)
+    spared = f"{count} operator{'s' * (count > 1)} that only unpack constants"
+    notes = (f"the constants are kept unpacked, which spares {spared}",) if count else ()
+    return Model(_graph(program, path.stem), path.stem, notes=notes, source=program)
 
 
 def tensor_names(program: Program) -> list[str]:

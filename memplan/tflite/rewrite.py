@@ -99,7 +99,7 @@ class _Head:
     """The bytes before the old ones: a root table, and lists of old and new buffers and metadata."""
 
     def __init__(self, program: Program, buffers: list[bytes], changes: Changes) -> None:
-        self.program, self.made = program, bytearray(HEADER_BYTES)
+        self.made = bytearray(HEADER_BYTES)
         self.behind: list[tuple[int, int]] = []  # places of offsets, and what of the old bytes they point to
         root, first = program.root, len(program.buffers)
         known = [n for n in ModelField if root.place(n) is not None]

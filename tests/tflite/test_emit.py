@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import memplan
-from memplan.base.errors import MemplanError, PlanError
+from memplan.base.errors import InvalidPlanError, MemplanError, PlanError
 from memplan.problem.plan import Move
 from memplan.tflite.emit import METADATA, head_nbytes, offsets, planned_tflite, without_offsets
 from memplan.tflite.program import parse
@@ -72,6 +72,15 @@ def test_what_the_runtime_does_not_do_is_refused(tmp_path: Path) -> None:
     ):
         with pytest.raises(PlanError, match=words):
             planned_tflite(model, wrong)
+
+
+def test_a_plan_that_lays_tensors_over_one_another_is_refused(tmp_path: Path) -> None:
+    model, plan = planned(branching(), tmp_path)
+    flat = replace(plan, residencies=tuple(r._replace(offset=0) for r in plan.residencies))
+    with pytest.raises(InvalidPlanError, match="overlap"):
+        planned_tflite(model, flat)
+    with pytest.raises(InvalidPlanError):
+        planned_tflite(model, replace(plan, residencies=plan.residencies[1:]))
 
 
 def test_another_model_has_no_file_to_change() -> None:
