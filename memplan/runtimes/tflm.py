@@ -101,8 +101,8 @@ def invoke(program: Program, data: bytes, arena_bytes: int | None = None, seed: 
 
 def _complaint(words: str) -> str:
     """What the runtime said first, before Python's own words; else the last of these."""
-    lines = [line.strip() for line in words.splitlines() if line.strip()]
+    before, _, after = words.partition("Traceback")
     said = [
-        line for line in words.partition("Traceback")[0].splitlines() if not line.startswith("[Recording")
+        line for line in map(str.strip, before.splitlines()) if line and not line.startswith("[Recording")
     ]
-    return " ".join(said[:2] or lines[-1:] or ["it was killed"])[:300]
+    return " ".join(said[:2] or after.split("\n")[-2:-1] or ["it was killed"])[:300]
