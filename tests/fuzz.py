@@ -22,7 +22,7 @@ from memplan.ir.model import Model
 from memplan.onnx.emit import annotated
 from tests.fuzz_models import ODD_NAMES, ODD_NUMBERS, mutate, seed_model
 from tests.generate import random_graph, random_plan
-from tests.tflite_models import conditional, counting, halved, random_net, stateful
+from tests.tflite_models import conditional, counting, halved, random_net, sparse_halved, stateful
 
 CASE_LIMIT_S = 60.0
 MEMORY_LIMIT = 2 * 2**30
@@ -95,7 +95,9 @@ def _onnx(rng: random.Random, folder: Path) -> str:
 
 
 def _tflite(rng: random.Random, folder: Path) -> str:
-    made = rng.choice((conditional, counting, halved, stateful, lambda: random_net(rng.randrange(50))))()
+    made = rng.choice(
+        (conditional, counting, halved, sparse_halved, stateful, lambda: random_net(rng.randrange(50)))
+    )()
     path = folder / "fuzz.tflite"
     path.write_bytes(_mutate_bytes(rng, made))
     model = memplan.load(path)

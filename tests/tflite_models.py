@@ -13,7 +13,10 @@ import numpy as np
 from memplan.tflite.schema import OPERATORS, TYPES
 
 NUMBER = {name: number for number, (name, _) in TYPES.items()}
-OPTIONS = {"CONV_2D": 1, "CONCATENATION": 10, "IF": 92, "WHILE": 93, "CALL_ONCE": 103, "VAR_HANDLE": 111}
+OPTIONS = {
+    "CONV_2D": 1, "SVDF": 6, "FULLY_CONNECTED": 8, "CONCATENATION": 10, "TRANSPOSE_CONV": 49,
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": 71, "IF": 92, "WHILE": 93, "CALL_ONCE": 103, "VAR_HANDLE": 111,
+}  # fmt: skip
 """The numbers of the options that these files have."""
 
 
@@ -272,4 +275,16 @@ def halved() -> bytes:
     x = main.input((1, 32))
     stored = main.constant(np.linspace(-1, 1, 32).astype(np.float16).reshape(1, 32))
     main.outputs.append(main.op("MUL", [x, main.op("DEQUANTIZE", [stored], (1, 32))], (1, 32)))
+    return tflite(main)
+
+
+def sparse_halved() -> bytes:
+    """A product with a constant that is stored as 16-bit floats, and of these only the ones that are not zero."""
+    main = Sub()
+    x = main.input((2, 3))
+    stored = main.tensor((2, 3), "float16", np.array([2, 1, 3], np.float16).tobytes())
+    rows = {0: ("b", 1), 2: ("B", 1), 3: {0: [0, 1, 3]}, 4: ("B", 1), 5: {0: [1, 0, 2]}}
+    main.tensors[stored][6] = {0: [0, 1], 1: [], 2: [{0: ("b", 0), 1: ("i", 2)}, rows]}
+    between = main.op("DENSIFY", [stored], (2, 3), dtype="float16", name="between")
+    main.outputs.append(main.op("MUL", [x, main.op("DEQUANTIZE", [between], (2, 3))], (2, 3)))
     return tflite(main)

@@ -13,7 +13,7 @@ from memplan.base.errors import ExecutionError, MemplanError
 from memplan.ir.model import Model
 from memplan.problem.plan import Plan
 from memplan.runtimes.obedience import Obedience
-from memplan.tflite.emit import planned_tflite, source_program, without_offsets
+from memplan.tflite.emit import head_nbytes, planned_tflite, source_program, without_offsets
 from memplan.tflite.program import Program
 
 RUNS = 3
@@ -56,7 +56,7 @@ def measure(model: Model, plan: Plan, seed: int = 0) -> Obedience:
     return Obedience(
         model=model.graph.name,
         runtime="tflm",
-        predicted=max((r.offset + r.size for r in plan.residencies), default=0),
+        predicted=head_nbytes(model, plan),
         measured=planned.head,
         own=own.head,
         beside=planned.tail,
@@ -100,10 +100,9 @@ def invoke(program: Program, data: bytes, arena_bytes: int | None = None, seed: 
 
 
 def _complaint(words: str) -> str:
-    """What the runtime said first, or what Python said last."""
-    lines = [line.strip() for line in words.splitlines() if line.strip()]
-    said = [line for line in lines if not line.startswith("[Recording")]
-    before = [
-        line for line in said if not line.startswith(("Traceback", "File ", "self.", "^", "RuntimeError"))
+    """What the runtime said first, before Python's own words; else the last of these."""
+    before, _, after = words.partition("Traceback")
+    said = [
+        line for line in map(str.strip, before.splitlines()) if line and not line.startswith("[Recording")
     ]
-    return " ".join(before[:2] or said[-1:] or ["it was killed"])[:300]
+    return " ".join(said[:2] or after.split("\n")[-2:-1] or ["it was killed"])[:300]

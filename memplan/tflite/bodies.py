@@ -107,16 +107,22 @@ def _packed(blocks: list[_Block]) -> Body:
     placed: list[tuple[int, _Block]] = []
     offsets: dict[tuple[int, int], int] = {}
     for block in sorted(blocks, key=lambda b: -b.nbytes):
-        beside = sorted(
-            (offset, offset + other.nbytes)
+        beside = [
+            (offset, other.nbytes)
             for offset, other in placed
             if other.start <= block.last and block.start <= other.last
-        )
-        place = 0
-        for low, high in beside:
-            if place + block.nbytes <= low:
-                break
-            place = max(place, high)
+        ]
+        place = lowest_free(beside, block.nbytes)
         placed.append((place, block))
         offsets |= {key: place + inside for key, inside in block.offsets.items()}
     return Body(max((offset + block.nbytes for offset, block in placed), default=0), offsets)
+
+
+def lowest_free(taken: list[tuple[int, int]], nbytes: int) -> int:
+    """The lowest offset of so many bytes that are free beside what is taken: pairs of an offset and bytes."""
+    place = 0
+    for offset, size in sorted(taken):
+        if place + nbytes <= offset:
+            break
+        place = max(place, rounded(offset + size))
+    return place

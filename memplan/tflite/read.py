@@ -38,12 +38,9 @@ def read_tflite(path: Path, dims: Dims) -> Model:
             f"the sizes of '{path}' are fixed: the runtime resizes no tensor", "leave --dim out, convert anew"
         )
     program, count = folded(parse(data, str(path)))
-    notes = []
-    if count:
-        notes.append(
-            f"{count} constants of 16-bit floats are stored as 32-bit ones: no DEQUANTIZE runs for them"
-        )
-    return Model(_graph(program, path.stem), path.stem, notes=tuple(notes), source=program)
+    spared = f"{count} operator{'s' * (count > 1)} that only unpack constants"
+    notes = (f"the constants are kept unpacked, which spares {spared}",) if count else ()
+    return Model(_graph(program, path.stem), path.stem, notes=notes, source=program)
 
 
 def tensor_names(program: Program) -> list[str]:

@@ -33,11 +33,13 @@ class Changes:
     Args:
         orders: numbers of the operators that stay, in their new order, by subgraph; the others keep theirs.
         constants: what tensors hold from now on, 32-bit floats, by subgraph and tensor.
+        emptied: tensors that nothing touches any more, by subgraph and tensor: they have no elements from now on.
         metadata: new entries by name; older ones of these names go.
     """
 
     orders: Mapping[int, Sequence[int]] = field(default_factory=dict)
     constants: Mapping[tuple[int, int], bytes] = field(default_factory=dict)
+    emptied: Sequence[tuple[int, int]] = ()
     metadata: Mapping[str, bytes] = field(default_factory=dict)
 
 
@@ -52,10 +54,12 @@ def rewritten(program: Program, changes: Changes) -> bytes:
     for number, order in changes.orders.items():
         _reorder(program, number, order, old)
     for i, (place, held) in enumerate(changes.constants.items()):
-        _replace_tensor(program, place, len(program.buffers) + i, old)
-        count = program.subgraphs[place[0]].tensors[place[1]].nbytes
-        if len(held) != count:
-            raise program.root.file.fault(f"has a constant of {len(held)} bytes, {count} by its shape")
+        value = program.subgraphs[place[0]].tensors[place[1]]
+        if len(held) != value.nbytes:
+            raise program.root.file.fault(f"has a constant of {len(held)} bytes, {value.nbytes} by its shape")
+        _replace_tensor(program, place, value.shape, len(program.buffers) + i, old)
+    for place in changes.emptied:
+        _replace_tensor(program, place, (0,), 0, old)
     made = _Head(program, [*changes.constants.values(), *changes.metadata.values()], changes).joined(old)
     _require(program, changes, made)
     return made
@@ -73,15 +77,17 @@ def _reorder(program: Program, number: int, order: Sequence[int], old: bytearray
         old[slot : slot + 4] = word("I", target - slot)
 
 
-def _replace_tensor(program: Program, place: tuple[int, int], buffer: int, old: bytearray) -> None:
-    """Let a tensor be a new one behind the old bytes: of the same name and shape, 32-bit floats from that buffer."""
+def _replace_tensor(
+    program: Program, place: tuple[int, int], shape: tuple[int, ...], buffer: int, old: bytearray
+) -> None:
+    """Let a tensor be a new one of the same name behind the old bytes: 32-bit floats from that buffer."""
     subgraph, value = program.subgraphs[place[0]], program.subgraphs[place[0]].tensors[place[1]]
     name = value.name.encode() + b"\0"
     fields: dict[int, int] = {TensorField.SHAPE: 0, TensorField.BUFFER: buffer, TensorField.NAME: 0}
     _pad(old, 4)
     at = _append_table(old, fields, len(TensorField))
     _point(old, at[TensorField.SHAPE], len(old))
-    old += vector(value.shape)
+    old += vector(shape)
     _point(old, at[TensorField.NAME], len(old))
     old += word("I", len(name) - 1) + name
     _pad(old, 4)
@@ -93,7 +99,7 @@ class _Head:
     """The bytes before the old ones: a root table, and lists of old and new buffers and metadata."""
 
     def __init__(self, program: Program, buffers: list[bytes], changes: Changes) -> None:
-        self.program, self.made = program, bytearray(HEADER_BYTES)
+        self.made = bytearray(HEADER_BYTES)
         self.behind: list[tuple[int, int]] = []  # places of offsets, and what of the old bytes they point to
         root, first = program.root, len(program.buffers)
         known = [n for n in ModelField if root.place(n) is not None]

@@ -19,6 +19,14 @@ class TensorField(IntEnum):
     SHAPE, TYPE, BUFFER, NAME, QUANTIZATION, IS_VARIABLE, SPARSITY, SHAPE_SIGNATURE = range(8)
 
 
+class SparsityField(IntEnum):
+    TRAVERSAL_ORDER, BLOCK_MAP, DIMENSIONS = range(3)
+
+
+class DimensionField(IntEnum):
+    FORMAT, DENSE_SIZE, SEGMENTS_TYPE, SEGMENTS, INDICES_TYPE, INDICES = range(6)
+
+
 class OperatorField(IntEnum):
     OPCODE, INPUTS, OUTPUTS, OPTIONS_TYPE, OPTIONS = range(5)
 
@@ -38,6 +46,9 @@ class MetadataField(IntEnum):
 
 CALLED: dict[str, int] = {"IF": 2, "WHILE": 2, "CALL_ONCE": 1}
 """How many subgraphs an operator of this kind calls: the first fields of its options."""
+
+INDEX_FORMS: dict[int, str] = {1: "<i4", 2: "<u2", 3: "<u1"}
+"""Types of the numbers of a sparse dimension, by the number of their vector's type."""
 
 SHARED_NAME = 1
 """The field of the options of VAR_HANDLE that names the variable; field 0 is its container."""

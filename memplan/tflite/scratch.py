@@ -49,14 +49,20 @@ def _transpose_conv(operands: Sequence[Value | None], result: Value) -> list[int
     return [_elements(result) * wide]
 
 
-def _mean(operands: Sequence[Value | None], result: Value) -> list[int]:
-    """Sums of quantised elements (reduce_common.cc, PrepareMeanOrSum)."""
-    return [_elements(result) * 4 if _dtype(operands[0]) in ("int8", "uint8", "int16") else 0]
-
-
-def _extreme(operands: Sequence[Value | None], result: Value) -> list[int]:
-    """An index and the axes (reduce_common.cc, PrepareMinMaxHelper)."""
+def _reduction(operands: Sequence[Value | None], result: Value) -> list[int]:
+    """An index and the axes (reduce_common.cc)."""
     return [4 * len(operands[0].shape) if operands[0] else 0, 4 * _elements(operands[1])]
+
+
+def _mean(operands: Sequence[Value | None], result: Value) -> list[int]:
+    """The same, and sums of quantised elements (reduce_common.cc, PrepareMeanOrSum)."""
+    wide = 4 if _dtype(operands[0]) in ("int8", "uint8", "int16") else 0
+    return [*_reduction(operands, result), _elements(result) * wide]
+
+
+def _addresses(operands: Sequence[Value | None], result: Value) -> list[int]:
+    """Where each operand lies (add_n.cc), in 64 bits."""
+    return [8 * len(operands)]
 
 
 def _svdf(operands: Sequence[Value | None], result: Value) -> list[int]:
@@ -81,8 +87,9 @@ SCRATCH: dict[str, Sizes] = {
     "TRANSPOSE_CONV": _transpose_conv,
     "MEAN": _mean,
     "SUM": _mean,
-    "REDUCE_MAX": _extreme,
-    "REDUCE_MIN": _extreme,
+    "REDUCE_MAX": _reduction,
+    "REDUCE_MIN": _reduction,
+    "ADD_N": _addresses,
     "SVDF": _svdf,
     "UNIDIRECTIONAL_SEQUENCE_LSTM": _lstm,
     "CONV_2D": _unpacked_filter,

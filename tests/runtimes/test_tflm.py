@@ -19,18 +19,37 @@ from memplan.tflite.emit import (
     without_offsets,
 )
 from memplan.tflite.rewrite import Changes, rewritten
-from memplan.tflite.scratch import ALIGNMENT
+from memplan.tflite.scratch import ALIGNMENT, SCRATCH
 from tests.cli.program import memplan as program_run
 from tests.tflite.test_emit import planned
-from tests.tflite_models import Sub, branching, conditional, counting, halved, random_net, stateful, tflite
+from tests.tflite_models import (
+    Sub,
+    branching,
+    conditional,
+    counting,
+    halved,
+    random_net,
+    sparse_halved,
+    stateful,
+    tflite,
+)
 
 pytest.importorskip("tflite_micro", reason="the extra [tflm] is not installed")
 
 
-@pytest.mark.parametrize("make", [branching, conditional, counting, halved, stateful])
+@pytest.mark.parametrize("make", [branching, conditional, counting, halved, sparse_halved, stateful])
 def test_the_interpreter_obeys(make: object, tmp_path: Path) -> None:
     found = measure(*planned(make(), tmp_path))  # type: ignore[operator]
     assert found.obeys and found.measured == found.predicted <= found.own and found.outputs == 3
+
+
+def test_tensors_that_nothing_touches_take_bytes(tmp_path: Path) -> None:
+    main = Sub()
+    main.inputs += [main.tensor((1, 8)), main.tensor((1, 80))]
+    main.tensor((1000,))
+    main.outputs.append(main.op("RELU", [0], (1, 8)))
+    found = measure(*planned(tflite(main), tmp_path))
+    assert found.obeys and found.measured == 4000
 
 
 @pytest.mark.slow
@@ -103,3 +122,16 @@ def test_the_example_of_the_documentation_runs(tmp_path: Path, monkeypatch: pyte
     monkeypatch.chdir(tmp_path)
     exec(block, {})
     assert (tmp_path / "out" / "model.memplan.tflite").is_file()
+
+
+def test_a_kernel_that_takes_more_is_no_obedience(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(SCRATCH, "ADD_N")  # as if its kernel were another one
+    main = Sub()
+    main.outputs.append(main.op("ADD_N", [main.input((1, 64)) for _ in range(3)], (1, 64)))
+    file = tmp_path / "net.tflite"
+    file.write_bytes(tflite(main))
+    assert (
+        program_run("plan", file, "--runtime", "tflm", "--solver", "greedy", "-o", tmp_path).returncode == 0
+    )
+    done = program_run("measure", file, tmp_path / "net.plan.json", "--on", "tflm")
+    assert done.returncode == 5 and "does not keep to the bytes of the plan" in done.stderr
