@@ -14,6 +14,9 @@ from memplan_solvers.recompute.moves import delete, insert, rand, shift, shift_f
 PERIOD = 200
 """Rounds after which the price follows how often sequences fitted."""
 
+MOST_PRICE = 400.0
+"""Of an excess of the whole capacity at one step, in mean costs of an op: beyond, what does not fit is out of reach."""
+
 
 @kernel(allocates=False)
 def begin_with(facts: Facts, state: Executions, sequence: Annotated[Ints, "given"]) -> bool:
@@ -53,7 +56,7 @@ def _adapt(state: Executions, share: float) -> None:
     """Raise the price where too few sequences fit, lower it where too many do."""
     status = state.status[0]
     if share < 0.2:
-        status.price = min(1e9, status.price * 1.2)
+        status.price = min(MOST_PRICE, status.price * 1.2)
     elif share > 0.6:
         status.price = max(1e-3, status.price / 1.2)
 
