@@ -37,13 +37,13 @@ class Annealing:
         self.best_cost = 0
 
     def begin(self, sequence: Sequence[int]) -> None:
-        """Go on from this sequence, which fits or not."""
+        """Go on from this sequence, which fits or not; one that is too long is left alone."""
         if len(sequence) <= self._state.sequence.shape[1]:
             begin_with(self._facts, self._state, np.array(sequence, np.int64))
             self._keep()
 
-    def cool(self, rounds: int, limits: Limits, hot: float = HOT) -> bool:
-        """One cooling of so many rounds from the current sequence on; whether it was not cut by the limits."""
+    def cool(self, rounds: int, limits: Limits, hot: float = HOT) -> None:
+        """One cooling of so many rounds from the current sequence on, unless the limits cut it."""
         model, facts, state = self.model, self._facts, self._state
         slices = max(SLICES, rounds * max(1, model.n) // SLICE_STEPS)
         for k in range(slices):
@@ -51,11 +51,7 @@ class Annealing:
                 break
             heats = [hot * (COLD / hot) ** (step / slices) for step in (k, k + 1)]
             run_rounds(facts, state, max(1, rounds // slices), *heats)
-        else:
-            self._keep()
-            return True
         self._keep()
-        return False
 
     def _keep(self) -> None:
         length = int(self._state.status[0]["best_length"])

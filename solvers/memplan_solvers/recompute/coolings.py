@@ -1,0 +1,83 @@
+"""Coolings in turn, of which each goes on from what was found: first executions in program order, and in any where that is allowed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from memplan.solving.limits import Limits
+from memplan_solvers.recompute.anneal import HOT, Annealing
+from memplan_solvers.recompute.model import RecomputeModel
+
+FIRST_ROUNDS = 20_000
+"""Rounds of the first cooling; each one has twice as many as the one before."""
+
+WARM = 0.3
+"""Temperature, in mean costs of an op, from which a cooling goes on from the best sequence every other time."""
+
+
+class Coolings:
+    """Annealing of a model, by turns.
+
+    Args:
+        model: what is annealed.
+        starts: where to begin, which need not fit.
+        rounds: in all.
+        limits: time and seed.
+        offer: is told of every sequence that fits.
+    """
+
+    def __init__(
+        self,
+        model: RecomputeModel,
+        starts: Sequence[Sequence[int]],
+        rounds: int,
+        limits: Limits,
+        offer: Callable[[Sequence[int]], object],
+    ) -> None:
+        self._limits, self._offer, self._left = limits, offer, rounds
+        self._rounds, self._turns = FIRST_ROUNDS, 0
+        self._kept_order = Annealing(replace(model, program_order=True), limits.seed)
+        self._free = None if model.program_order else Annealing(model, limits.seed)
+        self._starts: dict[Annealing | None, list[Sequence[int]]] = {
+            self._kept_order: [range(model.n)],
+            self._free: list(starts)[::-1],
+        }
+
+    @property
+    def finished(self) -> bool:
+        """Whether all rounds are done."""
+        return self._left <= 0
+
+    @property
+    def in_program_order(self) -> Sequence[int] | None:
+        """The best sequence whose first executions are in program order."""
+        return self._kept_order.best
+
+    def begin(self, sequence: Sequence[int]) -> None:
+        """The next coolings begin with this sequence, whose first executions are in program order."""
+        for starts in self._starts.values():
+            starts.append(sequence)
+
+    def cool(self) -> None:
+        """A cooling of each kind."""
+        rounds = min(self._rounds, max(1, self._left))
+        self._turn(self._kept_order, rounds)
+        if self._free is not None:
+            if self._kept_order.best is not None:
+                self._free.begin(self._kept_order.best)
+            self._turn(self._free, rounds)
+        self._left -= rounds
+        self._rounds *= 2
+        self._turns += 1
+
+    def _turn(self, annealing: Annealing, rounds: int) -> None:
+        starts, warm = self._starts[annealing], False
+        if starts:
+            annealing.begin(starts.pop())
+        elif annealing.best is not None:
+            annealing.begin(annealing.best)
+            warm = self._turns % 2 == 1
+        annealing.cool(rounds, self._limits, WARM if warm else HOT)
+        if annealing.best is not None:
+            self._offer(annealing.best)
