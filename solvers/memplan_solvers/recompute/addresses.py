@@ -13,40 +13,47 @@ from memplan_solvers.offsets.one_pass import pack_greedy
 from memplan_solvers.recompute.model import Life, RecomputeModel
 
 
-class Packed(NamedTuple):
-    """Where each life lies, None where no packing within the capacity was found; `peak` is the lowest found by one pass."""
+class Placed(NamedTuple):
+    """A sequence of executions, what it keeps live, and where that lies; without offsets no packing within the capacity was found.
 
+    `peak` is the lowest that one pass found.
+    """
+
+    sequence: tuple[int, ...]
     lives: list[Life]
     offsets: list[int] | None
     peak: int
 
 
-def pack(problem: Problem, model: RecomputeModel, sequence: Sequence[int], limits: Limits) -> Packed:
-    """Addresses for what a sequence keeps live, by one-pass orders first."""
+def place(problem: Problem, model: RecomputeModel, sequence: Sequence[int], limits: Limits) -> Placed:
+    """Addresses by one-pass orders."""
     lives = model.lives(sequence)
     starts, stops = [life.start for life in lives], [life.stop for life in lives]
     sizes = [model.sizes[life.storage] for life in lives]
     alignment, capacity = problem.target.scratchpad.alignment, problem.byte_limit
     offsets, peak = pack_greedy(starts, stops, sizes, alignment, capacity, stop=limits.spent)
-    if peak <= capacity:
-        return Packed(lives, offsets, peak)
-    if limits.spent():
-        return Packed(lives, None, peak)
+    return Placed(tuple(sequence), lives, offsets if peak <= capacity else None, peak)
+
+
+def place_harder(problem: Problem, placed: Placed, limits: Limits) -> Placed:
+    """Addresses by the exact packer, where one pass found none."""
     from memplan_solvers.offsets.packer import fit  # numpy is not needed where one pass does
 
+    alignment = problem.target.scratchpad.alignment
     buffers = [
-        Buffer(str(k), *life[1:], size, alignment) for k, (life, size) in enumerate(zip(lives, sizes, strict=True))
-    ]  # fmt: skip
-    found = fit(buffers, capacity, limits)
-    return Packed(lives, list(found.offsets) if found.status is Status.FEASIBLE else None, peak)
+        Buffer(str(k), life.start, life.stop, problem.storages[life.storage].size, alignment)
+        for k, life in enumerate(placed.lives)
+    ]
+    found = fit(buffers, problem.byte_limit, limits)
+    return placed._replace(offsets=list(found.offsets) if found.status is Status.FEASIBLE else None)
 
 
-def materialise(problem: Problem, packed: Packed) -> tuple[list[Residency], list[Move]]:
+def materialise(problem: Problem, placed: Placed) -> tuple[list[Residency], list[Move]]:
     """Residencies and moves: what is given is loaded as it begins to live, outputs are stored as they first cease to."""
-    assert packed.offsets is not None
+    assert placed.offsets is not None
     residencies, moves = [], list[Move]()
     stored = set[int]()
-    for (s, start, stop), offset in sorted(zip(packed.lives, packed.offsets, strict=True)):
+    for (s, start, stop), offset in sorted(zip(placed.lives, placed.offsets, strict=True)):
         storage = problem.storages[s]
         residencies.append(problem.residency(s, start, stop, int(offset)))
         if storage.resident:

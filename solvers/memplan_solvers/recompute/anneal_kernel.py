@@ -68,13 +68,13 @@ def _propose(facts: Facts, state: Executions) -> bool:
     over = state.sides[state.status[0].side].excess > 0.0
     inserting = 0.6 if over else 0.25
     if drawn < inserting:
-        return insert(facts, state)
+        return bool(insert(facts, state))
     if drawn < inserting + 0.2:
-        return shift(facts, state)
+        return bool(shift(facts, state))
     i = int(rand(state.random) * len(facts.fixed))
     if not facts.fixed[i] and rand(state.random) < 0.5:
-        return shift_first(facts, state)
-    return delete(facts, state)
+        return bool(shift_first(facts, state))
+    return bool(delete(facts, state))
 
 
 @inlined(allocates=False)

@@ -25,6 +25,8 @@ class Coolings:
         rounds: in all.
         limits: time and seed.
         offer: is told of every sequence that fits.
+
+    `done` counts rounds.
     """
 
     def __init__(
@@ -35,7 +37,8 @@ class Coolings:
         limits: Limits,
         offer: Callable[[Sequence[int]], object],
     ) -> None:
-        self._limits, self._offer, self._left = limits, offer, rounds
+        self._limits, self._offer, self._most = limits, offer, rounds
+        self.done = 0
         self._rounds, self._turns = FIRST_ROUNDS, 0
         self._kept_order = Annealing(replace(model, program_order=True), limits.seed)
         self._free = None if model.program_order else Annealing(model, limits.seed)
@@ -47,7 +50,12 @@ class Coolings:
     @property
     def finished(self) -> bool:
         """Whether all rounds are done."""
-        return self._left <= 0
+        return self.done >= self._most
+
+    @property
+    def spent(self) -> bool:
+        """Whether the time is up."""
+        return self._limits.spent()
 
     @property
     def in_program_order(self) -> Sequence[int] | None:
@@ -61,13 +69,13 @@ class Coolings:
 
     def cool(self) -> None:
         """A cooling of each kind."""
-        rounds = min(self._rounds, max(1, self._left))
+        rounds = min(self._rounds, max(1, self._most - self.done))
         self._turn(self._kept_order, rounds)
         if self._free is not None:
             if self._kept_order.best is not None:
                 self._free.begin(self._kept_order.best)
             self._turn(self._free, rounds)
-        self._left -= rounds
+        self.done += rounds
         self._rounds *= 2
         self._turns += 1
 

@@ -41,7 +41,9 @@ class Segment:
 class CutProgram:
     """The program over some cuts, ascending, with guards: pairs of a cut and an op executed again in its segment."""
 
-    def __init__(self, model: RecomputeModel, cuts: Sequence[int], guards: Iterable[tuple[int, int]] = ()) -> None:
+    def __init__(
+        self, model: RecomputeModel, cuts: Sequence[int], guards: Iterable[tuple[int, int]] = ()
+    ) -> None:
         self.model, self.linear = model, Linear()
         self.segments = [
             Segment(cut, stop) for cut, stop in zip(cuts, (*cuts[1:], model.n), strict=True)
@@ -87,7 +89,10 @@ class CutProgram:
             (closing or bool(readers and readers[-1] >= cut)) and self._begun(s, cut)
             for s, (readers, closing) in enumerate(zip(self._readers, model.closing, strict=True))
         ]  # fmt: skip
-        certain = [w and (model.producer[s] < 0 or not model.repeats[model.producer[s]]) for s, w in enumerate(wanted)]
+        certain = [
+            w and (model.producer[s] < 0 or not model.repeats[model.producer[s]])
+            for s, w in enumerate(wanted)
+        ]
         again = []
         for r in range(cut - 1, -1, -1):
             if model.repeats[r] and any(wanted[s] for s in model.writes[r]):
@@ -145,7 +150,11 @@ class CutProgram:
         for k, segment in enumerate(self.segments):
             kept = {s for s, v in segment.kept.items() if x[v]}
             again = {r for r, v in segment.again.items() if x[v]}
-            later = {s for s, v in self.segments[k + 1].kept.items() if x[v]} if k + 1 < len(self.segments) else set()
+            later = (
+                {s for s, v in self.segments[k + 1].kept.items() if x[v]}
+                if k + 1 < len(self.segments)
+                else set()
+            )
             later |= {s for s, closing in enumerate(model.closing) if closing and k + 1 == len(self.segments)}
 
             def execute(i: int, kept: set[int] = kept, again: set[int] = again) -> None:
@@ -175,7 +184,11 @@ class CutProgram:
             start = first[segment.cut]
             stop = first[segment.stop] if segment.stop < model.n else len(sequence)
             for life in lives:
-                if life.storage in segment.kept and life.start < start + model.opening[life.storage] and life.stop > start:
+                if (
+                    life.storage in segment.kept
+                    and life.start < start + model.opening[life.storage]
+                    and life.stop > start
+                ):
                     x[segment.kept[life.storage]] = 1
             for i in sequence[start:stop]:
                 if i in segment.again:

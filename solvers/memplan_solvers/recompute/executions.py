@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, NamedTuple
 
 import numpy as np
@@ -19,7 +20,9 @@ SIDE = np.dtype(
 )  # fmt: skip
 """Of a sequence: its executions, the rows of its lives, its cost, and its bytes beyond the capacity summed over steps."""
 
-STATUS = np.dtype([("side", np.int64), ("best_length", np.int64), ("best_cost", np.float64), ("price", np.float64)])
+STATUS = np.dtype(
+    [("side", np.int64), ("best_length", np.int64), ("best_cost", np.float64), ("price", np.float64)]
+)
 """Which side is the current sequence, the best one that fits, and what an excess of the capacity costs at a step."""
 
 
@@ -55,7 +58,7 @@ class Executions(NamedTuple):
     lives: Annotated[Records, LIFE, "2, rows"]
     newest: Annotated[Ints, "2, storages"]  # row of the last life, -1 without one
     first: Annotated[Ints, "2, ops"]  # step of the first execution
-    count: Annotated[Ints, "2, ops"]
+    times: Annotated[Ints, "2, ops"]  # executions
     sides: Annotated[Records, SIDE, "2"]
     best: Annotated[Ints, "steps"]
     status: Annotated[Records, STATUS, "1"]
@@ -75,7 +78,9 @@ def make_facts(model: RecomputeModel) -> Facts:
         for reads, writes in zip(model.reads, model.writes, strict=True)
     ]
     mean = sum(model.costs) / max(1, model.n) or 1.0
-    read_from = {(p, i) for i, reads in enumerate(model.reads) for s in reads if (p := model.producer[s]) >= 0}
+    read_from = {
+        (p, i) for i, reads in enumerate(model.reads) for s in reads if (p := model.producer[s]) >= 0
+    }
     sticky = {p for i, preds in enumerate(model.preds) for p in preds if (p, i) not in read_from}
     first_read, reads = _rows([[s for s in row if not brief[s]] for row in model.reads])
     first_write, writes = _rows([[s for s in row if not brief[s]] for row in model.writes])
@@ -95,9 +100,8 @@ def make_facts(model: RecomputeModel) -> Facts:
     )  # fmt: skip
 
 
-def _rows(rows: object) -> tuple[Ints, Ints]:
+def _rows(rows: Sequence[Sequence[int]]) -> tuple[Ints, Ints]:
     """Where each row begins, and the rows one after another."""
-    rows = [list(row) for row in rows]  # type: ignore[attr-defined]
     first = np.zeros(len(rows) + 1, np.int64)
     np.cumsum([len(row) for row in rows], out=first[1:])
     return first, np.array([s for row in rows for s in row], np.int64)
@@ -113,7 +117,7 @@ def make_executions(facts: Facts, steps: int, seed: int) -> Executions:
         lives=np.zeros((2, rows), LIFE),
         newest=np.zeros((2, storages), np.int64),
         first=np.zeros((2, ops), np.int64),
-        count=np.zeros((2, ops), np.int64),
+        times=np.zeros((2, ops), np.int64),
         sides=np.zeros(2, SIDE),
         best=np.zeros(steps, np.int64),
         status=np.array([(0, 0, np.inf, 100.0)], STATUS),
@@ -179,12 +183,12 @@ def begin_life(state: Executions, side: int, s: int, t: int) -> None:
 def _count(facts: Facts, state: Executions, side: int) -> None:
     """Where each op is executed first, and how often each is."""
     for i in range(len(facts.cost)):
-        state.count[side, i] = 0
+        state.times[side, i] = 0
     for t in range(state.sides[side].length):
         i = state.sequence[side, t]
-        if state.count[side, i] == 0:
+        if state.times[side, i] == 0:
             state.first[side, i] = t
-        state.count[side, i] += 1
+        state.times[side, i] += 1
 
 
 @inlined(allocates=False)
@@ -196,7 +200,7 @@ def _drop(facts: Facts, state: Executions, side: int) -> None:
     some = False
     for t in range(state.sides[side].length - 1, -1, -1):
         i = sequence[t]
-        wanted = state.count[side, i] == 1 or (facts.fixed[i] and state.first[side, i] == t)
+        wanted = state.times[side, i] == 1 or (facts.fixed[i] and state.first[side, i] == t)
         for k in range(facts.first_write[i], facts.first_write[i + 1]):
             wanted |= needed[facts.writes[k]]
             needed[facts.writes[k]] = False
@@ -206,7 +210,7 @@ def _drop(facts: Facts, state: Executions, side: int) -> None:
                 needed[facts.reads[k]] = True
         else:
             some = True
-            state.count[side, i] -= 1
+            state.times[side, i] -= 1
     if some:
         kept = 0
         for t in range(state.sides[side].length):

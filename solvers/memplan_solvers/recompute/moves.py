@@ -76,7 +76,7 @@ def _victim(facts: Facts, state: Executions, side: int, t: int) -> int:
         if not (life.start < t and (life.last > t or facts.closing[s])):
             continue
         p = facts.producer[s]
-        if p < 0 or not facts.repeats[p] or state.count[side, p] >= facts.most or _reads(facts, i, s):
+        if p < 0 or not facts.repeats[p] or state.times[side, p] >= facts.most or _reads(facts, i, s):
             continue
         score = rand(state.random)
         if by_worth:
@@ -109,7 +109,7 @@ def _mark_chain(facts: Facts, state: Executions, u: int, op: int) -> int:
         for k in range(facts.first_read[i], facts.first_read[i + 1]):
             s = facts.reads[k]
             p = facts.producer[s]
-            if p < 0 or state.marked[p] or not facts.repeats[p] or state.count[side, p] >= facts.most:
+            if p < 0 or state.marked[p] or not facts.repeats[p] or state.times[side, p] >= facts.most:
                 continue
             if count < MOST_IN_CHAIN and not _is_live(state, side, s, u) and rand(state.random) < share:
                 state.marked[p] = True
@@ -124,7 +124,7 @@ def _is_live(state: Executions, side: int, s: int, u: int) -> bool:
     row = state.newest[side, s]
     while row >= 0 and state.lives[side, row].start >= u:
         row = state.lives[side, row].older
-    return row >= 0 and state.lives[side, row].last >= u
+    return row >= 0 and bool(state.lives[side, row].last >= u)
 
 
 @inlined(allocates=False)
@@ -150,7 +150,7 @@ def _write_chain(state: Executions, sequence: npt.NDArray[np.int64], at: int, co
 def _again(facts: Facts, state: Executions, side: int, t: int) -> bool:
     """Whether the execution at step t may go, since its op is executed at another too."""
     i = state.sequence[side, t]
-    return state.count[side, i] > 1 and not (facts.fixed[i] and state.first[side, i] == t)
+    return bool(state.times[side, i] > 1 and not (facts.fixed[i] and state.first[side, i] == t))
 
 
 @inlined(allocates=False)
@@ -202,10 +202,10 @@ def shift(facts: Facts, state: Executions) -> bool:
         least = max(least, state.first[side, state.sequence[side, k]] + 1)
     far = rand(state.random)
     by = 1 + int(far * far * far * 0.5 * length)
-    if rand(state.random) < 0.5:
-        _move(state, t, stop, max(min(least, t), t - by))
-    else:
-        _move(state, t, stop, min(length, stop + by))
+    to = max(least, t - by) if rand(state.random) < 0.5 else min(length, stop + by)
+    if t <= to <= stop:
+        return False
+    _move(state, t, stop, to)
     return True
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import ClassVar
@@ -15,14 +16,14 @@ from memplan.solving.limits import Limits
 from memplan.solving.solver import Solver
 from memplan_solvers.compiled import load
 from memplan_solvers.peak.search import minimum_peak_order
-from memplan_solvers.recompute.addresses import Packed, materialise, pack
+from memplan_solvers.recompute.addresses import Placed, materialise, place, place_harder
 from memplan_solvers.recompute.coolings import Coolings
 from memplan_solvers.recompute.cut_search import CutSearch, FreeCuts
 from memplan_solvers.recompute.model import RecomputeModel, make_model
 from memplan_solvers.schedule.orders import orders
 
-LAST_S = 0.1
-"""Share of the time that is kept for addresses."""
+LAST, LAST_EXACT = 0.2, 0.3
+"""Share of the time that is kept for addresses, where one pass finds none; and of that for the exact packer."""
 
 PROGRAM_SHARE = 0.25
 """Share of the time left that a program over cuts may take before annealing has its turn again."""
@@ -30,8 +31,8 @@ PROGRAM_SHARE = 0.25
 FREE_CUTS = 12
 """Ops at which one cut is looked at where the order is free."""
 
-TIGHTER = 4
-"""How often annealing is asked for less live bytes where what it found does not pack."""
+TIGHTER, ROUNDS = 8, 100_000
+"""How often annealing is asked in the end for less live bytes where nothing that it found packs; rounds of each time."""
 
 
 @dataclass(frozen=True)
@@ -71,33 +72,27 @@ class _Run:
         self.model = make_model(problem)
         self.bound = 0
         self.infeasible = False
-        self.best: Sequence[int] | None = None
-        self.best_cost = 0
-        self.packed: Packed | None = None
+        self.best: Placed | None = None  # fits by bytes
+        self.answer: Placed | None = None  # has addresses, too
+        self.slack = 0.01  # share of the capacity that sequences keep free of late, so that they pack
         self.starts: list[Sequence[int]] = []
 
     def plan(self) -> Plan:
         """The answer."""
         self._order_without_repeats()
         if self.best is None and not self.infeasible and any(self.model.repeats):
-            self._search(self.limits.sooner(LAST_S * self.limits.remaining_s))
-        if self.best is None or self._too_dear(self.bound):
+            self._search(self.limits.sooner(LAST * self.limits.remaining_s))
+        self._place()
+        if self.answer is None or self._too_dear(self._cost(self.answer)):
             return self._no_plan()
-        self._pack()
-        if self.packed is None or self.packed.offsets is None:
-            why = "what fits by bytes was not packed into the capacity"
-            return self.solver.no_answer(self.problem, self.limits, Status.UNKNOWN, why)
-        if self._too_dear(self.best_cost):
-            why = "what fits costs more than the options allow"
-            return self.solver.no_answer(self.problem, self.limits, Status.UNKNOWN, why)
-        residencies, moves = materialise(self.problem, self.packed)
+        residencies, moves = materialise(self.problem, self.answer)
         return self.solver.answer(
             self.problem,
             self.limits,
-            order=tuple(self.best),
+            order=self.answer.sequence,
             residencies=residencies,
             moves=moves,
-            bound=self._in_objective(min(self.bound, self.best_cost)),
+            bound=self._in_objective(min(self.bound, self._cost(self.answer))),
         )
 
     def _no_plan(self) -> Plan:
@@ -108,7 +103,16 @@ class _Run:
         if self._too_dear(self.bound):
             why = f"executing ops again costs {self._in_objective(self.bound):,.6g} at least, more than the options allow"
             return answer(self.problem, self.limits, Status.INFEASIBLE, why)
-        return answer(self.problem, self.limits, Status.UNKNOWN, "no sequence of executions was found that fits")
+        if self.answer is not None:
+            why = "what was found that fits costs more than the options allow"
+        elif self.best is not None:
+            why = "what was found that fits by bytes was not packed into the capacity"
+        else:
+            why = "no sequence of executions was found that fits"
+        return answer(self.problem, self.limits, Status.UNKNOWN, why)
+
+    def _cost(self, placed: Placed) -> int:
+        return self.model.extra_cost(placed.sequence)
 
     def _too_dear(self, extra: int) -> bool:
         limit, once = self.problem.options.cost_factor, sum(self.model.costs)
@@ -130,45 +134,58 @@ class _Run:
         self.infeasible = found.bound > self.model.capacity and not any(self.model.repeats)
 
     def _offer(self, sequence: Sequence[int]) -> bool:
-        """Take a sequence that fits and is better; whether it fits."""
+        """Take a sequence if it fits and is better, by bytes or with addresses; whether it fits."""
         if not self.model.fits(sequence):
             return False
         cost = self.model.extra_cost(sequence)
-        if self.best is None or cost < self.best_cost:
-            self.best, self.best_cost = tuple(sequence), cost
-            self._report()
+        if self.answer is None or cost < self._cost(self.answer):
+            placed = place(self.problem, self.model, sequence, self.limits)
+            if self.best is None or cost < self._cost(self.best):
+                self.best = placed
+            if placed.offsets is not None:
+                self.answer = placed
+                self._report()
         return True
 
     def _report(self) -> None:
-        value = None if self.best is None else self._in_objective(self.best_cost)
+        value = None if self.answer is None else self._in_objective(self._cost(self.answer))
         self.limits.report("recompute", value, self._in_objective(self.bound))
 
     @property
     def _settled(self) -> bool:
-        return self.infeasible or (self.best is not None and self.best_cost <= self.bound)
+        return self.infeasible or (self.best is not None and self._cost(self.best) <= self.bound)
 
     def _search(self, limits: Limits) -> None:
-        """Coolings and programs in turns, each told what the other found, until nothing better exists or the effort is spent."""
+        """Coolings and programs in turns, each told what the other found, until nothing better exists or the effort is spent.
+
+        With two workers a program is solved beside each cooling.
+        """
         programs = CutSearch(self.model, self.solver.cuts)
         free = None if self.model.program_order else FreeCuts(self.model, FREE_CUTS)
         coolings = self._coolings(self.model, self.starts, limits) if load("recompute", limits) else None
-        while not (self._settled or limits.spent()):
-            if not programs.finished:
-                known = coolings.in_program_order if coolings else None
-                decoded = programs.step(limits.share(PROGRAM_SHARE), known)
-                if decoded is not None:
+
+        def solve(known: Sequence[int] | None) -> list[int] | None:
+            if free is not None and not free.finished:
+                free.step(limits.share(PROGRAM_SHARE))
+            return None if programs.finished else programs.step(limits.share(PROGRAM_SHARE), known)
+
+        with ThreadPoolExecutor(1) as beside:
+            while not (self._settled or limits.spent()):
+                solving = beside.submit(solve, coolings.in_program_order if coolings else None)
+                if self.limits.workers == 1:
+                    wait([solving])
+                if coolings is not None and not coolings.finished:
+                    coolings.cool()
+                    self._tighten(coolings.done // 2, limits.share(PROGRAM_SHARE))
+                if (decoded := solving.result()) is not None:
                     self._offer(decoded)
                     if coolings is not None:
                         coolings.begin(decoded)
-                if free is None:
-                    self._prove(programs.bound, programs.infeasible)
-            if free is not None and not free.finished:
-                free.step(limits.share(PROGRAM_SHARE))
-                self._prove(free.bound, free.infeasible)
-            if coolings is not None and not (self._settled or coolings.finished):
-                coolings.cool()
-            elif programs.finished and (free is None or free.finished):
-                return
+                proof = programs if free is None else free
+                self._prove(proof.bound, proof.infeasible)
+                idle = coolings is None or coolings.finished
+                if idle and programs.finished and (free is None or free.finished):
+                    return
 
     def _coolings(self, model: RecomputeModel, starts: Sequence[Sequence[int]], limits: Limits) -> Coolings:
         return Coolings(model, starts, self.solver.effort * model.n, limits, self._offer)
@@ -179,19 +196,35 @@ class _Run:
             self._report()
         self.infeasible = self.infeasible or (infeasible and self.best is None)
 
-    def _pack(self) -> None:
-        """Addresses for the best sequence; where there are none, for others with less live bytes."""
-        assert self.best is not None
-        least = self.model.capacity
-        for _ in range(TIGHTER):
-            self.packed = pack(self.problem, self.model, self.best, self.limits.share(0.5))
-            if self.packed.offsets is not None or self.limits.spent():
-                return
-            least -= max(1, self.packed.peak - self.model.capacity)
-            tighter = replace(self.model, capacity=least)
-            coolings = self._coolings(tighter, self.starts, self.limits.share(0.5))
-            self.best = None
-            while not (coolings.finished or self.limits.spent()):
-                coolings.cool()
-            if self.best is None:
-                return
+    def _place(self) -> None:
+        """Addresses for the best sequence; where none are found, for others that keep less live."""
+        if self.best is None or self.answer is self.best:
+            return
+        placed = place_harder(self.problem, self.best, self.limits.share(LAST_EXACT))
+        if placed.offsets is not None:
+            self.best = self.answer = placed
+        for k in range(TIGHTER):
+            if self.answer is None and not self.limits.spent():
+                self._tighten(ROUNDS, self.limits.share(1 / (TIGHTER - k)))
+
+    def _tighten(self, rounds: int, limits: Limits) -> None:
+        """Where the best sequence has no addresses, look for one that keeps less live, by so many rounds."""
+        if self.best is None or self.best is self.answer or not load("recompute", limits):
+            return
+        known = self.answer
+        tighter = replace(self.model, capacity=int(self.model.capacity * (1 - self.slack)))
+        found = list[Sequence[int]]()
+        coolings = Coolings(tighter, [self.best.sequence], rounds, limits.share(0.5), found.append)
+        while not (coolings.finished or coolings.spent):
+            coolings.cool()
+        for sequence in found[-1:]:
+            self._offer(sequence)
+            if self.answer is known and (
+                known is None or self.model.extra_cost(sequence) < self._cost(known)
+            ):
+                placed = place(self.problem, self.model, sequence, limits)
+                placed = place_harder(self.problem, placed, limits)
+                if placed.offsets is not None:
+                    self.answer = placed
+                    self._report()
+        self.slack *= 1.5 if self.answer is known else 0.7
