@@ -23,7 +23,7 @@ class Coolings:
         model: what is annealed.
         starts: where to begin, which need not fit.
         rounds: in all.
-        limits: time and seed.
+        seed: of the random numbers.
         offer: is told of every sequence that fits.
 
     `done` counts rounds.
@@ -34,14 +34,14 @@ class Coolings:
         model: RecomputeModel,
         starts: Sequence[Sequence[int]],
         rounds: int,
-        limits: Limits,
+        seed: int,
         offer: Callable[[Sequence[int]], object],
     ) -> None:
-        self._limits, self._offer, self._most = limits, offer, rounds
+        self._offer, self._most = offer, rounds
         self.done = 0
         self._rounds, self._turns = FIRST_ROUNDS, 0
-        self._kept_order = Annealing(replace(model, program_order=True), limits.seed)
-        self._free = None if model.program_order else Annealing(model, limits.seed)
+        self._kept_order = Annealing(replace(model, program_order=True), seed)
+        self._free = None if model.program_order else Annealing(model, seed)
         self._starts: dict[Annealing | None, list[Sequence[int]]] = {
             self._kept_order: [range(model.n)],
             self._free: list(starts)[::-1],
@@ -53,11 +53,6 @@ class Coolings:
         return self.done >= self._most
 
     @property
-    def spent(self) -> bool:
-        """Whether the time is up."""
-        return self._limits.spent()
-
-    @property
     def in_program_order(self) -> Sequence[int] | None:
         """The best sequence whose first executions are in program order."""
         return self._kept_order.best
@@ -67,25 +62,25 @@ class Coolings:
         for starts in self._starts.values():
             starts.append(sequence)
 
-    def cool(self) -> None:
-        """A cooling of each kind."""
+    def cool(self, limits: Limits) -> None:
+        """A cooling of each kind, unless the limits cut it."""
         rounds = min(self._rounds, max(1, self._most - self.done))
-        self._turn(self._kept_order, rounds)
+        self._turn(self._kept_order, rounds, limits)
         if self._free is not None:
             if self._kept_order.best is not None:
                 self._free.begin(self._kept_order.best)
-            self._turn(self._free, rounds)
+            self._turn(self._free, rounds, limits)
         self.done += rounds
         self._rounds *= 2
         self._turns += 1
 
-    def _turn(self, annealing: Annealing, rounds: int) -> None:
+    def _turn(self, annealing: Annealing, rounds: int, limits: Limits) -> None:
         starts, warm = self._starts[annealing], False
         if starts:
             annealing.begin(starts.pop())
         elif annealing.best is not None:
             annealing.begin(annealing.best)
             warm = self._turns % 2 == 1
-        annealing.cool(rounds, self._limits, WARM if warm else HOT)
+        annealing.cool(rounds, limits, WARM if warm else HOT)
         if annealing.best is not None:
             self._offer(annealing.best)

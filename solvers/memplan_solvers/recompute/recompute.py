@@ -19,11 +19,11 @@ from memplan_solvers.peak.search import minimum_peak_order
 from memplan_solvers.recompute.addresses import Placed, materialise, place, place_harder
 from memplan_solvers.recompute.coolings import Coolings
 from memplan_solvers.recompute.cut_search import CutSearch, FreeCuts
-from memplan_solvers.recompute.model import RecomputeModel, make_model
+from memplan_solvers.recompute.model import make_model
 from memplan_solvers.schedule.orders import orders
 
-LAST, LAST_EXACT = 0.2, 0.3
-"""Share of the time that is kept for addresses, where one pass finds none; and of that for the exact packer."""
+LAST, EXACT = 0.2, 0.5
+"""Share of the time that is kept for addresses, where one pass finds none; and of each part of it for the exact packer."""
 
 PROGRAM_SHARE = 0.25
 """Share of the time left that a program over cuts may take before annealing has its turn again."""
@@ -74,6 +74,7 @@ class _Run:
         self.infeasible = False
         self.best: Placed | None = None  # fits by bytes
         self.answer: Placed | None = None  # has addresses, too
+        self.refused: Placed | None = None  # was not packed
         self.slack = 0.01  # share of the capacity that sequences keep free of late, so that they pack
         self.starts: list[Sequence[int]] = []
 
@@ -81,7 +82,7 @@ class _Run:
         """The answer."""
         self._order_without_repeats()
         if self.best is None and not self.infeasible and any(self.model.repeats):
-            self._search(self.limits.sooner(LAST * self.limits.remaining_s))
+            self._search()
         self._place()
         if self.answer is None or self._too_dear(self._cost(self.answer)):
             return self._no_plan()
@@ -155,28 +156,38 @@ class _Run:
     def _settled(self) -> bool:
         return self.infeasible or (self.best is not None and self._cost(self.best) <= self.bound)
 
-    def _search(self, limits: Limits) -> None:
+    @property
+    def _until_placing(self) -> Limits:
+        """What is left for the search: time is kept for addresses as long as the best sequence has none."""
+        if self.best is None or self.best is self.answer:
+            return self.limits
+        return replace(self.limits, time_limit_s=(1 - LAST) * self.limits.time_limit_s)
+
+    def _search(self) -> None:
         """Coolings and programs in turns, each told what the other found, until nothing better exists or the effort is spent.
 
         With two workers a program is solved beside each cooling.
         """
         programs = CutSearch(self.model, self.solver.cuts)
         free = None if self.model.program_order else FreeCuts(self.model, FREE_CUTS)
-        coolings = self._coolings(self.model, self.starts, limits) if load("recompute", limits) else None
+        coolings = None
+        if load("recompute", self.limits):
+            rounds = self.solver.effort * self.model.n
+            coolings = Coolings(self.model, self.starts, rounds, self.limits.seed, self._offer)
 
         def solve(known: Sequence[int] | None) -> list[int] | None:
             if free is not None and not free.finished:
-                free.step(limits.share(PROGRAM_SHARE))
-            return None if programs.finished else programs.step(limits.share(PROGRAM_SHARE), known)
+                free.step(self.limits.share(PROGRAM_SHARE))
+            return None if programs.finished else programs.step(self.limits.share(PROGRAM_SHARE), known)
 
         with ThreadPoolExecutor(1) as beside:
-            while not (self._settled or limits.spent()):
+            while not (self._settled or self._until_placing.spent()):
                 solving = beside.submit(solve, coolings.in_program_order if coolings else None)
                 if self.limits.workers == 1:
                     wait([solving])
                 if coolings is not None and not coolings.finished:
-                    coolings.cool()
-                    self._tighten(coolings.done // 2, limits.share(PROGRAM_SHARE))
+                    coolings.cool(self._until_placing)
+                    self._place_harder(coolings.done // 2, self._until_placing.share(PROGRAM_SHARE))
                 if (decoded := solving.result()) is not None:
                     self._offer(decoded)
                     if coolings is not None:
@@ -187,9 +198,6 @@ class _Run:
                 if idle and programs.finished and (free is None or free.finished):
                     return
 
-    def _coolings(self, model: RecomputeModel, starts: Sequence[Sequence[int]], limits: Limits) -> Coolings:
-        return Coolings(model, starts, self.solver.effort * model.n, limits, self._offer)
-
     def _prove(self, bound: int, infeasible: bool) -> None:
         if bound > self.bound:
             self.bound = bound
@@ -198,33 +206,39 @@ class _Run:
 
     def _place(self) -> None:
         """Addresses for the best sequence; where none are found, for others that keep less live."""
-        if self.best is None or self.answer is self.best:
-            return
-        placed = place_harder(self.problem, self.best, self.limits.share(LAST_EXACT))
-        if placed.offsets is not None:
-            self.best = self.answer = placed
         for k in range(TIGHTER):
-            if self.answer is None and not self.limits.spent():
-                self._tighten(ROUNDS, self.limits.share(1 / (TIGHTER - k)))
+            if self.best is None or self.best is self.answer or self.limits.spent():
+                return
+            self._place_harder(ROUNDS, self.limits.share(1 / (TIGHTER - k)))
 
-    def _tighten(self, rounds: int, limits: Limits) -> None:
-        """Where the best sequence has no addresses, look for one that keeps less live, by so many rounds."""
-        if self.best is None or self.best is self.answer or not load("recompute", limits):
+    def _place_harder(self, rounds: int, limits: Limits) -> None:
+        """Where one pass found no addresses for the best sequence, pack it exactly, or look for one that keeps less live,
+        by so many rounds."""
+        if self.best is None or self.best is self.answer:
             return
-        known = self.answer
+        if self.best is not self.refused:
+            placed = place_harder(self.problem, self.best, limits.share(EXACT))
+            if placed.offsets is not None:
+                self.best = self.answer = placed
+                self._report()
+                return
+            self.refused = self.best
+        if not load("recompute", limits):
+            return
+        known, found = self.answer, list[Sequence[int]]()
         tighter = replace(self.model, capacity=int(self.model.capacity * (1 - self.slack)))
-        found = list[Sequence[int]]()
-        coolings = Coolings(tighter, [self.best.sequence], rounds, limits.share(0.5), found.append)
-        while not (coolings.finished or coolings.spent):
-            coolings.cool()
+        coolings, half = (
+            Coolings(tighter, [self.best.sequence], rounds, limits.seed, found.append),
+            limits.share(0.5),
+        )
+        while not (coolings.finished or half.spent()):
+            coolings.cool(half)
         for sequence in found[-1:]:
             self._offer(sequence)
             if self.answer is known and (
                 known is None or self.model.extra_cost(sequence) < self._cost(known)
             ):
-                placed = place(self.problem, self.model, sequence, limits)
-                placed = place_harder(self.problem, placed, limits)
-                if placed.offsets is not None:
-                    self.answer = placed
-                    self._report()
+                placed = place_harder(self.problem, place(self.problem, self.model, sequence, limits), limits)
+                self.answer = known if placed.offsets is None else placed
+                self._report()
         self.slack *= 1.5 if self.answer is known else 0.7
