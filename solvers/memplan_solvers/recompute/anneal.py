@@ -22,7 +22,7 @@ SLICE_STEPS = 400_000
 ROOM = 6
 """Times as many executions as ops that a sequence may have, beside a few."""
 
-HOT, COLD = 1.5, 0.002
+HOT, COLD = 0.5, 0.005
 """Temperatures in mean costs of an op."""
 
 
