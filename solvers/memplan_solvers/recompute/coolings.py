@@ -9,8 +9,8 @@ from memplan.solving.limits import Limits
 from memplan_solvers.recompute.anneal import HOT, Annealing
 from memplan_solvers.recompute.model import RecomputeModel
 
-FIRST_ROUNDS = 20_000
-"""Rounds of the first cooling; each one has twice as many as the one before."""
+FIRST_STEPS = 25_000_000
+"""Executions that the first cooling judges, about; each one has twice as many rounds as the one before."""
 
 WARM = 0.3
 """Temperature, in mean costs of an op, from which a cooling goes on from the best sequence every other time."""
@@ -39,7 +39,7 @@ class Coolings:
     ) -> None:
         self._offer, self._most = offer, rounds
         self.done = 0
-        self._rounds, self._turns = FIRST_ROUNDS, 0
+        self._rounds, self._turns = FIRST_STEPS // max(100, model.n), 0
         self._kept_order = Annealing(replace(model, program_order=True), seed)
         self._free = None if model.program_order else Annealing(model, seed)
         self._starts: dict[Annealing | None, list[Sequence[int]]] = {

@@ -7,11 +7,33 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from memplan_solvers.recompute.anneal import Annealing
 from memplan_solvers.recompute.anneal_kernel import begin_with, run_rounds
 from memplan_solvers.recompute.executions import Executions, make_executions, make_facts
 from memplan_solvers.recompute.model import RecomputeModel, make_model
 
+from memplan.solving.limits import Limits
+from tests.recompute_oracle import RecomputeOracle
 from tests.solvers.recompute.test_recompute import random_problem
+
+
+def test_the_best_sequence_is_the_least_of_those_that_fit() -> None:
+    """The same seed gives the same; what is kept fits and costs no more than the best that brute force knows."""
+    found = 0
+    for seed in range(120):
+        problem = random_problem(seed)
+        if problem is None or (best := RecomputeOracle(problem).optimum()) is None:
+            continue
+        model = make_model(problem)
+        once, twice = Annealing(model, 3), Annealing(model, 3)
+        for annealing in (once, twice):
+            annealing.begin(range(model.n))
+            annealing.cool(3000, Limits(60.0))
+        assert once.best == twice.best
+        if once.best is not None:
+            assert model.fits(once.best) and once.best_cost * model.unit >= best
+            found += once.best_cost * model.unit == best
+    assert found > 25
 
 
 def models(count: int) -> list[RecomputeModel]:

@@ -19,6 +19,7 @@ from memplan.problem.plan import Plan, Status
 from memplan.problem.problem import Problem
 from memplan.solving.limits import Limits
 from memplan.solving.solver import Solver
+from memplan.solving.testing import check_solver
 from tests.generate import random_graph
 from tests.recompute_oracle import RecomputeOracle
 
@@ -95,6 +96,40 @@ def agree(seeds: range, solver: Solver) -> dict[str, int]:
             seen["paid"] += plan.value > 0
             seen["missed"] += plan.value != best
     return seen
+
+
+def test_the_suite_for_solvers() -> None:
+    assert check_solver("recompute") > 400
+
+
+def test_a_cut_by_the_limit_of_costs() -> None:
+    """What the options do not allow to be paid is no plan, and proved to be none where the bound says so."""
+    graph = training_graph(random.Random(3), 3)
+    ops = tuple(replace(op, flops=10) for op in graph.ops)
+    graph = replace(graph, ops=ops)
+    wide = Problem(graph, Target(), Options("compute", order="program", recompute=None))
+    model = make_model(wide)
+    peak = max(model.live_bytes(range(model.n)))
+    problem = replace(wide, target=Target().with_scratchpad(peak - 1))
+    plan = evaluate(graph, Recompute().solve(problem, Limits(60.0)))
+    assert plan.status is Status.OPTIMAL and plan.value == RecomputeOracle(problem).optimum() == 10
+    for factor, status in ((1.2, Status.OPTIMAL), (1.1, Status.INFEASIBLE)):
+        dear = replace(problem, options=replace(problem.options, compute_limit=factor))
+        assert evaluate(graph, Recompute().solve(dear, Limits(60.0))).status is status
+
+
+@pytest.mark.parametrize("recompute", [1, 2, None])
+@pytest.mark.parametrize("order", ["free", "program"])
+def test_what_fits_anyway_costs_nothing(order: str, recompute: int | None) -> None:
+    graph = training_graph(random.Random(1), 3)
+    problem = Problem(graph, Target(), Options("compute", order=order, recompute=recompute))
+    plan = evaluate(graph, Recompute().solve(problem, Limits(60.0)))
+    assert (plan.status, plan.value, plan.bound) == (Status.OPTIMAL, 0, 0)
+
+
+def test_agrees_with_brute_force_on_some() -> None:
+    seen = agree(range(120), Recompute(effort=300))
+    assert seen["missed"] == 0 and seen["paid"] > 5 and seen["infeasible"] > 5
 
 
 @pytest.mark.slow(reason="compiles, and compares with brute force over many seeds")
