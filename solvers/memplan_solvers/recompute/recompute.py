@@ -31,6 +31,9 @@ PROGRAM_SHARE = 0.25
 FREE_CUTS = 12
 """Ops at which one cut is looked at where the order is free."""
 
+LEAST_SLACK = 0.005
+"""Share of the capacity that annealing keeps free at first where addresses are not found, at least."""
+
 TIGHTER, ROUNDS = 8, 100_000
 """How often annealing is asked in the end for less live bytes where nothing that it found packs; rounds of each time."""
 
@@ -75,7 +78,7 @@ class _Run:
         self.best: Placed | None = None  # fits by bytes
         self.answer: Placed | None = None  # has addresses, too
         self.refused: Placed | None = None  # was not packed
-        self.slack = 0.01  # share of the capacity that sequences keep free of late, so that they pack
+        self.slack = 0.0  # share of the capacity that sequences keep free of late, so that they pack
         self.starts: list[Sequence[int]] = []
 
     def plan(self) -> Plan:
@@ -225,6 +228,8 @@ class _Run:
             self.refused = self.best
         if not load("recompute", limits):
             return
+        if not self.slack:
+            self.slack = max(LEAST_SLACK, 0.25 * (self.best.peak / self.model.capacity - 1))
         known, found = self.answer, list[Sequence[int]]()
         tighter = replace(self.model, capacity=int(self.model.capacity * (1 - self.slack)))
         coolings, half = (
@@ -241,4 +246,4 @@ class _Run:
                 placed = place_harder(self.problem, place(self.problem, self.model, sequence, limits), limits)
                 self.answer = known if placed.offsets is None else placed
                 self._report()
-        self.slack *= 1.5 if self.answer is known else 0.7
+        self.slack *= 1.5 if found and self.answer is known else 0.7
