@@ -17,7 +17,6 @@ from memplan.solving.solver import Solver
 from memplan_solvers.compiled import load
 from memplan_solvers.peak.search import minimum_peak_order
 from memplan_solvers.recompute.addresses import Placed, materialise, place, place_harder
-from memplan_solvers.recompute.coolings import Coolings
 from memplan_solvers.recompute.cut_search import CutSearch, FreeCuts
 from memplan_solvers.recompute.model import make_model
 from memplan_solvers.schedule.orders import orders
@@ -175,6 +174,8 @@ class _Run:
         free = None if self.model.program_order else FreeCuts(self.model, FREE_CUTS)
         coolings = None
         if load("recompute", self.limits):
+            from memplan_solvers.recompute.coolings import Coolings
+
             rounds = self.solver.effort * self.model.n
             coolings = Coolings(self.model, self.starts, rounds, self.limits.seed, self._offer)
 
@@ -228,6 +229,8 @@ class _Run:
             self.refused = self.best
         if not load("recompute", limits):
             return
+        from memplan_solvers.recompute.coolings import Coolings
+
         if not self.slack:
             self.slack = max(LEAST_SLACK, 0.25 * (self.best.peak / self.model.capacity - 1))
         known, found = self.answer, list[Sequence[int]]()
