@@ -307,6 +307,8 @@ class Problem:
             if is_free(self.target, self.options):
                 return 0
             return least_cost(self.target, self.options, self.placeables)
+        if self.options.objective == "compute":
+            return 0
         return latency_ends(self.graph, self.target, self.options)[1]
 
 
