@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from memplan.base.units import align_up
 from memplan.ir.graph import Graph
-from memplan.ir.parts import Op
 from memplan.machine.target import Target
 from memplan.problem.fixed_places import least_top
+from memplan.problem.joins import joinable, lying
 from memplan.problem.kept import certainly_kept
 from memplan.problem.op_times import latency_ends
 from memplan.problem.options import Options
@@ -30,11 +30,17 @@ class Problem:
         graph: what is planned.
         target: the machine, whose capacity is the one to keep to.
         options: what is asked; its pins are by storage, as `make_problem` resolves them.
+        joined: of `joinable`, ops that every plan joins: their parts are no storages, the joined one is written by several ops
+            and kept from the first of them to its last touch.
+        scattered: of `joinable`, ops that need no room for their output, whose bytes are those of their parts wherever
+            these lie. No machine does that: what such a problem costs at least, it costs whether they are joined or not.
     """
 
     graph: Graph
     target: Target
     options: Options
+    joined: tuple[str, ...] = ()
+    scattered: tuple[str, ...] = ()
 
     @property
     def n(self) -> int:
@@ -59,46 +65,95 @@ class Problem:
         return {name: parse_pin(word) for name, word in self.options.pins.items()}
 
     @cached_property
+    def joinable(self) -> tuple[str, ...]:
+        """The ops that a plan may join, in program order, not all together: what is a part of two lies in one of them."""
+        return joinable(self.graph, self.target, self.options)
+
+    @cached_property
+    def lying(self) -> dict[str, tuple[str, ...]]:
+        """The storages in which a root's bytes lie, of the roots whose own storage these are not alone."""
+        return lying(self.graph, self.joined, self.scattered)
+
+    @cached_property
+    def touched(self) -> tuple[tuple[str, ...], ...]:
+        """Per op, the storages it reads and then those it writes, placed or not (none for a view)."""
+        root, lies = self.graph.storage_of, self.lying
+        return tuple(
+            ()
+            if op.view
+            else tuple(
+                dict.fromkeys(s for n in (*op.inputs, *op.outputs) for s in lies.get(root[n], (root[n],)))
+            )
+            for op in self.graph.ops
+        )
+
+    @cached_property
     def storages(self) -> tuple[Storage, ...]:
         """The placed storages."""
-        graph, root = self.graph, self.graph.storage_of
+        graph, options = self.graph, self.options
         outputs = graph.output_storages
         uses: dict[str, list[int]] = {}
-        if (
-            graph.ops and self.options.io == "resident"
-        ):  # a returned input lies there though no op may touch it
+        if graph.ops and options.io == "resident":  # a returned input lies there though no op may touch it
             uses |= {t.name: [] for t in graph.tensors if t.kind == "input" and t.name in outputs}
-        for i, op in enumerate(graph.ops):
-            if op.view:
-                continue
-            for name in _distinct(op, root):
+        joined = {op.results[0] for op in graph.ops if op.name in self.joined} if self.joined else set()
+        for i, touched in enumerate(self.touched):
+            for name in touched:
                 tensor = graph.tensor[name]
-                ignored = tensor.kind == "constant" and self.options.weights == "ignore"
+                ignored = tensor.kind == "constant" and options.weights == "ignore"
                 io = tensor.kind == "input" or (tensor.kind == "activation" and name in outputs)
-                callers = io and self.options.io == "external"
+                callers = io and options.io == "external"
                 if not (ignored or callers or (name in self.pins and self.pins[name].host)):
                     seen = uses.setdefault(name, [])
-                    if graph.producer.get(name) != i:
+                    if name in joined or graph.producer.get(name) != i:
                         seen.append(i)
-        align = self.target.scratchpad.alignment
-        return tuple(
-            Storage(
-                name=name,
-                nbytes=graph.tensor[name].nbytes,
-                size=align_up(graph.tensor[name].nbytes, align),
-                producer=graph.producer.get(name, -1),
-                uses=tuple(readers),
-                is_input=graph.tensor[name].kind == "input",
-                is_constant=graph.tensor[name].kind == "constant",
-                is_output=name in outputs,
-                resident=self.options.io == "resident"
-                and graph.tensor[name].kind != "constant"
-                and (graph.tensor[name].kind == "input" or name in outputs),
-                keep=graph.tensor[name].kind == "workspace" or (name in self.pins and self.pins[name].keep),
-                offset=self.pins[name].offset if name in self.pins else None,
-            )
-            for name, readers in uses.items()
+        found = [self._storage(name, tuple(readers), name in joined) for name, readers in uses.items()]
+        return tuple(self._without_joins(found) if self.scattered else found)
+
+    def _storage(self, name: str, readers: tuple[int, ...], joined: bool) -> Storage:
+        tensor, is_output = self.graph.tensor[name], name in self.graph.output_storages
+        pin = self.pins.get(name, Pin())
+        is_constant = tensor.kind == "constant"
+        return Storage(
+            name=name,
+            nbytes=tensor.nbytes,
+            size=align_up(tensor.nbytes, self.target.scratchpad.alignment),
+            producer=-1 if joined else self.graph.producer.get(name, -1),
+            uses=readers,
+            is_input=tensor.kind == "input",
+            is_constant=is_constant,
+            is_output=is_output,
+            resident=self.options.io == "resident"
+            and not is_constant
+            and (tensor.kind == "input" or is_output),
+            keep=joined or tensor.kind == "workspace" or pin.keep,
+            offset=None if pin.memory else pin.offset,
         )
+
+    def _without_joins(self, storages: list[Storage]) -> list[Storage]:
+        """The storages with what scattered ops make of them: their output has no bytes, their parts stand for it.
+
+        A part is an output where it stands for one. It need not stay as that must, which is no part of it before its op.
+        """
+        graph = self.graph
+        empty = {op.results[0] for op in graph.ops if op.name in self.scattered}
+        holds: dict[str, set[str]] = {}
+        for name in empty:
+            for held in self.lying[name]:
+                holds.setdefault(held, set()).add(name)
+        spilled = self.options.objective != "peak"
+        found = []
+        for s in storages:
+            if s.name in holds:
+                is_output = s.is_output or bool(holds[s.name] & graph.output_storages)
+                s = replace(
+                    s,
+                    is_output=is_output,
+                    resident=is_output and self.options.io == "resident" and not spilled,
+                    keep=s.keep and not spilled,
+                    offset=None,
+                )
+            found.append(replace(s, nbytes=0, size=0) if s.name in empty else s)
+        return found
 
     @cached_property
     def number(self) -> dict[str, int]:
@@ -132,19 +187,20 @@ class Problem:
 
     @cached_property
     def reads(self) -> tuple[tuple[int, ...], ...]:
-        """Per op, the distinct placed storages it reads (none for a view)."""
-        root, number = self.graph.storage_of, self.number
+        """Per op, the distinct placed storages it reads, or writes in part (none for a view)."""
+        number, storages = self.number, self.storages
         return tuple(
-            () if op.view else tuple(dict.fromkeys(number[root[n]] for n in op.inputs if root[n] in number))
-            for op in self.graph.ops
+            tuple(s for s in map(number.get, touched) if s is not None and storages[s].producer != i)
+            for i, touched in enumerate(self.touched)
         )
 
     @cached_property
     def writes(self) -> tuple[tuple[int, ...], ...]:
-        """Per op, the placed storages it writes (none for a view)."""
-        number = self.number
+        """Per op, the placed storages it writes, each the only one to (none for a view)."""
+        number, storages = self.number, self.storages
         return tuple(
-            () if op.view else tuple(number[n] for n in op.outputs if n in number) for op in self.graph.ops
+            tuple(s for s in map(number.get, touched) if s is not None and storages[s].producer == i)
+            for i, touched in enumerate(self.touched)
         )
 
     @property
@@ -182,7 +238,8 @@ class Problem:
             return {}
         found = {}
         for i, op in enumerate(self.graph.ops):
-            if op.overwrites and (written := self.number.get(op.overwrites[0][0])) is not None:
+            written = self.number.get(op.overwrites[0][0]) if op.overwrites else None
+            if written is not None and self.storages[written].producer == i:
                 operands = (self.number.get(self.graph.storage_of[x]) for _, x in op.overwrites)
                 over = [s for s in operands if s is not None and self._may_overwrite(written, s)]
                 if over:
@@ -269,7 +326,3 @@ class Problem:
             streamed = self.storages if self.options.weights == "stream" else ()
             return sum(s.nbytes * (len(s.uses) - 1) for s in streamed if s.is_constant)
         return latency_ends(self.graph, self.target, self.options)[1]
-
-
-def _distinct(op: Op, root: dict[str, str]) -> dict[str, None]:
-    return dict.fromkeys(root[n] for n in (*op.inputs, *op.outputs))

@@ -16,6 +16,7 @@ from memplan.solving.freedoms import lifted
 from memplan.solving.limits import Limits
 from memplan.solving.solver import Solver
 from memplan_solvers.improve import Answer
+from memplan_solvers.joins import best_joined, joining
 from memplan_solvers.offsets.one_pass import ORDERS
 from memplan_solvers.place import harder, live_bytes, one_pass, repaired
 from memplan_solvers.prefetch import TimedAnswer, prefetched
@@ -78,7 +79,7 @@ class Greedy(Solver):
 
     name: ClassVar[str] = "greedy"
     summary: ClassVar[str] = "best of a portfolio of list schedules, eviction policies and one-pass packings"
-    supports: ClassVar[Capabilities] = Capabilities(("traffic", "peak", "latency"))
+    supports: ClassVar[Capabilities] = Capabilities(("traffic", "peak", "latency"), join=True)
 
     schedule: str = "all"
     replace: str = "all"
@@ -91,6 +92,14 @@ class Greedy(Solver):
                 raise OptionError(f"solver 'greedy': {field} = '{word}'", nearest(word, {*known, "all"}))
 
     def solve(self, problem: Problem, limits: Limits) -> Plan:
+        """The best candidate, with some ops joined or none, in place or less so; joins are left out of latencies."""
+        if problem.options.join and problem.options.objective == "latency":
+            return lifted(problem, self._in_place(joining(problem, ()), limits))
+        if problem.options.join:
+            return best_joined(self, problem, limits, self._in_place)
+        return self._in_place(problem, limits)
+
+    def _in_place(self, problem: Problem, limits: Limits) -> Plan:
         """The best candidate, in place or less so.
 
         The least free problem comes first: who may do more has done by any time what others have done by then. The

@@ -1,0 +1,118 @@
+"""Which ops to join: an answer for each of several choices, and what no choice goes below."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, replace
+
+from memplan.problem.plan import Plan, Status
+from memplan.problem.problem import Problem
+from memplan.solving.freedoms import as_asked
+from memplan.solving.limits import Limits
+from memplan.solving.solver import Solver
+from memplan_solvers.restricted import value_of
+
+Solve = Callable[[Problem, Limits], Plan]
+
+BOUNDING = 0.3
+"""Share of the time for what no choice goes below."""
+
+APART, ONE = 0.5, 0.3
+"""Shares of what is left for the plan that joins nothing, that joins all it can, and for one op more or less."""
+
+
+def joining(problem: Problem, chosen: Iterable[str]) -> Problem:
+    """The problem in which these ops are joined in every plan, and no others."""
+    names, options = set(chosen), replace(problem.options, join=False)
+    order = tuple(name for name in problem.joinable if name in names)
+    return replace(problem, options=options, joined=order, scattered=())
+
+
+def relaxed(problem: Problem, joined: Iterable[str] = (), apart: Iterable[str] = ()) -> Problem:
+    """The problem in which `joined` and `apart` are what they are called, and each other op that can be joined needs no
+    room for its output: it costs no more than any choice for these."""
+    fixed = joining(problem, joined)
+    decided = {*fixed.joined, *apart}
+    rivals = conflicts(problem)
+    open_ = (x for x in problem.joinable if x not in decided and not rivals[x] & {*fixed.joined})
+    return replace(fixed, scattered=tuple(open_))
+
+
+def conflicts(problem: Problem) -> dict[str, set[str]]:
+    """Per op that can be joined, the others that have a part in common with it: one of them at most is."""
+    holders: dict[str, list[str]] = {}
+    ops = [op for op in problem.graph.ops if op.name in set(problem.joinable)]
+    for op in ops:
+        for x, _ in op.joins:
+            holders.setdefault(x, []).append(op.name)
+    return {op.name: {y for x, _ in op.joins for y in holders[x]} - {op.name} for op in ops}
+
+
+def most(problem: Problem) -> tuple[str, ...]:
+    """As many ops as can be joined together, those of the largest outputs first."""
+    rivals, tensor = conflicts(problem), problem.graph.tensor
+    size = {op.name: tensor[op.results[0]].nbytes for op in problem.graph.ops if op.joins}
+    chosen: set[str] = set()
+    for name in sorted(problem.joinable, key=lambda x: (-size[x], x)):
+        if not rivals[name] & chosen:
+            chosen.add(name)
+    return tuple(name for name in problem.joinable if name in chosen)
+
+
+def best_joined(
+    solver: Solver, problem: Problem, limits: Limits, solve: Solve, bounds: Solve | None = None
+) -> Plan:
+    """The best of the plans that join nothing, as much as fits, and from the better of these on one op more or less at a
+    time, as long as that pays.
+
+    Args:
+        solver: in whose name it answers.
+        problem: with the option join; its objective is traffic or peak.
+        limits: shared by all.
+        solve: the plan of a problem in which it is decided what is joined.
+        bounds: the same of one in which ops are scattered, of which the bound alone is looked at; without it the
+            bound is the free one.
+    """
+    if not problem.joinable:
+        return as_asked(problem, solve(joining(problem, ()), limits))
+    bound, quiet = problem.free_bound, replace(limits.quiet(), start=(), bound=0)
+    if bounds is not None:
+        proved = bounds(relaxed(problem), quiet.share(BOUNDING))
+        if proved.status is Status.INFEASIBLE:
+            return as_asked(problem, proved)
+        bound = max(bound, proved.bound)
+    best = _Best(problem, quiet, solve, max(bound, limits.bound))
+    everything, rivals = most(problem), conflicts(problem)
+    best.take((), APART)
+    best.take(everything, APART)
+    for name in everything:
+        chosen = set(everything if best.plan is None else best.plan.joined)
+        best.take(chosen - {name} if name in chosen else chosen - rivals[name] | {name}, ONE)
+    if best.plan is None:
+        return solver.no_answer(problem, limits, Status.UNKNOWN, "no plan was found, whatever is joined")
+    limits.report("joins", best.value, bound)
+    return replace(as_asked(problem, best.plan), bound=min(bound, best.value))
+
+
+@dataclass
+class _Best:
+    """The best plan so far of those of a solver, of equal ones that which joins less."""
+
+    problem: Problem
+    limits: Limits
+    solve: Solve
+    enough: float
+    plan: Plan | None = None
+    value: float = float("inf")
+
+    def take(self, chosen: Collection[str], share: float) -> None:
+        """Look at the plan that joins these, made within a share of the remaining time, unless one is good enough."""
+        less = joining(self.problem, chosen)
+        done = self.value <= self.enough or (self.limits.spent() and self.plan is not None)
+        if done or (less.capacity is not None and less.min_capacity > less.capacity):
+            return
+        found = self.solve(less, self.limits.share(share))
+        cost = value_of(less, found)
+        joins = 0 if self.plan is None else len(self.plan.joined)
+        if cost < self.value or (cost == self.value < float("inf") and len(found.joined) < joins):
+            self.plan, self.value = found, cost
