@@ -3,12 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import NamedTuple
 
 from memplan.ir.graph import Graph
 from memplan.ir.parts import Op
 from memplan.machine.target import Target
 from memplan.problem.options import Options
 from memplan.problem.pins import parse_pin
+
+
+class Hosted(NamedTuple):
+    """An operand that lies in a joined output, in the place of the part that is written over it.
+
+    Args:
+        operand: its storage, touched by its writer and the part's alone.
+        part: the part.
+        writer: program position of the op that writes the part over it.
+        storage: the joined output in which they lie, no part itself.
+        first: their first byte there.
+    """
+
+    operand: str
+    part: str
+    writer: int
+    storage: str
+    first: int
 
 
 def joinable(graph: Graph, target: Target, options: Options) -> tuple[str, ...]:
@@ -30,19 +49,50 @@ def _can_be_joined(graph: Graph, target: Target, options: Options, op: Op) -> bo
     )
 
 
-def lying(graph: Graph, joined: Collection[str], scattered: Collection[str]) -> dict[str, tuple[str, ...]]:
+def places(graph: Graph, joined: Collection[str]) -> dict[str, tuple[str, int]]:
+    """Per part of a joined op, the joined output in which it lies, no part itself, and its first byte there."""
+    found: dict[str, tuple[str, int]] = {}
+    for op in reversed(graph.ops):  # a joined output may be a part: outermost first
+        if op.name in joined:
+            storage, begin = found.get(op.results[0], (op.results[0], 0))
+            found |= {x: (storage, begin + first) for x, first in op.joins}
+    return found
+
+
+def hosted(graph: Graph, joined: Collection[str], options: Options) -> tuple[Hosted, ...]:
+    """The operands that lie where a joined part will, so that it is written over them: those that nothing else touches."""
+    if not (joined and options.inplace):
+        return ()
+    inside, outputs, found = places(graph, joined), graph.output_storages, list[Hosted]()
+    touched: dict[str, int] = {}
+    for op in graph.ops:
+        for s in () if op.view else {graph.storage_of[x] for x in (*op.inputs, *op.outputs)}:
+            touched[s] = touched.get(s, 0) + 1
+    for x, (storage, first) in inside.items():
+        writer = graph.producer[x]
+        for part, operand in graph.ops[writer].overwrites:
+            s = graph.storage_of[operand]
+            mine = graph.tensor[s].kind == "activation" and touched[s] == 2 and s not in outputs
+            if part == x and mine and s not in inside and s not in options.pins:
+                if graph.ops[graph.producer[s]].name not in joined:
+                    found.append(Hosted(s, x, writer, storage, first))
+                    break
+    return tuple(found)
+
+
+def lying(
+    graph: Graph, joined: Collection[str], scattered: Collection[str], options: Options
+) -> dict[str, tuple[str, ...]]:
     """The storages in which roots lie that have none for themselves alone.
 
-    A part of a joined op lies in the op's output, or in what that is a part of. The output of a scattered op lies in its
+    A part of a joined op lies in the op's output, or in what that is a part of; so does an operand that is `hosted`. The output of a scattered op lies in its
     parts, or in what these lie in, and has a storage without bytes of its own. What a joined op has for a part, no
     scattered op must write.
     """
     if not (joined or scattered):
         return {}
-    found: dict[str, tuple[str, ...]] = {}
-    for op in reversed(graph.ops):  # a joined output may be a part: outermost first
-        if op.name in joined:
-            found |= dict.fromkeys((x for x, _ in op.joins), found.get(op.results[0], op.results))
+    found: dict[str, tuple[str, ...]] = {x: (storage,) for x, (storage, _) in places(graph, joined).items()}
+    found |= {each.operand: (each.storage,) for each in hosted(graph, joined, options)}
     for op in graph.ops:
         if op.name in scattered:
             inner = (s for x, _ in op.joins for s in found.get(x, (x,)))

@@ -9,7 +9,7 @@ from memplan.base.units import align_up
 from memplan.ir.graph import Graph
 from memplan.machine.target import Target
 from memplan.problem.fixed_places import least_top
-from memplan.problem.joins import joinable, lying
+from memplan.problem.joins import Hosted, hosted, joinable, lying, places
 from memplan.problem.kept import certainly_kept
 from memplan.problem.op_times import latency_ends
 from memplan.problem.options import Options
@@ -70,9 +70,33 @@ class Problem:
         return joinable(self.graph, self.target, self.options)
 
     @cached_property
+    def relaxed(self) -> Problem:
+        """The problem with all ops scattered that can be joined, where the options allow that; else itself.
+
+        It has the same storages by number, and what it costs at least this problem does too.
+        """
+        if not (self.options.join and self.joinable):
+            return self
+        return replace(self, options=replace(self.options, join=False), scattered=self.joinable)
+
+    @cached_property
     def lying(self) -> dict[str, tuple[str, ...]]:
         """The storages in which a root's bytes lie, of the roots whose own storage these are not alone."""
-        return lying(self.graph, self.joined, self.scattered)
+        return lying(self.graph, self.joined, self.scattered, self.options)
+
+    @cached_property
+    def hosted(self) -> tuple[Hosted, ...]:
+        """The operands that lie in a joined output until a part is written over them."""
+        return hosted(self.graph, self.joined, self.options)
+
+    @cached_property
+    def writers(self) -> dict[int, tuple[int, ...]]:
+        """Per storage in which ops are joined, those that write its parts."""
+        found: dict[int, list[int]] = {}
+        for x, (storage, _) in places(self.graph, self.joined).items():
+            if self.graph.ops[self.graph.producer[x]].name not in self.joined:
+                found.setdefault(self.number[storage], []).append(self.graph.producer[x])
+        return {s: tuple(ops) for s, ops in found.items()}
 
     @cached_property
     def touched(self) -> tuple[tuple[str, ...], ...]:
@@ -266,22 +290,24 @@ class Problem:
 
     @cached_property
     def present(self) -> tuple[tuple[int, ...], ...]:
-        """Per op, storages that are in the scratchpad at its step under every plan: operands, and what is kept."""
+        """Per op, storages that are in the scratchpad at its step under every plan: operands, and what is kept.
+
+        Of what an op joins, its parts are, wherever they lie.
+        """
+        if self.relaxed is not self:
+            return self.relaxed.present
         anywhere = self.target.direct
         across = certainly_kept(self.storages, self.preds, self.succs, self.options.order == "program")
-        joined = [self.options.join and bool(op.joins) for op in self.graph.ops]  # these may read nothing
         return tuple(
-            tuple(
-                s
-                for s in dict.fromkeys((*(() if idle else r), *w, *kept))
-                if not anywhere or self.storages[s].pinned
-            )
-            for r, w, kept, idle in zip(self.reads, self.writes, across, joined, strict=True)
+            tuple(s for s in dict.fromkeys((*r, *w, *kept)) if not anywhere or self.storages[s].pinned)
+            for r, w, kept in zip(self.reads, self.writes, across, strict=True)
         )
 
     @cached_property
     def need(self) -> tuple[int, ...]:
         """Per op, the bytes of scratchpad it cannot do without."""
+        if self.relaxed is not self:
+            return self.relaxed.need
         sizes = [s.size for s in self.storages]
         total = [sum(sizes[s] for s in present) for present in self.present]
         for i, (written, over) in self.overwriting.items():
@@ -292,6 +318,8 @@ class Problem:
     @cached_property
     def min_capacity(self) -> int:
         """A capacity below which no plan exists, under every order."""
+        if self.relaxed is not self:
+            return self.relaxed.min_capacity
         least = max(self.need, default=0)
         fixed = {s for present in self.present for s in present if self.storages[s].offset is not None}
         fixed |= {k for k, s in enumerate(self.storages) if s.resident and s.offset is not None}

@@ -28,14 +28,32 @@ def joining(problem: Problem, chosen: Iterable[str]) -> Problem:
     return replace(problem, options=options, joined=order, scattered=())
 
 
-def relaxed(problem: Problem, joined: Iterable[str] = (), apart: Iterable[str] = ()) -> Problem:
-    """The problem in which `joined` and `apart` are what they are called, and each other op that can be joined needs no
-    room for its output: it costs no more than any choice for these."""
-    fixed = joining(problem, joined)
-    decided = {*fixed.joined, *apart}
-    rivals = conflicts(problem)
-    open_ = (x for x in problem.joinable if x not in decided and not rivals[x] & {*fixed.joined})
-    return replace(fixed, scattered=tuple(open_))
+def undecided(problem: Problem, joined: Collection[str], apart: Collection[str]) -> tuple[str, ...]:
+    """The ops that can still be joined where `joined` and `apart` are what they are called, in program order."""
+    rivals, decided = conflicts(problem), {*joined, *apart}
+    return tuple(x for x in problem.joinable if x not in decided and not rivals[x] & {*joined})
+
+
+def relaxed(problem: Problem, joined: Collection[str] = (), apart: Collection[str] = ()) -> Problem:
+    """The problem in which `joined` and `apart` are what they are called, and each op that is undecided needs no room for
+    its output: it costs no more than any choice for these.
+
+    Nor does a joined op into whose parts others could be written over, wherever these lie before.
+    """
+    loose = _loose(problem)
+    scattered = {*undecided(problem, joined, apart)} | (loose & {*joined})
+    fixed = joining(problem, {*joined} - loose)
+    return replace(fixed, scattered=tuple(x for x in problem.joinable if x in scattered))
+
+
+def _loose(problem: Problem) -> set[str]:
+    """The ops with a part, or a part's part, that may be written over an operand: where that lies is one more choice."""
+    graph, found = problem.graph, set[str]()
+    for op in graph.ops if problem.inplace_pairs else ():
+        makers = [graph.producer[x] for x, _ in op.joins if x in graph.producer]
+        if any(i in problem.inplace_pairs or graph.ops[i].name in found for i in makers):
+            found.add(op.name)
+    return found
 
 
 def conflicts(problem: Problem) -> dict[str, set[str]]:
@@ -96,7 +114,7 @@ def best_joined(
 
 @dataclass
 class _Best:
-    """The best plan so far of those of a solver, of equal ones that which joins less."""
+    """The best plan so far of those of a solver."""
 
     problem: Problem
     limits: Limits
@@ -113,6 +131,5 @@ class _Best:
             return
         found = self.solve(less, self.limits.share(share))
         cost = value_of(less, found)
-        joins = 0 if self.plan is None else len(self.plan.joined)
-        if cost < self.value or (cost == self.value < float("inf") and len(found.joined) < joins):
+        if cost < self.value:
             self.plan, self.value = found, cost

@@ -13,12 +13,12 @@ from typing import NamedTuple
 
 from memplan.problem.problem import Problem
 from memplan.solving.limits import Limits
-from memplan_solvers.joins import conflicts, joining, most, relaxed
+from memplan_solvers.joins import conflicts, joining, most, relaxed, undecided
 from memplan_solvers.peak.live import live_model, live_profile
 from memplan_solvers.peak.search import PeakResult, minimum_peak_order
 
-ROOT, CHILD = 0.4, 0.3
-"""Shares of the remaining time for the order where nothing is decided, and for that of each choice."""
+APART, ROOT, CHILD = 0.5, 0.4, 0.3
+"""Shares of the remaining time for the order where nothing is joined, where nothing is decided, and of each choice."""
 
 LOOKED_AT = 16
 """The largest steps of a profile by which choices for one order are compared."""
@@ -39,6 +39,10 @@ class Choice(NamedTuple):
     problem: Problem
     order: tuple[int, ...]
     peak: int
+
+
+def _live(choice: Choice) -> int:
+    return choice.peak
 
 
 class JoinedPeak(NamedTuple):
@@ -66,61 +70,65 @@ class _Search:
             op.name: [made[x] for x, _ in op.joins if x in made] for op in graph.ops if op.name in self.rivals
         }
         self.choices: list[Choice] = []
-        self.bounds: dict[frozenset[str], int] = {}  # of the choices looked at
+        self.seen: set[frozenset[str]] = set()
         self.peak = self.closed = float(
             "inf"
         )  # the least found, and the least bound of nodes with nothing left to decide
         self.bound: float = problem.free_bound
 
     def run(self) -> JoinedPeak:
+        self.look_at(frozenset(), APART)
         root = self.least(relaxed(self.problem), ROOT)
         nodes = [_Node(max(self.bound, root.bound))]
         self.bound = nodes[0].bound
-        for chosen in (self.fitted(root.order, nodes[0]), frozenset(most(self.problem)), frozenset[str]()):
-            self.look_at(chosen)
+        for chosen in (self.fitted(root.order, nodes[0]), frozenset(most(self.problem))):
+            if self.peak > self.bound:
+                self.look_at(chosen)
         while nodes and nodes[0].bound < self.peak and not self.limits.spent():
             self.branch(heapq.heappop(nodes), nodes)
             self.bound = min(self.peak, self.closed, nodes[0].bound if nodes else self.peak)
             self.limits.report("joins", self.peak, self.bound)
-        return JoinedPeak(sorted(self.choices, key=lambda c: c.peak), int(self.bound))
+        if self.bound < self.peak and self.evaluations == float(
+            "inf"
+        ):  # the time that is left goes to the best choice
+            self.seen.clear()
+            self.look_at(frozenset(min(self.choices, key=_live).problem.joined), 1.0)
+        return JoinedPeak(sorted(self.choices, key=_live), int(self.bound))
 
     def branch(self, node: _Node, nodes: list[_Node]) -> None:
         """Replace a node by the two in which one more op is decided, the largest of those whose parts are."""
         ready = [
             x
-            for x in relaxed(self.problem, node.joined, node.apart).scattered
+            for x in undecided(self.problem, node.joined, node.apart)
             if all(y in node.joined | node.apart or self.rivals[y] & node.joined for y in self.inner[x])
         ]
         name = {max(ready, key=lambda x: (self.size[x], x))}
         for joined, apart in ((node.joined | name, node.apart), (node.joined, node.apart | name)):
-            less = relaxed(self.problem, joined, apart)
-            if not less.scattered:
-                self.closed = min(self.closed, max(node.bound, self.look_at(joined)))
-                continue
-            least = self.least(less, CHILD)
+            least = self.least(relaxed(self.problem, joined, apart), CHILD)
             child = _Node(max(node.bound, least.bound), joined, apart)
             if child.bound < self.peak:
                 self.look_at(self.fitted(least.order, child))
+            if undecided(self.problem, joined, apart):
                 heapq.heappush(nodes, child)
+            else:
+                self.closed = min(self.closed, child.bound)
 
     def least(self, problem: Problem, share: float) -> PeakResult:
         """The order of least live peak of one node."""
         return minimum_peak_order(problem, self.limits.share(share).quiet(), evaluations=self.evaluations)
 
-    def look_at(self, chosen: frozenset[str]) -> int:
-        """Find an order for a choice, unless there is one; the least live peak that it may have."""
-        if chosen not in self.bounds:
+    def look_at(self, chosen: frozenset[str], share: float = CHILD) -> None:
+        """Find an order for a choice, unless there is one."""
+        if chosen not in self.seen:
+            self.seen.add(chosen)
             less = joining(self.problem, chosen)
-            least = self.least(less, CHILD)
-            self.bounds[chosen] = least.bound
+            least = self.least(less, share)
             self.choices.append(Choice(less, least.order, least.peak))
             self.peak = min(self.peak, least.peak)
-        return self.bounds[chosen]
 
     def fitted(self, order: Sequence[int], node: _Node) -> frozenset[str]:
         """A choice below a node that suits an order: as much as fits, and one op more or less as long as that pays."""
-        less = relaxed(self.problem, node.joined, node.apart)
-        open_ = [x for x in sorted(less.scattered, key=lambda x: (-self.size[x], x))]
+        open_ = sorted(undecided(self.problem, node.joined, node.apart), key=lambda x: (-self.size[x], x))
         chosen = {*node.joined}
         for name in open_:
             if not self.rivals[name] & chosen:
