@@ -9,7 +9,8 @@ from memplan.ir.parts import Op, Tensor
 
 
 def joining_graph(rng: random.Random, ops: int, sizes: tuple[int, ...] = (1, 2, 3, 4)) -> Graph:
-    """A connected-ish DAG of which about a third of the ops join earlier results; some write over an operand."""
+    """A connected-ish DAG of which about a third of the ops join earlier results; some write over an operand, some have
+    weights or workspaces."""
     tensors = {"x": Tensor("x", rng.choice(sizes), "input", "int8")}
     roots: list[str] = []
     values, made = ["x"], list[Op]()
@@ -38,7 +39,16 @@ def joining_graph(rng: random.Random, ops: int, sizes: tuple[int, ...] = (1, 2, 
             nbytes = tensors[inputs[0]].nbytes if over else rng.choice(sizes)
             tensors[out] = Tensor(out, nbytes, "activation", "int8")
             pairs = tuple((out, x) for x in inputs if over and tensors[x].nbytes == nbytes)
-            made.append(Op(f"op{i}", "Add", tuple(inputs), (out,), overwrites=pairs[:1]))
+            scratch = f"t{i}.workspace" if rng.random() < 0.15 else None
+            if scratch:
+                tensors[scratch] = Tensor(scratch, rng.choice(sizes), "workspace")
+            if rng.random() < 0.1:
+                tensors["w"] = tensors.get("w", Tensor("w", rng.choice(sizes), "constant", "int8"))
+                inputs.append("w")
+            made_here = (out, scratch) if scratch else (out,)
+            made.append(
+                Op(f"op{i}", "Add", tuple(inputs), made_here, overwrites=pairs[:1], workspace=scratch)
+            )
         values.append(out)
         roots.append(out)
     read = {x for op in made for x in op.inputs}
