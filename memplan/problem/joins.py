@@ -7,18 +7,19 @@ from typing import NamedTuple
 
 from memplan.ir.graph import Graph
 from memplan.ir.parts import Op
+from memplan.ir.sorting import precedes
 from memplan.machine.target import Target
 from memplan.problem.options import Options
 from memplan.problem.pins import parse_pin
 
 
 class Hosted(NamedTuple):
-    """An operand that lies in a joined output, in the place of the part that is written over it.
+    """An operand that lies in a joined output, in the place of the part that is written over it, or over what is.
 
     Args:
-        operand: its storage, touched by its writer and the part's alone.
-        part: the part.
-        writer: program position of the op that writes the part over it.
+        operand: its storage, touched by two ops alone, its writer and that of the part.
+        part: the part, or another such operand, that is written over it.
+        writer: program position of the op that does.
         storage: the joined output in which they lie, no part itself.
         first: their first byte there.
     """
@@ -60,24 +61,50 @@ def places(graph: Graph, joined: Collection[str]) -> dict[str, tuple[str, int]]:
 
 
 def hosted(graph: Graph, joined: Collection[str], options: Options) -> tuple[Hosted, ...]:
-    """The operands that lie where a joined part will, so that it is written over them: those that nothing else touches."""
+    """The operands that lie where a joined part will, so that it is written over them: those that nothing else touches.
+
+    So do those over which they are written themselves, as long as all this comes before any part in every order.
+    """
     if not (joined and options.inplace):
         return ()
-    inside, outputs, found = places(graph, joined), graph.output_storages, list[Hosted]()
+    inside, found = places(graph, joined), list[Hosted]()
+    makers: dict[str, list[int]] = {}  # those of the parts, by the output that holds them
+    for x, (storage, _) in inside.items():
+        if graph.ops[graph.producer[x]].name not in joined:
+            makers.setdefault(storage, []).append(graph.producer[x])
+    free = _touched_twice(graph, options) - inside.keys()
+    for x, (storage, first) in inside.items():
+        part, writer = x, graph.producer[x]
+        while operand := _overwritten(graph, writer, part, free):
+            found.append(Hosted(operand, part, writer, storage, first))
+            free.remove(operand)
+            part, writer = operand, graph.producer[operand]
+            if graph.ops[writer].name in joined or not all(
+                _first(graph, options, writer, j) for j in makers[storage]
+            ):
+                break
+    return tuple(found)
+
+
+def _overwritten(graph: Graph, writer: int, output: str, free: Collection[str]) -> str | None:
+    """The first storage, of those that are free to lie anywhere, that the op may write the output over."""
+    over = (graph.storage_of[x] for y, x in graph.ops[writer].overwrites if y == output)
+    return next((s for s in over if s in free), None)
+
+
+def _touched_twice(graph: Graph, options: Options) -> set[str]:
+    """The storages that one op writes and one other reads, no outputs and not pinned."""
     touched: dict[str, int] = {}
     for op in graph.ops:
         for s in () if op.view else {graph.storage_of[x] for x in (*op.inputs, *op.outputs)}:
             touched[s] = touched.get(s, 0) + 1
-    for x, (storage, first) in inside.items():
-        writer = graph.producer[x]
-        for part, operand in graph.ops[writer].overwrites:
-            s = graph.storage_of[operand]
-            mine = graph.tensor[s].kind == "activation" and touched[s] == 2 and s not in outputs
-            if part == x and mine and s not in inside and s not in options.pins:
-                if graph.ops[graph.producer[s]].name not in joined:
-                    found.append(Hosted(s, x, writer, storage, first))
-                    break
-    return tuple(found)
+    mine = (s for s, times in touched.items() if times == 2 and graph.tensor[s].kind == "activation")
+    return {s for s in mine if s not in graph.output_storages and s not in options.pins}
+
+
+def _first(graph: Graph, options: Options, i: int, j: int) -> bool:
+    """Whether op `i` comes before op `j` in every order."""
+    return i < j and (options.order == "program" or precedes(graph.preds, i, j))
 
 
 def lying(
@@ -85,9 +112,9 @@ def lying(
 ) -> dict[str, tuple[str, ...]]:
     """The storages in which roots lie that have none for themselves alone.
 
-    A part of a joined op lies in the op's output, or in what that is a part of; so does an operand that is `hosted`. The output of a scattered op lies in its
-    parts, or in what these lie in, and has a storage without bytes of its own. What a joined op has for a part, no
-    scattered op must write.
+    A part of a joined op lies in the op's output, or in what that is a part of; so does an operand that is `hosted`.
+    The output of a scattered op lies in its parts, or in what these lie in, and has a storage without bytes of its
+    own. What a joined op has for a part, no scattered op must write.
     """
     if not (joined or scattered):
         return {}
