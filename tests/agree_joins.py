@@ -25,6 +25,9 @@ from tests.agree import random_pins
 from tests.generate_joins import joining_graph
 from tests.oracle import Oracle
 
+HOSTING = 6
+"""Ops up to which operands lie in the places of parts."""
+
 SOLVERS = {"greedy": ("peak", "traffic"), "peak": ("peak", "traffic"), "search": ("traffic",)}
 """Solver specs, each with the objectives that it is asked about."""
 
@@ -55,12 +58,14 @@ def joining_problem(seed: int, objective: str, ops: int = 8) -> Problem:
 def optimum(problem: Problem) -> int | None:
     """The least live peak or traffic over all choices, addresses unseen; None where no choice has a plan.
 
-    No operand lies where a part will be written over it, which a plan may do in place: this is above the optimum then.
+    That operands may lie where a part will be written over them is looked at for peaks of at most `HOSTING` ops; else
+    this may be above the optimum in place.
     """
     oracles = [Oracle(problem, joined) for joined in Oracle.choices(problem)]
     if problem.options.objective == "traffic":
         return min((v for o in oracles if (v := o.least_traffic()) is not None), default=None)
-    least = min(oracle.least_live_peak() for oracle in oracles)
+    hosting = problem.options.inplace and problem.n <= HOSTING and not problem.target.direct
+    least = min(o.least_hosting_peak() if hosting else o.least_live_peak() for o in oracles)
     return None if problem.capacity is not None and least > problem.capacity else least
 
 

@@ -77,6 +77,7 @@ class Oracle:
             while storage in lies:
                 storage = lies[storage]
             root[name] = storage
+        self.root = root
         held = {op.results[0]: i for i, op in enumerate(graph.ops) if op.name in self.joined}
         touches: dict[str, set[int]] = {}
         for i, op in enumerate(graph.ops):
@@ -211,6 +212,51 @@ class Oracle:
             return min(ways, default=0)
 
         return rest(frozenset())
+
+    def least_hosting_peak(self) -> int:
+        """The same where an operand that dies under a joined part may lie in that part's place, free until then (rule 9)."""
+        return min((self._hosting_peak(order) for order in self.orders()), default=0)
+
+    def _hosting_peak(self, order: tuple[int, ...]) -> int:
+        whole = [self._whole(k, order) for k in range(len(self.things))]
+        number = {s.name: k for k, s in enumerate(self.things)}
+        free: set[tuple[int, int]] = set()  # steps at which a thing lies in the place of a part
+        saved = [0] * self.n
+        for t, i in enumerate(order):
+            dying = [k for k in self.may_overwrite(i, frozenset(order[:t]))]
+            if dying:
+                saved[t] = self.things[self.pairs[i][0]].size
+            for part, operand in self.graph.ops[i].overwrites if self.options.inplace else ():
+                outer = number.get(self.root[part], -1)
+                k = number.get(self.root[operand], -1)
+                if (
+                    k < 0
+                    or outer < 0
+                    or self.root[part] == part
+                    or self.root[operand] != self.graph.storage_of[operand]
+                ):
+                    continue
+                s = self.things[k]
+                if s.touches <= set(order[: t + 1]) and s.writer >= 0 and not s.output and s.held < 0:
+                    begin = min(u for u, j in enumerate(order) if j in self.fills(outer))
+                    free |= {(k, u) for u in range(max(begin, whole[k][0][0]), t + 1)}
+                    break
+        live = [0] * self.n
+        for k, stretches in enumerate(whole):
+            for start, stop in stretches:
+                for t in range(start, stop):
+                    live[t] += 0 if (k, t) in free else self.things[k].size
+        return max((z - less for z, less in zip(live, saved, strict=True)), default=0)
+
+    def fills(self, k: int) -> set[int]:
+        """The ops that write the parts of a joined output."""
+        inside = {x for op in self.graph.ops if op.name in self.joined for x, _ in op.joins}
+        mine = {x for x in inside if self.root[x] == self.things[k].name}
+        return {
+            self.graph.producer[x]
+            for x in mine
+            if self.graph.ops[self.graph.producer[x]].name not in self.joined
+        }
 
     # Spills, by bytes
 

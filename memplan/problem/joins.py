@@ -72,16 +72,15 @@ def hosted(graph: Graph, joined: Collection[str], options: Options) -> tuple[Hos
     for x, (storage, _) in inside.items():
         if graph.ops[graph.producer[x]].name not in joined:
             makers.setdefault(storage, []).append(graph.producer[x])
-    free = _touched_twice(graph, options) - inside.keys()
+    own = {op.results[0] for op in graph.ops if op.name in joined}
+    free = _touched_twice(graph, options) - inside.keys() - own
     for x, (storage, first) in inside.items():
         part, writer = x, graph.producer[x]
         while operand := _overwritten(graph, writer, part, free):
             found.append(Hosted(operand, part, writer, storage, first))
             free.remove(operand)
             part, writer = operand, graph.producer[operand]
-            if graph.ops[writer].name in joined or not all(
-                _first(graph, options, writer, j) for j in makers[storage]
-            ):
+            if not all(_first(graph, options, writer, j) for j in makers[storage]):
                 break
     return tuple(found)
 
@@ -107,6 +106,11 @@ def _first(graph: Graph, options: Options, i: int, j: int) -> bool:
     return i < j and (options.order == "program" or precedes(graph.preds, i, j))
 
 
+def split(graph: Graph, joined: Collection[str], scattered: Collection[str]) -> set[str]:
+    """The outputs of ops that are both joined and scattered."""
+    return {op.results[0] for op in graph.ops if op.name in joined and op.name in scattered}
+
+
 def lying(
     graph: Graph, joined: Collection[str], scattered: Collection[str], options: Options
 ) -> dict[str, tuple[str, ...]]:
@@ -114,14 +118,21 @@ def lying(
 
     A part of a joined op lies in the op's output, or in what that is a part of; so does an operand that is `hosted`.
     The output of a scattered op lies in its parts, or in what these lie in, and has a storage without bytes of its
-    own. What a joined op has for a part, no scattered op must write.
+    own. What a joined op has for a part, no scattered op must write. Where an op is both, what is hosted in its output
+    stands for the bytes that it takes there.
     """
     if not (joined or scattered):
         return {}
-    found: dict[str, tuple[str, ...]] = {x: (storage,) for x, (storage, _) in places(graph, joined).items()}
-    found |= {each.operand: (each.storage,) for each in hosted(graph, joined, options)}
+    inside = places(graph, joined)
+    found: dict[str, tuple[str, ...]] = {x: (storage,) for x, (storage, _) in inside.items()}
+    for each in hosted(graph, joined, options):
+        if each.storage not in split(graph, joined, scattered):
+            found[each.operand] = (each.storage,)
+        elif each.part in inside:
+            holders = [each.storage, *(x for x, (storage, _) in inside.items() if storage == each.storage)]
+            found |= {x: (*found.get(x, (each.storage,)), each.operand) for x in holders}
     for op in graph.ops:
-        if op.name in scattered:
+        if op.name in scattered and op.name not in joined:
             inner = (s for x, _ in op.joins for s in found.get(x, (x,)))
             found[op.results[0]] = (*dict.fromkeys(inner), op.results[0])
     return found

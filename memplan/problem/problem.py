@@ -9,7 +9,7 @@ from memplan.base.units import align_up
 from memplan.ir.graph import Graph
 from memplan.machine.target import Target
 from memplan.problem.fixed_places import least_top
-from memplan.problem.joins import Hosted, hosted, joinable, lying, places
+from memplan.problem.joins import Hosted, hosted, joinable, lying, places, split
 from memplan.problem.kept import certainly_kept
 from memplan.problem.op_times import latency_ends
 from memplan.problem.options import Options
@@ -34,6 +34,8 @@ class Problem:
             and kept from the first of them to its last touch.
         scattered: of `joinable`, ops that need no room for their output, whose bytes are those of their parts wherever
             these lie. No machine does that: what such a problem costs at least, it costs whether they are joined or not.
+            Of one that is joined too, the place of an operand that is `hosted` is taken from when that is written,
+            and no more than that.
     """
 
     graph: Graph
@@ -159,10 +161,12 @@ class Problem:
         A part is an output where it stands for one. It need not stay as that must, which is no part of it before its op.
         """
         graph = self.graph
-        empty = {op.results[0] for op in graph.ops if op.name in self.scattered}
+        made = {op.results[0] for op in graph.ops if op.name in self.scattered}
+        apart = split(graph, self.joined, self.scattered)
+        size = {s.name: s.size for s in storages}
         holds: dict[str, set[str]] = {}
-        for name in empty:
-            for held in self.lying[name]:
+        for name in made:
+            for held in self.lying.get(name, (name,)):
                 holds.setdefault(held, set()).add(name)
         spilled = self.options.objective != "peak"
         found = []
@@ -176,7 +180,9 @@ class Problem:
                     keep=s.keep and not spilled,
                     offset=None,
                 )
-            found.append(replace(s, nbytes=0, size=0) if s.name in empty else s)
+            if s.name in apart:
+                s = replace(s, size=s.size - sum(size[x] for x in self.lying.get(s.name, ()) if x != s.name))
+            found.append(replace(s, nbytes=0, size=0) if s.name in made - apart else s)
         return found
 
     @cached_property

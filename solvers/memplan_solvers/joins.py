@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 
+from memplan.problem.joins import places
 from memplan.problem.plan import Plan, Status
 from memplan.problem.problem import Problem
 from memplan.solving.freedoms import as_asked
@@ -38,22 +39,37 @@ def relaxed(problem: Problem, joined: Collection[str] = (), apart: Collection[st
     """The problem in which `joined` and `apart` are what they are called, and each op that is undecided needs no room for
     its output: it costs no more than any choice for these.
 
-    Nor does a joined op into whose parts others could be written over, wherever these lie before.
+    Nor does a joined op of whose parts some may be written over any of several operands, or over one that others touch:
+    where that lies is one more choice. Where it is none, the operand's place is taken from when it is written.
     """
-    loose = _loose(problem)
-    scattered = {*undecided(problem, joined, apart)} | (loose & {*joined})
-    fixed = joining(problem, {*joined} - loose)
-    return replace(fixed, scattered=tuple(x for x in problem.joinable if x in scattered))
+    fixed = joining(problem, joined)
+    firm, loose = _written_over(fixed)
+    scattered = {*undecided(problem, joined, apart)} | firm | loose
+    kept = tuple(x for x in fixed.joined if x not in loose)
+    return replace(fixed, joined=kept, scattered=tuple(x for x in problem.joinable if x in scattered))
 
 
-def _loose(problem: Problem) -> set[str]:
-    """The ops with a part, or a part's part, that may be written over an operand: where that lies is one more choice."""
-    graph, found = problem.graph, set[str]()
-    for op in graph.ops if problem.inplace_pairs else ():
-        makers = [graph.producer[x] for x, _ in op.joins if x in graph.producer]
-        if any(i in problem.inplace_pairs or graph.ops[i].name in found for i in makers):
-            found.add(op.name)
-    return found
+def _written_over(problem: Problem) -> tuple[set[str], set[str]]:
+    """The joined ops of whose parts some are written over operands that lie there before, and those where it is open which
+    do, with all that lies in the same output."""
+    graph, inside = problem.graph, places(problem.graph, problem.joined)
+    hosts = {each.part: each.operand for each in problem.hosted}
+    pairs = joining(problem, ()).inplace_pairs if problem.joined else {}
+    firm, loose = set[str](), set[str]()
+    for x, (storage, _) in inside.items():
+        if graph.producer[x] in pairs:
+            _, over = pairs[graph.producer[x]]
+            known = len(over) == 1 and hosts.get(x) is not None
+            (firm if known else loose).add(storage)
+    holder = {
+        op.name: inside.get(op.results[0], (op.results[0], 0))[0]
+        for op in graph.ops
+        if op.name in problem.joined
+    }
+    return (
+        {name for name, storage in holder.items() if storage in firm - loose},
+        {name for name, storage in holder.items() if storage in loose},
+    )
 
 
 def conflicts(problem: Problem) -> dict[str, set[str]]:
