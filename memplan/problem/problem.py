@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from memplan.base.units import align_up
 from memplan.ir.graph import Graph
 from memplan.machine.target import Target
 from memplan.problem.fixed_places import least_top
-from memplan.problem.joins import Hosted, hosted, joinable, lying, places, split
+from memplan.problem.joins import Hosted, hosted, joinable, lying, places
 from memplan.problem.kept import certainly_kept
 from memplan.problem.op_times import latency_ends
 from memplan.problem.options import Options
 from memplan.problem.pins import Pin, parse_pin
+from memplan.problem.placed import placed_storages, without_room
 from memplan.problem.plan import Move, Residency, is_load
 from memplan.problem.storage import Storage
 
@@ -116,74 +116,12 @@ class Problem:
     @cached_property
     def storages(self) -> tuple[Storage, ...]:
         """The placed storages."""
-        graph, options = self.graph, self.options
-        outputs = graph.output_storages
-        uses: dict[str, list[int]] = {}
-        if graph.ops and options.io == "resident":  # a returned input lies there though no op may touch it
-            uses |= {t.name: [] for t in graph.tensors if t.kind == "input" and t.name in outputs}
-        joined = {op.results[0] for op in graph.ops if op.name in self.joined} if self.joined else set()
-        for i, touched in enumerate(self.touched):
-            for name in touched:
-                tensor = graph.tensor[name]
-                ignored = tensor.kind == "constant" and options.weights == "ignore"
-                io = tensor.kind == "input" or (tensor.kind == "activation" and name in outputs)
-                callers = io and options.io == "external"
-                if not (ignored or callers or (name in self.pins and self.pins[name].host)):
-                    seen = uses.setdefault(name, [])
-                    if name in joined or graph.producer.get(name) != i:
-                        seen.append(i)
-        found = [self._storage(name, tuple(readers), name in joined) for name, readers in uses.items()]
-        return tuple(self._without_joins(found) if self.scattered else found)
-
-    def _storage(self, name: str, readers: tuple[int, ...], joined: bool) -> Storage:
-        tensor, is_output = self.graph.tensor[name], name in self.graph.output_storages
-        pin = self.pins.get(name, Pin())
-        is_constant = tensor.kind == "constant"
-        return Storage(
-            name=name,
-            nbytes=tensor.nbytes,
-            size=align_up(tensor.nbytes, self.target.scratchpad.alignment),
-            producer=-1 if joined else self.graph.producer.get(name, -1),
-            uses=readers,
-            is_input=tensor.kind == "input",
-            is_constant=is_constant,
-            is_output=is_output,
-            resident=self.options.io == "resident"
-            and not is_constant
-            and (tensor.kind == "input" or is_output),
-            keep=joined or tensor.kind == "workspace" or pin.keep,
-            offset=None if pin.memory else pin.offset,
+        found = placed_storages(
+            self.graph, self.options, self.touched, self.joined, self.target.scratchpad.alignment
         )
-
-    def _without_joins(self, storages: list[Storage]) -> list[Storage]:
-        """The storages with what scattered ops make of them: their output has no bytes, their parts stand for it.
-
-        A part is an output where it stands for one. It need not stay as that must, which is no part of it before its op.
-        """
-        graph = self.graph
-        made = {op.results[0] for op in graph.ops if op.name in self.scattered}
-        apart = split(graph, self.joined, self.scattered)
-        size = {s.name: s.size for s in storages}
-        holds: dict[str, set[str]] = {}
-        for name in made:
-            for held in self.lying.get(name, (name,)):
-                holds.setdefault(held, set()).add(name)
-        spilled = self.options.objective != "peak"
-        found = []
-        for s in storages:
-            if s.name in holds:
-                is_output = s.is_output or bool(holds[s.name] & graph.output_storages)
-                s = replace(
-                    s,
-                    is_output=is_output,
-                    resident=is_output and self.options.io == "resident" and not spilled,
-                    keep=s.keep and not spilled,
-                    offset=None,
-                )
-            if s.name in apart:
-                s = replace(s, size=s.size - sum(size[x] for x in self.lying.get(s.name, ()) if x != s.name))
-            found.append(replace(s, nbytes=0, size=0) if s.name in made - apart else s)
-        return found
+        if self.scattered:
+            found = without_room(found, self.graph, self.options, self.joined, self.scattered, self.lying)
+        return tuple(found)
 
     @cached_property
     def number(self) -> dict[str, int]:
