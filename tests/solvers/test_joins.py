@@ -54,8 +54,17 @@ def test_what_is_a_part_of_two_lies_in_one() -> None:
 
 
 def test_what_may_lie_in_several_places_before_it_is_joined_stays_scattered() -> None:
-    less = relaxed(posed(inplace=True), ("c",))
-    assert (less.joined, less.scattered) == ((), ("c",))
+    problem = posed(inplace=True)
+    less = relaxed(problem, ("c",))  # r lies where a will: its place in c is taken from when r is written
+    assert (less.joined, less.scattered) == (("c",), ("c",))
+    sizes = {s.name: (s.size, s.touches) for s in less.storages}
+    assert sizes["c"] == (4, (1, 2, 3, 4, 6)) and sizes["r"] == (1, (0, 1, 2, 3, 4, 6))
+    ops = tuple(
+        replace(op, inputs=("r", "x"), overwrites=(("a", "r"), ("a", "x"))) if op.name == "a" else op
+        for op in problem.graph.ops
+    )
+    either = relaxed(replace(problem, graph=replace(problem.graph, ops=ops)), ("c",))
+    assert (either.joined, either.scattered) == ((), ("c",))
 
 
 @pytest.mark.parametrize("solver", ["greedy", "peak", "portfolio"])

@@ -133,13 +133,15 @@ class _Search:
         for name in open_:
             if not self.rivals[name] & chosen:
                 chosen.add(name)
-        largest = self.largest(chosen, order)
-        for name in open_:
-            if self.limits.spent():
-                break
-            other = chosen - {name} if name in chosen else chosen - self.rivals[name] | {name}
-            if (profile := self.largest(other, order)) < largest:
-                chosen, largest = other, profile
+        largest, before = self.largest(chosen, order), None
+        while largest != before:
+            before = largest
+            for name in open_:
+                if self.limits.spent() or largest[0] <= node.bound:
+                    return frozenset(chosen)
+                other = chosen - {name} if name in chosen else chosen - self.rivals[name] | {name}
+                if (profile := self.largest(other, order)) < largest:
+                    chosen, largest = other, profile
         return frozenset(chosen)
 
     def largest(self, chosen: set[str], order: Sequence[int]) -> list[int]:
