@@ -122,10 +122,12 @@ class Peak(Improver):
         """The best plan of all choices of what is joined, the most promising first, with a bound for them all."""
         if not problem.joinable:
             return as_asked(problem, self._decided(joining(problem, ()), limits))
-        found = least_joined_peak(problem, self._searching(limits), self._most)
+        found, capacity = least_joined_peak(problem, self._searching(limits), self._most), problem.capacity
         best: Plan | None = None
         value = float("inf")
         for k, (less, order, peak) in enumerate(found.choices):
+            if capacity is not None and less.min_capacity > capacity:
+                continue
             if peak >= value or (limits.spent() and best is not None):
                 break
             share = limits.share(1.0 if k + 1 == len(found.choices) else 0.5)
@@ -135,16 +137,14 @@ class Peak(Improver):
                 best, value = plan, cost
             if value <= found.bound:
                 break
-        assert best is not None  # what joins nothing is always among the choices
-        capacity = problem.capacity
-        if best.schedule:
+        if best is not None and best.schedule:
             return replace(as_asked(problem, best), bound=min(found.bound, value))
         if capacity is not None and found.bound > capacity:
             why = f"proved: whatever is joined, every order has {found.bound} live bytes or more at some step"
-            return self.no_answer(
-                problem, limits, Status.INFEASIBLE, f"{why}; the scratchpad has {capacity} bytes"
-            )
-        return self.no_answer(problem, limits, Status.UNKNOWN, best.reason)
+            why = f"{why}; the scratchpad has {capacity} bytes"
+            return self.no_answer(problem, limits, Status.INFEASIBLE, why)
+        why = best.reason if best is not None else "no choice of what is joined was found that fits"
+        return self.no_answer(problem, limits, Status.UNKNOWN, why)
 
     def _answer(self, problem: Problem, limits: Limits, found: PeakResult, start: Answer | None) -> Plan:
         capacity = problem.capacity

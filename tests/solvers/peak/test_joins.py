@@ -48,6 +48,10 @@ def test_it_agrees_with_brute_force() -> None:
     assert seen["joined"] > 20 and seen["better"] > 20 and seen["optimal"] > 100
 
 
+def test_a_choice_that_does_not_fit_beside_what_is_pinned_is_left_out() -> None:
+    assert sum(check("peak", "peak", range(9270, 9271)).values())
+
+
 @pytest.mark.slow(reason="a long loop over seeds")
 @pytest.mark.parametrize("objective", ["peak", "traffic"])
 def test_it_agrees_with_brute_force_at_length(objective: str) -> None:
