@@ -192,7 +192,8 @@ class Problem:
         """
         pairs = {}
         for i, (written, over) in self.overwriting.items():
-            if dying := tuple(s for s in over if not self.storages[s].is_output):
+            outputs = self.graph.output_storages
+            if dying := tuple(s for s in over if self.storages[s].name not in outputs):
                 pairs[i] = (written, dying)
         return pairs
 
@@ -220,7 +221,10 @@ class Problem:
             return False
         donated = old.is_input and old.name in self.options.donate and not old.is_output
         mine = donated and self.renewed.get(old.name, new.name) == new.name
-        return mine or (self.options.inplace and not old.resident)
+        resident = old.resident and (old.is_input or old.name in self.graph.output_storages)
+        return mine or (
+            self.options.inplace and not resident
+        )  # what stands for an output may be written over
 
     @cached_property
     def renewed(self) -> dict[str, str]:

@@ -133,6 +133,10 @@ def test_they_agree_with_brute_force(solver: str, objective: str) -> None:
     assert seen["joined"] and seen["better"] and seen["optimal"]
 
 
+def test_what_stands_for_an_output_may_be_written_over() -> None:
+    assert sum(agree("search", "traffic", range(9524, 9525)).values())
+
+
 @pytest.mark.slow(reason="a long loop over seeds")
 @pytest.mark.parametrize(
     ("solver", "objective"), [("greedy", "peak"), ("greedy", "traffic"), ("search", "traffic")]
