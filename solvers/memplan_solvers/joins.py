@@ -75,7 +75,8 @@ def _written_over(problem: Problem) -> tuple[set[str], set[str]]:
 def conflicts(problem: Problem) -> dict[str, set[str]]:
     """Per op that can be joined, the others that have a part in common with it: one of them at most is."""
     holders: dict[str, list[str]] = {}
-    ops = [op for op in problem.graph.ops if op.name in set(problem.joinable)]
+    able = set(problem.joinable)
+    ops = [op for op in problem.graph.ops if op.name in able]
     for op in ops:
         for x, _ in op.joins:
             holders.setdefault(x, []).append(op.name)
