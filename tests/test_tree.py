@@ -310,7 +310,7 @@ ELSEWHERE: tuple[tuple[str, str, str], ...] = (
     (
         "problems by hand",
         "problem/test_problem.py",
-        "memplan.problem.storage",
+        "memplan.problem.storage memplan.problem.placed",
     ),
     (
         "what an execution reports",
