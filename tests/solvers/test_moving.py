@@ -59,3 +59,11 @@ def test_what_is_wide() -> None:
     assert is_wide(replace(plain, target=two_level(direct=True)))
     assert not is_wide(replace(plain, target=two_level(direct=True), options=Options("peak")))
     assert is_wide(replace(plain, target=memplan.load_target("stm32h743")))
+
+
+def test_who_is_out_of_time_has_a_plan_where_the_backing_memory_holds_everything() -> None:
+    problem = memplan.make_problem(memplan.load("resnet8_int8"), "esp32-s3", io="external")
+    for spec in ("greedy", "placement", "portfolio"):
+        found = parse_spec(spec).solve(problem, Limits(60, cancel=lambda: True))
+        plan = evaluate(problem.graph, found)
+        assert plan.status is Status.FEASIBLE and not plan.residencies, spec
