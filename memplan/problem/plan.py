@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from memplan.base.errors import PlanError
 from memplan.ir.graph import Graph, digest_1
+from memplan.ir.ranges import size_text
 from memplan.machine.target import Target
 from memplan.problem.options import Options
 
@@ -208,7 +209,7 @@ def graph_mismatch(graph: Graph, plan: Plan) -> str:
 
 def mismatch_hint(plan: Plan) -> str:
     """What to do where the plan was made for another graph: which sizes, and what said of ops, decide about a graph."""
-    sizes = [f"--dim {name}={size}" for name, size in plan.options.dims.items()]
+    sizes = [f"--dim {name}={size_text(size)}" for name, size in plan.options.dims.items()]
     sizes += [f"--bound {name}={','.join(map(str, shape))}" for name, shape in plan.options.bounds.items()]
     sized = f", with {' '.join(sizes)}," if sizes else ""
     return (
