@@ -78,9 +78,10 @@ class Metrics(NamedTuple):
         live_peak: the most bytes resident in the first memory in one step.
         peak: the end in bytes of the highest residency there.
         latency_s: seconds of the whole plan; this and the next two are 0 on an untimed target.
-        latency_all_host_s: seconds where everything is served from host memory; None where operands must be
-            in the scratchpad, so that not everything can be in host.
-        latency_unlimited_s: seconds where everything lies in the scratchpad: a bound below every plan.
+        latency_all_host_s: seconds where everything is served from the backing memory; None where some op cannot
+            use that.
+        latency_unlimited_s: seconds where everything lies in the fastest memory that its ops can use: a bound below
+            every plan.
         accessed: bytes times the byte cost of their memory, of all moves and executions beyond what is compulsory:
             where ops use nothing but the scratchpad, the bytes moved without need. This and the next two are
             None where an older file does not say.
