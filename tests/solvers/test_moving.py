@@ -67,3 +67,13 @@ def test_who_is_out_of_time_has_a_plan_where_the_backing_memory_holds_everything
         found = parse_spec(spec).solve(problem, Limits(60, cancel=lambda: True))
         plan = evaluate(problem.graph, found)
         assert plan.status is Status.FEASIBLE and not plan.residencies, spec
+
+
+def test_workspaces_have_places_when_the_time_is_up() -> None:
+    graph = program("x>a a>b,s b>y")
+    tensors = tuple(replace(t, kind="workspace") if t.name == "s" else t for t in graph.tensors)
+    ops = tuple(replace(op, workspace="s") if "s" in op.outputs else op for op in graph.ops)
+    graph = replace(graph, tensors=tensors, ops=ops, outputs=("y",))
+    problem = memplan.make_problem(graph, "esp32-s3", io="external")
+    plan = evaluate(graph, parse_spec("greedy").solve(problem, Limits(60, cancel=lambda: True)))
+    assert {r.tensor for r in plan.residencies} == {"s"}

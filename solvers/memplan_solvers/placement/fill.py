@@ -159,11 +159,13 @@ def fastest_first(lives: Lives, stop: Callable[[], bool] = lambda: False) -> Lay
 def without_addresses(lives: Lives, stop: Callable[[], bool]) -> Layout | None:
     """The placement in the memories that need no addresses, which takes no time to find: as far as storages can lie there.
 
-    The others take the cheapest holes, until `stop` says that the time is up; None where one of them finds none.
+    Workspaces, which are seldom together, take the cheapest holes, as others do until `stop` says that the time is up.
+    None where one of them finds none.
     """
 
     def has_room(k: int) -> bool:
-        return any(p.memory not in lives.addressed for p in lives.items[k].places)
+        item = lives.items[k]
+        return item.is_workspace or any(p.memory not in lives.addressed for p in item.places)
 
     filling = Filling(lives)
     for k in sorted(range(len(lives.items)), key=lambda k: (_free(lives, k), has_room(k))):
