@@ -18,7 +18,7 @@ ELSEWHERE: tuple[tuple[str, str, str], ...] = (
     (
         "the command asked as a program",
         "cli/test_cli.py",
-        "memplan.cli.check memplan.cli.common memplan.cli.listing memplan.cli.plan memplan.cli.run "
+        "memplan.cli.check memplan.cli.common memplan.cli.listing memplan.cli.live memplan.cli.plan memplan.cli.run "
         "memplan.cli.show",
     ),
     (
@@ -72,7 +72,8 @@ ELSEWHERE: tuple[tuple[str, str, str], ...] = (
     (
         "walks by their plans",
         "solvers/replace/test_memories.py",
-        "memplan_solvers.replace.lodgers memplan_solvers.replace.rights memplan_solvers.schedule.orders",
+        "memplan_solvers.replace.lodgers memplan_solvers.replace.rights memplan_solvers.replace.windows "
+        "memplan_solvers.schedule.orders",
     ),
     (
         "greedy by its plans",
@@ -279,6 +280,16 @@ ELSEWHERE: tuple[tuple[str, str, str], ...] = (
         "problems by hand",
         "problem/test_problem.py",
         "memplan.problem.storage",
+    ),
+    (
+        "donated inputs by their plans",
+        "solving/test_donate.py",
+        "memplan.problem.donation",
+    ),
+    (
+        "what a plan's reason says",
+        "cli/test_cli.py",
+        "memplan.solving.shortage",
     ),
     (
         "what an execution reports",

@@ -17,7 +17,7 @@ from memplan.solving.limits import Limits, Progress
 from memplan.solving.registry import parse_spec
 from memplan.solving.solver import Solver
 from memplan_solvers.improve import Answer, Improver
-from memplan_solvers.moving import is_wide
+from memplan_solvers.moving import beyond_scratchpad
 from memplan_solvers.restricted import in_program_order, inplace_off, value_of
 
 
@@ -174,7 +174,7 @@ class _Run:
         On targets that are no scratchpad machines most lack the target itself, which goes without saying.
         """
         lacking = {part: parse_spec(part).lacks(self.problem) for part in parts}
-        if not is_wide(self.problem):
+        if not beyond_scratchpad(self.problem):
             self.refused |= {part: f"not for {' and '.join(x)}" for part, x in lacking.items() if x}
         return tuple(part for part, lacks in lacking.items() if not lacks)
 

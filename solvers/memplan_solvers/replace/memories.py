@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from memplan.base.units import align_up
 from memplan.problem.plan import InPlace, Move, Residency
-from memplan_solvers.common.holes import NOWHERE, smallest_hole
+from memplan_solvers.common.holes import NOWHERE
 from memplan_solvers.placement.lives import Lives
 from memplan_solvers.replace.lodgers import Lodger, State
-from memplan_solvers.replace.rights import UNLIMITED, Rights
+from memplan_solvers.replace.rights import Rights
+from memplan_solvers.replace.windows import cheapest_window, hole
 
 
 class Policy(NamedTuple):
@@ -126,20 +126,9 @@ class _Walk:
         return next((m for m in memories if self.state.has(k, m)), None)
 
     def _hole(self, k: int, memory: str, t: int) -> int:
-        """An offset in the smallest hole for the storage, or the pinned one if it is free; else NOWHERE.
-
-        Who is soon done with lies at the upper end, away from the others.
-        """
-        taken = self.state.taken(memory)
-        size, alignment, end, pinned = self.rights.room(k, memory)
-        if pinned is not None:
-            clash = size and any(low < pinned + size and pinned < high for low, high, _ in taken)
-            return NOWHERE if clash or pinned + size > end or pinned % alignment else pinned
-        low = smallest_hole(taken, size, end, alignment) if size <= end else NOWHERE
-        if low == NOWHERE or end == UNLIMITED or self.lives.last[k] - t > self.policy.brief:
-            return low
-        high = min((begin for begin, _, _ in taken if begin >= low + size), default=end)
-        return (high - size) // alignment * alignment
+        """An offset at which the storage has a hole there, else NOWHERE; who is soon done with lies high in it."""
+        brief = self.lives.last[k] - t <= self.policy.brief
+        return hole(self.state.taken(memory), self.rights.room(k, memory), brief)
 
     def _settle(self, k: int, memory: str, t: int, bound: bool, offset: int | None = None) -> None:
         """The storage lies there from boundary `t` on."""
@@ -280,27 +269,10 @@ class _Walk:
         return leaving is not None
 
     def _window(self, k: int, memory: str, t: int) -> list[int] | None:
-        """Who has to leave for the storage: everybody between two addresses, where that costs least; None where nobody can."""
-        size, alignment, end, pinned = self.rights.room(k, memory)
-        taken = self.state.taken(memory)
-        needed = {*self.reads[t], *self.writes[t]}
+        """Who has to leave for the storage, where that costs least; None where nobody can."""
+        taken, needed = self.state.taken(memory), {*self.reads[t], *self.writes[t]}
         loss = {who: self._loss(who, memory, t, needed) for _, _, who in taken}
-        begins = {0, *(align_up(high, alignment) for _, high, _ in taken)}
-        begins |= {(low - size) // alignment * alignment for low, _, _ in taken if low >= size}
-        if pinned is not None:
-            begins = {pinned}
-        best: tuple[float, int] | None = None
-        found: list[int] | None = None
-        for begin in sorted(begins):
-            inside = [who for low, high, who in taken if low < begin + size and begin < high]
-            losses = [loss[who] for who in inside]
-            if begin + size > end or None in losses:
-                continue
-            lost = [x for x in losses if x is not None]
-            score = sum(lost), len(inside)
-            if best is None or score < best:
-                best, found = score, inside
-        return found
+        return cheapest_window(taken, self.rights.room(k, memory), loss)
 
     def _loss(self, k: int, memory: str, t: int, needed: set[int]) -> float | None:
         """How bad it is that the storage leaves: bytes to be moved, the more the sooner it is needed; None where it may not."""
