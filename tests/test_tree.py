@@ -72,7 +72,7 @@ ELSEWHERE: tuple[tuple[str, str, str], ...] = (
     (
         "walks by their plans",
         "solvers/replace/test_memories.py",
-        "memplan_solvers.replace.lodgers memplan_solvers.replace.rights memplan_solvers.replace.windows "
+        "memplan_solvers.replace.rights memplan_solvers.replace.state memplan_solvers.replace.windows "
         "memplan_solvers.schedule.orders",
     ),
     (

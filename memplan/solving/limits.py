@@ -42,7 +42,7 @@ class Progress(NamedTuple):
 class Limits:
     """What a solve may spend, and what it is told and tells; its clock starts when it is made.
 
-    All budgets made of this one go by its clock. A solver looks at `spent()` at least every 0.1 s and answers
+    All limits made of these go by its clock. A solver looks at `spent()` at least every 0.1 s and answers
     with its best plan once it is true.
 
     Args:

@@ -66,7 +66,7 @@ class Sweep:
 
     Args:
         graph, objective, solver: what was asked, in words.
-        budgets: the graph's capacities that have names, in bytes.
+        reference: the graph's M_R, M_P and M_H, in bytes.
         points: by rising capacity.
         seconds: in the solver, compilation left out.
     """
@@ -74,7 +74,7 @@ class Sweep:
     graph: str
     objective: str
     solver: str
-    budgets: ReferenceCapacities
+    reference: ReferenceCapacities
     points: tuple[SweepPoint, ...]
     seconds: float
 
@@ -139,7 +139,7 @@ def sweep(
         if left <= 0 or (cancel is not None and cancel()):
             break
         told = None if progress is None else _named(progress, capacities[i], begin)
-        budget = Limits(
+        limits = Limits(
             min(left, curve.share(i) * time_limit_s),
             asked.workers,
             seed,
@@ -148,9 +148,9 @@ def sweep(
             curve.start(i),
             curve.bound(i),
         )
-        found = solve_within(chosen, curve.problem(i), budget)
-        spent += found.seconds or budget.seconds
-        curve.learn(i, found, budget)
+        found = solve_within(chosen, curve.problem(i), limits)
+        spent += found.seconds or limits.seconds
+        curve.learn(i, found, limits)
     return Sweep(problem.graph.name, objective, chosen.spec, known, curve.points(), spent)
 
 
@@ -190,10 +190,10 @@ class _Curve:
     def problem(self, i: int) -> Problem:
         return replace(self.base, target=self.base.target.with_scratchpad(self.capacities[i]))
 
-    def learn(self, i: int, found: Plan, budget: Limits) -> None:
+    def learn(self, i: int, found: Plan, limits: Limits) -> None:
         """Take over a solver's answer, checked, from the least capacity it fits."""
         self.seen[i] = self.given(i)
-        self.cuts[i] = self.cuts.get(i, 0) + ((found.seconds or budget.seconds) > 0.9 * budget.time_limit_s)
+        self.cuts[i] = self.cuts.get(i, 0) + ((found.seconds or limits.seconds) > 0.9 * limits.time_limit_s)
         plan = evaluate(self.base.graph, found)
         infeasible = plan.status is Status.INFEASIBLE
         self.bounds[i] = max(self.bounds.get(i, 0), float("inf") if infeasible else plan.bound)

@@ -17,9 +17,9 @@ from memplan.base.errors import MemplanError, OptionError
 from memplan.machine.target_file import target_dict
 from memplan.solving.capacities import ReferenceCapacities, needs_peak
 from memplan.solving.testing import chain
-from memplan.studies.compare.cases import OWN, Case, Setting, Subject, budget_key, cases_of, policies
+from memplan.studies.compare.cases import OWN, Case, Setting, Subject, cases_of, policies, reference_key
 from memplan.studies.compare.isolate import Outcome, run_isolated
-from memplan.studies.compare.results import Results, keep_subject, kept_budgets
+from memplan.studies.compare.results import Results, keep_subject, kept_reference
 
 GRACE_S = 60.0
 """What a process may take beside the solve: starting, compiling, checking."""
@@ -28,7 +28,7 @@ WARM_S = 180.0
 """What a solver's first run may take, on a graph of a few ops: compilers keep what they made for the cases."""
 
 PREPARE_S = 300.0
-"""What loading a model and computing its budgets may take."""
+"""What loading a model and computing its reference capacities may take."""
 
 Job = Mapping[str, Any]
 
@@ -206,7 +206,7 @@ def _prepare(
                 "trust": setting.trust,
                 "policies": sorted(wanted),
                 "peaks": peaks,
-                "kept": kept_budgets(results.folder, Path(model).stem),
+                "kept": kept_reference(results.folder, Path(model).stem),
             },
         )
         for model in dict.fromkeys(setting.models)
@@ -220,8 +220,8 @@ def _prepare(
         if outcome.answer is None:
             failed[model] = outcome
             continue
-        budgets = {key: ReferenceCapacities(**value) for key, value in outcome.answer["budgets"].items()}
-        subject = Subject(**{**outcome.answer, "budgets": budgets})
+        reference = {key: ReferenceCapacities(**value) for key, value in outcome.answer["reference"].items()}
+        subject = Subject(**{**outcome.answer, "reference": reference})
         if twin := [m for m, s in subjects.items() if s.name == subject.name]:
             raise OptionError(f"'{twin[0]}' and '{model}' are both called '{subject.name}'", "rename one")
         subjects[model] = subject
@@ -232,7 +232,7 @@ def _prepare(
 def _job(case: Case, subject: Subject, setting: Setting) -> Job:
     """What the case's process needs to know, the capacity in bytes."""
     alignment, policy = case.target.scratchpad.alignment, case.policy
-    capacity, proved = subject.budgets[budget_key(alignment, policy)].resolve(case.budget, alignment)
+    capacity, proved = subject.reference[reference_key(alignment, policy)].resolve(case.budget, alignment)
     return {
         "do": "solve",
         "model": subject.name,

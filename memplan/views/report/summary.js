@@ -195,7 +195,7 @@ function graphFigures() {
   const tensors = kind => plural(T.kind.filter(k => k === kind).length, "tensor");
   const size = kind => T.kind.reduce((sum, k, t) => sum + (k === kind && T.root[t] === t ? T.nbytes[t] : 0), 0);
   const known = O.flops.filter(x => x !== null);
-  const named = PLANS.length ? PLANS[0].budgets : DATA.budgets;
+  const named = PLANS.length ? PLANS[0].reference : DATA.reference;
   return [
     [
       "Ops",

@@ -13,8 +13,8 @@ from typing import NamedTuple
 from memplan.problem.plan import InPlace, Move, Residency
 from memplan_solvers.common.holes import NOWHERE
 from memplan_solvers.placement.lives import Lives
-from memplan_solvers.replace.lodgers import Lodger, State
 from memplan_solvers.replace.rights import Rights
+from memplan_solvers.replace.state import OpenResidency, State
 from memplan_solvers.replace.windows import cheapest_window, hole
 
 
@@ -98,7 +98,7 @@ class _Walk:
         for leaving in ((), self.reads[t], range(len(self.items))):
             try:
                 for memory in self.lives.addressed:
-                    for k in sorted(self.state.lodgers[memory].keys() & {*leaving}):
+                    for k in sorted(self.state.open[memory].keys() & {*leaving}):
                         if self._may_leave(k, memory, t, set()):
                             self._evict(k, memory, t, hold=False)
                 return self.step(t)
@@ -109,7 +109,7 @@ class _Walk:
     def end(self) -> None:
         """Close what lies there to the end, put the moves in order, and see that every output is at home."""
         self.state.moves.sort(key=lambda m: m.issue)  # what is stored after a step was listed in it
-        for memory, there in self.state.lodgers.items():
+        for memory, there in self.state.open.items():
             for k in sorted(there):
                 self._close(k, memory, self.lives.n)
         for k, item in enumerate(self.items):
@@ -128,18 +128,18 @@ class _Walk:
     def _hole(self, k: int, memory: str, t: int) -> int:
         """An offset at which the storage has a hole there, else NOWHERE; who is soon done with lies high in it."""
         brief = self.lives.last[k] - t <= self.policy.brief
-        return hole(self.state.taken(memory), self.rights.room(k, memory), brief)
+        return hole(self.state.taken(memory), self.rights.footprint(k, memory), brief)
 
     def _settle(self, k: int, memory: str, t: int, bound: bool, offset: int | None = None) -> None:
         """The storage lies there from boundary `t` on."""
         offset = self._hole(k, memory, t) if offset is None else offset
         if offset == NOWHERE:
             raise Stuck
-        self.state.lodgers[memory][k] = Lodger(t, offset, self.rights.room(k, memory).size, bound)
+        self.state.open[memory][k] = OpenResidency(t, offset, self.rights.footprint(k, memory).size, bound)
 
     def _close(self, k: int, memory: str, stop: int) -> None:
         """Its residency there ends before step `stop`."""
-        x = self.state.lodgers[memory].pop(k)
+        x = self.state.open[memory].pop(k)
         if x.start < stop:
             self.state.residencies.append(
                 Residency(self.items[k].name, memory, x.start, stop, x.offset, x.size)
@@ -155,7 +155,7 @@ class _Walk:
 
     def _may_leave(self, k: int, memory: str, t: int, needed: set[int]) -> bool:
         """Whether the storage's residency there may end at boundary `t`."""
-        x = self.state.lodgers[memory][k]
+        x = self.state.open[memory][k]
         if x.bound or x.start == t or k in needed:
             return False
         elsewhere = self.state.is_elsewhere(k, memory)
@@ -184,7 +184,7 @@ class _Walk:
 
     def _bring(self, k: int, reach: Sequence[str], t: int) -> None:
         """Make a copy where the op of step `t` reads it."""
-        kept = self.rights.pin[k].keep and any(k in there for there in self.state.lodgers.values())
+        kept = self.rights.pin[k].keep and any(k in there for there in self.state.open.values())
         if kept or self.rights.is_resident(k):
             raise Stuck
         for memory, evicting in self._ways(reach):
@@ -241,10 +241,10 @@ class _Walk:
         """Write the storage over its operand, where the options allow that and both may lie there."""
         operand = self.over.get((t, k))
         for memory in reach if operand is not None else ():
-            x = self.state.lodgers.get(memory, {}).get(operand if operand is not None else -1)
+            x = self.state.open.get(memory, {}).get(operand if operand is not None else -1)
             if x is None or operand is None or (memory == self.items[operand].home and x.start == 0):
                 continue
-            size, alignment, _, pinned = self.rights.room(k, memory)
+            size, alignment, _, pinned = self.rights.footprint(k, memory)
             if size == x.size and x.offset % alignment == 0 and pinned in (None, x.offset):
                 self._close(operand, memory, t + 1)
                 self._settle(k, memory, t, self.rights.is_bound(k, memory), x.offset)
@@ -272,7 +272,7 @@ class _Walk:
         """Who has to leave for the storage, where that costs least; None where nobody can."""
         taken, needed = self.state.taken(memory), {*self.reads[t], *self.writes[t]}
         loss = {who: self._loss(who, memory, t, needed) for _, _, who in taken}
-        return cheapest_window(taken, self.rights.room(k, memory), loss)
+        return cheapest_window(taken, self.rights.footprint(k, memory), loss)
 
     def _loss(self, k: int, memory: str, t: int, needed: set[int]) -> float | None:
         """How bad it is that the storage leaves: bytes to be moved, the more the sooner it is needed; None where it may not."""
@@ -283,7 +283,7 @@ class _Walk:
 
     def _let_go(self, t: int) -> None:
         """End the residencies that nothing needs after step `t`."""
-        for memory, there in self.state.lodgers.items():
+        for memory, there in self.state.open.items():
             for k in sorted(there):
                 item = self.items[k]
                 stays = item.is_output and (memory == item.home or not self.state.has(k, item.home))

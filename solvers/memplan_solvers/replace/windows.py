@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 
 from memplan.base.units import align_up
 from memplan_solvers.common.holes import NOWHERE, Extent, smallest_hole
-from memplan_solvers.replace.rights import UNLIMITED, Room
+from memplan_solvers.replace.rights import UNLIMITED, Footprint
 
 
-def hole(taken: Sequence[Extent], room: Room, high: bool) -> int:
+def hole(taken: Sequence[Extent], footprint: Footprint, high: bool) -> int:
     """An offset in the smallest hole, at its upper end if `high`; the pinned offset if that is free; else NOWHERE.
 
     `taken` are the bytes in use, ascending.
     """
-    size, alignment, end, pinned = room
+    size, alignment, end, pinned = footprint
     if pinned is not None:
         clash = size and any(low < pinned + size and pinned < top for low, top, _ in taken)
         return NOWHERE if clash or pinned + size > end or pinned % alignment else pinned
@@ -26,13 +26,13 @@ def hole(taken: Sequence[Extent], room: Room, high: bool) -> int:
 
 
 def cheapest_window(
-    taken: Sequence[Extent], room: Room, loss: Mapping[int, float | None]
+    taken: Sequence[Extent], footprint: Footprint, loss: Mapping[int, float | None]
 ) -> list[int] | None:
     """Who lies between two addresses where the newcomer has room and the losses add up to least; None where it never has.
 
     `loss` is what each costs that leaves, None for whom may not.
     """
-    size, alignment, end, pinned = room
+    size, alignment, end, pinned = footprint
     begins = {0, *(align_up(high, alignment) for _, high, _ in taken)}
     begins |= {(low - size) // alignment * alignment for low, _, _ in taken if low >= size}
     if pinned is not None:
