@@ -287,6 +287,11 @@ ELSEWHERE: tuple[tuple[str, str, str], ...] = (
         "memplan.problem.donation",
     ),
     (
+        "portfolios by their answers",
+        "solvers/test_portfolio.py",
+        "memplan_solvers.portfolio_run",
+    ),
+    (
         "what a plan's reason says",
         "cli/test_cli.py",
         "memplan.solving.shortage",
