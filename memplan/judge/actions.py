@@ -1,4 +1,6 @@
-"""What a machine does that obeys a plan: `memplan.judge.walk` finds it, executors carry it out, emitted modules contain it."""
+"""What a machine does that obeys a plan: `memplan.judge.walk` finds it, executors carry it out, emitted
+modules contain it.
+"""
 
 from __future__ import annotations
 

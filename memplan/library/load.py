@@ -18,7 +18,8 @@ def load_model(
     *,
     trust: bool = False,
 ) -> Model:
-    """The model in the file `model`, by its ending, or the zoo model of that name; BoundError where only ONNX takes bounds.
+    """The model in the file `model`, by its ending, or the zoo model of that name; BoundError where only ONNX
+    takes bounds.
 
     `trust` lets a .pt2 hold what can run code as it is loaded.
     """

@@ -130,7 +130,9 @@ class _Node:
 
 
 def _name_nodes(graph: Any) -> dict[str, str]:
-    """Give every node a name of its own: its own, or kind and first output; the old names of those whose name was taken."""
+    """Give every node a name of its own: its own, or kind and first output; the old names of those whose name
+    was taken.
+    """
     taken: set[str] = set()
     renamed: dict[str, str] = {}
     for i, node in enumerate(graph.node):
@@ -214,7 +216,9 @@ def _folded(node: _Node, constants: set[str]) -> bool:
 
 
 def _is_random(node: Any, training: bool = False) -> bool:
-    """Whether the node, or one in its bodies, may draw random numbers; with `training`, a Dropout that only infers may not."""
+    """Whether the node, or one in its bodies, may draw random numbers; with `training`, a Dropout that only
+    infers may not.
+    """
     inside = (n for body in subgraphs(node) for graph in every_graph(body) for n in graph.node)
     return any(
         n.op_type in RANDOM_KINDS and not (training and n.op_type == "Dropout" and len(n.input) < 3)

@@ -22,7 +22,8 @@ from memplan.runtimes.program import COPY, FREE, LOAD, POISON, STORE, Instructio
 from memplan.runtimes.source import Source
 
 REREADING = frozenset({"Gelu"})
-"""Operators that could work in place, but whose kernels in onnxruntime read the operand again after they have written."""
+"""Operators that could work in place, but whose kernels in onnxruntime read the operand again after they have written.
+"""
 
 
 class ArenaBuilder:

@@ -153,7 +153,8 @@ def needs_peak(text: str) -> bool:
 
 
 def resolve_capacity(text: str | int, problem: Problem, limits: Limits) -> tuple[int | None, bool | None]:
-    """`ReferenceCapacities.resolve` on the problem's own reference capacities, of which no more is computed than `text` needs.
+    """`ReferenceCapacities.resolve` on the problem's own reference capacities, of which no more is computed
+    than `text` needs.
 
     NotFoundInTime as of `reference_capacities`.
     """

@@ -124,7 +124,9 @@ def limits_for(
     progress: Callable[[Progress], None] | None = None,
     cancel: Callable[[], bool] | None = None,
 ) -> Limits:
-    """The limits a caller asks for, starting now; all cores where `workers` is None. OptionError where it makes no sense."""
+    """The limits a caller asks for, starting now; all cores where `workers` is None. OptionError where it
+    makes no sense.
+    """
     if not (isinstance(time_limit_s, int | float) and 0 < time_limit_s <= MOST_SECONDS):
         raise OptionError(f"time limit {time_limit_s!r}", "it is a positive number of seconds, 10^9 at most")
     if workers is not None and not (isinstance(workers, int) and 1 <= workers < 2**31):

@@ -78,8 +78,9 @@ def check_solver(solver: str | Solver, time_limit_s: float = 60.0) -> int:
 
 
 def machine(solver: Solver, objective: str) -> Target:
-    """The machine for which the solver is asked: one whose ops use the backing memory too, where latency asks for that or the
-    solver does."""
+    """The machine for which the solver is asked: one whose ops use the backing memory too, where latency asks
+    for that or the solver does.
+    """
     return TIMED if objective == "latency" or "scratchpad" not in solver.supports.operands else Target()
 
 

@@ -1,4 +1,6 @@
-"""Capacity against cost: the curve of one model, each point begun where its neighbours ended, with what is proved below it."""
+"""Capacity against cost: the curve of one model, each point begun where its neighbours ended, with what is
+proved below it.
+"""
 
 from __future__ import annotations
 
@@ -25,12 +27,15 @@ WHOLE = 4.0
 """What a whole sweep may take, in time limits of a single plan, however many points."""
 
 PILLARS, PILLAR_SLICE = 4, 0.8
-"""The ends and what divides the curve into so many parts come first: the ends with a whole time limit each, those between
-with this much, in the same unit."""
+"""The ends and what divides the curve into so many parts come first: the ends with a whole time limit each,
+those between with this much, in the same unit.
+"""
 
 REST, SLICE = 0.1, 0.05
-"""All other points together are given this share of what the pillars took, at least `SLICE` time limits. One point is given
-`SLICE` at first, enough to fit its neighbours' plans; one that was cut short gets twice that when its turn comes again."""
+"""All other points together are given this share of what the pillars took, at least `SLICE` time limits. One
+point is given `SLICE` at first, enough to fit its neighbours' plans; one that was cut short gets twice that
+when its turn comes again.
+"""
 
 
 @dataclass(frozen=True)
@@ -228,8 +233,10 @@ class _Curve:
 
     @property
     def firsts(self) -> dict[int, float]:
-        """The points that come first, in order, with what a first solve is given: the ends, the largest capacity below M_P, where
-        spills begin (what is proved there often holds far below), then the middle and what halves the halves."""
+        """The points that come first, in order, with what a first solve is given: the ends, the largest
+        capacity below M_P, where spills begin (what is proved there often holds far below), then the middle
+        and what halves the halves.
+        """
         last = len(self.capacities) - 1
         brink = bisect_left(self.capacities, self.mp) - 1
         found = dict.fromkeys(self.ends, 1.0)
@@ -273,8 +280,9 @@ class _Curve:
 
 
 def _turns(curve: _Curve) -> Iterator[int]:
-    """Points in the order of solving: the first ones, then what was cut least often, the widest gap, the farthest from what
-    was solved; as long as a solve could tell something new."""
+    """Points in the order of solving: the first ones, then what was cut least often, the widest gap, the
+    farthest from what was solved; as long as a solve could tell something new.
+    """
     for i in curve.firsts:
         if i in curve.ends or curve.gap(i):
             yield i

@@ -64,7 +64,8 @@ class PortfolioRun:
     def ask(self, parts: Sequence[str], share: float) -> None:
         """Let parts solve, and keep what is better of their plans and bounds, the first part's where they are equal.
 
-        A part that settles the problem stops those after it at once, those before it when as long again and `GRACE_S` have
+        A part that settles the problem stops those after it at once, those before it when as long again and
+        `GRACE_S` have
         gone by: so the plan does not depend on who is a little quicker.
         """
         side_by_side = max(1, min(len(parts), self.limits.workers))
@@ -115,7 +116,9 @@ class PortfolioRun:
         return value_of(self.problem, plan) <= max(self.bound, plan.bound)
 
     def restricted(self, how: str, less: Problem, limits: Limits) -> None:
-        """Let the portfolio solve a problem with less freedom, and keep its plan if it is better; its bound is not true here."""
+        """Let the portfolio solve a problem with less freedom, and keep its plan if it is better; its bound
+        is not true here.
+        """
         tell = self._progress(how)
         mine = replace(
             limits, start=(), bound=0, progress=tell and (lambda news: tell(news._replace(bound=0)))

@@ -1,4 +1,5 @@
-"""Moves on demand, between any memories: what an op reads is brought where it can be read, and what is used last leaves.
+"""Moves on demand, between any memories: what an op reads is brought where it can be read, and what is used
+last leaves.
 
 Belady's rule (1966), as a run-time allocator with addresses would follow it: nothing is moved before a step needs it or
 its bytes, and who leaves is needed late, or is small. It goes to the fastest other memory that has a hole, else to the
@@ -85,12 +86,15 @@ class _Walk:
         self._let_go(t)
 
     def _choosiest(self, storages: Iterable[int], t: int, writing: bool) -> list[tuple[int, tuple[str, ...]]]:
-        """The storages with the memories that the op reaches, those with the least choice first, the largest of them first."""
+        """The storages with the memories that the op reaches, those with the least choice first, the largest
+        of them first.
+        """
         found = [(k, self.rights.reach(k, t, writing)) for k in storages]
         return sorted(found, key=lambda x: (len(x[1]), -self.items[x[0]].nbytes, x[0]))
 
     def take(self, t: int) -> None:
-        """Step `t` as it comes; where what is needed lies in each other's way, once that has left, or all has, to come back.
+        """Step `t` as it comes; where what is needed lies in each other's way, once that has left, or all
+        has, to come back.
 
         Stuck where even that leaves no room.
         """
@@ -162,7 +166,9 @@ class _Walk:
         return elsewhere or self._refuge(k, memory, t) is not None
 
     def _refuge(self, k: int, memory: str, t: int, hold: bool = True) -> str | None:
-        """The fastest other memory that can take the storage in: one with a hole, if it may be held there, else the last."""
+        """The fastest other memory that can take the storage in: one with a hole, if it may be held there,
+        else the last.
+        """
         for m in self.order:
             if m == memory or not self.rights.may_lie(k, m) or not self.target.copying_queues(memory, m):
                 continue
@@ -275,7 +281,9 @@ class _Walk:
         return cheapest_window(taken, self.rights.footprint(k, memory), loss)
 
     def _loss(self, k: int, memory: str, t: int, needed: set[int]) -> float | None:
-        """How bad it is that the storage leaves: bytes to be moved, the more the sooner it is needed; None where it may not."""
+        """How bad it is that the storage leaves: bytes to be moved, the more the sooner it is needed; None
+        where it may not.
+        """
         if not self._may_leave(k, memory, t, needed):
             return None
         copied = self.state.is_elsewhere(k, memory)

@@ -14,8 +14,9 @@ UNLIMITED = 2**62
 
 
 class Footprint(NamedTuple):
-    """What a storage takes of a memory: `size` bytes from a multiple of `alignment` on, below `end`, at `pinned` if that is
-    an offset."""
+    """What a storage takes of a memory: `size` bytes from a multiple of `alignment` on, below `end`, at
+    `pinned` if that is an offset.
+    """
 
     size: int
     alignment: int

@@ -25,7 +25,8 @@ class State:
     Args:
         open: by memory with addresses, who lies there, by number of the storage.
         loose: the memories without addresses.
-        held: storages, by number, with memories without addresses that hold a copy, in the order in which that came about.
+        held: storages, by number, with memories without addresses that hold a copy, in the order in which
+            that came about.
     """
 
     open: dict[str, dict[int, OpenResidency]]

@@ -28,7 +28,8 @@ def hole(taken: Sequence[Extent], footprint: Footprint, high: bool) -> int:
 def cheapest_window(
     taken: Sequence[Extent], footprint: Footprint, loss: Mapping[int, float | None]
 ) -> list[int] | None:
-    """Who lies between two addresses where the newcomer has room and the losses add up to least; None where it never has.
+    """Who lies between two addresses where the newcomer has room and the losses add up to least; None where
+    it never has.
 
     `loss` is what each costs that leaves, None for whom may not.
     """
