@@ -22,7 +22,7 @@ if sys.orig_argv[1:3] == ["-m", "memplan"]:  # the program, of which this packag
 
     leave_when_interrupted()
 
-from memplan.api import check, emit, emit_fx, from_exported, from_fx, fx_pass, load, run, simulate
+from memplan.api import check, emit, emit_fx, from_exported, from_fx, fx_pass, load, measure, run, simulate
 from memplan.base.clock import Clock
 from memplan.base.errors import (
     BoundError,
@@ -57,6 +57,7 @@ from memplan.problem.places import Place, Placeable
 from memplan.problem.plan import InPlace, Metrics, Move, Plan, Residency, Status
 from memplan.problem.problem import Problem
 from memplan.problem.storage import Storage
+from memplan.runtimes.obedience import Obedience
 from memplan.runtimes.report import OutputReport, RunReport
 from memplan.solving import testing
 from memplan.solving.capabilities import Capabilities
@@ -70,10 +71,10 @@ from memplan.studies.sweep import Sweep, SweepPoint, sweep
 __all__ = [
     "BoundError", "Buffer", "Capabilities", "Channel", "Clock", "Compute", "DimensionError", "ExecutionError",
     "Gap", "Graph", "GraphError", "InPlace", "InvalidPlanError", "Limits", "Memory", "MemplanError", "Metrics", "Model", "Move",
-    "Op", "OptionError", "Options", "OutputReport", "Packer", "Packing", "Pin", "Place", "Placeable", "Plan", "PlanError",
+    "Obedience", "Op", "OptionError", "Options", "OutputReport", "Packer", "Packing", "Pin", "Place", "Placeable", "Plan", "PlanError",
     "PlanOptions", "Problem", "Progress", "ReferenceCapacities", "Residency", "RunReport", "Segment",
     "Solver", "Status", "Storage", "Sweep", "SweepPoint", "Target", "TargetError", "Tensor", "Violation", "ZooEntry",
     "__version__", "check", "check_packing", "declare_op", "declare_ops", "emit", "emit_fx", "from_exported", "from_fx", "fx_pass", "load",
-    "load_target", "make_problem", "pack", "pack_buffers", "parse_spec", "plan", "preset_names", "read_graph",
+    "load_target", "make_problem", "measure", "pack", "pack_buffers", "parse_spec", "plan", "preset_names", "read_graph",
     "read_plan", "run", "simulate", "sweep", "testing", "write_graph", "write_plan", "zoo_index", "zoo_names",
 ]  # fmt: skip

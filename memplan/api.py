@@ -14,6 +14,7 @@ from memplan.judge.check.violation import Violation
 from memplan.judge.simulate import simulate as simulate_plan
 from memplan.machine.target import Target
 from memplan.problem.plan import Metrics, Plan
+from memplan.runtimes.obedience import Obedience
 from memplan.runtimes.report import RunReport
 from memplan.solving.planning import PlanOptions
 
@@ -29,15 +30,18 @@ def load(
     bounds: Mapping[str, Sequence[int]] | None = None,
     *,
     trust: bool = False,
+    runtime: str | None = None,
 ) -> Model:
     """The model in a file, or the one of the zoo that has this name.
 
     Args:
-        model: the path of an `.onnx`, `.pt2` or graph `.json` file, or a name that `zoo_names` lists.
+        model: the path of an `.onnx`, `.pt2`, `.tflite` or graph `.json` file, or a name that `zoo_names` lists.
         dims: sizes of free dimensions, by name or as "INPUT:AXIS"; a free batch that is not named is 1. A pair
             of numbers is a range: the graph has its upper end, and a plan of it holds for every size within.
         bounds: the largest shapes of tensors whose sizes only a run decides, by tensor.
         trust: admit a `.pt2` with pickles and other parts that can run code as they are loaded.
+        runtime: whose kernels an ONNX model's ops are ("onnxruntime"): what they alias and write in place; plans of the
+            model are for it.
 
     Returns:
         The model; its `notes` say what was decided on the way.
@@ -55,7 +59,7 @@ def load(
     from memplan.library.load import load_model
 
     known = {name: tuple(shape) for name, shape in (bounds or {}).items()}
-    return load_model(model, dims or {}, known, trust=trust)
+    return load_model(model, dims or {}, known, trust=trust, runtime=runtime)
 
 
 def from_exported(program: ExportedProgram, dims: Dims | None = None, name: str = "graph") -> Model:
@@ -253,14 +257,47 @@ def fx_pass(
     return torch.fx_pass(target, moves=moves, **options)
 
 
+def measure(model: Model, plan: Plan, on: str, seed: int = 0) -> Obedience:
+    """What a runtime makes of the plan by its own count, beside what it makes of the model without one.
+
+    Both run in a process of their own, on the same made-up inputs.
+
+    Args:
+        model: what was planned, read from a file of the runtime's.
+        plan: a plan of it that keeps to the runtime's ways, as `plan(model, runtime=on)` makes.
+        on: the runtime: "tflm".
+        seed: of the inputs.
+
+    Returns:
+        The bytes planned, measured, and taken by the runtime's own planner, and whether the outputs are the same.
+
+    Raises:
+        OptionError: the runtime is unknown.
+        PlanError: the plan is of another graph, or asks for what the runtime does not do.
+        ExecutionError: the runtime does not run the model.
+        MemplanError: the runtime is not installed, or the model comes from no file of it.
+
+    >>> import memplan
+    >>> model = memplan.load("resnet8_int8")
+    >>> try:
+    ...     memplan.measure(model, memplan.plan(model, runtime="tflm"), on="tflm")
+    ... except memplan.MemplanError as error:
+    ...     print(error.message)
+    'resnet8_int8' was not read from a .tflite file
+    """
+    from memplan.runtimes.measure import measure as measure_on
+
+    return measure_on(model, plan, on, seed)
+
+
 def emit(model: Model, plan: Plan, formats: str | Iterable[str], folder: str | Path = ".") -> list[Path]:
     """Write the plan into `folder` in each format; nothing is written if any of them fails.
 
     Args:
         model: what was planned; files are named after its `stem`.
         plan: a plan of it.
-        formats: of "json", "onnx" (the source annotated), "html" (a report), "svg", "trace" and "c" (for
-            firmware), or a text of such names with commas between.
+        formats: of "json", "onnx" (the source annotated), "tflite" (the source as planned), "html" (a
+            report), "svg", "trace" and "c" (for firmware), or a text of such names with commas between.
         folder: is made where it is not there.
 
     Returns:

@@ -22,6 +22,7 @@ from memplan.ir.model import Model
 from memplan.onnx.emit import annotated
 from tests.fuzz_models import ODD_NAMES, ODD_NUMBERS, mutate, seed_model
 from tests.generate import random_graph, random_plan
+from tests.tflite_models import conditional, counting, halved, random_net, sparse_halved, stateful
 
 CASE_LIMIT_S = 60.0
 MEMORY_LIMIT = 2 * 2**30
@@ -55,7 +56,7 @@ def case(seed: int) -> str:
     begin = time.process_time()
     try:
         with temporary_folder() as folder:
-            outcome = (_graph_json, _plan_json, _onnx, _onnx)[seed % 4](rng, folder)
+            outcome = (_graph_json, _plan_json, _onnx, _onnx, _tflite)[seed % 5](rng, folder)
     except MemplanError as error:
         sound = error.message and error.hint and error.exit_status in (2, 5)
         outcome = type(error).__name__ if sound else f"broke: {error!r}"
@@ -91,6 +92,19 @@ def _onnx(rng: random.Random, folder: Path) -> str:
     path = folder / "fuzz.onnx"
     path.write_bytes(blob)
     return _planned(rng, memplan.load(path))
+
+
+def _tflite(rng: random.Random, folder: Path) -> str:
+    made = rng.choice(
+        (conditional, counting, halved, sparse_halved, stateful, lambda: random_net(rng.randrange(50)))
+    )()
+    path = folder / "fuzz.tflite"
+    path.write_bytes(_mutate_bytes(rng, made))
+    model = memplan.load(path)
+    plan = memplan.plan(model, runtime="tflm", time_limit_s=2)
+    if plan.schedule:
+        memplan.emit(model, plan, "tflite", folder)
+    return "fine"
 
 
 def _planned(rng: random.Random, model: Model) -> str:

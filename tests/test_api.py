@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike
 import memplan
 
 EXAMPLES = (
-    "load", "plan", "check", "simulate", "run", "emit", "pack", "sweep", "make_problem", "from_exported", "from_fx",
+    "load", "plan", "check", "simulate", "run", "measure", "emit", "pack", "sweep", "make_problem", "from_exported", "from_fx",
     "parse_spec", "read_graph", "read_plan", "declare_op", "declare_ops", "Channel", "Graph", "Memory", "Target",
     "load_target", "Solver",
 )  # fmt: skip

@@ -22,7 +22,7 @@ FLOORS = [
     ("memplan.solving",),
     ("memplan.packing",),
     ("memplan.io",),
-    ("memplan.onnx", "memplan.torch", "memplan.firmware"),
+    ("memplan.onnx", "memplan.torch", "memplan.tflite", "memplan.firmware"),
     ("memplan.library",),
     ("memplan.runtimes", "memplan.views"),
     ("memplan.studies",),

@@ -89,7 +89,7 @@ ELSEWHERE: tuple[tuple[str, str, str], ...] = (
     (
         "graphs of whole models",
         "onnx/test_read.py",
-        "memplan.library.load memplan.onnx.checks  memplan.onnx.shapes",
+        "memplan.library.load memplan.onnx.checks memplan.onnx.nodes memplan.onnx.shapes",
     ),
     (
         "arithmetic of operators",
@@ -138,6 +138,26 @@ ELSEWHERE: tuple[tuple[str, str, str], ...] = (
         "executions compared bit for bit",
         "runtimes/test_torch_run.py",
         "memplan.runtimes.torch_values",
+    ),
+    (
+        "an interpreter that runs what is planned",
+        "runtimes/test_tflm.py",
+        "memplan.cli.measure memplan.runtimes.measure memplan.runtimes.tflm_process",
+    ),
+    (
+        "what a profile does to a plan",
+        "machine/test_profile.py",
+        "memplan.solving.runtimes",
+    ),
+    (
+        "what onnxruntime counts, and the least arena",
+        "runtimes/onnxruntime/test_options.py",
+        "memplan.runtimes.onnxruntime.arena memplan.runtimes.onnxruntime.filled memplan.runtimes.onnxruntime.trace",
+    ),
+    (
+        "files of every kind of field",
+        "tflite/test_program.py",
+        "memplan.tflite.schema",
     ),
     (
         "the walk beside the plain one",

@@ -39,12 +39,12 @@ class Parser(argparse.ArgumentParser):
 def build_parser() -> argparse.ArgumentParser:
     """The whole command line; each command's module adds its own part."""
     from memplan.base.version import __version__
-    from memplan.cli import check, compare, listing, pack, plan, run, show, sweep
+    from memplan.cli import check, compare, listing, measure, pack, plan, run, show, sweep
 
     parser = Parser(prog="memplan", description="Plans where and when tensors live in memory.")
     parser.add_argument("--version", action="version", version=f"memplan {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=Parser)
-    for module in (plan, check, run, show, pack, compare, sweep, listing):
+    for module in (plan, check, run, measure, show, pack, compare, sweep, listing):
         module.add_parser(commands)
     return parser
 

@@ -215,11 +215,12 @@ def limits(args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def load_talking(args: argparse.Namespace) -> Model:
-    """The model that is named, with the dimensions and bounds given; what it has to say is said."""
+def load_talking(args: argparse.Namespace, runtime: str | None = None) -> Model:
+    """The model that is named, with the dimensions and bounds given, for the runtime; what it has to say is said."""
     from memplan.library.load import load_model
 
-    model = load_model(args.model, parse_dims(args.dim), parse_bounds(args.bound), trust=args.trust)
+    dims, bounds = parse_dims(args.dim), parse_bounds(args.bound)
+    model = load_model(args.model, dims, bounds, trust=args.trust, runtime=runtime)
     for note in model.notes:
         print_stderr(f"note: {note}")
     return model
@@ -247,12 +248,13 @@ def _loaded_with_plan(model: str, plan: str | None, trust: bool) -> tuple[Model,
     if plan is not None:
         given = read_plan(Path(plan))
         try:
-            return load_model(model, given.options.dims, given.options.bounds, trust=trust), given
+            dims, bounds = given.options.dims, given.options.bounds
+            return load_model(model, dims, bounds, trust=trust, runtime=given.runtime), given
         except (
             BoundError,
             DimensionError,
         ):  # its sizes are fixed: an annotated model, the graph as JSON; or it is another model
-            return load_model(model, {}, trust=trust), given
+            return load_model(model, {}, trust=trust, runtime=given.runtime), given
     loaded = load_model(model, {}, trust=trust)
     carried = carried_plan(loaded)
     if carried is None:

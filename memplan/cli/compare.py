@@ -50,7 +50,7 @@ def add_parser(commands: Any) -> None:
     """Add the command to the program."""
     p = commands.add_parser("compare", help="run every solver on every model at every budget; write a report")
     p.add_argument(
-        "models", metavar="MODEL", nargs="+", help=".onnx, .pt2, graph .json or a zoo model's name"
+        "models", metavar="MODEL", nargs="+", help=".onnx, .pt2, .tflite, graph .json or a zoo model's name"
     )
     for name, (example, default, text) in LISTS.items():
         shown = f" (default: {default})" if default else ""

@@ -28,11 +28,14 @@ from memplan_start import INTERRUPTED
 def add_parser(commands: Any) -> None:
     """Add the command to the program."""
     p = commands.add_parser("plan", help="plan a model's memory and write the plan")
-    p.add_argument("model", metavar="MODEL", help=".onnx, .pt2, graph .json or a zoo model's name")
+    p.add_argument("model", metavar="MODEL", help=".onnx, .pt2, .tflite, graph .json or a zoo model's name")
     p.add_argument(
         "--target",
         default="scratchpad",
         help="preset, .toml file or vela.ini:SYSTEM:MODE (default: scratchpad)",
+    )
+    p.add_argument(
+        "--runtime", metavar="NAME", help="the runtime whose ways the plan keeps to: onnxruntime or tflm"
     )
     p.add_argument("--scratchpad", metavar="SIZE", help="256KiB, MR, MH, 0.75MP, max, …")
     p.add_argument("--alignment", metavar="N", help="alignment of offsets in bytes")
@@ -41,9 +44,8 @@ def add_parser(commands: Any) -> None:
         "--objective",
         choices=CHOICES["objective"],
         metavar="|".join(CHOICES["objective"]),
-        default="traffic",
         help="what is least: spilled bytes, the peak without spills, seconds, or the cost of executing ops again "
-        "(default: traffic)",
+        "(default: traffic, or peak for a runtime that moves nothing)",
     )
     add_policies(p)
     p.add_argument(
@@ -69,7 +71,7 @@ def add_parser(commands: Any) -> None:
     p.add_argument("--workers", metavar="N", help="processor cores to use (default: all)")
     p.add_argument("--seed", metavar="N", default="0", help="seed of all random choices (default: 0)")
     p.add_argument(
-        "--emit", metavar="FORMATS", default="json", help="json,onnx,html,svg,trace,c (default: json)"
+        "--emit", metavar="FORMATS", default="json", help="json,onnx,tflite,html,svg,trace,c (default: json)"
     )
     p.add_argument("-o", "--output", metavar="DIR", default=".", help="folder to write to (default: .)")
     p.add_argument("--json", action="store_true", help="print the plan JSON on stdout")
@@ -92,7 +94,7 @@ def run(args: argparse.Namespace) -> int:
     time_limit_s = parse_seconds("--time-limit", args.time_limit)
     pins = (read_pins(args.pins) if args.pins else {}) | parse_pins(args.pin)
     check_folder(Path(args.output))
-    model = load_talking(args)
+    model = load_talking(args, args.runtime)
     check_folder(Path(args.output), *file_names(formats, model.stem))
     live = LiveLine()
     with interruptible() as cancel:
@@ -101,6 +103,7 @@ def run(args: argparse.Namespace) -> int:
             args.target,
             scratchpad=args.scratchpad,
             alignment=alignment,
+            runtime=args.runtime,
             objective=args.objective,
             donate=args.donate,
             **policies(args),
@@ -132,7 +135,7 @@ def _print_none(args: argparse.Namespace, graph: Graph, plan: Plan) -> None:
     words = {Status.INFEASIBLE: "no plan exists", Status.UNKNOWN: "no plan was found"}
     hint = "give more time (--time-limit), more memory, or another --solver"
     if plan.status is Status.INFEASIBLE:
-        hint = remedy(Problem(graph, plan.target, plan.options))
+        hint = remedy(Problem(graph, plan.target, plan.options), plan.runtime)
     print_stderr(f"error: {words[plan.status]}: {plan.reason}\nhint: {hint}")
 
 

@@ -27,7 +27,7 @@ ENDINGS = (".html", ".svg", ".trace.json")
 def add_parser(commands: Any) -> None:
     """Add the command to the program."""
     p = commands.add_parser("show", help="show a graph, a plan, or two plans side by side")
-    p.add_argument("model", metavar="MODEL", help=".onnx, .pt2, graph .json or a zoo model's name")
+    p.add_argument("model", metavar="MODEL", help=".onnx, .pt2, .tflite, graph .json or a zoo model's name")
     p.add_argument("plans", metavar="PLAN", nargs="*", help="plan JSON, one or two (default: MODEL's own)")
     p.add_argument(
         "-o",

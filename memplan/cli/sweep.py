@@ -23,7 +23,7 @@ from memplan_start import INTERRUPTED
 def add_parser(commands: Any) -> None:
     """Add the command to the program."""
     p = commands.add_parser("sweep", help="plan a model at many capacities: capacity against cost")
-    p.add_argument("model", metavar="MODEL", help=".onnx, .pt2, graph .json or a zoo model's name")
+    p.add_argument("model", metavar="MODEL", help=".onnx, .pt2, .tflite, graph .json or a zoo model's name")
     p.add_argument("--points", metavar="N", default="20", help="capacities, evenly spaced (default: 20)")
     p.add_argument(
         "--from", dest="least", metavar="SIZE", help="smallest capacity (default: MR, and never below it)"

@@ -23,6 +23,7 @@ class Model:
         plan: the `Plan` that an annotated file carries, or None.
         folder: where external data of the source is looked for.
         bounds: the largest shapes given to tensors whose sizes only a run decides, by name.
+        runtime: whose kernels the ops are, by the name of its profile; None where that is left open.
         at: the same model, op for op, at sizes within its ranges, by name; a range that is not named has its upper end.
             None where no dimension has a range.
     """
@@ -35,4 +36,5 @@ class Model:
     plan: object = None
     folder: str = "."
     bounds: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    runtime: str | None = None
     at: Callable[[Mapping[str, int]], Model] | None = field(default=None, repr=False, compare=False)

@@ -17,16 +17,17 @@ def load_model(
     bounds: Mapping[str, tuple[int, ...]] | None = None,
     *,
     trust: bool = False,
+    runtime: str | None = None,
 ) -> Model:
     """The model in the file `model`, by its ending, or the zoo model of that name; BoundError where only ONNX
     takes bounds.
 
-    `trust` lets a .pt2 hold what can run code as it is loaded.
+    `trust` lets a .pt2 hold what can run code as it is loaded. The ops of an ONNX model are as `runtime` executes them.
     """
     path = Path(model)
     for part in path.parts:
         check_name(part)
-    if bounds and path.suffix in (".json", ".pt2"):
+    if bounds and path.suffix in (".json", ".pt2", ".tflite"):
         raise BoundError(
             f"'{path}' takes no bounds: every size in it is known",
             "leave --bound out; dimensions are sized by --dim",
@@ -40,11 +41,15 @@ def load_model(
     if path.suffix == ".onnx":
         from memplan.onnx.read import read_onnx
 
-        return read_onnx(path, dims, bounds)
+        return read_onnx(path, dims, bounds, runtime)
     if path.suffix == ".pt2":
         from memplan.torch.read import read_pt2
 
         return read_pt2(path, dims, trust)
+    if path.suffix == ".tflite":
+        from memplan.tflite.read import read_tflite
+
+        return read_tflite(path, dims)
     from memplan.library.zoo import load_zoo_model
 
-    return load_zoo_model(str(model), dims, bounds)
+    return load_zoo_model(str(model), dims, bounds, runtime)

@@ -31,7 +31,10 @@ def installed_file(entry: Mapping[str, Any]) -> Path | None:
 
 
 def load_trained(
-    entry: Mapping[str, Any], dims: Dims, bounds: Mapping[str, tuple[int, ...]] | None = None
+    entry: Mapping[str, Any],
+    dims: Dims,
+    bounds: Mapping[str, tuple[int, ...]] | None = None,
+    runtime: str | None = None,
 ) -> Model:
     """The model, free dimensions sized as the table has it where `dims` says nothing."""
     path = installed_file(entry)
@@ -43,4 +46,4 @@ def load_trained(
         )
     from memplan.onnx.read import read_onnx
 
-    return replace(read_onnx(path, {**entry["dims"], **dims}, bounds), stem=entry["name"])
+    return replace(read_onnx(path, {**entry["dims"], **dims}, bounds, runtime), stem=entry["name"])

@@ -66,7 +66,10 @@ def trained_index() -> list[dict[str, Any]]:
 
 
 def load_zoo_model(
-    name: str, dims: Dims | None = None, bounds: Mapping[str, tuple[int, ...]] | None = None
+    name: str,
+    dims: Dims | None = None,
+    bounds: Mapping[str, tuple[int, ...]] | None = None,
+    runtime: str | None = None,
 ) -> Model:
     """The zoo's model of that name, or another package's; GraphError with the nearest name if there is none."""
     files = {entry["name"]: entry["file"] for entry in zoo_index()}
@@ -77,14 +80,14 @@ def load_zoo_model(
             return _added_model(name, dims or {})
         trained = {entry["name"]: entry for entry in trained_table(_package())}
         if name in trained:
-            return load_trained(trained[name], dims or {}, bounds)
+            return load_trained(trained[name], dims or {}, bounds, runtime)
         hint = nearest(name, {*files, *plugins(MODELS), *trained})
         if hint.startswith("known"):
-            hint = "give an .onnx, a .pt2, a graph .json or a model's name"
+            hint = "give an .onnx, a .pt2, a .tflite, a graph .json or a model's name"
         raise GraphError(f"'{name}' is neither a file nor a zoo model", f"{hint} (`memplan zoo` lists them)")
     folder = _package() / "graphs"
     data = gzip.decompress((folder / files[name]).read_bytes())
-    return read_model(files[name], data, name, str(folder), dims or {})
+    return read_model(files[name], data, name, str(folder), dims or {}, runtime)
 
 
 def traced(model: Model) -> Model:
@@ -120,7 +123,9 @@ def _added_model(name: str, dims: Dims) -> Model:
     return replace(made, stem=name)
 
 
-def read_model(file: str, data: bytes, name: str, folder: str, dims: Dims) -> Model:
+def read_model(
+    file: str, data: bytes, name: str, folder: str, dims: Dims, runtime: str | None = None
+) -> Model:
     """The model in `data`, graph JSON or ONNX as the file's name says."""
     if file.endswith(".json.gz"):
         from memplan.base.files import parse_json
@@ -133,7 +138,7 @@ def read_model(file: str, data: bytes, name: str, folder: str, dims: Dims) -> Mo
         return Model(graph_from_dict(parse_json(data), file), name)
     from memplan.onnx.read import model_from_bytes
 
-    return model_from_bytes(data, name, folder, dims)
+    return model_from_bytes(data, name, folder, dims, None, runtime)
 
 
 def _package() -> Traversable:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,32 +17,41 @@ from memplan.ir.graph import Graph
 from memplan.ir.model import Model
 from memplan.ir.parts import Op, Tensor
 from memplan.ir.ranges import Dims, ranges, resized, sizes_within
-from memplan.ir.sorting import sort_ops
+from memplan.machine.profile import Profile, load_profile
 from memplan.onnx.bodies import result_types, workspace_nbytes
 from memplan.onnx.bounds import TensorType, check_bounds
 from memplan.onnx.checks import check_control_flow, check_external, check_text, every_graph, inlined
 from memplan.onnx.dialect import STANDARD_DOMAINS, described, joined, placed
 from memplan.onnx.dims import closed, fix_dims, open_axes
 from memplan.onnx.dtypes import ELEMENT_TYPES, nbytes
+from memplan.onnx.executed import as_executed
 from memplan.onnx.flops import flops
+from memplan.onnx.nodes import Node, given_by, in_order, name_nodes, nodes_of
 from memplan.onnx.shapes import Asked, infer_types
 from memplan.onnx.sizes import RANDOM_KINDS
-from memplan.onnx.uses import captured, subgraphs
+from memplan.onnx.uses import subgraphs
 
 Bounds = Mapping[str, tuple[int, ...]]
 PLAN_KEY = "memplan.plan"
 
 
-def read_onnx(path: Path, dims: Dims, bounds: Bounds | None = None) -> Model:
-    """The model in a file; GraphError says what cannot be planned, and how to mend it."""
+def read_onnx(path: Path, dims: Dims, bounds: Bounds | None = None, runtime: str | None = None) -> Model:
+    """The model in a file, its ops as the runtime executes them; GraphError says what cannot be planned, and how to mend it."""
     try:
         data = path.read_bytes()
     except OSError as error:
         raise GraphError(f"cannot read '{path}': {error.strerror or error}", "check the path") from error
-    return model_from_bytes(data, path.stem, str(path.parent), dims, bounds)
+    return model_from_bytes(data, path.stem, str(path.parent), dims, bounds, runtime)
 
 
-def model_from_bytes(data: bytes, stem: str, folder: str, dims: Dims, bounds: Bounds | None = None) -> Model:
+def model_from_bytes(
+    data: bytes,
+    stem: str,
+    folder: str,
+    dims: Dims,
+    bounds: Bounds | None = None,
+    runtime: str | None = None,
+) -> Model:
     """The model in the bytes of an .onnx file; external data is relative to `folder`, and need not exist."""
     try:
         proto = onnx.ModelProto.FromString(data)
@@ -53,13 +62,21 @@ def model_from_bytes(data: bytes, stem: str, folder: str, dims: Dims, bounds: Bo
         ) from error
     if not proto.HasField("graph") or not (proto.graph.node or proto.graph.output):
         raise GraphError(f"'{stem}.onnx' holds no ONNX graph", "is the file complete? export it again")
-    return model_from_proto(proto, stem.removesuffix(".memplan"), folder, dims, bounds)
+    return model_from_proto(proto, stem.removesuffix(".memplan"), folder, dims, bounds, runtime)
 
 
-def model_from_proto(proto: Any, stem: str, folder: str, dims: Dims, bounds: Bounds | None = None) -> Model:
+def model_from_proto(
+    proto: Any,
+    stem: str,
+    folder: str,
+    dims: Dims,
+    bounds: Bounds | None = None,
+    runtime: str | None = None,
+) -> Model:
     """The model in a ModelProto, which the result keeps and this function may complete.
 
-    Of a dimension with a range the graph has the upper end, while the proto leaves it open.
+    Of a dimension with a range the graph has the upper end, while the proto leaves it open. Where the proto carries a plan
+    for a runtime, its ops are as that runtime executes them, unless another is named.
     """
     plan = None
     bounds = bounds or {}
@@ -70,6 +87,7 @@ def model_from_proto(proto: Any, stem: str, folder: str, dims: Dims, bounds: Bou
         plan = carried_plan(proto)
         restore_program_order(proto)
         bounds = bounds or (plan.options.bounds if plan else {})
+        runtime = runtime or (plan.runtime if plan else None)
         dims = dims or (ranges(plan.options.dims) if plan else {})
     if proto.functions:
         proto = inlined(proto)
@@ -78,9 +96,9 @@ def model_from_proto(proto: Any, stem: str, folder: str, dims: Dims, bounds: Bou
     check_control_flow(proto.graph)
     dims_used, notes = fix_dims(proto.graph, dims)
     check_bounds(proto.graph, bounds)
-    renamed = _name_nodes(proto.graph)
+    renamed = name_nodes(proto.graph)
     source, proto = proto, closed(proto, dims_used)
-    nodes = _in_order(proto.graph, list(_nodes(proto.graph, renamed)))
+    nodes = in_order(proto.graph, list(nodes_of(proto.graph, renamed)))
     everything = [node.proto for node in nodes]
     constants = _constants(proto.graph, nodes)
     nodes = [node for node in nodes if not _folded(node, constants)]
@@ -98,8 +116,10 @@ def model_from_proto(proto: Any, stem: str, folder: str, dims: Dims, bounds: Bou
         if next(subgraphs(node), None) is not None
     }
     name = stem if plan is None else plan.graph  # a carried plan is tied to the graph's name
-    graph = _graph(proto.graph, name, nodes, constants, known.types, spaces)
-    model = Model(graph, stem, dims_used, (*notes, *known.notes, *asked.notes), source, plan, folder, bounds)
+    profile = None if runtime is None else load_profile(runtime)
+    graph = _graph(proto.graph, name, nodes, constants, known.types, spaces, profile)
+    said = (*notes, *known.notes, *asked.notes)
+    model = Model(graph, stem, dims_used, said, source, plan, folder, bounds, runtime)
     if not (open_ones := ranges(dims_used)):
         return model
     from memplan.onnx.family import held_throughout
@@ -114,111 +134,26 @@ def _at(model: Model, asked: Mapping[str, int]) -> Model:
     proto = onnx.ModelProto()
     proto.CopyFrom(model.source)
     sizes = sizes_within(model.dims, asked)
-    member = model_from_proto(proto, model.stem, model.folder, sizes, model.bounds)
+    member = model_from_proto(proto, model.stem, model.folder, sizes, model.bounds, model.runtime)
     graph = resized(model.graph, member.graph)
     return replace(member, graph=graph, dims={**model.dims, **sizes}, plan=model.plan)
 
 
-@dataclass(frozen=True)
-class _Node:
-    """A node as the graph sees it: operands that are there, captured ones included; `source` as of `Op`."""
-
-    proto: Any
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
-    source: tuple[str, ...] = ()
-
-
-def _name_nodes(graph: Any) -> dict[str, str]:
-    """Give every node a name of its own: its own, or kind and first output; the old names of those whose name
-    was taken.
-    """
-    taken: set[str] = set()
-    renamed: dict[str, str] = {}
-    for i, node in enumerate(graph.node):
-        name = node.name
-        if not name or name in taken:
-            first = next(filter(None, node.output), "")
-            name = f"{node.op_type}:{first}" if first else f"{node.op_type}:{i}"
-            while name in taken:
-                name += f"'{i}"
-            if node.name:
-                renamed[name] = node.name
-            node.name = name
-        taken.add(name)
-    return renamed
-
-
-def _nodes(graph: Any, renamed: Mapping[str, str]) -> Iterator[_Node]:
-    for node in graph.node:
-        inputs = [name for name in node.input if name]
-        inputs += [name for name in captured(node) if name not in inputs]
-        source = (renamed[node.name],) if node.name in renamed else ()
-        yield _Node(node, tuple(inputs), tuple(name for name in node.output if name), source)
-
-
-def _given(graph: Any) -> dict[str, str]:
-    """What no node writes: "input" or "constant" by name."""
-    given = dict.fromkeys((value.name for value in graph.input), "input")
-    given |= dict.fromkeys((t.name for t in graph.initializer), "constant")
-    return given | dict.fromkeys((t.values.name for t in graph.sparse_initializer), "constant")
-
-
-def _in_order(graph: Any, nodes: list[_Node]) -> list[_Node]:
-    """The nodes so that each comes after what it reads; GraphError where that cannot be."""
-    given, written = _given(graph), set[str]()
-    for node in nodes:
-        for name in node.outputs:
-            if name in given:
-                raise GraphError(
-                    f"{given[name]} '{name}' is written by node '{node.proto.name}'",
-                    "inputs and initializers have no producer",
-                )
-            if name in written:
-                raise GraphError(
-                    f"tensor '{name}' is written twice, again by node '{node.proto.name}'",
-                    "every tensor has one producer",
-                )
-            written.add(name)
-    ready, ordered = set(given), True
-    for node in nodes:
-        for name in node.inputs:
-            if name not in given and name not in written:
-                raise GraphError(
-                    f"nothing produces '{name}', which node '{node.proto.name}' reads",
-                    "the model is incomplete; export it again",
-                )
-            ordered = ordered and name in ready
-        ready.update(node.outputs)
-    for value in graph.output:
-        if value.name not in ready:
-            raise GraphError(
-                f"nothing produces the output '{value.name}'", "the model is incomplete; export it again"
-            )
-    if ordered:
-        return nodes
-    by_name = {node.proto.name: node for node in nodes}
-    ops = [Op(name, node.proto.op_type, node.inputs, node.outputs) for name, node in by_name.items()]
-    return [by_name[op.name] for op in sort_ops(ops, set(given))]
-
-
-def _constants(graph: Any, nodes: list[_Node]) -> set[str]:
+def _constants(graph: Any, nodes: list[Node]) -> set[str]:
     """Initializers, and whatever depends on constants alone; the nodes are in order."""
-    known = {name for name, kind in _given(graph).items() if kind == "constant"}
+    known = {name for name, kind in given_by(graph).items() if kind == "constant"}
     for node in nodes:
         if _folded(node, known):
             known.update(node.outputs)
     return known
 
 
-def _folded(node: _Node, constants: set[str]) -> bool:
+def _folded(node: Node, constants: set[str]) -> bool:
     return all(name in constants for name in node.inputs) and not _is_random(node.proto)
 
 
 def _is_random(node: Any, training: bool = False) -> bool:
-    """Whether the node, or one in its bodies, may draw random numbers; with `training`, a Dropout that only
-    infers may not.
-    """
+    """Whether the node, or one in its bodies, may draw random numbers; with `training`, a Dropout that only infers may not."""
     inside = (n for body in subgraphs(node) for graph in every_graph(body) for n in graph.node)
     return any(
         n.op_type in RANDOM_KINDS and not (training and n.op_type == "Dropout" and len(n.input) < 3)
@@ -229,10 +164,11 @@ def _is_random(node: Any, training: bool = False) -> bool:
 def _graph(
     graph: Any,
     name: str,
-    nodes: list[_Node],
+    nodes: list[Node],
     constants: set[str],
     types: Mapping[str, TensorType],
     spaces: Mapping[str, int],
+    profile: Profile | None,
 ) -> Graph:
     inputs = [v.name for v in graph.input if v.name not in constants]
     outputs = tuple(dict.fromkeys(v.name for v in graph.output))
@@ -249,6 +185,7 @@ def _graph(
     for node in nodes:
         operands = [name or None for name in node.proto.input]
         op, space = completed(_op(node, tensor), operands, tensor, spaces.get(node.proto.name, 0))
+        op = as_executed(op, operands, profile, outputs)
         if space and not op.view:
             workspace = _free_name(f"{op.name}.workspace", names)
             tensors.append(Tensor(workspace, space, "workspace"))
@@ -271,7 +208,7 @@ def _tensor(name: str, kind: str, types: Mapping[str, TensorType]) -> Tensor:
     return Tensor(name, size, kind, ELEMENT_TYPES[element][0], shape)
 
 
-def _op(node: _Node, tensor: Mapping[str, Tensor]) -> Op:
+def _op(node: Node, tensor: Mapping[str, Tensor]) -> Op:
     """The op without its workspace, and what is known of its kind, declarations aside."""
     proto, shapes = node.proto, {name: tensor[name].shape for name in (*node.inputs, *node.outputs)}
     attributes = {}

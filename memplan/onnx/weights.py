@@ -88,6 +88,15 @@ def _constant(node: Any) -> Value:
     return value_of(np.asarray(held), kinds[attribute.name])
 
 
+def with_weights(source: Any, folder: str, seed: int) -> Any:
+    """A copy of a ModelProto that holds all its weights itself, absent ones seeded; deterministic in names and seed."""
+    model = type(source)()
+    model.CopyFrom(source)
+    _fill(model.graph, folder, seed)
+    fill_bodies(model.graph, folder, seed)
+    return model
+
+
 def fill_bodies(graph: Any, folder: str, seed: int) -> None:
     """Write absent external data of control-flow bodies, seeded, into the bodies (in place).
 
@@ -95,18 +104,23 @@ def fill_bodies(graph: Any, folder: str, seed: int) -> None:
     """
     for node in graph.node:
         for body in subgraphs(node):
-            uses: dict[str, list[Use]] = index(body)
-            made = (a.t for n in body.node if n.op_type == "Constant" for a in n.attribute if a.HasField("t"))
-            for proto in (*body.initializer, *made):
-                if proto.data_type == proto.STRING:
-                    continue
-                value = read_tensor(proto, folder)
-                if proto.data_location == proto.EXTERNAL:
-                    value = value or seeded(proto, sinks(proto.name, uses), seed)
-                    proto.ClearField("external_data")
-                    proto.data_location = proto.DEFAULT
-                    proto.raw_data = value.data.tobytes()
+            _fill(body, folder, seed)
             fill_bodies(body, folder, seed)
+
+
+def _fill(graph: Any, folder: str, seed: int) -> None:
+    """Write external data of the graph's own constants, absent ones seeded, into the graph (in place)."""
+    uses: dict[str, list[Use]] = index(graph)
+    made = (a.t for n in graph.node if n.op_type == "Constant" for a in n.attribute if a.HasField("t"))
+    for proto in (*graph.initializer, *made):
+        if proto.data_type == proto.STRING:
+            continue
+        value = read_tensor(proto, folder)
+        if proto.data_location == proto.EXTERNAL:
+            value = value or seeded(proto, sinks(proto.name, uses), seed)
+            proto.ClearField("external_data")
+            proto.data_location = proto.DEFAULT
+            proto.raw_data = value.data.tobytes()
 
 
 def seeded(proto: Any, readers: list[Use], seed: int) -> Value:

@@ -23,6 +23,7 @@ from memplan.onnx.values import Value
 from memplan.problem.plan import Plan, refuse_mismatch
 from memplan.runtimes.report import OutputReport, RunReport
 from memplan.runtimes.turns import least_seconds
+from memplan.tflite.program import Program
 
 __all__ = ["OutputReport", "RunReport", "load_inputs", "run"]
 
@@ -120,6 +121,11 @@ def _computes_in_16_bits(model: Model) -> bool:
 
 def _refuse_unfit(model: Model, plan: Plan) -> None:
     refuse_mismatch(model.graph, plan)
+    if isinstance(model.source, Program):
+        raise ExecutionError(
+            f"'{model.stem}' is a .tflite file, which its own runtime executes",
+            "memplan measure MODEL PLAN --on tflm",
+        )
     if set(plan.schedule) != {op.name for op in model.graph.ops}:
         why = f": {plan.reason}" if plan.reason else ""
         raise ExecutionError(f"the plan has no complete schedule{why}", "execute a valid plan")

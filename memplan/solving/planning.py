@@ -26,6 +26,7 @@ from memplan.solving.freedoms import solve_within
 from memplan.solving.limits import Limits, Progress, limits_for
 from memplan.solving.refusals import refuse
 from memplan.solving.registry import parse_spec
+from memplan.solving.runtimes import carried_out, loaded_for, profile_for
 from memplan.solving.shortage import shortage
 from memplan.solving.solver import Solver
 
@@ -39,7 +40,8 @@ class PlanOptions(TypedDict, total=False):
     scratchpad: str | int | None
     capacities: Mapping[str, str | int] | None
     alignment: int | None
-    objective: str
+    runtime: str | None
+    objective: str | None
     weights: str | None
     io: str | None
     inplace: bool | None
@@ -64,7 +66,8 @@ def plan(
     scratchpad: str | int | None = None,
     capacities: Mapping[str, str | int] | None = None,
     alignment: int | None = None,
-    objective: str = "traffic",
+    runtime: str | None = None,
+    objective: str | None = None,
     weights: str | None = None,
     io: str | None = None,
     inplace: bool | None = None,
@@ -94,8 +97,11 @@ def plan(
             is None.
         capacities: those of other memories by name: bytes, "256KiB" or "max".
         alignment: offsets in the first memory are multiples of so many bytes; the target's own where it is None.
+        runtime: whose ways the plan keeps to: the name of a profile ("tflm"); where it is None, that for which the
+            model was loaded, if any.
         objective: what is minimised: "traffic" (bytes spilled and loaded again), "peak" (bytes), "compute" (what
-            executing ops again costs), or on a timed target "latency" (seconds).
+            executing ops again costs), or on a timed target "latency" (seconds). Where it is None, the traffic,
+            or the peak for a runtime that moves nothing.
         weights, io, inplace, join, order: as of `Options`; the target's policies where they are None.
         donate: inputs whose storage an output may take over, names or a text of names with commas between;
             "updated" means all that the graph updates.
@@ -132,11 +138,13 @@ def plan(
     begin = time.monotonic()
     limits = limits_for(time_limit_s, workers, seed, progress, cancel)
     chosen = parse_spec(solver)
+    runtime = runtime or loaded_for(model)
     problem = make_problem(
         model,
         target,
         capacities=capacities,
         alignment=alignment,
+        runtime=runtime,
         objective=objective,
         weights=weights,
         io=io,
@@ -155,7 +163,7 @@ def plan(
     except NotFoundInTime as error:
         why = f"{error.message}: {error.hint}"
         cut = chosen.no_answer(problem, limits, Status.UNKNOWN, why)
-        return replace(cut, seconds=limits.seconds, total_seconds=time.monotonic() - begin)
+        return replace(cut, seconds=limits.seconds, total_seconds=time.monotonic() - begin, runtime=runtime)
     before = limits.seconds
     if impossible := shortage(problem) or contradiction(problem):
         found = chosen.no_answer(problem, limits, Status.INFEASIBLE, impossible)
@@ -167,7 +175,7 @@ def plan(
         what = " and ".join(limits.clock.given_up)
         why = f"cancelled while the kernels of {what} were compiled, which is done once on a machine: plan again"
         done = replace(done, reason="; ".join(filter(None, (done.reason, why))))
-    return replace(done, total_seconds=time.monotonic() - begin)
+    return replace(done, total_seconds=time.monotonic() - begin, runtime=runtime)
 
 
 def make_problem(
@@ -177,7 +185,8 @@ def make_problem(
     scratchpad: str | int | None = None,
     capacities: Mapping[str, str | int] | None = None,
     alignment: int | None = None,
-    objective: str = "traffic",
+    runtime: str | None = None,
+    objective: str | None = None,
     weights: str | None = None,
     io: str | None = None,
     inplace: bool | None = None,
@@ -191,8 +200,8 @@ def make_problem(
     """The problem that these options pose to a solver; nothing is solved but what names the capacity.
 
     Args:
-        model, target, scratchpad, capacities, alignment, objective, weights, io, inplace, join, donate, order,
-            recompute, compute_limit, pins: as of `plan`.
+        model, target, scratchpad, capacities, alignment, runtime, objective, weights, io, inplace, join, donate,
+            order, recompute, compute_limit, pins: as of `plan`.
 
     Returns:
         The problem, its capacity in bytes and its policies settled.
@@ -210,9 +219,15 @@ def make_problem(
     if not isinstance(graph, Graph):
         raise OptionError(f"a {type(graph).__name__} is no model", "load it first, by memplan.load")
     machine = with_capacities(load_target(target), capacities or {})
+    usual = dict(machine.policies)
+    profile = profile_for(model, runtime or loaded_for(model))
+    if profile is not None:
+        objective = carried_out(profile, objective)
+        alignment = lcm(profile.alignment, alignment or machine.scratchpad.alignment)
+        usual |= profile.policies
     if alignment is not None:
         machine = machine.with_scratchpad(machine.scratchpad.capacity, alignment)
-    usual = machine.policies
+    objective = objective or "traffic"
     options = Options(
         objective=objective,
         weights=weights or usual["weights"],

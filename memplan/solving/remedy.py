@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from memplan.machine.profile import load_profile
 from memplan.problem.contradictions import contradiction
 from memplan.problem.problem import Problem
 from memplan.solving.capacities import least_capacity
 
 
-def remedy(problem: Problem) -> str:
+def remedy(problem: Problem, runtime: str | None = None) -> str:
     """A hint for a problem that was proved to have no plan: every alternative in it, followed, leaves one.
+
+    A runtime that moves nothing asks for the peak and for resident inputs and outputs, so that none can do without them.
 
     Where storages may leave and nothing is pinned, M_R suffices. What asks for more can be done without, at M_R again;
     without a limit everything stays where it is, unless fixed offsets contradict each other.
@@ -24,6 +27,8 @@ def remedy(problem: Problem) -> str:
     if contradiction(problem):
         more = ", and give --scratchpad max" if enough or len(asked) > 1 else ""
         return f"pin one of the two elsewhere or do without --pin{more}"
+    if runtime is not None and not load_profile(runtime).moves:
+        return "give --scratchpad max: the peak of the plan is what it takes"
     if not asked:
         return f"give {enough or '--scratchpad max'}"
     instead = f"do without {', and without '.join(asked)}" + (f", and give {enough}" if enough else "")

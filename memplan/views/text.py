@@ -33,9 +33,10 @@ def graph_summary(graph: Graph) -> str:
 def plan_summary(graph: Graph, plan: Plan) -> str:
     """The plan's numbers in a few aligned lines."""
     m = plan.metrics
+    runtime = "" if plan.runtime is None else f" with runtime {plan.runtime}"
     rows = [
         ("graph", f"{plan.graph}, {len(graph.ops)} ops; {_treatment(plan)}"),
-        ("target", f"{plan.target.name}, {_sizes(plan)}{_proved(plan)}"),
+        ("target", f"{plan.target.name}{runtime}, {_sizes(plan)}{_proved(plan)}"),
         ("status", f"{plan.status} for {plan.options.objective}: {_value(plan)}"),
         ("spilled", f"{m.traffic:,} B (stores {m.spill_store:,}, reloads {m.spill_load:,})"),
         ("compulsory", f"{m.compulsory_load + m.compulsory_store:,} B"),

@@ -24,6 +24,12 @@ def _onnx(model: Model, plan: Plan) -> bytes:
     return annotated(model, plan)
 
 
+def _tflite(model: Model, plan: Plan) -> bytes:
+    from memplan.tflite.emit import planned_tflite
+
+    return planned_tflite(model, plan)
+
+
 def _html(model: Model, plan: Plan) -> str:
     from memplan.views.html import report_page
 
@@ -69,6 +75,7 @@ def one_file(ending: str, make: Callable[[Model, Plan], str | bytes]) -> Format:
 FORMATS: dict[str, Format] = {
     "json": one_file(".plan.json", _json),
     "onnx": one_file(".memplan.onnx", _onnx),
+    "tflite": one_file(".memplan.tflite", _tflite),
     "html": one_file(".html", _html),
     "svg": one_file(".svg", _svg),
     "trace": one_file(".trace.json", _trace),

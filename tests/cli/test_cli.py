@@ -21,6 +21,7 @@ from memplan.solving.testing import chain
 from tests.cli.program import memplan, started
 from tests.io.test_json import GOOD
 from tests.onnx_models import external, model, small_cnn, value
+from tests.tflite_models import branching
 
 
 @pytest.fixture
@@ -144,6 +145,31 @@ def test_infeasible_names_the_op_and_what_is_missing(net: Path, tmp_path: Path) 
     assert done.returncode == 3
     assert "op 'add' needs 3072 bytes" in done.stderr and "72 bytes are missing" in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_a_runtime_is_planned_for_and_named(tmp_path: Path) -> None:
+    file = tmp_path / "net.tflite"
+    file.write_bytes(branching())
+    made = memplan(
+        "plan", file, "--runtime", "tflm", "--solver", "greedy", "--emit", "tflite", "-o", tmp_path
+    )
+    assert made.returncode == 0 and "with runtime tflm" in made.stdout
+    assert (tmp_path / "net.memplan.tflite").is_file()
+    short = memplan("plan", file, "--runtime", "tflm", "--scratchpad", "1KiB", "-o", tmp_path)
+    assert short.returncode == 3 and "op 'conv_2d_0' needs" in short.stderr
+    assert (
+        "bytes are missing\nhint: give --scratchpad max" in short.stderr and "--io host" not in short.stderr
+    )
+
+
+def test_a_tflite_file_is_executed_by_its_own_runtime(tmp_path: Path) -> None:
+    file = tmp_path / "net.tflite"
+    file.write_bytes(branching())
+    memplan("plan", file, "--runtime", "tflm", "--solver", "greedy", "-o", tmp_path)
+    done = memplan("run", file, tmp_path / "net.plan.json")
+    assert done.returncode == 5 and "hint: memplan measure" in done.stderr
+    unknown = memplan("measure", file, tmp_path / "net.plan.json", "--on", "tflmm")
+    assert unknown.returncode == 2 and "did you mean 'tflm'" in unknown.stderr
 
 
 def test_a_broken_plan_is_refused(graph: Path, tmp_path: Path) -> None:

@@ -28,6 +28,11 @@ def open_board(problem: Problem, limits: Limits) -> Board | None:
             f"target '{problem.target.name}' has two DMA queues, the mallocGame has one",
             "use anneal or msa, or a target with dma.queues = 1",
         )
+    if not problem.target.direct:
+        raise OptionError(
+            f"target '{problem.target.name}' serves no operand from host, as the mallocGame does",
+            "use greedy for latency there, or a target with operands = 'any'",
+        )
     timed = make_arrays(problem, limits)
     if timed is None:
         return None

@@ -1,0 +1,1 @@
+"""All that is known of TensorFlow Lite: files in, graphs of them, and planned files out."""

@@ -1,0 +1,63 @@
+"""Runtime profiles: every fact with its source, and what they do to a plan."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import pytest
+
+import memplan
+from memplan.base.errors import OptionError
+from memplan.machine.profile import Profile, load_profile, profile_from_dict, profile_names
+
+
+@pytest.mark.parametrize("name", profile_names())
+def test_every_fact_has_a_source(name: str) -> None:
+    profile = load_profile(name)
+    facts = {f.name for f in fields(Profile)} - {"name", "policies", "kernels", "sources"}
+    assert facts <= profile.sources.keys()
+    assert {f"policies.{key}" for key in profile.policies} <= profile.sources.keys()
+
+
+def test_an_unknown_runtime_is_named_with_the_nearest() -> None:
+    with pytest.raises(OptionError, match="did you mean 'tflm'"):
+        load_profile("tflmm")
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        ({"name": "x", "alignmnt": 4}, "unknown key 'alignmnt'\nhint: did you mean 'alignment'"),
+        ({"name": "x", "kernels": {"ADD": {"overwrite": [0]}}}, "kernel 'ADD': unknown key 'overwrite'"),
+        ({"name": "x", "policies": {"io": "inside"}}, "policy io = 'inside'"),
+    ],
+)
+def test_what_no_profile_has_is_refused(data: dict[str, object], words: str) -> None:
+    with pytest.raises(OptionError) as caught:
+        profile_from_dict(data)
+    assert words in str(caught.value)
+
+
+def test_kernels_that_do_alike_are_described_once() -> None:
+    alike = [{"kinds": ["ADD", "SUB"], "overwrites": [0, 1]}]
+    kernels = profile_from_dict({"name": "x", "kernels_alike": alike}).kernels
+    assert kernels["ADD"] == kernels["SUB"] and kernels["ADD"].overwrites == (0, 1)
+
+
+def test_a_runtime_sets_alignment_policies_and_objective() -> None:
+    graph = memplan.load("resnet8_int8").graph
+    plan = memplan.plan(graph, runtime="tflm", solver="greedy")
+    assert (plan.runtime, plan.options.objective, plan.options.io) == ("tflm", "peak", "resident")
+    assert plan.options.inplace and plan.target.scratchpad.alignment == 16
+    assert memplan.check(graph, plan) == []
+
+
+def test_an_alignment_of_ones_own_is_a_multiple_of_the_runtimes() -> None:
+    graph = memplan.load("resnet8_int8").graph
+    assert memplan.make_problem(graph, runtime="tflm", alignment=64).target.scratchpad.alignment == 64
+    assert memplan.make_problem(graph, runtime="tflm", alignment=24).target.scratchpad.alignment == 48
+
+
+def test_a_runtime_that_moves_nothing_has_no_plan_that_spills() -> None:
+    with pytest.raises(OptionError, match="moves nothing"):
+        memplan.plan(memplan.load("resnet8_int8"), runtime="tflm", objective="traffic")
