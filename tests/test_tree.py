@@ -30,7 +30,7 @@ ELSEWHERE: tuple[tuple[str, str, str], ...] = (
     (
         "the command asked as a program",
         "studies/test_sweep.py",
-        "memplan.cli.sweep memplan.studies.sweep_page",
+        "memplan.cli.sweep memplan.studies.curve memplan.studies.sweep_page",
     ),
     (
         "what a comparison says, from lines made by hand",

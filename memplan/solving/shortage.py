@@ -26,4 +26,6 @@ def shortage(problem: Problem) -> str:
         who = f"what an op touches beside what is pinned to an offset needs {least} bytes"
     else:
         who = f"the resident inputs or outputs need {least} bytes"
-    return f"{who}, the scratchpad has {capacity}: {least - capacity} bytes are missing"
+    first = problem.target.scratchpad.name
+    where = "the scratchpad" if first == "scratchpad" else f"'{first}'"
+    return f"{who}, {where} has {capacity}: {least - capacity} bytes are missing"

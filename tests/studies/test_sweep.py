@@ -24,7 +24,8 @@ from memplan.solving.planning import make_problem
 from memplan.solving.registry import parse_spec
 from memplan.solving.solver import Solver
 from memplan.solving.testing import TIMED, chain
-from memplan.studies.sweep import PILLAR_SLICE, REST, SLICE, WHOLE, sweep
+from memplan.studies.curve import PILLAR_SLICE, SLICE
+from memplan.studies.sweep import REST, WHOLE, sweep
 from tests.generate import random_graph
 from tests.oracle import Oracle
 from tests.studies.conftest import Run

@@ -19,7 +19,7 @@ CURVE = INSTANCE[:-1]
 
 @dataclass(frozen=True)
 class Instance:
-    """One model at one budget under one objective and treatment, with the records by solver."""
+    """One model at one budget under one objective and policy, with the records by solver."""
 
     key: tuple[str, ...]
     records: dict[str, Record]
