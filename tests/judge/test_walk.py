@@ -135,6 +135,7 @@ def test_broken_plans_are_refused_or_read_something_else(name: str) -> None:
     assert tried
 
 
+@pytest.mark.slow(reason="a long loop over seeds")
 def test_places_that_overlap_are_seen() -> None:
     """Where one of them is read once the other has been written or has ended."""
     tried = 0

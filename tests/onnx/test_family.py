@@ -65,6 +65,7 @@ def transformer(layers: int = 1, heads: int = 2, width: int = 8, most: int = 64)
     )
 
 
+@pytest.mark.slow(reason="runs a net at many sizes")
 def test_a_transformer_planned_for_a_range_runs_at_every_size_in_it() -> None:
     loaded = load(transformer(), batch=(1, 3), seq=(1, 40))
     assert loaded.dims == {"batch": (1, 3), "seq": (1, 40)}
@@ -83,6 +84,7 @@ def test_a_transformer_planned_for_a_range_runs_at_every_size_in_it() -> None:
         assert member.graph.tensor["s0"].shape == (batch, 2, seq, seq)
 
 
+@pytest.mark.slow(reason="asks for every size")
 def test_every_size_within_is_the_same_program_with_smaller_tensors() -> None:
     """The twin: the model loaded at each single size."""
     proto = transformer()

@@ -59,6 +59,7 @@ def test_the_interpreter_obeys_plans_of_random_networks(seed: int, tmp_path: Pat
     assert found.obeys and found.measured <= found.own
 
 
+@pytest.mark.slow(reason="starts several programs")
 def test_an_arena_of_head_and_tail_is_enough_and_one_alignment_less_is_not(tmp_path: Path) -> None:
     model, plan = planned(branching(), tmp_path)
     program, made = source_program(model), planned_tflite(model, plan)
@@ -84,6 +85,7 @@ def test_two_live_tensors_in_one_place_change_the_outputs(tmp_path: Path) -> Non
     assert invoke(program, sabotaged).digests != honest.digests
 
 
+@pytest.mark.slow(reason="starts several programs")
 def test_two_live_tensors_of_a_subgraph_in_one_place_change_the_outputs(tmp_path: Path) -> None:
     model, plan = planned(counting(), tmp_path)
     program = source_program(model)
@@ -102,6 +104,7 @@ def test_an_operator_that_the_runtime_lacks_is_named(tmp_path: Path) -> None:
         measure(*planned(tflite(main), tmp_path))
 
 
+@pytest.mark.slow(reason="starts several programs")
 def test_the_command(tmp_path: Path) -> None:
     file = tmp_path / "net.tflite"
     file.write_bytes(branching())

@@ -71,6 +71,7 @@ def attention() -> Any:
     )
 
 
+@pytest.mark.slow(reason="runs a net at many sizes")
 def test_an_attention_planned_for_ranges_runs_at_every_size_in_them(attention: Any) -> None:
     model = memplan.from_exported(attention, {"x:0": (1, 4), "x:1": (1, 32)})
     assert model.dims == {"x:0": (1, 4), "x:1": (1, 32)} and model.graph.tensor["softmax"].shape == (
@@ -94,6 +95,7 @@ def test_an_attention_planned_for_ranges_runs_at_every_size_in_them(attention: A
         memplan.from_exported(attention, {"x:0": 1, "x:1": (1, 65)})
 
 
+@pytest.mark.slow(reason="exports many programs")
 def test_a_range_is_recorded_and_kept_by_files(attention: Any, tmp_path: Path) -> None:
     torch.export.save(attention, tmp_path / "net.pt2")
     model = memplan.load(tmp_path / "net.pt2", {"x:0": 2, "x:1": (1, 32)})
@@ -139,6 +141,7 @@ def test_joins_whose_parts_begin_elsewhere_at_other_sizes_are_left_out() -> None
         assert len(op(memplan.from_exported(program, {"x_0:0": (2, 7)}), "cat").joins) == expected
 
 
+@pytest.mark.slow(reason="asks for every size")
 def test_overwriting_holds_where_layouts_agree_at_every_size() -> None:
     """A transposed operand is row-major at size 1 alone, a cut table is as long as the input at the upper end alone."""
     program = exported(
@@ -152,6 +155,7 @@ def test_overwriting_holds_where_layouts_agree_at_every_size() -> None:
     assert all(memplan.run(ranged, plan, dims={"x_0:0": size}).identical for size in (1, 2, 8))
 
 
+@pytest.mark.slow(reason="asks for every size")
 def test_sizes_follow_from_expressions_at_every_size() -> None:
     """The twin: the program at each single size."""
     program = exported(

@@ -79,6 +79,7 @@ def test_an_op_that_is_made_of_mutations_is_for_torch_itself() -> None:
     assert memplan.from_exported(program).graph.ops
 
 
+@pytest.mark.slow(reason="measures a speed")
 def test_importing_takes_less_than_exporting() -> None:
     """In processor seconds, the least of some pairs."""
     module = nn.Sequential(

@@ -214,6 +214,7 @@ def test_real_networks_are_proved_and_never_worse_than_the_fastest_memory_first(
     assert filled is not None and plan.value <= filled.traffic
 
 
+@pytest.mark.slow(reason="a long loop over seeds")
 def test_the_program_starts_where_filling_ends_and_only_gains() -> None:
     gained = 0
     for name in ("nasnet_a_cifar", "densenet121_int8"):
