@@ -105,8 +105,8 @@ def held_throughout(
     """
     grid = Grid({name: ranges[name] for name in symbols})
     layouts: dict[str, _Layout] = {}
-    for box in itertools.product(*(_parts(*ends) for ends in grid.ranges.values())):
-        _follow(graph, module, inputs, grid, symbols, dict(zip(symbols, box, strict=True)), layouts)
+    for part in itertools.product(*(_parts(*ends) for ends in grid.ranges.values())):
+        _follow(graph, module, inputs, grid, symbols, dict(zip(symbols, part, strict=True)), layouts)
     for t in planned_tensors(graph):
         nbytes = layouts[t.name].nbytes
         if int(nbytes[-1]) != t.nbytes:
@@ -140,18 +140,18 @@ def _follow(
     inputs: Callable[[Sizes, FakeTensorMode], list[Any]],
     grid: Grid,
     symbols: Mapping[str, str],
-    box: Mapping[str, tuple[int, int]],
+    part: Mapping[str, tuple[int, int]],
     layouts: dict[str, _Layout],
 ) -> None:
-    """Take in the layouts of the graph's tensors at the points of a box."""
+    """Take in the layouts of the graph's tensors at the points of a part."""
     env = ShapeEnv(specialize_zero_one=False, duck_shape=False)
     mode = FakeTensorMode(allow_non_fake_inputs=True, shape_env=env)
     sizes: dict[str, Any] = {}
     columns: dict[Any, Column] = {}
     inside = np.ones(grid.points, bool)
-    for name, (low, high) in box.items():
+    for name, (low, high) in part.items():
         inside &= (grid.columns[name] >= low) & (grid.columns[name] <= high)
-    for name, (low, high) in box.items():
+    for name, (low, high) in part.items():
         sizes[symbols[name]] = high
         if low < high:
             source = ConstantSource(name)
