@@ -49,7 +49,7 @@ ANSWER = (
 
 
 @dataclass(frozen=True)
-class Limits:
+class ProcessLimits:
     """What one process may spend; `stop` asks all of them to end."""
 
     deadline_s: float
@@ -73,7 +73,7 @@ class Watcher(Protocol):
         """The process has ended; the record is the case's, None for a model."""
 
 
-Pool = Callable[[Iterable[tuple[str, Job]], Limits, Watcher], Iterator[tuple[str, Job, Outcome]]]
+Pool = Callable[[Iterable[tuple[str, Job]], ProcessLimits, Watcher], Iterator[tuple[str, Job, Outcome]]]
 """Runs named jobs and yields them as they end, in any order."""
 
 
@@ -83,7 +83,7 @@ def local_pool(workers: int) -> Pool:
     slots = max(1, (len(cores) or os.cpu_count() or 1) // workers)
 
     def run(
-        jobs: Iterable[tuple[str, Job]], limits: Limits, watcher: Watcher
+        jobs: Iterable[tuple[str, Job]], limits: ProcessLimits, watcher: Watcher
     ) -> Iterator[tuple[str, Job, Outcome]]:
         over = threading.Event()
         stop = limits.stop
@@ -146,7 +146,7 @@ def compare(
 
     MemplanError, before any case runs, where a model cannot be loaded.
     """
-    subjects, failed = _prepare(setting, results, Limits(PREPARE_S, setting.memory, stop), watcher)
+    subjects, failed = _prepare(setting, results, ProcessLimits(PREPARE_S, setting.memory, stop), watcher)
     if stop():
         return
     keep = partial(_keep, results, setting, watcher)
@@ -163,11 +163,11 @@ def compare(
         else:
             waiting[ident] = (case, subject, _job(case, subject, setting))
     for name, _, outcome in pool(
-        _first_runs(waiting.values()), Limits(WARM_S, setting.memory, stop), watcher
+        _first_runs(waiting.values()), ProcessLimits(WARM_S, setting.memory, stop), watcher
     ):
         watcher.ended(name, outcome.word, None)
     jobs = ((ident, job) for ident, (_, _, job) in waiting.items())
-    limits = Limits(1.1 * setting.time_limit_s + 1 + GRACE_S, setting.memory, stop)
+    limits = ProcessLimits(1.1 * setting.time_limit_s + 1 + GRACE_S, setting.memory, stop)
     for ident, job, outcome in pool(jobs, limits, watcher):
         if outcome.word != "stopped":
             keep(ident, *waiting[ident][:2], job, outcome)
@@ -187,7 +187,7 @@ def _ident(case: Case, subjects: Mapping[str, Subject]) -> str:
 
 
 def _prepare(
-    setting: Setting, results: Results, limits: Limits, watcher: Watcher
+    setting: Setting, results: Results, limits: ProcessLimits, watcher: Watcher
 ) -> tuple[dict[str, Subject], dict[str, Outcome]]:
     """The models ready for their cases, and how preparing ended for the others."""
     wanted = {
