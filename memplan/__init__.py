@@ -51,6 +51,7 @@ from memplan.machine.target import Target
 from memplan.packing.buffers import Buffer, Gap, Packing, Segment
 from memplan.packing.check import check_packing
 from memplan.packing.packer import Packer, pack, pack_buffers
+from memplan.problem.joins import Hosted
 from memplan.problem.options import Options
 from memplan.problem.pins import Pin
 from memplan.problem.places import Place, Placeable
@@ -71,7 +72,7 @@ from memplan.studies.sweep import Sweep, sweep
 
 __all__ = [
     "BoundError", "Buffer", "Capabilities", "Channel", "Clock", "Compute", "DimensionError", "ExecutionError",
-    "Gap", "Graph", "GraphError", "InPlace", "InvalidPlanError", "Limits", "Memory", "MemplanError", "Metrics", "Model", "Move",
+    "Gap", "Graph", "GraphError", "Hosted", "InPlace", "InvalidPlanError", "Limits", "Memory", "MemplanError", "Metrics", "Model", "Move",
     "Obedience", "Op", "OptionError", "Options", "OutputReport", "Packer", "Packing", "Pin", "Place", "Placeable", "Plan", "PlanError",
     "PlanOptions", "Problem", "Progress", "ReferenceCapacities", "Residency", "RunReport", "Segment",
     "Solver", "Status", "Storage", "Sweep", "SweepPoint", "Target", "TargetError", "Tensor", "Violation", "ZooEntry",

@@ -12,7 +12,7 @@ lower, and only shorten residencies or keep them within the capacity.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cache
 
@@ -25,7 +25,10 @@ Row = tuple[int, int, int, int]
 
 @dataclass(frozen=True)
 class Thing:
-    """One storage that may be placed. `touches` are op numbers; `writer` is -1 for inputs and constants."""
+    """One storage that may be placed. `touches` are op numbers; `writer` is -1 for inputs and constants.
+
+    `held` is the joined op, -1 without one, until which it may not leave: its parts lie in it from the first writer on.
+    """
 
     name: str
     nbytes: int
@@ -39,6 +42,7 @@ class Thing:
     streamed: bool
     keep: bool
     place: int
+    held: int = -1
 
     @property
     def pinned(self) -> bool:
@@ -47,9 +51,10 @@ class Thing:
 
 
 class Oracle:
-    """One problem, seen through the definitions."""
+    """One problem, seen through the definitions, with these ops joined."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, joined: Collection[str] = ()) -> None:
+        self.joined = joined
         self.graph, self.options, self.target = problem.graph, problem.options, problem.target
         self.capacity = self.target.scratchpad.capacity
         self.alignment = self.target.scratchpad.alignment
@@ -66,7 +71,14 @@ class Oracle:
 
     def _things(self) -> list[Thing]:
         graph, options = self.graph, self.options
-        root = graph.storage_of
+        lies = {x: op.results[0] for op in graph.ops if op.name in self.joined for x, _ in op.joins}
+        root = dict(graph.storage_of)
+        for name, storage in root.items():
+            while storage in lies:
+                storage = lies[storage]
+            root[name] = storage
+        self.root = root
+        held = {op.results[0]: i for i, op in enumerate(graph.ops) if op.name in self.joined}
         touches: dict[str, set[int]] = {}
         for i, op in enumerate(graph.ops):
             if not op.view:
@@ -80,6 +92,9 @@ class Oracle:
             tensor = graph.tensor[name]
             constant = tensor.kind == "constant"
             pin, _, place = options.pins.get(name, "").partition("@")
+            callers = tensor.kind == "input" or (tensor.kind == "activation" and name in outputs)
+            if callers and options.io == "external":
+                continue
             if (constant and options.weights == "ignore") or pin == "host":
                 continue
             resident = options.io == "resident" and not constant
@@ -97,6 +112,7 @@ class Oracle:
                     streamed=constant and options.weights == "stream",
                     keep=pin == "keep" or tensor.kind == "workspace",
                     place=int(place or -1),
+                    held=held.get(name, -1),
                 )
             )
         return found
@@ -108,7 +124,7 @@ class Oracle:
         graph, number = self.graph, {s.name: k for k, s in enumerate(self.things)}
         pairs = {}
         for i, op in enumerate(graph.ops):
-            if not op.overwrites:
+            if not op.overwrites or op.name in self.joined:
                 continue
             out = graph.tensor[op.overwrites[0][0]]
             if out.name not in number or not self.lies(self.things[number[out.name]]):
@@ -151,6 +167,28 @@ class Oracle:
         """What op i could write over if it comes right after `done`: its operands without a later use."""
         return [s for s in self.pairs.get(i, (0, []))[1] if self.things[s].touches <= done | {i}]
 
+    # Joins
+
+    @staticmethod
+    def choices(problem: Problem) -> Iterator[tuple[str, ...]]:
+        """Every set of ops that rule 9 lets a plan join."""
+        graph, alignment = problem.graph, problem.target.scratchpad.alignment
+        placed = {s.name for s in Oracle(problem).things}
+        able = []
+        for op in graph.ops if problem.options.join else ():
+            parts = [x for x, _ in op.joins]
+            inside = all(graph.tensor[x].kind == "activation" and x in placed for x in parts)
+            kept = any(problem.options.pins.get(x, "").startswith("keep") for x in parts)
+            aligned = all(first % alignment == 0 for _, first in op.joins)
+            if parts and inside and aligned and op.results[0] in placed and not kept:
+                if not set(parts) & graph.output_storages:
+                    able.append(op)
+        for count in range(len(able) + 1):
+            for ops in itertools.combinations(able, count):
+                parts = [x for op in ops for x, _ in op.joins]
+                if len(set(parts)) == len(parts):
+                    yield tuple(op.name for op in ops)
+
     # Without spills
 
     def least_live_peak(self) -> int:
@@ -175,6 +213,51 @@ class Oracle:
 
         return rest(frozenset())
 
+    def least_hosting_peak(self) -> int:
+        """The same where an operand that dies under a joined part may lie in that part's place, free until then (rule 9)."""
+        return min((self._hosting_peak(order) for order in self.orders()), default=0)
+
+    def _hosting_peak(self, order: tuple[int, ...]) -> int:
+        whole = [self._whole(k, order) for k in range(len(self.things))]
+        number = {s.name: k for k, s in enumerate(self.things)}
+        free: set[tuple[int, int]] = set()  # steps at which a thing lies in the place of a part
+        saved = [0] * self.n
+        for t, i in enumerate(order):
+            dying = [k for k in self.may_overwrite(i, frozenset(order[:t]))]
+            if dying:
+                saved[t] = self.things[self.pairs[i][0]].size
+            for part, operand in self.graph.ops[i].overwrites if self.options.inplace else ():
+                outer = number.get(self.root[part], -1)
+                k = number.get(self.root[operand], -1)
+                if (
+                    k < 0
+                    or outer < 0
+                    or self.root[part] == part
+                    or self.root[operand] != self.graph.storage_of[operand]
+                ):
+                    continue
+                s = self.things[k]
+                if s.touches <= set(order[: t + 1]) and s.writer >= 0 and not s.output and s.held < 0:
+                    begin = min(u for u, j in enumerate(order) if j in self.fills(outer))
+                    free |= {(k, u) for u in range(max(begin, whole[k][0][0]), t + 1)}
+                    break
+        live = [0] * self.n
+        for k, stretches in enumerate(whole):
+            for start, stop in stretches:
+                for t in range(start, stop):
+                    live[t] += 0 if (k, t) in free else self.things[k].size
+        return max((z - less for z, less in zip(live, saved, strict=True)), default=0)
+
+    def fills(self, k: int) -> set[int]:
+        """The ops that write the parts of a joined output."""
+        inside = {x for op in self.graph.ops if op.name in self.joined for x, _ in op.joins}
+        mine = {x for x in inside if self.root[x] == self.things[k].name}
+        return {
+            self.graph.producer[x]
+            for x in mine
+            if self.graph.ops[self.graph.producer[x]].name not in self.joined
+        }
+
     # Spills, by bytes
 
     def least_traffic(self) -> int | None:
@@ -190,7 +273,7 @@ class Oracle:
                 cost = sum(self._load(k, done, hosted) for k in arrive)
                 hosted_now = hosted | {k for k in arrive if self.things[k].writer < 0}
                 shared = self.things[self.pairs[i][0]].size if self.may_overwrite(i, done) else 0
-                for stay in self._stays(inside, self.touched[i], shared):
+                for stay in self._stays(inside, self.touched[i], shared, done):
                     leave = inside - stay - self.touched[i]
                     stored = {k for k in leave if self.things[k].writer >= 0 and k not in hosted}
                     paid = sum(self.things[k].nbytes for k in stored if not self.things[k].output)
@@ -215,12 +298,18 @@ class Oracle:
         assert first or s.writer < 0 or k in hosted
         return 0 if first else s.nbytes
 
-    def _stays(self, inside: frozenset[int], touched: set[int], shared: int) -> Iterator[frozenset[int]]:
+    def _stays(
+        self, inside: frozenset[int], touched: set[int], shared: int, done: frozenset[int]
+    ) -> Iterator[frozenset[int]]:
         """The largest sets of what is inside and not touched that fit beside the op; none if it does not fit."""
         sizes = [s.size for s in self.things]
         base = sum(sizes[k] for k in touched) - shared
         others = sorted(inside - touched)
-        must = {k for k in others if self.things[k].pinned}
+        must = {
+            k
+            for k in others
+            if self.things[k].pinned or (self.things[k].held >= 0 and self.things[k].held not in done)
+        }
         found: list[frozenset[int]] = []
         for count in range(len(others), -1, -1):
             for chosen in itertools.combinations(others, count):
@@ -285,6 +374,8 @@ class Oracle:
             mine = []
             for drops in itertools.product((False, True), repeat=len(steps) - 1):
                 if s.streamed and not all(drops):
+                    continue
+                if s.held >= 0 and any(drops[: steps.index(order.index(s.held))]):
                     continue
                 stretches = [(steps[0], steps[0] + 1)]
                 for t, drop in zip(steps[1:], drops, strict=True):

@@ -64,6 +64,18 @@ ELSEWHERE: tuple[tuple[str, str, str], ...] = (
         "memplan.torch.emit_moves memplan.torch.inplace memplan.torch.program memplan.torch.scratchpad",
     ),
     (
+        "plans that execute ops again, held to brute force",
+        "solvers/recompute/test_recompute.py",
+        "memplan_solvers.recompute.addresses memplan_solvers.recompute.coolings memplan_solvers.recompute.cut_search "
+        "memplan_solvers.recompute.model",
+    ),
+    (
+        "what the compiled annealing goes through",
+        "solvers/recompute/test_executions.py",
+        "memplan_solvers.recompute.anneal memplan_solvers.recompute.anneal_kernel memplan_solvers.recompute.moves",
+    ),
+    ("programs over cuts", "solvers/recompute/test_cuts.py", "memplan_solvers.recompute.free_cut"),
+    (
         "placements by what they cost",
         "solvers/placement/test_placement.py",
         "memplan_solvers.placement.exact memplan_solvers.placement.fill memplan_solvers.placement.layout "
@@ -299,7 +311,7 @@ ELSEWHERE: tuple[tuple[str, str, str], ...] = (
     (
         "problems by hand",
         "problem/test_problem.py",
-        "memplan.problem.storage",
+        "memplan.problem.storage memplan.problem.placed",
     ),
     (
         "donated inputs by their plans",

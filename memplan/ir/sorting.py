@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Sequence
 
 from memplan.base.errors import GraphError
 from memplan.ir.parts import Op
@@ -40,3 +41,16 @@ def sort_ops(ops: list[Op], available: set[str]) -> list[Op]:
             "break the cycle; recurrences belong inside Loop or Scan",
         )
     return order
+
+
+def precedes(preds: Sequence[Sequence[int]], j: int, i: int) -> bool:
+    """Whether op `j`, which stands before op `i` in the program, comes before it in every order."""
+    todo, seen = [i], {i}
+    while todo:
+        for k in preds[todo.pop()]:
+            if k == j:
+                return True
+            if k > j and k not in seen:
+                seen.add(k)
+                todo.append(k)
+    return False

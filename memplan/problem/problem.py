@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
-from memplan.base.units import align_up
 from memplan.ir.graph import Graph
-from memplan.ir.parts import Op
 from memplan.machine.target import Target
+from memplan.machine.two_level import beyond_two_level
 from memplan.problem.fixed_places import least_top
+from memplan.problem.joins import Hosted, hosted, joinable, lying, places
 from memplan.problem.kept import certainly_kept
 from memplan.problem.op_times import latency_ends, roles
 from memplan.problem.options import Options
 from memplan.problem.pins import Pin, parse_pin
+from memplan.problem.placed import placed_storages, without_room
 from memplan.problem.places import Placeable, is_free, least_cost, placeables
 from memplan.problem.plan import Move, Residency, is_load
 from memplan.problem.storage import Storage
@@ -31,11 +32,19 @@ class Problem:
         graph: what is planned.
         target: the machine, whose capacity is the one to keep to.
         options: what is asked; its pins are by storage, as `make_problem` resolves them.
+        joined: of `joinable`, ops that every plan joins: their parts are no storages, the joined one is written by several ops
+            and kept from the first of them to its last touch.
+        scattered: of `joinable`, ops that need no room for their output, whose bytes are those of their parts wherever
+            these lie. No machine does that: what such a problem costs at least, it costs whether they are joined or not.
+            Of one that is joined too, the place of an operand that is `hosted` is taken from when that is written,
+            and no more than that.
     """
 
     graph: Graph
     target: Target
     options: Options
+    joined: tuple[str, ...] = ()
+    scattered: tuple[str, ...] = ()
 
     @property
     def n(self) -> int:
@@ -60,46 +69,66 @@ class Problem:
         return {name: parse_pin(word) for name, word in self.options.pins.items()}
 
     @cached_property
+    def joinable(self) -> tuple[str, ...]:
+        """The ops that a plan may join, in program order, not all together: what is a part of two lies in one of them.
+
+        None where the target is no scratchpad machine: there parts may lie where the op could not read them.
+        """
+        if beyond_two_level(self.target):
+            return ()
+        return joinable(self.graph, self.target, self.options)
+
+    @cached_property
+    def relaxed(self) -> Problem:
+        """The problem with all ops scattered that can be joined, where the options allow that; else itself.
+
+        It has the same storages by number, and what it costs at least this problem does too.
+        """
+        if not (self.options.join and self.joinable):
+            return self
+        return replace(self, options=replace(self.options, join=False), scattered=self.joinable)
+
+    @cached_property
+    def lying(self) -> dict[str, tuple[str, ...]]:
+        """The storages in which a root's bytes lie, of the roots whose own storage these are not alone."""
+        return lying(self.graph, self.joined, self.scattered, self.options)
+
+    @cached_property
+    def hosted(self) -> tuple[Hosted, ...]:
+        """The operands that lie in a joined output until a part is written over them."""
+        return hosted(self.graph, self.joined, self.options)
+
+    @cached_property
+    def writers(self) -> dict[int, tuple[int, ...]]:
+        """Per storage in which ops are joined, those that write its parts."""
+        found: dict[int, list[int]] = {}
+        for x, (storage, _) in places(self.graph, self.joined).items():
+            if self.graph.ops[self.graph.producer[x]].name not in self.joined:
+                found.setdefault(self.number[storage], []).append(self.graph.producer[x])
+        return {s: tuple(ops) for s, ops in found.items()}
+
+    @cached_property
+    def touched(self) -> tuple[tuple[str, ...], ...]:
+        """Per op, the storages it reads and then those it writes, placed or not (none for a view)."""
+        root, lies = self.graph.storage_of, self.lying
+        return tuple(
+            ()
+            if op.view
+            else tuple(
+                dict.fromkeys(s for n in (*op.inputs, *op.outputs) for s in lies.get(root[n], (root[n],)))
+            )
+            for op in self.graph.ops
+        )
+
+    @cached_property
     def storages(self) -> tuple[Storage, ...]:
         """The placed storages."""
-        graph, root = self.graph, self.graph.storage_of
-        outputs = graph.output_storages
-        uses: dict[str, list[int]] = {}
-        if (
-            graph.ops and self.options.io == "resident"
-        ):  # a returned input lies there though no op may touch it
-            uses |= {t.name: [] for t in graph.tensors if t.kind == "input" and t.name in outputs}
-        for i, op in enumerate(graph.ops):
-            if op.view:
-                continue
-            for name in _distinct(op, root):
-                tensor = graph.tensor[name]
-                ignored = tensor.kind == "constant" and self.options.weights == "ignore"
-                io = tensor.kind == "input" or (tensor.kind == "activation" and name in outputs)
-                callers = io and self.options.io == "external"
-                if not (ignored or callers or (name in self.pins and self.pins[name].host)):
-                    seen = uses.setdefault(name, [])
-                    if graph.producer.get(name) != i:
-                        seen.append(i)
-        align = self.target.scratchpad.alignment
-        return tuple(
-            Storage(
-                name=name,
-                nbytes=graph.tensor[name].nbytes,
-                size=align_up(graph.tensor[name].nbytes, align),
-                producer=graph.producer.get(name, -1),
-                uses=tuple(readers),
-                is_input=graph.tensor[name].kind == "input",
-                is_constant=graph.tensor[name].kind == "constant",
-                is_output=name in outputs,
-                resident=self.options.io == "resident"
-                and graph.tensor[name].kind != "constant"
-                and (graph.tensor[name].kind == "input" or name in outputs),
-                keep=graph.tensor[name].kind == "workspace" or (name in self.pins and self.pins[name].keep),
-                offset=self.pins[name].offset if name in self.pins and not self.pins[name].memory else None,
-            )
-            for name, readers in uses.items()
+        found = placed_storages(
+            self.graph, self.options, self.touched, self.joined, self.target.scratchpad.alignment
         )
+        if self.scattered:
+            found = without_room(found, self.graph, self.options, self.joined, self.scattered, self.lying)
+        return tuple(found)
 
     @cached_property
     def number(self) -> dict[str, int]:
@@ -138,19 +167,20 @@ class Problem:
 
     @cached_property
     def reads(self) -> tuple[tuple[int, ...], ...]:
-        """Per op, the distinct placed storages it reads (none for a view)."""
-        root, number = self.graph.storage_of, self.number
+        """Per op, the distinct placed storages it reads, or writes in part (none for a view)."""
+        number, storages = self.number, self.storages
         return tuple(
-            () if op.view else tuple(dict.fromkeys(number[root[n]] for n in op.inputs if root[n] in number))
-            for op in self.graph.ops
+            tuple(s for s in map(number.get, touched) if s is not None and storages[s].producer != i)
+            for i, touched in enumerate(self.touched)
         )
 
     @cached_property
     def writes(self) -> tuple[tuple[int, ...], ...]:
-        """Per op, the placed storages it writes (none for a view)."""
-        number = self.number
+        """Per op, the placed storages it writes, each the only one to (none for a view)."""
+        number, storages = self.number, self.storages
         return tuple(
-            () if op.view else tuple(number[n] for n in op.outputs if n in number) for op in self.graph.ops
+            tuple(s for s in map(number.get, touched) if s is not None and storages[s].producer == i)
+            for i, touched in enumerate(self.touched)
         )
 
     @property
@@ -174,7 +204,8 @@ class Problem:
         """
         pairs = {}
         for i, (written, over) in self.overwriting.items():
-            if dying := tuple(s for s in over if not self.storages[s].is_output):
+            outputs = self.graph.output_storages
+            if dying := tuple(s for s in over if self.storages[s].name not in outputs):
                 pairs[i] = (written, dying)
         return pairs
 
@@ -188,7 +219,8 @@ class Problem:
             return {}
         found = {}
         for i, op in enumerate(self.graph.ops):
-            if op.overwrites and (written := self.number.get(op.overwrites[0][0])) is not None:
+            written = self.number.get(op.overwrites[0][0]) if op.overwrites else None
+            if written is not None and self.storages[written].producer == i:
                 operands = (self.number.get(self.graph.storage_of[x]) for _, x in op.overwrites)
                 over = [s for s in operands if s is not None and self._may_overwrite(written, s)]
                 if over:
@@ -201,7 +233,10 @@ class Problem:
             return False
         donated = old.is_input and old.name in self.options.donate and not old.is_output
         mine = donated and self.renewed.get(old.name, new.name) == new.name
-        return mine or (self.options.inplace and not old.resident)
+        resident = old.resident and (old.is_input or old.name in self.graph.output_storages)
+        return mine or (
+            self.options.inplace and not resident
+        )  # what stands for an output may be written over
 
     @cached_property
     def roles(self) -> dict[str, str]:
@@ -220,9 +255,14 @@ class Problem:
 
     @cached_property
     def present(self) -> tuple[tuple[int, ...], ...]:
-        """Per op, storages that are in the first memory at its step under every plan: operands, and what is kept."""
-        across = certainly_kept(self.storages, self.preds, self.succs, self.options.order == "program")
+        """Per op, storages that are in the first memory at its step under every plan: operands, and what is kept.
+
+        Of what an op joins, its parts are, wherever they lie.
+        """
+        if self.relaxed is not self:
+            return self.relaxed.present
         joined = [self.options.join and bool(op.joins) for op in self.graph.ops]  # these may read nothing
+        across = certainly_kept(self.storages, self.preds, self.succs, self.options.order == "program")
         return tuple(
             tuple(
                 dict.fromkeys(
@@ -263,6 +303,8 @@ class Problem:
     @cached_property
     def need(self) -> tuple[int, ...]:
         """Per op, the bytes of scratchpad it cannot do without."""
+        if self.relaxed is not self:
+            return self.relaxed.need
         sizes = [s.size for s in self.storages]
         total = [sum(sizes[s] for s in present) for present in self.present]
         for i, (written, over) in self.overwriting.items():
@@ -273,6 +315,8 @@ class Problem:
     @cached_property
     def min_capacity(self) -> int:
         """A capacity below which no plan exists, under every order."""
+        if self.relaxed is not self:
+            return self.relaxed.min_capacity
         least = max(self.need, default=0)
         fixed = {s for present in self.present for s in present if self.storages[s].offset is not None}
         fixed |= {k for k, s in enumerate(self.storages) if s.resident and s.offset is not None}
@@ -307,8 +351,6 @@ class Problem:
             if is_free(self.target, self.options):
                 return 0
             return least_cost(self.target, self.options, self.placeables)
+        if self.options.objective == "compute":
+            return 0
         return latency_ends(self.graph, self.target, self.options)[1]
-
-
-def _distinct(op: Op, root: dict[str, str]) -> dict[str, None]:
-    return dict.fromkeys(root[n] for n in (*op.inputs, *op.outputs))

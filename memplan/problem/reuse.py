@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
+from memplan.ir.sorting import precedes
 from memplan.problem.problem import Problem
 
 
@@ -24,21 +23,8 @@ def overwrites_what_is_wanted(problem: Problem) -> bool:
             later = [
                 j
                 for j in s.uses
-                if j > i or (j < i and order == "free" and not _precedes(problem.preds, j, i))
+                if j > i or (j < i and order == "free" and not precedes(problem.preds, j, i))
             ]
             if again and later and not s.pinned:
                 return True
-    return False
-
-
-def _precedes(preds: Sequence[Sequence[int]], j: int, i: int) -> bool:
-    """Whether op `j`, which stands before op `i` in the program, comes before it in every order."""
-    todo, seen = [i], {i}
-    while todo:
-        for k in preds[todo.pop()]:
-            if k == j:
-                return True
-            if k > j and k not in seen:
-                seen.add(k)
-                todo.append(k)
     return False

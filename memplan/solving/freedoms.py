@@ -39,7 +39,7 @@ def solve_within(solver: Solver, problem: Problem, limits: Limits, solve: Solve 
         return solve(problem, limits)
     start = tuple(plan for plan in limits.start if len(plan.schedule) == problem.n and not plan.joined)
     if not unused:
-        return _as_asked(problem, solve(less, replace(limits, start=start)))
+        return as_asked(problem, solve(less, replace(limits, start=start)))
     how = f"without {' and '.join(unused)}, which {solver.name} knows nothing of"
     if less.capacity is not None and less.min_capacity > less.capacity:
         why = f"{how}: some op needs {less.min_capacity} bytes, the scratchpad has {less.capacity}"
@@ -52,10 +52,11 @@ def solve_within(solver: Solver, problem: Problem, limits: Limits, solve: Solve 
 
 def lifted(problem: Problem, plan: Plan) -> Plan:
     """A plan of a problem with less freedom as one of `problem`; its bound was not true there."""
-    return replace(_as_asked(problem, plan), bound=problem.free_bound)
+    return replace(as_asked(problem, plan), bound=problem.free_bound)
 
 
-def _as_asked(problem: Problem, plan: Plan) -> Plan:
+def as_asked(problem: Problem, plan: Plan) -> Plan:
+    """A plan of a problem with less freedom that could not make use of more, or of which the bound holds for `problem` too."""
     return replace(plan, target=problem.target, options=recorded(problem, plan.inplace))
 
 

@@ -93,6 +93,7 @@ class Solver(ABC):
             base,
             options=recorded(problem, inplace),
             schedule=tuple(problem.graph.ops[i].name for i in order),
+            joined=problem.joined,
             residencies=tuple(sorted(residencies, key=lambda r: (r.start, r.offset, r.tensor, r.stop))),
             moves=tuple(moves),
             inplace=tuple(sorted(inplace)),

@@ -35,6 +35,7 @@ KERNELS = {
     "game": Kind("memplan_solvers.malloc_game.guided", "the mallocGame and its annealing", 90),
     "pack": Kind("memplan_solvers.offsets.packer", "exact packing", 3),
     "peak": Kind("memplan_solvers.peak.search", "the search for the least peak", 4),
+    "recompute": Kind("memplan_solvers.recompute.anneal", "annealing of executions", 15),
     "repair": Kind("memplan_solvers.offsets.ejection_chains", "packing by repair", 3),
     "search": Kind("memplan_solvers.search.search", "the search over order and spills", 35),
 }

@@ -17,6 +17,7 @@ from memplan.solving.limits import Limits
 from memplan.solving.solver import Solver
 from memplan_solvers.candidates import Candidate, Families
 from memplan_solvers.improve import Answer
+from memplan_solvers.joins import best_joined, joining
 from memplan_solvers.moving import ANYWHERE, best_moving, beyond_scratchpad
 from memplan_solvers.offsets.one_pass import ORDERS
 from memplan_solvers.prefetch import TimedAnswer, prefetched
@@ -37,7 +38,7 @@ class Greedy(Solver):
 
     name: ClassVar[str] = "greedy"
     summary: ClassVar[str] = "best of a portfolio of list schedules, eviction policies and one-pass packings"
-    supports: ClassVar[Capabilities] = Capabilities(("traffic", "peak", "latency"))
+    supports: ClassVar[Capabilities] = Capabilities(("traffic", "peak", "latency"), join=True)
 
     schedule: str = "all"
     replace: str = "all"
@@ -54,6 +55,14 @@ class Greedy(Solver):
         return (ANYWHERE if beyond_scratchpad(problem) else self.supports).lacks(problem)
 
     def solve(self, problem: Problem, limits: Limits) -> Plan:
+        """The best candidate, with some ops joined or none, in place or less so; joins are left out of latencies."""
+        if problem.options.join and problem.options.objective == "latency":
+            return lifted(problem, self._in_place(joining(problem, ()), limits))
+        if problem.options.join:
+            return best_joined(self, problem, limits, self._in_place)
+        return self._in_place(problem, limits)
+
+    def _in_place(self, problem: Problem, limits: Limits) -> Plan:
         """The best candidate, in place or less so.
 
         The least free problem comes first: who may do more has done by any time what others have done by then. The

@@ -28,10 +28,10 @@ class Answer:
 
     @classmethod
     def of_plan(cls, problem: Problem, plan: Plan) -> Answer | None:
-        """The answer that a plan is made of, None where it has no schedule, joins ops or executes some again."""
+        """The answer that a plan is made of, None where it has no schedule, joins other ops or executes some again."""
         if (
             plan.status in (Status.INFEASIBLE, Status.UNKNOWN)
-            or plan.joined
+            or plan.joined != problem.joined
             or len(plan.schedule) != problem.n
         ):
             return None

@@ -38,8 +38,12 @@ ROUNDS: dict[str, tuple[Round, ...]] = {
     ),
     "peak": (Round(0.3, ("greedy",)), Round(1.0, ("peak",))),
     "latency": (Round(0.3, ("greedy",)), Round(1.0, ("malloc_game",))),
+    "compute": (Round(1.0, ("recompute",)),),
 }
 """By objective: who is asked, the cheapest first. Nothing is compiled before it is somebody's turn who needs it."""
+
+ALONE = ([("greedy",)], [("recompute",)])
+"""Rounds whose only part plans itself what is less free."""
 
 PLAIN = 0.8
 """Share of the time for the plan without in-place and donation, where these are allowed: what they add begins there.
@@ -63,7 +67,7 @@ class Portfolio(Solver):
 
     name: ClassVar[str] = "portfolio"
     summary: ClassVar[str] = (
-        "the default: greedy, then peak, search, benders, fixed_order and ilp, for latency malloc_game, as time allows; best plan, best bound"
+        "the default: greedy, then peak, search, benders, fixed_order and ilp, for latency malloc_game, for compute recompute, as time allows; best plan, best bound"
     )
     supports: ClassVar[Capabilities] = Capabilities(
         tuple(ROUNDS), pins=tuple(PINNED), reuse=True, join=True, recompute=True
@@ -96,7 +100,7 @@ class Portfolio(Solver):
         """The best plan of any part, with the best bound of any part."""
         run = PortfolioRun(self, problem, limits)
         rounds = self._rounds(problem)
-        alone = [r.parts for r in rounds] == [("greedy",)]  # which plans what is less free itself
+        alone = [r.parts for r in rounds] in ALONE
         if alone and problem.options.objective == "latency" and not problem.target.direct:
             run.without = f"greedy alone: what plays the game serves operands from host, which '{problem.target.name}' cannot"
         if not alone and (plain := inplace_off(problem)):
@@ -104,7 +108,10 @@ class Portfolio(Solver):
             if run.settled:
                 return run.answer()
         ordered = None
-        if problem.options.objective != "latency":  # there all parts know the program's order anyway
+        if problem.options.objective not in (
+            "latency",
+            "compute",
+        ):  # there all parts know the program's order anyway
             ordered = in_program_order(problem)
         if ordered:
             run.limits = replace(limits, time_limit_s=limits.seconds + (1 - PROGRAM) * limits.remaining_s)

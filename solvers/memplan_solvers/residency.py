@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from memplan.base.units import align_up
 from memplan.problem.plan import InPlace, Move, Plan, Residency
 from memplan.problem.problem import Problem
 
@@ -127,20 +128,35 @@ def materialise(
     """Residencies, moves (step model: issue = due) and in-place pairs of the placed blocks.
 
     A storage is loaded where a stretch does not begin at its producer, and stored once, at the end of
-    its first stretch, if it comes back later or must be in host in the end.
+    its first stretch, if it comes back later or must be in host in the end. Where ops are joined a storage begins with the
+    first part; what is `hosted` before has its own residency in its place.
     """
     problem = walk.problem
+    graph = problem.graph
+    step = {i: t for t, i in enumerate(walk.order)} if problem.joined else {}
+    begins = {s: min(step[i] for i in writers) for s, writers in problem.writers.items()}
     residencies: list[Residency] = []
     stretches: dict[int, list[Stretch]] = {}
     inplace: list[InPlace] = []
     for block, offset in zip(blocks, offsets, strict=True):
         for k, (s, (start, stop)) in enumerate(block.members):
             storage = problem.storages[s]
-            residencies.append(problem.residency(s, start, stop, int(offset)))
+            residencies.append(problem.residency(s, begins.get(s, start), stop, int(offset)))
             stretches.setdefault(s, []).append((start, stop))
             if k:
                 source = problem.storages[block.members[k - 1][0]]
                 inplace.append(InPlace(start, storage.name, source.name))
+    place = {r.tensor: r for r in residencies} if problem.hosted else {}
+    for operand, part, writer, joined, first in problem.hosted:
+        there, size = (
+            place[joined],
+            align_up(graph.tensor[operand].nbytes, problem.target.scratchpad.alignment),
+        )
+        start, stop = step[graph.producer[operand]], step[writer] + 1
+        residencies.append(
+            there._replace(tensor=operand, start=start, stop=stop, offset=there.offset + first, size=size)
+        )
+        inplace.append(InPlace(step[writer], part, operand))
     moves: list[Move] = []
     for s, parts in stretches.items():
         storage = problem.storages[s]
@@ -163,7 +179,17 @@ def read_plan(problem: Problem, plan: Plan) -> tuple[Walk, list[Block], list[int
     offsets: list[int] = []
     last: dict[str, Block] = {}
     overwritten = plan.overwritten
-    for r in sorted(plan.residencies, key=lambda r: (r.start, r.tensor in overwritten)):
+    inside = {each.operand: each.storage for each in problem.hosted}
+    begins: dict[str, int] = {}
+    for r in plan.residencies:
+        if r.tensor in inside:
+            begins[inside[r.tensor]] = min(r.start, begins.get(inside[r.tensor], r.start))
+    rows = [
+        r._replace(start=min(r.start, begins.get(r.tensor, r.start)))
+        for r in plan.residencies
+        if r.tensor not in inside
+    ]
+    for r in sorted(rows, key=lambda r: (r.start, r.tensor in overwritten)):
         member = problem.number[r.tensor], (r.start, r.stop)
         host = last.get(overwritten.get(r.tensor, ""))
         if host is not None and r.tensor not in last and host.stop == r.start + 1:

@@ -179,22 +179,27 @@ def contracted(model: LiveModel) -> tuple[LiveModel, list[list[int]]]:
 
 def live_peak(model: LiveModel, order: Sequence[int]) -> int:
     """The largest sum of live bytes at a step of `order`; linear."""
+    return max(live_profile(model, order), default=0)
+
+
+def live_profile(model: LiveModel, order: Sequence[int]) -> list[int]:
+    """The live bytes at each step of `order`."""
     left = [len(t) for t in model.touches]
     present = list(model.opening)
     live = sum(z for z, there in zip(model.size, present, strict=True) if there)
-    peak = 0
+    profile = []
     for i in order:
         for s in model.touched[i]:
             if not present[s]:
                 present[s] = True
                 live += model.size[s]
         saved, sources = model.over.get(i, (0, ()))
-        peak = max(peak, live + model.extra[i] - (saved if any(left[s] == 1 for s in sources) else 0))
+        profile.append(live + model.extra[i] - (saved if any(left[s] == 1 for s in sources) else 0))
         for s in model.touched[i]:
             left[s] -= 1
             if not left[s] and not model.closing[s]:
                 live -= model.size[s]
-    return peak
+    return profile
 
 
 def certain_bound(model: LiveModel) -> int:

@@ -13,15 +13,20 @@ from memplan.base.units import align_up
 from memplan.packing.buffers import Buffer
 from memplan.problem.plan import Plan, Status
 from memplan.problem.problem import Problem
+from memplan.solving.capabilities import Capabilities
+from memplan.solving.freedoms import as_asked
 from memplan.solving.limits import Limits, Progress
 from memplan_solvers.compiled import load
 from memplan_solvers.greedy import Greedy
 from memplan_solvers.improve import Answer, Improver, better
+from memplan_solvers.joins import best_joined, joining
+from memplan_solvers.peak.joins import least_joined_peak
 from memplan_solvers.peak.live import live_model, live_peak
 from memplan_solvers.peak.search import MOST_OPS_SCHEDULED, PeakResult, minimum_peak_order
 from memplan_solvers.place import one_pass
 from memplan_solvers.replace.evict import without_spills
 from memplan_solvers.residency import Block, Walk, blocks_of
+from memplan_solvers.restricted import value_of
 from memplan_solvers.schedule import SCHEDULES
 
 BRIEF = 0.08
@@ -66,6 +71,8 @@ class Peak(Improver):
         "the order of least live bytes, proved by search over sets of executed ops; never spills"
     )
 
+    supports: ClassVar[Capabilities] = Capabilities(join=True)
+
     packing: str = "exact"
     evaluations: int = 0
 
@@ -85,6 +92,14 @@ class Peak(Improver):
 
     def improve(self, problem: Problem, limits: Limits, start: Answer | None) -> Plan:
         """The plan without spills where one is found, else `start`; the greedy plan is made only where it is needed."""
+        if problem.options.join and problem.options.objective == "peak":
+            return self._joined(problem, limits)
+        if problem.options.join:
+            return best_joined(self, problem, limits, self._decided, self._decided)
+        return self._decided(problem, limits, start)
+
+    def _decided(self, problem: Problem, limits: Limits, start: Answer | None = None) -> Plan:
+        """The same where it is decided what is joined."""
         if start is not None and start.value <= problem.free_bound:
             return self.plan_of(problem, limits, start, problem.free_bound, "")
         goal = None
@@ -93,10 +108,43 @@ class Peak(Improver):
                 problem.capacity,
                 replace(limits, progress=limits.progress and partial(_nodes, limits.progress)),
             )
-        searching = limits if self.packing == "none" else limits.share(0.6)
-        most = 1e6 * self.evaluations or float("inf")
-        found = minimum_peak_order(problem, searching, goal=goal, evaluations=most)
+        found = minimum_peak_order(problem, self._searching(limits), goal=goal, evaluations=self._most)
         return self._answer(problem, limits, found, start)
+
+    def _searching(self, limits: Limits) -> Limits:
+        return limits if self.packing == "none" else limits.share(0.6)
+
+    @property
+    def _most(self) -> float:
+        return 1e6 * self.evaluations or float("inf")
+
+    def _joined(self, problem: Problem, limits: Limits) -> Plan:
+        """The best plan of all choices of what is joined, the most promising first, with a bound for them all."""
+        if not problem.joinable:
+            return as_asked(problem, self._decided(joining(problem, ()), limits))
+        found, capacity = least_joined_peak(problem, self._searching(limits), self._most), problem.capacity
+        best: Plan | None = None
+        value = float("inf")
+        for k, (less, order, peak) in enumerate(found.choices):
+            if capacity is not None and less.min_capacity > capacity:
+                continue
+            if peak >= value or (limits.spent() and best is not None):
+                break
+            share = limits.share(1.0 if k + 1 == len(found.choices) else 0.5)
+            plan = self._answer(less, share, PeakResult(order, peak, min(found.bound, peak), 0), None)
+            cost = value_of(less, plan)
+            if best is None or cost < value:
+                best, value = plan, cost
+            if value <= found.bound:
+                break
+        if best is not None and best.schedule:
+            return replace(as_asked(problem, best), bound=min(found.bound, value))
+        if capacity is not None and found.bound > capacity:
+            why = f"proved: whatever is joined, every order has {found.bound} live bytes or more at some step"
+            why = f"{why}; the scratchpad has {capacity} bytes"
+            return self.no_answer(problem, limits, Status.INFEASIBLE, why)
+        why = best.reason if best is not None else "no choice of what is joined was found that fits"
+        return self.no_answer(problem, limits, Status.UNKNOWN, why)
 
     def _answer(self, problem: Problem, limits: Limits, found: PeakResult, start: Answer | None) -> Plan:
         capacity = problem.capacity

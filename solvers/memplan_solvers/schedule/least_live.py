@@ -73,8 +73,8 @@ class _LiveBytes:
             total += storage.size if self.left[s] or not self.frees[s] else 0
         for s in self.problem.reads[i]:
             storage = self.problem.storages[s]
-            if storage.in_host and not self.present[s]:
-                total += storage.size  # its first use brings it in
+            if storage.producer < 0 and not self.present[s]:
+                total += storage.size  # its first use brings it in, or begins to write it
             if self.left[s] == 1:
                 total -= self.frees[s]
         return total

@@ -12,7 +12,7 @@ from memplan.problem.problem import Problem
 from memplan.solving.capabilities import Capabilities
 from memplan.solving.limits import Limits, Progress
 from memplan_solvers.compiled import load
-from memplan_solvers.greedy import greedy_start
+from memplan_solvers.greedy import Greedy, greedy_start
 from memplan_solvers.ilp.fixed_order import (
     MOST_GAPS,
     least_replacement,
@@ -21,6 +21,7 @@ from memplan_solvers.ilp.fixed_order import (
 )
 from memplan_solvers.ilp.gaps import Gaps
 from memplan_solvers.improve import Answer, Improver, better
+from memplan_solvers.joins import best_joined
 from memplan_solvers.place import place
 from memplan_solvers.replace import POLICIES
 from memplan_solvers.replace.allocate import allocate_on_demand
@@ -51,7 +52,7 @@ class Search(Improver):
 
     name: ClassVar[str] = "search"
     summary: ClassVar[str] = "order and spills at once, by search over states: beam, exact, and a true bound"
-    supports: ClassVar[Capabilities] = Capabilities(("traffic",))
+    supports: ClassVar[Capabilities] = Capabilities(("traffic",), join=True)
 
     beam: int = BEAM
 
@@ -61,15 +62,24 @@ class Search(Improver):
 
     def solve(self, problem: Problem, limits: Limits) -> Plan:
         """The best plan found, with a bound for every plan that the options allow."""
+        if problem.options.join:
+            return self.improve(problem, limits, None)
         return self.improve(problem, limits, greedy_start(problem, limits))
 
     def improve(self, problem: Problem, limits: Limits, start: Answer | None) -> Plan:
         """The better of `start` and the best way found, with a bound for every plan."""
+        if problem.options.join:
+            return best_joined(self, problem, limits, self.solve, self._bounds)
         free = int(problem.free_bound)
         settled = problem.capacity is None or (start is not None and start.value <= free)
         if settled or limits.spent() or not load("search", limits):
             return self.plan_of(problem, limits, start, free, "no plan was found in time")
         return _Solve(self, problem, limits, start).solve()
+
+    def _bounds(self, problem: Problem, limits: Limits) -> Plan:
+        """Of a problem that no machine poses the bound, and a plan that is none."""
+        start = Greedy().best(problem, limits.share(0.2))
+        return self.improve(problem, limits, None if start is None else start.answer)
 
 
 def warm() -> None:

@@ -1,0 +1,144 @@
+"""Recomputation under a budget: what it costs, by bytes and with addresses, and what is proved, on generated graphs."""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from memplan_solvers.recompute.model import make_model
+from memplan_solvers.recompute.recompute import Recompute
+
+import memplan
+from memplan.base.files import write_atomic
+from memplan.ir.graph import Graph
+from memplan.ir.parts import Op, Tensor
+from memplan.judge.evaluate import evaluate
+
+BUDGETS = (0.9, 0.8)
+MARK = "<!-- scripts/bench_recompute -o docs/recompute.md -->"
+
+
+def layered(n: int, width_share: float, seed: int) -> Graph:
+    """A layered DAG: edges between near layers, a few long skips, sizes and costs of all magnitudes."""
+    rng = random.Random(seed)
+    width = max(2, round(width_share * n**0.5 * 2))
+    tensors = [Tensor(f"t{i}", int(10 ** rng.uniform(1.5, 3.7))) for i in range(n)]
+    ops, read = list[Op](), set[int]()
+    for i in range(n):
+        near = range(max(0, i - 2 * width), i)
+        inputs = set(rng.sample(near, min(len(near), rng.randint(1, 3))))
+        if i > 4 * width and rng.random() < 0.08:
+            inputs.add(rng.randrange(i - 2 * width))
+        read |= inputs
+        operands = tuple(f"t{k}" for k in sorted(inputs))
+        ops.append(Op(f"o{i}", "Op", operands, (f"t{i}",), int(10 ** rng.uniform(1, 3.2)) if i else 0))
+    outputs = tuple(f"t{i}" for i in range(n) if i not in read)
+    return Graph(f"layered, seed {seed}", tuple(tensors), tuple(ops), outputs)
+
+
+def training(name: str, stages: int, blocks: int, skips: bool) -> Graph:
+    """The training step of a convolutional network, as Checkmate has them: each value once forward, its gradient backward.
+
+    Args:
+        name: what the graph is called.
+        stages: the area is quartered and the channels doubled from one to the next.
+        blocks: convolutions with normalisation and activation a stage.
+        skips: whether each block adds what it was given to its result.
+    """
+    tensors, ops = list[Tensor](), list[Op]()
+
+    def op(kind: str, inputs: list[str], nbytes: int, flops: int) -> str:
+        tensors.append(Tensor(f"t{len(ops)}", nbytes))
+        ops.append(Op(f"{kind}{len(ops)}", kind, tuple(dict.fromkeys(inputs)), (f"t{len(ops)}",), flops))
+        return tensors[-1].name
+
+    steps: list[tuple[str, list[str], str, int, int]] = []
+
+    def forward(kind: str, inputs: list[str], nbytes: int, flops: int) -> str:
+        result = op(kind, inputs, nbytes, flops)
+        steps.append((kind, inputs, result, nbytes, flops))
+        return result
+
+    value = op("input", [], 3 * 224 * 224 * 4, 0)
+    for stage in range(stages):
+        nbytes, channels = 64 * 112 * 112 * 4 >> stage, 64 << stage
+        for block in range(blocks):
+            before = value
+            y = forward("conv", [value], nbytes, nbytes * channels * 4)
+            y = forward("norm", [y], nbytes, nbytes)
+            value = forward("relu", [y], nbytes, nbytes // 4)
+            if skips and block:
+                value = forward("add", [before, value], nbytes, nbytes // 4)
+    gradients: dict[str, str] = {value: op("loss", [value], tensors[-1].nbytes, tensors[-1].nbytes)}
+    size = {t.name: t.nbytes for t in tensors}
+    for kind, inputs, result, _, flops in reversed(steps):
+        for x in inputs:
+            reads = [gradients[result]] + ([] if kind == "add" else [x])
+            mine = op("grad", reads, size[x], 2 * flops if kind == "conv" else flops)
+            gradients[x] = op("sum", [gradients[x], mine], size[x], size[x] // 4) if x in gradients else mine
+    read = {x for o in ops for x in o.inputs}
+    return Graph(name, tuple(tensors), tuple(ops), tuple(t.name for t in tensors if t.name not in read))
+
+
+def graphs(paths: list[str]) -> Iterator[Graph]:
+    """The graphs in these files, then the generated ones."""
+    for path in paths:
+        yield memplan.load(path).graph
+    yield from (layered(100, 0.27, 1), layered(100, 0.27, 2), layered(250, 0.43, 1))
+    yield training("plain training, 4 stages", 4, 3, False)
+    yield training("residual training, 4 stages", 4, 4, True)
+
+
+def row(graph: Graph, share: float, limit: float, order: str, recompute: str | int) -> str:
+    """One line of the table."""
+    problem = memplan.make_problem(graph, objective="compute", order="program", recompute=recompute)
+    peak = max(make_model(problem).live_bytes(range(problem.n)))
+    problem = replace(
+        problem,
+        target=problem.target.with_scratchpad(int(share * peak)),
+        options=replace(problem.options, order=order),
+    )
+    total = sum(op.flops or 0 for op in graph.ops)
+    solver, limits = Recompute(), memplan.Limits(limit, workers=2)
+    begin = time.process_time()
+    plan = evaluate(problem.graph, solver.solve(problem, limits))
+    seconds = time.process_time() - begin
+    value = "none" if plan.value is None else f"{100 * plan.value / total:.4g} %"
+    words = f"| {graph.name} | {len(graph.ops)} | {order} | {recompute} | {share:g} | {value} | {100 * plan.bound / total:.4g} % |"
+    return f"{words} {plan.status} | {limits.seconds:.1f} | {seconds:.1f} |"
+
+
+def table(paths: list[str], limit: float) -> Iterator[str]:
+    """The lines of the table."""
+    yield "| graph | ops | order | executions | budget | overhead | bound | status | seconds | of processor |"
+    yield "| --- | ---: | --- | --- | ---: | ---: | ---: | --- | ---: | ---: |"
+    for graph in graphs(paths):
+        for share in BUDGETS:
+            for order, recompute in (("program", 2), ("program", "any"), ("free", "any")):
+                line = row(graph, share, limit, order, recompute)
+                print(line, file=sys.stderr, flush=True)
+                yield line
+
+
+def main() -> None:
+    """Print the table, or write it into the page below its mark."""
+    p = argparse.ArgumentParser(description=__doc__)
+    p.add_argument("paths", nargs="*", metavar="GRAPH", help="files of graphs that are measured first")
+    p.add_argument("--limit", type=float, default=6.0, help="seconds a plan")
+    p.add_argument("-o", "--output", type=Path, help="the page whose part below the mark is written anew")
+    args = p.parse_args()
+    lines = "\n".join(table(args.paths, args.limit)) + "\n"
+    if args.output is None:
+        print(lines, end="")
+        return
+    before, _, _ = args.output.read_text().partition(MARK)
+    write_atomic(args.output, f"{before}{MARK}\n{lines}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+"""The annealing's rounds: a change is proposed, judged, and kept by its cost and by the price of the bytes beyond the capacity."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import numpy as np
+
+from memplan_solvers.common.arrays import Ints
+from memplan_solvers.jit import inlined, kernel
+from memplan_solvers.recompute.executions import Executions, Facts, copy, judge
+from memplan_solvers.recompute.moves import delete, insert, rand, shift, shift_first
+
+PERIOD = 200
+"""Rounds after which the price follows how often sequences fitted."""
+
+MOST_PRICE = 400.0
+"""Of an excess of the whole capacity at one step, in mean costs of an op: beyond, what does not fit is out of reach."""
+
+
+@kernel(allocates=False)
+def begin_with(facts: Facts, state: Executions, sequence: Annotated[Ints, "given"]) -> bool:
+    """Make the sequence the current one, and the best one if it is; False if it makes no sense."""
+    side = state.status[0].side
+    copy(sequence, 0, len(sequence), state.sequence[side], 0)
+    state.sides[side].length = len(sequence)
+    if not judge(facts, state, side):
+        return False
+    _note_best(state)
+    return True
+
+
+@kernel(allocates=False)
+def run_rounds(facts: Facts, state: Executions, rounds: int, hot: float, cold: float) -> None:
+    """Do so many rounds, the temperature falling geometrically from `hot` to `cold` mean costs of an op."""
+    status = state.status[0]
+    fitted = 0
+    for k in range(rounds):
+        side = status.side
+        now, proposed = state.sides[side], state.sides[1 - side]
+        fitted += now.excess <= 0.0
+        if k % PERIOD == PERIOD - 1:
+            _adapt(state, fitted / PERIOD)
+            fitted = 0
+        if not _propose(facts, state) or not judge(facts, state, 1 - side):
+            continue
+        heat = hot * (cold / hot) ** (k / rounds)
+        worse = proposed.cost - now.cost + status.price * (proposed.excess - now.excess)
+        if worse <= 0.0 or rand(state.random) < np.exp(-worse / heat):
+            status.side = 1 - side
+            _note_best(state)
+
+
+@inlined(allocates=False)
+def _adapt(state: Executions, share: float) -> None:
+    """Raise the price where too few sequences fit, lower it where too many do."""
+    status = state.status[0]
+    if share < 0.2:
+        status.price = min(MOST_PRICE, status.price * 1.2)
+    elif share > 0.6:
+        status.price = max(1e-3, status.price / 1.2)
+
+
+@inlined(allocates=False)
+def _propose(facts: Facts, state: Executions) -> bool:
+    """Write a neighbour of the current sequence to the other side; False where none is found."""
+    drawn = rand(state.random)
+    over = state.sides[state.status[0].side].excess > 0.0
+    inserting = 0.6 if over else 0.25
+    if drawn < inserting:
+        return bool(insert(facts, state))
+    if drawn < inserting + 0.2:
+        return bool(shift(facts, state))
+    i = int(rand(state.random) * len(facts.fixed))
+    if not facts.fixed[i] and rand(state.random) < 0.5:
+        return bool(shift_first(facts, state))
+    return bool(delete(facts, state))
+
+
+@inlined(allocates=False)
+def _note_best(state: Executions) -> None:
+    """Keep the current sequence if it fits and costs less than the best."""
+    status = state.status[0]
+    about = state.sides[status.side]
+    if about.excess <= 0.0 and about.cost < status.best_cost - 1e-12:
+        status.best_cost = about.cost
+        status.best_length = about.length
+        copy(state.sequence[status.side], 0, about.length, state.best, 0)

@@ -1,0 +1,252 @@
+"""`recompute`: what executing ops again costs at least so that nothing has to be spilled."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import ClassVar
+
+from memplan.base.errors import OptionError
+from memplan.problem.plan import Plan, Status
+from memplan.problem.problem import Problem
+from memplan.solving.capabilities import Capabilities
+from memplan.solving.limits import Limits
+from memplan.solving.solver import Solver
+from memplan_solvers.compiled import load
+from memplan_solvers.peak.search import minimum_peak_order
+from memplan_solvers.recompute.addresses import Placed, materialise, place, place_harder
+from memplan_solvers.recompute.cut_search import CutSearch, FreeCuts
+from memplan_solvers.recompute.model import make_model
+from memplan_solvers.schedule.orders import orders
+
+LAST, EXACT = 0.2, 0.5
+"""Share of the time that is kept for addresses, where one pass finds none; and of each part of it for the exact packer."""
+
+PROGRAM_SHARE = 0.25
+"""Share of the time left that a program over cuts may take before annealing has its turn again."""
+
+FREE_CUTS = 12
+"""Ops at which one cut is looked at where the order is free."""
+
+LEAST_SLACK = 0.005
+"""Share of the capacity that annealing keeps free at first where addresses are not found, at least."""
+
+TIGHTER, ROUNDS = 8, 100_000
+"""How often annealing is asked in the end for less live bytes where nothing that it found packs; rounds of each time."""
+
+
+@dataclass(frozen=True)
+class Recompute(Solver):
+    """Annealing over sequences of executions and programs over cuts, which help each other.
+
+    effort  rounds of annealing per op; fewer if the time is up first
+    cuts    programs over cuts that are solved at most; fewer if the time is up first
+    """
+
+    name: ClassVar[str] = "recompute"
+    summary: ClassVar[str] = (
+        "executes ops again so that nothing is spilled: annealing over executions, bounds by integer programs over cuts"
+    )
+    supports: ClassVar[Capabilities] = Capabilities(
+        ("compute",), operands=("scratchpad",), pins=(), inplace=False, recompute=True
+    )
+
+    effort: int = 20_000
+    cuts: int = 60
+
+    def __post_init__(self) -> None:
+        for field in ("effort", "cuts"):
+            if getattr(self, field) < 0:
+                raise OptionError(f"solver 'recompute': {field} = {getattr(self, field)}", "it is 0 or more")
+
+    def solve(self, problem: Problem, limits: Limits) -> Plan:
+        """The cheapest plan found, or why there is none; see `Solver.solve`."""
+        return _Run(self, problem, limits).plan()
+
+
+class _Run:
+    """One solve: the model, the best sequence so far, and what is proved of all."""
+
+    def __init__(self, solver: Recompute, problem: Problem, limits: Limits) -> None:
+        self.solver, self.problem, self.limits = solver, problem, limits
+        self.model = make_model(problem)
+        self.bound = 0
+        self.infeasible = False
+        self.best: Placed | None = None  # fits by bytes
+        self.answer: Placed | None = None  # has addresses, too
+        self.refused: Placed | None = None  # was not packed
+        self.slack = 0.0  # share of the capacity that sequences keep free of late, so that they pack
+        self.starts: list[Sequence[int]] = []
+
+    def plan(self) -> Plan:
+        """The answer."""
+        self._order_without_repeats()
+        if self.best is None and not self.infeasible and any(self.model.repeats):
+            self._search()
+        self._place()
+        if self.answer is None or self._too_dear(self._cost(self.answer)):
+            return self._no_plan()
+        residencies, moves = materialise(self.problem, self.answer)
+        return self.solver.answer(
+            self.problem,
+            self.limits,
+            order=self.answer.sequence,
+            residencies=residencies,
+            moves=moves,
+            bound=self._in_objective(min(self.bound, self._cost(self.answer))),
+        )
+
+    def _no_plan(self) -> Plan:
+        answer = self.solver.no_answer
+        if self.infeasible:
+            why = "however ops are executed again, live bytes exceed the capacity"
+            return answer(self.problem, self.limits, Status.INFEASIBLE, why)
+        if self._too_dear(self.bound):
+            why = f"executing ops again costs {self._in_objective(self.bound):,.6g} at least, more than the options allow"
+            return answer(self.problem, self.limits, Status.INFEASIBLE, why)
+        if self.answer is not None:
+            why = "what was found that fits costs more than the options allow"
+        elif self.best is not None:
+            why = "what was found that fits by bytes was not packed into the capacity"
+        else:
+            why = "no sequence of executions was found that fits"
+        return answer(self.problem, self.limits, Status.UNKNOWN, why)
+
+    def _cost(self, placed: Placed) -> int:
+        return self.model.extra_cost(placed.sequence)
+
+    def _too_dear(self, extra: int) -> bool:
+        limit, once = self.problem.options.cost_factor, sum(self.model.costs)
+        return limit is not None and once + extra > Fraction(limit) * once * (1 + Fraction(1, 10**9))
+
+    def _in_objective(self, cost: int) -> float:
+        return float(cost * self.model.unit)
+
+    def _order_without_repeats(self) -> None:
+        """Take an order in which each op is executed once, if there is one that fits."""
+        for order in orders(self.problem):
+            self.starts.append(order)
+            if self._offer(order):
+                return
+        alike = replace(self.problem, options=replace(self.problem.options, objective="peak"))
+        found = minimum_peak_order(alike, self.limits.share(0.2), goal=self.model.capacity, evaluations=2e7)
+        self.starts.append(found.order)
+        self._offer(found.order)
+        self.infeasible = found.bound > self.model.capacity and not any(self.model.repeats)
+
+    def _offer(self, sequence: Sequence[int]) -> bool:
+        """Take a sequence if it fits and is better, by bytes or with addresses; whether it fits."""
+        if not self.model.fits(sequence):
+            return False
+        cost = self.model.extra_cost(sequence)
+        if self.answer is None or cost < self._cost(self.answer):
+            placed = place(self.problem, self.model, sequence, self.limits)
+            if self.best is None or cost < self._cost(self.best):
+                self.best = placed
+            if placed.offsets is not None:
+                self.answer = placed
+                self._report()
+        return True
+
+    def _report(self) -> None:
+        value = None if self.answer is None else self._in_objective(self._cost(self.answer))
+        self.limits.report("recompute", value, self._in_objective(self.bound))
+
+    @property
+    def _settled(self) -> bool:
+        return self.infeasible or (self.best is not None and self._cost(self.best) <= self.bound)
+
+    @property
+    def _until_placing(self) -> Limits:
+        """What is left for the search: time is kept for addresses as long as the best sequence has none."""
+        if self.best is None or self.best is self.answer:
+            return self.limits
+        return replace(self.limits, time_limit_s=(1 - LAST) * self.limits.time_limit_s)
+
+    def _search(self) -> None:
+        """Coolings and programs in turns, each told what the other found, until nothing better exists or the effort is spent.
+
+        With two workers a program is solved beside each cooling.
+        """
+        programs = CutSearch(self.model, self.solver.cuts)
+        free = None if self.model.program_order else FreeCuts(self.model, FREE_CUTS)
+        coolings = None
+        if load("recompute", self.limits):
+            from memplan_solvers.recompute.coolings import Coolings
+
+            rounds = self.solver.effort * self.model.n
+            coolings = Coolings(self.model, self.starts, rounds, self.limits.seed, self._offer)
+
+        def solve(known: Sequence[int] | None) -> list[int] | None:
+            if free is not None and not free.finished:
+                free.step(self.limits.share(PROGRAM_SHARE))
+            return None if programs.finished else programs.step(self.limits.share(PROGRAM_SHARE), known)
+
+        with ThreadPoolExecutor(1) as beside:
+            while not (self._settled or self._until_placing.spent()):
+                solving = beside.submit(solve, coolings.in_program_order if coolings else None)
+                if self.limits.workers == 1:
+                    wait([solving])
+                if coolings is not None and not coolings.finished:
+                    coolings.cool(self._until_placing)
+                    self._place_harder(coolings.done // 2, self._until_placing.share(PROGRAM_SHARE))
+                if (decoded := solving.result()) is not None:
+                    self._offer(decoded)
+                    if coolings is not None:
+                        coolings.begin(decoded)
+                proof = programs if free is None else free
+                self._prove(proof.bound, proof.infeasible)
+                idle = coolings is None or coolings.finished
+                if idle and programs.finished and (free is None or free.finished):
+                    return
+
+    def _prove(self, bound: int, infeasible: bool) -> None:
+        if bound > self.bound:
+            self.bound = bound
+            self._report()
+        self.infeasible = self.infeasible or (infeasible and self.best is None)
+
+    def _place(self) -> None:
+        """Addresses for the best sequence; where none are found, for others that keep less live."""
+        for k in range(TIGHTER):
+            if self.best is None or self.best is self.answer or self.limits.spent():
+                return
+            self._place_harder(ROUNDS, self.limits.share(1 / (TIGHTER - k)))
+
+    def _place_harder(self, rounds: int, limits: Limits) -> None:
+        """Where one pass found no addresses for the best sequence, pack it exactly, or look for one that keeps less live,
+        by so many rounds."""
+        if self.best is None or self.best is self.answer:
+            return
+        if self.best is not self.refused:
+            placed = place_harder(self.problem, self.best, limits.share(EXACT))
+            if placed.offsets is not None:
+                self.best = self.answer = placed
+                self._report()
+                return
+            self.refused = self.best
+        if not load("recompute", limits):
+            return
+        from memplan_solvers.recompute.coolings import Coolings
+
+        if not self.slack:
+            self.slack = max(LEAST_SLACK, 0.25 * (self.best.peak / self.model.capacity - 1))
+        known, found = self.answer, list[Sequence[int]]()
+        tighter = replace(self.model, capacity=int(self.model.capacity * (1 - self.slack)))
+        coolings, half = (
+            Coolings(tighter, [self.best.sequence], rounds, limits.seed, found.append),
+            limits.share(0.5),
+        )
+        while not (coolings.finished or half.spent()):
+            coolings.cool(half)
+        for sequence in found[-1:]:
+            self._offer(sequence)
+            if self.answer is known and (
+                known is None or self.model.extra_cost(sequence) < self._cost(known)
+            ):
+                placed = place_harder(self.problem, place(self.problem, self.model, sequence, limits), limits)
+                self.answer = known if placed.offsets is None else placed
+                self._report()
+        self.slack *= 1.5 if found and self.answer is known else 0.7

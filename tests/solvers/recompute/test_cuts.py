@@ -1,0 +1,59 @@
+"""The cut programs: every sequence that fits is a point of them, and what they decode is a sequence of executions."""
+
+from __future__ import annotations
+
+import random
+
+from memplan_solvers.ilp.mathopt import solve_mathopt
+from memplan_solvers.recompute.anneal import Annealing
+from memplan_solvers.recompute.cuts import CutProgram
+from memplan_solvers.recompute.free_cut import free_cut
+from memplan_solvers.recompute.model import make_model
+
+from memplan.solving.limits import Limits
+from tests.recompute_oracle import RecomputeOracle
+from tests.solvers.recompute.test_executions import check_order
+from tests.solvers.recompute.test_recompute import random_problem
+
+
+def test_what_fits_is_a_point_and_points_are_sequences() -> None:
+    rng, points, decoded = random.Random(5), 0, 0
+    for seed in range(400):
+        problem = random_problem(seed)
+        if problem is None or problem.options.order != "program":
+            continue
+        model = make_model(problem)
+        annealing = Annealing(model, seed)
+        annealing.begin(range(model.n))
+        annealing.cool(2000, Limits(60.0))
+        cuts = sorted(rng.sample(range(model.n), rng.randint(1, min(3, model.n))))
+        guards = [(c, r) for c in cuts for r in range(c) if rng.random() < 0.5]
+        program = CutProgram(model, cuts, guards)
+        if annealing.best is not None:
+            x = program.encode(annealing.best)
+            assert program.linear.holds(x), seed
+            assert program.linear.value(x) <= annealing.best_cost
+            points += 1
+        found = solve_mathopt(program.linear, Limits(60.0))
+        assert annealing.best is None or not found.infeasible
+        if found.x is not None:
+            check_order(model, program.decode(found.x))
+            decoded += 1
+    assert points > 20 and decoded > 20
+
+
+def test_one_cut_bounds_every_order() -> None:
+    bounded = 0
+    for seed in range(150):
+        problem = random_problem(seed)
+        if problem is None or problem.options.order != "free":
+            continue
+        model, best = make_model(problem), RecomputeOracle(problem).optimum()
+        for cut in range(model.n):
+            found = solve_mathopt(free_cut(model, cut), Limits(60.0))
+            if best is not None:
+                assert (
+                    not found.infeasible and found.bound is not None and found.bound * model.unit <= best
+                ), (seed, cut)
+                bounded += found.bound > 0
+    assert bounded
