@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 
-from memplan.base.errors import OptionError
 from memplan.judge.check.check import check
 from memplan.judge.evaluate import evaluate
 from memplan.judge.simulate import simulate
@@ -129,11 +128,10 @@ def check_solver(
         if contradiction(problem):
             seen["contradiction"] += 1
             continue
-        try:
-            plan = evaluate(problem.graph, solver.solve(problem, Limits(20.0)))
-        except OptionError:
+        if solver.lacks(problem):
             seen["refused"] += 1
             continue
+        plan = evaluate(problem.graph, solver.solve(problem, Limits(20.0)))
         wrong = fault(problem, plan, every)
         assert not wrong, f"{spec}, seed {seed}: {wrong}"
         seen[str(plan.status)] += 1

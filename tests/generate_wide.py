@@ -196,6 +196,14 @@ def wide_plan(rng: random.Random, graph: Graph) -> Plan:
             continue
 
 
+def walked_plan(rng: random.Random, graph: Graph, target: Target, options: Options) -> Plan | None:
+    """A plan of random choices under these options, its capacities random too; None where the walk got stuck."""
+    try:
+        return _Walk(rng, graph, target, options).plan()
+    except _Stuck:
+        return None
+
+
 class _Stuck(Exception):
     """The walk found no way on."""
 

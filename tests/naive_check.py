@@ -496,7 +496,12 @@ class _Naive:
             rest = word.removeprefix("keep").strip()
             place, _, at = rest.partition("@")
             place = place or (self.target.memories[0].name if at else "")
-            rows = [(m, run) for m in self.memories for run in self.runs[s, m]]
+            whole, first = self.where(s)
+            rows = [
+                (m, run._replace(offset=run.offset + first))
+                for m in self.memories
+                for run in self.runs[whole, m]
+            ]
             used = [
                 t
                 for t, op in enumerate(self.ops)

@@ -309,7 +309,7 @@ class TimedOracle:
 
         def clash(one: tuple[int, int, int], two: tuple[int, int, int]) -> bool:
             (k, a, b), (j, c, d) = one, two
-            if b <= c or d <= a or (k, j, a) in meet or (j, k, c) in meet:
+            if b <= c or d <= a or ((k, j, a) in meet and d == a + 1) or ((j, k, c) in meet and b == c + 1):
                 return False
             low, high = at[root[k, a]], at[root[j, c]]
             return low < high + sizes[j] and high < low + sizes[k]

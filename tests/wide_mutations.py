@@ -371,5 +371,6 @@ def kept_in_a_memory_where_it_never_is(rng: random.Random, graph: Graph, plan: P
     steps = [*view.uses.items(), *view.written.items()]
     touched = {s for s, found in steps if view.is_placeable(s) and not running.isdisjoint(found)}
     s = _pick(rng, sorted(touched))
-    others = sorted(_addressed(plan) - {r.memory for r in plan.residencies if r.tensor == s})
+    lies_in = view.parts[s].storage if s in view.parts else s
+    others = sorted(_addressed(plan) - {r.memory for r in plan.residencies if r.tensor == lies_in})
     return _pinned(plan, s, f"keep {rng.choice(others)}") if s and others else None

@@ -151,7 +151,7 @@ def add_policies(p: argparse.ArgumentParser) -> None:
         ("weights", "not placed, placed like all else, or loaded for each use (default: the target's)"),
         (
             "io",
-            "inputs and outputs come from and go to host memory, stay in the scratchpad, or lie in buffers of the "
+            "inputs and outputs come from and go to host memory, stay in the first memory, or lie in buffers of the "
             "caller's (default: the target's)",
         ),
         ("order", "any order that the ops allow, or the model's own (default: free)"),

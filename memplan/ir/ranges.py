@@ -40,6 +40,11 @@ def upper(size: Size) -> int:
     return size[1] if isinstance(size, tuple) else size
 
 
+def size_text(size: Size) -> str:
+    """The size as it is written at a shell: a range as LO..HI."""
+    return "..".join(map(str, size)) if isinstance(size, tuple) else str(size)
+
+
 def ranges(dims: Dims) -> dict[str, tuple[int, int]]:
     """Those dimensions that have a range of sizes."""
     return {name: size for name, size in dims.items() if isinstance(size, tuple)}

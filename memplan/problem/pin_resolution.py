@@ -63,7 +63,7 @@ def _on_target(name: str, pin: Pin, target: Target) -> Pin:
     if pin.memory not in target.memory:
         raise OptionError(
             f"pin '{name}' to {pin}: no memory of target '{target.name}' is called '{pin.memory}'",
-            nearest(pin.memory, [*target.memory, "keep", "host"]),
+            nearest(pin.memory, {*target.memory, "keep", "host"}),
         )
     if target.memory[pin.memory].readonly:
         raise OptionError(

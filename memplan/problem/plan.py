@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from memplan.base.errors import PlanError
 from memplan.ir.graph import Graph, digest_1
+from memplan.ir.ranges import size_text
 from memplan.machine.target import Target
 from memplan.problem.options import Options
 
@@ -77,9 +78,10 @@ class Metrics(NamedTuple):
         live_peak: the most bytes resident in the first memory in one step.
         peak: the end in bytes of the highest residency there.
         latency_s: seconds of the whole plan; this and the next two are 0 on an untimed target.
-        latency_all_host_s: seconds where everything is served from host memory; None where operands must be
-            in the scratchpad, so that not everything can be in host.
-        latency_unlimited_s: seconds where everything lies in the scratchpad: a bound below every plan.
+        latency_all_host_s: seconds where everything is served from the backing memory; None where some op cannot
+            use that.
+        latency_unlimited_s: seconds where everything lies in the fastest memory that its ops can use: a bound below
+            every plan.
         accessed: bytes times the byte cost of their memory, of all moves and executions beyond what is compulsory:
             where ops use nothing but the scratchpad, the bytes moved without need. This and the next two are
             None where an older file does not say.
@@ -208,7 +210,7 @@ def graph_mismatch(graph: Graph, plan: Plan) -> str:
 
 def mismatch_hint(plan: Plan) -> str:
     """What to do where the plan was made for another graph: which sizes, and what said of ops, decide about a graph."""
-    sizes = [f"--dim {name}={size}" for name, size in plan.options.dims.items()]
+    sizes = [f"--dim {name}={size_text(size)}" for name, size in plan.options.dims.items()]
     sizes += [f"--bound {name}={','.join(map(str, shape))}" for name, shape in plan.options.bounds.items()]
     sized = f", with {' '.join(sizes)}," if sizes else ""
     return (

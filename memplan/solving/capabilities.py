@@ -82,8 +82,8 @@ class Capabilities:
         found = []
         if options.objective not in self.objectives:
             found.append(f"objective {options.objective}")
-        beyond = beyond_two_level(target) if self.memories == "scratchpad" else ""
-        if beyond:
+        beyond = beyond_two_level(target)
+        if beyond and self.memories == "scratchpad":
             found.append(f"target '{target.name}' with {beyond}")
         elif self.queues is not None and target.queues not in self.queues:
             found.append(f"target '{target.name}' with {target.queues} copying queues")

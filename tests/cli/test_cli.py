@@ -300,7 +300,10 @@ def test_a_graph_without_kernels_is_not_executed(graph: Path, tmp_path: Path) ->
         (("plan", "GRAPH", "--objective", "speed"), "invalid choice: 'speed'"),
         (("plan", "GRAPH", "--objective", "latency"), "has no timing"),
         (("plan", "GRAPH", "--target", "stm32h743", "--objective", "peak"), "use --objective traffic"),
-        (("plan", "GRAPH", "--objective", "compute"), "no installed solver does; use --objective traffic"),
+        (
+            ("plan", "GRAPH", "--target", "stm32h743", "--objective", "compute"),
+            "no installed solver does; use --objective traffic",
+        ),
         (("plan", "GRAPH", "--recompute", "always"), "it is off, any, or a number of executions from 1"),
         (("plan", "GRAPH", "--compute-limit", "2"), "give --recompute any, or do without --compute-limit"),
         (("plan", "GRAPH", "--compute-limit", "0.5"), "--compute-limit '0.5'"),

@@ -35,6 +35,8 @@ def test_a_plan_is_of_the_graph_whose_digest_it_has_of_either_version() -> None:
         assert graph_mismatch(graph, plan) == "" and graph_mismatch(other, plan)
         with pytest.raises(PlanError, match="another graph than 'program'\nhint: name the model"):
             refuse_mismatch(other, plan)
-    sized = replace(plan, options=Options(dims={"N": 4}, bounds={"boxes": (100, 4)}))
-    with pytest.raises(PlanError, match="with --dim N=4 --bound boxes=100,4, and the same --ops if"):
+    sized = replace(plan, options=Options(dims={"N": 4, "S": (1, 8)}, bounds={"boxes": (100, 4)}))
+    with pytest.raises(
+        PlanError, match=r"with --dim N=4 --dim S=1\.\.8 --bound boxes=100,4, and the same --ops if"
+    ):
         refuse_mismatch(other, sized)

@@ -59,3 +59,21 @@ def test_what_is_beyond_a_scratchpad() -> None:
     assert beyond_scratchpad(replace(plain, target=two_level(direct=True)))
     assert not beyond_scratchpad(replace(plain, target=two_level(direct=True), options=Options("peak")))
     assert beyond_scratchpad(replace(plain, target=memplan.load_target("stm32h743")))
+
+
+def test_who_is_out_of_time_has_a_plan_where_the_backing_memory_holds_everything() -> None:
+    problem = memplan.make_problem(memplan.load("resnet8_int8"), "esp32-s3", io="external")
+    for spec in ("greedy", "placement", "portfolio"):
+        found = parse_spec(spec).solve(problem, Limits(60, cancel=lambda: True))
+        plan = evaluate(problem.graph, found)
+        assert plan.status is Status.FEASIBLE and not plan.residencies, spec
+
+
+def test_workspaces_have_places_when_the_time_is_up() -> None:
+    graph = program("x>a a>b,s b>y")
+    tensors = tuple(replace(t, kind="workspace") if t.name == "s" else t for t in graph.tensors)
+    ops = tuple(replace(op, workspace="s") if "s" in op.outputs else op for op in graph.ops)
+    graph = replace(graph, tensors=tensors, ops=ops, outputs=("y",))
+    problem = memplan.make_problem(graph, "esp32-s3", io="external")
+    plan = evaluate(graph, parse_spec("greedy").solve(problem, Limits(60, cancel=lambda: True)))
+    assert {r.tensor for r in plan.residencies} == {"s"}

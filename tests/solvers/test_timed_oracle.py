@@ -29,6 +29,11 @@ def test_plans_that_only_the_second_edition_knows_are_not_excluded() -> None:
     agree_latency.check_solver("msa{bound=lp}", (100,))
 
 
+def test_what_was_written_over_may_come_back_only_beside_what_lies_over_it() -> None:
+    """The brute force laid an input's second residency over the output that was written over its first."""
+    agree_latency.check_solver("greedy", (900_258,))
+
+
 @pytest.mark.slow(reason="compares with the oracle over many seeds")
 @pytest.mark.parametrize("spec", SPECS)
 def test_solvers_agree_under_every_option(spec: str) -> None:

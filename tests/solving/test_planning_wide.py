@@ -12,11 +12,14 @@ import pytest
 import memplan
 from memplan.base.errors import OptionError
 from memplan.ir.graph import Graph
+from memplan.machine.parts import Memory
 from memplan.machine.target import Target
 from memplan.problem.plan import Status
 from memplan.solving.planning import make_problem
 from memplan.solving.refusals import able
+from memplan.solving.registry import parse_spec
 from tests.generate_wide import wide_problem
+from tests.programs import program
 
 
 def asked(rng: random.Random) -> tuple[Graph, Target, dict[str, Any]]:
@@ -68,3 +71,14 @@ def test_every_combination_of_options_is_planned_on_any_target() -> None:
 @pytest.mark.slow
 def test_many_combinations_are_planned_by_every_solver_that_can() -> None:
     planned(range(100, 1500), ("greedy", "placement", "portfolio"))
+
+
+def test_targets_whose_ops_never_use_the_backing_memory_are_asked_of_the_placement_too() -> None:
+    tcm, sram, flash = Memory("tcm", 8), Memory("sram", 64), Memory("flash", readonly=True)
+    alone = Target("alone", (Memory("sram", 64), flash), queues=0)
+    both = Target("both", (tcm, sram, Memory("dram")), {"default": ("tcm", "sram")}, queues=0)
+    for target in (alone, both):
+        plan = memplan.plan(program("x>a a>b b>y"), target, io="external", solver="placement")
+        assert plan.status is Status.OPTIMAL
+    scratchpad = memplan.make_problem(program("x>a a>y"))
+    assert "operands that must all be in 'scratchpad'" in parse_spec("placement").lacks(scratchpad)

@@ -10,6 +10,8 @@ import pytest
 import memplan
 from memplan.ir.graph import Graph
 from memplan.ir.parts import Op, Tensor
+from memplan.machine.parts import Memory
+from memplan.machine.target import Target
 from memplan.problem.plan import Status
 from memplan.problem.problem import Problem
 from memplan.solving.remedy import remedy
@@ -66,3 +68,35 @@ def test_each_alternative_of_the_hint_leaves_a_plan(options: dict[str, Any]) -> 
             mended = memplan.plan(graph, **(options | changes), workers=1, time_limit_s=5)
             assert mended.status in (Status.OPTIMAL, Status.FEASIBLE), (hint, alternative, mended.reason)
     assert any(word in hint for word in MENDED)
+
+
+THREE = (Memory("fast", 90), Memory("middle", 90), Memory("slow"))
+ANYWHERE = {"default": ("fast", "middle", "slow")}
+
+
+@pytest.mark.parametrize(
+    ("target", "io"),
+    [
+        (Target("board", (Memory("fast", 150),), queues=0), "resident"),
+        (Target("board", THREE, ANYWHERE), "resident"),
+        (Target("board", THREE, ANYWHERE | {"activations": ("middle",)}, queues=0), "external"),
+    ],
+)
+def test_hints_on_targets_of_any_memories_leave_a_plan(target: Target, io: str) -> None:
+    plan = memplan.plan(_skip(), target, io=io, workers=1)
+    assert plan.status is Status.INFEASIBLE
+    hint = remedy(Problem(_skip(), plan.target, plan.options))
+    lifted = re.findall(r"--capacity (\w+)=max", hint)
+    scratchpad = "max" if "--scratchpad max" in hint else None
+    assert lifted or scratchpad
+    capacities = dict.fromkeys(lifted, "max")
+    mended = memplan.plan(_skip(), target, io=io, workers=1, scratchpad=scratchpad, capacities=capacities)
+    assert mended.status in (Status.OPTIMAL, Status.FEASIBLE), (hint, mended.reason)
+
+
+def test_the_hint_names_what_no_memory_serves() -> None:
+    target = Target("board", THREE, ANYWHERE | {"inputs": ("slow",)}, queues=0)
+    plan = memplan.plan(_skip(), target, scratchpad="max", io="resident", workers=1)
+    assert plan.status is Status.INFEASIBLE
+    hint = remedy(Problem(_skip(), plan.target, plan.options))
+    assert hint.startswith("set [operands] or [home] of target 'board' so that one memory serves 'x'")

@@ -17,7 +17,7 @@ class Pinned(NamedTuple):
     """What of a plan a storage's pin is about.
 
     Args:
-        residencies: where it lies, in any order.
+        residencies: where its bytes lie, in any order.
         touches: the steps that write or read it.
         retreats: memories in which it may lie whatever its pin says: its home, and the backing memory.
         moved: whether it is in a move.
@@ -73,6 +73,16 @@ def _leaves(name: str, found: Pinned, place: str | None) -> Iterator[Fault]:
         yield Fault(message, first)
 
 
+def _lying(view: PlanView, copies: Copies, storage: str, memory: str) -> Sequence[Residency]:
+    """Where its bytes lie there: those of a joined op's operand in the op's output."""
+    if storage not in view.parts:
+        return view.residencies.get((storage, memory), ())
+    size, found = view.nbytes[storage], copies.found.get((storage, memory), ())
+    return [
+        Residency(storage, memory, c.start, c.stop, c.offset, size) for c in found if c.offset is not None
+    ]
+
+
 def pins(view: PlanView, copies: Copies) -> Iterator[Violation]:
     """What the options pin."""
     asked = view.options.pins
@@ -88,7 +98,7 @@ def pins(view: PlanView, copies: Copies) -> Iterator[Violation]:
             touches[s].append(t)
     backing = view.target.backing
     for s in sorted(asked.keys() & storages):
-        rows = [r for m in view.target.memories for r in view.residencies.get((s, m.name), ())]
+        rows = [r for m in view.target.memories for r in _lying(view, copies, s, m.name)]
         retreats = {view.home(s)} | ({backing.name} if backing else set())
         found = Pinned(rows, touches[s], frozenset(retreats), s in view.moved)
         for f in pin_faults(s, asked[s], found, view.target.memories[0].name):

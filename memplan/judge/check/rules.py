@@ -185,7 +185,8 @@ RULES = (
         what="What the options pin is kept. A storage pinned to `keep` has one residency from its first touch "
         "to its last or longer; one pinned to `host` has none and is never moved; one pinned to `MEMORY` lies "
         "in no other memory, but for its home and the backing memory, and one pinned to `MEMORY@OFFSET` lies "
-        "there at that offset. `@OFFSET` means the first memory.",
+        "there at that offset. `@OFFSET` means the first memory. An operand of a joined op lies "
+        "where its bytes are in the op's output.",
         why="A pin says what is fixed outside the plan, such as a buffer that other programs share.",
         mend="Place the storage as its pin says and make room around it, or plan without the pin.",
     ),

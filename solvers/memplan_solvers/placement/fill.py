@@ -156,6 +156,25 @@ def fastest_first(lives: Lives, stop: Callable[[], bool] = lambda: False) -> Lay
     return filled(lives, order, stop, fastest=True)
 
 
+def without_addresses(lives: Lives, stop: Callable[[], bool]) -> Layout | None:
+    """The placement in the memories that need no addresses, which takes no time to find: as far as storages can lie there.
+
+    Workspaces, which are seldom together, take the cheapest holes, as others do until `stop` says that the time is up.
+    None where one of them finds none.
+    """
+
+    def has_room(k: int) -> bool:
+        item = lives.items[k]
+        return item.is_workspace or any(p.memory not in lives.addressed for p in item.places)
+
+    filling = Filling(lives)
+    for k in sorted(range(len(lives.items)), key=lambda k: (_free(lives, k), has_room(k))):
+        places = sorted(lives.items[k].places, key=lambda p: (p.memory in lives.addressed, p.cost))
+        if (not has_room(k) and stop()) or not filling.put(k, places):
+            return None
+    return filling.layout()
+
+
 def _free(lives: Lives, k: int) -> bool:
     return len(lives.items[k].places) > 1
 
@@ -176,8 +195,13 @@ def best_filled(lives: Lives, limits: Limits, patience: Limits, enough: float = 
     """The cheapest of many fillings: by several ranks, and in the best rank's order changed at random.
 
     Never dearer than `fastest_first` where that finds a placement; ends at a cost of `enough`, and is cut off by
-    `patience`, as long as there is none by `limits`. The seed is that of the limits.
+    `patience`, as long as there is none by `limits`. Where even the first is cut off nothing is placed that need not be.
+    The seed is that of the limits.
     """
+    return _best_of_many(lives, limits, patience, enough) or without_addresses(lives, limits.spent)
+
+
+def _best_of_many(lives: Lives, limits: Limits, patience: Limits, enough: float) -> Layout | None:
     everything = range(len(lives.items))
     saving = [_saving(lives, k) for k in everything]
     extent = [_extent(lives, k) for k in everything]

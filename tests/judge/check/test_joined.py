@@ -129,3 +129,14 @@ def test_of_two_moves_at_one_boundary_the_one_that_reads_the_bytes_is_listed_bef
         listed = (load("x", 0), out, *moves, store("y", 3, queue=1))
         found = check(RACE, replace(plan, residencies=rows, moves=listed), claims=False)
         assert {v.rule for v in found} == wrong, (moves, found)
+
+
+def test_what_is_pinned_keeps_its_pin_as_a_part_too() -> None:
+    def pinned(storage: str, word: str) -> set[str]:
+        return faults(options=replace(PLAN.options, pins={storage: word}))
+
+    for word in ("@0", "keep@0", "scratchpad", "keep"):
+        assert pinned("a", word) == set(), word
+    assert pinned("b", "@4") == pinned("b", "keep@4") == set()
+    for storage, word in (("a", "host"), ("a", "@4"), ("b", "@0"), ("b", "host")):
+        assert pinned(storage, word) == {"pins"}, word
