@@ -67,7 +67,8 @@ from memplan.solving.limits import Limits, Progress
 from memplan.solving.planning import PlanOptions, make_problem, plan
 from memplan.solving.registry import parse_spec
 from memplan.solving.solver import Solver
-from memplan.studies.sweep import Sweep, SweepPoint, sweep
+from memplan.studies.curve import SweepPoint
+from memplan.studies.sweep import Sweep, sweep
 
 __all__ = [
     "BoundError", "Buffer", "Capabilities", "Channel", "Clock", "Compute", "DimensionError", "ExecutionError",

@@ -1,8 +1,9 @@
 """Latency solvers side by side on a TPU-like and a U65-like machine with a scratchpad that holds a share of the net.
 
-Share = of the peak of the activations plus the weights; weights are tensors, order is the program's, batch 1. int8 graphs
-count two bytes a value on the TPU. A column is the speed-up over `msa`; the last one what the bound allows. Every
-solver has the same time on one core; no reported graph was seen by the training of `malloc_game`'s network. Rows
+Share = of the peak of the activations plus the weights; weights are tensors, order is the program's, batch 1.
+int8 graphs count two bytes a value on the TPU. A column is the speed-up over `msa`; the last one what the
+bound allows. Every solver has the same time on one core; no reported graph was seen by the training of
+`malloc_game`'s network. Rows
 are kept in a file: a run that was stopped goes on.
 """
 

@@ -179,8 +179,10 @@ def mirrored(buffers: Sequence[Buffer]) -> list[Buffer]:
 
 
 def instances(paths: Sequence[Path]) -> list[tuple[str, int | None, list[Buffer]]]:
-    """Those given, small ones mirrored in time too, then generated ones: perfect packings (peak = load exists) and large
-    heavy-tailed traces. A file called NAME.CAPACITY.csv has a capacity, as MiniMalloc's have."""
+    """Those given, small ones mirrored in time too, then generated ones: perfect packings (peak = load
+    exists) and large heavy-tailed traces. A file called NAME.CAPACITY.csv has a capacity, as MiniMalloc's
+    have.
+    """
     rows: list[tuple[str, int | None, list[Buffer]]] = []
     for f in sorted(f for p in paths for f in (p.glob("*.csv") if p.is_dir() else [p])):
         name, _, capacity = f.stem.partition(".")

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import memplan
-from memplan.cli.common import LiveLine
+from memplan.cli.live import LiveLine
 from memplan.views.text import plan_summary
 
 MODEL = "nasnet_a_mobile"

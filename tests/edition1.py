@@ -7,7 +7,8 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 from memplan.ir.graph import Graph, digest_1
-from memplan.machine.target_file import target_dict_v1
+from memplan.machine.target import Target
+from memplan.machine.target_file import target_dict
 from memplan.problem.plan import Plan
 
 
@@ -18,6 +19,20 @@ class Move1(NamedTuple):
     tensor: str
     issue: int
     due: int
+
+
+def target_1(target: Target) -> dict[str, Any]:
+    """A scratchpad machine as plans of version 1 recorded it, where its memories have no names."""
+    pad, host = target.scratchpad, target.host
+    given = {"capacity": pad.capacity, "alignment": pad.alignment, "bandwidth": pad.bandwidth}
+    return {
+        "name": target.name,
+        "scratchpad": {key: value for key, value in given.items() if value is not None},
+        "host": {} if host.bandwidth is None else {"bandwidth": host.bandwidth},
+        "operands": "any" if target.direct else "scratchpad",
+        "dma": {"queues": target.queues},
+        "compute": target_dict(target)["compute"],
+    }
 
 
 def moves_1(plan: Plan) -> list[Move1]:
@@ -63,7 +78,7 @@ def plan_1(graph: Graph, plan: Plan, rng: random.Random) -> dict[str, Any]:
         "version": 1,
         "graph": plan.graph,
         "graph_sha256": digest_1(graph),
-        "target": target_dict_v1(plan.target),
+        "target": target_1(plan.target),
         "options": plan.options.to_dict(),
         "solver": plan.solver,
         "seed": plan.seed,

@@ -18,7 +18,7 @@ ELSEWHERE: tuple[tuple[str, str, str], ...] = (
     (
         "the command asked as a program",
         "cli/test_cli.py",
-        "memplan.cli.check memplan.cli.common memplan.cli.listing memplan.cli.plan memplan.cli.run "
+        "memplan.cli.check memplan.cli.common memplan.cli.listing memplan.cli.live memplan.cli.plan memplan.cli.run "
         "memplan.cli.show",
     ),
     (
@@ -30,7 +30,7 @@ ELSEWHERE: tuple[tuple[str, str, str], ...] = (
     (
         "the command asked as a program",
         "studies/test_sweep.py",
-        "memplan.cli.sweep memplan.studies.sweep_page",
+        "memplan.cli.sweep memplan.studies.curve memplan.studies.sweep_page",
     ),
     (
         "what a comparison says, from lines made by hand",
@@ -84,7 +84,8 @@ ELSEWHERE: tuple[tuple[str, str, str], ...] = (
     (
         "walks by their plans",
         "solvers/replace/test_memories.py",
-        "memplan_solvers.replace.lodgers memplan_solvers.replace.rights memplan_solvers.schedule.orders",
+        "memplan_solvers.replace.rights memplan_solvers.replace.state memplan_solvers.replace.windows "
+        "memplan_solvers.schedule.orders",
     ),
     (
         "greedy by its plans",
@@ -311,6 +312,21 @@ ELSEWHERE: tuple[tuple[str, str, str], ...] = (
         "problems by hand",
         "problem/test_problem.py",
         "memplan.problem.storage memplan.problem.placed",
+    ),
+    (
+        "donated inputs by their plans",
+        "solving/test_donate.py",
+        "memplan.problem.donation",
+    ),
+    (
+        "portfolios by their answers",
+        "solvers/test_portfolio.py",
+        "memplan_solvers.portfolio_run",
+    ),
+    (
+        "what a plan's reason says",
+        "cli/test_cli.py",
+        "memplan.solving.shortage",
     ),
     (
         "what an execution reports",

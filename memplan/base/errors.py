@@ -32,7 +32,7 @@ class TargetError(MemplanError):
 
 
 class OptionError(MemplanError):
-    """An option, solver spec, unit or budget name that memplan does not know."""
+    """An option, solver spec, unit or capacity name that memplan does not know."""
 
 
 class DimensionError(OptionError):

@@ -1,26 +1,21 @@
-"""What several commands share: reading options, the live line, Ctrl-C, loading a model with its plan."""
+"""What several commands share: reading options, and loading a model with its plan."""
 
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from math import inf
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from memplan.base.errors import BoundError, DimensionError, OptionError, PlanError
 from memplan.base.units import MAX_BYTES
-from memplan.cli.terminal import overwrite
 from memplan.ir.model import Model
 from memplan.ir.ranges import Size, check_size, ranges, upper
 from memplan.problem.options import CHOICES
 from memplan.problem.plan import Plan
-from memplan.solving.capacities import NotFoundInTime
-from memplan.solving.limits import MOST_SECONDS, Progress
+from memplan.solving.limits import MOST_SECONDS
 
 
 def print_stderr(text: str) -> None:
@@ -104,7 +99,7 @@ def parse_int(option: str, text: str, least: int) -> int:
 
 
 def parse_seconds(option: str, text: str) -> float:
-    """`text` as a number of seconds that a budget may have."""
+    """`text` as a number of seconds that a time limit may have."""
     try:
         value = float(text)
     except ValueError:
@@ -270,57 +265,3 @@ def _loaded_with_plan(model: str, plan: str | None, trust: bool) -> tuple[Model,
 def carried_plan(model: Model) -> Plan | None:
     """The plan in an annotated model, None in any other."""
     return model.plan if isinstance(model.plan, Plan) else None
-
-
-class LiveLine:
-    """Best value, bound, gap and time on one line of a terminal, none when piped; each notice on a line of its own."""
-
-    def __init__(self) -> None:
-        self.shown = False
-        self.said: set[str] = set()
-        self.enabled = sys.stderr.isatty()
-
-    def __call__(self, progress: Progress) -> None:
-        if progress.notice:
-            if progress.phase not in self.said:
-                self.clear()
-                print_stderr(progress.phase)
-            self.said.add(progress.phase)
-            return
-        if not self.enabled:
-            return
-        gap = "-" if progress.gap is None else f"{100 * progress.gap:.1f} %"
-        best = "-" if progress.value is None else f"{progress.value:,.10g}"
-        nodes = "" if progress.nodes is None else f", {progress.nodes:,} nodes"
-        line = f"{progress.phase}: best {best}, bound {progress.bound:,.10g}, gap {gap}{nodes}, {progress.seconds:.1f} s"
-        overwrite(line)
-        self.shown = True
-
-    def clear(self) -> None:
-        """Wipe the line before other output."""
-        if self.shown:
-            overwrite()
-
-
-@contextmanager
-def interruptible() -> Iterator[Any]:
-    """A `cancel` callback that turns true on the first Ctrl-C; a second one does what it would do elsewhere.
-
-    KeyboardInterrupt where there is nothing to show when it is pressed.
-    """
-    pressed: list[int] = []
-
-    def note(number: int, frame: FrameType | None) -> None:
-        pressed.append(number)
-        if len(pressed) > 1 and callable(before):
-            before(number, frame)
-
-    before = signal.signal(signal.SIGINT, note)
-    try:
-        yield lambda: bool(pressed)
-    except NotFoundInTime:
-        if pressed:
-            raise KeyboardInterrupt from None
-        raise
-    finally:
-        signal.signal(signal.SIGINT, before)

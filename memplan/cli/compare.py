@@ -19,7 +19,6 @@ from memplan.cli.common import (
     add_limits,
     add_reading,
     add_sizes,
-    interruptible,
     limits,
     parse_bounds,
     parse_dims,
@@ -27,6 +26,7 @@ from memplan.cli.common import (
     parse_seconds,
     print_stderr,
 )
+from memplan.cli.live import interruptible
 from memplan.cli.terminal import overwrite
 from memplan_start import INTERRUPTED
 

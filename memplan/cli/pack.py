@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from memplan.cli.common import LiveLine, interruptible, parse_int, parse_seconds, print_stderr
+from memplan.cli.common import parse_int, parse_seconds, print_stderr
+from memplan.cli.live import LiveLine, interruptible
 from memplan.cli.status import EXIT_STATUS
 from memplan.packing.buffers import Buffer, Packing
 from memplan.problem.plan import Status

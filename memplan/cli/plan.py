@@ -8,17 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from memplan.cli.common import (
-    LiveLine,
     add_policies,
     add_reading,
     add_sizes,
-    interruptible,
     load_talking,
     parse_int,
     parse_seconds,
     policies,
     print_stderr,
 )
+from memplan.cli.live import LiveLine, interruptible
 from memplan.cli.status import EXIT_STATUS
 from memplan.ir.graph import Graph
 from memplan.problem.options import CHOICES

@@ -8,16 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from memplan.cli.common import (
-    LiveLine,
     add_policies,
     add_reading,
     add_sizes,
-    interruptible,
     load_talking,
     parse_int,
     parse_seconds,
     policies,
 )
+from memplan.cli.live import LiveLine, interruptible
 from memplan_start import INTERRUPTED
 
 

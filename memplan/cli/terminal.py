@@ -1,4 +1,6 @@
-"""What reaches a terminal: text, in which nothing but the program itself moves the cursor, changes colours or direction."""
+"""What reaches a terminal: text, in which nothing but the program itself moves the cursor, changes colours or
+direction.
+"""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from math import lcm
 
 from memplan.base.errors import PlanError
 from memplan.base.units import align_up
-from memplan.firmware.program import Arena, Buffer, Copy, Place, Program, TensorAt, tensors_of
+from memplan.firmware.program import Address, Arena, Buffer, Copy, Program, TensorAt, tensors_of
 from memplan.ir.graph import Graph
 from memplan.judge import actions
 from memplan.judge.plan_view import PlanView
@@ -58,7 +58,7 @@ class _Lowering:
                 self._align(r.memory, s)
 
     def program(self) -> Program:
-        at_home: dict[str, actions.Place] = {}
+        at_home: dict[str, actions.Location] = {}
         copied: list[actions.Copied] = []
         operands: list[tuple[int, ...]] = []
         results: tuple[TensorAt, ...] = ()
@@ -78,19 +78,19 @@ class _Lowering:
         buffers = tuple(self._buffer(s) for s in self.view.storages if (True, s) in self.met)
         number: dict[Block, int] = {(False, arena.memory.name): k for k, arena in enumerate(arenas)}
         number |= {(True, buffer.storage): len(arenas) + k for k, buffer in enumerate(buffers)}
-        places = tuple(Place(number[block], offset) for block, offset in self.places)
+        places = tuple(Address(number[block], offset) for block, offset in self.places)
         return Program(self.view, arenas, buffers, places, tuple(operands), copies, given, results)
 
-    def _tensor(self, name: str, place: actions.Place) -> int:
+    def _tensor(self, name: str, place: actions.Location) -> int:
         """The number of the place where a tensor begins whose storage lies there."""
         block, start = self._block(place)
         self.met.add(block)
         return self.places.setdefault((block, start + self.graph.tensor[name].first_byte), len(self.places))
 
-    def _storage(self, place: actions.Place) -> int:
+    def _storage(self, place: actions.Location) -> int:
         return self._tensor(place.storage, place)
 
-    def _block(self, place: actions.Place) -> tuple[Block, int]:
+    def _block(self, place: actions.Location) -> tuple[Block, int]:
         """The block that holds what lies there, and its first byte."""
         storage, memory, offset = place
         if memory is not None and offset is not None:
@@ -128,16 +128,16 @@ class _Lowering:
                 found.append(Copy(move.tensor, *ends, nbytes, move.issue, move.due, move.queue))
         return tuple(found)
 
-    def _given(self, at_home: Mapping[str, actions.Place]) -> Iterator[TensorAt]:
+    def _given(self, at_home: Mapping[str, actions.Location]) -> Iterator[TensorAt]:
         """What lies at home, in arenas, and in those buffers that the plan uses."""
         for s in self.view.storages:
-            place = actions.Place(s, None, None) if self.view.is_callers(s) else at_home.get(s)
+            place = actions.Location(s, None, None) if self.view.is_callers(s) else at_home.get(s)
             if self.view.is_given(s) and place is not None:
                 block, _ = self._block(place)
                 if block in self.met or not block[0]:
                     yield TensorAt(s, self._storage(place))
 
-    def _results(self, outputs: Mapping[str, actions.Place]) -> Iterator[TensorAt]:
+    def _results(self, outputs: Mapping[str, actions.Location]) -> Iterator[TensorAt]:
         for name in dict.fromkeys(self.graph.outputs):
             s = self.graph.storage_of[name]
             if s not in self.view.ignored:

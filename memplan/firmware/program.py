@@ -43,7 +43,7 @@ class Buffer(NamedTuple):
     alignment: int
 
 
-class Place(NamedTuple):
+class Address(NamedTuple):
     """Byte `offset` of a block: block `k` is arena k, or, behind the arenas, buffer `k` less the number of arenas."""
 
     block: int
@@ -93,7 +93,7 @@ class Program:
     view: PlanView
     arenas: tuple[Arena, ...]
     buffers: tuple[Buffer, ...]
-    places: tuple[Place, ...]
+    places: tuple[Address, ...]
     operands: tuple[tuple[int, ...], ...]
     copies: tuple[Copy, ...]
     given: tuple[TensorAt, ...]

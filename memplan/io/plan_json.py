@@ -197,7 +197,9 @@ def _recompute(options: JsonReader) -> int | None:
 
 
 def _metrics(get: JsonReader, target: Target, version: int) -> Metrics:
-    """The claimed metrics, 0 where they are absent; what cannot be in host has no latency there, whatever older files say."""
+    """The claimed metrics, 0 where they are absent; what cannot be in host has no latency there, whatever
+    older files say.
+    """
     numbers = {name: get.number(name) for name in Metrics._fields if name != "peaks" and get.has(name)}
     peaks = get.table("peaks").mapping(int) if get.has("peaks") else None
     silent = Metrics(accessed=None, extra_cost=None, peaks=peaks)

@@ -1,6 +1,7 @@
 """Reads buffers from CSV as MiniMalloc writes it: `id,lower,upper,size[,alignment][,offset][,gaps]`.
 
-Its other names for columns are known too. With `end` in place of `upper` the last step of a lifetime, and of a gap, is part of it.
+Its other names for columns are known too. With `end` in place of `upper` the last step of a lifetime, and of
+a gap, is part of it.
 """
 
 from __future__ import annotations

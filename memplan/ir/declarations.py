@@ -107,7 +107,9 @@ def declare_op(
 
 
 def counted_by_function(kind: str) -> bool:
-    """Whether the workspace of this kind of op is declared by a function, of which nothing is known but what it returns."""
+    """Whether the workspace of this kind of op is declared by a function, of which nothing is known but what
+    it returns.
+    """
     said = _DECLARED.get(kind)
     return said is not None and callable(said.workspace)
 

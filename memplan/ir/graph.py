@@ -1,4 +1,6 @@
-"""The IR: tensors, ops and the frozen graph they form. Depends on nothing but errors and units, and knows no op by name."""
+"""The IR: tensors, ops and the frozen graph they form. Depends on nothing but errors and units, and knows no
+op by name.
+"""
 
 from __future__ import annotations
 

@@ -49,7 +49,9 @@ class Grid:
         return found
 
     def fall(self, column: Column) -> tuple[int, int] | None:
-        """Two neighbouring points, the first smaller in one dimension, between which the column falls; None where nowhere."""
+        """Two neighbouring points, the first smaller in one dimension, between which the column falls; None
+        where nowhere.
+        """
         places = np.arange(self.points).reshape(self.lengths)
         values = column.reshape(self.lengths)
         for axis in range(len(self.lengths)):

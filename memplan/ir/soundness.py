@@ -13,10 +13,11 @@ from memplan.ir.parts import Op, Tensor
 def sound_ops(tensors: Iterable[Tensor], ops: Iterable[Op]) -> tuple[Op, ...]:
     """The ops, in program order, without those of their `overwrites` and `joins` that the layout forbids.
 
-    An overwriting is sound where both tensors have the same bytes, shape and strides and fill their storages, and no other
-    operand of the op lies in that storage, but for the same tensor or a view that lies exactly alike. Joins are sound
-    where the parts are roots, each there once, and fill the result one behind the other in the order in which they are
-    listed, which their first bytes follow from. What a kernel does with single elements is for its importer to know.
+    An overwriting is sound where both tensors have the same bytes, shape and strides and fill their storages,
+    and no other operand of the op lies in that storage, but for the same tensor or a view that lies exactly
+    alike. Joins are sound where the parts are roots, each there once, and fill the result one behind the
+    other in the order in which they are listed, which their first bytes follow from. What a kernel does with
+    single elements is for its importer to know.
     """
     tensor = {t.name: t for t in tensors}
     root = {name: name for name in tensor}

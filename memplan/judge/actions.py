@@ -1,4 +1,6 @@
-"""What a machine does that obeys a plan: `memplan.judge.walk` finds it, executors carry it out, emitted modules contain it."""
+"""What a machine does that obeys a plan: `memplan.judge.walk` finds it, executors carry it out, emitted
+modules contain it.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ from memplan.ir.parts import Op
 from memplan.problem.plan import Move
 
 
-class Place(NamedTuple):
+class Location(NamedTuple):
     """Where a storage lies, or a part of a joined one.
 
     Args:
@@ -27,15 +29,15 @@ class Place(NamedTuple):
 class Given(NamedTuple):
     """Before step 0: an input or a constant lies at home."""
 
-    place: Place
+    place: Location
 
 
 class Copied(NamedTuple):
     """A move that is due: all of its storage is copied."""
 
     move: Move
-    source: Place
-    destination: Place
+    source: Location
+    destination: Location
 
 
 class Voided(NamedTuple):
@@ -43,7 +45,7 @@ class Voided(NamedTuple):
     fills it is under way, or it is the workspace of the op that ran."""
 
     boundary: int
-    place: Place
+    place: Location
     size: int
 
 
@@ -55,14 +57,14 @@ class Executed(NamedTuple):
 
     step: int
     op: Op
-    reads: Mapping[str, Place]
-    writes: Mapping[str, Place]
+    reads: Mapping[str, Location]
+    writes: Mapping[str, Location]
 
 
 class Finished(NamedTuple):
     """The end: where the storage of each graph output lies, by the storage's name."""
 
-    outputs: Mapping[str, Place]
+    outputs: Mapping[str, Location]
 
 
 Action = Given | Copied | Voided | Executed | Finished

@@ -61,8 +61,9 @@ class Copies:
 
     @cached_property
     def served(self) -> dict[str, list[str | None]]:
-        """Per storage that is not ignored, the memory that serves each step of `PlanView.uses`: of those that its op may
-        read the first with a copy that is ready; None without one, and where it is the caller's."""
+        """Per storage that is not ignored, the memory that serves each step of `PlanView.uses`: of those that
+        its op may read the first with a copy that is ready; None without one, and where it is the caller's.
+        """
         uses, ignored = self.view.uses, self.view.ignored
         return {s: [self._serving(s, t) for t in steps] for s, steps in uses.items() if s not in ignored}
 

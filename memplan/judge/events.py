@@ -12,8 +12,10 @@ from memplan.problem.plan import InPlace, Plan, Residency
 
 @dataclass(frozen=True)
 class Events:
-    """By step: residencies that begin, those that moves to a faster memory due before it fill, storages that moves to a slower
-    one due at its end copy, storages that leave, and what is written in place; and all that is ever loaded."""
+    """By step: residencies that begin, those that moves to a faster memory due before it fill, storages that
+    moves to a slower one due at its end copy, storages that leave, and what is written in place; and all that
+    is ever loaded.
+    """
 
     begins: dict[int, list[Residency]] = field(default_factory=dict)
     loads: dict[int, list[Residency]] = field(default_factory=dict)

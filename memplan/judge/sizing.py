@@ -15,9 +15,10 @@ from memplan.problem.plan import Plan, refuse_mismatch
 def at_sizes(model: Model, plan: Plan, sizes: Mapping[str, int]) -> tuple[Model, Plan]:
     """The model and the plan at `sizes`: the same steps and offsets, with the smaller tensors that there are then.
 
-    The plan is checked and measured anew; what was proved of the upper ends bounds nothing here, so its bound is 0.
-    PlanError where the plan is not of the model; DimensionError for a dimension without a range, OptionError for a
-    size outside of its range; InvalidPlanError where the plan does not hold, which nothing planned for ranges should meet.
+    The plan is checked and measured anew; what was proved of the upper ends bounds nothing here, so its bound
+    is 0. PlanError where the plan is not of the model; DimensionError for a dimension without a range,
+    OptionError for a size outside of its range; InvalidPlanError where the plan does not hold, which nothing
+    planned for ranges should meet.
     """
     refuse_mismatch(model.graph, plan)
     sizes = sizes_within(model.dims, sizes)

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from memplan.base.errors import ExecutionError
 from memplan.ir.graph import Graph
 from memplan.ir.parts import Op
-from memplan.judge.actions import Action, Copied, Executed, Finished, Given, Place, Voided
+from memplan.judge.actions import Action, Copied, Executed, Finished, Given, Location, Voided
 from memplan.judge.check.forms import forms
 from memplan.judge.check.joined import joinable
 from memplan.judge.plan_view import PlanView
@@ -41,10 +41,10 @@ class _Walk:
     def __init__(self, graph: Graph, plan: Plan) -> None:
         self.graph, self.plan, self.target = graph, plan, plan.target
         self.view = view = PlanView(graph, plan)
-        self.lying: dict[tuple[str, str | None], Place] = {}
-        self.growing: dict[str, Place] = {}
+        self.lying: dict[tuple[str, str | None], Location] = {}
+        self.growing: dict[str, Location] = {}
         self.written: set[str] = set()
-        self.overwritten: set[Place] = set()
+        self.overwritten: set[Location] = set()
         rows = [r for found in view.residencies.values() for r in found]
         self.starting = {(r.tensor, r.memory, r.start): r for r in rows}
         self.stopping: dict[int, list[Residency]] = defaultdict(list)
@@ -89,9 +89,9 @@ class _Walk:
                 continue
             home = self.view.home(s)
             if home not in self.view.addressed:
-                place = Place(s, home, None)
+                place = Location(s, home, None)
             elif (r := self._begins(s, home, 0)) is not None:
-                place = Place(s, home, r.offset)
+                place = Location(s, home, r.offset)
             else:
                 continue
             self.lying[s, home] = place
@@ -130,7 +130,7 @@ class _Walk:
 
     def _end(self, at: int, ending: list[Residency]) -> Iterator[Action]:
         for r in ending:
-            place = Place(r.tensor, r.memory, r.offset)
+            place = Location(r.tensor, r.memory, r.offset)
             if self.lying.get((r.tensor, r.memory)) == place:
                 del self.lying[r.tensor, r.memory]
             if self.growing.get(r.tensor) == place:
@@ -138,15 +138,15 @@ class _Walk:
             if r.size and place not in self.overwritten:
                 yield Voided(at, place, r.size)
 
-    def _destination(self, m: Move) -> Place:
+    def _destination(self, m: Move) -> Location:
         if m.destination not in self.view.addressed:
-            return Place(m.tensor, m.destination, None)
+            return Location(m.tensor, m.destination, None)
         r = self.starting.get((m.tensor, m.destination, m.issue))
         if r is None or r.stop <= m.due:
             raise _refused(
                 f"the move of '{m.tensor}' to {m.destination} fills no residency that is there when it is due"
             )
-        return Place(m.tensor, m.destination, r.offset)
+        return Location(m.tensor, m.destination, r.offset)
 
     def _renew(self, storage: str, memory: str) -> None:
         """The home buffer of a donated input is its next value's from the first write of that on."""
@@ -177,7 +177,9 @@ class _Walk:
                     self._renew(x, place.memory)
         return Executed(step, op, reads, writes)
 
-    def _keep_apart(self, step: int, op: Op, reads: Mapping[str, Place], writes: Mapping[str, Place]) -> None:
+    def _keep_apart(
+        self, step: int, op: Op, reads: Mapping[str, Location], writes: Mapping[str, Location]
+    ) -> None:
         """Refuse an output over bytes that the op reads, but for in-place pairs: some kernels would not show it."""
         for x, out in writes.items():
             for s, read in reads.items():
@@ -191,7 +193,7 @@ class _Walk:
     def _nbytes(self, name: str) -> int:
         return self.graph.tensor[name].nbytes
 
-    def _join(self, step: int, op: Op) -> Place:
+    def _join(self, step: int, op: Op) -> Location:
         """The op's output, whose parts lie in it."""
         output = op.results[0]
         if output in self.view.parts:
@@ -205,10 +207,10 @@ class _Walk:
             self.lying[output, place.memory] = place
         return place
 
-    def _read(self, step: int, op: Op, storage: str) -> Place:
+    def _read(self, step: int, op: Op, storage: str) -> Location:
         """The fastest memory that the op may read and in which the storage can be read."""
         if not self.view.is_placeable(storage):
-            return Place(storage, None, None)
+            return Location(storage, None, None)
         part = self.view.parts.get(storage)
         memories = self.target.readable(op.kind, self.view.role(storage))
         for memory in memories:
@@ -225,28 +227,28 @@ class _Walk:
             f"op '{op.name}' at step {step} reads '{storage}', which is not in {' or '.join(memories)}"
         )
 
-    def _found(self, part: str, whole: Place | None) -> Place | None:
+    def _found(self, part: str, whole: Location | None) -> Location | None:
         """A part's place in the storage that it is a part of; none where that has no addresses."""
         if whole is None or whole.offset is None:
             return None
-        return Place(part, whole.memory, whole.offset + self.view.parts[part].first)
+        return Location(part, whole.memory, whole.offset + self.view.parts[part].first)
 
-    def _write(self, step: int, op: Op, output: str) -> Place:
+    def _write(self, step: int, op: Op, output: str) -> Location:
         """The one place to which an execution writes an output."""
         if not self.view.is_placeable(output):
-            return Place(output, None, None)
+            return Location(output, None, None)
         part = self.view.parts.get(output)
         storage = output if part is None else part.storage
         memories = self.target.writable(op.kind, self.view.role(output))
         begun = [
             r for memory in self.view.addressed if (r := self._begins(storage, memory, step)) is not None
         ]
-        found = Place(storage, begun[0].memory, begun[0].offset) if begun else None
+        found = Location(storage, begun[0].memory, begun[0].offset) if begun else None
         if part is not None:
             whole = self.growing.setdefault(storage, found) if found else self.growing.get(storage)
             found = self._found(output, whole)
         elif found is None and output != op.workspace and self.target.host.name not in self.view.addressed:
-            found = Place(storage, self.target.host.name, None)
+            found = Location(storage, self.target.host.name, None)
         if found is None or found.memory not in memories or len(begun) > 1:
             raise _refused(
                 f"op '{op.name}' at step {step} writes '{output}', which has no place in {' or '.join(memories)}"
@@ -256,7 +258,7 @@ class _Walk:
     def _finished(self) -> Finished:
         outputs = {}
         for s in sorted(self.view.outputs):
-            place = Place(s, None, None)
+            place = Location(s, None, None)
             if self.view.is_placeable(s) and self.view.n:
                 home = self.view.home(s)
                 if (s, home) not in self.lying:

@@ -19,7 +19,8 @@ def load_model(
     trust: bool = False,
     runtime: str | None = None,
 ) -> Model:
-    """The model in the file `model`, by its ending, or the zoo model of that name; BoundError where only ONNX takes bounds.
+    """The model in the file `model`, by its ending, or the zoo model of that name; BoundError where only ONNX
+    takes bounds.
 
     `trust` lets a .pt2 hold what can run code as it is loaded. The ops of an ONNX model are as `runtime` executes them.
     """

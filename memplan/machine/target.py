@@ -114,14 +114,6 @@ class Target:
         pair = (source, destination)
         return next((c for c in self.channels if (c.source, c.destination) == pair), None)
 
-    def copy_bandwidth(self, source: str, destination: str) -> float | None:
-        """Bytes a second of a copy between this pair when nothing else uses either; None where it is not known."""
-        channel = self.channel(source, destination)
-        if channel and channel.bandwidth is not None:
-            return channel.bandwidth
-        ends = (self.memory[source].bandwidth, self.memory[destination].bandwidth)
-        return None if None in ends else min(b for b in ends if b is not None)
-
     @property
     def timed(self) -> bool:
         """Whether latency can be computed: every bandwidth and a compute rate are known."""

@@ -33,19 +33,6 @@ def target_dict(target: Target) -> dict[str, Any]:
     }
 
 
-def target_dict_v1(target: Target) -> dict[str, Any]:
-    """A scratchpad machine as plan files of version 1 record it, where its memories have no names."""
-    pad, host = target.scratchpad, target.host
-    return {
-        "name": target.name,
-        "scratchpad": _without_none(capacity=pad.capacity, alignment=pad.alignment, bandwidth=pad.bandwidth),
-        "host": _without_none(bandwidth=host.bandwidth),
-        "operands": "any" if target.direct else "scratchpad",
-        "dma": {"queues": target.queues},
-        "compute": _compute_dict(target.compute),
-    }
-
-
 def target_from_dict(d: Table, where: str = "target") -> Target:
     """The target that parsed TOML, or the JSON of a plan of either version, describes.
 

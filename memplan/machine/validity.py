@@ -17,7 +17,9 @@ ROLES = ("inputs", "constants", "activations", "workspaces", "outputs")
 RATES = (1e-3, 1e24)
 OVERHEADS = (1e-18, 1e6)
 BYTE_COSTS = (1e-12, 1e12)
-"""Ranges of rates (a second), overheads (seconds) and costs of a byte, in which no sum overflows or is lost to rounding."""
+"""Ranges of rates (a second), overheads (seconds) and costs of a byte, in which no sum overflows or is lost
+to rounding.
+"""
 
 MOST_QUEUES = 64
 """More than any machine's engines that copy; a file that says more has a slip in it."""

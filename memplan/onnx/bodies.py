@@ -37,8 +37,9 @@ def result_types(
 ) -> dict[str, TensorType] | None:
     """Types of those outputs of a control-flow node that its bodies tell, nothing while its operands are unknown.
 
-    Where every branch that it may take fails at these sizes, so that nothing comes after it, None. An output that all branches
-    which come to their end size alike has this size, and a carried value that a body does not resize keeps its own.
+    Where every branch that it may take fails at these sizes, so that nothing comes after it, None. An output
+    that all branches which come to their end size alike has this size, and a carried value that a body does
+    not resize keeps its own.
     """
     reads = [name for name in (*node.input, *captured(node)) if name]
     if any(name not in outer.types for name in reads) or node.op_type not in ("If", "Loop"):
@@ -60,9 +61,9 @@ def result_types(
 def workspace_nbytes(proto: Any, before: Sequence[Any], node: Any, outer: Inference, asked: Asked) -> int:
     """Bytes of the arena that the hungriest body of a control-flow node needs, planned in program order.
 
-    It holds what the bodies' own nodes write and the slices and carried values that a body is handed, which live from turn
-    to turn beside their next values; not the constants of a body, which are weights, nor what a
-    branch hands on, which is the node's own output.
+    It holds what the bodies' own nodes write and the slices and carried values that a body is handed, which
+    live from turn to turn beside their next values; not the constants of a body, which are weights, nor what
+    a branch hands on, which is the node's own output.
     """
     return max((_arena(node, body, asked) for body in _bodies(proto, before, node, outer, asked)), default=0)
 
@@ -182,7 +183,9 @@ def _key(inner: Any, nodes: Sequence[Any], switch: str = "") -> bytes:
 
 
 def _holds(inner: Any, nodes: Sequence[Any], switch: str) -> bool | None:
-    """The value of a condition that is the same in every run, None where no run tells: the length of a vector made from it."""
+    """The value of a condition that is the same in every run, None where no run tells: the length of a vector
+    made from it.
+    """
     make = onnx.helper.make_node
     as_number, as_length = f"{switch} as number", f"{switch} as length"
     inner.graph.node.extend(nodes)

@@ -50,7 +50,8 @@ def bounded(
 
 
 def advice(shapes: Mapping[str, tuple[int | None, ...] | None], like: tuple[int, ...] | None = None) -> str:
-    """How to bound tensors of which this is known, in words that can be typed as they are, and which axes are the user's.
+    """How to bound tensors of which this is known, in words that can be typed as they are, and which axes are
+    the user's.
 
     The sizes to be chosen are examples: those of `like`, or as many elements as that has, or 100.
     """
@@ -69,7 +70,9 @@ def advice(shapes: Mapping[str, tuple[int | None, ...] | None], like: tuple[int,
 
 
 def _filled(shape: tuple[int | None, ...], like: tuple[int, ...] | None) -> tuple[int, ...]:
-    """The shape with sizes of `like` on its free axes; where that has another rank, all its elements on the last of them."""
+    """The shape with sizes of `like` on its free axes; where that has another rank, all its elements on the
+    last of them.
+    """
     examples = [100] * len(shape) if like is None else list(like)
     if len(shape) != len(examples):
         known = math.prod(size for size in shape if size is not None)

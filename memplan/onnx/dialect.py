@@ -40,7 +40,9 @@ def described(op: Op) -> Op:
 def joined(
     kind: str, operands: Sequence[str], axis: object, result: tuple[int, ...] | None
 ) -> tuple[tuple[str, int], ...]:
-    """What a Concat of these operands joins, first bytes aside: all, where no axis of its result before `axis` is longer than 1."""
+    """What a Concat of these operands joins, first bytes aside: all, where no axis of its result before
+    `axis` is longer than 1.
+    """
     if kind != "Concat" or not isinstance(axis, int) or result is None:
         return ()
     outermost = all(size == 1 for size in result[: axis % max(len(result), 1)])

@@ -165,7 +165,9 @@ class Family:
         return np.array(flat, dtype).reshape(value.shape)
 
     def _inferred(self, node: Any, names: list[str], points: NDArray[Any]) -> list[NDArray[np.int64] | None]:
-        """Per output its shape at each of the points, a row each; None where inference leaves one open, or ranks differ."""
+        """Per output its shape at each of the points, a row each; None where inference leaves one open, or
+        ranks differ.
+        """
         batch = onnx.ModelProto(ir_version=8, opset_import=self.opsets)
         graph = batch.graph
         graph.name = "points"
@@ -248,8 +250,9 @@ def held_throughout(
 ) -> Graph:
     """The graph, of the upper ends of `ranges`, without what does not hold for all sizes in them.
 
-    `nodes` are all of the program's, in order, `axes` the names of the inputs' open dimensions, `types` what is known at the
-    upper ends. GraphError where a tensor grows as a dimension shrinks, or where its size cannot be told for each.
+    `nodes` are all of the program's, in order, `axes` the names of the inputs' open dimensions, `types` what
+    is known at the upper ends. GraphError where a tensor grows as a dimension shrinks, or where its size
+    cannot be told for each.
     """
     grid = Grid(ranges)
     family = Family(grid, proto.opset_import, types)

@@ -128,7 +128,8 @@ def _projected(tokens: int, weight: Shape, keys: int, attributes: Attributes) ->
 def moe(second: int, third: int, bits: str | None) -> Formula:
     """2 x tokens x k x the weights of one expert, and a softmax to choose: com.microsoft MoE.
 
-    The weights are operands 2, `second` and `third`; packed into bytes with the attribute `bits` a number (4 by default).
+    The weights are operands 2, `second` and `third`; packed into bytes with the attribute `bits` a number (4
+    by default).
     """
 
     def formula(inputs: Shapes, outputs: Shapes, attributes: Attributes) -> int:

@@ -72,7 +72,8 @@ def _in_words(why: str) -> str:
 
 
 def _main() -> None:
-    """Run a model on made-up inputs; print types of the tensors asked for, why some are missing, and the op that failed.
+    """Run a model on made-up inputs; print types of the tensors asked for, why some are missing, and the op
+    that failed.
 
     On stdin: a line with the names as JSON, then the model.
     """

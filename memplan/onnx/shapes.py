@@ -32,7 +32,8 @@ _TURN = threading.Lock()
 
 @dataclass(frozen=True)
 class Asked:
-    """The bounds that a user gave, who types control flow, and what was found out of the bodies of one model, by their content.
+    """The bounds that a user gave, who types control flow, and what was found out of the bodies of one model,
+    by their content.
 
     result_types  of a program, the nodes before, a control-flow node and what is known there: the types of its outputs
                   that its bodies tell, None where no branch comes to its end
@@ -86,9 +87,10 @@ def infer_types(
 ) -> Inference:
     """Type of every tensor in `needed` that any of four sources knows; which are unknown is for the caller to judge.
 
-    ONNX shape inference with data propagation over `nodes` (in an order that respects dependencies);
-    where it leaves gaps, what the file declares and what bodies of control flow come to; bounds, from which
-    inference goes on; and only for what is still missing, one run in onnxruntime. What can be inferred is not believed from
+    ONNX shape inference with data propagation over `nodes` (in an order that respects dependencies); where it
+    leaves gaps, what the file declares and what bodies of control flow come to; bounds, from which inference
+    goes on; and only for what is still missing, one run in onnxruntime. What can be inferred is not believed
+    from
     the file: it may be stale. `sources` says of each input whose data it is. GraphError names a tensor whose size
     only these data decide: a run on made-up inputs would guess it.
     """

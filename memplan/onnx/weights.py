@@ -1,10 +1,10 @@
 """The constants of a model: stored ones as they are, absent ones seeded so that activations stay finite.
 
 A weight whose external data is missing is drawn by the role its readers give it: normal with variance
-1 / fan-in for the operands of matrix products and recurrences (LeCun) and 2 / fan-in for convolutions,
-which a rectifier mostly follows (He), so that variance is kept through a layer; scales and variances near 1, biases and means near 0, quantised
-weights over the range of their type. Weights that the file itself makes, such as ConstantOfShape, are
-part of the model's meaning and stay what they are.
+1 / fan-in for the operands of matrix products and recurrences (LeCun) and 2 / fan-in for convolutions, which
+a rectifier mostly follows (He), so that variance is kept through a layer; scales and variances near 1, biases
+and means near 0, quantised weights over the range of their type. Weights that the file itself makes, such as
+ConstantOfShape, are part of the model's meaning and stay what they are.
 """
 
 from __future__ import annotations

@@ -54,8 +54,9 @@ def compute_rate(graph: Graph, target: Target, op: Op) -> float:
 def latency_ends(graph: Graph, target: Target, options: Options) -> tuple[float | None, float]:
     """Seconds with everything in the backing memory, and with everything in the fastest memory that its op can use.
 
-    The first is None where ops in general, or some op, cannot use the backing memory; the second is a lower bound. What is
-    pinned to the backing memory, or is the caller's, is there in both. Both are 0 on an untimed target.
+    The first is None where ops in general, or some op, cannot use the backing memory; the second is a lower
+    bound. What is pinned to the backing memory, or is the caller's, is there in both. Both are 0 on an
+    untimed target.
     """
     if not target.timed:
         return 0.0, 0.0

@@ -1,8 +1,8 @@
 """Pins: where single storages must or must not lie, whatever else is planned.
 
-A pin is a word: `keep` (never spilled), `MEMORY` (placed nowhere else), `MEMORY@OFFSET` (there at this byte), or both, as
-`keep MEMORY@OFFSET`. `host` means the backing memory, `@OFFSET` and `keep@OFFSET` the first one. `pin_resolution` refuses
-what makes no sense, `contradictions` names what leaves no plan.
+A pin is a word: `keep` (never spilled), `MEMORY` (placed nowhere else), `MEMORY@OFFSET` (there at this byte),
+or both, as `keep MEMORY@OFFSET`. `host` means the backing memory, `@OFFSET` and `keep@OFFSET` the first one.
+`pin_resolution` refuses what makes no sense, `contradictions` names what leaves no plan.
 """
 
 from __future__ import annotations

@@ -111,7 +111,9 @@ def compulsory(found: Sequence[Placeable]) -> float:
 
 
 def is_free(target: Target, options: Options) -> bool:
-    """Whether all ops reach memory in which a byte costs nothing, and all can be brought there, so that `least_cost` is 0."""
+    """Whether all ops reach memory in which a byte costs nothing, and all can be brought there, so that
+    `least_cost` is 0.
+    """
     usual = (target.scratchpad.name,)
     reached = [target.operands.get("default", usual), *target.operands.values()]
     costless = {m.name for m in target.addressed if target.byte_cost(m.name) == 0}
@@ -236,7 +238,9 @@ class _Survey:
         return Place(m, cost, align_up(tensor.nbytes, memory.alignment), alignment, offset, moved)
 
     def _keeps_pin(self, s: str, place: Place) -> bool:
-        """Whether the place is one that the storage's pin allows: a pin to a memory leaves it its home, and the backing one."""
+        """Whether the place is one that the storage's pin allows: a pin to a memory leaves it its home, and
+        the backing one.
+        """
         pin, backing = self.pins.get(s, Pin()), self.target.backing
         if place.memory not in self.addressed:
             return not pin.keep

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 
 from memplan.base.units import align_up
 from memplan.ir.parts import Op
-from memplan.judge.actions import Copied, Executed, Finished, Given, Place, Voided
+from memplan.judge.actions import Copied, Executed, Finished, Given, Location, Voided
 from memplan.judge.walk import walk
 from memplan.onnx.values import ALIGNMENT, Bytes, Value, aligned
 from memplan.problem.plan import Plan
@@ -22,7 +22,8 @@ from memplan.runtimes.program import COPY, FREE, LOAD, POISON, STORE, Instructio
 from memplan.runtimes.source import Source
 
 REREADING = frozenset({"Gelu"})
-"""Operators that could work in place, but whose kernels in onnxruntime read the operand again after they have written."""
+"""Operators that could work in place, but whose kernels in onnxruntime read the operand again after they have written.
+"""
 
 
 class ArenaBuilder:
@@ -74,11 +75,11 @@ class ArenaBuilder:
         if target.size:
             self.program.code.append(Instruction(kind, self.step, target, source))
 
-    def _bytes(self, place: Place) -> Bytes:
+    def _bytes(self, place: Location) -> Bytes:
         """The bytes of what lies there."""
         return self._buffer(place, self.graph.tensor[place.storage].nbytes)
 
-    def _buffer(self, place: Place, size: int) -> Bytes:
+    def _buffer(self, place: Location, size: int) -> Bytes:
         if place.memory is not None and place.offset is not None:
             return self.memories[place.memory][place.offset : place.offset + size]
         key = place.storage, place.memory
@@ -87,7 +88,7 @@ class ArenaBuilder:
             self.own[key] = _poisoned(size) if given is None else given
         return self.own[key]
 
-    def _give(self, place: Place) -> None:
+    def _give(self, place: Location) -> None:
         """Put an input or a constant where it lies before step 0."""
         if place.offset is None:
             self.own[place.storage, place.memory] = self.given[place.storage]
@@ -140,7 +141,7 @@ class ArenaBuilder:
     def _value(self, name: str, data: Bytes) -> Value:
         return viewed(self.graph, name, data) if name in self.graph.tensor else self.source.constants[name]
 
-    def _return(self, name: str, place: Place) -> None:
+    def _return(self, name: str, place: Location) -> None:
         """Where the caller finds an output: where it lies at the end, in a copy where later runs write over it."""
         tensor, data = self.graph.tensor[name], self._bytes(place)
         if place.offset is not None:

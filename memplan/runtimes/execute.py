@@ -4,7 +4,8 @@ The reference is one onnxruntime session over the whole model: one thread, seque
 optimisations off. Where weights live in the arena (weights tensor or stream) the reference too runs
 without prepacked weights. Models with 16-bit floats between ops are compared with the same kernels node by node
 where they differ from the session: its kernels that lack a 16-bit form hand each other 32-bit values,
-unrounded, which is not what the model says. Ops that draw random numbers differ from run to run and so from the reference.
+unrounded, which is not what the model says. Ops that draw random numbers differ from run to run and so from
+the reference.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The named budgets of a graph, M_R, M_P and M_H, and capacities written in terms of them."""
+"""The reference capacities of a graph, M_R, M_P and M_H, and capacities written in terms of them."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class NotFoundInTime(OptionError):
 
 
 def reference_capacities(problem: Problem, limits: Limits | None = None) -> ReferenceCapacities:
-    """The budgets under the problem's options and alignment, in-place off.
+    """The reference capacities under the problem's options and alignment, in-place off.
 
     NotFoundInTime where `limits` is spent before the counted work is done; without limits nothing cuts it. Those of
     the last few problems are remembered: whoever reports a plan made for M_H means the same M_H.
@@ -153,9 +153,10 @@ def needs_peak(text: str) -> bool:
 
 
 def resolve_capacity(text: str | int, problem: Problem, limits: Limits) -> tuple[int | None, bool | None]:
-    """`ReferenceCapacities.resolve` on the problem's own budgets, of which no more is computed than `text` needs.
+    """`ReferenceCapacities.resolve` on the problem's own reference capacities, of which no more is computed
+    than `text` needs.
 
-    NotFoundInTime as of `budgets`.
+    NotFoundInTime as of `reference_capacities`.
     """
     written = str(text)
     if isinstance(parse_capacity(written), tuple) and len(problem.target.addressed) > 1:
@@ -198,7 +199,7 @@ def _bytes(text: str) -> int | None:
 
 
 def _plain(problem: Problem, io: str, objective: str = "traffic") -> Problem:
-    """The problem the budgets are defined on: no freedoms, no limit, no pins, operands in the scratchpad."""
+    """The problem the reference capacities are defined on: no freedoms, no limit, no pins, operands in the scratchpad."""
     target = two_level(scratchpad=replace(problem.target.scratchpad, capacity=None))
     plain = replace(
         problem.options,

@@ -42,7 +42,7 @@ class Progress(NamedTuple):
 class Limits:
     """What a solve may spend, and what it is told and tells; its clock starts when it is made.
 
-    All budgets made of this one go by its clock. A solver looks at `spent()` at least every 0.1 s and answers
+    All limits made of these go by its clock. A solver looks at `spent()` at least every 0.1 s and answers
     with its best plan once it is true.
 
     Args:
@@ -124,7 +124,9 @@ def limits_for(
     progress: Callable[[Progress], None] | None = None,
     cancel: Callable[[], bool] | None = None,
 ) -> Limits:
-    """The limits a caller asks for, starting now; all cores where `workers` is None. OptionError where it makes no sense."""
+    """The limits a caller asks for, starting now; all cores where `workers` is None. OptionError where it
+    makes no sense.
+    """
     if not (isinstance(time_limit_s, int | float) and 0 < time_limit_s <= MOST_SECONDS):
         raise OptionError(f"time limit {time_limit_s!r}", "it is a positive number of seconds, 10^9 at most")
     if workers is not None and not (isinstance(workers, int) and 1 <= workers < 2**31):

@@ -9,13 +9,14 @@ from math import lcm
 from pathlib import Path
 from typing import TypedDict
 
-from memplan.base.errors import OptionError, nearest
+from memplan.base.errors import OptionError
 from memplan.ir.graph import Graph
 from memplan.ir.model import Model
 from memplan.judge.evaluate import evaluate, judging_seconds
 from memplan.machine.load import load_target
 from memplan.machine.target import Target
 from memplan.problem.contradictions import contradiction
+from memplan.problem.donation import resolve_donated
 from memplan.problem.options import Options, parse_recompute
 from memplan.problem.pin_resolution import resolve_pins
 from memplan.problem.plan import Plan, Status
@@ -26,12 +27,11 @@ from memplan.solving.limits import Limits, Progress, limits_for
 from memplan.solving.refusals import refuse
 from memplan.solving.registry import parse_spec
 from memplan.solving.runtimes import carried_out, loaded_for, profile_for
+from memplan.solving.shortage import shortage
 from memplan.solving.solver import Solver
 
 DEFAULT_SOLVER = "portfolio"
 DEFAULT_TIME_LIMIT_S = 10.0
-UPDATED = "updated"
-"""Stands for every input that the graph updates, where inputs are donated."""
 
 
 class PlanOptions(TypedDict, total=False):
@@ -165,7 +165,10 @@ def plan(
         cut = chosen.no_answer(problem, limits, Status.UNKNOWN, why)
         return replace(cut, seconds=limits.seconds, total_seconds=time.monotonic() - begin, runtime=runtime)
     before = limits.seconds
-    found = _infeasible(problem, chosen, limits) or solve_within(chosen, problem, limits)
+    if impossible := shortage(problem) or contradiction(problem):
+        found = chosen.no_answer(problem, limits, Status.INFEASIBLE, impossible)
+    else:
+        found = solve_within(chosen, problem, limits)
     seconds = found.seconds or limits.seconds - before
     done = evaluate(problem.graph, replace(found, seconds=seconds, budget_proved=proved))
     if limits.cancelled() and limits.clock.given_up and done.status in (Status.FEASIBLE, Status.UNKNOWN):
@@ -236,7 +239,7 @@ def make_problem(
         compute_limit=compute_limit,
         dims=model.dims if isinstance(model, Model) else {},
         bounds=model.bounds if isinstance(model, Model) else {},
-        donate=_donated(graph, donate),
+        donate=resolve_donated(graph, donate),
     )
     _refuse_contradictions(machine, options)
     options = replace(options, pins=resolve_pins(pins or {}, graph, machine, options))
@@ -287,58 +290,3 @@ def _limited(problem: Problem, scratchpad: str | int | None, limits: Limits) -> 
         return problem, None
     capacity, proved = resolve_capacity(scratchpad, problem, limits)
     return replace(problem, target=problem.target.with_scratchpad(capacity)), proved
-
-
-def _donated(graph: Graph, donate: str | Iterable[str]) -> tuple[str, ...]:
-    """The inputs meant by `donate`, sorted; OptionError on a name that is none."""
-    words = donate.split(",") if isinstance(donate, str) else list(donate)
-    inputs = {t.name for t in graph.tensors if t.kind == "input"}
-    returned = graph.output_storages & inputs
-    found: set[str] = set()
-    for word in filter(None, words):
-        if word == UPDATED and word not in inputs:
-            found.update(renewed for _, renewed in graph.updates if renewed not in returned)
-        elif word in returned:
-            raise OptionError(
-                f"input '{word}' cannot be donated: '{graph.name}' returns it",
-                "what is returned must keep its value to the end; donate other inputs",
-            )
-        elif word in inputs:
-            found.add(word)
-        else:
-            raise OptionError(
-                f"'{word}' cannot be donated: it is no input of '{graph.name}'", nearest(word, inputs)
-            )
-    return tuple(sorted(found))
-
-
-def _infeasible(problem: Problem, solver: Solver, limits: Limits) -> Plan | None:
-    """The answer where no plan exists for a reason that costs nothing to see: which, and how much is missing."""
-    reason = _shortage(problem) or contradiction(problem)
-    return solver.no_answer(problem, limits, Status.INFEASIBLE, reason) if reason else None
-
-
-def _shortage(problem: Problem) -> str:
-    """What the capacity is too small for; nothing if it is not."""
-    capacity, least = problem.capacity, problem.min_capacity
-    if capacity is None or least <= capacity:
-        return ""
-    worst = max(range(problem.n), key=problem.need.__getitem__)
-    fixed = max(problem.storages, key=lambda s: s.end if s.offset is not None else 0)
-    if problem.need[worst] == least:
-        who = f"op '{problem.graph.ops[worst].name}' needs {least} bytes"
-        kept = [problem.storages[s].name for s in problem.present[worst] if problem.storages[s].keep]
-        who += (
-            f", what is pinned to stay included ({', '.join(kept[:4])}{', …' if kept[4:] else ''})"
-            if kept
-            else ""
-        )
-    elif fixed.offset is not None and fixed.end == least:
-        who = f"'{fixed.name}', pinned to {fixed.offset}, ends at {least}"
-    elif any(s.offset is not None for s in problem.storages):
-        who = f"what an op touches beside what is pinned to an offset needs {least} bytes"
-    else:
-        who = f"the resident inputs or outputs need {least} bytes"
-    first = problem.target.scratchpad.name
-    where = "the scratchpad" if first == "scratchpad" else f"'{first}'"
-    return f"{who}, {where} has {capacity}: {least - capacity} bytes are missing"

@@ -1,6 +1,6 @@
 """The conformance suite for solvers: run `memplan.testing.check_solver("mine")` in your tests.
 
-It asks nothing about quality, only what every caller relies on: valid plans under every treatment,
+It asks nothing about quality, only what every caller relies on: valid plans under every policy,
 true bounds and statuses, determinism, the time limit and cancellation.
 """
 
@@ -78,8 +78,9 @@ def check_solver(solver: str | Solver, time_limit_s: float = 60.0) -> int:
 
 
 def machine(solver: Solver, objective: str) -> Target:
-    """The machine for which the solver is asked: one whose ops use the backing memory too, where latency asks for that or the
-    solver does."""
+    """The machine for which the solver is asked: one whose ops use the backing memory too, where latency asks
+    for that or the solver does.
+    """
     return TIMED if objective == "latency" or "scratchpad" not in solver.supports.operands else Target()
 
 
@@ -91,7 +92,7 @@ def problems(solver: Solver) -> Iterator[tuple[str, Problem, float | None]]:
 
 
 def _treated(solver: Solver) -> Iterator[tuple[str, Problem, float | None]]:
-    """Every graph under every treatment, without a limit and at the least capacity."""
+    """Every graph under every policy, without a limit and at the least capacity."""
     for graph in graphs():
         for weights, io, inplace, order in itertools.product(
             ("ignore", "tensor", "stream"), CHOICES["io"], (False, True), ("free", "program")

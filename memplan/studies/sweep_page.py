@@ -50,7 +50,7 @@ def sweep_json(sweep: Sweep) -> str:
             "graph": sweep.graph,
             "objective": sweep.objective,
             "solver": sweep.solver,
-            **asdict(sweep.budgets),
+            **asdict(sweep.reference),
             "seconds": round(sweep.seconds, 3),
             "points": sweep_rows(sweep),
         }
@@ -95,7 +95,7 @@ def sweep_html(sweep: Sweep) -> str:
         f'<td class="num">{"–" if p.gap is None else f"{100 * p.gap:.1f} %"}</td></tr>'
         for p in sweep.points
     )
-    known = sweep.budgets
+    known = sweep.reference
     proved = "proved" if known.mp_proved else "the best known"
     lead = (
         f"M_R {format_size(known.mr)}, M_P {format_size(known.mp)} ({proved}). Solver {sweep.solver}, "

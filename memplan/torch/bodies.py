@@ -1,7 +1,7 @@
 """Higher-order torch ops: which bodies they run on what operands, and the bytes that those need meanwhile.
 
-What counts is what eager torch does, which executes the plans: a compiled flex_attention keeps a tile of its scores, the
-eager one all of them.
+What counts is what eager torch does, which executes the plans: a compiled flex_attention keeps a tile of its
+scores, the eager one all of them.
 """
 
 from __future__ import annotations
@@ -119,8 +119,8 @@ def calls(target: Any, args: Sequence[Any]) -> Iterator[tuple[GraphModule, list[
 def workspace(module: nn.Module, node: Node, args: Sequence[Any]) -> int:
     """Bytes that a higher-order op needs beside its operands, the fake values `args`, and its results.
 
-    The peak of its hungriest body, itself propagated, in program order; of an attention that of its eager kernel, which makes
-    whole matrices of scores. What a loop carries counts twice: as read and as written.
+    The peak of its hungriest body, itself propagated, in program order; of an attention that of its eager
+    kernel, which makes whole matrices of scores. What a loop carries counts twice: as read and as written.
     """
     if str(node.target) == "flex_attention":
         return _peak(_eager_attention(args))

@@ -19,7 +19,8 @@ CPU = torch.device("cpu")
 
 
 def home_of(module: GraphModule, inputs: Sequence[Any]) -> torch.device:
-    """The device of a module's tensors, the CPU where they have none (`meta`); GraphError names two and a tensor of each.
+    """The device of a module's tensors, the CPU where they have none (`meta`); GraphError names two and a
+    tensor of each.
 
     A scalar on the CPU may lie beside tensors of another device, as torch allows it.
     """

@@ -12,9 +12,10 @@
     frees     names of what leaves a memory after it
     spilled   those of its outputs that are loaded again later
 
-An op that is executed again is a node of its own each time. In a module with moves, the nodes that move carry {"step", "move": "load" |
-"place" | "read" | "store" | "fetch" | "free", "tensor", "memory", "offset"}, and the plan's moves "from" and "to"; their step is
-the one before which they happen. The plan itself is `module.meta["memplan"]`.
+An op that is executed again is a node of its own each time. In a module with moves, the nodes that move carry
+{"step", "move": "load" | "place" | "read" | "store" | "fetch" | "free", "tensor", "memory", "offset"}, and
+the plan's moves "from" and "to"; their step is the one before which they happen. The plan itself is
+`module.meta["memplan"]`.
 """
 
 from __future__ import annotations
@@ -44,12 +45,12 @@ from memplan.torch.program import Program
 def emit_fx(model: Model, plan: Plan, *, moves: bool = False, poison: bool = False) -> GraphModule:
     """The model's module with its ops in the plan's order, annotated; it computes what the source computes.
 
-    With `moves` it works in a scratchpad, the buffer `memplan_scratchpad` of as many bytes as the plan uses: results are
-    placed there, and what the plan moves is copied. Of a target with several memories that have addresses, memory K > 0 is a buffer
-    `memplan_scratchpad_K`; each lies on the source's device, and what has no address in host memory. With `poison` too,
-    bytes are overwritten once the plan frees them. Threads that call it wait for each other, since they share the
-    scratchpad. MemplanError without a torch source, PlanError
-    where the plan is of another graph.
+    With `moves` it works in a scratchpad, the buffer `memplan_scratchpad` of as many bytes as the plan uses:
+    results are placed there, and what the plan moves is copied. Of a target with several memories that have
+    addresses, memory K > 0 is a buffer `memplan_scratchpad_K`; each lies on the source's device, and what has
+    no address in host memory. With `poison` too, bytes are overwritten once the plan frees them. Threads that
+    call it wait for each other, since they share the scratchpad. MemplanError without a torch source,
+    PlanError where the plan is of another graph.
     """
     source, graph = model.source, model.graph
     if not isinstance(source, GraphModule):

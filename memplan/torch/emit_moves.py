@@ -14,7 +14,7 @@ from torch.fx import GraphModule, Node
 from torch.fx.node import map_arg
 
 from memplan.ir.graph import Graph
-from memplan.judge.actions import Copied, Executed, Finished, Given, Place, Voided
+from memplan.judge.actions import Copied, Executed, Finished, Given, Location, Voided
 from memplan.judge.events import events_of, note
 from memplan.judge.walk import walk
 from memplan.problem.plan import Plan
@@ -53,9 +53,9 @@ class Mover:
         self.out = torch.fx.Graph()
         self.step = 0
         self.pads: dict[str, Node] = {}
-        self.nodes: dict[Place, Node] = {}
+        self.nodes: dict[Location, Node] = {}
         self.derived: dict[tuple[str, Node], Node] = {}
-        self.copied: dict[tuple[int, Place], Node] = {}
+        self.copied: dict[tuple[int, Location], Node] = {}
 
     def module(self) -> GraphModule:
         """The module; its scratchpads hold as many bytes as the plan uses, on the source's device.
@@ -172,7 +172,7 @@ class Mover:
         node.kwargs = {**node.kwargs, **result}
         return node
 
-    def _operand(self, node: Node, reads: Mapping[str, Place]) -> Any:
+    def _operand(self, node: Node, reads: Mapping[str, Location]) -> Any:
         """An operand as it lies now; a body of a higher-order op is no tensor and has no place."""
         if node not in self.names:
             return self.given[node]
@@ -200,7 +200,7 @@ class Mover:
             if item is not None:
                 yield from self._taken(item, self.out.call_function(operator.getitem, (node, i)))
 
-    def _base(self, place: Place) -> Node:
+    def _base(self, place: Location) -> Node:
         """What lies at a place, where kernels can read it."""
         if place.offset is None:
             node = self.nodes[place]
@@ -231,7 +231,7 @@ class Mover:
                 self.derived[view, base] = item
         return self.derived[name, base]
 
-    def _end(self, outputs: Mapping[str, Place]) -> None:
+    def _end(self, outputs: Mapping[str, Location]) -> None:
         """Updates and results: what lies in a scratchpad, which the caller does not own, is copied out of it."""
         self.step = len(self.plan.schedule)
         self.derived.clear()
@@ -255,23 +255,23 @@ class Mover:
                 target, value = node.args
                 self.out.call_function(COPY, (self.given[target], _map(self.names[value], final)))
 
-    def _laid(self, name: str, place: Place) -> Node:
+    def _laid(self, name: str, place: Location) -> Node:
         """The bytes at a place as the tensor of this name."""
         fake = self.program.fakes[name]
         layout = fake.dtype, list(fake.shape), list(fake.stride())
         return self.out.call_function(scratchpad.laid, (self._pad(place), place.offset, *layout))
 
-    def _put(self, how: Callable[..., Any], place: Place, value: Node, **more: Any) -> Node:
+    def _put(self, how: Callable[..., Any], place: Location, value: Node, **more: Any) -> Node:
         """A tensor copied to a place; itself where it is there already."""
         if place.offset is None:
             return value
         nbytes = self.graph.tensor[place.storage].nbytes
         return self._do(how, place, self._pad(place), place.offset, nbytes, value, **more)
 
-    def _pad(self, place: Place) -> Node:
+    def _pad(self, place: Location) -> Node:
         return self.pads[str(place.memory)]
 
-    def _do(self, how: Callable[..., Any], place: Place, *args: Any, **more: Any) -> Node:
+    def _do(self, how: Callable[..., Any], place: Location, *args: Any, **more: Any) -> Node:
         node = self.out.call_function(how, args)
         told = {"step": self.step, "move": how.__name__, "tensor": place.storage} | more
         if place.offset is not None:
@@ -280,9 +280,9 @@ class Mover:
         return node
 
 
-def _outside(name: str) -> Place:
+def _outside(name: str) -> Location:
     """Where the caller has a tensor."""
-    return Place(name, None, None)
+    return Location(name, None, None)
 
 
 def _map(tree: Any, value: Callable[[str], Any]) -> Any:

@@ -1,8 +1,8 @@
 """The sizes of a torch program's tensors at every size that ranges allow, from fake tensors whose sizes are symbols.
 
-A program is run on symbols once with each ranged dimension at 1, where torch broadcasts and takes more for contiguous, and once
-above it. Whatever torch decides on the way it writes down as a guard; every guard and every size is then computed
-at each point of the ranges, so that what is found holds for all of them.
+A program is run on symbols once with each ranged dimension at 1, where torch broadcasts and takes more for
+contiguous, and once above it. Whatever torch decides on the way it writes down as a guard; every guard and
+every size is then computed at each point of the ranges, so that what is found holds for all of them.
 """
 
 from __future__ import annotations
@@ -46,7 +46,9 @@ _OPERATIONS: dict[str, Callable[..., Any]] = {
 
 
 class _Layout:
-    """A tensor at each point: bytes from its first to its last element, sizes, strides, and where it begins in its storage."""
+    """A tensor at each point: bytes from its first to its last element, sizes, strides, and where it begins
+    in its storage.
+    """
 
     def __init__(self, points: int, tensor: torch.Tensor) -> None:
         self.item = tensor.element_size()
@@ -97,13 +99,14 @@ def held_throughout(
 ) -> Graph:
     """The graph, of the upper ends of `ranges`, without what does not hold for all sizes in them.
 
-    `symbols` are the ranged dimensions' own in the program, by name; `module` is the program before it is given numbers, `inputs` makes fake inputs of these sizes for it. GraphError
-    where a tensor grows as a dimension shrinks, or where its size cannot be told for each.
+    `symbols` are the ranged dimensions' own in the program, by name; `module` is the program before it is
+    given numbers, `inputs` makes fake inputs of these sizes for it. GraphError where a tensor grows as a
+    dimension shrinks, or where its size cannot be told for each.
     """
     grid = Grid({name: ranges[name] for name in symbols})
     layouts: dict[str, _Layout] = {}
-    for box in itertools.product(*(_parts(*ends) for ends in grid.ranges.values())):
-        _follow(graph, module, inputs, grid, symbols, dict(zip(symbols, box, strict=True)), layouts)
+    for part in itertools.product(*(_parts(*ends) for ends in grid.ranges.values())):
+        _follow(graph, module, inputs, grid, symbols, dict(zip(symbols, part, strict=True)), layouts)
     for t in planned_tensors(graph):
         nbytes = layouts[t.name].nbytes
         if int(nbytes[-1]) != t.nbytes:
@@ -137,18 +140,18 @@ def _follow(
     inputs: Callable[[Sizes, FakeTensorMode], list[Any]],
     grid: Grid,
     symbols: Mapping[str, str],
-    box: Mapping[str, tuple[int, int]],
+    part: Mapping[str, tuple[int, int]],
     layouts: dict[str, _Layout],
 ) -> None:
-    """Take in the layouts of the graph's tensors at the points of a box."""
+    """Take in the layouts of the graph's tensors at the points of a part."""
     env = ShapeEnv(specialize_zero_one=False, duck_shape=False)
     mode = FakeTensorMode(allow_non_fake_inputs=True, shape_env=env)
     sizes: dict[str, Any] = {}
     columns: dict[Any, Column] = {}
     inside = np.ones(grid.points, bool)
-    for name, (low, high) in box.items():
+    for name, (low, high) in part.items():
         inside &= (grid.columns[name] >= low) & (grid.columns[name] <= high)
-    for name, (low, high) in box.items():
+    for name, (low, high) in part.items():
         sizes[symbols[name]] = high
         if low < high:
             source = ConstantSource(name)

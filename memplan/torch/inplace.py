@@ -12,7 +12,9 @@ from torch.fx.node import has_side_effect
 
 
 class Overwriting(NamedTuple):
-    """What to call instead of an op: with the same arguments, and, where `out` names a keyword, the place of the result."""
+    """What to call instead of an op: with the same arguments, and, where `out` names a keyword, the place of
+    the result.
+    """
 
     target: Callable[..., Any]
     out: str | None

@@ -1,7 +1,8 @@
 """An exported program brought to functional aten ops in the pass that computes its fake values.
 
-The result is that of `ExportedProgram.run_decompositions({})`, which traces the whole program twice more; here only the few ops
-are traced that may or may not alias their operands, such as `reshape`, and those whose schema hides a mutation.
+The result is that of `ExportedProgram.run_decompositions({})`, which traces the whole program twice more;
+here only the few ops are traced that may or may not alias their operands, such as `reshape`, and those whose
+schema hides a mutation.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ class NotFunctional(Exception):
 
 
 def is_plain(program: Any) -> bool:
-    """Whether an ExportedProgram is for this pass: of fixed sizes, changing nothing, aten ops or opaque ones throughout."""
+    """Whether an ExportedProgram is for this pass: of fixed sizes, changing nothing, aten ops or opaque ones
+    throughout.
+    """
     signature = program.graph_signature
     changed = (signature.buffers_to_mutate, signature.user_inputs_to_mutate, signature.backward_signature)
     if any(changed) or program.range_constraints:
@@ -58,7 +61,9 @@ def lowered(
 
 
 def _is_kept(target: Any) -> bool:
-    """Whether an op stays as it is: one that has a kernel of its own, or is made of others but never aliases an operand."""
+    """Whether an op stays as it is: one that has a kernel of its own, or is made of others but never aliases
+    an operand.
+    """
     if target is operator.getitem:
         return True
     composite = torch._C._dispatch_has_kernel_for_dispatch_key(target.name(), "CompositeImplicitAutograd")

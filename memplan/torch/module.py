@@ -33,8 +33,9 @@ _ARITHMETIC = frozenset(
 def normal_form(module: GraphModule, inputs: Sequence[Any], plain: bool = False) -> GraphModule:
     """A copy of `module` in the form above, made for `inputs` (fake, meta or real tensors, or numbers).
 
-    `plain`: of an exported program for which `memplan.torch.lower` is, which may raise NotFunctional. GraphError where an op has no aten form, a shape depends on data, or tensors lie on several devices. Linear in
-    the graph.
+    `plain`: of an exported program for which `memplan.torch.lower` is, which may raise NotFunctional.
+    GraphError where an op has no aten form, a shape depends on data, or tensors lie on several devices.
+    Linear in the graph.
     """
     mode = FakeTensorMode(allow_non_fake_inputs=True)
     home = home_of(module, inputs)

@@ -77,9 +77,9 @@ def read_pt2(path: Path, dims: Dims, trust: bool = False) -> Model:
 def from_exported(program: Any, dims: Dims | None = None, name: str = NAME) -> Model:
     """The model in a torch.export.ExportedProgram; no weights are needed.
 
-    Parameters and unchanged buffers become constants; a buffer that the program updates is an input, and its next value
-    an output. `dims` gives sizes to dynamic dimensions, by "INPUT:AXIS" or by symbol; of one with a range the graph has the upper
-    end. GraphError where it cannot be planned.
+    Parameters and unchanged buffers become constants; a buffer that the program updates is an input, and its
+    next value an output. `dims` gives sizes to dynamic dimensions, by "INPUT:AXIS" or by symbol; of one with
+    a range the graph has the upper end. GraphError where it cannot be planned.
     """
     _require_torch()
     from torch.export import ExportedProgram
@@ -100,7 +100,9 @@ def from_exported(program: Any, dims: Dims | None = None, name: str = NAME) -> M
 
 
 def _fixed_form(program: Any, sizes: Mapping[str, int], name: str) -> Any:
-    """The normal form of an exported program at these sizes: in one pass where that suffices, else of what torch makes of it."""
+    """The normal form of an exported program at these sizes: in one pass where that suffices, else of what
+    torch makes of it.
+    """
     from torch._subclasses.fake_tensor import FakeTensorMode
 
     from memplan.torch.dims import inputs_of

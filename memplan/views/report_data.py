@@ -33,13 +33,13 @@ PEAK_TIME_LIMIT_S = 3.0
 
 
 def facts(graph: Graph, plans: Sequence[Plan], labels: Sequence[str]) -> dict[str, Any]:
-    """The whole content of a report; `labels` name the plans. Computes the budgets of each plan's options."""
+    """The whole content of a report; `labels` name the plans. Computes the reference capacities of each plan's options."""
     from memplan.base.version import __version__
 
     return {
         "version": __version__,
         "graph": graph_facts(graph),
-        "budgets": _budgets(graph, Target(), Options()) if not plans else None,
+        "reference": _reference(graph, Target(), Options()) if not plans else None,
         "plans": [
             plan_facts(graph, plan) | {"label": label} for plan, label in zip(plans, labels, strict=True)
         ],
@@ -110,7 +110,7 @@ def plan_facts(graph: Graph, plan: Plan) -> dict[str, Any]:
         "reason": plan.reason,
         "notes": list(plan.notes),
         "metrics": plan.metrics._asdict(),
-        "budgets": _budgets(graph, target, plan.options),
+        "reference": _reference(graph, target, plan.options),
         "schedule": [op[name] for name in plan.schedule],
         "boxes": [
             [tensor[b.tensor], memory[b.memory], b.start, b.stop, b.offset, b.size, b.execution, b.arrival]
@@ -189,7 +189,7 @@ def _ns(seconds: float) -> float:
     return round(seconds * 1e9, 3)
 
 
-def _budgets(graph: Graph, target: Target, options: Options) -> dict[str, Any] | None:
+def _reference(graph: Graph, target: Target, options: Options) -> dict[str, Any] | None:
     """M_R, M_H, M_P and whether M_P is proved; M_R alone where no peak is found; None where they are not defined."""
     if beyond_two_level(target) or options.join or options.io == "external":
         return None

@@ -1,14 +1,17 @@
 """`benders`: a program chooses what to spill, the search for the least peak says whether the rest has an order.
 
-Logic-based Benders decomposition (Hooker and Ottosson 2003), used for its bound. Let R be the storages that a plan spills.
+Logic-based Benders decomposition (Hooker and Ottosson 2003), used for its bound. Let R be the storages that a
+plan spills.
 Each of them is loaded again at least once, and stored before if host has no copy: that many bytes the plan moves at
 least. Each is present at its touches, everything else from its first touch to its last. So the plan's order keeps the
 live bytes of a relaxed problem, in which the storages of R count at their touches alone, within the capacity. Where
 the search proves that the relaxed problem of R has no such order, every plan spills something outside R. The smaller
-the complement of R, the stronger that is: it is shrunk to a core, a set of which no two or three can go without another.
+the complement of R, the stronger that is: it is shrunk to a core, a set of which no two or three can go
+without another.
 
 The program (least bytes such that every core known is hit) gives a lower bound and the next R. When the relaxed
-problem of its R has an order, nothing more can be learnt from sets alone: storages that are loaded more than once remain.
+problem of its R has an order, nothing more can be learnt from sets alone: storages that are loaded more than
+once remain.
 """
 
 from __future__ import annotations
@@ -38,7 +41,9 @@ MOST_OPS = 5_000
 
 @dataclass(frozen=True)
 class Benders(Improver):
-    """The bound is the program's; the orders that the relaxed problems have become plans by the best replacement found for them."""
+    """The bound is the program's; the orders that the relaxed problems have become plans by the best
+    replacement found for them.
+    """
 
     name: ClassVar[str] = "benders"
     summary: ClassVar[str] = (

@@ -23,7 +23,8 @@ LARGE = 10_000
 """Ops beyond which only the near-linear members of the portfolio run."""
 
 CROWDED = 200
-"""Storages present at a time, on average, beyond which a large graph that packs is not allocated step by step as well."""
+"""Storages present at a time, on average, beyond which a large graph that packs is not allocated step by step as well.
+"""
 
 TIGHTER = (1.0, 0.97, 0.93, 0.88, 0.82, 0.75)
 """Shares of the capacity that replacement is given until its stretches pack under the whole."""

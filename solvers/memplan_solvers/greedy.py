@@ -18,7 +18,7 @@ from memplan.solving.solver import Solver
 from memplan_solvers.candidates import Candidate, Families
 from memplan_solvers.improve import Answer
 from memplan_solvers.joins import best_joined, joining
-from memplan_solvers.moving import ANYWHERE, best_moving, is_wide
+from memplan_solvers.moving import ANYWHERE, best_moving, beyond_scratchpad
 from memplan_solvers.offsets.one_pass import ORDERS
 from memplan_solvers.prefetch import TimedAnswer, prefetched
 from memplan_solvers.replace import POLICIES
@@ -28,7 +28,7 @@ from memplan_solvers.schedule import SCHEDULES
 
 NOTHING = "no heuristic found a plan that fits"
 
-ROOM = (1.0, 0.75, 0.5)
+SHARES = (1.0, 0.75, 0.5)
 """Shares of the capacity that the answers which are put in time spend on residencies; the rest is for loads ahead."""
 
 
@@ -52,14 +52,14 @@ class Greedy(Solver):
 
     def lacks(self, problem: Problem) -> list[str]:
         """What of the problem is beyond it: traffic it plans for on any target, all else on scratchpad machines."""
-        return (ANYWHERE if is_wide(problem) else self.supports).lacks(problem)
+        return (ANYWHERE if beyond_scratchpad(problem) else self.supports).lacks(problem)
 
     def solve(self, problem: Problem, limits: Limits) -> Plan:
         """The best candidate, with some ops joined or none, in place or less so.
 
         Joins are left out of latencies, and where the target is no scratchpad machine.
         """
-        if problem.options.join and (problem.options.objective == "latency" or is_wide(problem)):
+        if problem.options.join and (problem.options.objective == "latency" or beyond_scratchpad(problem)):
             return lifted(problem, self._in_place(joining(problem, ()), limits))
         if problem.options.join:
             return best_joined(self, problem, limits, self._in_place)
@@ -71,7 +71,7 @@ class Greedy(Solver):
         The least free problem comes first: who may do more has done by any time what others have done by then. The
         program's order, which is less freedom too, is among the schedules.
         """
-        if is_wide(problem):
+        if beyond_scratchpad(problem):
             moving = best_moving(self, problem, limits)
             return moving or self.no_answer(problem, limits, Status.UNKNOWN, NOTHING)
         best, value = None, float("inf")
@@ -135,7 +135,7 @@ class Greedy(Solver):
         if problem.target.direct:
             variants += [replace(stepped, target=replace(stepped.target, operands={}))]
         steps = replace(limits.quiet(), start=(), bound=0)
-        for variant, share in product(variants, ROOM):
+        for variant, share in product(variants, SHARES):
             capacity = int(problem.byte_limit * share) // problem.target.scratchpad.alignment
             capacity = max(1, capacity * problem.target.scratchpad.alignment)  # where nothing is placed
             if variant.min_capacity > capacity:

@@ -1,17 +1,20 @@
-"""How numba compiles the project's kernels: once, to disk, and without the interpreter's lock. No other module knows more.
+"""How numba compiles the project's kernels: once, to disk, and without the interpreter's lock. No other
+module knows more.
 
-What Python calls is a `kernel`; it alone is optimised as a whole, made machine code and kept on disk. What only kernels
-call is `inner`, or `inlined` where it is small: its code waits in LLVM's language until it is a part of theirs. Numba would
-do all of that with every function on the way, each with all that it calls, for a third more time.
+What Python calls is a `kernel`; it alone is optimised as a whole, made machine code and kept on disk. What
+only kernels call is `inner`, or `inlined` where it is small: its code waits in LLVM's language until it is a
+part of theirs. Numba would do all of that with every function on the way, each with all that it calls, for a
+third more time.
 
 Numba counts a reference, atomically, whenever an array is passed or bound to a name, each array of a tuple too, and
 passes a tuple as its arrays' fields, some hundred of them. In a kernel of many small functions both cost more than
 the work: so its small functions are `inlined`, and what Python calls begins by `borrow`. Where neither a kernel nor any
 that it calls allocates an array, `allocates=False` does away with all counts, and `borrow` is not needed.
 
-With MEMPLAN_DEBUG=shapes in the environment every call of a kernel from Python is checked against the dtypes and shapes that
-its annotations state, see `common/arrays.py`; mypy looks into kernels, but not at their calls, since a compiled function takes
-numpy's numbers for Python's. Numbers are divided as numpy does it: by zero without an error.
+With MEMPLAN_DEBUG=shapes in the environment every call of a kernel from Python is checked against the dtypes
+and shapes that its annotations state, see `common/arrays.py`; mypy looks into kernels, but not at their
+calls, since a compiled function takes numpy's numbers for Python's. Numbers are divided as numpy does it: by
+zero without an error.
 """
 
 # mypy: allow-untyped-calls
@@ -43,7 +46,9 @@ CHECKS_SHAPES = "shapes" in os.environ.get("MEMPLAN_DEBUG", "").split(",")
 
 
 def when_not_kept() -> None:
-    """Called where a compiled kernel cannot be kept on disk; a process that does nothing but compile then ends, see `compiled.py`."""
+    """Called where a compiled kernel cannot be kept on disk; a process that does nothing but compile then
+    ends, see `compiled.py`.
+    """
 
 
 def kernel(

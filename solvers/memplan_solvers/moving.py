@@ -32,7 +32,7 @@ ANYWHERE = Capabilities(("traffic",), memories="any", accesses=True, queues=None
 """What heuristics that know any memories plan for."""
 
 
-def is_wide(problem: Problem) -> bool:
+def beyond_scratchpad(problem: Problem) -> bool:
     """Whether bytes are counted on a target that is more than a scratchpad in which all operands must be."""
     target = problem.target
     return problem.options.objective == "traffic" and bool(beyond_two_level(target) or target.direct)

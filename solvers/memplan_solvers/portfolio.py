@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import ClassVar, NamedTuple
 
-from memplan.base.errors import MemplanError, OptionError, nearest
-from memplan.problem.plan import Plan, Status
+from memplan.base.errors import OptionError, nearest
+from memplan.problem.plan import Plan
 from memplan.problem.problem import Problem
 from memplan.solving.capabilities import PINNED, Capabilities
-from memplan.solving.freedoms import lifted, solve_within
-from memplan.solving.limits import Limits, Progress
+from memplan.solving.limits import Limits
 from memplan.solving.registry import parse_spec
 from memplan.solving.solver import Solver
-from memplan_solvers.improve import Answer, Improver
-from memplan_solvers.moving import is_wide
-from memplan_solvers.restricted import in_program_order, inplace_off, value_of
+from memplan_solvers.portfolio_run import PortfolioRun
+from memplan_solvers.restricted import in_program_order, inplace_off
 
 
 class Round(NamedTuple):
@@ -48,9 +44,6 @@ ROUNDS: dict[str, tuple[Round, ...]] = {
 
 ALONE = ([("greedy",)], [("recompute",)])
 """Rounds whose only part plans itself what is less free."""
-
-GRACE_S = 2.0
-"""Seconds that a part may go on for after a later one has proved its answer, beside as long as that took."""
 
 PLAIN = 0.8
 """Share of the time for the plan without in-place and donation, where these are allowed: what they add begins there.
@@ -105,7 +98,7 @@ class Portfolio(Solver):
 
     def solve(self, problem: Problem, limits: Limits) -> Plan:
         """The best plan of any part, with the best bound of any part."""
-        run = _Run(self, problem, limits)
+        run = PortfolioRun(self, problem, limits)
         rounds = self._rounds(problem)
         alone = [r.parts for r in rounds] in ALONE
         if alone and problem.options.objective == "latency" and not problem.target.direct:
@@ -144,170 +137,3 @@ class Portfolio(Solver):
 
 def _word(part: str) -> str:
     return part.partition("{")[0]
-
-
-def _improved(solver: Solver, best: Plan | None, problem: Problem, limits: Limits) -> Plan:
-    """The solver's plan of the problem, which goes on from the best one where it can."""
-    if isinstance(solver, Improver):
-        return solver.improve(problem, limits, Answer.of_plan(problem, best) if best else None)
-    return solver.solve(problem, limits)
-
-
-class _Run:
-    """What the parts have said so far."""
-
-    def __init__(self, portfolio: Portfolio, problem: Problem, limits: Limits) -> None:
-        self.portfolio, self.problem, self.limits = portfolio, problem, limits
-        self.best: Plan | None = None
-        self.finder = ""
-        self.value = float("inf")
-        self.bound, self.prover = float(problem.free_bound), ""
-        if limits.bound > self.bound:
-            self.bound, self.prover = limits.bound, "another capacity"
-        self.last: Plan | None = None
-        self.without = ""
-        self.refused: dict[str, str] = {}  # what a part says of a problem that it does not take
-        self.nodes: dict[str, int] = {}
-
-    @property
-    def settled(self) -> bool:
-        """Whether nothing better exists."""
-        impossible = self.last is not None and self.last.status is Status.INFEASIBLE and self.best is None
-        return self.value <= self.bound or impossible
-
-    def able(self, parts: Iterable[str]) -> tuple[str, ...]:
-        """Those of the parts that plan for the problem; of the others it is noted what they lack.
-
-        On targets that are no scratchpad machines most lack the target itself, which goes without saying.
-        """
-        lacking = {part: parse_spec(part).lacks(self.problem) for part in parts}
-        if not is_wide(self.problem):
-            self.refused |= {part: f"not for {' and '.join(x)}" for part, x in lacking.items() if x}
-        return tuple(part for part, lacks in lacking.items() if not lacks)
-
-    def ask(self, parts: Sequence[str], share: float) -> None:
-        """Let parts solve, and keep what is better of their plans and bounds, the first part's where they are equal.
-
-        A part that settles the problem stops those after it at once, those before it when as long again and `GRACE_S` have
-        gone by: so the plan does not depend on who is a little quicker.
-        """
-        side_by_side = max(1, min(len(parts), self.limits.workers))
-        round_ = self.limits.share(share)
-        best = self.best if self.problem.options.objective != "latency" else None
-        settled = [float("inf")] * len(parts)  # seconds into the round
-        begin = self.limits.seconds
-
-        def late(k: int) -> bool:
-            now = self.limits.seconds - begin
-            return min(settled[:k], default=now + 1) <= now or now > 2 * min(settled[k:]) + GRACE_S
-
-        def solve(k: int) -> Plan | None:
-            if late(k):
-                return None
-            cancel = self.limits.cancel
-
-            def stop() -> bool:
-                return late(k) or (cancel is not None and cancel())
-
-            left = (len(parts) - k) if side_by_side == 1 else 1
-            mine = replace(
-                round_.share(1 / left),
-                workers=max(1, self.limits.workers // side_by_side),
-                progress=self._progress(parts[k]),
-                cancel=stop,
-            )
-            solver = parse_spec(parts[k])
-            try:
-                plan = solve_within(solver, self.problem, mine, partial(_improved, solver, best))
-            except MemplanError as refusal:
-                self.refused[parts[k]] = refusal.message
-                return None
-            if self._settles(plan):
-                settled[k] = self.limits.seconds - begin
-            return plan
-
-        if side_by_side == 1:
-            answers = [solve(k) for k in range(len(parts))]
-        else:
-            with ThreadPoolExecutor(side_by_side) as pool:
-                answers = list(pool.map(solve, range(len(parts))))
-        for part, plan in zip(parts, answers, strict=True):
-            if plan is not None and not self.settled:
-                self._take(part, plan)
-
-    def _settles(self, plan: Plan) -> bool:
-        return value_of(self.problem, plan) <= max(self.bound, plan.bound)
-
-    def restricted(self, how: str, less: Problem, limits: Limits) -> None:
-        """Let the portfolio solve a problem with less freedom, and keep its plan if it is better; its bound is not true here."""
-        tell = self._progress(how)
-        mine = replace(
-            limits, start=(), bound=0, progress=tell and (lambda news: tell(news._replace(bound=0)))
-        )
-        plan = lifted(self.problem, self.portfolio.solve(less, mine))
-        if value_of(self.problem, plan) < self.value:
-            self._take(how, plan)
-
-    def _take(self, part: str, plan: Plan) -> None:
-        """Keep what is better of a part's plan and bound, and what the peak search says of doing without spills."""
-        self.last = plan
-        if part == "peak":
-            self.without = plan.reason
-        if plan.bound > self.bound:
-            self.bound, self.prover = plan.bound, part
-        value = value_of(self.problem, plan)
-        if value < self.value:
-            self.best, self.finder, self.value = plan, part, value
-            self.limits.report(part, value, self.bound, sum(self.nodes.values()))
-
-    def answer(self) -> Plan:
-        """The best plan under the portfolio's name, or why there is none."""
-        plan = self.best
-        if plan is None:
-            last = self.last
-            status = Status.UNKNOWN if last is None else last.status
-            why = last.reason if last else "; ".join(self.refused.values()) or "no time"
-            return self.portfolio.no_answer(self.problem, self.limits, status, why)
-        how = f"found by {self.finder}" + (
-            f" ({plan.reason})" if plan.reason and self.finder != "peak" else ""
-        )
-        why = f"bound proved by {self.prover}" if self.prover else "the bound is free"
-        if self.value > self.bound and self.without:
-            why += f"; {self.without}"
-        if self.value > self.bound:
-            for words in dict.fromkeys(self.refused.values()):
-                parts = [part for part, w in self.refused.items() if w == words]
-                why += f"; {', '.join(parts)} {'was' if len(parts) == 1 else 'were'} left out: {words}"
-        return replace(
-            plan,
-            solver=self.portfolio.spec,
-            bound=min(self.bound, self.value),
-            reason=f"{how}; {why}",
-            workers=self.limits.workers,
-        )
-
-    def _progress(self, part: str) -> Callable[[Progress], None] | None:
-        """Passes a part's news on, never worse than what is known."""
-        tell = self.limits.progress
-        if tell is None:
-            return None
-
-        def pass_on(news: Progress) -> None:
-            if news.nodes:
-                self.nodes[part] = max(news.nodes, self.nodes.get(part, 0))
-            value = self.value if news.value is None else min(self.value, news.value)
-            if news.notice:
-                tell(news)
-                return
-            phase = f"{part}: {news.phase}" if news.phase != part else part
-            tell(
-                Progress(
-                    phase,
-                    None if value == float("inf") else value,
-                    max(self.bound, news.bound),
-                    self.limits.seconds,
-                    sum(self.nodes.values()),
-                )
-            )
-
-        return pass_on

@@ -23,8 +23,9 @@ def in_program_order(problem: Problem) -> Problem | None:
 
 
 def less_in_place(problem: Problem) -> Iterator[Problem]:
-    """The problems without both in-place and donation, without in-place and without donation, where that differs and the
-    capacity suffices."""
+    """The problems without both in-place and donation, without in-place and without donation, where that
+    differs and the capacity suffices.
+    """
     own, seen = problem.options, [problem.inplace_pairs]
     for inplace, donate in product(dict.fromkeys((False, own.inplace)), dict.fromkeys(((), own.donate))):
         less = _fitting(problem, inplace=inplace, donate=donate) if problem.inplace_pairs else None

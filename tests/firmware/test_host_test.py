@@ -21,7 +21,7 @@ from memplan.firmware.header import header
 from memplan.firmware.host_test import host_test
 from memplan.firmware.lowering import program_of
 from memplan.firmware.names import Names
-from memplan.firmware.program import Place, Program, tensors_of
+from memplan.firmware.program import Address, Program, tensors_of
 from memplan.firmware.source import source
 from memplan.ir.graph import Graph
 from memplan.ir.model import Model
@@ -114,7 +114,7 @@ def test_random_plans_replay(tmp_path: Path, compiler: str) -> None:
 # Planted faults. Each makes a program that is wrong, whatever the plan is.
 
 
-def _elsewhere(program: Program, step: int, k: int, place: Place) -> Program:
+def _elsewhere(program: Program, step: int, k: int, place: Address) -> Program:
     """The operand `k` of a step at another place."""
     rows = [list(row) for row in program.operands]
     rows[step][k] = len(program.places)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from memplan.base.errors import ExecutionError
 from memplan.ir.graph import Graph
-from memplan.judge.actions import Copied, Executed, Finished, Given, Place, Voided
+from memplan.judge.actions import Copied, Executed, Finished, Given, Location, Voided
 from memplan.judge.check.check import check
 from memplan.judge.plan_view import PlanView
 from memplan.judge.walk import walk
@@ -31,7 +31,7 @@ class Machine:
         self.graph, self.plan, self.view = graph, plan, PlanView(graph, plan)
         self.memories: dict[str, Bytes] = {}
         self.own: dict[tuple[str, str | None], Bytes] = {}
-        self.read: dict[Place, list[float]] = defaultdict(list)
+        self.read: dict[Location, list[float]] = defaultdict(list)
         self.number = {t.name: i + 1 for i, t in enumerate(graph.tensors)}
 
     def told(self, storage: str) -> Bytes:
@@ -44,7 +44,7 @@ class Machine:
             return np.concatenate([self.told(name) for name, _ in parts])
         return self.number[storage] * 1000 + np.arange(nbytes)
 
-    def at(self, place: Place) -> Bytes:
+    def at(self, place: Location) -> Bytes:
         nbytes = self.graph.tensor[place.storage].nbytes
         if place.memory is not None and place.offset is not None:
             return self.memories[place.memory][place.offset : place.offset + nbytes]
@@ -80,7 +80,7 @@ class Machine:
                     return all(self.holds(place, self.view.n) for place in outputs.values())
         return False
 
-    def holds(self, place: Place, at: float) -> bool:
+    def holds(self, place: Location, at: float) -> bool:
         """Whether what is read there at a step, or by a move half a step sooner, is what was written."""
         self.read[place].append(at)
         return bool((self.at(place) == self.told(place.storage)).all())
@@ -153,8 +153,12 @@ def test_places_that_overlap_are_seen() -> None:
         for a, b in permutations(rows, 2):
             if a.memory != b.memory or not a.start < b.start < a.stop or b.offset == a.offset:
                 continue
-            late = any(at > b.start for at in whole.read[Place(a.tensor, a.memory, a.offset)] if at < a.stop)
-            last = any(at >= a.stop for at in whole.read[Place(b.tensor, b.memory, b.offset)] if at < b.stop)
+            late = any(
+                at > b.start for at in whole.read[Location(a.tensor, a.memory, a.offset)] if at < a.stop
+            )
+            last = any(
+                at >= a.stop for at in whole.read[Location(b.tensor, b.memory, b.offset)] if at < b.stop
+            )
             rest = tuple(r for r in plan.residencies if r is not b)
             wrong = replace(plan, residencies=(*rest, b._replace(offset=a.offset)), inplace=())
             if (late or last) and check(graph, wrong, claims=False):

@@ -75,14 +75,10 @@ def test_operands_go_by_kind_then_role_then_default_and_stand_fastest_first() ->
 def test_copies_go_by_the_channels_or_between_every_pair() -> None:
     assert BOARD.copying_queues("sdram", "axi") == (0,)
     assert BOARD.copying_queues("axi", "sdram") == BOARD.copying_queues("axi", "axi") == ()
-    assert BOARD.copy_bandwidth("sdram", "axi") == 350e6
-    assert BOARD.copy_bandwidth("flash", "dtcm") == 200e6
     free = replace(BOARD, channels=(), queues=2)
     assert free.copying_queues("axi", "sdram") == free.copying_queues("flash", "axi") == (0, 1)
     assert free.copying_queues("axi", "flash") == free.copying_queues("axi", "axi") == ()
-    assert free.copy_bandwidth("sdram", "axi") == 400e6
     assert replace(free, queues=0).copying_queues("axi", "sdram") == ()
-    assert Target().copy_bandwidth("host", "scratchpad") is None
 
 
 def test_latency_needs_every_bandwidth_and_a_rate() -> None:

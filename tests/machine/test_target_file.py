@@ -17,8 +17,9 @@ from memplan.base.errors import TargetError
 from memplan.machine.load import load_target
 from memplan.machine.parts import Channel, Compute, Memory
 from memplan.machine.target import Target
-from memplan.machine.target_file import target_dict, target_dict_v1, target_from_dict
+from memplan.machine.target_file import target_dict, target_from_dict
 from memplan.machine.two_level import two_level
+from tests.edition1 import target_1
 
 OWN = """
 name = "own"
@@ -201,10 +202,10 @@ def test_old_tables_are_two_memories() -> None:
 
 @pytest.mark.parametrize("direct", (False, True))
 @pytest.mark.parametrize("queues", (1, 2))
-def test_a_plan_of_version_1_records_the_old_tables(direct: bool, queues: int) -> None:
+def test_the_tables_of_a_plan_of_version_1_are_read(direct: bool, queues: int) -> None:
     pad, host = Memory("scratchpad", 4096, 16, 4e9), Memory("host", bandwidth=1e9)
     target = two_level("t", pad, host, direct=direct, queues=queues, compute=Compute(1e9, {"int8": 2e9}))
-    assert target_dict_v1(target) == {
+    assert target_1(target) == {
         "name": "t",
         "scratchpad": {"capacity": 4096, "alignment": 16, "bandwidth": 4e9},
         "host": {"bandwidth": 1e9},
@@ -212,7 +213,7 @@ def test_a_plan_of_version_1_records_the_old_tables(direct: bool, queues: int) -
         "dma": {"queues": queues},
         "compute": {"default": 1e9, "rates": {"int8": 2e9}, "overhead_s": 0.0},
     }
-    assert target_from_dict(target_dict_v1(target)) == target
+    assert target_from_dict(target_1(target)) == target
 
 
 MEMORIES = "[[memory]]\nname = 'a'\n[[memory]]\nname = 'b'\n"

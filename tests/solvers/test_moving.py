@@ -6,7 +6,7 @@ import random
 from dataclasses import replace
 
 import pytest
-from memplan_solvers.moving import is_wide
+from memplan_solvers.moving import beyond_scratchpad
 from memplan_solvers.placement.placement import Placement
 
 import memplan
@@ -28,7 +28,7 @@ def test_random_problems_on_any_target_get_valid_plans() -> None:
         rng = random.Random(seed)
         problem = wide_problem(rng, rng.randint(1, 8), still=seed % 3 == 0)
         solver = parse_spec("greedy")
-        if not is_wide(problem):
+        if not beyond_scratchpad(problem):
             continue
         assert solver.lacks(problem) == []
         plan = evaluate(problem.graph, solver.solve(problem, Limits(60)))
@@ -53,12 +53,12 @@ def test_a_call_on_a_preset_of_several_memories_is_answered(solver: str) -> None
     assert plan.status is Status.OPTIMAL and plan.value == 0
 
 
-def test_what_is_wide() -> None:
+def test_what_is_beyond_a_scratchpad() -> None:
     plain = Problem(program("x>a a>y"), Target(), Options())
-    assert not is_wide(plain)
-    assert is_wide(replace(plain, target=two_level(direct=True)))
-    assert not is_wide(replace(plain, target=two_level(direct=True), options=Options("peak")))
-    assert is_wide(replace(plain, target=memplan.load_target("stm32h743")))
+    assert not beyond_scratchpad(plain)
+    assert beyond_scratchpad(replace(plain, target=two_level(direct=True)))
+    assert not beyond_scratchpad(replace(plain, target=two_level(direct=True), options=Options("peak")))
+    assert beyond_scratchpad(replace(plain, target=memplan.load_target("stm32h743")))
 
 
 def test_who_is_out_of_time_has_a_plan_where_the_backing_memory_holds_everything() -> None:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 import pytest
-from memplan_solvers import portfolio
+from memplan_solvers import portfolio, portfolio_run
 from memplan_solvers.improve import Answer, Improver
 from memplan_solvers.portfolio import ROUNDS, Portfolio, Round
 from memplan_solvers.residency import materialise
@@ -103,7 +103,7 @@ def test_a_part_that_settles_it_is_the_last(monkeypatch: pytest.MonkeyPatch, wor
     parts = {"a": make("a", 1), "b": make("b", 1e9), "c": make("c", 1e9)}
     rounds = (Round(0.5, ("greedy",)), Round(0.5, ("a",)), Round(0.5, ("b",)), Round(0.5, ("c",)))
     monkeypatch.setitem(ROUNDS, "traffic", rounds)
-    monkeypatch.setattr(portfolio, "parse_spec", lambda spec: parts.get(spec) or parse_spec(spec))
+    monkeypatch.setattr(portfolio_run, "parse_spec", lambda spec: parts.get(spec) or parse_spec(spec))
     plan = memplan.plan(randwire(6), scratchpad="MR", solver=Portfolio(), workers=workers)
     assert asked == ["a", "b"] and plan.status is Status.OPTIMAL
     assert plan.reason == "found by greedy; bound proved by b"
@@ -162,7 +162,8 @@ def test_a_part_that_refuses_is_left_out(
             raise OptionError("it takes no such problem", "ask another")
 
     monkeypatch.setitem(ROUNDS, objective, (Round(0.5, ("refuser", "greedy")),))
-    monkeypatch.setattr(portfolio, "parse_spec", lambda s: Refuser() if s == "refuser" else parse_spec(s))
+    for module in (portfolio, portfolio_run):
+        monkeypatch.setattr(module, "parse_spec", lambda s: Refuser() if s == "refuser" else parse_spec(s))
     plan = memplan.plan(
         chain(12),
         TIMED if objective == "latency" else "scratchpad",

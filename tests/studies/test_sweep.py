@@ -24,7 +24,8 @@ from memplan.solving.planning import make_problem
 from memplan.solving.registry import parse_spec
 from memplan.solving.solver import Solver
 from memplan.solving.testing import TIMED, chain
-from memplan.studies.sweep import PILLAR_SLICE, REST, SLICE, WHOLE, sweep
+from memplan.studies.curve import PILLAR_SLICE, SLICE
+from memplan.studies.sweep import REST, WHOLE, sweep
 from tests.generate import random_graph
 from tests.oracle import Oracle
 from tests.studies.conftest import Run
@@ -33,7 +34,7 @@ from tests.studies.conftest import Run
 def test_the_curve_is_monotone_checked_and_ends_at_the_peak() -> None:
     problem = make_problem(chain(30), alignment=4)
     found = sweep(problem, points=9, solver="greedy", time_limit_s=2.0, workers=1)
-    known = found.budgets
+    known = found.reference
     capacities = [p.capacity for p in found.points]
     assert capacities[0] == known.mr and capacities[-1] == known.mp and capacities == sorted(set(capacities))
     values = [p.value for p in found.points]
@@ -63,9 +64,9 @@ def test_settled_points_are_not_solved(monkeypatch: pytest.MonkeyPatch) -> None:
     greedy = type(parse_spec("greedy"))
     honest = greedy.solve
 
-    def solve(self: Solver, problem: Problem, budget: Limits) -> Plan:
-        asked.append(budget)
-        return honest(self, problem, budget)
+    def solve(self: Solver, problem: Problem, limits: Limits) -> Plan:
+        asked.append(limits)
+        return honest(self, problem, limits)
 
     monkeypatch.setattr(greedy, "solve", solve)
     problem = make_problem(line)
@@ -96,11 +97,11 @@ def test_pillars_first_then_a_share_of_what_they_took(monkeypatch: pytest.Monkey
     honest = greedy.solve
     asked: list[tuple[int, float]] = []
 
-    def solve(self: Solver, problem: Problem, budget: Limits) -> Plan:
+    def solve(self: Solver, problem: Problem, limits: Limits) -> Plan:
         """As a solver whose time runs out before it has proved anything, but for the largest capacity."""
-        asked.append((problem.byte_limit, budget.time_limit_s))
-        taken = budget.time_limit_s if problem.byte_limit < peak else 1.0
-        return replace(honest(self, problem, replace(budget, time_limit_s=5.0, bound=0)), seconds=taken)
+        asked.append((problem.byte_limit, limits.time_limit_s))
+        taken = limits.time_limit_s if problem.byte_limit < peak else 1.0
+        return replace(honest(self, problem, replace(limits, time_limit_s=5.0, bound=0)), seconds=taken)
 
     monkeypatch.setattr(greedy, "solve", solve)
     problem = make_problem(chain(40))

@@ -15,15 +15,15 @@ from memplan.judge.check.operands import operands
 from memplan.judge.check.origins import moves, origins
 from memplan.judge.check.outputs import outputs
 from memplan.judge.check.pins import pins
+from memplan.judge.check.policies import policies
 from memplan.judge.check.schedule import schedule
 from memplan.judge.check.space import space
-from memplan.judge.check.treatments import treatments
 from memplan.judge.check.violation import Violation
 from memplan.judge.copies import Copies
 from memplan.judge.plan_view import PlanView
 from memplan.problem.plan import Plan, Status, graph_mismatch
 
-RULES = (joined, inplace, space, origins, moves, operands, outputs, treatments, pins)
+RULES = (joined, inplace, space, origins, moves, operands, outputs, policies, pins)
 """What is decided once the plan's schedule, names and ranges are sound."""
 
 

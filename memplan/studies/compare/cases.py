@@ -1,4 +1,4 @@
-"""What a comparison asks: the setting, its models with their budgets, and the cases they make."""
+"""What a comparison asks: the setting, its models with their reference capacities, and the cases they make."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ class Policy:
 
 @dataclass(frozen=True)
 class Subject:
-    """A prepared model: its graph as JSON types, the sizes it was loaded with, its budgets by alignment, weights and io."""
+    """A prepared model: its graph as JSON types, the sizes it was loaded with, and M_R, M_P and M_H by `reference_key`."""
 
     name: str
     family: str
@@ -132,12 +132,12 @@ class Subject:
     ops: int
     dims: Dims
     bounds: Mapping[str, Sequence[int]]
-    budgets: Mapping[str, ReferenceCapacities]
+    reference: Mapping[str, ReferenceCapacities]
 
 
 @dataclass(frozen=True)
 class Case:
-    """One solver on one model at one budget. `budget` is as written, equal bytes or not."""
+    """One solver on one model at one capacity, the `budget`, as written: equal bytes or not."""
 
     model: str
     target: Target
@@ -193,6 +193,6 @@ def cases_of(setting: Setting, model: str) -> Iterator[Case]:
                         yield Case(model, target, objective, policy, budget, solver)
 
 
-def budget_key(alignment: int, policy: Policy) -> str:
-    """The name under which a subject keeps the budgets of an alignment and a policy."""
+def reference_key(alignment: int, policy: Policy) -> str:
+    """The name under which a subject keeps the reference capacities of an alignment and a policy."""
     return f"{alignment} {policy.weights} {policy.io}"

@@ -10,7 +10,7 @@ from typing import Any
 
 from memplan.base.errors import MemplanError
 from memplan.studies.compare.isolate import Outcome, run_isolated
-from memplan.studies.compare.runner import Job, Limits, Pool, Watcher
+from memplan.studies.compare.runner import Job, Pool, ProcessLimits, Watcher
 
 HINT = "give HOST:PORT of its head, ray://HOST:PORT, auto or local"
 LOOK_S = 0.5
@@ -34,7 +34,7 @@ def ray_pool(address: str, workers: int) -> Pool:
     task = ray.remote(num_cpus=workers, max_retries=0)(_task)
 
     def run(
-        jobs: Iterable[tuple[str, Job]], limits: Limits, watcher: Watcher
+        jobs: Iterable[tuple[str, Job]], limits: ProcessLimits, watcher: Watcher
     ) -> Iterator[tuple[str, Job, Outcome]]:
         slots = max(1, int(ray.cluster_resources().get("CPU", 1)) // workers)
         waiting, under_way = iter(jobs), {}

@@ -82,7 +82,7 @@ def _profile_marks(steps: Sequence[tuple[float, float]], right: float) -> tuple[
 
 
 def _curves(instances: Sequence[Instance]) -> str:
-    """A plot for every model, objective and treatment with more than one capacity."""
+    """A plot for every model, objective and policy with more than one capacity."""
     solvers = solvers_of(instances)
     groups = curves(instances)
     if not groups:

@@ -19,7 +19,7 @@ CURVE = INSTANCE[:-1]
 
 @dataclass(frozen=True)
 class Instance:
-    """One model at one budget under one objective and treatment, with the records by solver."""
+    """One model at one budget under one objective and policy, with the records by solver."""
 
     key: tuple[str, ...]
     records: dict[str, Record]
@@ -75,7 +75,9 @@ class Instance:
 
 
 def instances_of(records: Iterable[Record]) -> list[Instance]:
-    """The instances in order of family, model, capacity and solver; of a case that was run twice the last result counts."""
+    """The instances in order of family, model, capacity and solver; of a case that was run twice the last
+    result counts.
+    """
     grouped: dict[tuple[str, ...], dict[str, Record]] = {}
     for record in ({**UNSAID, **line} for line in records):
         grouped.setdefault(tuple(record[name] for name in INSTANCE), {})[record["solver"]] = record

@@ -103,14 +103,14 @@ def read_results(path: Path) -> list[Record]:
 
 
 def keep_subject(folder: Path, subject: Subject) -> None:
-    """Keep a prepared model: its budgets for `--resume`, its graph for whoever checks the plans."""
+    """Keep a prepared model: its reference capacities for `--resume`, its graph for whoever checks the plans."""
     write_atomic(folder / "models" / f"{subject.name}.json", graph_text(graph_from_dict(subject.graph, "")))
-    known = {"sha256": subject.sha256, "budgets": {key: asdict(b) for key, b in subject.budgets.items()}}
+    known = {"sha256": subject.sha256, "budgets": {key: asdict(b) for key, b in subject.reference.items()}}
     write_atomic(folder / "models" / f"{subject.name}.budgets.json", json.dumps(known))
 
 
-def kept_budgets(folder: Path, name: str) -> dict[str, Any] | None:
-    """The graph's digest and the budgets that an earlier run kept of a model."""
+def kept_reference(folder: Path, name: str) -> dict[str, Any] | None:
+    """The graph's digest and the reference capacities that an earlier run kept of a model."""
     try:
         known: dict[str, Any] = json.loads((folder / "models" / f"{name}.budgets.json").read_bytes())
         {key: ReferenceCapacities(**value) for key, value in known["budgets"].items()}

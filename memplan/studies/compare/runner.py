@@ -17,9 +17,9 @@ from memplan.base.errors import MemplanError, OptionError
 from memplan.machine.target_file import target_dict
 from memplan.solving.capacities import ReferenceCapacities, needs_peak
 from memplan.solving.testing import chain
-from memplan.studies.compare.cases import OWN, Case, Setting, Subject, budget_key, cases_of, policies
+from memplan.studies.compare.cases import OWN, Case, Setting, Subject, cases_of, policies, reference_key
 from memplan.studies.compare.isolate import Outcome, run_isolated
-from memplan.studies.compare.results import Results, keep_subject, kept_budgets
+from memplan.studies.compare.results import Results, keep_subject, kept_reference
 
 GRACE_S = 60.0
 """What a process may take beside the solve: starting, compiling, checking."""
@@ -28,7 +28,7 @@ WARM_S = 180.0
 """What a solver's first run may take, on a graph of a few ops: compilers keep what they made for the cases."""
 
 PREPARE_S = 300.0
-"""What loading a model and computing its budgets may take."""
+"""What loading a model and computing its reference capacities may take."""
 
 Job = Mapping[str, Any]
 
@@ -49,7 +49,7 @@ ANSWER = (
 
 
 @dataclass(frozen=True)
-class Limits:
+class ProcessLimits:
     """What one process may spend; `stop` asks all of them to end."""
 
     deadline_s: float
@@ -73,7 +73,7 @@ class Watcher(Protocol):
         """The process has ended; the record is the case's, None for a model."""
 
 
-Pool = Callable[[Iterable[tuple[str, Job]], Limits, Watcher], Iterator[tuple[str, Job, Outcome]]]
+Pool = Callable[[Iterable[tuple[str, Job]], ProcessLimits, Watcher], Iterator[tuple[str, Job, Outcome]]]
 """Runs named jobs and yields them as they end, in any order."""
 
 
@@ -83,7 +83,7 @@ def local_pool(workers: int) -> Pool:
     slots = max(1, (len(cores) or os.cpu_count() or 1) // workers)
 
     def run(
-        jobs: Iterable[tuple[str, Job]], limits: Limits, watcher: Watcher
+        jobs: Iterable[tuple[str, Job]], limits: ProcessLimits, watcher: Watcher
     ) -> Iterator[tuple[str, Job, Outcome]]:
         over = threading.Event()
         stop = limits.stop
@@ -146,7 +146,7 @@ def compare(
 
     MemplanError, before any case runs, where a model cannot be loaded.
     """
-    subjects, failed = _prepare(setting, results, Limits(PREPARE_S, setting.memory, stop), watcher)
+    subjects, failed = _prepare(setting, results, ProcessLimits(PREPARE_S, setting.memory, stop), watcher)
     if stop():
         return
     keep = partial(_keep, results, setting, watcher)
@@ -163,11 +163,11 @@ def compare(
         else:
             waiting[ident] = (case, subject, _job(case, subject, setting))
     for name, _, outcome in pool(
-        _first_runs(waiting.values()), Limits(WARM_S, setting.memory, stop), watcher
+        _first_runs(waiting.values()), ProcessLimits(WARM_S, setting.memory, stop), watcher
     ):
         watcher.ended(name, outcome.word, None)
     jobs = ((ident, job) for ident, (_, _, job) in waiting.items())
-    limits = Limits(1.1 * setting.time_limit_s + 1 + GRACE_S, setting.memory, stop)
+    limits = ProcessLimits(1.1 * setting.time_limit_s + 1 + GRACE_S, setting.memory, stop)
     for ident, job, outcome in pool(jobs, limits, watcher):
         if outcome.word != "stopped":
             keep(ident, *waiting[ident][:2], job, outcome)
@@ -187,7 +187,7 @@ def _ident(case: Case, subjects: Mapping[str, Subject]) -> str:
 
 
 def _prepare(
-    setting: Setting, results: Results, limits: Limits, watcher: Watcher
+    setting: Setting, results: Results, limits: ProcessLimits, watcher: Watcher
 ) -> tuple[dict[str, Subject], dict[str, Outcome]]:
     """The models ready for their cases, and how preparing ended for the others."""
     wanted = {
@@ -206,7 +206,7 @@ def _prepare(
                 "trust": setting.trust,
                 "policies": sorted(wanted),
                 "peaks": peaks,
-                "kept": kept_budgets(results.folder, Path(model).stem),
+                "kept": kept_reference(results.folder, Path(model).stem),
             },
         )
         for model in dict.fromkeys(setting.models)
@@ -220,8 +220,8 @@ def _prepare(
         if outcome.answer is None:
             failed[model] = outcome
             continue
-        budgets = {key: ReferenceCapacities(**value) for key, value in outcome.answer["budgets"].items()}
-        subject = Subject(**{**outcome.answer, "budgets": budgets})
+        reference = {key: ReferenceCapacities(**value) for key, value in outcome.answer["reference"].items()}
+        subject = Subject(**{**outcome.answer, "reference": reference})
         if twin := [m for m, s in subjects.items() if s.name == subject.name]:
             raise OptionError(f"'{twin[0]}' and '{model}' are both called '{subject.name}'", "rename one")
         subjects[model] = subject
@@ -232,7 +232,7 @@ def _prepare(
 def _job(case: Case, subject: Subject, setting: Setting) -> Job:
     """What the case's process needs to know, the capacity in bytes."""
     alignment, policy = case.target.scratchpad.alignment, case.policy
-    capacity, proved = subject.budgets[budget_key(alignment, policy)].resolve(case.budget, alignment)
+    capacity, proved = subject.reference[reference_key(alignment, policy)].resolve(case.budget, alignment)
     return {
         "do": "solve",
         "model": subject.name,

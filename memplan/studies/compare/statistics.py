@@ -13,10 +13,10 @@ from memplan.studies.compare.instances import Instance
 class Tally:
     """One solver over some instances.
 
-    `best` counts the instances where nobody found less, `proved` those with value = bound, `failed` the processes
-    that ended without an answer. `ratio` is the geometric mean of value / best over the instances where the best is
-    above 0 and the solver has a plan; `gap` the mean of its gaps; both None where there are none. `value` and `bound` add up
-    its plans and the best bounds known of the same instances.
+    `best` counts the instances where nobody found less, `proved` those with value = bound, `failed` the
+    processes that ended without an answer. `ratio` is the geometric mean of value / best over the instances
+    where the best is above 0 and the solver has a plan; `gap` the mean of its gaps; both None where there are
+    none. `value` and `bound` add up its plans and the best bounds known of the same instances.
     """
 
     solver: str

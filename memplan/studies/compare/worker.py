@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def prepare(job: Job, say: Say) -> dict[str, Any]:
-    """Load the model and compute its budgets under each (alignment, weights, io); M_P only if `peaks`.
+    """Load the model and compute its reference capacities under each (alignment, weights, io); M_P only if `peaks`.
 
     What an earlier run `kept` of the same graph is taken over, whether M_P is proved included.
     """
@@ -58,7 +58,7 @@ def prepare(job: Job, say: Say) -> dict[str, Any]:
     from memplan.library.zoo import zoo_index
     from memplan.solving.capacities import least_capacity, reference_capacities
     from memplan.solving.planning import make_problem
-    from memplan.studies.compare.cases import OWN, Policy, budget_key
+    from memplan.studies.compare.cases import OWN, Policy, reference_key
 
     if job["ops"]:
         declare_ops(job["ops"])
@@ -67,7 +67,7 @@ def prepare(job: Job, say: Say) -> dict[str, Any]:
     graph, kept = model.graph, job["kept"]
     found = dict(kept["budgets"]) if kept and kept["sha256"] == graph.sha256 else {}
     for alignment, weights, io in job["policies"]:
-        key = budget_key(alignment, Policy(weights, io, "off"))
+        key = reference_key(alignment, Policy(weights, io, "off"))
         if key in found and (found[key]["mp"] or not job["peaks"]):
             continue
         problem = make_problem(model, alignment=alignment, weights=weights, io=io, inplace=False)
@@ -84,7 +84,7 @@ def prepare(job: Job, say: Say) -> dict[str, Any]:
         "ops": len(graph.ops),
         "dims": dict(model.dims),
         "bounds": dict(model.bounds),
-        "budgets": found,
+        "reference": found,
     }
 
 

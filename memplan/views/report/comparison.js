@@ -43,7 +43,7 @@ function comparisonTable() {
       el("th", {}, el("span", { class: "badge info", textContent: plan.label })),
       el("td", {}, statusBadge(plan)),
       el("td", { class: "solver", title: plan.solver, textContent: plan.solver }),
-      el("td", { textContent: `${plan.target.name} ${capacityText(plan)}`, title: treatments(plan) }),
+      el("td", { textContent: `${plan.target.name} ${capacityText(plan)}`, title: policies(plan) }),
       rows.map(([, of, write]) => {
         const x = of(plan);
         return el("td", { class: "num", textContent: x === null ? "–" : write(x) });

@@ -47,8 +47,8 @@ class Pane extends Sight {
   }
 
   budgetRows() {
-    if (!this.plan.budgets) return [];
-    const { mr, mh, mp, proved } = this.plan.budgets;
+    if (!this.plan.reference) return [];
+    const { mr, mh, mp, proved } = this.plan.reference;
     return [
       ["M_R", mr],
       ["M_H", mh],

@@ -31,7 +31,7 @@ function sketch() {
     liveWithoutSpills: steps,
     outside: [],
     metrics: { peak: 0 },
-    budgets: DATA.budgets,
+    reference: DATA.reference,
     target: { name: "", memories: [{ name: "", capacity: null, alignment: 1, peak: 0 }] },
     options: { objective: "peak", weights: "ignore" },
   });

@@ -25,7 +25,7 @@ function statusBadge(plan) {
   return el("span", { class: `badge ${tone}`, textContent: text });
 }
 
-function treatments(plan) {
+function policies(plan) {
   const o = plan.options;
   const dims = Object.entries(o.dims ?? {}).map(([name, size]) => `${name}=${size}`);
   return [
@@ -180,8 +180,8 @@ function summaryOf(plan) {
 function drawSummary() {
   const words = [`${count(O.name.length)} ops, ${count(T.name.length)} tensors`];
   $("#graph-name").textContent = G.name;
-  const same = PLANS.length && new Set(PLANS.map(treatments)).size === 1;
-  $("#graph-note").textContent = same ? `${words[0]}; ${treatments(PLANS[0])}` : words[0];
+  const same = PLANS.length && new Set(PLANS.map(policies)).size === 1;
+  $("#graph-note").textContent = same ? `${words[0]}; ${policies(PLANS[0])}` : words[0];
   $("#graph-note").title = $("#graph-note").textContent;
   const box = $("#summary");
   if (PLANS.length > 1) {
@@ -195,7 +195,7 @@ function graphFigures() {
   const tensors = kind => plural(T.kind.filter(k => k === kind).length, "tensor");
   const size = kind => T.kind.reduce((sum, k, t) => sum + (k === kind && T.root[t] === t ? T.nbytes[t] : 0), 0);
   const known = O.flops.filter(x => x !== null);
-  const named = PLANS.length ? PLANS[0].budgets : DATA.budgets;
+  const named = PLANS.length ? PLANS[0].reference : DATA.reference;
   return [
     [
       "Ops",

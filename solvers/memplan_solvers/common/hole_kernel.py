@@ -30,7 +30,9 @@ NO_HOLE = Hole(-1, 0, 0)
 
 @inlined(allocates=False)
 def past(hole: Hole, low: int, high: int, size: int) -> Hole:
-    """The smallest hole of at least `size` bytes, the lowest of those, once the walk has passed the bytes `[low, high)`."""
+    """The smallest hole of at least `size` bytes, the lowest of those, once the walk has passed the bytes
+    `[low, high)`.
+    """
     spare = low - hole.top - size
     if spare >= 0 and (hole.offset < 0 or spare < hole.slack):
         return Hole(hole.top, spare, max(hole.top, high))

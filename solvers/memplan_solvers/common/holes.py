@@ -14,11 +14,13 @@ NOWHERE = -1
 
 
 Extent = tuple[int, int, int]
-"""The bytes `[offset, end)`, and who takes them: plain tuples, which are sorted and read twice as fast as named ones."""
+"""The bytes `[offset, end)`, and who takes them: plain tuples, which are sorted and read twice as fast as named ones.
+"""
 
 
 def smallest_hole(taken: Iterable[Extent], size: int, end: int = MAX_BYTES, alignment: int = 1) -> int:
-    """The offset of the smallest hole of at least `size` bytes below `end`, the lowest of those; NOWHERE where there is none.
+    """The offset of the smallest hole of at least `size` bytes below `end`, the lowest of those; NOWHERE
+    where there is none.
 
     `taken` is ascending by offset, may overlap, and lies below `end`. Holes begin at multiples of `alignment`.
     """

@@ -186,7 +186,9 @@ class _Rounds:
         return Replacement(walk, placed.blocks, placed.offsets, value, min(self.bound, value), how=how)
 
     def _hopeless(self) -> bool:
-        """Whether not even the ops alone have addresses, with no gap kept: then nothing has, where no op works in place."""
+        """Whether not even the ops alone have addresses, with no gap kept: then nothing has, where no op
+        works in place.
+        """
         walk = self.gaps.walk
         least = place(
             walk,

@@ -68,7 +68,9 @@ class Ilp(Improver):
             raise OptionError(f"solver 'ilp': gap = {self.gap}", "a relative gap in [0, 1), such as 0.01")
 
     def solve(self, problem: Problem, limits: Limits) -> Plan:
-        """The best of the heuristic's plan, its replacement optimized, and the program's, with the program's proven bound."""
+        """The best of the heuristic's plan, its replacement optimized, and the program's, with the program's
+        proven bound.
+        """
         found = Greedy().best(problem, limits.quiet())
         start = None if found is None else found.answer
         if start is not None:

@@ -2,9 +2,9 @@
 
 Let the *least* time of an op be its time with as much of its operands in the scratchpad as the capacity
 holds, the rest in host. Every input and weight that is not the caller's or pinned crosses the bus once
-before it has first been used: it is loaded, and the op waits for the load, or the op reads it in host, while a load of it
-may be under way. Every output crosses once after the op that produces it began: it is stored, or written to host.
-None of this depends on when copies are issued, in which order, or in how many queues.
+before it has first been used: it is loaded, and the op waits for the load, or the op reads it in host, while
+a load of it may be under way. Every output crosses once after the op that produces it began: it is stored, or
+written to host. None of this depends on when copies are issued, in which order, or in how many queues.
 """
 
 from __future__ import annotations

@@ -1,10 +1,12 @@
 """All that a plan in program order decides, as one constraint program.
 
-Optional rectangles (steps × addresses) are the residencies, one for every stretch of touches that it could serve. A load is
-issued where its residency begins, also before touches that host serves meanwhile, and due at the first touch that it is for:
-due sooner it would only be waited for, and a longer stay would serve nothing. Copies are intervals in the coordinate of copy
-capacity (see `evaluate`), one queue in order of their issues and, at one boundary, in any order in which the stores that are
-due there come first: step and loads wait for them as it is. Durations are whole multiples of a common unit where there is one,
+Optional rectangles (steps × addresses) are the residencies, one for every stretch of touches that it could
+serve. A load is issued where its residency begins, also before touches that host serves meanwhile, and due at
+the first touch that it is for: due sooner it would only be waited for, and a longer stay would serve nothing.
+Copies are intervals in the coordinate of copy capacity (see `evaluate`), one queue in order of their issues
+and, at one boundary, in any order in which the stores that are
+due there come first: step and loads wait for them as it is. Durations are whole multiples of a common unit
+where there is one,
 else rounded down: less work in every part never makes the best plan slower, so what is proved is a bound.
 """
 
@@ -142,7 +144,9 @@ class ConstraintProgram:
             self._stored(s, v, v.store, touched)
 
     def _span(self, s: int, first: int, start: tuple[int, int], stop: tuple[int, int]) -> _Span:
-        """A residency that begins and ends in these ranges, at a place of its own: it may lie elsewhere when it returns."""
+        """A residency that begins and ends in these ranges, at a place of its own: it may lie elsewhere when
+        it returns.
+        """
         m, timed, size = self.model, self.timed, int(self.timed.size[s])
         place = m.new_int_var(0, int((timed.capacity - size) // timed.alignment), "")
         span = _Span(first, m.new_bool_var(""), m.new_int_var(*start, ""), m.new_int_var(*stop, ""), place)

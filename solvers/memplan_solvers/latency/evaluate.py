@@ -1,10 +1,13 @@
-"""The latency of a layout, compiled: `memplan.simulate`, which is the judge, on flat arrays; linear in ops + touches + copies.
+"""The latency of a layout, compiled: `memplan.simulate`, which is the judge, on flat arrays; linear in ops +
+touches + copies.
 
 A copy j, done in FIFO order, is done at F(j) = max(F(j-1), A(its issue)) + its copy time, where A(t) is the copy
 capacity before step t; and step t waits until A reaches the largest F due there.
 
-Plans may list the copies issued at one boundary in any order. Layouts are the plans that list stores first, by storage, and
-then loads: so each store is before the loads that read its copy, or fill what it leaves. What is fixed is there for each touch.
+Plans may list the copies issued at one boundary in any order. Layouts are the plans that list stores first,
+by storage, and
+then loads: so each store is before the loads that read its copy, or fill what it leaves. What is fixed is
+there for each touch.
 """
 
 from __future__ import annotations
@@ -102,8 +105,9 @@ def op_times(arrays: LatencyArrays, residencies: Records, dues: Ints) -> OpTimes
 
 @inner
 def fifo_copies(arrays: LatencyArrays, residencies: Records, dues: Ints, stores: Records) -> Copies:
-    """The copies of these residencies, RESIDENCY[r], in their order, with the dues of their loads, int64[r], and stores,
-    STORE[m]."""
+    """The copies of these residencies, RESIDENCY[r], in their order, with the dues of their loads, int64[r],
+    and stores, STORE[m].
+    """
     n = arrays.n
     first = np.zeros(2 * n + 3, np.int64)  # counts, one place later, become where each begins
     for r in range(len(residencies)):
@@ -142,8 +146,9 @@ def fifo_copies(arrays: LatencyArrays, residencies: Records, dues: Ints, stores:
 def latency(arrays: LatencyArrays, residencies: Records, dues: Ints, stores: Records, reach: Floats) -> float:
     """Seconds of the layout; `reach`, float64[n + 1], becomes the copy capacity once each step has waited.
 
-    residencies: RESIDENCY[r]. dues: int64[r], the step that waits for the load with which each begins, issued at its start;
-    until then host serves what touches the storage; -1 where it begins with none. stores: STORE[m].
+    residencies: RESIDENCY[r]. dues: int64[r], the step that waits for the load with which each begins, issued
+    at its start; until then host serves what touches the storage; -1 where it begins with none. stores:
+    STORE[m].
     """
     arrays, residencies, stores = borrow(arrays), borrow(residencies), borrow(stores)
     times = op_times(arrays, residencies, dues)

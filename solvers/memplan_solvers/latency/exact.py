@@ -25,7 +25,8 @@ MOST_TOUCHES = 90
 class LatencyExact(LatencySolver):
     """Annealing first, then the constraint program: a better plan, or the proof that there is none.
 
-    The proof covers order program, io host, one queue, and no op that may work in place; elsewhere the closed bound is given.
+    The proof covers order program, io host, one queue, and no op that may work in place; elsewhere the closed
+    bound is given.
     """
 
     name: ClassVar[str] = "latency_exact"

@@ -1,13 +1,15 @@
 """The fluid bound: memory, bus and time of a fixed order as a linear program, and a bound that its duals prove.
 
-Every storage may lie in the scratchpad by fractions. Of each touch: the share `x` served there, the share `carried`
-since the touch before (it takes space in between), what of the rest has to be loaded, and what has to be stored
-by then. Of each step: its time, the wait before it, and what the bus has copied ahead: loads for later steps, which lie in
-the scratchpad already, and stores that nobody has needed yet. A touch that host serves while a load is under way is one that
-is not served there: what has come of the load counts as copied ahead. Any plan in this order gives a solution of the program
-with its own latency (where host serves for a while what is fixed, what its op takes longer counts as a wait), so the least
-value is a bound. What is reported is not the solver's optimum but the Lagrangian value of its duals over the box of the
-variables, which holds whatever the solver's tolerances were, and even if it was stopped.
+Every storage may lie in the scratchpad by fractions. Of each touch: the share `x` served there, the share
+`carried` since the touch before (it takes space in between), what of the rest has to be loaded, and what has
+to be stored by then. Of each step: its time, the wait before it, and what the bus has copied ahead: loads for
+later steps, which lie in the scratchpad already, and stores that nobody has needed yet. A touch that host
+serves while a load is under way is one that
+is not served there: what has come of the load counts as copied ahead. Any plan in this order gives a solution
+of the program with its own latency (where host serves for a while what is fixed, what its op takes longer
+counts as a wait), so the least value is a bound. What is reported is not the solver's optimum but the
+Lagrangian value of its duals over the box of the variables, which holds whatever the solver's tolerances
+were, and even if it was stopped.
 """
 
 from __future__ import annotations

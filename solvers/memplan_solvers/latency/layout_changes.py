@@ -20,8 +20,9 @@ def make_mutable(arrays: LatencyArrays, layout: Layout) -> MutableLayout:
 def fill(
     mutable: MutableLayout, arrays: LatencyArrays, residencies: Records, dues: Ints, stores: Records
 ) -> None:
-    """Place what is fixed, these residencies, RESIDENCY[r], with the dues of their loads, int64[r], and stores, STORE[m], in
-    an empty layout."""
+    """Place what is fixed, these residencies, RESIDENCY[r], with the dues of their loads, int64[r], and
+    stores, STORE[m], in an empty layout.
+    """
     mutable, arrays = borrow(mutable), borrow(arrays)
     residencies, stores = borrow(residencies), borrow(stores)
     for s in range(len(arrays.size)):

@@ -165,8 +165,9 @@ def empty_layout(arrays: LatencyArrays) -> MutableLayout:
 
 
 def residencies_of(places: Records, mutable: MutableLayout) -> tuple[Records, Ints]:
-    """The residencies, RESIDENCY[r], of slots' places, PLACE[k + m], in the order in which their loads are played, and when
-    those are due, int64[r]; -1 where there is none."""
+    """The residencies, RESIDENCY[r], of slots' places, PLACE[k + m], in the order in which their loads are
+    played, and when those are due, int64[r]; -1 where there is none.
+    """
     slots = np.flatnonzero(places["start"] >= 0)
     slots = slots[np.lexsort((slots, mutable.slots["step"][slots], places["start"][slots]))]
     residencies = np.zeros(len(slots), RESIDENCY)

@@ -58,8 +58,9 @@ class Removed(NamedTuple):
 def place_value(layout: MutableLayout, service: Service, removed: Removed, s: int, fit: int) -> None:
     """Place s from its definition through its uses, as its touches ask; `fit`: the `Fit` of its residencies.
 
-    What is in `removed` was there when the layout was last accepted. A load may be issued from where host has a copy and the
-    residency before it has ended, also before touches that host serves meanwhile; of a streamed weight after the touch before.
+    What is in `removed` was there when the layout was last accepted. A load may be issued from where host has
+    a copy and the residency before it has ended, also before touches that host serves meanwhile; of a
+    streamed weight after the touch before.
     """
     slots, storage, mode = layout.slots, layout.storages[s], service.mode
     first, last = storage.first, storage.last

@@ -1,10 +1,12 @@
 """Lower bounds on latency where operands must be in the scratchpad: what has to be copied before each op, and after it.
 
-No op begins before the bytes that the ops up to it need have crossed the bus, whenever and in however many queues they were
-issued, and then the rest of the ops take their time; no output leaves before it is produced. For program order the space counts
-too: of what is first needed after a step, no more is there at that step, loads under way included, than its own operands leave
-room for, of which one that is written over another takes none. For all orders at once, ops with their copies are jobs of a
-flow shop with two machines, the bus and the processor; what no order of the jobs stays below, by Johnson's rule, no plan does.
+No op begins before the bytes that the ops up to it need have crossed the bus, whenever and in however many
+queues they were issued, and then the rest of the ops take their time; no output leaves before it is produced.
+For program order the space counts
+too: of what is first needed after a step, no more is there at that step, loads under way included, than its
+own operands leave room for, of which one that is written over another takes none. For all orders at once, ops
+with their copies are jobs of a flow shop with two machines, the bus and the processor; what no order of the
+jobs stays below, by Johnson's rule, no plan does.
 """
 
 from __future__ import annotations
@@ -22,7 +24,9 @@ MOST_RELATED = 10_000
 
 
 class _Jobs(NamedTuple):
-    """Seconds, float64[n] each: of the op itself, of the bus for what it alone reads from host, of copies before and after."""
+    """Seconds, float64[n] each: of the op itself, of the bus for what it alone reads from host, of copies
+    before and after.
+    """
 
     run: Floats
     bus: Floats
@@ -105,7 +109,9 @@ def _in_order(problem: Problem, jobs: _Jobs) -> float:
 
 
 def _related(problem: Problem, jobs: _Jobs) -> float:
-    """For every order: each op waits for what it and all before it load, then it and all after it run; and store likewise."""
+    """For every order: each op waits for what it and all before it load, then it and all after it run; and
+    store likewise.
+    """
     n, words = problem.n, (problem.n + 7) // 8
     before = np.zeros((n, words), np.uint8)
     for i, preds in enumerate(problem.preds):

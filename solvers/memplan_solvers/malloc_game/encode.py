@@ -1,4 +1,6 @@
-"""What the policy network sees of a move: the observation, pooled, and how the move stands in the plan of prices. Compiled."""
+"""What the policy network sees of a move: the observation, pooled, and how the move stands in the plan of
+prices. Compiled.
+"""
 
 from __future__ import annotations
 

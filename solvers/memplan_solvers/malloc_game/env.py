@@ -33,9 +33,10 @@ PREPARE_S = 60.0
 class MallocGameEnv(gymnasium.Env[dict[str, Any], int]):
     """One episode = one game on one problem. Actions: 0 NoCopy, 1 Copy, 2 Drop.
 
-    Observation: `Observation`'s arrays by name, within LIMITS, and `action_mask`, int8[3], which `info` has too. Reward:
-    latency saved by the move, as a share of the latency with everything in host; an episode's sum is 1 − latency /
-    that. An illegal action is answered by the first legal of Drop, NoCopy, Copy, and `info["replaced"]` is True.
+    Observation: `Observation`'s arrays by name, within LIMITS, and `action_mask`, int8[3], which `info` has
+    too. Reward: latency saved by the move, as a share of the latency with everything in host; an episode's
+    sum is 1 − latency / that. An illegal action is answered by the first legal of Drop, NoCopy, Copy, and
+    `info["replaced"]` is True.
 
     problem: the problem to plan, objective latency, order program; or `model` (a path or a name of the zoo), `target`
     and `scratchpad` as for `memplan.plan`. reset(options={"problem": …}) changes it.

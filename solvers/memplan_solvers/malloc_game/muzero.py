@@ -1,9 +1,9 @@
 """MuZero on one program: representation, dynamics and prediction learnt from its own games, in PyTorch.
 
-Source: Schrittwieser et al., "Mastering Atari, Go, chess and shogi by planning with a learned model" (2020), with the
-search of `tree_search`, as Wang et al., "Optimizing Memory Mapping Using Deep Reinforcement Learning" (2023), train an agent
-per program. The search sees the true game at the root alone; beyond it rewards, values, policies and which answers
-are legal come from the learnt model.
+Source: Schrittwieser et al., "Mastering Atari, Go, chess and shogi by planning with a learned model" (2020),
+with the search of `tree_search`, as Wang et al., "Optimizing Memory Mapping Using Deep Reinforcement
+Learning" (2023), train an agent per program. The search sees the true game at the root alone; beyond it
+rewards, values, policies and which answers are legal come from the learnt model.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""The policy network as the game plays it: a perceptron on one move's numbers, evaluated in compiled code without torch."""
+"""The policy network as the game plays it: a perceptron on one move's numbers, evaluated in compiled code
+without torch.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""A plan of prices, made once per game, by which a local decision knows of the competition over the whole graph. Compiled.
+"""A plan of prices, made once per game, by which a local decision knows of the competition over the whole
+graph. Compiled.
 
 Every stay of a storage between two touches asks for bytes over steps and offers seconds; stays are granted greedily by
 seconds per byte and step, addresses ignored. What was turned down at a step sets its price.

@@ -1,7 +1,7 @@
 """Where a game stands: records over one block of words, with a log of old words, so that any move can be undone.
 
-Most parts of `State` are views of `words`; what a move changes is written by `undo_log.py`, which logs the old word. The
-beginning of a game is its words, and a copy of a game is a copy of its arrays.
+Most parts of `State` are views of `words`; what a move changes is written by `undo_log.py`, which logs the
+old word. The beginning of a game is its words, and a copy of a game is a copy of its arrays.
 """
 
 from __future__ import annotations
@@ -112,7 +112,9 @@ BASES = np.dtype(
 
 
 class State(NamedTuple):
-    """Where a game stands. It nests little, since Python hands it over at every move, and a tuple takes longer than an array."""
+    """Where a game stands. It nests little, since Python hands it over at every move, and a tuple takes
+    longer than an array.
+    """
 
     words: Annotated[Ints, "words"]
     reals: Annotated[Floats, "words"]  # the same block

@@ -19,9 +19,9 @@ MOST_STEPS = 2_000
 def unit(buffers: Sequence[Buffer]) -> int:
     """A number that divides every offset and peak of some best packing.
 
-    Lowered as far as it goes, each buffer of a packing rests on 0, on the end or a window's edge of another, or
-    is fixed; so its offset is a multiple of everything's common divisor, but where its own alignment lifts it: then it is
-    a multiple of that.
+    Lowered as far as it goes, each buffer of a packing rests on 0, on the end or a window's edge of another,
+    or is fixed; so its offset is a multiple of everything's common divisor, but where its own alignment lifts
+    it: then it is a multiple of that.
     """
     edges = (x for b in buffers for g in b.gaps for x in (g.low, g.high))
     divisor = math.gcd(*(x for b in buffers for x in (b.size, b.offset or 0)), *edges)

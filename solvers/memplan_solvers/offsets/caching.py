@@ -1,6 +1,7 @@
 """Addresses as PyTorch's CUDA caching allocator gives them, one allocation after the other.
 
-After the allocator's own description (https://zdevito.github.io/2022/08/04/cuda-caching-allocator.html) with its default
+After the allocator's own description (https://zdevito.github.io/2022/08/04/cuda-caching-allocator.html) with
+its default
 settings: sizes rounded to 512 bytes; small requests are cut from segments of 2 MiB, large ones from segments of 20 MiB
 or of their own size; the smallest free block that serves is taken, its rest stays free where that is worth it; a freed
 block joins its free neighbours; segments are never given back.

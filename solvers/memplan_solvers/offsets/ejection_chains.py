@@ -1,4 +1,6 @@
-"""Packings close to the bound for any number of buffers: dives, then first fit below ever tighter limits, each time repaired."""
+"""Packings close to the bound for any number of buffers: dives, then first fit below ever tighter limits,
+each time repaired.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,8 @@ from memplan_solvers.common.arrays import Ints
 from memplan_solvers.offsets.ejection_state import BOX, Layout, Pool, make_neighbours
 
 WEIGHTS = ((20.0, 0.2), (10.0, 0.0), (10.0, 0.2), (5.0, 0.0))
-"""First fit takes the largest size x crowding^a x lifetime^b first; crowding is the largest load that a buffer meets."""
+"""First fit takes the largest size x crowding^a x lifetime^b first; crowding is the largest load that a buffer meets.
+"""
 DIVES = ("cwa", "zwa", "awc", "wac")
 """Orders of dives: the first by crowding (c), lifetime (w), area, size (z) among those whose place is the lowest."""
 PATIENCE = 400
@@ -239,7 +242,8 @@ class Stage:
     ) -> Ints | None:
         """Offsets below `target`, None where `rounds` moves a buffer were not enough.
 
-        `alike`: all are equally hard to move at first. What is `kept` lies where it was, if that is below `target`; the rest goes by first fit, then repair.
+        `alike`: all are equally hard to move at first. What is `kept` lies where it was, if that is below
+        `target`; the rest goes by first fit, then repair.
         """
         from memplan_solvers.offsets.ejection_kernel import enter_all, fill, repair
 

@@ -1,7 +1,8 @@
 """What first fit and repair work on: who lies where, in buckets of steps. Nothing is compiled here.
 
-Steps are numbered 0 .. horizon - 1; level l cuts them into 2^l buckets, for `lowest` <= l < `levels`. Bucket b of level l has
-the number 2^l - 1 + b; it lists what lies and overlaps it, ascending by offset. Memory is linear in the buffers.
+Steps are numbered 0 .. horizon - 1; level l cuts them into 2^l buckets, for `lowest` <= l < `levels`. Bucket
+b of level l has the number 2^l - 1 + b; it lists what lies and overlaps it, ascending by offset. Memory is
+linear in the buffers.
 """
 
 from __future__ import annotations

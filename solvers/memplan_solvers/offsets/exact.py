@@ -17,9 +17,10 @@ from memplan_solvers.offsets.exact_state import Outcome, make_instance, make_pro
 ANEW = "+"
 """Marks an order by crowding that is made anew, from what waits, for each component that splits off."""
 BRANCHING_ORDERS = {"+cwa": 8, "wac": 4, "cwa": 2, "+cwd": 2, "+caw": 2, "cdw": 1, "dca": 1, "+wcd": 1}
-"""Branching orders by sort keys, largest first: the load around the buffer (c for crowding), width in steps, area, degree;
-and the share of the nodes that each gets. "+cwa", "+caw" and "wac" are MiniMalloc's; the others and the shares were chosen
-on random perfect packings and on mirrored and perturbed traces."""
+"""Branching orders by sort keys, largest first: the load around the buffer (c for crowding), width in steps,
+area, degree; and the share of the nodes that each gets. "+cwa", "+caw" and "wac" are MiniMalloc's; the others
+and the shares were chosen on random perfect packings and on mirrored and perturbed traces.
+"""
 SLICE = 1_000
 """Nodes in a row for one order."""
 

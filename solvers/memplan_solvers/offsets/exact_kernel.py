@@ -1,11 +1,13 @@
-"""Branch and bound for offsets under a capacity, compiled: after MiniMalloc (Moffitt, ASPLOS 2023), with more inference.
+"""Branch and bound for offsets under a capacity, compiled: after MiniMalloc (Moffitt, ASPLOS 2023), with more
+inference.
 
-Wanted is a packing in which no buffer could drop, not even past others. The waiting buffer that can lie lowest is put
-there; when that is refuted it rests on a buffer that waits still, and one that waits blocks the place. `floor` has the
-lowest place each waiting buffer can have in any packing from here; `low`, never above it, the lowest that what is placed
-allows. A section in which only one waiting buffer can be next has all others above that one; one in which none can
-condemns the last decision. What is left is split wherever no waiting buffer crosses a cut in time; a component without
-a packing condemns the decision that split it off, whatever its siblings did.
+Wanted is a packing in which no buffer could drop, not even past others. The waiting buffer that can lie
+lowest is put there; when that is refuted it rests on a buffer that waits still, and one that waits blocks the
+place. `floor` has the lowest place each waiting buffer can have in any packing from here; `low`, never above
+it, the lowest that what is placed allows. A section in which only one waiting buffer can be next has all
+others above that one; one in which none can condemns the last decision. What is left is split wherever no
+waiting buffer crosses a cut in time; a component without a packing condemns the decision that split it off,
+whatever its siblings did.
 """
 
 from __future__ import annotations
@@ -147,7 +149,9 @@ def _lowest_member(progress: Progress, c: int) -> int:
 
 @inner(allocates=False)
 def _is_refuted(instance: Instance, progress: Progress, back: int) -> bool:
-    """Take back the last decision, from depth `back` up, whose buffer may rest on one that waits; whether there is none."""
+    """Take back the last decision, from depth `back` up, whose buffer may rest on one that waits; whether
+    there is none.
+    """
     buffer, edge, place = instance.buffer, instance.edge, progress.place
     while back >= 0:
         i, c = progress.depth[back].buffer, progress.depth[back].component

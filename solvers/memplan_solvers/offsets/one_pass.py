@@ -73,7 +73,8 @@ def place(
     fixed: Sequence[int | None] = (),
     stop: Callable[[], bool] = lambda: False,
 ) -> list[int] | None:
-    """Offsets of the buffers placed in `order`, those that are `fixed` (if given) before all others; `near` as `neighbours`.
+    """Offsets of the buffers placed in `order`, those that are `fixed` (if given) before all others; `near`
+    as `neighbours`.
 
     None as soon as one ends above `limit`, or where two fixed ones overlap, or when `stop` says so.
     """
@@ -136,8 +137,8 @@ def pack_greedy(
 ) -> tuple[list[int], int]:
     """Offsets of the best of several one-pass packings, and their peak.
 
-    Stops where the peak meets the load, with the first that fits `capacity` if that is given, or when `stop` says so. The
-    sweep in time order comes first; where there are many overlaps it is all that is tried.
+    Stops where the peak meets the load, with the first that fits `capacity` if that is given, or when `stop`
+    says so. The sweep in time order comes first; where there are many overlaps it is all that is tried.
     """
     least = load(starts, stops, sizes)
     enough = max(least, capacity or 0)

@@ -1,6 +1,7 @@
 """The depth-first search over sets of executed ops under a limit of live bytes, in numba.
 
-All state lies in arrays that the caller holds, so a search can be paused, looked at and resumed. It may begin at any set.
+All state lies in arrays that the caller holds, so a search can be paused, looked at and resumed. It may begin
+at any set.
 """
 
 from __future__ import annotations
@@ -97,7 +98,8 @@ def pass_articulation(of: Descent) -> None:
 
 @inner(allocates=False)
 def recall(of: Descent, limit: int) -> tuple[Outcome, int]:
-    """What is known of the current set: FOUND, FAILED with the bytes it needs (UNBOUNDED: others tell), or PAUSED: nothing.
+    """What is known of the current set: FOUND, FAILED with the bytes it needs (UNBOUNDED: others tell), or
+    PAUSED: nothing.
 
     In a table without bounds it is entered as one that fails, since it is not met again before it has.
     """
@@ -199,8 +201,9 @@ def take_candidate(of: Descent) -> bool:
 def descend(of: Descent, limit: int, effort: int) -> Outcome:
     """Search on for an order whose live bytes never exceed `limit`, PAUSED after about `effort` evaluations of an op.
 
-    FOUND: the trail is the order, unless a set that is known to succeed was met. FAILED: there is no order from where the
-    search began, and none below `progress.cut` bytes either. FULL: the table or the candidates have to be enlarged.
+    FOUND: the trail is the order, unless a set that is known to succeed was met. FAILED: there is no order
+    from where the search began, and none below `progress.cut` bytes either. FULL: the table or the candidates
+    have to be enlarged.
     """
     progress = of.stack.progress[0]
     work = 0

@@ -116,7 +116,8 @@ class SearchFromOneEnd:
 
 
 def articulation_sizes(model: LiveModel) -> list[int]:
-    """Numbers of ops after which every order has executed the same ones: up to one that all others come before or after.
+    """Numbers of ops after which every order has executed the same ones: up to one that all others come
+    before or after.
 
     In an order of the ops, that is one none before which waits for none up to it, and none after which skips back
     over it. Linear.

@@ -1,7 +1,8 @@
 """A set of executed ops that grows and shrinks by one op, with its live bytes, in numba.
 
-Axes of all arrays of this package: `op` the ops of a live model, `storage` its storages, `candidate` the candidates on the
-stack of a depth-first search, `word` the 64-bit words of a set of ops written as bits. Bytes are bytes of scratchpad.
+Axes of all arrays of this package: `op` the ops of a live model, `storage` its storages, `candidate` the
+candidates on the stack of a depth-first search, `word` the 64-bit words of a set of ops written as bits.
+Bytes are bytes of scratchpad.
 """
 
 from __future__ import annotations

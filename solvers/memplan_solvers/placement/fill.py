@@ -27,7 +27,7 @@ class Filling:
         self.lives = lives
         self.places: list[Place | None] = [None] * len(lives.items)
         self.pairs: list[Pair] = []
-        self.rooms = {name: _Room(len(lives.items)) for name in lives.addressed}
+        self.contents = {name: _Contents(len(lives.items)) for name in lives.addressed}
         self.capacity = {m: capacity_of(lives, m, _all_blocks(lives, m)) for m in lives.addressed}
         self.partners: dict[int, list[Pair]] = {}
         for pair in lives.pairs:
@@ -44,10 +44,10 @@ class Filling:
         return False
 
     def _fits(self, k: int, place: Place, spans: Sequence[tuple[int, int]]) -> bool:
-        room, end = self.rooms[place.memory], self.capacity[place.memory]
+        inside, end = self.contents[place.memory], self.capacity[place.memory]
         found = []
         for start, stop in spans:
-            taken = room.taken(start, stop)
+            taken = inside.taken(start, stop)
             if place.offset is None:
                 offset = smallest_hole(taken, place.size, end, place.alignment)
             else:
@@ -57,12 +57,12 @@ class Filling:
                 return False
             found.append((start, stop, offset))
         for start, stop, offset in found:
-            room.add(k, start, stop, offset, place.size)
+            inside.add(k, start, stop, offset, place.size)
         return True
 
     def _shares(self, k: int, place: Place) -> bool:
         """Place it over, or under, its partner in a pair, where both then lie apart from all else."""
-        room = self.rooms[place.memory]
+        inside = self.contents[place.memory]
         for pair in self.partners.get(k, ()):
             other = pair.operand if k == pair.output else pair.output
             lying = self.places[other]
@@ -70,15 +70,15 @@ class Filling:
                 continue
             if any(p.output == pair.output or p.operand == pair.operand for p in self.pairs):
                 continue
-            offset = room.offset[other]
+            offset = inside.offset[other]
             if self.lives.may_share(pair.output, pair.operand, place.memory) is None:
                 continue
             if offset % place.alignment or place.offset not in (None, offset):
                 continue
             ((start, stop),) = self.lives.spans(k, place)
-            taken = room.taken(start, stop)
+            taken = inside.taken(start, stop)
             if all(who == other or high <= offset or offset + place.size <= low for low, high, who in taken):
-                room.add(k, start, stop, offset, place.size)
+                inside.add(k, start, stop, offset, place.size)
                 self.pairs.append(pair)
                 return True
         return False
@@ -87,14 +87,14 @@ class Filling:
         """The layout, once every storage has a place."""
         places = [p for p in self.places if p is not None]
         blocks, offsets = dict[str, list[Block]](), dict[str, list[int]]()
-        for memory, room in self.rooms.items():
+        for memory, inside in self.contents.items():
             blocks[memory] = blocks_of(self.lives, places, self.pairs, memory)[0]
-            at = {(k, start): offset for k, start, offset in room.begun}
+            at = {(k, start): offset for k, start, offset in inside.begun}
             offsets[memory] = [at[b.members[0][:2]] for b in blocks[memory]]
         return Layout(self.lives, tuple(places), tuple(sorted(self.pairs)), blocks, offsets)
 
 
-class _Room:
+class _Contents:
     """What lies in one memory."""
 
     def __init__(self, storages: int) -> None:

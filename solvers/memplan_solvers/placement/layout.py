@@ -92,24 +92,6 @@ def blocks_of(
     return blocks, holder
 
 
-def chosen_pairs(lives: Lives, places: Sequence[Place]) -> tuple[Pair, ...]:
-    """The pairs that a placement can have, first come: no storage is in two of a side, no chain joins two pinned offsets."""
-    outputs, operands, pinned, found = set[int](), set[int](), dict[int, int | None](), []
-    for pair in lives.pairs:
-        memory = places[pair.output].memory
-        if pair.output in outputs or pair.operand in operands or places[pair.operand].memory != memory:
-            continue
-        if lives.may_share(pair.output, pair.operand, memory) is None:
-            continue
-        own, there = places[pair.output].offset, pinned.get(pair.operand, places[pair.operand].offset)
-        if own is None or there in (None, own):
-            found.append(pair)
-            outputs.add(pair.output)
-            operands.add(pair.operand)
-            pinned[pair.output] = there if own is None else own
-    return tuple(found)
-
-
 def pack(
     lives: Lives, memory: str, blocks: Sequence[Block], limits: Limits, node_limit: int | None = None
 ) -> tuple[Status, list[int]]:

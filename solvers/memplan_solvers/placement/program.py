@@ -11,7 +11,8 @@ from memplan_solvers.ilp.linear import Linear, Term
 from memplan_solvers.placement.lives import Lives, Pair, pairs
 
 FINEST = 2**20
-"""The finest grid that byte costs are rounded down to, as a fraction of a byte's; coarser where sums would be too long."""
+"""The finest grid that byte costs are rounded down to, as a fraction of a byte's; coarser where sums would be too long.
+"""
 
 LONGEST = 2**50
 """Sums of costs on the grid stay below it, and so exact in floating point."""

@@ -99,9 +99,9 @@ def allocate_on_demand(
 ) -> tuple[list[Block], list[int]] | None:
     """Blocks and their offsets; None where resident inputs or outputs are in the way, or on `stop`.
 
-    With `planned` stretches, per storage, each also leaves where one of its stretches ends: if these fit by bytes, others
-    leave only where no hole is large enough. Who comes lies beside who leaves at about the same time, for a larger hole
-    then. O(ops + placements x live storages).
+    With `planned` stretches, per storage, each also leaves where one of its stretches ends: if these fit by
+    bytes, others leave only where no hole is large enough. Who comes lies beside who leaves at about the same
+    time, for a larger hole then. O(ops + placements x live storages).
     """
     return _Allocation(walk, capacity, rank, planned).run(stop)
 
@@ -200,7 +200,9 @@ class _Allocation:
         return True
 
     def _beside(self, s: int) -> int | None:
-        """Where s fills a hole, else at an end of the arena or beside the storage that leaves nearest to when it does itself."""
+        """Where s fills a hole, else at an end of the arena or beside the storage that leaves nearest to when
+        it does itself.
+        """
         arena, size, best = self.arena, self.sizes[s], None
         if arena.reserved:
             return None

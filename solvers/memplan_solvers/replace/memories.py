@@ -1,4 +1,5 @@
-"""Moves on demand, between any memories: what an op reads is brought where it can be read, and what is used last leaves.
+"""Moves on demand, between any memories: what an op reads is brought where it can be read, and what is used
+last leaves.
 
 Belady's rule (1966), as a run-time allocator with addresses would follow it: nothing is moved before a step needs it or
 its bytes, and who leaves is needed late, or is small. It goes to the fastest other memory that has a hole, else to the
@@ -10,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from memplan.base.units import align_up
 from memplan.problem.plan import InPlace, Move, Residency
-from memplan_solvers.common.holes import NOWHERE, smallest_hole
+from memplan_solvers.common.holes import NOWHERE
 from memplan_solvers.placement.lives import Lives
-from memplan_solvers.replace.lodgers import Lodger, State
-from memplan_solvers.replace.rights import UNLIMITED, Rights
+from memplan_solvers.replace.rights import Rights
+from memplan_solvers.replace.state import OpenResidency, State
+from memplan_solvers.replace.windows import cheapest_window, hole
 
 
 class Policy(NamedTuple):
@@ -85,12 +86,15 @@ class _Walk:
         self._let_go(t)
 
     def _choosiest(self, storages: Iterable[int], t: int, writing: bool) -> list[tuple[int, tuple[str, ...]]]:
-        """The storages with the memories that the op reaches, those with the least choice first, the largest of them first."""
+        """The storages with the memories that the op reaches, those with the least choice first, the largest
+        of them first.
+        """
         found = [(k, self.rights.reach(k, t, writing)) for k in storages]
         return sorted(found, key=lambda x: (len(x[1]), -self.items[x[0]].nbytes, x[0]))
 
     def take(self, t: int) -> None:
-        """Step `t` as it comes; where what is needed lies in each other's way, once that has left, or all has, to come back.
+        """Step `t` as it comes; where what is needed lies in each other's way, once that has left, or all
+        has, to come back.
 
         Stuck where even that leaves no room.
         """
@@ -98,7 +102,7 @@ class _Walk:
         for leaving in ((), self.reads[t], range(len(self.items))):
             try:
                 for memory in self.lives.addressed:
-                    for k in sorted(self.state.lodgers[memory].keys() & {*leaving}):
+                    for k in sorted(self.state.open[memory].keys() & {*leaving}):
                         if self._may_leave(k, memory, t, set()):
                             self._evict(k, memory, t, hold=False)
                 return self.step(t)
@@ -109,7 +113,7 @@ class _Walk:
     def end(self) -> None:
         """Close what lies there to the end, put the moves in order, and see that every output is at home."""
         self.state.moves.sort(key=lambda m: m.issue)  # what is stored after a step was listed in it
-        for memory, there in self.state.lodgers.items():
+        for memory, there in self.state.open.items():
             for k in sorted(there):
                 self._close(k, memory, self.lives.n)
         for k, item in enumerate(self.items):
@@ -126,31 +130,20 @@ class _Walk:
         return next((m for m in memories if self.state.has(k, m)), None)
 
     def _hole(self, k: int, memory: str, t: int) -> int:
-        """An offset in the smallest hole for the storage, or the pinned one if it is free; else NOWHERE.
-
-        Who is soon done with lies at the upper end, away from the others.
-        """
-        taken = self.state.taken(memory)
-        size, alignment, end, pinned = self.rights.room(k, memory)
-        if pinned is not None:
-            clash = size and any(low < pinned + size and pinned < high for low, high, _ in taken)
-            return NOWHERE if clash or pinned + size > end or pinned % alignment else pinned
-        low = smallest_hole(taken, size, end, alignment) if size <= end else NOWHERE
-        if low == NOWHERE or end == UNLIMITED or self.lives.last[k] - t > self.policy.brief:
-            return low
-        high = min((begin for begin, _, _ in taken if begin >= low + size), default=end)
-        return (high - size) // alignment * alignment
+        """An offset at which the storage has a hole there, else NOWHERE; who is soon done with lies high in it."""
+        brief = self.lives.last[k] - t <= self.policy.brief
+        return hole(self.state.taken(memory), self.rights.footprint(k, memory), brief)
 
     def _settle(self, k: int, memory: str, t: int, bound: bool, offset: int | None = None) -> None:
         """The storage lies there from boundary `t` on."""
         offset = self._hole(k, memory, t) if offset is None else offset
         if offset == NOWHERE:
             raise Stuck
-        self.state.lodgers[memory][k] = Lodger(t, offset, self.rights.room(k, memory).size, bound)
+        self.state.open[memory][k] = OpenResidency(t, offset, self.rights.footprint(k, memory).size, bound)
 
     def _close(self, k: int, memory: str, stop: int) -> None:
         """Its residency there ends before step `stop`."""
-        x = self.state.lodgers[memory].pop(k)
+        x = self.state.open[memory].pop(k)
         if x.start < stop:
             self.state.residencies.append(
                 Residency(self.items[k].name, memory, x.start, stop, x.offset, x.size)
@@ -166,14 +159,16 @@ class _Walk:
 
     def _may_leave(self, k: int, memory: str, t: int, needed: set[int]) -> bool:
         """Whether the storage's residency there may end at boundary `t`."""
-        x = self.state.lodgers[memory][k]
+        x = self.state.open[memory][k]
         if x.bound or x.start == t or k in needed:
             return False
         elsewhere = self.state.is_elsewhere(k, memory)
         return elsewhere or self._refuge(k, memory, t) is not None
 
     def _refuge(self, k: int, memory: str, t: int, hold: bool = True) -> str | None:
-        """The fastest other memory that can take the storage in: one with a hole, if it may be held there, else the last."""
+        """The fastest other memory that can take the storage in: one with a hole, if it may be held there,
+        else the last.
+        """
         for m in self.order:
             if m == memory or not self.rights.may_lie(k, m) or not self.target.copying_queues(memory, m):
                 continue
@@ -195,7 +190,7 @@ class _Walk:
 
     def _bring(self, k: int, reach: Sequence[str], t: int) -> None:
         """Make a copy where the op of step `t` reads it."""
-        kept = self.rights.pin[k].keep and any(k in there for there in self.state.lodgers.values())
+        kept = self.rights.pin[k].keep and any(k in there for there in self.state.open.values())
         if kept or self.rights.is_resident(k):
             raise Stuck
         for memory, evicting in self._ways(reach):
@@ -252,10 +247,10 @@ class _Walk:
         """Write the storage over its operand, where the options allow that and both may lie there."""
         operand = self.over.get((t, k))
         for memory in reach if operand is not None else ():
-            x = self.state.lodgers.get(memory, {}).get(operand if operand is not None else -1)
+            x = self.state.open.get(memory, {}).get(operand if operand is not None else -1)
             if x is None or operand is None or (memory == self.items[operand].home and x.start == 0):
                 continue
-            size, alignment, _, pinned = self.rights.room(k, memory)
+            size, alignment, _, pinned = self.rights.footprint(k, memory)
             if size == x.size and x.offset % alignment == 0 and pinned in (None, x.offset):
                 self._close(operand, memory, t + 1)
                 self._settle(k, memory, t, self.rights.is_bound(k, memory), x.offset)
@@ -280,30 +275,15 @@ class _Walk:
         return leaving is not None
 
     def _window(self, k: int, memory: str, t: int) -> list[int] | None:
-        """Who has to leave for the storage: everybody between two addresses, where that costs least; None where nobody can."""
-        size, alignment, end, pinned = self.rights.room(k, memory)
-        taken = self.state.taken(memory)
-        needed = {*self.reads[t], *self.writes[t]}
+        """Who has to leave for the storage, where that costs least; None where nobody can."""
+        taken, needed = self.state.taken(memory), {*self.reads[t], *self.writes[t]}
         loss = {who: self._loss(who, memory, t, needed) for _, _, who in taken}
-        begins = {0, *(align_up(high, alignment) for _, high, _ in taken)}
-        begins |= {(low - size) // alignment * alignment for low, _, _ in taken if low >= size}
-        if pinned is not None:
-            begins = {pinned}
-        best: tuple[float, int] | None = None
-        found: list[int] | None = None
-        for begin in sorted(begins):
-            inside = [who for low, high, who in taken if low < begin + size and begin < high]
-            losses = [loss[who] for who in inside]
-            if begin + size > end or None in losses:
-                continue
-            lost = [x for x in losses if x is not None]
-            score = sum(lost), len(inside)
-            if best is None or score < best:
-                best, found = score, inside
-        return found
+        return cheapest_window(taken, self.rights.footprint(k, memory), loss)
 
     def _loss(self, k: int, memory: str, t: int, needed: set[int]) -> float | None:
-        """How bad it is that the storage leaves: bytes to be moved, the more the sooner it is needed; None where it may not."""
+        """How bad it is that the storage leaves: bytes to be moved, the more the sooner it is needed; None
+        where it may not.
+        """
         if not self._may_leave(k, memory, t, needed):
             return None
         copied = self.state.is_elsewhere(k, memory)
@@ -311,7 +291,7 @@ class _Walk:
 
     def _let_go(self, t: int) -> None:
         """End the residencies that nothing needs after step `t`."""
-        for memory, there in self.state.lodgers.items():
+        for memory, there in self.state.open.items():
             for k in sorted(there):
                 item = self.items[k]
                 stays = item.is_output and (memory == item.home or not self.state.has(k, item.home))

@@ -13,9 +13,10 @@ UNLIMITED = 2**62
 """The end of a memory without a capacity."""
 
 
-class Room(NamedTuple):
-    """What a storage takes of a memory: `size` bytes from a multiple of `alignment` on, below `end`, at `pinned` if that is
-    an offset."""
+class Footprint(NamedTuple):
+    """What a storage takes of a memory: `size` bytes from a multiple of `alignment` on, below `end`, at
+    `pinned` if that is an offset.
+    """
 
     size: int
     alignment: int
@@ -64,14 +65,14 @@ class Rights:
         item = self.items[k]
         return self.is_resident(k) or self.pin[k].keep or (item.is_output and memory == item.home)
 
-    def room(self, k: int, memory: str) -> Room:
+    def footprint(self, k: int, memory: str) -> Footprint:
         """What it takes of a memory with addresses."""
         m, tensor, pin = (
             self.lives.addressed[memory],
             self.problem.graph.tensor[self.items[k].name],
             self.pin[k],
         )
-        return Room(
+        return Footprint(
             align_up(tensor.nbytes, m.alignment),
             lcm(m.alignment, tensor.alignment or 1),
             UNLIMITED if m.capacity is None else m.capacity,

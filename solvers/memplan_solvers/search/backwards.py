@@ -44,7 +44,9 @@ def has(bits: Ints, s: int) -> bool:
 
 @inner(allocates=False)
 def next_set(flat: SubproblemArrays, words: Ints, i: int, sets: Sets, above: Ints) -> int:
-    """The number of the set with op i as well; -1 where op i was executed or waits for another. `above` is for its words."""
+    """The number of the set with op i as well; -1 where op i was executed or waits for another. `above` is
+    for its words.
+    """
     if has(words, i):
         return -1
     for e in range(flat.preds.at[i], flat.preds.at[i + 1]):
@@ -152,8 +154,8 @@ def drop_before(
     work: Work,
     found: tuple[int, int, int],
 ) -> tuple[int, int]:
-    """Add the labels of set found[0] that come from one behind its op, as (storages kept, price): how many there are then, -1
-    where there is no room, and the least that a way through one of them pays.
+    """Add the labels of set found[0] that come from one behind its op, as (storages kept, price): how many
+    there are then, -1 where there is no room, and the least that a way through one of them pays.
 
     `found` are the set, how many labels it has already, and the least that a way through them pays.
     """
@@ -200,7 +202,8 @@ def take_back(
     made: GrowingLabels,
     work: Work,
 ) -> int:
-    """Make the labels of the sets [chunk[0], chunk[1]) from those of the sets one op larger; where it stopped for want of room.
+    """Make the labels of the sets [chunk[0], chunk[1]) from those of the sets one op larger; where it stopped
+    for want of room.
 
     Labels that pay a set's limit or more are left out; `bounds.least` learns what a way through a set pays at least.
     """

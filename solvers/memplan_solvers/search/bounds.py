@@ -1,7 +1,8 @@
 """A lower bound that needs no sets of a whole subproblem: windows of its storages, each solved with all others ignored.
 
-The cost of a way is the sum of what its storages cost. Those first touched in a stretch of steps cost at least what
-they would cost if nothing else took up room between two steps (`Subproblem.window`), so bounds of disjoint windows add up.
+The cost of a way is the sum of what its storages cost. Those first touched in a stretch of steps cost at
+least what they would cost if nothing else took up room between two steps (`Subproblem.window`), so bounds of
+disjoint windows add up.
 """
 
 from __future__ import annotations

@@ -121,8 +121,8 @@ def evict(
     weight: Weight,
     terms: Terms,
 ) -> bool:
-    """Keep the states after an op for which `lack` bytes have to leave, a state for each set that may; False where the layer
-    is full.
+    """Keep the states after an op for which `lack` bytes have to leave, a state for each set that may; False
+    where the layer is full.
 
     `scratch.base` is the state with nothing evicted, which weighs `weight`.
     """

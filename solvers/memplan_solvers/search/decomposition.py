@@ -65,7 +65,8 @@ class Bracket:
         return self._engine
 
     def spend_turn(self, limits: Limits, effort: int, beam: int, proving: bool) -> bool:
-        """Spend about `effort` states times ops on better plans, by a beam of at most `beam`; twice that a step on the bound.
+        """Spend about `effort` states times ops on better plans, by a beam of at most `beam`; twice that a
+        step on the bound.
 
         False where there is no plan through.
         """
@@ -98,7 +99,8 @@ class Bracket:
         return not (found.complete and self.plan is None)
 
     def raise_bound(self, limits: Limits, effort: int) -> None:
-        """Raise the lower bound: what costs little more than it is either found, and then the best, or proved not to exist.
+        """Raise the lower bound: what costs little more than it is either found, and then the best, or proved
+        not to exist.
 
         Far below the optimum few states cost so little. `effort` is states times ops, for every step up.
         """
@@ -115,7 +117,9 @@ class Bracket:
                 break
 
     def extend_frontiers(self, below: int, limits: Limits, effort: int) -> None:
-        """Loads and stores alone, for what costs less than `below`, where the sets are few and the pairs at most `effort`."""
+        """Loads and stores alone, for what costs less than `below`, where the sets are few and the pairs at
+        most `effort`.
+        """
         few = min(FEW, effort // SHARE)
         if self._frontiers is None and few > self._listed:
             self._listed = few

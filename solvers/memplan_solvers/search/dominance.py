@@ -38,8 +38,8 @@ def dominate(
 ) -> None:
     """Clear `keep` of states that another of the same set turns into at no more cost.
 
-    `order` lists states by set, then by what was paid. Each is compared with the cheapest that remain, as many as there is
-    room for in `kept`.
+    `order` lists states by set, then by what was paid. Each is compared with the cheapest that remain, as
+    many as there is room for in `kept`.
     """
     count = 0
     standing = -1

@@ -87,7 +87,9 @@ class Engine:
         )
 
     def front(self, depth: int, below: int) -> ParetoFrontier:
-        """The frontiers at the sets of `depth` ops for what costs less than `below`, empty ones where they are not known."""
+        """The frontiers at the sets of `depth` ops for what costs less than `below`, empty ones where they
+        are not known.
+        """
         return self.fronts[depth] if self.fronts and below <= self.known else self.no_front
 
     def root(self) -> tuple[int, int]:

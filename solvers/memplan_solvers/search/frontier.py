@@ -7,13 +7,15 @@ beats. What a state pays is at least the sum of the two.
 loads   A storage dropped is loaded where it was dropped; it is there again at its next touch. A state with R present loads
         at least min over the pairs of paid + reload(kept - R), less what was charged for those that are gone already.
 stores  A storage dropped is one that is stored some day: from there to its first touch it takes room only where it is
-        touched. What is never stored stays from its first touch to its last, so at every op these and what the op touches
-        fit at once. A state with X present and not stored stores at least min over the pairs of
-        paid - store(live - kept) + store(X - kept): of what is live, those of X alone are still to be stored.
+        touched. What is never stored stays from its first touch to its last, so at every op these and what
+        the op touches fit at once. A state with X present and not stored stores at least min over the pairs
+        of paid - store(live - kept) + store(X - kept): of what is live, those of X alone are still to be
+        stored.
 
-Only on deficit is anything dropped, and only inclusion-minimal sets: any plan's own choice, followed backwards, drops a
-superset, and whoever keeps more has paid less. For the same reason a pair is beaten by another that pays no more once it
-has dropped what it keeps beyond it. In-place pairs count as if they always worked, which is the less strict.
+Only on deficit is anything dropped, and only inclusion-minimal sets: any plan's own choice, followed
+backwards, drops a superset, and whoever keeps more has paid less. For the same reason a pair is beaten by
+another that pays no more once it has dropped what it keeps beyond it. In-place pairs count as if they always
+worked, which is the less strict.
 """
 
 from __future__ import annotations
@@ -70,7 +72,9 @@ class Half:
 
 
 class Frontiers:
-    """Both halves of an engine's price, known as far as was asked. The engine's sets must be listed (`Engine.tabulate`)."""
+    """Both halves of an engine's price, known as far as was asked. The engine's sets must be listed
+    (`Engine.tabulate`).
+    """
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
@@ -86,8 +90,9 @@ class Frontiers:
     def extend(self, below: int, limits: Limits, most: int) -> int:
         """Give the engine what it needs to search below this price, at most `most` pairs a half; a bound on every way.
 
-        A half that is too large, or not ready in time, stays unknown. Asking for little first is cheap, and proves a lot.
-        Each half tells the other how much is left for it, set by set; the smaller one is asked first.
+        A half that is too large, or not ready in time, stays unknown. Asking for little first is cheap, and
+        proves a lot. Each half tells the other how much is left for it, set by set; the smaller one is asked
+        first.
         """
         loads, stores = self.halves
         for half in sorted(self.halves, key=lambda half: half.pairs):

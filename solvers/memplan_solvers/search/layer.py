@@ -1,8 +1,8 @@
 """A layer of states, in numba: its tables, and how states and sets enter them.
 
-All states of a layer have as many ops executed. Axes of all arrays of this package: `op` and `storage` of a subproblem; `state`
-and `set` of a layer, a set being one of executed ops; `op_word` and `storage_word` the 64-bit words of sets written as bits.
-Prices and sizes are bytes.
+All states of a layer have as many ops executed. Axes of all arrays of this package: `op` and `storage` of a
+subproblem; `state` and `set` of a layer, a set being one of executed ops; `op_word` and `storage_word` the
+64-bit words of sets written as bits. Prices and sizes are bytes.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The least peak of live bytes from a set of executed ops on, looked up or bounded by search, in numba.
 
-The depth-first search of `peak`, from any set, with a table that keeps for every set met a lower and an upper bound on the
+The depth-first search of `peak`, from any set, with a table that keeps for every set met a lower and an upper
+bound on the
 peak still to come: a set that failed under one limit helps under all others.
 """
 
@@ -39,8 +40,8 @@ def grown(of: Descent) -> Descent:
 def keeps_within(of: Descent, limit: int, effort: int) -> tuple[Outcome, int]:
     """Whether some order from where the search stands keeps within `limit`: FOUND, FAILED or PAUSED, and a lower bound.
 
-    PAUSED after about `effort` evaluations of an op. The search stands where it stood afterwards, except that without the
-    rule `known` a FOUND order is left in the trail.
+    PAUSED after about `effort` evaluations of an op. The search stands where it stood afterwards, except that
+    without the rule `known` a FOUND order is left in the trail.
     """
     totals, progress, frames = of.executed.totals[0], of.stack.progress[0], of.stack.frames
     root = totals.count

@@ -1,6 +1,8 @@
-"""What is still to be paid from a state at least, in numba: by the peaks to come, and by the frontiers where they are known.
+"""What is still to be paid from a state at least, in numba: by the peaks to come, and by the frontiers where
+they are known.
 
-Axes as in `layer.py`; `front_set` is a set of a frontier, `label` what the frontier has of one. Prices and sizes are bytes.
+Axes as in `layer.py`; `front_set` is a set of a frontier, `label` what the frontier has of one. Prices and
+sizes are bytes.
 """
 
 from __future__ import annotations
@@ -116,7 +118,9 @@ def add_set(
     reached: Reached,
     terms: Terms,
 ) -> int:
-    """Number a set, with bounds on what is to come; the searches stand at the set before it, or at it where no op leads to it."""
+    """Number a set, with bounds on what is to come; the searches stand at the set before it, or at it where
+    no op leads to it.
+    """
     totals = layer.totals[0]
     number: int = totals.sets
     totals.sets += 1

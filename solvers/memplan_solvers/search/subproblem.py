@@ -109,7 +109,8 @@ class Subproblem:
         return tuple(found)
 
     def window(self, storages: Iterable[int]) -> Subproblem:
-        """What becomes of the subproblem when only these storages, and those that never leave, take up room between two steps.
+        """What becomes of the subproblem when only these storages, and those that never leave, take up room
+        between two steps.
 
         The others still count at the ops that touch one of these. What this costs the subproblem costs at least.
         """
@@ -242,9 +243,11 @@ def is_forced(problem: Problem) -> bool:
 
 
 def subproblems(problem: Problem) -> list[Subproblem]:
-    """The problem cut at every op that is ancestor or descendant of all others and leaves nothing live but what it wrote.
+    """The problem cut at every op that is ancestor or descendant of all others and leaves nothing live but
+    what it wrote.
 
-    There the state is the same whatever came before, so the subproblems are solved apart and their costs add up. Buffers of
+    There the state is the same whatever came before, so the subproblems are solved apart and their costs add
+    up. Buffers of
     the caller may lie across a cut: they never leave. O(ops x edges / 64).
     """
     n = problem.n

@@ -173,14 +173,14 @@ def test_one_worker_gets_one_core(plugins: dict[str, str], monkeypatch: pytest.M
         return isolate.Outcome("crash", None, "", 0.0)
 
     monkeypatch.setattr("memplan.studies.compare.runner.run_isolated", spy)
-    from memplan.studies.compare.runner import Limits
+    from memplan.studies.compare.runner import ProcessLimits
 
     class Deaf:
         def __getattr__(self, name: str) -> Any:
             return lambda *_: None
 
     jobs = [(str(k), _job("greedy")) for k in range(6)]
-    assert len(list(local_pool(1)(jobs, Limits(1.0, 1), Deaf()))) == 6
+    assert len(list(local_pool(1)(jobs, ProcessLimits(1.0, 1), Deaf()))) == 6
     assert len(seen) == 6 and all(len(cores) == 1 for cores in seen)
 
 

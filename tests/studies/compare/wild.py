@@ -28,10 +28,10 @@ class Wild(Solver):
 
     fault: str = "none"
 
-    def solve(self, problem: Problem, budget: Limits) -> Plan:
+    def solve(self, problem: Problem, limits: Limits) -> Plan:
         if problem.graph.name != "chain12":
             self._go_wrong()
-        plan = parse_spec("greedy").solve(problem, budget)
+        plan = parse_spec("greedy").solve(problem, limits)
         if self.fault == "overlap":
             return replace(plan, residencies=tuple(r._replace(offset=0) for r in plan.residencies))
         return replace(plan, solver=self.spec)

@@ -11,7 +11,7 @@ from memplan.judge.plan_view import PlanView
 from memplan.judge.simulate import spill_moves
 
 
-def treatments(view: PlanView, copies: Copies) -> Iterator[Violation]:
+def policies(view: PlanView, copies: Copies) -> Iterator[Violation]:
     """Everything that the options ask of kinds of storages."""
     planned = view.moved | {s for s, _ in view.residencies}
     for s in sorted(s for s in planned if not view.is_placeable(s)):

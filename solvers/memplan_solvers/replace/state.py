@@ -9,7 +9,7 @@ from memplan.problem.plan import InPlace, Move, Residency
 from memplan_solvers.common.holes import Extent
 
 
-class Lodger(NamedTuple):
+class OpenResidency(NamedTuple):
     """A storage in a memory with addresses, since boundary `start`; `bound` if it may not leave before its last touch."""
 
     start: int
@@ -23,12 +23,13 @@ class State:
     """What lies where at a boundary, and what was decided so far.
 
     Args:
-        lodgers: by memory with addresses, who lies there, by number of the storage.
+        open: by memory with addresses, who lies there, by number of the storage.
         loose: the memories without addresses.
-        held: storages, by number, with memories without addresses that hold a copy, in the order in which that came about.
+        held: storages, by number, with memories without addresses that hold a copy, in the order in which
+            that came about.
     """
 
-    lodgers: dict[str, dict[int, Lodger]]
+    open: dict[str, dict[int, OpenResidency]]
     loose: tuple[str, ...]
     held: dict[tuple[int, str], None]
     residencies: list[Residency] = field(default_factory=list)
@@ -37,28 +38,28 @@ class State:
 
     def has(self, k: int, memory: str) -> bool:
         """Whether a copy of the storage is there."""
-        return k in self.lodgers.get(memory, ()) or (k, memory) in self.held
+        return k in self.open.get(memory, ()) or (k, memory) in self.held
 
     def is_elsewhere(self, k: int, memory: str) -> bool:
         """Whether there is a copy besides the one in this memory."""
-        others = (m for m in self.lodgers if m != memory)
-        return any(k in self.lodgers[m] for m in others) or any(
+        others = (m for m in self.open if m != memory)
+        return any(k in self.open[m] for m in others) or any(
             (k, m) in self.held for m in self.loose if m != memory
         )
 
     def taken(self, memory: str) -> list[Extent]:
         """The bytes in use there, ascending, and who uses them."""
-        there = self.lodgers[memory].items()
+        there = self.open[memory].items()
         return sorted((x.offset, x.offset + x.size, k) for k, x in there if x.size)
 
     def mark(self) -> Mark:
         """What `rewind` needs to come back to here."""
-        lodgers = {memory: dict(there) for memory, there in self.lodgers.items()}
-        return Mark(lodgers, len(self.held), len(self.residencies), len(self.moves), len(self.inplace))
+        open = {memory: dict(there) for memory, there in self.open.items()}
+        return Mark(open, len(self.held), len(self.residencies), len(self.moves), len(self.inplace))
 
     def rewind(self, mark: Mark) -> None:
         """Undo whatever was decided since."""
-        self.lodgers = {memory: dict(there) for memory, there in mark.lodgers.items()}
+        self.open = {memory: dict(there) for memory, there in mark.open.items()}
         while len(self.held) > mark.held:
             self.held.popitem()
         del self.residencies[mark.residencies :], self.moves[mark.moves :], self.inplace[mark.inplace :]
@@ -67,7 +68,7 @@ class State:
 class Mark(NamedTuple):
     """A state at some boundary: who lay where, and how much was decided by then."""
 
-    lodgers: dict[str, dict[int, Lodger]]
+    open: dict[str, dict[int, OpenResidency]]
     held: int
     residencies: int
     moves: int
