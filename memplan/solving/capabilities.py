@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from memplan.machine.target import Target
 from memplan.machine.two_level import beyond_two_level
 from memplan.problem.problem import Problem
+from memplan.solving.posed import posed
 
 OPERANDS = ("scratchpad", "direct")
 """Where ops find their operands: all of them in fast memory, or in the backing memory too, without a copy."""
@@ -78,6 +79,7 @@ class Capabilities:
 
     def lacks(self, problem: Problem) -> list[str]:
         """What of the problem is beyond it, in words that follow "does not plan for"; nothing if it is a fair question."""
+        problem = posed(problem)
         options, target = problem.options, problem.target
         found = []
         if options.objective not in self.objectives:

@@ -10,6 +10,7 @@ from memplan.problem.plan import Plan, Status
 from memplan.problem.problem import Problem
 from memplan.problem.reuse import overwrites_what_is_wanted
 from memplan.solving.limits import Limits, Progress
+from memplan.solving.posed import posed
 from memplan.solving.solver import Solver, recorded
 
 WITHOUT: Mapping[str, Mapping[str, Any]] = {
@@ -34,6 +35,8 @@ def solve_within(solver: Solver, problem: Problem, limits: Limits, solve: Solve 
         solve: what is asked of it, where that is not `solver.solve`.
     """
     solve = solve or solver.solve
+    if (simple := posed(problem)) is not problem:
+        return replace(solve_within(solver, simple, limits, solve), target=problem.target)
     less, unused = _known_part(solver, problem)
     if less is problem and not unused:
         return solve(problem, limits)
