@@ -261,7 +261,10 @@ class Problem:
         """
         if self.relaxed is not self:
             return self.relaxed.present
-        joined = [self.options.join and bool(op.joins) for op in self.graph.ops]  # these may read nothing
+        unknown = self.options.join and bool(
+            beyond_two_level(self.target)
+        )  # there what is joined may read nothing
+        joined = [unknown and bool(op.joins) for op in self.graph.ops]
         across = certainly_kept(self.storages, self.preds, self.succs, self.options.order == "program")
         return tuple(
             tuple(

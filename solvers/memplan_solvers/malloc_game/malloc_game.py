@@ -11,6 +11,7 @@ from memplan.base.errors import OptionError, nearest
 from memplan.judge.timeline import timeline
 from memplan.problem.plan import Plan, Status
 from memplan.problem.problem import Problem
+from memplan.solving.capabilities import Capabilities
 from memplan.solving.limits import Limits
 from memplan.solving.registry import parse_spec
 from memplan_solvers.latency.arrays import UNPLACED, make_arrays
@@ -53,6 +54,7 @@ class MallocGame(LatencySolver):
 
     name: ClassVar[str] = "malloc_game"
     summary: ClassVar[str] = "an agent that plays the mallocGame with a trained network, after mallocMuZero"
+    supports: ClassVar[Capabilities] = replace(LatencySolver.supports, queues=(1,))
 
     mode: str = "agent"
     finetune_s: float = 0.0
