@@ -46,7 +46,7 @@ def test_a_solver_of_scratchpad_machines_says_what_is_beyond_it(target: Target, 
     with pytest.raises(
         OptionError, match=f"'greedy' does not plan for target '{target.name}' with"
     ) as caught:
-        memplan.plan(chain(3), target, objective="peak", solver="greedy")
+        memplan.plan(chain(3), target, objective="peak", weights="tensor", solver="greedy")
     assert beyond in caught.value.message
 
 
