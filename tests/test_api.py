@@ -167,6 +167,15 @@ def test_a_graph_and_a_plan_come_back_as_they_were_written(tmp_path: Any) -> Non
         memplan.write_plan(plan, path / "below")
 
 
+def test_a_program_in_the_place_of_a_model_is_told_the_way() -> None:
+    program = torch.export.export(torch.nn.ReLU(), (torch.zeros(3, 4),))
+    for misused in (memplan.load, memplan.plan):
+        with pytest.raises(memplan.MemplanError, match="a ExportedProgram is no") as refused:
+            misused(program)
+        assert "memplan.from_exported" in str(refused.value)
+    assert memplan.plan(memplan.from_exported(program)).status == "optimal"
+
+
 def test_options_that_are_handed_on_are_those_of_plan() -> None:
     hints = get_type_hints(memplan.plan)
     options = {

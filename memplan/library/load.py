@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from memplan.base.errors import BoundError, DimensionError
+from memplan.base.errors import BoundError, DimensionError, GraphError
 from memplan.base.files import check_name
 from memplan.ir.model import Model
 from memplan.ir.ranges import Dims
@@ -24,6 +24,11 @@ def load_model(
 
     `trust` lets a .pt2 hold what can run code as it is loaded. The ops of an ONNX model are as `runtime` executes them.
     """
+    if not isinstance(model, str | Path):
+        raise GraphError(
+            f"a {type(model).__name__} is no path",
+            "load takes files; an exported program is read by memplan.from_exported, a traced module by memplan.from_fx",
+        )
     path = Path(model)
     for part in path.parts:
         check_name(part)

@@ -217,7 +217,11 @@ def make_problem(
     """
     graph = model.graph if isinstance(model, Model) else model
     if not isinstance(graph, Graph):
-        raise OptionError(f"a {type(graph).__name__} is no model", "load it first, by memplan.load")
+        raise OptionError(
+            f"a {type(graph).__name__} is no model",
+            "make one first: of a file by memplan.load, of an exported program by memplan.from_exported, of a traced "
+            "module by memplan.from_fx",
+        )
     machine = with_capacities(load_target(target), capacities or {})
     usual = dict(machine.policies)
     profile = profile_for(model, runtime or loaded_for(model))
