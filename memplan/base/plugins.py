@@ -12,6 +12,9 @@ from memplan.base.errors import MemplanError
 SOLVERS = "memplan.solvers"
 """Each a subclass of `Solver`."""
 
+KERNELS = "memplan.kernels"
+"""Each a mapping of `KernelGroup`s by name: what the package's solvers compile once on a machine."""
+
 PACKERS = "memplan.packers"
 """Each a subclass of `Packer`."""
 

@@ -36,15 +36,24 @@ class Parser(argparse.ArgumentParser):
         raise OptionError(message, f"see `{self.prog} --help`")
 
 
+class Version(argparse.Action):
+    """Prints the versions, which take too long to find out for whoever does not ask."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
+        from memplan.cli.machine import versions
+
+        print(versions())
+        parser.exit()
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The whole command line; each command's module adds its own part."""
-    from memplan.base.version import __version__
-    from memplan.cli import check, compare, listing, measure, pack, plan, run, show, sweep
+    from memplan.cli import check, compare, listing, machine, measure, pack, plan, run, show, sweep
 
     parser = Parser(prog="memplan", description="Plans where and when tensors live in memory.")
-    parser.add_argument("--version", action="version", version=f"memplan {__version__}")
+    parser.add_argument("--version", action=Version, nargs=0, help="show what is installed and exit")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=Parser)
-    for module in (plan, check, run, measure, show, pack, compare, sweep, listing):
+    for module in (plan, check, run, measure, show, pack, compare, sweep, listing, machine):
         module.add_parser(commands)
     return parser
 

@@ -24,6 +24,9 @@ from memplan.problem.options import CHOICES
 from memplan.problem.plan import Plan, Status
 from memplan_start import INTERRUPTED
 
+SCRATCHPAD = "scratchpad"
+"""The target of whoever names none."""
+
 
 def add_parser(commands: Any) -> None:
     """Add the command to the program."""
@@ -31,7 +34,7 @@ def add_parser(commands: Any) -> None:
     p.add_argument("model", metavar="MODEL", help=".onnx, .pt2, .tflite, graph .json or a zoo model's name")
     p.add_argument(
         "--target",
-        default="scratchpad",
+        default=SCRATCHPAD,
         help="preset, .toml file or vela.ini:SYSTEM:MODE (default: scratchpad)",
     )
     p.add_argument(
@@ -96,6 +99,11 @@ def run(args: argparse.Namespace) -> int:
     check_folder(Path(args.output))
     model = load_talking(args, args.runtime)
     check_folder(Path(args.output), *file_names(formats, model.stem))
+    if args.target == SCRATCHPAD and not (args.runtime or args.scratchpad or args.objective):
+        print_stderr(
+            "note: nothing limits the scratchpad, so nothing is spilled; give --scratchpad SIZE (MR is the least "
+            "that works, MH half way) or --target NAME (see `memplan targets`)"
+        )
     live = LiveLine()
     with interruptible() as cancel:
         plan = solve(

@@ -24,20 +24,40 @@ from memplan.solving.limits import Limits
 class Kind(NamedTuple):
     """The module whose `warm` calls every kernel of a kind once, what they are for, and about how many seconds compiling takes a core."""
 
+    name: str
     module: str
     use: str
     seconds: int
 
+    def ready(self) -> bool:
+        """Whether nothing is left to compile; what is kept on disk is loaded."""
+        with _lock:
+            return self.name in _loaded or _warm(self.name, unless=lambda: True)
+
+    def compiler(self) -> subprocess.Popen[bytes]:
+        """A process that compiles them, to disk; interrupts from the terminal do not reach it."""
+        return start(
+            __name__,
+            self.name,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
 
 KERNELS = {
-    "assign": Kind("memplan_solvers.latency.msa", "memory space assignment", 10),
-    "anneal": Kind("memplan_solvers.latency.anneal", "annealing", 40),
-    "game": Kind("memplan_solvers.malloc_game.guided", "the mallocGame and its annealing", 90),
-    "pack": Kind("memplan_solvers.offsets.packer", "exact packing", 3),
-    "peak": Kind("memplan_solvers.peak.search", "the search for the least peak", 4),
-    "recompute": Kind("memplan_solvers.recompute.anneal", "annealing of executions", 15),
-    "repair": Kind("memplan_solvers.offsets.ejection_chains", "packing by repair", 3),
-    "search": Kind("memplan_solvers.search.search", "the search over order and spills", 35),
+    kind.name: kind
+    for kind in (
+        Kind("peak", "memplan_solvers.peak.search", "the search for the least peak", 4),
+        Kind("pack", "memplan_solvers.offsets.packer", "exact packing", 3),
+        Kind("repair", "memplan_solvers.offsets.ejection_chains", "packing by repair", 3),
+        Kind("search", "memplan_solvers.search.search", "the search over order and spills", 35),
+        Kind("assign", "memplan_solvers.latency.msa", "memory space assignment", 10),
+        Kind("anneal", "memplan_solvers.latency.anneal", "annealing", 40),
+        Kind("game", "memplan_solvers.malloc_game.guided", "the mallocGame and its annealing", 90),
+        Kind("recompute", "memplan_solvers.recompute.anneal", "annealing of executions", 15),
+    )
 }
 """By the name that their users call them."""
 
@@ -64,12 +84,12 @@ def load(name: str, limits: Limits) -> bool:
 
 
 def _obtain(name: str, limits: Limits) -> bool:
+    kind = KERNELS[name]
     with _lock:
         if name in _loaded or _warm(name, unless=lambda: True):
             return True
         if name not in _compilers:
-            _compilers[name] = _compiler(name)
-    kind = KERNELS[name]
+            _compilers[name] = kind.compiler()
     limits.notify(
         f"compiling {kind.use}, some {kind.seconds} s, once on this machine and not part of the time limit"
     )
@@ -120,18 +140,6 @@ def _warm(name: str, unless: Callable[[], bool] = lambda: False) -> bool:
 
 class _NotCompiled(Exception):
     """Something would have to be compiled."""
-
-
-def _compiler(name: str) -> subprocess.Popen[bytes]:
-    """A process that compiles; interrupts from the terminal do not reach it."""
-    return start(
-        __name__,
-        name,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
 
 
 if __name__ == "__main__":

@@ -116,7 +116,7 @@ else:
 from memplan_solvers import compiled
 from memplan.solving.limits import Limits
 
-compiled._compiler = lambda name: subprocess.Popen([sys.executable, "-c", ""])  # it keeps nothing either
+compiled.Kind.compiler = lambda kind: subprocess.Popen([sys.executable, "-c", ""])  # it keeps nothing either
 with warnings.catch_warnings(record=True) as heard:
     warnings.simplefilter("always")
     assert not compiled.load("peak", Limits(cancel=lambda: True))
