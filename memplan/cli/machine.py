@@ -111,7 +111,7 @@ def _findings() -> Iterator[Finding]:
             yield Finding(
                 package, "not installed, needed for nothing else", f"pip install 'memplan[{extra}]'"
             )
-    cold = [group.use for group in kernel_groups() if not group.ready()]
+    cold = [group.use for group in kernel_groups().values() if not group.ready()]
     yield Finding(
         "inner loops",
         f"to be compiled at their first use: {', '.join(cold)}" if cold else "compiled",

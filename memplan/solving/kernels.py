@@ -25,6 +25,10 @@ class KernelGroup(Protocol):
     def seconds(self) -> int:
         """About how long a core compiles them."""
 
+    @property
+    def after(self) -> str:
+        """The group whose kernels they call, "" where there is none."""
+
     def ready(self) -> bool:
         """Whether nothing is left to compile; what is kept on disk is loaded."""
 
@@ -40,27 +44,28 @@ class Warming(NamedTuple):
     total: float
 
 
-def kernel_groups() -> list[KernelGroup]:
-    """All groups of all packages, in the order that their packages name them."""
-    return [group for point in plugins(KERNELS).values() for group in load_plugin(point).values()]
+def kernel_groups() -> dict[str, KernelGroup]:
+    """All groups of all packages by name."""
+    return {name: group for point in plugins(KERNELS).values() for name, group in load_plugin(point).items()}
 
 
 def warm(cancelled: Callable[[], bool]) -> Iterator[Warming]:
     """Compile every group that is not ready, one to a core; where it stands, now and then, until all is done.
 
-    Later groups call kernels of earlier ones, so they start in the order named. A cancellation ends the compilers.
+    A group waits for the one whose kernels it calls, which would be compiled twice. A cancellation ends the compilers.
     """
-    waiting = [group for group in kernel_groups() if not group.ready()]
-    total = float(sum(group.seconds for group in waiting))
+    waiting = {name: group for name, group in kernel_groups().items() if not group.ready()}
+    total = float(sum(group.seconds for group in waiting.values()))
     done = 0.0
-    running: list[tuple[KernelGroup, Popen[Any], float]] = []
+    running: dict[str, tuple[KernelGroup, Popen[Any], float]] = {}
     while (waiting or running) and not cancelled():
-        while waiting and len(running) < (os.cpu_count() or 1):
-            running.append((waiting[0], waiting.pop(0).compiler(), time.monotonic()))
+        for name, group in list(waiting.items()):
+            if len(running) < (os.cpu_count() or 1) and not {group.after} & {*waiting, *running}:
+                running[name] = (waiting.pop(name), group.compiler(), time.monotonic())
         time.sleep(PAUSE_S)
-        done += sum(group.seconds for group, compiler, _ in running if compiler.poll() is not None)
-        running = [run for run in running if run[1].poll() is None]
-        begun = sum(min(time.monotonic() - start, group.seconds) for group, _, start in running)
-        yield Warming(tuple(group.use for group, _, _ in running), done + begun, total)
-    for _, compiler, _ in running:
+        for name in [name for name, (_, compiler, _) in running.items() if compiler.poll() is not None]:
+            done += running.pop(name)[0].seconds
+        begun = sum(min(time.monotonic() - start, group.seconds) for group, _, start in running.values())
+        yield Warming(tuple(group.use for group, _, _ in running.values()), done + begun, total)
+    for _, compiler, _ in running.values():
         compiler.terminate()

@@ -22,12 +22,15 @@ from memplan.solving.limits import Limits
 
 
 class Kind(NamedTuple):
-    """The module whose `warm` calls every kernel of a kind once, what they are for, and about how many seconds compiling takes a core."""
+    """The module whose `warm` calls every kernel of a kind once, what they are for, about how many seconds compiling
+    takes a core, and the kind whose kernels they call.
+    """
 
     name: str
     module: str
     use: str
     seconds: int
+    after: str = ""
 
     def ready(self) -> bool:
         """Whether nothing is left to compile; what is kept on disk is loaded."""
@@ -49,14 +52,20 @@ class Kind(NamedTuple):
 KERNELS = {
     kind.name: kind
     for kind in (
+        Kind("assign", "memplan_solvers.latency.msa", "memory space assignment", 10),
+        Kind("anneal", "memplan_solvers.latency.anneal", "annealing", 25, after="assign"),
+        Kind(
+            "game",
+            "memplan_solvers.malloc_game.guided",
+            "the mallocGame and its annealing",
+            60,
+            after="anneal",
+        ),
         Kind("peak", "memplan_solvers.peak.search", "the search for the least peak", 4),
+        Kind("search", "memplan_solvers.search.search", "the search over order and spills", 30, after="peak"),
         Kind("pack", "memplan_solvers.offsets.packer", "exact packing", 3),
         Kind("repair", "memplan_solvers.offsets.ejection_chains", "packing by repair", 3),
-        Kind("search", "memplan_solvers.search.search", "the search over order and spills", 35),
-        Kind("assign", "memplan_solvers.latency.msa", "memory space assignment", 10),
-        Kind("anneal", "memplan_solvers.latency.anneal", "annealing", 40),
-        Kind("game", "memplan_solvers.malloc_game.guided", "the mallocGame and its annealing", 90),
-        Kind("recompute", "memplan_solvers.recompute.anneal", "annealing of executions", 15),
+        Kind("recompute", "memplan_solvers.recompute.anneal", "annealing of executions", 5),
     )
 }
 """By the name that their users call them."""

@@ -22,7 +22,7 @@ def test_the_version_names_what_memplan_stands_on() -> None:
 
 def test_doctor_says_what_to_do_about_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     group = SimpleNamespace(use="packing", seconds=1, ready=lambda: False)
-    monkeypatch.setattr(kernels, "kernel_groups", lambda: [group])
+    monkeypatch.setattr(kernels, "kernel_groups", lambda: {"packing": group})
     monkeypatch.setattr(machine, "installed", lambda name: None if name == "ray" else "1.0")
     said = memplan("doctor").stdout
     assert "-> pip install 'memplan[ray]'" in said and "memplan[torch]" not in said
