@@ -44,14 +44,14 @@ class Machine:
             return np.concatenate([self.told(name) for name, _ in parts])
         return self.number[storage] * 1000 + np.arange(nbytes)
 
-    def at(self, place: Location) -> Bytes:
-        nbytes = self.graph.tensor[place.storage].nbytes
-        if place.memory is not None and place.offset is not None:
-            return self.memories[place.memory][place.offset : place.offset + nbytes]
+    def at(self, location: Location) -> Bytes:
+        nbytes = self.graph.tensor[location.storage].nbytes
+        if location.memory is not None and location.offset is not None:
+            return self.memories[location.memory][location.offset : location.offset + nbytes]
         fresh = np.zeros(nbytes, np.int64)
-        if place.memory is None and self.view.is_given(place.storage):
-            fresh = self.told(place.storage)
-        return self.own.setdefault((place.storage, place.memory), fresh)
+        if location.memory is None and self.view.is_given(location.storage):
+            fresh = self.told(location.storage)
+        return self.own.setdefault((location.storage, location.memory), fresh)
 
     def obey(self) -> bool:
         """Whether everything is read as it was written."""
@@ -59,31 +59,31 @@ class Machine:
         self.memories = {name: np.zeros(end, np.int64) for name, end in self.plan.peaks.items()}
         for action in happening:
             match action:
-                case Given(place):
-                    self.at(place)[:] = self.told(place.storage)
+                case Given(location):
+                    self.at(location)[:] = self.told(location.storage)
                 case Copied(move, source, destination):
                     if not self.holds(source, move.due - 0.5):
                         return False
                     self.at(destination)[:] = self.at(source)
-                case Voided(_, place, size):
-                    assert place.memory is not None and place.offset is not None
-                    self.memories[place.memory][place.offset : place.offset + size] = 0
+                case Voided(_, location, size):
+                    assert location.memory is not None and location.offset is not None
+                    self.memories[location.memory][location.offset : location.offset + size] = 0
                 case Executed(step, op, reads, writes):
-                    if not all(self.holds(place, step) for place in reads.values()):
+                    if not all(self.holds(location, step) for location in reads.values()):
                         return False
-                    for name, place in writes.items():
-                        if op.name in self.plan.joined and not self.holds(place, step):
+                    for name, location in writes.items():
+                        if op.name in self.plan.joined and not self.holds(location, step):
                             return False
                         if name != op.workspace:
-                            self.at(place)[:] = self.told(name)
+                            self.at(location)[:] = self.told(name)
                 case Finished(outputs):
-                    return all(self.holds(place, self.view.n) for place in outputs.values())
+                    return all(self.holds(location, self.view.n) for location in outputs.values())
         return False
 
-    def holds(self, place: Location, at: float) -> bool:
+    def holds(self, location: Location, at: float) -> bool:
         """Whether what is read there at a step, or by a move half a step sooner, is what was written."""
-        self.read[place].append(at)
-        return bool((self.at(place) == self.told(place.storage)).all())
+        self.read[location].append(at)
+        return bool((self.at(location) == self.told(location.storage)).all())
 
 
 def valid(seed: int) -> tuple[random.Random, Graph, Plan] | None:

@@ -28,7 +28,7 @@ class OpTimes(NamedTuple):
     busy: Floats  # [n], the whole op
 
 
-class Copies(NamedTuple):
+class OrderedCopies(NamedTuple):
     """The copies of a layout in FIFO order: by the boundary at which they are issued, stores before loads."""
 
     first: Ints  # [2 n + 3], copies first[2 t] … first[2 t + 2] - 1 are issued at boundary t, the loads from first[2 t + 1] on
@@ -104,7 +104,7 @@ def op_times(arrays: LatencyArrays, residencies: Records, dues: Ints) -> OpTimes
 
 
 @inner
-def fifo_copies(arrays: LatencyArrays, residencies: Records, dues: Ints, stores: Records) -> Copies:
+def fifo_copies(arrays: LatencyArrays, residencies: Records, dues: Ints, stores: Records) -> OrderedCopies:
     """The copies of these residencies, RESIDENCY[r], in their order, with the dues of their loads, int64[r],
     and stores, STORE[m].
     """
@@ -119,7 +119,7 @@ def fifo_copies(arrays: LatencyArrays, residencies: Records, dues: Ints, stores:
     for place in range(2 * n + 2):
         first[place + 1] += first[place]
     total = first[2 * n + 2]
-    copies = Copies(
+    copies = OrderedCopies(
         first,
         np.empty(total),
         np.empty(total, np.int64),
@@ -160,7 +160,9 @@ def latency(arrays: LatencyArrays, residencies: Records, dues: Ints, stores: Rec
 
 
 @inner
-def stores_before(arrays: LatencyArrays, residencies: Records, stores: Records, copies: Copies) -> Ints:
+def stores_before(
+    arrays: LatencyArrays, residencies: Records, stores: Records, copies: OrderedCopies
+) -> Ints:
     """How many stores must be done before each copy starts, in a queue of their own, int64[q].
 
     A load waits for the store of what it reads, and for those of what lay until its issue where it goes.
@@ -198,7 +200,7 @@ def stores_before(arrays: LatencyArrays, residencies: Records, stores: Records, 
 
 
 @inner
-def _one_queue(times: OpTimes, copies: Copies, reach: Floats) -> float:
+def _one_queue(times: OpTimes, copies: OrderedCopies, reach: Floats) -> float:
     """Seconds with one queue for loads and stores."""
     n = len(times.busy)
     wanted = np.zeros(n + 1)  # the largest F due at each step
@@ -221,7 +223,7 @@ def _one_queue(times: OpTimes, copies: Copies, reach: Floats) -> float:
 
 
 @inner
-def _two_lanes(times: OpTimes, copies: Copies, after: Ints, reach: Floats) -> float:
+def _two_lanes(times: OpTimes, copies: OrderedCopies, after: Ints, reach: Floats) -> float:
     """Seconds with one queue of loads and one of stores; both heads share the bus equally. after: see `stores_before`."""
     n, total = len(times.busy), len(copies.due)
     lanes = Lanes(
@@ -256,7 +258,7 @@ def _two_lanes(times: OpTimes, copies: Copies, after: Ints, reach: Floats) -> fl
 
 
 @inner
-def _copy(lanes: Lanes, copies: Copies, capacity: float, goal: float) -> float:
+def _copy(lanes: Lanes, copies: OrderedCopies, capacity: float, goal: float) -> float:
     """Copy from `capacity` until a head is done, or until `goal` if that comes first; the capacity it took."""
     load = lanes.head[0] < lanes.length[0] and lanes.after[lanes.copies[0, lanes.head[0]]] <= lanes.head[1]
     store = lanes.head[1] < lanes.length[1]

@@ -6,7 +6,15 @@ import numpy as np
 
 from memplan_solvers.common.arrays import Ints
 from memplan_solvers.jit import borrow, inlined, inner, kernel
-from memplan_solvers.search.backwards_state import Above, Bounds, GrowingLabels, HalfTerms, Sets, Taken, Work
+from memplan_solvers.search.backwards_state import (
+    Above,
+    Bounds,
+    GrowingLabels,
+    HalfTerms,
+    Sets,
+    Taken,
+    WorkSpace,
+)
 from memplan_solvers.search.remaining_cost import LEFT_OUT, Labels, cheaper, find_front, scaled
 from memplan_solvers.search.state import SubproblemArrays, begun, first_bit, members, mix, same
 from memplan_solvers.search.subsets import Leavers, begin, give_back, is_exhausted, take
@@ -85,7 +93,7 @@ def raise_peaks(flat: SubproblemArrays, sets: Sets, peaks: Ints, following: Sets
 
 
 @inner(allocates=False)
-def add(work: Work, count: int, row: Ints, cost: int, held: int) -> int:
+def add(work: WorkSpace, count: int, row: Ints, cost: int, held: int) -> int:
     """Keep a label, or the cheaper of two alike; how many there are, -1 where there is no room."""
     mask = work.slots.shape[0] - 1
     serial = work.serial[0].next
@@ -107,7 +115,9 @@ def add(work: Work, count: int, row: Ints, cost: int, held: int) -> int:
 
 
 @inner(allocates=False)
-def is_beaten(flat: SubproblemArrays, work: Work, b: int, made: GrowingLabels, begin: int, end: int) -> bool:
+def is_beaten(
+    flat: SubproblemArrays, work: WorkSpace, b: int, made: GrowingLabels, begin: int, end: int
+) -> bool:
     """Whether one of the labels [begin, end) pays no more than label b once it has dropped what it keeps beyond it."""
     for a in range(begin, end):
         slack = work.cost[b] - made.cost[a]
@@ -122,7 +132,7 @@ def is_beaten(flat: SubproblemArrays, work: Work, b: int, made: GrowingLabels, b
 
 
 @inner
-def keep_unbeaten(flat: SubproblemArrays, work: Work, count: int, made: GrowingLabels, k: int) -> bool:
+def keep_unbeaten(flat: SubproblemArrays, work: WorkSpace, count: int, made: GrowingLabels, k: int) -> bool:
     """Append the labels of set k that no other beats; whether there was room."""
     begin = made.totals[0].labels
     if begin + count > made.cost.shape[0]:
@@ -151,7 +161,7 @@ def drop_before(
     live: Ints,
     label: tuple[Ints, int],
     taken: Taken,
-    work: Work,
+    work: WorkSpace,
     found: tuple[int, int, int],
 ) -> tuple[int, int]:
     """Add the labels of set found[0] that come from one behind its op, as (storages kept, price): how many
@@ -200,7 +210,7 @@ def take_back(
     terms: HalfTerms,
     chunk: tuple[int, int],
     made: GrowingLabels,
-    work: Work,
+    work: WorkSpace,
 ) -> int:
     """Make the labels of the sets [chunk[0], chunk[1]) from those of the sets one op larger; where it stopped
     for want of room.

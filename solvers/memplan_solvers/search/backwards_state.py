@@ -54,7 +54,7 @@ class GrowingLabels(NamedTuple):
     totals: Annotated[Records, COUNT, "1"]
 
 
-class Work(NamedTuple):
+class WorkSpace(NamedTuple):
     """The labels of one set before the beaten ones are left out."""
 
     inside: Ints  # [entry, storage_word] storages kept
@@ -71,9 +71,9 @@ class Above(NamedTuple):
     labels: Labels
 
 
-def work_space(entries: int, words: int) -> Work:
+def work_space(entries: int, words: int) -> WorkSpace:
     """Room for so many labels of a set, a power of two."""
-    return Work(
+    return WorkSpace(
         inside=np.zeros((entries, words), np.int64),
         cost=np.zeros(entries, np.int64),
         held=np.zeros(entries, np.int64),

@@ -168,9 +168,9 @@ def test_a_hang_ends_at_the_deadline(plugins: dict[str, str], monkeypatch: pytes
 def test_one_worker_gets_one_core(plugins: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Any] = []
 
-    def spy(job: Any, **_: Any) -> isolate.Outcome:
+    def spy(job: Any, **_: Any) -> isolate.JobOutcome:
         seen.append(job["cores"])
-        return isolate.Outcome("crash", None, "", 0.0)
+        return isolate.JobOutcome("crash", None, "", 0.0)
 
     monkeypatch.setattr("memplan.studies.compare.runner.run_isolated", spy)
     from memplan.studies.compare.runner import ProcessLimits
