@@ -127,7 +127,7 @@ ELSEWHERE: tuple[tuple[str, str, str], ...] = (
     (
         "ranges of sizes",
         "onnx/test_family.py",
-        "memplan.ir.ranges memplan.ir.grid memplan.judge.sizing",
+        "memplan.ir.ranges memplan.ir.grid memplan.judge.sizing memplan.onnx.throughout",
     ),
     (
         "programs with bodies",
@@ -311,7 +311,7 @@ ELSEWHERE: tuple[tuple[str, str, str], ...] = (
     (
         "problems by hand",
         "problem/test_problem.py",
-        "memplan.problem.storage memplan.problem.placed",
+        "memplan.problem.first_memory memplan.problem.need memplan.problem.overwriting memplan.problem.placed memplan.problem.storage",
     ),
     (
         "donated inputs by their plans",
