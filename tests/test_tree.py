@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 TESTS = Path(__file__).parent
@@ -265,7 +266,7 @@ ELSEWHERE: tuple[tuple[str, str, str], ...] = (
         "memplan_solvers.peak.peak memplan_solvers.peak.search",
     ),
     (
-        "rivals by their answers",
+        "heuristics of others by their answers",
         "solvers/test_baseline.py",
         "memplan_solvers.pytorch",
     ),
@@ -370,12 +371,15 @@ ELSEWHERE: tuple[tuple[str, str, str], ...] = (
 """Why modules are tested elsewhere, by which file, and their names: what they decide shows only in what they are part of."""
 
 
-def modules() -> Iterator[tuple[str, ast.Module]]:
+@cache
+def modules() -> tuple[tuple[str, ast.Module], ...]:
     """Dotted name and syntax of every module."""
+    found = []
     for source in SOURCES:
         for path in sorted(source.rglob("*.py")):
             parts = path.relative_to(source.parent).with_suffix("").parts
-            yield ".".join(parts).removesuffix(".__init__"), ast.parse(path.read_text())
+            found.append((".".join(parts).removesuffix(".__init__"), ast.parse(path.read_text())))
+    return tuple(found)
 
 
 def decides(module: ast.Module) -> bool:

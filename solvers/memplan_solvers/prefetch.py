@@ -229,18 +229,20 @@ def list_schedule(
 
 def prefetched(answer: Answer, stop: Callable[[], bool]) -> list[TimedAnswer]:
     """Timed versions of a placed answer: as it is, loads early in its holes, and loads early by bytes, packed anew."""
-    copies, blocks, room = PlacedCopies(answer), answer.blocks, answer.problem.byte_limit
+    copies, blocks, capacity = PlacedCopies(answer), answer.blocks, answer.problem.byte_limit
     found = [copies.issued({}, answer.offsets)]
     if not copies.loads:
         return found
     for policy in POLICIES:
-        holes = Holes(blocks, answer.offsets, room, answer.problem.n)
+        holes = Holes(blocks, answer.offsets, capacity, answer.problem.n)
         starts = list_schedule(copies, holes, policy, stop)
         found.append(copies.issued(starts, holes.offsets))
         for share in TIGHTER:
-            starts = list_schedule(copies, Bytes(blocks, int(room * share), answer.problem.n), policy, stop)
-            offsets, peak = one_pass(answer.problem, begun(blocks, starts), room, stop=stop)
-            if offsets is not None and peak <= room:
+            starts = list_schedule(
+                copies, Bytes(blocks, int(capacity * share), answer.problem.n), policy, stop
+            )
+            offsets, peak = one_pass(answer.problem, begun(blocks, starts), capacity, stop=stop)
+            if offsets is not None and peak <= capacity:
                 found.append(copies.issued(starts, offsets))
                 break
     return found

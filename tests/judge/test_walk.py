@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from dataclasses import replace
-from itertools import permutations
+from functools import cache
+from itertools import count, permutations
 
 import numpy as np
 import pytest
@@ -86,22 +87,23 @@ class Machine:
         return bool((self.at(location) == self.told(location.storage)).all())
 
 
-def valid(seed: int) -> tuple[random.Random, Graph, Plan] | None:
+@cache
+def valid(seed: int) -> tuple[Graph, Plan] | None:
     rng = random.Random(seed)
     graph = wide_graph(rng, rng.randint(1, 9))
     plan = wide_plan(rng, graph)
-    return None if check(graph, plan, claims=False) else (rng, graph, plan)
+    return None if check(graph, plan, claims=False) else (graph, plan)
 
 
 def test_valid_plans_read_what_was_written() -> None:
     found = [case for seed in range(400) if (case := valid(seed))]
     assert len(found) > 200
-    for _, graph, plan in found:
+    for graph, plan in found:
         assert Machine(graph, plan).obey(), plan
-    assert any(plan.joined for _, _, plan in found)
-    assert any(plan.inplace for _, _, plan in found)
-    assert any(len(set(plan.schedule)) < len(plan.schedule) for _, _, plan in found)
-    assert any(m.issue < m.due for _, _, plan in found for m in plan.moves)
+    assert any(plan.joined for _, plan in found)
+    assert any(plan.inplace for _, plan in found)
+    assert any(len(set(plan.schedule)) < len(plan.schedule) for _, plan in found)
+    assert any(m.issue < m.due for _, plan in found for m in plan.moves)
 
 
 def noticed(graph: Graph, plan: Plan) -> bool:
@@ -123,16 +125,16 @@ NOTICED = (
 
 @pytest.mark.parametrize("name", NOTICED)
 def test_broken_plans_are_refused_or_read_something_else(name: str) -> None:
-    tried = 0
-    for seed in range(250):
+    tried, seeds = 0, count()
+    while tried < 10:
+        seed = next(seeds)
         if (case := valid(seed)) is None:
             continue
-        rng, graph, plan = case
-        broken = WIDE_MUTATIONS[name](rng, graph, plan)
+        graph, plan = case
+        broken = WIDE_MUTATIONS[name](random.Random(seed), graph, plan)
         if broken is not None and check(graph, broken, claims=False):
             tried += 1
             assert noticed(graph, broken), broken
-    assert tried
 
 
 @pytest.mark.slow(reason="a long loop over seeds")
@@ -142,7 +144,7 @@ def test_places_that_overlap_are_seen() -> None:
     for seed in range(250):
         if (case := valid(seed)) is None:
             continue
-        _, graph, plan = case
+        graph, plan = case
         whole = Machine(graph, plan)
         assert whole.obey()
         rows = [

@@ -54,9 +54,18 @@ CHANGES = len(Change)
 KINDS = len(Scope) * CHANGES
 """Kinds of rounds: scope × CHANGES + change."""
 
+
+class Served(IntEnum):
+    """How a touch is served."""
+
+    BY_HOST = 0
+    IN_SCRATCHPAD = 1  # where it lies already
+    LOADED = 2  # in the scratchpad, for it
+
+
 MODES = 3
-STATES = 3 * MODES
-"""States of a touch: how it is served (see `_served_by`) × MODES + the mode that it asks for."""
+STATES = len(Served) * MODES
+"""States of a touch: how it is `Served` × MODES + the mode that it asks for."""
 
 LATENCIES = np.dtype(
     [
@@ -156,18 +165,18 @@ def _restore(search: AnnealingState, count: int) -> None:
 
 
 @inlined
-def _served_by(layout: MutableLayout, k: int) -> int:
-    """How touch k is served: from host (0), in the scratchpad (1), there, and loaded for it (2)."""
+def _served(layout: MutableLayout, k: int) -> Served:
+    """How touch k is served."""
     slot = layout.slots[k]
     if not slot.fast:
-        return 0
-    return 2 if slot.start >= 0 and slot.loaded else 1
+        return Served.BY_HOST
+    return Served.LOADED if slot.start >= 0 and slot.loaded else Served.IN_SCRATCHPAD
 
 
 @inlined
 def _state(search: AnnealingState, k: int) -> int:
     """The state of touch k."""
-    return int(MODES * _served_by(search.layout, k) + search.service.mode[k])
+    return int(MODES * _served(search.layout, k) + search.service.mode[k])
 
 
 @kernel

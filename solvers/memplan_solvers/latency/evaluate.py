@@ -38,8 +38,12 @@ class OrderedCopies(NamedTuple):
     source: Ints  # [q], the residency that a load begins, the storage of a store
 
 
+LOADS, STORES = 0, 1
+"""The lanes of `Lanes`."""
+
+
 class Lanes(NamedTuple):
-    """Two queues that share the bus: 0 of loads, 1 of stores."""
+    """Two queues that share the bus, one of LOADS and one of STORES."""
 
     copies: Ints  # [2, q], copies of each lane in order
     length: Ints  # [2], how many have begun to queue
@@ -238,19 +242,19 @@ def _two_lanes(times: OpTimes, copies: OrderedCopies, after: Ints, reach: Floats
     now = capacity = 0.0
     for t in range(n + 1):
         for j in range(copies.first[2 * t], copies.first[2 * t + 2]):
-            lane = 1 if copies.is_store[j] else 0
+            lane = STORES if copies.is_store[j] else LOADS
             lanes.copies[lane, length[lane]] = j
             length[lane] += 1
             lanes.waiting[copies.due[j]] += 1
         # Wait for what is due, in the end for every store.
-        while (lanes.waiting[t] > 0) if t < n else (head[1] < length[1]):
+        while (lanes.waiting[t] > 0) if t < n else (head[STORES] < length[STORES]):
             step = _copy(lanes, copies, capacity, np.inf)
             capacity += step
             now += step
         reach[t] = capacity
         if t < n:  # copy beside the op
             goal = capacity + times.busy[t] - times.bus[t]
-            while capacity < goal and (head[0] < length[0] or head[1] < length[1]):
+            while capacity < goal and (head[LOADS] < length[LOADS] or head[STORES] < length[STORES]):
                 capacity += _copy(lanes, copies, capacity, goal)
             capacity = goal
             now += times.busy[t]
@@ -260,20 +264,23 @@ def _two_lanes(times: OpTimes, copies: OrderedCopies, after: Ints, reach: Floats
 @inner
 def _copy(lanes: Lanes, copies: OrderedCopies, capacity: float, goal: float) -> float:
     """Copy from `capacity` until a head is done, or until `goal` if that comes first; the capacity it took."""
-    load = lanes.head[0] < lanes.length[0] and lanes.after[lanes.copies[0, lanes.head[0]]] <= lanes.head[1]
-    store = lanes.head[1] < lanes.length[1]
+    load = (
+        lanes.head[LOADS] < lanes.length[LOADS]
+        and lanes.after[lanes.copies[LOADS, lanes.head[LOADS]]] <= lanes.head[STORES]
+    )
+    store = lanes.head[STORES] < lanes.length[STORES]
     least = np.inf
     if load:
-        least = lanes.left[lanes.copies[0, lanes.head[0]]]
+        least = lanes.left[lanes.copies[LOADS, lanes.head[LOADS]]]
     if store:
-        least = min(least, lanes.left[lanes.copies[1, lanes.head[1]]])
+        least = min(least, lanes.left[lanes.copies[STORES, lanes.head[STORES]]])
     share = 2.0 if load and store else 1.0
     step = least * share
     finishes = capacity + step <= goal
     if not finishes:
         step = goal - capacity
-    for lane in range(2):
-        if store if lane else load:
+    for lane in (LOADS, STORES):
+        if store if lane == STORES else load:
             j = lanes.copies[lane, lanes.head[lane]]
             if finishes and lanes.left[j] == least:
                 lanes.head[lane] += 1

@@ -30,7 +30,7 @@ class Leaf(NamedTuple):
     """
 
     reward: float
-    logits: Floats
+    logits: Floats  # [actions]
     value: float
     over: bool = False
 
@@ -42,7 +42,7 @@ class TreeSearchResult(NamedTuple):
     """
 
     action: int
-    policy: Floats
+    policy: Floats  # [actions]
     value: float
     line: Path = ()
 

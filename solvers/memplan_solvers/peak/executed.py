@@ -34,8 +34,8 @@ TOTALS = np.dtype(
 class Rows(NamedTuple):
     """Rows of numbers end to end: row r is values[at[r] : at[r + 1]]."""
 
-    at: Ints
-    values: Ints
+    at: Ints  # [rows + 1]
+    values: Ints  # [entries of all rows]
 
 
 class LiveArrays(NamedTuple):
@@ -55,7 +55,9 @@ class LiveArrays(NamedTuple):
     )
     succs: Rows  # per op, the ops that wait for it
     waits: Annotated[Ints, "op"]  # how many ops it waits for
-    articulation: Ints  # ascending numbers of ops after which every order has executed the same ones
+    articulation: (
+        Ints  # [articulation] ascending numbers of ops after which every order has executed the same ones
+    )
     keys: Annotated[Records, KEY, "op + 1"]  # of each op; the last is that of the empty set
 
 

@@ -24,7 +24,7 @@ class Sets(NamedTuple):
     """All sets of executed ops of one size."""
 
     words: Ints  # [set, op_word] the sets
-    slots: ShortInts  # a hash table of their numbers, -1 where free
+    slots: ShortInts  # [slot] a hash table of their numbers, -1 where free
     live: Ints  # [set, storage_word] what is live after each, as bits
 
 
@@ -60,8 +60,30 @@ class WorkSpace(NamedTuple):
     inside: Ints  # [entry, storage_word] storages kept
     cost: Ints  # [entry]
     held: Ints  # [entry] bytes of what is kept
-    slots: Ints  # a hash table of serial numbers
+    slots: Ints  # [slot] a hash table of serial numbers
     serial: Annotated[Records, SERIAL, "1"]
+
+
+class Label(NamedTuple):
+    """A label of a set."""
+
+    inside: Ints  # [storage_word] storages kept
+    cost: int  # the price
+
+
+class SetRange(NamedTuple):
+    """Sets from `start` to before `stop`."""
+
+    start: int
+    stop: int
+
+
+class FoundLabels(NamedTuple):
+    """What has been found of a set before its beaten labels are left out."""
+
+    set: int  # its number
+    labels: int  # how many, in the work space, -1 where it is full
+    lowest: int  # the least that a way through one of them pays
 
 
 class Above(NamedTuple):

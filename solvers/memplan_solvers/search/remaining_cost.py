@@ -72,7 +72,7 @@ class ParetoFrontier(NamedTuple):
     """
 
     words: Ints  # [front_set, op_word] the sets
-    slots: ShortInts  # a hash table of their numbers, -1 where free
+    slots: ShortInts  # [slot] a hash table of their numbers, -1 where free
     loads: Labels
     stores: Labels
 
