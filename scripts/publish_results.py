@@ -11,7 +11,7 @@ from pathlib import Path
 from memplan_models.published import Published, published, results_md
 
 from memplan.base.files import write_atomic
-from memplan.cli.compare import Board
+from memplan.cli.compare import CaseLines
 from memplan.studies.compare.report import write_report
 from memplan.studies.compare.results import RESULTS, open_results, read_results
 from memplan.studies.compare.runner import compare, local_pool
@@ -42,7 +42,7 @@ def main() -> None:
 
 def run(one: Published, folder: Path) -> None:
     """Run a comparison to its end and keep its lines beside the models, sorted by case."""
-    board = Board()
+    board = CaseLines()
     with open_results(folder, True, one.setting.fair) as results:
         compare(one.setting, results, local_pool(one.setting.workers), board)
         board.close()

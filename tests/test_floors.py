@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import NamedTuple
@@ -42,6 +42,7 @@ class Import(NamedTuple):
     line: int
 
 
+@cache
 def modules(package: object) -> dict[str, Path]:
     """The files of an installed package by module name."""
     folder = Path(package.__path__[0])
@@ -52,17 +53,21 @@ def modules(package: object) -> dict[str, Path]:
     return found
 
 
-def imports(files: dict[str, Path]) -> Iterator[Import]:
-    """Every import in these modules, inside functions and for type checkers too; of a package's module, the module."""
+@cache
+def imports(package: object) -> tuple[Import, ...]:
+    """Every import in a package, inside functions and for type checkers too; of a package's module, the module."""
+    files, found = modules(package), []
     for importer, file in files.items():
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
-                for alias in node.names:
-                    yield Import(importer, alias.name, file, node.lineno)
+                found += [Import(importer, alias.name, file, node.lineno) for alias in node.names]
             elif isinstance(node, ast.ImportFrom) and node.module:
                 for alias in node.names:
                     inner = f"{node.module}.{alias.name}"
-                    yield Import(importer, inner if inner in files else node.module, file, node.lineno)
+                    found.append(
+                        Import(importer, inner if inner in files else node.module, file, node.lineno)
+                    )
+    return tuple(found)
 
 
 def room(module: str) -> str:
@@ -84,7 +89,7 @@ def test_every_module_has_a_floor() -> None:
 
 def test_nothing_imports_upwards() -> None:
     wrong = []
-    for i in imports(CORE):
+    for i in imports(memplan):
         if i.imported.partition(".")[0] == "memplan":
             here, there = room(i.importer), room(i.imported)
             if here != there and LEVEL[there] >= LEVEL[here]:
@@ -96,7 +101,7 @@ def test_nothing_imports_upwards() -> None:
 def test_modules_form_no_circle(package: object) -> None:
     files = modules(package)
     below: dict[str, set[str]] = {name: set() for name in files}
-    for i in imports(files):
+    for i in imports(package):
         if i.imported in files and i.imported != i.importer:
             below[i.importer].add(i.imported)
     try:
@@ -106,7 +111,7 @@ def test_modules_form_no_circle(package: object) -> None:
 
 
 def test_the_core_imports_no_solver() -> None:
-    wrong = [f"{i.file}:{i.line}" for i in imports(CORE) if i.imported.startswith("memplan_solvers")]
+    wrong = [f"{i.file}:{i.line}" for i in imports(memplan) if i.imported.startswith("memplan_solvers")]
     assert not wrong, "\n".join(wrong)
 
 
@@ -115,7 +120,7 @@ def test_solvers_stand_on_the_solving_floor() -> None:
     top = LEVEL["memplan.library"]
     wrong = [
         f"{i.file}:{i.line}: {i.imported}"
-        for i in imports(modules(memplan_solvers))
+        for i in imports(memplan_solvers)
         if i.imported.partition(".")[0] == "memplan" and LEVEL[room(i.imported)] > top
     ]
     assert not wrong, "\n".join(wrong)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 TESTS = Path(__file__).parent
@@ -127,7 +128,7 @@ ELSEWHERE: tuple[tuple[str, str, str], ...] = (
     (
         "ranges of sizes",
         "onnx/test_family.py",
-        "memplan.ir.ranges memplan.ir.grid memplan.judge.sizing",
+        "memplan.ir.ranges memplan.ir.grid memplan.judge.sizing memplan.onnx.throughout",
     ),
     (
         "programs with bodies",
@@ -265,7 +266,7 @@ ELSEWHERE: tuple[tuple[str, str, str], ...] = (
         "memplan_solvers.peak.peak memplan_solvers.peak.search",
     ),
     (
-        "rivals by their answers",
+        "heuristics of others by their answers",
         "solvers/test_baseline.py",
         "memplan_solvers.pytorch",
     ),
@@ -311,7 +312,7 @@ ELSEWHERE: tuple[tuple[str, str, str], ...] = (
     (
         "problems by hand",
         "problem/test_problem.py",
-        "memplan.problem.storage memplan.problem.placed",
+        "memplan.problem.first_memory memplan.problem.need memplan.problem.overwriting memplan.problem.placed memplan.problem.storage",
     ),
     (
         "donated inputs by their plans",
@@ -370,12 +371,15 @@ ELSEWHERE: tuple[tuple[str, str, str], ...] = (
 """Why modules are tested elsewhere, by which file, and their names: what they decide shows only in what they are part of."""
 
 
-def modules() -> Iterator[tuple[str, ast.Module]]:
+@cache
+def modules() -> tuple[tuple[str, ast.Module], ...]:
     """Dotted name and syntax of every module."""
+    found = []
     for source in SOURCES:
         for path in sorted(source.rglob("*.py")):
             parts = path.relative_to(source.parent).with_suffix("").parts
-            yield ".".join(parts).removesuffix(".__init__"), ast.parse(path.read_text())
+            found.append((".".join(parts).removesuffix(".__init__"), ast.parse(path.read_text())))
+    return tuple(found)
 
 
 def decides(module: ast.Module) -> bool:

@@ -108,7 +108,7 @@ def run(args: argparse.Namespace) -> int:
         pool = local_pool(workers)
     folder = Path(args.output)
     with open_results(folder, args.resume, setting.fair) as results, interruptible() as cancel:
-        board = Board()
+        board = CaseLines()
         compare(setting, results, pool, board, cancel)
         interrupted = cancel()
         board.close()
@@ -151,7 +151,7 @@ def _share(workers: int) -> int:
     return int(0.8 * machine / at_once)
 
 
-class Board:
+class CaseLines:
     """A line for each finished case and a live one below, on a terminal; silent when piped."""
 
     def __init__(self) -> None:

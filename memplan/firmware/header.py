@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from memplan.firmware.identifiers import c_text
 from memplan.firmware.names import Names
-from memplan.firmware.program import Arena, Program
-from memplan.firmware.tables import Table, literal, schedule_table, size_table, table_bytes
+from memplan.firmware.program import Arena, FirmwareProgram
+from memplan.firmware.tables import CTable, literal, schedule_table, size_table, table_bytes
 from memplan.firmware.template import filled
 
 
@@ -35,7 +35,7 @@ def header(names: Names) -> str:
     )
 
 
-def about(program: Program) -> str:
+def about(program: FirmwareProgram) -> str:
     """What file this is, as a comment."""
     plan = program.plan
     return (
@@ -92,7 +92,7 @@ def _buffers(names: Names) -> str:
     return f"{listed}\n#define {names.upper}_BUFFER_ALIGNMENT {literal(alignment)}"
 
 
-def _declaration(names: Names, table: Table) -> str:
+def _declaration(names: Names, table: CTable) -> str:
     """The table without its length, so that the source can tell whether it has it."""
     return f"extern const {table.entry_type} {names.lower}_{table.name}[];"
 

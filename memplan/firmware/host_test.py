@@ -9,8 +9,8 @@ from memplan.base.units import align_up
 from memplan.firmware.header import about
 from memplan.firmware.identifiers import c_text
 from memplan.firmware.names import Names
-from memplan.firmware.program import Program, TensorAt, tensors_of
-from memplan.firmware.tables import Table, definition, literal, rows, starts, strings
+from memplan.firmware.program import FirmwareProgram, TensorAt, tensors_of
+from memplan.firmware.tables import CTable, definition, literal, rows, starts, strings
 from memplan.firmware.template import filled
 
 
@@ -42,7 +42,7 @@ class _Network:
         program: whose tensors are described; ops that its plan joins make parts of a storage one with it.
     """
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: FirmwareProgram) -> None:
         self.program, self.view, self.graph = program, program.view, program.graph
         self.number = {t.name: k for k, t in enumerate(program.tensors)}
 
@@ -81,7 +81,7 @@ class _Network:
             "before_ops": [position[name] for op in graph.ops for name in op.after],
         }
         for name, values in tables.items():
-            yield definition(Table(name, values, ""), "static const")
+            yield definition(CTable(name, values, ""), "static const")
         yield _texts("tensor_names", (t.name for t in tensors))
         yield _texts("op_names", (op.name for op in graph.ops))
 

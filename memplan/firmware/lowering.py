@@ -8,7 +8,15 @@ from math import lcm
 
 from memplan.base.errors import PlanError
 from memplan.base.units import align_up
-from memplan.firmware.program import Address, Arena, Buffer, Copy, Program, TensorAt, tensors_of
+from memplan.firmware.program import (
+    Address,
+    Arena,
+    CallerBuffer,
+    FirmwareProgram,
+    PlannedCopy,
+    TensorAt,
+    tensors_of,
+)
 from memplan.ir.graph import Graph
 from memplan.judge import actions
 from memplan.judge.plan_view import PlanView
@@ -17,7 +25,7 @@ from memplan.machine.parts import Memory
 from memplan.problem.plan import Plan
 
 
-def program_of(graph: Graph, plan: Plan) -> Program:
+def program_of(graph: Graph, plan: Plan) -> FirmwareProgram:
     """The plan's program; linear in operands, residencies and moves.
 
     Args:
@@ -57,15 +65,15 @@ class _Lowering:
             for s in (r.tensor, *held[r.tensor]):
                 self._align(r.memory, s)
 
-    def program(self) -> Program:
+    def program(self) -> FirmwareProgram:
         at_home: dict[str, actions.Location] = {}
         copied: list[actions.Copied] = []
         operands: list[tuple[int, ...]] = []
         results: tuple[TensorAt, ...] = ()
         for action in walk(self.graph, self.plan):
             match action:
-                case actions.Given(place):
-                    at_home[place.storage] = place
+                case actions.Given(location):
+                    at_home[location.storage] = location
                 case actions.Copied():
                     copied.append(action)
                 case actions.Executed():
@@ -79,20 +87,20 @@ class _Lowering:
         number: dict[Block, int] = {(False, arena.memory.name): k for k, arena in enumerate(arenas)}
         number |= {(True, buffer.storage): len(arenas) + k for k, buffer in enumerate(buffers)}
         places = tuple(Address(number[block], offset) for block, offset in self.places)
-        return Program(self.view, arenas, buffers, places, tuple(operands), copies, given, results)
+        return FirmwareProgram(self.view, arenas, buffers, places, tuple(operands), copies, given, results)
 
-    def _tensor(self, name: str, place: actions.Location) -> int:
+    def _tensor(self, name: str, location: actions.Location) -> int:
         """The number of the place where a tensor begins whose storage lies there."""
-        block, start = self._block(place)
+        block, start = self._block(location)
         self.met.add(block)
         return self.places.setdefault((block, start + self.graph.tensor[name].first_byte), len(self.places))
 
-    def _storage(self, place: actions.Location) -> int:
-        return self._tensor(place.storage, place)
+    def _storage(self, location: actions.Location) -> int:
+        return self._tensor(location.storage, location)
 
-    def _block(self, place: actions.Location) -> tuple[Block, int]:
+    def _block(self, location: actions.Location) -> tuple[Block, int]:
         """The block that holds what lies there, and its first byte."""
-        storage, memory, offset = place
+        storage, memory, offset = location
         if memory is not None and offset is not None:
             return (False, memory), offset
         view = self.view
@@ -118,24 +126,24 @@ class _Lowering:
                 x, action.writes[x] if k >= written else action.reads[self.graph.storage_of[x]]
             )
 
-    def _copies(self, copied: Sequence[actions.Copied]) -> tuple[Copy, ...]:
+    def _copies(self, copied: Sequence[actions.Copied]) -> tuple[PlannedCopy, ...]:
         """The moves that copy bytes, by issue."""
         position = {move: k for k, move in enumerate(self.plan.moves)}
         found = []
         for move, source, destination in sorted(copied, key=lambda c: (c.move.issue, position[c.move])):
             if nbytes := self.graph.tensor[move.tensor].nbytes:
                 ends = self._storage(source), self._storage(destination)
-                found.append(Copy(move.tensor, *ends, nbytes, move.issue, move.due, move.queue))
+                found.append(PlannedCopy(move.tensor, *ends, nbytes, move.issue, move.due, move.queue))
         return tuple(found)
 
     def _given(self, at_home: Mapping[str, actions.Location]) -> Iterator[TensorAt]:
         """What lies at home, in arenas, and in those buffers that the plan uses."""
         for s in self.view.storages:
-            place = actions.Location(s, None, None) if self.view.is_callers(s) else at_home.get(s)
-            if self.view.is_given(s) and place is not None:
-                block, _ = self._block(place)
+            location = actions.Location(s, None, None) if self.view.is_callers(s) else at_home.get(s)
+            if self.view.is_given(s) and location is not None:
+                block, _ = self._block(location)
                 if block in self.met or not block[0]:
-                    yield TensorAt(s, self._storage(place))
+                    yield TensorAt(s, self._storage(location))
 
     def _results(self, outputs: Mapping[str, actions.Location]) -> Iterator[TensorAt]:
         for name in dict.fromkeys(self.graph.outputs):
@@ -148,7 +156,7 @@ class _Lowering:
         _require_power_of_two(f"addresses in '{memory.name}'", alignment)
         return Arena(memory, max(1, self.ends[memory.name]), alignment)
 
-    def _buffer(self, storage: str) -> Buffer:
+    def _buffer(self, storage: str) -> CallerBuffer:
         memory = self.view.home(storage) if self.view.is_placeable(storage) else None
         held = [self.graph.tensor[storage]]
         alignment = 1
@@ -157,7 +165,7 @@ class _Lowering:
             alignment = self.plan.target.memory[memory].alignment
         alignment = lcm(alignment, *(t.alignment or 1 for t in held))
         _require_power_of_two(f"the address of '{storage}'", alignment)
-        return Buffer(storage, max(t.nbytes for t in held), memory, alignment)
+        return CallerBuffer(storage, max(t.nbytes for t in held), memory, alignment)
 
 
 def _require_power_of_two(what: str, alignment: int) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from memplan.firmware.identifiers import LONGEST, file_stem, words
-from memplan.firmware.program import Program
+from memplan.firmware.program import FirmwareProgram
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Names:
     """
 
     stem: str
-    program: Program
+    program: FirmwareProgram
 
     @property
     def lower(self) -> str:

@@ -27,7 +27,7 @@ class Arena(NamedTuple):
     alignment: int
 
 
-class Buffer(NamedTuple):
+class CallerBuffer(NamedTuple):
     """A block that the user of the plan has, of what has no planned address.
 
     Args:
@@ -50,7 +50,7 @@ class Address(NamedTuple):
     offset: int
 
 
-class Copy(NamedTuple):
+class PlannedCopy(NamedTuple):
     """A move of `nbytes` bytes from place `source` to place `destination`, both numbers; else as `Move`."""
 
     storage: str
@@ -75,7 +75,7 @@ class TensorAt(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Program:
+class FirmwareProgram:
     """All that the emitted C says of a plan.
 
     Args:
@@ -92,10 +92,10 @@ class Program:
 
     view: PlanView
     arenas: tuple[Arena, ...]
-    buffers: tuple[Buffer, ...]
+    buffers: tuple[CallerBuffer, ...]
     places: tuple[Address, ...]
     operands: tuple[tuple[int, ...], ...]
-    copies: tuple[Copy, ...]
+    copies: tuple[PlannedCopy, ...]
     given: tuple[TensorAt, ...]
     results: tuple[TensorAt, ...]
 

@@ -8,7 +8,7 @@ from memplan.firmware.header import about
 from memplan.firmware.names import Names
 from memplan.firmware.program import Arena
 from memplan.firmware.tables import (
-    Table,
+    CTable,
     copy_tables,
     definition,
     due_tables,
@@ -44,19 +44,19 @@ def source(names: Names) -> str:
     )
 
 
-def _static(names: Names, tables: Sequence[Table]) -> str:
+def _static(names: Names, tables: Sequence[CTable]) -> str:
     """Tables that only this file reads."""
     defined = [definition(table, f"{names.upper}_TABLE static const") for table in tables]
     return "\n".join([*defined, *(_whole(names, table, table.name) for table in tables)])
 
 
-def _public(names: Names, table: Table) -> str:
+def _public(names: Names, table: CTable) -> str:
     """A table that the header declares."""
     named = table._replace(name=f"{names.lower}_{table.name}")
     return f"{definition(named, f'{names.upper}_TABLE const')}\n{_whole(names, named, table.name)}"
 
 
-def _whole(names: Names, table: Table, word: str) -> str:
+def _whole(names: Names, table: CTable, word: str) -> str:
     """That the table has as many entries as the header counts."""
     length = f"{names.upper}_LENGTH({table.name})"
     return f"{names.upper}_ASSERT({word}_is_whole, {length} == {names.upper}_{table.length});"

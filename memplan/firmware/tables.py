@@ -7,12 +7,12 @@ from itertools import accumulate
 from typing import NamedTuple
 
 from memplan.firmware.identifiers import c_text
-from memplan.firmware.program import Program
+from memplan.firmware.program import FirmwareProgram
 
 WIDTH = 100
 
 
-class Table(NamedTuple):
+class CTable(NamedTuple):
     """A table of numbers from 0 on, and of how many, as the header's macros say it; `STEPS + 1` counts steps and an
     end."""
 
@@ -32,65 +32,65 @@ class Table(NamedTuple):
         return next(nbytes for nbytes in (1, 2, 4, 8) if largest < 256**nbytes)
 
 
-def schedule_table(program: Program) -> Table:
+def schedule_table(program: FirmwareProgram) -> CTable:
     """By step the number of its op, as the graph counts them."""
     number = {op.name: k for k, op in enumerate(program.graph.ops)}
-    return Table("schedule", [number[op] for op in program.plan.schedule], "STEPS")
+    return CTable("schedule", [number[op] for op in program.plan.schedule], "STEPS")
 
 
-def size_table(program: Program) -> Table:
+def size_table(program: FirmwareProgram) -> CTable:
     """The bytes of each tensor."""
-    return Table("tensor_bytes", [t.nbytes for t in program.tensors], "TENSORS")
+    return CTable("tensor_bytes", [t.nbytes for t in program.tensors], "TENSORS")
 
 
-def place_tables(program: Program) -> list[Table]:
+def place_tables(program: FirmwareProgram) -> list[CTable]:
     """By place its first byte, and its block where there are several."""
     places = program.places
-    found = [Table("place_offsets", [p.offset for p in places], "PLACES")]
+    found = [CTable("place_offsets", [p.offset for p in places], "PLACES")]
     if len(program.arenas) + len(program.buffers) > 1:
-        found.append(Table("place_blocks", [p.block for p in places], "PLACES"))
+        found.append(CTable("place_blocks", [p.block for p in places], "PLACES"))
     return found
 
 
-def operand_tables(program: Program) -> list[Table]:
+def operand_tables(program: FirmwareProgram) -> list[CTable]:
     """By step where its operands begin, and their places."""
     listed = program.operands
     return [
-        Table("first_operand", starts(map(len, listed)), "STEPS + 1"),
-        Table("operand_places", [place for places in listed for place in places], "OPERANDS"),
+        CTable("first_operand", starts(map(len, listed)), "STEPS + 1"),
+        CTable("operand_places", [place for places in listed for place in places], "OPERANDS"),
     ]
 
 
-def copy_tables(program: Program) -> list[Table]:
+def copy_tables(program: FirmwareProgram) -> list[CTable]:
     """The copies by issue, and where those begin that are issued before each step, and at the end."""
     copies = program.copies
     if not copies:
         return []
     found = [
-        Table("first_copy", _starts_by_step(program, [c.issue for c in copies]), "STEPS + 2"),
-        Table("copy_destinations", [c.destination for c in copies], "COPIES"),
-        Table("copy_sources", [c.source for c in copies], "COPIES"),
-        Table("copy_bytes", [c.nbytes for c in copies], "COPIES"),
+        CTable("first_copy", _starts_by_step(program, [c.issue for c in copies]), "STEPS + 2"),
+        CTable("copy_destinations", [c.destination for c in copies], "COPIES"),
+        CTable("copy_sources", [c.source for c in copies], "COPIES"),
+        CTable("copy_bytes", [c.nbytes for c in copies], "COPIES"),
     ]
     if any(c.queue for c in copies):
-        found.append(Table("copy_queues", [c.queue for c in copies], "COPIES"))
+        found.append(CTable("copy_queues", [c.queue for c in copies], "COPIES"))
     return found
 
 
-def due_tables(program: Program) -> list[Table]:
+def due_tables(program: FirmwareProgram) -> list[CTable]:
     """Which copies run beside ops, and these by due, with where those begin that are due before each step."""
     copies = program.copies
     beside = [k for k, c in enumerate(copies) if c.beside]
     if not beside:
         return []
     return [
-        Table("copy_beside", [int(c.beside) for c in copies], "COPIES"),
-        Table("first_due", _starts_by_step(program, [copies[k].due for k in beside]), "STEPS + 2"),
-        Table("due_copies", sorted(beside, key=lambda k: copies[k].due), "COPIES_BESIDE"),
+        CTable("copy_beside", [int(c.beside) for c in copies], "COPIES"),
+        CTable("first_due", _starts_by_step(program, [copies[k].due for k in beside]), "STEPS + 2"),
+        CTable("due_copies", sorted(beside, key=lambda k: copies[k].due), "COPIES_BESIDE"),
     ]
 
 
-def table_bytes(program: Program) -> int:
+def table_bytes(program: FirmwareProgram) -> int:
     """The bytes of all tables but those that are made on request."""
     tables = [
         schedule_table(program),
@@ -107,7 +107,7 @@ def starts(lengths: Iterable[int]) -> list[int]:
     return list(accumulate(lengths, initial=0))
 
 
-def _starts_by_step(program: Program, boundaries: Sequence[int]) -> list[int]:
+def _starts_by_step(program: FirmwareProgram, boundaries: Sequence[int]) -> list[int]:
     counts = [0] * (len(program.operands) + 1)
     for boundary in boundaries:
         counts[boundary] += 1
@@ -119,7 +119,7 @@ def literal(value: int) -> str:
     return f"{value}u" if value < 2**32 else f"{value}ull"
 
 
-def definition(table: Table, before: str) -> str:
+def definition(table: CTable, before: str) -> str:
     """The table as a constant array; one 0 where it has no entries, since C has no empty array."""
     numbers = rows(list(map(str, table.values or (0,))))
     return f"{before} {table.entry_type} {table.name}[] = {{\n{numbers}\n}};"

@@ -29,7 +29,7 @@ class Location(NamedTuple):
 class Given(NamedTuple):
     """Before step 0: an input or a constant lies at home."""
 
-    place: Location
+    location: Location
 
 
 class Copied(NamedTuple):
@@ -45,7 +45,7 @@ class Voided(NamedTuple):
     fills it is under way, or it is the workspace of the op that ran."""
 
     boundary: int
-    place: Location
+    location: Location
     size: int
 
 

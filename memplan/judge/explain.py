@@ -81,8 +81,8 @@ def spills(graph: Graph, plan: Plan) -> list[Spill]:
             tightest = fullest(left.stop, back.start) if away else back.start
             extra = size if away else 0
             first_store = k == 0 and name in stored and name not in outputs
-            room = plan.target.scratchpad.capacity
-            over = 0 if room is None else live[tightest] + extra - room
+            capacity = plan.target.scratchpad.capacity
+            over = 0 if capacity is None else live[tightest] + extra - capacity
             found.append(
                 Spill(
                     name,

@@ -89,13 +89,13 @@ class _Walk:
                 continue
             home = self.view.home(s)
             if home not in self.view.addressed:
-                place = Location(s, home, None)
+                location = Location(s, home, None)
             elif (r := self._begins(s, home, 0)) is not None:
-                place = Location(s, home, r.offset)
+                location = Location(s, home, r.offset)
             else:
                 continue
-            self.lying[s, home] = place
-            yield Given(place)
+            self.lying[s, home] = location
+            yield Given(location)
 
     def _begins(self, storage: str, memory: str, step: int) -> Residency | None:
         """The residency that begins there without a move."""
@@ -130,13 +130,13 @@ class _Walk:
 
     def _end(self, at: int, ending: list[Residency]) -> Iterator[Action]:
         for r in ending:
-            place = Location(r.tensor, r.memory, r.offset)
-            if self.lying.get((r.tensor, r.memory)) == place:
+            location = Location(r.tensor, r.memory, r.offset)
+            if self.lying.get((r.tensor, r.memory)) == location:
                 del self.lying[r.tensor, r.memory]
-            if self.growing.get(r.tensor) == place:
+            if self.growing.get(r.tensor) == location:
                 del self.growing[r.tensor]
-            if r.size and place not in self.overwritten:
-                yield Voided(at, place, r.size)
+            if r.size and location not in self.overwritten:
+                yield Voided(at, location, r.size)
 
     def _destination(self, m: Move) -> Location:
         if m.destination not in self.view.addressed:
@@ -163,18 +163,18 @@ class _Walk:
         reads = {s: self._read(step, op, s) for s in dict.fromkeys(root[x] for x in op.inputs)}
         writes = {x: self._write(step, op, x) for x in op.outputs}
         self._keep_apart(step, op, reads, writes)
-        for x, place in writes.items():
-            over = self.lying.get((self.inplace[step].get(x, ""), place.memory))
-            if over is not None and over.offset is not None and over.offset == place.offset:
+        for x, location in writes.items():
+            over = self.lying.get((self.inplace[step].get(x, ""), location.memory))
+            if over is not None and over.offset is not None and over.offset == location.offset:
                 self.overwritten.add(over)
                 self.lying.pop((over.storage, over.memory), None)
-        for x, place in writes.items():
+        for x, location in writes.items():
             if x in self.view.parts:
                 self.written.add(x)
             elif x != op.workspace:
-                self.lying[x, place.memory] = place
-                if place.memory is not None:
-                    self._renew(x, place.memory)
+                self.lying[x, location.memory] = location
+                if location.memory is not None:
+                    self._renew(x, location.memory)
         return Executed(step, op, reads, writes)
 
     def _keep_apart(
@@ -198,14 +198,14 @@ class _Walk:
         output = op.results[0]
         if output in self.view.parts:
             self.written.add(output)
-            place = self._found(output, self.growing.get(self.view.parts[output].storage))
+            location = self._found(output, self.growing.get(self.view.parts[output].storage))
         else:
-            place = self.growing.pop(output, None)
-        if place is None:
+            location = self.growing.pop(output, None)
+        if location is None:
             raise _refused(f"the parts of '{output}', joined at step {step}, do not lie in it")
         if output not in self.view.parts:
-            self.lying[output, place.memory] = place
-        return place
+            self.lying[output, location.memory] = location
+        return location
 
     def _read(self, step: int, op: Op, storage: str) -> Location:
         """The fastest memory that the op may read and in which the storage can be read."""
@@ -215,14 +215,14 @@ class _Walk:
         memories = self.target.readable(op.kind, self.view.role(storage))
         for memory in memories:
             if part is None:
-                place = self.lying.get((storage, memory))
+                location = self.lying.get((storage, memory))
             else:
                 whole = self.growing.get(part.storage) if storage in self.written else None
                 if whole is None or whole.memory != memory:
                     whole = self.lying.get((part.storage, memory))
-                place = self._found(storage, whole)
-            if place is not None:
-                return place
+                location = self._found(storage, whole)
+            if location is not None:
+                return location
         raise _refused(
             f"op '{op.name}' at step {step} reads '{storage}', which is not in {' or '.join(memories)}"
         )
@@ -258,13 +258,13 @@ class _Walk:
     def _finished(self) -> Finished:
         outputs = {}
         for s in sorted(self.view.outputs):
-            place = Location(s, None, None)
+            location = Location(s, None, None)
             if self.view.is_placeable(s) and self.view.n:
                 home = self.view.home(s)
                 if (s, home) not in self.lying:
                     raise _refused(f"the plan ends without a copy of output '{s}' in {home}")
-                place = self.lying[s, home]
-            outputs[s] = place
+                location = self.lying[s, home]
+            outputs[s] = location
         return Finished(outputs)
 
 

@@ -14,7 +14,7 @@ from memplan.machine.policies import POLICIES
 
 
 @dataclass(frozen=True)
-class Kernel:
+class KernelBehaviour:
     """What a runtime's kernel of one kind of op does; None where the importer's own word stands.
 
     Args:
@@ -61,7 +61,7 @@ class Profile:
     rounds_last: bool = True
     copies_outputs: bool = False
     policies: Mapping[str, str] = field(default_factory=dict)
-    kernels: Mapping[str, Kernel] = field(default_factory=dict)
+    kernels: Mapping[str, KernelBehaviour] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -70,9 +70,9 @@ class Profile:
                 known = ", ".join(f"{k} = {' or '.join(words)}" for k, words in POLICIES.items())
                 raise OptionError(f"profile '{self.name}': policy {key} = '{word}'", f"known: {known}")
 
-    def kernel(self, kind: str) -> Kernel:
+    def kernel(self, kind: str) -> KernelBehaviour:
         """What is said of a kind of op: its own entry, that of all others, or nothing."""
-        return self.kernels.get(kind) or self.kernels.get("*") or Kernel()
+        return self.kernels.get(kind) or self.kernels.get("*") or KernelBehaviour()
 
 
 def profile_names() -> list[str]:
@@ -106,13 +106,13 @@ def profile_from_dict(data: Mapping[str, Any]) -> Profile:
     return Profile(**tables, kernels=kernels)
 
 
-def _kernel(table: Mapping[str, Any], kind: str) -> Kernel:
-    _refuse_unknown(table, Kernel, f"kernel '{kind}'")
+def _kernel(table: Mapping[str, Any], kind: str) -> KernelBehaviour:
+    _refuse_unknown(table, KernelBehaviour, f"kernel '{kind}'")
     over = table.get("overwrites")
-    return Kernel(table.get("view"), None if over is None else tuple(over), table.get("joins"))
+    return KernelBehaviour(table.get("view"), None if over is None else tuple(over), table.get("joins"))
 
 
-def _refuse_unknown(table: Mapping[str, Any], kind: type[Profile | Kernel], where: str) -> None:
+def _refuse_unknown(table: Mapping[str, Any], kind: type[Profile | KernelBehaviour], where: str) -> None:
     known = [f.name for f in fields(kind)]
     if unknown := next((key for key in table if key not in known), None):
         raise OptionError(f"{where}: unknown key '{unknown}'", nearest(unknown, known))

@@ -122,7 +122,7 @@ def model_from_proto(
     model = Model(graph, stem, dims_used, said, source, plan, folder, bounds, runtime)
     if not (open_ones := ranges(dims_used)):
         return model
-    from memplan.onnx.family import held_throughout
+    from memplan.onnx.throughout import held_throughout
 
     axes = open_axes(source.graph)
     graph = held_throughout(graph, proto, everything, axes, open_ones, known.types, bounds)

@@ -20,7 +20,7 @@ from memplan.onnx.measure import Measured, measure_types
 from memplan.onnx.sizes import Flow, refuse_undecided
 from memplan.onnx.uses import subgraphs
 
-LARGE = 1024
+MOST_VALUE_BYTES = 1024
 """Bytes beyond which an initializer's values cannot matter to a shape and are left out of inference."""
 
 INFERENCE_MEMORY = 2**30
@@ -250,7 +250,7 @@ def _without_large_weights(proto: Any, nodes: Sequence[Any]) -> Any:
             graph.input.append(typed(sparse.values.name, sparse.values.data_type, sparse.dims))
     for weight in proto.graph.initializer:
         external = weight.data_location == onnx.TensorProto.EXTERNAL
-        if not external and weight.ByteSize() <= LARGE:
+        if not external and weight.ByteSize() <= MOST_VALUE_BYTES:
             graph.initializer.append(weight)
         elif weight.name not in declared:
             graph.input.append(typed(weight.name, weight.data_type, weight.dims))

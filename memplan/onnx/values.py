@@ -33,9 +33,9 @@ class Value(NamedTuple):
 
 def aligned(nbytes: int) -> Bytes:
     """Uninitialised memory of `nbytes` bytes that starts at a multiple of ALIGNMENT."""
-    room = np.empty(nbytes + ALIGNMENT, np.uint8)
-    skip = -room.ctypes.data % ALIGNMENT
-    return room[skip : skip + nbytes]
+    padded = np.empty(nbytes + ALIGNMENT, np.uint8)
+    skip = -padded.ctypes.data % ALIGNMENT
+    return padded[skip : skip + nbytes]
 
 
 @cache

@@ -8,11 +8,13 @@ from functools import cached_property
 from memplan.ir.graph import Graph
 from memplan.machine.target import Target
 from memplan.machine.two_level import beyond_two_level
-from memplan.problem.fixed_places import least_top
+from memplan.problem.first_memory import FirstMemory
 from memplan.problem.joins import Hosted, hosted, joinable, lying, places
 from memplan.problem.kept import certainly_kept
+from memplan.problem.need import fixed_end, needed
 from memplan.problem.op_times import latency_ends, roles
 from memplan.problem.options import Options
+from memplan.problem.overwriting import overwritten
 from memplan.problem.pins import Pin, parse_pin
 from memplan.problem.placed import placed_storages, without_room
 from memplan.problem.places import Placeable, is_free, least_cost, placeables
@@ -215,28 +217,7 @@ class Problem:
 
         With in-place on, these are all but the caller's buffers; a donated input is written over by its next value alone.
         """
-        if not (self.options.inplace or self.options.donate):
-            return {}
-        found = {}
-        for i, op in enumerate(self.graph.ops):
-            written = self.number.get(op.overwrites[0][0]) if op.overwrites else None
-            if written is not None and self.storages[written].producer == i:
-                operands = (self.number.get(self.graph.storage_of[x]) for _, x in op.overwrites)
-                over = [s for s in operands if s is not None and self._may_overwrite(written, s)]
-                if over:
-                    found[i] = (written, tuple(dict.fromkeys(over)))
-        return found
-
-    def _may_overwrite(self, written: int, over: int) -> bool:
-        new, old = self.storages[written], self.storages[over]
-        if None not in (new.offset, old.offset) and new.offset != old.offset:
-            return False
-        donated = old.is_input and old.name in self.options.donate and not old.is_output
-        mine = donated and self.renewed.get(old.name, new.name) == new.name
-        resident = old.resident and (old.is_input or old.name in self.graph.output_storages)
-        return mine or (
-            self.options.inplace and not resident
-        )  # what stands for an output may be written over
+        return overwritten(self.graph, self.options, self.storages, self.number)
 
     @cached_property
     def roles(self) -> dict[str, str]:
@@ -265,85 +246,44 @@ class Problem:
             beyond_two_level(self.target)
         )  # there what is joined may read nothing
         joined = [unknown and bool(op.joins) for op in self.graph.ops]
-        across = certainly_kept(self.storages, self.preds, self.succs, self.options.order == "program")
+        storages, fast = self.storages, FirstMemory(self.target, self.pins, self.roles)
+        across = certainly_kept(storages, self.preds, self.succs, self.options.order == "program")
         return tuple(
             tuple(
                 dict.fromkeys(
                     (
-                        *(s for s in (() if joined[i] else self.reads[i]) if self._is_fast(i, s, False)),
-                        *(s for s in self.writes[i] if self._is_fast(i, s, True)),
-                        *(s for s in across[i] if self._fast_alone(s)),
+                        *(
+                            s
+                            for s in (() if joined[i] else self.reads[i])
+                            if fast.serves(op.kind, storages[s], False)
+                        ),
+                        *(s for s in self.writes[i] if fast.serves(op.kind, storages[s], True)),
+                        *(s for s in across[i] if fast.keeps(storages[s])),
                     )
                 )
             )
-            for i in range(self.n)
+            for i, op in enumerate(self.graph.ops)
         )
-
-    def _is_fast(self, i: int, s: int, writing: bool) -> bool:
-        """Whether op `i` finds the storage, or writes it, in the first memory alone."""
-        storage = self.storages[s]
-        if storage.pinned:
-            return self._fast_alone(s)
-        key = writing, self.graph.ops[i].kind, self.roles[storage.name]
-        if key not in self._reached:
-            self._reached[key] = (self.target.writable if writing else self.target.readable)(*key[1:])
-        return self._reached[key] == (self.target.scratchpad.name,)
-
-    def _fast_alone(self, s: int) -> bool:
-        """Whether a storage that may not leave can have its residency in the first memory alone."""
-        storage = self.storages[s]
-        pin = self.pins.get(storage.name)
-        named = pin is not None and pin.memory is not None
-        return storage.resident or (
-            not named and (storage.offset is not None or len(self.target.addressed) == 1)
-        )
-
-    @cached_property
-    def _reached(self) -> dict[tuple[bool, str, str], tuple[str, ...]]:
-        """The memories that ops of a kind reach, filled as they are asked for."""
-        return {}
 
     @cached_property
     def need(self) -> tuple[int, ...]:
         """Per op, the bytes of scratchpad it cannot do without."""
         if self.relaxed is not self:
             return self.relaxed.need
-        sizes = [s.size for s in self.storages]
-        total = [sum(sizes[s] for s in present) for present in self.present]
-        for i, (written, over) in self.overwriting.items():
-            if written in self.present[i] and any(s in self.present[i] for s in over):
-                total[i] -= sizes[written]
-        return tuple(total)
+        return needed(self.storages, self.present, self.overwriting)
 
     @cached_property
     def min_capacity(self) -> int:
         """A capacity below which no plan exists, under every order."""
         if self.relaxed is not self:
             return self.relaxed.min_capacity
-        least = max(self.need, default=0)
-        fixed = {s for present in self.present for s in present if self.storages[s].offset is not None}
-        fixed |= {k for k, s in enumerate(self.storages) if s.resident and s.offset is not None}
-        least = max(
-            [
-                least,
-                *(self.storages[s].end for s in fixed),
-                *(self._beside_pinned(i) for i in range(self.n) if fixed),
-            ]
-        )
+        alignment = self.target.scratchpad.alignment
+        least = max(*self.need, fixed_end(self.storages, self.present, self.overwriting, alignment), 0)
         if self.options.io == "resident":
             inputs = sum(s.size for s in self.storages if s.is_input)
             outputs = sum(s.size for s in self.storages if s.is_output and not s.is_constant)
             least = max(least, inputs, outputs)
         return least
-
-    def _beside_pinned(self, i: int) -> int:
-        """The capacity below which what op `i` touches has no place beside what is pinned to an offset."""
-        written, over = self.overwriting.get(i, (-1, ()))
-        shared = {written} if written < 0 or self.storages[written].offset is None else {*over}
-        present = [(k, self.storages[k]) for k in self.present[i]]
-        pinned = [(s.offset, s.end) for _, s in present if s.offset is not None and s.size]
-        free = [s.size for k, s in present if s.offset is None and k not in shared]
-        return least_top(pinned, free, self.target.scratchpad.alignment) if pinned else 0
 
     @cached_property
     def free_bound(self) -> float:

@@ -47,13 +47,13 @@ class ArenaBuilder:
         self.memories = {name: _poisoned(nbytes) for name, nbytes in self.plan.peaks.items()}
         for action in happening:
             match action:
-                case Given(place):
-                    self._give(place)
+                case Given(location):
+                    self._give(location)
                 case Copied(move, source, destination):
                     kind = LOAD if self.plan.is_load(move) else STORE
                     self._emit(kind, self._bytes(destination), self._bytes(source))
-                case Voided(_, place, size):
-                    self._emit(FREE, self._buffer(place, size))
+                case Voided(_, location, size):
+                    self._emit(FREE, self._buffer(location, size))
                 case Executed():
                     self.step = action.step
                     if not action.op.view and action.op.name not in self.plan.joined:
@@ -75,25 +75,25 @@ class ArenaBuilder:
         if target.size:
             self.program.code.append(Instruction(kind, self.step, target, source))
 
-    def _bytes(self, place: Location) -> Bytes:
+    def _bytes(self, location: Location) -> Bytes:
         """The bytes of what lies there."""
-        return self._buffer(place, self.graph.tensor[place.storage].nbytes)
+        return self._buffer(location, self.graph.tensor[location.storage].nbytes)
 
-    def _buffer(self, place: Location, size: int) -> Bytes:
-        if place.memory is not None and place.offset is not None:
-            return self.memories[place.memory][place.offset : place.offset + size]
-        key = place.storage, place.memory
+    def _buffer(self, location: Location, size: int) -> Bytes:
+        if location.memory is not None and location.offset is not None:
+            return self.memories[location.memory][location.offset : location.offset + size]
+        key = location.storage, location.memory
         if key not in self.own:
-            given = self.given.get(place.storage) if place.memory is None else None
+            given = self.given.get(location.storage) if location.memory is None else None
             self.own[key] = _poisoned(size) if given is None else given
         return self.own[key]
 
-    def _give(self, place: Location) -> None:
+    def _give(self, location: Location) -> None:
         """Put an input or a constant where it lies before step 0."""
-        if place.offset is None:
-            self.own[place.storage, place.memory] = self.given[place.storage]
+        if location.offset is None:
+            self.own[location.storage, location.memory] = self.given[location.storage]
         else:
-            self._emit(COPY, self._bytes(place), self.given[place.storage])
+            self._emit(COPY, self._bytes(location), self.given[location.storage])
 
     def _call(self, execution: Executed) -> None:
         kernel = self.kernels.kernel(execution.op)
@@ -141,10 +141,10 @@ class ArenaBuilder:
     def _value(self, name: str, data: Bytes) -> Value:
         return viewed(self.graph, name, data) if name in self.graph.tensor else self.source.constants[name]
 
-    def _return(self, name: str, place: Location) -> None:
+    def _return(self, name: str, location: Location) -> None:
         """Where the caller finds an output: where it lies at the end, in a copy where later runs write over it."""
-        tensor, data = self.graph.tensor[name], self._bytes(place)
-        if place.offset is not None:
+        tensor, data = self.graph.tensor[name], self._bytes(location)
+        if location.offset is not None:
             copy = aligned(data.nbytes)
             self._emit(COPY, copy, data)
             self.program.keep.append(copy)

@@ -23,7 +23,7 @@ from memplan.onnx.values import Value
 from memplan.problem.plan import Plan, refuse_mismatch
 from memplan.runtimes.report import OutputReport, RunReport
 from memplan.runtimes.turns import least_seconds
-from memplan.tflite.program import Program
+from memplan.tflite.program import TfliteProgram
 
 __all__ = ["OutputReport", "RunReport", "load_inputs", "run"]
 
@@ -121,7 +121,7 @@ def _computes_in_16_bits(model: Model) -> bool:
 
 def _refuse_unfit(model: Model, plan: Plan) -> None:
     refuse_mismatch(model.graph, plan)
-    if isinstance(model.source, Program):
+    if isinstance(model.source, TfliteProgram):
         raise ExecutionError(
             f"'{model.stem}' is a .tflite file, which its own runtime executes",
             "memplan measure MODEL PLAN --on tflm",

@@ -90,7 +90,7 @@ def plain_program(source: Source, kernels: Kernels, ops: list[Op], inputs: dict[
     A buffer is used again for a later storage of the same size once nobody reads it.
     """
     graph, root = source.graph, source.graph.storage_of
-    program, pool = Program(graph, tuple(op.name for op in ops)), Pool()
+    program, pool = Program(graph, tuple(op.name for op in ops)), BufferPool()
     last = {root[n]: i for i, op in enumerate(ops) for n in (*op.inputs, *op.results)}
     kept = graph.output_storages
     place: dict[str, Bytes] = {name: v.data for name, v in {**source.constants, **inputs}.items()}
@@ -112,7 +112,7 @@ def plain_program(source: Source, kernels: Kernels, ops: list[Op], inputs: dict[
     return program
 
 
-class Pool:
+class BufferPool:
     """Host buffers that are handed out again by size."""
 
     def __init__(self) -> None:

@@ -14,7 +14,7 @@ from memplan.ir.model import Model
 from memplan.problem.plan import Plan
 from memplan.runtimes.obedience import Obedience
 from memplan.tflite.emit import head_nbytes, planned_tflite, source_program, without_offsets
-from memplan.tflite.program import Program
+from memplan.tflite.program import TfliteProgram
 
 RUNS = 3
 """Runs of a model that are compared, one after another: what it keeps from run to run shows."""
@@ -65,7 +65,7 @@ def measure(model: Model, plan: Plan, seed: int = 0) -> Obedience:
     )
 
 
-def invoke(program: Program, data: bytes, arena_bytes: int | None = None, seed: int = 0) -> Invocation:
+def invoke(program: TfliteProgram, data: bytes, arena_bytes: int | None = None, seed: int = 0) -> Invocation:
     """Run a file, some planned form of the program, in an arena of that size, or of one that is large enough.
 
     ExecutionError with the runtime's own words where it refuses the file or the arena.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from memplan.base.errors import GraphError
-from memplan.tflite.program import Program, Value
+from memplan.tflite.program import TfliteProgram, TfliteValue
 from memplan.tflite.scratch import rounded, scratch_nbytes
 
 DEEPEST = 64
@@ -42,12 +42,12 @@ class _Block:
     offsets: dict[tuple[int, int], int]
 
 
-def in_arena(value: Value) -> bool:
+def in_arena(value: TfliteValue) -> bool:
     """Whether the runtime gives the tensor a place in the arena: it is no constant, no variable, and has bytes."""
     return not (value.constant or value.variable or value.nbytes == 0)
 
 
-def called_bodies(program: Program) -> dict[int, Body]:
+def called_bodies(program: TfliteProgram) -> dict[int, Body]:
     """The bodies of the main subgraph's operators, by the operator's number.
 
     GraphError where a subgraph is called in two places, since the runtime has one place for each of its tensors.
@@ -67,13 +67,13 @@ def called_bodies(program: Program) -> dict[int, Body]:
     return {i: _body(program, operator.calls) for i, operator in enumerate(main) if operator.calls}
 
 
-def _body(program: Program, calls: tuple[int, ...]) -> Body:
+def _body(program: TfliteProgram, calls: tuple[int, ...]) -> Body:
     packed = [_packed(_blocks(program, number)) for number in calls]
     offsets = {place: offset for body in packed for place, offset in body.offsets.items()}
     return Body(max(body.nbytes for body in packed), offsets)
 
 
-def _blocks(program: Program, number: int) -> list[_Block]:
+def _blocks(program: TfliteProgram, number: int) -> list[_Block]:
     """What lies in the arena while a subgraph runs: its tensors, scratch buffers, and what it calls in turn."""
     subgraph = program.subgraphs[number]
     if len(subgraph.tensors) > LARGEST:

@@ -12,7 +12,7 @@ from memplan.machine.profile import load_profile
 from memplan.problem.plan import Plan, refuse_mismatch
 from memplan.tflite.bodies import called_bodies, in_arena, lowest_free
 from memplan.tflite.flatbuffer import word
-from memplan.tflite.program import Program
+from memplan.tflite.program import TfliteProgram
 from memplan.tflite.read import PROFILE, tensor_names
 from memplan.tflite.rewrite import Changes, rewritten
 from memplan.tflite.scratch import rounded
@@ -45,9 +45,9 @@ def planned_tflite(model: Model, plan: Plan) -> bytes:
     return rewritten(program, Changes({0: order}, metadata={METADATA: offsets_entry(offsets(model, plan))}))
 
 
-def source_program(model: Model) -> Program:
+def source_program(model: Model) -> TfliteProgram:
     """The .tflite file that the model came from; MemplanError where it came from none."""
-    if not isinstance(model.source, Program):
+    if not isinstance(model.source, TfliteProgram):
         raise MemplanError(f"'{model.stem}' was not read from a .tflite file", "plan a .tflite file")
     return model.source
 
@@ -118,7 +118,7 @@ def offsets_entry(found: list[int]) -> bytes:
     return word(f"{3 + len(found)}i", 1, 0, len(found), *found)
 
 
-def without_offsets(program: Program) -> bytes:
+def without_offsets(program: TfliteProgram) -> bytes:
     """The file as the runtime plans it by itself: without offsets, if it has any."""
     if METADATA not in dict(program.metadata):
         return program.data

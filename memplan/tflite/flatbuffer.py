@@ -47,13 +47,13 @@ class File:
             raise self.fault(f"points to byte {at + ahead} of {len(self.data)}")
         return at + ahead
 
-    def root(self, identifier: bytes) -> Table:
+    def root(self, identifier: bytes) -> FlatbufferTable:
         """The root table of a file of this schema."""
         if self.data[4:HEADER_BYTES] != identifier:
             raise GraphError(
                 f"'{self.where}' is no {identifier.decode()} flatbuffer", "give a .tflite file of schema 3"
             )
-        return Table(self, self.target(0))
+        return FlatbufferTable(self, self.target(0))
 
     def fault(self, what: str) -> GraphError:
         """The error of a file that is cut off or damaged."""
@@ -63,7 +63,7 @@ class File:
 
 
 @dataclass(frozen=True)
-class Table:
+class FlatbufferTable:
     """A table of a file, at byte `at`; fields are called by their numbers in the schema, from 0.
 
     A field that the file leaves out, or that is newer than the file, has its default.
@@ -94,10 +94,10 @@ class Table:
         place = self.place(number)
         return None if place is None else self.file.target(place)
 
-    def table(self, number: int) -> Table | None:
+    def table(self, number: int) -> FlatbufferTable | None:
         """A field that is a table."""
         target = self.target(number)
-        return None if target is None else Table(self.file, target)
+        return None if target is None else FlatbufferTable(self.file, target)
 
     def vector(self, number: int, item_bytes: int) -> range:
         """The bytes at which the items of a field that is a vector lie; none where it is left out."""
@@ -109,9 +109,11 @@ class Table:
             raise self.file.fault(f"has a vector of {length} items at byte {target}")
         return range(first, first + length * item_bytes, item_bytes)
 
-    def tables(self, number: int) -> list[Table]:
+    def tables(self, number: int) -> list[FlatbufferTable]:
         """A field that is a vector of tables."""
-        return [Table(self.file, self.file.target(at)) for at in self._counted(self.vector(number, 4))]
+        return [
+            FlatbufferTable(self.file, self.file.target(at)) for at in self._counted(self.vector(number, 4))
+        ]
 
     def numbers(self, number: int) -> tuple[int, ...]:
         """A field that is a vector of 32-bit integers."""

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from memplan.tflite.program import Operator, Program, SubGraph, Value, parse
+from memplan.tflite.program import Operator, SubGraph, TfliteProgram, TfliteValue, parse
 from memplan.tflite.rewrite import Changes, rewritten
 from memplan.tflite.schema import TensorField
 from memplan.tflite.sparse import dense
 
 
-def folded(program: Program) -> tuple[Program, int]:
+def folded(program: TfliteProgram) -> tuple[TfliteProgram, int]:
     """The program whose constants need no unpacking, and how many operators that took.
 
     These are DENSIFY of sparse constants of floats, and DEQUANTIZE of 16-bit floats in constants, or in what a DENSIFY made of
@@ -34,7 +34,7 @@ def folded(program: Program) -> tuple[Program, int]:
     return parse(changed, program.root.file.where), len(constants) + len(emptied)
 
 
-def _unpacked(program: Program, subgraph: SubGraph) -> dict[int, Any]:
+def _unpacked(program: TfliteProgram, subgraph: SubGraph) -> dict[int, Any]:
     """Arrays by the tensors that hold an unpacked constant, 16-bit ones where each reader makes them 32-bit ones in turn."""
     readers: dict[int, list[Operator]] = {}
     for operator in subgraph.operators:
@@ -75,5 +75,5 @@ def _widens(subgraph: SubGraph, operator: Operator, returned: frozenset[int]) ->
     return (source, result) == ("float16", "float32")
 
 
-def _sparse(value: Value) -> bool:
+def _sparse(value: TfliteValue) -> bool:
     return value.constant and value.table.place(TensorField.SPARSITY) is not None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from memplan.base.errors import GraphError
 from memplan.base.units import MAX_BYTES
-from memplan.tflite.flatbuffer import File, Table
+from memplan.tflite.flatbuffer import File, FlatbufferTable
 from memplan.tflite.schema import (
     CALLED,
     IDENTIFIER,
@@ -25,7 +25,7 @@ from memplan.tflite.schema import (
 
 
 @dataclass(frozen=True)
-class Value:
+class TfliteValue:
     """A tensor of a subgraph.
 
     Args:
@@ -46,7 +46,7 @@ class Value:
     constant: bool
     buffer: int
     variable: bool
-    table: Table
+    table: FlatbufferTable
 
 
 @dataclass(frozen=True)
@@ -72,15 +72,15 @@ class Operator:
 class SubGraph:
     """A subgraph: tensors, the numbers of its inputs and outputs, and operators in the order in which they run."""
 
-    tensors: tuple[Value, ...]
+    tensors: tuple[TfliteValue, ...]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     operators: tuple[Operator, ...]
-    table: Table
+    table: FlatbufferTable
 
 
 @dataclass(frozen=True)
-class Program:
+class TfliteProgram:
     """A .tflite file.
 
     Args:
@@ -92,18 +92,18 @@ class Program:
     """
 
     data: bytes
-    root: Table
+    root: FlatbufferTable
     subgraphs: tuple[SubGraph, ...]
     buffers: tuple[range, ...]
     metadata: tuple[tuple[str, int], ...]
 
-    def held(self, value: Value) -> bytes:
+    def held(self, value: TfliteValue) -> bytes:
         """What a constant holds."""
         place = self.buffers[value.buffer]
         return self.data[place.start : place.stop]
 
 
-def parse(data: bytes, where: str) -> Program:
+def parse(data: bytes, where: str) -> TfliteProgram:
     """The program in the bytes of a .tflite file; GraphError names what is damaged in it or unknown."""
     root = File(data, where).root(IDENTIFIER)
     if (version := root.number(ModelField.VERSION, "I")) != 3:
@@ -121,10 +121,10 @@ def parse(data: bytes, where: str) -> Program:
         for table in root.tables(ModelField.METADATA)
     )
     _within(root, [number for _, number in metadata], len(buffers), "buffer")
-    return Program(data, root, subgraphs, buffers, metadata)
+    return TfliteProgram(data, root, subgraphs, buffers, metadata)
 
 
-def _buffer(table: Table) -> range:
+def _buffer(table: FlatbufferTable) -> range:
     if table.number(BufferField.OFFSET, "Q") > 1:
         raise GraphError(
             f"'{table.file.where}' keeps weights behind its flatbuffer",
@@ -133,13 +133,13 @@ def _buffer(table: Table) -> range:
     return table.vector(BufferField.DATA, 1)
 
 
-def _kind(table: Table) -> str:
+def _kind(table: FlatbufferTable) -> str:
     code = max(table.number(OperatorCodeField.OLD_CODE, "b"), table.number(OperatorCodeField.CODE, "i"))
     name = operator_name(code)
     return f"CUSTOM:{table.text(OperatorCodeField.CUSTOM_CODE)}" if name == "CUSTOM" else name
 
 
-def _subgraph(table: Table, kinds: tuple[str, ...], buffers: tuple[range, ...]) -> SubGraph:
+def _subgraph(table: FlatbufferTable, kinds: tuple[str, ...], buffers: tuple[range, ...]) -> SubGraph:
     tensors = tuple(_value(item, buffers) for item in table.tables(SubGraphField.TENSORS))
     operators = tuple(_operator(item, kinds) for item in table.tables(SubGraphField.OPERATORS))
     inputs, outputs = table.numbers(SubGraphField.INPUTS), table.numbers(SubGraphField.OUTPUTS)
@@ -150,7 +150,7 @@ def _subgraph(table: Table, kinds: tuple[str, ...], buffers: tuple[range, ...]) 
     return SubGraph(tensors, inputs, outputs, operators, table)
 
 
-def _value(table: Table, buffers: tuple[range, ...]) -> Value:
+def _value(table: FlatbufferTable, buffers: tuple[range, ...]) -> TfliteValue:
     name, number = table.text(TensorField.NAME), table.number(TensorField.TYPE, "b")
     if number not in TYPES:
         raise GraphError(
@@ -168,10 +168,10 @@ def _value(table: Table, buffers: tuple[range, ...]) -> Value:
     buffer = table.number(TensorField.BUFFER, "I")
     _within(table, [buffer], len(buffers), "buffer")
     variable = bool(table.number(TensorField.IS_VARIABLE, "B"))
-    return Value(name, dtype, shape, nbytes, bool(buffers[buffer]), buffer, variable, table)
+    return TfliteValue(name, dtype, shape, nbytes, bool(buffers[buffer]), buffer, variable, table)
 
 
-def _operator(table: Table, kinds: tuple[str, ...]) -> Operator:
+def _operator(table: FlatbufferTable, kinds: tuple[str, ...]) -> Operator:
     code = table.number(OperatorField.OPCODE, "I")
     _within(table, [code], len(kinds), "operator code")
     kind, options = kinds[code], table.table(OperatorField.OPTIONS)
@@ -185,7 +185,7 @@ def _operator(table: Table, kinds: tuple[str, ...]) -> Operator:
     )
 
 
-def _within(table: Table, numbers: list[int] | tuple[int, ...], count: int, what: str) -> None:
+def _within(table: FlatbufferTable, numbers: list[int] | tuple[int, ...], count: int, what: str) -> None:
     """Refuse a number that is none of a list of `count` things."""
     if wrong := next((x for x in numbers if not 0 <= x < count), None):
         raise table.file.fault(f"names {what} {wrong} of {count}")

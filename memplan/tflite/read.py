@@ -13,11 +13,11 @@ from memplan.ir.model import Model
 from memplan.ir.parts import Op, Tensor
 from memplan.ir.ranges import Dims
 from memplan.ir.soundness import sound_ops
-from memplan.machine.profile import Kernel, load_profile
+from memplan.machine.profile import KernelBehaviour, load_profile
 from memplan.tflite.bodies import called_bodies
 from memplan.tflite.flops import flops
 from memplan.tflite.fold import folded
-from memplan.tflite.program import Operator, Program, SubGraph, parse
+from memplan.tflite.program import Operator, SubGraph, TfliteProgram, parse
 from memplan.tflite.scratch import rounded, scratch_nbytes
 from memplan.tflite.state import kept_orders, touched
 
@@ -27,7 +27,7 @@ PROFILE = "tflm"
 def read_tflite(path: Path, dims: Dims) -> Model:
     """The model in a .tflite file; GraphError if it cannot be read or planned, DimensionError if a size is given.
 
-    Its source is the `Program` whose operators are the graph's ops, one by one.
+    Its source is the `TfliteProgram` whose operators are the graph's ops, one by one.
     """
     try:
         data = path.read_bytes()
@@ -43,7 +43,7 @@ def read_tflite(path: Path, dims: Dims) -> Model:
     return Model(_graph(program, path.stem), path.stem, notes=notes, source=program)
 
 
-def tensor_names(program: Program) -> list[str]:
+def tensor_names(program: TfliteProgram) -> list[str]:
     """Names of the main subgraph's tensors, as the graph has them: the file's, made unique by the tensor's number."""
     names: list[str] = []
     taken: set[str] = set()
@@ -63,7 +63,7 @@ def op_name(operator: Operator, number: int) -> str:
     return f"{kind.lower()}_{number}"
 
 
-def _graph(program: Program, name: str) -> Graph:
+def _graph(program: TfliteProgram, name: str) -> Graph:
     main, names = program.subgraphs[0], tensor_names(program)
     tensors = {names[i]: _tensor(main, i, names[i], kind) for i, kind in _kinds(main).items()}
     bodies, states = called_bodies(program), touched(program)
@@ -128,7 +128,7 @@ def _described(op: Op, operands: list[str | None], tensors: Mapping[str, Tensor]
     return op if kernel is None else _obeying(op, kernel, operands, tensors)
 
 
-def _obeying(op: Op, kernel: Kernel, inputs: list[str | None], tensors: Mapping[str, Tensor]) -> Op:
+def _obeying(op: Op, kernel: KernelBehaviour, inputs: list[str | None], tensors: Mapping[str, Tensor]) -> Op:
     """The op with what its kernel may do.
 
     A view needs an operand of its own size in the arena; from a constant, which lies where the file does, it is copied.

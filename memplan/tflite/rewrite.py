@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from memplan.base.errors import GraphError
 from memplan.tflite.flatbuffer import HEADER_BYTES, vector, word
-from memplan.tflite.program import Program, parse
+from memplan.tflite.program import TfliteProgram, parse
 from memplan.tflite.schema import (
     IDENTIFIER,
     BufferField,
@@ -43,7 +43,7 @@ class Changes:
     metadata: Mapping[str, bytes] = field(default_factory=dict)
 
 
-def rewritten(program: Program, changes: Changes) -> bytes:
+def rewritten(program: TfliteProgram, changes: Changes) -> bytes:
     """The file with the changes made; GraphError where it is laid out as no converter would."""
     if program.root.fields() > len(ModelField):
         raise GraphError(
@@ -65,7 +65,7 @@ def rewritten(program: Program, changes: Changes) -> bytes:
     return made
 
 
-def _reorder(program: Program, number: int, order: Sequence[int], old: bytearray) -> None:
+def _reorder(program: TfliteProgram, number: int, order: Sequence[int], old: bytearray) -> None:
     """Let a subgraph's list of operators be these, in this order."""
     table = program.subgraphs[number].table
     slots = table.vector(SubGraphField.OPERATORS, 4)
@@ -78,7 +78,7 @@ def _reorder(program: Program, number: int, order: Sequence[int], old: bytearray
 
 
 def _replace_tensor(
-    program: Program, place: tuple[int, int], shape: tuple[int, ...], buffer: int, old: bytearray
+    program: TfliteProgram, place: tuple[int, int], shape: tuple[int, ...], buffer: int, old: bytearray
 ) -> None:
     """Let a tensor be a new one of the same name behind the old bytes: 32-bit floats from that buffer."""
     subgraph, value = program.subgraphs[place[0]], program.subgraphs[place[0]].tensors[place[1]]
@@ -98,7 +98,7 @@ def _replace_tensor(
 class _Head:
     """The bytes before the old ones: a root table, and lists of old and new buffers and metadata."""
 
-    def __init__(self, program: Program, buffers: list[bytes], changes: Changes) -> None:
+    def __init__(self, program: TfliteProgram, buffers: list[bytes], changes: Changes) -> None:
         self.made = bytearray(HEADER_BYTES)
         self.behind: list[tuple[int, int]] = []  # places of offsets, and what of the old bytes they point to
         root, first = program.root, len(program.buffers)
@@ -177,7 +177,7 @@ def _pad(made: bytearray, alignment: int, ahead: int = 0) -> None:
     made += bytes(-(len(made) + ahead) % alignment)
 
 
-def _require(program: Program, changes: Changes, made: bytes) -> None:
+def _require(program: TfliteProgram, changes: Changes, made: bytes) -> None:
     """Refuse a file in which parts that were changed lie in one another: read again, it is not what was meant."""
     found = parse(made, program.root.file.where)
     meant = [

@@ -11,15 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from memplan.tflite.flatbuffer import Table
-from memplan.tflite.program import Program, Value
+from memplan.tflite.flatbuffer import FlatbufferTable
+from memplan.tflite.program import TfliteProgram, TfliteValue
 from memplan.tflite.schema import INDEX_FORMS, DimensionField, SparsityField, TensorField
 
 SPARSEST = 16
 """A sparse constant has at most so many elements for each byte that the file holds of it."""
 
 
-def dense(program: Program, value: Value) -> Any:
+def dense(program: TfliteProgram, value: TfliteValue) -> Any:
     """The array, of the tensor's shape, of a sparse constant of floats; GraphError where its levels make no sense."""
     held = np.frombuffer(program.held(value), "<f2" if value.dtype == "float16" else "<f4")
     params = value.table.table(TensorField.SPARSITY)
@@ -60,7 +60,7 @@ def dense(program: Program, value: Value) -> Any:
     return made
 
 
-def _below(level: Table, parents: Any) -> tuple[Any, Any, Any]:
+def _below(level: FlatbufferTable, parents: Any) -> tuple[Any, Any, Any]:
     """The next level: which element each one lies below, their numbers, and their indices in this level.
 
     For each of them the file holds something: a segment of a level below, or an element.
@@ -90,7 +90,7 @@ def _below(level: Table, parents: Any) -> tuple[Any, Any, Any]:
     return source, numbers, indices[numbers]
 
 
-def _numbers(level: Table, kind: int, field: int) -> Any:
+def _numbers(level: FlatbufferTable, kind: int, field: int) -> Any:
     """A vector of whole numbers of a level, of the width that its type says."""
     form, held = INDEX_FORMS.get(level.number(kind, "B")), level.table(field)
     if form is None or held is None:

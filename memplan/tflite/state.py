@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from memplan.tflite.program import Program
+from memplan.tflite.program import TfliteProgram
 
 READS = ("READ_VARIABLE",)
 """Operators that leave a resource variable as it is."""
@@ -11,7 +11,7 @@ ANY_VARIABLE = "any variable"
 """The state that stands for all resource variables, where a subgraph is given a handle of some."""
 
 
-def touched(program: Program, number: int = 0) -> list[dict[str, bool]]:
+def touched(program: TfliteProgram, number: int = 0) -> list[dict[str, bool]]:
     """By operator of a subgraph, the states that it touches, and whether it may change each.
 
     A state is a variable tensor, or a resource variable by its name.

@@ -39,7 +39,7 @@ from memplan.solving.planning import PlanOptions
 from memplan.solving.planning import plan as solve
 from memplan.torch.dims import free_sizes
 from memplan.torch.emit_moves import Mover
-from memplan.torch.program import Program
+from memplan.torch.program import TorchProgram
 
 
 def emit_fx(model: Model, plan: Plan, *, moves: bool = False, poison: bool = False) -> GraphModule:
@@ -107,7 +107,7 @@ def _reordered(source: GraphModule, graph: Graph, plan: Plan) -> GraphModule:
         copied[node] = made.node_copy(node, lambda n: copied[n])
         return copied[node]
 
-    program = Program(source)
+    program = TorchProgram(source)
     ops = {op.name: op for op in graph.ops}
     for node in program.preface(set(ops)):
         copy(node)

@@ -22,7 +22,7 @@ from memplan.torch import scratchpad
 from memplan.torch.devices import CPU, device_of, is_there
 from memplan.torch.inplace import Overwriting, overwriting
 from memplan.torch.lock import one_at_a_time
-from memplan.torch.program import Program
+from memplan.torch.program import TorchProgram
 from memplan.torch.propagate import COPY
 
 
@@ -46,7 +46,7 @@ class Mover:
     def __init__(self, source: GraphModule, graph: Graph, plan: Plan, poison: bool) -> None:
         self.source, self.graph, self.plan, self.poison = source, graph, plan, poison
         self.device = device_of(source)
-        self.program = Program(source)
+        self.program = TorchProgram(source)
         self.names = self.program.names
         self.events = events_of(plan)
         self.inplace = {(pair.step, pair.output): pair.operand for pair in plan.inplace}
@@ -95,9 +95,9 @@ class Mover:
 
     def _act(self, action: object) -> None:
         match action:
-            case Given(place):
-                given = self.nodes[_outside(place.storage)]
-                self.nodes[place] = self._put(scratchpad.place, place, given)
+            case Given(location):
+                given = self.nodes[_outside(location.storage)]
+                self.nodes[location] = self._put(scratchpad.place, location, given)
             case Copied(move, source, destination):
                 self.step = move.due
                 base, ends = self._base(source), {"from": move.source, "to": move.destination}
@@ -105,10 +105,10 @@ class Mover:
                     self.nodes[destination] = self._do(scratchpad.store, source, base, **ends)
                 else:
                     self.nodes[destination] = self._put(scratchpad.load, destination, base, **ends)
-            case Voided(boundary, place, size):
+            case Voided(boundary, location, size):
                 self.step = boundary
                 if self.poison:
-                    self._do(scratchpad.free, place, self._pad(place), place.offset, size)
+                    self._do(scratchpad.free, location, self._pad(location), location.offset, size)
             case Executed():
                 self.step = action.step
                 self._execute(action)
@@ -120,8 +120,8 @@ class Mover:
         if op.view:
             return
         if op.name in self.plan.joined:
-            for name, place in execution.writes.items():
-                node = self.nodes[place] = self._laid(name, place)
+            for name, location in execution.writes.items():
+                node = self.nodes[location] = self._laid(name, location)
         else:
             node = self._call(execution)
         node.meta["memplan_op"] = op.name
@@ -134,13 +134,13 @@ class Mover:
         there = node is not None
         node = node or self._copy(source, lambda n: self._operand(n, execution.reads))
         for name, result in self._taken(self.names[source], node):
-            place = execution.writes[name]
+            location = execution.writes[name]
             if there:
-                self.nodes[place] = result
-            elif place.offset is None:
-                self.nodes[place] = self.out.call_function(scratchpad.keep, (result, *self.pads.values()))
+                self.nodes[location] = result
+            elif location.offset is None:
+                self.nodes[location] = self.out.call_function(scratchpad.keep, (result, *self.pads.values()))
             else:
-                self.nodes[place] = self._put(scratchpad.place, place, result)
+                self.nodes[location] = self._put(scratchpad.place, location, result)
         return node
 
     def _overwriting(self, execution: Executed, source: Node) -> Node | None:
@@ -152,8 +152,8 @@ class Mover:
         storage = self.inplace.get((self.step, written))
         if storage is None:
             return None
-        place, before = execution.writes[written], execution.reads[storage]
-        if place.offset is None or place[1:] != before[1:] or place.offset % scratchpad.ALIGNMENT:
+        location, before = execution.writes[written], execution.reads[storage]
+        if location.offset is None or location[1:] != before[1:] or location.offset % scratchpad.ALIGNMENT:
             return None
         named = [self.names.get(arg) if isinstance(arg, Node) else None for arg in source.args]
         claimed = [operand for _, operand in op.overwrites] or op.inputs
@@ -166,7 +166,7 @@ class Mover:
         )
         if form is None:
             return None
-        result = {form.out: self._laid(written, place)} if form.out is not None else {}
+        result = {form.out: self._laid(written, location)} if form.out is not None else {}
         node = self._copy(source, lambda n: self._operand(n, execution.reads))
         node.target = form.target
         node.kwargs = {**node.kwargs, **result}
@@ -200,21 +200,21 @@ class Mover:
             if item is not None:
                 yield from self._taken(item, self.out.call_function(operator.getitem, (node, i)))
 
-    def _base(self, place: Location) -> Node:
+    def _base(self, location: Location) -> Node:
         """What lies at a place, where kernels can read it."""
-        if place.offset is None:
-            node = self.nodes[place]
+        if location.offset is None:
+            node = self.nodes[location]
             if self.device == CPU or node.target is not scratchpad.store:
                 return node
-            return self._do(scratchpad.fetch, place, node, str(self.device))
-        if place not in self.nodes:  # a part of what was joined and then moved
-            self.nodes[place] = self._laid(place.storage, place)
-        if place.offset % scratchpad.ALIGNMENT == 0:
-            return self.nodes[place]
-        key = self.step, place
+            return self._do(scratchpad.fetch, location, node, str(self.device))
+        if location not in self.nodes:  # a part of what was joined and then moved
+            self.nodes[location] = self._laid(location.storage, location)
+        if location.offset % scratchpad.ALIGNMENT == 0:
+            return self.nodes[location]
+        key = self.step, location
         if key not in self.copied:
             self.copied[key] = self._do(
-                scratchpad.read, place, self._pad(place), place.offset, self.nodes[place]
+                scratchpad.read, location, self._pad(location), location.offset, self.nodes[location]
             )
         return self.copied[key]
 
@@ -241,10 +241,12 @@ class Mover:
             root = self.graph.storage_of.get(name, name)
             if root not in found:
                 given = root not in outputs or self.graph.tensor[root].kind in ("input", "constant")
-                place = _outside(root) if given else outputs[root]
-                base = found[root] = self._base(place)
-                if place.offset is not None and base.target is not scratchpad.read:
-                    found[root] = self._do(scratchpad.read, place, self._pad(place), place.offset, base)
+                location = _outside(root) if given else outputs[root]
+                base = found[root] = self._base(location)
+                if location.offset is not None and base.target is not scratchpad.read:
+                    found[root] = self._do(
+                        scratchpad.read, location, self._pad(location), location.offset, base
+                    )
             return self._derive(name, found[root])
 
         for node in self.program.ending:
@@ -255,27 +257,27 @@ class Mover:
                 target, value = node.args
                 self.out.call_function(COPY, (self.given[target], _map(self.names[value], final)))
 
-    def _laid(self, name: str, place: Location) -> Node:
+    def _laid(self, name: str, location: Location) -> Node:
         """The bytes at a place as the tensor of this name."""
         fake = self.program.fakes[name]
         layout = fake.dtype, list(fake.shape), list(fake.stride())
-        return self.out.call_function(scratchpad.laid, (self._pad(place), place.offset, *layout))
+        return self.out.call_function(scratchpad.laid, (self._pad(location), location.offset, *layout))
 
-    def _put(self, how: Callable[..., Any], place: Location, value: Node, **more: Any) -> Node:
+    def _put(self, how: Callable[..., Any], location: Location, value: Node, **more: Any) -> Node:
         """A tensor copied to a place; itself where it is there already."""
-        if place.offset is None:
+        if location.offset is None:
             return value
-        nbytes = self.graph.tensor[place.storage].nbytes
-        return self._do(how, place, self._pad(place), place.offset, nbytes, value, **more)
+        nbytes = self.graph.tensor[location.storage].nbytes
+        return self._do(how, location, self._pad(location), location.offset, nbytes, value, **more)
 
-    def _pad(self, place: Location) -> Node:
-        return self.pads[str(place.memory)]
+    def _pad(self, location: Location) -> Node:
+        return self.pads[str(location.memory)]
 
-    def _do(self, how: Callable[..., Any], place: Location, *args: Any, **more: Any) -> Node:
+    def _do(self, how: Callable[..., Any], location: Location, *args: Any, **more: Any) -> Node:
         node = self.out.call_function(how, args)
-        told = {"step": self.step, "move": how.__name__, "tensor": place.storage} | more
-        if place.offset is not None:
-            told |= {"memory": place.memory, "offset": place.offset}
+        told = {"step": self.step, "move": how.__name__, "tensor": location.storage} | more
+        if location.offset is not None:
+            told |= {"memory": location.memory, "offset": location.offset}
         node.meta["memplan"] = told
         return node
 

@@ -12,7 +12,7 @@ from memplan.torch.graph import leaves
 from memplan.torch.propagate import COPY
 
 
-class Program:
+class TorchProgram:
     """A module in normal form, taken apart.
 
     node     the node of each op, by name

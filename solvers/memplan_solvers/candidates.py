@@ -18,9 +18,7 @@ from memplan_solvers.replace.allocate import allocate_on_demand
 from memplan_solvers.replace.evict import around_each_op, evict_on_demand, without_spills
 from memplan_solvers.residency import Block, Stretch, Walk, blocks_of, stretches_of, traffic
 from memplan_solvers.schedule import SCHEDULES
-
-LARGE = 10_000
-"""Ops beyond which only the near-linear members of the portfolio run."""
+from memplan_solvers.schedule.orders import MANY_OPS
 
 CROWDED = 200
 """Storages present at a time, on average, beyond which a large graph that packs is not allocated step by step as well.
@@ -168,12 +166,12 @@ class Families:
             return ["program"]
         if self.schedule != "all":
             return [self.schedule]
-        return ["program", "least_live"] if problem.n > LARGE else list(SCHEDULES)
+        return ["program", "least_live"] if problem.n > MANY_OPS else list(SCHEDULES)
 
     def _policies(self, problem: Problem) -> list[str]:
         if self.replace != "all":
             return [self.replace]
-        return ["belady"] if problem.n > LARGE else list(POLICIES)
+        return ["belady"] if problem.n > MANY_OPS else list(POLICIES)
 
     def _orders(self) -> tuple[str, ...]:
         return tuple(ORDERS) if self.offsets == "all" else (self.offsets,)
@@ -194,7 +192,7 @@ class Families:
         cost = traffic(problem, stretches) if problem.options.objective == "traffic" else peak
         if capacity is None or peak <= capacity:
             return Candidate(cost, peak, walk, blocks, offsets)
-        if problem.n <= LARGE and problem.options.objective == "traffic":
+        if problem.n <= MANY_OPS and problem.options.objective == "traffic":
             missed.append(Missed(cost, walk, blocks))
         return None
 
@@ -205,7 +203,7 @@ class Families:
         problem, rank = walk.problem, POLICIES[policy]
         capacity = problem.byte_limit
         found: Candidate | None = None
-        for share in TIGHTER if problem.n <= LARGE else TIGHTER[::2]:
+        for share in TIGHTER if problem.n <= MANY_OPS else TIGHTER[::2]:
             stretches = evict_on_demand(walk, int(capacity * share), rank, stop)
             if stretches is None:
                 break
@@ -215,7 +213,7 @@ class Families:
             found = self._keep(walk, stretches, missed, stop)
             if found is not None:
                 break
-        if problem.n > LARGE and found is not None and crowd(found.blocks) > CROWDED:
+        if problem.n > MANY_OPS and found is not None and crowd(found.blocks) > CROWDED:
             return found
         on_demand = allocate_on_demand(walk, capacity, rank or farthest_next_use, stop)
         if on_demand is not None:

@@ -31,8 +31,8 @@ def joining(problem: Problem, chosen: Iterable[str]) -> Problem:
 
 def undecided(problem: Problem, joined: Collection[str], apart: Collection[str]) -> tuple[str, ...]:
     """The ops that can still be joined where `joined` and `apart` are what they are called, in program order."""
-    rivals, decided = conflicts(problem), {*joined, *apart}
-    return tuple(x for x in problem.joinable if x not in decided and not rivals[x] & {*joined})
+    conflicting, decided = conflicts(problem), {*joined, *apart}
+    return tuple(x for x in problem.joinable if x not in decided and not conflicting[x] & {*joined})
 
 
 def relaxed(problem: Problem, joined: Collection[str] = (), apart: Collection[str] = ()) -> Problem:
@@ -85,11 +85,11 @@ def conflicts(problem: Problem) -> dict[str, set[str]]:
 
 def most(problem: Problem) -> tuple[str, ...]:
     """As many ops as can be joined together, those of the largest outputs first."""
-    rivals, tensor = conflicts(problem), problem.graph.tensor
+    conflicting, tensor = conflicts(problem), problem.graph.tensor
     size = {op.name: tensor[op.results[0]].nbytes for op in problem.graph.ops if op.joins}
     chosen: set[str] = set()
     for name in sorted(problem.joinable, key=lambda x: (-size[x], x)):
-        if not rivals[name] & chosen:
+        if not conflicting[name] & chosen:
             chosen.add(name)
     return tuple(name for name in problem.joinable if name in chosen)
 
@@ -117,12 +117,12 @@ def best_joined(
             return as_asked(problem, proved)
         bound = max(bound, proved.bound)
     best = _Best(problem, quiet, solve, max(bound, limits.bound))
-    everything, rivals = most(problem), conflicts(problem)
+    everything, conflicting = most(problem), conflicts(problem)
     best.take((), APART)
     best.take(everything, APART)
     for name in everything:
         chosen = set(everything if best.plan is None else best.plan.joined)
-        best.take(chosen - {name} if name in chosen else chosen - rivals[name] | {name}, ONE)
+        best.take(chosen - {name} if name in chosen else chosen - conflicting[name] | {name}, ONE)
     if best.plan is None:
         return solver.no_answer(problem, limits, Status.UNKNOWN, "no plan was found, whatever is joined")
     limits.report("joins", best.value, bound)

@@ -18,7 +18,7 @@ from memplan.solving.limits import Limits
 from memplan.solving.solver import Solver
 from memplan_solvers.placement.fill import best_filled
 from memplan_solvers.placement.lives import Lives
-from memplan_solvers.replace.memories import Policy, moved_on_demand
+from memplan_solvers.replace.memories import ResidencyPolicy, moved_on_demand
 from memplan_solvers.schedule.orders import orders
 
 BRIEF = (0, 1, 4, -1)
@@ -84,7 +84,7 @@ def best_moving(solver: Solver, problem: Problem, limits: Limits) -> Plan | None
         for directly, brief in product((True, False), BRIEF) if problem.target.queues else ():
             if best.is_enough:
                 break
-            state = moved_on_demand(lives, Policy(directly, brief), limits.spent)
+            state = moved_on_demand(lives, ResidencyPolicy(directly, brief), limits.spent)
             if state is not None:
                 best.take(order, state.residencies, state.moves, state.inplace)
         if best.is_enough:

@@ -13,7 +13,7 @@ from memplan_solvers.offsets.one_pass import ORDERS, load, pack_around, pack_gre
 from memplan_solvers.residency import Block, Stretch, Walk, blocks_of
 
 
-class Placement(NamedTuple):
+class BlockPlacement(NamedTuple):
     """Offsets of the blocks, None where none were found; `impossible` says that there are none.
 
     `method` is what packed them: one pass, exact or repair.
@@ -67,24 +67,24 @@ def one_pass(
 
 def place(
     walk: Walk, stretches: Sequence[Sequence[Stretch]], capacity: int | None, limits: Limits
-) -> Placement:
+) -> BlockPlacement:
     """Place the stretches under `capacity`, or as low as one pass gets where there is none."""
     blocks = blocks_of(walk, stretches)
     if capacity is not None and live_bytes(blocks) > capacity:
-        return Placement(blocks, None, True)
+        return BlockPlacement(blocks, None, True)
     offsets, peak = one_pass(walk.problem, blocks, capacity, stop=limits.spent)
     if offsets is None:
-        return Placement(blocks, None, True)
+        return BlockPlacement(blocks, None, True)
     if capacity is None or peak <= capacity:
-        return Placement(blocks, offsets, False)
+        return BlockPlacement(blocks, offsets, False)
     if limits.spent():
-        return Placement(blocks, None, False)
+        return BlockPlacement(blocks, None, False)
     return harder(walk, blocks, capacity, limits)
 
 
 def harder(
     walk: Walk, blocks: list[Block], capacity: int, limits: Limits, node_limit: int | None = None
-) -> Placement:
+) -> BlockPlacement:
     """Place blocks that no one-pass order gets under `capacity`; `impossible` is a proof.
 
     With a `node_limit` the effort is counted in decisions, the same on every machine.
@@ -95,4 +95,4 @@ def harder(
     buffers = [Buffer(str(k), b.start, b.stop, b.size, alignment, b.offset) for k, b in enumerate(blocks)]
     found = fit(buffers, capacity, limits, node_limit)
     offsets = list(found.offsets) if found.status is Status.FEASIBLE else None
-    return Placement(blocks, offsets, found.status is Status.INFEASIBLE, found.method)
+    return BlockPlacement(blocks, offsets, found.status is Status.INFEASIBLE, found.method)

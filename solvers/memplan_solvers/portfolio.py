@@ -92,17 +92,15 @@ class Portfolio(Solver):
                 break
         return min(found, key=len, default=[f"objective {problem.options.objective}"])
 
-    def _asked(self, parts: Iterable[str]) -> list[str]:
+    def _asked(self, parts: Iterable[str]) -> tuple[str, ...]:
         """Those of the parts that are not to be skipped."""
-        return [part for part in parts if _word(part) not in self.skip.split("+")]
+        return tuple(part for part in parts if _word(part) not in self.skip.split("+"))
 
     def solve(self, problem: Problem, limits: Limits) -> Plan:
         """The best plan of any part, with the best bound of any part."""
         run = PortfolioRun(self, problem, limits)
-        rounds = self._rounds(problem)
+        rounds = self._rounds(run)
         alone = [r.parts for r in rounds] in ALONE
-        if alone and problem.options.objective == "latency" and not problem.target.direct:
-            run.without = f"greedy alone: what plays the game serves operands from host, which '{problem.target.name}' cannot"
         if not alone and (plain := inplace_off(problem)):
             run.restricted("the portfolio without in-place", plain, limits.share(PLAIN))
             if run.settled:
@@ -123,15 +121,16 @@ class Portfolio(Solver):
             run.restricted("the portfolio in program order", ordered, limits.share(1.0))
         return run.answer()
 
-    def _rounds(self, problem: Problem) -> list[Round]:
-        """The rounds without the parts that are left out; the last has all the time that the others leave."""
-        left_out = ""
-        if problem.options.objective == "latency" and not problem.target.direct:
-            left_out = "malloc_game"  # it serves operands from host: known here without compiling it
-        rounds = []
-        for round_ in ROUNDS[problem.options.objective]:
-            if parts := tuple(part for part in self._asked(round_.parts) if part != left_out):
-                rounds.append(round_._replace(parts=parts))
+    def _rounds(self, run: PortfolioRun) -> list[Round]:
+        """The rounds without the parts that are left out, up to the last of which a part plans for the problem: that one has
+        all the time that the others leave.
+        """
+        asked = [r._replace(parts=self._asked(r.parts)) for r in ROUNDS[run.problem.options.objective]]
+        rounds = [r for r in asked if r.parts]
+        while len(rounds) > 1 and not run.able(
+            rounds[-1].parts
+        ):  # from the end: the first import nothing yet
+            rounds.pop()
         return [*rounds[:-1], *(r._replace(share=1.0) for r in rounds[-1:])]
 
 

@@ -23,7 +23,7 @@ from memplan_solvers.residency import Block, materialise
 from memplan_solvers.timing import stretch_stores
 
 
-class Policy(NamedTuple):
+class PrefetchPolicy(NamedTuple):
     """`reach`: loads, by due step, among which one that finds room is looked for; with 1 none goes before another.
     `ahead`: seconds of copying that may be issued beyond what the bus does beside the op that runs.
     """
@@ -32,7 +32,7 @@ class Policy(NamedTuple):
     ahead: float
 
 
-POLICIES = (Policy(1, 0.0), Policy(16, 0.0), Policy(1, float("inf")))
+POLICIES = (PrefetchPolicy(1, 0.0), PrefetchPolicy(16, 0.0), PrefetchPolicy(1, float("inf")))
 """In due order; past loads that find no room; and as early as there is room, whether the bus gets to it or not."""
 
 TIGHTER = (1.0, 0.95, 0.9, 0.8, 0.7)
@@ -57,7 +57,7 @@ class TimedAnswer(NamedTuple):
     inplace: list[InPlace]
 
 
-class Copies:
+class PlacedCopies:
     """The copies of a placed answer, and the ops beside which they run.
 
     idle    per step, seconds of the bus that its op leaves
@@ -190,7 +190,9 @@ class Holes(Space):
         return True
 
 
-def list_schedule(copies: Copies, space: Space, policy: Policy, stop: Callable[[], bool]) -> dict[int, int]:
+def list_schedule(
+    copies: PlacedCopies, space: Space, policy: PrefetchPolicy, stop: Callable[[], bool]
+) -> dict[int, int]:
     """Issue steps, by block, of the loads that come early; those of what was decided when `stop` said so."""
     starts: dict[int, int] = {}
     pending, queue = list(copies.loads), deque[list[float]]()  # queue: seconds left, due
@@ -227,18 +229,20 @@ def list_schedule(copies: Copies, space: Space, policy: Policy, stop: Callable[[
 
 def prefetched(answer: Answer, stop: Callable[[], bool]) -> list[TimedAnswer]:
     """Timed versions of a placed answer: as it is, loads early in its holes, and loads early by bytes, packed anew."""
-    copies, blocks, room = Copies(answer), answer.blocks, answer.problem.byte_limit
+    copies, blocks, capacity = PlacedCopies(answer), answer.blocks, answer.problem.byte_limit
     found = [copies.issued({}, answer.offsets)]
     if not copies.loads:
         return found
     for policy in POLICIES:
-        holes = Holes(blocks, answer.offsets, room, answer.problem.n)
+        holes = Holes(blocks, answer.offsets, capacity, answer.problem.n)
         starts = list_schedule(copies, holes, policy, stop)
         found.append(copies.issued(starts, holes.offsets))
         for share in TIGHTER:
-            starts = list_schedule(copies, Bytes(blocks, int(room * share), answer.problem.n), policy, stop)
-            offsets, peak = one_pass(answer.problem, begun(blocks, starts), room, stop=stop)
-            if offsets is not None and peak <= room:
+            starts = list_schedule(
+                copies, Bytes(blocks, int(capacity * share), answer.problem.n), policy, stop
+            )
+            offsets, peak = one_pass(answer.problem, begun(blocks, starts), capacity, stop=stop)
+            if offsets is not None and peak <= capacity:
                 found.append(copies.issued(starts, offsets))
                 break
     return found

@@ -86,6 +86,8 @@ def test_a_second_press_ends_it_at_once(tmp_path: Path) -> None:
     net.write_text(graph_text(tangle(200, 100, seed=7)))
     code = f"""
 import os, signal, sys, memplan_start
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # as from a terminal, whatever runs the tests
 from memplan.solving import planning
 
 def deaf(*words, **options):

@@ -12,9 +12,13 @@ STRICT = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic")
 
 COMPILERS = [
     pytest.param(
-        name, marks=pytest.mark.skipif(shutil.which(name) is None, reason=f"{name} is not installed")
+        name,
+        marks=[
+            pytest.mark.skipif(shutil.which(name) is None, reason=f"{name} is not installed"),
+            *second,
+        ],
     )
-    for name in ("gcc", "clang")
+    for name, second in (("gcc", ()), ("clang", (pytest.mark.slow(reason="a second C compiler"),)))
 ]
 """A test that takes one of them is skipped where it is not there."""
 

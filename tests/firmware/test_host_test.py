@@ -21,7 +21,7 @@ from memplan.firmware.header import header
 from memplan.firmware.host_test import host_test
 from memplan.firmware.lowering import program_of
 from memplan.firmware.names import Names
-from memplan.firmware.program import Address, Program, tensors_of
+from memplan.firmware.program import Address, FirmwareProgram, tensors_of
 from memplan.firmware.source import source
 from memplan.ir.graph import Graph
 from memplan.ir.model import Model
@@ -114,14 +114,14 @@ def test_random_plans_replay(tmp_path: Path, compiler: str) -> None:
 # Planted faults. Each makes a program that is wrong, whatever the plan is.
 
 
-def _elsewhere(program: Program, step: int, k: int, place: Address) -> Program:
+def _elsewhere(program: FirmwareProgram, step: int, k: int, place: Address) -> FirmwareProgram:
     """The operand `k` of a step at another place."""
     rows = [list(row) for row in program.operands]
     rows[step][k] = len(program.places)
     return replace(program, places=(*program.places, place), operands=tuple(map(tuple, rows)))
 
 
-def _operands(program: Program) -> Iterator[tuple[int, int, int, bool]]:
+def _operands(program: FirmwareProgram) -> Iterator[tuple[int, int, int, bool]]:
     """Step, position, bytes, and whether it is written, of each operand in an arena that is of some bytes."""
     for t, op in enumerate(program.view.ops):
         names = tensors_of(program.view, op)
@@ -131,26 +131,26 @@ def _operands(program: Program) -> Iterator[tuple[int, int, int, bool]]:
                 yield t, k, nbytes, k >= len(names) - len(op.outputs)
 
 
-def read_a_byte_behind(program: Program) -> Program:
+def read_a_byte_behind(program: FirmwareProgram) -> FirmwareProgram:
     t, k, _, _ = next(row for row in _operands(program) if not row[3])
     place = program.places[program.operands[t][k]]
     return _elsewhere(program, t, k, place._replace(offset=place.offset + 1))
 
 
-def written_a_byte_behind(program: Program) -> Program:
+def written_a_byte_behind(program: FirmwareProgram) -> FirmwareProgram:
     t, k, _, _ = next(row for row in _operands(program) if row[3])
     place = program.places[program.operands[t][k]]
     return _elsewhere(program, t, k, place._replace(offset=place.offset + 1))
 
 
-def written_beyond_the_arena(program: Program) -> Program:
+def written_beyond_the_arena(program: FirmwareProgram) -> FirmwareProgram:
     t, k, nbytes, _ = next(row for row in _operands(program) if row[3])
     place = program.places[program.operands[t][k]]
     end = program.arenas[place.block].nbytes
     return _elsewhere(program, t, k, place._replace(offset=end - nbytes + 1))
 
 
-def two_live_tensors_overlap(program: Program) -> Program:
+def two_live_tensors_overlap(program: FirmwareProgram) -> FirmwareProgram:
     """Two operands of one step share their place, whenever they lie there."""
     for t, _ in enumerate(program.operands):
         read = [
@@ -166,7 +166,7 @@ def two_live_tensors_overlap(program: Program) -> Program:
     raise AssertionError("no op reads two tensors")
 
 
-def written_over_an_operand(program: Program) -> Program:
+def written_over_an_operand(program: FirmwareProgram) -> FirmwareProgram:
     """By an op that cannot do so."""
     for t, k, _, writes in _operands(program):
         if writes and k and not program.view.ops[t].overwrites:
@@ -174,26 +174,26 @@ def written_over_an_operand(program: Program) -> Program:
     raise AssertionError("every op may overwrite")
 
 
-def a_load_is_dropped(program: Program) -> Program:
+def a_load_is_dropped(program: FirmwareProgram) -> FirmwareProgram:
     return replace(program, copies=program.copies[1:])
 
 
-def a_store_is_dropped(program: Program) -> Program:
+def a_store_is_dropped(program: FirmwareProgram) -> FirmwareProgram:
     return replace(program, copies=program.copies[:-1])
 
 
-def a_copy_is_a_byte_short(program: Program) -> Program:
+def a_copy_is_a_byte_short(program: FirmwareProgram) -> FirmwareProgram:
     c = program.copies[0]
     return replace(program, copies=(c._replace(nbytes=c.nbytes - 1), *program.copies[1:]))
 
 
-def a_copy_goes_the_other_way(program: Program) -> Program:
+def a_copy_goes_the_other_way(program: FirmwareProgram) -> FirmwareProgram:
     c = program.copies[0]
     turned = c._replace(source=c.destination, destination=c.source)
     return replace(program, copies=(turned, *program.copies[1:]))
 
 
-def a_copy_comes_late(program: Program) -> Program:
+def a_copy_comes_late(program: FirmwareProgram) -> FirmwareProgram:
     """A load that a step needs is made at the end."""
     c, end = program.copies[0], len(program.operands)
     return replace(program, copies=(*program.copies[1:], c._replace(issue=end, due=end)))
@@ -205,13 +205,13 @@ FAULTS = [
 ]  # fmt: skip
 
 
-def spilling() -> Program:
+def spilling() -> FirmwareProgram:
     graph, plan = planned("matmul_222_rank7_strassen", solver="greedy", scratchpad="MR")
     assert len(plan.moves) > len(graph.outputs) + 1
     return program_of(graph, plan)
 
 
-def files(program: Program, shipped: Program | None = None) -> tuple[str, str, str]:
+def files(program: FirmwareProgram, shipped: FirmwareProgram | None = None) -> tuple[str, str, str]:
     """The files of a program, header and source those of another one."""
     told = Names("net", shipped or program)
     return header(told), source(told), host_test(Names("net", program))
@@ -219,7 +219,7 @@ def files(program: Program, shipped: Program | None = None) -> tuple[str, str, s
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
 def test_a_fault_in_the_tables_is_found(
-    tmp_path: Path, compiler: str, fault: Callable[[Program], Program]
+    tmp_path: Path, compiler: str, fault: Callable[[FirmwareProgram], FirmwareProgram]
 ) -> None:
     program = spilling()
     assert "violation: step" in replayed(compiler, tmp_path, files(program, fault(program)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from memplan.firmware.lowering import program_of
-from memplan.firmware.program import Program
+from memplan.firmware.program import FirmwareProgram
 from memplan.ir.graph import Graph
 from memplan.ir.parts import Op, Tensor
 from memplan.judge.check.check import check
@@ -31,7 +31,7 @@ def lowered(
     moves: tuple[Move, ...] = (),
     target: Target = BOARD,
     **parts: Any,
-) -> Program:
+) -> FirmwareProgram:
     """The program of a valid plan that keeps the graph's order."""
     schedule = tuple(op.name for op in graph.ops)
     plan = Plan(
@@ -46,7 +46,7 @@ def near(tensor: str, start: int, stop: int, offset: int, size: int = 4) -> Resi
     return Residency(tensor, "near", start, stop, offset, size)
 
 
-def told(program: Program, place: int) -> str:
+def told(program: FirmwareProgram, place: int) -> str:
     """The block and the byte of a place."""
     block, offset = program.places[place]
     arenas = [arena.memory.name for arena in program.arenas]
@@ -54,11 +54,11 @@ def told(program: Program, place: int) -> str:
     return f"{names[block]}+{offset}"
 
 
-def operands(program: Program) -> list[list[str]]:
+def operands(program: FirmwareProgram) -> list[list[str]]:
     return [[told(program, place) for place in places] for places in program.operands]
 
 
-def copies(program: Program) -> list[str]:
+def copies(program: FirmwareProgram) -> list[str]:
     return [f"{told(program, c.source)} > {told(program, c.destination)}, {c.nbytes}" for c in program.copies]
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from dataclasses import replace
-from itertools import permutations
+from functools import cache
+from itertools import count, permutations
 
 import numpy as np
 import pytest
@@ -44,14 +45,14 @@ class Machine:
             return np.concatenate([self.told(name) for name, _ in parts])
         return self.number[storage] * 1000 + np.arange(nbytes)
 
-    def at(self, place: Location) -> Bytes:
-        nbytes = self.graph.tensor[place.storage].nbytes
-        if place.memory is not None and place.offset is not None:
-            return self.memories[place.memory][place.offset : place.offset + nbytes]
+    def at(self, location: Location) -> Bytes:
+        nbytes = self.graph.tensor[location.storage].nbytes
+        if location.memory is not None and location.offset is not None:
+            return self.memories[location.memory][location.offset : location.offset + nbytes]
         fresh = np.zeros(nbytes, np.int64)
-        if place.memory is None and self.view.is_given(place.storage):
-            fresh = self.told(place.storage)
-        return self.own.setdefault((place.storage, place.memory), fresh)
+        if location.memory is None and self.view.is_given(location.storage):
+            fresh = self.told(location.storage)
+        return self.own.setdefault((location.storage, location.memory), fresh)
 
     def obey(self) -> bool:
         """Whether everything is read as it was written."""
@@ -59,49 +60,50 @@ class Machine:
         self.memories = {name: np.zeros(end, np.int64) for name, end in self.plan.peaks.items()}
         for action in happening:
             match action:
-                case Given(place):
-                    self.at(place)[:] = self.told(place.storage)
+                case Given(location):
+                    self.at(location)[:] = self.told(location.storage)
                 case Copied(move, source, destination):
                     if not self.holds(source, move.due - 0.5):
                         return False
                     self.at(destination)[:] = self.at(source)
-                case Voided(_, place, size):
-                    assert place.memory is not None and place.offset is not None
-                    self.memories[place.memory][place.offset : place.offset + size] = 0
+                case Voided(_, location, size):
+                    assert location.memory is not None and location.offset is not None
+                    self.memories[location.memory][location.offset : location.offset + size] = 0
                 case Executed(step, op, reads, writes):
-                    if not all(self.holds(place, step) for place in reads.values()):
+                    if not all(self.holds(location, step) for location in reads.values()):
                         return False
-                    for name, place in writes.items():
-                        if op.name in self.plan.joined and not self.holds(place, step):
+                    for name, location in writes.items():
+                        if op.name in self.plan.joined and not self.holds(location, step):
                             return False
                         if name != op.workspace:
-                            self.at(place)[:] = self.told(name)
+                            self.at(location)[:] = self.told(name)
                 case Finished(outputs):
-                    return all(self.holds(place, self.view.n) for place in outputs.values())
+                    return all(self.holds(location, self.view.n) for location in outputs.values())
         return False
 
-    def holds(self, place: Location, at: float) -> bool:
+    def holds(self, location: Location, at: float) -> bool:
         """Whether what is read there at a step, or by a move half a step sooner, is what was written."""
-        self.read[place].append(at)
-        return bool((self.at(place) == self.told(place.storage)).all())
+        self.read[location].append(at)
+        return bool((self.at(location) == self.told(location.storage)).all())
 
 
-def valid(seed: int) -> tuple[random.Random, Graph, Plan] | None:
+@cache
+def valid(seed: int) -> tuple[Graph, Plan] | None:
     rng = random.Random(seed)
     graph = wide_graph(rng, rng.randint(1, 9))
     plan = wide_plan(rng, graph)
-    return None if check(graph, plan, claims=False) else (rng, graph, plan)
+    return None if check(graph, plan, claims=False) else (graph, plan)
 
 
 def test_valid_plans_read_what_was_written() -> None:
     found = [case for seed in range(400) if (case := valid(seed))]
     assert len(found) > 200
-    for _, graph, plan in found:
+    for graph, plan in found:
         assert Machine(graph, plan).obey(), plan
-    assert any(plan.joined for _, _, plan in found)
-    assert any(plan.inplace for _, _, plan in found)
-    assert any(len(set(plan.schedule)) < len(plan.schedule) for _, _, plan in found)
-    assert any(m.issue < m.due for _, _, plan in found for m in plan.moves)
+    assert any(plan.joined for _, plan in found)
+    assert any(plan.inplace for _, plan in found)
+    assert any(len(set(plan.schedule)) < len(plan.schedule) for _, plan in found)
+    assert any(m.issue < m.due for _, plan in found for m in plan.moves)
 
 
 def noticed(graph: Graph, plan: Plan) -> bool:
@@ -123,16 +125,16 @@ NOTICED = (
 
 @pytest.mark.parametrize("name", NOTICED)
 def test_broken_plans_are_refused_or_read_something_else(name: str) -> None:
-    tried = 0
-    for seed in range(250):
+    tried, seeds = 0, count()
+    while tried < 10:
+        seed = next(seeds)
         if (case := valid(seed)) is None:
             continue
-        rng, graph, plan = case
-        broken = WIDE_MUTATIONS[name](rng, graph, plan)
+        graph, plan = case
+        broken = WIDE_MUTATIONS[name](random.Random(seed), graph, plan)
         if broken is not None and check(graph, broken, claims=False):
             tried += 1
             assert noticed(graph, broken), broken
-    assert tried
 
 
 @pytest.mark.slow(reason="a long loop over seeds")
@@ -142,7 +144,7 @@ def test_places_that_overlap_are_seen() -> None:
     for seed in range(250):
         if (case := valid(seed)) is None:
             continue
-        _, graph, plan = case
+        graph, plan = case
         whole = Machine(graph, plan)
         assert whole.obey()
         rows = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -34,10 +35,20 @@ from tests.tflite_models import (
     tflite,
 )
 
-pytest.importorskip("tflite_micro", reason="the extra [tflm] is not installed")
+pytestmark = pytest.mark.skipif(find_spec("tflite_micro") is None, reason="the extra [tflm] is not installed")
 
 
-@pytest.mark.parametrize("make", [branching, conditional, counting, halved, sparse_halved, stateful])
+@pytest.mark.parametrize(
+    "make",
+    [
+        branching,
+        stateful,
+        *(
+            pytest.param(make, marks=pytest.mark.slow(reason="starts several programs"))
+            for make in (conditional, counting, halved, sparse_halved)
+        ),
+    ],
+)
 def test_the_interpreter_obeys(make: object, tmp_path: Path) -> None:
     found = measure(*planned(make(), tmp_path))  # type: ignore[operator]
     assert found.obeys and found.measured == found.predicted <= found.own and found.outputs == 3

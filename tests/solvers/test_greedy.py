@@ -148,5 +148,5 @@ def test_a_large_graph_that_packs_only_step_by_step_is_not_spilled_around_each_o
         ops.append(Op(f"op{i}", "Conv", tuple(dict.fromkeys([f"t{i - 1}", *skip])), (f"t{i}",)))
     graph = graph_of("skips", tuple(tensors), tuple(ops))
     whole = memplan.plan(graph, scratchpad="0.7MP", solver="greedy").value
-    monkeypatch.setattr("memplan_solvers.candidates.LARGE", 10)
+    monkeypatch.setattr("memplan_solvers.candidates.MANY_OPS", 10)
     assert whole <= memplan.plan(graph, scratchpad="0.7MP", solver="greedy").value < 4 * whole

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import pytest
 from memplan_solvers import portfolio, portfolio_run
+from memplan_solvers.greedy import Greedy
 from memplan_solvers.improve import Answer, Improver
 from memplan_solvers.portfolio import ROUNDS, Portfolio, Round
 from memplan_solvers.residency import materialise
@@ -174,6 +175,21 @@ def test_a_part_that_refuses_is_left_out(
     )
     assert plan.schedule and plan.reason.startswith("found by greedy")
     assert plan.status is Status.OPTIMAL or "refuser was left out: it takes no such problem" in plan.reason
+
+
+def test_the_last_part_that_plans_for_the_problem_has_all_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    class Recorder(Greedy):
+        def solve(self, problem: Problem, limits: Limits) -> Plan:
+            seen.append(limits.remaining_s)
+            return super().solve(problem, limits)
+
+    monkeypatch.setattr(portfolio_run, "parse_spec", lambda s: Recorder() if s == "greedy" else parse_spec(s))
+    target = timed(direct=False)
+    plan = memplan.plan(chain(12), target, objective="latency", scratchpad=400, time_limit_s=10.0)
+    assert seen and seen[0] > 8.0  # malloc_game, which would have the rest, wants operands in host
+    assert plan.schedule
 
 
 @pytest.mark.parametrize("options", [{"pins": {"t3": "keep"}}, {"pins": {"t0": "keep"}}, {"queues": 2}])

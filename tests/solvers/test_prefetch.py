@@ -6,7 +6,7 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
-from memplan_solvers.prefetch import Bytes, Holes, Load, Policy, list_schedule
+from memplan_solvers.prefetch import Bytes, Holes, Load, PrefetchPolicy, list_schedule
 from memplan_solvers.residency import Block
 
 BLOCKS = [Block(0, 2, 6), Block(3, 4, 6), Block(2, 5, 2)]
@@ -49,7 +49,7 @@ class Everywhere:
 
 
 def starts(
-    loads: list[Load], space: Any, policy: Policy, stop: Callable[[], bool] = lambda: False
+    loads: list[Load], space: Any, policy: PrefetchPolicy, stop: Callable[[], bool] = lambda: False
 ) -> dict[int, int]:
     copies: Any = SimpleNamespace(loads=loads, idle=[1.0] * 6, stores={})
     return list_schedule(copies, space, policy, stop)
@@ -61,15 +61,18 @@ LOADS = [Load(0, 0, 2, 1.5), Load(1, 0, 4, 1.0), Load(2, 3, 5, 1.0)]
 def test_a_load_is_issued_when_the_bus_would_run_dry() -> None:
     # Step 0: the first fills it for 1.5 s; step 1: half a second is left of it, the second joins; the third has no copy
     # in host before step 3.
-    assert starts(LOADS, Everywhere(), Policy(1, 0.0)) == {0: 0, 1: 1, 2: 3}
-    assert starts(LOADS, Everywhere(), Policy(1, float("inf"))) == {0: 0, 1: 0, 2: 3}
+    assert starts(LOADS, Everywhere(), PrefetchPolicy(1, 0.0)) == {0: 0, 1: 1, 2: 3}
+    assert starts(LOADS, Everywhere(), PrefetchPolicy(1, float("inf"))) == {0: 0, 1: 0, 2: 3}
 
 
 def test_past_a_load_without_room_only_with_reach() -> None:
-    assert starts(LOADS, Everywhere(0), Policy(1, 0.0)) == {1: 2, 2: 3}  # the first blocks until it is due
-    assert starts(LOADS, Everywhere(0), Policy(16, 0.0)) == {1: 0, 2: 3}
+    assert starts(LOADS, Everywhere(0), PrefetchPolicy(1, 0.0)) == {
+        1: 2,
+        2: 3,
+    }  # the first blocks until it is due
+    assert starts(LOADS, Everywhere(0), PrefetchPolicy(16, 0.0)) == {1: 0, 2: 3}
 
 
 def test_what_was_decided_before_the_stop_stands() -> None:
     calls = iter([False, False, True])
-    assert starts(LOADS, Everywhere(), Policy(1, 0.0), lambda: next(calls)) == {0: 0, 1: 1}
+    assert starts(LOADS, Everywhere(), PrefetchPolicy(1, 0.0), lambda: next(calls)) == {0: 0, 1: 1}

@@ -17,12 +17,13 @@ from tests import agree_latency
 SPECS = (*agree_latency.EXACT, "anneal{effort=50}", "msa_tuned")
 
 
-@pytest.mark.parametrize(("ops", "every"), [(2, True), (3, False)])
-def test_latency_exact_proves_what_the_brute_force_finds(ops: int, every: bool) -> None:
-    seen = agree_latency.check_solver("latency_exact", range(20), ops, every, covered=True)
-    assert seen["optimal"] > 15
+@pytest.mark.parametrize(("ops", "every", "count"), [(2, True, 20), (3, False, 10)])
+def test_latency_exact_proves_what_the_brute_force_finds(ops: int, every: bool, count: int) -> None:
+    seen = agree_latency.check_solver("latency_exact", range(count), ops, every, covered=True)
+    assert seen["optimal"] > 0.75 * count
 
 
+@pytest.mark.slow(reason="compares with the oracle over many seeds")
 def test_plans_that_only_the_second_edition_knows_are_not_excluded() -> None:
     """Proofs over fewer plans (host serves nothing while a load is under way; loads after stores alone) were false here."""
     assert agree_latency.check_solver("latency_exact", (31, 37, 44, 58, 70), covered=True)["optimal"] == 5

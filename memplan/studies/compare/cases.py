@@ -103,7 +103,7 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Policy:
+class CaseOptions:
     """Options of a case beside its objective, as written; the target's default where none was asked for."""
 
     weights: str
@@ -142,7 +142,7 @@ class Case:
     model: str
     target: Target
     objective: str
-    policy: Policy
+    policy: CaseOptions
     budget: str
     solver: str
 
@@ -172,14 +172,14 @@ class Case:
         return f"{slug}-{hashlib.sha256(full.encode()).hexdigest()[:10]}"
 
 
-def policies(setting: Setting, target: Target) -> list[Policy]:
+def policies(setting: Setting, target: Target) -> list[CaseOptions]:
     """The distinct policies on one target."""
     usual, limit = target.policies, setting.compute_limit
     asked = [getattr(setting, key) or (usual[key],) for key in POLICIES]
-    found: dict[Policy, None] = {}
+    found: dict[CaseOptions, None] = {}
     for words in product(*asked, setting.recompute):
         limited = parse_recompute(words[-1]) != 1 and limit is not None
-        found[replace(Policy(*words), compute_limit=f"{limit:g}" if limited else "")] = None
+        found[replace(CaseOptions(*words), compute_limit=f"{limit:g}" if limited else "")] = None
     return list(found)
 
 
@@ -193,6 +193,6 @@ def cases_of(setting: Setting, model: str) -> Iterator[Case]:
                         yield Case(model, target, objective, policy, budget, solver)
 
 
-def reference_key(alignment: int, policy: Policy) -> str:
+def reference_key(alignment: int, policy: CaseOptions) -> str:
     """The name under which a subject keeps the reference capacities of an alignment and a policy."""
     return f"{alignment} {policy.weights} {policy.io}"

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any
 
 from memplan.base.errors import MemplanError
-from memplan.studies.compare.isolate import Outcome, run_isolated
+from memplan.studies.compare.isolate import JobOutcome, run_isolated
 from memplan.studies.compare.runner import Job, Pool, ProcessLimits, Watcher
 
 HINT = "give HOST:PORT of its head, ray://HOST:PORT, auto or local"
@@ -35,7 +35,7 @@ def ray_pool(address: str, workers: int) -> Pool:
 
     def run(
         jobs: Iterable[tuple[str, Job]], limits: ProcessLimits, watcher: Watcher
-    ) -> Iterator[tuple[str, Job, Outcome]]:
+    ) -> Iterator[tuple[str, Job, JobOutcome]]:
         slots = max(1, int(ray.cluster_resources().get("CPU", 1)) // workers)
         waiting, under_way = iter(jobs), {}
 
@@ -70,14 +70,14 @@ def _reachable(address: str) -> None:
         raise MemplanError(f"no Ray cluster at '{address}': {error}", HINT) from error
 
 
-def _task(job: dict[str, Any], deadline_s: float, memory: int) -> Outcome:
+def _task(job: dict[str, Any], deadline_s: float, memory: int) -> JobOutcome:
     return run_isolated(job, deadline_s=deadline_s, memory=memory)
 
 
-def _outcome(ray: Any, handle: Any) -> Outcome:
+def _outcome(ray: Any, handle: Any) -> JobOutcome:
     """What the task answered; a node that was lost is a crash of the case."""
     try:
-        found: Outcome = ray.get(handle)
+        found: JobOutcome = ray.get(handle)
         return found
     except ray.exceptions.RayError as error:
-        return Outcome("crash", None, f"Ray: {str(error).splitlines()[0]}", 0.0)
+        return JobOutcome("crash", None, f"Ray: {str(error).splitlines()[0]}", 0.0)

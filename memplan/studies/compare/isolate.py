@@ -21,7 +21,7 @@ PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 
 
 @dataclass(frozen=True)
-class Outcome:
+class JobOutcome:
     """How a job ended: `word` is done, refused, invalid, crash, timeout, memory or stopped.
 
     `answer` is there for done alone, `reason` for the rest; `seconds` is the process's wall time.
@@ -40,7 +40,7 @@ def run_isolated(
     memory: int,
     news: Callable[[list[Any]], None] | None = None,
     stop: Callable[[], bool] = lambda: False,
-) -> Outcome:
+) -> JobOutcome:
     """Run `job` (see worker.py) and wait for it; its whole process group is killed at a limit.
 
     `memory` bounds the resident bytes of the process and its descendants, looked at every 50 ms where the system
@@ -65,17 +65,17 @@ def run_isolated(
             _kill(process)
         seconds = time.monotonic() - begin
         if "answer" in last:
-            return Outcome("done", last["answer"], "", seconds)
+            return JobOutcome("done", last["answer"], "", seconds)
         if "failed" in last:
-            return Outcome(last["failed"][0], None, last["failed"][1], seconds)
+            return JobOutcome(last["failed"][0], None, last["failed"][1], seconds)
         if killed:
             reasons = {
                 "timeout": f"no answer after {deadline_s:.0f} s",
                 "memory": f"more than {memory} bytes resident",
                 "stopped": "the comparison was interrupted",
             }
-            return Outcome(killed, None, reasons[killed], seconds)
-        return Outcome("crash", None, f"{_cause(process.returncode)}: {_last_words(stderr)}", seconds)
+            return JobOutcome(killed, None, reasons[killed], seconds)
+        return JobOutcome("crash", None, f"{_cause(process.returncode)}: {_last_words(stderr)}", seconds)
 
 
 def _watch(

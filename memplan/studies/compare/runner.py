@@ -18,7 +18,7 @@ from memplan.machine.target_file import target_dict
 from memplan.solving.capacities import ReferenceCapacities, needs_peak
 from memplan.solving.testing import chain
 from memplan.studies.compare.cases import OWN, Case, Setting, Subject, cases_of, policies, reference_key
-from memplan.studies.compare.isolate import Outcome, run_isolated
+from memplan.studies.compare.isolate import JobOutcome, run_isolated
 from memplan.studies.compare.results import Results, keep_subject, kept_reference
 
 GRACE_S = 60.0
@@ -73,7 +73,7 @@ class Watcher(Protocol):
         """The process has ended; the record is the case's, None for a model."""
 
 
-Pool = Callable[[Iterable[tuple[str, Job]], ProcessLimits, Watcher], Iterator[tuple[str, Job, Outcome]]]
+Pool = Callable[[Iterable[tuple[str, Job]], ProcessLimits, Watcher], Iterator[tuple[str, Job, JobOutcome]]]
 """Runs named jobs and yields them as they end, in any order."""
 
 
@@ -84,7 +84,7 @@ def local_pool(workers: int) -> Pool:
 
     def run(
         jobs: Iterable[tuple[str, Job]], limits: ProcessLimits, watcher: Watcher
-    ) -> Iterator[tuple[str, Job, Outcome]]:
+    ) -> Iterator[tuple[str, Job, JobOutcome]]:
         over = threading.Event()
         stop = limits.stop
         limits = replace(limits, stop=lambda: over.is_set() or stop())
@@ -92,7 +92,7 @@ def local_pool(workers: int) -> Pool:
         for slot in range(slots):
             free.put(cores[slot * workers : (slot + 1) * workers])
 
-        def one(name: str, job: Job) -> tuple[str, Job, Outcome]:
+        def one(name: str, job: Job) -> tuple[str, Job, JobOutcome]:
             mine = free.get()
             try:
                 watcher.started(name)
@@ -121,9 +121,9 @@ def local_pool(workers: int) -> Pool:
 def in_flight(
     jobs: Iterable[tuple[str, Job]],
     many: int,
-    submit: Callable[[str, Job], Future[tuple[str, Job, Outcome]]],
+    submit: Callable[[str, Job], Future[tuple[str, Job, JobOutcome]]],
     stop: Callable[[], bool],
-) -> Iterator[tuple[str, Job, Outcome]]:
+) -> Iterator[tuple[str, Job, JobOutcome]]:
     """Results as they come, with at most `many` jobs under way; after `stop` no more are begun."""
     waiting = iter(jobs)
     under_way = {submit(*job) for job in islice(waiting, many)}
@@ -188,7 +188,7 @@ def _ident(case: Case, subjects: Mapping[str, Subject]) -> str:
 
 def _prepare(
     setting: Setting, results: Results, limits: ProcessLimits, watcher: Watcher
-) -> tuple[dict[str, Subject], dict[str, Outcome]]:
+) -> tuple[dict[str, Subject], dict[str, JobOutcome]]:
     """The models ready for their cases, and how preparing ended for the others."""
     wanted = {
         (t.scratchpad.alignment, x.weights, x.io) for t in setting.machines() for x in policies(setting, t)
@@ -212,7 +212,7 @@ def _prepare(
         for model in dict.fromkeys(setting.models)
     )
     subjects: dict[str, Subject] = {}
-    failed: dict[str, Outcome] = {}
+    failed: dict[str, JobOutcome] = {}
     for model, _, outcome in local_pool(setting.workers)(jobs, limits, watcher):
         watcher.ended(model, outcome.word, None)
         if outcome.word == "refused":
@@ -256,7 +256,7 @@ def _keep(
     case: Case,
     subject: Subject | None,
     job: Job,
-    outcome: Outcome,
+    outcome: JobOutcome,
 ) -> None:
     """Write down how a case ended."""
     answer = {name: None for name in ANSWER} | {"status": "unknown"} | dict(outcome.answer or {})

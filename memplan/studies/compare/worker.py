@@ -58,7 +58,7 @@ def prepare(job: Job, say: Say) -> dict[str, Any]:
     from memplan.library.zoo import zoo_index
     from memplan.solving.capacities import least_capacity, reference_capacities
     from memplan.solving.planning import make_problem
-    from memplan.studies.compare.cases import OWN, Policy, reference_key
+    from memplan.studies.compare.cases import OWN, CaseOptions, reference_key
 
     if job["ops"]:
         declare_ops(job["ops"])
@@ -67,7 +67,7 @@ def prepare(job: Job, say: Say) -> dict[str, Any]:
     graph, kept = model.graph, job["kept"]
     found = dict(kept["budgets"]) if kept and kept["sha256"] == graph.sha256 else {}
     for alignment, weights, io in job["policies"]:
-        key = reference_key(alignment, Policy(weights, io, "off"))
+        key = reference_key(alignment, CaseOptions(weights, io, "off"))
         if key in found and (found[key]["mp"] or not job["peaks"]):
             continue
         problem = make_problem(model, alignment=alignment, weights=weights, io=io, inplace=False)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from memplan.solving.limits import Limits
-from memplan_solvers.ilp.linear import Linear, Outcome
+from memplan_solvers.ilp.linear import Linear, LinearOutcome
 
 
 def run(
@@ -78,12 +78,12 @@ def solve_cpsat(
     gap: float = 0.0,
     extend: Callable[[Any, list[Any]], None] | None = None,
     report: Callable[[float, float, int], None] | None = None,
-) -> Outcome:
+) -> LinearOutcome:
     """The best point and bound within the limits; `extend` may add further constraints to the model."""
     from ortools.sat.python import cp_model
 
     if limits.spent():
-        return Outcome(None, None)
+        return LinearOutcome(None, None)
     model, xs = to_cpsat(linear)
     if extend is not None:
         extend(model, xs)
@@ -92,11 +92,11 @@ def solve_cpsat(
     tell = None if report is None else lambda v, b, n: report(v + linear.constant, b + linear.constant, n)
     solver, status = run(model, limits, gap, tell)
     if status == cp_model.INFEASIBLE:
-        return Outcome(None, None, infeasible=True)
+        return LinearOutcome(None, None, infeasible=True)
     if status == cp_model.MODEL_INVALID:
         raise ValueError(model.validate())
     x = [solver.value(v) for v in xs] if status in (cp_model.OPTIMAL, cp_model.FEASIBLE) else None
     if not linear.cost:
-        return Outcome(x, linear.constant)
+        return LinearOutcome(x, linear.constant)
     bound = linear.round_up(linear.constant + solver.best_objective_bound - 1e-6)
-    return Outcome(x, bound, nodes=solver.num_branches)
+    return LinearOutcome(x, bound, nodes=solver.num_branches)

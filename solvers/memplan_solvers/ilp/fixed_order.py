@@ -13,7 +13,7 @@ from memplan.solving.capabilities import Capabilities
 from memplan.solving.limits import Limits
 from memplan_solvers.greedy import Greedy
 from memplan_solvers.ilp.gaps import Gaps
-from memplan_solvers.ilp.linear import Linear, Outcome
+from memplan_solvers.ilp.linear import Linear, LinearOutcome
 from memplan_solvers.ilp.mathopt import BACKENDS, relax, solve_mathopt
 from memplan_solvers.improve import Answer, Improver, better
 from memplan_solvers.peak.search import minimum_peak_order
@@ -154,7 +154,7 @@ class _Rounds:
                 break
         return self._tightened()
 
-    def solve(self, program: Linear, start: list[int] | None) -> Outcome:
+    def solve(self, program: Linear, start: list[int] | None) -> LinearOutcome:
         hint = start if start is not None and program.holds(start) else None
         found = solve_mathopt(program, self.limits, self.backend, hint)
         self.nodes += found.nodes

@@ -16,7 +16,7 @@ from memplan_solvers.ilp.answer import hint_of, placed_peak, read
 from memplan_solvers.ilp.cpsat import solve_cpsat
 from memplan_solvers.ilp.fixed_order import optimize_replacement
 from memplan_solvers.ilp.formulation import Formulation, OutOfTimeError, Window
-from memplan_solvers.ilp.linear import Outcome
+from memplan_solvers.ilp.linear import LinearOutcome
 from memplan_solvers.ilp.mathopt import BACKENDS, solve_mathopt
 from memplan_solvers.ilp.steps import Steps
 from memplan_solvers.improve import Answer, Improver, better
@@ -154,7 +154,7 @@ class Ilp(Improver):
                 limits.report("ilp", best.value, bound, outcome.nodes)
         return best, bound, False
 
-    def _solve(self, f: Formulation, limits: Limits, hint: list[int] | None, placing: bool) -> Outcome:
+    def _solve(self, f: Formulation, limits: Limits, hint: list[int] | None, placing: bool) -> LinearOutcome:
         if self.backend != "cpsat":
             hint = hint if hint is not None and f.linear.holds(hint) else None
             return solve_mathopt(f.linear, limits, self.backend, hint, self.gap)

@@ -67,7 +67,7 @@ class Linear:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class LinearOutcome:
     """What a backend found: the best point (None without one), a true bound, a proof of emptiness, branches."""
 
     x: list[int] | None

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from memplan.solving.limits import Limits
-from memplan_solvers.ilp.linear import Linear, Outcome
+from memplan_solvers.ilp.linear import Linear, LinearOutcome
 
 BACKENDS = {"highs": "HIGHS", "scip": "GSCIP", "gurobi": "GUROBI"}
 """MathOpt's name of each backend."""
@@ -28,12 +28,12 @@ GRACE_S = 0.2
 
 def solve_mathopt(
     linear: Linear, limits: Limits, backend: str = "highs", hint: list[int] | None = None, gap: float = 0.0
-) -> Outcome:
+) -> LinearOutcome:
     """The best point and bound within the limits; deterministic unless the time limit cuts."""
     from ortools.math_opt.python import mathopt
 
     if limits.spent():
-        return Outcome(hint, None)
+        return LinearOutcome(hint, None)
     kind = getattr(mathopt.SolverType, BACKENDS[backend])
     scale = _scale(linear)
     model, xs = _model(linear, scale)
@@ -52,9 +52,9 @@ def solve_mathopt(
         )
     result = _wait(lambda: mathopt.solve(model, kind, params=parameters, **extra), limits)
     if result is None:
-        return Outcome(hint, None)
+        return LinearOutcome(hint, None)
     if result.termination.reason == mathopt.TerminationReason.INFEASIBLE:
-        return Outcome(hint, None, infeasible=hint is None)
+        return LinearOutcome(hint, None, infeasible=hint is None)
     points = [hint] if hint is not None else []
     for solution in result.solutions:
         if solution.primal_solution is not None:
@@ -63,7 +63,7 @@ def solve_mathopt(
     points = [x for x in points if linear.holds(x)]
     best = min(points, key=linear.value, default=None)
     bound = _bound(linear, result.termination.objective_bounds.dual_bound, scale)
-    return Outcome(best, bound, nodes=result.solve_stats.node_count)
+    return LinearOutcome(best, bound, nodes=result.solve_stats.node_count)
 
 
 def relax(linear: Linear, limits: Limits) -> tuple[list[float] | None, int | None]:

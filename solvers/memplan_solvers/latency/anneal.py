@@ -22,7 +22,7 @@ from memplan_solvers.latency.anneal_kernel import (
     LATENCIES,
     MOST,
     STATES,
-    Annealing,
+    AnnealingState,
     keep_best,
     run_rounds,
 )
@@ -39,9 +39,9 @@ SLICE_S, FIRST = 0.05, 200
 """Seconds between two looks at the clock; rounds before the first."""
 
 LOOK, SPREAD = 2000, 8
-"""Rounds between two questions where to begin, at least; entries of `Annealing.starts` per touch, about."""
+"""Rounds between two questions where to begin, at least; entries of `AnnealingState.starts` per touch, about."""
 
-Focus = Callable[[Annealing, float], Floats32]
+Focus = Callable[[AnnealingState, float], Floats32]
 """Weights, float32[k, KINDS], of the kinds of rounds by the touch at which they begin, asked for with the share of the
 cooling that is done."""
 
@@ -98,7 +98,7 @@ class Anneal(LatencySolver):
         idle_share: float = 0.0,
         focus: Focus | None = None,
     ) -> Layout:
-        """The best layout met from `start` on; `idle_share`: see `Annealing`."""
+        """The best layout met from `start` on; `idle_share`: see `AnnealingState`."""
         search = make_annealing(arrays, start, limits.seed, idle_share)
         total, available = self.effort * len(arrays.touch), max(1e-9, limits.remaining_s)
         if not len(search.starts):
@@ -137,7 +137,7 @@ def usual_weights(arrays: LatencyArrays) -> Floats32:
     return weights.astype(np.float32)
 
 
-def weigh_rounds(arrays: LatencyArrays, search: Annealing, weight: Floats32) -> Annealing:
+def weigh_rounds(arrays: LatencyArrays, search: AnnealingState, weight: Floats32) -> AnnealingState:
     """The annealing, its rounds from now on as float32[k, KINDS] `weight` says."""
     return search._replace(starts=spread_starts(arrays, weight.sum(1)), weight=weight)
 
@@ -149,13 +149,15 @@ def spread_starts(arrays: LatencyArrays, weight: Floats | Floats32) -> Ints:
     return np.repeat(touches, np.maximum(1, np.round(SPREAD * len(touches) * share).astype(np.int64)))
 
 
-def make_annealing(arrays: LatencyArrays, start: Layout, seed: int, idle_share: float = 0.0) -> Annealing:
-    """An annealing that stands at `start`; `idle_share`: see `Annealing`."""
+def make_annealing(
+    arrays: LatencyArrays, start: Layout, seed: int, idle_share: float = 0.0
+) -> AnnealingState:
+    """An annealing that stands at `start`; `idle_share`: see `AnnealingState`."""
     layout = make_mutable(arrays, start)
     seconds = first_latency(arrays, layout)
     mixed = (seed * 0x9E3779B97F4A7C15 + 0xD1B54A32D192ED03) % 2**64 or 1
     weight, slots, storages = usual_weights(arrays), len(layout.slots), len(layout.storages)
-    search = Annealing(
+    search = AnnealingState(
         layout=layout,
         service=service_of(arrays, layout),
         idle_share=idle_share if arrays.queues == 1 else 0.0,

@@ -54,9 +54,18 @@ CHANGES = len(Change)
 KINDS = len(Scope) * CHANGES
 """Kinds of rounds: scope × CHANGES + change."""
 
+
+class Served(IntEnum):
+    """How a touch is served."""
+
+    BY_HOST = 0
+    IN_SCRATCHPAD = 1  # where it lies already
+    LOADED = 2  # in the scratchpad, for it
+
+
 MODES = 3
-STATES = 3 * MODES
-"""States of a touch: how it is served (see `_served_by`) × MODES + the mode that it asks for."""
+STATES = len(Served) * MODES
+"""States of a touch: how it is `Served` × MODES + the mode that it asks for."""
 
 LATENCIES = np.dtype(
     [
@@ -66,7 +75,7 @@ LATENCIES = np.dtype(
 )
 
 
-class Annealing(NamedTuple):
+class AnnealingState(NamedTuple):
     """Where an annealing stands, and its best layout so far."""
 
     layout: MutableLayout
@@ -97,7 +106,7 @@ def rand(state: npt.NDArray[np.uint64]) -> float:
 
 
 @kernel
-def run_rounds(arrays: LatencyArrays, search: Annealing, rounds: int, hot: float, cold: float) -> None:
+def run_rounds(arrays: LatencyArrays, search: AnnealingState, rounds: int, hot: float, cold: float) -> None:
     """Do `rounds` rounds, the temperature falling from `hot` to `cold` seconds geometrically."""
     arrays, search = borrow(arrays), borrow(search)
     layout, service, seconds = search.layout, search.service, search.seconds[0]
@@ -127,7 +136,7 @@ def run_rounds(arrays: LatencyArrays, search: Annealing, rounds: int, hot: float
 
 
 @inlined
-def _rebuild(search: Annealing, k: int, change: int, count: int) -> None:
+def _rebuild(search: AnnealingState, k: int, change: int, count: int) -> None:
     """Take the first `count` of `values` out, change touch k, and place them again."""
     layout, removed = search.layout, search.removed
     removed.used[0] = 0
@@ -142,7 +151,7 @@ def _rebuild(search: Annealing, k: int, change: int, count: int) -> None:
 
 
 @inlined
-def _restore(search: Annealing, count: int) -> None:
+def _restore(search: AnnealingState, count: int) -> None:
     """Undo what `_rebuild` did to the layout."""
     layout, removed = search.layout, search.removed
     for i in range(count):
@@ -156,22 +165,22 @@ def _restore(search: Annealing, count: int) -> None:
 
 
 @inlined
-def _served_by(layout: MutableLayout, k: int) -> int:
-    """How touch k is served: from host (0), in the scratchpad (1), there, and loaded for it (2)."""
+def _served(layout: MutableLayout, k: int) -> Served:
+    """How touch k is served."""
     slot = layout.slots[k]
     if not slot.fast:
-        return 0
-    return 2 if slot.start >= 0 and slot.loaded else 1
+        return Served.BY_HOST
+    return Served.LOADED if slot.start >= 0 and slot.loaded else Served.IN_SCRATCHPAD
 
 
 @inlined
-def _state(search: Annealing, k: int) -> int:
+def _state(search: AnnealingState, k: int) -> int:
     """The state of touch k."""
-    return int(MODES * _served_by(search.layout, k) + search.service.mode[k])
+    return int(MODES * _served(search.layout, k) + search.service.mode[k])
 
 
 @kernel
-def states(search: Annealing) -> Ints:
+def states(search: AnnealingState) -> Ints:
     """The state of each touch, int64[k]."""
     search = borrow(search)
     state = np.empty(len(search.service.mode), np.int64)
@@ -181,7 +190,7 @@ def states(search: Annealing) -> Ints:
 
 
 @kernel
-def keep_best(search: Annealing) -> None:
+def keep_best(search: AnnealingState) -> None:
     """Remember the layout as the best."""
     search = borrow(search)
     slots, storages = search.layout.slots, search.layout.storages
@@ -194,7 +203,7 @@ def keep_best(search: Annealing) -> None:
 
 
 @inlined
-def _draw_values(search: Annealing, k: int, scope: int) -> int:
+def _draw_values(search: AnnealingState, k: int, scope: int) -> int:
     """Fill `values` with the storages to take out around touch k, in the order in which they come back; how many."""
     layout, random, values = search.layout, search.random, search.values
     slots, t, seed = layout.slots, layout.slots[k].step, layout.slots[k].storage
@@ -251,7 +260,7 @@ def _draw_fit(random: npt.NDArray[np.uint64]) -> Fit:
 
 
 @inlined
-def _draw_kind(search: Annealing, k: int) -> int:
+def _draw_kind(search: AnnealingState, k: int) -> int:
     """The kind of a round that begins at touch k; none that only grants the mode for which it asks."""
     weight, granted = search.weight[k], Change.TO_STAY + search.service.mode[k]
     total = np.float32(0.0)
@@ -266,7 +275,7 @@ def _draw_kind(search: Annealing, k: int) -> int:
 
 
 @inlined
-def _change(search: Annealing, k: int, change: int) -> None:
+def _change(search: AnnealingState, k: int, change: int) -> None:
     """Change what touch k asks for, or nothing."""
     if change == Change.RATIO:
         if rand(search.random) < search.idle_share:

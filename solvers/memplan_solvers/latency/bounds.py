@@ -58,13 +58,13 @@ def least_times(problem: Problem, timed: LatencyArrays) -> Floats:
     for t in range(timed.n):
         touched = timed.op_touch[timed.op_row[t] : timed.op_row[t + 1]]
         host = timed.base_host[t] + timed.copy[touched].sum()
-        room, gain = timed.capacity, 0.0
+        free_bytes, gain = timed.capacity, 0.0
         sizes = {int(s): 0 if s == over.get(t) else int(timed.size[s]) for s in touched}
         rate = [(-saved[s] / size if size else -np.inf, s) for s, size in sizes.items()]
         for _, s in sorted(rate):
-            share = min(1.0, room / sizes[s]) if sizes[s] else 1.0
+            share = min(1.0, free_bytes / sizes[s]) if sizes[s] else 1.0
             gain += share * saved[s]
-            room -= int(share * sizes[s])
+            free_bytes -= int(share * sizes[s])
         times[t] = max(timed.compute[t], host - gain) + timed.overhead
     return times
 

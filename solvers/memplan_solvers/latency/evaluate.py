@@ -28,7 +28,7 @@ class OpTimes(NamedTuple):
     busy: Floats  # [n], the whole op
 
 
-class Copies(NamedTuple):
+class OrderedCopies(NamedTuple):
     """The copies of a layout in FIFO order: by the boundary at which they are issued, stores before loads."""
 
     first: Ints  # [2 n + 3], copies first[2 t] … first[2 t + 2] - 1 are issued at boundary t, the loads from first[2 t + 1] on
@@ -38,8 +38,12 @@ class Copies(NamedTuple):
     source: Ints  # [q], the residency that a load begins, the storage of a store
 
 
+LOADS, STORES = 0, 1
+"""The lanes of `Lanes`."""
+
+
 class Lanes(NamedTuple):
-    """Two queues that share the bus: 0 of loads, 1 of stores."""
+    """Two queues that share the bus, one of LOADS and one of STORES."""
 
     copies: Ints  # [2, q], copies of each lane in order
     length: Ints  # [2], how many have begun to queue
@@ -104,7 +108,7 @@ def op_times(arrays: LatencyArrays, residencies: Records, dues: Ints) -> OpTimes
 
 
 @inner
-def fifo_copies(arrays: LatencyArrays, residencies: Records, dues: Ints, stores: Records) -> Copies:
+def fifo_copies(arrays: LatencyArrays, residencies: Records, dues: Ints, stores: Records) -> OrderedCopies:
     """The copies of these residencies, RESIDENCY[r], in their order, with the dues of their loads, int64[r],
     and stores, STORE[m].
     """
@@ -119,7 +123,7 @@ def fifo_copies(arrays: LatencyArrays, residencies: Records, dues: Ints, stores:
     for place in range(2 * n + 2):
         first[place + 1] += first[place]
     total = first[2 * n + 2]
-    copies = Copies(
+    copies = OrderedCopies(
         first,
         np.empty(total),
         np.empty(total, np.int64),
@@ -160,7 +164,9 @@ def latency(arrays: LatencyArrays, residencies: Records, dues: Ints, stores: Rec
 
 
 @inner
-def stores_before(arrays: LatencyArrays, residencies: Records, stores: Records, copies: Copies) -> Ints:
+def stores_before(
+    arrays: LatencyArrays, residencies: Records, stores: Records, copies: OrderedCopies
+) -> Ints:
     """How many stores must be done before each copy starts, in a queue of their own, int64[q].
 
     A load waits for the store of what it reads, and for those of what lay until its issue where it goes.
@@ -198,7 +204,7 @@ def stores_before(arrays: LatencyArrays, residencies: Records, stores: Records, 
 
 
 @inner
-def _one_queue(times: OpTimes, copies: Copies, reach: Floats) -> float:
+def _one_queue(times: OpTimes, copies: OrderedCopies, reach: Floats) -> float:
     """Seconds with one queue for loads and stores."""
     n = len(times.busy)
     wanted = np.zeros(n + 1)  # the largest F due at each step
@@ -221,7 +227,7 @@ def _one_queue(times: OpTimes, copies: Copies, reach: Floats) -> float:
 
 
 @inner
-def _two_lanes(times: OpTimes, copies: Copies, after: Ints, reach: Floats) -> float:
+def _two_lanes(times: OpTimes, copies: OrderedCopies, after: Ints, reach: Floats) -> float:
     """Seconds with one queue of loads and one of stores; both heads share the bus equally. after: see `stores_before`."""
     n, total = len(times.busy), len(copies.due)
     lanes = Lanes(
@@ -236,19 +242,19 @@ def _two_lanes(times: OpTimes, copies: Copies, after: Ints, reach: Floats) -> fl
     now = capacity = 0.0
     for t in range(n + 1):
         for j in range(copies.first[2 * t], copies.first[2 * t + 2]):
-            lane = 1 if copies.is_store[j] else 0
+            lane = STORES if copies.is_store[j] else LOADS
             lanes.copies[lane, length[lane]] = j
             length[lane] += 1
             lanes.waiting[copies.due[j]] += 1
         # Wait for what is due, in the end for every store.
-        while (lanes.waiting[t] > 0) if t < n else (head[1] < length[1]):
+        while (lanes.waiting[t] > 0) if t < n else (head[STORES] < length[STORES]):
             step = _copy(lanes, copies, capacity, np.inf)
             capacity += step
             now += step
         reach[t] = capacity
         if t < n:  # copy beside the op
             goal = capacity + times.busy[t] - times.bus[t]
-            while capacity < goal and (head[0] < length[0] or head[1] < length[1]):
+            while capacity < goal and (head[LOADS] < length[LOADS] or head[STORES] < length[STORES]):
                 capacity += _copy(lanes, copies, capacity, goal)
             capacity = goal
             now += times.busy[t]
@@ -256,22 +262,25 @@ def _two_lanes(times: OpTimes, copies: Copies, after: Ints, reach: Floats) -> fl
 
 
 @inner
-def _copy(lanes: Lanes, copies: Copies, capacity: float, goal: float) -> float:
+def _copy(lanes: Lanes, copies: OrderedCopies, capacity: float, goal: float) -> float:
     """Copy from `capacity` until a head is done, or until `goal` if that comes first; the capacity it took."""
-    load = lanes.head[0] < lanes.length[0] and lanes.after[lanes.copies[0, lanes.head[0]]] <= lanes.head[1]
-    store = lanes.head[1] < lanes.length[1]
+    load = (
+        lanes.head[LOADS] < lanes.length[LOADS]
+        and lanes.after[lanes.copies[LOADS, lanes.head[LOADS]]] <= lanes.head[STORES]
+    )
+    store = lanes.head[STORES] < lanes.length[STORES]
     least = np.inf
     if load:
-        least = lanes.left[lanes.copies[0, lanes.head[0]]]
+        least = lanes.left[lanes.copies[LOADS, lanes.head[LOADS]]]
     if store:
-        least = min(least, lanes.left[lanes.copies[1, lanes.head[1]]])
+        least = min(least, lanes.left[lanes.copies[STORES, lanes.head[STORES]]])
     share = 2.0 if load and store else 1.0
     step = least * share
     finishes = capacity + step <= goal
     if not finishes:
         step = goal - capacity
-    for lane in range(2):
-        if store if lane else load:
+    for lane in (LOADS, STORES):
+        if store if lane == STORES else load:
             j = lanes.copies[lane, lanes.head[lane]]
             if finishes and lanes.left[j] == least:
                 lanes.head[lane] += 1

@@ -122,7 +122,7 @@ def fluid_bound(problem: Problem, timed: LatencyArrays, time_limit_s: float) -> 
         due=[{} for _ in range(timed.n + 1)],
         space=[{} for _ in range(timed.n)],
     )
-    room = _room(problem, timed)
+    free_bytes = _free_bytes(problem, timed)
     first_step = {written: t for t, (written, _) in problem.overwriting.items()}
     for s in range(len(timed.size)):
         if timed.fixed[s] < 0 and 0 < timed.size[s] <= timed.capacity:
@@ -136,7 +136,7 @@ def fluid_bound(problem: Problem, timed: LatencyArrays, time_limit_s: float) -> 
             {duration[t]: 1.0, **_negated(memory[t])}, float(host[t] + fixed_busy[t] + timed.overhead) / unit
         )
         space[t][loaded[t]] = unit / timed.whole_copy
-        lp.row(_negated(space[t]), -room[t])
+        lp.row(_negated(space[t]), -free_bytes[t])
     for t in range(timed.n + 1):
         # loaded + stored ahead at t <= at t-1 + duration - bus + wait[t] - due[t]
         terms = {loaded[t]: -1.0, stored[t]: -1.0, wait[t]: 1.0, **_negated(due[t])}
@@ -205,7 +205,7 @@ def _storage(
     return stored
 
 
-def _room(problem: Problem, timed: LatencyArrays) -> Floats:
+def _free_bytes(problem: Problem, timed: LatencyArrays) -> Floats:
     """Share of the scratchpad that what is fixed leaves free at each step, at most 1, float64[n]."""
     taken = np.zeros(timed.n)
     for s in np.flatnonzero(timed.fixed >= 0):

@@ -25,7 +25,7 @@ from memplan_solvers.latency.residency_table import (
 )
 
 
-class Outcome(IntEnum):
+class AssignmentOutcome(IntEnum):
     """How the placement of a value, or of one prefetch, ended."""
 
     FITS = 0  # as wished
@@ -65,28 +65,28 @@ def assign(job: Assignment, order: Ints, repacks: int) -> int:
             continue
         while True:
             outcome = place_value(job, s, True)
-            if outcome == Outcome.FITS or used >= repacks:
+            if outcome == AssignmentOutcome.FITS or used >= repacks:
                 break
             # Something lacked space: repack everything placed so far, and try the value once more.
             forget(job, s)
             used += 1
             if not repack(job):
                 used = repacks
-        if outcome == Outcome.FAILED:
+        if outcome == AssignmentOutcome.FAILED:
             forget(job, s)
             place_value(job, s, False)
     return used
 
 
 @inner
-def place_value(job: Assignment, s: int, define: bool) -> Outcome:
+def place_value(job: Assignment, s: int, define: bool) -> AssignmentOutcome:
     """Decide s from its definition through its uses; `define`: its definition may be in the scratchpad."""
     arrays, table, elapsed = job.arrays, job.table, job.elapsed
     first, last = arrays.touch_row[s], arrays.touch_row[s + 1]
     produced = arrays.producer[s] >= 0
     whole = job.ratios.longest * arrays.whole_copy
     host_from = 0 if not produced else NEVER  # the first step at which a load may be issued
-    row, outcome = -1, Outcome.FITS
+    row, outcome = -1, AssignmentOutcome.FITS
     if produced and (not define or first + 1 == last):
         host_from = arrays.producer[s] + 1
     for k in range(first + 1 if produced else first, last):
@@ -98,25 +98,25 @@ def place_value(job: Assignment, s: int, define: bool) -> Outcome:
             if is_free(arrays, table, held.offset, arrays.size[s], held.stop, t + 1):
                 held.stop = t + 1
                 continue
-            outcome = Outcome.CROWDED
+            outcome = AssignmentOutcome.CROWDED
         elif near and host_from == NEVER:  # produced, and not yet placed
             offset = _lasting_hole(job, s, before, k)
             if offset >= 0:
                 row = add_row(table, s, before, t + 1, offset)
                 continue
-            outcome = Outcome.CROWDED
+            outcome = AssignmentOutcome.CROWDED
         if row >= 0 and host_from == NEVER:
             due = evict(job, s, row, t)
             if due < 0:
-                return Outcome.FAILED
+                return AssignmentOutcome.FAILED
             host_from = due + 1
         elif host_from == NEVER:
             host_from = arrays.producer[s] + 1
         fetched, row = prefetch(job, s, k, max(host_from, before + 1))
-        if fetched == Outcome.CROWDED:
-            outcome = Outcome.CROWDED
+        if fetched == AssignmentOutcome.CROWDED:
+            outcome = AssignmentOutcome.CROWDED
     if row >= 0 and host_from == NEVER and arrays.output[s] and evict(job, s, row, arrays.n) < 0:
-        return Outcome.FAILED
+        return AssignmentOutcome.FAILED
     return outcome
 
 
@@ -157,7 +157,7 @@ def evict(job: Assignment, s: int, row: int, limit: int) -> int:
 
 
 @inner
-def prefetch(job: Assignment, s: int, k: int, earliest: int) -> tuple[Outcome, int]:
+def prefetch(job: Assignment, s: int, k: int, earliest: int) -> tuple[AssignmentOutcome, int]:
     """Load s for its touch k from step `earliest` on: FITS and the row, or LATE or CROWDED and -1."""
     arrays, elapsed, ratios = job.arrays, job.elapsed, job.ratios
     use, copy = arrays.touch[k], arrays.copy[s]
@@ -168,23 +168,23 @@ def prefetch(job: Assignment, s: int, k: int, earliest: int) -> tuple[Outcome, i
     while latest >= earliest and elapsed[use] - elapsed[latest] < ratios.least * copy:
         latest -= 1
     if latest < earliest:
-        return Outcome.LATE, -1
+        return AssignmentOutcome.LATE, -1
     best = latest
     while best > earliest and abs(elapsed[use] - elapsed[best - 1] - ratios.preferred * copy) <= abs(
         elapsed[use] - elapsed[best] - ratios.preferred * copy
     ):
         best -= 1
-    outcome = Outcome.LATE
+    outcome = AssignmentOutcome.LATE
     for d in range(2 * (latest - earliest) + 2):  # best, best + 1, best - 1, …
         start = best + (d + 1) // 2 if d % 2 else best - d // 2
         if start < earliest or start > latest or not fits(job.queue, elapsed, 2 * start, use, copy):
             continue
         offset = _lasting_hole(job, s, start, k)
         if offset < 0:
-            outcome = Outcome.CROWDED
+            outcome = AssignmentOutcome.CROWDED
             continue
         enqueue(job.queue, elapsed, 2 * start, use, copy, s)
-        return Outcome.FITS, add_row(job.table, s, start, use + 1, offset)
+        return AssignmentOutcome.FITS, add_row(job.table, s, start, use + 1, offset)
     return outcome, -1
 
 

@@ -92,7 +92,7 @@ class StepLists(NamedTuple):
     rank: Ints  # [copies]
 
 
-class Progress(NamedTuple):
+class QueueProgress(NamedTuple):
     """How the queue is played. All but the clock is in copy capacity."""
 
     clock: Floats  # [n + 1], s, when the step before has ended
@@ -122,8 +122,8 @@ class MutableLayout(NamedTuple):
     loads: StepLists  # of slots, by the step at which they may begin, in order of their touches
     stores: StepLists  # of storages, by the step at which they may begin
     due_stores: StepLists  # of storages, by the step that waits for them
-    accepted: Progress  # of the layout last accepted
-    tried: Progress  # of the layout as it is, from its first changed step on
+    accepted: QueueProgress  # of the layout last accepted
+    tried: QueueProgress  # of the layout as it is, from its first changed step on
     changed: Records  # CHANGED[1]
     spans: Records  # SPAN[k + m], scratch
     fresh: npt.NDArray[np.uint32]  # [k + m], scratch
@@ -206,8 +206,8 @@ def _lists(n: int, rank: Ints) -> StepLists:
     return StepLists(np.full(n + 2, -1), np.full(len(rank), -1), rank)
 
 
-def _progress(n: int, k: int, m: int) -> Progress:
-    return Progress(
+def _progress(n: int, k: int, m: int) -> QueueProgress:
+    return QueueProgress(
         clock=np.zeros(n + 1),
         capacity=np.zeros(n + 1),
         queue_done=np.zeros(n + 1),

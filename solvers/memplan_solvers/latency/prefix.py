@@ -28,10 +28,10 @@ class _Jobs(NamedTuple):
     before and after.
     """
 
-    run: Floats
-    bus: Floats
-    come: Floats
-    go: Floats
+    run: Floats  # [op]
+    bus: Floats  # [op]
+    come: Floats  # [op]
+    go: Floats  # [op]
 
 
 def loaded_bound(problem: Problem) -> float:
@@ -100,8 +100,8 @@ def _in_order(problem: Problem, jobs: _Jobs) -> float:
     for t in range(n):
         crossed = come[t + 1] + bus[t]
         head[t] = before = max(before, crossed, ahead + crossed) + jobs.run[t]
-        room = max(0, problem.byte_limit - taken[t]) / host
-        ahead = max(ahead, before - come[t + 1] - bus[t + 1] - room)
+        loaded_before = max(0, problem.byte_limit - taken[t]) / host
+        ahead = max(ahead, before - come[t + 1] - bus[t + 1] - loaded_before)
     for t in reversed(range(n)):
         left = go[n] - go[t] + bus[n] - bus[t + 1]
         tail[t] = jobs.run[t] + max(tail[t + 1], left)

@@ -86,7 +86,7 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TaskOutcome:
     """What a task found. `policy` is the latency of the network alone, `latency` that of `answers`, in seconds.
 
     The lesson's rows are those of `answers` (see `lesson.LessonRows`); targets are the search's policies where it
@@ -103,7 +103,7 @@ class Outcome:
     left: Floats32  # [rows]
 
 
-def run_task(task: Task) -> Outcome:
+def run_task(task: Task) -> TaskOutcome:
     """Play. Deterministic for the same task."""
     board = board_of(task.case)
     game = Game(board)
@@ -126,7 +126,9 @@ def run_task(task: Task) -> Outcome:
         target = np.eye(ANSWERS, dtype=np.float32)[rows.answer]
     else:
         target = policies[rows_with_choice(game, answers)].astype(np.float32)
-    return Outcome(task.case, answers, latency, refiner.policy_latency, rows.x, rows.legal, target, rows.left)
+    return TaskOutcome(
+        task.case, answers, latency, refiner.policy_latency, rows.x, rows.legal, target, rows.left
+    )
 
 
 def rows_with_choice(game: Game, answers: Ints) -> Ints:
@@ -144,7 +146,7 @@ class Actors(ABC):
     """Whoever runs tasks. Results come as they are ready; the order of a single process is that of the tasks."""
 
     @abstractmethod
-    def run(self, tasks: Sequence[Task]) -> Iterator[Outcome]:
+    def run(self, tasks: Sequence[Task]) -> Iterator[TaskOutcome]:
         """Every task's outcome. An actor that dies is replaced, and its task is run again."""
 
     @abstractmethod
@@ -155,7 +157,7 @@ class Actors(ABC):
 class Alone(Actors):
     """This process, one task after the other."""
 
-    def run(self, tasks: Sequence[Task]) -> Iterator[Outcome]:
+    def run(self, tasks: Sequence[Task]) -> Iterator[TaskOutcome]:
         return map(run_task, tasks)
 
     def close(self) -> None:
@@ -165,17 +167,17 @@ class Alone(Actors):
 class Processes(Actors):
     """Local processes."""
 
-    def __init__(self, workers: int, job: Callable[[Task], Outcome] = run_task) -> None:
+    def __init__(self, workers: int, job: Callable[[Task], TaskOutcome] = run_task) -> None:
         self.workers, self.job = workers, job
         self.pool = self._start()
 
     def _start(self) -> ProcessPoolExecutor:
         return ProcessPoolExecutor(self.workers, mp_context=get_context("spawn"), initializer=end_with_parent)
 
-    def run(self, tasks: Sequence[Task]) -> Iterator[Outcome]:
+    def run(self, tasks: Sequence[Task]) -> Iterator[TaskOutcome]:
         left = dict(enumerate(tasks))
         for _ in range(TRIES):
-            futures: dict[Future[Outcome], int] = {
+            futures: dict[Future[TaskOutcome], int] = {
                 self.pool.submit(self.job, task): i for i, task in left.items()
             }
             try:
@@ -197,7 +199,7 @@ class Processes(Actors):
 class Ray(Actors):
     """A Ray cluster at `address` ("local" starts one here). Ray itself runs the tasks of dead workers again."""
 
-    def __init__(self, address: str, job: Callable[[Task], Outcome] = run_task) -> None:
+    def __init__(self, address: str, job: Callable[[Task], TaskOutcome] = run_task) -> None:
         try:
             import ray
         except ImportError:
@@ -212,7 +214,7 @@ class Ray(Actors):
         )
         self.job = ray.remote(max_retries=TRIES, retry_exceptions=False)(job)
 
-    def run(self, tasks: Sequence[Task]) -> Iterator[Outcome]:
+    def run(self, tasks: Sequence[Task]) -> Iterator[TaskOutcome]:
         waiting = [self.job.remote(task) for task in tasks]
         while waiting:
             done, waiting = self.ray.wait(waiting)

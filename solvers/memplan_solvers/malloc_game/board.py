@@ -9,10 +9,10 @@ import numpy as np
 
 from memplan_solvers.common.arrays import NEVER, Floats, Ints, Records
 from memplan_solvers.latency.arrays import LatencyArrays
-from memplan_solvers.malloc_game.state import FREE, Sizes, State, make_state
+from memplan_solvers.malloc_game.state import FREE, GameState, Sizes, make_state
 
 
-class Answer(IntEnum):
+class MoveAnswer(IntEnum):
     """The three answers to a move."""
 
     NO_COPY = 0  # stay where it is, or be written to the scratchpad
@@ -20,7 +20,7 @@ class Answer(IntEnum):
     DROP = 2  # be served by host
 
 
-ANSWERS = len(Answer)
+ANSWERS = len(MoveAnswer)
 
 
 STORAGE = np.dtype(
@@ -55,7 +55,7 @@ class Board(NamedTuple):
     first: Annotated[Ints, "steps + 1"]  # the moves of step t are first[t] … first[t + 1] − 1
     compute: Annotated[Floats, "steps"]  # s, without overhead
     opening: Annotated[Ints, "groups"]  # the move that decides for the group
-    beginning: Annotated[Ints, "words"]  # `State.words` then
+    beginning: Annotated[Ints, "words"]  # `GameState.words` then
     capacity: int  # bytes
     overhead: float  # s, of each op
     all_host: float  # s, latency with everything in host
@@ -82,7 +82,7 @@ def make_board(arrays: LatencyArrays, all_host: float) -> Board:
     )
 
 
-def open_state(board: Board) -> State:
+def open_state(board: Board) -> GameState:
     """The beginning of a game."""
     state = make_state(Sizes(len(board.storages), len(board.compute), len(board.moves), len(board.opening)))
     state.words[:] = board.beginning

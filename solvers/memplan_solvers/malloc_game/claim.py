@@ -7,12 +7,12 @@ from memplan_solvers.common.hole_kernel import NO_HOLE, past
 from memplan_solvers.jit import inner
 from memplan_solvers.latency.copy_queue import EPS, enqueue, fits
 from memplan_solvers.malloc_game.board import Board
-from memplan_solvers.malloc_game.state import FREE, Growth, Standing, State
+from memplan_solvers.malloc_game.state import FREE, GameState, Growth, Standing
 from memplan_solvers.malloc_game.undo_log import note, set_standing, set_stop
 
 
 @inner
-def store_by(board: Board, state: State, s: int, limit: int) -> bool:
+def store_by(board: Board, state: GameState, s: int, limit: int) -> bool:
     """Store s, held since its production, by step `limit`; issued at its production or else its last touch."""
     issue = _store_issue(board, state, s, limit)
     if issue < 0:
@@ -31,7 +31,7 @@ def store_by(board: Board, state: State, s: int, limit: int) -> bool:
 
 
 @inner
-def _store_issue(board: Board, state: State, s: int, limit: int) -> int:
+def _store_issue(board: Board, state: GameState, s: int, limit: int) -> int:
     """The step at which to issue a store of s that is done by `limit`, or -1."""
     standing, work = state.standings[s], board.storages[s].copy
     if standing.opened or not standing.held:
@@ -44,7 +44,7 @@ def _store_issue(board: Board, state: State, s: int, limit: int) -> int:
 
 
 @inner
-def claim(board: Board, state: State, s: int, start: int, wanted: int) -> int:
+def claim(board: Board, state: GameState, s: int, start: int, wanted: int) -> int:
     """A block for s from step `start` through the current one, at `wanted` unless that is FREE; its offset, or -1.
 
     First the smallest hole between what lies there and what held storages keep. Where there is none, holders give way,
@@ -78,7 +78,7 @@ def claim(board: Board, state: State, s: int, start: int, wanted: int) -> int:
 
 
 @inner
-def _gather(board: Board, state: State, start: int) -> int:
+def _gather(board: Board, state: GameState, start: int) -> int:
     """Fill `near` with what lies in the way of a newcomer from `start` on, by offset; how much that is.
 
     What is fixed is in the way from the first step on, or a held place could be lost to it later.
@@ -100,7 +100,7 @@ def _gather(board: Board, state: State, start: int) -> int:
 
 
 @inner
-def _farthest_holder(board: Board, state: State, count: int, size: int, wanted: int) -> int:
+def _farthest_holder(board: Board, state: GameState, count: int, size: int, wanted: int) -> int:
     """The neighbour that only holds its place and has the farthest next use, of all or at `wanted`; or -1."""
     near, chosen, farthest = state.near, -1, -1
     for k in range(count):

@@ -22,7 +22,7 @@ from memplan_solvers.malloc_game.features import (
     observe,
 )
 from memplan_solvers.malloc_game.prices import PRICE
-from memplan_solvers.malloc_game.state import State
+from memplan_solvers.malloc_game.state import GameState
 
 POOLED_STEPS, POOLED_BINS = 4, 8
 PRICES = len(PRICE.names or ())
@@ -41,7 +41,7 @@ INPUTS = (
 @kernel
 def encode(
     board: Board,
-    state: State,
+    state: GameState,
     table: Annotated[Records, PRICE, "moves"],
     seen: Observation,
     out: Annotated[Floats32, "inputs"],

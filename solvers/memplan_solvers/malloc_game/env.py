@@ -16,14 +16,14 @@ from memplan.library.load import load_model
 from memplan.problem.problem import Problem
 from memplan.solving.limits import Limits
 from memplan.solving.planning import make_problem
-from memplan_solvers.malloc_game.board import ANSWERS, Answer
+from memplan_solvers.malloc_game.board import ANSWERS, MoveAnswer
 from memplan_solvers.malloc_game.features import make_observation, numbers, observe
 from memplan_solvers.malloc_game.game import Game, open_board
 
 LIMITS = {"moves": (-64, 64), "occupancy": (0, 2), "bandwidth": (0, 64), "summary": (-64, 64)}
 """Least and largest number of each array of an observation; what lies beyond is shown as these."""
 
-REPLACEMENTS = Answer.DROP, Answer.NO_COPY, Answer.COPY
+REPLACEMENTS = MoveAnswer.DROP, MoveAnswer.NO_COPY, MoveAnswer.COPY
 """What an illegal answer is replaced by, the first that is legal."""
 
 PREPARE_S = 60.0

@@ -11,7 +11,7 @@ from memplan_solvers.common.arrays import Floats32, Records
 from memplan_solvers.jit import borrow, inner, kernel
 from memplan_solvers.latency.copy_queue import done_before
 from memplan_solvers.malloc_game.board import Board
-from memplan_solvers.malloc_game.state import State
+from memplan_solvers.malloc_game.state import GameState
 
 AHEAD, STEPS, BINS = 8, 16, 32
 """Moves seen after the current one; steps and offset bins of the occupancy image."""
@@ -93,7 +93,7 @@ def numbers(seen: Observation) -> dict[str, Floats32]:
 
 
 @kernel
-def observe(board: Board, state: State, seen: Observation) -> None:
+def observe(board: Board, state: GameState, seen: Observation) -> None:
     """Fill `seen` for the next move; zeros once the game is over, but for the summary."""
     board, state, seen = borrow(board), borrow(state), borrow(seen)
     seen.moves.view(np.float32)[:] = 0.0
@@ -113,7 +113,7 @@ def observe(board: Board, state: State, seen: Observation) -> None:
 
 
 @inner
-def _describe(board: Board, state: State, seen: Observation, j: int, now: int, unit: float) -> None:
+def _describe(board: Board, state: GameState, seen: Observation, j: int, now: int, unit: float) -> None:
     """Fill `seen.moves[j]`."""
     move, out = board.moves[state.totals[0].move + j], seen.moves[j]
     s, t, before, after = move.storage, move.step, move.before, move.after
@@ -147,7 +147,7 @@ def _describe(board: Board, state: State, seen: Observation, j: int, now: int, u
 
 
 @inner
-def _fill_occupancy(board: Board, state: State, now: int, image: Floats32) -> float:
+def _fill_occupancy(board: Board, state: GameState, now: int, image: Floats32) -> float:
     """Draw the scratchpad around step `now`; the share of it that is taken then. image: `Observation.occupancy`."""
     first, width, taken = now - STEPS // 2, board.capacity / BINS, 0.0
     for r in range(state.totals[0].residencies):
@@ -170,7 +170,7 @@ def _fill_occupancy(board: Board, state: State, now: int, image: Floats32) -> fl
 
 
 @inner
-def _fill_bandwidth(state: State, now: int, unit: float, out: Floats32) -> float:
+def _fill_bandwidth(state: GameState, now: int, unit: float, out: Floats32) -> float:
     """Copy time a load due now could have, by issue step; the queue's backlog beyond now. out: `Observation.bandwidth`."""
     copies, reach, at = state.queue.copies, state.reach, state.queue.used[0]
     backlog = max(0.0, done_before(state.queue, at) - reach[now])

@@ -14,7 +14,7 @@ from memplan_solvers.common.arrays import Flags, Ints
 from memplan_solvers.latency.arrays import make_arrays
 from memplan_solvers.malloc_game import play
 from memplan_solvers.malloc_game.board import Board, make_board, open_state
-from memplan_solvers.malloc_game.state import State, copy_state
+from memplan_solvers.malloc_game.state import GameState, copy_state
 
 
 def open_board(problem: Problem, limits: Limits) -> Board | None:
@@ -53,7 +53,7 @@ class Game:
     1 − latency / latency with everything in host.
     """
 
-    def __init__(self, board: Board, state: State | None = None) -> None:
+    def __init__(self, board: Board, state: GameState | None = None) -> None:
         self.board = board
         self.state = open_state(board) if state is None else state
         self._legal = np.zeros(3, np.bool_)

@@ -5,16 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 from memplan_solvers.jit import borrow, inner, kernel
-from memplan_solvers.malloc_game.board import ANSWERS, Answer, Board
+from memplan_solvers.malloc_game.board import ANSWERS, Board, MoveAnswer
 from memplan_solvers.malloc_game.play import is_over, mask, play, undo
-from memplan_solvers.malloc_game.state import State
+from memplan_solvers.malloc_game.state import GameState
 
-ORDER = tuple(int(answer) for answer in (Answer.NO_COPY, Answer.DROP, Answer.COPY))
+ORDER = tuple(int(answer) for answer in (MoveAnswer.NO_COPY, MoveAnswer.DROP, MoveAnswer.COPY))
 """In which answers are tried; of equal ones the first is given."""
 
 
 @inner
-def greedy_answer(board: Board, state: State) -> int:
+def greedy_answer(board: Board, state: GameState) -> int:
     """The answer after which the latency is least, -1 once the game is over."""
     legal = np.zeros(ANSWERS, np.bool_)
     mask(board, state, legal)
@@ -29,7 +29,7 @@ def greedy_answer(board: Board, state: State) -> int:
 
 
 @inner
-def look_ahead(board: Board, state: State, horizon: int) -> int:
+def look_ahead(board: Board, state: GameState, horizon: int) -> int:
     """The answer after which `horizon` greedy moves lead to the least latency, -1 once the game is over."""
     if horizon == 0:
         return int(greedy_answer(board, state))
@@ -53,7 +53,7 @@ def look_ahead(board: Board, state: State, horizon: int) -> int:
 
 
 @kernel
-def play_greedy(board: Board, state: State, horizon: int) -> float:
+def play_greedy(board: Board, state: GameState, horizon: int) -> float:
     """Finish the game from where it stands by `look_ahead`; the latency in seconds."""
     board, state = borrow(board), borrow(state)
     while not is_over(board, state):

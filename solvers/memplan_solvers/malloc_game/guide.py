@@ -12,7 +12,7 @@ import numpy as np
 from memplan_solvers.common.arrays import Floats, Floats32, Ints
 from memplan_solvers.jit import borrow, kernel
 from memplan_solvers.latency.anneal import Focus, usual_weights
-from memplan_solvers.latency.anneal_kernel import KINDS, STATES, Annealing, states
+from memplan_solvers.latency.anneal_kernel import KINDS, STATES, AnnealingState, states
 from memplan_solvers.latency.arrays import LatencyArrays
 from memplan_solvers.latency.msa import all_host_elapsed
 from memplan_solvers.malloc_game.network import layer
@@ -129,7 +129,7 @@ def focus_of(timed: LatencyArrays, guide: Guide) -> Focus:
     """How the annealing of a problem should go on, as the guide has it."""
     known, weight = static_inputs(timed) @ guide.g0[:STATIC] + guide.c0, usual_weights(timed)
 
-    def focus(search: Annealing, share: float) -> Floats32:
+    def focus(search: AnnealingState, share: float) -> Floats32:
         gain: Floats32 = np.exp(SHARPNESS * log_gain(guide, known, states(search), share))
         return weight * gain
 

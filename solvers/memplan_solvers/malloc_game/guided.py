@@ -16,7 +16,7 @@ from memplan_solvers.malloc_game.policy import load_network
 from memplan_solvers.malloc_game.refine import Refiner
 
 QUEUED = 0.9
-"""Share of new ratios of loads that ask for idle copy capacity, see `anneal_kernel.Annealing`."""
+"""Share of new ratios of loads that ask for idle copy capacity, see `anneal_kernel.AnnealingState`."""
 
 
 def annealed(timed: LatencyArrays, limits: Limits, bound: float) -> Layout:

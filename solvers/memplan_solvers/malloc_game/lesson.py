@@ -13,7 +13,7 @@ from memplan_solvers.malloc_game.encode import INPUTS
 from memplan_solvers.malloc_game.game import Game
 from memplan_solvers.malloc_game.play import play, reset
 from memplan_solvers.malloc_game.rollout import Player, weigh_answers
-from memplan_solvers.malloc_game.state import State
+from memplan_solvers.malloc_game.state import GameState
 
 
 class LessonRows(NamedTuple):
@@ -39,7 +39,7 @@ def lesson_of(game: Game, player: Player, answers: Ints) -> LessonRows:
 
 @kernel
 def _fill(
-    board: Board, state: State, player: Player, answers: Annotated[Ints, "rows"], rows: LessonRows
+    board: Board, state: GameState, player: Player, answers: Annotated[Ints, "rows"], rows: LessonRows
 ) -> int:
     """Play, and fill `rows` from the front; how many."""
     board, state, player, rows = borrow(board), borrow(state), borrow(player), borrow(rows)

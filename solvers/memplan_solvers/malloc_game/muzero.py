@@ -9,6 +9,7 @@ rewards, values, policies and which answers are legal come from the learnt model
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -95,7 +96,7 @@ class Agent:
         self.memory: deque[Record] = deque(maxlen=plan.memory)
         self.player = make_player(make_network(0), game.board)  # for its encoding alone
 
-    def play(self, stop: Any = None) -> Record | None:
+    def play(self, stop: Callable[[], bool] | None = None) -> Record | None:
         """Play a game, every move by search in the model; None if told to stop before its end."""
         game, k = self.game, self.game.moves
         game.reset()

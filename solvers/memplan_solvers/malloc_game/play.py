@@ -12,9 +12,9 @@ import numpy as np
 from memplan_solvers.common.arrays import Flags
 from memplan_solvers.jit import borrow, inner, kernel
 from memplan_solvers.latency.copy_queue import EPS, enqueue
-from memplan_solvers.malloc_game.board import ANSWERS, Answer, Board
+from memplan_solvers.malloc_game.board import ANSWERS, Board, MoveAnswer
 from memplan_solvers.malloc_game.rules import attempt, is_legal
-from memplan_solvers.malloc_game.state import Growth, Standing, State
+from memplan_solvers.malloc_game.state import GameState, Growth, Standing
 from memplan_solvers.malloc_game.undo_log import (
     add_open_stores,
     note,
@@ -26,25 +26,25 @@ from memplan_solvers.malloc_game.undo_log import (
     set_stop,
 )
 
-BACKUP_ORDER = tuple(int(answer) for answer in (Answer.DROP, Answer.NO_COPY, Answer.COPY))
+BACKUP_ORDER = tuple(int(answer) for answer in (MoveAnswer.DROP, MoveAnswer.NO_COPY, MoveAnswer.COPY))
 """What a backup tries where the answer given before has become illegal."""
 
 
 @kernel
-def reset(board: Board, state: State) -> None:
+def reset(board: Board, state: GameState) -> None:
     """Set the state to the beginning of a game: everything in host but what is fixed."""
     state.words[:] = board.beginning
     state.forced[:] = 0
 
 
 @kernel
-def is_over(board: Board, state: State) -> bool:
+def is_over(board: Board, state: GameState) -> bool:
     """Whether every move has been answered."""
     return bool(state.totals[0].move == len(board.moves))
 
 
 @kernel
-def mask(board: Board, state: State, legal: Annotated[Flags, "answers"]) -> None:
+def mask(board: Board, state: GameState, legal: Annotated[Flags, "answers"]) -> None:
     """Fill `legal` for the next move; all False once the game is over."""
     board, state, legal = borrow(board), borrow(state), borrow(legal)
     i = state.totals[0].move
@@ -53,7 +53,7 @@ def mask(board: Board, state: State, legal: Annotated[Flags, "answers"]) -> None
 
 
 @kernel
-def play(board: Board, state: State, answer: int) -> bool:
+def play(board: Board, state: GameState, answer: int) -> bool:
     """Give the next move its answer; False, and nothing changed, if it is illegal.
 
     The change of `state.totals[0].latency` over `board.all_host` is minus the reward.
@@ -68,7 +68,7 @@ def play(board: Board, state: State, answer: int) -> bool:
 
 
 @kernel
-def undo(board: Board, state: State) -> None:
+def undo(board: Board, state: GameState) -> None:
     """Take back the last move, and the backup it made necessary; nothing at the beginning."""
     board, state = borrow(board), borrow(state)
     i = state.totals[0].move - 1
@@ -90,13 +90,13 @@ def undo(board: Board, state: State) -> None:
 
 
 @inner
-def _rewind_to(state: State, i: int) -> None:
+def _rewind_to(state: GameState, i: int) -> None:
     rewind(state, state.history[i].mark)
     state.totals[0].move = i
 
 
 @inner
-def _advance(board: Board, state: State, i: int, answer: int) -> bool:
+def _advance(board: Board, state: GameState, i: int, answer: int) -> bool:
     """Answer move i and let the steps pass that have no moves left; False, rewound, if it is illegal."""
     mark = state.totals[0].log
     if not attempt(board, state, i, answer):
@@ -113,19 +113,21 @@ def _advance(board: Board, state: State, i: int, answer: int) -> bool:
 
 
 @inner
-def _is_stuck(board: Board, state: State) -> bool:
+def _is_stuck(board: Board, state: GameState) -> bool:
     """Whether the next move is a production that its group forces to a place that cannot be had."""
     i = state.totals[0].move
     if i >= len(board.moves) or not board.moves[i].produces:
         return False
     group = board.storages[board.moves[i].storage].group
     return bool(
-        group >= 0 and state.places[group] >= 0 and not is_legal(board, state, i, np.int64(Answer.NO_COPY))
+        group >= 0
+        and state.places[group] >= 0
+        and not is_legal(board, state, i, np.int64(MoveAnswer.NO_COPY))
     )
 
 
 @inner
-def _back_up(board: Board, state: State) -> None:
+def _back_up(board: Board, state: GameState) -> None:
     """Force the stuck group into host from its first move on and replay; each round forces one more group."""
     target, b = state.totals[0].move, state.totals[0].backups
     answers = state.backup_answers[b]
@@ -149,7 +151,7 @@ def _back_up(board: Board, state: State) -> None:
 
 
 @inner
-def _pass_time(board: Board, state: State, first: int, until: int) -> None:
+def _pass_time(board: Board, state: GameState, first: int, until: int) -> None:
     """Let steps `[first, until)` pass, all their moves being answered: copy capacity, stores of outputs."""
     for t in range(first, until):
         op = state.ops[t]
@@ -167,7 +169,7 @@ def _pass_time(board: Board, state: State, first: int, until: int) -> None:
 
 
 @inner
-def _close_stores(board: Board, state: State, now: int) -> None:
+def _close_stores(board: Board, state: GameState, now: int) -> None:
     """Give the open stores that are done by step `now` that due step; at the end all of them."""
     copies, ends = state.queue.copies, now == len(board.compute)
     reach, tail = state.reach[now], 0.0
@@ -190,7 +192,7 @@ def _close_stores(board: Board, state: State, now: int) -> None:
 
 
 @kernel
-def play_random(board: Board, state: State, seed: int, games: int) -> int:
+def play_random(board: Board, state: GameState, seed: int, games: int) -> int:
     """Play whole random games, the last one staying on the board; how many moves were made."""
     board, state = borrow(board), borrow(state)
     np.random.seed(seed)

@@ -14,7 +14,7 @@ from memplan_solvers.malloc_game.features import Observation, make_observation
 from memplan_solvers.malloc_game.network import BINS, HIDDEN, Network, forward
 from memplan_solvers.malloc_game.play import is_over, mask, play, undo
 from memplan_solvers.malloc_game.prices import PRICE, prices
-from memplan_solvers.malloc_game.state import State
+from memplan_solvers.malloc_game.state import GameState
 
 NO_ANSWER = -1
 """Where any answer may be given."""
@@ -64,7 +64,7 @@ def seed_noise(seed: int) -> None:
 
 
 @kernel
-def weigh_answers(board: Board, state: State, player: Player) -> int:
+def weigh_answers(board: Board, state: GameState, player: Player) -> int:
     """Fill `player.legal` for the next move and, if there is a choice, `player.x` and `player.out`; how many are legal."""
     mask(board, state, player.legal)
     count = 0
@@ -76,14 +76,14 @@ def weigh_answers(board: Board, state: State, player: Player) -> int:
 
 
 @inner
-def evaluate(board: Board, state: State, player: Player) -> None:
+def evaluate(board: Board, state: GameState, player: Player) -> None:
     """Fill `player.x` and `player.out` for the next move."""
     encode(board, state, player.prices, player.seen, player.x)
     forward(player.net, player.x, player.h0, player.h1, player.out)
 
 
 @inner
-def choose(board: Board, state: State, player: Player, temperature: float, banned: int) -> int:
+def choose(board: Board, state: GameState, player: Player, temperature: float, banned: int) -> int:
     """The legal answer of largest logit + temperature x Gumbel noise, another than `banned` if there is one."""
     count = weigh_answers(board, state, player)
     best, most = -1, -np.inf
@@ -98,7 +98,7 @@ def choose(board: Board, state: State, player: Player, temperature: float, banne
 
 
 @kernel
-def finish(board: Board, state: State, player: Player, temperature: float) -> float:
+def finish(board: Board, state: GameState, player: Player, temperature: float) -> float:
     """Play on to the end; the latency."""
     board, state, player = borrow(board), borrow(state), borrow(player)
     while not is_over(board, state):
@@ -107,7 +107,7 @@ def finish(board: Board, state: State, player: Player, temperature: float) -> fl
 
 
 @kernel
-def follow(board: Board, state: State, player: Player, answers: Annotated[Ints, "moves"]) -> float:
+def follow(board: Board, state: GameState, player: Player, answers: Annotated[Ints, "moves"]) -> float:
     """Play on to the end by these answers, the network's own where one is illegal; the latency."""
     board, state, player = borrow(board), borrow(state), borrow(player)
     while not is_over(board, state):
@@ -117,7 +117,7 @@ def follow(board: Board, state: State, player: Player, answers: Annotated[Ints, 
 
 
 @kernel
-def back_to(board: Board, state: State, move: int) -> None:
+def back_to(board: Board, state: GameState, move: int) -> None:
     """Undo until `move` is the next one."""
     board, state = borrow(board), borrow(state)
     while state.totals[0].move > move:
@@ -127,7 +127,7 @@ def back_to(board: Board, state: State, move: int) -> None:
 @kernel
 def improve(
     board: Board,
-    state: State,
+    state: GameState,
     player: Player,
     current: Annotated[Ints, "moves"],
     best: Annotated[Ints, "moves"],
@@ -168,7 +168,7 @@ def improve(
 @kernel
 def probe(
     board: Board,
-    state: State,
+    state: GameState,
     player: Player,
     path: Annotated[Ints, "path"],
     logits: Annotated[Floats, "answers"],

@@ -11,9 +11,9 @@ import numpy as np
 from memplan_solvers.common.arrays import NEVER
 from memplan_solvers.jit import inner
 from memplan_solvers.latency.copy_queue import EPS, done_before, enqueue
-from memplan_solvers.malloc_game.board import Answer, Board
+from memplan_solvers.malloc_game.board import Board, MoveAnswer
 from memplan_solvers.malloc_game.claim import claim, store_by
-from memplan_solvers.malloc_game.state import FREE, HOST, Growth, Standing, State
+from memplan_solvers.malloc_game.state import FREE, HOST, GameState, Growth, Standing
 from memplan_solvers.malloc_game.undo_log import (
     note,
     rewind,
@@ -26,17 +26,17 @@ from memplan_solvers.malloc_game.undo_log import (
 
 
 @inner
-def is_legal(board: Board, state: State, i: int, answer: int) -> bool:
+def is_legal(board: Board, state: GameState, i: int, answer: int) -> bool:
     """Whether move i may be answered so; the state is left as it was."""
     s, t = board.moves[i].storage, board.moves[i].step
     if board.moves[i].produces:
-        if answer == Answer.COPY:
+        if answer == MoveAnswer.COPY:
             return False
-    elif answer == Answer.NO_COPY:
+    elif answer == MoveAnswer.NO_COPY:
         return bool(state.standings[s].held)
-    elif answer == Answer.DROP and state.standings[s].host_from <= t:
+    elif answer == MoveAnswer.DROP and state.standings[s].host_from <= t:
         return True
-    elif answer == Answer.COPY and state.standings[s].host_from == NEVER:
+    elif answer == MoveAnswer.COPY and state.standings[s].host_from == NEVER:
         return False
     length = state.totals[0].log
     legal = attempt(board, state, i, answer)
@@ -45,15 +45,15 @@ def is_legal(board: Board, state: State, i: int, answer: int) -> bool:
 
 
 @inner
-def attempt(board: Board, state: State, i: int, answer: int) -> bool:
+def attempt(board: Board, state: GameState, i: int, answer: int) -> bool:
     """Give `answer` to move i; False if it is illegal, with the changes made so far in the log."""
     s, t = board.moves[i].storage, board.moves[i].step
     set_standing(state, s, Standing.SEEN, i)
     if board.moves[i].produces:
         return bool(_produce(board, state, i, s, t, answer))
-    if answer == Answer.COPY:
+    if answer == MoveAnswer.COPY:
         return bool(_copy(board, state, i, s, t))
-    if answer == Answer.NO_COPY:
+    if answer == MoveAnswer.NO_COPY:
         if not state.standings[s].held:
             return False
         set_stop(state, state.standings[s].row, t + 1)
@@ -67,7 +67,7 @@ def attempt(board: Board, state: State, i: int, answer: int) -> bool:
 
 
 @inner
-def _touch_fast(board: Board, state: State, i: int, s: int, t: int) -> None:
+def _touch_fast(board: Board, state: GameState, i: int, s: int, t: int) -> None:
     """Account for a touch in the scratchpad; keep the place if it is needed later."""
     slow, fast, compute = state.ops[t].slow, state.ops[t].fast, board.compute[t]
     slower, faster = slow - board.storages[s].copy, fast + board.storages[s].pad
@@ -80,7 +80,7 @@ def _touch_fast(board: Board, state: State, i: int, s: int, t: int) -> None:
 
 
 @inner
-def _enter(state: State, s: int, start: int, stop: int, offset: int) -> None:
+def _enter(state: GameState, s: int, start: int, stop: int, offset: int) -> None:
     """Begin a residency of s."""
     r = state.totals[0].residencies
     row = state.residencies[r]
@@ -91,18 +91,18 @@ def _enter(state: State, s: int, start: int, stop: int, offset: int) -> None:
 
 
 @inner
-def _produce(board: Board, state: State, i: int, s: int, t: int, answer: int) -> bool:
+def _produce(board: Board, state: GameState, i: int, s: int, t: int, answer: int) -> bool:
     """The production of s: NoCopy writes it to a free block, Drop to host; its group decides for it."""
     group, source = board.storages[s].group, board.storages[s].source
     place = FREE if group < 0 else state.places[group]
-    if answer == Answer.DROP:
+    if answer == MoveAnswer.DROP:
         if place >= 0:
             return False
         set_standing(state, s, Standing.HOST_FROM, t)
         if group >= 0 and place == FREE:
             set_place(state, group, HOST)
         return True
-    if answer == Answer.COPY or place == HOST or (group >= 0 and state.forced[group]):
+    if answer == MoveAnswer.COPY or place == HOST or (group >= 0 and state.forced[group]):
         return False
     if (
         place >= 0
@@ -123,7 +123,7 @@ def _produce(board: Board, state: State, i: int, s: int, t: int, answer: int) ->
 
 
 @inner
-def _copy(board: Board, state: State, i: int, s: int, t: int) -> bool:
+def _copy(board: Board, state: GameState, i: int, s: int, t: int) -> bool:
     """Load s for its use at t: the latest issue step with the bandwidth, then the best block."""
     work, group = board.storages[s].copy, board.storages[s].group
     if state.standings[s].host_from == NEVER:
@@ -145,7 +145,7 @@ def _copy(board: Board, state: State, i: int, s: int, t: int) -> bool:
 
 
 @inner
-def latest_issue(state: State, earliest: int, due: int, work: float) -> int:
+def latest_issue(state: GameState, earliest: int, due: int, work: float) -> int:
     """The latest step from which a load is done by `due` and makes nothing else late; -1 if there is none.
 
     Walks back over steps and queue together. `latest`: the largest F that the newcomer may have for those behind it.

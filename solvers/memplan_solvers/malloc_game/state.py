@@ -1,6 +1,6 @@
 """Where a game stands: records over one block of words, with a log of old words, so that any move can be undone.
 
-Most parts of `State` are views of `words`; what a move changes is written by `undo_log.py`, which logs the
+Most parts of `GameState` are views of `words`; what a move changes is written by `undo_log.py`, which logs the
 old word. The beginning of a game is its words, and a copy of a game is a copy of its arrays.
 """
 
@@ -62,7 +62,7 @@ NEIGHBOUR = np.dtype(
 
 ANSWERED = np.dtype(
     [
-        ("answer", np.int64),  # an `Answer`
+        ("answer", np.int64),  # a `MoveAnswer`
         ("mark", np.int64),  # lines of the log before it
     ]
 )
@@ -97,7 +97,7 @@ class Sizes(NamedTuple):
 
 
 BASES = np.dtype(
-    [  # the first word of each part of `State.words`, in order
+    [  # the first word of each part of `GameState.words`, in order
         ("totals", np.int64),
         ("standings", np.int64),
         ("residencies", np.int64),
@@ -111,7 +111,7 @@ BASES = np.dtype(
 )
 
 
-class State(NamedTuple):
+class GameState(NamedTuple):
     """Where a game stands. It nests little, since Python hands it over at every move, and a tuple takes
     longer than an array.
     """
@@ -137,11 +137,11 @@ class State(NamedTuple):
     near: Annotated[Records, NEIGHBOUR, "residencies"]  # scratch: what is in a newcomer's way
 
 
-def make_state(sizes: Sizes) -> State:
+def make_state(sizes: Sizes) -> GameState:
     """A state of zeros."""
     base, groups = _bases(sizes), sizes.groups
     words = np.zeros(base[0]["end"], np.int64)
-    return State(
+    return GameState(
         **_parts(base, words),
         base=base,
         log=np.zeros(24 * (sizes.storages + sizes.steps + sizes.moves) + 256, LINE),
@@ -154,9 +154,9 @@ def make_state(sizes: Sizes) -> State:
     )
 
 
-def copy_state(state: State) -> State:
+def copy_state(state: GameState) -> GameState:
     """A copy that shares nothing with the original."""
-    return State(
+    return GameState(
         **_parts(state.base, state.words.copy()),
         base=state.base.copy(),
         log=state.log.copy(),
@@ -190,7 +190,7 @@ def _bases(sizes: Sizes) -> Records:
 
 
 class _Parts(TypedDict):
-    """The fields of `State` that are one block of memory."""
+    """The fields of `GameState` that are one block of memory."""
 
     words: Ints
     reals: Floats

@@ -14,7 +14,7 @@ import torch
 
 from memplan.base.files import write_atomic
 from memplan_solvers.common.arrays import Ints
-from memplan_solvers.malloc_game.actors import Actors, Outcome, Task, TrainingCase
+from memplan_solvers.malloc_game.actors import Actors, Task, TaskOutcome, TrainingCase
 from memplan_solvers.malloc_game.learner import Learner, Lesson
 from memplan_solvers.malloc_game.network import make_network
 from memplan_solvers.malloc_game.policy import load_network, save_network
@@ -53,7 +53,7 @@ class Schedule:
 
 
 @dataclass
-class Progress:
+class TrainingProgress:
     """What training has come to: per case the best answers and their latency, the first latency, the last lesson."""
 
     iteration: int = 0
@@ -76,7 +76,7 @@ def train(
     bit as one that was not interrupted: everything random is seeded by iteration.
     """
     net = load_network(schedule.start) if schedule.start else make_network(schedule.seed)
-    learner, progress = Learner(net, schedule.rate, schedule.seed), Progress()
+    learner, progress = Learner(net, schedule.rate, schedule.seed), TrainingProgress()
     checkpoint = folder / "checkpoint.pt"
     if checkpoint.exists():
         saved = torch.load(io.BytesIO(checkpoint.read_bytes()), weights_only=False)
@@ -97,7 +97,7 @@ def train(
             )
             for k, case in enumerate(cases)
         ]
-        outcomes: dict[TrainingCase, Outcome] = {}
+        outcomes: dict[TrainingCase, TaskOutcome] = {}
         for outcome in actors.run(tasks):
             outcomes[outcome.case] = outcome
             tell(f"{number}: {len(outcomes)} of {len(cases)} games")
@@ -122,7 +122,7 @@ def train(
     return learner
 
 
-def _keep(progress: Progress, outcome: Outcome) -> None:
+def _keep(progress: TrainingProgress, outcome: TaskOutcome) -> None:
     """Remember the best game of a case."""
     progress.first.setdefault(outcome.case, outcome.latency)
     if outcome.latency <= progress.latency.get(outcome.case, math.inf):
@@ -134,7 +134,9 @@ def _mean_ratio(now: dict[TrainingCase, float], first: dict[TrainingCase, float]
     return math.exp(sum(math.log(now[c] / first[c]) for c in first) / len(first))
 
 
-def _write(folder: Path, checkpoint: Path, learner: Learner, progress: Progress, schedule: Schedule) -> None:
+def _write(
+    folder: Path, checkpoint: Path, learner: Learner, progress: TrainingProgress, schedule: Schedule
+) -> None:
     buffer = io.BytesIO()
     state: dict[str, Any] = {"learner": learner.state(), "progress": progress}
     torch.save(state, buffer)

@@ -30,19 +30,19 @@ class Leaf(NamedTuple):
     """
 
     reward: float
-    logits: Floats
+    logits: Floats  # [actions]
     value: float
     over: bool = False
 
 
-class SearchResult(NamedTuple):
+class TreeSearchResult(NamedTuple):
     """The result of a search: the action, the improved policy (shape (actions,)) and the root's value.
 
     line  where everything was played out: the actions of the best game from the root on; else empty
     """
 
     action: int
-    policy: Floats
+    policy: Floats  # [actions]
     value: float
     line: Path = ()
 
@@ -130,7 +130,9 @@ def softmax(logits: Floats) -> Floats:
     return np.asarray(e / e.sum())
 
 
-def search(root: Leaf, settings: Settings, rng: np.random.Generator) -> Generator[Path, Leaf, SearchResult]:
+def search(
+    root: Leaf, settings: Settings, rng: np.random.Generator
+) -> Generator[Path, Leaf, TreeSearchResult]:
     """Yields each path to expand, is sent the leaf there, returns the action to play.
 
     The root gives its simulations to the `considered` likeliest actions by sequential halving; inner nodes take the
@@ -140,7 +142,7 @@ def search(root: Leaf, settings: Settings, rng: np.random.Generator) -> Generato
     top = _Node(root)
     legal = np.flatnonzero(top.legal)
     if legal.size == 1:
-        return SearchResult(int(legal[0]), top.prior, root.value)
+        return TreeSearchResult(int(legal[0]), top.prior, root.value)
     score = root.logits + settings.noise * rng.gumbel(size=root.logits.size)
     kept = legal[np.argsort(-score[legal], kind="stable")][: settings.considered]
     rounds = max(1, int(np.ceil(np.log2(kept.size))))
@@ -165,7 +167,7 @@ def search(root: Leaf, settings: Settings, rng: np.random.Generator) -> Generato
         action = int(kept[np.argmax(top.best[kept])])
     policy = top.improved(settings)
     value = float((policy * np.where(top.legal, top.completed(), 0.0)).sum())
-    return SearchResult(action, policy, value, _line(top) if top.solved else ())
+    return TreeSearchResult(action, policy, value, _line(top) if top.solved else ())
 
 
 def _line(top: _Node) -> Path:
@@ -197,12 +199,14 @@ def _simulate(top: _Node, action: int, settings: Settings) -> Generator[Path, Le
         parent.solved = not parent.open().any()
 
 
-def drive(searching: Generator[Path, Leaf, SearchResult], expand: Callable[[Path], Leaf]) -> SearchResult:
+def drive(
+    searching: Generator[Path, Leaf, TreeSearchResult], expand: Callable[[Path], Leaf]
+) -> TreeSearchResult:
     """Run one search with `expand` answering it."""
     answer: Leaf | None = None
     while True:
         try:
             answer = expand(searching.send(answer) if answer is not None else next(searching))
         except StopIteration as stop:
-            found: SearchResult = stop.value
+            found: TreeSearchResult = stop.value
             return found

@@ -7,7 +7,7 @@ import numpy as np
 from memplan_solvers.jit import inlined, inner
 from memplan_solvers.latency.arrays import RESIDENCY
 from memplan_solvers.latency.copy_queue import COPY, dequeue
-from memplan_solvers.malloc_game.state import OP, STANDING, TOTALS, Growth, State, words_of
+from memplan_solvers.malloc_game.state import OP, STANDING, TOTALS, GameState, Growth, words_of
 
 
 def _word(record: np.dtype[np.void], field: str) -> int:
@@ -23,7 +23,7 @@ OPEN_STORES, LATENCY = _word(TOTALS, "open_stores"), _word(TOTALS, "latency")
 
 
 @inlined
-def note(state: State, place: int, old: int) -> None:
+def note(state: GameState, place: int, old: int) -> None:
     """Add a line to the log."""
     count = state.totals[0]
     state.log[count.log].place, state.log[count.log].old = place, old
@@ -31,51 +31,51 @@ def note(state: State, place: int, old: int) -> None:
 
 
 @inlined
-def set_word(state: State, place: int, value: int) -> None:
+def set_word(state: GameState, place: int, value: int) -> None:
     """Set an integer word."""
     note(state, place, state.words[place])
     state.words[place] = value
 
 
 @inlined
-def set_real(state: State, place: int, value: float) -> None:
+def set_real(state: GameState, place: int, value: float) -> None:
     """Set a word that is a float."""
     note(state, place, state.words[place])
     state.reals[place] = value
 
 
 @inlined
-def set_standing(state: State, s: int, word: int, value: int) -> None:
+def set_standing(state: GameState, s: int, word: int, value: int) -> None:
     """Set a word of storage s's standing; word: a `Standing`."""
     set_word(state, state.base[0].standings + STANDING_WORDS * s + word, value)
 
 
 @inlined
-def set_stop(state: State, r: int, stop: int) -> None:
+def set_stop(state: GameState, r: int, stop: int) -> None:
     """Set where residency r stops."""
     set_word(state, state.base[0].residencies + RESIDENCY_WORDS * r + STOP, stop)
 
 
 @inlined
-def set_due(state: State, j: int, due: int) -> None:
+def set_due(state: GameState, j: int, due: int) -> None:
     """Set the due step of the queue's copy j."""
     set_word(state, state.base[0].copies + COPY_WORDS * j + DUE, due)
 
 
 @inlined
-def set_place(state: State, group: int, place: int) -> None:
+def set_place(state: GameState, group: int, place: int) -> None:
     """Set a group's place."""
     set_word(state, state.base[0].places + group, place)
 
 
 @inlined
-def add_open_stores(state: State, more: int) -> None:
+def add_open_stores(state: GameState, more: int) -> None:
     """Count so many more stores without a due step."""
     set_word(state, state.base[0].totals + OPEN_STORES, state.totals[0].open_stores + more)
 
 
 @inlined
-def set_op(state: State, t: int, slow: float, fast: float) -> None:
+def set_op(state: GameState, t: int, slow: float, fast: float) -> None:
     """Set the host time and the scratchpad time of the op of step t."""
     place = state.base[0].ops + OP_WORDS * t
     set_real(state, place + SLOW, slow)
@@ -83,19 +83,19 @@ def set_op(state: State, t: int, slow: float, fast: float) -> None:
 
 
 @inlined
-def set_reach(state: State, t: int, seconds: float) -> None:
+def set_reach(state: GameState, t: int, seconds: float) -> None:
     """Set the copy capacity before step t."""
     set_real(state, state.base[0].reach + t, seconds)
 
 
 @inlined
-def set_latency(state: State, seconds: float) -> None:
+def set_latency(state: GameState, seconds: float) -> None:
     """Set the latency."""
     set_real(state, state.base[0].totals + LATENCY, seconds)
 
 
 @inner
-def rewind(state: State, length: int) -> None:
+def rewind(state: GameState, length: int) -> None:
     """Undo the log down to `length` lines."""
     count = state.totals[0]
     for k in range(count.log - 1, length - 1, -1):

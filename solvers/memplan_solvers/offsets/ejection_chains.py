@@ -14,7 +14,7 @@ import numpy as np
 from memplan.base.units import MAX_BYTES
 from memplan.solving.limits import Limits
 from memplan_solvers.common.arrays import Ints
-from memplan_solvers.offsets.ejection_state import BOX, Layout, Pool, make_neighbours
+from memplan_solvers.offsets.ejection_state import BOX, EjectionPool, PartialLayout, make_neighbours
 
 WEIGHTS = ((20.0, 0.2), (10.0, 0.0), (10.0, 0.2), (5.0, 0.0))
 """First fit takes the largest size x crowding^a x lifetime^b first; crowding is the largest load that a buffer meets.
@@ -248,7 +248,7 @@ class Stage:
         from memplan_solvers.offsets.ejection_kernel import enter_all, fill, repair
 
         layout, near = self.layout(kept, target), make_neighbours(kept.size)
-        pool = Pool(
+        pool = EjectionPool(
             np.empty(kept.size, np.int64), np.ones_like(self.penalty) if alike else self.penalty.copy()
         )
         there = kept >= 0 if self.peak(kept) <= target else np.zeros(kept.size, bool)
@@ -265,7 +265,7 @@ class Stage:
             waiting = repair(layout, near, pool, waiting, MOVES_A_CHECK)
         return None if waiting else layout.box["offset"].copy()
 
-    def layout(self, offset: Ints, target: int) -> Layout:
+    def layout(self, offset: Ints, target: int) -> PartialLayout:
         """A layout with these offsets, whose lists are still empty."""
         box = np.empty(offset.size, BOX)
         box["begin"], box["stop"], box["offset"], box["end"] = (
@@ -275,7 +275,7 @@ class Stage:
             offset + self.size,
         )
         length, row = np.zeros(self.first_row.size - 1, np.int64), np.empty(self.first_row[-1], np.int32)
-        return Layout(
+        return PartialLayout(
             box, self.size, self.first_row, length, row, self.horizon, self.lowest, self.levels, target
         )
 

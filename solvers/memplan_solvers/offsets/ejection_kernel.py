@@ -11,7 +11,7 @@ from memplan.base.units import MAX_BYTES
 from memplan_solvers.common.arrays import Ints
 from memplan_solvers.common.hole_kernel import NO_HOLE, past
 from memplan_solvers.jit import inlined, inner, kernel
-from memplan_solvers.offsets.ejection_state import Layout, Neighbours, Pool
+from memplan_solvers.offsets.ejection_state import EjectionPool, Neighbours, PartialLayout
 
 
 @kernel
@@ -53,7 +53,7 @@ def _bucket(step: int, level: int, horizon: int) -> int:
 
 
 @inlined(allocates=False)
-def _spot(layout: Layout, b: int, i: int) -> int:
+def _spot(layout: PartialLayout, b: int, i: int) -> int:
     """Where buffer i is, or belongs, in the list of bucket b: ascending by offset and number."""
     box, row = layout.box, layout.row
     a, z, key = layout.first[b], layout.first[b] + layout.length[b], box[i].offset
@@ -68,7 +68,7 @@ def _spot(layout: Layout, b: int, i: int) -> int:
 
 
 @inner(allocates=False)
-def _enter(layout: Layout, i: int) -> None:
+def _enter(layout: PartialLayout, i: int) -> None:
     """Enter buffer i into the lists of all buckets that it overlaps, level by level."""
     row, first, length, mine = layout.row, layout.first, layout.length, layout.box[i]
     for level in range(layout.lowest, layout.levels):
@@ -83,7 +83,7 @@ def _enter(layout: Layout, i: int) -> None:
 
 
 @inner(allocates=False)
-def _leave(layout: Layout, i: int) -> None:
+def _leave(layout: PartialLayout, i: int) -> None:
     """Take buffer i out of the lists of all buckets that it overlaps."""
     row, first, length, mine = layout.row, layout.first, layout.length, layout.box[i]
     for level in range(layout.lowest, layout.levels):
@@ -96,7 +96,7 @@ def _leave(layout: Layout, i: int) -> None:
 
 
 @inner(allocates=False)
-def _find_neighbours(layout: Layout, near: Neighbours, i: int) -> int:
+def _find_neighbours(layout: PartialLayout, near: Neighbours, i: int) -> int:
     """List what lies and shares a step with buffer i; how many those are.
 
     Reads the finest two buckets beside each other that cover the buffer's lifetime.
@@ -136,7 +136,7 @@ def _find_neighbours(layout: Layout, near: Neighbours, i: int) -> int:
 
 
 @kernel(allocates=False)
-def enter_all(layout: Layout, order: Ints) -> None:
+def enter_all(layout: PartialLayout, order: Ints) -> None:
     """Enter the buffers of `order`, which is ascending by offset, into empty lists."""
     row, first, length, horizon = layout.row, layout.first, layout.length, layout.horizon
     for i in order:
@@ -150,7 +150,7 @@ def enter_all(layout: Layout, order: Ints) -> None:
 
 
 @kernel(allocates=False)
-def fill(layout: Layout, near: Neighbours, pool: Pool, order: Ints, waiting: int) -> int:
+def fill(layout: PartialLayout, near: Neighbours, pool: EjectionPool, order: Ints, waiting: int) -> int:
     """Put the buffers of `order` each into its lowest hole below the target; who has none joins the queue: its length."""
     box, low, high = layout.box, near.low, near.high
     for i in order:
@@ -171,7 +171,7 @@ def fill(layout: Layout, near: Neighbours, pool: Pool, order: Ints, waiting: int
 
 
 @inlined(allocates=False)
-def _pop_hardest(pool: Pool, waiting: int) -> int:
+def _pop_hardest(pool: EjectionPool, waiting: int) -> int:
     """Take the one with the largest penalty, the first of those, out of a queue that is `waiting` + 1 long."""
     queue, penalty = pool.queue, pool.penalty
     most = waiting
@@ -184,7 +184,7 @@ def _pop_hardest(pool: Pool, waiting: int) -> int:
 
 
 @inlined(allocates=False)
-def _sort_ends(near: Neighbours, pool: Pool, count: int) -> None:
+def _sort_ends(near: Neighbours, pool: EjectionPool, count: int) -> None:
     """The ends of the neighbours, ascending, with their penalties; they are nearly sorted as they are."""
     who, high, end, worth, penalty = near.who, near.high, near.end, near.worth, pool.penalty
     for k in range(count):
@@ -196,7 +196,7 @@ def _sort_ends(near: Neighbours, pool: Pool, count: int) -> None:
 
 
 @inlined(allocates=False)
-def _cheapest_place(near: Neighbours, pool: Pool, count: int, size: int, limit: int) -> int:
+def _cheapest_place(near: Neighbours, pool: EjectionPool, count: int, size: int, limit: int) -> int:
     """The offset, `limit` at most, at which `size` bytes meet neighbours of the least penalty in all.
 
     Tried are 0, the ends of neighbours, and the limit; `total` is what the place at x meets.
@@ -221,7 +221,7 @@ def _cheapest_place(near: Neighbours, pool: Pool, count: int, size: int, limit: 
 
 
 @kernel(allocates=False)
-def repair(layout: Layout, near: Neighbours, pool: Pool, waiting: int, moves: int) -> int:
+def repair(layout: PartialLayout, near: Neighbours, pool: EjectionPool, waiting: int, moves: int) -> int:
     """Put the first `waiting` buffers of the queue below the target, in at most `moves` moves; how many still wait.
 
     The one with the largest penalty takes the smallest hole that it fits; where there is none it takes the place whose

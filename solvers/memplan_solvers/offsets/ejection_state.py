@@ -23,7 +23,7 @@ BOX = np.dtype(
 )
 
 
-class Layout(NamedTuple):
+class PartialLayout(NamedTuple):
     """Buffers in order of start, and what lies."""
 
     box: Annotated[Records, BOX, "buffers"]
@@ -47,7 +47,7 @@ class Neighbours(NamedTuple):
     worth: Annotated[Floats, "buffers"]  # the penalty of whose end that is
 
 
-class Pool(NamedTuple):
+class EjectionPool(NamedTuple):
     """Who waits for a place (an ejection pool), and how hard each buffer is to place."""
 
     queue: Annotated[Ints, "buffers"]  # those that wait, filled from the front

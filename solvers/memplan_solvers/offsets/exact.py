@@ -12,7 +12,7 @@ from memplan.problem.plan import Status
 from memplan.solving.limits import Limits
 from memplan_solvers.common.arrays import Ints
 from memplan_solvers.offsets.conflicts import Conflicts
-from memplan_solvers.offsets.exact_state import Outcome, make_instance, make_progress
+from memplan_solvers.offsets.exact_state import SliceOutcome, make_instance, make_progress
 
 ANEW = "+"
 """Marks an order by crowding that is made anew, from what waits, for each component that splits off."""
@@ -58,9 +58,9 @@ class Race:
                 batch = [self.searches[name] for name in names]
                 ends = list(pool.map(lambda search: search.advance(SLICE), batch))
                 for search, end in zip(batch, ends, strict=True):
-                    if end is Outcome.SOLVED:
+                    if end is SliceOutcome.SOLVED:
                         return Status.FEASIBLE, search.offsets
-                if Outcome.EXHAUSTED in ends:
+                if SliceOutcome.EXHAUSTED in ends:
                     return (Status.INFEASIBLE if self.graph.exact else Status.UNKNOWN), []
         return Status.UNKNOWN, []
 
@@ -84,15 +84,15 @@ class BranchAndBound:
         self._instance = make_instance(buffers, graph, self.order, capacity, name.startswith(ANEW))
         self._progress = make_progress(self._instance, graph, self.order)
 
-    def advance(self, nodes: int) -> Outcome:
+    def advance(self, nodes: int) -> SliceOutcome:
         """Search on for `nodes` nodes: solved, exhausted or paused."""
         from memplan_solvers.offsets.exact_kernel import search
 
         stop = self.nodes + nodes
-        while (end := search(self._instance, self._progress, stop - self.nodes)) == Outcome.FULL:
+        while (end := search(self._instance, self._progress, stop - self.nodes)) == SliceOutcome.FULL:
             trail = self._progress.trail
             self._progress = self._progress._replace(trail=np.concatenate([trail, trail]))
-        return Outcome(end)
+        return SliceOutcome(end)
 
     @property
     def nodes(self) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from memplan.base.units import MAX_BYTES
 from memplan_solvers.common.arrays import Records
 from memplan_solvers.jit import inlined, inner
-from memplan_solvers.offsets.exact_state import Instance, Progress
+from memplan_solvers.offsets.exact_state import PackingInstance, SearchProgress
 
 
 @inlined(allocates=False)
@@ -15,7 +15,7 @@ def aligned(at: int, alignment: int) -> int:
 
 
 @inlined(allocates=False)
-def note(progress: Progress, j: int) -> None:
+def note(progress: SearchProgress, j: int) -> None:
     """Write on the trail where buffer j may lie now, before that changes."""
     counts, place = progress.counts[0], progress.place[j]
     change = progress.trail[counts.changes]
@@ -39,7 +39,7 @@ def lowest_on_waiting(buffer: Records, edge: Records, place: Records, j: int) ->
 
 
 @inner(allocates=False)
-def raise_by_holes(instance: Instance, progress: Progress, c: int) -> bool:
+def raise_by_holes(instance: PackingInstance, progress: SearchProgress, c: int) -> bool:
     """Raise floors in component c once, by what blocks each hole; whether a packing may exist."""
     buffer, edge, place, members = instance.buffer, instance.edge, progress.place, progress.members
     counts, component, capacity = progress.counts[0], progress.component[c], instance.capacity
@@ -72,7 +72,9 @@ def raise_by_holes(instance: Instance, progress: Progress, c: int) -> bool:
 
 
 @inner(allocates=False)
-def _raise_others(instance: Instance, progress: Progress, s: int, first: int, least: int) -> bool:
+def _raise_others(
+    instance: PackingInstance, progress: SearchProgress, s: int, first: int, least: int
+) -> bool:
     """In section s all that wait but `first` lie from `least` on if they cannot be the lowest; whether they can."""
     buffer, sharers, place, section = instance.buffer, instance.sharers, progress.place, progress.section
     counts, most_changes = progress.counts[0], len(progress.trail) - 2 * len(progress.place)
@@ -91,7 +93,7 @@ def _raise_others(instance: Instance, progress: Progress, s: int, first: int, le
 
 
 @inner(allocates=False)
-def raise_by_sections(instance: Instance, progress: Progress, c: int) -> bool:
+def raise_by_sections(instance: PackingInstance, progress: SearchProgress, c: int) -> bool:
     """Raise floors in component c once, by who may be lowest in each section; whether a packing may exist."""
     buffer, sharers, place, section = instance.buffer, instance.sharers, progress.place, progress.section
     capacity = instance.capacity

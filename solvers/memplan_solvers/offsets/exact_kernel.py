@@ -20,11 +20,11 @@ from memplan_solvers.offsets.exact_floors import (
     raise_by_holes,
     raise_by_sections,
 )
-from memplan_solvers.offsets.exact_state import Instance, Outcome, Progress
+from memplan_solvers.offsets.exact_state import PackingInstance, SearchProgress, SliceOutcome
 
 
 @inner(allocates=False)
-def _lay(instance: Instance, progress: Progress, i: int, at: int) -> bool:
+def _lay(instance: PackingInstance, progress: SearchProgress, i: int, at: int) -> bool:
     """Put buffer i there; whether its neighbours still fit."""
     buffer, edge, place, section = instance.buffer, instance.edge, progress.place, progress.section
     cells, capacity = instance.cells, instance.capacity
@@ -61,7 +61,7 @@ def _lay(instance: Instance, progress: Progress, i: int, at: int) -> bool:
 
 
 @inner(allocates=False)
-def _take_back(instance: Instance, progress: Progress, back: int) -> None:
+def _take_back(instance: PackingInstance, progress: SearchProgress, back: int) -> None:
     """Undo the decision at depth `back` and all later ones."""
     buffer, place, section, depth = instance.buffer, progress.place, progress.section, progress.depth
     counts, trail, cells = progress.counts[0], progress.trail, instance.cells
@@ -84,7 +84,7 @@ def _take_back(instance: Instance, progress: Progress, back: int) -> None:
 
 
 @inner(allocates=False)
-def _rank_anew(instance: Instance, progress: Progress, row: int, stop: int) -> None:
+def _rank_anew(instance: PackingInstance, progress: SearchProgress, row: int, stop: int) -> None:
     """Weigh the members of a new component by the most bytes that wait in a section that they fill."""
     buffer, cells, place, section = instance.buffer, instance.cells, progress.place, progress.section
     members = progress.members
@@ -99,7 +99,7 @@ def _rank_anew(instance: Instance, progress: Progress, row: int, stop: int) -> N
 
 
 @inner(allocates=False)
-def _split(instance: Instance, progress: Progress, c: int, i: int) -> None:
+def _split(instance: PackingInstance, progress: SearchProgress, c: int, i: int) -> None:
     """Go one deeper, to the components into which component c falls without buffer i."""
     buffer, section, members = instance.buffer, progress.section, progress.members
     counts, old = progress.counts[0], progress.component[c]
@@ -134,7 +134,7 @@ def _split(instance: Instance, progress: Progress, c: int, i: int) -> None:
 
 
 @inner(allocates=False)
-def _lowest_member(progress: Progress, c: int) -> int:
+def _lowest_member(progress: SearchProgress, c: int) -> int:
     """The waiting buffer of component c whose floor is lowest; of those the one of largest weight, then the first."""
     place, members, component = progress.place, progress.members, progress.component[c]
     i = members[component.row]
@@ -148,7 +148,7 @@ def _lowest_member(progress: Progress, c: int) -> int:
 
 
 @inner(allocates=False)
-def _is_refuted(instance: Instance, progress: Progress, back: int) -> bool:
+def _is_refuted(instance: PackingInstance, progress: SearchProgress, back: int) -> bool:
     """Take back the last decision, from depth `back` up, whose buffer may rest on one that waits; whether
     there is none.
     """
@@ -171,16 +171,16 @@ def _is_refuted(instance: Instance, progress: Progress, back: int) -> bool:
 
 
 @kernel(allocates=False)
-def search(instance: Instance, progress: Progress, node_limit: int) -> Outcome:
+def search(instance: PackingInstance, progress: SearchProgress, node_limit: int) -> SliceOutcome:
     """Continue the depth-first search for at most `node_limit` nodes."""
     buffer, edge, place, counts = instance.buffer, instance.edge, progress.place, progress.counts[0]
     stop = counts.nodes + node_limit
     while counts.nodes < stop:
         c = progress.depth[counts.depth].component
         if c < 0:
-            return Outcome.SOLVED
+            return SliceOutcome.SOLVED
         if counts.changes + 8 * len(place) > len(progress.trail):
-            return Outcome.FULL
+            return SliceOutcome.FULL
         i = _lowest_member(progress, c)
         if buffer[i].fixed < 0 and place[i].floor > place[i].low:  # it cannot lie on what is placed
             floor = lowest_on_waiting(buffer, edge, place, i)
@@ -199,5 +199,5 @@ def search(instance: Instance, progress: Progress, node_limit: int) -> Outcome:
                     continue
             back = counts.depth
         if _is_refuted(instance, progress, back):
-            return Outcome.EXHAUSTED
-    return Outcome.PAUSED
+            return SliceOutcome.EXHAUSTED
+    return SliceOutcome.PAUSED

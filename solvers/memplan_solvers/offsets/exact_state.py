@@ -16,7 +16,7 @@ TRAIL_ROWS = 16
 """Rows a buffer that the trail has at first."""
 
 
-class Outcome(IntEnum):
+class SliceOutcome(IntEnum):
     """How a slice of the search ends."""
 
     SOLVED = 0
@@ -100,7 +100,7 @@ COUNTS = np.dtype(
 )
 
 
-class Instance(NamedTuple):
+class PackingInstance(NamedTuple):
     """What no decision changes. Buffers are numbered in branching order; a section is a time between two events."""
 
     buffer: Annotated[Records, BUFFER, "buffers + 1"]  # one more row ends the last edges and cells
@@ -111,7 +111,7 @@ class Instance(NamedTuple):
     ranks_anew: bool  # whether weights follow what waits in each component
 
 
-class Progress(NamedTuple):
+class SearchProgress(NamedTuple):
     """Where a search stands."""
 
     place: Annotated[Records, PLACE, "buffers"]
@@ -125,7 +125,7 @@ class Progress(NamedTuple):
 
 def make_instance(
     buffers: Sequence[Buffer], graph: Conflicts, order: Ints, capacity: int, ranks_anew: bool
-) -> Instance:
+) -> PackingInstance:
     """The buffers and their conflicts, in branching order."""
     rank = np.empty(len(order), np.int64)
     rank[order] = np.arange(len(order))
@@ -143,10 +143,10 @@ def make_instance(
     edge["to"], edge["above"], edge["below"] = rank[graph.to[edges]], graph.above[edges], graph.below[edges]
     section, owner = graph.section[cells], np.repeat(np.arange(len(order)), np.diff(cells_begin))
     sharers = np.append(owner[np.argsort(section, kind="stable")], 0)
-    return Instance(buffer, edge, section, sharers, capacity, ranks_anew)
+    return PackingInstance(buffer, edge, section, sharers, capacity, ranks_anew)
 
 
-def make_progress(instance: Instance, graph: Conflicts, order: Ints) -> Progress:
+def make_progress(instance: PackingInstance, graph: Conflicts, order: Ints) -> SearchProgress:
     """Where every search begins: all buffers wait, in one component."""
     buffer, sections = instance.buffer[:-1], graph.load.size
     n = len(buffer)
@@ -170,7 +170,7 @@ def make_progress(instance: Instance, graph: Conflicts, order: Ints) -> Progress
     counts = np.zeros(1, COUNTS)
     counts["components"] = 1
     trail = np.zeros(TRAIL_ROWS * n, CHANGE)
-    return Progress(place, section, component, np.arange(n), depth, trail, counts)
+    return SearchProgress(place, section, component, np.arange(n), depth, trail, counts)
 
 
 def _permuted(first: Ints, order: Ints) -> tuple[Ints, Ints]:

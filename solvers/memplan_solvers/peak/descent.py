@@ -7,7 +7,7 @@ at any set.
 from __future__ import annotations
 
 from memplan_solvers.jit import inlined, inner, kernel
-from memplan_solvers.peak.descent_state import Descent, Outcome, Phase
+from memplan_solvers.peak.descent_state import Descent, DescentOutcome, Phase
 from memplan_solvers.peak.executed import execute, is_blocked, price, undo
 from memplan_solvers.peak.met import UNBOUNDED, enter, is_free, note, row_of
 
@@ -97,7 +97,7 @@ def pass_articulation(of: Descent) -> None:
 
 
 @inner(allocates=False)
-def recall(of: Descent, limit: int) -> tuple[Outcome, int]:
+def recall(of: Descent, limit: int) -> tuple[DescentOutcome, int]:
     """What is known of the current set: FOUND, FAILED with the bytes it needs (UNBOUNDED: others tell), or
     PAUSED: nothing.
 
@@ -108,14 +108,14 @@ def recall(of: Descent, limit: int) -> tuple[Outcome, int]:
     if is_free(of.met, r):
         if of.met.bounds.shape[0] == 0:
             enter(of.met, r, totals.key_a, totals.key_b)
-        return Outcome.PAUSED, UNBOUNDED
+        return DescentOutcome.PAUSED, UNBOUNDED
     if of.met.bounds.shape[0] == 0:
-        return Outcome.FAILED, UNBOUNDED
+        return DescentOutcome.FAILED, UNBOUNDED
     if of.met.bounds[r].low > limit:
-        return Outcome.FAILED, of.met.bounds[r].low
+        return DescentOutcome.FAILED, of.met.bounds[r].low
     if of.met.bounds[r].high <= limit and of.rules.known:
-        return Outcome.FOUND, UNBOUNDED
-    return Outcome.PAUSED, UNBOUNDED
+        return DescentOutcome.FOUND, UNBOUNDED
+    return DescentOutcome.PAUSED, UNBOUNDED
 
 
 @inner(allocates=False)
@@ -198,7 +198,7 @@ def take_candidate(of: Descent) -> bool:
 
 
 @kernel(allocates=False)
-def descend(of: Descent, limit: int, effort: int) -> Outcome:
+def descend(of: Descent, limit: int, effort: int) -> DescentOutcome:
     """Search on for an order whose live bytes never exceed `limit`, PAUSED after about `effort` evaluations of an op.
 
     FOUND: the trail is the order, unless a set that is known to succeed was met. FAILED: there is no order
@@ -210,23 +210,23 @@ def descend(of: Descent, limit: int, effort: int) -> Outcome:
     while work <= effort:
         if progress.phase == Phase.TAKE:
             if not take_candidate(of):
-                return Outcome.FAILED
+                return DescentOutcome.FAILED
             progress.phase = Phase.EXPAND
         if is_full(of):
-            return Outcome.FULL
+            return DescentOutcome.FULL
         work += execute_safe(of, limit)
         if of.executed.totals[0].count == of.executed.waits.shape[0]:
-            return Outcome.FOUND
+            return DescentOutcome.FOUND
         pass_articulation(of)
         progress.phase = Phase.TAKE
-        outcome, needed = recall(of, limit) if of.rules.visited else (Outcome.PAUSED, UNBOUNDED)
-        if outcome == Outcome.FOUND:
+        outcome, needed = recall(of, limit) if of.rules.visited else (DescentOutcome.PAUSED, UNBOUNDED)
+        if outcome == DescentOutcome.FOUND:
             return outcome
-        if outcome == Outcome.PAUSED:
+        if outcome == DescentOutcome.PAUSED:
             work += push_frame(of, limit)
         elif progress.depth == 0:
             progress.cut = needed
         else:
             frame = of.stack.frames[progress.depth - 1]
             frame.cut = min(frame.cut, needed)
-    return Outcome.PAUSED
+    return DescentOutcome.PAUSED

@@ -8,7 +8,7 @@ from typing import Annotated, NamedTuple
 import numpy as np
 
 from memplan_solvers.common.arrays import Ints, Records
-from memplan_solvers.peak.executed import Executed, LiveArrays, none_executed
+from memplan_solvers.peak.executed import ExecutedSet, LiveArrays, none_executed
 from memplan_solvers.peak.met import Met
 
 FRAME = np.dtype(
@@ -43,7 +43,7 @@ class Phase(IntEnum):
     TAKE = 1
 
 
-class Outcome(IntEnum):
+class DescentOutcome(IntEnum):
     """How a search ended: an order was found, there is none, time is up, or an array has to be enlarged."""
 
     FOUND = 0
@@ -52,7 +52,7 @@ class Outcome(IntEnum):
     FULL = 3
 
 
-class Rules(NamedTuple):
+class DescentRules(NamedTuple):
     """Which rules apply; see `directions.RULES`."""
 
     shrink: bool
@@ -76,14 +76,14 @@ class Descent(NamedTuple):
     """A search: what it works on, and all that it knows."""
 
     model: LiveArrays
-    executed: Executed
+    executed: ExecutedSet
     stack: Stack
     met: Met
-    rules: Rules
+    rules: DescentRules
 
 
 def new_descent(
-    model: LiveArrays, met: Met, rules: Rules, candidates: int, rank: Ints | None = None
+    model: LiveArrays, met: Met, rules: DescentRules, candidates: int, rank: Ints | None = None
 ) -> Descent:
     """A search from the empty set on, with room for so many candidates on its stack."""
     n = len(model.extra)

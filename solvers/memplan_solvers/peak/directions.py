@@ -8,7 +8,7 @@ import numpy as np
 
 from memplan.solving.limits import Limits
 from memplan_solvers.peak.descent import descend
-from memplan_solvers.peak.descent_state import Outcome, Rules, new_descent
+from memplan_solvers.peak.descent_state import DescentOutcome, DescentRules, new_descent
 from memplan_solvers.peak.executed import LiveArrays, live_arrays
 from memplan_solvers.peak.live import LiveModel, contracted
 from memplan_solvers.peak.met import enlarged, none_met
@@ -47,7 +47,9 @@ class Directions:
 
         `patience` is the number of evaluations allowed in each. `seed` varies which of equally good ops goes first.
         """
-        applied = Rules("shrink" in self.rules, "path" in self.rules, "visited" in self.rules, known=False)
+        applied = DescentRules(
+            "shrink" in self.rules, "path" in self.rules, "visited" in self.rules, known=False
+        )
         searches = [SearchFromOneEnd(arrays, applied, limit, seed) for arrays in self.arrays]
         turn = min(FIRST_PATIENCE, patience)
         while True:
@@ -55,9 +57,9 @@ class Directions:
                 before = search.nodes
                 outcome = search.go_on(limits, turn)
                 self.nodes += search.nodes - before
-                if outcome is Outcome.FAILED:
+                if outcome is DescentOutcome.FAILED:
                     return search.needed
-                if outcome is Outcome.FOUND:
+                if outcome is DescentOutcome.FOUND:
                     order = search.order[::-1] if end.backward else search.order
                     return tuple(i for k in order for i in self.groups[k])
                 if limits.spent():
@@ -70,7 +72,7 @@ class Directions:
 class SearchFromOneEnd:
     """One search under one limit, to be continued."""
 
-    def __init__(self, model: LiveArrays, rules: Rules, limit: int, seed: int = 0) -> None:
+    def __init__(self, model: LiveArrays, rules: DescentRules, limit: int, seed: int = 0) -> None:
         n = len(model.extra)
         rank = np.random.default_rng(seed).permutation(n) if seed else None
         self.descent = new_descent(model, none_met(FIRST_ROWS, False, MOST_SETS), rules, 8 * n + 64, rank)
@@ -91,14 +93,14 @@ class SearchFromOneEnd:
         """After FOUND: the order, of the ops as they are searched."""
         return [int(i) for i in self.descent.executed.trail]
 
-    def go_on(self, limits: Limits, effort: int) -> Outcome:
+    def go_on(self, limits: Limits, effort: int) -> DescentOutcome:
         """Search until `effort` evaluations of an op were made in all, or the limits are spent: PAUSED then."""
-        outcome = Outcome.PAUSED
-        while outcome is Outcome.FULL or (
-            outcome is Outcome.PAUSED and self.effort < effort and not limits.spent()
+        outcome = DescentOutcome.PAUSED
+        while outcome is DescentOutcome.FULL or (
+            outcome is DescentOutcome.PAUSED and self.effort < effort and not limits.spent()
         ):
             outcome = descend(self.descent, self.limit, EFFORT)
-            if outcome is Outcome.FULL:
+            if outcome is DescentOutcome.FULL:
                 self.enlarge()
             else:
                 self.effort += EFFORT

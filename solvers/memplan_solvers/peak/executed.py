@@ -34,8 +34,8 @@ TOTALS = np.dtype(
 class Rows(NamedTuple):
     """Rows of numbers end to end: row r is values[at[r] : at[r + 1]]."""
 
-    at: Ints
-    values: Ints
+    at: Ints  # [rows + 1]
+    values: Ints  # [entries of all rows]
 
 
 class LiveArrays(NamedTuple):
@@ -55,11 +55,13 @@ class LiveArrays(NamedTuple):
     )
     succs: Rows  # per op, the ops that wait for it
     waits: Annotated[Ints, "op"]  # how many ops it waits for
-    articulation: Ints  # ascending numbers of ops after which every order has executed the same ones
+    articulation: (
+        Ints  # [articulation] ascending numbers of ops after which every order has executed the same ones
+    )
     keys: Annotated[Records, KEY, "op + 1"]  # of each op; the last is that of the empty set
 
 
-class Executed(NamedTuple):
+class ExecutedSet(NamedTuple):
     """A set of executed ops, in the order in which they were executed."""
 
     totals: Annotated[Records, TOTALS, "1"]
@@ -94,11 +96,11 @@ def live_arrays(model: LiveModel, articulation: Sequence[int] = ()) -> LiveArray
     )
 
 
-def none_executed(model: LiveArrays) -> Executed:
+def none_executed(model: LiveArrays) -> ExecutedSet:
     """The empty set."""
     n, m = len(model.extra), len(model.size)
     ready = np.flatnonzero(model.waits == 0)
-    executed = Executed(
+    executed = ExecutedSet(
         totals=np.zeros(1, TOTALS),
         trail=np.zeros(n, np.int64),
         changes=np.zeros(n, np.int64),
@@ -126,7 +128,7 @@ def rows(parts: Sequence[Sequence[int]]) -> Rows:
 
 
 @inlined(allocates=False)
-def price(model: LiveArrays, executed: Executed, i: int) -> tuple[int, int]:
+def price(model: LiveArrays, executed: ExecutedSet, i: int) -> tuple[int, int]:
     """Bytes live during op i, and the bytes it adds to the live ones."""
     begun = 0
     freed = 0
@@ -147,7 +149,7 @@ def price(model: LiveArrays, executed: Executed, i: int) -> tuple[int, int]:
 
 
 @inner(allocates=False)
-def is_blocked(model: LiveArrays, executed: Executed, i: int) -> bool:
+def is_blocked(model: LiveArrays, executed: ExecutedSet, i: int) -> bool:
     """Whether op i, moved to the front, would take from another op the possibility to work in place."""
     for k in range(model.competitors.at[i], model.competitors.at[i + 1]):
         if executed.touched[model.competitors.values[k]] == 0:
@@ -156,7 +158,7 @@ def is_blocked(model: LiveArrays, executed: Executed, i: int) -> bool:
 
 
 @inner(allocates=False)
-def execute(model: LiveArrays, executed: Executed, i: int, change: int) -> None:
+def execute(model: LiveArrays, executed: ExecutedSet, i: int, change: int) -> None:
     """Add op i, which is ready and adds `change` bytes, to the set."""
     totals = executed.totals[0]
     for k in range(model.touched.at[i], model.touched.at[i + 1]):
@@ -181,7 +183,7 @@ def execute(model: LiveArrays, executed: Executed, i: int, change: int) -> None:
 
 
 @inner(allocates=False)
-def undo(model: LiveArrays, executed: Executed, count: int) -> None:
+def undo(model: LiveArrays, executed: ExecutedSet, count: int) -> None:
     """Take ops back until `count` are left; the ready ops come back in the order in which they were."""
     totals = executed.totals[0]
     while totals.count > count:
@@ -205,7 +207,7 @@ def undo(model: LiveArrays, executed: Executed, count: int) -> None:
 
 
 @kernel(allocates=False)
-def settle(model: LiveArrays, executed: Executed, done: Annotated[Ints, "word"]) -> None:
+def settle(model: LiveArrays, executed: ExecutedSet, done: Annotated[Ints, "word"]) -> None:
     """Let the set be `done`, written as bits; its ops count as executed in the order of their numbers."""
     totals = executed.totals[0]
     n: int = executed.waits.shape[0]

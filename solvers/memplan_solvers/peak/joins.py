@@ -62,12 +62,14 @@ class _Search:
 
     def __init__(self, problem: Problem, limits: Limits, evaluations: float) -> None:
         self.problem, self.limits, self.evaluations = problem, limits, evaluations
-        self.rivals = conflicts(problem)
+        self.conflicts = conflicts(problem)
         graph = problem.graph
         self.size = {op.name: graph.tensor[op.results[0]].nbytes for op in graph.ops if op.joins}
-        made = {op.results[0]: op.name for op in graph.ops if op.name in self.rivals}
+        made = {op.results[0]: op.name for op in graph.ops if op.name in self.conflicts}
         self.inner = {
-            op.name: [made[x] for x, _ in op.joins if x in made] for op in graph.ops if op.name in self.rivals
+            op.name: [made[x] for x, _ in op.joins if x in made]
+            for op in graph.ops
+            if op.name in self.conflicts
         }
         self.choices: list[Choice] = []
         self.seen: set[frozenset[str]] = set()
@@ -100,7 +102,7 @@ class _Search:
         ready = [
             x
             for x in undecided(self.problem, node.joined, node.apart)
-            if all(y in node.joined | node.apart or self.rivals[y] & node.joined for y in self.inner[x])
+            if all(y in node.joined | node.apart or self.conflicts[y] & node.joined for y in self.inner[x])
         ]
         name = {max(ready, key=lambda x: (self.size[x], x))}
         for joined, apart in ((node.joined | name, node.apart), (node.joined, node.apart | name)):
@@ -131,7 +133,7 @@ class _Search:
         open_ = sorted(undecided(self.problem, node.joined, node.apart), key=lambda x: (-self.size[x], x))
         chosen = {*node.joined}
         for name in open_:
-            if not self.rivals[name] & chosen:
+            if not self.conflicts[name] & chosen:
                 chosen.add(name)
         largest, before = self.largest(chosen, order), None
         while largest != before:
@@ -139,7 +141,7 @@ class _Search:
             for name in open_:
                 if self.limits.spent() or largest[0] <= node.bound:
                     return frozenset(chosen)
-                other = chosen - {name} if name in chosen else chosen - self.rivals[name] | {name}
+                other = chosen - {name} if name in chosen else chosen - self.conflicts[name] | {name}
                 if (profile := self.largest(other, order)) < largest:
                     chosen, largest = other, profile
         return frozenset(chosen)

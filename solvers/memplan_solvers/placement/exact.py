@@ -15,9 +15,9 @@ from memplan.problem.plan import Status
 from memplan.solving.limits import Limits
 from memplan_solvers.ilp.mathopt import solve_mathopt
 from memplan_solvers.placement.fill import best_filled
-from memplan_solvers.placement.layout import Block, Layout, blocks_of, pack
+from memplan_solvers.placement.layout import PlacedBlock, PlacementLayout, blocks_of, pack
 from memplan_solvers.placement.lives import Lives
-from memplan_solvers.placement.program import Choice, crowds_of
+from memplan_solvers.placement.program import PlacementProgram, crowds_of
 
 SHRINKING, SHRINKS = 4_000, 200
 """Decisions of a packing while a part without addresses is made smaller, and how many packings that takes at most."""
@@ -32,12 +32,12 @@ EXACT_GAP = 1e-9
 class Found(NamedTuple):
     """The cheapest placement found for an order, what no placement for it beats, and whether there is none."""
 
-    layout: Layout | None
+    layout: PlacementLayout | None
     bound: float
     impossible: bool = False
 
 
-def cheapest(lives: Lives, limits: Limits, start: Layout | None, known: float = inf) -> Found:
+def cheapest(lives: Lives, limits: Limits, start: PlacementLayout | None, known: float = inf) -> Found:
     """The cheapest placement for this order, `start` at worst, and a true bound on their costs.
 
     Args:
@@ -51,7 +51,7 @@ def cheapest(lives: Lives, limits: Limits, start: Layout | None, known: float = 
         again = replace(limits, seed=limits.seed + 1)
         other = best_filled(lives, again, again)
         return Found(min((x for x in (start, other) if x), key=lambda x: x.cost, default=None), 0.0)
-    choice = Choice(lives.problem, crowds, lives)
+    choice = PlacementProgram(lives.problem, crowds, lives)
     best, bound, proving = start, 0.0, True
     while not limits.spent():
         hint = None if best is None else choice.point(best.places, best.pairs)
@@ -67,7 +67,7 @@ def cheapest(lives: Lives, limits: Limits, start: Layout | None, known: float = 
         places, made = choice.places(outcome.x), choice.pairs(outcome.x)
         if sum(p.cost for p in places) >= known:
             break
-        blocks, offsets = dict[str, list[Block]](), dict[str, list[int]]()
+        blocks, offsets = dict[str, list[PlacedBlock]](), dict[str, list[int]]()
         for memory in lives.addressed:
             there = blocks_of(lives, places, made, memory)[0]
             status, found = pack(lives, memory, there, limits.share(PACKING))
@@ -78,14 +78,14 @@ def cheapest(lives: Lives, limits: Limits, start: Layout | None, known: float = 
                 part = _smaller(lives, memory, there, status, limits)
                 choice.exclude(memory, {k for b in part for k, _, _ in b.members}, made)
         if len(blocks) == len(lives.addressed):
-            best = Layout(lives, tuple(places), tuple(made), blocks, offsets)
+            best = PlacementLayout(lives, tuple(places), tuple(made), blocks, offsets)
             limits.report("placement", best.traffic, lives.problem.free_bound)
     return Found(best, bound)
 
 
 def _smaller(
-    lives: Lives, memory: str, blocks: Sequence[Block], status: Status, limits: Limits
-) -> list[Block]:
+    lives: Lives, memory: str, blocks: Sequence[PlacedBlock], status: Status, limits: Limits
+) -> list[PlacedBlock]:
     """A part of the blocks of which the packer says the same within `SHRINKING` decisions: what each half of it, then
     each quarter, and so on to single blocks, can do without."""
     kept, packings, chunk = list(blocks), SHRINKS, max(1, len(blocks) // 2)

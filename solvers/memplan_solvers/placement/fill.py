@@ -10,7 +10,7 @@ import numpy as np
 from memplan.problem.places import Place
 from memplan.solving.limits import Limits
 from memplan_solvers.common.holes import Extent, smallest_hole
-from memplan_solvers.placement.layout import Block, Layout, blocks_of, capacity_of
+from memplan_solvers.placement.layout import PlacedBlock, PlacementLayout, blocks_of, capacity_of
 from memplan_solvers.placement.lives import Lives, Pair
 
 ROUNDS = 60
@@ -83,15 +83,15 @@ class Filling:
                 return True
         return False
 
-    def layout(self) -> Layout:
+    def layout(self) -> PlacementLayout:
         """The layout, once every storage has a place."""
         places = [p for p in self.places if p is not None]
-        blocks, offsets = dict[str, list[Block]](), dict[str, list[int]]()
+        blocks, offsets = dict[str, list[PlacedBlock]](), dict[str, list[int]]()
         for memory, inside in self.contents.items():
             blocks[memory] = blocks_of(self.lives, places, self.pairs, memory)[0]
             at = {(k, start): offset for k, start, offset in inside.begun}
             offsets[memory] = [at[b.members[0][:2]] for b in blocks[memory]]
-        return Layout(self.lives, tuple(places), tuple(sorted(self.pairs)), blocks, offsets)
+        return PlacementLayout(self.lives, tuple(places), tuple(sorted(self.pairs)), blocks, offsets)
 
 
 class _Contents:
@@ -120,9 +120,9 @@ class _Contents:
         self.begun.append((k, start, offset))
 
 
-def _all_blocks(lives: Lives, memory: str) -> list[Block]:
+def _all_blocks(lives: Lives, memory: str) -> list[PlacedBlock]:
     return [
-        Block(0, 1, p.size, p.alignment, p.offset)
+        PlacedBlock(0, 1, p.size, p.alignment, p.offset)
         for item in lives.items
         for p in item.places
         if p.memory == memory
@@ -131,7 +131,7 @@ def _all_blocks(lives: Lives, memory: str) -> list[Block]:
 
 def filled(
     lives: Lives, order: Iterable[int], stop: Callable[[], bool], fastest: bool = False
-) -> Layout | None:
+) -> PlacementLayout | None:
     """The placement that takes the storages in this order, each in its cheapest place with a hole.
 
     With `fastest`, in the fastest memory instead, whatever it costs. None where a storage finds no place, or `stop`
@@ -147,7 +147,7 @@ def filled(
     return filling.layout()
 
 
-def fastest_first(lives: Lives, stop: Callable[[], bool] = lambda: False) -> Layout | None:
+def fastest_first(lives: Lives, stop: Callable[[], bool] = lambda: False) -> PlacementLayout | None:
     """What a compiler without costs does: by first touch, each storage in the fastest memory that has a hole for it.
 
     Those that can lie in one memory alone come first.
@@ -156,7 +156,7 @@ def fastest_first(lives: Lives, stop: Callable[[], bool] = lambda: False) -> Lay
     return filled(lives, order, stop, fastest=True)
 
 
-def without_addresses(lives: Lives, stop: Callable[[], bool]) -> Layout | None:
+def without_addresses(lives: Lives, stop: Callable[[], bool]) -> PlacementLayout | None:
     """The placement in the memories that need no addresses, which takes no time to find: as far as storages can lie there.
 
     Workspaces, which are seldom together, take the cheapest holes, as others do until `stop` says that the time is up.
@@ -191,7 +191,9 @@ def _extent(lives: Lives, k: int) -> tuple[int, int]:
     return max(1, place.size), max(1, sum(stop - start for start, stop in lives.spans(k, place)))
 
 
-def best_filled(lives: Lives, limits: Limits, patience: Limits, enough: float = 0.0) -> Layout | None:
+def best_filled(
+    lives: Lives, limits: Limits, patience: Limits, enough: float = 0.0
+) -> PlacementLayout | None:
     """The cheapest of many fillings: by several ranks, and in the best rank's order changed at random.
 
     Never dearer than `fastest_first` where that finds a placement; ends at a cost of `enough`, and is cut off by
@@ -201,7 +203,7 @@ def best_filled(lives: Lives, limits: Limits, patience: Limits, enough: float = 
     return _best_of_many(lives, limits, patience, enough) or without_addresses(lives, limits.spent)
 
 
-def _best_of_many(lives: Lives, limits: Limits, patience: Limits, enough: float) -> Layout | None:
+def _best_of_many(lives: Lives, limits: Limits, patience: Limits, enough: float) -> PlacementLayout | None:
     everything = range(len(lives.items))
     saving = [_saving(lives, k) for k in everything]
     extent = [_extent(lives, k) for k in everything]

@@ -15,7 +15,7 @@ from memplan_solvers.placement.lives import Lives, Pair
 
 
 @dataclass
-class Block:
+class PlacedBlock:
     """What lies at one offset of one memory: one span of a storage, or a chain of in-place pairs.
 
     `members` are storages with the steps [start, stop) of each, in order of start.
@@ -29,13 +29,13 @@ class Block:
     members: list[tuple[int, int, int]] = field(default_factory=list)
 
 
-class Layout(NamedTuple):
+class PlacementLayout(NamedTuple):
     """A valid placement for an order: `places` by storage, and the blocks of each memory with their offsets."""
 
     lives: Lives
     places: tuple[Place, ...]
     pairs: tuple[Pair, ...]
-    blocks: dict[str, list[Block]]
+    blocks: dict[str, list[PlacedBlock]]
     offsets: dict[str, list[int]]
 
     @property
@@ -69,14 +69,14 @@ class Layout(NamedTuple):
 
 def blocks_of(
     lives: Lives, places: Sequence[Place], pairs: Sequence[Pair], memory: str
-) -> tuple[list[Block], list[int]]:
+) -> tuple[list[PlacedBlock], list[int]]:
     """The blocks of one memory, and of each storage that lies there with a single span the number of its block.
 
     Every pair's members lie in the same memory; a storage is in at most one pair on either side.
     """
     over = {p.output: p.operand for p in pairs}
     holder = [-1] * len(places)
-    blocks: list[Block] = []
+    blocks: list[PlacedBlock] = []
     there = [k for k, place in enumerate(places) if place.memory == memory and memory in lives.addressed]
     for k in sorted(there, key=lambda k: (lives.first[k], k in over, k)):
         place = places[k]
@@ -86,14 +86,14 @@ def blocks_of(
                 block.stop, block.alignment = stop, lcm(block.alignment, place.alignment)
                 block.offset = place.offset if block.offset is None else block.offset
             else:
-                blocks.append(block := Block(start, stop, place.size, place.alignment, place.offset))
+                blocks.append(block := PlacedBlock(start, stop, place.size, place.alignment, place.offset))
             holder[k] = holder[over[k]] if k in over else len(blocks) - 1
             block.members.append((k, start, stop))
     return blocks, holder
 
 
 def pack(
-    lives: Lives, memory: str, blocks: Sequence[Block], limits: Limits, node_limit: int | None = None
+    lives: Lives, memory: str, blocks: Sequence[PlacedBlock], limits: Limits, node_limit: int | None = None
 ) -> tuple[Status, list[int]]:
     """Offsets of the blocks within the memory's capacity: feasible with them, infeasible (proved), or unknown."""
     from memplan_solvers.offsets.packer import fit  # numpy is not needed where nothing has an address
@@ -103,7 +103,7 @@ def pack(
     return found.status, list(found.offsets)
 
 
-def capacity_of(lives: Lives, memory: str, blocks: Sequence[Block]) -> int:
+def capacity_of(lives: Lives, memory: str, blocks: Sequence[PlacedBlock]) -> int:
     """The memory's capacity in bytes; without a limit, bytes in which all blocks have their places side by side."""
     capacity = lives.addressed[memory].capacity
     if capacity is not None:

@@ -15,9 +15,9 @@ from memplan.solving.solver import Solver
 from memplan_solvers.moving import ANYWHERE
 from memplan_solvers.placement.exact import EXACT_GAP, cheapest
 from memplan_solvers.placement.fill import best_filled
-from memplan_solvers.placement.layout import Layout
+from memplan_solvers.placement.layout import PlacementLayout
 from memplan_solvers.placement.lives import Lives
-from memplan_solvers.placement.program import Choice, crowds_of_any
+from memplan_solvers.placement.program import PlacementProgram, crowds_of_any
 from memplan_solvers.schedule.orders import orders
 
 PATIENCE = 0.5
@@ -76,9 +76,11 @@ class Placement(Solver):
             bound=bound,
         )
 
-    def _filled(self, problem: Problem, limits: Limits, enough: float) -> list[tuple[Lives, Layout | None]]:
+    def _filled(
+        self, problem: Problem, limits: Limits, enough: float
+    ) -> list[tuple[Lives, PlacementLayout | None]]:
         """The orders with their cheapest fillings, the most promising first; ends at a cost of `enough`."""
-        found, least = list[tuple[Lives, Layout | None]](), inf
+        found, least = list[tuple[Lives, PlacementLayout | None]](), inf
         patience = limits.share(PATIENCE)
         for order in orders(problem):
             lives = Lives(problem, order)
@@ -106,7 +108,7 @@ def _bound_for_any_order(problem: Problem, limits: Limits) -> float:
         return problem.free_bound
     from memplan_solvers.ilp.mathopt import solve_mathopt
 
-    choice = Choice(problem, list(crowds_of_any(problem)))
+    choice = PlacementProgram(problem, list(crowds_of_any(problem)))
     if len(choice.program.rows) == len(problem.placeables):  # each op fits wherever its operands lie
         return problem.free_bound
     outcome = solve_mathopt(choice.program, limits.share(PATIENCE))

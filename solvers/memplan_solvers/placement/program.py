@@ -29,7 +29,7 @@ class Crowd(NamedTuple):
     pairs: tuple[Pair, ...]
 
 
-class Choice:
+class PlacementProgram:
     """The program, its variables by storage and place, and by in-place pair and memory.
 
     Args:

@@ -20,7 +20,7 @@ from memplan_solvers.recompute.model import RecomputeModel
 
 
 @dataclass
-class Segment:
+class CutSegment:
     """The steps from a cut to the next one.
 
     Args:
@@ -46,7 +46,7 @@ class CutProgram:
     ) -> None:
         self.model, self.linear = model, Linear()
         self.segments = [
-            Segment(cut, stop) for cut, stop in zip(cuts, (*cuts[1:], model.n), strict=True)
+            CutSegment(cut, stop) for cut, stop in zip(cuts, (*cuts[1:], model.n), strict=True)
         ]  # fmt: skip
         self._readers: list[list[int]] = [[] for _ in model.sizes]
         for i, reads in enumerate(model.reads):
@@ -76,14 +76,14 @@ class CutProgram:
             return model.producer[s] < cut
         return model.opening[s] or (bool(self._readers[s]) and self._readers[s][0] < cut)
 
-    def _sources(self, segment: Segment, s: int) -> list[tuple[int, int]]:
+    def _sources(self, segment: CutSegment, s: int) -> list[tuple[int, int]]:
         """The variables one of which is 1 where the storage is to be had in the segment; it has begun before."""
         found = [(segment.kept[s], 1)]
         if (again := segment.again.get(self.model.producer[s])) is not None:
             found.append((again, 1))
         return found
 
-    def _add_segment(self, segment: Segment) -> None:
+    def _add_segment(self, segment: CutSegment) -> None:
         model, linear, cut = self.model, self.linear, segment.cut
         wanted = [
             (closing or bool(readers and readers[-1] >= cut)) and self._begun(s, cut)
@@ -125,7 +125,7 @@ class CutProgram:
                 if len(terms) >= self.model.most:
                     self.linear.add(terms, high=self.model.most - 1)
 
-    def _add_guard(self, segment: Segment, after: Segment, op: int) -> None:
+    def _add_guard(self, segment: CutSegment, after: CutSegment, op: int) -> None:
         model, linear = self.model, self.linear
         if op not in segment.again:
             return

@@ -19,7 +19,7 @@ from memplan_solvers.replace.state import OpenResidency, State
 from memplan_solvers.replace.windows import cheapest_window, hole
 
 
-class Policy(NamedTuple):
+class ResidencyPolicy(NamedTuple):
     """How it is decided who lies where.
 
     Args:
@@ -35,7 +35,9 @@ class Stuck(Exception):
     """A storage finds no place, or no way to one."""
 
 
-def moved_on_demand(lives: Lives, policy: Policy, stop: Callable[[], bool] = lambda: False) -> State | None:
+def moved_on_demand(
+    lives: Lives, policy: ResidencyPolicy, stop: Callable[[], bool] = lambda: False
+) -> State | None:
     """A plan for the order: all residencies, moves and in-place pairs; None where it gets stuck, or `stop` says so."""
     walk = _Walk(lives, policy)
     try:
@@ -51,7 +53,7 @@ def moved_on_demand(lives: Lives, policy: Policy, stop: Callable[[], bool] = lam
 
 
 class _Walk:
-    def __init__(self, lives: Lives, policy: Policy) -> None:
+    def __init__(self, lives: Lives, policy: ResidencyPolicy) -> None:
         self.lives, self.policy, self.rights = lives, policy, Rights(lives)
         self.target, self.items, self.order = lives.problem.target, lives.items, self.rights.order
         self.steps = [sorted(lives.step[i] for i in item.touches) for item in self.items]

@@ -52,12 +52,12 @@ class State:
         there = self.open[memory].items()
         return sorted((x.offset, x.offset + x.size, k) for k, x in there if x.size)
 
-    def mark(self) -> Mark:
+    def mark(self) -> Checkpoint:
         """What `rewind` needs to come back to here."""
         open = {memory: dict(there) for memory, there in self.open.items()}
-        return Mark(open, len(self.held), len(self.residencies), len(self.moves), len(self.inplace))
+        return Checkpoint(open, len(self.held), len(self.residencies), len(self.moves), len(self.inplace))
 
-    def rewind(self, mark: Mark) -> None:
+    def rewind(self, mark: Checkpoint) -> None:
         """Undo whatever was decided since."""
         self.open = {memory: dict(there) for memory, there in mark.open.items()}
         while len(self.held) > mark.held:
@@ -65,7 +65,7 @@ class State:
         del self.residencies[mark.residencies :], self.moves[mark.moves :], self.inplace[mark.inplace :]
 
 
-class Mark(NamedTuple):
+class Checkpoint(NamedTuple):
     """A state at some boundary: who lay where, and how much was decided by then."""
 
     open: dict[str, dict[int, OpenResidency]]

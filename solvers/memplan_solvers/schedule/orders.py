@@ -9,8 +9,8 @@ from memplan.machine.target import Target
 from memplan.problem.problem import Problem
 from memplan_solvers.schedule import SCHEDULES
 
-LARGE = 10_000
-"""Ops beyond which only the program's order and the first list schedule are looked at."""
+MANY_OPS = 10_000
+"""Ops beyond which only near-linear methods run: of the orders, the program's and the first list schedule."""
 
 
 def orders(problem: Problem) -> Iterator[tuple[int, ...]]:
@@ -22,7 +22,7 @@ def orders(problem: Problem) -> Iterator[tuple[int, ...]]:
     options = replace(problem.options, objective="peak", pins={}, donate=())
     alike = Problem(problem.graph, Target(), options)
     seen = set()
-    for name in names if problem.n <= LARGE else names[:2]:
+    for name in names if problem.n <= MANY_OPS else names[:2]:
         order = SCHEDULES[name](alike)
         if order not in seen:
             seen.add(order)

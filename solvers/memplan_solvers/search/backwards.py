@@ -6,7 +6,18 @@ import numpy as np
 
 from memplan_solvers.common.arrays import Ints
 from memplan_solvers.jit import borrow, inlined, inner, kernel
-from memplan_solvers.search.backwards_state import Above, Bounds, GrowingLabels, HalfTerms, Sets, Taken, Work
+from memplan_solvers.search.backwards_state import (
+    Above,
+    Bounds,
+    FoundLabels,
+    GrowingLabels,
+    HalfTerms,
+    Label,
+    SetRange,
+    Sets,
+    Taken,
+    WorkSpace,
+)
 from memplan_solvers.search.remaining_cost import LEFT_OUT, Labels, cheaper, find_front, scaled
 from memplan_solvers.search.state import SubproblemArrays, begun, first_bit, members, mix, same
 from memplan_solvers.search.subsets import Leavers, begin, give_back, is_exhausted, take
@@ -85,7 +96,7 @@ def raise_peaks(flat: SubproblemArrays, sets: Sets, peaks: Ints, following: Sets
 
 
 @inner(allocates=False)
-def add(work: Work, count: int, row: Ints, cost: int, held: int) -> int:
+def add(work: WorkSpace, count: int, row: Ints, cost: int, held: int) -> int:
     """Keep a label, or the cheaper of two alike; how many there are, -1 where there is no room."""
     mask = work.slots.shape[0] - 1
     serial = work.serial[0].next
@@ -107,7 +118,9 @@ def add(work: Work, count: int, row: Ints, cost: int, held: int) -> int:
 
 
 @inner(allocates=False)
-def is_beaten(flat: SubproblemArrays, work: Work, b: int, made: GrowingLabels, begin: int, end: int) -> bool:
+def is_beaten(
+    flat: SubproblemArrays, work: WorkSpace, b: int, made: GrowingLabels, begin: int, end: int
+) -> bool:
     """Whether one of the labels [begin, end) pays no more than label b once it has dropped what it keeps beyond it."""
     for a in range(begin, end):
         slack = work.cost[b] - made.cost[a]
@@ -122,7 +135,7 @@ def is_beaten(flat: SubproblemArrays, work: Work, b: int, made: GrowingLabels, b
 
 
 @inner
-def keep_unbeaten(flat: SubproblemArrays, work: Work, count: int, made: GrowingLabels, k: int) -> bool:
+def keep_unbeaten(flat: SubproblemArrays, work: WorkSpace, count: int, made: GrowingLabels, k: int) -> bool:
     """Append the labels of set k that no other beats; whether there was room."""
     begin = made.totals[0].labels
     if begin + count > made.cost.shape[0]:
@@ -149,18 +162,14 @@ def drop_before(
     terms: HalfTerms,
     bounds: Bounds,
     live: Ints,
-    label: tuple[Ints, int],
+    label: Label,
     taken: Taken,
-    work: Work,
-    found: tuple[int, int, int],
-) -> tuple[int, int]:
-    """Add the labels of set found[0] that come from one behind its op, as (storages kept, price): how many
-    there are then, -1 where there is no room, and the least that a way through one of them pays.
-
-    `found` are the set, how many labels it has already, and the least that a way through them pays.
-    """
-    k, count, lowest = found
-    inside, cost = label
+    work: WorkSpace,
+    found: FoundLabels,
+) -> FoundLabels:
+    """Add the labels of a set that come from one behind its op to what is `found` of it."""
+    k, count, lowest = found.set, found.labels, found.lowest
+    inside, cost = label.inside, label.cost
     i, row, leavers = taken.op, taken.row, taken.leavers
     live_bytes, below = sum_of(live, flat.size), bounds.limits[k]
     lack = sum_of(inside, flat.size) + beside(flat, i, inside) - terms.capacity
@@ -175,10 +184,10 @@ def drop_before(
                 lowest = min(lowest, f)
                 count = add(work, count, row, cost, held)
                 if count < 0:
-                    return count, lowest
+                    return FoundLabels(k, count, lowest)
         if is_exhausted(walk, lack, True) or cost >= below:
             if walk.depth == 0:
-                return count, lowest
+                return FoundLabels(k, count, lowest)
             walk = give_back(flat.size, leavers, walk)
             s = leavers.storage[leavers.chosen[walk.depth]]
             if has(live, s):
@@ -198,12 +207,12 @@ def take_back(
     bounds: Bounds,
     above: Above,
     terms: HalfTerms,
-    chunk: tuple[int, int],
+    chunk: SetRange,
     made: GrowingLabels,
-    work: Work,
+    work: WorkSpace,
 ) -> int:
-    """Make the labels of the sets [chunk[0], chunk[1]) from those of the sets one op larger; where it stopped
-    for want of room.
+    """Make the labels of the sets of a chunk from those of the sets one op larger; the set where it stopped, for
+    want of space before `chunk.stop`.
 
     Labels that pay a set's limit or more are left out; `bounds.least` learns what a way through a set pays at least.
     """
@@ -213,10 +222,9 @@ def take_back(
     words = np.zeros(sets.words.shape[1], np.int64)
     gain, row, present = np.zeros(V, np.int64), np.zeros(V, np.int64), np.zeros(m, np.int64)
     leavers = Leavers(np.zeros(m, np.int64), np.zeros(m, np.int64), np.zeros(m + 1, np.int64))
-    for k in range(chunk[0], chunk[1]):
+    for k in range(chunk.start, chunk.stop):
         live = sets.live[k]
-        lowest = bounds.limits[k]
-        count = 0
+        found = FoundLabels(k, 0, bounds.limits[k])
         for i in range(flat.extra.shape[0] if bounds.least[k] < bounds.limits[k] else 0):
             u = next_set(flat, sets.words[k], i, above.sets, words)
             if u < 0:
@@ -229,15 +237,15 @@ def take_back(
                     gain[s >> 6] |= np.int64(1) << (s & 63)
             taken = Taken(i, gain, row, present, leavers)
             for p in range(above.labels.first[u], above.labels.last[u]):
-                label = (above.labels.inside[p], above.labels.cost[p])
-                count, lowest = drop_before(flat, terms, bounds, live, label, taken, work, (k, count, lowest))
-                if count < 0:
+                label = Label(above.labels.inside[p], above.labels.cost[p])
+                found = drop_before(flat, terms, bounds, live, label, taken, work, found)
+                if found.labels < 0:
                     return k
-        if not keep_unbeaten(flat, work, count, made, k):
+        if not keep_unbeaten(flat, work, found.labels, made, k):
             return k
-        work.serial[0].next += count
-        bounds.least[k] = max(bounds.least[k], lowest)
-    return chunk[1]
+        work.serial[0].next += found.labels
+        bounds.least[k] = max(bounds.least[k], found.lowest)
+    return chunk.stop
 
 
 @kernel

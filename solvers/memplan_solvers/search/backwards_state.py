@@ -24,7 +24,7 @@ class Sets(NamedTuple):
     """All sets of executed ops of one size."""
 
     words: Ints  # [set, op_word] the sets
-    slots: ShortInts  # a hash table of their numbers, -1 where free
+    slots: ShortInts  # [slot] a hash table of their numbers, -1 where free
     live: Ints  # [set, storage_word] what is live after each, as bits
 
 
@@ -54,14 +54,36 @@ class GrowingLabels(NamedTuple):
     totals: Annotated[Records, COUNT, "1"]
 
 
-class Work(NamedTuple):
+class WorkSpace(NamedTuple):
     """The labels of one set before the beaten ones are left out."""
 
     inside: Ints  # [entry, storage_word] storages kept
     cost: Ints  # [entry]
     held: Ints  # [entry] bytes of what is kept
-    slots: Ints  # a hash table of serial numbers
+    slots: Ints  # [slot] a hash table of serial numbers
     serial: Annotated[Records, SERIAL, "1"]
+
+
+class Label(NamedTuple):
+    """A label of a set."""
+
+    inside: Ints  # [storage_word] storages kept
+    cost: int  # the price
+
+
+class SetRange(NamedTuple):
+    """Sets from `start` to before `stop`."""
+
+    start: int
+    stop: int
+
+
+class FoundLabels(NamedTuple):
+    """What has been found of a set before its beaten labels are left out."""
+
+    set: int  # its number
+    labels: int  # how many, in the work space, -1 where it is full
+    lowest: int  # the least that a way through one of them pays
 
 
 class Above(NamedTuple):
@@ -71,9 +93,9 @@ class Above(NamedTuple):
     labels: Labels
 
 
-def work_space(entries: int, words: int) -> Work:
+def work_space(entries: int, words: int) -> WorkSpace:
     """Room for so many labels of a set, a power of two."""
-    return Work(
+    return WorkSpace(
         inside=np.zeros((entries, words), np.int64),
         cost=np.zeros(entries, np.int64),
         held=np.zeros(entries, np.int64),

@@ -11,7 +11,7 @@ from memplan_solvers.jit import inlined, inner
 from memplan_solvers.search.layer import Layer, add_state
 from memplan_solvers.search.remaining_cost import ParetoFrontier, Terms, Weight, bound, split_row
 from memplan_solvers.search.state import SubproblemArrays
-from memplan_solvers.search.subsets import Leavers, Walk, give_back, is_exhausted, skip, take
+from memplan_solvers.search.subsets import Leavers, SubsetWalk, give_back, is_exhausted, skip, take
 
 
 class Layers(NamedTuple):
@@ -96,7 +96,7 @@ def is_too_dear(
 
 
 @inner(allocates=False)
-def is_superfluous(before: Flags, leavers: Leavers, walk: Walk) -> bool:
+def is_superfluous(before: Flags, leavers: Leavers, walk: SubsetWalk) -> bool:
     """Whether one of the chosen had better stay and another leave in its place."""
     for x in range(walk.depth):
         at = 0
@@ -115,7 +115,7 @@ def evict(
     flat: SubproblemArrays,
     layers: Layers,
     scratch: Scratch,
-    walk: Walk,
+    walk: SubsetWalk,
     child: Child,
     lack: int,
     weight: Weight,

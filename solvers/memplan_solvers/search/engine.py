@@ -17,7 +17,7 @@ from memplan_solvers.search.remaining_cost import (
     ParetoFrontier,
     Peaks,
     Reached,
-    Rules,
+    SearchRules,
     Terms,
     add_set,
     scaled,
@@ -64,7 +64,7 @@ class Engine:
         self.flat = subproblem_arrays(subproblem)
         entries = 1 << min(18, max(10, n))
         self.peaks = Peaks(least_peak(subproblem.live, entries), least_peak(subproblem.dirty, entries))
-        rules = Rules(
+        rules = SearchRules(
             **{name: name in self.rules for name in NAMES}, alike=subproblem.dirty == subproblem.live
         )
         self.terms = Terms(subproblem.usable_capacity, subproblem.rate, self.effort, self.W, self.V, rules)

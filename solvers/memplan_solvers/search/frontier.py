@@ -21,11 +21,11 @@ worked, which is the less strict.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
 from memplan.solving.limits import Limits
+from memplan_solvers.common.arrays import Ints
 from memplan_solvers.search import backwards as bw
 from memplan_solvers.search import backwards_state as tables
 from memplan_solvers.search.engine import Engine
@@ -54,8 +54,8 @@ class Half:
     flat: SubproblemArrays
     returns: bool
     rate: float
-    peaks: list[Any]
-    least: list[Any]
+    peaks: list[Ints]
+    least: list[Ints]
     points: list[Labels] = field(default_factory=list)
     known: int = 0
     failed: tuple[int, int] = (PROHIBITIVE, 0)
@@ -130,7 +130,7 @@ class Frontiers:
                 bw.take_off_stored(self.engine.flat, level, points)
         half.known, half.points = below, [_sorted(points) for points in found]
 
-    def _pairs(self, half: Half, price_limits: list[Any], limits: Limits, most: int) -> list[Labels] | None:
+    def _pairs(self, half: Half, price_limits: list[Ints], limits: Limits, most: int) -> list[Labels] | None:
         """By number of executed ops the pairs that pay less than a set's limit with what the ops before cost at least."""
         subproblem, V = self.engine.subproblem, self.engine.V
         start = self.levels[-1].live.copy()
@@ -148,7 +148,9 @@ class Frontiers:
                 if limits.spent() or total + int(made.totals["labels"][0]) > most:
                     return None
                 stop = min(count, at + CHUNK)
-                at = bw.take_back(half.flat, level, bounds, above, terms, (at, stop), made, work)
+                at = bw.take_back(
+                    half.flat, level, bounds, above, terms, tables.SetRange(at, stop), made, work
+                )
                 if at < stop:
                     work, made = tables.work_space(2 * len(work.cost), V), tables.enlarged(made)
             total += int(made.totals["labels"][0])
@@ -182,7 +184,7 @@ def _stores_alone(engine: Engine) -> tuple[SubproblemArrays, bool, float]:
     return engine.flat._replace(extra=extra, size=size, reload=price), False, rate
 
 
-def _level(flat: SubproblemArrays, words: Any) -> tables.Sets:
+def _level(flat: SubproblemArrays, words: Ints) -> tables.Sets:
     slots = np.full(1 << max(4, (2 * len(words)).bit_length()), -1, np.int32)
     place_sets(words, slots)
     live = np.zeros((len(words), (len(flat.size) + 63) // 64 or 1), np.int64)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from memplan_solvers.common.arrays import Ints, ShortInts
-from memplan_solvers.peak.descent_state import Descent, Outcome
+from memplan_solvers.peak.descent_state import Descent, DescentOutcome
 from memplan_solvers.peak.executed import settle
 from memplan_solvers.search.layer import Layer, state_count
 from memplan_solvers.search.least_peak import keeps_within
@@ -61,7 +61,7 @@ def find_way(
         root = len(moves)
         rules = live.rules._replace(known=False)  # its order is wanted
         outcome, _ = keeps_within(live._replace(rules=rules), terms.capacity, 100_000_000)
-        if outcome != Outcome.FOUND:
+        if outcome != DescentOutcome.FOUND:
             return None, []
         moves += [int(i) for i in live.executed.trail[root : subproblem.n]]
     return tuple(moves), evictions

@@ -43,8 +43,8 @@ class Layer(NamedTuple):
     reload: Ints  # [set] the reload of all that is live
     front: Ints  # [set] its number in the frontier
     goal: Flags  # [set] whether some order needs no spill from here on
-    slots: ShortInts  # hash table of states
-    set_slots: ShortInts  # hash table of sets
+    slots: ShortInts  # [state_slot] hash table of states
+    set_slots: ShortInts  # [set_slot] hash table of sets
     totals: Annotated[Records, TOTALS, "1"]
     goal_row: Ints  # [word] the row of the best goal
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from memplan_solvers.jit import inlined, kernel
 from memplan_solvers.peak.descent import descend
-from memplan_solvers.peak.descent_state import Descent, Outcome, Phase, Rules, new_descent
+from memplan_solvers.peak.descent_state import Descent, DescentOutcome, DescentRules, Phase, new_descent
 from memplan_solvers.peak.executed import live_arrays, undo
 from memplan_solvers.peak.live import LiveModel
 from memplan_solvers.peak.met import UNBOUNDED, enlarged, is_free, none_met, note, row_of
@@ -25,7 +25,7 @@ def least_peak(model: LiveModel, rows: int = 1 << 16) -> Descent:
     """A search that stands at the empty set; its table begins with `rows` rows, a power of two."""
     n = model.n
     candidates = n * (n + 1) // 2 + n + 1 if n < 400 else 65 * n
-    rules = Rules(shrink=True, path=True, visited=True, known=True)
+    rules = DescentRules(shrink=True, path=True, visited=True, known=True)
     return new_descent(live_arrays(model), none_met(rows, bounded=True), rules, candidates)
 
 
@@ -37,7 +37,7 @@ def grown(of: Descent) -> Descent:
 
 
 @kernel(allocates=False)
-def keeps_within(of: Descent, limit: int, effort: int) -> tuple[Outcome, int]:
+def keeps_within(of: Descent, limit: int, effort: int) -> tuple[DescentOutcome, int]:
     """Whether some order from where the search stands keeps within `limit`: FOUND, FAILED or PAUSED, and a lower bound.
 
     PAUSED after about `effort` evaluations of an op. The search stands where it stood afterwards, except that
@@ -51,22 +51,22 @@ def keeps_within(of: Descent, limit: int, effort: int) -> tuple[Outcome, int]:
     if not is_free(of.met, r):
         bounds = of.met.bounds[r]
         if bounds.low > limit:
-            return Outcome.FAILED, bounds.low
+            return DescentOutcome.FAILED, bounds.low
         if bounds.high <= limit and of.rules.known:
-            return Outcome.FOUND, bounds.low
+            return DescentOutcome.FOUND, bounds.low
     progress.phase = Phase.EXPAND
     progress.depth = 0
     progress.candidates = 0
     outcome = descend(of, limit, effort)
-    if outcome == Outcome.FOUND:
+    if outcome == DescentOutcome.FOUND:
         for d in range(progress.depth):
             note(of.met, frames[d].key_a, frames[d].key_b, 0, limit)
         note(of.met, key_a, key_b, 0, limit)
-    elif outcome == Outcome.FAILED:
+    elif outcome == DescentOutcome.FAILED:
         note(of.met, key_a, key_b, progress.cut, UNBOUNDED)
     else:
-        outcome = Outcome.PAUSED  # there is no room for more candidates: as good as out of time
-    if outcome != Outcome.FOUND or of.rules.known:
+        outcome = DescentOutcome.PAUSED  # there is no room for more candidates: as good as out of time
+    if outcome != DescentOutcome.FOUND or of.rules.known:
         undo(of.model, of.executed, root)
     return outcome, progress.cut
 
@@ -77,9 +77,9 @@ def raise_least_peak(of: Descent, low: int, capacity: int, effort: int) -> tuple
     for _ in range(ROUNDS):
         limit = max(low, capacity)
         outcome, needed = keeps_within(of, limit, effort)
-        if outcome == Outcome.FAILED:
+        if outcome == DescentOutcome.FAILED:
             low = max(low, needed)
-        elif outcome == Outcome.FOUND:
+        elif outcome == DescentOutcome.FOUND:
             return low, limit == capacity
         else:
             break

@@ -26,7 +26,7 @@ LEFT_OUT = 1 << 61
 """What a set pays at least that was left out of a frontier."""
 
 
-class Rules(NamedTuple):
+class SearchRules(NamedTuple):
     """Which rules apply, see `engine.RULES`."""
 
     minimal: bool
@@ -46,7 +46,7 @@ class Terms(NamedTuple):
     effort: int  # evaluations of an op that one look at the peak to come may take
     op_words: int
     storage_words: int
-    rules: Rules
+    rules: SearchRules
 
 
 class Peaks(NamedTuple):
@@ -72,7 +72,7 @@ class ParetoFrontier(NamedTuple):
     """
 
     words: Ints  # [front_set, op_word] the sets
-    slots: ShortInts  # a hash table of their numbers, -1 where free
+    slots: ShortInts  # [slot] a hash table of their numbers, -1 where free
     loads: Labels
     stores: Labels
 

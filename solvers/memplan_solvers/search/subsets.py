@@ -43,7 +43,7 @@ def new_leavers(storages: int) -> Leavers:
     )
 
 
-class Walk(NamedTuple):
+class SubsetWalk(NamedTuple):
     """Where the walk stands; sizes are bytes."""
 
     candidates: int  # storages that may leave
@@ -54,7 +54,7 @@ class Walk(NamedTuple):
 
 
 @inner(allocates=False)
-def begin(flat: SubproblemArrays, i: int, present: Ints, leavers: Leavers) -> Walk:
+def begin(flat: SubproblemArrays, i: int, present: Ints, leavers: Leavers) -> SubsetWalk:
     """Gather who may leave before op i: all that is present, that the op does not touch, and that may leave at all."""
     count = 0
     rest = 0
@@ -76,11 +76,11 @@ def begin(flat: SubproblemArrays, i: int, present: Ints, leavers: Leavers) -> Wa
         leavers.place[at] = a
         count += 1
         rest += flat.size[s]
-    return Walk(count, 0, 0, 0, rest)
+    return SubsetWalk(count, 0, 0, 0, rest)
 
 
 @inlined(allocates=False)
-def is_exhausted(walk: Walk, lack: int, minimal: bool) -> bool:
+def is_exhausted(walk: SubsetWalk, lack: int, minimal: bool) -> bool:
     """Whether nothing more is to be taken: all are decided, or enough is freed, or what is left does not suffice.
 
     With `minimal` a set that frees `lack` ends there. The last and smallest chosen is needed then, so every one is.
@@ -89,26 +89,26 @@ def is_exhausted(walk: Walk, lack: int, minimal: bool) -> bool:
 
 
 @inlined(allocates=False)
-def take(size: Ints, leavers: Leavers, walk: Walk) -> Walk:
+def take(size: Ints, leavers: Leavers, walk: SubsetWalk) -> SubsetWalk:
     """Choose the storage that is decided next."""
     z = size[leavers.storage[walk.at]]
     leavers.chosen[walk.depth] = walk.at
-    return Walk(walk.candidates, walk.at + 1, walk.depth + 1, walk.freed + z, walk.rest - z)
+    return SubsetWalk(walk.candidates, walk.at + 1, walk.depth + 1, walk.freed + z, walk.rest - z)
 
 
 @inlined(allocates=False)
-def skip(size: Ints, leavers: Leavers, walk: Walk) -> Walk:
+def skip(size: Ints, leavers: Leavers, walk: SubsetWalk) -> SubsetWalk:
     """Go on without the storage that is decided next."""
     z = size[leavers.storage[walk.at]]
-    return Walk(walk.candidates, walk.at + 1, walk.depth, walk.freed, walk.rest - z)
+    return SubsetWalk(walk.candidates, walk.at + 1, walk.depth, walk.freed, walk.rest - z)
 
 
 @inlined(allocates=False)
-def give_back(size: Ints, leavers: Leavers, walk: Walk) -> Walk:
+def give_back(size: Ints, leavers: Leavers, walk: SubsetWalk) -> SubsetWalk:
     """Give back the last one chosen, and go on behind it without it."""
     last = leavers.chosen[walk.depth - 1]
     rest = walk.rest
     for at in range(last + 1, walk.at):
         rest += size[leavers.storage[at]]
     freed = walk.freed - size[leavers.storage[last]]
-    return Walk(walk.candidates, last + 1, walk.depth - 1, freed, rest)
+    return SubsetWalk(walk.candidates, last + 1, walk.depth - 1, freed, rest)

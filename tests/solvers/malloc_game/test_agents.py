@@ -15,9 +15,9 @@ import pytest
 from memplan_solvers.malloc_game import actors
 from memplan_solvers.malloc_game.actors import (
     Alone,
-    Outcome,
     Processes,
     Task,
+    TaskOutcome,
     TrainingCase,
     board_of,
     run_task,
@@ -207,7 +207,7 @@ def tasks() -> list[Task]:
     return [Task(case, make_network(0), None, seed, rounds=10) for seed in range(3) for case in SMALL]
 
 
-def die_once(task: Task) -> Outcome:
+def die_once(task: Task) -> TaskOutcome:
     """Plays, but the first time it is called anywhere its process is killed."""
     try:
         os.close(os.open(os.environ["MEMPLAN_TEST_VICTIM"], os.O_CREAT | os.O_EXCL))

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 from memplan_solvers.malloc_game import play
-from memplan_solvers.malloc_game.board import Answer
+from memplan_solvers.malloc_game.board import MoveAnswer
 from memplan_solvers.malloc_game.env import MallocGameEnv
 from memplan_solvers.malloc_game.game import Game, open_board
 from memplan_solvers.malloc_game.greedy import play_greedy
@@ -25,7 +25,7 @@ from tests.generate import timed
 from tests.solvers.latency.test_msa import small_problem
 from tests.solvers.malloc_game.games import Played, play_and_check, play_randomly, random_problem
 
-NO_COPY, COPY, DROP = Answer
+NO_COPY, COPY, DROP = MoveAnswer
 
 
 def _game(program: str, sizes: dict[str, int], capacity: int, flops: int = 0) -> Game:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from memplan_solvers.offsets.ejection_chains import EjectionChains
 from memplan_solvers.offsets.ejection_kernel import dive, fill, repair
-from memplan_solvers.offsets.ejection_state import Pool, make_neighbours
+from memplan_solvers.offsets.ejection_state import EjectionPool, make_neighbours
 
 from tests.solvers.offsets import plain_ejection
 from tests.solvers.offsets.plain_ejection import PlainLayout
@@ -49,7 +49,7 @@ def test_first_fit_and_repair_are_those_of_the_twin() -> None:
         penalty = [float(dice.randint(1, 9)) for _ in range(n)]
         nothing = np.full(n, -1)
         layout, near = stage.layout(nothing, target), make_neighbours(n)
-        pool = Pool(np.zeros(n, np.int64), np.array(penalty))
+        pool = EjectionPool(np.zeros(n, np.int64), np.array(penalty))
         twin = PlainLayout(
             stage.begin.tolist(),
             stage.end.tolist(),

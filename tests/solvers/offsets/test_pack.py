@@ -14,7 +14,7 @@ from memplan_solvers import compiled
 from memplan_solvers.offsets.conflicts import conflicts
 from memplan_solvers.offsets.ejection_chains import EjectionChains
 from memplan_solvers.offsets.exact import BRANCHING_ORDERS, BranchAndBound, Race
-from memplan_solvers.offsets.exact_state import Outcome
+from memplan_solvers.offsets.exact_state import SliceOutcome
 from memplan_solvers.offsets.one_pass import load
 
 import memplan
@@ -53,7 +53,7 @@ def test_every_branching_order_is_exact(order):
         end = search.advance(10**6)
         least = least_peak(buffers)
         possible = least is not None and least <= capacity
-        fits, none = end is Outcome.SOLVED, end is Outcome.EXHAUSTED
+        fits, none = end is SliceOutcome.SOLVED, end is SliceOutcome.EXHAUSTED
         assert (fits if possible else none) or (none and not graph.exact), (seed, capacity)
         if fits:
             assert not check_packing(buffers, search.offsets, capacity)
@@ -86,8 +86,8 @@ def test_slices_do_not_change_the_search():
     buffers = perfect(random.Random(3), 60, 60, 32)
     graph = conflicts(buffers)
     whole, sliced = (BranchAndBound(buffers, graph, "+cwa", 32) for _ in range(2))
-    assert whole.advance(10**6) is Outcome.SOLVED
-    while sliced.advance(7) is Outcome.PAUSED:
+    assert whole.advance(10**6) is SliceOutcome.SOLVED
+    while sliced.advance(7) is SliceOutcome.PAUSED:
         pass
     assert (sliced.nodes, sliced.offsets) == (whole.nodes, whole.offsets)
 

@@ -6,7 +6,7 @@ import random
 from collections.abc import Sequence
 
 import numpy as np
-from memplan_solvers.peak.descent_state import Outcome
+from memplan_solvers.peak.descent_state import DescentOutcome
 from memplan_solvers.peak.executed import live_arrays, none_executed, settle
 from memplan_solvers.peak.live import LiveModel, live_model
 from memplan_solvers.peak.met import enlarged, none_met
@@ -88,11 +88,11 @@ def test_a_search_from_any_set_knows_whether_an_order_keeps_within_a_limit() -> 
         for limit in (least - 1, least, least + 1) if least else ():
             search = search._replace(met=enlarged(search.met)) if rng.random() < 0.3 else search
             outcome, needed = keeps_within(search, limit, 10**6)
-            assert outcome is (Outcome.FOUND if limit >= least else Outcome.FAILED)
-            assert outcome is Outcome.FOUND or limit < needed <= least
+            assert outcome is (DescentOutcome.FOUND if limit >= least else DescentOutcome.FAILED)
+            assert outcome is DescentOutcome.FOUND or limit < needed <= least
             assert search.executed.totals["live"][0] == live(model, done)
             seen.add(outcome)
-    assert seen == {Outcome.FOUND, Outcome.FAILED}
+    assert seen == {DescentOutcome.FOUND, DescentOutcome.FAILED}
 
 
 def test_a_set_that_is_to_be_found_again_leaves_its_order_in_the_trail() -> None:
@@ -101,7 +101,7 @@ def test_a_set_that_is_to_be_found_again_leaves_its_order_in_the_trail() -> None
         search = search._replace(rules=search.rules._replace(known=False))
         outcome, _ = keeps_within(search, sum(model.size) + sum(model.extra), 10**6)
         order = [int(i) for i in search.executed.trail]
-        assert outcome is Outcome.FOUND and sorted(order) == list(range(model.n))
+        assert outcome is DescentOutcome.FOUND and sorted(order) == list(range(model.n))
         assert all(i in ready(model, order[:t]) for t, i in enumerate(order))
 
 

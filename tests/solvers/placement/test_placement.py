@@ -11,7 +11,7 @@ from memplan_solvers.placement.exact import cheapest
 from memplan_solvers.placement.fill import best_filled, fastest_first
 from memplan_solvers.placement.lives import Lives, Pair
 from memplan_solvers.placement.placement import Placement
-from memplan_solvers.placement.program import Choice
+from memplan_solvers.placement.program import PlacementProgram
 
 import memplan
 from memplan.ir.graph import Graph
@@ -139,13 +139,13 @@ def test_what_fits_by_bytes_but_has_no_addresses_is_excluded_and_proved(
 ) -> None:
     # Three of 3 bytes at multiples of 4 are alive at once: 11 bytes hold all of them, 10 hold two, whatever fits by bytes.
     excluded: list[set[int]] = []
-    exclude = Choice.exclude
+    exclude = PlacementProgram.exclude
 
-    def noted(self: Choice, memory: str, storages: set[int], made: Sequence[Pair]) -> None:
+    def noted(self: PlacementProgram, memory: str, storages: set[int], made: Sequence[Pair]) -> None:
         excluded.append(storages)
         exclude(self, memory, storages, made)
 
-    monkeypatch.setattr(Choice, "exclude", noted)
+    monkeypatch.setattr(PlacementProgram, "exclude", noted)
     tensors = [Tensor("x", 1, "input"), Tensor("y", 1), *(Tensor(name, 3, alignment=4) for name in "abc")]
     ops = [
         *(Op(f"make_{name}", "Conv", ("x",), (name,)) for name in "abc"),

@@ -19,7 +19,6 @@ from memplan.problem.plan import Plan, Status
 from memplan.problem.problem import Problem
 from memplan.solving.limits import Limits
 from memplan.solving.solver import Solver
-from memplan.solving.testing import check_solver
 from tests.generate import random_graph
 from tests.recompute_oracle import RecomputeOracle
 
@@ -96,10 +95,6 @@ def agree(seeds: range, solver: Solver) -> dict[str, int]:
             seen["paid"] += plan.value > 0
             seen["missed"] += plan.value != best
     return seen
-
-
-def test_the_suite_for_solvers() -> None:
-    assert check_solver("recompute") > 400
 
 
 def test_a_cut_by_the_limit_of_costs() -> None:

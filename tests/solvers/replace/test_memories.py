@@ -6,7 +6,7 @@ import random
 
 import pytest
 from memplan_solvers.placement.lives import Lives
-from memplan_solvers.replace.memories import Policy, moved_on_demand
+from memplan_solvers.replace.memories import ResidencyPolicy, moved_on_demand
 from memplan_solvers.schedule.orders import orders
 
 from memplan.ir.graph import Graph
@@ -21,10 +21,10 @@ from memplan.solving.limits import Limits
 from memplan.solving.registry import parse_spec
 from tests.generate_wide import wide_problem, with_pins
 
-POLICIES = [Policy(directly, brief) for directly in (False, True) for brief in (-1, 0, 3)]
+POLICIES = [ResidencyPolicy(directly, brief) for directly in (False, True) for brief in (-1, 0, 3)]
 
 
-def walked(problem: Problem, policy: Policy, order: tuple[int, ...] | None = None) -> Plan | None:
+def walked(problem: Problem, policy: ResidencyPolicy, order: tuple[int, ...] | None = None) -> Plan | None:
     order = order or tuple(range(problem.n))
     state = moved_on_demand(Lives(problem, order), policy)
     if state is None:
@@ -87,7 +87,7 @@ def test_who_leaves_goes_to_the_fastest_memory_with_a_hole() -> None:
     graph, options = chain()
     memories = Memory("one", 12), Memory("two", 8), Memory("slow")
     target = Target("three", memories, {"default": ("one",)})
-    plan = walked(Problem(graph, target, options), Policy(False, 0))
+    plan = walked(Problem(graph, target, options), ResidencyPolicy(False, 0))
     assert plan is not None and plan.value == 0
     moved = [(m.tensor, m.source, m.destination) for m in plan.moves if m.tensor == "a"]
     assert moved == [("a", "one", "two"), ("a", "two", "one")]
@@ -96,7 +96,9 @@ def test_who_leaves_goes_to_the_fastest_memory_with_a_hole() -> None:
 def test_without_a_hole_elsewhere_it_goes_to_the_backing_memory() -> None:
     graph, options = chain()
     memories = Memory("one", 12), Memory("two", 3), Memory("slow")
-    plan = walked(Problem(graph, Target("three", memories, {"default": ("one",)}), options), Policy(False, 0))
+    plan = walked(
+        Problem(graph, Target("three", memories, {"default": ("one",)}), options), ResidencyPolicy(False, 0)
+    )
     assert plan is not None and plan.value == 2 * 4
     assert [m.destination for m in plan.moves if m.tensor == "a"] == ["slow", "one"]
 
@@ -105,7 +107,8 @@ def test_where_ops_reach_slow_memory_nothing_has_to_leave() -> None:
     graph, options = chain(io="external")
     memories = Memory("one", 11), Memory("slow")
     plan = walked(
-        Problem(graph, Target("two", memories, {"default": ("one", "slow")}), options), Policy(True, 0)
+        Problem(graph, Target("two", memories, {"default": ("one", "slow")}), options),
+        ResidencyPolicy(True, 0),
     )
     assert plan is not None and not plan.moves and plan.value == 2 * 8
 
@@ -115,7 +118,7 @@ def test_channels_are_the_only_ways() -> None:
     memories = Memory("one", 12), Memory("two", 8), Memory("slow")
     channels = Channel("slow", "one"), Channel("one", "slow")
     target = Target("three", memories, {"default": ("one",)}, {}, 1, channels)
-    plan = walked(Problem(graph, target, options), Policy(False, 0))
+    plan = walked(Problem(graph, target, options), ResidencyPolicy(False, 0))
     assert plan is not None and {(m.source, m.destination) for m in plan.moves} <= {
         ("slow", "one"),
         ("one", "slow"),
@@ -125,7 +128,7 @@ def test_channels_are_the_only_ways() -> None:
 def test_too_little_room_is_no_plan_and_a_stop_ends_the_walk() -> None:
     graph, options = chain()
     tight = Problem(graph, Target("two", (Memory("one", 11), Memory("slow"))), options)
-    assert walked(tight, Policy(False, 0)) is None
+    assert walked(tight, ResidencyPolicy(False, 0)) is None
     roomy = Problem(graph, Target("two", (Memory("one", 20), Memory("slow"))), options)
-    assert walked(roomy, Policy(False, 0)) is not None
-    assert moved_on_demand(Lives(roomy, range(4)), Policy(False, 0), lambda: True) is None
+    assert walked(roomy, ResidencyPolicy(False, 0)) is not None
+    assert moved_on_demand(Lives(roomy, range(4)), ResidencyPolicy(False, 0), lambda: True) is None

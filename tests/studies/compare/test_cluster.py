@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from tests.studies.conftest import Run
 
-pytest.importorskip("ray", reason="the extra [ray] is not installed")
+pytestmark = pytest.mark.skipif(find_spec("ray") is None, reason="the extra [ray] is not installed")
 
 
 @pytest.mark.slow(reason="starts Ray")
