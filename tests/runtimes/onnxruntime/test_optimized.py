@@ -49,6 +49,24 @@ def test_plan_and_measure_as_a_program(tmp_path: Path) -> None:
     assert done.returncode == 2 and "hint:" in done.stderr
 
 
+def test_what_onnxruntime_makes_of_a_model_is_planned_as_a_program(tmp_path: Path) -> None:
+    file = tmp_path / "net.onnx"
+    onnx.save(small_cnn(), file)
+    done = program_run("plan", file, "--runtime", "onnxruntime", "-o", tmp_path)
+    assert done.returncode == 0 and "--optimize extended plans what onnxruntime makes of them" in done.stderr
+    words = ("--runtime", "onnxruntime", "--optimize", "extended", "--emit", "json,onnx", "-o", tmp_path)
+    done = program_run("plan", file, *words)
+    assert done.returncode == 0 and "note:" not in done.stderr
+    done = program_run("measure", tmp_path / "net.memplan.onnx", "--on", "onnxruntime", "--json")
+    assert done.returncode == 0 and json.loads(done.stdout)["obeys"] is True
+    nodes = onnx.load(tmp_path / "net.memplan.onnx").graph.node
+    assert "Relu" not in {n.op_type for n in nodes} and len(nodes) < len(small_cnn().graph.node)
+    done = program_run("plan", file, "--runtime", "onnxruntime", "--optimize", "most")
+    assert done.returncode == 2 and "known: disable, basic, extended, all" in done.stderr
+    done = program_run("plan", file, "--optimize", "all")
+    assert done.returncode == 2 and "hint: add --runtime onnxruntime" in done.stderr
+
+
 def test_a_runtime_that_does_otherwise_is_exit_status_5(tmp_path: Path) -> None:
     file = tmp_path / "net.onnx"
     nodes = [node("HardSwish", ["x"], ["a"], name="swish"), node("Sin", ["a"], ["y"], name="end")]
