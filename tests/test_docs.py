@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import runpy
 import shlex
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from memplan.cli import build_parser
+from memplan.runtimes.measure import MEASURED
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("models/*.md")])
@@ -63,3 +65,16 @@ def test_the_tables_of_the_readme_are_up_to_date() -> None:
     script = runpy.run_path(str(ROOT / "scripts" / "readme_results.py"))
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert script["START"] + script["tables"]() + script["END"] in readme
+
+
+def test_the_table_of_what_runtimes_measured_is_up_to_date() -> None:
+    script = runpy.run_path(str(ROOT / "scripts" / "publish_obeyed.py"))
+    page = (ROOT / "docs" / "obeyed.md").read_text(encoding="utf-8")
+    assert script["START"] + script["tables"]() + script["END"] in page
+    for path in (ROOT / "docs" / "obeyed").glob("*.json"):
+        rows = json.loads(path.read_text(encoding="utf-8"))
+        assert {row["runtime"] for row in rows} == {path.stem} and path.stem in MEASURED
+        for row in rows:
+            exact = row["measured"] == row["predicted"] or row["at_most"]
+            assert row["obeys"] == (exact and not row["different"] and not row["faults"]), row
+            assert row["different"] == 0

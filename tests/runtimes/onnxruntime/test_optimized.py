@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
+from typing import Any
 
 import onnx
 import pytest
@@ -13,6 +13,7 @@ import memplan
 from memplan.runtimes.onnxruntime import optimized
 from tests.cli.program import memplan as program_run
 from tests.onnx_models import external, model, small_cnn, value
+from tests.pages import blocks, walk
 from tests.runtimes.onnxruntime.nets import loaded, node, planned
 
 
@@ -84,11 +85,11 @@ def test_a_model_that_was_loaded_for_nothing_is_not_planned_for_onnxruntime(tmp_
     assert memplan.plan(memplan.load(tmp_path / "net.onnx", runtime="onnxruntime")).runtime == "onnxruntime"
 
 
-def test_the_example_of_the_documentation_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    text = (Path(__file__).parents[3] / "docs" / "onnxruntime.md").read_text(encoding="utf-8")
-    (block,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+def test_the_walk_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     onnx.save(small_cnn(), tmp_path / "model.onnx")
     monkeypatch.chdir(tmp_path)
-    names: dict[str, object] = {}
+    assert walk("onnxruntime.md", tmp_path) == 4
+    (block,) = blocks("onnxruntime.md", "python")
+    names: dict[str, Any] = {}
     exec(block, names)
     assert names["outputs"][0].shape == (1, 5)
