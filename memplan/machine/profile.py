@@ -13,6 +13,7 @@ from memplan.base.errors import OptionError, nearest
 from memplan.machine.policies import POLICIES
 
 CONTROL_FLOW = ("planned", "bounded")
+"""What may be written for `Profile.control_flow`."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,6 @@ class Profile:
             if word not in POLICIES.get(key, ()):
                 known = ", ".join(f"{k} = {' or '.join(words)}" for k, words in POLICIES.items())
                 raise OptionError(f"profile '{self.name}': policy {key} = '{word}'", f"known: {known}")
-
         if self.control_flow not in CONTROL_FLOW:
             words = " or ".join(CONTROL_FLOW)
             raise OptionError(

@@ -11,6 +11,7 @@ from memplan.base.errors import OptionError
 from memplan.machine.profile import Profile, load_profile, profile_from_dict, profile_names
 from memplan.machine.target import Target
 from memplan.problem.options import Options
+from memplan.runtimes.measure import MEASURED
 from memplan.solving.runtimes import refuse_undone
 
 
@@ -20,6 +21,10 @@ def test_every_fact_has_a_source(name: str) -> None:
     facts = {f.name for f in fields(Profile)} - {"name", "policies", "kernels", "sources"}
     assert facts <= profile.sources.keys()
     assert {f"policies.{key}" for key in profile.policies} <= profile.sources.keys()
+
+
+def test_what_plans_are_measured_on_has_a_profile() -> None:
+    assert MEASURED.keys() <= set(profile_names())
 
 
 def test_an_unknown_runtime_is_named_with_the_nearest() -> None:

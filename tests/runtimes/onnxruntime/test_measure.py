@@ -9,6 +9,7 @@ import pytest
 from onnx import ModelProto, TensorProto, helper
 from onnxruntime import InferenceSession
 
+import memplan
 from memplan.base.errors import GraphError, PlanError
 from memplan.ir.model import Model
 from memplan.library.load import load_model
@@ -51,6 +52,15 @@ def test_an_order_that_is_not_executed_is_a_fault() -> None:
     faults, notes = compared(net.graph, plan, swapped)
     assert faults == (f"executes another node in place of '{plan.schedule[0]}'",) and not notes
     assert not replace(measure(net, plan), faults=faults).obeys
+
+
+def test_what_a_kernel_needs_while_it_runs_is_not_predicted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is freed when onnxruntime looks at what is in use."""
+    monkeypatch.setattr("memplan.ir.declarations._DECLARED", {})
+    memplan.declare_op("Conv", workspace=2**20)
+    net = loaded(small_cnn())
+    assert all(op.workspace is None for op in net.graph.ops) and measure(net, planned(net)).obeys
+    assert any(op.workspace for op in model_from_proto(small_cnn(), "net", ".", {}).graph.ops)
 
 
 def branching_on_sizes() -> ModelProto:
