@@ -77,9 +77,13 @@ class Obedience:
             verdict = f"the plan saves nothing: {self.runtime}'s own takes as little"
         else:
             verdict = f"the plan saves {format_size(self.own - self.measured)}"
+        order = {True: ["order      the plan's"], False: ["order      not the plan's"], None: []}[
+            self.ordered
+        ]
         lines = [
             table,
             f"outputs    {same}",
+            *order,
             f"kept       {verdict}",
             *(f"note       {note}" for note in self.notes),
         ]
