@@ -66,7 +66,7 @@ def each(rows: list[dict[str, Any]]) -> Iterator[str]:
             ("≤ " if row["at_most"] else "") + f"{row['predicted']:,}",
             f"{row['measured']:,}" + ("" if row["obeys"] else " (not obeyed)"),
             "–" if row["own"] is None else f"{row['own']:,}",
-            "–" if gain is None else f"{gain:.1%}",
+            "–" if gain is None else "own is kept" if row["kept"] == "own" else f"{gain:.1%}",
             "equal" if not row["different"] else f"{row['different']} of {row['outputs']} differ",
             {True: "kept", False: "not kept", None: "–"}[row["ordered"]],
         ]

@@ -78,3 +78,21 @@ def test_the_table_of_what_runtimes_measured_is_up_to_date() -> None:
             exact = row["measured"] == row["predicted"] or row["at_most"]
             assert row["obeys"] == (exact and not row["different"] and not row["faults"]), row
             assert row["different"] == 0
+
+
+def test_the_runtimes_obey_on_as_many_models_as_the_pages_say() -> None:
+    measured = {
+        path.stem: json.loads(path.read_text(encoding="utf-8"))
+        for path in (ROOT / "docs" / "obeyed").glob("*.json")
+    }
+    assert len(measured["tflm"]) >= 20
+    assert all(row["obeys"] and row["kept"] == "plan" for row in measured["tflm"])
+    assert all(row["obeys"] for row in measured["c"])
+    assert all(row["obeys"] for row in measured["onnxruntime"] if ", optimised: " in row["model"])
+    exact = [
+        row
+        for row in measured["onnxruntime"]
+        if row["obeys"] and row["ordered"] and row["measured"] == row["predicted"]
+    ]
+    models = {row["model"].partition(",")[0] for row in exact}
+    assert sum("*" in model for model in models) >= 5 and sum("*" not in model for model in models) >= 10
