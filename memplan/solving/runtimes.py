@@ -48,18 +48,24 @@ def refuse_undone(profile: Profile, target: Target, options: Options) -> None:
     used = {name for names in target.operands.values() for name in names if not target.memory[name].readonly}
     several = len(used | {target.scratchpad.name}) > 1
     pinned = next((name for name, pin in options.pins.items() if parse_pin(pin).offset is not None), None)
-    faults = {
-        "keeps the order of the model": (
+    faults = (
+        (
             not profile.keeps_order and options.order == "free",
+            "keeps the order of the model",
             "--order program",
         ),
-        "executes each op once": (not profile.repeats and options.recompute != 1, "--recompute off"),
-        f"has one memory, and ops on '{target.name}' use several": (
+        (not profile.repeats and options.recompute != 1, "executes each op once", "--recompute off"),
+        (
             not profile.several_memories and several,
+            f"has one memory, and ops on '{target.name}' use several",
             "a --target on which they use one",
         ),
-        f"places '{pinned}' itself": (not profile.takes_offsets and pinned, "no --pin to an offset"),
-    }
-    for what, (wrong, instead) in faults.items():
+        (
+            not profile.takes_offsets and pinned is not None,
+            f"places '{pinned}' itself",
+            "no --pin to an offset",
+        ),
+    )
+    for wrong, what, instead in faults:
         if wrong:
             raise OptionError(f"runtime '{profile.name}' {what}", f"give {instead}")
