@@ -265,7 +265,7 @@ def measure(model: Model, plan: Plan, on: str, seed: int = 0) -> Obedience:
     Args:
         model: what was planned, read from a file of the runtime's.
         plan: a plan of it that keeps to the runtime's ways, as `plan(model, runtime=on)` makes.
-        on: the runtime: "tflm".
+        on: the runtime: "c" (the emitted host test, compiled here), "onnxruntime" or "tflm".
         seed: of the inputs.
 
     Returns:
@@ -275,7 +275,7 @@ def measure(model: Model, plan: Plan, on: str, seed: int = 0) -> Obedience:
         OptionError: the runtime is unknown.
         PlanError: the plan is of another graph, or asks for what the runtime does not do.
         ExecutionError: the runtime does not run the model.
-        MemplanError: the runtime is not installed, or the model comes from no file of it.
+        MemplanError: the runtime, or a C compiler, is not installed, or the model comes from no file of the runtime's.
 
     >>> import memplan
     >>> model = memplan.load("resnet8_int8")

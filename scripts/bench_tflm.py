@@ -4,7 +4,7 @@
 
 The packages are installed without their dependencies into FOLDER (default: a temporary one) and searched for .tflite files.
 Each file is planned for the runtime, and run by its interpreter as planned and as it was, on the same seeded inputs, three
-times in a row; then once more in an arena of exactly the bytes that the planned file took.
+times in a row; then once more in an arena of exactly the bytes that the planned file took. Keeps the rows of docs/obeyed.md.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import hashlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+
+from publish_obeyed import keep
 
 import memplan
 from memplan.base.children import start_program, temporary_folder
@@ -45,8 +47,9 @@ def main() -> int:
     page = PAGE.read_text(encoding="utf-8")
     before, rest = page.split(START)
     write_atomic(PAGE, before + START + "\n".join(table(found)) + "\n" + END + rest.split(END, 1)[1])
-    ran = [answer for _, answer in found if isinstance(answer, tuple)]
-    return 0 if ran and all(seen.obeys and seen.kept == "plan" for _, seen, _ in ran) else 5
+    ran = [(label, answer[1]) for label, answer in found if isinstance(answer, tuple)]
+    keep("tflm", ran)
+    return 0 if ran and all(seen.obeys and seen.kept == "plan" for _, seen in ran) else 5
 
 
 def distinct(folder: Path) -> Iterator[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import runpy
 import shlex
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from memplan.cli import build_parser
+from memplan.runtimes.measure import MEASURED
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("models/*.md")])
@@ -63,3 +65,34 @@ def test_the_tables_of_the_readme_are_up_to_date() -> None:
     script = runpy.run_path(str(ROOT / "scripts" / "readme_results.py"))
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert script["START"] + script["tables"]() + script["END"] in readme
+
+
+def test_the_table_of_what_runtimes_measured_is_up_to_date() -> None:
+    script = runpy.run_path(str(ROOT / "scripts" / "publish_obeyed.py"))
+    page = (ROOT / "docs" / "obeyed.md").read_text(encoding="utf-8")
+    assert script["START"] + script["tables"]() + script["END"] in page
+    for path in (ROOT / "docs" / "obeyed").glob("*.json"):
+        rows = json.loads(path.read_text(encoding="utf-8"))
+        assert {row["runtime"] for row in rows} == {path.stem} and path.stem in MEASURED
+        for row in rows:
+            exact = row["measured"] == row["predicted"] or row["at_most"]
+            assert row["obeys"] == (exact and not row["different"] and not row["faults"]), row
+            assert row["different"] == 0
+
+
+def test_the_runtimes_obey_on_as_many_models_as_the_pages_say() -> None:
+    measured = {
+        path.stem: json.loads(path.read_text(encoding="utf-8"))
+        for path in (ROOT / "docs" / "obeyed").glob("*.json")
+    }
+    assert len(measured["tflm"]) >= 20
+    assert all(row["obeys"] and row["kept"] == "plan" for row in measured["tflm"])
+    assert all(row["obeys"] for row in measured["c"])
+    assert all(row["obeys"] for row in measured["onnxruntime"] if ", optimised: " in row["model"])
+    exact = [
+        row
+        for row in measured["onnxruntime"]
+        if row["obeys"] and row["ordered"] and row["measured"] == row["predicted"]
+    ]
+    models = {row["model"].partition(",")[0] for row in exact}
+    assert sum("*" in model for model in models) >= 5 and sum("*" not in model for model in models) >= 10

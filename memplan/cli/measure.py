@@ -7,16 +7,15 @@ import json
 from typing import Any
 
 from memplan.cli.common import add_reading, load_with_plan, parse_int, print_stderr
+from memplan.runtimes.measure import MEASURED, measure
 
 
 def add_parser(commands: Any) -> None:
     """Add the command to the program."""
     p = commands.add_parser("measure", help="let a runtime carry out a plan, and compare by its own count")
-    p.add_argument("model", metavar="MODEL", help="the .onnx or .tflite that was planned")
+    p.add_argument("model", metavar="MODEL", help="the model that was planned")
     p.add_argument("plan", metavar="PLAN", nargs="?", help="plan JSON (default: the plan MODEL carries)")
-    p.add_argument(
-        "--on", metavar="RUNTIME", required=True, help="onnxruntime or tflm (TensorFlow Lite Micro)"
-    )
+    p.add_argument("--on", metavar="RUNTIME", required=True, help=", ".join(MEASURED))
     p.add_argument("--seed", metavar="N", default="0", help="seed of made-up inputs and weights")
     p.add_argument("--json", action="store_true", help="print a JSON object on stdout")
     add_reading(p)
@@ -27,7 +26,6 @@ def run(args: argparse.Namespace) -> int:
     """0 if the runtime obeys the plan: it uses as many bytes and computes the same bits; else 5."""
     from memplan.judge.check.check import check
     from memplan.judge.evaluate import refuse
-    from memplan.runtimes.measure import measure
 
     model, plan = load_with_plan(args.model, args.plan, args.trust)
     refuse(check(model.graph, plan))

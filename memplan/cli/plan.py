@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from memplan.base.errors import OptionError
 from memplan.cli.common import (
     add_policies,
     add_reading,
@@ -20,6 +21,8 @@ from memplan.cli.common import (
 from memplan.cli.live import LiveLine, interruptible
 from memplan.cli.status import EXIT_STATUS
 from memplan.ir.graph import Graph
+from memplan.ir.model import Model
+from memplan.machine.profile import profile_names
 from memplan.problem.options import CHOICES
 from memplan.problem.plan import Plan, Status
 from memplan_start import INTERRUPTED
@@ -38,7 +41,12 @@ def add_parser(commands: Any) -> None:
         help="preset, .toml file or vela.ini:SYSTEM:MODE (default: scratchpad)",
     )
     p.add_argument(
-        "--runtime", metavar="NAME", help="the runtime whose ways the plan keeps to: onnxruntime or tflm"
+        "--runtime", metavar="NAME", help=f"whose ways the plan keeps to: {', '.join(profile_names())}"
+    )
+    p.add_argument(
+        "--optimize",
+        metavar="basic|extended|all",
+        help="plan the graph as onnxruntime rewrites it at this level of optimisation (with --runtime onnxruntime)",
     )
     p.add_argument("--scratchpad", metavar="SIZE", help="256KiB, MR, MH, 0.75MP, max, …")
     p.add_argument("--alignment", metavar="N", help="alignment of offsets in bytes")
@@ -97,7 +105,7 @@ def run(args: argparse.Namespace) -> int:
     time_limit_s = parse_seconds("--time-limit", args.time_limit)
     pins = (read_pins(args.pins) if args.pins else {}) | parse_pins(args.pin)
     check_folder(Path(args.output))
-    model = load_talking(args, args.runtime)
+    model = _rewritten(load_talking(args, args.runtime), args)
     check_folder(Path(args.output), *file_names(formats, model.stem))
     if args.target == SCRATCHPAD and not (args.runtime or args.scratchpad or args.objective):
         print_stderr(
@@ -129,6 +137,25 @@ def run(args: argparse.Namespace) -> int:
         else:
             _print(args, model.graph, plan, emit_plan(model, plan, formats, Path(args.output)))
     return INTERRUPTED if cancel() else EXIT_STATUS.get(plan.status, 0)
+
+
+def _rewritten(model: Model, args: argparse.Namespace) -> Model:
+    """The model as the runtime rewrites it, if that is asked for; where it is not and the runtime would, a note says how."""
+    if args.runtime != "onnxruntime":
+        if args.optimize is not None:
+            raise OptionError(
+                f"--optimize {args.optimize} is for onnxruntime alone", "add --runtime onnxruntime"
+            )
+        return model
+    if args.optimize is None:
+        print_stderr(
+            "note: the nodes are planned as they stand, to be run without optimisation; "
+            "--optimize extended plans what onnxruntime makes of them"
+        )
+        return model
+    from memplan.runtimes.onnxruntime import optimized
+
+    return optimized(model, args.optimize, parse_int("--seed", args.seed, 0))
 
 
 def _print_none(args: argparse.Namespace, graph: Graph, plan: Plan) -> None:

@@ -12,6 +12,9 @@ from typing import Any
 from memplan.base.errors import OptionError, nearest
 from memplan.machine.policies import POLICIES
 
+CONTROL_FLOW = ("planned", "bounded")
+"""What may be written for `Profile.control_flow`."""
+
 
 @dataclass(frozen=True)
 class KernelBehaviour:
@@ -35,12 +38,13 @@ class Profile:
     Args:
         name: what `--runtime` calls it.
         alignment: its offsets are multiples of so many bytes.
-        keeps_order: it executes the ops in the order of the plan.
-        takes_offsets: it places tensors at the plan's offsets.
+        keeps_order: it executes the ops in the order of the plan, and not in the model's alone.
+        takes_offsets: it places tensors at the plan's offsets, and not where it likes.
         several_memories: it places tensors in more than one memory.
         moves: it copies tensors between memories: plans may spill.
         repeats: it can execute an op more than once.
-        rounds_last: the size of the tensor at the end of its arena counts rounded up to the alignment.
+        workspaces: what a kernel needs while it runs counts as its own tensors do.
+        control_flow: what bodies hold lies where the plan says ("planned"), or takes at most what it says ("bounded").
         policies: how it treats weights, inputs and outputs, and whether it writes in place, where a call says nothing:
             by "weights", "io" and "inplace".
         copies_outputs: what it returns lies in the caller's buffers alone: a view that is an output is copied there.
@@ -48,7 +52,7 @@ class Profile:
         sources: where each fact comes from, by its name.
 
     Raises:
-        OptionError: a policy is unknown.
+        OptionError: a policy, or what is done with control flow, is unknown.
     """
 
     name: str
@@ -58,7 +62,8 @@ class Profile:
     several_memories: bool = False
     moves: bool = False
     repeats: bool = False
-    rounds_last: bool = True
+    workspaces: bool = True
+    control_flow: str = "bounded"
     copies_outputs: bool = False
     policies: Mapping[str, str] = field(default_factory=dict)
     kernels: Mapping[str, KernelBehaviour] = field(default_factory=dict)
@@ -69,6 +74,11 @@ class Profile:
             if word not in POLICIES.get(key, ()):
                 known = ", ".join(f"{k} = {' or '.join(words)}" for k, words in POLICIES.items())
                 raise OptionError(f"profile '{self.name}': policy {key} = '{word}'", f"known: {known}")
+        if self.control_flow not in CONTROL_FLOW:
+            words = " or ".join(CONTROL_FLOW)
+            raise OptionError(
+                f"profile '{self.name}': control_flow = '{self.control_flow}'", f"known: {words}"
+            )
 
     def kernel(self, kind: str) -> KernelBehaviour:
         """What is said of a kind of op: its own entry, that of all others, or nothing."""

@@ -184,7 +184,10 @@ def _graph(
     ops = []
     for node in nodes:
         operands = [name or None for name in node.proto.input]
-        op, space = completed(_op(node, tensor), operands, tensor, spaces.get(node.proto.name, 0))
+        in_bodies = spaces.get(node.proto.name, 0)
+        op, space = completed(_op(node, tensor), operands, tensor, in_bodies)
+        if profile is not None and not profile.workspaces:
+            space = in_bodies
         op = as_executed(op, operands, profile, outputs)
         if space and not op.view:
             workspace = _free_name(f"{op.name}.workspace", names)

@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from importlib import import_module
 
 from memplan.base.errors import OptionError, nearest
 from memplan.ir.model import Model
 from memplan.problem.plan import Plan
 from memplan.runtimes.obedience import Obedience
 
-
-def _tflm(model: Model, plan: Plan, seed: int) -> Obedience:
-    from memplan.runtimes.tflm import measure
-
-    return measure(model, plan, seed)
-
-
-def _onnxruntime(model: Model, plan: Plan, seed: int) -> Obedience:
-    from memplan.runtimes.onnxruntime import measure
-
-    return measure(model, plan, seed)
-
-
-MEASURED: dict[str, Callable[[Model, Plan, int], Obedience]] = {"onnxruntime": _onnxruntime, "tflm": _tflm}
-"""The runtimes on which plans can be measured: of a model and a plan of it, with a seed for made-up inputs."""
+MEASURED = {
+    "c": "memplan.runtimes.c",
+    "onnxruntime": "memplan.runtimes.onnxruntime",
+    "tflm": "memplan.runtimes.tflm",
+}
+"""The runtimes on which plans can be measured: each has a module, loaded when it is asked, with a function
+`measure(model, plan, seed)`."""
 
 
 def measure(model: Model, plan: Plan, on: str, seed: int = 0) -> Obedience:
-    """What the runtime `on` makes of the plan, by its own count; OptionError with the nearest name if it is unknown."""
+    """What the runtime `on` makes of the plan, by its own count; OptionError with the nearest name if it is unknown.
+
+    The seed is that of made-up inputs.
+    """
     if on not in MEASURED:
         raise OptionError(f"no plan can be measured on '{on}'", nearest(on, MEASURED))
-    return MEASURED[on](model, plan, seed)
+    found: Obedience = import_module(MEASURED[on]).measure(model, plan, seed)
+    return found

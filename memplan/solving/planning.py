@@ -26,7 +26,7 @@ from memplan.solving.freedoms import solve_within
 from memplan.solving.limits import Limits, Progress, limits_for
 from memplan.solving.refusals import refuse
 from memplan.solving.registry import parse_spec
-from memplan.solving.runtimes import carried_out, loaded_for, profile_for
+from memplan.solving.runtimes import carried_out, loaded_for, profile_for, refuse_undone
 from memplan.solving.shortage import shortage
 from memplan.solving.solver import Solver
 
@@ -247,6 +247,8 @@ def make_problem(
     )
     _refuse_contradictions(machine, options)
     options = replace(options, pins=resolve_pins(pins or {}, graph, machine, options))
+    if profile is not None:
+        refuse_undone(profile, machine, options)
     problem = Problem(graph, machine, options)
     _refuse_alignments(problem)
     return _limited(problem, scratchpad, Limits(NO_LIMIT_S))[0]

@@ -6,6 +6,9 @@ from memplan.base.errors import OptionError
 from memplan.ir.graph import Graph
 from memplan.ir.model import Model
 from memplan.machine.profile import Profile, load_profile
+from memplan.machine.target import Target
+from memplan.problem.options import Options
+from memplan.problem.pins import parse_pin
 
 
 def loaded_for(model: Model | Graph) -> str | None:
@@ -38,3 +41,31 @@ def carried_out(profile: Profile, objective: str | None) -> str | None:
             f"runtime '{profile.name}' moves nothing, so that no plan for it spills", "use objective peak"
         )
     return "peak"
+
+
+def refuse_undone(profile: Profile, target: Target, options: Options) -> None:
+    """OptionError where a plan could ask of the runtime what it does not do."""
+    used = {name for names in target.operands.values() for name in names if not target.memory[name].readonly}
+    several = len(used | {target.scratchpad.name}) > 1
+    pinned = next((name for name, pin in options.pins.items() if parse_pin(pin).offset is not None), None)
+    faults = (
+        (
+            not profile.keeps_order and options.order == "free",
+            "keeps the order of the model",
+            "--order program",
+        ),
+        (not profile.repeats and options.recompute != 1, "executes each op once", "--recompute off"),
+        (
+            not profile.several_memories and several,
+            f"has one memory, and ops on '{target.name}' use several",
+            "a --target on which they use one",
+        ),
+        (
+            not profile.takes_offsets and pinned is not None,
+            f"places '{pinned}' itself",
+            "no --pin to an offset",
+        ),
+    )
+    for wrong, what, instead in faults:
+        if wrong:
+            raise OptionError(f"runtime '{profile.name}' {what}", f"give {instead}")

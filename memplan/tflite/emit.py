@@ -10,6 +10,7 @@ from memplan.judge.check.check import check
 from memplan.judge.evaluate import refuse
 from memplan.machine.profile import load_profile
 from memplan.problem.plan import Plan, refuse_mismatch
+from memplan.solving.runtimes import refuse_undone
 from memplan.tflite.bodies import called_bodies, in_arena, lowest_free
 from memplan.tflite.flatbuffer import word
 from memplan.tflite.program import TfliteProgram
@@ -53,7 +54,7 @@ def source_program(model: Model) -> TfliteProgram:
 
 
 def refuse_unfit(plan: Plan) -> None:
-    """PlanError where the plan asks for what TensorFlow Lite Micro does not do."""
+    """PlanError, or OptionError, where the plan asks for what TensorFlow Lite Micro does not do."""
     profile = load_profile(PROFILE)
     if plan.options.io != profile.policies["io"] or plan.options.weights != profile.policies["weights"]:
         raise PlanError(
@@ -65,6 +66,7 @@ def refuse_unfit(plan: Plan) -> None:
         raise PlanError(
             "the plan moves tensors, repeats ops or joins operands, which the runtime does not", HINT
         )
+    refuse_undone(profile, plan.target, plan.options)
     if wrong := next((r for r in plan.residencies if r.offset % profile.alignment), None):
         raise PlanError(
             f"'{wrong.tensor}' lies at {wrong.offset}, which is no multiple of {profile.alignment}", HINT

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 import subprocess
 from pathlib import Path
 
@@ -11,30 +10,24 @@ import pytest
 
 from tests.cli.program import memplan
 from tests.firmware.compiler import COMPILERS, STRICT
+from tests.pages import DOCS, blocks, commands
 
-PAGE = (Path(__file__).parents[2] / "docs" / "firmware.md").read_text(encoding="utf-8")
+PAGE = (DOCS / "firmware.md").read_text(encoding="utf-8")
 ROWS = re.findall(r"^\| `memplan (plan [^`]*)` \| (\d+) \| ([\d.]+) KB \|$", PAGE, re.MULTILINE)
-
-
-def blocks(kind: str) -> list[str]:
-    """The page's blocks of this kind: "c", "text", or "" for commands."""
-    found = re.findall(r"^```(\w*)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-    return [text for language, text in found if language == kind]
 
 
 @pytest.mark.parametrize("compiler", COMPILERS)
 def test_the_walk_from_a_model_to_a_device(tmp_path: Path, compiler: str) -> None:
-    (main,) = blocks("c")
+    (main,) = blocks("firmware.md", "c")
     (tmp_path / "main.c").write_text(main, encoding="utf-8")
     printed = ""
-    for line in "".join(blocks("")).splitlines():
-        command, *words = shlex.split(line)
+    for command, *words in commands("firmware.md"):
         if command == "memplan":
             assert memplan(*words, cwd=tmp_path).returncode == 0
             continue
         words = [compiler, *STRICT, *words] if command == "gcc" else [command]
         printed += subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
-    assert printed == "".join(blocks("text"))
+    assert printed == "".join(blocks("firmware.md", "text"))
 
 
 @pytest.mark.slow(reason="plans of whole networks")

@@ -9,6 +9,10 @@ import pytest
 import memplan
 from memplan.base.errors import OptionError
 from memplan.machine.profile import Profile, load_profile, profile_from_dict, profile_names
+from memplan.machine.target import Target
+from memplan.problem.options import Options
+from memplan.runtimes.measure import MEASURED
+from memplan.solving.runtimes import refuse_undone
 
 
 @pytest.mark.parametrize("name", profile_names())
@@ -17,6 +21,10 @@ def test_every_fact_has_a_source(name: str) -> None:
     facts = {f.name for f in fields(Profile)} - {"name", "policies", "kernels", "sources"}
     assert facts <= profile.sources.keys()
     assert {f"policies.{key}" for key in profile.policies} <= profile.sources.keys()
+
+
+def test_what_plans_are_measured_on_has_a_profile() -> None:
+    assert MEASURED.keys() <= set(profile_names())
 
 
 def test_an_unknown_runtime_is_named_with_the_nearest() -> None:
@@ -30,6 +38,7 @@ def test_an_unknown_runtime_is_named_with_the_nearest() -> None:
         ({"name": "x", "alignmnt": 4}, "unknown key 'alignmnt'\nhint: did you mean 'alignment'"),
         ({"name": "x", "kernels": {"ADD": {"overwrite": [0]}}}, "kernel 'ADD': unknown key 'overwrite'"),
         ({"name": "x", "policies": {"io": "inside"}}, "policy io = 'inside'"),
+        ({"name": "x", "control_flow": "none"}, "control_flow = 'none'\nhint: known: planned or bounded"),
     ],
 )
 def test_what_no_profile_has_is_refused(data: dict[str, object], words: str) -> None:
@@ -61,3 +70,27 @@ def test_an_alignment_of_ones_own_is_a_multiple_of_the_runtimes() -> None:
 def test_a_runtime_that_moves_nothing_has_no_plan_that_spills() -> None:
     with pytest.raises(OptionError, match="moves nothing"):
         memplan.plan(memplan.load("resnet8_int8"), runtime="tflm", objective="traffic")
+
+
+def test_a_runtime_of_one_memory_is_not_planned_for_on_a_target_of_several() -> None:
+    graph = memplan.load("resnet8_int8").graph
+    for target in (
+        "stm32h743",
+        "ethos-u65",
+    ):  # in the latter ops may leave tensors where no plan gives an address
+        with pytest.raises(OptionError, match=f"'tflm' has one memory, and ops on '{target}' use several"):
+            memplan.plan(graph, target, runtime="tflm")
+    assert memplan.make_problem(graph, "ethos-u55-shared-sram", runtime="tflm")  # whose flash is readonly
+    assert memplan.make_problem(graph, "stm32h743", runtime="c", objective="traffic")
+
+
+def test_what_a_runtime_does_not_do_is_refused_with_what_helps() -> None:
+    graph = memplan.load("resnet8_int8").graph
+    with pytest.raises(OptionError, match="'tflm' executes each op once\nhint: give --recompute off"):
+        memplan.plan(graph, runtime="tflm", recompute="any")
+    with pytest.raises(OptionError, match="'onnxruntime' places 'stage0/add.out' itself"):
+        memplan.plan(graph, runtime="onnxruntime", pins={"stage0/add.out": "@64"})
+    obstinate = Profile("obstinate", keeps_order=False)
+    with pytest.raises(OptionError, match="keeps the order of the model\nhint: give --order program"):
+        refuse_undone(obstinate, Target(), Options())
+    refuse_undone(obstinate, Target(), Options(order="program"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from memplan.runtimes.obedience import Obedience
 
 FOUND = Obedience("net", "tflm", predicted=100, measured=100, own=2148, beside=30, outputs=3, different=0)
@@ -22,3 +24,20 @@ def test_other_bytes_or_other_outputs_are_no_obedience() -> None:
     assert not Obedience("net", "tflm", 100, 116, 200, 30, 3, 0).obeys
     differing = Obedience("net", "tflm", 100, 100, 200, 30, 3, 1)
     assert not differing.obeys and "1 of 3 outputs differ" in str(differing)
+
+
+def test_a_bound_is_obeyed_by_less_and_not_by_more() -> None:
+    bound = replace(FOUND, at_most=True, measured=90)
+    assert bound.obeys and "by the plan, at most" in str(bound)
+    assert not replace(bound, measured=101).obeys and not replace(FOUND, measured=90).obeys
+
+
+def test_a_runtime_without_a_planner_keeps_the_plan() -> None:
+    alone = replace(FOUND, own=None)
+    assert alone.kept == "plan" and "no planner of its own" in str(alone) and "own plan" not in str(alone)
+
+
+def test_the_order_is_said_where_the_runtime_tells() -> None:
+    assert "order" not in str(FOUND)
+    assert "order      the plan's" in str(replace(FOUND, ordered=True))
+    assert "order      not the plan's" in str(replace(FOUND, ordered=False))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from memplan.tflite.emit import (
 from memplan.tflite.rewrite import Changes, rewritten
 from memplan.tflite.scratch import ALIGNMENT, SCRATCH
 from tests.cli.program import memplan as program_run
+from tests.pages import blocks, walk
 from tests.tflite.test_emit import planned
 from tests.tflite_models import (
     Sub,
@@ -129,13 +129,14 @@ def test_the_command(tmp_path: Path) -> None:
     assert json.loads(done.stdout)["obeys"] is True
 
 
-def test_the_example_of_the_documentation_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    text = (Path(__file__).parents[2] / "docs" / "tflm.md").read_text(encoding="utf-8")
-    (block,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+def test_the_walk_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "model.tflite").write_bytes(branching())
     monkeypatch.chdir(tmp_path)
+    assert walk("tflm.md", tmp_path) == 2
+    commanded = (tmp_path / "out" / "model.memplan.tflite").read_bytes()
+    (block,) = blocks("tflm.md", "python")
     exec(block, {})
-    assert (tmp_path / "out" / "model.memplan.tflite").is_file()
+    assert (tmp_path / "out" / "model.memplan.tflite").read_bytes() == commanded
 
 
 def test_a_kernel_that_takes_more_is_no_obedience(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import memplan
-from memplan.base.errors import InvalidPlanError, MemplanError, PlanError
+from memplan.base.errors import InvalidPlanError, MemplanError, OptionError, PlanError
 from memplan.problem.plan import Move
 from memplan.tflite.emit import METADATA, head_nbytes, offsets, planned_tflite, without_offsets
 from memplan.tflite.program import parse
@@ -72,6 +72,16 @@ def test_what_the_runtime_does_not_do_is_refused(tmp_path: Path) -> None:
     ):
         with pytest.raises(PlanError, match=words):
             planned_tflite(model, wrong)
+
+
+def test_a_plan_whose_tensors_lie_in_several_memories_is_refused(tmp_path: Path) -> None:
+    """Those without an offset would lie at the start of the arena."""
+    model = loaded(branching(), tmp_path)
+    for target, objective in (("ethos-u65", "peak"), ("stm32h743", "traffic")):
+        options = {"objective": objective, "io": "resident", "weights": "ignore", "alignment": 16}
+        plan = memplan.plan(model, target, solver="greedy", **options)  # type: ignore[arg-type]
+        with pytest.raises(OptionError, match="has one memory"):
+            planned_tflite(model, plan)
 
 
 def test_a_plan_that_lays_tensors_over_one_another_is_refused(tmp_path: Path) -> None:

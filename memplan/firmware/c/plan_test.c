@@ -30,6 +30,7 @@ typedef struct {
 /* Blocks of memory, and the buffers that the plan asks for, in a block of their own. */
 /* @blocks */
 
+static size_t used[sizeof blocks / sizeof blocks[0]];
 static unsigned long violations;
 static unsigned long reads;
 static uint32_t now;
@@ -60,6 +61,18 @@ static cell *cells_of(const void *address, size_t bytes)
 {
     const block *const found = block_of(address, bytes);
     return found == NULL ? NULL : found->cells + ((uintptr_t)address - (uintptr_t)found->bytes);
+}
+
+/* The same where these bytes are to be written: how far a block is used shows. */
+static cell *cells_to_fill(const void *address, size_t bytes)
+{
+    const block *const found = block_of(address, bytes);
+    if (found != NULL) {
+        const size_t end = (size_t)((uintptr_t)address - (uintptr_t)found->bytes) + bytes;
+        if (bytes > 0 && end > used[found - blocks])
+            used[found - blocks] = end;
+    }
+    return cells_of(address, bytes);
 }
 
 /* Whether the cells hold so many bytes of the network, from this one on. */
@@ -93,7 +106,7 @@ static void read_tensor(const void *address, uint32_t tensor)
 static void write_tensor(const void *address, uint32_t tensor)
 {
     const size_t bytes = (size_t)tensor_bytes[tensor];
-    cell *const cells = cells_of(address, bytes);
+    cell *const cells = cells_to_fill(address, bytes);
     if (cells == NULL)
         report("is written outside its memory", tensor_names[tensor]);
     else
@@ -168,7 +181,7 @@ static cell copied[NET_COPIES];
 static void start(void *context, const net_copy *copy)
 {
     const cell *const source = cells_of(copy->source, copy->bytes);
-    cell *const destination = cells_of(copy->destination, copy->bytes);
+    cell *const destination = cells_to_fill(copy->destination, copy->bytes);
     size_t k;
     (void)context;
     if (source == NULL || destination == NULL || started[copy->number]) {
@@ -216,15 +229,22 @@ static void place_given(const uint32_t *tensors, const uint32_t *places, size_t 
         write_tensor(net_address(places[k]), tensors[k]);
 }
 
-static void read_results(const uint32_t *tensors, const uint32_t *places, size_t count)
+/* How many of the outputs are where they are looked for. */
+static unsigned long read_results(const uint32_t *tensors, const uint32_t *places, size_t count)
 {
+    unsigned long right = 0;
     size_t k;
-    for (k = 0; k < count; k++)
+    for (k = 0; k < count; k++) {
+        const unsigned long before = violations;
         read_tensor(net_address(places[k]), tensors[k]);
+        right += violations == before;
+    }
+    return right;
 }
 
 int main(void)
 {
+    unsigned long right;
     size_t k;
     for (k = 0; k < sizeof blocks / sizeof blocks[0]; k++)
         if ((uintptr_t)blocks[k].bytes % blocks[k].alignment != 0)
@@ -235,7 +255,7 @@ int main(void)
         execute(now);
     }
     net_step(NET_STEPS, &dma);
-    read_results(result_tensors, result_places, RESULT_COUNT);
+    right = read_results(result_tensors, result_places, RESULT_COUNT);
     for (k = 0; k < NET_OPS; k++)
         if (!executed[k])
             report("never runs", op_names[k]);
@@ -244,6 +264,14 @@ int main(void)
         if (!finished[k])
             report("is never awaited", "a copy");
 #endif
+#if NET_ARENAS > 0
+    for (k = 0; k < NET_ARENAS; k++) {
+        const size_t unit = blocks[k].alignment;
+        printf("net_plan: %lu bytes of %s in use at most\n", (unsigned long)((used[k] + unit - 1) / unit * unit),
+               blocks[k].name);
+    }
+#endif
+    printf("net_plan: %lu of %lu outputs in place\n", right, (unsigned long)RESULT_COUNT);
     printf("net_plan: %lu steps, %lu copies, %lu reads: %lu violations\n", (unsigned long)NET_STEPS,
            (unsigned long)NET_COPIES, reads, violations);
     return violations != 0;

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from memplan.base.children import temporary_folder
 from memplan.ir.model import Model
-from memplan.onnx.read import model_from_bytes
+from memplan.onnx.read import model_from_proto
 from memplan.runtimes.onnxruntime.filled import filled
 from memplan.runtimes.onnxruntime.options import optimization_level, session_options
 from memplan.runtimes.onnxruntime.trace import opened
@@ -37,5 +37,8 @@ def optimized(model: Model, level: str = "extended", seed: int = 0) -> Model:
         path = folder / f"{model.stem}.onnx"
         options.optimized_model_filepath = str(path)
         opened(proto, options)
-        data = path.read_bytes()
-    return model_from_bytes(data, model.stem, model.folder, {}, model.bounds, "onnxruntime")
+        rewritten = type(proto).FromString(path.read_bytes())
+    sized = {value.name: value.type for value in proto.graph.input}
+    for value in rewritten.graph.input:  # some sizes may have been left open
+        value.type.CopyFrom(sized[value.name])
+    return model_from_proto(rewritten, model.stem, model.folder, {}, model.bounds, "onnxruntime")

@@ -78,11 +78,24 @@ def _run(events: list[Mapping[str, Any]], first_run: list[Mapping[str, Any]]) ->
 
 
 def opened(proto: Any, options: Any) -> Any:
-    """A session over a ModelProto whose weights are in it; ExecutionError with onnxruntime's own words if it refuses."""
-    import onnxruntime as ort
+    """A session over a ModelProto whose weights are in it; ExecutionError with onnxruntime's own words if it refuses.
 
+    Where onnxruntime, as it optimises, refuses the sizes of the inputs, since a branch that they never take does not fit them,
+    it is given the model with these sizes left open.
+    """
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4  # what goes wrong is raised, too
+    try:
+        return _session(proto, options)
+    except ExecutionError as error:
+        if "InferenceError" not in error.message:
+            raise
+    return _session(_unsized(proto), options)
+
+
+def _session(proto: Any, options: Any) -> Any:
+    import onnxruntime as ort
+
     try:
         return ort.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
     except Exception as error:
@@ -90,3 +103,13 @@ def opened(proto: Any, options: Any) -> Any:
             f"onnxruntime cannot load the model: {' '.join(str(error).split())[:400]}",
             "does onnxruntime run the model on its own?",
         ) from error
+
+
+def _unsized(proto: Any) -> Any:
+    """A copy of the ModelProto whose inputs have ranks and no sizes."""
+    copy = type(proto)()
+    copy.CopyFrom(proto)
+    for value in copy.graph.input:
+        for dim in value.type.tensor_type.shape.dim:
+            dim.Clear()
+    return copy

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
+from typing import Any
 
 import onnx
 import pytest
@@ -13,6 +13,7 @@ import memplan
 from memplan.runtimes.onnxruntime import optimized
 from tests.cli.program import memplan as program_run
 from tests.onnx_models import external, model, small_cnn, value
+from tests.pages import blocks, walk
 from tests.runtimes.onnxruntime.nets import loaded, node, planned
 
 
@@ -49,6 +50,24 @@ def test_plan_and_measure_as_a_program(tmp_path: Path) -> None:
     assert done.returncode == 2 and "hint:" in done.stderr
 
 
+def test_what_onnxruntime_makes_of_a_model_is_planned_as_a_program(tmp_path: Path) -> None:
+    file = tmp_path / "net.onnx"
+    onnx.save(small_cnn(), file)
+    done = program_run("plan", file, "--runtime", "onnxruntime", "-o", tmp_path)
+    assert done.returncode == 0 and "--optimize extended plans what onnxruntime makes of them" in done.stderr
+    words = ("--runtime", "onnxruntime", "--optimize", "extended", "--emit", "json,onnx", "-o", tmp_path)
+    done = program_run("plan", file, *words)
+    assert done.returncode == 0 and "note:" not in done.stderr
+    done = program_run("measure", tmp_path / "net.memplan.onnx", "--on", "onnxruntime", "--json")
+    assert done.returncode == 0 and json.loads(done.stdout)["obeys"] is True
+    nodes = onnx.load(tmp_path / "net.memplan.onnx").graph.node
+    assert "Relu" not in {n.op_type for n in nodes} and len(nodes) < len(small_cnn().graph.node)
+    done = program_run("plan", file, "--runtime", "onnxruntime", "--optimize", "most")
+    assert done.returncode == 2 and "known: disable, basic, extended, all" in done.stderr
+    done = program_run("plan", file, "--optimize", "all")
+    assert done.returncode == 2 and "hint: add --runtime onnxruntime" in done.stderr
+
+
 def test_a_runtime_that_does_otherwise_is_exit_status_5(tmp_path: Path) -> None:
     file = tmp_path / "net.onnx"
     nodes = [node("HardSwish", ["x"], ["a"], name="swish"), node("Sin", ["a"], ["y"], name="end")]
@@ -66,11 +85,11 @@ def test_a_model_that_was_loaded_for_nothing_is_not_planned_for_onnxruntime(tmp_
     assert memplan.plan(memplan.load(tmp_path / "net.onnx", runtime="onnxruntime")).runtime == "onnxruntime"
 
 
-def test_the_example_of_the_documentation_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    text = (Path(__file__).parents[3] / "docs" / "onnxruntime.md").read_text(encoding="utf-8")
-    (block,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+def test_the_walk_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     onnx.save(small_cnn(), tmp_path / "model.onnx")
     monkeypatch.chdir(tmp_path)
-    names: dict[str, object] = {}
+    assert walk("onnxruntime.md", tmp_path) == 4
+    (block,) = blocks("onnxruntime.md", "python")
+    names: dict[str, Any] = {}
     exec(block, names)
     assert names["outputs"][0].shape == (1, 5)

@@ -1,0 +1,83 @@
+"""Writes the table of docs/obeyed.md: every plan that a runtime was made to carry out, by the runtime's own count.
+
+The script of a runtime (`bench_c`, `bench_onnxruntime`, `bench_tflm`, …) measures, and keeps its rows by `keep` in
+docs/obeyed/RUNTIME.json; this one reads them all.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from memplan.base.files import write_atomic
+from memplan.runtimes.obedience import Obedience
+
+PAGE = Path(__file__).parent.parent / "docs" / "obeyed.md"
+ROWS = PAGE.with_suffix("")
+START, END = "<!-- scripts/publish_obeyed -->\n", "<!-- end -->"
+
+
+def keep(runtime: str, found: Iterable[tuple[str, Obedience]]) -> None:
+    """Replace the rows of a runtime: of each plan what it is called on the page, and what was measured."""
+    rows = [json.dumps(seen.to_dict() | {"model": label}, sort_keys=True) for label, seen in found]
+    write_atomic(ROWS / f"{runtime}.json", "[\n" + ",\n".join(rows) + "\n]\n")
+
+
+def main() -> None:
+    """Replace what stands between the marks."""
+    text = PAGE.read_text(encoding="utf-8")
+    before, rest = text.split(START)
+    write_atomic(PAGE, before + START + tables() + END + rest.split(END, 1)[1])
+
+
+def tables() -> str:
+    """Both tables, as Markdown: the runtimes summed up, then a row for each plan."""
+    rows = [
+        row for path in sorted(ROWS.glob("*.json")) for row in json.loads(path.read_text(encoding="utf-8"))
+    ]
+    return "\n".join([*summary(rows), "", *each(rows), ""])
+
+
+def summary(rows: list[dict[str, Any]]) -> Iterator[str]:
+    """A row for each runtime."""
+    yield "| runtime | plans | obeyed | need less than its own plan | as much | more: its own is kept | saved, mean |"
+    yield "| --- | ---: | ---: | ---: | ---: | ---: | ---: |"
+    for runtime in sorted({row["runtime"] for row in rows}):
+        of = [row for row in rows if row["runtime"] == runtime]
+        gains = [gain for row in of if (gain := saved(row)) is not None]
+        counts = ["–"] * 4
+        if gains:
+            signs = [sum(g > 0 for g in gains), sum(g == 0 for g in gains), sum(g < 0 for g in gains)]
+            counts = [*map(str, signs), f"{sum(max(0.0, g) for g in gains) / len(gains):.1%}"]
+        yield f"| {runtime} | {len(of)} | {sum(row['obeys'] for row in of)} | " + " | ".join(counts) + " |"
+
+
+def each(rows: list[dict[str, Any]]) -> Iterator[str]:
+    """A row for each plan."""
+    yield "| runtime | model | predicted | measured | own plan | saved | outputs | order |"
+    yield "| --- | --- | ---: | ---: | ---: | ---: | --- | --- |"
+    for row in rows:
+        gain = saved(row)
+        cells = [
+            row["runtime"],
+            row["model"],
+            ("≤ " if row["at_most"] else "") + f"{row['predicted']:,}",
+            f"{row['measured']:,}" + ("" if row["obeys"] else " (not obeyed)"),
+            "–" if row["own"] is None else f"{row['own']:,}",
+            "–" if gain is None else "own is kept" if row["kept"] == "own" else f"{gain:.1%}",
+            "equal" if not row["different"] else f"{row['different']} of {row['outputs']} differ",
+            {True: "kept", False: "not kept", None: "–"}[row["ordered"]],
+        ]
+        yield "| " + " | ".join(cells) + " |"
+
+
+def saved(row: dict[str, Any]) -> float | None:
+    """The share of its own plan's bytes that the runtime does not need with this one; None where it has no planner."""
+    own = row["own"]
+    return None if own is None else (own - row["measured"]) / own if own else 0.0
+
+
+if __name__ == "__main__":
+    main()
