@@ -10,6 +10,12 @@ from memplan.problem.plan import Plan
 from memplan.runtimes.obedience import Obedience
 
 
+def _executorch(model: Model, plan: Plan, seed: int) -> Obedience:
+    from memplan.runtimes.executorch import measure
+
+    return measure(model, plan, seed)
+
+
 def _tflm(model: Model, plan: Plan, seed: int) -> Obedience:
     from memplan.runtimes.tflm import measure
 
@@ -22,7 +28,11 @@ def _onnxruntime(model: Model, plan: Plan, seed: int) -> Obedience:
     return measure(model, plan, seed)
 
 
-MEASURED: dict[str, Callable[[Model, Plan, int], Obedience]] = {"onnxruntime": _onnxruntime, "tflm": _tflm}
+MEASURED: dict[str, Callable[[Model, Plan, int], Obedience]] = {
+    "executorch": _executorch,
+    "onnxruntime": _onnxruntime,
+    "tflm": _tflm,
+}
 """The runtimes on which plans can be measured: of a model and a plan of it, with a seed for made-up inputs."""
 
 
