@@ -24,16 +24,15 @@ def _main() -> None:
     data = sys.stdin.buffer.read()
     plans = deserialize_pte_binary(data).program.execution_plan
     arenas = next(p.non_const_buffer_sizes for p in plans if p.name == asked["method"])[1:]
-    method = Runtime.get().load_program(data).load_method(asked["method"])
+    program = Runtime.get().load_program(data)  # a method reads the program as long as it lives
+    method = program.load_method(asked["method"])
     torch.manual_seed(asked["seed"])
     infos = [method.metadata.input_tensor_meta(i) for i in range(method.metadata.num_inputs())]
     digests = []
     for _ in range(asked["runs"]):
         for output in method.execute([_values(info) for info in infos]):
-            data = (
-                output.contiguous().view(torch.uint8) if output.dim() else output.reshape(1).view(torch.uint8)
-            )
-            digests.append(hashlib.sha256(bytes(data.flatten().tolist())).hexdigest())
+            bits = output.contiguous().reshape(-1).view(torch.uint8).numpy()
+            digests.append(hashlib.sha256(bits.tobytes()).hexdigest())
     print(json.dumps({"arenas": arenas, "digests": digests}))
 
 

@@ -28,7 +28,7 @@ def packed(
     Args:
         alignment: offsets and sizes are multiples of so many bytes.
         specs: with lifetimes, first and last node included. One with a storage base lies in that.
-        reserved: by arena, bytes at its start that are taken.
+        reserved: by arena, from 0 on, bytes at its start that are taken.
         padding: bytes added at the end of each arena that holds something.
         places: arena, and byte from the end of what is reserved.
 
@@ -43,13 +43,13 @@ def packed(
         spec.realign(alignment)
     roots = [spec for spec in ordered if spec.storage_base is None]
     arena = {spec: places[spec][0] if spec in places else spec.mem_id or FIRST_ARENA for spec in roots}
-    sizes = [0] * (max(arena.values(), default=FIRST_ARENA) + 1)
+    sizes = [*reserved, *[0] * (max(arena.values(), default=FIRST_ARENA) + 1 - len(reserved))]
     placed: dict[TensorSpec, SpecAllocResult] = {}
     for number in sorted({*arena.values()}):
         inside = [spec for spec in roots if arena[spec] == number]
         buffers = [_buffer(i, spec, alignment, places) for i, spec in enumerate(inside)]
         offsets = _offsets(buffers, number)
-        first = reserved[number] if number < len(reserved) else 0
+        first = sizes[number]
         objects = _objects(buffers, offsets)
         for spec, offset, group in zip(inside, offsets, objects, strict=True):
             placed[spec] = SpecAllocResult(number, group, first + offset)
