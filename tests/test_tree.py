@@ -157,6 +157,11 @@ ELSEWHERE: tuple[tuple[str, str, str], ...] = (
         "memplan.cli.measure memplan.runtimes.measure memplan.runtimes.tflm_process",
     ),
     (
+        "a runtime that runs what is planned",
+        "runtimes/executorch/test_measure.py",
+        "memplan.runtimes.executorch.process",
+    ),
+    (
         "what a profile does to a plan",
         "machine/test_profile.py",
         "memplan.solving.runtimes",

@@ -47,6 +47,7 @@ def test_dynamic_sizes_are_planned_at_their_upper_bounds() -> None:
     assert {t.nbytes for t in graph.tensors if t.kind == "input"} == {1600}
 
 
+@pytest.mark.slow(reason="a backend takes seconds to load")
 def test_a_delegate_is_one_op_and_a_note_says_so() -> None:
     model = from_edge(delegated())
     (note,) = model.notes
