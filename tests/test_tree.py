@@ -159,7 +159,12 @@ ELSEWHERE: tuple[tuple[str, str, str], ...] = (
     (
         "a runtime that runs what is planned",
         "runtimes/executorch/test_measure.py",
-        "memplan.runtimes.executorch.process",
+        "memplan.runtimes.executorch.invoke memplan.runtimes.executorch.process",
+    ),
+    (
+        "programs lowered as planned, and without ExecuTorch",
+        "torch/executorch/test_planning.py",
+        "memplan.torch.executorch.source",
     ),
     (
         "what a profile does to a plan",

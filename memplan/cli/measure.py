@@ -15,7 +15,10 @@ def add_parser(commands: Any) -> None:
     p.add_argument("model", metavar="MODEL", help="the .onnx, .pt2 or .tflite that was planned")
     p.add_argument("plan", metavar="PLAN", nargs="?", help="plan JSON (default: the plan MODEL carries)")
     p.add_argument(
-        "--on", metavar="RUNTIME", required=True, help="executorch, onnxruntime or tflm (TensorFlow Lite Micro)"
+        "--on",
+        metavar="RUNTIME",
+        required=True,
+        help="executorch, onnxruntime or tflm (TensorFlow Lite Micro)",
     )
     p.add_argument("--seed", metavar="N", default="0", help="seed of made-up inputs and weights")
     p.add_argument("--json", action="store_true", help="print a JSON object on stdout")
