@@ -61,3 +61,15 @@ def test_an_alignment_of_ones_own_is_a_multiple_of_the_runtimes() -> None:
 def test_a_runtime_that_moves_nothing_has_no_plan_that_spills() -> None:
     with pytest.raises(OptionError, match="moves nothing"):
         memplan.plan(memplan.load("resnet8_int8"), runtime="tflm", objective="traffic")
+
+
+def test_only_a_runtime_of_several_memories_is_asked_for_traffic_where_nothing_moves() -> None:
+    graph = memplan.load("resnet8_int8").graph
+    fast = memplan.Memory("fast", 1 << 17, alignment=16)
+    slow = memplan.Memory("slow", alignment=16, addresses=True)
+    target = memplan.Target("two", (fast, slow), {"default": ("fast", "slow")}, queues=0)
+    plan = memplan.plan(graph, target, runtime="executorch", solver="greedy")
+    assert plan.options.objective == "traffic" and not plan.moves and plan.peaks["slow"]
+    for runtime, machine in (("tflm", target), ("executorch", "scratchpad")):
+        with pytest.raises(OptionError, match="moves nothing"):
+            memplan.plan(graph, machine, runtime=runtime, objective="traffic")

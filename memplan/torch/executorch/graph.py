@@ -184,8 +184,9 @@ class _Builder:
         """Let the first op hold the inputs that nothing reads: they have a place too, while the run begins."""
         used = {name for op in self.ops for name in op.inputs} | {*returned}
         unread = tuple(t.name for t in self.tensors.values() if t.kind == "input" and t.name not in used)
-        if unread and self.ops:
-            self.ops[0] = replace(self.ops[0], inputs=(*self.ops[0].inputs, *unread))
+        first = next((i for i, op in enumerate(self.ops) if not op.view), None)
+        if unread and first is not None:
+            self.ops[first] = replace(self.ops[first], inputs=(*self.ops[first].inputs, *unread))
 
     def _in_order_of_changes(self, changed: set[str]) -> Iterator[Op]:
         """The ops, those that touch a storage which some op changes in the program's order about each change."""

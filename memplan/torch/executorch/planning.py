@@ -41,6 +41,7 @@ class PlanningPass:
                 raise PlanError(f"the program has no op '{name}'", "plan the program that is lowered")
             for node in block(nodes[name]):
                 end.prepend(node)
+        module.graph.lint()
 
         def planned(
             alignment: int, specs: Iterable[TensorSpec], part: Any, _: Any, padding: int
@@ -93,6 +94,12 @@ def planning_pass(model: Model, plan: Plan) -> PlanningPass:
         )
     if plan.moves or plan.joined:
         raise PlanError("the plan moves tensors or joins operands, which the runtime does not", HINT)
+    placed = {r.tensor for r in plan.residencies}
+    storages = (t for t in model.graph.tensors if t.place is None and t.kind != "constant" and t.nbytes)
+    if astray := next((t.name for t in storages if t.name not in placed), None):
+        raise PlanError(
+            f"'{astray}' lies in a memory without addresses", "give every memory of the target addresses"
+        )
     refuse(check(model.graph, plan, claims=False))
     return PlanningPass(model, plan)
 

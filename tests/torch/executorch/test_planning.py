@@ -115,6 +115,10 @@ def test_a_plan_that_is_not_for_the_runtime_is_refused() -> None:
         planning_pass(model, replace(plan, residencies=(moved, *rest)))
     with pytest.raises(MemplanError, match="not made of an edge program"):
         planning_pass(memplan.load("resnet8_int8"), plan)
+    memories = (FAST, Memory("dram", alignment=16), Memory("host"))
+    bare = Target("bare", memories, {"default": ("sram", "dram", "host")}, queues=0)
+    with pytest.raises(PlanError, match="without addresses"):
+        planning_pass(model, planned(model, target=bare, objective="traffic", io="host"))
     with pytest.raises(memplan.OptionError, match="spills"):
         planned(model, objective="traffic")
 
