@@ -40,8 +40,8 @@ def load(
             of numbers is a range: the graph has its upper end, and a plan of it holds for every size within.
         bounds: the largest shapes of tensors whose sizes only a run decides, by tensor.
         trust: admit a `.pt2` with pickles and other parts that can run code as they are loaded.
-        runtime: whose kernels an ONNX model's ops are ("onnxruntime"): what they alias and write in place; plans of the
-            model are for it.
+        runtime: whose kernels the ops of an ONNX model ("onnxruntime") or a torch one ("executorch") are: what they alias and
+            write in place; plans of the model are for it.
 
     Returns:
         The model; its `notes` say what was decided on the way.
@@ -265,7 +265,7 @@ def measure(model: Model, plan: Plan, on: str, seed: int = 0) -> Obedience:
     Args:
         model: what was planned, read from a file of the runtime's.
         plan: a plan of it that keeps to the runtime's ways, as `plan(model, runtime=on)` makes.
-        on: the runtime: "c" (the emitted host test, compiled here), "onnxruntime" or "tflm".
+        on: the runtime: "c" (the emitted host test, compiled here), "executorch", "onnxruntime", "tflm" or "torch".
         seed: of the inputs.
 
     Returns:
@@ -296,7 +296,7 @@ def emit(model: Model, plan: Plan, formats: str | Iterable[str], folder: str | P
     Args:
         model: what was planned; files are named after its `stem`.
         plan: a plan of it.
-        formats: of "json", "onnx" (the source annotated), "tflite" (the source as planned), "html" (a
+        formats: of "json", "onnx" (the source annotated), "tflite" or "pte" (the source as planned), "html" (a
             report), "svg", "trace" and "c" (for firmware), or a text of such names with commas between.
         folder: is made where it is not there.
 

@@ -158,6 +158,16 @@ ELSEWHERE: tuple[tuple[str, str, str], ...] = (
         "memplan.cli.measure memplan.runtimes.measure memplan.runtimes.tflm_process",
     ),
     (
+        "a runtime that runs what is planned",
+        "runtimes/executorch/test_measure.py",
+        "memplan.runtimes.executorch.invoke memplan.runtimes.executorch.process",
+    ),
+    (
+        "programs lowered as planned, and without ExecuTorch",
+        "torch/executorch/test_planning.py",
+        "memplan.torch.executorch.source",
+    ),
+    (
         "what a profile does to a plan",
         "machine/test_profile.py",
         "memplan.solving.runtimes",

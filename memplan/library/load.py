@@ -22,7 +22,8 @@ def load_model(
     """The model in the file `model`, by its ending, or the zoo model of that name; BoundError where only ONNX
     takes bounds.
 
-    `trust` lets a .pt2 hold what can run code as it is loaded. The ops of an ONNX model are as `runtime` executes them.
+    `trust` lets a .pt2 hold what can run code as it is loaded. The ops of an ONNX model are as `runtime` executes them, and
+    those of a .pt2 if that is ExecuTorch.
     """
     if not isinstance(model, str | Path):
         raise GraphError(
@@ -47,6 +48,13 @@ def load_model(
         from memplan.onnx.read import read_onnx
 
         return read_onnx(path, dims, bounds, runtime)
+    if path.suffix == ".pt2" and runtime == "executorch":
+        from memplan.torch.executorch import require_executorch
+
+        require_executorch()
+        from memplan.torch.executorch.read import read_pt2_for_executorch
+
+        return read_pt2_for_executorch(path, dims, trust)
     if path.suffix == ".pt2":
         from memplan.torch.read import read_pt2
 

@@ -11,6 +11,7 @@ from memplan.runtimes.obedience import Obedience
 
 MEASURED = {
     "c": "memplan.runtimes.c",
+    "executorch": "memplan.runtimes.executorch",
     "onnxruntime": "memplan.runtimes.onnxruntime",
     "tflm": "memplan.runtimes.tflm",
 }

@@ -226,7 +226,7 @@ def make_problem(
     usual = dict(machine.policies)
     profile = profile_for(model, runtime or loaded_for(model))
     if profile is not None:
-        objective = carried_out(profile, objective)
+        objective = carried_out(profile, objective, machine)
         alignment = lcm(profile.alignment, alignment or machine.scratchpad.alignment)
         usual |= profile.policies
     if alignment is not None:

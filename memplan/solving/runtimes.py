@@ -27,14 +27,18 @@ def profile_for(model: Model | Graph, runtime: str | None) -> Profile | None:
     if isinstance(model, Model) and model.runtime != runtime and "*" in profile.kernels:
         raise OptionError(
             f"'{model.stem}' was not read as {runtime} executes it",
-            f"give an .onnx model; in Python, load it by memplan.load(path, runtime='{runtime}')",
+            f"give a file that it runs; in Python, load it by memplan.load(path, runtime='{runtime}')",
         )
     return profile
 
 
-def carried_out(profile: Profile, objective: str | None) -> str | None:
-    """The objective, the peak where none is named and the runtime moves nothing; OptionError where its plans would move."""
-    if profile.moves:
+def carried_out(profile: Profile, objective: str | None, target: Target) -> str | None:
+    """The objective, the peak where none is named and the runtime moves nothing; OptionError where its plans would move.
+
+    On a target that moves nothing either, a runtime with several memories can be asked for the least traffic to the slower ones.
+    """
+    placed = profile.several_memories and len(target.addressed) > 1 and not target.queues
+    if profile.moves or (placed and objective != "latency"):
         return objective
     if objective not in (None, "peak"):
         raise OptionError(

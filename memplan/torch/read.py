@@ -39,7 +39,13 @@ def _in_turn(function: Callable[_P, _R]) -> Callable[_P, _R]:
 
 @_in_turn
 def read_pt2(path: Path, dims: Dims, trust: bool = False) -> Model:
-    """The model in a file that torch.export.save wrote; GraphError says what is wrong with it.
+    """The model in a file that torch.export.save wrote; GraphError says what is wrong with it."""
+    return from_exported(exported_program(path, trust), dims, path.stem)
+
+
+@_in_turn
+def exported_program(path: Path, trust: bool = False) -> Any:
+    """The ExportedProgram in a file that torch.export.save wrote; GraphError says what is wrong with it.
 
     Without `trust` nothing in the file can run code: see `memplan.torch.archive`.
     """
@@ -61,7 +67,7 @@ def read_pt2(path: Path, dims: Dims, trust: bool = False) -> Model:
 
     try:
         with _quiet(), nullcontext(path) if trust else checked_copy(path) as archive:
-            exported = torch.export.load(archive)
+            return torch.export.load(archive)
     except MemplanError:
         raise
     except Exception as error:
@@ -70,7 +76,6 @@ def read_pt2(path: Path, dims: Dims, trust: bool = False) -> Model:
             f"torch cannot load '{path}': {words}",
             f"save it with torch.export.save of torch {torch.__version__}",
         ) from error
-    return from_exported(exported, dims, path.stem)
 
 
 @_in_turn

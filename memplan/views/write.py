@@ -30,6 +30,15 @@ def _tflite(model: Model, plan: Plan) -> bytes:
     return planned_tflite(model, plan)
 
 
+def _pte(model: Model, plan: Plan) -> bytes:
+    from memplan.torch.executorch import require_executorch
+
+    require_executorch()
+    from memplan.torch.executorch.planning import planned_program
+
+    return bytes(planned_program(model, plan).buffer)
+
+
 def _html(model: Model, plan: Plan) -> str:
     from memplan.views.html import report_page
 
@@ -76,6 +85,7 @@ FORMATS: dict[str, Format] = {
     "json": one_file(".plan.json", _json),
     "onnx": one_file(".memplan.onnx", _onnx),
     "tflite": one_file(".memplan.tflite", _tflite),
+    "pte": one_file(".memplan.pte", _pte),
     "html": one_file(".html", _html),
     "svg": one_file(".svg", _svg),
     "trace": one_file(".trace.json", _trace),

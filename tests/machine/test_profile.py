@@ -94,3 +94,15 @@ def test_what_a_runtime_does_not_do_is_refused_with_what_helps() -> None:
     with pytest.raises(OptionError, match="keeps the order of the model\nhint: give --order program"):
         refuse_undone(obstinate, Target(), Options())
     refuse_undone(obstinate, Target(), Options(order="program"))
+
+
+def test_only_a_runtime_of_several_memories_is_asked_for_traffic_where_nothing_moves() -> None:
+    graph = memplan.load("resnet8_int8").graph
+    fast = memplan.Memory("fast", 1 << 17, alignment=16)
+    slow = memplan.Memory("slow", alignment=16, addresses=True)
+    target = memplan.Target("two", (fast, slow), {"default": ("fast", "slow")}, queues=0)
+    plan = memplan.plan(graph, target, runtime="executorch", solver="greedy")
+    assert plan.options.objective == "traffic" and not plan.moves and plan.peaks["slow"]
+    for runtime, machine in (("tflm", target), ("executorch", "scratchpad")):
+        with pytest.raises(OptionError, match="moves nothing"):
+            memplan.plan(graph, machine, runtime=runtime, objective="traffic")

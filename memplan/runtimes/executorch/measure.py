@@ -1,0 +1,116 @@
+"""A plan measured on ExecuTorch: what the written program asks for, and what its runtime computes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import zip_longest
+
+from executorch.exir import ExecutorchProgramManager
+from executorch.exir.banked_memory_planning import Bank, TargetMemoryMap, banked_memory_planning_pass
+
+from memplan.base.errors import GraphError
+from memplan.base.units import MAX_BYTES
+from memplan.ir.graph import Graph
+from memplan.ir.model import Model
+from memplan.machine.target import Target
+from memplan.problem.plan import Plan
+from memplan.runtimes.executorch.invoke import Invocation, invoke
+from memplan.runtimes.obedience import Obedience
+from memplan.torch.executorch.graph import executed
+from memplan.torch.executorch.packing import FIRST_ARENA
+from memplan.torch.executorch.planning import arenas, executed_order, planned_program, source_of
+
+GREEDY, BANKED = "greedy", "banked_greedy"
+"""ExecuTorch's own ways: one arena, and arenas of given sizes, the first that has space."""
+
+
+def measure(model: Model, plan: Plan, seed: int = 0) -> Obedience:
+    """The plan beside what ExecuTorch makes of it, and of the program as it was, on the same seeded inputs.
+
+    With one memory the bytes of its arena are compared. With several the arenas must be as large as predicted, and what is
+    compared is the plan's objective there, the bytes that ops read and write in slower memories.
+
+    Raises:
+        MemplanError: the model was not made of an edge program.
+        PlanError: the plan is not for this model or this runtime.
+        GraphError, ExecutionError: ExecuTorch does not lower the program, or does not run it.
+    """
+    source = source_of(model)
+    planned, unplanned = planned_program(model, plan), source.lowered()
+    ours, theirs = (invoke(bytes(p.buffer), source.method, seed) for p in (planned, unplanned))
+    wanted = arenas(model, plan)
+    faults, notes = [*_faults(planned, source.method, plan)], [*model.notes]
+    if len(plan.peaks) == 1:
+        predicted, measured, ways = sum(wanted), sum(ours.arenas), {GREEDY: sum(theirs.arenas)}
+    else:
+        if differing := [
+            pair for pair in zip_longest(wanted, ours.arenas, fillvalue=0) if pair[0] != pair[1]
+        ]:
+            faults.append(f"asks for {differing[0][1]} bytes where the plan has {differing[0][0]}")
+        notes += [
+            f"'{name}' holds {nbytes:,} B" for name, nbytes in zip(plan.peaks, ours.arenas, strict=False)
+        ]
+        notes.append("the bytes compared are those that ops read and write outside the fastest memory")
+        memory = {r.tensor: r.memory for r in plan.residencies}
+        predicted = _slow_bytes(model.graph, plan.target, memory)
+        measured = _slow_bytes(model.graph, plan.target, _memories(planned, model, plan.target))
+        ways = _banked(model, plan.target, notes)
+    return Obedience(
+        model=model.graph.name,
+        runtime="executorch",
+        predicted=predicted,
+        measured=measured,
+        own=min(ways.values(), default=measured),
+        beside=ours.file_nbytes,
+        outputs=len(theirs.digests),
+        different=_different(ours, theirs),
+        ways=ways,
+        faults=tuple(faults),
+        notes=tuple(notes),
+    )
+
+
+def _different(ours: Invocation, theirs: Invocation) -> int:
+    return sum(a != b for a, b in zip(ours.digests, theirs.digests, strict=True))
+
+
+def _faults(program: ExecutorchProgramManager, method: str, plan: Plan) -> Iterator[str]:
+    """Whether the written program has its ops in another order than the plan."""
+    order = executed_order(plan)
+    wanted = set(order)
+    written = [n.name for n in program.exported_program(method).graph.nodes if n.name in wanted]
+    for step, (theirs, ours) in enumerate(zip(written, order, strict=True)):
+        if theirs != ours:
+            yield f"executes '{theirs}' at step {step} where the plan has '{ours}'"
+            return
+
+
+def _banked(model: Model, target: Target, notes: list[str]) -> dict[str, int]:
+    """What the arenas cost as ExecuTorch fills them itself; nothing, but a note, where it cannot."""
+    banks = [
+        Bank(m.name, MAX_BYTES if m.capacity is None else m.capacity, FIRST_ARENA + i, m.alignment)
+        for i, m in enumerate(target.addressed)
+    ]
+    try:
+        program = source_of(model).lowered(banked_memory_planning_pass(TargetMemoryMap(banks)))
+    except GraphError as error:
+        notes.append(f"{BANKED} has no plan: {error.message}")
+        return {}
+    return {BANKED: _slow_bytes(model.graph, target, _memories(program, model, target))}
+
+
+def _memories(program: ExecutorchProgramManager, model: Model, target: Target) -> dict[str, str]:
+    """The memory of each storage in the written program."""
+    found = executed(program.exported_program(source_of(model).method).graph_module, model.graph.name)
+    names = [m.name for m in target.addressed]
+    return {name: names[spec.mem_id - FIRST_ARENA] for name, spec in found.spec.items() if not spec.const}
+
+
+def _slow_bytes(graph: Graph, target: Target, memory: Mapping[str, str]) -> int:
+    """Bytes that ops read and write elsewhere than in the fastest memory, each storage once a direction."""
+    fast, total = target.scratchpad.name, 0
+    for op in (op for op in graph.ops if not op.view):
+        for names in (op.inputs, op.outputs):
+            roots = {graph.storage_of.get(name, name) for name in names}
+            total += sum(graph.tensor[r].nbytes for r in roots if memory.get(r, fast) != fast)
+    return total
