@@ -24,7 +24,7 @@ def profile_for(model: Model | Graph, runtime: str | None) -> Profile | None:
     if isinstance(model, Model) and model.runtime != runtime and "*" in profile.kernels:
         raise OptionError(
             f"'{model.stem}' was not read as {runtime} executes it",
-            f"give an .onnx model; in Python, load it by memplan.load(path, runtime='{runtime}')",
+            f"give a model file of the runtime's kind; in Python, load it by memplan.load(path, runtime='{runtime}')",
         )
     return profile
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -21,15 +22,20 @@ from memplan.torch.dialect import JOINING, lie_side_by_side, overwrites
 from memplan.torch.flops import flops
 from memplan.torch.module import epilogue, tensors_in
 from memplan.torch.propagate import COPY
+from memplan.torch.scratch import scratch_bytes
 
 
-def build(module: GraphModule, name: str) -> Graph:
+def build(module: GraphModule, name: str, eager: bool = False) -> Graph:
     """The graph of a module in normal form; tensors and ops are called what their nodes are.
 
     Views are what shares its operand's bytes in truth: `contiguous` of something contiguous is an alias, a
     `reshape` that has to copy a clone. Values made of constants alone are constants. Linear.
+
+    With `eager` it is what eager torch does when it is called: nothing is computed beforehand, inputs lie in memory of the
+    caller's, as constants do, kernels take the scratch memory that they were seen to take, and random numbers are drawn in the
+    program's order. GraphError where a kernel cannot be run.
     """
-    return _Builder(module).graph(name)
+    return _Builder(module, eager, scratch_bytes(module) if eager else {}).graph(name)
 
 
 def span_bytes(tensor: torch.Tensor) -> int:
@@ -96,6 +102,9 @@ def flat_names(tree: Any) -> list[str]:
 @dataclass
 class _Builder:
     module: GraphModule
+    eager: bool
+    scratch: Mapping[str, int]
+    drawn: tuple[str, ...] = ()
     tensors: dict[str, Tensor] = field(default_factory=dict)
     constant: set[str] = field(default_factory=set)
     ops: list[Op] = field(default_factory=list)
@@ -109,13 +118,15 @@ class _Builder:
         targets = set(renewed.values())
         for node in self.module.graph.nodes:
             if node.op == "placeholder" or node in targets:
-                self._add(node, "input")
+                self._add(node, "constant" if self.eager else "input")
             elif node.op == "get_attr":
                 self._add(node, "constant")
             elif node.op == "call_function" and node.target not in (operator.getitem, COPY):
                 self._call(node)
         updates = [(self.names.get(value), self.names[target]) for value, target in renewed.items()]
-        kept = [(str(new), str(old)) for new, old in updates if self._kind(new) == "activation"]
+        kept = [
+            (str(new), str(old)) for new, old in updates if self._kind(new) == "activation" and not self.eager
+        ]
         tensors = tuple(self.tensors.values())
         outputs = tuple(dict.fromkeys(n for node in returned for n in flat_names(self.names.get(node))))
         return Graph(name, tensors, sound_ops(tensors, self.ops), outputs, tuple(kept))
@@ -156,7 +167,7 @@ class _Builder:
         if not made:
             return
         base = self._aliased(node, made)
-        if base is None and not draws(target) and all(name in self.constant for name in inputs):
+        if not self.eager and base is None and not draws(target) and set(inputs) <= self.constant:
             self._add(node, "constant")
             return
         self._add(node, "activation")
@@ -175,7 +186,10 @@ class _Builder:
             once=draws_now(self.module, node),
             source=_source(node),
         )
-        op, nbytes = completed(op, self._operands(node), self.tensors, node.meta.get(SPACE, 0))
+        space = self.scratch.get(node.name, node.meta.get(SPACE, 0))
+        op, nbytes = completed(op, self._operands(node), self.tensors, space)
+        if self.eager and draws_now(self.module, node):
+            op, self.drawn = replace(op, after=self.drawn), (op.name,)
         if op.view and base is None:
             self._lay(op, made)
         if base is not None and not op.view:

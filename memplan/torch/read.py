@@ -12,7 +12,7 @@ from functools import partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from memplan.base.errors import GraphError, MemplanError
+from memplan.base.errors import DimensionError, GraphError, MemplanError
 from memplan.ir.model import Model
 from memplan.ir.ranges import Dims, ranges, resized, sizes_within
 from memplan.torch.pickled import TorchModel
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from memplan.torch.dims import Fixed
 
 NAME = "graph"
+RUNTIME = "torch"
+"""What `--runtime` calls eager torch."""
+
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 _TURN = threading.RLock()
@@ -38,8 +41,8 @@ def _in_turn(function: Callable[_P, _R]) -> Callable[_P, _R]:
 
 
 @_in_turn
-def read_pt2(path: Path, dims: Dims, trust: bool = False) -> Model:
-    """The model in a file that torch.export.save wrote; GraphError says what is wrong with it.
+def read_pt2(path: Path, dims: Dims, trust: bool = False, runtime: str | None = None) -> Model:
+    """The model in a file that torch.export.save wrote, as the runtime executes it; GraphError says what is wrong with it.
 
     Without `trust` nothing in the file can run code: see `memplan.torch.archive`.
     """
@@ -70,11 +73,13 @@ def read_pt2(path: Path, dims: Dims, trust: bool = False) -> Model:
             f"torch cannot load '{path}': {words}",
             f"save it with torch.export.save of torch {torch.__version__}",
         ) from error
-    return from_exported(exported, dims, path.stem)
+    return from_exported(exported, dims, path.stem, runtime)
 
 
 @_in_turn
-def from_exported(program: Any, dims: Dims | None = None, name: str = NAME) -> Model:
+def from_exported(
+    program: Any, dims: Dims | None = None, name: str = NAME, runtime: str | None = None
+) -> Model:
     """The model in a torch.export.ExportedProgram; no weights are needed.
 
     Parameters and unchanged buffers become constants; a buffer that the program updates is an input, and its
@@ -93,10 +98,17 @@ def from_exported(program: Any, dims: Dims | None = None, name: str = NAME) -> M
             "make one with torch.export.export, or give a GraphModule to memplan.from_fx",
         )
     fixed = fixed_dims(program, dims or {})
-    if fixed.symbols:
+    eager = runtime == RUNTIME
+    if fixed.symbols and not eager:
         return _ranged(program, fixed, name)
+    if fixed.symbols:
+        raise DimensionError(
+            "what kernels allocate is asked of them at one size alone", "give each dimension a single size"
+        )
     module = _fixed_form(program, fixed.chosen, name)
-    return TorchModel(build(module, name), name, fixed.used, fixed.notes, module)
+    return TorchModel(
+        build(module, name, eager), name, fixed.used, fixed.notes, module, runtime=runtime if eager else None
+    )
 
 
 def _fixed_form(program: Any, sizes: Mapping[str, int], name: str) -> Any:
@@ -170,7 +182,12 @@ def _at(model: Model, program: Any, decomposed: Any, asked: Mapping[str, int]) -
 
 
 @_in_turn
-def from_fx(module: Any, example_inputs: Sequence[Any] | None = None, name: str = NAME) -> Model:
+def from_fx(
+    module: Any,
+    example_inputs: Sequence[Any] | None = None,
+    name: str = NAME,
+    runtime: str | None = None,
+) -> Model:
     """The model in an fx GraphModule called with tensors like `example_inputs` (fake, meta or real).
 
     Placeholders become inputs, attributes constants; ops that are not aten, or that change their
@@ -197,8 +214,8 @@ def from_fx(module: Any, example_inputs: Sequence[Any] | None = None, name: str 
             "give one tensor for each placeholder, in order",
         )
     refuse_symbols(placeholders, inputs)
-    flat = normal_form(module, inputs)
-    return TorchModel(build(flat, name), name, source=flat)
+    flat, eager = normal_form(module, inputs), runtime == RUNTIME
+    return TorchModel(build(flat, name, eager), name, source=flat, runtime=runtime if eager else None)
 
 
 @contextmanager

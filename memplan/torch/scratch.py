@@ -1,0 +1,93 @@
+"""What aten kernels allocate and free while they run, asked of the kernels themselves: each is run once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch._ops import OpOverload
+from torch._subclasses.fake_tensor import unset_fake_temporarily
+from torch.fx import GraphModule, Node
+from torch.fx.node import map_arg
+
+from memplan.base.errors import GraphError
+from memplan.torch.allocations import allocated
+from memplan.torch.bodies import written
+from memplan.torch.devices import CPU, device_of
+
+Call = tuple[Any, ...]
+"""An op with the layouts of its operands, and all else that it is called with: calls alike need the same memory."""
+
+
+def scratch_bytes(module: GraphModule) -> dict[str, int]:
+    """Bytes that a kernel takes at the most beyond its results, by the name of the node, where it takes any.
+
+    Of aten ops on the CPU; kernels of other devices are not asked. Each kind of call is run once, on zeros. GraphError where a kernel fails. The state of the random generator stays as it is.
+    """
+    if device_of(module) != CPU:
+        return {}
+    known: dict[Call, int] = {}
+    found: dict[str, int] = {}
+    with unset_fake_temporarily(), torch.random.fork_rng(devices=()), torch.no_grad():
+        for node in module.graph.nodes:
+            if not isinstance(node.target, OpOverload) or not node.target._schema.returns:
+                continue
+            call = _call(node)
+            if call not in known:
+                known[call] = _asked(node)
+            if known[call]:
+                found[node.name] = known[call]
+    return found
+
+
+def _asked(node: Node) -> int:
+    """The bytes, of one run."""
+    target: Any = node.target
+    args, kwargs = map_arg(node.args, _zeros), map_arg(node.kwargs, _zeros)
+    try:
+        result, seen = allocated(lambda: target(*args, **kwargs))
+    except Exception as error:
+        words = " ".join(str(error).split())[:200]
+        raise GraphError(
+            f"op '{node.name}' ({written(node)}) cannot be run to see what its kernel allocates: {words}",
+            "load the model without a runtime",
+        ) from error
+    del result
+    return seen.peak - seen.held
+
+
+def _zeros(node: Node) -> Any:
+    """An operand of the node's layout, or several."""
+    return torch.utils._pytree.tree_map_only(torch.Tensor, _alike, node.meta.get("val"))
+
+
+def _alike(fake: torch.Tensor) -> torch.Tensor:
+    """A real tensor of zeros, laid as the fake one is."""
+    return torch.empty_strided(fake.shape, fake.stride(), dtype=fake.dtype).zero_()
+
+
+def _call(node: Node) -> Call:
+    """What tells calls of different memory apart."""
+    return (
+        node.target,
+        tuple(_parts(node.args)),
+        tuple(sorted((k, *_parts(v)) for k, v in node.kwargs.items())),
+    )
+
+
+def _parts(arg: Any) -> Iterator[Any]:
+    if isinstance(arg, Node):
+        for value in torch.utils._pytree.tree_leaves(arg.meta.get("val")):
+            yield (
+                (str(value.dtype), tuple(value.shape), value.stride())
+                if isinstance(value, torch.Tensor)
+                else value
+            )
+    elif isinstance(arg, (tuple, list)):
+        yield "("
+        for item in arg:
+            yield from _parts(item)
+        yield ")"
+    else:
+        yield str(arg)
