@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx import GraphModule, Node
 from torch.fx.node import map_arg
 
@@ -19,7 +20,7 @@ from memplan.problem.plan import Move, Plan
 from memplan.torch import offload
 from memplan.torch.devices import device_of
 from memplan.torch.program import Program
-from memplan.torch.propagate import COPY
+from memplan.torch.propagate import COPY, fake_like
 
 Held = tuple[str, str | None]
 """A storage and the memory it is in; None for one of the caller's, and for all where nothing is moved."""
@@ -131,12 +132,14 @@ class Ordered:
 
     def _move(self, move: Move, source: Location, destination: Location) -> None:
         """A storage copied to the host, or from there to the device."""
-        held, told = self.held[source.storage, source.memory], {"from": move.source, "to": move.destination}
+        held, fake = self.held[source.storage, source.memory], self.program.fakes[move.tensor]
         if self.plan.is_load(move):
             node = self.out.call_function(offload.load, (held, str(self.device)))
         else:
-            node = self.out.call_function(offload.store, (held,))
-        node.meta["memplan"] = {"step": move.due, "move": node.target.__name__, "tensor": move.tensor} | told  # type: ignore[union-attr]
+            node, fake = self.out.call_function(offload.store, (held,)), fake_like(fake, FakeTensorMode())
+        told = {"step": move.due, "move": "load" if self.plan.is_load(move) else "store", "tensor": move.tensor}
+        node.meta["memplan"] = told | {"from": move.source, "to": move.destination}
+        node.meta["val"] = fake
         self.held[destination.storage, destination.memory] = node
 
     def _end(self, outputs: Mapping[str, Location]) -> None:

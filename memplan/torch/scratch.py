@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import torch
 from torch._ops import OpOverload
-from torch._subclasses.fake_tensor import unset_fake_temporarily
 from torch.fx import GraphModule, Node
 from torch.fx.node import map_arg
 
@@ -27,9 +27,15 @@ def scratch_bytes(module: GraphModule) -> dict[str, int]:
     """
     if device_of(module) != CPU:
         return {}
+    with ThreadPoolExecutor(1) as pool:  # which is under none of the modes and profilers that this thread may be under
+        return pool.submit(_measured, module).result()
+
+
+def _measured(module: GraphModule) -> dict[str, int]:
+    """See `scratch_bytes`."""
     known: dict[Call, int] = {}
     found: dict[str, int] = {}
-    with unset_fake_temporarily(), torch.random.fork_rng(devices=()), torch.no_grad():
+    with torch.random.fork_rng(devices=()), torch.no_grad():
         for node in module.graph.nodes:
             if not isinstance(node.target, OpOverload) or not node.target._schema.returns:
                 continue

@@ -1,0 +1,140 @@
+"""Forward and backward planned as one program: what is saved, and what is executed again, follows from the plan.
+
+In autograd's joint graph the forward hands its outputs to the caller, who hands in the tangents. An op stands for that, which
+reads the outputs and writes the tangents. What a plan executes before it is the forward, what it executes after it the
+backward. The caller keeps both until the end.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from torch.fx import Graph, GraphModule, Node
+
+from memplan.base.errors import GraphError
+from memplan.ir.model import Model
+from memplan.torch.graph import build
+from memplan.torch.pickled import TorchModel
+
+RUNTIME = "torch"
+TANGENT = "tangents"
+"""What the names of the placeholders begin with by which autograd hands in gradients of the outputs."""
+
+
+class Halves(NamedTuple):
+    """A planned joint graph as two modules.
+
+    forward     called with the primals; returns the forward's outputs, then what is saved
+    backward    called with what is saved, then with the tangents; returns the gradients
+    """
+
+    forward: GraphModule
+    backward: GraphModule
+
+
+def handed_over(outputs: Sequence[Any]) -> Any:
+    """The tangents that the caller gives for the forward's outputs; no module holds it, since it is where they are cut."""
+    raise NotImplementedError("a joint graph is executed in two halves")
+
+
+def joined(joint: GraphModule, outputs: int, name: str) -> Model:
+    """The model of a joint graph in normal form, of which the first so many outputs are the forward's; as torch executes it.
+
+    Its source calls `handed_over`. The forward's outputs are computed once, as they are handed over. GraphError where the graph
+    has no tangents, or updates what it is given.
+    """
+    source = _with_handover(joint, outputs)
+    graph = build(source, name, eager=True)
+    ends = next(op for op in graph.ops if op.name == _handover(source).name)
+    once = {graph.producer.get(graph.storage_of.get(x, x)) for x in ends.inputs}
+    ops = [replace(op, once=op.once or k in once) for k, op in enumerate(graph.ops)]
+    ops[graph.ops.index(ends)] = replace(ends, kind=handed_over.__name__)
+    return TorchModel(replace(graph, ops=tuple(ops)), name, source=source, runtime=RUNTIME)
+
+
+def halves(emitted: GraphModule) -> Halves:
+    """An emitted model of `joined`, cut where the forward's outputs are handed over.
+
+    Saved is what the forward computes or is given and the backward reads. Linear.
+    """
+    nodes = list(emitted.graph.nodes)
+    handover = _handover(emitted)
+    at = nodes.index(handover)
+    given = [item for item in nodes if item.target is operator.getitem and item.args[0] is handover]
+    before, after = nodes[:at], [node for node in nodes[at + 1 :] if node not in given]
+    read = {x for node in after for x in node.all_input_nodes}
+    saved = [node for node in before if node in read and node.op != "get_attr"]
+    returned = [*handover.args[0], *saved]  # type: ignore[misc]
+    forward = Graph()
+    copies = _copy(forward, before, {})
+    forward.output([copies.get(x) if isinstance(x, Node) else x for x in returned])
+    backward = Graph()
+    copies = {x: _placeholder(backward, x) for x in (*saved, *given)}
+    copies = _copy(backward, [*(x for x in before if x.op == "get_attr" and x in read), *after[:-1]], copies)
+    gradients = after[-1].args[0][1]  # type: ignore[index]
+    backward.output([copies.get(x) if isinstance(x, Node) else x for x in gradients])  # type: ignore[union-attr]
+    return Halves(GraphModule(emitted, forward), GraphModule(emitted, backward))
+
+
+def _with_handover(joint: GraphModule, outputs: int) -> GraphModule:
+    """A copy of the joint graph that returns (the forward's outputs, the gradients, the tangents) and takes no tangents."""
+    made, copies = Graph(), dict[Node, Node]()
+    nodes = list(joint.graph.nodes)
+    tangents = [n for n in nodes if n.op == "placeholder" and n.name.startswith(TANGENT)]
+    result = nodes.pop()
+    returned: Sequence[Any] = result.args[0]  # type: ignore[assignment]
+    if not tangents:
+        raise GraphError("the joint graph takes no tangents", "plan the forward alone")
+    for node in _in_order(nodes, tangents, returned[:outputs]):
+        if node is not None:
+            copies[node] = made.node_copy(node, lambda n: copies[n])
+            continue
+        ends = [copies[x] if isinstance(x, Node) else x for x in returned[:outputs]]
+        whole = made.call_function(handed_over, (ends,))
+        whole.meta["val"] = tuple(n.meta["val"] for n in tangents)
+        for k, n in enumerate(tangents):
+            copies[n] = made.create_node("call_function", operator.getitem, (whole, k), name=n.name)
+            copies[n].meta = dict(n.meta)
+    groups = [list(returned[:outputs]), list(returned[outputs:]), tangents]
+    made.output(tuple([copies[x] if isinstance(x, Node) else x for x in group] for group in groups))
+    return GraphModule(joint, made)
+
+
+def _in_order(nodes: Sequence[Node], tangents: Sequence[Node], ends: Sequence[Any]) -> Iterator[Node | None]:
+    """The nodes without the tangents; None where these are handed in: once the forward's outputs are there."""
+    waited = {x for x in ends if isinstance(x, Node)}
+    given = set(tangents)
+    reading = set(given)  # what depends on tangents comes after they are there
+    late: list[Node] = []
+    for node in nodes:
+        if node in given:
+            continue
+        if not reading.isdisjoint(node.all_input_nodes):
+            reading.add(node)
+            late.append(node)
+            continue
+        yield node
+    if not waited.isdisjoint(reading):
+        raise GraphError("an output of the forward depends on tangents", "plan the forward alone")
+    yield None
+    yield from late
+
+
+def _handover(module: GraphModule) -> Node:
+    return next(node for node in module.graph.nodes if node.target is handed_over)
+
+
+def _copy(graph: Graph, nodes: Sequence[Node], copies: dict[Node, Node]) -> dict[Node, Node]:
+    for node in nodes:
+        copies[node] = graph.node_copy(node, lambda n: copies[n])
+    return copies
+
+
+def _placeholder(graph: Graph, node: Node) -> Node:
+    """A placeholder for what another module computes."""
+    made = graph.placeholder(node.name)
+    made.meta = dict(node.meta)
+    return made
