@@ -12,10 +12,10 @@ from memplan.cli.common import add_reading, load_with_plan, parse_int, print_std
 def add_parser(commands: Any) -> None:
     """Add the command to the program."""
     p = commands.add_parser("measure", help="let a runtime carry out a plan, and compare by its own count")
-    p.add_argument("model", metavar="MODEL", help="the .onnx or .tflite that was planned")
+    p.add_argument("model", metavar="MODEL", help="the .onnx, .pt2 or .tflite that was planned")
     p.add_argument("plan", metavar="PLAN", nargs="?", help="plan JSON (default: the plan MODEL carries)")
     p.add_argument(
-        "--on", metavar="RUNTIME", required=True, help="onnxruntime or tflm (TensorFlow Lite Micro)"
+        "--on", metavar="RUNTIME", required=True, help="onnxruntime, tflm (TensorFlow Lite Micro) or torch"
     )
     p.add_argument("--seed", metavar="N", default="0", help="seed of made-up inputs and weights")
     p.add_argument("--json", action="store_true", help="print a JSON object on stdout")

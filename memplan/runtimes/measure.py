@@ -22,7 +22,17 @@ def _onnxruntime(model: Model, plan: Plan, seed: int) -> Obedience:
     return measure(model, plan, seed)
 
 
-MEASURED: dict[str, Callable[[Model, Plan, int], Obedience]] = {"onnxruntime": _onnxruntime, "tflm": _tflm}
+def _torch(model: Model, plan: Plan, seed: int) -> Obedience:
+    from memplan.runtimes.torch_measure import measure
+
+    return measure(model, plan, seed)
+
+
+MEASURED: dict[str, Callable[[Model, Plan, int], Obedience]] = {
+    "onnxruntime": _onnxruntime,
+    "tflm": _tflm,
+    "torch": _torch,
+}
 """The runtimes on which plans can be measured: of a model and a plan of it, with a seed for made-up inputs."""
 
 

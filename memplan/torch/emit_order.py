@@ -137,7 +137,11 @@ class Ordered:
             node = self.out.call_function(offload.load, (held, str(self.device)))
         else:
             node, fake = self.out.call_function(offload.store, (held,)), fake_like(fake, FakeTensorMode())
-        told = {"step": move.due, "move": "load" if self.plan.is_load(move) else "store", "tensor": move.tensor}
+        told = {
+            "step": move.due,
+            "move": "load" if self.plan.is_load(move) else "store",
+            "tensor": move.tensor,
+        }
         node.meta["memplan"] = told | {"from": move.source, "to": move.destination}
         node.meta["val"] = fake
         self.held[destination.storage, destination.memory] = node

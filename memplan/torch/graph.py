@@ -20,9 +20,9 @@ from memplan.ir.soundness import sound_ops
 from memplan.torch.bodies import SPACE, draws, draws_now, written
 from memplan.torch.dialect import JOINING, lie_side_by_side, overwrites
 from memplan.torch.flops import flops
+from memplan.torch.kernels import Taken, taken
 from memplan.torch.module import epilogue, tensors_in
 from memplan.torch.propagate import COPY
-from memplan.torch.scratch import scratch_bytes
 
 
 def build(module: GraphModule, name: str, eager: bool = False) -> Graph:
@@ -32,10 +32,10 @@ def build(module: GraphModule, name: str, eager: bool = False) -> Graph:
     `reshape` that has to copy a clone. Values made of constants alone are constants. Linear.
 
     With `eager` it is what eager torch does when it is called: nothing is computed beforehand, inputs lie in memory of the
-    caller's, as constants do, kernels take the scratch memory that they were seen to take, and random numbers are drawn in the
+    caller's, as constants do, kernels take the memory that they were seen to take, and random numbers are drawn in the
     program's order. GraphError where a kernel cannot be run.
     """
-    return _Builder(module, eager, scratch_bytes(module) if eager else {}).graph(name)
+    return _Builder(module, eager, taken(module) if eager else {}).graph(name)
 
 
 def span_bytes(tensor: torch.Tensor) -> int:
@@ -103,7 +103,7 @@ def flat_names(tree: Any) -> list[str]:
 class _Builder:
     module: GraphModule
     eager: bool
-    scratch: Mapping[str, int]
+    taken: Mapping[str, Taken]
     drawn: tuple[str, ...] = ()
     tensors: dict[str, Tensor] = field(default_factory=dict)
     constant: set[str] = field(default_factory=set)
@@ -135,10 +135,11 @@ class _Builder:
         return self.tensors[name].kind if isinstance(name, str) and name in self.tensors else None
 
     def _add(self, node: Node, kind: str) -> None:
-        for value, name in zip(
-            tensors_in(node.meta.get("val")), flat_names(self.names.get(node)), strict=True
-        ):
-            nbytes = span_bytes(value)
+        values, names = list(tensors_in(node.meta.get("val"))), flat_names(self.names.get(node))
+        stored = self.taken[node.name].results if node.name in self.taken else [0] * len(names)
+        for value, name, least in zip(values, names, stored, strict=True):
+            place = self._place(value, name)
+            nbytes = span_bytes(value) if place else max(span_bytes(value), least)
             if nbytes > MAX_BYTES:
                 raise GraphError(f"tensor '{name}' has {nbytes} bytes", "sizes are whole bytes up to 2^62")
             self.tensors[name] = Tensor(
@@ -148,7 +149,7 @@ class _Builder:
                 dtype=dtype_name(value.dtype),
                 shape=tuple(int(size) for size in value.shape),
                 strides=_strides(value),
-                place=self._place(value, name),
+                place=place,
             )
             if kind == "constant":
                 self.constant.add(name)
@@ -186,7 +187,7 @@ class _Builder:
             once=draws_now(self.module, node),
             source=_source(node),
         )
-        space = self.scratch.get(node.name, node.meta.get(SPACE, 0))
+        space = self.taken[node.name].scratch if node.name in self.taken else node.meta.get(SPACE, 0)
         op, nbytes = completed(op, self._operands(node), self.tensors, space)
         if self.eager and draws_now(self.module, node):
             op, self.drawn = replace(op, after=self.drawn), (op.name,)

@@ -64,18 +64,16 @@ def halves(emitted: GraphModule) -> Halves:
     handover = _handover(emitted)
     at = nodes.index(handover)
     given = [item for item in nodes if item.target is operator.getitem and item.args[0] is handover]
-    before, after = nodes[:at], [node for node in nodes[at + 1 :] if node not in given]
-    read = {x for node in after for x in node.all_input_nodes}
+    before, after = nodes[:at], [node for node in nodes[at + 1 : -1] if node not in given]
+    gradients = nodes[-1].args[0][1]  # type: ignore[index]
+    read = {x for node in after for x in node.all_input_nodes} | {x for x in gradients if isinstance(x, Node)}  # type: ignore[union-attr]
     saved = [node for node in before if node in read and node.op != "get_attr"]
-    returned = [*handover.args[0], *saved]  # type: ignore[misc]
-    forward = Graph()
+    forward, backward = Graph(), Graph()
     copies = _copy(forward, before, {})
-    forward.output([copies.get(x) if isinstance(x, Node) else x for x in returned])
-    backward = Graph()
+    forward.output([copies.get(x, x) for x in (*handover.args[0], *saved)])  # type: ignore[misc]
     copies = {x: _placeholder(backward, x) for x in (*saved, *given)}
-    copies = _copy(backward, [*(x for x in before if x.op == "get_attr" and x in read), *after[:-1]], copies)
-    gradients = after[-1].args[0][1]  # type: ignore[index]
-    backward.output([copies.get(x) if isinstance(x, Node) else x for x in gradients])  # type: ignore[union-attr]
+    copies = _copy(backward, [*(x for x in before if x.op == "get_attr" and x in read), *after], copies)
+    backward.output([copies.get(x, x) for x in gradients])  # type: ignore[union-attr]
     return Halves(GraphModule(emitted, forward), GraphModule(emitted, backward))
 
 

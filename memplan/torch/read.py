@@ -98,17 +98,15 @@ def from_exported(
             "make one with torch.export.export, or give a GraphModule to memplan.from_fx",
         )
     fixed = fixed_dims(program, dims or {})
-    eager = runtime == RUNTIME
-    if fixed.symbols and not eager:
-        return _ranged(program, fixed, name)
-    if fixed.symbols:
+    if fixed.symbols and runtime == RUNTIME:
         raise DimensionError(
-            "what kernels allocate is asked of them at one size alone", "give each dimension a single size"
+            "torch's kernels are asked at one size what they allocate, so that a range cannot be planned for it",
+            "give each dimension a single size, such as --dim NAME=V",
         )
+    if fixed.symbols:
+        return _ranged(program, fixed, name)
     module = _fixed_form(program, fixed.chosen, name)
-    return TorchModel(
-        build(module, name, eager), name, fixed.used, fixed.notes, module, runtime=runtime if eager else None
-    )
+    return _read(TorchModel(build(module, name), name, fixed.used, fixed.notes, module), runtime)
 
 
 def _fixed_form(program: Any, sizes: Mapping[str, int], name: str) -> Any:
@@ -214,8 +212,24 @@ def from_fx(
             "give one tensor for each placeholder, in order",
         )
     refuse_symbols(placeholders, inputs)
-    flat, eager = normal_form(module, inputs), runtime == RUNTIME
-    return TorchModel(build(flat, name, eager), name, source=flat, runtime=runtime if eager else None)
+    flat = normal_form(module, inputs)
+    return _read(TorchModel(build(flat, name), name, source=flat), runtime)
+
+
+def _read(model: Model, runtime: str | None) -> Model:
+    """The model for the runtime; one that executes no torch programs leaves it as it is."""
+    return eager(model) if runtime == RUNTIME else model
+
+
+@_in_turn
+def eager(model: Model) -> Model:
+    """A torch model of fixed sizes as eager torch executes it, see `build` of `memplan.torch.graph`; itself without a source."""
+    if model.source is None:
+        return model
+    from memplan.torch.graph import build
+
+    source: Any = model.source
+    return replace(model, graph=build(source, model.graph.name, eager=True), runtime=RUNTIME)
 
 
 @contextmanager

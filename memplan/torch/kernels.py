@@ -1,10 +1,10 @@
-"""What aten kernels allocate and free while they run, asked of the kernels themselves: each is run once."""
+"""What aten kernels allocate, asked of the kernels themselves: each is run once."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch._ops import OpOverload
@@ -15,40 +15,51 @@ from memplan.base.errors import GraphError
 from memplan.torch.allocations import allocated
 from memplan.torch.bodies import written
 from memplan.torch.devices import CPU, device_of
+from memplan.torch.module import tensors_in
 
 Call = tuple[Any, ...]
 """An op with the layouts of its operands, and all else that it is called with: calls alike need the same memory."""
 
 
-def scratch_bytes(module: GraphModule) -> dict[str, int]:
-    """Bytes that a kernel takes at the most beyond its results, by the name of the node, where it takes any.
+class Taken(NamedTuple):
+    """Bytes that a kernel allocates.
 
-    Of aten ops on the CPU; kernels of other devices are not asked. Each kind of call is run once, on zeros. GraphError where a kernel fails. The state of the random generator stays as it is.
+    scratch   at the most beyond its results
+    results   for the storage of each tensor that it returns, in order: some are larger than what lies in them
+    """
+
+    scratch: int
+    results: tuple[int, ...]
+
+
+def taken(module: GraphModule) -> dict[str, Taken]:
+    """What the kernel of each aten op takes on the CPU, by the name of the node; kernels of other devices are not asked.
+
+    Each kind of call is run once, on zeros. GraphError where a kernel fails. The state of the random generator stays as it is.
     """
     if device_of(module) != CPU:
         return {}
-    with ThreadPoolExecutor(1) as pool:  # which is under none of the modes and profilers that this thread may be under
+    with ThreadPoolExecutor(
+        1
+    ) as pool:  # which is under none of the modes and profilers that this thread may be under
         return pool.submit(_measured, module).result()
 
 
-def _measured(module: GraphModule) -> dict[str, int]:
-    """See `scratch_bytes`."""
-    known: dict[Call, int] = {}
-    found: dict[str, int] = {}
+def _measured(module: GraphModule) -> dict[str, Taken]:
+    """See `taken`."""
+    known: dict[Call, Taken] = {}
+    found: dict[str, Taken] = {}
     with torch.random.fork_rng(devices=()), torch.no_grad():
         for node in module.graph.nodes:
-            if not isinstance(node.target, OpOverload) or not node.target._schema.returns:
-                continue
-            call = _call(node)
-            if call not in known:
-                known[call] = _asked(node)
-            if known[call]:
+            if isinstance(node.target, OpOverload) and node.target._schema.returns:
+                call = _call(node)
+                known[call] = known.get(call) or _asked(node)
                 found[node.name] = known[call]
     return found
 
 
-def _asked(node: Node) -> int:
-    """The bytes, of one run."""
+def _asked(node: Node) -> Taken:
+    """What the call takes, seen in one run."""
     target: Any = node.target
     args, kwargs = map_arg(node.args, _zeros), map_arg(node.kwargs, _zeros)
     try:
@@ -59,8 +70,8 @@ def _asked(node: Node) -> int:
             f"op '{node.name}' ({written(node)}) cannot be run to see what its kernel allocates: {words}",
             "load the model without a runtime",
         ) from error
-    del result
-    return seen.peak - seen.held
+    results = tuple(x.untyped_storage().nbytes() for x in tensors_in(result))
+    return Taken(seen.peak - seen.held, results)
 
 
 def _zeros(node: Node) -> Any:
