@@ -61,10 +61,9 @@ class Ordered:
                 case Copied(move, source, destination) if self.moves:
                     self._move(move, source, destination)
                 case Executed(step, op):
-                    node = self._executed(action)
-                    if node is not None:
-                        node.meta["memplan_op"] = op.name
-                        node.meta["memplan"] = note(self.graph, self.plan, events, op, step)
+                    if (made := self._executed(action)) is not None:
+                        made.meta["memplan_op"] = op.name
+                        made.meta["memplan"] = note(self.graph, self.plan, events, op, step)
                 case Finished(outputs):
                     self._end(outputs)
         self.out._codegen = self.source.graph._codegen
