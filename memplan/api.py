@@ -20,7 +20,6 @@ from memplan.solving.planning import PlanOptions
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
-    from torch import Tensor
     from torch.export import ExportedProgram
     from torch.fx import GraphModule
 
@@ -271,7 +270,7 @@ def torch_backend(
     *,
     planned: Callable[[Model, Plan], object] | None = None,
     **options: Unpack[PlanOptions],
-) -> Callable[[GraphModule, list[Tensor]], Callable[..., object]]:
+) -> Callable[[GraphModule, Sequence[object]], Callable[..., object]]:
     """A backend of torch.compile that plans forward and backward as one program.
 
     The plan decides the order inside each, what is saved between them, what is executed again in the backward, and what is

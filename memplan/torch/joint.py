@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+import torch
 from torch.fx import Graph, GraphModule, Node
 
 from memplan.base.errors import GraphError
@@ -22,6 +23,8 @@ from memplan.torch.read import RUNTIME
 
 TANGENT = "tangents"
 """What the names of the placeholders begin with by which autograd hands in gradients of the outputs."""
+RENEWED = "InputMutationAOTOutput"
+"""How AOTAutograd describes an output that is the next value of an input."""
 
 
 class Halves(NamedTuple):
@@ -46,12 +49,12 @@ def joint_model(joint: GraphModule, outputs: int, name: str) -> Model:
     Its source calls `handed_over`. The forward's outputs are computed once, as they are handed over. GraphError where the graph
     has no tangents.
     """
-    source = _with_handover(joint, outputs)
+    source, saved = _with_handover(joint, outputs)
     graph = build(source, name, eager=True)
     ends = next(op for op in graph.ops if op.name == _handover(source).name)
     once = {graph.producer.get(graph.storage_of.get(x, x)) for x in ends.inputs}
-    ops = [replace(op, once=op.once or k in once) for k, op in enumerate(graph.ops)]
-    ops[graph.ops.index(ends)] = replace(ends, kind=handed_over.__name__)
+    ops = [replace(op, once=op.once or k in once or op.name in saved) for k, op in enumerate(graph.ops)]
+    ops[graph.ops.index(ends)] = replace(ends, kind=handed_over.__name__, after=saved)
     return TorchModel(replace(graph, ops=tuple(ops)), name, source=source, runtime=RUNTIME)
 
 
@@ -78,10 +81,11 @@ def halves(emitted: GraphModule) -> Halves:
     return Halves(GraphModule(emitted, forward), GraphModule(emitted, backward))
 
 
-def _with_handover(joint: GraphModule, outputs: int) -> GraphModule:
-    """A copy of the joint graph that returns (the forward's outputs, the gradients, the tangents) and takes no tangents.
+def _with_handover(joint: GraphModule, outputs: int) -> tuple[GraphModule, tuple[str, ...]]:
+    """A copy of the joint graph that returns (the kept outputs of the forward, the gradients, the tangents) and takes no tangents.
 
-    Program order is kept among what depends on tangents, which comes last, and among all else.
+    Program order is kept among what depends on tangents, which comes last, and among all else. Inputs that the caller overwrites
+    with their next values are copied first, for what reads them in the backward; the names of the copies come with the graph.
     """
     *nodes, result = joint.graph.nodes
     tangents = [n for n in nodes if n.op == "placeholder" and n.name.startswith(TANGENT)]
@@ -94,17 +98,40 @@ def _with_handover(joint: GraphModule, outputs: int) -> GraphModule:
         raise GraphError(
             "the graph's outputs and its tangents are not those of a forward", "plan it as one module"
         )
+    renewed = _renewed(nodes, result, outputs)
     made = Graph()
-    copies = _copy(made, [node for node in nodes if node not in late], {})
+    copies = _copy(made, [node for node in nodes if node.op == "placeholder" and node not in late], {})
+    saved = [node for node in renewed.values() if node.users]
+    for node in saved:
+        copies[node] = made.call_function(torch.ops.aten.clone.default, (copies[node],))
+        copies[node].meta = {"val": node.meta["val"].clone()}
+    copies = _copy(made, [node for node in nodes if node not in late and node not in copies], copies)
     whole = made.call_function(handed_over, ([copies.get(x, x) for x in returned[:outputs]],))
     whole.meta["val"] = tuple(n.meta["val"] for n in tangents)
     for k, n in enumerate(tangents):
         copies[n] = made.create_node("call_function", operator.getitem, (whole, k), name=n.name)
         copies[n].meta = dict(n.meta)
     copies = _copy(made, [node for node in late if node not in copies], copies)
-    groups = (returned[:outputs], returned[outputs:], tangents)
+    kept = [x for x in returned[:outputs] if x not in renewed]
+    groups = (kept, returned[outputs:], tangents)
     made.output(tuple([copies.get(x, x) for x in group] for group in groups))
-    return GraphModule(joint, made)
+    return GraphModule(joint, made), tuple(copies[node].name for node in saved)
+
+
+def _renewed(nodes: Sequence[Node], result: Node, outputs: int) -> dict[Any, Node]:
+    """The inputs that the caller overwrites as the forward ends, by the output that is the next value.
+
+    GraphError where AOTAutograd does not describe what it returns, as torch before 2.9.
+    """
+    told = result.meta.get("desc")
+    if told is None:
+        raise GraphError(
+            "the joint graph does not say which outputs renew inputs", "install torch 2.9 or newer"
+        )
+    given = {node.meta.get("desc"): node for node in nodes if node.op == "placeholder"}
+    returned: Any = result.args[0]
+    pairs = zip(returned[:outputs], told, strict=False)
+    return {x: given[what.mutated_input] for x, what in pairs if type(what).__name__ == RENEWED}
 
 
 def _handover(module: GraphModule) -> Node:

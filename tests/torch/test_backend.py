@@ -88,6 +88,35 @@ def test_a_step_has_eagers_bits_and_takes_what_the_plan_says(way: str) -> None:
     assert len(drawn) == 3 and sum(name in drawn for name in plan.schedule) == 3
 
 
+def test_statistics_that_are_updated_meanwhile_are_those_of_the_forward() -> None:
+    torch.manual_seed(0)
+    norms = [nn.Sequential(nn.BatchNorm1d(16), nn.GELU()) for _ in range(4)]
+    net, x = nn.Sequential(*norms), torch.randn(64, 16)
+    seen: list[tuple[Model, Plan]] = []
+    backend = memplan.torch_backend(
+        objective="compute", recompute="any", scratchpad="0.7MP", time_limit_s=5,
+        planned=lambda *pair: seen.append(pair),
+    )  # fmt: skip
+    loss = Sum(net)
+    found, peak = trained(loss, x, backend=backend)
+    assert same(found, trained(loss, x)[0])
+    ((model, plan),) = seen
+    again = [name for t, name in enumerate(plan.schedule) if name in plan.schedule[:t]]
+    assert any("batch_norm" in name for name in again)
+    assert peak <= plan.metrics.live_peak
+
+
+class Sum(nn.Module):
+    """A net and the sum of what it gives."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.net(x).square().sum()
+
+
 def test_what_needs_no_gradients_is_planned_alone() -> None:
     net, x, y = Net().eval(), torch.randn(8, 16), torch.randn(8, 16)
     seen: list[Plan] = []
