@@ -22,8 +22,7 @@ def load_model(
     """The model in the file `model`, by its ending, or the zoo model of that name; BoundError where only ONNX
     takes bounds.
 
-    `trust` lets a .pt2 hold what can run code as it is loaded. The ops of an ONNX model are as `runtime` executes them, and
-    those of a .pt2 if that is ExecuTorch.
+    `trust` lets a .pt2 hold what can run code as it is loaded. The ops of an ONNX model or a .pt2 are as `runtime` executes them.
     """
     if not isinstance(model, str | Path):
         raise GraphError(
@@ -58,7 +57,7 @@ def load_model(
     if path.suffix == ".pt2":
         from memplan.torch.read import read_pt2
 
-        return read_pt2(path, dims, trust)
+        return read_pt2(path, dims, trust, runtime)
     if path.suffix == ".tflite":
         from memplan.tflite.read import read_tflite
 

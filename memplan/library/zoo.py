@@ -16,6 +16,7 @@ from memplan.ir.graph import Graph
 from memplan.ir.model import Model
 from memplan.ir.ranges import Dims
 from memplan.library.trained import installed_file, load_trained, trained_table
+from memplan.torch.read import RUNTIME, eager
 
 PACKAGE = "memplan_models"
 
@@ -87,7 +88,8 @@ def load_zoo_model(
         raise GraphError(f"'{name}' is neither a file nor a zoo model", f"{hint} (`memplan zoo` lists them)")
     folder = _package() / "graphs"
     data = gzip.decompress((folder / files[name]).read_bytes())
-    return read_model(files[name], data, name, str(folder), dims or {}, runtime)
+    model = read_model(files[name], data, name, str(folder), dims or {}, runtime)
+    return eager(traced(model)) if runtime == RUNTIME and model.source is None else model
 
 
 def traced(model: Model) -> Model:

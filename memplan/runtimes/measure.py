@@ -14,6 +14,7 @@ MEASURED = {
     "executorch": "memplan.runtimes.executorch",
     "onnxruntime": "memplan.runtimes.onnxruntime",
     "tflm": "memplan.runtimes.tflm",
+    "torch": "memplan.runtimes.torch_measure",
 }
 """The runtimes on which plans can be measured: each has a module, loaded when it is asked, with a function
 `measure(model, plan, seed)`."""

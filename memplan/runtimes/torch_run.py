@@ -56,7 +56,7 @@ def run_torch(model: Model, plan: Plan, inputs: Mapping[str, Any] | None, seed: 
         _bind(source, model.graph, inputs, state, fed)
     state = {name: value.to(home) for name, value in state.items()}
     fed = {name: value.to(home) if isinstance(value, Tensor) else value for name, value in fed.items()}
-    emitted = emit_fx(model, plan, moves=True, poison=True)
+    emitted = emit_fx(model, replace(plan, runtime=None), moves=True, poison=True)  # in real blocks of memory
     pads = pad_names(plan)
     state = {name: attribute(emitted, name) for name in pads.values()} | state
     eager = Execution(source, state, fed)
@@ -67,7 +67,7 @@ def run_torch(model: Model, plan: Plan, inputs: Mapping[str, Any] | None, seed: 
         eager.execute()
         planned.execute()
         seconds, plain_seconds = least_seconds(planned, eager)
-    outputs = _compare(source, planned.results, eager.results)
+    outputs = compared(source, planned.results, eager.results)
     speed = {memory: -rank for rank, memory in enumerate(plan.target.memory)}
     loaded = stored = 0
     for node in emitted.graph.nodes:
@@ -178,7 +178,8 @@ def _bind(
         (state if name in buffers else fed)[buffers.get(name, name)] = like.clone().copy_(held)
 
 
-def _compare(module: GraphModule, found: list[Tensor], expected: list[Tensor]) -> tuple[OutputReport, ...]:
+def compared(module: GraphModule, found: list[Tensor], expected: list[Tensor]) -> tuple[OutputReport, ...]:
+    """What two runs of a module returned and updated, tensor by tensor."""
     names = leaves(module)
     output = next(n for n in module.graph.nodes if n.op == "output")
     labels: list[str] = []

@@ -25,21 +25,19 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Unpack
 
-import torch
 from torch._subclasses.fake_tensor import unset_fake_temporarily
-from torch.fx import GraphModule, Node
+from torch.fx import GraphModule
 
 from memplan.base.errors import MemplanError, PlanError
-from memplan.ir.graph import Graph
 from memplan.ir.model import Model
-from memplan.judge.events import events_of, note
 from memplan.machine.target import Target
 from memplan.problem.plan import Plan, refuse_mismatch
 from memplan.solving.planning import PlanOptions
 from memplan.solving.planning import plan as solve
 from memplan.torch.dims import free_sizes
 from memplan.torch.emit_moves import Mover
-from memplan.torch.program import TorchProgram
+from memplan.torch.emit_order import Ordered
+from memplan.torch.read import RUNTIME, from_fx
 
 
 def emit_fx(model: Model, plan: Plan, *, moves: bool = False, poison: bool = False) -> GraphModule:
@@ -61,7 +59,10 @@ def emit_fx(model: Model, plan: Plan, *, moves: bool = False, poison: bool = Fal
     refuse_mismatch(graph, plan)
     if set(plan.schedule) != {op.name for op in graph.ops}:
         raise PlanError(f"there is no plan to emit: {plan.reason or plan.status}", "emit a valid plan")
-    emitted = Mover(source, graph, plan, poison).module() if moves else _reordered(source, graph, plan)
+    if moves and plan.runtime != RUNTIME:
+        emitted = Mover(source, graph, plan, poison).module()
+    else:
+        emitted = Ordered(source, graph, plan, moves).module()
     emitted.meta["memplan"] = plan
     return emitted
 
@@ -79,8 +80,6 @@ def fx_pass(
     """
 
     def run(module: GraphModule, example_inputs: Sequence[object] | None = None) -> GraphModule:
-        from memplan.torch.read import from_fx
-
         placeholders = [node for node in module.graph.nodes if node.op == "placeholder"]
         given = [n.meta.get("val") for n in placeholders] if example_inputs is None else example_inputs
         if len(given) == len(placeholders) and (free := free_sizes(placeholders, given)):
@@ -96,27 +95,3 @@ def fx_pass(
             return emit_fx(model, plan, moves=moves)
 
     return run
-
-
-def _reordered(source: GraphModule, graph: Graph, plan: Plan) -> GraphModule:
-    """The source's nodes in schedule order, annotated."""
-    events, made = events_of(plan), torch.fx.Graph()
-    copied: dict[Node, Node] = {}
-
-    def copy(node: Node) -> Node:
-        copied[node] = made.node_copy(node, lambda n: copied[n])
-        return copied[node]
-
-    program = TorchProgram(source)
-    ops = {op.name: op for op in graph.ops}
-    for node in program.preface(set(ops)):
-        copy(node)
-    for step, name in enumerate(plan.schedule):
-        node = copy(program.node[name])
-        node.meta["memplan"] = note(graph, plan, events, ops[name], step)
-        for item in program.items.get(program.node[name], ()):
-            copy(item)
-    for node in program.ending:
-        copy(node)
-    made._codegen = source.graph._codegen
-    return GraphModule(source, made)

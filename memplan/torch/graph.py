@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -19,17 +20,22 @@ from memplan.ir.soundness import sound_ops
 from memplan.torch.bodies import SPACE, draws, draws_now, written
 from memplan.torch.dialect import JOINING, lie_side_by_side, overwrites
 from memplan.torch.flops import flops
+from memplan.torch.kernels import Taken, taken
 from memplan.torch.module import epilogue, tensors_in
 from memplan.torch.propagate import COPY
 
 
-def build(module: GraphModule, name: str) -> Graph:
+def build(module: GraphModule, name: str, eager: bool = False) -> Graph:
     """The graph of a module in normal form; tensors and ops are called what their nodes are.
 
     Views are what shares its operand's bytes in truth: `contiguous` of something contiguous is an alias, a
     `reshape` that has to copy a clone. Values made of constants alone are constants. Linear.
+
+    With `eager` it is what eager torch does when it is called: nothing is computed beforehand, inputs lie in memory of the
+    caller's, as constants do, kernels take the memory that they were seen to take, and random numbers are drawn in the
+    program's order. GraphError where a kernel cannot be run.
     """
-    return _Builder(module).graph(name)
+    return _Builder(module, eager, taken(module) if eager else {}).graph(name)
 
 
 def span_bytes(tensor: torch.Tensor) -> int:
@@ -96,6 +102,9 @@ def flat_names(tree: Any) -> list[str]:
 @dataclass
 class _Builder:
     module: GraphModule
+    eager: bool
+    taken: Mapping[str, Taken]
+    drawn: tuple[str, ...] = ()
     tensors: dict[str, Tensor] = field(default_factory=dict)
     constant: set[str] = field(default_factory=set)
     ops: list[Op] = field(default_factory=list)
@@ -109,13 +118,15 @@ class _Builder:
         targets = set(renewed.values())
         for node in self.module.graph.nodes:
             if node.op == "placeholder" or node in targets:
-                self._add(node, "input")
+                self._add(node, "constant" if self.eager else "input")
             elif node.op == "get_attr":
                 self._add(node, "constant")
             elif node.op == "call_function" and node.target not in (operator.getitem, COPY):
                 self._call(node)
         updates = [(self.names.get(value), self.names[target]) for value, target in renewed.items()]
-        kept = [(str(new), str(old)) for new, old in updates if self._kind(new) == "activation"]
+        kept = [
+            (str(new), str(old)) for new, old in updates if self._kind(new) == "activation" and not self.eager
+        ]
         tensors = tuple(self.tensors.values())
         outputs = tuple(dict.fromkeys(n for node in returned for n in flat_names(self.names.get(node))))
         return Graph(name, tensors, sound_ops(tensors, self.ops), outputs, tuple(kept))
@@ -124,10 +135,11 @@ class _Builder:
         return self.tensors[name].kind if isinstance(name, str) and name in self.tensors else None
 
     def _add(self, node: Node, kind: str) -> None:
-        for value, name in zip(
-            tensors_in(node.meta.get("val")), flat_names(self.names.get(node)), strict=True
-        ):
-            nbytes = span_bytes(value)
+        values, names = list(tensors_in(node.meta.get("val"))), flat_names(self.names.get(node))
+        asked = self.taken.get(node.name)
+        for k, (value, name) in enumerate(zip(values, names, strict=True)):
+            place = self._place(value, name)
+            nbytes = span_bytes(value) if asked is None or place is not None else asked.results[k]
             if nbytes > MAX_BYTES:
                 raise GraphError(f"tensor '{name}' has {nbytes} bytes", "sizes are whole bytes up to 2^62")
             self.tensors[name] = Tensor(
@@ -137,7 +149,7 @@ class _Builder:
                 dtype=dtype_name(value.dtype),
                 shape=tuple(int(size) for size in value.shape),
                 strides=_strides(value),
-                place=self._place(value, name),
+                place=place,
             )
             if kind == "constant":
                 self.constant.add(name)
@@ -156,7 +168,7 @@ class _Builder:
         if not made:
             return
         base = self._aliased(node, made)
-        if base is None and not draws(target) and all(name in self.constant for name in inputs):
+        if not self.eager and base is None and not draws(target) and set(inputs) <= self.constant:
             self._add(node, "constant")
             return
         self._add(node, "activation")
@@ -175,7 +187,10 @@ class _Builder:
             once=draws_now(self.module, node),
             source=_source(node),
         )
-        op, nbytes = completed(op, self._operands(node), self.tensors, node.meta.get(SPACE, 0))
+        space = self.taken[node.name].scratch if node.name in self.taken else node.meta.get(SPACE, 0)
+        op, nbytes = completed(op, self._operands(node), self.tensors, space)
+        if self.eager and draws_now(self.module, node):
+            op, self.drawn = replace(op, after=self.drawn), (op.name,)
         if op.view and base is None:
             self._lay(op, made)
         if base is not None and not op.view:

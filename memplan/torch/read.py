@@ -12,7 +12,7 @@ from functools import partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from memplan.base.errors import GraphError, MemplanError
+from memplan.base.errors import DimensionError, GraphError, MemplanError
 from memplan.ir.model import Model
 from memplan.ir.ranges import Dims, ranges, resized, sizes_within
 from memplan.torch.pickled import TorchModel
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from memplan.torch.dims import Fixed
 
 NAME = "graph"
+RUNTIME = "torch"
+"""What `--runtime` calls eager torch."""
+
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 _TURN = threading.RLock()
@@ -38,9 +41,9 @@ def _in_turn(function: Callable[_P, _R]) -> Callable[_P, _R]:
 
 
 @_in_turn
-def read_pt2(path: Path, dims: Dims, trust: bool = False) -> Model:
-    """The model in a file that torch.export.save wrote; GraphError says what is wrong with it."""
-    return from_exported(exported_program(path, trust), dims, path.stem)
+def read_pt2(path: Path, dims: Dims, trust: bool = False, runtime: str | None = None) -> Model:
+    """The model in a file that torch.export.save wrote, as the runtime executes it; GraphError says what is wrong with it."""
+    return from_exported(exported_program(path, trust), dims, path.stem, runtime)
 
 
 @_in_turn
@@ -60,7 +63,7 @@ def exported_program(path: Path, trust: bool = False) -> Any:
             f"'{path}' is not a .pt2 file, or a part of it is missing",
             "is the file complete? save it again with torch.export.save",
         )
-    _require_torch()
+    require_torch()
     import torch
 
     from memplan.torch.archive import checked_copy
@@ -79,14 +82,16 @@ def exported_program(path: Path, trust: bool = False) -> Any:
 
 
 @_in_turn
-def from_exported(program: Any, dims: Dims | None = None, name: str = NAME) -> Model:
+def from_exported(
+    program: Any, dims: Dims | None = None, name: str = NAME, runtime: str | None = None
+) -> Model:
     """The model in a torch.export.ExportedProgram; no weights are needed.
 
     Parameters and unchanged buffers become constants; a buffer that the program updates is an input, and its
     next value an output. `dims` gives sizes to dynamic dimensions, by "INPUT:AXIS" or by symbol; of one with
     a range the graph has the upper end. GraphError where it cannot be planned.
     """
-    _require_torch()
+    require_torch()
     from torch.export import ExportedProgram
 
     from memplan.torch.dims import fixed_dims
@@ -98,10 +103,15 @@ def from_exported(program: Any, dims: Dims | None = None, name: str = NAME) -> M
             "make one with torch.export.export, or give a GraphModule to memplan.from_fx",
         )
     fixed = fixed_dims(program, dims or {})
+    if fixed.symbols and runtime == RUNTIME:
+        raise DimensionError(
+            "torch's kernels are asked at one size what they allocate, so that a range cannot be planned for it",
+            "give each dimension a single size, such as --dim NAME=V",
+        )
     if fixed.symbols:
         return _ranged(program, fixed, name)
     module = _fixed_form(program, fixed.chosen, name)
-    return TorchModel(build(module, name), name, fixed.used, fixed.notes, module)
+    return _read(TorchModel(build(module, name), name, fixed.used, fixed.notes, module), runtime)
 
 
 def _fixed_form(program: Any, sizes: Mapping[str, int], name: str) -> Any:
@@ -175,14 +185,19 @@ def _at(model: Model, program: Any, decomposed: Any, asked: Mapping[str, int]) -
 
 
 @_in_turn
-def from_fx(module: Any, example_inputs: Sequence[Any] | None = None, name: str = NAME) -> Model:
+def from_fx(
+    module: Any,
+    example_inputs: Sequence[Any] | None = None,
+    name: str = NAME,
+    runtime: str | None = None,
+) -> Model:
     """The model in an fx GraphModule called with tensors like `example_inputs` (fake, meta or real).
 
     Placeholders become inputs, attributes constants; ops that are not aten, or that change their
     operands, are traced to functional aten ones. A placeholder or buffer that the module updates in place is an input,
     and its next value an output. Without `example_inputs` the placeholders' `meta["val"]` are used.
     """
-    _require_torch()
+    require_torch()
     from torch.fx import GraphModule
 
     from memplan.torch.dims import refuse_symbols
@@ -203,7 +218,23 @@ def from_fx(module: Any, example_inputs: Sequence[Any] | None = None, name: str 
         )
     refuse_symbols(placeholders, inputs)
     flat = normal_form(module, inputs)
-    return TorchModel(build(flat, name), name, source=flat)
+    return _read(TorchModel(build(flat, name), name, source=flat), runtime)
+
+
+def _read(model: Model, runtime: str | None) -> Model:
+    """The model for the runtime; one that executes no torch programs leaves it as it is."""
+    return eager(model) if runtime == RUNTIME else model
+
+
+@_in_turn
+def eager(model: Model) -> Model:
+    """A torch model of fixed sizes as eager torch executes it, see `build` of `memplan.torch.graph`; itself without a source."""
+    if model.source is None:
+        return model
+    from memplan.torch.graph import build
+
+    source: Any = model.source
+    return replace(model, graph=build(source, model.graph.name, eager=True), runtime=RUNTIME)
 
 
 @contextmanager
@@ -222,7 +253,8 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(before)
 
 
-def _require_torch() -> None:
+def require_torch() -> None:
+    """MemplanError where torch is not installed."""
     try:
         import torch  # noqa: F401
     except ImportError as error:
