@@ -7,6 +7,7 @@ from typing import Any
 
 from memplan.base.errors import GraphError
 from memplan.base.files import write_atomic
+from memplan.base.garbage import collection_paused
 from memplan.io.graph_v1 import upgraded
 from memplan.io.lines import one_line_an_item
 from memplan.io.reader import Field, JsonReader, load_json
@@ -47,6 +48,7 @@ def graph_text(graph: Graph) -> str:
     return one_line_an_item(graph.to_dict(), ("tensors", "ops"))
 
 
+@collection_paused()
 def read_graph(path: str | Path) -> Graph:
     """The graph in a JSON file, of any version of the format.
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from memplan.base.errors import PlanError
 from memplan.base.files import write_atomic
+from memplan.base.garbage import collection_paused
 from memplan.io.lines import one_line_an_item
 from memplan.io.plan_v1 import inplace_1, moves_1, residency_1
 from memplan.io.reader import JsonReader, load_json
@@ -95,6 +96,7 @@ def _move_dict(move: Move) -> dict[str, Any]:
     return {ENDS.get(field, field): value for field, value in move._asdict().items()}
 
 
+@collection_paused()
 def read_plan(path: str | Path) -> Plan:
     """The plan in a JSON file; its numbers stay claims until `check` has recomputed them.
 

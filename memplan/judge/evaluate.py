@@ -14,8 +14,8 @@ from memplan.judge.notes import cost_notes
 from memplan.judge.simulate import simulate
 from memplan.problem.plan import Plan, Status
 
-TOUCH_S = 1.2e-5
-"""Seconds that judging a plan takes for each operand of each op: measured from 7e-6 (10,000 ops, little
+TOUCH_S = 2e-5
+"""Seconds that judging a plan takes for each operand of each op, at most: measured from 7e-6 (10,000 ops, little
 spilled) to 2e-5 (100,000 ops, nearly everything is).
 """
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from memplan.base.errors import OptionError, nearest
+from memplan.base.garbage import collection_paused
 from memplan.base.units import align_up, parse_size
 from memplan.judge.live import live_bytes
 from memplan.machine.target import Target
@@ -152,6 +153,7 @@ def needs_peak(text: str) -> bool:
     return isinstance(written, tuple) and written[1] != "MR"
 
 
+@collection_paused()
 def resolve_capacity(text: str | int, problem: Problem, limits: Limits) -> tuple[int | None, bool | None]:
     """`ReferenceCapacities.resolve` on the problem's own reference capacities, of which no more is computed
     than `text` needs.

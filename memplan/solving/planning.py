@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypedDict
 
 from memplan.base.errors import OptionError
+from memplan.base.garbage import collection_paused
 from memplan.ir.graph import Graph
 from memplan.ir.model import Model
 from memplan.judge.evaluate import evaluate, judging_seconds
@@ -178,6 +179,7 @@ def plan(
     return replace(done, total_seconds=time.monotonic() - begin, runtime=runtime)
 
 
+@collection_paused()
 def make_problem(
     model: Model | Graph,
     target: str | Path | Target = "scratchpad",

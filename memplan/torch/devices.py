@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from torch._ops import OpOverload
-from torch.fx import GraphModule, Node
+from torch.fx import Graph, GraphModule, Node
 from torch.fx.node import map_aggregate
 
 from memplan.base.errors import GraphError
@@ -51,13 +51,13 @@ def is_there(device: torch.device) -> bool:
     return bool(runtime.is_available()) and (device.index or 0) < runtime.device_count()
 
 
-def write_device(module: GraphModule, device: torch.device) -> None:
-    """Write every device that the module's nodes state as `device`."""
+def write_device(graph: Graph, device: torch.device) -> None:
+    """Write every device that the graph's nodes state as `device`."""
 
     def written(value: Any) -> Any:
         return device if isinstance(value, torch.device) else value
 
-    for node in module.graph.nodes:
+    for node in graph.nodes:
         node.args = map_aggregate(node.args, written)
         node.kwargs = map_aggregate(_with_device(node.kwargs), written)
 

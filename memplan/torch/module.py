@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch._dispatch.python import enable_python_dispatcher
 from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.fx import GraphModule, Interpreter, Node
+from torch.fx import Graph, GraphModule, Interpreter, Node
 from torch.fx.node import map_aggregate
 
 from memplan.base.errors import GraphError
@@ -82,7 +82,7 @@ def on_cpu(module: GraphModule) -> GraphModule:
     for name, child in list(flat.named_children()):
         if is_body(child):
             setattr(flat, name, on_cpu(child))
-    write_device(flat, CPU)
+    write_device(flat.graph, CPU)
     for node in flat.graph.nodes:
         if "val" in node.meta:
             node.meta["val"] = map_aggregate(
@@ -107,7 +107,11 @@ def tensors_in(value: Any) -> Iterator[torch.Tensor]:
 
 def copied(module: GraphModule) -> GraphModule:
     """The module with a graph of its own, whose nodes carry what the old ones do."""
-    graph, copy = module.graph, torch.fx.Graph()
+    return GraphModule(module, _copied(module.graph))
+
+
+def _copied(graph: Graph) -> Graph:
+    copy = Graph()
     mapping: dict[Node, Node] = {}
     result = copy.graph_copy(graph, mapping, return_output_node=True)
     assert isinstance(result, tuple)
@@ -116,23 +120,23 @@ def copied(module: GraphModule) -> GraphModule:
     for before, after in mapping.items():
         after.meta = dict(before.meta)
     copy._codegen = graph._codegen
-    return GraphModule(module, copy)
+    return copy
 
 
 def _on_cpu(source: GraphModule) -> GraphModule:
     """A copy, of its bodies too, without checks that return nothing, and with the CPU for every device."""
-    module = copied(source)
+    graph = _copied(source.graph)
+    for node in reversed(graph.nodes):
+        checks = isinstance(node.target, torch._ops.OpOverload) and not node.target._schema.returns
+        if not node.users and (checks or (node.op == "get_attr")):
+            graph.erase_node(node)
+        elif node.op == "call_module" and node.target == "_guards_fn":
+            graph.erase_node(node)
+    write_device(graph, CPU)
+    module = GraphModule(source, graph)  # writes the graph's code, so it comes last
     for name, child in list(module.named_children()):
         if is_body(child):
             setattr(module, name, _on_cpu(child))
-    for node in reversed(module.graph.nodes):
-        checks = isinstance(node.target, torch._ops.OpOverload) and not node.target._schema.returns
-        if not node.users and (checks or (node.op == "get_attr")):
-            module.graph.erase_node(node)
-        elif node.op == "call_module" and node.target == "_guards_fn":
-            module.graph.erase_node(node)
-    write_device(module, CPU)
-    module.recompile()
     return module
 
 
@@ -143,7 +147,7 @@ def _bring_home(module: GraphModule, home: torch.device) -> None:
     for child in module.children():
         if is_body(child):
             _bring_home(child, home)
-    write_device(module, home)
+    write_device(module.graph, home)
     for node in module.graph.nodes:
         for value in tensors_in(node.meta.get("val")):
             value.fake_device = home  # type: ignore[attr-defined]

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import logging
 import threading
+import typing
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial, wraps
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from memplan.base.errors import DimensionError, GraphError, MemplanError
+from memplan.base.garbage import collection_paused
 from memplan.ir.model import Model
 from memplan.ir.ranges import Dims, ranges, resized, sizes_within
 from memplan.torch.pickled import TorchModel
@@ -30,11 +33,14 @@ _TURN = threading.RLock()
 
 
 def _in_turn(function: Callable[_P, _R]) -> Callable[_P, _R]:
-    """One thread at a time: torch's tracing modes, the filters of warnings and the level of its log are global."""
+    """One thread at a time: torch's tracing modes, the filters of warnings and the level of its log are global.
+
+    Most of what is made meanwhile stays, so that a quarter of the time would go by in looking for garbage.
+    """
 
     @wraps(function)
     def waiting(*args: _P.args, **kwargs: _P.kwargs) -> _R:
-        with _TURN:
+        with _TURN, collection_paused():
             return function(*args, **kwargs)
 
     return waiting
@@ -69,7 +75,7 @@ def exported_program(path: Path, trust: bool = False) -> Any:
     from memplan.torch.archive import checked_copy
 
     try:
-        with _quiet(), nullcontext(path) if trust else checked_copy(path) as archive:
+        with _quiet(), _hints_kept(), nullcontext(path) if trust else checked_copy(path) as archive:
             return torch.export.load(archive)
     except MemplanError:
         raise
@@ -251,6 +257,27 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         logger.setLevel(before)
+
+
+@contextmanager
+def _hints_kept() -> Iterator[None]:
+    """Let torch find the types of a class's fields once, which it does anew for each object of a program's JSON: half of
+    the time that loading one takes.
+    """
+    from torch._export.serde import serialize
+
+    found: dict[Any, dict[str, Any]] = {}
+
+    def get_type_hints(kind: Any, **names: Any) -> dict[str, Any]:
+        if kind not in found:
+            found[kind] = typing.get_type_hints(kind, **names)
+        return found[kind]
+
+    serialize.typing = SimpleNamespace(**{**vars(typing), "get_type_hints": get_type_hints})  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        serialize.typing = typing  # type: ignore[attr-defined]
 
 
 def require_torch() -> None:

@@ -8,6 +8,7 @@ from itertools import product
 from typing import ClassVar
 
 from memplan.base.errors import OptionError, nearest
+from memplan.base.garbage import collection_paused
 from memplan.judge.timeline import timeline
 from memplan.problem.plan import Plan, Status
 from memplan.problem.problem import Problem
@@ -54,6 +55,7 @@ class Greedy(Solver):
         """What of the problem is beyond it: traffic it plans for on any target, all else on scratchpad machines."""
         return (ANYWHERE if beyond_scratchpad(problem) else self.supports).lacks(problem)
 
+    @collection_paused()
     def solve(self, problem: Problem, limits: Limits) -> Plan:
         """The best candidate, with some ops joined or none, in place or less so.
 

@@ -45,10 +45,11 @@ ROUNDS: dict[str, tuple[Round, ...]] = {
 ALONE = ([("greedy",)], [("recompute",)])
 """Rounds whose only part plans itself what is less free."""
 
-PLAIN = 0.8
-"""Share of the time for the plan without in-place and donation, where these are allowed: what they add begins there.
+FREER = 0.1
+"""Share of the time that is kept for what in-place and donation add, of graphs that have ops which write over operands.
 
-Most of the time, of which what is left once that plan is proved goes on: who may do more should not do worse for it.
+Where they are not allowed it is not used. So who allows them has by then done all that is done for who does not, in the
+same time for each part, and does no worse for it; what is left once that plan is proved goes on with them as well.
 """
 
 PROGRAM = 0.2
@@ -102,9 +103,11 @@ class Portfolio(Solver):
         rounds = self._rounds(run)
         alone = [r.parts for r in rounds] in ALONE
         if not alone and (plain := inplace_off(problem)):
-            run.restricted("the portfolio without in-place", plain, limits.share(PLAIN))
+            run.restricted("the portfolio without in-place", plain, limits)
             if run.settled:
                 return run.answer()
+        elif not problem.inplace_pairs and any(op.overwrites for op in problem.graph.ops):
+            run.limits = limits = _first(1 - FREER, limits)
         ordered = None
         if problem.options.objective not in (
             "latency",
@@ -112,7 +115,7 @@ class Portfolio(Solver):
         ):  # there all parts know the program's order anyway
             ordered = in_program_order(problem)
         if ordered:
-            run.limits = replace(limits, time_limit_s=limits.seconds + (1 - PROGRAM) * limits.remaining_s)
+            run.limits = _first(1 - PROGRAM, limits)
         for share, parts, least_s in rounds:
             run.ask(run.able(parts), max(share, least_s / max(least_s, run.limits.remaining_s, 1e-9)))
             if run.settled or run.limits.spent():
@@ -132,6 +135,11 @@ class Portfolio(Solver):
         ):  # from the end: the first import nothing yet
             rounds.pop()
         return [*rounds[:-1], *(r._replace(share=1.0) for r in rounds[-1:])]
+
+
+def _first(share: float, limits: Limits) -> Limits:
+    """Limits that end once so much of the time left is spent, by the same clock."""
+    return replace(limits, time_limit_s=limits.seconds + share * limits.remaining_s)
 
 
 def _word(part: str) -> str:

@@ -78,7 +78,7 @@ class PortfolioRun:
             now = self.limits.seconds - begin
             return min(settled[:k], default=now + 1) <= now or now > 2 * min(settled[k:]) + GRACE_S
 
-        def solve(k: int) -> Plan | None:
+        def solve(k: int) -> tuple[Plan, float] | None:
             if late(k):
                 return None
             cancel = self.limits.cancel
@@ -99,21 +99,19 @@ class PortfolioRun:
             except MemplanError as refusal:
                 self.refused[parts[k]] = refusal.message
                 return None
-            if self._settles(plan):
+            value = value_of(self.problem, plan)
+            if value <= max(self.bound, plan.bound):
                 settled[k] = self.limits.seconds - begin
-            return plan
+            return plan, value
 
         if side_by_side == 1:
             answers = [solve(k) for k in range(len(parts))]
         else:
             with ThreadPoolExecutor(side_by_side) as pool:
                 answers = list(pool.map(solve, range(len(parts))))
-        for part, plan in zip(parts, answers, strict=True):
-            if plan is not None and not self.settled:
-                self._take(part, plan)
-
-    def _settles(self, plan: Plan) -> bool:
-        return value_of(self.problem, plan) <= max(self.bound, plan.bound)
+        for part, answer in zip(parts, answers, strict=True):
+            if answer is not None and not self.settled:
+                self._take(part, *answer)
 
     def restricted(self, how: str, less: Problem, limits: Limits) -> None:
         """Let the portfolio solve a problem with less freedom, and keep its plan if it is better; its bound
@@ -124,17 +122,17 @@ class PortfolioRun:
             limits, start=(), bound=0, progress=tell and (lambda news: tell(news._replace(bound=0)))
         )
         plan = lifted(self.problem, self.portfolio.solve(less, mine))
-        if value_of(self.problem, plan) < self.value:
-            self._take(how, plan)
+        if (value := value_of(self.problem, plan)) < self.value:
+            self._take(how, plan, value)
 
-    def _take(self, part: str, plan: Plan) -> None:
-        """Keep what is better of a part's plan and bound, and what the peak search says of doing without spills."""
+    def _take(self, part: str, plan: Plan, value: float) -> None:
+        """Keep what is better of a part's plan, which costs `value`, and bound, and what the peak search says of doing
+        without spills."""
         self.last = plan
         if part == "peak":
             self.without = plan.reason
         if plan.bound > self.bound:
             self.bound, self.prover = plan.bound, part
-        value = value_of(self.problem, plan)
         if value < self.value:
             self.best, self.finder, self.value = plan, part, value
             self.limits.report(part, value, self.bound, sum(self.nodes.values()))

@@ -10,6 +10,7 @@ from memplan_solvers import portfolio
 from memplan_solvers.restricted import less_in_place, value_of
 
 import memplan
+from memplan.base.clock import Clock
 from memplan.ir.graph import Graph
 from memplan.ir.parts import Op, Tensor
 from memplan.problem.plan import Status
@@ -87,6 +88,36 @@ def test_greedy_that_is_cut_has_done_what_it_would_have_done_with_less_freedom()
                 values.append(value_of(problem, parse_spec("greedy").solve(problem, limits)))
                 cut += limits.cancelled()
             assert values[1] <= values[0], (seed, asks)
+    assert cut
+
+
+class CountedWork(Clock):
+    """A clock by which time goes by as it is asked for: the same work takes the same time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = 0
+
+    @property
+    def seconds(self) -> float:
+        self.asked += 1
+        return self.asked / 1000
+
+
+def test_the_portfolio_that_is_cut_has_done_what_it_would_have_done_with_less_freedom() -> None:
+    cut = 0
+    for seed in range(6):
+        graph = random_graph(random.Random(seed), 30)
+        inputs = [t.name for t in graph.tensors if t.kind == "input" and t.name not in graph.output_storages]
+        fixed = make_problem(graph, scratchpad="MR")
+        free = make_problem(graph, scratchpad=fixed.capacity, inplace=True, donate=inputs)
+        for seconds in (0.02, 0.1, 0.3):
+            values = []
+            for problem in (fixed, free):
+                limits = Limits(seconds, clock=CountedWork())
+                values.append(value_of(problem, parse_spec("portfolio{skip=ilp}").solve(problem, limits)))
+                cut += limits.spent()
+            assert values[1] <= values[0], (seed, seconds)
     assert cut
 
 
