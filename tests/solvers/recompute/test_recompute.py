@@ -52,6 +52,9 @@ def random_problem(seed: int) -> Problem | None:
         order=rng.choice(("free", "program")),
         recompute=rng.choice((1, 2, 2, 3, None, None)),
     )
+    if rng.random() < 0.2:
+        placed = [s.name for s in Problem(graph, Target(), options).storages if not s.is_constant]
+        options = replace(options, pins={name: "keep" for name in placed if rng.random() < 0.3})
     problem = Problem(replace(graph, ops=ops), Target(), options)
     peak = max(make_model(problem).live_bytes(range(problem.n)))
     least = max(1, problem.min_capacity)
