@@ -14,7 +14,7 @@ from memplan.solving.limits import Limits
 from memplan.solving.registry import parse_spec
 from memplan.solving.solver import Solver
 from memplan_solvers.portfolio_run import PortfolioRun
-from memplan_solvers.restricted import in_program_order, inplace_off
+from memplan_solvers.restricted import in_program_order, inplace_off, without_spills
 
 
 class Round(NamedTuple):
@@ -53,6 +53,9 @@ Most of the time, of which what is left once that plan is proved goes on: who ma
 
 PROGRAM = 0.2
 """Share of the time left that is kept for the program's order, where any is allowed and none is proved to be best."""
+
+AGAIN = 0.3
+"""Share of the time for plans that execute ops again instead of spilling, where that is allowed, and of what is left of it for each of them."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +110,10 @@ class Portfolio(Solver):
             run.restricted("the portfolio without in-place", plain, limits.share(PLAIN))
             if run.settled:
                 return run.answer()
+        if problem.options.recompute != 1 and problem.options.objective in ("traffic", "peak"):
+            self._execute_again(run, limits.share(AGAIN))
+            if run.settled:
+                return run.answer()
         ordered = None
         if problem.options.objective not in (
             "latency",
@@ -122,6 +129,22 @@ class Portfolio(Solver):
         if ordered and not (run.settled or limits.spent()):
             run.restricted("the portfolio in program order", ordered, limits.share(1.0))
         return run.answer()
+
+    def _execute_again(self, run: PortfolioRun, limits: Limits) -> None:
+        """Keep plans that execute ops again and spill nothing: in the capacity, and for the least peak in ever smaller ones."""
+        problem, capacity, least = run.problem, run.problem.capacity, run.problem.min_capacity
+        alignment = problem.target.scratchpad.alignment
+        while not limits.spent():
+            if less := without_spills(problem, capacity):
+                run.restricted("executing ops again", less, limits.share(AGAIN))
+            if problem.options.objective != "peak" or run.best is None:
+                return
+            peak = int(run.value)
+            if capacity is not None and peak > capacity:
+                least = capacity + 1
+            capacity = (least + peak - 1) // 2 // alignment * alignment
+            if not least <= capacity < peak:
+                return
 
     def _rounds(self, problem: Problem) -> list[Round]:
         """The rounds without the parts that are left out; the last has all the time that the others leave."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import ceil
 
 from memplan.problem.problem import Problem
 from memplan.solving.limits import Limits
@@ -66,7 +67,7 @@ class Packable:
                 packed, self.placed = self.placed, self._begin
                 self._loosen()
                 return packed
-            self._tighten()
+            self._tighten((k + 1) / 2)
             found = self._annealed(min(rounds, STEPS // max(1, self.model.n)), turn)
             if found is None or not is_cheaper(self.model.extra_cost(found)):
                 self._loosen()
@@ -89,13 +90,14 @@ class Packable:
     def _loosen(self) -> None:
         self._room = [(room + self.model.capacity) // 2 for room in self._room]
 
-    def _tighten(self) -> None:
-        """Where places end above the capacity, and less live bytes by as much would be needed, half as much less may be live.
+    def _tighten(self, share: float) -> None:
+        """Where places end above the capacity, and live bytes would have to be less by as much, they may be so by this
+        share of it.
 
-        Half, since with other sequences other places come about; whoever is left above the capacity is tightened again.
+        Other sequences lie at other places, so a half may do; it grows with each sequence that does not pack.
         """
         sequence = self.placed.sequence
         live, over = self.model.live_bytes(sequence), overflows(self.placed, self.model)
         for t, i in enumerate(sequence):
             if live[t] > self._room[i] - over[t]:
-                self._room[i] = max(self._least[i], self._room[i] - (over[t] + 1) // 2)
+                self._room[i] = max(self._least[i], self._room[i] - ceil(over[t] * share))
