@@ -42,6 +42,7 @@ class RecomputeOracle:
         self.given = {x for x, k in kind.items() if k in ("input", "constant")}
         self.streamed = {x for x, k in kind.items() if k == "constant" and options.weights == "stream"}
         self.workspaces = {x for x, k in kind.items() if k == "workspace"}
+        self.kept = {x for x, pin in problem.pins.items() if pin.keep}
         self.before = graph.preds
         resident = options.io == "resident"
         used = {s for reads in self.reads for s in reads}
@@ -83,6 +84,8 @@ class RecomputeOracle:
         times, memory, loaded = state
         op = self.ops[i]
         if times[i] and (op.once or op.view or (self.most is not None and times[i] >= self.most)):
+            return
+        if times[i] and self.kept & {*op.outputs}:
             return
         if not all(times[p] for p in self.before[i]):
             return

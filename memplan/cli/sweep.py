@@ -38,10 +38,10 @@ def add_parser(commands: Any) -> None:
     add_sizes(p)
     p.add_argument(
         "--objective",
-        choices=("traffic", "latency"),
-        metavar="traffic|latency",
+        choices=("traffic", "latency", "compute"),
+        metavar="traffic|latency|compute",
         default="traffic",
-        help="what is least: spilled bytes, or seconds (default: traffic)",
+        help="what is least: spilled bytes, seconds, or the cost of executing ops again (default: traffic)",
     )
     add_policies(p)
     p.add_argument(

@@ -19,7 +19,7 @@ from memplan.solving.registry import parse_spec
 from memplan.solving.solver import Solver
 from memplan.studies.curve import SLICE, Curve, SweepPoint, turns
 
-OBJECTIVES = ("traffic", "latency")
+OBJECTIVES = ("traffic", "latency", "compute")
 
 REST = 0.1
 """All points but the pillars together are given this share of what these took, at least `SLICE` time limits."""
@@ -67,7 +67,7 @@ def sweep(
     settle is not solved.
 
     Args:
-        problem: as `make_problem` makes it, of objective "traffic" or "latency"; its own capacity does not
+        problem: as `make_problem` makes it, of objective "traffic", "latency" or "compute"; its own capacity does not
             count.
         points: how many capacities, evenly spread, 2 at least.
         least, most: the first and the last, as of `plan`; M_R and M_P where they are not given.
@@ -92,7 +92,9 @@ def sweep(
     chosen = parse_spec(solver)
     objective = problem.options.objective
     if objective not in OBJECTIVES:
-        raise OptionError(f"a sweep of {objective}", "sweep traffic or latency; a peak has no capacity")
+        raise OptionError(
+            f"a sweep of {objective}", "sweep traffic, latency or compute; a peak has no capacity"
+        )
     refuse(chosen, problem)
     asked = limits_for(time_limit_s, workers, seed)
     known = reference_capacities(problem, Limits(NO_LIMIT_S, progress=progress, cancel=cancel))

@@ -130,4 +130,6 @@ def _series(sweep: Sweep) -> list[Series]:
 def _cost(sweep: Sweep, value: float | None) -> str:
     if value is None or value == float("inf"):
         return "-"
+    if sweep.objective == "compute":  # flops or seconds
+        return f"{value:,.6g}"
     return f"{value:.6g} s" if sweep.objective == "latency" else f"{value:,.0f}"

@@ -273,7 +273,7 @@ def _hints_kept() -> Iterator[None]:
             found[kind] = typing.get_type_hints(kind, **names)
         return found[kind]
 
-    serialize.typing = SimpleNamespace(**{**vars(typing), "get_type_hints": get_type_hints})  # type: ignore[attr-defined]
+    serialize.typing = SimpleNamespace(**{**vars(typing), "get_type_hints": get_type_hints})  # type: ignore[attr-defined, assignment]
     try:
         yield
     finally:

@@ -124,8 +124,9 @@ def byte_axis(label: str, low: float, high: float) -> Axis:
 def cost_axis(objective: str, top: float) -> Axis:
     """An axis from 0 to a little above `top`, in the objective's unit."""
     high = 1.05 * (top or 1.0)
-    if objective == "latency":
-        return Axis("latency in seconds", 0.0, high, show=lambda value: f"{value:.3g}")
+    if objective in ("latency", "compute"):
+        label = "latency in seconds" if objective == "latency" else "computed again"
+        return Axis(label, 0.0, high, show=lambda value: f"{value:.3g}")
     return byte_axis(objective, 0.0, high)
 
 

@@ -14,7 +14,7 @@ from memplan.solving.limits import Limits
 from memplan.solving.registry import parse_spec
 from memplan.solving.solver import Solver
 from memplan_solvers.portfolio_run import PortfolioRun
-from memplan_solvers.restricted import in_program_order, inplace_off
+from memplan_solvers.restricted import in_program_order, inplace_off, without_spills
 
 
 class Round(NamedTuple):
@@ -54,6 +54,9 @@ same time for each part, and does no worse for it; what is left once that plan i
 
 PROGRAM = 0.2
 """Share of the time left that is kept for the program's order, where any is allowed and none is proved to be best."""
+
+AGAIN = 0.3
+"""Share of the time for plans that execute ops again instead of spilling, where that is allowed, and of what is left of it for each of them."""
 
 
 @dataclass(frozen=True)
@@ -108,12 +111,12 @@ class Portfolio(Solver):
                 return run.answer()
         elif not problem.inplace_pairs and any(op.overwrites for op in problem.graph.ops):
             run.limits = limits = _first(1 - FREER, limits)
-        ordered = None
-        if problem.options.objective not in (
-            "latency",
-            "compute",
-        ):  # there all parts know the program's order anyway
-            ordered = in_program_order(problem)
+        if problem.options.recompute != 1 and problem.options.objective in ("traffic", "peak"):
+            self._execute_again(run, limits.share(AGAIN))
+            if run.settled:
+                return run.answer()
+        # for the other objectives all parts know the program's order anyway
+        ordered = in_program_order(problem) if problem.options.objective in ("traffic", "peak") else None
         if ordered:
             run.limits = _first(1 - PROGRAM, limits)
         for share, parts, least_s in rounds:
@@ -124,15 +127,30 @@ class Portfolio(Solver):
             run.restricted("the portfolio in program order", ordered, limits.share(1.0))
         return run.answer()
 
+    def _execute_again(self, run: PortfolioRun, limits: Limits) -> None:
+        """Keep plans that execute ops again and spill nothing: in the capacity, and for the least peak in ever smaller ones."""
+        problem, capacity, least = run.problem, run.problem.capacity, run.problem.min_capacity
+        alignment = problem.target.scratchpad.alignment
+        while not limits.spent():
+            if less := without_spills(problem, capacity):
+                run.restricted("executing ops again", less, limits.share(AGAIN))
+            if problem.options.objective != "peak" or run.best is None:
+                return
+            peak = int(run.value)
+            if capacity is not None and peak > capacity:
+                least = capacity + 1
+            capacity = (least + peak - 1) // 2 // alignment * alignment
+            if not least <= capacity < peak:
+                return
+
     def _rounds(self, run: PortfolioRun) -> list[Round]:
         """The rounds without the parts that are left out, up to the last of which a part plans for the problem: that one has
         all the time that the others leave.
         """
         asked = [r._replace(parts=self._asked(r.parts)) for r in ROUNDS[run.problem.options.objective]]
         rounds = [r for r in asked if r.parts]
-        while len(rounds) > 1 and not run.able(
-            rounds[-1].parts
-        ):  # from the end: the first import nothing yet
+        # from the end: whoever comes first is not even imported yet
+        while len(rounds) > 1 and not run.able(rounds[-1].parts):
             rounds.pop()
         return [*rounds[:-1], *(r._replace(share=1.0) for r in rounds[-1:])]
 

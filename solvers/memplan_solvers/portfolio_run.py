@@ -144,7 +144,7 @@ class PortfolioRun:
             last = self.last
             status = Status.UNKNOWN if last is None else last.status
             why = last.reason if last else "; ".join(self.refused.values()) or "no time"
-            return self.portfolio.no_answer(self.problem, self.limits, status, why)
+            return replace(self.portfolio.no_answer(self.problem, self.limits, status, why), bound=self.bound)
         how = f"found by {self.finder}" + (
             f" ({plan.reason})" if plan.reason and self.finder != "peak" else ""
         )

@@ -22,6 +22,16 @@ def in_program_order(problem: Problem) -> Problem | None:
     return None if problem.options.order == "program" else _fitting(problem, order="program")
 
 
+def without_spills(problem: Problem, capacity: int | None) -> Problem | None:
+    """The problem of executing ops again, within the limit of costs, so that nothing is spilled in that capacity; None where
+    some op needs more.
+    """
+    limit = problem.options.cost_factor
+    options = replace(problem.options, objective="compute", compute_limit=limit)
+    less = replace(problem, target=problem.target.with_scratchpad(capacity), options=options)
+    return less if capacity is None or less.min_capacity <= capacity else None
+
+
 def less_in_place(problem: Problem) -> Iterator[Problem]:
     """The problems without both in-place and donation, without in-place and without donation, where that
     differs and the capacity suffices.

@@ -6,46 +6,64 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from memplan.packing.buffers import Buffer
-from memplan.problem.plan import Move, Residency, Status
+from memplan.problem.plan import Move, Residency
 from memplan.problem.problem import Problem
 from memplan.solving.limits import Limits
-from memplan_solvers.offsets.one_pass import pack_greedy
+from memplan_solvers.offsets.one_pass import pack_around, pack_greedy
 from memplan_solvers.recompute.model import Life, RecomputeModel
 
 
 class Placed(NamedTuple):
-    """A sequence of executions, what it keeps live, and where that lies; without offsets no packing within the capacity was found.
+    """A sequence of executions, what it keeps live, where that lies, and the end of the highest place.
 
-    `peak` is the lowest that one pass found.
+    The offsets are None where fixed ones overlap.
     """
 
     sequence: tuple[int, ...]
     lives: list[Life]
-    offsets: list[int] | None
+    offsets: Sequence[int] | None
     peak: int
 
 
 def place(problem: Problem, model: RecomputeModel, sequence: Sequence[int], limits: Limits) -> Placed:
-    """Addresses by one-pass orders."""
+    """Addresses by one-pass orders, within the capacity or not."""
     lives = model.lives(sequence)
     starts, stops = [life.start for life in lives], [life.stop for life in lives]
     sizes = [model.sizes[life.storage] for life in lives]
+    fixed = [problem.storages[life.storage].offset for life in lives]
     alignment, capacity = problem.target.scratchpad.alignment, problem.byte_limit
-    offsets, peak = pack_greedy(starts, stops, sizes, alignment, capacity, stop=limits.spent)
-    return Placed(tuple(sequence), lives, offsets if peak <= capacity else None, peak)
+    offsets: Sequence[int] | None
+    if all(offset is None for offset in fixed):
+        offsets, peak = pack_greedy(starts, stops, sizes, alignment, capacity, stop=limits.spent)
+    else:
+        offsets, peak = pack_around(starts, stops, sizes, fixed, alignment, capacity, stop=limits.spent)
+    return Placed(tuple(sequence), lives, offsets, peak)
 
 
 def place_harder(problem: Problem, placed: Placed, limits: Limits) -> Placed:
-    """Addresses by the exact packer, where one pass found none."""
-    from memplan_solvers.offsets.packer import fit  # numpy is not needed where one pass does
+    """Addresses by the packer, as near to the capacity as it comes in time."""
+    from memplan_solvers.offsets.packer import approach  # numpy is not needed where one pass does
 
-    alignment = problem.target.scratchpad.alignment
+    storages, alignment = problem.storages, problem.target.scratchpad.alignment
     buffers = [
-        Buffer(str(k), life.start, life.stop, problem.storages[life.storage].size, alignment)
-        for k, life in enumerate(placed.lives)
+        Buffer(str(k), start, stop, storages[s].size, alignment, storages[s].offset)
+        for k, (s, start, stop) in enumerate(placed.lives)
     ]
-    found = fit(buffers, problem.byte_limit, limits)
-    return placed._replace(offsets=list(found.offsets) if found.status is Status.FEASIBLE else None)
+    found = approach(buffers, problem.byte_limit, limits)
+    if not found.offsets:
+        return placed
+    peak = max(offset + b.size for offset, b in zip(found.offsets, buffers, strict=True))
+    return placed._replace(offsets=found.offsets, peak=peak) if peak < placed.peak else placed
+
+
+def overflows(placed: Placed, model: RecomputeModel) -> list[int]:
+    """By how many bytes the places of what is live at each step end above the capacity."""
+    over = [0] * len(placed.sequence)
+    for life, offset in zip(placed.lives, placed.offsets or (), strict=True):
+        if (beyond := offset + model.sizes[life.storage] - model.capacity) > 0:
+            for t in range(life.start, life.stop):
+                over[t] = max(over[t], beyond)
+    return over
 
 
 def materialise(problem: Problem, placed: Placed) -> tuple[list[Residency], list[Move]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
+from math import log
 
 import numpy as np
 
@@ -22,16 +23,20 @@ SLICE_STEPS = 400_000
 ROOM = 6
 """Times as many executions as ops that a sequence may have, beside a few."""
 
-HOT, COLD = 0.5, 0.005
-"""Temperatures in mean costs of an op."""
+HOT, WARM, COLD = 1.0, 0.3, 0.005
+"""Temperatures in mean costs of an op: where a cooling begins, from any sequence or from a good one, and where it ends."""
+
+CHEAP, DEAR = 30.0, 5000.0
+"""Prices of an excess by the whole capacity at one step, in mean costs of an op: at `HOT` and at `COLD`."""
 
 
 class Annealing:
     """Coolings that go on from the best sequence that fits, as long as somebody wants more of them."""
 
-    def __init__(self, model: RecomputeModel, seed: int) -> None:
+    def __init__(self, model: RecomputeModel, seed: int, room: Sequence[int] | None = None) -> None:
+        """`room`: bytes that may be live while each op is executed, the capacity where it is None."""
         self.model = model
-        self._facts = make_facts(model)
+        self._facts = make_facts(model, room)
         self._state = make_executions(self._facts, ROOM * model.n + 64, seed)
         self.best: tuple[int, ...] | None = None
         self.best_cost = 0
@@ -44,13 +49,15 @@ class Annealing:
 
     def cool(self, rounds: int, limits: Limits, hot: float = HOT) -> None:
         """One cooling of so many rounds from the current sequence on, unless the limits cut it."""
-        model, facts, state = self.model, self._facts, self._state
-        slices = max(SLICES, rounds * max(1, model.n) // SLICE_STEPS)
+        slices = max(SLICES, rounds * max(1, self.model.n) // SLICE_STEPS)
+        heats = [hot * (COLD / hot) ** (k / slices) for k in range(slices + 1)]
+        prices = [CHEAP * (DEAR / CHEAP) ** (log(heat / HOT) / log(COLD / HOT)) for heat in heats]
         for k in range(slices):
             if limits.spent():
                 break
-            heats = [hot * (COLD / hot) ** (step / slices) for step in (k, k + 1)]
-            run_rounds(facts, state, max(1, rounds // slices), *heats)
+            run_rounds(
+                self._facts, self._state, max(1, rounds // slices), *heats[k : k + 2], *prices[k : k + 2]
+            )
         self._keep()
 
     def _keep(self) -> None:

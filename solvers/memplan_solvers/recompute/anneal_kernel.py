@@ -1,4 +1,4 @@
-"""The annealing's rounds: a change is proposed, judged, and kept by its cost and by the price of the bytes beyond the capacity."""
+"""The annealing's rounds: a change is proposed, judged, and kept by its cost and by the price of the bytes beyond the room."""
 
 from __future__ import annotations
 
@@ -10,12 +10,6 @@ from memplan_solvers.common.arrays import Ints
 from memplan_solvers.jit import inlined, kernel
 from memplan_solvers.recompute.executions import Executions, Facts, copy, judge
 from memplan_solvers.recompute.moves import delete, insert, rand, shift, shift_first
-
-PERIOD = 200
-"""Rounds after which the price follows how often sequences fitted."""
-
-MOST_PRICE = 400.0
-"""Of an excess of the whole capacity at one step, in mean costs of an op: beyond, what does not fit is out of reach."""
 
 
 @kernel(allocates=False)
@@ -31,17 +25,19 @@ def begin_with(facts: Facts, state: Executions, sequence: Annotated[Ints, "given
 
 
 @kernel(allocates=False)
-def run_rounds(facts: Facts, state: Executions, rounds: int, hot: float, cold: float) -> None:
-    """Do so many rounds, the temperature falling geometrically from `hot` to `cold` mean costs of an op."""
+def run_rounds(
+    facts: Facts, state: Executions, rounds: int, hot: float, cold: float, cheap: float, dear: float
+) -> None:
+    """Do so many rounds, the temperature falling geometrically from `hot` to `cold` mean costs of an op.
+
+    The price of an excess by the whole capacity at one step rises likewise from `cheap` to `dear`, so that sequences
+    which do not fit are passed through at first and not at last.
+    """
     status = state.status[0]
-    fitted = 0
     for k in range(rounds):
         side = status.side
         now, proposed = state.sides[side], state.sides[1 - side]
-        fitted += now.excess <= 0.0
-        if k % PERIOD == PERIOD - 1:
-            _adapt(state, fitted / PERIOD)
-            fitted = 0
+        status.price = cheap * (dear / cheap) ** (k / rounds)
         if not _propose(facts, state) or not judge(facts, state, 1 - side):
             continue
         heat = hot * (cold / hot) ** (k / rounds)
@@ -49,16 +45,6 @@ def run_rounds(facts: Facts, state: Executions, rounds: int, hot: float, cold: f
         if worse <= 0.0 or rand(state.random) < np.exp(-worse / heat):
             status.side = 1 - side
             _note_best(state)
-
-
-@inlined(allocates=False)
-def _adapt(state: Executions, share: float) -> None:
-    """Raise the price where too few sequences fit, lower it where too many do."""
-    status = state.status[0]
-    if share < 0.2:
-        status.price = min(MOST_PRICE, status.price * 1.2)
-    elif share > 0.6:
-        status.price = max(1e-3, status.price / 1.2)
 
 
 @inlined(allocates=False)

@@ -6,14 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from memplan.solving.limits import Limits
-from memplan_solvers.recompute.anneal import HOT, Annealing
+from memplan_solvers.recompute.anneal import HOT, WARM, Annealing
 from memplan_solvers.recompute.model import RecomputeModel
 
 FIRST_STEPS = 25_000_000
 """Executions that the first cooling judges, about; each one has twice as many rounds as the one before."""
-
-WARM = 0.3
-"""Temperature, in mean costs of an op, from which a cooling goes on from the best sequence every other time."""
 
 
 class Coolings:

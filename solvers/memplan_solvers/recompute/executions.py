@@ -18,12 +18,12 @@ LIFE = np.dtype([("storage", np.int64), ("start", np.int64), ("last", np.int64),
 SIDE = np.dtype(
     [("length", np.int64), ("lives", np.int64), ("cost", np.float64), ("excess", np.float64)]
 )  # fmt: skip
-"""Of a sequence: its executions, the rows of its lives, its cost, and its bytes beyond the capacity summed over steps."""
+"""Of a sequence: its executions, the rows of its lives, its cost, and its bytes beyond the room summed over steps, in capacities."""
 
 STATUS = np.dtype(
     [("side", np.int64), ("best_length", np.int64), ("best_cost", np.float64), ("price", np.float64)]
 )
-"""Which side is the current sequence, the best one that fits, and what an excess of the capacity costs at a step."""
+"""Which side is the current sequence, the best one that fits, and what an excess by the capacity costs at a step."""
 
 
 class Facts(NamedTuple):
@@ -46,6 +46,7 @@ class Facts(NamedTuple):
     producer: Annotated[Ints, "storages"]  # -1: given
     opening: Annotated[Flags, "storages"]
     closing: Annotated[Flags, "storages"]
+    room: Annotated[Ints, "ops"]  # bytes that may be live while the op is executed
     most: int  # executions of an op
     capacity: int  # bytes
 
@@ -69,8 +70,8 @@ class Executions(NamedTuple):
     random: npt.NDArray[np.uint64]  # [1], state of the random numbers
 
 
-def make_facts(model: RecomputeModel) -> Facts:
-    """The model as arrays."""
+def make_facts(model: RecomputeModel, room: Sequence[int] | None = None) -> Facts:
+    """The model as arrays; `room` are the bytes that may be live while each op is executed, the capacity where it is None."""
     used = {s for reads in model.reads for s in reads}
     brief = [model.streamed[s] or not (s in used or model.closing[s]) for s in range(len(model.sizes))]
     fleeting = [
@@ -95,6 +96,7 @@ def make_facts(model: RecomputeModel) -> Facts:
         producer=np.array(model.producer, np.int64),
         opening=np.array(model.opening, np.bool_),
         closing=np.array(model.closing, np.bool_),
+        room=np.array(room if room is not None else [model.capacity] * model.n, np.int64),
         most=model.most or 1 << 40,
         capacity=model.capacity,
     )  # fmt: skip
@@ -223,7 +225,7 @@ def _drop(facts: Facts, state: Executions, side: int) -> None:
 
 @inlined(allocates=False)
 def _add_up(facts: Facts, state: Executions, side: int) -> None:
-    """The live bytes of each step from the lives, and what of them is beyond the capacity."""
+    """The live bytes of each step from the lives, and what of them is beyond the room."""
     about, live = state.sides[side], state.live[side]
     length = about.length
     for row in range(about.lives):
@@ -237,6 +239,7 @@ def _add_up(facts: Facts, state: Executions, side: int) -> None:
     excess, total = 0, 0
     for t in range(length):
         total += live[t]
-        live[t] = total + facts.fleeting[state.sequence[side, t]]
-        excess += max(0, live[t] - facts.capacity)
+        i = state.sequence[side, t]
+        live[t] = total + facts.fleeting[i]
+        excess += max(0, live[t] - facts.room[i])
     about.excess = excess / facts.capacity if facts.capacity else excess

@@ -107,8 +107,9 @@ class RecomputeModel:
 
 
 def make_model(problem: Problem) -> RecomputeModel:
-    """The model of a problem without pins, in-place and joins."""
+    """The model of a problem without in-place and joins; what is pinned to stay is written once."""
     ops, storages, options = problem.graph.ops, problem.storages, problem.options
+    kept = {s.producer for s in storages if s.keep and problem.graph.tensor[s.name].kind != "workspace"}
     costs, unit = _whole_costs(problem)
     return RecomputeModel(
         capacity=problem.byte_limit,
@@ -120,7 +121,9 @@ def make_model(problem: Problem) -> RecomputeModel:
         reads=problem.reads,
         writes=problem.writes,
         preds=problem.preds,
-        repeats=tuple(options.recompute != 1 and not (op.once or op.view) for op in ops),
+        repeats=tuple(
+            options.recompute != 1 and not (op.once or op.view or i in kept) for i, op in enumerate(ops)
+        ),
         most=options.recompute,
         costs=costs,
         unit=unit,

@@ -5,11 +5,15 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from memplan_solvers.common.arrays import Ints
 from memplan_solvers.jit import inlined, inner
 from memplan_solvers.recompute.executions import Executions, Facts, copy
 
 MOST_IN_CHAIN = 24
 """Ops that are inserted at once, at most."""
+
+EARLIER = 0.3
+"""Share of insertions that are not just before the next use: there may be less room there than at a step before."""
 
 
 @inlined(allocates=False)
@@ -25,10 +29,11 @@ def rand(state: npt.NDArray[np.uint64]) -> float:
 
 @inner(allocates=False)
 def insert(facts: Facts, state: Executions) -> bool:
-    """Execute again, just before its next use, what is live at an over-full step and not touched there.
+    """Execute again, before its next use, what is live at an over-full step and not touched there.
 
-    Alone, or with operands that are no longer live then. Where no step is over-full any step will do. False where
-    there is nothing.
+    Mostly just before that use; alone, or with operands that are no longer live then. What is executed as often as it
+    may be gives up its other executions but the first. Where no step is over-full any step will do. False where there
+    is nothing.
     """
     side = state.status[0].side
     t = _step(facts, state, side)
@@ -39,16 +44,35 @@ def insert(facts: Facts, state: Executions) -> bool:
     u = t + 1
     while u < length and not _reads(facts, state.sequence[side, u], s):
         u += 1
+    if rand(state.random) < EARLIER:
+        u = t + 1 + int(rand(state.random) * (u - t))
     count = _mark_chain(facts, state, u, facts.producer[s])
     if length + count > state.sequence.shape[1]:
         _unmark(state, count)
         return False
     old, new = state.sequence[side], state.sequence[1 - side]
-    copy(old, 0, u, new, 0)
-    _write_chain(state, new, u, count)
-    copy(old, u, length, new, u + count)
-    state.sides[1 - side].length = length + count
+    before = _copy_within_limit(facts, state, old, 0, u, new, 0)
+    after = _copy_within_limit(facts, state, old, u, length, new, before + count)
+    _write_chain(state, new, before, count)
+    state.sides[1 - side].length = after
     return True
+
+
+@inlined(allocates=False)
+def _copy_within_limit(
+    facts: Facts, state: Executions, old: Ints, start: int, stop: int, new: Ints, to: int
+) -> int:
+    """Copy `old[start:stop]` to where `new[to:]` begins, and return where the copy ends.
+
+    Of what is to be inserted and is executed as often as it may be, all but the first execution are left out.
+    """
+    side = state.status[0].side
+    for t in range(start, stop):
+        i = old[t]
+        if not (state.marked[i] and state.times[side, i] >= facts.most and state.first[side, i] != t):
+            new[to] = i
+            to += 1
+    return to
 
 
 @inlined(allocates=False)
@@ -59,7 +83,7 @@ def _step(facts: Facts, state: Executions, side: int) -> int:
         return int(rand(state.random) * length)
     start = int(rand(state.random) * length)
     t = start
-    while live[t] <= facts.capacity:
+    while live[t] <= facts.room[state.sequence[side, t]]:
         t = t + 1 if t + 1 < length else 0
     return t
 
@@ -76,7 +100,7 @@ def _victim(facts: Facts, state: Executions, side: int, t: int) -> int:
         if not (life.start < t and (life.last > t or facts.closing[s])):
             continue
         p = facts.producer[s]
-        if p < 0 or not facts.repeats[p] or state.times[side, p] >= facts.most or _reads(facts, i, s):
+        if p < 0 or not facts.repeats[p] or _reads(facts, i, s):
             continue
         score = rand(state.random)
         if by_worth:
@@ -109,7 +133,7 @@ def _mark_chain(facts: Facts, state: Executions, u: int, op: int) -> int:
         for k in range(facts.first_read[i], facts.first_read[i + 1]):
             s = facts.reads[k]
             p = facts.producer[s]
-            if p < 0 or state.marked[p] or not facts.repeats[p] or state.times[side, p] >= facts.most:
+            if p < 0 or state.marked[p] or not facts.repeats[p]:
                 continue
             if count < MOST_IN_CHAIN and not _is_live(state, side, s, u) and rand(state.random) < share:
                 state.marked[p] = True

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from memplan.base.errors import OptionError
 from memplan.problem.plan import Plan, Status
@@ -16,13 +16,16 @@ from memplan.solving.limits import Limits
 from memplan.solving.solver import Solver
 from memplan_solvers.compiled import load
 from memplan_solvers.peak.search import minimum_peak_order
-from memplan_solvers.recompute.addresses import Placed, materialise, place, place_harder
+from memplan_solvers.recompute.addresses import Placed, materialise, place
 from memplan_solvers.recompute.cut_search import CutSearch, FreeCuts
 from memplan_solvers.recompute.model import make_model
 from memplan_solvers.schedule.orders import orders
 
-LAST, EXACT = 0.2, 0.5
-"""Share of the time that is kept for addresses, where one pass finds none; and of each part of it for the exact packer."""
+if TYPE_CHECKING:
+    from memplan_solvers.recompute.packable import Packable
+
+LAST = 0.3
+"""Share of the time that is kept for addresses, where one pass finds none."""
 
 PROGRAM_SHARE = 0.25
 """Share of the time left that a program over cuts may take before annealing has its turn again."""
@@ -30,11 +33,14 @@ PROGRAM_SHARE = 0.25
 FREE_CUTS = 12
 """Ops at which one cut is looked at where the order is free."""
 
-LEAST_SLACK = 0.005
-"""Share of the capacity that annealing keeps free at first where addresses are not found, at least."""
+PEAK_SHARE, PEAK_EVALUATIONS = 0.25, 1e8
+"""Share of the time, and evaluations of an op, for the order of the least peak with each op executed once."""
 
-TIGHTER, ROUNDS = 8, 100_000
-"""How often annealing is asked in the end for less live bytes where nothing that it found packs; rounds of each time."""
+PACKING_SHARE = 0.2
+"""Share of the time left in which a sequence that packs is looked for after each cooling."""
+
+PACKING_ROUNDS = 100_000
+"""Rounds of annealing between two packings in the end, at most."""
 
 
 @dataclass(frozen=True)
@@ -50,10 +56,10 @@ class Recompute(Solver):
         "executes ops again so that nothing is spilled: annealing over executions, bounds by integer programs over cuts"
     )
     supports: ClassVar[Capabilities] = Capabilities(
-        ("compute",), operands=("scratchpad",), pins=(), inplace=False, recompute=True
+        ("compute",), operands=("scratchpad",), inplace=False, recompute=True
     )
 
-    effort: int = 20_000
+    effort: int = 100_000
     cuts: int = 60
 
     def __post_init__(self) -> None:
@@ -76,8 +82,7 @@ class _Run:
         self.infeasible = False
         self.best: Placed | None = None  # fits by bytes
         self.answer: Placed | None = None  # has addresses, too
-        self.refused: Placed | None = None  # was not packed
-        self.slack = 0.0  # share of the capacity that sequences keep free of late, so that they pack
+        self.packable: Packable | None = None  # of the best sequence, where one pass found no places
         self.starts: list[Sequence[int]] = []
 
     def plan(self) -> Plan:
@@ -99,7 +104,11 @@ class _Run:
         )
 
     def _no_plan(self) -> Plan:
-        answer = self.solver.no_answer
+        def answer(problem: Problem, limits: Limits, status: Status, why: str) -> Plan:
+            return replace(
+                self.solver.no_answer(problem, limits, status, why), bound=self._in_objective(self.bound)
+            )
+
         if self.infeasible:
             why = "however ops are executed again, live bytes exceed the capacity"
             return answer(self.problem, self.limits, Status.INFEASIBLE, why)
@@ -126,12 +135,17 @@ class _Run:
 
     def _order_without_repeats(self) -> None:
         """Take an order in which each op is executed once, if there is one that fits."""
+        for known in self.limits.start:
+            number = {op.name: i for i, op in enumerate(self.problem.graph.ops)}
+            self._offer([number[name] for name in known.schedule])
         for order in orders(self.problem):
             self.starts.append(order)
             if self._offer(order):
                 return
         alike = replace(self.problem, options=replace(self.problem.options, objective="peak"))
-        found = minimum_peak_order(alike, self.limits.share(0.2), goal=self.model.capacity, evaluations=2e7)
+        found = minimum_peak_order(
+            alike, self.limits.share(PEAK_SHARE), self.model.capacity, evaluations=PEAK_EVALUATIONS
+        )
         self.starts.append(found.order)
         self._offer(found.order)
         self.infeasible = found.bound > self.model.capacity and not any(self.model.repeats)
@@ -141,14 +155,21 @@ class _Run:
         if not self.model.fits(sequence):
             return False
         cost = self.model.extra_cost(sequence)
-        if self.answer is None or cost < self._cost(self.answer):
+        if self._is_cheaper(cost):
             placed = place(self.problem, self.model, sequence, self.limits)
             if self.best is None or cost < self._cost(self.best):
                 self.best = placed
-            if placed.offsets is not None:
+            if self._packs(placed):
                 self.answer = placed
                 self._report()
         return True
+
+    def _packs(self, placed: Placed) -> bool:
+        return placed.offsets is not None and placed.peak <= self.model.capacity
+
+    def _is_cheaper(self, cost: int) -> bool:
+        """Whether a sequence of that cost would be a better answer."""
+        return self.answer is None or cost < self._cost(self.answer)
 
     def _report(self) -> None:
         value = None if self.answer is None else self._in_objective(self._cost(self.answer))
@@ -191,7 +212,7 @@ class _Run:
                     wait([solving])
                 if coolings is not None and not coolings.finished:
                     coolings.cool(self._until_placing)
-                    self._place_harder(coolings.done // 2, self._until_placing.share(PROGRAM_SHARE))
+                    self._place_harder(coolings.done, self.limits.share(PACKING_SHARE))
                 if (decoded := solving.result()) is not None:
                     self._offer(decoded)
                     if coolings is not None:
@@ -210,43 +231,20 @@ class _Run:
 
     def _place(self) -> None:
         """Addresses for the best sequence; where none are found, for others that keep less live."""
-        for k in range(TIGHTER):
-            if self.best is None or self.best is self.answer or self.limits.spent():
-                return
-            self._place_harder(ROUNDS, self.limits.share(1 / (TIGHTER - k)))
+        self._place_harder(PACKING_ROUNDS, self.limits)
 
     def _place_harder(self, rounds: int, limits: Limits) -> None:
-        """Where one pass found no addresses for the best sequence, pack it exactly, or look for one that keeps less live,
-        by so many rounds."""
-        if self.best is None or self.best is self.answer:
+        """Where one pass found no addresses for the best sequence, look for one near it that packs, with so many rounds
+        between two packings."""
+        if self.best is None or self.best is self.answer or not load("recompute", limits):
             return
-        if self.best is not self.refused:
-            placed = place_harder(self.problem, self.best, limits.share(EXACT))
-            if placed.offsets is not None:
-                self.best = self.answer = placed
-                self._report()
-                return
-            self.refused = self.best
-        if not load("recompute", limits):
-            return
-        from memplan_solvers.recompute.coolings import Coolings
+        from memplan_solvers.recompute.packable import Packable
 
-        if not self.slack:
-            self.slack = max(LEAST_SLACK, 0.25 * (self.best.peak / self.model.capacity - 1))
-        known, found = self.answer, list[Sequence[int]]()
-        tighter = replace(self.model, capacity=int(self.model.capacity * (1 - self.slack)))
-        coolings, half = (
-            Coolings(tighter, [self.best.sequence], rounds, limits.seed, found.append),
-            limits.share(0.5),
-        )
-        while not (coolings.finished or half.spent()):
-            coolings.cool(half)
-        for sequence in found[-1:]:
-            self._offer(sequence)
-            if self.answer is known and (
-                known is None or self.model.extra_cost(sequence) < self._cost(known)
-            ):
-                placed = place_harder(self.problem, place(self.problem, self.model, sequence, limits), limits)
-                self.answer = known if placed.offsets is None else placed
-                self._report()
-        self.slack *= 1.5 if found and self.answer is known else 0.7
+        if self.packable is None or self.packable.sequence != self.best.sequence:
+            self.packable = Packable(self.problem, self.model, self.best, limits.seed)
+        found = self.packable.search(limits, self._is_cheaper, rounds)
+        if found is not None and self._is_cheaper(self._cost(found)):
+            self.answer = found
+            if self._cost(found) <= self._cost(self.best):
+                self.best = found
+            self._report()

@@ -33,7 +33,7 @@ def test_the_best_sequence_is_the_least_of_those_that_fit() -> None:
         if once.best is not None:
             assert model.fits(once.best) and once.best_cost * model.unit >= best
             found += once.best_cost * model.unit == best
-    assert found > 25
+    assert found > 15
 
 
 def models(count: int) -> list[RecomputeModel]:
@@ -63,7 +63,7 @@ def test_every_sequence_is_judged_as_the_model_does() -> None:
             assert cost * mean == pytest.approx(sum(model.costs[i] for i in sequence))
             check_order(model, sequence)
             again += len(sequence) - model.n
-            run_rounds(facts, state, 5, 3.0, 1.0)
+            run_rounds(facts, state, 5, 3.0, 1.0, 30.0, 100.0)
     assert again > 200
 
 

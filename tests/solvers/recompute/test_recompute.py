@@ -18,7 +18,9 @@ from memplan.problem.options import Options
 from memplan.problem.plan import Plan, Status
 from memplan.problem.problem import Problem
 from memplan.solving.limits import Limits
+from memplan.solving.planning import make_problem, plan
 from memplan.solving.solver import Solver
+from memplan.studies.sweep import sweep
 from tests.generate import random_graph
 from tests.recompute_oracle import RecomputeOracle
 
@@ -51,6 +53,9 @@ def random_problem(seed: int) -> Problem | None:
         order=rng.choice(("free", "program")),
         recompute=rng.choice((1, 2, 2, 3, None, None)),
     )
+    if rng.random() < 0.2:
+        placed = [s.name for s in Problem(graph, Target(), options).storages if not s.is_constant]
+        options = replace(options, pins={name: "keep" for name in placed if rng.random() < 0.3})
     problem = Problem(replace(graph, ops=ops), Target(), options)
     peak = max(make_model(problem).live_bytes(range(problem.n)))
     least = max(1, problem.min_capacity)
@@ -120,6 +125,73 @@ def test_what_fits_anyway_costs_nothing(order: str, recompute: int | None) -> No
     problem = Problem(graph, Target(), Options("compute", order=order, recompute=recompute))
     plan = evaluate(graph, Recompute().solve(problem, Limits(60.0)))
     assert (plan.status, plan.value, plan.bound) == (Status.OPTIMAL, 0, 0)
+
+
+def test_without_a_plan_the_bound_is_told() -> None:
+    """Programs over cuts alone, a few of them: where they find no plan, their bound stays, and is true."""
+    told = 0
+    for seed in range(150):
+        problem = random_problem(seed)
+        if problem is None:
+            continue
+        plan = evaluate(problem.graph, Recompute(effort=0, cuts=1).solve(problem, Limits(60.0)))
+        assert not fault(problem, plan), seed
+        told += plan.status is Status.UNKNOWN and plan.bound > 0
+    assert told
+
+
+def test_a_free_order_costs_no_more_than_the_programs() -> None:
+    compared = 0
+    for seed in range(60):
+        problem = random_problem(seed)
+        if problem is None:
+            continue
+        values = []
+        for order in ("program", "free"):
+            asked = replace(problem, options=replace(problem.options, order=order))
+            values.append(evaluate(problem.graph, Recompute(effort=300).solve(asked, Limits(60.0))).value)
+        if values[0] is not None:
+            compared += 1
+            assert values[1] is not None and values[1] <= values[0], seed
+    assert compared > 5
+
+
+def paid(depth: int) -> Graph:
+    """A training chain of ops that cost the same."""
+    graph = training_graph(random.Random(depth), depth)
+    return replace(graph, ops=tuple(replace(op, flops=10) for op in graph.ops))
+
+
+def test_what_is_computed_again_falls_with_the_capacity() -> None:
+    problem = make_problem(paid(6), objective="compute", order="program", recompute="any")
+    found = sweep(problem, points=6, solver="recompute{effort=2000}", time_limit_s=5.0, workers=1)
+    values = [p.value for p in found.points if p.value is not None]
+    bounds = [p.bound for p in found.points]
+    assert len(values) > 3 and values[0] > 0 and values[-1] == 0
+    assert values == sorted(values, reverse=True) and bounds == sorted(bounds, reverse=True)
+
+
+def test_a_plan_of_a_smaller_capacity_is_where_a_solve_begins() -> None:
+    problem = make_problem(paid(5), objective="compute", order="program", recompute="any")
+    peak = max(make_model(problem).live_bytes(range(problem.n)))
+    small, large = (replace(problem, target=Target().with_scratchpad(peak - k)) for k in (2, 1))
+    known = evaluate(problem.graph, Recompute(effort=2000).solve(small, Limits(60.0)))
+    assert known.value
+    begun = Recompute(effort=0, cuts=0).solve(large, Limits(60.0, start=(known,)))
+    assert evaluate(problem.graph, begun).value == known.value
+
+
+@pytest.mark.parametrize("order", ["free", "program"])
+def test_ops_are_executed_again_instead_of_spilling_and_for_a_lower_peak(order: str) -> None:
+    graph = paid(6)
+    once = plan(graph, objective="peak", order=order, workers=1)
+    again = plan(graph, objective="peak", order=order, recompute="any", compute_limit=1.5, workers=1)
+    assert once.value and again.value and again.value < once.value
+    spilling = plan(graph, scratchpad=once.value - 1, order=order, workers=1)
+    instead = plan(graph, scratchpad=once.value - 1, order=order, recompute="any", workers=1)
+    assert spilling.value and instead.value == 0 and len(instead.schedule) > len(graph.ops)
+    dear = plan(graph, scratchpad=once.value - 1, order=order, recompute="any", compute_limit=1.01, workers=1)
+    assert dear.value == spilling.value
 
 
 def test_agrees_with_brute_force_on_some() -> None:
