@@ -49,6 +49,16 @@ ELSEWHERE: tuple[tuple[str, str, str], ...] = (
         "memplan.views.report_data memplan.views.html memplan.views.table_page",
     ),
     (
+        "graphs derived by them, executed",
+        "tiling/test_derive.py",
+        "memplan.tiling.calls memplan.tiling.ranges",
+    ),
+    (
+        "ops by brute force",
+        "onnx/test_needs.py",
+        "memplan.onnx.access memplan.onnx.access_windows",
+    ),
+    (
         "pictures",
         "views/test_svg.py",
         "memplan.views.drawing memplan.views.svg_boxes",
