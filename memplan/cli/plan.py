@@ -21,7 +21,7 @@ from memplan.cli.live import LiveLine, interruptible
 from memplan.cli.status import EXIT_STATUS
 from memplan.ir.graph import Graph
 from memplan.problem.options import CHOICES
-from memplan.problem.plan import Plan, Status
+from memplan.problem.plan import Plan, Status, planned_graph
 from memplan_start import INTERRUPTED
 
 
@@ -117,9 +117,10 @@ def run(args: argparse.Namespace) -> int:
         )
         live.clear()
         if plan.status in EXIT_STATUS:
-            _print_none(args, model.graph, plan)
+            _print_none(args, planned_graph(model.graph, plan), plan)
         else:
-            _print(args, model.graph, plan, emit_plan(model, plan, formats, Path(args.output)))
+            written = emit_plan(model, plan, formats, Path(args.output))
+            _print(args, planned_graph(model.graph, plan), plan, written)
     return INTERRUPTED if cancel() else EXIT_STATUS.get(plan.status, 0)
 
 
