@@ -54,6 +54,11 @@ ELSEWHERE: tuple[tuple[str, str, str], ...] = (
         "memplan.tiling.calls memplan.tiling.ranges",
     ),
     (
+        "tiles made wrong by hand",
+        "judge/check/test_tiles.py",
+        "memplan.judge.check.tile_boxes",
+    ),
+    (
         "ops by brute force",
         "onnx/test_needs.py",
         "memplan.onnx.access memplan.onnx.access_windows",

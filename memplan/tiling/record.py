@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from memplan.base.errors import OptionError
 
@@ -44,7 +43,7 @@ class Region:
                 f"a region keeps what it made along axis {self.cache}", f"it is cut along {self.axes}"
             )
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """The region as plan files have it."""
         return {"ops": list(self.ops), "axes": list(self.axes), "tile": list(self.tile), "cache": self.cache}
 
