@@ -21,6 +21,9 @@ Index = tuple[int, ...]
 Boxes = dict[int, Box]
 """Boxes of results by the program position of their op."""
 
+Readers = dict[str, list[tuple[int, int]]]
+"""Who reads a tensor: program position and number of the operand."""
+
 
 class Kept(NamedTuple):
     """Along which of the region's axes, by number, what an op has made is kept, and along which axis of its results."""
@@ -72,7 +75,7 @@ class Ranges:
     @cached_property
     def tiles(self) -> list[tuple[Index, Box]]:
         """Tiles of the last op's result in the order in which they are computed, the cached axis innermost."""
-        box = self._whole(self.positions[-1])
+        box = made_by(self.graph, self.positions[-1])
         cuts = []
         for axis, size in zip(self.region.axes, self.region.tile, strict=True):
             if axis >= len(box) or axis not in cut_axes(self.graph.ops[self.positions[-1]]):
@@ -131,7 +134,7 @@ class Ranges:
         """Whether the first tile needs the whole of an operand of the op."""
         op = self.graph.ops[position]
         shape = self.graph.tensor[op.inputs[operand]].shape or ()
-        return needed(op, operand, shape, self._needed_by_all[0][position]) == whole(shape)
+        return needed(op, operand, shape, self.needed_by_all[0][position]) == whole(shape)
 
     @cached_property
     def kept(self) -> dict[int, Kept]:
@@ -139,25 +142,17 @@ class Ranges:
         found = dict(self._escaping)
         for position in self.positions:
             for loop in self._dependent[position]:
-                axes = self._varying(self._needed_by_all, position, loop)
+                axes = self._varying(self.needed_by_all, position, loop)
                 if self.region.axes[loop] == self.region.cache and len(axes) == 1:
                     found[position] = Kept(loop, axes.pop())
         return found
 
-    def _whole(self, position: int) -> Box:
-        return whole(self.graph.tensor[self.graph.ops[position].results[0]].shape or ())
+    @cached_property
+    def _readers(self) -> Readers:
+        return readers(self.graph, self.positions)
 
     @cached_property
-    def _readers(self) -> dict[str, list[tuple[int, int]]]:
-        """Who of the region reads a tensor: program position and number of the operand."""
-        readers: dict[str, list[tuple[int, int]]] = {}
-        for position in self.positions:
-            for operand, name in enumerate(self.graph.ops[position].inputs):
-                readers.setdefault(name, []).append((position, operand))
-        return readers
-
-    @cached_property
-    def _needed_by_all(self) -> list[Boxes]:
+    def needed_by_all(self) -> list[Boxes]:
         """For each tile all that it needs, whatever was made before."""
         return [self._backwards(index, tile, self._escaping) for index, tile in self.tiles]
 
@@ -166,7 +161,7 @@ class Ranges:
         """For each op the loops on which depends what of it a tile needs."""
         loops = range(len(self.region.axes))
         return {
-            position: {loop for loop in loops if self._varying(self._needed_by_all, position, loop)}
+            position: {loop for loop in loops if self._varying(self.needed_by_all, position, loop)}
             for position in self.positions
         }
 
@@ -196,7 +191,7 @@ class Ranges:
                 for loop in range(len(self.region.axes))
                 for axis in self._varying(boxes, position, loop)
             }
-            full = self._whole(position)
+            full = made_by(self.graph, position)
             if len(varying) > 1 or any(
                 boxes[0][position][axis] != full[axis]
                 for axis in range(len(full))
@@ -214,47 +209,26 @@ class Ranges:
         """What of each op the tile needs, if it computes all of it."""
         boxes: Boxes = {}
         for position in reversed(self.positions):
-            box = tile if position == self.positions[-1] else self._asked(position, boxes)
+            box = (
+                tile if position == self.positions[-1] else asked(self.graph, self._readers, position, boxes)
+            )
             if box is None:
                 raise OptionError(
                     f"no op of its region reads what op '{self.graph.ops[position].name}' makes",
                     "let the region begin after it, or end with it",
                 )
-            boxes[position] = self._widened(position, self._reaching(position, index, box, escaping))
+            boxes[position] = widened(self.graph, position, self._reaching(position, index, box, escaping))
         return boxes
-
-    def _asked(self, position: int, boxes: Boxes) -> Box | None:
-        """The hull of what those that compute `boxes` need of the op's results, None where they need nothing."""
-        found: Box | None = None
-        for name in self.graph.ops[position].results:
-            shape = self.graph.tensor[name].shape or ()
-            for reader, operand in self._readers.get(name, ()):
-                if reader in boxes:
-                    box = needed(self.graph.ops[reader], operand, shape, boxes[reader])
-                    if name != self.graph.ops[position].results[0]:
-                        full = self._whole(position)
-                        cut = cut_axes(self.graph.ops[position])
-                        box = tuple(box[axis] if axis in cut else full[axis] for axis in range(len(full)))
-                    found = box if found is None else hull(found, box)
-        return found
 
     def _reaching(self, position: int, index: Index, box: Box, escaping: Mapping[int, Kept]) -> Box:
         """The box, up to the ends of what is wanted outside in the first and last tile, so that nothing of it is missing."""
         kept = escaping.get(position)
         if kept is None:
             return box
-        (first, stop), size = box[kept.axis], self._whole(position)[kept.axis][1]
+        (first, stop), size = box[kept.axis], made_by(self.graph, position)[kept.axis][1]
         last = max(i[kept.loop] for i, _ in self.tiles)
         part = (0 if index[kept.loop] == 0 else first, size if index[kept.loop] == last else stop)
         return (*box[: kept.axis], part, *box[kept.axis + 1 :])
-
-    def _widened(self, position: int, box: Box) -> Box:
-        """The box, whole along the axes along which the op cannot be cut."""
-        cut = cut_axes(self.graph.ops[position])
-        return tuple(
-            part if axis in cut else full
-            for axis, (part, full) in enumerate(zip(box, self._whole(position), strict=True))
-        )
 
     @cached_property
     def _made(self) -> tuple[list[Boxes], dict[tuple[int, int], int]]:
@@ -262,29 +236,33 @@ class Ranges:
         the first element along its kept axis that later tiles ask for."""
         done: dict[tuple[int, Index], int] = {}
         made: list[Boxes] = []
-        asked: list[dict[int, int]] = []
+        wanted: list[dict[int, int]] = []
         for index, tile in self.tiles:
             boxes: Boxes = {}
             firsts: dict[int, int] = {}
             for position in reversed(self.positions):
-                box = tile if position == self.positions[-1] else self._asked(position, boxes)
+                box = (
+                    tile
+                    if position == self.positions[-1]
+                    else asked(self.graph, self._readers, position, boxes)
+                )
                 if box is None:
                     if position not in self._escaping:
                         continue
-                    box = self._needed_by_all[len(made)][position]
+                    box = self.needed_by_all[len(made)][position]
                 kept, key = self.kept.get(position), (position, self.scope(position, index))
                 if kept is None:
                     if key not in done:
-                        boxes[position], done[key] = self._widened(position, box), 0
+                        boxes[position], done[key] = widened(self.graph, position, box), 0
                     continue
                 firsts[position] = box[kept.axis][0]
-                box = self._widened(position, self._reaching(position, index, box, self._escaping))
+                box = widened(self.graph, position, self._reaching(position, index, box, self._escaping))
                 first, stop = max(box[kept.axis][0], done.get(key, 0)), box[kept.axis][1]
                 if first < stop:
                     boxes[position] = (*box[: kept.axis], (first, stop), *box[kept.axis + 1 :])
                     done[key] = stop
             made.append(boxes)
-            asked.append(firsts)
+            wanted.append(firsts)
         least: dict[tuple[int, int], int] = {}
         running: dict[tuple[int, Index], int] = {}
         for number in reversed(range(len(self.tiles))):
@@ -292,9 +270,47 @@ class Ranges:
                 key = (position, self.scope(position, self.tiles[number][0]))
                 if key in running:
                     least[number, position] = running[key]
-                if position in asked[number]:
-                    running[key] = min(asked[number][position], running.get(key, asked[number][position]))
+                if position in wanted[number]:
+                    running[key] = min(wanted[number][position], running.get(key, wanted[number][position]))
         return made, least
+
+
+def readers(graph: Graph, positions: Iterable[int]) -> Readers:
+    """Who of these ops reads a tensor."""
+    found: Readers = {}
+    for position in positions:
+        for operand, name in enumerate(graph.ops[position].inputs):
+            found.setdefault(name, []).append((position, operand))
+    return found
+
+
+def made_by(graph: Graph, position: int) -> Box:
+    """The box of all that an op makes of its first result."""
+    return whole(graph.tensor[graph.ops[position].results[0]].shape or ())
+
+
+def asked(graph: Graph, readers: Readers, position: int, boxes: Boxes) -> Box | None:
+    """The hull of what those that compute `boxes` need of the op's results, None where they need nothing."""
+    op, found, full = graph.ops[position], None, made_by(graph, position)
+    for name in op.results:
+        shape = graph.tensor[name].shape or ()
+        for reader, operand in readers.get(name, ()):
+            if reader in boxes:
+                box = needed(graph.ops[reader], operand, shape, boxes[reader])
+                if name != op.results[0]:
+                    cut = cut_axes(op)
+                    box = tuple(box[axis] if axis in cut else part for axis, part in enumerate(full))
+                found = box if found is None else hull(found, box)
+    return found
+
+
+def widened(graph: Graph, position: int, box: Box) -> Box:
+    """The box, whole along the axes along which the op cannot be cut."""
+    cut = cut_axes(graph.ops[position])
+    full = made_by(graph, position)
+    return tuple(
+        part if axis in cut else all_ for axis, (part, all_) in enumerate(zip(box, full, strict=True))
+    )
 
 
 def _parts(box: Box, cuts: Iterable[tuple[int, int]]) -> Iterator[Box]:
