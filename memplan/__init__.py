@@ -67,6 +67,7 @@ from memplan.solving.limits import Limits, Progress
 from memplan.solving.planning import PlanOptions, make_problem, plan
 from memplan.solving.registry import parse_spec
 from memplan.solving.solver import Solver
+from memplan.solving.tiling import tile
 from memplan.studies.curve import SweepPoint
 from memplan.studies.sweep import Sweep, sweep
 from memplan.tiling.record import Region
@@ -79,5 +80,5 @@ __all__ = [
     "Solver", "Status", "Storage", "Sweep", "SweepPoint", "Target", "TargetError", "Tensor", "Violation", "ZooEntry",
     "__version__", "check", "check_packing", "declare_op", "declare_ops", "emit", "emit_fx", "from_exported", "from_fx", "fx_pass", "load",
     "load_target", "make_problem", "measure", "pack", "pack_buffers", "parse_spec", "plan", "preset_names", "read_graph",
-    "read_plan", "run", "simulate", "sweep", "testing", "write_graph", "write_plan", "zoo_index", "zoo_names",
+    "read_plan", "run", "simulate", "sweep", "testing", "tile", "write_graph", "write_plan", "zoo_index", "zoo_names",
 ]  # fmt: skip

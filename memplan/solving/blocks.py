@@ -23,7 +23,10 @@ COUNTS = (2, 4, 8, 16, 32, 64)
 """Numbers of blocks that are tried."""
 
 GAIN = 0.95
-"""A number of blocks is worth its ops if it takes no more than so much of what half as many take."""
+"""More blocks are worth their ops if they take no more than so much of what fewer take."""
+
+MOST_OPS = 10_000
+"""No tiling has more tiles than that: so many ops are planned in seconds."""
 
 SHARE = 0.9
 """Runs are cut that have to do with steps at which so much of the most bytes are live."""
@@ -53,9 +56,8 @@ def blocks(graph: Graph, pose: Callable[[Graph], Problem]) -> Tiling:
     least: float = max(live_bytes(pose(graph)), default=0)
     for count in COUNTS:
         tiling, most = _grown(graph, pose, found, count)
-        if most > GAIN * least:
-            break
-        best, least = tiling, most
+        if most <= GAIN * least:
+            best, least = tiling, most
     return best
 
 
@@ -144,6 +146,8 @@ def _grown(
     live = live_bytes(problem)
     while idle < PATIENCE and (more := _concerned(problem, live, run_of) - chosen):
         chosen |= more
+        if count * sum(run.last - run.first + 1 for run in chosen) > MOST_OPS:
+            break
         tiling = tuple(_region(graph, run, count) for run in sorted(chosen))
         problem = pose(derive(graph, tiling))
         live, idle = live_bytes(problem), idle + 1

@@ -184,7 +184,7 @@ def plan(
         why = f"cancelled while the kernels of {what} were compiled, which is done once on a machine: plan again"
         done = replace(done, reason="; ".join(filter(None, (done.reason, why))))
     if regions:
-        done = replace(done, graph_sha256=_graph_of(model).sha256, tiling=regions)
+        done = replace(done, graph_sha256=graph_of(model).sha256, tiling=regions)
     return replace(done, total_seconds=time.monotonic() - begin, runtime=runtime)
 
 
@@ -225,7 +225,7 @@ def make_problem(
     >>> problem.n, problem.capacity, problem.min_capacity
     (29, 196608, 196608)
     """
-    graph = _graph_of(model)
+    graph = graph_of(model)
     machine = with_capacities(load_target(target), capacities or {})
     usual = dict(machine.policies)
     profile = profile_for(model, runtime or loaded_for(model))
@@ -256,7 +256,7 @@ def make_problem(
     return _limited(problem, scratchpad, Limits(NO_LIMIT_S))[0]
 
 
-def _graph_of(model: Model | Graph) -> Graph:
+def graph_of(model: Model | Graph) -> Graph:
     """The graph of what is planned; OptionError for what is no model."""
     graph = model.graph if isinstance(model, Model) else model
     if not isinstance(graph, Graph):
@@ -266,7 +266,7 @@ def _graph_of(model: Model | Graph) -> Graph:
 
 def tiled(model: Model | Graph, tiling: Tiling) -> Model | Graph:
     """The model with its graph derived by the tiling; OptionError where that cannot be, or its sizes are ranges."""
-    graph = derive(_graph_of(model), tiling)
+    graph = derive(graph_of(model), tiling)
     if not isinstance(model, Model):
         return graph
     if open_ones := ranges(model.dims):
