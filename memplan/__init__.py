@@ -54,7 +54,7 @@ from memplan.io.plan_json import read_plan, write_plan
 from memplan.ir.declarations import declare_op
 from memplan.ir.graph import Graph
 from memplan.ir.model import Model
-from memplan.ir.parts import Op, Tensor
+from memplan.ir.parts import Access, Op, Tensor
 from memplan.judge.check.violation import Violation
 from memplan.library.zoo import ZooEntry, zoo_index, zoo_names
 from memplan.machine.load import load_target, preset_names
@@ -79,16 +79,18 @@ from memplan.solving.limits import Limits, Progress
 from memplan.solving.planning import PlanOptions, make_problem, plan
 from memplan.solving.registry import parse_spec
 from memplan.solving.solver import Solver
+from memplan.solving.tiling import tile
 from memplan.studies.curve import SweepPoint
 from memplan.studies.sweep import Sweep, sweep
+from memplan.tiling.record import Region
 
 __all__ = [
-    "BoundError", "Buffer", "Capabilities", "Channel", "Clock", "Compute", "DimensionError", "ExecutionError",
+    "Access", "BoundError", "Buffer", "Capabilities", "Channel", "Clock", "Compute", "DimensionError", "ExecutionError",
     "Gap", "Graph", "GraphError", "Hosted", "InPlace", "InvalidPlanError", "Limits", "Memory", "MemplanError", "Metrics", "Model", "Move",
     "Obedience", "Op", "OptionError", "Options", "OutputReport", "Packer", "Packing", "Pin", "Place", "Placeable", "Plan", "PlanError",
-    "PlanOptions", "Problem", "Progress", "ReferenceCapacities", "Residency", "RunReport", "Segment",
+    "PlanOptions", "Problem", "Progress", "ReferenceCapacities", "Region", "Residency", "RunReport", "Segment",
     "Solver", "Status", "Storage", "Sweep", "SweepPoint", "Target", "TargetError", "Tensor", "Violation", "ZooEntry",
     "__version__", "check", "check_packing", "declare_op", "declare_ops", "emit", "emit_fx", "from_exported", "from_fx", "fx_pass", "load",
     "load_target", "make_problem", "measure", "pack", "pack_buffers", "parse_spec", "plan", "preset_names", "read_graph",
-    "read_plan", "run", "simulate", "sweep", "testing", "torch_backend", "write_graph", "write_plan", "zoo_index", "zoo_names",
+    "read_plan", "run", "simulate", "sweep", "testing", "tile", "torch_backend", "write_graph", "write_plan", "zoo_index", "zoo_names",
 ]  # fmt: skip

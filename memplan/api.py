@@ -13,7 +13,7 @@ from memplan.judge.check.check import check as check_rules
 from memplan.judge.check.violation import Violation
 from memplan.judge.simulate import simulate as simulate_plan
 from memplan.machine.target import Target
-from memplan.problem.plan import Metrics, Plan
+from memplan.problem.plan import Metrics, Plan, planned_graph
 from memplan.runtimes.obedience import Obedience
 from memplan.runtimes.report import RunReport
 from memplan.solving.planning import PlanOptions
@@ -174,7 +174,7 @@ def simulate(model: Model | Graph, plan: Plan) -> Metrics:
     >>> memplan.simulate(model, plan) == plan.metrics
     True
     """
-    return simulate_plan(model.graph if isinstance(model, Model) else model, plan)
+    return simulate_plan(planned_graph(model.graph if isinstance(model, Model) else model, plan), plan)
 
 
 def run(

@@ -20,6 +20,7 @@ from memplan.packing.buffers import Buffer
 from memplan.packing.check import check_packing
 from memplan.problem.options import Options
 from memplan.problem.plan import InPlace, Move, Plan, Residency, Status
+from memplan.tiling.record import Region
 
 HOST, SCRATCHPAD = "host", "scratchpad"
 PAGE = Path(__file__).parent.parent / "docs" / "rules.md"
@@ -103,6 +104,10 @@ def examples() -> dict[str, Example]:
             check(larger, PLAN),
         ),
         "status": plan("The plan calls itself infeasible.", status=Status.INFEASIBLE),
+        "tiles": plan(
+            "The tiling begins and ends with an op that the graph lacks.",
+            tiling=(Region(("pool", "pool"), axes=(0,), tile=(1,)),),
+        ),
         "schedule": plan(
             "`relu` runs before `conv`, whose result it reads.", schedule=("relu", "conv", "flatten", "head")
         ),

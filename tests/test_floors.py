@@ -17,6 +17,7 @@ import memplan
 FLOORS = [
     ("memplan.base",),
     ("memplan.ir", "memplan.machine"),
+    ("memplan.tiling",),
     ("memplan.problem",),
     ("memplan.judge",),
     ("memplan.solving",),

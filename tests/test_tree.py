@@ -50,6 +50,21 @@ ELSEWHERE: tuple[tuple[str, str, str], ...] = (
         "memplan.views.report_data memplan.views.html memplan.views.table_page",
     ),
     (
+        "graphs derived by them, executed",
+        "tiling/test_derive.py",
+        "memplan.tiling.calls memplan.tiling.ranges",
+    ),
+    (
+        "tiles made wrong by hand",
+        "judge/check/test_tiles.py",
+        "memplan.judge.check.tile_boxes",
+    ),
+    (
+        "ops by brute force",
+        "onnx/test_needs.py",
+        "memplan.onnx.access memplan.onnx.access_windows",
+    ),
+    (
         "pictures",
         "views/test_svg.py",
         "memplan.views.drawing memplan.views.svg_boxes",

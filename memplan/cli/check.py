@@ -24,20 +24,22 @@ def run(args: argparse.Namespace) -> int:
     """0 if every rule holds and every claim recomputes, else 5."""
     from memplan import api
     from memplan.judge.check.claims import unverified
-    from memplan.problem.plan import graph_mismatch, mismatch_hint
+    from memplan.problem.plan import graph_mismatch, mismatch_hint, planned_graph
     from memplan.views.text import plan_summary
 
     model, plan = load_with_plan(args.model, args.plan, args.trust, parse_sizes(args.dim))
     violations = api.check(model, plan)
     metrics = None if violations else api.simulate(model, plan)._asdict()
-    open_claims = [] if violations else unverified(model.graph, plan)
+    open_claims = [] if violations else unverified(planned_graph(model.graph, plan), plan)
     if args.json:
         rows = [v._asdict() for v in violations]
         verdict = {"valid": not violations, "violations": rows, "unverified": open_claims, "metrics": metrics}
         print(json.dumps(verdict))
     elif not violations:
         if plan.schedule or not model.graph.ops:
-            print(f"valid: every rule holds and every number recomputes\n{plan_summary(model.graph, plan)}")
+            print(
+                f"valid: every rule holds and every number recomputes\n{plan_summary(planned_graph(model.graph, plan), plan)}"
+            )
         else:
             print(f"{plan.status}: the file holds no plan that could be checked")
         for claim in open_claims:

@@ -24,7 +24,8 @@ from memplan.ir.graph import Graph
 from memplan.ir.model import Model
 from memplan.machine.profile import profile_names
 from memplan.problem.options import CHOICES
-from memplan.problem.plan import Plan, Status
+from memplan.problem.plan import Plan, Status, planned_graph
+from memplan.tiling.record import Region
 from memplan_start import INTERRUPTED
 
 SCRATCHPAD = "scratchpad"
@@ -76,6 +77,12 @@ def add_parser(commands: Any) -> None:
     )
     p.add_argument("--pins", metavar="FILE", help="pins as a JSON object by tensor name; --pin overrides")
     p.add_argument(
+        "--tile",
+        choices=("auto",),
+        metavar="auto",
+        help="execute ops that work row by row some rows at a time, where that takes fewer bytes",
+    )
+    p.add_argument(
         "--solver", metavar="SPEC", help="name or name{field=value,…}, see `memplan solvers --json`"
     )
     p.add_argument("--time-limit", metavar="S", default="10", help="seconds to solve (default: 10)")
@@ -112,6 +119,7 @@ def run(args: argparse.Namespace) -> int:
             "note: nothing limits the scratchpad, so nothing is spilled; give --scratchpad SIZE (MR is the least "
             "that works, MH half way) or --target NAME (see `memplan targets`)"
         )
+    regions = _tiling(args, model, alignment) if args.tile else ()
     live = LiveLine()
     with interruptible() as cancel:
         plan = solve(
@@ -124,6 +132,7 @@ def run(args: argparse.Namespace) -> int:
             donate=args.donate,
             **policies(args),
             pins=pins,
+            tiling=regions,
             solver=DEFAULT_SOLVER if args.solver is None else args.solver,
             time_limit_s=time_limit_s,
             workers=workers,
@@ -133,9 +142,10 @@ def run(args: argparse.Namespace) -> int:
         )
         live.clear()
         if plan.status in EXIT_STATUS:
-            _print_none(args, model.graph, plan)
+            _print_none(args, planned_graph(model.graph, plan), plan)
         else:
-            _print(args, model.graph, plan, emit_plan(model, plan, formats, Path(args.output)))
+            written = emit_plan(model, plan, formats, Path(args.output))
+            _print(args, planned_graph(model.graph, plan), plan, written)
     return INTERRUPTED if cancel() else EXIT_STATUS.get(plan.status, 0)
 
 
@@ -156,6 +166,19 @@ def _rewritten(model: Model, args: argparse.Namespace) -> Model:
     from memplan.runtimes.onnxruntime import optimized
 
     return optimized(model, args.optimize, parse_int("--seed", args.seed, 0))
+
+
+def _tiling(args: argparse.Namespace, model: Model, alignment: int | None) -> tuple[Region, ...]:
+    """The regions that are tiled; what they are is said."""
+    from memplan.solving.tiling import tile
+
+    chosen = policies(args)
+    treated = {key: chosen[key] for key in ("weights", "io", "inplace")}
+    regions = tile(model, args.target, alignment=alignment, runtime=args.runtime, **treated)
+    print_stderr(
+        f"note: {len(regions)} regions are executed tile by tile" if regions else "note: no tiles would help"
+    )
+    return regions
 
 
 def _print_none(args: argparse.Namespace, graph: Graph, plan: Plan) -> None:

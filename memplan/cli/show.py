@@ -18,7 +18,7 @@ from memplan.cli.common import (
 )
 from memplan.ir.graph import Graph
 from memplan.ir.ranges import ranges
-from memplan.problem.plan import Plan, refuse_mismatch
+from memplan.problem.plan import Plan, planned_graph, refuse_mismatch
 
 ENDINGS = (".html", ".svg", ".trace.json")
 """What a file to write is called, by what it shows."""
@@ -51,6 +51,9 @@ def run(args: argparse.Namespace) -> int:
         check_folder(Path(args.output).parent, Path(args.output).name)
     graph, plans = _load(args)
     _check(graph, plans)
+    if len({plan.tiling for plan in plans}) > 1:
+        raise OptionError("two plans with different tiles have no ops in common", "show one at a time")
+    graph = planned_graph(graph, plans[0]) if plans else graph
     if args.output is not None:
         _write(graph, plans, Path(args.output))
     elif len(plans) == 2:

@@ -11,7 +11,7 @@ from memplan.firmware.names import Names
 from memplan.firmware.source import source
 from memplan.ir.model import Model
 from memplan.judge.check.check import check
-from memplan.problem.plan import Plan, refuse_mismatch
+from memplan.problem.plan import Plan, refuse_tiles
 
 
 def c_file_names(stem: str) -> tuple[str, str, str]:
@@ -31,7 +31,7 @@ def c_files(model: Model, plan: Plan) -> tuple[str, str, str]:
         PlanError: the plan was made for another graph, has no steps, or an alignment that C cannot give.
         InvalidPlanError: the plan breaks a rule: a device would not notice.
     """
-    refuse_mismatch(model.graph, plan)
+    refuse_tiles(model.graph, plan)
     if not plan.schedule:
         raise PlanError(f"there is no plan to write: {plan.reason or 'it has no steps'}", "emit a valid plan")
     broken = check(model.graph, plan, claims=False)

@@ -10,9 +10,10 @@ from memplan.base.files import write_atomic
 from memplan.base.garbage import collection_paused
 from memplan.io.graph_v1 import upgraded
 from memplan.io.lines import one_line_an_item
-from memplan.io.reader import Field, JsonReader, load_json
+from memplan.io.reader import LARGEST, Field, JsonReader, load_json
+from memplan.ir.boxes import Box
 from memplan.ir.graph import Graph
-from memplan.ir.parts import Op, Tensor
+from memplan.ir.parts import Access, Needs, Op, Tensor
 
 TENSOR: dict[str, Field] = {
     "name": JsonReader.text,
@@ -23,6 +24,7 @@ TENSOR: dict[str, Field] = {
     "strides": JsonReader.wholes,
     "place": lambda item, key: item.pair(key, str, int),
     "alignment": JsonReader.whole,
+    "part": lambda item, key: item.made(key, _named_box, "a name and a list of pairs"),
 }
 """How each field of a tensor is read."""
 
@@ -39,8 +41,29 @@ OP: dict[str, Field] = {
     "once": JsonReader.truth,
     "after": JsonReader.texts,
     "source": JsonReader.texts,
+    "needs": lambda item, key: item.made(key, _needs, "for each operand a list of null or numbers an axis"),
+    "tile": lambda item, key: item.made(key, _named_box, "a name and a list of pairs"),
 }
 """How each field of an op is read."""
+
+
+def _named_box(value: Any) -> tuple[str, Box]:
+    """A name and a box; TypeError or ValueError where it is none."""
+    name, box = value
+    if type(name) is not str:
+        raise TypeError(name)
+    return name, tuple((first, stop) for first, stop in map(_integers, box))
+
+
+def _needs(value: Any) -> Needs:
+    """For each operand and each of its axes null or the numbers of an access; TypeError or ValueError where it is none."""
+    return tuple(tuple(None if axis is None else Access(*_integers(axis)) for axis in axes) for axes in value)
+
+
+def _integers(value: Any) -> list[int]:
+    if type(value) is not list or any(type(x) is not int or abs(x) > LARGEST for x in value):
+        raise TypeError(value)
+    return value
 
 
 def graph_text(graph: Graph) -> str:

@@ -16,6 +16,7 @@ from memplan.machine.target import Target
 from memplan.machine.target_file import target_dict, target_from_dict
 from memplan.problem.options import Options
 from memplan.problem.plan import InPlace, Metrics, Move, Plan, Residency, Status
+from memplan.tiling.record import Region
 
 ALL_HOST = "latency_all_host_s"
 """The metric that is null where not everything can be in the backing memory."""
@@ -75,6 +76,8 @@ def plan_dict(plan: Plan) -> dict[str, Any]:
         d["reason"] = plan.reason
     if plan.runtime is not None:
         d["runtime"] = plan.runtime
+    if plan.tiling:
+        d["tiling"] = [region.to_dict() for region in plan.tiling]
     if plan.notes:
         d["notes"] = list(plan.notes)
     return d | {
@@ -125,6 +128,7 @@ def plan_from_dict(data: Any, where: str) -> Plan:
     get.header("memplan-plan")
     options, metrics = get.table("options"), get.table("metrics")
     places, copies, pairs = get.items("residencies"), get.items("moves"), list[JsonReader]()
+    regions = get.items("tiling") if get.has("tiling") else []
     status = get.text("status")
     if status not in set(Status):
         raise PlanError(f"{where}: unknown status '{status}'", f"known: {', '.join(Status)}")
@@ -174,8 +178,9 @@ def plan_from_dict(data: Any, where: str) -> Plan:
         reason=get.text("reason") if get.has("reason") else "",
         notes=get.texts("notes") if get.has("notes") else (),
         runtime=get.text("runtime") if get.has("runtime") else None,
+        tiling=tuple(map(_region, regions)),
     )
-    for reader in (get, options, metrics, *places, *copies, *pairs):
+    for reader in (get, options, metrics, *places, *copies, *pairs, *regions):
         reader.refuse_unknown()
     return plan
 
@@ -192,6 +197,15 @@ def _move(item: JsonReader) -> Move:
 
 def _inplace(item: JsonReader) -> InPlace:
     return InPlace(item.whole("step"), item.text("output"), item.text("operand"))
+
+
+def _region(item: JsonReader) -> Region:
+    ops, axes, tile = item.texts("ops"), item.wholes("axes"), item.wholes("tile")
+    if len(ops) != 2:
+        raise item.error(
+            f"{item.where}: 'ops' names {len(ops)} ops", "name the first and the last op of the region"
+        )
+    return Region((ops[0], ops[1]), axes, tile, item.whole("cache") if item.has("cache") else None)
 
 
 def _recompute(options: JsonReader) -> int | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from memplan.base.errors import MemplanError, nearest
 from memplan.base.files import parse_json
@@ -16,6 +16,7 @@ VERSIONS = {"memplan-graph": 2, "memplan-plan": 2}
 LARGEST = 10**40  # numbers beyond mean nothing and overflow arithmetic
 
 
+T = TypeVar("T")
 ErrorKind = Callable[[str, str], MemplanError]
 
 
@@ -147,6 +148,14 @@ class JsonReader:
         if not isinstance(value, list) or [type(x) for x in value] != list(kinds):
             raise self._wrong(key, value, f"a pair of {' and '.join(kind.__name__ for kind in kinds)}")
         return tuple(value)
+
+    def made(self, key: str, make: Callable[[Any], T], name: str) -> T:
+        """What `make` makes of the value, which raises TypeError or ValueError where that is not `name`."""
+        value = self.get(key)
+        try:
+            return make(value)
+        except (TypeError, ValueError):
+            raise self._wrong(key, value, name) from None
 
     def table(self, key: str) -> JsonReader:
         return JsonReader(self._typed(key, dict, "an object"), f"{self.where}: {key}", self.error)

@@ -6,7 +6,8 @@ import hashlib
 import json
 from typing import Any
 
-from memplan.ir.parts import Op, Tensor
+from memplan.ir.boxes import Box
+from memplan.ir.parts import Access, Op, Tensor
 
 
 def digest(data: dict[str, Any]) -> str:
@@ -45,11 +46,13 @@ def tensor_dict(t: Tensor) -> dict[str, Any]:
     d |= {"nbytes": t.nbytes, "kind": t.kind}
     if t.place is not None:
         d["place"] = list(t.place)
-    return d if t.alignment is None else d | {"alignment": t.alignment}
+    if t.alignment is not None:
+        d["alignment"] = t.alignment
+    return d if t.part is None else d | {"part": _with_box(t.part)}
 
 
 def op_dict(op: Op) -> dict[str, Any]:
-    """All that decides what a plan may do with the op: not its source."""
+    """All that decides what a plan may do with the op: not its source, nor its needs, which decide what tilings may."""
     d: dict[str, Any] = {"name": op.name, "kind": op.kind}
     d |= {"inputs": list(op.inputs), "outputs": list(op.results)}
     if op.flops is not None:
@@ -64,4 +67,22 @@ def op_dict(op: Op) -> dict[str, Any]:
         d["joins"] = [list(pair) for pair in op.joins]
     if op.once:
         d["once"] = True
-    return d | {"after": list(op.after)} if op.after else d
+    if op.after:
+        d["after"] = list(op.after)
+    return d if op.tile is None else d | {"tile": _with_box(op.tile)}
+
+
+def needs_list(op: Op) -> list[list[list[int] | None]]:
+    """The op's needs as lists; numbers of an access at their defaults are left out at its end."""
+    return [[None if access is None else _access(access) for access in operand] for operand in op.needs]
+
+
+def _access(access: Access) -> list[int]:
+    numbers, usual = list(access), list(Access(0))
+    while len(numbers) > 1 and numbers[-1] == usual[len(numbers) - 1]:
+        numbers.pop()
+    return numbers
+
+
+def _with_box(named: tuple[str, Box]) -> list[Any]:
+    return [named[0], [list(interval) for interval in named[1]]]

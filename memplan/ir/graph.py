@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from memplan.ir.canonical import digest, op_1, op_dict, tensor_1, tensor_dict
+from memplan.ir.canonical import digest, needs_list, op_1, op_dict, tensor_1, tensor_dict
 from memplan.ir.parts import Op, Tensor
 from memplan.ir.validity import validate
 
@@ -90,12 +90,15 @@ class Graph:
 
     @cached_property
     def sha256(self) -> str:
-        """Digest of the graph's canonical JSON without the ops' sources: what a plan is tied to."""
+        """Digest of the graph's canonical JSON without the ops' sources and needs: what a plan is tied to."""
         return digest(self._to_dict([op_dict(op) for op in self.ops]))
 
     def to_dict(self) -> dict[str, object]:
         """The graph as the JSON file format, version 2, has it; fields at their defaults are left out."""
-        ops = [op_dict(op) | ({"source": list(op.source)} if op.source else {}) for op in self.ops]
+        ops = []
+        for op in self.ops:
+            beside = {"source": list(op.source), "needs": needs_list(op)}
+            ops.append(op_dict(op) | {key: value for key, value in beside.items() if value})
         return self._to_dict(ops)
 
     def _to_dict(self, ops: list[dict[str, Any]]) -> dict[str, object]:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from memplan.ir.boxes import Box
 
 TENSOR_KINDS = ("input", "constant", "activation", "workspace")
 
@@ -23,6 +26,8 @@ class Tensor:
             not known; of any other tensor None.
         alignment: its address is a multiple of so many bytes, whatever the memory asks; None where the
             memory's alignment is enough. A view has none: it lies where its storage does.
+        part: of a chunk of a tensor that the graph was tiled in, that tensor's name and the box of it that is
+            here; of one with the box of the whole, what the tiles so far have written of it. None elsewhere.
     """
 
     name: str
@@ -33,6 +38,7 @@ class Tensor:
     strides: tuple[int, ...] | None = None
     place: tuple[str, int] | None = None
     alignment: int | None = None
+    part: tuple[str, Box] | None = None
 
     @property
     def first_byte(self) -> int:
@@ -43,6 +49,38 @@ class Tensor:
     def layout(self) -> tuple[int, tuple[int, ...] | None, tuple[int, ...] | None]:
         """What two tensors have in common whose elements lie alike: bytes, shape, and strides of axes longer than 1."""
         return self.nbytes, self.shape, _counted_strides(self.shape, self.strides)
+
+
+class Access(NamedTuple):
+    """What the elements `[first, stop)` along one axis of an op's result need along one axis of an operand.
+
+    They need the elements from `(first * stride - before) // factor` to
+    `((stop - 1) * stride - before + extent) // factor`, both included; what lies outside of the operand is
+    padding. With nothing but `axis` given, they need the elements of the same numbers.
+
+    Args:
+        axis: of the result.
+        stride: by how much what is read moves on with each element of the result.
+        before: padding in front, in elements; negative where the first elements are never read.
+        extent: how far the last element read for one element of the result lies behind the first one: of a window
+            (kernel - 1) * dilation.
+        factor: how many elements of the result one of the operand serves, where the op enlarges.
+    """
+
+    axis: int
+    stride: int = 1
+    before: int = 0
+    extent: int = 0
+    factor: int = 1
+
+    def span(self, first: int, stop: int) -> tuple[int, int]:
+        """What `[first, stop)` needs as a half-open interval, padding included."""
+        last = (stop - 1) * self.stride - self.before + self.extent
+        return (first * self.stride - self.before) // self.factor, last // self.factor + 1
+
+
+Needs = tuple[tuple[Access | None, ...], ...]
+"""For each operand and each of its axes what the result needs of it: None for all that there is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +103,11 @@ class Op:
         after: names of ops that come before it, though it reads nothing of theirs.
         source: what it was in the program it came from, for people and for who carries a plan back; empty
             where its own name says it. No part of what makes two graphs equal.
+        needs: what of each operand a part of its results needs; empty where nobody knows, so that it cannot be cut
+            into tiles. Along an axis of the result that no operand's axis names, it works on the whole only. Its
+            results are as long as the first one along every axis that is cut.
+        tile: of an op that a tiling made, the name of the op it is a tile of, and the box of that one's results
+            that it computes.
     """
 
     name: str
@@ -79,6 +122,8 @@ class Op:
     once: bool = False
     after: tuple[str, ...] = ()
     source: tuple[str, ...] = field(default=(), compare=False)
+    needs: Needs = ()
+    tile: tuple[str, Box] | None = None
 
     @property
     def results(self) -> tuple[str, ...]:

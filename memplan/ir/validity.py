@@ -7,7 +7,9 @@ from collections.abc import Iterable, Sequence
 
 from memplan.base.errors import GraphError
 from memplan.base.units import MAX_BYTES
+from memplan.ir.boxes import is_box
 from memplan.ir.joins import joining_fault
+from memplan.ir.needs import needs_fault
 from memplan.ir.overwrites import overwriting_fault
 from memplan.ir.parts import TENSOR_KINDS, Op, Tensor
 
@@ -67,6 +69,11 @@ def _validate_tensor(t: Tensor) -> None:
         raise GraphError(
             f"tensor '{t.name}' is aligned to {t.alignment} bytes",
             "alignments are whole bytes from 1 to 2^62",
+        )
+    if t.part is not None and (t.shape is None or not is_box(t.part[1], t.shape)):
+        raise GraphError(
+            f"tensor '{t.name}' is said to hold {t.part[1]} of '{t.part[0]}', which does not fit its shape {t.shape}",
+            "give the first element and the one behind the last along each axis",
         )
 
 
@@ -194,6 +201,8 @@ def _validate_kernel(op: Op, tensors: dict[str, Tensor], root: dict[str, str]) -
                 f"op '{op.name}' cannot write '{output}' over '{operand}': {fault}",
                 "leave the pair out of its overwrites",
             )
+    if op.needs and (fault := needs_fault(tensors, op)):
+        raise GraphError(f"what op '{op.name}' needs is unclear: {fault}", "leave out its needs")
     if op.joins and (fault := joining_fault(tensors, root, op)):
         raise GraphError(f"op '{op.name}' cannot join its operands: {fault}", "leave out its joins")
 

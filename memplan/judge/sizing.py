@@ -9,7 +9,7 @@ from memplan.base.units import align_up
 from memplan.ir.model import Model
 from memplan.ir.ranges import sizes_within
 from memplan.judge.evaluate import evaluate
-from memplan.problem.plan import Plan, refuse_mismatch
+from memplan.problem.plan import Plan, refuse_tiles
 
 
 def at_sizes(model: Model, plan: Plan, sizes: Mapping[str, int]) -> tuple[Model, Plan]:
@@ -20,7 +20,7 @@ def at_sizes(model: Model, plan: Plan, sizes: Mapping[str, int]) -> tuple[Model,
     OptionError for a size outside of its range; InvalidPlanError where the plan does not hold, which nothing
     planned for ranges should meet.
     """
-    refuse_mismatch(model.graph, plan)
+    refuse_tiles(model.graph, plan)
     sizes = sizes_within(model.dims, sizes)
     member = model if model.at is None else model.at(sizes)
     tensor, memory = member.graph.tensor, plan.target.memory

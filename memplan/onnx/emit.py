@@ -35,7 +35,7 @@ from typing import Any
 from memplan.base.errors import GraphError, MemplanError, PlanError
 from memplan.ir.model import Model
 from memplan.judge.events import events_of
-from memplan.problem.plan import Plan, Residency, Status, refuse_mismatch
+from memplan.problem.plan import Plan, Residency, Status, refuse_tiles
 
 PREFIX = "memplan."
 PLAN = "memplan.plan"
@@ -57,7 +57,7 @@ def annotated(model: Model, plan: Plan) -> bytes:
             f"'{model.graph.name}' has no ONNX source to annotate",
             "give the .onnx file it was made from, or emit json",
         )
-    refuse_mismatch(model.graph, plan)
+    refuse_tiles(model.graph, plan)
     if plan.status in (Status.INFEASIBLE, Status.UNKNOWN):
         raise PlanError(f"there is no plan to write: {plan.reason or plan.status}", "emit a valid plan")
     again = [name for name, times in Counter(plan.schedule).items() if times > 1]

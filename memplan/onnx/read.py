@@ -18,6 +18,7 @@ from memplan.ir.model import Model
 from memplan.ir.parts import Op, Tensor
 from memplan.ir.ranges import Dims, ranges, resized, sizes_within
 from memplan.machine.profile import Profile, load_profile
+from memplan.onnx.access import Call, known_numbers
 from memplan.onnx.bodies import result_types, workspace_nbytes
 from memplan.onnx.bounds import TensorType, check_bounds
 from memplan.onnx.checks import check_control_flow, check_external, check_text, every_graph, inlined
@@ -26,6 +27,7 @@ from memplan.onnx.dims import closed, fix_dims, open_axes
 from memplan.onnx.dtypes import ELEMENT_TYPES, nbytes
 from memplan.onnx.executed import as_executed
 from memplan.onnx.flops import flops
+from memplan.onnx.needs import needs
 from memplan.onnx.nodes import Node, given_by, in_order, name_nodes, nodes_of
 from memplan.onnx.shapes import Asked, infer_types
 from memplan.onnx.sizes import RANDOM_KINDS
@@ -115,9 +117,10 @@ def model_from_proto(
         for i, node in enumerate(everything)
         if next(subgraphs(node), None) is not None
     }
+    opset = next((entry.version for entry in proto.opset_import if entry.domain in ("", "ai.onnx")), 1)
     name = stem if plan is None else plan.graph  # a carried plan is tied to the graph's name
     profile = None if runtime is None else load_profile(runtime)
-    graph = _graph(proto.graph, name, nodes, constants, known.types, spaces, profile)
+    graph = _graph(proto.graph, name, nodes, constants, known.types, spaces, profile, opset)
     said = (*notes, *known.notes, *asked.notes)
     model = Model(graph, stem, dims_used, said, source, plan, folder, bounds, runtime)
     if not (open_ones := ranges(dims_used)):
@@ -169,6 +172,7 @@ def _graph(
     types: Mapping[str, TensorType],
     spaces: Mapping[str, int],
     profile: Profile | None,
+    opset: int,
 ) -> Graph:
     inputs = [v.name for v in graph.input if v.name not in constants]
     outputs = tuple(dict.fromkeys(v.name for v in graph.output))
@@ -180,12 +184,12 @@ def _graph(
     tensors += [_tensor(n, "constant", types) for n in fixed]
     tensors += [_tensor(n, "activation", types) for n in written]
     tensor = {t.name: t for t in tensors}
-    names = set(tensor)
+    names, numbers = set(tensor), known_numbers(graph)
     ops = []
     for node in nodes:
         operands = [name or None for name in node.proto.input]
         in_bodies = spaces.get(node.proto.name, 0)
-        op, space = completed(_op(node, tensor), operands, tensor, in_bodies)
+        op, space = completed(_op(node, tensor, numbers, opset), operands, tensor, in_bodies)
         if profile is not None and not profile.workspaces:
             space = in_bodies
         op = as_executed(op, operands, profile, outputs)
@@ -211,7 +215,7 @@ def _tensor(name: str, kind: str, types: Mapping[str, TensorType]) -> Tensor:
     return Tensor(name, size, kind, ELEMENT_TYPES[element][0], shape)
 
 
-def _op(node: Node, tensor: Mapping[str, Tensor]) -> Op:
+def _op(node: Node, tensor: Mapping[str, Tensor], numbers: Mapping[str, tuple[int, ...]], opset: int) -> Op:
     """The op without its workspace, and what is known of its kind, declarations aside."""
     proto, shapes = node.proto, {name: tensor[name].shape for name in (*node.inputs, *node.outputs)}
     attributes = {}
@@ -226,16 +230,13 @@ def _op(node: Node, tensor: Mapping[str, Tensor]) -> Op:
     kind = (
         proto.op_type if known else f"{proto.domain}::{proto.op_type}"
     )  # whatever it does, it is not ONNX's
-    count = flops(
-        kind,
-        [shapes.get(name) if name else None for name in proto.input],
-        [shapes.get(name) if name else None for name in proto.output],
-        attributes,
-    )
+    given = [shapes.get(name) if name else None for name in proto.input]
+    made = [shapes.get(name) if name else None for name in proto.output]
+    count = flops(kind, given, made, attributes)
+    call = Call(given, made, attributes, [numbers.get(name) for name in proto.input], opset)
     joins = joined(
         kind, proto.input, attributes.get("axis"), shapes.get(proto.output[0]) if proto.output else None
     )
     once = _is_random(proto, training=True)
-    return described(
-        Op(proto.name, kind, node.inputs, node.outputs, count, joins=joins, once=once, source=node.source)
-    )
+    op = Op(proto.name, kind, node.inputs, node.outputs, count, joins=joins, once=once, source=node.source)
+    return described(replace(op, needs=needs(kind, call)))

@@ -12,6 +12,8 @@ from memplan.ir.graph import Graph, digest_1
 from memplan.ir.ranges import size_text
 from memplan.machine.target import Target
 from memplan.problem.options import Options
+from memplan.tiling.derive import derive
+from memplan.tiling.record import Tiling
 
 
 class Status(StrEnum):
@@ -149,6 +151,8 @@ class Plan:
         reason: why there is no schedule, or how the answer came about.
         notes: what the numbers leave out, such as ops of unknown cost.
         runtime: the runtime whose ways it keeps to, None where none was named.
+        tiling: the regions of the graph that are executed tile by tile: steps, residencies and all else are those of
+            the graph that `derive` makes with them.
     """
 
     graph: str
@@ -174,6 +178,7 @@ class Plan:
     reason: str = ""
     notes: tuple[str, ...] = ()
     runtime: str | None = None
+    tiling: Tiling = ()
 
     @property
     def gap(self) -> float | None:
@@ -222,6 +227,29 @@ def refuse_mismatch(graph: Graph, plan: Plan) -> None:
     """Raise PlanError if the plan was made for another graph."""
     if wrong := graph_mismatch(graph, plan):
         raise PlanError(wrong, mismatch_hint(plan))
+
+
+def refuse_tiles(graph: Graph, plan: Plan) -> None:
+    """Raise PlanError if the plan was made for another graph, or for tiles of this one."""
+    refuse_mismatch(graph, plan)
+    if plan.tiling:
+        raise PlanError(
+            f"the plan executes '{plan.graph}' in tiles, which cannot be done here",
+            "plan without tiles; check, simulate and show take tiles",
+        )
+
+
+def planned_graph(graph: Graph, plan: Plan) -> Graph:
+    """The graph whose ops and tensors the plan speaks of: the tiled one where it has a tiling.
+
+    Raises:
+        PlanError: the plan was made for another graph.
+        OptionError: the graph cannot be tiled as the plan says.
+    """
+    if not plan.tiling:
+        return graph
+    refuse_mismatch(graph, plan)
+    return derive(graph, plan.tiling)
 
 
 def without_times(plan: Plan) -> Plan:

@@ -20,7 +20,7 @@ from memplan.ir.ranges import ranges
 from memplan.judge.sizing import at_sizes
 from memplan.onnx.inputs import load_inputs
 from memplan.onnx.values import Value
-from memplan.problem.plan import Plan, refuse_mismatch
+from memplan.problem.plan import Plan, refuse_tiles
 from memplan.runtimes.report import OutputReport, RunReport
 from memplan.runtimes.turns import least_seconds
 from memplan.tflite.program import TfliteProgram
@@ -120,7 +120,7 @@ def _computes_in_16_bits(model: Model) -> bool:
 
 
 def _refuse_unfit(model: Model, plan: Plan) -> None:
-    refuse_mismatch(model.graph, plan)
+    refuse_tiles(model.graph, plan)
     if isinstance(model.source, TfliteProgram):
         raise ExecutionError(
             f"'{model.stem}' is a .tflite file, which its own runtime executes",

@@ -13,6 +13,7 @@ from memplan.base.errors import OptionError
 from memplan.base.garbage import collection_paused
 from memplan.ir.graph import Graph
 from memplan.ir.model import Model
+from memplan.ir.ranges import ranges
 from memplan.judge.evaluate import evaluate, judging_seconds
 from memplan.machine.load import load_target
 from memplan.machine.target import Target
@@ -30,6 +31,8 @@ from memplan.solving.registry import parse_spec
 from memplan.solving.runtimes import carried_out, loaded_for, profile_for, refuse_undone
 from memplan.solving.shortage import shortage
 from memplan.solving.solver import Solver
+from memplan.tiling.derive import derive
+from memplan.tiling.record import Region, Tiling
 
 DEFAULT_SOLVER = "portfolio"
 DEFAULT_TIME_LIMIT_S = 10.0
@@ -52,6 +55,7 @@ class PlanOptions(TypedDict, total=False):
     recompute: str | int
     compute_limit: float | None
     pins: Mapping[str, str | int] | None
+    tiling: Iterable[Region]
     solver: str | Solver
     time_limit_s: float
     workers: int | None
@@ -78,6 +82,7 @@ def plan(
     recompute: str | int = "off",
     compute_limit: float | None = None,
     pins: Mapping[str, str | int] | None = None,
+    tiling: Iterable[Region] = (),
     solver: str | Solver = DEFAULT_SOLVER,
     time_limit_s: float = DEFAULT_TIME_LIMIT_S,
     workers: int | None = None,
@@ -111,6 +116,8 @@ def plan(
             it is None and ops may be executed again, without a limit under objective compute.
         pins: by tensor name, what is never spilled ("keep"), never placed ("host"), placed in one memory alone
             ("axi") or at a fixed offset in bytes ("@4096", 4096, "keep@4096", "axi@4096").
+        tiling: regions of the graph that are executed tile by tile, in the program's order; pins and all else speak of
+            the tensors that there are then.
         solver: a spec string, `name` or `name{field=value,…}`, or a Solver.
         time_limit_s: seconds, compilation not counted.
         workers: processor cores, None for all.
@@ -140,8 +147,9 @@ def plan(
     limits = limits_for(time_limit_s, workers, seed, progress, cancel)
     chosen = parse_spec(solver)
     runtime = runtime or loaded_for(model)
+    regions = tuple(tiling)
     problem = make_problem(
-        model,
+        tiled(model, regions) if regions else model,
         target,
         capacities=capacities,
         alignment=alignment,
@@ -176,6 +184,8 @@ def plan(
         what = " and ".join(limits.clock.given_up)
         why = f"cancelled while the kernels of {what} were compiled, which is done once on a machine: plan again"
         done = replace(done, reason="; ".join(filter(None, (done.reason, why))))
+    if regions:
+        done = replace(done, graph_sha256=graph_of(model).sha256, tiling=regions)
     return replace(done, total_seconds=time.monotonic() - begin, runtime=runtime)
 
 
@@ -217,13 +227,7 @@ def make_problem(
     >>> problem.n, problem.capacity, problem.min_capacity
     (29, 196608, 196608)
     """
-    graph = model.graph if isinstance(model, Model) else model
-    if not isinstance(graph, Graph):
-        raise OptionError(
-            f"a {type(graph).__name__} is no model",
-            "make one first: of a file by memplan.load, of an exported program by memplan.from_exported, of a traced "
-            "module by memplan.from_fx",
-        )
+    graph = graph_of(model)
     machine = with_capacities(load_target(target), capacities or {})
     usual = dict(machine.policies)
     profile = profile_for(model, runtime or loaded_for(model))
@@ -254,6 +258,31 @@ def make_problem(
     problem = Problem(graph, machine, options)
     _refuse_alignments(problem)
     return _limited(problem, scratchpad, Limits(NO_LIMIT_S))[0]
+
+
+def graph_of(model: Model | Graph) -> Graph:
+    """The graph of what is planned; OptionError for what is no model."""
+    graph = model.graph if isinstance(model, Model) else model
+    if not isinstance(graph, Graph):
+        raise OptionError(
+            f"a {type(graph).__name__} is no model",
+            "make one first: of a file by memplan.load, of an exported program by memplan.from_exported, of a traced "
+            "module by memplan.from_fx",
+        )
+    return graph
+
+
+def tiled(model: Model | Graph, tiling: Tiling) -> Model | Graph:
+    """The model with its graph derived by the tiling; OptionError where that cannot be, or its sizes are ranges."""
+    graph = derive(graph_of(model), tiling)
+    if not isinstance(model, Model):
+        return graph
+    if open_ones := ranges(model.dims):
+        raise OptionError(
+            f"'{model.stem}' cannot be cut into tiles while {', '.join(open_ones)} has a range of sizes",
+            "give each dimension one size",
+        )
+    return replace(model, graph=graph)
 
 
 def _refuse_contradictions(target: Target, options: Options) -> None:

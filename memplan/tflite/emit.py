@@ -9,7 +9,7 @@ from memplan.ir.model import Model
 from memplan.judge.check.check import check
 from memplan.judge.evaluate import refuse
 from memplan.machine.profile import load_profile
-from memplan.problem.plan import Plan, refuse_mismatch
+from memplan.problem.plan import Plan, refuse_tiles
 from memplan.solving.runtimes import refuse_undone
 from memplan.tflite.bodies import called_bodies, in_arena, lowest_free
 from memplan.tflite.flatbuffer import word
@@ -35,7 +35,7 @@ def planned_tflite(model: Model, plan: Plan) -> bytes:
     does not do, InvalidPlanError where it breaks a rule: the runtime would not notice.
     """
     program = source_program(model)
-    refuse_mismatch(model.graph, plan)
+    refuse_tiles(model.graph, plan)
     number = {op.name: i for i, op in enumerate(model.graph.ops)}
     if sorted(plan.schedule) != sorted(number):
         why = plan.reason or "it leaves ops out, or repeats them"

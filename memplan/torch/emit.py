@@ -31,7 +31,7 @@ from torch.fx import GraphModule
 from memplan.base.errors import MemplanError, PlanError
 from memplan.ir.model import Model
 from memplan.machine.target import Target
-from memplan.problem.plan import Plan, refuse_mismatch
+from memplan.problem.plan import Plan, refuse_tiles
 from memplan.solving.planning import PlanOptions
 from memplan.solving.planning import plan as solve
 from memplan.torch.dims import free_sizes
@@ -56,7 +56,7 @@ def emit_fx(model: Model, plan: Plan, *, moves: bool = False, poison: bool = Fal
             f"'{graph.name}' has no torch source",
             "import it with memplan.from_exported or memplan.from_fx",
         )
-    refuse_mismatch(graph, plan)
+    refuse_tiles(graph, plan)
     if set(plan.schedule) != {op.name for op in graph.ops}:
         raise PlanError(f"there is no plan to emit: {plan.reason or plan.status}", "emit a valid plan")
     if moves and plan.runtime != RUNTIME:

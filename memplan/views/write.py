@@ -9,7 +9,7 @@ from typing import NamedTuple
 from memplan.base.errors import OptionError, nearest
 from memplan.base.files import check_folder, write_atomic
 from memplan.ir.model import Model
-from memplan.problem.plan import Plan
+from memplan.problem.plan import Plan, planned_graph
 
 
 def _json(model: Model, plan: Plan) -> str:
@@ -42,19 +42,19 @@ def _pte(model: Model, plan: Plan) -> bytes:
 def _html(model: Model, plan: Plan) -> str:
     from memplan.views.html import report_page
 
-    return report_page(model.graph, [plan])
+    return report_page(planned_graph(model.graph, plan), [plan])
 
 
 def _trace(model: Model, plan: Plan) -> str:
     from memplan.views.trace import trace_text
 
-    return trace_text(model.graph, plan)
+    return trace_text(planned_graph(model.graph, plan), plan)
 
 
 def _svg(model: Model, plan: Plan) -> str:
     from memplan.views.svg import svg_text
 
-    return svg_text(model.graph, plan)
+    return svg_text(planned_graph(model.graph, plan), plan)
 
 
 def _c(model: Model, plan: Plan) -> tuple[str, ...]:

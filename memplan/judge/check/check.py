@@ -5,6 +5,7 @@ Shares no code with a solver. O(n log n) in residencies, moves and operands.
 
 from __future__ import annotations
 
+from memplan.base.errors import OptionError, PlanError
 from memplan.base.garbage import collection_paused
 from memplan.ir.graph import Graph
 from memplan.judge.check.claims import claims as recomputed
@@ -18,10 +19,11 @@ from memplan.judge.check.pins import pins
 from memplan.judge.check.policies import policies
 from memplan.judge.check.schedule import schedule
 from memplan.judge.check.space import space
+from memplan.judge.check.tiles import tiles
 from memplan.judge.check.violation import Violation
 from memplan.judge.copies import Copies
 from memplan.judge.plan_view import PlanView
-from memplan.problem.plan import Plan, Status, graph_mismatch
+from memplan.problem.plan import Plan, Status, graph_mismatch, planned_graph
 
 RULES = (joined, inplace, space, origins, moves, operands, outputs, policies, pins)
 """What is decided once the plan's schedule, names and ranges are sound."""
@@ -40,6 +42,14 @@ def check(graph: Graph, plan: Plan, *, claims: bool = True) -> list[Violation]:
     if plan.status in (Status.INFEASIBLE, Status.UNKNOWN):
         parts = (plan.schedule, plan.residencies, plan.moves, plan.inplace, plan.joined)
         return [Violation("status", f"a plan that is {plan.status} carries a schedule")] if any(parts) else []
+    if plan.tiling:
+        try:
+            derived = planned_graph(graph, plan)
+        except (OptionError, PlanError) as error:
+            return [Violation("tiles", error.message)]
+        if wrong_tiles := list(tiles(graph, derived)):
+            return wrong_tiles
+        graph = derived
     found, copies = broken(graph, plan)
     return found or (recomputed(copies) if claims and copies else [])
 

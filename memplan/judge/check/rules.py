@@ -34,6 +34,17 @@ RULES = (
         "equals its bound.",
     ),
     Rule(
+        "tiles",
+        what="A plan with a `tiling` speaks of the graph that the tiling makes of the model, which is derived again. In it each "
+        "tile names an op of the model and a box of that op's results. It reads of each operand the box that its own needs, "
+        "each element once, from tensors that hold it by then; every tensor that an op outside of the tiles reads, and every "
+        "output, is written once, without gaps. Flops, workspaces, views and what may be written over what follow from the boxes. "
+        "All other ops, and what goes in and comes out, are the model's.",
+        why="Only then do the tiles compute what the model does. The rules of places and copies look at the tiles alone. "
+        "Where this rule is broken no other rule is looked at.",
+        mend="Name the model as it was tiled, or tile this one anew.",
+    ),
+    Rule(
         "schedule",
         what="The schedule is a list of executions: each names an op of the graph, comes after executions of all "
         "ops whose results it reads, and after those that its `after` names. Each op is executed at least "
