@@ -55,6 +55,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=Parser)
     for module in (plan, check, run, measure, show, pack, compare, sweep, listing, machine):
         module.add_parser(commands)
+    parser.set_defaults(program=parser)  # what completion completes
     return parser
 
 

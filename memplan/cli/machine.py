@@ -130,15 +130,12 @@ def _findings() -> Iterator[Finding]:
 def _completion(args: argparse.Namespace) -> int:
     import shtab
 
-    from memplan.cli import build_parser
-
     if args.shell not in SHELLS:
         raise OptionError(f"no completion for shell '{args.shell}'", f"choose one of {', '.join(SHELLS)}")
-    parser = build_parser()
-    for action in _actions(parser):
+    for action in _actions(args.program):
         if action.metavar in FILES:
             action.complete = shtab.FILE  # type: ignore[attr-defined]
-    print(shtab.complete(parser, args.shell))
+    print(shtab.complete(args.program, args.shell))
     return 0
 
 
