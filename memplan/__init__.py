@@ -22,7 +22,19 @@ if sys.orig_argv[1:3] == ["-m", "memplan"]:  # the program, of which this packag
 
     leave_when_interrupted()
 
-from memplan.api import check, emit, emit_fx, from_exported, from_fx, fx_pass, load, measure, run, simulate
+from memplan.api import (
+    check,
+    emit,
+    emit_fx,
+    from_exported,
+    from_fx,
+    fx_pass,
+    load,
+    measure,
+    run,
+    simulate,
+    torch_backend,
+)
 from memplan.base.clock import Clock
 from memplan.base.errors import (
     BoundError,
@@ -78,5 +90,5 @@ __all__ = [
     "Solver", "Status", "Storage", "Sweep", "SweepPoint", "Target", "TargetError", "Tensor", "Violation", "ZooEntry",
     "__version__", "check", "check_packing", "declare_op", "declare_ops", "emit", "emit_fx", "from_exported", "from_fx", "fx_pass", "load",
     "load_target", "make_problem", "measure", "pack", "pack_buffers", "parse_spec", "plan", "preset_names", "read_graph",
-    "read_plan", "run", "simulate", "sweep", "testing", "write_graph", "write_plan", "zoo_index", "zoo_names",
+    "read_plan", "run", "simulate", "sweep", "testing", "torch_backend", "write_graph", "write_plan", "zoo_index", "zoo_names",
 ]  # fmt: skip

@@ -40,8 +40,8 @@ def load(
             of numbers is a range: the graph has its upper end, and a plan of it holds for every size within.
         bounds: the largest shapes of tensors whose sizes only a run decides, by tensor.
         trust: admit a `.pt2` with pickles and other parts that can run code as they are loaded.
-        runtime: whose kernels an ONNX model's ops are ("onnxruntime"): what they alias and write in place; plans of the
-            model are for it.
+        runtime: whose kernels the ops are, what they alias and write in place ("onnxruntime", of an ONNX model) or allocate
+            ("torch", of a `.pt2`); plans of the model are for it.
 
     Returns:
         The model; its `notes` say what was decided on the way.
@@ -62,7 +62,9 @@ def load(
     return load_model(model, dims or {}, known, trust=trust, runtime=runtime)
 
 
-def from_exported(program: ExportedProgram, dims: Dims | None = None, name: str = "graph") -> Model:
+def from_exported(
+    program: ExportedProgram, dims: Dims | None = None, name: str = "graph", *, runtime: str | None = None
+) -> Model:
     """The model in a torch.export.ExportedProgram; fake and meta tensors suffice, no weights are read.
 
     Parameters and unchanged buffers become constants; a buffer that the program updates is an input, and its
@@ -72,6 +74,7 @@ def from_exported(program: ExportedProgram, dims: Dims | None = None, name: str 
         program: what torch.export.export returns.
         dims: sizes of dynamic dimensions, by "INPUT:AXIS" or by symbol; a pair of numbers is a range, as of `load`.
         name: what the graph, and files made from it, are called.
+        runtime: who executes it: with "torch" the graph is what eager torch does, whose kernels are asked what they allocate.
 
     Returns:
         The model, whose source is the program as a module in normal form, so that it can be executed and
@@ -89,11 +92,15 @@ def from_exported(program: ExportedProgram, dims: Dims | None = None, name: str 
     """
     from memplan.torch import read as torch
 
-    return torch.from_exported(program, dims, name)
+    return torch.from_exported(program, dims, name, runtime)
 
 
 def from_fx(
-    module: GraphModule, example_inputs: Sequence[object] | None = None, name: str = "graph"
+    module: GraphModule,
+    example_inputs: Sequence[object] | None = None,
+    name: str = "graph",
+    *,
+    runtime: str | None = None,
 ) -> Model:
     """The model in a torch.fx.GraphModule that is called with tensors like these.
 
@@ -106,6 +113,7 @@ def from_fx(
         example_inputs: a tensor for each placeholder, in order: fake, meta or real. Without them the
             placeholders' `meta["val"]` are used.
         name: what the graph, and files made from it, are called.
+        runtime: as of `from_exported`.
 
     Returns:
         The model, whose source is the module in normal form, so that it can be executed and emitted.
@@ -122,7 +130,7 @@ def from_fx(
     """
     from memplan.torch import read as torch
 
-    return torch.from_fx(module, example_inputs, name)
+    return torch.from_fx(module, example_inputs, name, runtime)
 
 
 def check(model: Model | Graph, plan: Plan) -> list[Violation]:
@@ -257,15 +265,46 @@ def fx_pass(
     return torch.fx_pass(target, moves=moves, **options)
 
 
+def torch_backend(
+    target: str | Path | Target = "scratchpad",
+    *,
+    planned: Callable[[Model, Plan], object] | None = None,
+    **options: Unpack[PlanOptions],
+) -> Callable[[GraphModule, Sequence[object]], Callable[..., object]]:
+    """A backend of torch.compile that plans forward and backward as one program.
+
+    The plan decides the order inside each, what is saved between them, what is executed again in the backward, and what is
+    stored on the host meanwhile. Give `torch.compile` also `dynamic=False`: a graph whose sizes are free runs without a plan,
+    with a warning. What needs no gradients is planned alone.
+
+    Args:
+        target: as of `plan`.
+        planned: is told each model that is compiled, with its plan.
+        options: those of `plan`; the objective is the peak where none is named. The runtime is torch.
+
+    Returns:
+        The backend, which raises MemplanError where no plan is found.
+
+    Raises:
+        MemplanError: torch is not installed.
+    """
+    from memplan.torch.read import require_torch
+
+    require_torch()
+    from memplan.torch import backend as torch
+
+    return torch.torch_backend(target, planned=planned, **options)
+
+
 def measure(model: Model, plan: Plan, on: str, seed: int = 0) -> Obedience:
     """What a runtime makes of the plan by its own count, beside what it makes of the model without one.
 
-    Both run in a process of their own, on the same made-up inputs.
+    Both run on the same made-up inputs.
 
     Args:
         model: what was planned, read from a file of the runtime's.
         plan: a plan of it that keeps to the runtime's ways, as `plan(model, runtime=on)` makes.
-        on: the runtime: "tflm".
+        on: the runtime: "onnxruntime", "tflm" or "torch".
         seed: of the inputs.
 
     Returns:

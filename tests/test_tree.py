@@ -59,6 +59,16 @@ ELSEWHERE: tuple[tuple[str, str, str], ...] = (
         "memplan.views.write",
     ),
     (
+        "forward and backward that really run",
+        "torch/test_backend.py",
+        "memplan.torch.emit_order memplan.torch.joint",
+    ),
+    (
+        "what torch itself counts",
+        "runtimes/test_torch_measure.py",
+        "memplan.torch.allocations memplan.torch.kernels",
+    ),
+    (
         "modules that really run",
         "torch/test_emit.py",
         "memplan.torch.emit_moves memplan.torch.inplace memplan.torch.program memplan.torch.scratchpad",

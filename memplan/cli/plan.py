@@ -35,7 +35,9 @@ def add_parser(commands: Any) -> None:
         help="preset, .toml file or vela.ini:SYSTEM:MODE (default: scratchpad)",
     )
     p.add_argument(
-        "--runtime", metavar="NAME", help="the runtime whose ways the plan keeps to: onnxruntime, tflm or torch"
+        "--runtime",
+        metavar="NAME",
+        help="the runtime whose ways the plan keeps to: onnxruntime, tflm or torch",
     )
     p.add_argument("--scratchpad", metavar="SIZE", help="256KiB, MR, MH, 0.75MP, max, …")
     p.add_argument("--alignment", metavar="N", help="alignment of offsets in bytes")

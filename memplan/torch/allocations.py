@@ -8,11 +8,13 @@ from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch._C._profiler import _ExperimentalConfig
-from torch.autograd import ProfilerConfig, ProfilerState
 
 _T = TypeVar("_T")
 
-_CONFIG = ProfilerConfig(ProfilerState.CPU, False, True, False, False, False, _ExperimentalConfig())
+_PROFILER: Any = torch.autograd
+_CONFIG = _PROFILER.ProfilerConfig(
+    _PROFILER.ProfilerState.CPU, False, True, False, False, False, _ExperimentalConfig()
+)
 """Memory is profiled; shapes, stacks, flops and modules are not. This profiler prints nothing, Kineto's does."""
 
 
@@ -25,12 +27,12 @@ class Allocated(NamedTuple):
 
 def allocated(run: Callable[[], _T]) -> tuple[_T, Allocated]:
     """What `run` returns, and what was allocated meanwhile by this thread; what it frees of older memory does not count."""
-    torch.autograd._enable_profiler_legacy(_CONFIG)
+    _PROFILER._enable_profiler_legacy(_CONFIG)
     events: list[list[Any]] = []
     try:
         result = run()
     finally:
-        events = torch.autograd._disable_profiler_legacy()
+        events = _PROFILER._disable_profiler_legacy()
     changes = [e.cpu_memory_usage() for thread in events for e in thread if e.kind() == "memory_alloc"]
     sums = [0, *accumulate(changes)]
     return result, Allocated(max(sums), sums[-1])

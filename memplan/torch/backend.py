@@ -21,8 +21,9 @@ from memplan.solving.planning import PlanOptions
 from memplan.solving.planning import plan as solve
 from memplan.torch.dims import free_sizes
 from memplan.torch.emit import emit_fx
-from memplan.torch.joint import RUNTIME, halves, joined
-from memplan.torch.read import from_fx
+from memplan.torch.joint import halves, joint_model
+from memplan.torch.module import normal_form
+from memplan.torch.read import RUNTIME, from_fx
 
 Compiled = Callable[[list[Any]], Any]
 
@@ -30,7 +31,7 @@ Compiled = Callable[[list[Any]], Any]
 def torch_backend(
     target: str | Path | Target = "scratchpad",
     *,
-    planned: Callable[[Model, Plan], None] | None = None,
+    planned: Callable[[Model, Plan], object] | None = None,
     **options: Unpack[PlanOptions],
 ) -> Callable[[GraphModule, Sequence[Any]], Callable[..., Any]]:
     """A backend for `torch.compile(…, dynamic=False)`: what autograd differentiates is planned with its backward, all else alone.
@@ -38,7 +39,7 @@ def torch_backend(
     `options` are those of `memplan.plan`, the objective `peak` where none is named; `planned` is told each model with its plan. A
     graph whose sizes are free runs without a plan, with a warning. MemplanError where no plan is found.
     """
-    options = {"objective": "peak", **options}  # type: ignore[misc,assignment]
+    options = {"objective": "peak", **options}
 
     def obeyed(model: Model) -> GraphModule:
         plan = solve(model, target, **options)
@@ -56,8 +57,8 @@ def torch_backend(
         if _is_free(joint):
             return default_partition(joint, inputs, num_fwd_outputs=num_fwd_outputs, **rest)
         with unset_fake_temporarily():
-            source: Any = from_fx(joint).source
-            return halves(obeyed(joined(source, num_fwd_outputs, "joint")))
+            flat = normal_form(joint, [n.meta["val"] for n in joint.graph.nodes if n.op == "placeholder"])
+            return halves(obeyed(joint_model(flat, num_fwd_outputs, "joint")))
 
     def alone(module: GraphModule, inputs: Sequence[Any]) -> Compiled:
         if _is_free(module):

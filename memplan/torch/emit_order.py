@@ -61,10 +61,9 @@ class Ordered:
                 case Copied(move, source, destination) if self.moves:
                     self._move(move, source, destination)
                 case Executed(step, op):
-                    node = self._executed(action)
-                    if node is not None:
-                        node.meta["memplan_op"] = op.name
-                        node.meta["memplan"] = note(self.graph, self.plan, events, op, step)
+                    if (made := self._executed(action)) is not None:
+                        made.meta["memplan_op"] = op.name
+                        made.meta["memplan"] = note(self.graph, self.plan, events, op, step)
                 case Finished(outputs):
                     self._end(outputs)
         self.out._codegen = self.source.graph._codegen
@@ -73,10 +72,10 @@ class Ordered:
     def _executed(self, execution: Executed) -> Node | None:
         """The op on what its operands are now. Where things move, a view is derived for each use, and nothing is done now."""
         op = execution.op
+        if op.view and self.moves:
+            return None
         if op.view:
-            return (
-                None if self.moves else self._view(op, self.held[self.graph.storage_of[op.inputs[0]], None])
-            )
+            return self._view(op, self.held[self.graph.storage_of[op.inputs[0]], None])
         node, made = self._call(op, lambda name: self._find(name, execution.reads))
         for name, result in made.items():
             self.held[name, self._where(execution.writes.get(name))] = result

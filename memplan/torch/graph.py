@@ -136,10 +136,10 @@ class _Builder:
 
     def _add(self, node: Node, kind: str) -> None:
         values, names = list(tensors_in(node.meta.get("val"))), flat_names(self.names.get(node))
-        stored = self.taken[node.name].results if node.name in self.taken else [0] * len(names)
-        for value, name, least in zip(values, names, stored, strict=True):
+        asked = self.taken.get(node.name)
+        for k, (value, name) in enumerate(zip(values, names, strict=True)):
             place = self._place(value, name)
-            nbytes = span_bytes(value) if place else max(span_bytes(value), least)
+            nbytes = span_bytes(value) if asked is None or place is not None else asked.results[k]
             if nbytes > MAX_BYTES:
                 raise GraphError(f"tensor '{name}' has {nbytes} bytes", "sizes are whole bytes up to 2^62")
             self.tensors[name] = Tensor(

@@ -10,12 +10,12 @@ import torch
 from torch._ops import OpOverload
 from torch.fx import GraphModule, Node
 from torch.fx.node import map_arg
+from torch.utils._pytree import tree_leaves, tree_map_only
 
 from memplan.base.errors import GraphError
 from memplan.torch.allocations import allocated
 from memplan.torch.bodies import written
 from memplan.torch.devices import CPU, device_of
-from memplan.torch.module import tensors_in
 
 Call = tuple[Any, ...]
 """An op with the layouts of its operands, and all else that it is called with: calls alike need the same memory."""
@@ -25,7 +25,8 @@ class Taken(NamedTuple):
     """Bytes that a kernel allocates.
 
     scratch   at the most beyond its results
-    results   for the storage of each tensor that it returns, in order: some are larger than what lies in them
+    results   for the storage of each tensor that the node makes, in order: some are larger than what lies in them, and what the
+              kernel leaves out has none
     """
 
     scratch: int
@@ -70,13 +71,15 @@ def _asked(node: Node) -> Taken:
             f"op '{node.name}' ({written(node)}) cannot be run to see what its kernel allocates: {words}",
             "load the model without a runtime",
         ) from error
-    results = tuple(x.untyped_storage().nbytes() for x in tensors_in(result))
-    return Taken(seen.peak - seen.held, results)
+    pairs = zip(tree_leaves(node.meta.get("val")), tree_leaves(result), strict=True)
+    real = [made for fake, made in pairs if isinstance(fake, torch.Tensor)]
+    nbytes = (x.untyped_storage().nbytes() if isinstance(x, torch.Tensor) else 0 for x in real)
+    return Taken(seen.peak - seen.held, tuple(nbytes))
 
 
 def _zeros(node: Node) -> Any:
     """An operand of the node's layout, or several."""
-    return torch.utils._pytree.tree_map_only(torch.Tensor, _alike, node.meta.get("val"))
+    return tree_map_only(torch.Tensor, _alike, node.meta.get("val"))
 
 
 def _alike(fake: torch.Tensor) -> torch.Tensor:
@@ -95,7 +98,7 @@ def _call(node: Node) -> Call:
 
 def _parts(arg: Any) -> Iterator[Any]:
     if isinstance(arg, Node):
-        for value in torch.utils._pytree.tree_leaves(arg.meta.get("val")):
+        for value in tree_leaves(arg.meta.get("val")):
             yield (
                 (str(value.dtype), tuple(value.shape), value.stride())
                 if isinstance(value, torch.Tensor)

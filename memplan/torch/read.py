@@ -57,7 +57,7 @@ def read_pt2(path: Path, dims: Dims, trust: bool = False, runtime: str | None = 
             f"'{path}' is not a .pt2 file, or a part of it is missing",
             "is the file complete? save it again with torch.export.save",
         )
-    _require_torch()
+    require_torch()
     import torch
 
     from memplan.torch.archive import checked_copy
@@ -86,7 +86,7 @@ def from_exported(
     next value an output. `dims` gives sizes to dynamic dimensions, by "INPUT:AXIS" or by symbol; of one with
     a range the graph has the upper end. GraphError where it cannot be planned.
     """
-    _require_torch()
+    require_torch()
     from torch.export import ExportedProgram
 
     from memplan.torch.dims import fixed_dims
@@ -192,7 +192,7 @@ def from_fx(
     operands, are traced to functional aten ones. A placeholder or buffer that the module updates in place is an input,
     and its next value an output. Without `example_inputs` the placeholders' `meta["val"]` are used.
     """
-    _require_torch()
+    require_torch()
     from torch.fx import GraphModule
 
     from memplan.torch.dims import refuse_symbols
@@ -248,7 +248,8 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(before)
 
 
-def _require_torch() -> None:
+def require_torch() -> None:
+    """MemplanError where torch is not installed."""
     try:
         import torch  # noqa: F401
     except ImportError as error:

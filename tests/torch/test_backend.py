@@ -1,0 +1,173 @@
+"""Forward and backward planned together: eager's bits, and no more memory than the plan says, by the profiler's count."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch._dynamo.exc import BackendCompilerFailed
+from torch.nn import functional as F
+
+import memplan
+from memplan import Model, Plan
+from memplan.torch.allocations import allocated
+
+
+class Net(nn.Module):
+    """Layers whose activations are much larger than their weights, with a norm that keeps statistics, and dropout."""
+
+    def __init__(self, layers: int = 3, width: int = 16) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(
+            nn.Sequential(
+                nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width), nn.Dropout(0.2)
+            )
+            for _ in range(layers)
+        )
+        self.norm = nn.BatchNorm1d(width)
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        for layer in self.layers:
+            x = x + layer(x)
+        return F.mse_loss(self.norm(x), y)
+
+
+def step(call: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
+    """Forward and backward, random numbers drawn from a fixed seed."""
+    torch.manual_seed(7)
+    loss = call(*inputs)
+    loss.backward()
+    return loss
+
+
+def trained(net: nn.Module, *inputs: Tensor, backend: Any = None) -> tuple[list[Tensor], int]:
+    """Loss, gradients and buffers of a step of a copy of the net, and the most bytes allocated; compiled beforehand."""
+    net = copy.deepcopy(net)
+    before = copy.deepcopy(net.state_dict())
+    call = net if backend is None else torch.compile(net, backend=backend, dynamic=False)
+    step(call, *inputs)
+    net.load_state_dict(before)
+    for value in (*net.parameters(), *inputs):
+        value.grad = None
+    loss, seen = allocated(lambda: step(call, *inputs))
+    grads = [p.grad.clone() for p in net.parameters() if p.grad is not None]
+    torch._dynamo.reset()
+    return [loss.detach(), *grads, *net.buffers()], seen.peak
+
+
+def same(found: list[Tensor], expected: list[Tensor]) -> bool:
+    return len(found) == len(expected) and all(map(torch.equal, found, expected))
+
+
+PLANS = {
+    "order": {"objective": "peak", "solver": "peak"},
+    "executed again": {"objective": "compute", "recompute": "any", "scratchpad": "0.7MP"},
+    "stored on the host": {"objective": "traffic", "scratchpad": "0.7MP", "solver": "greedy"},
+}
+
+
+@pytest.mark.parametrize("way", PLANS)
+def test_a_step_has_eagers_bits_and_takes_what_the_plan_says(way: str) -> None:
+    torch.manual_seed(0)
+    net, x, y = Net(), torch.randn(64, 16), torch.randn(64, 16)
+    seen: list[tuple[Model, Plan]] = []
+    backend = memplan.torch_backend(planned=lambda *pair: seen.append(pair), time_limit_s=5, **PLANS[way])  # type: ignore[arg-type]
+    expected, eager = trained(net, x, y)
+    found, peak = trained(net, x, y, backend=backend)
+    assert same(found, expected)
+    ((model, plan),) = seen
+    assert memplan.check(model, plan) == []
+    assert peak <= plan.metrics.live_peak < eager
+    again = len(plan.schedule) - len(model.graph.ops)
+    assert (again > 0, bool(plan.moves)) == (way == "executed again", way == "stored on the host")
+    drawn = {op.name for op in model.graph.ops if op.kind == "aten.native_dropout.default"}
+    assert len(drawn) == 3 and sum(name in drawn for name in plan.schedule) == 3
+
+
+def test_statistics_that_are_updated_meanwhile_are_those_of_the_forward() -> None:
+    torch.manual_seed(0)
+    norms = [nn.Sequential(nn.BatchNorm1d(16), nn.GELU()) for _ in range(4)]
+    net, x = nn.Sequential(*norms), torch.randn(64, 16)
+    seen: list[tuple[Model, Plan]] = []
+    backend = memplan.torch_backend(
+        objective="compute", recompute="any", scratchpad="0.7MP", time_limit_s=5,
+        planned=lambda *pair: seen.append(pair),
+    )  # fmt: skip
+    loss = Sum(net)
+    found, peak = trained(loss, x, backend=backend)
+    assert same(found, trained(loss, x)[0])
+    ((model, plan),) = seen
+    again = [name for t, name in enumerate(plan.schedule) if name in plan.schedule[:t]]
+    assert any("batch_norm" in name for name in again)
+    assert peak <= plan.metrics.live_peak
+
+
+class Sum(nn.Module):
+    """A net and the sum of what it gives."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.net(x).square().sum()
+
+
+def test_what_needs_no_gradients_is_planned_alone() -> None:
+    net, x, y = Net().eval(), torch.randn(8, 16), torch.randn(8, 16)
+    seen: list[Plan] = []
+    backend = memplan.torch_backend(planned=lambda model, plan: seen.append(plan), solver="greedy")
+    with torch.no_grad():
+        assert torch.equal(torch.compile(net, backend=backend, dynamic=False)(x, y), net(x, y))
+    assert len(seen) == 1
+    torch._dynamo.reset()
+
+
+def test_inputs_that_require_gradients_get_them_and_outputs_say_so() -> None:
+    def f(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        a = (x @ y).relu()
+        return a.t(), a.sum(), y * 2
+
+    x, y = torch.randn(4, 5, requires_grad=True), torch.randn(5, 6)
+    expected = f(x, y)
+    wanted = torch.autograd.grad(expected[0].sum() + expected[1], x)
+    found = torch.compile(f, backend=memplan.torch_backend(solver="peak"), dynamic=False)(x, y)
+    assert [z.requires_grad for z in found] == [True, True, False]
+    assert all(map(torch.equal, found, expected))
+    assert torch.equal(torch.autograd.grad(found[0].sum() + found[1], x)[0], wanted[0])
+    torch._dynamo.reset()
+
+
+def test_two_backwards_through_one_graph() -> None:
+    net, x, y = Net(1), torch.randn(8, 16), torch.randn(8, 16)
+    call = torch.compile(net, backend=memplan.torch_backend(solver="peak"), dynamic=False)
+    torch.manual_seed(1)
+    loss = call(x, y)
+    parameters = list(net.parameters())
+    first = torch.autograd.grad(loss, parameters, retain_graph=True)
+    assert same(list(torch.autograd.grad(loss, parameters)), list(first))
+    torch._dynamo.reset()
+
+
+def test_free_sizes_run_without_a_plan() -> None:
+    net = nn.Linear(4, 3)
+    call = torch.compile(net, backend=memplan.torch_backend(solver="peak"), dynamic=True)
+    x = torch.randn(5, 4)
+    with pytest.warns(UserWarning, match="runs without a plan"):
+        call(x).sum().backward()
+    found = net.weight.grad
+    net.weight.grad = None
+    net(x).sum().backward()
+    assert found is not None and torch.allclose(found, net.weight.grad)
+    torch._dynamo.reset()
+
+
+def test_a_backend_says_why_there_is_no_plan() -> None:
+    net, x = nn.Linear(64, 64), torch.randn(64, 64)
+    with pytest.raises(BackendCompilerFailed, match="MemplanError: .* bytes are missing"):
+        torch.compile(net, backend=memplan.torch_backend(scratchpad=16, solver="peak"), dynamic=False)(x)
+    torch._dynamo.reset()
