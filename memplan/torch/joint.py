@@ -46,13 +46,14 @@ def handed_over(outputs: Sequence[Any]) -> Any:
 def joint_model(joint: GraphModule, outputs: int, name: str) -> Model:
     """The model of a joint graph in normal form, of which the first so many outputs are the forward's; as torch executes it.
 
-    Its source calls `handed_over`. The forward's outputs are computed once, as they are handed over. GraphError where the graph
-    has no tangents.
+    Its source calls `handed_over`. What the caller keeps of the forward's outputs is computed once. GraphError where the graph has
+    no tangents.
     """
     source, saved = _with_handover(joint, outputs)
     graph = build(source, name, eager=True)
     ends = next(op for op in graph.ops if op.name == _handover(source).name)
-    once = {graph.producer.get(graph.storage_of.get(x, x)) for x in ends.inputs}
+    kept = [graph.storage_of.get(x, x) for x in ends.inputs if x in graph.outputs]
+    once = {graph.producer.get(x) for x in kept}
     ops = [replace(op, once=op.once or k in once or op.name in saved) for k, op in enumerate(graph.ops)]
     ops[graph.ops.index(ends)] = replace(ends, kind=handed_over.__name__, after=saved)
     return TorchModel(replace(graph, ops=tuple(ops)), name, source=source, runtime=RUNTIME)

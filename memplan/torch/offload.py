@@ -45,11 +45,8 @@ def load(host: Tensor, device: str) -> Tensor:
 
 def _beside(like: Tensor) -> Tensor:
     """An empty tensor of a layout in memory of numpy's."""
-    count = (
-        sum((n - 1) * step for n, step in zip(like.shape, like.stride(), strict=True)) + 1
-        if like.numel()
-        else 0
-    )
+    steps = zip(like.shape, like.stride(), strict=True)
+    count = 1 + sum((n - 1) * step for n, step in steps) if like.numel() else 1
     flat = torch.from_numpy(np.empty(count * like.element_size(), np.uint8)).view(like.dtype)
     return flat.as_strided(like.shape, like.stride())
 
