@@ -224,7 +224,7 @@ class Ranges:
         if kept is None:
             return box
         (first, stop), size = box[kept.axis], made_by(self.graph, position)[kept.axis][1]
-        last = max(i[kept.loop] for i, _ in self.tiles)
+        last = self.tiles[-1][0][kept.loop]
         part = (0 if index[kept.loop] == 0 else first, size if index[kept.loop] == last else stop)
         return (*box[: kept.axis], part, *box[kept.axis + 1 :])
 
