@@ -82,6 +82,13 @@ def test_a_plan_with_tiles_is_checked_and_shown_and_says_who_cannot_take_it(tmp_
     assert not list(tmp_path.glob("*.memplan.onnx"))
 
 
+def test_ops_that_nobody_can_cut_are_named(graph: Path, tmp_path: Path) -> None:
+    done = memplan("plan", graph, "--tile", "auto", "-o", tmp_path)
+    assert done.returncode == 0 and "no tiles would help" in done.stderr
+    assert "so they are no tiles: " in done.stderr
+    assert "tiling" not in json.loads(next(tmp_path.glob("*.plan.json")).read_text())
+
+
 def test_a_range_is_planned_once_and_run_at_sizes_in_it(net: Path, tmp_path: Path) -> None:
     done = memplan(
         "plan", net, "--dim", "N=1..8", "--scratchpad", "MR", "--emit", "json,onnx", "-o", tmp_path
