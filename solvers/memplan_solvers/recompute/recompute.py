@@ -36,8 +36,8 @@ PEAK_SHARE, PEAK_EVALUATIONS = 0.25, 1e8
 PACKING_SHARE = 0.2
 """Share of the time left in which a sequence that packs is looked for after each cooling."""
 
-PACKING_ROUNDS = 100_000
-"""Rounds of annealing between two packings in the end, at most."""
+PACKINGS, PACKING_ROUNDS = 4, 100_000
+"""How often such a sequence is looked for in the end, and the rounds of annealing between two packings then, at most."""
 
 
 @dataclass(frozen=True)
@@ -228,7 +228,8 @@ class _Run:
 
     def _place(self) -> None:
         """Addresses for the best sequence; where none are found, for others that keep less live."""
-        self._place_harder(PACKING_ROUNDS, self.limits)
+        for k in range(PACKINGS):
+            self._place_harder(PACKING_ROUNDS, self.limits.share(1 / (PACKINGS - k)))
 
     def _place_harder(self, rounds: int, limits: Limits) -> None:
         """Where one pass found no addresses for the best sequence, look for one near it that packs, with so many rounds
