@@ -139,7 +139,7 @@ def main() -> None:
     """Print the table, or write it into the page below its mark."""
     p = argparse.ArgumentParser(description=__doc__)
     p.add_argument("paths", nargs="*", metavar="GRAPH", help="files of graphs that are measured first")
-    p.add_argument("--limit", type=float, default=10.0, help="seconds a plan")
+    p.add_argument("--limit", type=float, default=8.0, help="seconds a plan")
     p.add_argument("-o", "--output", type=Path, help="the page whose part below the mark is written anew")
     args = p.parse_args()
     lines = "\n".join(table(args.paths, args.limit)) + "\n"

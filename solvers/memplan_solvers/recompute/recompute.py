@@ -228,8 +228,8 @@ class _Run:
 
     def _place(self) -> None:
         """Addresses for the best sequence; where none are found, for others that keep less live."""
-        for k in range(PACKINGS):
-            self._place_harder(PACKING_ROUNDS, self.limits.share(1 / (PACKINGS - k)))
+        for _ in range(PACKINGS):
+            self._place_harder(PACKING_ROUNDS, self.limits)
 
     def _place_harder(self, rounds: int, limits: Limits) -> None:
         """Where one pass found no addresses for the best sequence, look for one near it that packs, with so many rounds
