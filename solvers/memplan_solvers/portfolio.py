@@ -13,6 +13,7 @@ from memplan.solving.capabilities import PINNED, Capabilities
 from memplan.solving.limits import Limits
 from memplan.solving.registry import parse_spec
 from memplan.solving.solver import Solver
+from memplan_solvers.moving import beyond_scratchpad
 from memplan_solvers.portfolio_run import PortfolioRun
 from memplan_solvers.restricted import in_program_order, inplace_off
 
@@ -101,7 +102,8 @@ class Portfolio(Solver):
         run = PortfolioRun(self, problem, limits)
         rounds = self._rounds(problem)
         alone = [r.parts for r in rounds] in ALONE
-        if alone and problem.options.objective == "latency" and not problem.target.direct:
+        wide = beyond_scratchpad(problem)
+        if alone and problem.options.objective == "latency" and not (wide or problem.target.direct):
             run.without = f"greedy alone: what plays the game serves operands from host, which '{problem.target.name}' cannot"
         if not alone and (plain := inplace_off(problem)):
             run.restricted("the portfolio without in-place", plain, limits.share(PLAIN))
@@ -126,7 +128,8 @@ class Portfolio(Solver):
     def _rounds(self, problem: Problem) -> list[Round]:
         """The rounds without the parts that are left out; the last has all the time that the others leave."""
         left_out = ""
-        if problem.options.objective == "latency" and not problem.target.direct:
+        known = problem.target.direct and not beyond_scratchpad(problem)
+        if problem.options.objective == "latency" and not known:
             left_out = "malloc_game"  # it serves operands from host: known here without compiling it
         rounds = []
         for round_ in ROUNDS[problem.options.objective]:
