@@ -33,7 +33,7 @@ class Problem:
         target: the machine, whose capacity is the one to keep to.
         options: what is asked; its pins are by storage, as `make_problem` resolves them.
         joined: of `joinable`, ops that every plan joins: their parts are no storages, the joined one is written by several ops
-            and kept from the first of them to its last touch.
+            and kept from the first of them until it is joined.
         scattered: of `joinable`, ops that need no room for their output, whose bytes are those of their parts wherever
             these lie. No machine does that: what such a problem costs at least, it costs whether they are joined or not.
             Of one that is joined too, the place of an operand that is `hosted` is taken from when that is written,

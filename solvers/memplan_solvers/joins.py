@@ -94,6 +94,21 @@ def most(problem: Problem) -> tuple[str, ...]:
     return tuple(name for name in problem.joinable if name in chosen)
 
 
+def unfit(problem: Problem, limits: Limits) -> tuple[set[str], set[str]]:
+    """The ops for which the capacity is too small unless they are joined, and those for which it is if they are.
+
+    Nothing where as much as can be joined together fits; not all of them where the time is up.
+    """
+    capacity, found = problem.capacity, (set[str](), set[str]())
+    if capacity is None or joining(problem, most(problem)).min_capacity <= capacity:
+        return found
+    for x in problem.joinable:
+        for ops, choice in zip(found, (((), (x,)), ((x,), ())), strict=True):
+            if not limits.spent() and relaxed(problem, *choice).min_capacity > capacity:
+                ops.add(x)
+    return found
+
+
 def best_joined(
     solver: Solver, problem: Problem, limits: Limits, solve: Solve, bounds: Solve | None = None
 ) -> Plan:
@@ -116,8 +131,12 @@ def best_joined(
         if proved.status is Status.INFEASIBLE:
             return as_asked(problem, proved)
         bound = max(bound, proved.bound)
+    never_apart, never_joined = unfit(problem, limits)
+    if both := sorted(never_apart & never_joined):
+        why = f"the capacity is too small for op '{both[0]}', whether it is joined or not"
+        return solver.no_answer(problem, limits, Status.INFEASIBLE, why)
     best = _Best(problem, quiet, solve, max(bound, limits.bound))
-    everything, rivals = most(problem), conflicts(problem)
+    everything, rivals = tuple(x for x in most(problem) if x not in never_joined), conflicts(problem)
     best.take((), APART)
     best.take(everything, APART)
     for name in everything:
