@@ -77,3 +77,10 @@ def test_workspaces_have_places_when_the_time_is_up() -> None:
     problem = memplan.make_problem(graph, "esp32-s3", io="external")
     plan = evaluate(graph, parse_spec("greedy").solve(problem, Limits(60, cancel=lambda: True)))
     assert {r.tensor for r in plan.residencies} == {"s"}
+
+
+def test_resident_inputs_and_outputs_have_places_when_the_time_is_up() -> None:
+    problem = memplan.make_problem(memplan.load("resnet8_int8"), "stm32h743", io="resident")
+    plan = evaluate(problem.graph, parse_spec("greedy").solve(problem, Limits(60, cancel=lambda: True)))
+    assert plan.status is Status.FEASIBLE
+    assert {r.tensor for r in plan.residencies} == {"image", *problem.graph.outputs}

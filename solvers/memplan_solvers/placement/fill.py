@@ -15,6 +15,9 @@ from memplan_solvers.placement.lives import Lives, Pair
 ROUNDS = 60
 """Fillings in orders that were changed at random, in all."""
 
+FEW = 1_000
+"""Storages that are placed though the time is up, since without them there is no answer."""
+
 STILL = 20
 """Such fillings in a row without a better one after which no more are made."""
 
@@ -149,8 +152,8 @@ def fastest_first(lives: Lives, stop: Callable[[], bool] = lambda: False) -> Lay
 def without_addresses(lives: Lives, stop: Callable[[], bool]) -> Layout | None:
     """The placement in the memories that need no addresses, which takes no time to find: as far as storages can lie there.
 
-    Workspaces, which are seldom together, take the cheapest holes, as others do until `stop` says that the time is up.
-    None where one of them finds none.
+    Workspaces, which are seldom together, take the cheapest holes, as others do that have no other place: `FEW` of these in
+    any case, more until `stop` says that the time is up. None where one of them finds none.
     """
 
     def has_room(k: int) -> bool:
@@ -158,9 +161,10 @@ def without_addresses(lives: Lives, stop: Callable[[], bool]) -> Layout | None:
         return item.is_workspace or any(p.memory not in lives.addressed for p in item.places)
 
     filling = Filling(lives)
-    for k in sorted(range(len(lives.items)), key=lambda k: (_free(lives, k), has_room(k))):
+    order = sorted(range(len(lives.items)), key=lambda k: (has_room(k), _free(lives, k)))
+    for at, k in enumerate(order):
         places = sorted(lives.items[k].places, key=lambda p: (p.memory in lives.addressed, p.cost))
-        if (not has_room(k) and stop()) or not filling.put(k, places):
+        if (at >= FEW and not has_room(k) and stop()) or not filling.put(k, places):
             return None
     return filling.layout()
 
