@@ -8,6 +8,7 @@ from functools import cached_property
 from memplan.ir.graph import Graph
 from memplan.machine.target import Target
 from memplan.machine.two_level import beyond_two_level
+from memplan.problem.crowding import crowding
 from memplan.problem.fixed_places import least_top
 from memplan.problem.joins import Hosted, hosted, joinable, lying, places
 from memplan.problem.kept import certainly_kept
@@ -351,9 +352,11 @@ class Problem:
         if self.options.objective == "peak":
             return self.min_capacity
         if self.options.objective == "traffic":
-            if is_free(self.target, self.options):
-                return 0
-            return least_cost(self.target, self.options, self.placeables)
+            free = is_free(self.target, self.options)
+            least = 0 if free else least_cost(self.target, self.options, self.placeables)
+            if self.target.direct and self.target.queues:
+                least += crowding(self.graph, self.target, self.options, self.placeables)
+            return int(least) if float(least).is_integer() else least
         if self.options.objective == "compute":
             return 0
         return latency_ends(self.graph, self.target, self.options)[1]
