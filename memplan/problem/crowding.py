@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import product
 from math import inf
 
@@ -16,16 +16,22 @@ MOST = 10
 """Operands of one op of which it is looked at who fits beside whom, the largest; the others take no bytes."""
 
 
-def crowding(graph: Graph, target: Target, options: Options, found: Sequence[Placeable]) -> float:
-    """A lower bound on what reads and writes cost beyond each being served by the cheapest memory that its op reaches.
+def crowding(
+    graph: Graph, target: Target, options: Options, found: Sequence[Placeable], price: Mapping[str, float]
+) -> dict[int, float]:
+    """By op, a lower bound on what its reads and writes cost beyond each being served by the cheapest memory in its reach.
 
     Whatever the order and the moves, in each step the operands that lie in memories with a capacity fit there by bytes;
-    the others are served by other memories. Inputs, constants and outputs count only where they cannot lie elsewhere,
-    since their cost is partly compulsory.
+    the others are served by other memories. Ops without such a cost are left out.
+
+    Args:
+        graph, target, options: of the problem.
+        found: the storages that count. Others take no bytes.
+        price: of a byte that is read or written, by memory.
     """
     limited = {m.name: m.capacity for m in target.addressed if m.capacity is not None}
     if not limited:
-        return 0.0
+        return {}
     capacity, largest = sum(limited.values()), max(limited.values())
     role, joins = roles(graph), options.join
     parts = (
@@ -38,7 +44,7 @@ def crowding(graph: Graph, target: Target, options: Options, found: Sequence[Pla
     for s in found:
         for i in s.touches if s.name not in parts else ():
             touching.setdefault(i, []).append(s)
-    total = 0.0
+    costs: dict[int, float] = {}
     for i, touched in touching.items():
         op = graph.ops[i]
         sizes = [s.nbytes for s in touched]
@@ -50,14 +56,15 @@ def crowding(graph: Graph, target: Target, options: Options, found: Sequence[Pla
                 continue
             resident = options.io == "resident" and role[s.name] in ("inputs", "outputs")
             reach = (target.writable if i == s.writer else target.readable)(op.kind, role[s.name])
-            inside = min((target.byte_cost(m) for m in reach if m in limited), default=inf)
-            outside = min((target.byte_cost(m) for m in reach if m not in limited), default=inf)
+            inside = min((price[m] for m in reach if m in limited), default=inf)
+            outside = min((price[m] for m in reach if m not in limited), default=inf)
             if s.is_workspace or resident:
                 stuck += s.nbytes if target.scratchpad.name in limited else 0
-            elif not (s.is_given or s.is_output) and inside < outside < inf:
+            elif inside < outside < inf:
                 loose.append((s.nbytes, s.nbytes * (outside - inside)))
-        total += _least_outside(loose, capacity - stuck, largest)
-    return total
+        if cost := _least_outside(loose, capacity - stuck, largest):
+            costs[i] = cost
+    return costs
 
 
 def _least_outside(operands: Sequence[tuple[int, float]], free: int, largest: int) -> float:

@@ -355,8 +355,23 @@ class Problem:
             free = is_free(self.target, self.options)
             least = 0 if free else least_cost(self.target, self.options, self.placeables)
             if self.target.direct and self.target.queues:
-                least += crowding(self.graph, self.target, self.options, self.placeables)
+                price = {m.name: self.target.byte_cost(m.name) for m in self.target.memories}
+                # What inputs, constants and outputs cost is partly compulsory: they count where they cannot lie elsewhere.
+                inner = [
+                    s for s in self.placeables if self._is_resident(s) or not (s.is_given or s.is_output)
+                ]
+                least += sum(crowding(self.graph, self.target, self.options, inner, price).values())
             return int(least) if float(least).is_integer() else least
         if self.options.objective == "compute":
             return 0
-        return latency_ends(self.graph, self.target, self.options)[1]
+        more: dict[int, float] = {}
+        if self.target.direct and self.target.timed:
+            price = {m.name: 1 / (m.bandwidth or 1.0) for m in self.target.memories}
+            free = [
+                s for s in self.placeables if not self.pins.get(s.name, Pin()).host
+            ]  # the others' seconds are known
+            more = crowding(self.graph, self.target, self.options, placed, price)
+        return latency_ends(self.graph, self.target, self.options, more)[1]
+
+    def _is_resident(self, s: Placeable) -> bool:
+        return self.options.io == "resident" and self.roles[s.name] in ("inputs", "outputs")

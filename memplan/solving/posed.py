@@ -28,7 +28,7 @@ def posed(problem: Problem) -> Problem:
     )
     if not (same and beyond_two_level(target)):
         return problem
-    host = replace(backing, addresses=False) if backing else PLAIN.host
+    host = replace(backing, addresses=False, capacity=None) if backing else PLAIN.host
     return replace(problem, target=two_level(target.name, first, host, compute=target.compute))
 
 

@@ -9,9 +9,10 @@ import pytest
 import memplan
 from memplan.ir.graph import Graph
 from memplan.ir.parts import Op, Tensor
-from memplan.machine.parts import Memory
+from memplan.machine.parts import Compute, Memory
 from memplan.machine.target import Target
 from memplan.problem.options import Options
+from memplan.problem.plan import Status
 from memplan.problem.problem import Problem
 from tests.agree_whole import check_solvers
 
@@ -42,6 +43,25 @@ def test_what_does_not_fit_beside_the_others_is_read_and_written_in_slow_memory(
     )  # a storage lies in one memory: no two of them make room for it
     assert bound(6, b=3) == 3 + 3
     assert bound(7, inplace=True) == 4  # b may be written over a, and is then read beside nothing
+
+
+def test_seconds_that_operands_take_in_slow_memory_are_in_the_bound_of_latency() -> None:
+    # q reads 4 bytes and writes 4, of which 7 bytes hold one; so does r, which reads both.
+    tensors = Tensor("x", 0, "input"), Tensor("a", 4), Tensor("b", 4), Tensor("y", 0)
+    ops = (
+        Op("p", "Conv", ("x",), ("a",)),
+        Op("q", "Conv", ("a",), ("b",)),
+        Op("r", "Conv", ("a", "b"), ("y",)),
+    )
+    graph = Graph("g", tensors, ops, ("y",))
+    memories = Memory("one", 4, bandwidth=4e9), Memory("two", 3, bandwidth=4e9), Memory("slow", bandwidth=1e9)
+    target = Target("t", memories, {"default": ("one", "two", "slow")}, compute=Compute(1e9))
+    problem = Problem(graph, target, Options("latency", io="external"))
+    assert problem.free_bound == pytest.approx((1 + 5 + 5) * 1e-9)
+    plan = memplan.plan(graph, target, objective="latency", io="external", solver="greedy")
+    assert plan.status is Status.OPTIMAL
+    pinned = replace(problem, options=replace(problem.options, pins={"a": "host"}))
+    assert pinned.free_bound == pytest.approx((4 + 5 + 5) * 1e-9)
 
 
 @pytest.mark.slow(reason="a long loop over seeds")

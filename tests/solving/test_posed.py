@@ -40,6 +40,18 @@ def test_the_least_peak_is_proved_and_the_plan_is_the_targets_own(
         assert (plan.value, plan.bound, plan.status) == (twin.value, twin.bound, twin.status)
 
 
+def test_a_backing_memory_with_addresses_holds_nothing_where_nothing_comes_from_it() -> None:
+    memories = Memory("sram"), Memory("dram", 64, addresses=True)
+    plan = memplan.plan(
+        random_graph(random.Random(0), 5),
+        Target("t", memories),
+        objective="peak",
+        weights="ignore",
+        io="resident",
+    )
+    assert plan.value is not None and {r.memory for r in plan.residencies} == {"sram"}
+
+
 def three(**changes: object) -> Target:
     memories = Memory("sram", alignment=4), Memory("axi"), Memory("dram")
     return replace(Target("three", memories, {"constants": ("sram", "axi")}), **changes)  # type: ignore[arg-type]
