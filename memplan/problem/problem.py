@@ -367,7 +367,7 @@ class Problem:
         more: dict[int, float] = {}
         if self.target.direct and self.target.timed:
             price = {m.name: 1 / (m.bandwidth or 1.0) for m in self.target.memories}
-            free = [
+            placed = [
                 s for s in self.placeables if not self.pins.get(s.name, Pin()).host
             ]  # the others' seconds are known
             more = crowding(self.graph, self.target, self.options, placed, price)
