@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -351,27 +352,26 @@ class Problem:
         """A lower bound on the objective that costs nothing to compute and holds for every plan."""
         if self.options.objective == "peak":
             return self.min_capacity
+        target, found = self.target, self.placeables if self.target.direct else ()
         if self.options.objective == "traffic":
-            free = is_free(self.target, self.options)
-            least = 0 if free else least_cost(self.target, self.options, self.placeables)
-            if self.target.direct and self.target.queues:
-                price = {m.name: self.target.byte_cost(m.name) for m in self.target.memories}
+            least = 0 if is_free(target, self.options) else least_cost(target, self.options, self.placeables)
+            if target.queues:
+                price = {m.name: target.byte_cost(m.name) for m in target.memories}
                 # What inputs, constants and outputs cost is partly compulsory: they count where they cannot lie elsewhere.
-                inner = [
-                    s for s in self.placeables if self._is_resident(s) or not (s.is_given or s.is_output)
-                ]
-                least += sum(crowding(self.graph, self.target, self.options, inner, price).values())
+                inner = [s for s in found if self._is_resident(s) or not (s.is_given or s.is_output)]
+                least += sum(self._crowding(inner, price).values())
             return int(least) if float(least).is_integer() else least
         if self.options.objective == "compute":
             return 0
-        more: dict[int, float] = {}
-        if self.target.direct and self.target.timed:
-            price = {m.name: 1 / (m.bandwidth or 1.0) for m in self.target.memories}
-            placed = [
-                s for s in self.placeables if not self.pins.get(s.name, Pin()).host
-            ]  # the others' seconds are known
-            more = crowding(self.graph, self.target, self.options, placed, price)
-        return latency_ends(self.graph, self.target, self.options, more)[1]
+        price = {m.name: 1 / (m.bandwidth or 1.0) for m in target.memories}
+        placed = [s for s in found if not self.pins.get(s.name, Pin()).host]  # the others' seconds are known
+        return latency_ends(self.graph, target, self.options, self._crowding(placed, price))[1]
+
+    def _crowding(self, found: Sequence[Placeable], price: Mapping[str, float]) -> dict[int, float]:
+        """`crowding`, where each storage takes bytes of its own and ops use the backing memory directly."""
+        if not self.target.direct or self.joined or self.scattered:
+            return {}
+        return crowding(self.graph, self.target, self.options, found, price)
 
     def _is_resident(self, s: Placeable) -> bool:
         return self.options.io == "resident" and self.roles[s.name] in ("inputs", "outputs")
