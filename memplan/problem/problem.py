@@ -86,9 +86,10 @@ class Problem:
 
         It has the same storages by number, and what it costs at least this problem does too.
         """
-        if not (self.options.join and self.joinable):
+        if not self.options.join or beyond_two_level(self.target):
             return self
-        return replace(self, options=replace(self.options, join=False), scattered=self.joinable)
+        able = joinable(self.graph, self.target, replace(self.options, pins={}))  # solvers join nothing that is pinned
+        return replace(self, options=replace(self.options, join=False), scattered=able) if able else self
 
     @cached_property
     def lying(self) -> dict[str, tuple[str, ...]]:
