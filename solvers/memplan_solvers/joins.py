@@ -44,9 +44,11 @@ def relaxed(problem: Problem, joined: Collection[str] = (), apart: Collection[st
     """
     fixed = joining(problem, joined)
     firm, loose = _written_over(fixed)
-    scattered = {*undecided(problem, joined, apart)} | firm | loose
+    able = problem.relaxed.scattered
+    pinned = {*able} - {*problem.joinable}  # a plan may join them, though no solver does
+    scattered = {*undecided(problem, joined, apart)} | firm | loose | pinned
     kept = tuple(x for x in fixed.joined if x not in loose)
-    return replace(fixed, joined=kept, scattered=tuple(x for x in problem.joinable if x in scattered))
+    return replace(fixed, joined=kept, scattered=tuple(x for x in able if x in scattered))
 
 
 def _written_over(problem: Problem) -> tuple[set[str], set[str]]:
@@ -123,7 +125,7 @@ def best_joined(
         bounds: the same of one in which ops are scattered, of which the bound alone is looked at; without it the
             bound is the free one.
     """
-    if not problem.joinable:
+    if problem.relaxed is problem:
         return as_asked(problem, solve(joining(problem, ()), limits))
     bound, quiet = problem.free_bound, replace(limits.quiet(), start=(), bound=0)
     if bounds is not None:
