@@ -88,7 +88,9 @@ class Problem:
         """
         if not self.options.join or beyond_two_level(self.target):
             return self
-        able = joinable(self.graph, self.target, replace(self.options, pins={}))  # solvers join nothing that is pinned
+        able = joinable(
+            self.graph, self.target, replace(self.options, pins={})
+        )  # solvers join nothing that is pinned
         return replace(self, options=replace(self.options, join=False), scattered=able) if able else self
 
     @cached_property

@@ -73,7 +73,7 @@ def test_a_plan_without_moves_has_nothing_to_be_put_beside_ops() -> None:
     assert (
         plan.status is Status.OPTIMAL
         and not plan.moves
-        and beside_ops(plan.graph and chain(3), plan, HASTES) == []
+        and beside_ops(chain(3), plan, HASTES) == []
     )
 
 
