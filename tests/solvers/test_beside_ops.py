@@ -70,11 +70,7 @@ def test_what_is_stored_goes_while_ops_run() -> None:
 def test_a_plan_without_moves_has_nothing_to_be_put_beside_ops() -> None:
     target = Target("one", (Memory("only", bandwidth=1e9),), compute=Compute(1e9))
     plan = solved(timed(chain(3), target, io="external"))
-    assert (
-        plan.status is Status.OPTIMAL
-        and not plan.moves
-        and beside_ops(chain(3), plan, HASTES) == []
-    )
+    assert plan.status is Status.OPTIMAL and not plan.moves and beside_ops(chain(3), plan, HASTES) == []
 
 
 def test_bytes_that_are_shared_in_place_stay_together() -> None:
