@@ -24,14 +24,14 @@ def op_bytes(graph: Graph, op: Op, options: Options) -> dict[str, int]:
     return operands
 
 
-class Work(NamedTuple):
+class OpWork(NamedTuple):
     """What an op asks for: seconds of computing, and bytes by storage."""
 
     compute_s: float
     operands: dict[str, int]
 
 
-def op_work(graph: Graph, target: Target, options: Options) -> list[Work]:
+def op_work(graph: Graph, target: Target, options: Options) -> list[OpWork]:
     """The work of each op, in program order; TargetError on an untimed target.
 
     flops over the rate for the dtype of the first operand, absent flops counting as 0.
@@ -43,7 +43,7 @@ def op_work(graph: Graph, target: Target, options: Options) -> list[Work]:
         )
     for op in graph.ops:
         seconds = (op.flops or 0) / compute_rate(graph, target, op)
-        found.append(Work(seconds, op_bytes(graph, op, options)))
+        found.append(OpWork(seconds, op_bytes(graph, op, options)))
     return found
 
 

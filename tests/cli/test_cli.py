@@ -283,7 +283,7 @@ def test_closed_stdout_and_stderr(graph: Path, tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full, which stands for a full disk")
 @pytest.mark.parametrize(
-    "command", ["zoo", "--help", "--version", "plan --objective peak --json", "show --json", "check --json"]
+    "command", ["zoo", "--help", "--version", "plan --json", "show --json", "check --json"]
 )
 def test_a_full_disk_is_one_clear_error(command: str, graph: Path, tmp_path: Path) -> None:
     word, *options = command.split()
