@@ -64,9 +64,16 @@ class Exactness(IntEnum):
         return self.name.lower().replace("_", " ")
 
 
-def exactness(graph: Graph, tiles: Iterable[Call]) -> Exactness:
-    """What holds of all tiles of a graph: of the least sure of them."""
-    return min((_of_tile(graph, call) for call in tiles), default=Exactness.BY_TYPE)
+def exactness(graph: Graph, tiles: Iterable[Call]) -> tuple[Exactness, str]:
+    """What holds of all tiles of a graph, and the name of an op of which no more does; "" where nothing is cut."""
+    found = ((_of_tile(graph, call), call.op.name) for call in tiles)
+    return min(found, key=lambda one: one[0], default=(Exactness.BY_TYPE, ""))
+
+
+def exactness_text(graph: Graph, tiles: Iterable[Call]) -> str:
+    """The same for people: "by type", "by rule", or "no" with the op."""
+    level, name = exactness(graph, tiles)
+    return f"no, for op '{name}'" if level is Exactness.NO else str(level)
 
 
 def _of_tile(graph: Graph, call: Call) -> Exactness:

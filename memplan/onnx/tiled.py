@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
@@ -151,10 +150,11 @@ class _Emission:
             return parts[0][1]
         axis, groups = _side_by_side(parts)
         values = [self._joined(group, name) for group in groups]
-        return self._add("Concat", values, output or self._fresh(name), axis=axis)
+        return self._add("Concat", values, output or self._fresh(name), axis)
 
-    def _add(self, kind: str, operands: Sequence[str], output: str, **attributes: int) -> str:
-        self.nodes.append(helper.make_node(kind, operands, [output], output, **attributes))
+    def _add(self, kind: str, operands: Sequence[str], output: str, axis: int | None = None) -> str:
+        """A node called as its output is; an `axis` of None is left out."""
+        self.nodes.append(helper.make_node(kind, operands, [output], output, axis=axis))
         return output
 
     def _constant(self, numbers: Sequence[int]) -> str:

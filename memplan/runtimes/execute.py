@@ -54,7 +54,7 @@ def run(
         from memplan.runtimes.torch_run import run_torch
 
         return run_torch(model, plan, inputs, seed)
-    from memplan.onnx.exactness import exactness
+    from memplan.onnx.exactness import exactness_text
     from memplan.onnx.inputs import bind_inputs, seeded_inputs
     from memplan.runtimes.arena import ArenaBuilder
     from memplan.runtimes.kernels import Kernels
@@ -97,7 +97,7 @@ def run(
         plain_seconds=plain_seconds,
         sessions=len(kernels.cache),
         reference=reference,
-        exact=str(exactness(model.graph, builder.tiles.values())) if plan.tiling else None,
+        exact=exactness_text(model.graph, builder.tiles.values()) if plan.tiling else None,
     )
 
 

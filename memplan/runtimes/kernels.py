@@ -10,8 +10,8 @@ from memplan.ir.parts import Op
 from memplan.onnx.tile_nodes import tile_nodes
 from memplan.onnx.uses import captured, subgraphs
 from memplan.onnx.values import Value, elem_type, value_of
-from memplan.runtimes.sessions import make_session
 from memplan.runtimes.boxes import elements, packed
+from memplan.runtimes.sessions import make_session
 from memplan.runtimes.source import Source
 from memplan.tiling.calls import Call
 

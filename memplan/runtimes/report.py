@@ -41,8 +41,8 @@ class RunReport:
         plain_seconds: of the same kernels in the same order, node by node in buffers of their own.
         sessions: distinct kernels.
         reference: "onnxruntime", "node by node" where a model computes in 16-bit floats, or "eager torch".
-        exact: of a plan in tiles why its outputs ought to be bit-identical: "by type", "by rule", or "no" where
-            nothing says so; None of any other.
+        exact: of a plan in tiles why its outputs ought to be bit-identical: "by type", "by rule", or "no" and an op
+            of which nothing says so; None of any other.
     """
 
     model: str

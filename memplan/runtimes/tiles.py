@@ -91,7 +91,7 @@ def tile_bytes(
 def tile_sizes(graph: Graph, tile: Call) -> list[int]:
     """Bytes of each operand and of each result of a tile."""
     names = (*tile.op.inputs, *tile.op.results)
-    boxes = [found.box for found in (*tile.operands, *tile.results)]
+    boxes = (*(operand.box for operand in tile.operands), *(result.box for result in tile.results))
     return [box_nbytes(graph.tensor[name], box) for name, box in zip(names, boxes, strict=True)]
 
 
