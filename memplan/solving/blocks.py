@@ -62,11 +62,13 @@ def blocks(graph: Graph, pose: Callable[[Graph], Problem]) -> Tiling:
 
 
 def runs(graph: Graph) -> list[Run]:
-    """Runs that share no op, in the program's order, inside which the most bytes are written and read again: they need no
-    more room than a block of them has. Of those with as many bytes they hold the most ops, and are the fewest."""
-    last_read = {name: i for i, op in enumerate(graph.ops) for name in op.inputs} | dict.fromkeys(
-        graph.outputs, len(graph.ops)
-    )
+    """Runs that share no op, in the program's order, inside which the most bytes are written and read for the last time:
+    they need no more room than a block of them has. Of those with as many bytes they hold the most ops, and are the most:
+    what leaves a run is there whole until its last tile."""
+    last_read = {
+        graph.storage_of[name]: i for i, op in enumerate(graph.ops) for name in (*op.outputs, *op.inputs)
+    }
+    last_read |= dict.fromkeys(graph.output_storages, len(graph.ops))
     who = readers(graph, range(len(graph.ops)))
     best: list[tuple[tuple[int, int, int], Run | None]] = [((0, 0, 0), None)]
     for last in range(len(graph.ops)):
@@ -76,8 +78,8 @@ def runs(graph: Graph) -> list[Run]:
             inside = 0
             for first, nbytes in _backwards(graph, who, last_read, last, axis):
                 inside += nbytes
-                nbytes_before, ops_before, fewer = best[first][0]
-                value = (nbytes_before + inside, ops_before + last - first + 1, fewer - 1)
+                bytes_before, ops_before, runs_before = best[first][0]
+                value = (bytes_before + inside, ops_before + last - first + 1, runs_before + 1)
                 if value > choice[0]:
                     choice = (value, Run(first, last, axis))
         best.append(choice)
@@ -129,7 +131,7 @@ def _backwards(
             return
         if sum(volume(boxes[position]) for boxes in made) != volume(shape):
             return
-        inner = [name for name in op.results if last_read.get(name, position) <= last]
+        inner = [name for name in op.results if last_read[graph.storage_of[name]] <= last]
         if len(op.results) > 1 and len(inner) < len(op.results):
             return  # no tile writes several results that are wanted outside
         yield position, 0 if op.view else sum(graph.tensor[name].nbytes for name in inner)
