@@ -23,7 +23,9 @@ from memplan.ir.graph import Graph
 from memplan.ir.model import Model
 from memplan.problem.options import CHOICES
 from memplan.problem.plan import Plan, Status, planned_graph
-from memplan.tiling.record import Region
+from memplan.tiling.calls import calls
+from memplan.tiling.derive import derive
+from memplan.tiling.record import Region, Tiling
 from memplan_start import INTERRUPTED
 
 
@@ -145,10 +147,16 @@ def _tiling(args: argparse.Namespace, model: Model, alignment: int | None) -> tu
         print_stderr(
             f"note: of these it is not known what a part of them needs, so they are no tiles: {', '.join(whole)}"
         )
-    print_stderr(
-        f"note: {len(regions)} regions are executed tile by tile" if regions else "note: no tiles would help"
-    )
+    print_stderr(_tiles_note(model.graph, regions) if regions else "note: no tiles would help")
     return regions
+
+
+def _tiles_note(graph: Graph, regions: Tiling) -> str:
+    """How many regions there are, and whether their bits stay what they are."""
+    from memplan.onnx.exactness import exactness_text
+
+    exact = exactness_text(graph, calls(graph, derive(graph, regions)).values())
+    return f"note: {len(regions)} regions are executed tile by tile (exact: {exact})"
 
 
 def _print_none(args: argparse.Namespace, graph: Graph, plan: Plan) -> None:
