@@ -70,9 +70,10 @@ def add_parser(commands: Any) -> None:
     p.add_argument("--pins", metavar="FILE", help="pins as a JSON object by tensor name; --pin overrides")
     p.add_argument(
         "--tile",
-        choices=("auto",),
-        metavar="auto",
-        help="execute ops that work row by row some rows at a time, where that takes fewer bytes",
+        choices=("auto", "exact"),
+        metavar="auto|exact",
+        help="execute ops that work row by row some rows at a time, where that takes fewer bytes; exact: "
+        "those alone that give the same bits then",
     )
     p.add_argument(
         "--solver", metavar="SPEC", help="name or name{field=value,…}, see `memplan solvers --json`"
@@ -138,6 +139,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _tiling(args: argparse.Namespace, model: Model, alignment: int | None) -> tuple[Region, ...]:
     """The regions that are tiled; what they are is said."""
+    from memplan.onnx.exactness import exact_regions
     from memplan.solving.tiling import tile
 
     chosen = policies(args)
@@ -147,6 +149,8 @@ def _tiling(args: argparse.Namespace, model: Model, alignment: int | None) -> tu
         print_stderr(
             f"note: of these it is not known what a part of them needs, so they are no tiles: {', '.join(whole)}"
         )
+    if args.tile == "exact":
+        regions = exact_regions(model.graph, regions)
     print_stderr(_tiles_note(model.graph, regions) if regions else "note: no tiles would help")
     return regions
 

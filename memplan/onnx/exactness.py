@@ -9,6 +9,7 @@ which fill no vector, in another way.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from enum import IntEnum
 from math import prod
 
@@ -16,7 +17,9 @@ from memplan.ir.boxes import Box, extents, volume, whole
 from memplan.ir.graph import Graph
 from memplan.ir.parts import Op
 from memplan.onnx.dialect import VIEWS
-from memplan.tiling.calls import Call
+from memplan.tiling.calls import Call, calls
+from memplan.tiling.derive import derive
+from memplan.tiling.record import Tiling
 
 BLOCK = 128
 """So many elements of K are summed in one go whatever the number of columns is."""
@@ -74,6 +77,22 @@ def exactness_text(graph: Graph, tiles: Iterable[Call]) -> str:
     """The same for people: "by type", "by rule", or "no" with the op."""
     level, name = exactness(graph, tiles)
     return f"no, for op '{name}'" if level is Exactness.NO else str(level)
+
+
+def exact_regions(graph: Graph, tiling: Tiling) -> Tiling:
+    """The regions from the last op on behind which all tiles are exact; those that end with one that is not are left out."""
+    number = {op.name: i for i, op in enumerate(graph.ops)}
+    found = []
+    for region in tiling:
+        first, last = (number[name] for name in region.ops)
+        while first <= last:
+            shorter = replace(region, ops=(graph.ops[first].name, region.ops[1]))
+            level, name = exactness(graph, calls(graph, derive(graph, (shorter,))).values())
+            if level is not Exactness.NO:
+                found.append(shorter)
+                break
+            first = number[name] + 1
+    return tuple(found)
 
 
 def _of_tile(graph: Graph, call: Call) -> Exactness:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from onnx import ModelProto
 
 from memplan import Region
-from memplan.onnx.exactness import exactness_text
+from memplan.onnx.exactness import exact_regions, exactness_text
 from memplan.onnx.read import model_from_proto
 from memplan.tiling.calls import calls
 from memplan.tiling.derive import derive
@@ -70,6 +71,19 @@ def test_a_tiling_says_how_exact_it_is(make: Any, region: Region, text: str) -> 
 def test_the_least_sure_op_is_named() -> None:
     regions = Region(("conv1", "relu6"), (2,), (2,), 2), Region(("conv3", "conv3"), (2, 3), (1, 1))
     assert said(models.residual_cnn, *regions) == "no, for op 'conv3'"
+
+
+def test_regions_are_cut_short_so_that_they_are_exact() -> None:
+    graph = model_from_proto(models.residual_cnn(), "net", ".", {}).graph
+    long = Region(("conv1", "batchnorm"), (2,), (3,))
+    tiny = Region(("conv1", "conv1"), (2, 3), (1, 1))
+    assert exact_regions(graph, (long,)) == (long,)
+    assert exact_regions(graph, (replace(long, ops=("conv1", "mean")),)) == ()  # its last op is not
+    assert exact_regions(graph, (tiny, Region(("conv3", "mean"), (2,), (2,)))) == ()
+    up = model_from_proto(models.hourglass(), "net", ".", {}).graph
+    assert exact_regions(up, (Region(("up", "conv4"), (3,), (2,), 3),)) == (
+        Region(("transposed", "conv4"), (3,), (2,), 3),
+    )
 
 
 def test_nothing_that_is_cut_is_exact() -> None:
