@@ -6,9 +6,11 @@ import random
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from onnx import ModelProto
 
@@ -21,6 +23,8 @@ from memplan.problem.plan import Plan
 from memplan.runtimes import arena
 from memplan.tiling.calls import Call, calls
 from memplan.tiling.derive import derive
+from tests.cli.program import memplan as program
+from tests.pages import blocks, walk
 from tests.tiling import models
 from tests.tiling.test_derive import TILINGS
 from tests.tiling.test_random import random_tiling
@@ -161,3 +165,32 @@ def test_a_state_that_is_not_written_over_is_copied() -> None:
     states = [r for r in plan.residencies if r.tensor.startswith("y")]
     assert len({(r.tensor, r.offset) for r in states}) == 3 and not plan.inplace
     assert memplan.run(model, plan).identical
+
+
+def test_the_walk_of_the_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (code,), (printed,) = blocks("tiles.md", "python"), blocks("tiles.md", "text")
+    exec(compile(code, "docs/tiles.md", "exec"), {})
+    assert capsys.readouterr().out == printed
+    assert walk("tiles.md", tmp_path) == 3
+
+
+def test_the_program_says_how_exact_tiles_are(tmp_path: Path) -> None:
+    onnx.save(models.attention(rows=64), tmp_path / "net.onnx")
+    asked = (
+        "net.onnx",
+        "--scratchpad",
+        "max",
+        "--objective",
+        "peak",
+        "--order",
+        "program",
+        "--time-limit",
+        "5",
+    )
+    done = program("plan", *asked, "--tile", "exact", "--emit", "json,onnx", "-o", "out", cwd=tmp_path)
+    assert done.returncode == 0 and "(exact: by rule)" in done.stderr, done.stderr
+    done = program("run", "net.onnx", "out/net.plan.json", cwd=tmp_path)
+    assert done.returncode == 0 and "of tiles (exact: by rule) in" in done.stdout, done.stderr
