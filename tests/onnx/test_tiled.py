@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import re
+import random
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -13,14 +14,17 @@ from onnx import ModelProto, TensorProto
 
 import memplan
 from memplan import GraphError, Region
+from memplan.onnx.exactness import Exactness, exactness
 from memplan.onnx.read import model_from_proto
 from memplan.onnx.tiled import TILING, tiled_proto
+from memplan.tiling.calls import calls
 from memplan.tiling.derive import derive
 from tests.onnx_models import model as make_model
 from tests.onnx_models import value
 from tests.tiling import models
+from tests.tiling.drawn import drawn, tiling_of
 from tests.tiling.models import node
-from tests.tiling.poisoned import Reference, session
+from tests.tiling.poisoned import garbage, session
 from tests.tiling.test_derive import TILINGS
 
 
@@ -31,15 +35,45 @@ def emitted(make: Callable[[], ModelProto], tiling: tuple[Region, ...]) -> Model
     return proto
 
 
+def computed(proto: ModelProto, inputs: dict[str, Any]) -> list[Any]:
+    """The outputs by onnxruntime with its optimisations off."""
+    found: list[Any] = session(proto).run(None, inputs)
+    return found
+
+
+def inputs_of(proto: ModelProto) -> dict[str, Any]:
+    """Random inputs."""
+    graph, rng = model_from_proto(proto, "net", ".", {}).graph, np.random.default_rng(3)
+    given = [t for t in graph.tensors if t.kind == "input"]
+    return {t.name: garbage(t.dtype or "", t.shape or (), rng) for t in given}
+
+
 @pytest.mark.parametrize(("make", "tiling"), TILINGS)
 def test_onnxruntime_computes_the_bits_of_the_whole(
     make: Callable[[], ModelProto], tiling: list[Region]
 ) -> None:
-    proto = emitted(make, tuple(tiling))
-    known = Reference(make(), model_from_proto(make(), "net", ".", {}).graph)
-    found = session(proto).run(None, {x.name: known.values[x.name] for x in proto.graph.input})
-    for output, array in zip(proto.graph.output, found, strict=True):
-        np.testing.assert_array_equal(array, known.values[output.name])
+    fed = inputs_of(make())
+    for whole, tiled in zip(computed(make(), fed), computed(emitted(make, tuple(tiling)), fed), strict=True):
+        np.testing.assert_array_equal(tiled, whole)
+
+
+def test_random_models_are_as_exact_as_they_say() -> None:
+    seen = 0
+    for rng in map(random.Random, range(10)):
+        proto = drawn(rng)
+        model = model_from_proto(proto, "net", ".", {})
+        tiling = tiling_of(model.graph, rng)
+        derived = derive(model.graph, tiling)
+        level, name = exactness(model.graph, calls(model.graph, derived).values())
+        fed = inputs_of(proto)
+        tiled = computed(tiled_proto(model, tiling, [op.name for op in derived.ops]), fed)
+        for one, other in zip(computed(proto, fed), tiled, strict=True):
+            if level is Exactness.NO:
+                np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
+            else:
+                np.testing.assert_array_equal(one, other, f"{tiling}, {name}")
+                seen += level is Exactness.BY_RULE
+    assert seen
 
 
 def test_nodes_are_named_after_their_ops() -> None:
@@ -68,23 +102,16 @@ def test_a_plan_in_tiles_is_emitted_as_a_model_of_its_own(tmp_path: Path) -> Non
     np.testing.assert_array_equal(whole, tiled)
 
 
-def test_a_sliced_weight_with_the_wrong_numbers_changes_the_output() -> None:
-    proto = emitted(models.residual_cnn, (Region(("conv1", "relu6"), (2,), (2,), 2),))
-    known = Reference(models.residual_cnn(), model_from_proto(models.residual_cnn(), "net", ".", {}).graph)
-    pads = next(
-        a
-        for n in proto.graph.node
-        if re.match("depthwise, tile 2 ", n.name)
-        for a in n.attribute
-        if a.name == "pads"
+def test_wrong_padding_changes_the_output() -> None:
+    make, regions = models.residual_cnn, (Region(("conv1", "relu6"), (2,), (2,), 2),)
+    fed, proto = inputs_of(make()), emitted(make, regions)
+    first = next(
+        n for n in proto.graph.node if n.op_type == "Conv" and n.name.startswith("depthwise, tile 1 of ")
     )
-    before = list(pads.ints)
-    pads.ints[:] = [before[0] + 1, before[1], before[2] - 1, before[3]] if before[2] else [1, *before[1:]]
-    try:
-        found = session(proto).run(None, {x.name: known.values[x.name] for x in proto.graph.input})
-    except Exception:  # sizes no longer fit
-        return
-    assert not np.array_equal(found[0], known.values["y"])
+    pads = next(a for a in first.attribute if a.name == "pads").ints
+    assert list(pads) == [1, 1, 0, 1]
+    pads[:] = [0, 1, 1, 1]  # a row of zeros behind the first rows instead of in front of them
+    assert not np.array_equal(computed(proto, fed)[0], computed(make(), fed)[0])
 
 
 def test_a_model_without_slices_by_operands_is_refused() -> None:
