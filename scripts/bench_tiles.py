@@ -134,7 +134,7 @@ def main() -> None:
     """Print the table, or write it into the page below its mark."""
     p = argparse.ArgumentParser(description=__doc__)
     p.add_argument("cases", nargs="*", default=list(CASES), metavar="CASE")
-    p.add_argument("--limit", type=float, default=5.0, help="seconds a plan")
+    p.add_argument("--limit", type=float, default=20.0, help="seconds a plan")
     p.add_argument("-o", "--output", type=Path, help="the page whose part below the mark is written anew")
     args = p.parse_args()
     lines = []

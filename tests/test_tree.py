@@ -54,11 +54,6 @@ ELSEWHERE: tuple[tuple[str, str, str], ...] = (
         "memplan.tiling.calls memplan.tiling.ranges",
     ),
     (
-        "graphs derived by them, written as ONNX files",
-        "onnx/test_tiled.py",
-        "memplan.onnx.tile_nodes",
-    ),
-    (
         "graphs derived by them, executed",
         "runtimes/test_tiles.py",
         "memplan.runtimes.boxes",

@@ -49,6 +49,6 @@ def run(args: argparse.Namespace) -> int:
         return 0
     hint = "check the plan with `memplan check`"
     if report.exact is not None and report.exact.startswith("no"):
-        hint = f"its tiles are not exact ({report.exact}): plan without tiles where every bit counts"
+        hint = f"its tiles are not exact ({report.exact}): where every bit counts, plan with --tile exact"
     print_stderr(f"error: the plan's outputs differ from the reference\nhint: {hint}")
     return 5

@@ -109,7 +109,7 @@ def _serialized(proto: Any) -> bytes:
         data: bytes = proto.SerializeToString(deterministic=True)
     except Exception as error:  # protobuf's own limit of 2 GiB
         raise MemplanError(
-            f"the annotated model cannot be written: {error}", "keep its weights as external data"
+            f"the model cannot be written: {error}", "keep its weights as external data"
         ) from error
     return data
 

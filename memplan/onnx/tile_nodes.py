@@ -116,6 +116,8 @@ def _windows(tile: _Tile) -> None:
 
 def _conv_transpose(tile: _Tile) -> None:
     """Of what the operand's box spreads to, the padding cuts off what the tile does not compute."""
+    if not tile.call.op.needs:
+        return
     kernel = tile.shape(1)[2:]
     rank = len(kernel)
     usual = {"strides": [1] * rank, "dilations": [1] * rank, "pads": [0] * 2 * rank}
@@ -133,8 +135,6 @@ def _conv_transpose(tile: _Tile) -> None:
         )
     tile.set("pads", before + [max(cut, 0) for cut in behind])
     tile.set("output_padding", [max(-cut, 0) for cut in behind])
-    tile.set("auto_pad", None)
-    tile.set("output_shape", None)
 
 
 def _pad(tile: _Tile) -> None:

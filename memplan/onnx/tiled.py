@@ -24,8 +24,7 @@ from memplan.tiling.calls import Call, Operand, calls
 from memplan.tiling.derive import derive
 from memplan.tiling.record import Tiling
 
-PREFIX = "memplan."
-TILING = PREFIX + "tiling"
+TILING = "memplan.tiling"
 SLICE_OPSET = 10
 """The first version of the standard operators whose Slice takes its numbers as operands."""
 
@@ -70,26 +69,28 @@ def tiled_proto(model: Model, tiling: Tiling, schedule: Sequence[str]) -> ModelP
 
 
 class _Emission:
-    """The nodes of a tiled model under construction; `parts` says what holds a tensor of the derived graph."""
+    """The nodes of a tiled model under construction, of which those on constants alone come first.
+
+    `source` are the nodes of the original ops; `parts` says which values hold what of a tensor of the derived graph.
+    """
 
     def __init__(self, graph: Graph, derived: Graph, proto: ModelProto) -> None:
-        self.graph, self.proto = graph, proto
+        self.graph = graph
         self.calls = calls(graph, derived)
         self.numbers = known_numbers(proto.graph)
-        self.nodes: list[NodeProto] = []
         self.constants: dict[tuple[int, ...], TensorProto] = {}
         self.parts: dict[str, list[Part]] = {}
+        written = list(proto.graph.node)
+        writer = {name: i for i, node in enumerate(written) for name in node.output if name}
+        place = {op.name: writer[op.results[0]] for op in graph.ops}
+        self.source = {name: written[i] for name, i in place.items()}
+        planned = set(place.values())
+        self.nodes = [node for i, node in enumerate(written) if i not in planned]
         taken = [*proto.graph.input, *proto.graph.initializer, *graph.tensors, *derived.tensors]
-        self.taken = {item.name for item in taken} | {n for node in proto.graph.node for n in node.output}
+        self.taken = {item.name for item in taken} | set(writer)
 
     def emitted(self, schedule: Sequence[str]) -> list[NodeProto]:
-        """All nodes, those on constants alone first."""
-        nodes = list(self.proto.graph.node)
-        writer = {name: i for i, node in enumerate(nodes) for name in node.output if name}
-        place = {op.name: writer[op.results[0]] for op in self.graph.ops}
-        self.source = {name: nodes[i] for name, i in place.items()}
-        planned = set(place.values())
-        self.nodes += [node for i, node in enumerate(nodes) if i not in planned]
+        """All nodes."""
         counts, seen = Counter(call.op.name for call in self.calls.values()), Counter[str]()
         for name in schedule:
             if (call := self.calls.get(name)) is None:
@@ -161,7 +162,7 @@ class _Emission:
         """The initializer of these numbers."""
         key = tuple(numbers)
         if key not in self.constants:
-            name = self._fresh(f"{PREFIX}{list(numbers)}")
+            name = self._fresh(f"memplan.{list(numbers)}")
             self.constants[key] = numpy_helper.from_array(np.array(numbers, np.int64), name)
         return self.constants[key].name
 
