@@ -4,7 +4,8 @@ Each memory with addresses is one byte array, in which every residency lies at i
 storage has an array of its own. Moves copy bytes between them. What ends is poisoned, as is everything at the
 start. A kernel is handed addresses that are multiples of 64, as onnxruntime's allocator would give it; an
 operand at any other address is copied to and from an aligned bounce buffer around the call. What lies at the same
-bytes shares its bounce buffer, so that an op that writes over its operand does so there too.
+bytes shares its bounce buffer, so that an op that writes over its operand does so there too. What a tile gathers and
+scatters lies in its workspace, where the plan has placed that.
 """
 
 from __future__ import annotations
@@ -12,11 +13,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from memplan.base.units import align_up
-from memplan.ir.boxes import Box, extents
 from memplan.ir.parts import Op
 from memplan.judge.actions import Copied, Executed, Finished, Given, Location, Voided
 from memplan.judge.walk import walk
-from memplan.onnx.values import ALIGNMENT, Bytes, Value, aligned, elem_type
+from memplan.onnx.values import ALIGNMENT, Bytes, Value, aligned
 from memplan.problem.plan import Plan, planned_graph
 from memplan.runtimes.kernels import Kernel, Kernels
 from memplan.runtimes.program import COPY, FREE, LOAD, POISON, STORE, Instruction, Program, call, viewed
@@ -61,10 +61,12 @@ class ArenaBuilder:
                     self._emit(FREE, self._buffer(place, size))
                 case Executed():
                     self.step = action.step
-                    if (tile := self.tiles.get(action.op.name)) is not None and not action.op.view:
-                        self._tile(action, tile)
-                    elif not action.op.view and action.op.name not in self.plan.joined:
+                    if action.op.view or action.op.name in self.plan.joined:
+                        continue
+                    if (tile := self.tiles.get(action.op.name)) is None:
                         self._call(action)
+                    else:
+                        self._tile(action, tile)
                 case Finished(outputs):
                     for name in self.graph.outputs:
                         self._return(name, outputs[self.graph.storage_of[name]])
@@ -126,25 +128,13 @@ class ArenaBuilder:
         for target, source in found.before:
             self._emit(COPY, target, source)
         if kernel is not None:
-            reads = {
-                f"operand{k}": self._part(name, operand.box, found.reads[f"operand{k}"])
-                for k, (name, operand) in enumerate(zip(tile.op.inputs, tile.operands, strict=True))
-                if f"operand{k}" in found.reads
-            }
-            writes = {
-                f"result{k}": self._part(name, result.box, found.writes[f"result{k}"])
-                for k, (name, result) in enumerate(zip(tile.op.results, tile.results, strict=True))
-            }
-            self._run(execution.op, kernel, reads, writes)
+            self._run(execution.op, kernel, found.reads, found.writes)
         for target, source in found.after:
             self._emit(COPY, target, source)
 
     def _workspace(self, execution: Executed) -> Bytes:
         name = execution.op.workspace
         return self.bounce[:0] if name is None else self._bytes(execution.writes[name])
-
-    def _part(self, name: str, box: Box, data: Bytes) -> Value:
-        return Value(elem_type(self.source.graph.tensor[name].dtype, name), extents(box), data)
 
     def _run(self, op: Op, kernel: Kernel, reads: dict[str, Value], writes: dict[str, Value]) -> None:
         """Run a kernel on these operands, aside where they are not aligned."""

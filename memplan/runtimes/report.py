@@ -38,7 +38,8 @@ class RunReport:
         loaded_bytes, stored_bytes: bytes copied to faster and to slower memories.
         seconds: of kernels, copies and poisoning, without making sessions: the least of a few runs after the
             one that was compared.
-        plain_seconds: of the same kernels in the same order, node by node in buffers of their own.
+        plain_seconds: of the same kernels in the same order, node by node in buffers of their own; of a plan in tiles
+            those of the whole ops.
         sessions: distinct kernels.
         reference: "onnxruntime", "node by node" where a model computes in 16-bit floats, or "eager torch".
         exact: of a plan in tiles why its outputs ought to be bit-identical: "by type", "by rule", or "no" and an op

@@ -6,9 +6,9 @@ from collections.abc import Callable, Collection
 from typing import NamedTuple
 
 from memplan.base.errors import ExecutionError
-from memplan.ir.boxes import Box, common, volume, whole
+from memplan.ir.boxes import Box, common, extents, volume, whole
 from memplan.ir.graph import Graph
-from memplan.onnx.values import Bytes
+from memplan.onnx.values import Bytes, Value, elem_type
 from memplan.runtimes.boxes import adjoining, elements
 from memplan.tiling.calls import Call, Operand, box_nbytes, renames
 
@@ -21,14 +21,14 @@ class TileBytes(NamedTuple):
 
     Args:
         before: what is copied first: states that the plan continues elsewhere, and what is gathered.
-        reads: the bytes of the operands that its kernel asks for, by slot: `operand0` …
-        writes: the bytes of its results, by slot: `result0` …
+        reads: the operands that its kernel asks for, by slot: `operand0` …
+        writes: its results, by slot: `result0` …
         after: what is copied last: results that are scattered.
     """
 
     before: list[Copy]
-    reads: dict[str, Bytes]
-    writes: dict[str, Bytes]
+    reads: dict[str, Value]
+    writes: dict[str, Value]
     after: list[Copy]
 
 
@@ -74,7 +74,7 @@ def tile_bytes(
     for k, (name, operand) in enumerate(zip(tile.op.inputs, tile.operands, strict=True)):
         data = room(name, operand.box) if operand.gathered else _in_place(operand, read)
         if (slot := f"operand{k}") in asked:
-            found.reads[slot] = data
+            found.reads[slot] = _value(graph, name, operand.box, data)
             found.before.extend(_gather(operand, read, data) if operand.gathered else ())
     for k, (name, result) in enumerate(zip(tile.op.results, tile.results, strict=True)):
         there = written(result.piece.name)
@@ -84,7 +84,7 @@ def tile_bytes(
             found.after.append((target, elements(data, result.box, result.box)))
         else:
             data = adjoining(there, result.piece.frame, result.box)
-        found.writes[f"result{k}"] = data
+        found.writes[f"result{k}"] = _value(graph, name, result.box, data)
     return found
 
 
@@ -115,6 +115,10 @@ def _renamed(
         found.before.append((target, elements(data, result.box, result.box)))
     elif not operand.gathered:
         found.before.append((adjoining(there, result.piece.frame, result.box), data))
+
+
+def _value(graph: Graph, name: str, box: Box, data: Bytes) -> Value:
+    return Value(elem_type(graph.tensor[name].dtype, name), extents(box), data)
 
 
 def _in_place(operand: Operand, read: Callable[[str], Bytes]) -> Bytes:
