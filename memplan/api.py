@@ -336,8 +336,9 @@ def emit(model: Model, plan: Plan, formats: str | Iterable[str], folder: str | P
     Args:
         model: what was planned; files are named after its `stem`.
         plan: a plan of it.
-        formats: of "json", "onnx" (the source annotated), "tflite" or "pte" (the source as planned), "html" (a
-            report), "svg", "trace" and "c" (for firmware), or a text of such names with commas between.
+        formats: of "json", "onnx" (the source annotated, or in the plan's tiles), "tflite" or "pte" (the source as
+            planned), "html" (a report), "svg", "trace" and "c" (for firmware), or a text of such names with
+            commas between.
         folder: is made where it is not there.
 
     Returns:

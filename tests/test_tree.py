@@ -55,6 +55,11 @@ ELSEWHERE: tuple[tuple[str, str, str], ...] = (
         "memplan.tiling.calls memplan.tiling.ranges",
     ),
     (
+        "graphs derived by them, executed",
+        "runtimes/test_tiles.py",
+        "memplan.runtimes.boxes",
+    ),
+    (
         "tiles made wrong by hand",
         "judge/check/test_tiles.py",
         "memplan.judge.check.tile_boxes",

@@ -25,7 +25,9 @@ from memplan.ir.model import Model
 from memplan.machine.profile import profile_names
 from memplan.problem.options import CHOICES
 from memplan.problem.plan import Plan, Status, planned_graph
-from memplan.tiling.record import Region
+from memplan.tiling.calls import calls
+from memplan.tiling.derive import derive
+from memplan.tiling.record import Region, Tiling
 from memplan_start import INTERRUPTED
 
 SCRATCHPAD = "scratchpad"
@@ -78,9 +80,10 @@ def add_parser(commands: Any) -> None:
     p.add_argument("--pins", metavar="FILE", help="pins as a JSON object by tensor name; --pin overrides")
     p.add_argument(
         "--tile",
-        choices=("auto",),
-        metavar="auto",
-        help="execute ops that work row by row some rows at a time, where that takes fewer bytes",
+        choices=("auto", "exact"),
+        metavar="auto|exact",
+        help="execute ops that work row by row some rows at a time, where that takes fewer bytes; exact: "
+        "those alone that give the same bits then",
     )
     p.add_argument(
         "--solver", metavar="SPEC", help="name or name{field=value,…}, see `memplan solvers --json`"
@@ -165,6 +168,7 @@ def _rewritten(model: Model, args: argparse.Namespace) -> Model:
 
 def _tiling(args: argparse.Namespace, model: Model, alignment: int | None) -> tuple[Region, ...]:
     """The regions that are tiled; what they are is said."""
+    from memplan.onnx.exactness import exact_regions
     from memplan.solving.tiling import tile
 
     chosen = policies(args)
@@ -174,10 +178,18 @@ def _tiling(args: argparse.Namespace, model: Model, alignment: int | None) -> tu
         print_stderr(
             f"note: of these it is not known what a part of them needs, so they are no tiles: {', '.join(whole)}"
         )
-    print_stderr(
-        f"note: {len(regions)} regions are executed tile by tile" if regions else "note: no tiles would help"
-    )
+    if args.tile == "exact":
+        regions = exact_regions(model.graph, regions)
+    print_stderr(_tiles_note(model.graph, regions) if regions else "note: no tiles would help")
     return regions
+
+
+def _tiles_note(graph: Graph, regions: Tiling) -> str:
+    """How many regions there are, and whether their bits stay what they are."""
+    from memplan.onnx.exactness import exactness_text
+
+    exact = exactness_text(graph, calls(graph, derive(graph, regions)).values())
+    return f"note: {len(regions)} regions are executed tile by tile (exact: {exact})"
 
 
 def _print_none(args: argparse.Namespace, graph: Graph, plan: Plan) -> None:

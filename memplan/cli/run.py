@@ -47,7 +47,8 @@ def run(args: argparse.Namespace) -> int:
     print(json.dumps(report.to_dict()) if args.json else report)
     if report.identical:
         return 0
-    print_stderr(
-        "error: the plan's outputs differ from the reference\nhint: check the plan with `memplan check`"
-    )
+    hint = "check the plan with `memplan check`"
+    if report.exact is not None and report.exact.startswith("no"):
+        hint = f"its tiles are not exact ({report.exact}): where every bit counts, plan with --tile exact"
+    print_stderr(f"error: the plan's outputs differ from the reference\nhint: {hint}")
     return 5

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from memplan.ir.boxes import Box
-from memplan.ir.parts import Op, Tensor
+from memplan.ir.parts import Access, Op, Tensor
 
 
 def needed(op: Op, operand: int, shape: tuple[int, ...], box: Box) -> Box:
@@ -14,7 +14,7 @@ def needed(op: Op, operand: int, shape: tuple[int, ...], box: Box) -> Box:
     It is empty along an axis where nothing but padding is needed, and the whole where nobody knows.
     """
     found = []
-    for size, access in zip(shape, op.needs[operand] if op.needs else (None,) * len(shape), strict=True):
+    for size, access in zip(shape, _accesses(op, operand, shape), strict=True):
         first, stop = (0, size) if access is None else access.span(*box[access.axis])
         found.append((min(max(first, 0), size), max(min(stop, size), 0)))
     return tuple(found)
@@ -23,10 +23,14 @@ def needed(op: Op, operand: int, shape: tuple[int, ...], box: Box) -> Box:
 def padding(op: Op, operand: int, shape: tuple[int, ...], box: Box) -> tuple[tuple[int, int], ...]:
     """For each axis of that operand, how many elements in front of it and behind it `box` needs: the padding of a tile."""
     found = []
-    for size, access in zip(shape, op.needs[operand], strict=True):
+    for size, access in zip(shape, _accesses(op, operand, shape), strict=True):
         first, stop = (0, size) if access is None else access.span(*box[access.axis])
         found.append((max(0, -first), max(0, stop - size)))
     return tuple(found)
+
+
+def _accesses(op: Op, operand: int, shape: tuple[int, ...]) -> tuple[Access | None, ...]:
+    return op.needs[operand] if op.needs else (None,) * len(shape)
 
 
 def cut_axes(op: Op) -> frozenset[int]:

@@ -50,7 +50,7 @@ def conv(x: int, weight: int, bias: int, vectors: tuple[int, ...] = ()) -> Formu
 
 def conv_transpose(call: NodeCall) -> list[Axes] | None:
     """ONNX ConvTranspose with explicit padding: element o reads (o + pad - k * dilation) / stride where that is whole."""
-    if call.attributes.get("auto_pad", b"NOTSET") != b"NOTSET":
+    if call.attributes.get("auto_pad", b"NOTSET") != b"NOTSET" or "output_shape" in call.attributes:
         return None
     kernel = (call.shape(1) or ())[2:]
     rank = len(kernel)

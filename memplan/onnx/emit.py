@@ -35,7 +35,7 @@ from typing import Any
 from memplan.base.errors import GraphError, MemplanError, PlanError
 from memplan.ir.model import Model
 from memplan.judge.events import events_of
-from memplan.problem.plan import Plan, Residency, Status, refuse_tiles
+from memplan.problem.plan import Plan, Residency, Status, refuse_mismatch, refuse_tiles
 
 PREFIX = "memplan."
 PLAN = "memplan.plan"
@@ -52,20 +52,8 @@ def annotated(model: Model, plan: Plan) -> bytes:
     """
     from onnx import ModelProto
 
-    if not isinstance(model.source, ModelProto):
-        raise MemplanError(
-            f"'{model.graph.name}' has no ONNX source to annotate",
-            "give the .onnx file it was made from, or emit json",
-        )
     refuse_tiles(model.graph, plan)
-    if plan.status in (Status.INFEASIBLE, Status.UNKNOWN):
-        raise PlanError(f"there is no plan to write: {plan.reason or plan.status}", "emit a valid plan")
-    again = [name for name, times in Counter(plan.schedule).items() if times > 1]
-    if again:
-        raise PlanError(
-            f"the plan executes '{again[0]}' again, and a node stands in a model once",
-            "emit json, or plan without recomputation",
-        )
+    _refuse_unfit(model, plan)
     proto = ModelProto()
     proto.CopyFrom(model.source)
     _raise_ir_version(proto)
@@ -79,11 +67,49 @@ def annotated(model: Model, plan: Plan) -> bytes:
     _set(proto.graph.metadata_props, {"memplan.summary": json.dumps(_summary(plan))})
     _clear(proto.metadata_props)
     _set(proto.metadata_props, _carried(plan))
+    return _serialized(proto)
+
+
+def tiled(model: Model, plan: Plan) -> bytes:
+    """The model's ONNX source in the tiles of the plan, in schedule order: see `memplan.onnx.tiled`; same plan, same bytes.
+
+    It is a model of its own, which carries no plan. Errors as of `annotated`; ExecutionError and GraphError where a tile
+    has no nodes.
+    """
+    from memplan.base.version import __version__
+    from memplan.onnx.tiled import tiled_proto
+
+    refuse_mismatch(model.graph, plan)
+    _refuse_unfit(model, plan)
+    proto = tiled_proto(model, plan.tiling, plan.schedule)
+    _set(proto.metadata_props, {"memplan.version": __version__})
+    return _serialized(proto)
+
+
+def _refuse_unfit(model: Model, plan: Plan) -> None:
+    from onnx import ModelProto
+
+    if not isinstance(model.source, ModelProto):
+        raise MemplanError(
+            f"'{model.graph.name}' has no ONNX source to annotate",
+            "give the .onnx file it was made from, or emit json",
+        )
+    if plan.status in (Status.INFEASIBLE, Status.UNKNOWN):
+        raise PlanError(f"there is no plan to write: {plan.reason or plan.status}", "emit a valid plan")
+    again = [name for name, times in Counter(plan.schedule).items() if times > 1]
+    if again:
+        raise PlanError(
+            f"the plan executes '{again[0]}' again, and a node stands in a model once",
+            "emit json, or plan without recomputation",
+        )
+
+
+def _serialized(proto: Any) -> bytes:
     try:
         data: bytes = proto.SerializeToString(deterministic=True)
     except Exception as error:  # protobuf's own limit of 2 GiB
         raise MemplanError(
-            f"the annotated model cannot be written: {error}", "keep its weights as external data"
+            f"the model cannot be written: {error}", "keep its weights as external data"
         ) from error
     return data
 

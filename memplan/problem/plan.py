@@ -235,7 +235,7 @@ def refuse_tiles(graph: Graph, plan: Plan) -> None:
     if plan.tiling:
         raise PlanError(
             f"the plan executes '{plan.graph}' in tiles, which cannot be done here",
-            "plan without tiles; check, simulate and show take tiles",
+            "plan without tiles; check, simulate and show take them, and of ONNX models run and --emit onnx",
         )
 
 

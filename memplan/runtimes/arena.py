@@ -4,7 +4,8 @@ Each memory with addresses is one byte array, in which every residency lies at i
 storage has an array of its own. Moves copy bytes between them. What ends is poisoned, as is everything at the
 start. A kernel is handed addresses that are multiples of 64, as onnxruntime's allocator would give it; an
 operand at any other address is copied to and from an aligned bounce buffer around the call. What lies at the same
-bytes shares its bounce buffer, so that an op that writes over its operand does so there too.
+bytes shares its bounce buffer, so that an op that writes over its operand does so there too. What a tile gathers and
+scatters lies in its workspace, where the plan has placed that.
 """
 
 from __future__ import annotations
@@ -16,10 +17,12 @@ from memplan.ir.parts import Op
 from memplan.judge.actions import Copied, Executed, Finished, Given, Location, Voided
 from memplan.judge.walk import walk
 from memplan.onnx.values import ALIGNMENT, Bytes, Value, aligned
-from memplan.problem.plan import Plan
-from memplan.runtimes.kernels import Kernels
+from memplan.problem.plan import Plan, planned_graph
+from memplan.runtimes.kernels import Kernel, Kernels
 from memplan.runtimes.program import COPY, FREE, LOAD, POISON, STORE, Instruction, Program, call, viewed
 from memplan.runtimes.source import Source
+from memplan.runtimes.tiles import tile_bytes, tile_sizes
+from memplan.tiling.calls import Call, calls, renames
 
 REREADING = frozenset({"Gelu"})
 """Operators that could work in place, but whose kernels in onnxruntime read the operand again after they have written.
@@ -33,8 +36,10 @@ class ArenaBuilder:
     """
 
     def __init__(self, source: Source, kernels: Kernels, plan: Plan, inputs: Mapping[str, Value]) -> None:
-        self.source, self.kernels, self.plan, self.graph = source, kernels, plan, source.graph
-        self.program = Program(source.graph, plan.schedule)
+        self.source, self.kernels, self.plan = source, kernels, plan
+        self.graph = planned_graph(source.graph, plan)
+        self.tiles = calls(source.graph, self.graph)
+        self.program = Program(self.graph, plan.schedule)
         self.given: dict[str, Bytes] = {n: v.data for n, v in {**source.constants, **inputs}.items()}
         self.memories: dict[str, Bytes] = {}
         self.own: dict[tuple[str, str | None], Bytes] = {}
@@ -56,8 +61,12 @@ class ArenaBuilder:
                     self._emit(FREE, self._buffer(location, size))
                 case Executed():
                     self.step = action.step
-                    if not action.op.view and action.op.name not in self.plan.joined:
+                    if action.op.view or action.op.name in self.plan.joined:
+                        continue
+                    if (tile := self.tiles.get(action.op.name)) is None:
                         self._call(action)
+                    else:
+                        self._tile(action, tile)
                 case Finished(outputs):
                     for name in self.graph.outputs:
                         self._return(name, outputs[self.graph.storage_of[name]])
@@ -66,8 +75,11 @@ class ArenaBuilder:
 
     def _bounce_bytes(self) -> int:
         def room(op: Op) -> int:
-            names = dict.fromkeys((*op.inputs, *op.results))
-            return sum(align_up(self.graph.tensor[n].nbytes, ALIGNMENT) for n in names)
+            if (tile := self.tiles.get(op.name)) is not None:
+                sizes = tile_sizes(self.source.graph, tile)
+            else:
+                sizes = [self.graph.tensor[n].nbytes for n in dict.fromkeys((*op.inputs, *op.results))]
+            return sum(align_up(size, ALIGNMENT) for size in sizes)
 
         return max((room(op) for op in self.graph.ops), default=0)
 
@@ -97,6 +109,35 @@ class ArenaBuilder:
 
     def _call(self, execution: Executed) -> None:
         kernel = self.kernels.kernel(execution.op)
+        reads = {name: self._value(name, self._operand(name, execution)) for _, name in kernel.reads}
+        writes = {name: self._value(name, self._bytes(execution.writes[name])) for _, name in kernel.writes}
+        self._run(execution.op, kernel, reads, writes)
+
+    def _tile(self, execution: Executed, tile: Call) -> None:
+        """Gather, run the kernel, scatter; a tile that only renames bytes has no kernel."""
+        original = self.source.graph
+        kernel = None if renames(original, tile.op) else self.kernels.tile(tile)
+        found = tile_bytes(
+            original,
+            tile,
+            {slot for slot, _ in kernel.reads} if kernel else (),
+            lambda name: self._operand(name, execution),
+            lambda name: self._bytes(execution.writes[name]),
+            self._workspace(execution),
+        )
+        for target, source in found.before:
+            self._emit(COPY, target, source)
+        if kernel is not None:
+            self._run(execution.op, kernel, found.reads, found.writes)
+        for target, source in found.after:
+            self._emit(COPY, target, source)
+
+    def _workspace(self, execution: Executed) -> Bytes:
+        name = execution.op.workspace
+        return self.bounce[:0] if name is None else self._bytes(execution.writes[name])
+
+    def _run(self, op: Op, kernel: Kernel, reads: dict[str, Value], writes: dict[str, Value]) -> None:
+        """Run a kernel on these operands, aside where they are not aligned."""
         bounced: dict[tuple[int, int], Bytes] = {}
         room = 0
 
@@ -106,26 +147,22 @@ class ArenaBuilder:
             room += align_up(data.nbytes, ALIGNMENT)
             return free
 
-        reads: dict[str, Value] = {}
-        for _, name in kernel.reads:
-            data = self._operand(name, execution)
+        for name, value in reads.items():
+            data = value.data
             if data.ctypes.data % ALIGNMENT and data.size:
                 copy = aside(data)
                 self._emit(COPY, copy, data)
                 bounced[data.ctypes.data, data.nbytes] = copy
-                data = copy
-            reads[name] = self._value(name, data)
-        writes: dict[str, Value] = {}
+                reads[name] = value._replace(data=copy)
         after: list[tuple[Bytes, Bytes]] = []
-        for _, name in kernel.writes:
-            data = self._bytes(execution.writes[name])
-            rereading = execution.op.kind in REREADING
+        rereading = op.kind in REREADING
+        for name, value in writes.items():
+            data = value.data
             if (data.ctypes.data % ALIGNMENT or rereading) and data.size:
                 shared = None if rereading else bounced.get((data.ctypes.data, data.nbytes))
                 copy = aside(data) if shared is None else shared
                 after.append((data, copy))
-                data = copy
-            writes[name] = self._value(name, data)
+                writes[name] = value._replace(data=copy)
         call(self.program, self.step, kernel, reads, writes)
         for target, copy in after:
             self._emit(COPY, target, copy)

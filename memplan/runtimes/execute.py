@@ -5,7 +5,7 @@ optimisations off. Where weights live in the arena (weights tensor or stream) th
 without prepacked weights. Models with 16-bit floats between ops are compared with the same kernels node by node
 where they differ from the session: its kernels that lack a 16-bit form hand each other 32-bit values,
 unrounded, which is not what the model says. Ops that draw random numbers differ from run to run and so from
-the reference.
+the reference. A plan in tiles is compared with the model as it was, and its time with that of the whole ops.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from memplan.ir.ranges import ranges
 from memplan.judge.sizing import at_sizes
 from memplan.onnx.inputs import load_inputs
 from memplan.onnx.values import Value
-from memplan.problem.plan import Plan, refuse_tiles
+from memplan.problem.plan import Plan, planned_graph, refuse_mismatch, refuse_tiles
 from memplan.runtimes.report import OutputReport, RunReport
 from memplan.runtimes.turns import least_seconds
 from memplan.tflite.program import TfliteProgram
@@ -50,9 +50,11 @@ def run(
 
         model = traced(model)
     if _has_torch_source(model):
+        refuse_tiles(model.graph, plan)
         from memplan.runtimes.torch_run import run_torch
 
         return run_torch(model, plan, inputs, seed)
+    from memplan.onnx.exactness import exactness_text
     from memplan.onnx.inputs import bind_inputs, seeded_inputs
     from memplan.runtimes.arena import ArenaBuilder
     from memplan.runtimes.kernels import Kernels
@@ -70,8 +72,10 @@ def run(
         raise _below_bounds(plan, error) from error
     kernels = Kernels(source)
     ops = {op.name: op for op in model.graph.ops}
-    plain = plain_program(source, kernels, [ops[name] for name in dict.fromkeys(plan.schedule)], fed)
-    program = ArenaBuilder(source, kernels, plan, fed).build()
+    order = ops if plan.tiling else dict.fromkeys(plan.schedule)
+    plain = plain_program(source, kernels, [ops[name] for name in order], fed)
+    builder = ArenaBuilder(source, kernels, plan, fed)
+    program = builder.build()
     try:
         plain.execute()
         program.execute()
@@ -93,6 +97,7 @@ def run(
         plain_seconds=plain_seconds,
         sessions=len(kernels.cache),
         reference=reference,
+        exact=exactness_text(model.graph, builder.tiles.values()) if plan.tiling else None,
     )
 
 
@@ -120,13 +125,13 @@ def _computes_in_16_bits(model: Model) -> bool:
 
 
 def _refuse_unfit(model: Model, plan: Plan) -> None:
-    refuse_tiles(model.graph, plan)
+    refuse_mismatch(model.graph, plan)
     if isinstance(model.source, TfliteProgram):
         raise ExecutionError(
             f"'{model.stem}' is a .tflite file, which its own runtime executes",
             "memplan measure MODEL PLAN --on tflm",
         )
-    if set(plan.schedule) != {op.name for op in model.graph.ops}:
+    if set(plan.schedule) != {op.name for op in planned_graph(model.graph, plan).ops}:
         why = f": {plan.reason}" if plan.reason else ""
         raise ExecutionError(f"the plan has no complete schedule{why}", "execute a valid plan")
 

@@ -1,14 +1,19 @@
-"""One onnxruntime session per kind of node, shared by the nodes that differ in nothing but names."""
+"""One onnxruntime session per kind of node, or of tile, shared by those that differ in nothing but names."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from memplan.ir.boxes import Box, extents, whole
 from memplan.ir.parts import Op
+from memplan.onnx.tile_nodes import tile_nodes
 from memplan.onnx.uses import captured, subgraphs
-from memplan.onnx.values import elem_type
+from memplan.onnx.values import Value, elem_type, value_of
+from memplan.runtimes.boxes import elements, packed
 from memplan.runtimes.sessions import make_session
 from memplan.runtimes.source import Source
+from memplan.tiling.calls import Call
 
 
 class Kernel(NamedTuple):
@@ -42,28 +47,67 @@ class Kernels:
         local = {name: name for name in (*reads, *node.output) if name}
         if next(subgraphs(node), None) is None:  # bodies read outer values by name
             local = {name: f"v{i}" for i, name in enumerate(local)}
-        kinds = tuple(self._elem_type(n) for n in (*bound, *writes))
         bare = self._bare(node, local)
-        key = (bare.SerializeToString(deterministic=True), kinds, tuple(local[n] for n in writes), *held)
-        if key not in self.cache:
-            self.cache[key] = self._make(bare, bound, writes, held, local)
+        session = self._session(
+            [bare],
+            {local[n]: self._elem_type(n) for n in bound},
+            {local[n]: self._elem_type(n) for n in writes},
+            {local[n]: source.constants[n] for n in held},
+            tuple(held),
+        )
         return Kernel(
-            self.cache[key],
+            session,
             tuple((local[n], n) for n in bound),
             tuple((local[n], n) for n in writes),
         )
 
-    def _make(
-        self, bare: Any, bound: list[str], writes: list[str], held: list[str], local: dict[str, str]
+    def tile(self, call: Call) -> Kernel:
+        """The kernel of a tile; its operands and results are called `operand0` …, `result0` … in the graph too."""
+        source, op = self.source, call.op
+        made = tile_nodes(source.nodes[op.name], call, source.graph, source.numbers)
+        bound, held, keys = {}, {}, []
+        for k in made.reads():
+            name = op.inputs[k]
+            if source.prepack and name in source.stored:
+                held[f"operand{k}"] = self._part(name, call.operands[k].box)
+                keys.append((name, call.operands[k].box))
+            else:
+                bound[f"operand{k}"] = self._elem_type(name)
+        numbers = tuple((name, tuple(array.tolist())) for name, array in made.constants.items())
+        held |= {name: value_of(array) for name, array in made.constants.items()}
+        writes = {f"result{k}": self._elem_type(name) for k, name in enumerate(op.results)}
+        session = self._session(made.nodes, bound, writes, held, (*keys, *numbers))
+        return Kernel(session, tuple((x, x) for x in bound), tuple((x, x) for x in writes))
+
+    def _session(
+        self,
+        nodes: Sequence[Any],
+        reads: Mapping[str, int],
+        writes: Mapping[str, int],
+        held: Mapping[str, Value],
+        key: tuple[Any, ...],
     ) -> Any:
+        """A session over the nodes: element types of what is bound, and constants, which `key` tells apart."""
         from onnx import helper
 
-        def infos(names: list[str]) -> list[Any]:
-            return [helper.make_tensor_value_info(local[n], self._elem_type(n), None) for n in names]
+        def infos(types: Mapping[str, int]) -> list[Any]:
+            return [helper.make_tensor_value_info(name, number, None) for name, number in types.items()]
 
-        constants = {local[n]: self.source.constants[n] for n in held}
-        prepack = self.source.prepack
-        return make_session(self.source.proto, [bare], infos(bound), infos(writes), constants, prepack)
+        texts = tuple(node.SerializeToString(deterministic=True) for node in nodes)
+        whole = (texts, tuple(reads.items()), tuple(writes.items()), key)
+        if whole not in self.cache:
+            source = self.source
+            self.cache[whole] = make_session(
+                source.proto, nodes, infos(reads), infos(writes), held, source.prepack
+            )
+        return self.cache[whole]
+
+    def _part(self, name: str, box: Box) -> Value:
+        """The box of a constant; itself where that is all of it."""
+        value = self.source.constants[name]
+        if extents(box) == value.shape:
+            return value
+        return Value(value.elem_type, extents(box), packed(elements(value.data, whole(value.shape), box)))
 
     def _bare(self, node: Any, local: dict[str, str]) -> Any:
         """The node under local operand names, without name, text and metadata."""

@@ -38,9 +38,12 @@ class RunReport:
         loaded_bytes, stored_bytes: bytes copied to faster and to slower memories.
         seconds: of kernels, copies and poisoning, without making sessions: the least of a few runs after the
             one that was compared.
-        plain_seconds: of the same kernels in the same order, node by node in buffers of their own.
+        plain_seconds: of the same kernels in the same order, node by node in buffers of their own; of a plan in tiles
+            those of the whole ops.
         sessions: distinct kernels.
         reference: "onnxruntime", "node by node" where a model computes in 16-bit floats, or "eager torch".
+        exact: of a plan in tiles why its outputs ought to be bit-identical: "by type", "by rule", or "no" and an op
+            of which nothing says so; None of any other.
     """
 
     model: str
@@ -53,6 +56,7 @@ class RunReport:
     plain_seconds: float
     sessions: int
     reference: str = "onnxruntime"
+    exact: str | None = None
 
     @property
     def identical(self) -> bool:
@@ -75,8 +79,9 @@ class RunReport:
             listed = ", ".join(f"'{o.name}' (off by up to {o.max_abs_difference:g})" for o in wrong)
             verdict = f"{len(wrong)} of {len(self.outputs)} outputs differ from {self.reference}: {listed}"
         memories = " and ".join(f"{format_size(nbytes)} of {name}" for name, nbytes in self.peaks.items())
+        tiles = "" if self.exact is None else f" of tiles (exact: {self.exact})"
         return (
-            f"{verdict}; {self.ops} executions in {memories}, "
+            f"{verdict}; {self.ops} executions{tiles} in {memories}, "
             f"{self.loaded_bytes:,} B loaded, {self.stored_bytes:,} B stored; "
             f"{self.seconds:.4f} s, {self.ratio:.2f} times node by node"
         )

@@ -9,6 +9,7 @@ from typing import Any
 from memplan.base.errors import ExecutionError, GraphError
 from memplan.ir.graph import Graph
 from memplan.ir.model import Model
+from memplan.onnx.access import known_numbers
 from memplan.onnx.uses import captured
 from memplan.onnx.values import Value, aligned, elem_type
 from memplan.onnx.weights import constant_nodes, fill_bodies, stored_constants
@@ -22,6 +23,7 @@ class Source:
     proto      the ModelProto without its initializers
     nodes      the node of each op, by op name
     constants  every constant's value: initializers, Constant nodes, and what ops on constants alone make
+    numbers    the elements of small integer constants in the file
     initializers  names of those that the file holds as initializers
     stored     names of those that onnxruntime itself regards as initializers
     prepack    whether kernels may repack stored weights when a session is made; off where weights live in
@@ -32,6 +34,7 @@ class Source:
     proto: Any
     nodes: Mapping[str, Any]
     constants: Mapping[str, Value]
+    numbers: Mapping[str, tuple[int, ...]]
     initializers: frozenset[str]
     stored: frozenset[str]
     prepack: bool
@@ -62,7 +65,9 @@ def prepare(model: Model, weights: str, seed: int) -> Source:
     nodes = _nodes(model.graph, proto)
     prepack = weights == "ignore"
     folded = _fold(model.graph, proto, nodes, constants, frozenset(stored), prepack)
-    return Source(model.graph, proto, nodes, constants | folded, initializers, frozenset(stored), prepack)
+    numbers = known_numbers(model.source.graph)
+    values = constants | folded
+    return Source(model.graph, proto, nodes, values, numbers, initializers, frozenset(stored), prepack)
 
 
 def _nodes(graph: Graph, proto: Any) -> dict[str, Any]:

@@ -19,9 +19,9 @@ def _json(model: Model, plan: Plan) -> str:
 
 
 def _onnx(model: Model, plan: Plan) -> bytes:
-    from memplan.onnx.emit import annotated
+    from memplan.onnx.emit import annotated, tiled
 
-    return annotated(model, plan)
+    return tiled(model, plan) if plan.tiling else annotated(model, plan)
 
 
 def _tflite(model: Model, plan: Plan) -> bytes:

@@ -29,6 +29,7 @@ def test_a_window_reaches_into_the_padding_at_both_ends() -> None:
 def test_what_nobody_knows_needs_everything_and_is_not_cut() -> None:
     silent = replace(POOL, needs=())
     assert needed(silent, 0, (1, 10), ((0, 1), (0, 1))) == ((0, 1), (0, 10))
+    assert padding(silent, 0, (1, 10), ((0, 1), (0, 1))) == ((0, 0), (0, 0))
     assert not cut_axes(silent) and not cut_axes(replace(POOL, once=True)) and cut_axes(POOL) == {1}
 
 

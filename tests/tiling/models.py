@@ -160,3 +160,43 @@ def quantized(size: int = 8) -> ModelProto:
     ]
     x = value("x", [1, 3, size, size], TensorProto.INT8)
     return model(nodes, [x], [value("y", [1, 3, size, size], TensorProto.INT32)], weights)
+
+
+def mlp(rows: int = 10, size: int = 8) -> ModelProto:
+    """Two layers by Gemm, a gate between them, and a sum over what they make."""
+    nodes = [
+        node("Gemm", ["x", "w1", "b1"], ["h"], name="up", transB=1),
+        node("Gemm", ["x", "w2", "b1"], ["g"], name="gate", transB=1),
+        node("LeakyRelu", ["g"], ["a"], name="leaky"),
+        node("Mul", ["h", "a"], ["m"], name="gated"),
+        node("MatMul", ["m", "w3"], ["d"], name="down"),
+        node("Add", ["d", "x"], ["y"], name="residual"),
+    ]
+    weights = [weight("w1", _random(2 * size, size)), weight("w2", _random(2 * size, size, seed=1))]
+    weights += [weight("b1", _random(2 * size)), weight("w3", _random(2 * size, size))]
+    return model(nodes, [value("x", [rows, size])], [value("y", [rows, size])], weights)
+
+
+def qdq(size: int = 10) -> ModelProto:
+    """Convolutions, a sum and a pool of int8 tensors, each between DequantizeLinear and QuantizeLinear."""
+    rng = np.random.default_rng(2)
+    nodes = [
+        node("DequantizeLinear", ["x", "s", "z"], ["x.f"], name="x.dq"),
+        node("DequantizeLinear", ["w1", "ws", "wz"], ["w1.f"], name="w1.dq"),
+        node("Conv", ["x.f", "w1.f"], ["c.f"], name="conv1", pads=[1, 1, 1, 1]),
+        node("Relu", ["c.f"], ["r.f"], name="relu"),
+        node("QuantizeLinear", ["r.f", "s", "z"], ["r"], name="r.q"),
+        node("DequantizeLinear", ["r", "s", "z"], ["r.d"], name="r.dq"),
+        node("Conv", ["r.d", "w1.f"], ["e.f"], name="conv2", pads=[1, 1, 1, 1]),
+        node("QuantizeLinear", ["e.f", "s", "z"], ["e"], name="e.q"),
+        node("DequantizeLinear", ["e", "s", "z"], ["e.d"], name="e.dq"),
+        node("Add", ["e.d", "x.f"], ["a.f"], name="add"),
+        node("QuantizeLinear", ["a.f", "s", "z"], ["a"], name="a.q"),
+        node("MaxPool", ["a"], ["y"], name="pool", kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1]),
+    ]
+    weights = [weight("s", np.float32(0.05)), weight("z", np.int8(-3))]
+    weights += [weight("ws", np.float32(0.01)), weight("wz", np.int8(0))]
+    weights += [weight("w1", rng.integers(-100, 100, (3, 3, 3, 3), np.int8))]
+    half = (size + 1) // 2
+    x, y = value("x", [1, 3, size, size], TensorProto.INT8), value("y", [1, 3, half, half], TensorProto.INT8)
+    return model(nodes, [x], [y], weights)
