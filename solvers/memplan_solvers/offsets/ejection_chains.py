@@ -13,7 +13,7 @@ import numpy as np
 
 from memplan.base.units import MAX_BYTES
 from memplan.solving.limits import Limits
-from memplan_solvers.common.arrays import Ints
+from memplan_solvers.common.arrays import Floats, Ints
 from memplan_solvers.offsets.ejection_state import BOX, EjectionPool, PartialLayout, make_neighbours
 
 WEIGHTS = ((20.0, 0.2), (10.0, 0.0), (10.0, 0.2), (5.0, 0.0))
@@ -80,7 +80,7 @@ class EjectionChains:
         first = self._first_fit(np.full(best.size, -1), limits)
         if first is None:
             return [*offsets]
-        best = min(best, first, key=self._peak)
+        first = best = min(best, first, key=self._peak)
         report(self._peak(best))
         reserve = SPARE * (limits.seconds - began)
         kept = np.full(best.size, -1)
@@ -104,7 +104,7 @@ class EjectionChains:
         At first what is long and large is moved least; then, much longer, all are alike: few and tight ones want that.
         """
         for rounds, alike in ((ROUNDS, False), (MOST, True)):
-            for order in range(len(WEIGHTS)):
+            for order in range(len(self.ranks)):
                 offsets = np.full(self.size.size, -1)
                 for stage in self.stages:
                     found = stage.attempt(capacity, order, rounds, limits, offsets[stage.members], alike)
@@ -119,7 +119,7 @@ class EjectionChains:
         """The best first fit beside what is kept (-1: nothing), None where the time is up before."""
         offsets = kept.copy()
         for stage in self.stages:
-            orders = range(len(WEIGHTS) if stage.size.size <= MOST_TO_DIVE else 1)
+            orders = range(len(self.ranks) if stage.size.size <= MOST_TO_DIVE else 1)
             tries = [stage.attempt(MAX_BYTES, order, 0, limits, offsets[stage.members]) for order in orders]
             found = [x for x in tries if x is not None]
             if not found:
@@ -151,10 +151,25 @@ class EjectionChains:
         return most
 
     @cached_property
+    def degree(self) -> Ints:
+        """How many buffers share a step with each, itself among them."""
+        begun = np.searchsorted(np.sort(self.begin), self.end)
+        return begun - np.searchsorted(np.sort(self.end), self.begin, "right")
+
+    @cached_property
     def ranks(self) -> list[Ints]:
-        """The place of each buffer in the order of each weight."""
-        size, load, width = (np.log(x) for x in (self.size, self.crowding, self.width))
-        return [np.argsort(np.argsort(-(size + a * load + b * width), kind="stable")) for a, b in WEIGHTS]
+        """The place of each buffer in the orders of first fits: of each weight, and before them what `lead` says."""
+        return [rank_by(self.weight(a, b)) for a, b in WEIGHTS]
+
+    def weight(self, crowding: float, lifetime: float) -> Floats:
+        """The logarithm of size x crowding^a x lifetime^b, negated: what comes first is least."""
+        load, width = np.log(self.crowding), np.log(self.width)
+        least_first: Floats = -(np.log(self.size) + crowding * load + lifetime * width)
+        return least_first
+
+    def lead(self, rank: Ints) -> None:
+        """Try this order before all others."""
+        self.ranks.insert(0, rank)
 
     def _loads(self, members: Ints) -> Ints:
         """The bytes that `members` have, step by step."""
@@ -168,9 +183,8 @@ class Stage:
     """Some of the buffers, `members`, in order of start; offsets are in this order."""
 
     def __init__(self, whole: EjectionChains, members: Ints) -> None:
-        self.members, self.horizon = members, whole.horizon
+        self.whole, self.members, self.horizon = whole, members, whole.horizon
         self.begin, self.end, self.size = whole.begin[members], whole.end[members], whole.size[members]
-        self.ranks = [rank[members] for rank in whole.ranks]
         self.penalty = whole.area[members] / whole.area[members].mean()
         self.levels = min(LEVELS, max(1, members.size.bit_length() - 8))
         # No level below `lowest` is needed to cover a lifetime by two buckets.
@@ -230,7 +244,7 @@ class Stage:
                     around, rounds, order, floor = (
                         nothing,
                         2 * rounds,
-                        (order + 1) % len(WEIGHTS),
+                        (order + 1) % len(self.whole.ranks),
                         bound - unit,
                     )
                     if rounds > MOST:
@@ -254,15 +268,31 @@ class Stage:
         there = kept >= 0 if self.peak(kept) <= target else np.zeros(kept.size, bool)
         inner, outer, waiting = np.flatnonzero(there), np.flatnonzero(~there), 0
         enter_all(layout, inner[np.argsort(kept[inner], kind="stable")])
-        outer = outer[np.argsort(self.ranks[order][outer])]
+        outer = outer[np.argsort(self.whole.ranks[order][self.members[outer]])]
         for k in range(0, outer.size, BUFFERS_A_CHECK):
             if limits.spent():
                 return None
-            waiting = fill(layout, near, pool, outer[k : k + BUFFERS_A_CHECK], waiting)
+            waiting = fill(layout, near, pool, outer[k : k + BUFFERS_A_CHECK], waiting, False)
         for _ in range(rounds * kept.size // MOVES_A_CHECK + 8):
             if waiting == 0 or limits.spent():
                 break
             waiting = repair(layout, near, pool, waiting, MOVES_A_CHECK)
+        return None if waiting else layout.box["offset"].copy()
+
+    def first_fit(self, rank: Ints, target: int, best_fit: bool, limits: Limits) -> Ints | None:
+        """Offsets below `target`, each buffer placed once in this order; None where one finds no place, or no time."""
+        from memplan_solvers.offsets.ejection_kernel import fill
+
+        layout, near = self.layout(np.full(self.size.size, -1), target), make_neighbours(self.size.size)
+        pool, order = (
+            EjectionPool(np.empty(self.size.size, np.int64), self.penalty),
+            np.argsort(rank[self.members]),
+        )
+        waiting = 0
+        for k in range(0, order.size, BUFFERS_A_CHECK):
+            if waiting or limits.spent():
+                return None
+            waiting = fill(layout, near, pool, order[k : k + BUFFERS_A_CHECK], waiting, best_fit)
         return None if waiting else layout.box["offset"].copy()
 
     def layout(self, offset: Ints, target: int) -> PartialLayout:
@@ -282,6 +312,14 @@ class Stage:
     def peak(self, offset: Ints) -> int:
         """The largest end of what lies."""
         return int(np.where(offset < 0, 0, offset + self.size).max())
+
+
+def rank_by(*keys: Ints | Floats) -> Ints:
+    """The place of each buffer where the least by the first key comes first, then by the second; ties by number."""
+    order: Ints = np.lexsort(keys[::-1])
+    rank = np.empty_like(order)
+    rank[order] = np.arange(order.size)
+    return rank
 
 
 def warm() -> None:
