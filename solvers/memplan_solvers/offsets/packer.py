@@ -31,8 +31,6 @@ LONGER = 4
 FIRST_FIT_S = 3e-5
 """Seconds a buffer that are kept for the first fits of parts whose turn is yet to come, at most half the time."""
 
-QUICK_SHARE = 0.25
-"""Share of the time for compiled one-pass orders."""
 REPAIR_SHARE = 0.2
 """Share of the remaining time for repair where an exact search follows."""
 
@@ -218,7 +216,7 @@ class _Part:
         best = pack_greedy(*rows, self.buffers[0].alignment, goal, orders)[0] if orders else sweep(*rows)
         if len(orders) == len(ORDERS) or self._done(best, goal, limits) or not load("repair", limits):
             return best
-        best = place_once(self.chains, goal, self._peak(best), limits.share(QUICK_SHARE)) or best
+        best = place_once(self.chains, goal, self._peak(best), limits) or best
         if orders or self._done(best, goal, limits):
             return best
         return min((o for o in (best, self.chains.dive(goal)) if o), key=self._peak)

@@ -44,21 +44,24 @@ lie in the reverse order of their ends. Mirrored in time, that is the earliest e
 """
 
 
+QUICK_SHARE = 0.2
+"""Share of the time after which no other order is tried."""
+
+
 def place_once(chains: EjectionChains, goal: int, below: int, limits: Limits) -> list[int] | None:
     """Offsets of the best of all orders, None where each ends at `below` or above; `goal` is enough.
 
-    Where the time is up, the best so far. Repair begins with the order of the best from now on.
+    Where the time is up, the best so far. Repair begins with the order and the offsets of the best from now on.
     """
-    whole, best, rank = chains.stages[-1], None, None
+    whole, until = chains.stages[-1], limits.seconds + QUICK_SHARE * limits.remaining_s
     for order in QUICK_ORDERS.values():
-        if below <= goal or limits.spent():
+        began = limits.seconds
+        if below <= goal or began > until or limits.spent():
             break
-        tried = rank_by(*order.keys(chains))
-        if (found := whole.first_fit(tried, below - 1, order.best_fit, limits)) is not None:
-            best, rank, below = found, tried, whole.peak(found)
-    if best is None or rank is None:
-        return None
-    chains.lead(rank)
-    offsets = np.empty_like(best)
-    offsets[whole.members] = best
-    return [int(o) for o in offsets]
+        rank = rank_by(*order.keys(chains))
+        if (found := whole.first_fit(rank, below - 1, order.best_fit, limits)) is not None:
+            offsets = np.empty_like(found)
+            offsets[whole.members] = found
+            below = whole.peak(found)
+            chains.lead(rank, offsets, limits.seconds - began)
+    return None if chains.placed is None else chains.placed.tolist()
