@@ -39,7 +39,7 @@ class EjectionChains:
         times, steps = np.unique(np.concatenate([start, stop]), return_inverse=True)
         self.begin, self.end, self.horizon = steps[: start.size], steps[start.size :], times.size
         self.area = self.size * self.width.astype(float)
-        self.placed: Ints | None = None  # offsets, where `lead` told of any
+        self.placed: Ints | None = None  # offsets to begin with, if any
         self.placed_s = 0.0
 
     def dive(self, goal: int) -> list[int] | None:
@@ -167,10 +167,9 @@ class EjectionChains:
         least_first: Floats = -(np.log(self.size) + crowding * load + lifetime * width)
         return least_first
 
-    def lead(self, rank: Ints, offsets: Ints, seconds: float) -> None:
-        """Begin with this order, in which a first fit gave these offsets in so many seconds."""
+    def begin_with(self, offsets: Ints, seconds: float) -> None:
+        """Improve these from now on, which a first fit gave in so many seconds."""
         self.placed, self.placed_s = offsets, seconds
-        self.ranks = [rank, *(other for other in self.ranks if (other != rank).any())]
 
     def _loads(self, members: Ints) -> Ints:
         """The bytes that `members` have, step by step."""

@@ -115,8 +115,9 @@ def test_repair_begins_with_the_best_and_no_order_is_tried_when_the_time_is_up()
     assert place_once(chains, most, most, Limits(1e6)) is None, "the goal is met"
     offsets = place_once(chains, 0, most, Limits(1e6))
     assert offsets is not None
-    again = chains.stages[-1].first_fit(chains.ranks[0], MAX_BYTES, False, Limits(1e6))
-    assert again is not None and again.tolist() == np.array(offsets)[chains.stages[-1].members].tolist()
+    assert chains.placed is not None and chains.placed.tolist() == offsets
+    improved = chains.improve(offsets, 0, 1, Limits(0.0), lambda peak: None)
+    assert improved == offsets, "no time to do better"
 
 
 def test_no_hill_climb_of_vela_is_ahead() -> None:
