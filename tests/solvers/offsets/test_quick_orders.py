@@ -36,7 +36,7 @@ def packed_to(enough: int, buffers: Sequence[Buffer]) -> int:
         told.append(MAX_BYTES if news.value is None else news.value)
 
     found = pack_buffers(
-        buffers, time_limit_s=10, workers=1, progress=listen, cancel=lambda: min(told) <= enough
+        buffers, time_limit_s=100, workers=1, progress=listen, cancel=lambda: min(told) <= enough
     )
     assert found.peak is not None
     return found.peak
@@ -104,7 +104,7 @@ def test_no_order_of_others_is_ahead() -> None:
 
 def test_a_trace_that_one_order_packs_perfectly_needs_no_search() -> None:
     """Of the orders of others only Vela's reaches the load, and the bound is met without a node."""
-    found = pack_buffers(training_trace(8, 100, 1), workers=1)
+    found = pack_buffers(training_trace(8, 100, 1), time_limit_s=100, workers=1)
     assert (found.status, found.method, found.nodes) == (Status.OPTIMAL, "one pass", 0)
 
 
