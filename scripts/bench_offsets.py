@@ -185,11 +185,11 @@ def instances(paths: Sequence[Path]) -> list[tuple[str, int | None, list[Buffer]
     """
     rows: list[tuple[str, int | None, list[Buffer]]] = []
     for f in sorted(f for p in paths for f in (p.glob("*.csv") if p.is_dir() else [p])):
-        name, _, capacity = f.stem.partition(".")
+        name, _, capacity = f.stem.rpartition(".")
         # fixed offsets are left out: the others do not take any
         rows.append(
             (
-                name,
+                name if capacity.isdigit() else f.stem,
                 int(capacity) if capacity.isdigit() else None,
                 [replace(b, offset=None) for b in read_buffers(f)],
             )

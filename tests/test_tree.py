@@ -293,7 +293,7 @@ ELSEWHERE: tuple[tuple[str, str, str], ...] = (
     (
         "chains against plain ones",
         "solvers/offsets/test_ejection_kernel.py",
-        "memplan_solvers.offsets.ejection_chains",
+        "memplan_solvers.offsets.ejection_chains memplan_solvers.offsets.ejection_stage",
     ),
     (
         "sets of ops against plain twins",

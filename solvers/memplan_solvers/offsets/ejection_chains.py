@@ -5,7 +5,6 @@ each time repaired.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cached_property
 
@@ -13,8 +12,8 @@ import numpy as np
 
 from memplan.base.units import MAX_BYTES
 from memplan.solving.limits import Limits
-from memplan_solvers.common.arrays import Ints
-from memplan_solvers.offsets.ejection_state import BOX, EjectionPool, PartialLayout, make_neighbours
+from memplan_solvers.common.arrays import Floats, Ints
+from memplan_solvers.offsets.ejection_stage import MOST, ROUNDS, Stage
 
 WEIGHTS = ((20.0, 0.2), (10.0, 0.0), (10.0, 0.2), (5.0, 0.0))
 """First fit takes the largest size x crowding^a x lifetime^b first; crowding is the largest load that a buffer meets.
@@ -25,16 +24,6 @@ PATIENCE = 400
 """How often a buffer may be put back in a dive, on average."""
 MOST_TO_DIVE = 10_000
 """Buffers beyond which there are no dives, and only one first fit without a limit."""
-LEVELS = 8
-"""Most levels of buckets of steps: the finest has 2^(LEVELS - 1), each with 128 buffers or more of those that begin."""
-BUFFERS_A_CHECK, MOVES_A_CHECK = 2048, 512
-"""Buffers placed, and moves of repair, between two checks of the clock."""
-ROUNDS, MOST = 4, 64
-"""Moves per buffer before a limit is given up: at first, and at most."""
-LEAP, CLOSER, NEAR = 1.0125, 0.6, 1.0005
-"""Limits in bounds: the first; then the share of the distance to go that is left each time; from here on the bound."""
-CLOSE = 5e-4
-"""Share of the bound below which the search between two limits ends."""
 FINE, FEWEST = 0.002, 500
 """Share of the load that all small buffers have, which wait for the others, and the fewest of either."""
 SPARE = 1.2
@@ -50,6 +39,8 @@ class EjectionChains:
         times, steps = np.unique(np.concatenate([start, stop]), return_inverse=True)
         self.begin, self.end, self.horizon = steps[: start.size], steps[start.size :], times.size
         self.area = self.size * self.width.astype(float)
+        self.placed: Ints | None = None  # offsets to begin with, if any
+        self.placed_s = 0.0
 
     def dive(self, goal: int) -> list[int] | None:
         """Offsets of the best of a few dives, None where dives drag on or there are many buffers; `goal` is enough."""
@@ -77,24 +68,24 @@ class EjectionChains:
         Small buffers wait until the others lie: nearly all of them find holes.
         """
         began, best = limits.seconds, np.array(offsets, np.int64)
-        first = self._first_fit(np.full(best.size, -1), limits)
+        first = self.placed if self.placed is not None else self._first_fit(np.full(best.size, -1), limits)
         if first is None:
             return [*offsets]
-        best = min(best, first, key=self._peak)
+        first = best = min(best, first, key=self._peak)
         report(self._peak(best))
-        reserve = SPARE * (limits.seconds - began)
+        reserve = SPARE * max(self.placed_s, limits.seconds - began)
         kept = np.full(best.size, -1)
         *large, whole = self.stages
         for stage in large:
             part = replace(limits, time_limit_s=max(0.0, limits.time_limit_s - reserve))
             kept[stage.members] = stage.lower_peak(
-                first[stage.members], None, bound, unit, part, lambda peak: None
+                first[stage.members], None, self.ranks, bound, unit, part, lambda peak: None
             )
             if (kept != first)[stage.members].any() and (found := self._first_fit(kept, limits)) is not None:
                 best = min(best, found, key=self._peak)
                 report(self._peak(best))
         best[whole.members] = whole.lower_peak(
-            best[whole.members], kept[whole.members], bound, unit, limits, report
+            best[whole.members], kept[whole.members], self.ranks, bound, unit, limits, report
         )
         return [int(o) for o in best]
 
@@ -104,10 +95,10 @@ class EjectionChains:
         At first what is long and large is moved least; then, much longer, all are alike: few and tight ones want that.
         """
         for rounds, alike in ((ROUNDS, False), (MOST, True)):
-            for order in range(len(WEIGHTS)):
+            for rank in self.ranks:
                 offsets = np.full(self.size.size, -1)
                 for stage in self.stages:
-                    found = stage.attempt(capacity, order, rounds, limits, offsets[stage.members], alike)
+                    found = stage.attempt(capacity, rank, rounds, limits, offsets[stage.members], alike)
                     if found is None:
                         break
                     offsets[stage.members] = found
@@ -119,8 +110,8 @@ class EjectionChains:
         """The best first fit beside what is kept (-1: nothing), None where the time is up before."""
         offsets = kept.copy()
         for stage in self.stages:
-            orders = range(len(WEIGHTS) if stage.size.size <= MOST_TO_DIVE else 1)
-            tries = [stage.attempt(MAX_BYTES, order, 0, limits, offsets[stage.members]) for order in orders]
+            ranks = self.ranks if stage.size.size <= MOST_TO_DIVE else self.ranks[:1]
+            tries = [stage.attempt(MAX_BYTES, rank, 0, limits, offsets[stage.members]) for rank in ranks]
             found = [x for x in tries if x is not None]
             if not found:
                 return None
@@ -141,7 +132,16 @@ class EjectionChains:
         is_large = np.ones(self.size.size, bool)
         is_large[by_size[:few]] = False
         split = FEWEST < few < self.size.size - FEWEST
-        return [*([Stage(self, members[is_large[members]])] if split else []), Stage(self, members)]
+        return [*([self._stage(members[is_large[members]])] if split else []), self._stage(members)]
+
+    def _stage(self, members: Ints) -> Stage:
+        begin, end, size, area = (
+            self.begin[members],
+            self.end[members],
+            self.size[members],
+            self.area[members],
+        )
+        return Stage(members, begin, end, size, area, self.horizon)
 
     @cached_property
     def crowding(self) -> Ints:
@@ -151,10 +151,25 @@ class EjectionChains:
         return most
 
     @cached_property
+    def degree(self) -> Ints:
+        """How many buffers share a step with each, itself among them."""
+        begun = np.searchsorted(np.sort(self.begin), self.end)
+        return begun - np.searchsorted(np.sort(self.end), self.begin, "right")
+
+    @cached_property
     def ranks(self) -> list[Ints]:
-        """The place of each buffer in the order of each weight."""
-        size, load, width = (np.log(x) for x in (self.size, self.crowding, self.width))
-        return [np.argsort(np.argsort(-(size + a * load + b * width), kind="stable")) for a, b in WEIGHTS]
+        """The place of each buffer in each order of first fits."""
+        return [rank_by(self.weight(a, b)) for a, b in WEIGHTS]
+
+    def weight(self, crowding: float, lifetime: float) -> Floats:
+        """The logarithm of size x crowding^a x lifetime^b, negated: what comes first is least."""
+        load, width = np.log(self.crowding), np.log(self.width)
+        least_first: Floats = -(np.log(self.size) + crowding * load + lifetime * width)
+        return least_first
+
+    def begin_with(self, offsets: Ints, seconds: float) -> None:
+        """Improve these from now on, which a first fit gave in so many seconds."""
+        self.placed, self.placed_s = offsets, seconds
 
     def _loads(self, members: Ints) -> Ints:
         """The bytes that `members` have, step by step."""
@@ -164,124 +179,12 @@ class EjectionChains:
         return change.cumsum()
 
 
-class Stage:
-    """Some of the buffers, `members`, in order of start; offsets are in this order."""
-
-    def __init__(self, whole: EjectionChains, members: Ints) -> None:
-        self.members, self.horizon = members, whole.horizon
-        self.begin, self.end, self.size = whole.begin[members], whole.end[members], whole.size[members]
-        self.ranks = [rank[members] for rank in whole.ranks]
-        self.penalty = whole.area[members] / whole.area[members].mean()
-        self.levels = min(LEVELS, max(1, members.size.bit_length() - 8))
-        # No level below `lowest` is needed to cover a lifetime by two buckets.
-        longest, self.lowest = int((self.end - self.begin).max()), 0
-        while self.lowest < self.levels - 1 and longest << (self.lowest + 1) <= self.horizon:
-            self.lowest += 1
-        self.first_row = self._rows()
-
-    def _rows(self) -> Ints:
-        """Where the row of each bucket begins, level by level, long enough for all that overlap it."""
-        counts = []
-        for level in range(self.levels):
-            low, high = (self.begin << level) // self.horizon, ((self.end - 1) << level) // self.horizon
-            change = np.zeros((1 << level) + 1, np.int64)
-            np.add.at(change, low, 1)
-            np.add.at(change, high + 1, -1)
-            counts.append(change.cumsum()[:-1] * (level >= self.lowest))
-        return np.concatenate([[0], np.concatenate(counts).cumsum()])
-
-    def lower_peak(
-        self,
-        best: Ints,
-        kept: Ints | None,
-        bound: int,
-        unit: int,
-        limits: Limits,
-        report: Callable[[int], None],
-    ) -> Ints:
-        """`best` or what is better, at first beside what is `kept` (-1: nothing).
-
-        Two limits at a time where there are two workers. It ends where limits that failed come close to the peak, and
-        even many more moves do not help.
-        """
-        nothing = np.full(best.size, -1)
-        around = nothing if kept is None else kept
-        peak, floor, rounds, order = self.peak(best), max(bound - unit, self.peak(around)), ROUNDS, 0
-        with ThreadPoolExecutor(2) as pool:
-            while peak > bound and not limits.spent():
-                target = (floor + peak) // 2
-                if floor < bound:
-                    target = (
-                        bound
-                        if peak < NEAR * bound
-                        else int(min(LEAP * bound, bound + CLOSER * (peak - bound)))
-                    )
-                targets = [target] if limits.workers == 1 else [target, (target + peak) // 2]
-                targets = sorted(
-                    {min(max(bound, floor + unit, t // unit * unit), peak - unit) for t in targets}
-                )
-                tries = list(pool.map(lambda t: self.attempt(t, order, rounds, limits, around), targets))  # noqa: B023
-                lowest = next((k for k, x in enumerate(tries) if x is not None), len(tries))
-                if (better := [*tries, None][lowest]) is not None:
-                    best, peak = better, self.peak(better)
-                    report(peak)
-                floor = max([floor, *targets[:lowest]])
-                if peak - floor <= max(unit, CLOSE * bound):
-                    around, rounds, order, floor = (
-                        nothing,
-                        2 * rounds,
-                        (order + 1) % len(WEIGHTS),
-                        bound - unit,
-                    )
-                    if rounds > MOST:
-                        break
-        return best
-
-    def attempt(
-        self, target: int, order: int, rounds: int, limits: Limits, kept: Ints, alike: bool = False
-    ) -> Ints | None:
-        """Offsets below `target`, None where `rounds` moves a buffer were not enough.
-
-        `alike`: all are equally hard to move at first. What is `kept` lies where it was, if that is below
-        `target`; the rest goes by first fit, then repair.
-        """
-        from memplan_solvers.offsets.ejection_kernel import enter_all, fill, repair
-
-        layout, near = self.layout(kept, target), make_neighbours(kept.size)
-        pool = EjectionPool(
-            np.empty(kept.size, np.int64), np.ones_like(self.penalty) if alike else self.penalty.copy()
-        )
-        there = kept >= 0 if self.peak(kept) <= target else np.zeros(kept.size, bool)
-        inner, outer, waiting = np.flatnonzero(there), np.flatnonzero(~there), 0
-        enter_all(layout, inner[np.argsort(kept[inner], kind="stable")])
-        outer = outer[np.argsort(self.ranks[order][outer])]
-        for k in range(0, outer.size, BUFFERS_A_CHECK):
-            if limits.spent():
-                return None
-            waiting = fill(layout, near, pool, outer[k : k + BUFFERS_A_CHECK], waiting)
-        for _ in range(rounds * kept.size // MOVES_A_CHECK + 8):
-            if waiting == 0 or limits.spent():
-                break
-            waiting = repair(layout, near, pool, waiting, MOVES_A_CHECK)
-        return None if waiting else layout.box["offset"].copy()
-
-    def layout(self, offset: Ints, target: int) -> PartialLayout:
-        """A layout with these offsets, whose lists are still empty."""
-        box = np.empty(offset.size, BOX)
-        box["begin"], box["stop"], box["offset"], box["end"] = (
-            self.begin,
-            self.end,
-            offset,
-            offset + self.size,
-        )
-        length, row = np.zeros(self.first_row.size - 1, np.int64), np.empty(self.first_row[-1], np.int32)
-        return PartialLayout(
-            box, self.size, self.first_row, length, row, self.horizon, self.lowest, self.levels, target
-        )
-
-    def peak(self, offset: Ints) -> int:
-        """The largest end of what lies."""
-        return int(np.where(offset < 0, 0, offset + self.size).max())
+def rank_by(*keys: Ints | Floats) -> Ints:
+    """The place of each buffer where the least by the first key comes first, then by the second; ties by number."""
+    order: Ints = np.lexsort(keys[::-1])
+    rank = np.empty_like(order)
+    rank[order] = np.arange(order.size)
+    return rank
 
 
 def warm() -> None:
@@ -289,4 +192,4 @@ def warm() -> None:
     chains = EjectionChains([0, 1, 2, 3], [2, 3, 4, 5], [8, 9, 10, 11])
     chains.dive(0)
     for stage in chains.stages:
-        stage.attempt(21, 0, 1, Limits(float("inf")), np.full(4, -1))
+        stage.attempt(21, chains.ranks[0], 1, Limits(float("inf")), np.full(4, -1))

@@ -150,17 +150,28 @@ def enter_all(layout: PartialLayout, order: Ints) -> None:
 
 
 @kernel(allocates=False)
-def fill(layout: PartialLayout, near: Neighbours, pool: EjectionPool, order: Ints, waiting: int) -> int:
-    """Put the buffers of `order` each into its lowest hole below the target; who has none joins the queue: its length."""
+def fill(
+    layout: PartialLayout,
+    near: Neighbours,
+    pool: EjectionPool,
+    order: Ints,
+    waiting: int,
+    best_fit: bool,
+) -> int:
+    """Put the buffers of `order` each into its lowest hole below the target; who has none joins the queue: its length.
+
+    `best_fit`: into the smallest hole between others instead, above all of them only where there is none.
+    """
     box, low, high = layout.box, near.low, near.high
     for i in order:
         size = layout.size[i]
         count = _find_neighbours(layout, near, i)
-        at = 0
+        hole = NO_HOLE
         for k in range(count):
-            if low[k] - at >= size:
+            hole = past(hole, low[k], high[k], size)
+            if hole.offset >= 0 and not best_fit:
                 break
-            at = max(at, high[k])
+        at = hole.offset if hole.offset >= 0 else hole.top
         if at <= layout.target - size:
             box[i].offset, box[i].end = at, at + size
             _enter(layout, i)

@@ -17,6 +17,7 @@ from memplan_solvers.offsets.ejection_chains import EjectionChains
 from memplan_solvers.offsets.exact import Race
 from memplan_solvers.offsets.first_fit import first_fit
 from memplan_solvers.offsets.one_pass import ORDERS, overlaps, pack_greedy
+from memplan_solvers.offsets.quick_orders import place_once
 from memplan_solvers.offsets.sweep import sweep
 
 EXACT_PAIRS = 2_000_000
@@ -210,14 +211,15 @@ class _Part:
         """Offsets of the best one-pass order, None where fixed ones stand in every order's way."""
         if not self.plain:
             return self._first_fit(goal) if self.pairs <= EXACT_PAIRS else None
-        if orders := tuple(ORDERS)[: PASS_PAIRS // self.pairs]:
-            return pack_greedy(self.starts, self.stops, self.sizes, self.buffers[0].alignment, goal, orders)[
-                0
-            ]
-        swept = sweep(self.starts, self.stops, self.sizes)
-        enough = self._peak(swept) <= goal or limits.spent() or not load("repair", limits)
-        dived = None if enough else self.chains.dive(goal)
-        return min((o for o in (swept, dived) if o), key=self._peak)
+        rows = self.starts, self.stops, self.sizes
+        orders = tuple(ORDERS)[: PASS_PAIRS // self.pairs]
+        best = pack_greedy(*rows, self.buffers[0].alignment, goal, orders)[0] if orders else sweep(*rows)
+        if len(orders) == len(ORDERS) or self._done(best, goal, limits) or not load("repair", limits):
+            return best
+        best = place_once(self.chains, goal, self._peak(best), limits) or best
+        if orders or self._done(best, goal, limits):
+            return best
+        return min((o for o in (best, self.chains.dive(goal)) if o), key=self._peak)
 
     def _first_fit(self, goal: int) -> list[int] | None:
         """The best of first fits over the one-pass orders; stops at the first that reaches `goal`."""

@@ -115,3 +115,45 @@ def heavy_tailed(seed: int, count: int) -> list[Buffer]:
             Buffer(str(i), start, start + int(2 ** rng.uniform(0, 13)), int(2 ** rng.uniform(4, 22)))
         )
     return found
+
+
+def training_trace(seed: int, layers: int, rounds: int) -> list[Buffer]:
+    """Training steps of a network with few kinds of layers, thousands of buffers of few sizes.
+
+    Parameters and gradients live to the end, what a layer saves until its turn in the backward pass, all else for a few
+    steps.
+    """
+    rng = random.Random(seed)
+    scale = 2 ** rng.randint(8, 12)
+    kinds = [
+        [scale * rng.randint(1, 40) ** 2 // rng.randint(1, 9) for _ in range(6)]
+        for _ in range(rng.randint(1, 3))
+    ]
+    net = [rng.choice(kinds) for _ in range(layers)]
+    rows: list[tuple[int, int, int]] = []
+    to_the_end = [(0, size) for kind in net for size in kind[: rng.randint(2, 4)]]
+    step = 0
+
+    def scratch(kind: list[int], count: int) -> None:
+        nonlocal step
+        for _ in range(count):
+            rows.append((step, step + rng.choice((1, 2, 2, 3, 5, 9)), rng.choice(kind)))
+            step += 1
+
+    for turn in range(rounds):
+        saved: list[list[tuple[int, int]]] = []
+        for kind in net:
+            saved.append([])
+            for _ in range(rng.randint(2, 5)):
+                scratch(kind, rng.randint(1, 3))
+                saved[-1].append((step, rng.choice(kind)))
+                step += 1
+        for kind, mine in zip(reversed(net), reversed(saved), strict=True):
+            scratch(kind, rng.randint(2, 6))
+            for start, size in mine:
+                rows.append((start, step + rng.randint(1, 3), size))
+                step += 1
+            if turn == 0:
+                to_the_end += [(step, size) for size in kind[:2]]
+    rows += [(start, step + 10, size) for start, size in to_the_end]
+    return [Buffer(str(i), *row) for i, row in enumerate(rows)]

@@ -41,14 +41,15 @@ class PlainLayout:
         ]
         return sorted(there, key=lambda j: (self.offset[j], j))
 
-    def fill(self, order: Sequence[int]) -> None:
-        """Put each into its lowest hole below the target; who has none joins the queue."""
+    def fill(self, order: Sequence[int], best_fit: bool) -> None:
+        """Put each into its lowest hole below the target, or into the smallest; who has none joins the queue."""
         for i in order:
-            at = 0
+            top, holes = 0, []
             for j in self.neighbours(i):
-                if self.offset[j] - at >= self.size[i]:
-                    break
-                at = max(at, self.offset[j] + self.size[j])
+                if self.offset[j] - top >= self.size[i]:
+                    holes.append((self.offset[j] - top if best_fit else 0, top))
+                top = max(top, self.offset[j] + self.size[j])
+            at = min(holes)[1] if holes else top
             if at + self.size[i] <= self.target:
                 self.offset[i] = at
             else:

@@ -59,8 +59,9 @@ def test_first_fit_and_repair_are_those_of_the_twin() -> None:
             nothing.tolist(),
         )
         order = np.array(dice.sample(range(n), n))
-        waiting = fill(layout, near, pool, order, 0)
-        twin.fill(order.tolist())
+        best_fit = dice.random() < 0.5
+        waiting = fill(layout, near, pool, order, 0, best_fit)
+        twin.fill(order.tolist(), best_fit)
         for _ in range(12):
             assert pool.queue[:waiting].tolist() == twin.queue, seed
             there = sorted(set(range(n)) - set(twin.queue))
