@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import product
 from typing import Any
 
-from memplan.judge.simulate import simulate
+from memplan.judge.simulate import plan_value
 from memplan.problem.plan import Plan, Status
 from memplan.problem.problem import Problem
 
@@ -53,4 +53,4 @@ def value_of(problem: Problem, plan: Plan) -> float:
     """What a plan costs, infinite where there is none."""
     if plan.status in (Status.INFEASIBLE, Status.UNKNOWN):
         return float("inf")
-    return simulate(problem.graph, plan).value(problem.options.objective)
+    return plan_value(problem.graph, plan)
