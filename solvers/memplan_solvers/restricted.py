@@ -19,7 +19,11 @@ def inplace_off(problem: Problem) -> Problem | None:
 
 def in_program_order(problem: Problem) -> Problem | None:
     """The problem in its program's order; None where that is the same."""
-    return None if problem.options.order == "program" else _fitting(problem, order="program")
+    if problem.options.order == "program":
+        return None
+    if not any(s.keep for s in problem.storages):  # then no op needs more room in one order than in another
+        return replace(problem, options=replace(problem.options, order="program"))
+    return _fitting(problem, order="program")
 
 
 def without_spills(problem: Problem, capacity: int | None) -> Problem | None:
