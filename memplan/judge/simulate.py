@@ -9,7 +9,7 @@ from __future__ import annotations
 from memplan.base.garbage import collection_paused
 from memplan.ir.graph import Graph
 from memplan.judge.copies import Copies
-from memplan.judge.cost import accessed, extra_cost
+from memplan.judge.cost import accessed, accessed_by_moves, accesses_cost, extra_cost
 from memplan.judge.live import live_bytes
 from memplan.judge.plan_view import PlanView
 from memplan.judge.timeline import timeline
@@ -46,6 +46,20 @@ def simulate(graph: Graph, plan: Plan, copies: Copies | None = None) -> Metrics:
         extra_cost=extra_cost(view),
         peaks=peaks,
     )
+
+
+@collection_paused()
+def plan_value(graph: Graph, plan: Plan) -> float:
+    """The value of a valid plan: that of its `simulate`, at no more than the plan's own objective takes."""
+    target, objective = plan.target, plan.options.objective
+    if objective == "peak":
+        return plan.peaks[target.memories[0].name]
+    if objective == "latency":
+        return timeline(graph, plan).latency_s
+    view = PlanView(graph, plan)
+    if objective == "compute":
+        return extra_cost(view)
+    return accessed(Copies(view)) if accesses_cost(target) else accessed_by_moves(view)
 
 
 def spill_moves(graph: Graph, plan: Plan, view: PlanView | None = None) -> list[bool]:

@@ -29,6 +29,8 @@ class FirstMemory:
         """Whether an op of a kind finds the storage, or writes it, in the first memory alone."""
         if storage.pinned:
             return self.keeps(storage)
+        if not self.target.operands:
+            return True
         key = writing, kind, self.roles[storage.name]
         if key not in self._reached:
             self._reached[key] = (self.target.writable if writing else self.target.readable)(*key[1:])

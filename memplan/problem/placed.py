@@ -28,44 +28,42 @@ def placed_storages(
         joined: ops that are joined: what they write is written in parts.
         alignment: that of the first memory.
     """
-    outputs, made = (
-        graph.output_storages,
-        {op.results[0]: i for i, op in enumerate(graph.ops) if op.name in joined},
-    )
+    tensors, producer, outputs = graph.tensor, graph.producer, graph.output_storages
+    made = {op.results[0]: i for i, op in enumerate(graph.ops) if op.name in joined}
     pins = {name: parse_pin(word) for name, word in options.pins.items()}
     uses: dict[str, list[int]] = {}
     if graph.ops and options.io == "resident":  # a returned input lies there though no op may touch it
         uses |= {t.name: [] for t in graph.tensors if t.kind == "input" and t.name in outputs}
     for i, names in enumerate(touched):
         for name in names:
-            tensor = graph.tensor[name]
+            tensor = tensors[name]
             ignored = tensor.kind == "constant" and options.weights == "ignore"
             io = tensor.kind == "input" or (tensor.kind == "activation" and name in outputs)
             callers = io and options.io == "external"
             if not (ignored or callers or (name in pins and pins[name].host)):
                 seen = uses.setdefault(name, [])
-                if name in made or graph.producer.get(name) != i:
+                if name in made or producer.get(name) != i:
                     seen.append(i)
-    none = Pin()
-    return [
-        Storage(
+    none, found = Pin(), []
+    for name, readers in uses.items():
+        tensor, pin = tensors[name], pins.get(name, none)
+        is_input, is_constant, is_output = tensor.kind == "input", tensor.kind == "constant", name in outputs
+        storage = Storage(
             name=name,
-            nbytes=graph.tensor[name].nbytes,
-            size=align_up(graph.tensor[name].nbytes, alignment),
-            producer=-1 if name in made else graph.producer.get(name, -1),
+            nbytes=tensor.nbytes,
+            size=align_up(tensor.nbytes, alignment),
+            producer=-1 if name in made else producer.get(name, -1),
             uses=tuple(readers),
-            is_input=graph.tensor[name].kind == "input",
-            is_constant=graph.tensor[name].kind == "constant",
-            is_output=name in outputs,
-            resident=options.io == "resident"
-            and graph.tensor[name].kind != "constant"
-            and (graph.tensor[name].kind == "input" or name in outputs),
-            keep=name in made or graph.tensor[name].kind == "workspace" or pins.get(name, none).keep,
-            held_by=-1 if pins.get(name, none).keep else made.get(name, -1),
-            offset=None if pins.get(name, none).memory else pins.get(name, none).offset,
+            is_input=is_input,
+            is_constant=is_constant,
+            is_output=is_output,
+            resident=options.io == "resident" and not is_constant and (is_input or is_output),
+            keep=name in made or tensor.kind == "workspace" or pin.keep,
+            held_by=-1 if pin.keep else made.get(name, -1),
+            offset=None if pin.memory else pin.offset,
         )
-        for name, readers in uses.items()
-    ]
+        found.append(storage)
+    return found
 
 
 def without_room(

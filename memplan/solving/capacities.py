@@ -103,8 +103,9 @@ _known: dict[tuple[str | int, ...], ReferenceCapacities] = {}
 
 
 def _compute(problem: Problem, limits: Limits) -> ReferenceCapacities:
-    mr = least_capacity(problem)
     free = _plain(problem, problem.options.io, objective="peak")
+    # what is numbered for one is not numbered again for the other
+    mr = max(free.need, default=0) if problem.options.io == "host" else least_capacity(problem)
     spec = PEAK_SOLVER if problem.n <= MANY_OPS else PEAK_SOLVER_OF_MANY
     plan = parse_spec(spec).solve(free, replace(limits.quiet(), start=(), bound=0))
     if plan.status in (Status.INFEASIBLE, Status.UNKNOWN):

@@ -203,19 +203,18 @@ class Families:
         problem, rank = walk.problem, POLICIES[policy]
         capacity = problem.byte_limit
         found: Candidate | None = None
+        most = float("inf") if best is None else best.value
         for share in TIGHTER if problem.n <= MANY_OPS else TIGHTER[::2]:
-            stretches = evict_on_demand(walk, int(capacity * share), rank, stop)
+            stretches = evict_on_demand(walk, int(capacity * share), rank, stop, most)
             if stretches is None:
-                break
-            value = traffic(problem, stretches)
-            if best is not None and value > best.value:
                 break
             found = self._keep(walk, stretches, missed, stop)
             if found is not None:
                 break
         if problem.n > MANY_OPS and found is not None and crowd(found.blocks) > CROWDED:
             return found
-        on_demand = allocate_on_demand(walk, capacity, rank or farthest_next_use, stop)
+        most = most if found is None else found.value
+        on_demand = allocate_on_demand(walk, capacity, rank or farthest_next_use, stop, most=most)
         if on_demand is not None:
             blocks, offsets = on_demand
             value = traffic(problem, stretches_of(problem, blocks))

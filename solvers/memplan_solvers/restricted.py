@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import product
 from typing import Any
 
-from memplan.judge.simulate import simulate
+from memplan.judge.simulate import plan_value
 from memplan.problem.plan import Plan, Status
 from memplan.problem.problem import Problem
 
@@ -19,7 +19,11 @@ def inplace_off(problem: Problem) -> Problem | None:
 
 def in_program_order(problem: Problem) -> Problem | None:
     """The problem in its program's order; None where that is the same."""
-    return None if problem.options.order == "program" else _fitting(problem, order="program")
+    if problem.options.order == "program":
+        return None
+    if not any(s.keep for s in problem.storages):  # then no op needs more room in one order than in another
+        return replace(problem, options=replace(problem.options, order="program"))
+    return _fitting(problem, order="program")
 
 
 def without_spills(problem: Problem, capacity: int | None) -> Problem | None:
@@ -53,4 +57,4 @@ def value_of(problem: Problem, plan: Plan) -> float:
     """What a plan costs, infinite where there is none."""
     if plan.status in (Status.INFEASIBLE, Status.UNKNOWN):
         return float("inf")
-    return simulate(problem.graph, plan).value(problem.options.objective)
+    return plan_value(problem.graph, plan)

@@ -13,11 +13,12 @@ from memplan.io.plan_json import plan_dict, plan_from_dict
 from memplan.ir.graph import Graph
 from memplan.ir.parts import Op, Tensor
 from memplan.judge.check.check import check
-from memplan.judge.simulate import simulate
+from memplan.judge.cost import accesses_cost
+from memplan.judge.simulate import plan_value, simulate
 from memplan.judge.timeline import timeline
 from memplan.machine.parts import Compute, Memory
 from memplan.machine.two_level import two_level
-from memplan.problem.options import Options
+from memplan.problem.options import CHOICES, Options
 from memplan.problem.plan import Move, Plan, Residency, Status
 from memplan.views.text import plan_summary
 from tests.edition1 import races
@@ -235,6 +236,23 @@ def test_random_plans_of_any_target_agree_with_the_exact_reference() -> None:
         assert found.extra_cost == pytest.approx(expected.extra_cost(), rel=1e-9, abs=1e-15), seed
         judged, timed, again = judged + 1, timed + plan.target.timed, again + (found.extra_cost != 0)
     assert judged > 2000 and timed > 1200 and again > 50
+
+
+def test_the_value_alone_is_that_of_the_whole_simulation() -> None:
+    """On scratchpad machines, where moves alone cost something, and on any target; the executions cost in some."""
+    seen = set()
+    for seed in range(400):
+        rng = random.Random(seed)
+        any_target = rng.random() < 0.5
+        graph = (wide_graph if any_target else random_graph)(rng, rng.randint(1, 8))
+        plan = (wide_plan if any_target else random_plan)(rng, graph)
+        objective = plan.options.objective
+        if check(graph, plan, claims=False):
+            continue
+        assert plan_value(graph, plan) == simulate(graph, plan).value(objective), seed
+        seen.add((objective, accesses_cost(plan.target), plan.options.io, plan.options.weights == "ignore"))
+    assert {("traffic", cost, io, w) for cost in (0, 1) for io in CHOICES["io"] for w in (0, 1)} <= seen
+    assert {objective for objective, *_ in seen} == {"traffic", "peak", "latency", "compute"}
 
 
 def test_what_an_op_reads_in_slow_memory_and_what_is_computed_again_costs() -> None:

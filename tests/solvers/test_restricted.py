@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from memplan_solvers.restricted import inplace_off, value_of, without_spills
+from memplan_solvers.restricted import in_program_order, inplace_off, value_of, without_spills
 
 from memplan.judge.check.check import check
 from memplan.judge.evaluate import evaluate
@@ -12,6 +12,7 @@ from memplan.problem.plan import Plan, Status
 from memplan.solving.freedoms import lifted
 from memplan.solving.limits import Limits
 from memplan.solving.registry import parse_spec
+from tests.agree import random_problem
 from tests.programs import problem
 
 WORDS = "x>a a>b b>y"
@@ -28,6 +29,18 @@ def test_it_is_the_problem_without_in_place_where_that_has_a_plan() -> None:
     assert inplace_off(problem(WORDS, SIZES, 8, inplace=True)) is None  # nothing may be written over anyway
     donated = problem("x>y", overwriting="op0", donate=("x",))
     assert inplace_off(donated) is not None and inplace_off(donated).options.donate == ()
+
+
+def test_in_program_order_an_op_may_need_more_only_where_something_is_kept() -> None:
+    seen = set()
+    for seed in range(300):
+        free = random_problem(seed, "traffic")
+        if free.options.order == "free" and free.capacity is not None and free.min_capacity <= free.capacity:
+            program = replace(free, options=replace(free.options, order="program"))
+            fits = program.min_capacity <= free.capacity
+            assert in_program_order(free) == (program if fits else None), seed
+            seen.add((any(s.keep for s in free.storages), fits))
+    assert seen == {(False, True), (True, True), (True, False)}
 
 
 def test_a_lifted_plan_is_one_of_the_problem_and_keeps_no_bound_of_the_other() -> None:

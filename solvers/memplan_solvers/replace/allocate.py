@@ -7,8 +7,10 @@ evicted, and they come back side by side.
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from math import inf
 
 from memplan_solvers.common.holes import NOWHERE, Extent, smallest_hole
 from memplan_solvers.replace import Rank
@@ -25,20 +27,21 @@ class ScratchpadOccupancy:
     def __init__(self, capacity: int, reserved: Sequence[Extent] = ()) -> None:
         self.capacity, self.reserved = capacity, reserved
         self.placed: list[Extent] = []  # owned by storages
+        self.extent: dict[int, Extent] = {}  # the same, by storage
 
     def add(self, offset: int, size: int, s: int) -> None:
-        self.placed.append((offset, offset + size, s))
-        self.placed.sort()
+        self.extent[s] = extent = (offset, offset + size, s)
+        insort(self.placed, extent)
 
     def remove(self, s: int) -> int:
         """Take s out; its offset."""
-        k = next(k for k, (_, _, owner) in enumerate(self.placed) if owner == s)
-        offset, _, _ = self.placed.pop(k)
-        return offset
+        extent = self.extent.pop(s)
+        del self.placed[bisect_left(self.placed, extent)]
+        return extent[0]
 
-    def offset_of(self, s: int) -> int | None:
+    def offset_of(self, s: int) -> int:
         """Where s lies."""
-        return next((offset for offset, _, owner in self.placed if owner == s), None)
+        return self.extent[s][0]
 
     def hole(self, size: int, pinned: int | None = None) -> int | None:
         """The lowest offset of the smallest hole of at least `size` bytes; `pinned` if that is given and free."""
@@ -96,14 +99,16 @@ def allocate_on_demand(
     rank: Rank,
     stop: Callable[[], bool] = lambda: False,
     planned: Sequence[Sequence[Stretch]] = (),
+    most: float = inf,
 ) -> tuple[list[Block], list[int]] | None:
-    """Blocks and their offsets; None where resident inputs or outputs are in the way, or on `stop`.
+    """Blocks and their offsets; None where resident inputs or outputs are in the way, where the evictions cost more
+    than `most` bytes, or on `stop`.
 
     With `planned` stretches, per storage, each also leaves where one of its stretches ends: if these fit by
     bytes, others leave only where no hole is large enough. Who comes lies beside who leaves at about the same
     time, for a larger hole then. O(ops + placements x live storages).
     """
-    return _Allocation(walk, capacity, rank, planned).run(stop)
+    return _Allocation(walk, capacity, rank, planned).run(stop, most)
 
 
 class _Allocation:
@@ -119,17 +124,18 @@ class _Allocation:
                 self.ending.setdefault(end, []).append(s)
         self.presence = Presence(walk)
         self.sizes = [s.size for s in self.presence.storages]
+        self.turn = [(s.offset is None, -s.size, k) for k, s in enumerate(self.presence.storages)]
         pinned = [s for s in self.presence.storages if s.offset is not None]
         self.arena = ScratchpadOccupancy(capacity, [(s.offset or 0, s.end, -1) for s in pinned])
         self.blocks: list[Block] = []
         self.offsets: list[int] = []
         self.block_of: dict[int, int] = {}
 
-    def run(self, stop: Callable[[], bool]) -> tuple[list[Block], list[int]] | None:
+    def run(self, stop: Callable[[], bool], most: float) -> tuple[list[Block], list[int]] | None:
         if not self._place_all(self.presence.opening(), 0, ()):
             return None
         for t, touched in enumerate(self.walk.touches):
-            if stop() or not self._step(t, touched):
+            if stop() or not self._step(t, touched) or self.presence.lost > most:
                 return None
         for s in sorted(self.presence.since):
             self._leave(s, self.presence.n)
@@ -140,16 +146,14 @@ class _Allocation:
         for s in self.ending.get(t, ()):
             if s in self.presence.since and s not in self.presence.pinned and s not in touched:
                 self._leave(s, t)
-        over = {
-            s: self.walk.inplace[s]
-            for s in touched
-            if s in self.walk.inplace and self.walk.steps[s][0] == t and self._meets(s)
-        }
-        if not self._place_all([s for s in touched if s not in over], t, touched):
+        pairs, steps = self.walk.inplace, self.walk.steps
+        over = {s: pairs[s] for s in touched if s in pairs and steps[s][0] == t and self._meets(s)}
+        placed = [s for s in touched if s not in over] if over else touched
+        if not self._place_all(placed, t, touched):
             # The operands themselves are in the way: all leave, and come back side by side.
             for s in [s for s in self.presence.since if s not in self.presence.pinned]:
                 self._leave(s, t)
-            if not self._place_all([s for s in touched if s not in over], t, touched):
+            if not self._place_all(placed, t, touched):
                 return False
         for written, source in over.items():
             self.presence.enter(written, t)
@@ -169,9 +173,11 @@ class _Allocation:
     def _place_all(self, storages: Sequence[int], t: int, touched: tuple[int, ...]) -> bool:
         """Place those that are not there, pinned ones first, then the largest."""
         absent = [s for s in storages if s not in self.presence.since]
-        pinned = {s: self.presence.storages[s].offset is not None for s in absent}
-        order = sorted(absent, key=lambda s: (not pinned[s], -self.sizes[s], s))
-        return all(self._place(s, t, touched) for s in order)
+        absent.sort(key=self.turn.__getitem__)
+        for s in absent:
+            if not self._place(s, t, touched):
+                return False
+        return True
 
     def _place(self, s: int, t: int, touched: tuple[int, ...]) -> bool:
         size, pinned = self.sizes[s], self.presence.storages[s].offset
@@ -217,8 +223,7 @@ class _Allocation:
     def _leave(self, s: int, stop: int) -> None:
         """Close the stretch of s; one that has not begun yet is forgotten."""
         start = self.presence.since[s]
-        overwritten = self.arena.offset_of(s) is None
-        if not overwritten:
+        if s in self.arena.extent:  # nothing has been written over it
             self.arena.remove(s)
         if start == stop:
             del self.presence.since[s]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable
+from math import inf
 from typing import Protocol
 
 from memplan_solvers.replace import Rank
@@ -15,7 +16,8 @@ from memplan_solvers.residency import Stretch, Walk
 
 
 class Presence:
-    """What is in the scratchpad while an order is walked, and the stretches closed so far."""
+    """What is in the scratchpad while an order is walked, the stretches closed so far, and in `lost` the bytes that the
+    evictions cost."""
 
     def __init__(self, walk: Walk) -> None:
         problem = walk.problem
@@ -26,6 +28,7 @@ class Presence:
         self.since: dict[int, int] = {}
         self.stretches: list[list[Stretch]] = [[] for _ in self.storages]
         self.stored = [s.in_host for s in self.storages]
+        self.lost = 0
         self.position = [0] * len(self.storages)
         self.pinned = {s for s, storage in enumerate(self.storages) if storage.pinned}
         self.released = {step: s for s, step in released(walk).items()}
@@ -55,6 +58,8 @@ class Presence:
 
     def leave(self, s: int, stop: int) -> None:
         """Close the stretch of s; if it is needed again it has been stored by then."""
+        if self.position[s] < len(self.walk.steps[s]):
+            self.lost += self.cost(s)
         self.stretches[s].append((self.since.pop(s), stop))
         self.stored[s] = True
 
@@ -78,17 +83,21 @@ class Presence:
 
 
 def evict_on_demand(
-    walk: Walk, capacity: int, rank: Rank | None, stop: Callable[[], bool] = lambda: False
+    walk: Walk,
+    capacity: int,
+    rank: Rank | None,
+    stop: Callable[[], bool] = lambda: False,
+    most: float = inf,
 ) -> list[list[Stretch]] | None:
-    """Stretches per storage whose sizes fit `capacity` at every step; None where none fit, or on `stop`.
+    """Stretches per storage whose sizes fit `capacity` at every step; None where none fit, where they cost more than
+    `most` bytes, or on `stop`.
 
     Without a `rank` the farthest next use leaves (Belady 1966), kept in a heap: O(touches log). With
     one, O(ops + evictions x live storages).
     """
     presence = Presence(walk)
-    return evict(
-        walk, capacity, presence, _ByNextUse(presence) if rank is None else _ByRank(presence, rank), stop
-    )
+    victims = _ByNextUse(presence) if rank is None else _ByRank(presence, rank)
+    return evict(walk, capacity, presence, victims, stop, most)
 
 
 def released(walk: Walk) -> dict[int, int]:
@@ -109,7 +118,12 @@ class Victims(Protocol):
 
 
 def evict(
-    walk: Walk, capacity: int, presence: Presence, victims: Victims, stop: Callable[[], bool] = lambda: False
+    walk: Walk,
+    capacity: int,
+    presence: Presence,
+    victims: Victims,
+    stop: Callable[[], bool] = lambda: False,
+    most: float = inf,
 ) -> list[list[Stretch]] | None:
     """`evict_on_demand` with a choice of victims of one's own, who see `presence`."""
     sizes = [s.size for s in presence.storages]
@@ -134,6 +148,8 @@ def evict(
         for s in presence.pass_step(t):
             presence.leave(s, t + 1)
             live -= sizes[s]
+        if presence.lost > most:
+            return None
         live += shared
         victims.touched(touched)
     return presence.finish()

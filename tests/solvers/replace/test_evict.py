@@ -5,10 +5,12 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
+from memplan_solvers.candidates import farthest_next_use
 from memplan_solvers.place import live_bytes
 from memplan_solvers.replace import POLICIES
+from memplan_solvers.replace.allocate import allocate_on_demand
 from memplan_solvers.replace.evict import around_each_op, evict_on_demand, only_pinned
-from memplan_solvers.residency import Walk, blocks_of, traffic
+from memplan_solvers.residency import Walk, blocks_of, stretches_of, traffic
 
 from tests.agree import random_problem
 from tests.programs import problem
@@ -55,6 +57,26 @@ def test_every_policy_keeps_within_the_capacity_wherever_the_ops_do() -> None:
                 assert covered.issuperset(walk.steps[s]) and len(covered) == sum(b - a for a, b in parts)
             spilled += traffic(found, stretches) > traffic(found, walk.whole)
     assert spilled > 50
+
+
+def test_what_costs_more_than_is_allowed_is_given_up_and_nothing_else() -> None:
+    given_up = 0
+    for seed in range(200):
+        found = random_problem(seed, "traffic")
+        walk = Walk(found, tuple(range(found.n)))
+        capacity = random.Random(seed).randint(0, 4) + max(found.need, default=0)
+        for rank in POLICIES.values():
+            if (evicted := evict_on_demand(walk, capacity, rank)) is not None:
+                cost = traffic(found, evicted)
+                assert evict_on_demand(walk, capacity, rank, most=cost) == evicted, seed
+                assert evict_on_demand(walk, capacity, rank, most=cost - 1) is None, seed
+            by_distance = rank or farthest_next_use
+            if (allocated := allocate_on_demand(walk, capacity, by_distance)) is not None:
+                cost = traffic(found, stretches_of(found, allocated[0]))
+                assert allocate_on_demand(walk, capacity, by_distance, most=cost) == allocated, seed
+                assert allocate_on_demand(walk, capacity, by_distance, most=cost - 1) is None, seed
+                given_up += cost > 0
+    assert given_up > 100
 
 
 def test_what_is_pinned_stays_around_each_op_too() -> None:
