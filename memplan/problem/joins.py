@@ -32,7 +32,7 @@ class Hosted(NamedTuple):
 
 
 def joinable(graph: Graph, target: Target, options: Options) -> tuple[str, ...]:
-    """The ops that some plan of residencies in the first memory may join, as rule 9 has it, in program order."""
+    """The ops that some plan may join whose ops may use the memories that it takes, as rule 9 has it, in program order."""
     return tuple(op.name for op in graph.ops if op.joins and _can_be_joined(graph, target, options, op))
 
 
@@ -41,12 +41,13 @@ def _can_be_joined(graph: Graph, target: Target, options: Options, op: Op) -> bo
     pins = {x: parse_pin(options.pins[x]) for x in (op.results[0], *op.inputs) if x in options.pins}
     if options.io == "external" and op.results[0] in graph.output_storages:
         return False
-    return not any(pin.host for pin in pins.values()) and all(
-        graph.tensor[x].kind == "activation"
-        and x not in graph.output_storages
-        and x not in pins
-        and first % target.scratchpad.alignment == 0
-        for x, first in op.joins
+    if any(pin.host for pin in pins.values()):
+        return False
+    if not any(all(first % m.alignment == 0 for _, first in op.joins) for m in target.addressed):
+        return False
+    return all(
+        graph.tensor[x].kind == "activation" and x not in graph.output_storages and x not in pins
+        for x, _ in op.joins
     )
 
 

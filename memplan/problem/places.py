@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import lcm
 from typing import NamedTuple
@@ -10,6 +10,7 @@ from typing import NamedTuple
 from memplan.base.units import align_up
 from memplan.ir.graph import Graph
 from memplan.machine.target import Target
+from memplan.problem import joins
 from memplan.problem.op_times import roles
 from memplan.problem.options import Options
 from memplan.problem.pins import Pin, parse_pin
@@ -38,6 +39,21 @@ class Place(NamedTuple):
     moved: bool = False
 
 
+class Parts(NamedTuple):
+    """The parts that ops lay side by side in a storage, in which ops are joined.
+
+    Args:
+        ops: numbers of those that write or read parts, ascending: until the last of them is done, and the storage's
+            writer, which copies nothing, it stays where it is.
+        memories: those in which all of them may, fastest first; its parts keep to the alignment there.
+        accessed: bytes of parts that these ops write and read.
+    """
+
+    ops: tuple[int, ...]
+    memories: Reach
+    accessed: int
+
+
 @dataclass(frozen=True, slots=True)
 class Placeable:
     """A storage of which a plan says where it lies.
@@ -54,6 +70,7 @@ class Placeable:
         at_home_cost: what no plan can do without: the byte cost of reading it from its home, or writing it there, once.
         access_cost: the byte costs of all that reads and writes it, each in the cheapest memory that serves it.
         places: where it may lie, in the order of the target's memories.
+        parts: what is joined in it, None where nothing is.
     """
 
     name: str
@@ -67,6 +84,7 @@ class Placeable:
     at_home_cost: float
     access_cost: float
     places: tuple[Place, ...]
+    parts: Parts | None = None
 
     @property
     def is_given(self) -> bool:
@@ -75,25 +93,43 @@ class Placeable:
 
     @property
     def touches(self) -> tuple[int, ...]:
-        """Numbers of the ops that write or read it, the writer first."""
-        return self.readers if self.is_given else (self.writer, *self.readers)
+        """Numbers of the ops that write or read it, the writer first, and of those that its parts are for."""
+        inside = self.parts.ops if self.parts else ()
+        return self.readers if self.is_given else (self.writer, *inside, *self.readers)
 
 
-def placeables(graph: Graph, target: Target, options: Options) -> tuple[Placeable, ...]:
-    """All storages of which a plan says where they lie, in order of first touch.
+def placeables(
+    graph: Graph, target: Target, options: Options, joined: Collection[str] = ()
+) -> tuple[Placeable, ...]:
+    """All storages of which a plan says where they lie, in order of first touch, where these ops are joined.
 
-    Left out are constants that the options ignore and what is the caller's (io external). What no memory can hold
-    has no places; a storage whose home has addresses lies there though nothing may touch it, if it is an output.
+    Left out are constants that the options ignore, what is the caller's (io external), and parts of what is joined.
+    What no memory can hold has no places; a storage whose home has addresses lies there though nothing may touch it,
+    if it is an output.
     """
     writer: dict[str, int] = {}
     readers: dict[str, list[int]] = {}
+    inside = joins.places(graph, joined)
+    parts: dict[str, list[_PartAccess]] = {}
     for i, op in enumerate(graph.ops):
-        for s in () if op.view else dict.fromkeys(graph.storage_of[x] for x in op.inputs):
-            readers.setdefault(s, []).append(i)
-        for s in () if op.view else op.outputs:
-            writer[s] = i
-            readers.setdefault(s, [])
-    survey = _Survey(graph, target, options)
+        idle = op.view or op.name in joined
+        reads = [] if idle else [*dict.fromkeys(graph.storage_of[x] for x in op.inputs)]
+        for x, writing in (
+            *((x, False) for x in reads),
+            *((x, True) for x in (() if op.view else op.outputs)),
+        ):
+            if x in inside:
+                whole, first = inside[x]
+                readers.setdefault(whole, [])
+                if not idle:
+                    parts.setdefault(whole, []).append(_PartAccess(i, x, first, writing))
+                continue
+            of = readers.setdefault(x, [])
+            if writing:
+                writer[x] = i
+            else:
+                of.append(i)
+    survey = _Survey(graph, target, options, parts)
     if graph.ops:
         given = (t.name for t in graph.tensors if t.kind in ("input", "constant"))
         lying = (s for s in given if s in graph.output_storages and survey.is_addressed(survey.home(s)))
@@ -137,11 +173,22 @@ def least_cost(target: Target, options: Options, found: Sequence[Placeable]) -> 
     return int(total) if total.is_integer() else total
 
 
+class _PartAccess(NamedTuple):
+    """An op that writes or reads a part, and the part's first byte in what it is joined in."""
+
+    op: int
+    part: str
+    first: int
+    writing: bool
+
+
 class _Survey:
     """What graph, target and options say of storages, each question answered once."""
 
-    def __init__(self, graph: Graph, target: Target, options: Options) -> None:
-        self.graph, self.target, self.options = graph, target, options
+    def __init__(
+        self, graph: Graph, target: Target, options: Options, accesses: Mapping[str, Sequence[_PartAccess]]
+    ) -> None:
+        self.graph, self.target, self.options, self.accesses = graph, target, options, accesses
         self.role = roles(graph)
         self.order = [m.name for m in target.memories]
         self.addressed = {m.name for m in target.addressed}
@@ -171,11 +218,20 @@ class _Survey:
     def placeable(self, s: str, writer: int, readers: tuple[int, ...]) -> Placeable:
         tensor, home, is_output = self.graph.tensor[s], self.home(s), s in self.graph.output_storages
         reads = [self._reach(False, i, s) for i in readers]
-        writes = [self._reach(True, writer, s)] if writer >= 0 else []
+        parts = self._parts(s)
+        writes = [self._reach(True, writer, s)] if writer >= 0 and not parts else []
         free = self.joining | ({writer} if s in self.parts else set())
         accesses = zip([*reads, *writes], [*readers, writer], strict=False)
         least = sum(min(self.byte_cost[m] for m in reach) for reach, i in accesses if i not in free)
-        places = self._given_places(s, reads) if writer < 0 else self._written_places(s, reads, writes[0])
+        if writer < 0:
+            places = self._given_places(s, reads)
+        elif parts:
+            places = self._joined_places(s, reads, parts)
+        else:
+            places = self._written_places(s, reads, writes[0])
+        inside = (
+            parts.accessed * min((self.byte_cost[m] for m in parts.memories), default=0.0) if parts else 0.0
+        )
         return Placeable(
             name=s,
             nbytes=tensor.nbytes,
@@ -186,9 +242,35 @@ class _Survey:
             is_workspace=tensor.kind == "workspace",
             is_streamed=self._is_streamed(s),
             at_home_cost=tensor.nbytes * self.byte_cost[home] * (bool(readers) if writer < 0 else is_output),
-            access_cost=tensor.nbytes * least,
+            access_cost=tensor.nbytes * least + inside,
             places=tuple(p for p in places if self._keeps_pin(s, p)),
+            parts=parts,
         )
+
+    def _parts(self, s: str) -> Parts | None:
+        """What is joined in the storage."""
+        if (inside := self.accesses.get(s)) is None:
+            return None
+        tensor = self.graph.tensor
+        reaches = [self._reach(x.writing, x.op, x.part) for x in inside]
+        memories = tuple(
+            m.name
+            for m in self.target.addressed
+            if all(m.name in reach for reach in reaches)
+            and all(x.first % lcm(m.alignment, tensor[x.part].alignment or 1) == 0 for x in inside)
+        )
+        ops = tuple(sorted({x.op for x in inside}))
+        return Parts(ops, memories, sum(tensor[x.part].nbytes for x in inside))
+
+    def _joined_places(self, s: str, reads: Sequence[Reach], parts: Parts) -> Iterator[Place]:
+        """Where a storage may lie in which ops are joined: written and paid for part by part, its whole life long aligned
+        as they ask.
+        """
+        inside = {x.part for x in self.accesses[s]}
+        alignment = lcm(*(self.graph.tensor[x].alignment or 1 for x in inside))
+        for place in self._written_places(s, reads, parts.memories):
+            paid = (parts.accessed - self.graph.tensor[s].nbytes) * self.byte_cost[place.memory]
+            yield place._replace(cost=place.cost + paid, alignment=lcm(place.alignment, alignment))
 
     def _given_places(self, s: str, reads: Sequence[Reach]) -> Iterator[Place]:
         """Where an input or a constant may lie: at home, or where it is loaded to from a home that has it all along."""

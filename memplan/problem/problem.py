@@ -74,12 +74,7 @@ class Problem:
 
     @cached_property
     def joinable(self) -> tuple[str, ...]:
-        """The ops that a plan may join, in program order, not all together: what is a part of two lies in one of them.
-
-        None where the target is no scratchpad machine: there parts may lie where the op could not read them.
-        """
-        if beyond_two_level(self.target):
-            return ()
+        """The ops that a plan may join, in program order, not all together: what is a part of two lies in one of them."""
         return joinable(self.graph, self.target, self.options)
 
     @cached_property
@@ -145,7 +140,7 @@ class Problem:
     @cached_property
     def placeables(self) -> tuple[Placeable, ...]:
         """The storages of which a plan says where they lie, with the memories in which each may: for any target."""
-        return placeables(self.graph, self.target, self.options)
+        return placeables(self.graph, self.target, self.options, self.joined)
 
     def residency(self, storage: int, start: int, stop: int, offset: int) -> Residency:
         """The storage in the scratchpad in steps `[start, stop)`, from byte `offset` on."""

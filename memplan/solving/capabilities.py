@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from memplan.machine.target import Target
 from memplan.machine.two_level import beyond_two_level
 from memplan.problem.problem import Problem
-from memplan.solving.posed import posed
+from memplan.solving.posed import lying_elsewhere, posed
 
 OPERANDS = ("scratchpad", "direct")
 """Where ops find their operands: all of them in fast memory, or in the backing memory too, without a copy."""
@@ -86,7 +86,10 @@ class Capabilities:
             found.append(f"objective {options.objective}")
         beyond = beyond_two_level(target)
         if beyond and self.memories == "scratchpad":
-            found.append(f"target '{target.name}' with {beyond}")
+            if options.objective == "peak":
+                found.append(f"objective peak on target '{target.name}', where {lying_elsewhere(problem)}")
+            else:
+                found.append(f"target '{target.name}' with {beyond}")
         elif self.queues is not None and target.queues not in self.queues:
             found.append(f"target '{target.name}' with {target.queues} copying queues")
         operands = OPERANDS[target.direct]

@@ -16,20 +16,29 @@ def posed(problem: Problem) -> Problem:
     It is where the peak is sought, constants are not placed, and ops write to the first memory alone: then nothing else
     but inputs and outputs at home lies elsewhere, and what further memories are like says nothing of the plans.
     """
-    target, options = problem.target, problem.options
-    first, backing = target.scratchpad, target.backing
-    reached = [names for key, names in target.operands.items() if key != "constants"]
-    same = (
-        options.objective == "peak"
-        and options.weights == "ignore"
-        and all([m for m in names if not target.memory[m].readonly] == [first.name] for names in reached)
-        and (options.io != "host" or (backing is not None and _is_plain(target, first, backing)))
-        and all({*pin.kinds} <= {"keep", "offset"} for pin in problem.pins.values())
-    )
-    if not (same and beyond_two_level(target)):
+    target, first, backing = problem.target, problem.target.scratchpad, problem.target.backing
+    if problem.options.objective != "peak" or not beyond_two_level(target) or lying_elsewhere(problem):
         return problem
     host = replace(backing, addresses=False, capacity=None) if backing else PLAIN.host
     return replace(problem, target=two_level(target.name, first, host, compute=target.compute))
+
+
+def lying_elsewhere(problem: Problem) -> str:
+    """What need not lie in the first memory, whose peak then says little, in words that follow "where"; empty if nothing."""
+    target, options = problem.target, problem.options
+    first, backing = target.scratchpad, target.backing
+    reached = [names for key, names in target.operands.items() if key != "constants"]
+    written = [[m for m in names if not target.memory[m].readonly] for names in reached]
+    if any(names != [first.name] for names in written):
+        others = sorted({m for names in written for m in names} - {first.name}, key=list(target.memory).index)
+        return f"ops need not write to '{first.name}' but may to {', '.join(others)}"
+    if options.weights != "ignore":
+        return "constants are placed, which other memories hold too"
+    if options.io == "host" and not (backing is not None and _is_plain(target, first, backing)):
+        return "inputs and outputs are not copied from a backing memory without addresses, and back"
+    if not all({*pin.kinds} <= {"keep", "offset"} for pin in problem.pins.values()):
+        return f"pins are to other memories than '{first.name}'"
+    return ""
 
 
 def _is_plain(target: Target, first: Memory, backing: Memory) -> bool:

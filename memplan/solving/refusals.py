@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from math import lcm
 from typing import Any
 
 from memplan.base.errors import OptionError
+from memplan.machine.two_level import PLAIN
 from memplan.problem.options import CHOICES
 from memplan.problem.problem import Problem
 from memplan.solving.registry import registry
@@ -37,11 +39,11 @@ def _remedy(problem: Problem) -> str:
 
 
 def _changes(problem: Problem) -> Iterator[tuple[str, Problem]]:
-    """The problem with one option changed, and the words that change it."""
+    """The problem with one option changed, or on a machine with one fast memory, and the words that change it."""
     options = problem.options
     others: list[tuple[str, dict[str, Any]]] = [
         (f"use --{key} {word}", {key: word})
-        for key in ("objective", "io", "order")
+        for key in ("objective", "weights", "io", "order")
         for word in CHOICES[key]
         if not (key == "io" and options.pins)
         and word != getattr(options, key)
@@ -51,3 +53,6 @@ def _changes(problem: Problem) -> Iterator[tuple[str, Problem]]:
     others += [("do without --pin", {"pins": {}})] if options.pins else []
     for words, changed in others:
         yield words, replace(problem, options=replace(options, **changed))
+    if options.objective == "peak":  # the least arena, whatever memory it comes to lie in
+        unit = lcm(problem.target.scratchpad.alignment, *(t.alignment or 1 for t in problem.graph.tensors))
+        yield f"use --target scratchpad --alignment {unit}", replace(problem, target=PLAIN)

@@ -59,9 +59,9 @@ class Greedy(Solver):
     def solve(self, problem: Problem, limits: Limits) -> Plan:
         """The best candidate, with some ops joined or none, in place or less so.
 
-        Joins are left out of latencies, and where the target is no scratchpad machine.
+        Joins are left out of latencies.
         """
-        if problem.options.join and (problem.options.objective == "latency" or beyond_scratchpad(problem)):
+        if problem.options.join and problem.options.objective == "latency":
             return lifted(problem, self._in_place(joining(problem, ()), limits))
         if problem.options.join:
             return best_joined(self, problem, limits, self._in_place)

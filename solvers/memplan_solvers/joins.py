@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 
+from memplan.machine.two_level import beyond_two_level
 from memplan.problem.joins import places
 from memplan.problem.plan import Plan, Status
 from memplan.problem.problem import Problem
@@ -99,10 +100,15 @@ def most(problem: Problem) -> tuple[str, ...]:
 def unfit(problem: Problem, limits: Limits) -> tuple[set[str], set[str]]:
     """The ops for which the capacity is too small unless they are joined, and those for which it is if they are.
 
-    Nothing where as much as can be joined together fits; not all of them where the time is up.
+    Nothing where as much as can be joined together fits, or there are further memories; not all of them where the time is
+    up.
     """
     capacity, found = problem.capacity, (set[str](), set[str]())
-    if capacity is None or joining(problem, most(problem)).min_capacity <= capacity:
+    if (
+        capacity is None
+        or beyond_two_level(problem.target)
+        or joining(problem, most(problem)).min_capacity <= capacity
+    ):
         return found
     for x in problem.joinable:
         for ops, choice in zip(found, (((), (x,)), ((x,), ())), strict=True):
@@ -125,7 +131,7 @@ def best_joined(
         bounds: the same of one in which ops are scattered, of which the bound alone is looked at; without it the
             bound is the free one.
     """
-    if problem.relaxed is problem:
+    if problem.relaxed is problem and not beyond_two_level(problem.target):
         return as_asked(problem, solve(joining(problem, ()), limits))
     bound, quiet = problem.free_bound, replace(limits.quiet(), start=(), bound=0)
     if bounds is not None:
@@ -140,7 +146,8 @@ def best_joined(
     best = _Best(problem, quiet, solve, max(bound, limits.bound))
     everything, conflicting = tuple(x for x in most(problem) if x not in never_joined), conflicts(problem)
     best.take((), APART)
-    best.take(everything, APART)
+    if everything:
+        best.take(everything, APART)
     for name in everything:
         chosen = set(everything if best.plan is None else best.plan.joined)
         best.take(chosen - {name} if name in chosen else chosen - conflicting[name] | {name}, ONE)

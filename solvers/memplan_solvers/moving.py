@@ -37,7 +37,7 @@ HASTES = (1.0, 2.0, 8.0)
 """How many times its own seconds each copy is given, as far as there is space: one plan for each."""
 
 ANYWHERE = Capabilities(
-    ("traffic", "latency"), memories="any", accesses=True, queues=None, pins=tuple(PINNED)
+    ("traffic", "latency"), memories="any", accesses=True, queues=None, pins=tuple(PINNED), join=True
 )
 """What heuristics that know any memories plan for."""
 

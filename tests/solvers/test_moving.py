@@ -6,18 +6,24 @@ import random
 from dataclasses import replace
 
 import pytest
+from memplan_solvers.joins import joining
 from memplan_solvers.moving import beyond_scratchpad
 from memplan_solvers.placement.placement import Placement
 
 import memplan
+from memplan.ir.graph import Graph
+from memplan.ir.parts import Op, Tensor
 from memplan.judge.evaluate import evaluate
+from memplan.machine.parts import Memory
 from memplan.machine.target import Target
 from memplan.machine.two_level import two_level
 from memplan.problem.options import Options
 from memplan.problem.plan import Status
 from memplan.problem.problem import Problem
 from memplan.solving.limits import Limits
+from memplan.solving.planning import make_problem
 from memplan.solving.registry import parse_spec
+from tests import agree_moving
 from tests.generate_wide import wide_problem
 from tests.programs import program
 
@@ -35,6 +41,53 @@ def test_random_problems_on_any_target_get_valid_plans() -> None:
         made += plan.status in (Status.OPTIMAL, Status.FEASIBLE)
         assert plan.status is not Status.INFEASIBLE
     assert made > 30
+
+
+JOINED = Graph(
+    "joined",
+    (Tensor("x", 1, "input"), Tensor("a", 4), Tensor("b", 4), Tensor("j", 8), Tensor("y", 1)),
+    (
+        Op("p", "Conv", ("x",), ("a",)),
+        Op("q", "Conv", ("x",), ("b",)),
+        Op("join", "Concat", ("a", "b"), ("j",), joins=(("a", 0), ("b", 4))),
+        Op("r", "Conv", ("j",), ("y",)),
+    ),
+    ("y",),
+)
+
+
+@pytest.mark.parametrize("solver", ["greedy", "placement", "portfolio"])
+@pytest.mark.parametrize("queues", [0, 1])
+def test_what_fits_beside_nothing_is_joined_in_one_of_several_memories(solver: str, queues: int) -> None:
+    memories = Memory("one", 8), Memory("two", 3), Memory("slow")
+    target = Target("three", memories, {"default": ("one", "two", "slow")}, queues=queues)
+    words = {"io": "external", "solver": solver, "workers": 1, "time_limit_s": 5.0}
+    apart, joined = (memplan.plan(JOINED, target, join=join, **words) for join in (False, True))
+    assert apart.value is not None and apart.value >= 8 and apart.joined == ()
+    assert (joined.status, joined.value, joined.joined) == (Status.OPTIMAL, 0, ("join",))
+    assert [(r.memory, r.start, r.stop) for r in joined.residencies if r.tensor == "j"] == [("one", 0, 4)]
+
+
+def test_parts_are_joined_where_all_that_use_them_may() -> None:
+    graph = replace(JOINED, ops=(*JOINED.ops[:1], replace(JOINED.ops[1], kind="Gemm"), *JOINED.ops[2:]))
+    memories = Memory("one", 32), Memory("two", 32), Memory("slow")
+    reach = {"default": ("one", "two", "slow"), "Gemm": ("two", "slow")}
+    target = Target("three", memories, reach, queues=0)
+    problem = joining(make_problem(graph, target, io="external", join=True), ("join",))
+    whole = next(s for s in problem.placeables if s.name == "j")
+    assert [p.memory for p in whole.places] == ["two"] and whole.touches == (2, 0, 1, 3)
+    assert {s.name for s in problem.placeables} == {"j"}
+
+
+def test_claims_about_tiny_problems_agree_with_brute_force() -> None:
+    seen = agree_moving.check_solvers(("greedy", "placement"), range(40))
+    assert seen["greedy optimal"] > 10 and seen["placement least"] > 10
+
+
+@pytest.mark.slow(reason="brute force over a thousand problems")
+@pytest.mark.parametrize("first", [1000, 2000])
+def test_claims_about_a_thousand_tiny_problems_agree_with_brute_force(first: int) -> None:
+    agree_moving.check_solvers(("greedy", "placement", "portfolio"), range(first, first + 600))
 
 
 def test_moves_pay_where_storages_rest_between_their_uses() -> None:

@@ -63,9 +63,30 @@ def test_a_solver_says_what_it_lacks_and_who_has_it() -> None:
 def test_where_no_solver_has_it_options_are_named_with_which_one_has() -> None:
     wide = Target("wide", (Memory("a"), Memory("b"), Memory("c")), {"default": ("a", "b")})
     error = refused("portfolio", program("x>a a>y"), wide, objective="peak")
-    assert error.message == "solver 'portfolio' does not plan for target 'wide' with 3 memories (a, b, c)"
-    assert error.hint == "no installed solver does; use --objective traffic"
+    what = "objective peak on target 'wide', where ops need not write to 'a' but may to b"
+    assert error.message == f"solver 'portfolio' does not plan for {what}"
+    hint = "no installed solver does; use --objective traffic or use --target scratchpad --alignment 1"
+    assert error.hint == hint
     assert memplan.plan(program("x>a a>y"), wide, objective="traffic", workers=1, time_limit_s=2.0).schedule
+    assert memplan.plan(program("x>a a>y"), "scratchpad", alignment=1, objective="peak", workers=1).schedule
+
+
+@pytest.mark.parametrize("preset", ["stm32h743", "imxrt1060"])
+def test_the_peak_of_one_memory_of_several_is_refused_with_hints_that_work(preset: str) -> None:
+    model = program("x>a a>y")
+    error = refused("portfolio", model, preset, objective="peak")
+    assert "where ops need not write to 'dtcm' but may to" in error.message
+    assert error.hint.endswith("use --objective traffic or use --target scratchpad --alignment 16")
+    assert memplan.plan(model, preset, objective="traffic", workers=1, time_limit_s=2.0).schedule
+    assert memplan.plan(model, "scratchpad", alignment=16, objective="peak", workers=1).schedule
+
+
+def test_what_need_not_lie_in_the_first_memory_is_named_and_the_hint_works() -> None:
+    first = Target("first", (Memory("a"), Memory("b"), Memory("c")))
+    model = program("x>a a>y")
+    error = refused("portfolio", model, first, objective="peak", weights="tensor")
+    assert "where constants are placed" in error.message and "use --weights ignore" in error.hint
+    assert memplan.plan(model, first, objective="peak", weights="ignore", workers=1).schedule
 
 
 def test_an_added_solver_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

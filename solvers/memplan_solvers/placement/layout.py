@@ -59,7 +59,7 @@ class PlacementLayout(NamedTuple):
                     residencies.append(Residency(item.name, memory, start, stop, offset, place.size))
                     if place.moved:
                         ends = (item.home, memory) if item.is_given else (memory, item.home)
-                        at = start if item.is_given else start + 1
+                        at = start if item.is_given else lives.complete[k] + 1
                         queue = target.copying_queues(*ends)[0]
                         moves.append(Move(item.name, *ends, at, at, queue))
         names = [item.name for item in lives.items]

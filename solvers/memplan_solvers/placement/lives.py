@@ -39,6 +39,13 @@ class Lives:
         touched = [[self.step[i] for i in item.touches] for item in self.items]
         self.first = [min(steps, default=0) for steps in touched]
         self.last = [max(steps, default=0) for steps in touched]
+        self.complete = [self._complete(k) for k in range(len(self.items))]
+
+    def _complete(self, k: int) -> int:
+        """The step until which the storage stays where it was written: later than that only where it is joined."""
+        item = self.items[k]
+        ops = () if item.is_given else (item.writer, *(item.parts.ops if item.parts else ()))
+        return max((self.step[i] for i in ops), default=-1)
 
     def spans(self, k: int, place: Place) -> list[Span]:
         """The steps in which storage `k` takes bytes of that place: none in a memory without addresses."""

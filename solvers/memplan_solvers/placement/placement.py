@@ -12,6 +12,7 @@ from memplan.problem.problem import Problem
 from memplan.solving.capabilities import Capabilities
 from memplan.solving.limits import Limits
 from memplan.solving.solver import Solver
+from memplan_solvers.joins import best_joined
 from memplan_solvers.moving import ANYWHERE
 from memplan_solvers.placement.exact import EXACT_GAP, cheapest
 from memplan_solvers.placement.fill import best_filled
@@ -39,6 +40,12 @@ class Placement(Solver):
     supports: ClassVar[Capabilities] = replace(ANYWHERE, objectives=("traffic",), operands=("direct",))
 
     def solve(self, problem: Problem, limits: Limits) -> Plan:
+        """The cheapest placement found, with some ops joined or none."""
+        if problem.options.join:
+            return best_joined(self, problem, limits, self._decided)
+        return self._decided(problem, limits)
+
+    def _decided(self, problem: Problem, limits: Limits) -> Plan:
         """The cheapest placement found, with what is proved of all plans."""
         if (homeless := next((item for item in problem.placeables if not item.places), None)) is not None:
             status = Status.INFEASIBLE if is_still(problem) else Status.UNKNOWN

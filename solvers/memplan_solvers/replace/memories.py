@@ -61,11 +61,13 @@ class _Walk:
         self.steps = [sorted(lives.step[i] for i in item.touches) for item in self.items]
         self.reads: list[list[int]] = [[] for _ in lives.order]
         self.writes: list[list[int]] = [[] for _ in lives.order]
+        self.completes: list[list[int]] = [[] for _ in lives.order]
         for k, item in enumerate(self.items):
             for i in item.readers:
                 self.reads[lives.step[i]].append(k)
             if not item.is_given:
-                self.writes[lives.step[item.writer]].append(k)
+                self.writes[lives.first[k]].append(k)
+                self.completes[lives.complete[k]].append(k)
         self.over = {(p.step, p.output): p.operand for p in lives.pairs}
         loose = tuple(name for name in self.order if name not in lives.addressed)
         at_home = (k for k, item in enumerate(self.items) if item.is_given and item.home in loose)
@@ -91,6 +93,8 @@ class _Walk:
                 any(self._copy(k, memory, t, evicting=False) for memory in faster)
         for k, reach in self._choosiest(self.writes[t], t, writing=True):
             self._write(k, reach, t)
+        for k in self.completes[t]:
+            self._store(k, t)
         self._let_go(t)
 
     def _choosiest(self, storages: Iterable[int], t: int, writing: bool) -> list[tuple[int, tuple[str, ...]]]:
@@ -168,7 +172,7 @@ class _Walk:
     def _may_leave(self, k: int, memory: str, t: int, needed: set[int]) -> bool:
         """Whether the storage's residency there may end at boundary `t`."""
         x = self.state.open[memory][k]
-        if x.bound or x.start == t or k in needed:
+        if x.bound or x.start == t or t <= self.lives.complete[k] or k in needed:
             return False
         elsewhere = self.state.is_elsewhere(k, memory)
         return elsewhere or self._refuge(k, memory, t) is not None
@@ -218,21 +222,21 @@ class _Walk:
         return True
 
     def _write(self, k: int, reach: tuple[str, ...], t: int) -> None:
-        """Place what the op of step `t` writes, and store an output that is not at home there."""
+        """Place what the op of step `t` writes, or begins to write in parts."""
         item = self.items[k]
         if item.is_output and item.home in reach and not self._may_store(k, reach):
             reach = (item.home,)
         if self._overwrite(k, reach, t):
-            return self._store(k, t)
+            return
         for memory, evicting in self._ways(reach):
             if memory in self.state.loose:
                 if item.is_workspace or self.rights.pin[k].keep:
                     continue
                 self.state.held[k, memory] = None
-                return self._store(k, t)
+                return
             if self._make_room(k, memory, t, evicting):
                 self._settle(k, memory, t, bound=self.rights.is_bound(k, memory))
-                return self._store(k, t)
+                return
         raise Stuck
 
     def _may_store(self, k: int, reach: Sequence[str]) -> bool:
@@ -241,7 +245,7 @@ class _Walk:
         return home in self.state.loose and any(self.target.copying_queues(m, home) for m in reach)
 
     def _store(self, k: int, t: int) -> None:
-        """Move an output home right after it was written; nothing where it is there."""
+        """Move an output home right after it was written, all of it; nothing where it is there."""
         item = self.items[k]
         if not item.is_output or self.state.has(k, item.home):
             return

@@ -36,8 +36,10 @@ class Rights:
 
     def reach(self, k: int, t: int, writing: bool) -> tuple[str, ...]:
         """The memories in which the op of step `t` may read or write the storage, fastest first."""
-        kind = self.problem.graph.ops[self.lives.order[t]].kind
+        kind, parts = self.problem.graph.ops[self.lives.order[t]].kind, self.items[k].parts
         reach = (self.target.writable if writing else self.target.readable)(kind, self.role[k])
+        if writing and parts:
+            reach = parts.memories
         return tuple(m for m in reach if self.may_lie(k, m) and (not self.pin[k].keep or self._keeps(k, m)))
 
     def _keeps(self, k: int, memory: str) -> bool:
