@@ -28,7 +28,7 @@ def measure(model: Model, plan: Plan, seed: int = 0) -> Obedience:
     """The plan beside what ExecuTorch makes of it, and of the program as it was, on the same seeded inputs.
 
     With one memory the bytes of its arena are compared. With several the arenas must be as large as predicted, and what is
-    compared is the plan's objective there, the bytes that ops read and write in slower memories.
+    compared are the bytes that ops read and write outside the fastest, those of inputs and outputs included.
 
     Raises:
         MemplanError: the model was not made of an edge program.

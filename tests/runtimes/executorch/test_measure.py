@@ -27,7 +27,7 @@ from tests.torch.executorch.test_planning import FAST, SLOW, TWO
 def test_the_runtime_obeys_plans_for_one_arena_and_for_two() -> None:
     model = from_edge(edge(Cell))
     one = memplan.measure(model, memplan.plan(model, solver="greedy"), on="executorch")
-    assert one.obeys and one.measured < one.own == one.ways["greedy"] and one.outputs == 3
+    assert one.obeys and one.ordered and one.measured < one.own == one.ways["greedy"] and one.outputs == 3
     target = replace(TWO, memories=(replace(FAST, capacity=4608), SLOW))
     options = {"objective": "traffic", "solver": "greedy", "time_limit_s": 5}
     held, free = (memplan.plan(model, target, io=io, **options) for io in ("resident", "host"))
