@@ -4,7 +4,8 @@
 
 Each network is made of torch.nn with seeded weights, exported, and lowered for the portable kernels. It is planned for one arena
 and run as planned and as ExecuTorch plans it itself, on the same seeded inputs, three times in a row. Then it is planned for a
-fast arena of three quarters of that and a slow one, beside ExecuTorch's planner for such machines.
+fast arena of three quarters of that and a slow one, beside ExecuTorch's planner for such machines: once with inputs, outputs and
+caches in the fast arena, once with them in the slow one, of which the better counts. Keeps the rows of docs/obeyed.md.
 """
 
 from __future__ import annotations
@@ -15,12 +16,14 @@ from pathlib import Path
 
 import torch
 from executorch.exir import to_edge
+from publish_obeyed import keep
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 import memplan
 from memplan.base.files import write_atomic
 from memplan.runtimes.executorch import from_edge, measure
+from memplan.runtimes.executorch.measure import planned_slow_bytes
 from memplan.runtimes.obedience import Obedience
 
 PAGE = Path(__file__).parent.parent / "docs" / "executorch.md"
@@ -204,7 +207,7 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[Tensor, ...]]] = {
 
 
 def main() -> int:
-    """Exit status 0 if ExecuTorch obeys every plan, and no plan for one arena takes more than its own."""
+    """Exit status 0 if ExecuTorch obeys every plan, and none is worse than its own."""
     torch.set_grad_enabled(False)
     found = []
     for name, (make, inputs) in NETWORKS.items():
@@ -213,7 +216,11 @@ def main() -> int:
     page = PAGE.read_text(encoding="utf-8")
     before, rest = page.split(START)
     write_atomic(PAGE, before + START + "\n".join(tables(found)) + "\n" + END + rest.split(END, 1)[1])
-    kept = all(one.obeys and two.obeys and one.kept == "plan" for *_, one, two in found)
+    keep(
+        "executorch",
+        [row for name, *_, one, two in found for row in ((name, one), (f"{name}, two arenas", two))],
+    )
+    kept = all(one.obeys and two.obeys and one.kept == two.kept == "plan" for *_, one, two in found)
     return 0 if kept else 5
 
 
@@ -226,7 +233,14 @@ def result(make: Callable[[], nn.Module], inputs: tuple[Tensor, ...]) -> Row:
     model = from_edge(to_edge(torch.export.export(make().eval(), inputs)))
     one = memplan.plan(model, time_limit_s=SECONDS)
     apart = memplan.plan(model, inplace=False, time_limit_s=SECONDS)
-    two = memplan.plan(model, two_arenas(one.metrics.peak), objective="traffic", time_limit_s=SECONDS)
+    target = two_arenas(one.metrics.peak)
+    two = min(
+        (
+            memplan.plan(model, target, objective="traffic", io=io, time_limit_s=SECONDS)
+            for io in ("resident", "host")
+        ),
+        key=lambda plan: (not plan.schedule, planned_slow_bytes(model, plan)),
+    )
     return one, apart, two, measure(model, one), measure(model, two)
 
 
@@ -252,15 +266,16 @@ def tables(
             f"| {name} | {len(plan.schedule)} | {seen.own:,} | {apart.metrics.peak:,} | {seen.predicted:,} | {seen.measured:,} "
             f"| {1 - seen.measured / seen.own:.1%} | {plan.status} |"
         )
-    own = sum(two.kept == "own" for *_, two in found)
-    yield f"\nWith two arenas {own} of {len(found)} plans are worse than banked_greedy's, which is then to be kept.\n"
-    yield "| network | fast arena | banked_greedy | planned | measured | no plan below | slow arena |"
-    yield "| --- | ---: | ---: | ---: | ---: | ---: | ---: |"
+    worse = sum(two.kept == "own" for *_, two in found)
+    yield f"\nWith two arenas {worse} of {len(found)} plans are worse than banked_greedy's, which is then to be kept.\n"
+    yield "| network | fast arena | inputs and outputs in | banked_greedy | planned | measured | no plan below | slow arena |"
+    yield "| --- | ---: | --- | ---: | ---: | ---: | ---: | ---: |"
     for name, _, _, plan, _, seen in found:
         own = f"{seen.own:,}" if seen.ways else "none"
+        home = "fast" if plan.options.io == "resident" else "slow"
         yield (
-            f"| {name} | {plan.target.scratchpad.capacity:,} | {own} | {seen.predicted:,} | {seen.measured:,} "
-            f"| {plan.bound:,.0f} | {plan.peaks['slow']:,} |"
+            f"| {name} | {plan.target.scratchpad.capacity:,} | {home} | {own} | {seen.predicted:,} | {seen.measured:,} "
+            f"| {seen.predicted - plan.value + plan.bound:,.0f} | {plan.peaks['slow']:,} |"
         )
 
 

@@ -4,7 +4,7 @@
 
 Torch decides what is saved by its `activation_memory_budget`, at several values; the peak of a step is what its profiler counts.
 memplan is given exactly that peak as its capacity, and executes again what costs least. Without names, writes the table of
-docs/torch.md.
+docs/torch.md and keeps the rows of docs/obeyed.md.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from publish_obeyed import keep
 from torch import Tensor, nn
 from torch._dynamo.backends.common import aot_autograd
 from torch._dynamo.exc import BackendCompilerFailed
@@ -29,6 +30,7 @@ from torch.nn import functional as F
 
 import memplan
 from memplan.base.files import write_atomic
+from memplan.runtimes.obedience import Obedience
 from memplan.torch.allocations import allocated
 from memplan.torch.backend import boxed
 from memplan.torch.flops import flops
@@ -266,8 +268,8 @@ def by_plan(net: nn.Module, inputs: Sequence[Tensor], capacity: int) -> tuple[St
     return done, plan, (plan.bound or 0) / sum(op.flops or 0 for op in model.graph.ops)
 
 
-def rows(name: str) -> Iterator[str]:
-    """The rows of a module."""
+def rows(name: str) -> Iterator[tuple[str, list[tuple[str, Obedience]]]]:
+    """The rows of a module, each with what torch made of its plan, if it has one."""
     make, data = MODULES[name]
     torch.manual_seed(0)
     net, inputs = Loss(make()), data()
@@ -279,13 +281,23 @@ def rows(name: str) -> Iterator[str]:
         try:
             mine, plan, bound = by_plan(net, inputs, own.peak)
         except BackendCompilerFailed as error:
-            yield f"{head.format(ops='')} none: {words_of(error)} | | | | |"
+            yield f"{head.format(ops='')} none: {words_of(error)} | | | | |", []
             continue
-        same = all(map(torch.equal, mine.results, eager.results))
-        yield (
-            f"{head.format(ops=len(set(plan.schedule)))} {plan.metrics.live_peak:,} | {mine.peak:,} | {mine.again:.3%} "
-            f"| {bound:.3%} | {'equal' if same else 'differ'} |"
+        seen = Obedience(
+            model=name,
+            runtime="torch",
+            predicted=plan.metrics.live_peak,
+            measured=mine.peak,
+            own=own.peak,
+            beside=sum(x.nbytes for x in (*net.parameters(), *net.buffers(), *inputs)),
+            outputs=len(eager.results),
+            different=sum(not torch.equal(*pair) for pair in zip(mine.results, eager.results, strict=True)),
         )
+        row = (
+            f"{head.format(ops=len(set(plan.schedule)))} {seen.predicted:,} | {seen.measured:,} | {mine.again:.3%} "
+            f"| {bound:.3%} | {'differ' if seen.different else 'equal'} |"
+        )
+        yield row, [(f"{name}, a step of training, budget {budget}", seen)]
 
 
 def node_flops(node: Node) -> int:
@@ -305,12 +317,14 @@ def words_of(error: Exception) -> str:
 def main() -> int:
     """Writes the page where no module is named; prints the rows in any case."""
     names = sys.argv[1:] or list(MODULES)
-    found = [HEAD]
+    found, obedience = [HEAD], []
     for name in names:
-        for row in rows(name):
+        for row, seen in rows(name):
             print(row, flush=True)
             found.append(row)
+            obedience += seen
     if not sys.argv[1:]:
+        keep("torch", obedience)
         before, rest = PAGE.read_text(encoding="utf-8").split(START)
         write_atomic(PAGE, before + START + "\n".join(found) + "\n" + END + rest.split(END, 1)[1])
     return 0

@@ -28,7 +28,7 @@ def measure(model: Model, plan: Plan, seed: int = 0) -> Obedience:
     """The plan beside what ExecuTorch makes of it, and of the program as it was, on the same seeded inputs.
 
     With one memory the bytes of its arena are compared. With several the arenas must be as large as predicted, and what is
-    compared is the plan's objective there, the bytes that ops read and write in slower memories.
+    compared are the bytes that ops read and write outside the fastest, those of inputs and outputs included.
 
     Raises:
         MemplanError: the model was not made of an edge program.
@@ -39,7 +39,8 @@ def measure(model: Model, plan: Plan, seed: int = 0) -> Obedience:
     planned, unplanned = planned_program(model, plan), source.lowered()
     ours, theirs = (invoke(bytes(p.buffer), source.method, seed) for p in (planned, unplanned))
     wanted = arenas(model, plan)
-    faults, notes = [*_faults(planned, source.method, plan)], [*model.notes]
+    misorder, notes = [*_misorder(planned, source.method, plan)], [*model.notes]
+    faults = [*misorder]
     if len(plan.peaks) == 1:
         predicted, measured, ways = sum(wanted), sum(ours.arenas), {GREEDY: sum(theirs.arenas)}
     else:
@@ -51,10 +52,14 @@ def measure(model: Model, plan: Plan, seed: int = 0) -> Obedience:
             f"'{name}' holds {nbytes:,} B" for name, nbytes in zip(plan.peaks, ours.arenas, strict=False)
         ]
         notes.append("the bytes compared are those that ops read and write outside the fastest memory")
-        memory = {r.tensor: r.memory for r in plan.residencies}
-        predicted = _slow_bytes(model.graph, plan.target, memory)
+        predicted = planned_slow_bytes(model, plan)
         measured = _slow_bytes(model.graph, plan.target, _memories(planned, model, plan.target))
         ways = _banked(model, plan.target, notes)
+        if plan.options.io == "resident" and any(own < measured for own in ways.values()):
+            notes.append(
+                f"inputs, outputs and caches are held in '{plan.target.scratchpad.name}', where {BANKED} is free: "
+                f"plan with io host, which leaves them in '{plan.target.host.name}'"
+            )
     return Obedience(
         model=model.graph.name,
         runtime="executorch",
@@ -65,17 +70,23 @@ def measure(model: Model, plan: Plan, seed: int = 0) -> Obedience:
         outputs=len(theirs.digests),
         different=_different(ours, theirs),
         ways=ways,
+        ordered=not misorder,
         faults=tuple(faults),
         notes=tuple(notes),
     )
+
+
+def planned_slow_bytes(model: Model, plan: Plan) -> int:
+    """Bytes that ops read and write outside the fastest memory by the plan: what is compared where there are several."""
+    return _slow_bytes(model.graph, plan.target, {r.tensor: r.memory for r in plan.residencies})
 
 
 def _different(ours: MethodInvocation, theirs: MethodInvocation) -> int:
     return sum(a != b for a, b in zip(ours.digests, theirs.digests, strict=True))
 
 
-def _faults(program: ExecutorchProgramManager, method: str, plan: Plan) -> Iterator[str]:
-    """Whether the written program has its ops in another order than the plan."""
+def _misorder(program: ExecutorchProgramManager, method: str, plan: Plan) -> Iterator[str]:
+    """Where the written program has its ops in another order than the plan, if it has."""
     order = executed_order(plan)
     wanted = set(order)
     written = [n.name for n in program.exported_program(method).graph.nodes if n.name in wanted]

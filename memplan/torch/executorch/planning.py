@@ -41,7 +41,13 @@ class PlanningPass:
                 raise PlanError(f"the program has no op '{name}'", "plan the program that is lowered")
             for node in block(nodes[name]):
                 end.prepend(node)
-        module.graph.lint()
+        try:
+            module.graph.lint()
+        except RuntimeError as error:  # an op that no plan names stands before what it reads
+            raise PlanError(
+                f"the program is not '{self.model.graph.name}' as it was planned",
+                "plan the program that is lowered",
+            ) from error
 
         def planned(
             alignment: int, specs: Iterable[TensorSpec], part: Any, _: Any, padding: int
