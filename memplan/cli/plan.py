@@ -175,6 +175,10 @@ def _tiling(args: argparse.Namespace, model: Model, alignment: int | None) -> tu
     chosen = policies(args)
     treated = {key: chosen[key] for key in ("weights", "io", "inplace")}
     regions = tile(model, args.target, alignment=alignment, runtime=args.runtime, **treated)
+    if whole := sorted({op.kind for op in model.graph.ops if not op.needs}):
+        print_stderr(
+            f"note: of these it is not known what a part of them needs, so they are no tiles: {', '.join(whole)}"
+        )
     print_stderr(
         f"note: {len(regions)} regions are executed tile by tile" if regions else "note: no tiles would help"
     )

@@ -40,10 +40,9 @@ def tile(
         TargetError: the target is unknown or cannot be read.
 
     >>> import memplan
-    >>> model = memplan.load("whisper_tiny_encoder")
+    >>> model = memplan.load("whisper_tiny_encoder")  # one of its ops alone touches 54 MB
     >>> tiling = memplan.tile(model)
-    >>> plans = [memplan.plan(model, scratchpad="max", objective="peak", tiling=regions) for regions in ((), tiling)]
-    >>> plans[1].value < plans[0].value / 5
+    >>> memplan.plan(model, scratchpad="max", objective="peak", tiling=tiling, time_limit_s=1).value < 12e6
     True
     """
 

@@ -75,9 +75,10 @@ def _call(graph: Graph, derived: Graph, tile: Op, op: Op) -> Call:
     for number, name in enumerate(op.inputs):
         need = needed(op, number, graph.tensor[name].shape or (), box)
         pieces, held = list[Piece](), 0
-        while held < volume(need) and left:
+        while left and (not pieces or held < volume(need)):
             pieces.append(Piece(left[0], frame(graph, derived.tensor[left.pop(0)], name)))
-            held += volume(common(need, pieces[-1].frame) or ())
+            part = common(need, pieces[-1].frame)
+            held += 0 if part is None else volume(part)
         operands.append(operand(op, number, graph.tensor[name], box, pieces))
     results = []
     for name, made in zip(op.results, tile.results, strict=True):
@@ -99,7 +100,7 @@ def operand(op: Op, number: int, tensor: Tensor, box: Box, pieces: Iterable[Piec
     shape = tensor.shape or ()
     need, pads = needed(op, number, shape, box), padding(op, number, shape, box)
     known = list(pieces)
-    if one := next((piece for piece in known if common(need, piece.frame) == need), None):
+    if one := next((piece for piece in known if need in (piece.frame, common(need, piece.frame))), None):
         dense = tensor.strides is None or one.frame == need == whole(shape)
         return Operand(need, pads, (one,), not (dense and contiguous(need, one.frame)))
     parts = [(piece, part) for piece in known if (part := common(need, piece.frame)) is not None]

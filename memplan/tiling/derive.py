@@ -157,7 +157,7 @@ class _Tiles:
                 )
             except LookupError as error:
                 raise OptionError(
-                    f"a tile of op '{op.name}' needs nothing but padding of '{name}', or what no tile makes",
+                    f"a tile of op '{op.name}' needs nothing but padding of '{name}'",
                     "make the tiles larger",
                 ) from error
         uncut = item.box == whole(shapes[0]) and op.results[0] not in self.to.tensors

@@ -114,14 +114,12 @@ class Ranges:
             kept, later = self.kept.get(position), least.get((number, position))
             if kept is not None and later is not None:
                 own.add((kept.axis, later))
-            for name in self.graph.ops[position].results[:1]:
-                for reader, operand in self._readers.get(name, ()):
-                    if reader in made[number]:
-                        follows = (
-                            self.graph.ops[reader].needs[operand] if self.graph.ops[reader].needs else ()
-                        )
-                        axes = {access: axis for axis, access in enumerate(follows)}
-                        own |= {(axes[Access(axis)], at) for axis, at in cuts[reader] if Access(axis) in axes}
+            op = self.graph.ops[position]
+            for reader, operand in self._readers.get(op.results[0], ()):
+                if reader in made[number] and self.graph.ops[reader].needs:
+                    follows = self.graph.ops[reader].needs[operand]
+                    axes = {access: axis for axis, access in enumerate(follows) if axis in cut_axes(op)}
+                    own |= {(axes[Access(axis)], at) for axis, at in cuts[reader] if Access(axis) in axes}
         return cuts
 
     def scope(self, position: int, index: Index) -> Index:
@@ -226,7 +224,7 @@ class Ranges:
         if kept is None:
             return box
         (first, stop), size = box[kept.axis], made_by(self.graph, position)[kept.axis][1]
-        last = max(i[kept.loop] for i, _ in self.tiles)
+        last = self.tiles[-1][0][kept.loop]
         part = (0 if index[kept.loop] == 0 else first, size if index[kept.loop] == last else stop)
         return (*box[: kept.axis], part, *box[kept.axis + 1 :])
 

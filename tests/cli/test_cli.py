@@ -22,6 +22,7 @@ from tests.cli.program import memplan, started
 from tests.io.test_json import GOOD
 from tests.onnx_models import external, model, small_cnn, value
 from tests.tflite_models import branching
+from tests.tiling.models import attention
 
 
 @pytest.fixture
@@ -53,6 +54,39 @@ def test_plan_check_run_show(net: Path, tmp_path: Path) -> None:
         shown = memplan("show", *arguments).stdout
         assert "conv1" in shown and "no spills: every storage stays" in shown
     assert "7 ops" in memplan("show", net).stdout
+
+
+def test_a_plan_with_tiles_is_checked_and_shown_and_says_who_cannot_take_it(tmp_path: Path) -> None:
+    net, plan = tmp_path / "net.onnx", tmp_path / "net.plan.json"
+    onnx.save(attention(64), net)
+    options = (
+        "--tile",
+        "auto",
+        "--scratchpad",
+        "max",
+        "--objective",
+        "peak",
+        "--time-limit",
+        "1",
+        "-o",
+        tmp_path,
+    )
+    done = memplan("plan", net, *options, "--emit", "json,html,svg,trace")
+    assert done.returncode == 0 and "regions are executed tile by tile" in done.stderr, done.stderr
+    assert json.loads(plan.read_text())["tiling"]
+    assert "every rule holds" in memplan("check", net, plan).stdout
+    assert "softmax[:,:,0:" in memplan("show", net, plan).stdout
+    for command in (("run", net, plan), ("plan", net, *options, "--emit", "onnx")):
+        refused = memplan(*command)
+        assert refused.returncode == 2 and "in tiles, which cannot be done here" in refused.stderr
+    assert not list(tmp_path.glob("*.memplan.onnx"))
+
+
+def test_ops_that_nobody_can_cut_are_named(graph: Path, tmp_path: Path) -> None:
+    done = memplan("plan", graph, "--tile", "auto", "-o", tmp_path)
+    assert done.returncode == 0 and "no tiles would help" in done.stderr
+    assert "so they are no tiles: " in done.stderr
+    assert "tiling" not in json.loads(next(tmp_path.glob("*.plan.json")).read_text())
 
 
 def test_a_range_is_planned_once_and_run_at_sizes_in_it(net: Path, tmp_path: Path) -> None:

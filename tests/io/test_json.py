@@ -157,12 +157,28 @@ def test_a_plan_from_the_future_is_refused() -> None:
 
 def test_every_field_of_a_plan_comes_back() -> None:
     graph = graph_from_dict(GOOD, "test")
-    plan = replace(memplan.plan(graph, scratchpad="MP"), reason="found by hand", budget_proved=True)
+    regions = (memplan.Region(("a", "b"), (1, 2), (3, 4), 2), memplan.Region(("c", "c"), (0,), (1,)))
+    plan = memplan.plan(graph, scratchpad="MP")
+    plan = replace(plan, reason="found by hand", budget_proved=True, tiling=regions)
     again = plan_from_dict(json.loads(plan_text(plan)), "test")
     for field in fields(Plan):
         if field.name not in ("seconds", "total_seconds", "target"):
             assert getattr(again, field.name) == getattr(plan, field.name), field.name
     assert target_dict(again.target) == target_dict(plan.target)
+
+
+def test_a_tiling_that_is_none_is_refused() -> None:
+    data = json.loads(plan_text(memplan.plan(graph_from_dict(GOOD, "test"), scratchpad="MP")))
+    region = {"ops": ["a", "b"], "axes": [1], "tile": [3], "cache": None}
+    for key, value, message in (
+        ("ops", ["a"], "'ops' names 1 ops"),
+        ("axes", [1, 2], "is cut along the axes"),
+        ("tile", ["3"], "'tile' is"),
+        ("cache", 2, "keeps what it made along axis 2"),
+        ("chace", 1, "unknown key 'chace'"),
+    ):
+        with pytest.raises(MemplanError, match=message):
+            plan_from_dict(data | {"tiling": [region | {key: value}]}, "test")
 
 
 def test_unknown_keys_are_refused_with_the_nearest_known_one() -> None:

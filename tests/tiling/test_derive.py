@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from onnx import ModelProto
 
-from memplan import OptionError
+from memplan import Access, Graph, Op, OptionError, Tensor
+from memplan.judge.check.tiles import tiles
 from memplan.onnx.read import model_from_proto
+from memplan.tiling.calls import calls
 from memplan.tiling.derive import derive
 from memplan.tiling.record import Region
 from tests.tiling import models
@@ -91,6 +93,19 @@ def test_a_region_that_cannot_be_tiled_is_refused(regions: list[Region], said: s
     with pytest.raises(OptionError) as refused:
         derive(reference(models.residual_cnn).graph, tuple(regions))
     assert said in refused.value.message
+
+
+def test_an_operand_without_elements_is_read_by_each_tile() -> None:
+    x, roi, y = (
+        Tensor("x", 32, "input", shape=(8,)),
+        Tensor("roi", 0, "constant", shape=(0,)),
+        Tensor("y", 32, shape=(8,)),
+    )
+    op = Op("resize", "Resize", ("x", "roi"), ("y",), 8, needs=((Access(0),), (None,)))
+    graph = Graph("net", (x, roi, y), (op,), ("y",))
+    derived = derive(graph, (Region(("resize", "resize"), (0,), (4,)),))
+    assert [op.inputs for op in derived.ops] == [("x", "roi"), ("x", "roi", "y.1")]
+    assert tiles(graph, derived) == [] and len(calls(graph, derived)) == 2
 
 
 def test_a_graph_without_regions_is_itself() -> None:

@@ -144,7 +144,7 @@ def _operands(
                     f"needs {need} of '{name}', it reads {sum(map(size, read))} of {size(need)} elements"
                 )
             parts = [both(part, need) for part in held[left[0]].written if shared(part, need)]
-            if not parts:
+            if not parts and need != held[left[0]].frame:  # an operand without elements is read too
                 raise Wrong(f"reads '{left[0]}', which holds nothing that it needs of '{name}'")
             if any(shared(one, other) for one in parts for other in read):
                 raise Wrong(f"reads elements of '{name}' twice, again from '{left[0]}'")
