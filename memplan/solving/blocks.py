@@ -95,13 +95,13 @@ def live_bytes(problem: Problem) -> list[int]:
     """The bytes of what is live at each step of the program's order, less what is overwritten by it."""
     n = problem.n
     change = [0] * (n + 1)
-    spans = _spans(problem)
-    for (start, stop), s in zip(spans, problem.storages, strict=True):
+    alive = spans(problem)
+    for (start, stop), s in zip(alive, problem.storages, strict=True):
         change[start] += s.size
         change[stop] -= s.size
     live = list(accumulate(change[:n]))
     for i, (_, over) in problem.overwriting.items():
-        live[i] -= max((problem.storages[k].size for k in over if spans[k][1] == i + 1), default=0)
+        live[i] -= max((problem.storages[k].size for k in over if alive[k][1] == i + 1), default=0)
     return live
 
 
@@ -170,7 +170,7 @@ def _concerned(problem: Problem, live: Sequence[int], run_of: Mapping[str, Run])
     high = [bytes_ >= SHARE * most for bytes_ in live]
     before = [0, *accumulate(high)]
     concerned = {i for i, is_high in enumerate(high) if is_high}
-    for (start, stop), s in zip(_spans(problem), problem.storages, strict=True):
+    for (start, stop), s in zip(spans(problem), problem.storages, strict=True):
         if before[stop] > before[start] and s.size > (1 - SHARE) ** 2 * most:
             concerned.update(s.touches)
     ops = (problem.graph.ops[i] for i in concerned)
@@ -178,11 +178,11 @@ def _concerned(problem: Problem, live: Sequence[int], run_of: Mapping[str, Run])
     return {run_of[name] for name in names if name in run_of}
 
 
-def _spans(problem: Problem) -> list[tuple[int, int]]:
+def spans(problem: Problem) -> list[tuple[int, int]]:
     """From which step of the program's order each storage is there, and before which it is gone."""
-    spans = []
+    found = []
     for s in problem.storages:
         touches = s.touches or (0,)
         start = 0 if s.resident and s.in_host else touches[0]
-        spans.append((start, problem.n if s.resident and s.is_output else touches[-1] + 1))
-    return spans
+        found.append((start, problem.n if s.resident and s.is_output else touches[-1] + 1))
+    return found
