@@ -1,8 +1,12 @@
-"""Paths through an op order, each step one untiled op or a region: the fewest flops within a number of bytes."""
+"""Paths through an op order, each step one untiled op or a region: the fewest flops within a number of bytes.
+
+A node is a place between two ops, and how it is crossed. All numbers of bytes are looked at together: they are the
+elements of arrays.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -19,7 +23,10 @@ SMALLEST = 1 / 128
 """The smallest of them, as a share of the untiled bytes."""
 
 PER_OP = 2e-7
-"""What a tile op counts besides its flops, as a share of all flops: of tilings as good the one with fewer tiles is taken."""
+"""What a tile op counts besides its flops, as a share of all flops: of tilings as good that with fewer tiles is taken."""
+
+Crossing = int | None
+"""How a place between two ops is crossed: what is read behind it is whole (None), or in pieces short along an axis."""
 
 
 class Way(NamedTuple):
@@ -32,97 +39,107 @@ class Way(NamedTuple):
 
 @dataclass(frozen=True)
 class Step:
-    """A region from `first` on that enters and leaves with pieces or not: by threshold the cost, and the candidate."""
+    """A step of paths, from a place between two ops to another one.
+
+    Args:
+        first: the op behind the place where it begins.
+        enters: how that place may be crossed.
+        region: the region that is tiled, None where the op is not.
+        nbytes, flops: by candidate.
+        cost: by threshold what the cheapest candidate costs.
+        pick: by threshold which one that is.
+    """
 
     first: int
-    enters: int
+    enters: Sequence[Crossing]
+    region: Regions | None
+    nbytes: Bytes
+    flops: Bytes
     cost: Bytes
     pick: NDArray[np.int64]
 
 
 def ways(accounts: Accounts, cancelled: Callable[[], bool]) -> list[Way]:
-    """The paths that no other one beats in bytes and flops, the most bytes first; the untiled one among them.
-
-    A node is a place between two ops, and whether what crosses it there is in pieces.
-    """
-    n, total = len(accounts.untiled), max(float(accounts.flops.sum()), 1.0)
-    most = float(accounts.untiled.max(initial=1))
-    limits = np.geomspace(most, most * SMALLEST, THRESHOLDS)[::-1]
-    best = np.full((n + 1, 2, len(limits)), np.inf)
-    best[0, 0] = 0
-    via: dict[tuple[int, int], list[Step]] = {}
-    made: dict[int, dict[int, Costs]] = {}
-    regions = [Regions(accounts, last) for last in range(n)]
+    """The paths that no other one beats in bytes and flops, the fewest flops first; none where it was cancelled."""
+    n, most = len(accounts.untiled), float(accounts.untiled.max(initial=1))
+    limits = np.geomspace(most * SMALLEST, most, THRESHOLDS)
+    crossings: list[Crossing] = [None, *sorted(accounts.slid)]
+    best = {(0, c): np.full(THRESHOLDS, np.inf if c is not None else 0.0) for c in crossings}
+    via: dict[tuple[int, Crossing], list[Step]] = {}
     for last in range(n):
         if cancelled():
             return []
-        untiled = np.where(accounts.untiled[last] <= limits, accounts.flops[last], np.inf)
-        steps = {0: [Step(last, 0, untiled, np.full(len(limits), -1))], 1: list[Step]()}
-        for first, costs in regions[last].costs():
-            made.setdefault(last, {})[first] = costs
-            weight = costs.flops + costs.ops * PER_OP * total
-            for leaves, nbytes in ((0, costs.whole), (1, costs.pieces)):
-                for enters in (0, 1):
-                    taken = costs.passed if enters and leaves else nbytes
-                    steps[leaves].append(_step(first, enters, taken, weight, limits))
-        for leaves, these in steps.items():
-            if these:
-                sums = np.stack([best[step.first, step.enters] + step.cost for step in these])
-                best[last + 1, leaves] = sums.min(axis=0)
-                via[last + 1, leaves] = these
-    return _unbeaten([_traced(accounts, regions, made, best, via, k, limits) for k in _corners(best[n, 0])])
+        alone, own = accounts.untiled[last : last + 1], accounts.flops[last : last + 1]
+        steps = {c: list[Step]() for c in crossings}
+        steps[None].append(_step(last, (None,), None, alone, own, own, limits))
+        regions = Regions(accounts, last)
+        for first, costs in regions.costs():
+            weight = costs.flops + costs.ops * PER_OP * accounts.flops.sum()
+            for leaves, enters, nbytes in _kinds(costs, crossings):
+                steps[leaves].append(_step(first, enters, regions, nbytes, costs.flops, weight, limits))
+        for c in crossings:
+            via[last + 1, c] = steps[c]
+            sums = [_before(best, step) + step.cost for step in steps[c]]
+            best[last + 1, c] = np.minimum.reduce(sums or [np.full(THRESHOLDS, np.inf)])
+    costs_of = best[n, None]
+    corners = [k for k, cost in enumerate(costs_of) if cost < (costs_of[k - 1] if k else np.inf)]
+    return unbeaten([_traced(best, via, n, k) for k in corners])
 
 
-def _step(first: int, enters: int, nbytes: Bytes, weight: Bytes, limits: Bytes) -> Step:
-    """The cheapest candidate by threshold."""
-    order = np.lexsort((weight, nbytes))
-    least = np.minimum.accumulate(weight[order])
-    better = np.append(True, least[1:] < least[:-1])
-    who = order[np.maximum.accumulate(np.where(better, np.arange(len(order)), 0))]
-    at = np.searchsorted(nbytes[order], limits, side="right") - 1
-    fits = at >= 0
-    return Step(first, enters, np.where(fits, least[at], np.inf), np.where(fits, who[at], -1))
-
-
-def _corners(costs: Bytes) -> list[int]:
-    """The thresholds at which more bytes begin to cost less."""
-    return [
-        k for k in range(len(costs)) if np.isfinite(costs[k]) and (k == 0 or costs[k] < costs[k - 1])
-    ]
-
-
-def _traced(
-    accounts: Accounts,
-    regions: list[Regions],
-    made: dict[int, dict[int, Costs]],
-    best: Bytes,
-    via: dict[tuple[int, int], list[Step]],
-    threshold: int,
-    limits: Bytes,
-) -> Way:
-    """The path of the fewest flops within a threshold."""
-    at, leaves, nbytes, flops = len(accounts.untiled), 0, 0.0, 0.0
-    found: list[Region] = []
-    while at:
-        steps = via[at, leaves]
-        sums = [best[step.first, step.enters][threshold] + step.cost[threshold] for step in steps]
-        step = steps[int(np.argmin(sums))]
-        candidate = int(step.pick[threshold])
-        if candidate < 0:
-            nbytes, flops = max(nbytes, accounts.untiled[at - 1]), flops + accounts.flops[at - 1]
-        else:
-            costs = made[at - 1][step.first]
-            taken = costs.passed if step.enters and leaves else costs.pieces if leaves else costs.whole
-            nbytes, flops = max(nbytes, taken[candidate]), flops + costs.flops[candidate]
-            found.append(regions[at - 1].region(step.first, candidate))
-        at, leaves = step.first, step.enters
-    return Way(float(nbytes), float(flops), tuple(found[::-1]))
-
-
-def _unbeaten(found: list[Way]) -> list[Way]:
-    """The ways that no other one beats, the most bytes first."""
+def unbeaten(found: Sequence[Way]) -> list[Way]:
+    """The ways that no other one beats, the fewest flops first."""
     kept: list[Way] = []
     for way in sorted(found, key=lambda w: (w.flops, w.nbytes, len(w.tiling))):
         if not kept or way.nbytes < kept[-1].nbytes:
             kept.append(way)
     return kept
+
+
+def _kinds(costs: Costs, crossings: Sequence[Crossing]) -> list[tuple[Crossing, Sequence[Crossing], Bytes]]:
+    """How a region may leave the place behind it and find the one before it, and the bytes that it takes then."""
+    kinds: list[tuple[Crossing, Sequence[Crossing], Bytes]] = [(None, crossings, costs.whole)]
+    for leaves, short in costs.short.items():
+        kinds.append((leaves, crossings, np.where(short, costs.pieces, np.inf)))
+        kinds += [(leaves, (axis,), np.where(short, passed, np.inf)) for axis, passed in costs.passed.items()]
+    return kinds
+
+
+def _step(
+    first: int,
+    enters: Sequence[Crossing],
+    region: Regions | None,
+    nbytes: Bytes,
+    flops: Bytes,
+    weight: Bytes,
+    limits: Bytes,
+) -> Step:
+    """The step with its cheapest candidates, which are of least weight."""
+    order = np.lexsort((weight, nbytes))
+    least = np.minimum.accumulate(weight[order])
+    better = np.append(True, least[1:] < least[:-1])
+    cheapest = order[np.maximum.accumulate(np.where(better, np.arange(len(order)), 0))]
+    at = np.searchsorted(nbytes[order], limits, side="right") - 1
+    cost = np.where(at >= 0, least[at], np.inf)
+    return Step(first, enters, region, nbytes, flops, cost, cheapest[at])
+
+
+def _before(best: dict[tuple[int, Crossing], Bytes], step: Step) -> Bytes:
+    """By threshold what the best path costs to where the step begins."""
+    found: Bytes = np.minimum.reduce([best[step.first, c] for c in step.enters])
+    return found
+
+
+def _traced(
+    best: dict[tuple[int, Crossing], Bytes], via: dict[tuple[int, Crossing], list[Step]], end: int, k: int
+) -> Way:
+    """The best path within the threshold of number `k`."""
+    leaves: Crossing = None
+    at, nbytes, flops, found = end, 0.0, 0.0, list[Region]()
+    while at:
+        step = min(via[at, leaves], key=lambda step: _before(best, step)[k] + step.cost[k])
+        candidate = int(step.pick[k])
+        nbytes, flops = max(nbytes, float(step.nbytes[candidate])), flops + float(step.flops[candidate])
+        if step.region is not None:
+            found.append(step.region.region(step.first, candidate))
+        at, leaves = step.first, min(step.enters, key=lambda c: best[step.first, c][k])
+    return Way(nbytes, flops, tuple(found[::-1]))

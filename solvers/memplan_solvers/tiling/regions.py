@@ -43,6 +43,9 @@ MOST_TILES = 128
 MOST_OPS = 4096
 """The most tile ops of one region: so many are derived and planned in seconds."""
 
+SHORT = 1 / 8
+"""Pieces are short along an axis if they have no more than so much of its elements."""
+
 Bytes = NDArray[np.float64]
 """By candidate, a way to cut a region: bytes, or flops."""
 
@@ -54,14 +57,17 @@ class Costs:
     Args:
         whole: bytes where what leaves the region is one tensor, which its readers read whole.
         pieces: bytes where it is left in pieces to a region that follows.
-        passed: bytes where what comes in is in pieces too.
+        passed: by axis the bytes where what comes in is in pieces too, which are short along that axis: it goes as what
+            leaves comes.
+        short: by axis whether the pieces that it leaves are short along that axis.
         flops: of all tiles.
         ops: how many ops they are.
     """
 
     whole: Bytes
     pieces: Bytes
-    passed: Bytes
+    passed: dict[int, Bytes]
+    short: dict[int, Flags]
     flops: Bytes
     ops: Bytes
 
@@ -147,6 +153,39 @@ class Regions:
         self.tiles = tiles[fits]
         return [k[fits] for k in flat]
 
+    @cached_property
+    def short(self) -> dict[int, Flags]:
+        """By axis whether the candidates' tiles are short along it."""
+        size = self._shape(self.last)
+        return {
+            found.axis: (found.sizes <= SHORT * size[found.axis])[picked]
+            for found, picked in zip(self.loops, self.picked, strict=True)
+        }
+
+    def _outer(self, number: int) -> Flags:
+        """By candidate whether the loop of this number is the outermost one."""
+        mine, others = self.loops[number], [k for k in range(len(self.loops)) if k != number]
+        cut = [found.sizes < self._shape(self.last)[found.axis] for found in self.loops]
+        outer = cut[number][self.picked[number]]
+        for other in others:
+            inner = mine.cached[self.picked[number]] if number < other else ~self.loops[other].cached[self.picked[other]]
+            outer = outer & ~(cut[other][self.picked[other]] & inner)
+        return outer
+
+    def _passed(self, position: int, read: float, made: float) -> dict[int, Bytes]:
+        """By axis how many bytes less there are where what the region reads goes piece by piece, as what it makes comes."""
+        saved = {}
+        for number, (found, reach) in enumerate(zip(self.loops, self.reach[position], strict=True)):
+            if reach is None:
+                continue
+            mine = self.reach[self.last][number]
+            assert mine is not None
+            left = 1 - np.minimum(reach.begin, reach.size) / reach.size
+            there = np.maximum.reduceat(read * left + made * mine.stop / mine.size, found.starts)
+            by_choice = np.maximum(read + made - there - SHORT * min(read, made), 0)
+            saved[found.axis] = np.where(self._outer(number), by_choice[self.picked[number]], 0)
+        return saved
+
     def region(self, first: int, candidate: int) -> Region:
         """The record of a candidate of the region that begins with `first`."""
         axes, sizes, cache = [], [], None
@@ -196,10 +235,10 @@ class Regions:
             inside = live[: back + 1].max(axis=0)
             pieces = inside + at_all
             whole = np.maximum(pieces, live[0] + scattered + at_all)
-            passed = pieces - min(read, made) * (1 - 1 / self.tiles)
-            bad = ~valid | (ops > MOST_OPS)
-            nbytes = (np.where(bad, np.inf, found) for found in (whole, pieces, passed))
-            yield position, Costs(*nbytes, flops, ops)
+            bad = np.where(valid & (ops <= MOST_OPS), 0, np.inf)
+            pieces, whole = pieces + bad, whole + bad
+            passed = {axis: pieces - saved for axis, saved in self._passed(position, read, made).items()}
+            yield position, Costs(whole, pieces, passed, self.short, flops, ops)
 
     def _shape(self, position: int) -> tuple[int, ...]:
         return self.graph.tensor[self.graph.ops[position].results[0]].shape or ()
