@@ -3,7 +3,7 @@ a time. Nothing is computed twice for it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 from math import inf
 from typing import NamedTuple
@@ -12,6 +12,8 @@ from memplan.ir.boxes import volume
 from memplan.ir.graph import Graph
 from memplan.ir.needs import cut_axes
 from memplan.problem.problem import Problem
+from memplan.solving.limits import Limits
+from memplan.solving.tiler import Pose, Tiler
 from memplan.tiling.derive import derive
 from memplan.tiling.ranges import Boxes, Readers, asked, made_by, readers, widened
 from memplan.tiling.record import Region, Tiling
@@ -44,21 +46,23 @@ class Run(NamedTuple):
     axis: int
 
 
-def blocks(graph: Graph, pose: Callable[[Graph], Problem]) -> Tiling:
-    """The tiling by blocks that brings the live bytes of the program's order down the most; empty where none does.
+class Blocks(Tiler):
+    """The tiling by blocks that brings the live bytes of the program's order down the most; none where none does."""
 
-    Args:
-        graph: what is to be tiled.
-        pose: gives the problem of a graph: what is placed, and what may be overwritten.
-    """
-    found = runs(graph)
-    best: Tiling = ()
-    least: float = max(live_bytes(pose(graph)), default=0)
-    for count in COUNTS:
-        tiling, most = _grown(graph, pose, found, count)
-        if most <= GAIN * least:
-            best, least = tiling, most
-    return best
+    name = "blocks"
+
+    def tilings(self, graph: Graph, pose: Pose, limits: Limits) -> Sequence[Tiling]:
+        """One tiling at most, in which nothing is computed twice."""
+        found = runs(graph)
+        best: Tiling = ()
+        least: float = max(live_bytes(pose(graph)), default=0)
+        for count in COUNTS:
+            tiling, most = _grown(graph, pose, found, count)
+            if most <= GAIN * least:
+                best, least = tiling, most
+            if limits.spent():
+                break
+        return [best] if best else []
 
 
 def runs(graph: Graph) -> list[Run]:
@@ -138,7 +142,7 @@ def _backwards(
 
 
 def _grown(
-    graph: Graph, pose: Callable[[Graph], Problem], found: Sequence[Run], count: int
+    graph: Graph, pose: Pose, found: Sequence[Run], count: int
 ) -> tuple[Tiling, float]:
     """The best tiling with so many blocks, and the most bytes that are live in it: runs are added where most is live."""
     run_of = {graph.ops[k].name: run for run in found for k in range(run.first, run.last + 1)}
