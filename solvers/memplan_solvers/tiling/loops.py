@@ -130,11 +130,13 @@ def asked(reach: Reach, access: Access, size: int) -> tuple[Numbers, Numbers]:
     return np.where(reach.empty, FAR, first), np.where(reach.empty, 0, stop)
 
 
-def read_at_once(reach: Reach, access: Access, size: int) -> Numbers:
+def read_at_once(found: Loop, reach: Reach, access: Access, size: int) -> Numbers:
     """By choice the most elements of an operand's axis that one op reads."""
     span = ((reach.part - 1) * access.stride + access.extent) // access.factor + 1
-    found: Numbers = np.clip(span, 0, size)
-    return found
+    first, stop = asked(reach, access, size)
+    most = np.maximum.reduceat(np.where(first < stop, stop - first, 0), found.starts)
+    least: Numbers = np.minimum(span, most)
+    return least
 
 
 def same(found: Loop, asked_for: tuple[Numbers, Numbers], made: Reach, reader: Reach) -> Flags:

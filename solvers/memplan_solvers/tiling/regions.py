@@ -40,7 +40,7 @@ LONGEST = 96
 MOST_TILES = 128
 """The most tiles along one axis."""
 
-MOST_OPS = 4096
+MOST_OPS = 1536
 """The most tile ops of one region: so many are derived and planned in seconds."""
 
 SHORT = 1 / 8
@@ -334,7 +334,7 @@ class Regions:
         return self.graph.tensor[name].nbytes / prod(sizes) * self._product(position, "part")
 
     def _workspace(self, position: int) -> Bytes:
-        """Bytes of what a tile op gathers if none of its operands lies in one piece, and of what the op itself needs."""
+        """Bytes of what a tile op gathers if its operands are there whole, and of what the op itself needs."""
         op = self.graph.ops[position]
         found = np.zeros(len(self.tiles))
         for operand in range(len(op.inputs)):
@@ -342,25 +342,29 @@ class Regions:
         return found + (self.graph.tensor[op.workspace].nbytes if op.workspace is not None else 0)
 
     def _gathered(self, position: int, operand: int) -> Bytes:
-        """Bytes of an operand that a tile op gathers, unless it lies in one piece."""
+        """Bytes of an operand that a tile op gathers where it is there whole."""
+        tensor = self.graph.tensor[self.graph.ops[position].inputs[operand]]
+        read, axes = self._read(position, operand)
+        return np.where((read < tensor.nbytes) & (not _adjoining(tensor.shape or (), axes)), read, 0)
+
+    def _read(self, position: int, operand: int) -> tuple[Bytes, list[int]]:
+        """Bytes of an operand that a tile op reads at once, and the axes along which that is a part of it."""
         op = self.graph.ops[position]
         tensor = self.graph.tensor[op.inputs[operand]]
-        shape = tensor.shape or ()
-        elements, followed, axes = np.ones(len(self.tiles)), 1, []
-        if not op.needs or tensor.kind == "constant" or op.view:
-            return 0 * elements
-        for reach, picked in zip(self.reach[position], self.picked, strict=True):
+        shape, axes = tensor.shape or (), list[int]()
+        found = np.full(len(self.tiles), float(tensor.nbytes))
+        if not op.needs or op.view or tensor.kind == "constant":
+            return 0 * found, axes
+        for reach, this, picked in zip(self.reach[position], self.loops, self.picked, strict=True):
             axis = None if reach is None else _follows(op.needs[operand], reach.axis)
             access = None if axis is None else op.needs[operand][axis]
             if reach is not None and axis is not None and access is not None:
-                followed *= shape[axis]
                 axes.append(axis)
-                elements = elements * read_at_once(reach, access, shape[axis])[picked]
-        apart = (elements < followed) & (not _adjoining(shape, axes))
-        return np.where(apart, tensor.nbytes / followed * elements, 0)
+                found *= read_at_once(this, reach, access, shape[axis])[picked] / shape[axis]
+        return found, axes
 
     def _found_in_pieces(self, live: Bytes, position: int) -> None:
-        """Take off what readers of the op do not gather, since each tile finds it in one piece, and what they write over."""
+        """Count what readers of the op gather, unless each tile finds it in one piece, and take off what they write over."""
         op, last_reader = self.graph.ops[position], self._last_reader(self.graph.ops[position])
         for name in op.results:
             for reader, operand in self.readers.get(name, ()):
@@ -368,13 +372,14 @@ class Regions:
                 together = np.ones(len(self.tiles), bool)
                 for number, (this, picked) in enumerate(zip(self.loops, self.picked, strict=True)):
                     together &= self._same(number, this, position, reader, operand)[picked]
-                saved = self._gathered(reader, operand)
+                step = live[self.last - reader]
+                step += np.where(together, 0, self._read(reader, operand)[0]) - self._gathered(reader, operand)
                 if self.accounts.problem.options.inplace and reader == last_reader != self.last:
                     if any(over == name for _, over in by.overwrites):
                         there, stays = self._chunk(reader, self._escapes(by))
                         mine = self._chunk(position, False)[0]
-                        saved = saved + np.minimum(mine, np.where(there > stays, there - stays, there))
-                live[self.last - reader] -= np.where(together, saved, 0)
+                        written = np.minimum(mine, np.where(there > stays, there - stays, there))
+                        step -= np.where(together, written, 0)
 
     def _same(self, number: int, this: Loop, position: int, reader: int, operand: int) -> Flags:
         """By choice of a loop whether the reader's tiles ask for just what the op's tiles make."""
