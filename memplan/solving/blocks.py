@@ -141,9 +141,7 @@ def _backwards(
         yield position, 0 if op.view else sum(graph.tensor[name].nbytes for name in inner)
 
 
-def _grown(
-    graph: Graph, pose: Pose, found: Sequence[Run], count: int
-) -> tuple[Tiling, float]:
+def _grown(graph: Graph, pose: Pose, found: Sequence[Run], count: int) -> tuple[Tiling, float]:
     """The best tiling with so many blocks, and the most bytes that are live in it: runs are added where most is live."""
     run_of = {graph.ops[k].name: run for run in found for k in range(run.first, run.last + 1)}
     best: Tiling = ()

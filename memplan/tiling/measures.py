@@ -34,7 +34,9 @@ def mac_factor(graph: Graph, derived: Graph) -> float:
 def exactness(graph: Graph, derived: Graph) -> str:
     """Which of EXACT holds for all tiles of the graph derived from `graph`."""
     tiled = {op.tile[0] for op in derived.ops if op.tile is not None}
-    return max((_exactness(graph, op) for op in graph.ops if op.name in tiled), key=EXACT.index, default=EXACT[0])
+    return max(
+        (_exactness(graph, op) for op in graph.ops if op.name in tiled), key=EXACT.index, default=EXACT[0]
+    )
 
 
 def _exactness(graph: Graph, op: Op) -> str:

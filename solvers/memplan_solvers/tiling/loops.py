@@ -65,11 +65,17 @@ class Reach:
         return self.begin >= self.stop
 
 
-def loop(axis: int, size: int, most: int) -> Loop:
-    """The loop over an axis of `size` elements, cut into 1 to `most` tiles: about two sizes for each doubling."""
+def loop(axis: int, size: int, most: int, windows: bool) -> Loop:
+    """The loop over an axis of `size` elements, cut into 1 to `most` tiles: about two sizes for each doubling.
+
+    Args:
+        axis: of the last op's result.
+        size, most: see above.
+        windows: whether windows slide along it, so that something can be kept.
+    """
     counts = sorted({round(2 ** (k / 2)) for k in range(2 * min(size, most).bit_length())})
     sizes = sorted({-(-size // count) for count in counts if count <= min(size, most)}, reverse=True)
-    choices = [(s, False) for s in sizes] + [(s, True) for s in sizes if s < size]
+    choices = [(s, False) for s in sizes] + [(s, True) for s in sizes if windows and s < size]
     tiles = [-(-size // s) for s, _ in choices]
     cached = np.array([keeps for _, keeps in choices])
     choice = np.repeat(np.arange(len(choices)), tiles)
@@ -104,8 +110,13 @@ def measured(
     later = np.append(later[1:], FAR)
     later[np.append(found.starts[1:], len(first)) - 1] = FAR
     length = np.where(begin < stop, stop - begin, 0)
-    live = np.where(first < stop, stop - first, 0)
-    halo = np.where(kept, np.maximum(done - np.maximum(later, 0), 0), 0)
+    parted = np.where((begin < later) & (later < stop), later, begin)
+    ends = np.sort(
+        np.concatenate([begin, parted, np.zeros_like(found.starts)])
+        + np.concatenate([offset, offset, offset[found.starts]])
+    )
+    live = np.where(first < stop, stop - np.where(kept, _piece(ends, first, offset), first), 0)
+    halo = np.where(kept & (later < done), done - _piece(ends, np.minimum(later, done), offset), 0)
     part = np.where(kept, np.maximum(length - halo, np.minimum(halo, length)), length)
     most = np.maximum.reduceat(np.stack([live, halo, part]), found.starts, axis=1)
     cached = found.cached | escaping
@@ -120,6 +131,12 @@ def measured(
         most[2],
         np.add.reduceat(length, found.starts),
     )
+
+
+def _piece(ends: Numbers, at: Numbers, offset: Numbers) -> Numbers:
+    """Where the piece begins that holds an element, `ends` being where pieces begin; tiles of a choice share an offset."""
+    found: Numbers = ends[np.searchsorted(ends, at + offset, side="right") - 1] - offset
+    return found
 
 
 def asked(reach: Reach, access: Access, size: int) -> tuple[Numbers, Numbers]:

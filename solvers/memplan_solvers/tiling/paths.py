@@ -72,11 +72,11 @@ def ways(accounts: Accounts, cancelled: Callable[[], bool]) -> list[Way]:
         alone, own = accounts.untiled[last : last + 1], accounts.flops[last : last + 1]
         steps = {c: list[Step]() for c in crossings}
         steps[None].append(_step(last, (None,), None, alone, own, own, limits))
-        regions = Regions(accounts, last)
-        for first, costs in regions.costs():
-            weight = costs.flops + costs.ops * PER_OP * accounts.flops.sum()
-            for leaves, enters, nbytes in _kinds(costs, crossings):
-                steps[leaves].append(_step(first, enters, regions, nbytes, costs.flops, weight, limits))
+        for regions in (Regions(accounts, last, axes) for axes in accounts.axes(last)):
+            for first, costs in regions.costs():
+                weight = costs.flops + costs.ops * PER_OP * accounts.flops.sum()
+                for leaves, enters, nbytes in _kinds(costs, crossings):
+                    steps[leaves].append(_step(first, enters, regions, nbytes, costs.flops, weight, limits))
         for c in crossings:
             via[last + 1, c] = steps[c]
             sums = [_before(best, step) + step.cost for step in steps[c]]
@@ -100,7 +100,11 @@ def _kinds(costs: Costs, crossings: Sequence[Crossing]) -> list[tuple[Crossing, 
     kinds: list[tuple[Crossing, Sequence[Crossing], Bytes]] = [(None, crossings, costs.whole)]
     for leaves, short in costs.short.items():
         kinds.append((leaves, crossings, np.where(short, costs.pieces, np.inf)))
-        kinds += [(leaves, (axis,), np.where(short, passed, np.inf)) for axis, passed in costs.passed.items()]
+        kinds += [
+            (leaves, (axis,), np.where(short, passed, np.inf))
+            for axis, passed in costs.passed.items()
+            if axis in crossings
+        ]
     return kinds
 
 

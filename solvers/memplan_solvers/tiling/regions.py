@@ -2,7 +2,7 @@
 
 For one last op all first ops are looked at in one pass backwards, and all tile sizes and caches at once: they are the
 elements of arrays. It counts the live bytes of a tile in the middle, with what stays from the tile before, what is gathered
-and scattered, and what crosses the region. Tensors are not cut along other axes than those that windows slide along.
+and scattered, and what crosses the region.
 """
 
 from __future__ import annotations
@@ -97,11 +97,13 @@ class Accounts:
                     count[access.axis] = count.get(access.axis, 0) + 1
         return frozenset(sorted(count, key=lambda axis: (-count[axis], axis))[:2])
 
-    def axes(self, last: int) -> list[int]:
-        """Along which axes a region that ends with this op is cut."""
+    def axes(self, last: int) -> list[list[int]]:
+        """Along which axes together a region that ends with this op may be cut: those that windows slide along; any other."""
         op = self.graph.ops[last]
         shape = self.graph.tensor[op.results[0]].shape or () if op.results else ()
-        return [axis for axis in sorted(self.slid & cut_axes(op)) if shape[axis] > 1]
+        cut = [axis for axis in sorted(cut_axes(op)) if shape[axis] > 1]
+        slid = [axis for axis in cut if axis in self.slid]
+        return [slid] * bool(slid) + [[axis] for axis in cut if axis not in slid]
 
     def placed(self, name: str) -> bool:
         """Whether the tensor takes bytes."""
@@ -126,12 +128,13 @@ class Regions:
     Args:
         accounts: of the problem.
         last: the program position of the op.
+        axes: of its result.
     """
 
-    def __init__(self, accounts: Accounts, last: int) -> None:
+    def __init__(self, accounts: Accounts, last: int, axes: Sequence[int]) -> None:
         self.accounts, self.graph, self.last = accounts, accounts.graph, last
         shape = self._shape(last)
-        self.loops = [loop(axis, shape[axis], MOST_TILES) for axis in accounts.axes(last)]
+        self.loops = [loop(axis, shape[axis], MOST_TILES, axis in accounts.slid) for axis in axes]
         self.picked = self._picked()
         self.reach: dict[int, list[Reach | None]] = {
             last: [tiles_of(found, shape[found.axis]) for found in self.loops]
@@ -140,9 +143,6 @@ class Regions:
 
     def _picked(self) -> list[NDArray[np.int64]]:
         """For each loop the choices of the candidates: at most one of the loops keeps what it made, one is cut."""
-        if not self.loops:
-            self.tiles: Bytes = np.empty(0)
-            return []
         grids = np.meshgrid(*(np.arange(len(found.sizes)) for found in self.loops), indexing="ij")
         flat = [grid.ravel() for grid in grids]
         cached = sum(found.cached[k].astype(int) for found, k in zip(self.loops, flat, strict=True))
@@ -150,7 +150,7 @@ class Regions:
         for found, k in zip(self.loops, flat, strict=True):
             tiles *= np.bincount(found.choice)[k]
         fits = (cached <= 1) & (tiles > 1) & (tiles <= MOST_OPS)
-        self.tiles = tiles[fits]
+        self.tiles: Bytes = tiles[fits]
         return [k[fits] for k in flat]
 
     @cached_property
@@ -160,6 +160,7 @@ class Regions:
         return {
             found.axis: (found.sizes <= SHORT * size[found.axis])[picked]
             for found, picked in zip(self.loops, self.picked, strict=True)
+            if found.axis in self.accounts.slid
         }
 
     def _outer(self, number: int) -> Flags:
@@ -168,7 +169,11 @@ class Regions:
         cut = [found.sizes < self._shape(self.last)[found.axis] for found in self.loops]
         outer = cut[number][self.picked[number]]
         for other in others:
-            inner = mine.cached[self.picked[number]] if number < other else ~self.loops[other].cached[self.picked[other]]
+            inner = (
+                mine.cached[self.picked[number]]
+                if number < other
+                else ~self.loops[other].cached[self.picked[other]]
+            )
             outer = outer & ~(cut[other][self.picked[other]] & inner)
         return outer
 
@@ -373,7 +378,9 @@ class Regions:
                 for number, (this, picked) in enumerate(zip(self.loops, self.picked, strict=True)):
                     together &= self._same(number, this, position, reader, operand)[picked]
                 step = live[self.last - reader]
-                step += np.where(together, 0, self._read(reader, operand)[0]) - self._gathered(reader, operand)
+                step += np.where(together, 0, self._read(reader, operand)[0]) - self._gathered(
+                    reader, operand
+                )
                 if self.accounts.problem.options.inplace and reader == last_reader != self.last:
                     if any(over == name for _, over in by.overwrites):
                         there, stays = self._chunk(reader, self._escapes(by))
@@ -383,7 +390,11 @@ class Regions:
 
     def _same(self, number: int, this: Loop, position: int, reader: int, operand: int) -> Flags:
         """By choice of a loop whether the reader's tiles ask for just what the op's tiles make."""
-        made, by, needs = self.reach[position][number], self.reach[reader][number], self.graph.ops[reader].needs
+        made, by, needs = (
+            self.reach[position][number],
+            self.reach[reader][number],
+            self.graph.ops[reader].needs,
+        )
         access = None if made is None or not needs else needs[operand][made.axis]
         if made is None or by is None or access is None:
             return np.full(len(this.sizes), made is None and (by is None or access is None))
