@@ -97,14 +97,14 @@ def unbeaten(found: Sequence[Way]) -> list[Way]:
 
 def _kinds(costs: Costs, crossings: Sequence[Crossing]) -> list[tuple[Crossing, Sequence[Crossing], Bytes]]:
     """How a region may leave the place behind it and find the one before it, and the bytes that it takes then."""
+    if not costs.divided:
+        crossings = [None]
     kinds: list[tuple[Crossing, Sequence[Crossing], Bytes]] = [(None, crossings, costs.whole)]
     for leaves, short in costs.short.items():
         kinds.append((leaves, crossings, np.where(short, costs.pieces, np.inf)))
-        kinds += [
-            (leaves, (axis,), np.where(short, passed, np.inf))
-            for axis, passed in costs.passed.items()
-            if axis in crossings
-        ]
+        for axis, passed in costs.passed.items():
+            if axis in crossings:
+                kinds.append((leaves, (axis,), np.where(short, passed, np.inf)))
     return kinds
 
 

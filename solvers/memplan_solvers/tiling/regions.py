@@ -60,6 +60,7 @@ class Costs:
         passed: by axis the bytes where what comes in is in pieces too, which are short along that axis: it goes as what
             leaves comes.
         short: by axis whether the pieces that it leaves are short along that axis.
+        divided: whether what comes in may be in pieces at all.
         flops: of all tiles.
         ops: how many ops they are.
     """
@@ -68,6 +69,7 @@ class Costs:
     pieces: Bytes
     passed: dict[int, Bytes]
     short: dict[int, Flags]
+    divided: bool
     flops: Bytes
     ops: Bytes
 
@@ -109,17 +111,15 @@ class Accounts:
         """Whether the tensor takes bytes."""
         return self.graph.storage_of[name] in self.size
 
-    def crossing(self, first: int, last: int) -> tuple[float, float, float]:
-        """Bytes that are there whole throughout the ops from `first` to `last`: all; of them what is read there for the last
-        time; and what is made there."""
-        at_all = read = made = 0.0
+    def crossing(self, first: int, last: int) -> tuple[float, float]:
+        """Bytes that are there whole throughout the ops from `first` to `last`: all, and of them what is made there."""
+        at_all = made = 0.0
         for name, (start, stop) in self.span.items():
             if start < first < stop:
                 at_all += self.size[name]
-                read += self.size[name] if stop <= last + 1 else 0
             elif first <= start <= last and stop > last + 1:
                 made += self.size[name]
-        return at_all + made, read, made
+        return at_all + made, made
 
 
 class Regions:
@@ -177,19 +177,66 @@ class Regions:
             outer = outer & ~(cut[other][self.picked[other]] & inner)
         return outer
 
-    def _passed(self, position: int, read: float, made: float) -> dict[int, Bytes]:
-        """By axis how many bytes less there are where what the region reads goes piece by piece, as what it makes comes."""
+    def _passed(self, position: int, made: float) -> dict[int, Bytes]:
+        """By axis how many bytes less there are where what the region reads goes piece by piece, as what it makes comes.
+
+        Args:
+            position: of the first op.
+            made: bytes of what the region makes.
+        """
         saved = {}
-        for number, (found, reach) in enumerate(zip(self.loops, self.reach[position], strict=True)):
-            if reach is None:
-                continue
+        sources = self._sources(position)
+        read = float(sum(self.graph.tensor[name].nbytes for name in sources))
+        for number, found in enumerate(self.loops):
             mine = self.reach[self.last][number]
             assert mine is not None
-            left = 1 - np.minimum(reach.begin, reach.size) / reach.size
-            there = np.maximum.reduceat(read * left + made * mine.stop / mine.size, found.starts)
-            by_choice = np.maximum(read + made - there - SHORT * min(read, made), 0)
+            there = made * mine.stop / mine.size
+            for name, readers in sources.items():
+                firsts = [self._first(number, *reader) for reader in readers]
+                there = there + self.graph.tensor[name].nbytes * (1 - np.minimum.reduce(firsts))
+            most = np.maximum.reduceat(there, found.starts) + SHORT * min(read, made)
+            by_choice = np.maximum(read + made - most, 0)
             saved[found.axis] = np.where(self._outer(number), by_choice[self.picked[number]], 0)
         return saved
+
+    def _sources(self, position: int) -> dict[str, list[tuple[int, int]]]:
+        """What is made before the region and read there for the last time, and by whom."""
+        span, storage_of = self.accounts.span, self.graph.storage_of
+        return {
+            name: readers
+            for name, readers in self.readers.items()
+            if self.accounts.maker.get(name, position) < position
+            and self.accounts.placed(name)
+            and span[storage_of[name]][1] <= self.last + 1
+        }
+
+    def _first(self, number: int, reader: int, operand: int) -> NDArray[np.float64]:
+        """By tile of a loop where what the reader needs of its operand begins, as a share of the axis."""
+        reach, op = self.reach[reader][number], self.graph.ops[reader]
+        axis = None if reach is None or not op.needs else _follows(op.needs[operand], reach.axis)
+        access = None if axis is None else op.needs[operand][axis]
+        if reach is None or axis is None or access is None:
+            return np.zeros(len(self.loops[number].choice))
+        size = (self.graph.tensor[op.inputs[operand]].shape or ())[axis]
+        return np.minimum(asked(reach, access, size)[0] / size, 1)
+
+    def _divided(self, position: int) -> bool:
+        """Whether what the op before the region makes may be there in pieces: it is read nowhere else, and not whole."""
+        if not position:
+            return False
+        sources = self._sources(position)
+        return all(
+            name in sources and all(self._follows_loops(*reader) for reader in sources[name])
+            for name in self.graph.ops[position - 1].results
+        )
+
+    def _follows_loops(self, reader: int, operand: int) -> bool:
+        """Whether what the reader needs of its operand varies with the tiles."""
+        needs = self.graph.ops[reader].needs
+        return any(
+            reach is not None and _follows(needs[operand], reach.axis) is not None
+            for reach in self.reach[reader]
+        )
 
     def region(self, first: int, candidate: int) -> Region:
         """The record of a candidate of the region that begins with `first`."""
@@ -236,14 +283,14 @@ class Regions:
             stay, flops, ops = stay + stays, flops + self._flops(position), ops + self.tiles
             for operand, name in enumerate(op.inputs):
                 self.readers.setdefault(name, []).append((position, operand))
-            at_all, read, made = self.accounts.crossing(position, self.last)
+            at_all, made = self.accounts.crossing(position, self.last)
             inside = live[: back + 1].max(axis=0)
             pieces = inside + at_all
             whole = np.maximum(pieces, live[0] + scattered + at_all)
             bad = np.where(valid & (ops <= MOST_OPS), 0, np.inf)
             pieces, whole = pieces + bad, whole + bad
-            passed = {axis: pieces - saved for axis, saved in self._passed(position, read, made).items()}
-            yield position, Costs(whole, pieces, passed, self.short, flops, ops)
+            passed = {axis: pieces - saved for axis, saved in self._passed(position, made).items()}
+            yield position, Costs(whole, pieces, passed, self.short, self._divided(position), flops, ops)
 
     def _shape(self, position: int) -> tuple[int, ...]:
         return self.graph.tensor[self.graph.ops[position].results[0]].shape or ()
