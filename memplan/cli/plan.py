@@ -13,6 +13,7 @@ from memplan.cli.common import (
     add_reading,
     add_sizes,
     load_talking,
+    parse_factor,
     parse_int,
     parse_seconds,
     policies,
@@ -80,7 +81,13 @@ def add_parser(commands: Any) -> None:
         "--tile",
         choices=("auto",),
         metavar="auto",
-        help="execute ops that work row by row some rows at a time, where that takes fewer bytes",
+        help="execute regions of ops tile by tile, where that takes fewer bytes",
+    )
+    p.add_argument(
+        "--mac-factor",
+        metavar="F",
+        help="what tiles may compute, as a multiple of what the model computes (default: 1, nothing twice); "
+        "`memplan tile` shows what factors give",
     )
     p.add_argument(
         "--solver", metavar="SPEC", help="name or name{field=value,…}, see `memplan solvers --json`"
@@ -119,6 +126,8 @@ def run(args: argparse.Namespace) -> int:
             "note: nothing limits the scratchpad, so nothing is spilled; give --scratchpad SIZE (MR is the least "
             "that works, MH half way) or --target NAME (see `memplan targets`)"
         )
+    if args.mac_factor is not None and args.tile is None:
+        raise OptionError(f"--mac-factor {args.mac_factor} where nothing is tiled", "add --tile auto")
     regions = _tiling(args, model, alignment) if args.tile else ()
     live = LiveLine()
     with interruptible() as cancel:
@@ -170,19 +179,22 @@ def _rewritten(model: Model, args: argparse.Namespace) -> Model:
 
 def _tiling(args: argparse.Namespace, model: Model, alignment: int | None) -> tuple[Region, ...]:
     """The regions that are tiled; what they are is said."""
-    from memplan.solving.tiling import tile
+    from memplan.cli.tile import say_whole
+    from memplan.solving.tiling import tile_front
 
     chosen = policies(args)
     treated = {key: chosen[key] for key in ("weights", "io", "inplace")}
-    regions = tile(model, args.target, alignment=alignment, runtime=args.runtime, **treated)
-    if whole := sorted({op.kind for op in model.graph.ops if not op.needs}):
-        print_stderr(
-            f"note: of these it is not known what a part of them needs, so they are no tiles: {', '.join(whole)}"
-        )
+    factor = 1.0 if args.mac_factor is None else parse_factor("--mac-factor", args.mac_factor)
+    say_whole(model.graph)
+    front = tile_front(model, args.target, macs=factor, alignment=alignment, runtime=args.runtime, **treated)
+    point = front.within(factor)
     print_stderr(
-        f"note: {len(regions)} regions are executed tile by tile" if regions else "note: no tiles would help"
+        f"note: {len(point.tiling)} regions are executed tile by tile: {point.ops:,} ops compute {point.macs:.4g} times "
+        f"as much, exact: {point.exact}"
+        if point.tiling
+        else "note: no tiles would help"
     )
-    return regions
+    return point.tiling
 
 
 def _print_none(args: argparse.Namespace, graph: Graph, plan: Plan) -> None:

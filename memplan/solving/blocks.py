@@ -51,7 +51,7 @@ class Blocks(Tiler):
 
     name = "blocks"
 
-    def tilings(self, graph: Graph, pose: Pose, limits: Limits) -> Sequence[Tiling]:
+    def tilings(self, graph: Graph, pose: Pose, macs: float, limits: Limits) -> Sequence[Tiling]:
         """One tiling at most, in which nothing is computed twice."""
         found = runs(graph)
         best: Tiling = ()

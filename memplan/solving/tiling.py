@@ -17,7 +17,7 @@ from memplan.problem.problem import Problem
 from memplan.solving.blocks import live_bytes
 from memplan.solving.limits import Limits, limits_for
 from memplan.solving.planning import graph_of, make_problem, plan, tiled
-from memplan.solving.tiler import Pose, tilers
+from memplan.solving.tiler import ROUNDING, Pose, tilers
 from memplan.tiling.derive import derive
 from memplan.tiling.measures import exactness, mac_factor
 from memplan.tiling.record import Region, Tiling
@@ -28,8 +28,8 @@ MOST_PLANNED = 20
 MOST_SECONDS_A_PLAN = 3.0
 """What one of them gets at most."""
 
-ROUNDING = 1e-9
-"""Factors that differ by no more are alike."""
+SEARCHING = 0.6
+"""The share of the time in which tilings are found and derived; the rest is for planning them."""
 
 
 @dataclass(frozen=True)
@@ -133,11 +133,20 @@ def tile_front(
         return make_problem(derived, target, **treated)
 
     def planned(tiling: Tiling, seconds: float) -> int | None:
-        plan_limits = {"time_limit_s": seconds, "workers": workers, "seed": seed, "cancel": cancel}
-        found = plan(model, target, scratchpad="max", tiling=tiling, **treated, **plan_limits)
+        found = plan(
+            model,
+            target,
+            scratchpad="max",
+            tiling=tiling,
+            time_limit_s=seconds,
+            workers=workers,
+            seed=seed,
+            cancel=cancel,
+            **treated,
+        )
         return None if found.value is None else int(found.value)
 
-    points = _points(graph, _candidates(graph, pose, macs, limits), planned, limits)
+    points = _points(graph, _candidates(graph, pose, macs, limits.share(SEARCHING)), planned, limits)
     return TilingFront(graph.name, tuple(points), time.monotonic() - begin)
 
 
@@ -208,7 +217,7 @@ def _candidates(graph: Graph, pose: Pose, macs: float, limits: Limits) -> list[_
     always among them."""
     found = [_Candidate((), graph, max(live_bytes(pose(graph)), default=0), 1.0)]
     for tiler in tilers():
-        for tiling in tiler.tilings(graph, pose, limits):
+        for tiling in tiler.tilings(graph, pose, macs, limits):
             if limits.spent():
                 break
             try:

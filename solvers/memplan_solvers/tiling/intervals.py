@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from memplan.ir.graph import Graph
 from memplan.solving.limits import Limits
-from memplan.solving.tiler import Pose, Tiler
+from memplan.solving.tiler import ROUNDING, Pose, Tiler
 from memplan.tiling.record import Tiling
 from memplan_solvers.tiling.paths import ways
 from memplan_solvers.tiling.regions import Accounts
@@ -17,9 +17,12 @@ class Intervals(Tiler):
 
     name = "intervals"
 
-    def tilings(self, graph: Graph, pose: Pose, limits: Limits) -> Sequence[Tiling]:
+    def tilings(self, graph: Graph, pose: Pose, macs: float, limits: Limits) -> Sequence[Tiling]:
         """The front by the search's own accounting, the fewest bytes first."""
         accounts = Accounts(pose(graph))
         if not accounts.slid:
             return []
-        return [way.tiling for way in reversed(ways(accounts, limits.spent)) if way.tiling]
+        most = (macs + ROUNDING) * accounts.flops.sum()
+        return [
+            way.tiling for way in reversed(ways(accounts, limits.spent)) if way.tiling and way.flops <= most
+        ]

@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memplan.ir.boxes import contiguous
-from memplan.ir.graph import Graph
 from memplan.ir.needs import cut_axes
 from memplan.ir.parts import Access, Op
 from memplan.problem.problem import Problem
