@@ -228,7 +228,8 @@ def emit_fx(model: Model, plan: Plan, *, moves: bool = False, poison: bool = Fal
         model: from `from_exported`, `from_fx` or a `.pt2`.
         plan: a plan of it with a schedule.
         moves: work in a scratchpad, the buffer `memplan_scratchpad` of as many bytes as the plan uses, and
-            copy what the plan moves. Memory K > 0 of the target is `memplan_scratchpad_K`.
+            copy what the plan moves. Memory K > 0 of the target is `memplan_scratchpad_K`. Of a plan for the runtime torch,
+            whose tensors torch allocates, only copy what is moved to the host and back.
         poison: with `moves`, overwrite bytes once the plan frees them.
 
     Returns:

@@ -204,7 +204,7 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[Tensor, ...]]] = {
 
 
 def main() -> int:
-    """Exit status 0 if ExecuTorch obeys every plan, and none takes more than its own."""
+    """Exit status 0 if ExecuTorch obeys every plan, and no plan for one arena takes more than its own."""
     torch.set_grad_enabled(False)
     found = []
     for name, (make, inputs) in NETWORKS.items():
@@ -213,11 +213,8 @@ def main() -> int:
     page = PAGE.read_text(encoding="utf-8")
     before, rest = page.split(START)
     write_atomic(PAGE, before + START + "\n".join(tables(found)) + "\n" + END + rest.split(END, 1)[1])
-    return (
-        0
-        if all(seen.obeys and seen.kept == "plan" for _, *_, one, two in found for seen in (one, two))
-        else 5
-    )
+    kept = all(one.obeys and two.obeys and one.kept == "plan" for *_, one, two in found)
+    return 0 if kept else 5
 
 
 Row = tuple[memplan.Plan, memplan.Plan, memplan.Plan, Obedience, Obedience]
@@ -255,7 +252,9 @@ def tables(
             f"| {name} | {len(plan.schedule)} | {seen.own:,} | {apart.metrics.peak:,} | {seen.predicted:,} | {seen.measured:,} "
             f"| {1 - seen.measured / seen.own:.1%} | {plan.status} |"
         )
-    yield "\n| network | fast arena | banked_greedy | planned | measured | no plan below | slow arena |"
+    own = sum(two.kept == "own" for *_, two in found)
+    yield f"\nWith two arenas {own} of {len(found)} plans are worse than banked_greedy's, which is then to be kept.\n"
+    yield "| network | fast arena | banked_greedy | planned | measured | no plan below | slow arena |"
     yield "| --- | ---: | ---: | ---: | ---: | ---: | ---: |"
     for name, _, _, plan, _, seen in found:
         own = f"{seen.own:,}" if seen.ways else "none"

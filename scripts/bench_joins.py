@@ -34,8 +34,8 @@ join is decided by adding and taking away one at a time. With in-place on, an op
 joined parts lies in that part's place from the start.
 
 `greedy` and `search` try what joins nothing, as much as can be joined together, and one op more or less at a time; the bound of
-`search` holds for all choices. With the objective traffic they keep a joined result where it is to its last use, though the
-rule lets it be spilled once its op has run.
+`search` holds for all choices. With the objective traffic `greedy` spills a joined result, where that pays, once its op has
+run; `search` keeps it where it is to its last use.
 
 The peak is the highest address in bytes, inputs and outputs in host memory, weights ignored. `=` stands behind peaks that are
 proved least; else the bound follows. *Joined* counts the ops that the plan with in-place joins, of those that can be."""

@@ -222,3 +222,8 @@ def _print(args: argparse.Namespace, graph: Any, plan: Plan, written: list[Path]
         return
     print(plan_summary(graph, plan))
     print("wrote      " + ", ".join(str(path) for path in written))
+    if args.target == SCRATCHPAD and not (args.runtime or args.scratchpad or args.objective):
+        print_stderr(
+            "note: nothing limits the scratchpad, so nothing is spilled; give --scratchpad SIZE (MR is the least "
+            "that works, MH half way) or --target NAME (see `memplan targets`)"
+        )

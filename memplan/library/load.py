@@ -9,6 +9,7 @@ from memplan.base.errors import BoundError, DimensionError, GraphError
 from memplan.base.files import check_name
 from memplan.ir.model import Model
 from memplan.ir.ranges import Dims
+from memplan.torch.read import RUNTIME
 
 
 def load_model(
@@ -46,7 +47,7 @@ def load_model(
     if path.suffix == ".onnx":
         from memplan.onnx.read import read_onnx
 
-        return read_onnx(path, dims, bounds, runtime)
+        return read_onnx(path, dims, bounds, None if runtime == RUNTIME else runtime)
     if path.suffix == ".pt2" and runtime == "executorch":
         from memplan.torch.executorch import require_executorch
 

@@ -88,8 +88,10 @@ def load_zoo_model(
         raise GraphError(f"'{name}' is neither a file nor a zoo model", f"{hint} (`memplan zoo` lists them)")
     folder = _package() / "graphs"
     data = gzip.decompress((folder / files[name]).read_bytes())
-    model = read_model(files[name], data, name, str(folder), dims or {}, runtime)
-    return eager(traced(model)) if runtime == RUNTIME and model.source is None else model
+    if runtime != RUNTIME:
+        return read_model(files[name], data, name, str(folder), dims or {}, runtime)
+    model = read_model(files[name], data, name, str(folder), dims or {})
+    return eager(traced(model)) if model.source is None else model
 
 
 def traced(model: Model) -> Model:

@@ -21,7 +21,7 @@ MOST_NUMBERS = 64
 
 
 @dataclass(frozen=True)
-class Call:
+class NodeCall:
     """A node: what it is given.
 
     Args:
@@ -57,7 +57,7 @@ class Call:
         return int(self.attributes.get("axis", usual)) % max(len(self.inputs[0] or ()), 1)
 
 
-Formula = Callable[[Call], list[Axes] | None]
+Formula = Callable[[NodeCall], list[Axes] | None]
 """For each operand of the call what it needs of it, None where that is not known."""
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from memplan.ir.parts import Access
-from memplan.onnx.access import Axes, Call, Formula, along, whole
+from memplan.onnx.access import Axes, Formula, NodeCall, along, whole
 from memplan.onnx.flops_products import Shape
 
 
-def _windows(call: Call, x: Shape, kernel: Shape) -> Iterator[Access | None]:
+def _windows(call: NodeCall, x: Shape, kernel: Shape) -> Iterator[Access | None]:
     """Along each spatial axis the window that a kernel of this size slides over."""
     rank = len(kernel)
     strides = call.attributes.get("strides", (1,) * rank)
@@ -31,7 +31,7 @@ def conv(x: int, weight: int, bias: int, vectors: tuple[int, ...] = ()) -> Formu
     Channels of the result can be cut where there is one group.
     """
 
-    def formula(call: Call) -> list[Axes] | None:
+    def formula(call: NodeCall) -> list[Axes] | None:
         image, kernel = call.shape(x), call.shape(weight)
         if image is None or kernel is None:
             return None
@@ -48,7 +48,7 @@ def conv(x: int, weight: int, bias: int, vectors: tuple[int, ...] = ()) -> Formu
     return formula
 
 
-def conv_transpose(call: Call) -> list[Axes] | None:
+def conv_transpose(call: NodeCall) -> list[Axes] | None:
     """ONNX ConvTranspose with explicit padding: element o reads (o + pad - k * dilation) / stride where that is whole."""
     if call.attributes.get("auto_pad", b"NOTSET") != b"NOTSET":
         return None
@@ -64,7 +64,7 @@ def conv_transpose(call: Call) -> list[Axes] | None:
     return [(Access(0), None, *axes), *(whole(shape) for shape in call.inputs[1:])]
 
 
-def pool(call: Call) -> list[Axes] | None:
+def pool(call: NodeCall) -> list[Axes] | None:
     """ONNX MaxPool, AveragePool and LpPool; one whose last windows may begin in the padding works on whole images."""
     x = call.shape(0)
     if x is None or len(call.outputs) > 1:
@@ -74,7 +74,7 @@ def pool(call: Call) -> list[Axes] | None:
     return [(Access(0), Access(1), *windows), *(whole(shape) for shape in call.inputs[1:])]
 
 
-def pad(call: Call) -> list[Axes] | None:
+def pad(call: NodeCall) -> list[Axes] | None:
     """ONNX Pad by known amounts: with a constant, else nothing along the axes that it pads."""
     x = call.shape(0) or ()
     pads = call.numbers("pads", 1)
@@ -88,7 +88,7 @@ def pad(call: Call) -> list[Axes] | None:
     return [axes, *(whole(shape) for shape in call.inputs[1:])]
 
 
-def resize(call: Call) -> list[Axes] | None:
+def resize(call: NodeCall) -> list[Axes] | None:
     """ONNX Resize by whole factors: copies of the nearest element, or linear between centres."""
     x = call.shape(0) or ()
     mode = call.attributes.get("mode", b"nearest")

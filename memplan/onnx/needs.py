@@ -6,13 +6,13 @@ Follows the operator definitions of the ONNX specification. A kind that is not h
 from __future__ import annotations
 
 from memplan.ir.parts import Access, Needs
-from memplan.onnx.access import Axes, Call, Formula, along, same, whole
+from memplan.onnx.access import Axes, Formula, NodeCall, along, same, whole
 from memplan.onnx.access_windows import conv, conv_transpose, pad, pool, resize
 from memplan.onnx.dialect import ELEMENTWISE
 from memplan.onnx.flops_products import Shape
 
 
-def needs(kind: str, call: Call) -> Needs:
+def needs(kind: str, call: NodeCall) -> Needs:
     """What the operands that are there must give, in order; empty where that is not known."""
     formula = FORMULAS.get(kind)
     try:
@@ -24,16 +24,16 @@ def needs(kind: str, call: Call) -> Needs:
     return tuple(axes for axes, shape in zip(found, call.inputs, strict=True) if shape is not None)
 
 
-def _elementwise(call: Call) -> list[Axes] | None:
+def _elementwise(call: NodeCall) -> list[Axes] | None:
     return [same(shape, call.result) for shape in call.inputs]
 
 
-def _first(call: Call) -> list[Axes] | None:
+def _first(call: NodeCall) -> list[Axes] | None:
     """Elementwise in the first operand; the others are read whole."""
     return [same(call.shape(0), call.result), *(whole(shape) for shape in call.inputs[1:])]
 
 
-def _quantized(call: Call) -> list[Axes] | None:
+def _quantized(call: NodeCall) -> list[Axes] | None:
     """Scale and zero point are one number, or one for each element along `axis`."""
     axis = call.axis(1)
     vectors = [along(shape, axis, call.result[axis]) for shape in call.inputs[1:] if len(shape or ()) < 2]
@@ -42,7 +42,7 @@ def _quantized(call: Call) -> list[Axes] | None:
     return [same(call.shape(0), call.result), *vectors]
 
 
-def _batch_normalization(call: Call) -> list[Axes] | None:
+def _batch_normalization(call: NodeCall) -> list[Axes] | None:
     vectors = [along(shape, 1, call.result[1]) for shape in call.inputs[1:]]
     return [same(call.shape(0), call.result), *vectors] if len(call.outputs) == 1 else None
 
@@ -51,7 +51,7 @@ def _product(left: int, right: int, vectors: tuple[tuple[int, ...], tuple[int, .
     """ONNX MatMul: rows of one operand, columns of the other, by number; `vectors` those that have one element for each
     row, and those that have one for each column."""
 
-    def formula(call: Call) -> list[Axes] | None:
+    def formula(call: NodeCall) -> list[Axes] | None:
         a, b, result = call.shape(left), call.shape(right), call.result
         if a is None or b is None or any(call.attributes.get(f"transBatch{side}", 0) for side in "AB"):
             return None
@@ -76,37 +76,37 @@ def _product(left: int, right: int, vectors: tuple[tuple[int, ...], tuple[int, .
     return formula
 
 
-def _gemm(call: Call) -> list[Axes] | None:
+def _gemm(call: NodeCall) -> list[Axes] | None:
     product = _product(0, 1)(call)
     if product is not None and len(call.inputs) > 2:
         product[2] = same(call.inputs[2], call.result)
     return product
 
 
-def _softmax(call: Call) -> list[Axes] | None:
+def _softmax(call: NodeCall) -> list[Axes] | None:
     """Before opset 13 everything from the axis on is one."""
     rank = len(call.result)
     axis = call.axis(-1 if call.opset >= 13 else 1)
     return [same(call.inputs[0], call.result, range(axis, axis + 1 if call.opset >= 13 else rank))]
 
 
-def _layer_normalization(call: Call) -> list[Axes] | None:
+def _layer_normalization(call: NodeCall) -> list[Axes] | None:
     """Everything from the axis on is normalized together; scale and bias have no other axes."""
     normalized = range(call.axis(-1), len(call.result))
     return [same(call.inputs[0], call.result, normalized), *(whole(shape) for shape in call.inputs[1:])]
 
 
-def _skip_normalization(call: Call) -> list[Axes] | None:
+def _skip_normalization(call: NodeCall) -> list[Axes] | None:
     """com.microsoft SkipLayerNormalization: the last axis is normalized."""
     return [same(shape, call.result, (len(shape or ()) - 1,)) for shape in call.inputs]
 
 
-def _instance_normalization(call: Call) -> list[Axes] | None:
+def _instance_normalization(call: NodeCall) -> list[Axes] | None:
     vectors = [along(shape, 1, call.result[1]) for shape in call.inputs[1:]]
     return [same(call.inputs[0], call.result, range(2, len(call.result))), *vectors]
 
 
-def _reduction(call: Call) -> list[Axes] | None:
+def _reduction(call: NodeCall) -> list[Axes] | None:
     """Axes that it keeps are read as they are; which it reduces is told from the shapes, or from known axes."""
     x, result = call.shape(0) or (), call.result
     if len(x) == len(result):
@@ -120,13 +120,13 @@ def _reduction(call: Call) -> list[Axes] | None:
     return [axes, *(whole(shape) for shape in call.inputs[1:])]
 
 
-def _transpose(call: Call) -> list[Axes] | None:
+def _transpose(call: NodeCall) -> list[Axes] | None:
     rank = len(call.result)
     turned = call.attributes.get("perm", tuple(reversed(range(rank))))
     return [tuple(Access(turned.index(k)) for k in range(rank))]
 
 
-def _reshape(call: Call) -> list[Axes] | None:
+def _reshape(call: NodeCall) -> list[Axes] | None:
     """Axes that stay one axis, between the same elements before and behind, are read as they are."""
     x = call.shape(0) or ()
     return [kept_axes(x, call.result), *(whole(shape) for shape in call.inputs[1:])]
@@ -147,19 +147,19 @@ def kept_axes(shape: Shape, result: Shape) -> Axes:
     return tuple(axes)
 
 
-def _concat(call: Call) -> list[Axes] | None:
+def _concat(call: NodeCall) -> list[Axes] | None:
     axis = call.axis(0)
     return [same(shape, call.result, (axis,)) for shape in call.inputs]
 
 
-def _split(call: Call) -> list[Axes] | None:
+def _split(call: NodeCall) -> list[Axes] | None:
     x = call.shape(0) or ()
     axis = call.axis(0)
     axes = tuple(None if k == axis else Access(k) for k in range(len(x)))
     return [axes, *(whole(shape) for shape in call.inputs[1:])]
 
 
-def _slice(call: Call) -> list[Axes] | None:
+def _slice(call: NodeCall) -> list[Axes] | None:
     """Known parts of axes, forwards."""
     x = call.shape(0) or ()
     starts, axes, steps = (call.numbers(key, k) for key, k in (("starts", 1), ("axes", 3), ("steps", 4)))
@@ -173,7 +173,7 @@ def _slice(call: Call) -> list[Axes] | None:
     return [tuple(found), *(whole(shape) for shape in call.inputs[1:])]
 
 
-def _gather(call: Call) -> list[Axes] | None:
+def _gather(call: NodeCall) -> list[Axes] | None:
     """Along `axis` the result has the axes of the indices; there the data are read whole."""
     data, indices = call.shape(0) or (), call.shape(1) or ()
     axis = call.axis(0)

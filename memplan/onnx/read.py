@@ -18,7 +18,7 @@ from memplan.ir.model import Model
 from memplan.ir.parts import Op, Tensor
 from memplan.ir.ranges import Dims, ranges, resized, sizes_within
 from memplan.machine.profile import Profile, load_profile
-from memplan.onnx.access import Call, known_numbers
+from memplan.onnx.access import NodeCall, known_numbers
 from memplan.onnx.bodies import result_types, workspace_nbytes
 from memplan.onnx.bounds import TensorType, check_bounds
 from memplan.onnx.checks import check_control_flow, check_external, check_text, every_graph, inlined
@@ -233,7 +233,7 @@ def _op(node: Node, tensor: Mapping[str, Tensor], numbers: Mapping[str, tuple[in
     given = [shapes.get(name) if name else None for name in proto.input]
     made = [shapes.get(name) if name else None for name in proto.output]
     count = flops(kind, given, made, attributes)
-    call = Call(given, made, attributes, [numbers.get(name) for name in proto.input], opset)
+    call = NodeCall(given, made, attributes, [numbers.get(name) for name in proto.input], opset)
     joins = joined(
         kind, proto.input, attributes.get("axis"), shapes.get(proto.output[0]) if proto.output else None
     )

@@ -24,13 +24,18 @@ def certainly_kept(
     found: list[list[int]] = [[] for _ in preds]
     kept = [k for k, s in enumerate(storages) if s.keep and len(s.touches) > 1]
     for k in sorted(kept, key=lambda k: -storages[k].size)[: MOST_WORK // max(len(preds), 1)]:
-        touches = storages[k].touches
+        touches: Sequence[int] = storages[k].touches
+        if (
+            end := storages[k].held_by
+        ) >= 0:  # until the parts are joined: what touches it later may load it again
+            before = range(end + 1) if program_order else _reach(preds, (end,)) | {end}
+            touches = [i for i in touches if i in before]
         if program_order:
             across: Iterable[int] = range(min(touches) + 1, max(touches))
         else:
             across = sorted(_reach(succs, touches) & _reach(preds, touches))
         for i in across:
-            if i not in touches:
+            if i not in storages[k].touches:
                 found[i].append(k)
     return found
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from memplan.base.errors import TargetError
@@ -22,14 +24,14 @@ def op_bytes(graph: Graph, op: Op, options: Options) -> dict[str, int]:
     return operands
 
 
-class Work(NamedTuple):
+class OpWork(NamedTuple):
     """What an op asks for: seconds of computing, and bytes by storage."""
 
     compute_s: float
     operands: dict[str, int]
 
 
-def op_work(graph: Graph, target: Target, options: Options) -> list[Work]:
+def op_work(graph: Graph, target: Target, options: Options) -> list[OpWork]:
     """The work of each op, in program order; TargetError on an untimed target.
 
     flops over the rate for the dtype of the first operand, absent flops counting as 0.
@@ -41,7 +43,7 @@ def op_work(graph: Graph, target: Target, options: Options) -> list[Work]:
         )
     for op in graph.ops:
         seconds = (op.flops or 0) / compute_rate(graph, target, op)
-        found.append(Work(seconds, op_bytes(graph, op, options)))
+        found.append(OpWork(seconds, op_bytes(graph, op, options)))
     return found
 
 
@@ -51,12 +53,14 @@ def compute_rate(graph: Graph, target: Target, op: Op) -> float:
     return target.compute.rate(graph.tensor[operand].dtype if operand else None) or 1.0
 
 
-def latency_ends(graph: Graph, target: Target, options: Options) -> tuple[float | None, float]:
+def latency_ends(
+    graph: Graph, target: Target, options: Options, crowding: Mapping[int, float] = MappingProxyType({})
+) -> tuple[float | None, float]:
     """Seconds with everything in the backing memory, and with everything in the fastest memory that its op can use.
 
     The first is None where ops in general, or some op, cannot use the backing memory; the second is a lower
     bound. What is pinned to the backing memory, or is the caller's, is there in both. Both are 0 on an
-    untimed target.
+    untimed target. `crowding` are seconds by op that its operands take beyond that under every plan.
     """
     if not target.timed:
         return 0.0, 0.0
@@ -68,8 +72,10 @@ def latency_ends(graph: Graph, target: Target, options: Options) -> tuple[float 
         fixed |= {s for s, what in role.items() if what in ("inputs", "outputs")}
     reached: dict[tuple[str, str, bool], tuple[str, ...]] = {}
     everywhere, slowest, fastest = target.direct, 0.0, 0.0
-    for op, (compute_s, operands) in zip(graph.ops, op_work(graph, target, options), strict=True):
-        slow_s = fast_s = 0.0
+    for i, (op, (compute_s, operands)) in enumerate(
+        zip(graph.ops, op_work(graph, target, options), strict=True)
+    ):
+        slow_s, fast_s = 0.0, crowding.get(i, 0.0)
         for s, nbytes in operands.items():
             slow_s += nbytes / backing
             if s in fixed:

@@ -25,10 +25,13 @@ def placed_storages(
     Args:
         graph, options: of the problem.
         touched: per op, the storages that it reads or writes.
-        joined: ops that are joined: what they write is written in parts, and kept to its last touch.
+        joined: ops that are joined: what they write is written in parts.
         alignment: that of the first memory.
     """
-    outputs, made = graph.output_storages, {op.results[0] for op in graph.ops if op.name in joined}
+    outputs, made = (
+        graph.output_storages,
+        {op.results[0]: i for i, op in enumerate(graph.ops) if op.name in joined},
+    )
     pins = {name: parse_pin(word) for name, word in options.pins.items()}
     uses: dict[str, list[int]] = {}
     if graph.ops and options.io == "resident":  # a returned input lies there though no op may touch it
@@ -58,6 +61,7 @@ def placed_storages(
             and graph.tensor[name].kind != "constant"
             and (graph.tensor[name].kind == "input" or name in outputs),
             keep=name in made or graph.tensor[name].kind == "workspace" or pins.get(name, none).keep,
+            held_by=-1 if pins.get(name, none).keep else made.get(name, -1),
             offset=None if pins.get(name, none).memory else pins.get(name, none).offset,
         )
         for name, readers in uses.items()

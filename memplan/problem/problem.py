@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from memplan.ir.graph import Graph
 from memplan.machine.target import Target
 from memplan.machine.two_level import beyond_two_level
+from memplan.problem.crowding import crowding
 from memplan.problem.first_memory import FirstMemory
 from memplan.problem.joins import Hosted, hosted, joinable, lying, places
 from memplan.problem.kept import certainly_kept
@@ -35,7 +37,7 @@ class Problem:
         target: the machine, whose capacity is the one to keep to.
         options: what is asked; its pins are by storage, as `make_problem` resolves them.
         joined: of `joinable`, ops that every plan joins: their parts are no storages, the joined one is written by several ops
-            and kept from the first of them to its last touch.
+            and kept from the first of them until it is joined.
         scattered: of `joinable`, ops that need no room for their output, whose bytes are those of their parts wherever
             these lie. No machine does that: what such a problem costs at least, it costs whether they are joined or not.
             Of one that is joined too, the place of an operand that is `hosted` is taken from when that is written,
@@ -86,9 +88,12 @@ class Problem:
 
         It has the same storages by number, and what it costs at least this problem does too.
         """
-        if not (self.options.join and self.joinable):
+        if not self.options.join or beyond_two_level(self.target):
             return self
-        return replace(self, options=replace(self.options, join=False), scattered=self.joinable)
+        able = joinable(
+            self.graph, self.target, replace(self.options, pins={})
+        )  # solvers join nothing that is pinned
+        return replace(self, options=replace(self.options, join=False), scattered=able) if able else self
 
     @cached_property
     def lying(self) -> dict[str, tuple[str, ...]]:
@@ -290,10 +295,26 @@ class Problem:
         """A lower bound on the objective that costs nothing to compute and holds for every plan."""
         if self.options.objective == "peak":
             return self.min_capacity
+        target, found = self.target, self.placeables if self.target.direct else ()
         if self.options.objective == "traffic":
-            if is_free(self.target, self.options):
-                return 0
-            return least_cost(self.target, self.options, self.placeables)
+            least = 0 if is_free(target, self.options) else least_cost(target, self.options, self.placeables)
+            if target.queues:
+                price = {m.name: target.byte_cost(m.name) for m in target.memories}
+                # What inputs, constants and outputs cost is partly compulsory: they count where they cannot lie elsewhere.
+                inner = [s for s in found if self._is_resident(s) or not (s.is_given or s.is_output)]
+                least += sum(self._crowding(inner, price).values())
+            return int(least) if float(least).is_integer() else least
         if self.options.objective == "compute":
             return 0
-        return latency_ends(self.graph, self.target, self.options)[1]
+        price = {m.name: 1 / (m.bandwidth or 1.0) for m in target.memories}
+        placed = [s for s in found if not self.pins.get(s.name, Pin()).host]  # the others' seconds are known
+        return latency_ends(self.graph, target, self.options, self._crowding(placed, price))[1]
+
+    def _crowding(self, found: Sequence[Placeable], price: Mapping[str, float]) -> dict[int, float]:
+        """`crowding`, where each storage takes bytes of its own and ops use the backing memory directly."""
+        if not self.target.direct or self.joined or self.scattered:
+            return {}
+        return crowding(self.graph, self.target, self.options, found, price)
+
+    def _is_resident(self, s: Placeable) -> bool:
+        return self.options.io == "resident" and self.roles[s.name] in ("inputs", "outputs")

@@ -19,7 +19,8 @@ class Storage:
         is_constant: whether it is a weight.
         is_output: whether it must be in host at the end (io host) or resident (io resident), an input too.
         resident: whether it is the caller's buffer in the arena (io resident), never moved.
-        keep: pinned or a workspace: one residency covers every touch.
+        keep: pinned, a workspace or joined: one residency covers every touch.
+        held_by: of what is kept for no other reason, number of the op that joins it: from then on it might leave.
         offset: the byte where it is pinned to lie, None where it may lie anywhere.
     """
 
@@ -33,6 +34,7 @@ class Storage:
     is_output: bool
     resident: bool = False
     keep: bool = False
+    held_by: int = -1
     offset: int | None = None
 
     @property

@@ -153,6 +153,16 @@ def needs_peak(text: str) -> bool:
     return isinstance(written, tuple) and written[1] != "MR"
 
 
+def refuse_names(text: str, target: Target) -> None:
+    """OptionError where a capacity is written in terms of the graph and the target has addresses in several memories."""
+    if isinstance(parse_capacity(text), tuple) and len(target.addressed) > 1:
+        names = ", ".join(m.name for m in target.addressed)
+        raise OptionError(
+            f"'{text}' on target '{target.name}', which has addresses in {names}",
+            "give bytes: capacities have names where one memory has addresses",
+        )
+
+
 @collection_paused()
 def resolve_capacity(text: str | int, problem: Problem, limits: Limits) -> tuple[int | None, bool | None]:
     """`ReferenceCapacities.resolve` on the problem's own reference capacities, of which no more is computed
@@ -161,12 +171,7 @@ def resolve_capacity(text: str | int, problem: Problem, limits: Limits) -> tuple
     NotFoundInTime as of `reference_capacities`.
     """
     written = str(text)
-    if isinstance(parse_capacity(written), tuple) and len(problem.target.addressed) > 1:
-        names = ", ".join(m.name for m in problem.target.addressed)
-        raise OptionError(
-            f"'{written}' on target '{problem.target.name}', which has addresses in {names}",
-            "give bytes: capacities have names where one memory has addresses",
-        )
+    refuse_names(written, problem.target)
     if needs_peak(written):
         known = reference_capacities(problem, limits)
     else:

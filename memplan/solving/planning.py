@@ -17,6 +17,7 @@ from memplan.ir.ranges import ranges
 from memplan.judge.evaluate import evaluate, judging_seconds
 from memplan.machine.load import load_target
 from memplan.machine.target import Target
+from memplan.machine.two_level import beyond_two_level
 from memplan.problem.contradictions import contradiction
 from memplan.problem.donation import resolve_donated
 from memplan.problem.options import Options, parse_recompute
@@ -26,6 +27,7 @@ from memplan.problem.problem import Problem
 from memplan.solving.capacities import NO_LIMIT_S, NotFoundInTime, resolve_capacity, with_capacities
 from memplan.solving.freedoms import solve_within
 from memplan.solving.limits import Limits, Progress, limits_for
+from memplan.solving.posed import posed
 from memplan.solving.refusals import refuse
 from memplan.solving.registry import parse_spec
 from memplan.solving.runtimes import carried_out, loaded_for, profile_for, refuse_undone
@@ -309,8 +311,13 @@ def _refuse_contradictions(target: Target, options: Options) -> None:
 
 
 def _refuse_alignments(problem: Problem) -> None:
-    """OptionError where a placed tensor asks for more than that its offset is a multiple of the memory's alignment."""
+    """OptionError where a placed tensor asks for more than that its offset is a multiple of the memory's alignment.
+
+    Whoever plans for several memories gives each tensor the offsets that it asks for.
+    """
     if all(t.alignment is None for t in problem.graph.tensors):  # what numbering storages would take is saved
+        return
+    if beyond_two_level(problem.target) and posed(problem) is problem:
         return
     unit = problem.target.scratchpad.alignment
     own = {s.name: problem.graph.tensor[s.name].alignment or 1 for s in problem.storages}

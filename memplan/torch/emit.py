@@ -47,7 +47,8 @@ def emit_fx(model: Model, plan: Plan, *, moves: bool = False, poison: bool = Fal
     results are placed there, and what the plan moves is copied. Of a target with several memories that have
     addresses, memory K > 0 is a buffer `memplan_scratchpad_K`; each lies on the source's device, and what has
     no address in host memory. With `poison` too, bytes are overwritten once the plan frees them. Threads that
-    call it wait for each other, since they share the scratchpad. MemplanError without a torch source,
+    call it wait for each other, since they share the scratchpad. Of a plan for the runtime torch it works in no scratchpad:
+    torch allocates each tensor, and with `moves` tensors are stored on the host and loaded again. MemplanError without a torch source,
     PlanError where the plan is of another graph.
     """
     source, graph = model.source, model.graph

@@ -20,7 +20,7 @@ from memplan.ir.soundness import sound_ops
 from memplan.torch.bodies import SPACE, draws, draws_now, written
 from memplan.torch.dialect import JOINING, lie_side_by_side, overwrites
 from memplan.torch.flops import flops
-from memplan.torch.kernels import Taken, taken
+from memplan.torch.kernels import KernelMemory, taken
 from memplan.torch.module import epilogue, tensors_in
 from memplan.torch.propagate import COPY
 
@@ -103,7 +103,7 @@ def flat_names(tree: Any) -> list[str]:
 class _Builder:
     module: GraphModule
     eager: bool
-    taken: Mapping[str, Taken]
+    taken: Mapping[str, KernelMemory]
     drawn: tuple[str, ...] = ()
     tensors: dict[str, Tensor] = field(default_factory=dict)
     constant: set[str] = field(default_factory=set)

@@ -21,7 +21,7 @@ Call = tuple[Any, ...]
 """An op with the layouts of its operands, and all else that it is called with: calls alike need the same memory."""
 
 
-class Taken(NamedTuple):
+class KernelMemory(NamedTuple):
     """Bytes that a kernel allocates.
 
     scratch   at the most beyond its results
@@ -33,7 +33,7 @@ class Taken(NamedTuple):
     results: tuple[int, ...]
 
 
-def taken(module: GraphModule) -> dict[str, Taken]:
+def taken(module: GraphModule) -> dict[str, KernelMemory]:
     """What the kernel of each aten op takes on the CPU, by the name of the node; kernels of other devices are not asked.
 
     Each kind of call is run once, on zeros. GraphError where a kernel fails. The state of the random generator stays as it is.
@@ -46,10 +46,10 @@ def taken(module: GraphModule) -> dict[str, Taken]:
         return pool.submit(_measured, module).result()
 
 
-def _measured(module: GraphModule) -> dict[str, Taken]:
+def _measured(module: GraphModule) -> dict[str, KernelMemory]:
     """See `taken`."""
-    known: dict[Call, Taken] = {}
-    found: dict[str, Taken] = {}
+    known: dict[Call, KernelMemory] = {}
+    found: dict[str, KernelMemory] = {}
     with torch.random.fork_rng(devices=()), torch.no_grad():
         for node in module.graph.nodes:
             if isinstance(node.target, OpOverload) and node.target._schema.returns:
@@ -59,7 +59,7 @@ def _measured(module: GraphModule) -> dict[str, Taken]:
     return found
 
 
-def _asked(node: Node) -> Taken:
+def _asked(node: Node) -> KernelMemory:
     """What the call takes, seen in one run."""
     target: Any = node.target
     args, kwargs = map_arg(node.args, _zeros), map_arg(node.kwargs, _zeros)
@@ -74,7 +74,7 @@ def _asked(node: Node) -> Taken:
     pairs = zip(tree_leaves(node.meta.get("val")), tree_leaves(result), strict=True)
     real = [made for fake, made in pairs if isinstance(fake, torch.Tensor)]
     nbytes = (x.untyped_storage().nbytes() if isinstance(x, torch.Tensor) else 0 for x in real)
-    return Taken(seen.peak - seen.held, tuple(nbytes))
+    return KernelMemory(seen.peak - seen.held, tuple(nbytes))
 
 
 def _zeros(node: Node) -> Any:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial, wraps
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
@@ -264,8 +265,7 @@ def _hints_kept() -> Iterator[None]:
     """Let torch find the types of a class's fields once, which it does anew for each object of a program's JSON: half of
     the time that loading one takes.
     """
-    from torch._export.serde import serialize
-
+    serialize: Any = import_module("torch._export.serde.serialize")
     found: dict[Any, dict[str, Any]] = {}
 
     def get_type_hints(kind: Any, **names: Any) -> dict[str, Any]:
@@ -273,11 +273,11 @@ def _hints_kept() -> Iterator[None]:
             found[kind] = typing.get_type_hints(kind, **names)
         return found[kind]
 
-    serialize.typing = SimpleNamespace(**{**vars(typing), "get_type_hints": get_type_hints})  # type: ignore[attr-defined, assignment]
+    serialize.typing = SimpleNamespace(**{**vars(typing), "get_type_hints": get_type_hints})
     try:
         yield
     finally:
-        serialize.typing = typing  # type: ignore[attr-defined]
+        serialize.typing = typing
 
 
 def require_torch() -> None:

@@ -52,7 +52,7 @@ class Greedy(Solver):
                 raise OptionError(f"solver 'greedy': {field} = '{word}'", nearest(word, {*known, "all"}))
 
     def lacks(self, problem: Problem) -> list[str]:
-        """What of the problem is beyond it: traffic it plans for on any target, all else on scratchpad machines."""
+        """What of the problem is beyond it: traffic and latency it plans for on any target, all else on scratchpad machines."""
         return (ANYWHERE if beyond_scratchpad(problem) else self.supports).lacks(problem)
 
     @collection_paused()

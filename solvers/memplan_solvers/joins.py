@@ -44,9 +44,11 @@ def relaxed(problem: Problem, joined: Collection[str] = (), apart: Collection[st
     """
     fixed = joining(problem, joined)
     firm, loose = _written_over(fixed)
-    scattered = {*undecided(problem, joined, apart)} | firm | loose
+    able = problem.relaxed.scattered
+    pinned = {*able} - {*problem.joinable}  # a plan may join them, though no solver does
+    scattered = {*undecided(problem, joined, apart)} | firm | loose | pinned
     kept = tuple(x for x in fixed.joined if x not in loose)
-    return replace(fixed, joined=kept, scattered=tuple(x for x in problem.joinable if x in scattered))
+    return replace(fixed, joined=kept, scattered=tuple(x for x in able if x in scattered))
 
 
 def _written_over(problem: Problem) -> tuple[set[str], set[str]]:
@@ -94,6 +96,21 @@ def most(problem: Problem) -> tuple[str, ...]:
     return tuple(name for name in problem.joinable if name in chosen)
 
 
+def unfit(problem: Problem, limits: Limits) -> tuple[set[str], set[str]]:
+    """The ops for which the capacity is too small unless they are joined, and those for which it is if they are.
+
+    Nothing where as much as can be joined together fits; not all of them where the time is up.
+    """
+    capacity, found = problem.capacity, (set[str](), set[str]())
+    if capacity is None or joining(problem, most(problem)).min_capacity <= capacity:
+        return found
+    for x in problem.joinable:
+        for ops, choice in zip(found, (((), (x,)), ((x,), ())), strict=True):
+            if not limits.spent() and relaxed(problem, *choice).min_capacity > capacity:
+                ops.add(x)
+    return found
+
+
 def best_joined(
     solver: Solver, problem: Problem, limits: Limits, solve: Solve, bounds: Solve | None = None
 ) -> Plan:
@@ -108,7 +125,7 @@ def best_joined(
         bounds: the same of one in which ops are scattered, of which the bound alone is looked at; without it the
             bound is the free one.
     """
-    if not problem.joinable:
+    if problem.relaxed is problem:
         return as_asked(problem, solve(joining(problem, ()), limits))
     bound, quiet = problem.free_bound, replace(limits.quiet(), start=(), bound=0)
     if bounds is not None:
@@ -116,8 +133,12 @@ def best_joined(
         if proved.status is Status.INFEASIBLE:
             return as_asked(problem, proved)
         bound = max(bound, proved.bound)
+    never_apart, never_joined = unfit(problem, limits)
+    if both := sorted(never_apart & never_joined):
+        why = f"the capacity is too small for op '{both[0]}', whether it is joined or not"
+        return solver.no_answer(problem, limits, Status.INFEASIBLE, why)
     best = _Best(problem, quiet, solve, max(bound, limits.bound))
-    everything, conflicting = most(problem), conflicts(problem)
+    everything, conflicting = tuple(x for x in most(problem) if x not in never_joined), conflicts(problem)
     best.take((), APART)
     best.take(everything, APART)
     for name in everything:

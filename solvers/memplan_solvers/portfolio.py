@@ -131,10 +131,11 @@ class Portfolio(Solver):
         """Keep plans that execute ops again and spill nothing: in the capacity, and for the least peak in ever smaller ones."""
         problem, capacity, least = run.problem, run.problem.capacity, run.problem.min_capacity
         alignment = problem.target.scratchpad.alignment
+        lower = problem.options.objective == "peak"
         while not limits.spent():
             if less := without_spills(problem, capacity):
-                run.restricted("executing ops again", less, limits.share(AGAIN))
-            if problem.options.objective != "peak" or run.best is None:
+                run.restricted("executing ops again", less, limits.share(AGAIN if lower else 1.0))
+            if not lower or run.best is None:
                 return
             peak = int(run.value)
             if capacity is not None and peak > capacity:

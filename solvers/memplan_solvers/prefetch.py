@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from memplan.problem.op_times import Work, op_work
+from memplan.problem.op_times import OpWork, op_work
 from memplan.problem.plan import InPlace, Move, Residency
 from memplan.problem.problem import Problem
 from memplan_solvers.improve import Answer
@@ -110,7 +110,7 @@ class PlacedCopies:
         return TimedAnswer(self.answer.walk.order, residencies, moves, self.inplace)
 
 
-def _idle(problem: Problem, work: Work) -> float:
+def _idle(problem: Problem, work: OpWork) -> float:
     """Seconds of the bus that an op leaves, where whatever may be placed is in the scratchpad."""
     pad, host = problem.target.scratchpad.bandwidth or 1.0, problem.target.host.bandwidth or 1.0
     fast = sum(nbytes for name, nbytes in work.operands.items() if name in problem.number)

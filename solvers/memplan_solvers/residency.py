@@ -141,12 +141,17 @@ def materialise(
     for block, offset in zip(blocks, offsets, strict=True):
         for k, (s, (start, stop)) in enumerate(block.members):
             storage = problem.storages[s]
-            residencies.append(problem.residency(s, begins.get(s, start), stop, int(offset)))
+            begin = begins[s] if s in begins and start == walk.steps[s][0] else start
+            residencies.append(problem.residency(s, begin, stop, int(offset)))
             stretches.setdefault(s, []).append((start, stop))
             if k:
                 source = problem.storages[block.members[k - 1][0]]
                 inplace.append(InPlace(start, storage.name, source.name))
-    place = {r.tensor: r for r in residencies} if problem.hosted else {}
+    place = (
+        {r.tensor: r for r in sorted(residencies, reverse=True, key=lambda r: r.start)}
+        if problem.hosted
+        else {}
+    )
     for operand, part, writer, joined, first in problem.hosted:
         there, size = (
             place[joined],
@@ -184,11 +189,10 @@ def read_plan(problem: Problem, plan: Plan) -> tuple[Walk, list[Block], list[int
     for r in plan.residencies:
         if r.tensor in inside:
             begins[inside[r.tensor]] = min(r.start, begins.get(inside[r.tensor], r.start))
-    rows = [
-        r._replace(start=min(r.start, begins.get(r.tensor, r.start)))
-        for r in plan.residencies
-        if r.tensor not in inside
-    ]
+    rows = []
+    for r in sorted(plan.residencies, key=lambda r: r.start):
+        if r.tensor not in inside:  # what lies in a joined output before its first part begins that
+            rows.append(r._replace(start=min(r.start, begins.pop(r.tensor, r.start))))
     for r in sorted(rows, key=lambda r: (r.start, r.tensor in overwritten)):
         member = problem.number[r.tensor], (r.start, r.stop)
         host = last.get(overwritten.get(r.tensor, ""))

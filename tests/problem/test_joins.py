@@ -111,3 +111,13 @@ def test_a_part_that_stands_for_an_output_stays_to_the_end_where_nothing_is_spil
     for problem, stays in ((peak, True), (traffic, False)):
         d = problem.storages[problem.number["d"]]
         assert (d.is_output, d.resident) == (True, stays)
+
+
+def test_the_least_capacity_counts_on_joins_of_pinned_parts_which_plans_may_make() -> None:
+    tensors = Tensor("x", 1, "input"), Tensor("a", 8), Tensor("b", 8), Tensor("j", 16)
+    ops = (
+        Op("p", "Conv", ("x",), ("a", "b")),
+        Op("join", "Concat", ("a", "b"), ("j",), joins=(("a", 0), ("b", 8))),
+    )
+    problem = Problem(Graph("g", tensors, ops, ("j",)), Target(), Options(join=True, pins={"a": "keep"}))
+    assert problem.joinable == () and problem.min_capacity == 17

@@ -10,6 +10,7 @@ import memplan
 from memplan.base.errors import OptionError
 from memplan.ir.graph import Graph
 from memplan.ir.parts import Op, Tensor
+from memplan.machine.parts import Memory
 from memplan.machine.target import Target
 from memplan.machine.two_level import two_level
 from memplan.problem.options import Options
@@ -131,6 +132,15 @@ def test_an_alignment_that_offsets_need_not_have_is_refused_with_one_that_does()
         make_problem(graph, alignment=12, weights="tensor")
     plan = memplan.plan(graph, alignment=192, weights="tensor", solver="greedy")
     assert memplan.check(graph, plan) == []
+
+
+def test_in_several_memories_each_tensor_gets_the_offsets_that_it_asks_for() -> None:
+    tensors = [Tensor("x", 4, "input"), *(Tensor(name, 4, alignment=24) for name in "ab"), Tensor("y", 4)]
+    ops = Op("p", "Conv", ("x",), ("a", "b")), Op("q", "Conv", ("a", "b"), ("y",))
+    graph = Graph("g", tuple(tensors), ops, ("y",))
+    target = Target("three", (Memory("one", 64, alignment=4), Memory("two", alignment=4), Memory("slow")))
+    plan = memplan.plan(graph, target, solver="greedy")
+    assert {r.offset % 24 for r in plan.residencies if r.tensor in "ab"} == {0}
 
 
 def test_a_loaded_input_is_written_over_and_a_donated_one_by_its_next_value_alone() -> None:

@@ -146,6 +146,8 @@ def test_what_torch_does_not_do_is_refused() -> None:
         memplan.measure(model, memplan.plan(model, io="host", solver="greedy"), "torch")
     with pytest.raises(OptionError, match="was not read as torch executes it"):
         memplan.plan(replace(model, runtime=None), runtime="torch")
+    with pytest.raises(OptionError, match="'tc_resnet8' was not read as torch executes it"):
+        memplan.plan(memplan.load("tc_resnet8", runtime="torch"), runtime="torch")
     batch = {"x": {0: torch.export.Dim("batch", max=64)}}
     ranged = torch.export.export(Branches(), (torch.randn(16, 8),), dynamic_shapes=batch)
     with pytest.raises(DimensionError, match="a range cannot be planned"):

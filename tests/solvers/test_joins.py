@@ -10,6 +10,7 @@ from memplan_solvers.joins import conflicts, joining, most, relaxed, undecided
 from memplan_solvers.residency import materialise
 
 import memplan
+from memplan import make_problem
 from memplan.ir.graph import Graph
 from memplan.ir.parts import Op, Tensor
 from memplan.judge.evaluate import evaluate
@@ -143,3 +144,34 @@ def test_what_stands_for_an_output_may_be_written_over() -> None:
 )
 def test_they_agree_with_brute_force_at_length(solver: str, objective: str) -> None:
     assert agree(solver, objective, range(120, 2000))["optimal"] > 500
+
+
+def _spilled_between() -> Graph:
+    """J joins a and b and is read at once and in the end; between, two ops need all the bytes that there are."""
+    sizes = {"x": 1, "a": 4, "b": 4, "J": 8, "c": 1, "d": 8, "e": 1, "y": 1}
+    tensors = tuple(Tensor(name, n, "input" if name == "x" else "activation") for name, n in sizes.items())
+    ops = (
+        Op("left", "Conv", ("x",), ("a",)),
+        Op("right", "Conv", ("x",), ("b",)),
+        Op("join", "Concat", ("a", "b"), ("J",), joins=(("a", 0), ("b", 4))),
+        Op("read", "Conv", ("J",), ("c",)),
+        Op("grow", "Conv", ("c",), ("d",)),
+        Op("shrink", "Conv", ("d",), ("e",)),
+        Op("last", "Conv", ("J", "e"), ("y",)),
+    )
+    return Graph("g", tensors, ops, ("y",))
+
+
+def test_a_joined_result_leaves_once_it_is_joined() -> None:
+    problem = make_problem(_spilled_between(), join=True, scratchpad=12)
+    plan = evaluate(problem.graph, parse_spec("greedy").solve(problem, Limits(60)))
+    assert plan.joined == ("join",) and plan.value == 2 * 8
+    assert [r.start for r in plan.residencies if r.tensor == "J"] == [0, 6]
+
+
+def test_an_op_that_fits_neither_way_leaves_no_plan() -> None:
+    wider = replace(_spilled_between(), tensors=(Tensor("x", 3, "input"), *_spilled_between().tensors[1:]))
+    problem = make_problem(wider, join=True, scratchpad=10)
+    assert problem.min_capacity <= 10  # 11 while x is read if it is joined, 16 if it is not
+    plan = parse_spec("greedy").solve(problem, Limits(60))
+    assert plan.status is Status.INFEASIBLE and "'join'" in plan.reason

@@ -77,3 +77,27 @@ def test_workspaces_have_places_when_the_time_is_up() -> None:
     problem = memplan.make_problem(graph, "esp32-s3", io="external")
     plan = evaluate(graph, parse_spec("greedy").solve(problem, Limits(60, cancel=lambda: True)))
     assert {r.tensor for r in plan.residencies} == {"s"}
+
+
+def test_resident_inputs_and_outputs_have_places_when_the_time_is_up() -> None:
+    problem = memplan.make_problem(memplan.load("resnet8_int8"), "stm32h743", io="resident")
+    plan = evaluate(problem.graph, parse_spec("greedy").solve(problem, Limits(60, cancel=lambda: True)))
+    assert plan.status is Status.FEASIBLE
+    assert {r.tensor for r in plan.residencies} == {"image", *problem.graph.outputs}
+
+
+@pytest.mark.parametrize("objective", ["traffic", "latency"])
+def test_the_portfolio_has_a_plan_wherever_greedy_has_one(objective: str) -> None:
+    answered = 0
+    for seed in range(30):
+        rng = random.Random(f"{objective} {seed}")
+        problem = wide_problem(rng, rng.randint(1, 5), still=seed % 3 == 0)
+        problem = replace(problem, options=replace(problem.options, objective=objective))
+        if not beyond_scratchpad(problem) or (objective == "latency" and not problem.target.timed):
+            continue
+        one, all_ = (parse_spec(spec).solve(problem, Limits(10)) for spec in ("greedy", "portfolio"))
+        if one.status is not Status.UNKNOWN:
+            best, other = evaluate(problem.graph, all_).value, evaluate(problem.graph, one).value
+            assert best is not None and other is not None and best <= other, seed
+            answered += 1
+    assert answered > 5

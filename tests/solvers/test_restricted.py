@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from memplan_solvers.restricted import inplace_off, value_of
+from memplan_solvers.restricted import inplace_off, value_of, without_spills
 
 from memplan.judge.check.check import check
 from memplan.judge.evaluate import evaluate
@@ -49,3 +49,12 @@ def test_no_plan_costs_more_than_any() -> None:
     assert (
         value_of(found, replace(evaluate(found.graph, parse_spec("greedy").solve(found, Limits(5.0))))) == 0
     )
+
+
+def test_without_spills_ops_are_executed_again_within_the_same_limit_of_costs() -> None:
+    asked = problem(WORDS, SIZES, 8, recompute=None)
+    less = without_spills(asked, 8)
+    assert less is not None and less.options.objective == "compute" and less.capacity == 8
+    assert less.options.cost_factor == asked.options.cost_factor == 1.2
+    assert without_spills(asked, 7) is None  # op1 needs 8
+    assert without_spills(asked, None) is not None

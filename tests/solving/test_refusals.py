@@ -61,7 +61,7 @@ def test_a_solver_says_what_it_lacks_and_who_has_it() -> None:
 
 
 def test_where_no_solver_has_it_options_are_named_with_which_one_has() -> None:
-    wide = Target("wide", (Memory("a"), Memory("b"), Memory("c")))
+    wide = Target("wide", (Memory("a"), Memory("b"), Memory("c")), {"default": ("a", "b")})
     error = refused("portfolio", program("x>a a>y"), wide, objective="peak")
     assert error.message == "solver 'portfolio' does not plan for target 'wide' with 3 memories (a, b, c)"
     assert error.hint == "no installed solver does; use --objective traffic"

@@ -112,7 +112,7 @@ def _tile(graph: Graph, derived: Graph, original: Op | None, op: Op, held: dict[
         raise Wrong(f"cannot write '{wrong[0]}' over '{wrong[1]}'")
 
 
-class Operand(NamedTuple):
+class CheckedOperand(NamedTuple):
     """What a tile reads of an operand.
 
     Args:
@@ -132,7 +132,7 @@ class Operand(NamedTuple):
 
 def _operands(
     graph: Graph, original: Op, op: Op, box: Box, held: dict[str, Held]
-) -> tuple[list[Operand], list[str]]:
+) -> tuple[list[CheckedOperand], list[str]]:
     """The tile's operands, and what it reads besides: the state of its result before it."""
     left, found = list(op.inputs), []
     for number, name in enumerate(original.inputs):
@@ -154,7 +154,9 @@ def _operands(
         dense = graph.tensor[name].strides is None or need == frame
         gathered = len(pieces) > 1 or not (dense and adjoin(need, frame))
         found.append(
-            Operand(need, tuple(pieces), gathered, not gathered and need == frame, runs_before(need, frame))
+            CheckedOperand(
+                need, tuple(pieces), gathered, not gathered and need == frame, runs_before(need, frame)
+            )
         )
     return found, left
 
@@ -185,7 +187,7 @@ def _workspace(
     derived: Graph,
     original: Op,
     op: Op,
-    operands: Sequence[Operand],
+    operands: Sequence[CheckedOperand],
     results: Sequence[tuple[Tensor, Box, Box]],
 ) -> None:
     """What is gathered and scattered lies in the workspace; where bytes are renamed, they are gathered where they go."""
@@ -222,7 +224,7 @@ def _lies(derived: Graph, op: Op, offset: int) -> None:
         raise Wrong(f"makes the view '{wrong}' at byte {derived.tensor[wrong].first_byte} instead of {first}")
 
 
-def _bearable(original: Op, op: Op, operands: Sequence[Operand]) -> set[tuple[str, str]]:
+def _bearable(original: Op, op: Op, operands: Sequence[CheckedOperand]) -> set[tuple[str, str]]:
     """What the tile may write over what: as the original op may, where an operand is all that its tensor holds."""
     made = dict(zip(original.results, op.results, strict=True))
     return {

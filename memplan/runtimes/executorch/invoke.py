@@ -17,7 +17,7 @@ TIMEOUT_S = 600
 
 
 @dataclass(frozen=True)
-class Invocation:
+class MethodInvocation:
     """What the runtime tells of some runs of a program.
 
     Args:
@@ -31,7 +31,7 @@ class Invocation:
     file_nbytes: int
 
 
-def invoke(program: bytes, method: str = "forward", seed: int = 0) -> Invocation:
+def invoke(program: bytes, method: str = "forward", seed: int = 0) -> MethodInvocation:
     """Run a method on made-up inputs; ExecutionError with the runtime's own words where it refuses."""
     asked = {"method": method, "runs": RUNS, "seed": seed}
     pipe = subprocess.PIPE
@@ -50,4 +50,4 @@ def invoke(program: bytes, method: str = "forward", seed: int = 0) -> Invocation
             "does it run as ExecuTorch lowers it itself?",
         )
     told = json.loads(answer.splitlines()[-1])
-    return Invocation(tuple(told["arenas"]), tuple(told["digests"]), len(program))
+    return MethodInvocation(tuple(told["arenas"]), tuple(told["digests"]), len(program))

@@ -14,7 +14,7 @@ from memplan.ir.graph import Graph
 from memplan.ir.model import Model
 from memplan.machine.target import Target
 from memplan.problem.plan import Plan
-from memplan.runtimes.executorch.invoke import Invocation, invoke
+from memplan.runtimes.executorch.invoke import MethodInvocation, invoke
 from memplan.runtimes.obedience import Obedience
 from memplan.torch.executorch.graph import executed
 from memplan.torch.executorch.packing import FIRST_ARENA
@@ -70,7 +70,7 @@ def measure(model: Model, plan: Plan, seed: int = 0) -> Obedience:
     )
 
 
-def _different(ours: Invocation, theirs: Invocation) -> int:
+def _different(ours: MethodInvocation, theirs: MethodInvocation) -> int:
     return sum(a != b for a, b in zip(ours.digests, theirs.digests, strict=True))
 
 

@@ -20,7 +20,7 @@ _SUFFIX = "_kernel_time"
 
 
 @dataclass(frozen=True)
-class Run:
+class TracedRun:
     """One run as onnxruntime's profiler saw it.
 
     Args:
@@ -41,7 +41,7 @@ class Run:
 
 def traced_runs(
     proto: Any, options: Any, fed: Mapping[str, Value], written: Mapping[str, Value]
-) -> tuple[Run, Run]:
+) -> tuple[TracedRun, TracedRun]:
     """The first and the second run of a session over `proto`, which read `fed` and write into `written`.
 
     Inputs and outputs are the caller's buffers, which onnxruntime does not count. ExecutionError with onnxruntime's own words
@@ -67,14 +67,14 @@ def traced_runs(
     return _run(runs[0], runs[0]), _run(runs[1], runs[0])
 
 
-def _run(events: list[Mapping[str, Any]], first_run: list[Mapping[str, Any]]) -> Run:
+def _run(events: list[Mapping[str, Any]], first_run: list[Mapping[str, Any]]) -> TracedRun:
     """These events as a run; what was held before the first node of the first run is not counted."""
     held = 0
     if first_run:
         begin = first_run[0]["args"]
         held = int(begin[COUNTED]) - int(begin["mem_requested_in_use_delta"])
     names = tuple(event["name"].removesuffix(_SUFFIX) for event in events)
-    return Run(names, tuple(int(event["args"][COUNTED]) - held for event in events), held)
+    return TracedRun(names, tuple(int(event["args"][COUNTED]) - held for event in events), held)
 
 
 def opened(proto: Any, options: Any) -> Any:

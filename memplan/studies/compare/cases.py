@@ -18,7 +18,12 @@ from memplan.machine.policies import POLICIES
 from memplan.machine.target import Target
 from memplan.machine.target_file import target_dict
 from memplan.problem.options import CHOICES, parse_recompute
-from memplan.solving.capacities import ReferenceCapacities, parse_capacity, with_capacities
+from memplan.solving.capacities import (
+    ReferenceCapacities,
+    parse_capacity,
+    refuse_names,
+    with_capacities,
+)
 from memplan.solving.registry import parse_spec
 
 OWN = "own models"
@@ -91,7 +96,7 @@ class Setting:
         return {"time_limit_s": self.time_limit_s, "workers": self.workers, "seed": self.seed}
 
     def machines(self) -> list[Target]:
-        """The targets with the capacities given; OptionError where two carry one name."""
+        """The targets with the capacities given; OptionError where two carry one name, or a budget says nothing there."""
         loaded = [with_capacities(load_target(spec), self.capacities) for spec in dict.fromkeys(self.targets)]
         names = [target.name for target in loaded]
         for name in names:
@@ -99,6 +104,8 @@ class Setting:
                 raise OptionError(
                     f"two targets are called '{name}'", "give one of them another name in its file"
                 )
+        for target, budget in product(loaded, self.budgets):
+            refuse_names(budget, target)
         return loaded
 
 

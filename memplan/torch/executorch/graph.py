@@ -26,7 +26,7 @@ RETURN = "return"
 
 
 @dataclass(frozen=True)
-class Executed:
+class ExecutedMethod:
     """A lowered method, as a graph and as ExecuTorch has it.
 
     Args:
@@ -40,7 +40,7 @@ class Executed:
     spec: dict[str, TensorSpec]
 
 
-def executed(module: GraphModule, name: str) -> Executed:
+def executed(module: GraphModule, name: str) -> ExecutedMethod:
     """A method as memory planning finds it, its nodes' specs set; kernels write over operands as the profile says.
 
     GraphError where the size of a tensor has no upper bound, or a tensor lies on another device than the CPU. Linear.
@@ -71,7 +71,7 @@ class _Builder:
     node: dict[str, Node] = field(default_factory=dict)
     changes: dict[str, set[str]] = field(default_factory=dict)  # storages that an op writes and has not made
 
-    def executed(self, module: GraphModule, name: str) -> Executed:
+    def executed(self, module: GraphModule, name: str) -> ExecutedMethod:
         returned: tuple[str, ...] = ()
         for node in module.graph.nodes:
             if node.op == "placeholder":
@@ -89,7 +89,7 @@ class _Builder:
         outputs = tuple(dict.fromkeys((*returned, *sorted(changed))))
         graph = Graph(name, tuple(self.tensors.values()), ops, outputs)
         spec = {storage: spec for spec, storage in self.storage.items()}
-        return Executed(graph, self.node, spec)
+        return ExecutedMethod(graph, self.node, spec)
 
     def _results(self, node: Node, kind: str) -> list[str]:
         """Name what the node gives; the names of what it makes anew."""

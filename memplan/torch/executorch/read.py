@@ -16,7 +16,7 @@ from memplan.base.errors import DimensionError, GraphError
 from memplan.ir.graph import Graph
 from memplan.ir.model import Model
 from memplan.ir.ranges import Dims
-from memplan.torch.executorch.graph import Executed, executed
+from memplan.torch.executorch.graph import ExecutedMethod, executed
 from memplan.torch.executorch.source import PROFILE, EdgeSource, algorithm_suite
 from memplan.torch.read import exported_program
 
@@ -50,7 +50,7 @@ def from_edge(
             f"the program has no method '{method}'", f"it has: {', '.join(sorted(edge.methods))}"
         )
     source = EdgeSource(edge, method, config or ExecutorchBackendConfig())
-    calls: list[tuple[Executed, tuple[int, ...], int]] = []
+    calls: list[tuple[ExecutedMethod, tuple[int, ...], int]] = []
 
     def reading(
         alignment: int, specs: Iterable[TensorSpec], module: Any, signature: Any, padding: int

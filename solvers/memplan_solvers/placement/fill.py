@@ -5,16 +5,18 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable, Sequence
 
-import numpy as np
-
 from memplan.problem.places import Place
 from memplan.solving.limits import Limits
-from memplan_solvers.common.holes import Extent, smallest_hole
+from memplan_solvers.common.holes import smallest_hole
+from memplan_solvers.common.occupancy import Occupancy
 from memplan_solvers.placement.layout import PlacedBlock, PlacementLayout, blocks_of, capacity_of
 from memplan_solvers.placement.lives import Lives, Pair
 
 ROUNDS = 60
 """Fillings in orders that were changed at random, in all."""
+
+FEW = 1_000
+"""Storages that are placed though the time is up, since without them there is no answer."""
 
 STILL = 20
 """Such fillings in a row without a better one after which no more are made."""
@@ -27,7 +29,8 @@ class Filling:
         self.lives = lives
         self.places: list[Place | None] = [None] * len(lives.items)
         self.pairs: list[Pair] = []
-        self.contents = {name: _Contents(len(lives.items)) for name in lives.addressed}
+        self.over, self.under = set[int](), set[int]()  # outputs and operands of these pairs
+        self.contents = {name: _Contents(lives.n) for name in lives.addressed}
         self.capacity = {m: capacity_of(lives, m, _all_blocks(lives, m)) for m in lives.addressed}
         self.partners: dict[int, list[Pair]] = {}
         for pair in lives.pairs:
@@ -47,7 +50,7 @@ class Filling:
         inside, end = self.contents[place.memory], self.capacity[place.memory]
         found = []
         for start, stop in spans:
-            taken = inside.taken(start, stop)
+            taken = inside.occupied.taken(start, stop)
             if place.offset is None:
                 offset = smallest_hole(taken, place.size, end, place.alignment)
             else:
@@ -68,7 +71,7 @@ class Filling:
             lying = self.places[other]
             if lying is None or lying.memory != place.memory:
                 continue
-            if any(p.output == pair.output or p.operand == pair.operand for p in self.pairs):
+            if pair.output in self.over or pair.operand in self.under:
                 continue
             offset = inside.offset[other]
             if self.lives.may_share(pair.output, pair.operand, place.memory) is None:
@@ -76,10 +79,12 @@ class Filling:
             if offset % place.alignment or place.offset not in (None, offset):
                 continue
             ((start, stop),) = self.lives.spans(k, place)
-            taken = inside.taken(start, stop)
+            taken = inside.occupied.taken(start, stop)
             if all(who == other or high <= offset or offset + place.size <= low for low, high, who in taken):
                 inside.add(k, start, stop, offset, place.size)
                 self.pairs.append(pair)
+                self.over.add(pair.output)
+                self.under.add(pair.operand)
                 return True
         return False
 
@@ -97,25 +102,13 @@ class Filling:
 class _Contents:
     """What lies in one memory."""
 
-    def __init__(self, storages: int) -> None:
-        self.count = 0
-        self.rows = np.zeros((4, max(16, storages)), np.int64)  # start, stop, first byte, end
-        self.who: list[int] = []
+    def __init__(self, steps: int) -> None:
+        self.occupied = Occupancy(steps)
         self.offset: dict[int, int] = {}
         self.begun: list[tuple[int, int, int]] = []
 
-    def taken(self, start: int, stop: int) -> list[Extent]:
-        """What lies there in steps [start, stop), ascending."""
-        starts, stops, low, high = self.rows[:, : self.count]
-        found = np.flatnonzero((starts < stop) & (start < stops) & (low < high))
-        return sorted((int(low[i]), int(high[i]), self.who[i]) for i in found)
-
     def add(self, k: int, start: int, stop: int, offset: int, size: int) -> None:
-        if self.count == self.rows.shape[1]:
-            self.rows = np.concatenate([self.rows, np.zeros_like(self.rows)], axis=1)
-        self.rows[:, self.count] = start, stop, offset, offset + size
-        self.count += 1
-        self.who.append(k)
+        self.occupied.add(k, start, stop, offset, offset + size)
         self.offset[k] = offset
         self.begun.append((k, start, offset))
 
@@ -159,8 +152,8 @@ def fastest_first(lives: Lives, stop: Callable[[], bool] = lambda: False) -> Pla
 def without_addresses(lives: Lives, stop: Callable[[], bool]) -> PlacementLayout | None:
     """The placement in the memories that need no addresses, which takes no time to find: as far as storages can lie there.
 
-    Workspaces, which are seldom together, take the cheapest holes, as others do until `stop` says that the time is up.
-    None where one of them finds none.
+    Workspaces, which are seldom together, take the cheapest holes, as others do that have no other place: `FEW` of these in
+    any case, more until `stop` says that the time is up. None where one of them finds none.
     """
 
     def has_room(k: int) -> bool:
@@ -168,9 +161,10 @@ def without_addresses(lives: Lives, stop: Callable[[], bool]) -> PlacementLayout
         return item.is_workspace or any(p.memory not in lives.addressed for p in item.places)
 
     filling = Filling(lives)
-    for k in sorted(range(len(lives.items)), key=lambda k: (_free(lives, k), has_room(k))):
+    order = sorted(range(len(lives.items)), key=lambda k: (has_room(k), _free(lives, k)))
+    for at, k in enumerate(order):
         places = sorted(lives.items[k].places, key=lambda p: (p.memory in lives.addressed, p.cost))
-        if (not has_room(k) and stop()) or not filling.put(k, places):
+        if (at >= FEW and not has_room(k) and stop()) or not filling.put(k, places):
             return None
     return filling.layout()
 

@@ -36,7 +36,7 @@ class Placement(Solver):
     summary: ClassVar[str] = (
         "each tensor in one memory of several, by an integer program and the packer: proved for one order"
     )
-    supports: ClassVar[Capabilities] = replace(ANYWHERE, operands=("direct",))
+    supports: ClassVar[Capabilities] = replace(ANYWHERE, objectives=("traffic",), operands=("direct",))
 
     def solve(self, problem: Problem, limits: Limits) -> Plan:
         """The cheapest placement found, with what is proved of all plans."""

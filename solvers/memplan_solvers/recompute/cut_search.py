@@ -13,12 +13,16 @@ from memplan_solvers.recompute.model import RecomputeModel
 MOST_ADDED = 3
 """Guards and cuts that are added after each solution."""
 
+PROGRAM_SHARE, MOST_SHARE = 0.25, 0.5
+"""Share of the time left that a program over cuts may take before annealing has its turn again, at first and at most."""
+
 
 class CutSearch:
     """Programs over ever more cuts, for first executions in the order of their numbers.
 
     `bound` is a true lower bound, in the model's unit; `infeasible`: it is proved that there is no sequence; `finished`:
-    the search can do no more, since the last plan fits or overflows at no new cut or guard, or has solved so many programs.
+    the search can do no more, since the last plan is optimal and fits or overflows at no new cut or guard, or has solved
+    so many programs. A program that is cut before anything new is known is solved again in twice the share of the time.
     """
 
     def __init__(self, model: RecomputeModel, most: int) -> None:
@@ -27,6 +31,7 @@ class CutSearch:
         self.infeasible = False
         self.finished = most <= 0
         self._left = most
+        self._share = PROGRAM_SHARE
         live = model.live_bytes(range(model.n))
         self._cuts = {max(range(model.n), key=live.__getitem__)} if model.n else set[int]()
         self._guards = set[tuple[int, int]]()
@@ -40,7 +45,7 @@ class CutSearch:
         hint = program.encode(incumbent) if incumbent is not None else None
         if hint is not None and not program.linear.holds(hint):
             hint = None
-        found = solve_mathopt(program.linear, limits, hint=hint)
+        found = solve_mathopt(program.linear, limits.share(self._share), hint=hint)
         self.infeasible = self.infeasible or found.infeasible
         if found.bound is not None:
             self.bound = max(self.bound, found.bound)
@@ -49,7 +54,10 @@ class CutSearch:
             return None
         sequence = program.decode(found.x)
         self._left -= 1
-        self.finished = self._left <= 0 or not self._refine(sequence)
+        refined = self._refine(sequence)
+        is_optimal = found.bound is not None and found.bound >= program.linear.value(found.x)
+        self._share = PROGRAM_SHARE if refined else min(MOST_SHARE, 2 * self._share)
+        self.finished = self._left <= 0 or (is_optimal and not refined)
         return sequence
 
     def _refine(self, sequence: Sequence[int]) -> bool:
@@ -103,7 +111,7 @@ class FreeCuts:
 
     def step(self, limits: Limits) -> None:
         """Solve the program over the next cut."""
-        found = solve_mathopt(free_cut(self.model, self._left.pop(0)), limits)
+        found = solve_mathopt(free_cut(self.model, self._left.pop(0)), limits.share(PROGRAM_SHARE))
         self.infeasible = self.infeasible or found.infeasible
         if found.bound is not None:
             self.bound = max(self.bound, found.bound)

@@ -12,6 +12,9 @@ from memplan_solvers.recompute.addresses import Placed, overflows, place, place_
 from memplan_solvers.recompute.anneal import WARM, Annealing
 from memplan_solvers.recompute.model import RecomputeModel
 
+PART = 0.4
+"""Share of the time left that one packing, or the annealing between two, may take."""
+
 TRIES = 6
 """Sequences that are packed at most, and attempts at the next one."""
 
@@ -59,16 +62,15 @@ class Packable:
             A sequence with places within the capacity; None where none was found.
         """
         for k in range(TRIES):
-            turn = limits.share(1 / (TRIES - k))
-            self.placed = place_harder(self.problem, self.placed, turn.share(0.5))
-            if self.placed.offsets is None or turn.cancelled():
+            self.placed = place_harder(self.problem, self.placed, limits.share(PART))
+            if self.placed.offsets is None or limits.cancelled():
                 return None
             if self.placed.peak <= self.model.capacity:
                 packed, self.placed = self.placed, self._begin
                 self._loosen()
                 return packed
-            self._tighten((k + 1) / 2)
-            found = self._annealed(min(rounds, STEPS // max(1, self.model.n)), turn)
+            self._tighten(max(0.5, k / 4))
+            found = self._annealed(min(rounds, STEPS // max(1, self.model.n)), limits.share(PART))
             if found is None or not is_cheaper(self.model.extra_cost(found)):
                 self._loosen()
                 return None

@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 LAST = 0.3
 """Share of the time that is kept for addresses, where one pass finds none."""
 
-PROGRAM_SHARE = 0.25
-"""Share of the time left that a program over cuts may take before annealing has its turn again."""
-
 FREE_CUTS = 12
 """Ops at which one cut is looked at where the order is free."""
 
@@ -39,8 +36,8 @@ PEAK_SHARE, PEAK_EVALUATIONS = 0.25, 1e8
 PACKING_SHARE = 0.2
 """Share of the time left in which a sequence that packs is looked for after each cooling."""
 
-PACKING_ROUNDS = 100_000
-"""Rounds of annealing between two packings in the end, at most."""
+PACKINGS, PACKING_ROUNDS = 4, 100_000
+"""How often such a sequence is looked for in the end, and the rounds of annealing between two packings then, at most."""
 
 
 @dataclass(frozen=True)
@@ -104,24 +101,23 @@ class _Run:
         )
 
     def _no_plan(self) -> Plan:
-        def answer(problem: Problem, limits: Limits, status: Status, why: str) -> Plan:
-            return replace(
-                self.solver.no_answer(problem, limits, status, why), bound=self._in_objective(self.bound)
-            )
+        status, why = self._why_none()
+        found = self.solver.no_answer(self.problem, self.limits, status, why)
+        return replace(found, bound=self._in_objective(self.bound))
 
+    def _why_none(self) -> tuple[Status, str]:
+        """Whether it is proved that there is no plan, and why there is none, for people."""
         if self.infeasible:
-            why = "however ops are executed again, live bytes exceed the capacity"
-            return answer(self.problem, self.limits, Status.INFEASIBLE, why)
+            return Status.INFEASIBLE, "however ops are executed again, live bytes exceed the capacity"
         if self._too_dear(self.bound):
-            why = f"executing ops again costs {self._in_objective(self.bound):,.6g} at least, more than the options allow"
-            return answer(self.problem, self.limits, Status.INFEASIBLE, why)
+            least = f"{self._in_objective(self.bound):,.6g}"
+            why = f"executing ops again costs {least} at least, more than the options allow"
+            return Status.INFEASIBLE, why
         if self.answer is not None:
-            why = "what was found that fits costs more than the options allow"
-        elif self.best is not None:
-            why = "what was found that fits by bytes was not packed into the capacity"
-        else:
-            why = "no sequence of executions was found that fits"
-        return answer(self.problem, self.limits, Status.UNKNOWN, why)
+            return Status.UNKNOWN, "what was found that fits costs more than the options allow"
+        if self.best is not None:
+            return Status.UNKNOWN, "what was found that fits by bytes was not packed into the capacity"
+        return Status.UNKNOWN, "no sequence of executions was found that fits"
 
     def _cost(self, placed: Placed) -> int:
         return self.model.extra_cost(placed.sequence)
@@ -134,9 +130,9 @@ class _Run:
         return float(cost * self.model.unit)
 
     def _order_without_repeats(self) -> None:
-        """Take an order in which each op is executed once, if there is one that fits."""
+        """Take what is given to begin with, and an order in which each op is executed once, if there is one that fits."""
+        number = {op.name: i for i, op in enumerate(self.problem.graph.ops)}
         for known in self.limits.start:
-            number = {op.name: i for i, op in enumerate(self.problem.graph.ops)}
             self._offer([number[name] for name in known.schedule])
         for order in orders(self.problem):
             self.starts.append(order)
@@ -177,7 +173,8 @@ class _Run:
 
     @property
     def _settled(self) -> bool:
-        return self.infeasible or (self.best is not None and self._cost(self.best) <= self.bound)
+        optimal = self.best is not None and self._cost(self.best) <= self.bound
+        return self.infeasible or optimal or self._too_dear(self.bound)
 
     @property
     def _until_placing(self) -> Limits:
@@ -202,8 +199,8 @@ class _Run:
 
         def solve(known: Sequence[int] | None) -> list[int] | None:
             if free is not None and not free.finished:
-                free.step(self.limits.share(PROGRAM_SHARE))
-            return None if programs.finished else programs.step(self.limits.share(PROGRAM_SHARE), known)
+                free.step(self.limits)
+            return None if programs.finished else programs.step(self.limits, known)
 
         with ThreadPoolExecutor(1) as beside:
             while not (self._settled or self._until_placing.spent()):
@@ -231,7 +228,8 @@ class _Run:
 
     def _place(self) -> None:
         """Addresses for the best sequence; where none are found, for others that keep less live."""
-        self._place_harder(PACKING_ROUNDS, self.limits)
+        for _ in range(PACKINGS):
+            self._place_harder(PACKING_ROUNDS, self.limits)
 
     def _place_harder(self, rounds: int, limits: Limits) -> None:
         """Where one pass found no addresses for the best sequence, look for one near it that packs, with so many rounds

@@ -16,7 +16,7 @@ from memplan_solvers.replace.evict import Presence
 from memplan_solvers.residency import Block, Stretch, Walk
 
 
-class Occupancy:
+class ScratchpadOccupancy:
     """Who lies where, in address order, and who may be moved out for whom.
 
     `reserved` are pinned places, owned by -1, which others get only where there is no hole beside them.
@@ -120,7 +120,7 @@ class _Allocation:
         self.presence = Presence(walk)
         self.sizes = [s.size for s in self.presence.storages]
         pinned = [s for s in self.presence.storages if s.offset is not None]
-        self.arena = Occupancy(capacity, [(s.offset or 0, s.end, -1) for s in pinned])
+        self.arena = ScratchpadOccupancy(capacity, [(s.offset or 0, s.end, -1) for s in pinned])
         self.blocks: list[Block] = []
         self.offsets: list[int] = []
         self.block_of: dict[int, int] = {}

@@ -28,6 +28,7 @@ class Presence:
         self.stored = [s.in_host for s in self.storages]
         self.position = [0] * len(self.storages)
         self.pinned = {s for s, storage in enumerate(self.storages) if storage.pinned}
+        self.released = {step: s for s, step in released(walk).items()}
 
     def opening(self) -> list[int]:
         """Storages that are there before step 0 (resident inputs)."""
@@ -60,6 +61,7 @@ class Presence:
     def pass_step(self, t: int) -> list[int]:
         """Note that step t's touches are over; the storages that nothing needs any more."""
         over = []
+        self.pinned.discard(self.released.get(t, -1))
         for s in self.walk.touches[t]:
             self.position[s] += 1
             last = self.position[s] == len(self.walk.steps[s])
@@ -87,6 +89,13 @@ def evict_on_demand(
     return evict(
         walk, capacity, presence, _ByNextUse(presence) if rank is None else _ByRank(presence, rank), stop
     )
+
+
+def released(walk: Walk) -> dict[int, int]:
+    """The steps after which storages may leave that are kept until their parts are joined, by storage."""
+    held = {s: storage.held_by for s, storage in enumerate(walk.problem.storages) if storage.held_by >= 0}
+    step = {i: t for t, i in enumerate(walk.order)} if held else {}
+    return {s: step[i] for s, i in held.items() if not walk.problem.storages[s].resident}
 
 
 class Victims(Protocol):
@@ -132,11 +141,15 @@ def evict(
 
 def around_each_op(walk: Walk) -> list[list[Stretch]]:
     """Everything stored and reloaded around every op: fits wherever each op alone does."""
-    pinned = Presence(walk).pinned
-    return [
-        whole if s in pinned else [(t, t + 1) for t in steps]
-        for s, (whole, steps) in enumerate(zip(walk.whole, walk.steps, strict=True))
-    ]
+    pinned, until = Presence(walk).pinned, released(walk)
+    found: list[list[Stretch]] = []
+    for s, (whole, steps) in enumerate(zip(walk.whole, walk.steps, strict=True)):
+        if s in until:
+            later = [(t, t + 1) for t in steps if t > until[s]]
+            found.append([(whole[0][0], until[s] + 1), *later])
+        else:
+            found.append(whole if s in pinned else [(t, t + 1) for t in steps])
+    return found
 
 
 def only_pinned(walk: Walk) -> list[list[Stretch]]:

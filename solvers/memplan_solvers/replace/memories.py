@@ -25,10 +25,12 @@ class ResidencyPolicy(NamedTuple):
     Args:
         directly: whether ops read and write slow memory, where they can, before anything has to leave a faster one.
         brief: steps within which who is done with lies at the upper end of a hole.
+        fetching: whether what ops could read in a memory without addresses comes to a faster one that has a hole for it.
     """
 
     directly: bool
     brief: int
+    fetching: bool = False
 
 
 class Stuck(Exception):
@@ -81,8 +83,12 @@ class _Walk:
     def step(self, t: int) -> None:
         """Bring what the op reads, place what it writes, and let go who is not needed any more."""
         for k, reach in self._choosiest(self.reads[t], t, writing=False):
-            if self._found(k, reach) is None:
+            found = self._found(k, reach)
+            if found is None:
                 self._bring(k, reach, t)
+            elif self.policy.fetching and found in self.state.loose and not self.rights.is_resident(k):
+                faster = (m for m in reach[: reach.index(found)] if m in self.lives.addressed)
+                any(self._copy(k, memory, t, evicting=False) for memory in faster)
         for k, reach in self._choosiest(self.writes[t], t, writing=True):
             self._write(k, reach, t)
         self._let_go(t)
@@ -195,18 +201,21 @@ class _Walk:
         kept = self.rights.pin[k].keep and any(k in there for there in self.state.open.values())
         if kept or self.rights.is_resident(k):
             raise Stuck
-        for memory, evicting in self._ways(reach):
-            sources = self.rights.copies_from(k, memory)
-            if self._found(k, sources) is None:
-                continue
-            if memory in self.lives.addressed and not self._make_room(k, memory, t, evicting):
-                continue
-            source = next(m for m in sources if self.state.has(k, m))
-            if memory in self.lives.addressed:
-                self._settle(k, memory, t, bound=self.rights.is_bound(k, memory))
-            self._move(k, source, memory, t)
-            return
-        raise Stuck
+        if not any(self._copy(k, memory, t, evicting) for memory, evicting in self._ways(reach)):
+            raise Stuck
+
+    def _copy(self, k: int, memory: str, t: int, evicting: bool) -> bool:
+        """Copy the storage there before step `t`, where it can be copied and has room; whether it was."""
+        sources = self.rights.copies_from(k, memory)
+        if self._found(k, sources) is None:
+            return False
+        if memory in self.lives.addressed and not self._make_room(k, memory, t, evicting):
+            return False
+        source = next(m for m in sources if self.state.has(k, m))
+        if memory in self.lives.addressed:
+            self._settle(k, memory, t, bound=self.rights.is_bound(k, memory))
+        self._move(k, source, memory, t)
+        return True
 
     def _write(self, k: int, reach: tuple[str, ...], t: int) -> None:
         """Place what the op of step `t` writes, and store an output that is not at home there."""

@@ -419,6 +419,7 @@ def test_cases_with_joins_and_recomputation(command: Run, model: Path, tmp_path:
         (("--solvers", "greedy{schedule=x}"), "schedule = 'x'"),
         (("--budgets", "MX"), "'MX' is not a size"),
         (("--targets", "gpu"), "unknown target 'gpu'"),
+        (("--targets", "stm32h743"), "'MR' on target 'stm32h743'"),
         (("--objectives", "speed"), "unknown objective 'speed'"),
         (("--weights", "some"), "unknown weights 'some'"),
         (("--join", "yes"), "unknown join 'yes'"),
