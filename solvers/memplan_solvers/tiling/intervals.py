@@ -8,8 +8,8 @@ from memplan.ir.graph import Graph
 from memplan.solving.limits import Limits
 from memplan.solving.tiler import ROUNDING, Pose, Tiler
 from memplan.tiling.record import Tiling
+from memplan_solvers.tiling.accounts import Accounts
 from memplan_solvers.tiling.paths import ways
-from memplan_solvers.tiling.regions import Accounts
 
 
 class Intervals(Tiler):

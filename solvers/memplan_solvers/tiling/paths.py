@@ -14,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memplan.tiling.record import Region, Tiling
-from memplan_solvers.tiling.regions import Accounts, Bytes, Costs, Regions
+from memplan_solvers.tiling.accounts import Accounts, Bytes
+from memplan_solvers.tiling.candidates import Candidates
+from memplan_solvers.tiling.regions import Costs, costs
 
 THRESHOLDS = 320
 """Numbers of bytes that are looked at, from the untiled ones downwards, each a little smaller."""
@@ -44,7 +46,7 @@ class Step:
     Args:
         first: the op behind the place where it begins.
         enters: how that place may be crossed.
-        region: the region that is tiled, None where the op is not.
+        cuts: the ways to cut the region, None of an untiled op.
         nbytes, flops: by candidate.
         cost: by threshold what the cheapest candidate costs.
         pick: by threshold which one that is.
@@ -52,7 +54,7 @@ class Step:
 
     first: int
     enters: Sequence[Crossing]
-    region: Regions | None
+    cuts: Candidates | None
     nbytes: Bytes
     flops: Bytes
     cost: Bytes
@@ -72,11 +74,11 @@ def ways(accounts: Accounts, cancelled: Callable[[], bool]) -> list[Way]:
         alone, own = accounts.untiled[last : last + 1], accounts.flops[last : last + 1]
         steps = {c: list[Step]() for c in crossings}
         steps[None].append(_step(last, (None,), None, alone, own, own, limits))
-        for regions in (Regions(accounts, last, axes) for axes in accounts.axes(last)):
-            for first, costs in regions.costs():
-                weight = costs.flops + costs.ops * PER_OP * accounts.flops.sum()
-                for leaves, enters, nbytes in _kinds(costs, crossings):
-                    steps[leaves].append(_step(first, enters, regions, nbytes, costs.flops, weight, limits))
+        for cuts in (Candidates(accounts, last, axes) for axes in accounts.axes(last)):
+            for first, cost in costs(accounts, cuts):
+                weight = cost.flops + cost.ops * PER_OP * accounts.flops.sum()
+                for leaves, enters, nbytes in _kinds(cost, crossings):
+                    steps[leaves].append(_step(first, enters, cuts, nbytes, cost.flops, weight, limits))
         for c in crossings:
             via[last + 1, c] = steps[c]
             sums = [_before(best, step) + step.cost for step in steps[c]]
@@ -111,7 +113,7 @@ def _kinds(costs: Costs, crossings: Sequence[Crossing]) -> list[tuple[Crossing, 
 def _step(
     first: int,
     enters: Sequence[Crossing],
-    region: Regions | None,
+    cuts: Candidates | None,
     nbytes: Bytes,
     flops: Bytes,
     weight: Bytes,
@@ -124,7 +126,7 @@ def _step(
     cheapest = order[np.maximum.accumulate(np.where(better, np.arange(len(order)), 0))]
     at = np.searchsorted(nbytes[order], limits, side="right") - 1
     cost = np.where(at >= 0, least[at], np.inf)
-    return Step(first, enters, region, nbytes, flops, cost, cheapest[at])
+    return Step(first, enters, cuts, nbytes, flops, cost, cheapest[at])
 
 
 def _before(best: dict[tuple[int, Crossing], Bytes], step: Step) -> Bytes:
@@ -143,7 +145,7 @@ def _traced(
         step = min(via[at, leaves], key=lambda step: _before(best, step)[k] + step.cost[k])
         candidate = int(step.pick[k])
         nbytes, flops = max(nbytes, float(step.nbytes[candidate])), flops + float(step.flops[candidate])
-        if step.region is not None:
-            found.append(step.region.region(step.first, candidate))
+        if step.cuts is not None:
+            found.append(step.cuts.region(step.first, candidate))
         at, leaves = step.first, min(step.enters, key=lambda c: best[step.first, c][k])
     return Way(nbytes, flops, tuple(found[::-1]))
