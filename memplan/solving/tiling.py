@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from memplan.base.errors import OptionError
 from memplan.ir.graph import Graph
@@ -22,10 +22,15 @@ from memplan.tiling.derive import derive
 from memplan.tiling.measures import exactness, mac_factor
 from memplan.tiling.record import Region, Tiling
 
-MOST_PLANNED = 20
+T = TypeVar("T")
+
+MOST_DERIVED = 24
+"""So many tilings of a search are derived at most, spread over all it proposes."""
+
+MOST_PLANNED = 16
 """So many tilings are planned at most, those of the fewest live bytes."""
 
-MOST_SECONDS_A_PLAN = 3.0
+MOST_SECONDS_A_PLAN = 2.0
 """What one of them gets at most."""
 
 SEARCHING = 0.6
@@ -217,7 +222,7 @@ def _candidates(graph: Graph, pose: Pose, macs: float, limits: Limits) -> list[_
     always among them."""
     found = [_Candidate((), graph, max(live_bytes(pose(graph)), default=0), 1.0)]
     for tiler in tilers():
-        for tiling in tiler.tilings(graph, pose, macs, limits):
+        for tiling in _spread(tiler.tilings(graph, pose, macs, limits), MOST_DERIVED):
             if limits.spent():
                 break
             try:
@@ -235,6 +240,14 @@ def _candidates(graph: Graph, pose: Pose, macs: float, limits: Limits) -> list[_
     return kept
 
 
+def _spread(found: Sequence[T], most: int) -> list[T]:
+    """At most so many of a sequence, evenly spread, both ends among them; each half of them spread as evenly, so that
+    whoever runs out of time has seen all of it."""
+    count = min(len(found), most)
+    even = [found[k * (len(found) - 1) // max(count - 1, 1)] for k in range(count)]
+    return even[::4] + even[2::4] + even[1::2]
+
+
 def _points(
     graph: Graph,
     candidates: Iterable[_Candidate],
@@ -245,7 +258,7 @@ def _points(
     untiled one in any case."""
     points: list[TilingPoint] = []
     waiting = list(candidates)
-    chosen = [c for c in waiting if c.tiling][:MOST_PLANNED]
+    chosen = _spread([c for c in waiting if c.tiling][:MOST_PLANNED], MOST_PLANNED)
     for number, candidate in enumerate([*(c for c in waiting if not c.tiling), *chosen]):
         if number and limits.spent():
             break
