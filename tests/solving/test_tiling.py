@@ -10,15 +10,16 @@ import pytest
 from onnx import ModelProto
 
 import memplan
-from memplan import Graph, OptionError, Region, TilingFront, TilingPoint
+from memplan import Graph, OptionError, TilingFront, TilingPoint
 from memplan.judge.check.tiles import tiles
 from memplan.onnx.read import model_from_proto
-from memplan.solving.tiler import tilers
 from memplan.solving.testing import chain
+from memplan.solving.tiler import tilers
 from memplan.tiling.derive import derive
+from memplan.tiling.measures import mac_factor
 from tests.tiling import models
 
-MODELS = (models.attention, models.residual_cnn, models.hourglass, models.quantized)
+MODELS = (models.attention, models.wide_middle, models.hourglass, models.quantized)
 
 
 @cache
@@ -28,7 +29,7 @@ def graph_of(make: Callable[[], ModelProto]) -> Graph:
 
 @cache
 def front_of(make: Callable[[], ModelProto]) -> TilingFront:
-    return memplan.tile_front(graph_of(make), io="external", inplace=True, time_limit_s=6)
+    return memplan.tile_front(graph_of(make), io="resident", inplace=True, time_limit_s=6)
 
 
 def recounted(graph: Graph, derived: Graph) -> float:
@@ -61,14 +62,14 @@ def test_tiles_are_never_worse_than_none(make: Callable[[], ModelProto]) -> None
     options = {
         "scratchpad": "max",
         "objective": "peak",
-        "io": "external",
+        "io": "resident",
         "inplace": True,
         "order": "program",
     }
     untiled = memplan.plan(graph, **options, time_limit_s=2)
     assert untiled.value is not None and front.within(1).peak <= untiled.value
     best = front.within()
-    assert best.peak < untiled.value
+    assert make is not models.wide_middle or best.peak < untiled.value / 2
     planned = memplan.plan(graph, **options, tiling=best.tiling, time_limit_s=4)
     assert memplan.check(graph, planned) == [] and planned.value is not None
     assert planned.value <= best.peak * 1.05  # it is packed within a time limit
@@ -92,11 +93,11 @@ def test_a_factor_below_one_is_refused() -> None:
         memplan.tile(chain(3), macs=0.5)
 
 
-def test_a_peak_is_asked_for() -> None:
-    graph, front = graph_of(models.quantized), front_of(models.quantized)
-    wanted = front.points[-1].peak
-    regions = memplan.tile(graph, macs=2, peak=int(wanted * 1.1), io="external", inplace=True, time_limit_s=6)
-    assert regions and all(isinstance(region, Region) for region in regions)
+def test_the_regions_of_a_point_are_what_is_asked_for() -> None:
+    graph, wanted = graph_of(models.wide_middle), front_of(models.wide_middle).within(1.2)
+    options = {"macs": 1.2, "io": "resident", "inplace": True, "time_limit_s": 6}
+    regions = memplan.tile(graph, peak=int(wanted.peak * 1.1), **options)
+    assert regions and mac_factor(graph, derive(graph, regions)) <= 1.2
 
 
 def test_searches_are_plug_ins() -> None:

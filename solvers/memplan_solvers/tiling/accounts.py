@@ -28,7 +28,10 @@ class Accounts:
         self.untiled: Bytes = np.array(live_bytes(problem), dtype=float)
         self.flops: Bytes = np.array([float(op.flops or 0) for op in self.graph.ops])
         self.maker = {name: i for i, op in enumerate(self.graph.ops) for name in op.results}
-        self.span = dict(zip((s.name for s in problem.storages), spans(problem), strict=True))
+        self.span = {
+            s.name: span if s.name in self.maker else (-1, span[1])  # an input is there before any op
+            for s, span in zip(problem.storages, spans(problem), strict=True)
+        }
         self.size = {s.name: s.size for s in problem.storages}
 
     @cached_property

@@ -33,6 +33,8 @@ class Reaches:
         first = [tiles_of(found, ways.size[found.axis]) for found in ways.loops]
         self.reach: dict[int, list[Reach | None]] = {ways.last: list(first)}
         self.readers: dict[str, list[Reader]] = {}
+        self.void = np.zeros(len(ways.tiles), bool)
+        """By candidate whether a tile needs nothing but padding of an operand: it is none."""
 
     def extend(self, position: int) -> bool:
         """Take in the op before those that are in the region; whether that can be."""
@@ -43,7 +45,20 @@ class Reaches:
             self.reach[position] = found
         for operand, name in enumerate(self.accounts.graph.ops[position].inputs):
             self.readers.setdefault(name, []).append((position, operand))
+            self.void = self.void | self._void(position, operand)
         return True
+
+    def _void(self, position: int, operand: int) -> Flags:
+        found = np.zeros(len(self.ways.tiles), bool)
+        op = self.accounts.graph.ops[position]
+        shape = self.accounts.graph.tensor[op.inputs[operand]].shape or ()
+        for reach, this, picked in zip(self.reach[position], self.ways.loops, self.ways.picked, strict=True):
+            axis = None if reach is None or not op.needs else follows(op.needs[operand], reach.axis)
+            access = None if axis is None else op.needs[operand][axis]
+            if reach is not None and axis is not None and access is not None:
+                first, stop = asked(reach, access, shape[axis])
+                found |= np.logical_or.reduceat(~reach.empty & (first >= stop), this.starts)[picked]
+        return found
 
     def escapes(self, position: int) -> bool:
         """Whether a result of an op before the last one is wanted behind the region."""

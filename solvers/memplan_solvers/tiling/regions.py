@@ -76,7 +76,7 @@ def costs(accounts: Accounts, ways: Candidates) -> Iterator[tuple[int, Costs]]:
             live[last - reader[0]] += none if escapes else reaches.in_pieces(position, *reader)
         stay, flops, ops = stay + stays, flops + reaches.flops(position), ops + ways.tiles
         at_all, made = accounts.crossing(position, last)
-        fits = np.where(ops <= MOST_OPS, bad, np.inf)
+        fits = np.where((ops <= MOST_OPS) & ~reaches.void, bad, np.inf)
         pieces = live[: back + 1].max(axis=0) + at_all + fits
         whole = np.maximum(pieces, live[0] + scattered + at_all)
         sources = _sources(reaches, position)

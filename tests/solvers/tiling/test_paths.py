@@ -9,6 +9,10 @@ from math import inf
 
 import numpy as np
 import pytest
+from memplan_solvers.tiling.accounts import Accounts
+from memplan_solvers.tiling.candidates import Candidates
+from memplan_solvers.tiling.paths import Way, unbeaten, ways
+from memplan_solvers.tiling.regions import costs
 from onnx import ModelProto
 
 from memplan import Graph, OptionError, Problem
@@ -18,17 +22,13 @@ from memplan.solving.blocks import live_bytes
 from memplan.solving.planning import make_problem
 from memplan.tiling.derive import derive
 from memplan.tiling.measures import mac_factor
-from memplan_solvers.tiling.accounts import Accounts
-from memplan_solvers.tiling.candidates import Candidates
-from memplan_solvers.tiling.paths import Way, unbeaten, ways
-from memplan_solvers.tiling.regions import costs
 from tests.tiling import models
 
-MODELS = (models.residual_cnn, models.hourglass, models.quantized)
+MODELS = (models.wide_middle, models.hourglass, models.quantized)
 
 
 def pose(graph: Graph) -> Problem:
-    return make_problem(graph, objective="peak", io="external", inplace=True)
+    return make_problem(graph, objective="peak", io="resident", inplace=True)
 
 
 @cache
@@ -70,17 +70,13 @@ def test_what_paths_claim_is_a_front_and_is_computed(make: Callable[[], ModelPro
     graph = graph_of(make)
     accounts = Accounts(pose(graph))
     found = ways(accounts, lambda: False)
-    assert len(found) > 2
+    assert make is not models.wide_middle or len(found) > 4
     assert all(a.flops < b.flops and a.nbytes > b.nbytes for a, b in zip(found, found[1:], strict=False))
-    made = 0
     for way in found:
-        with suppress(OptionError):  # tiles of nothing but padding are not known to the search
-            derived = derive(graph, way.tiling)
-            assert tiles(graph, derived) == []
-            claimed = way.flops / accounts.flops.sum()
-            assert mac_factor(graph, derived) == pytest.approx(claimed, rel=1e-9)
-            made += 1
-    assert made > 2
+        derived = derive(graph, way.tiling)
+        assert tiles(graph, derived) == []
+        claimed = way.flops / accounts.flops.sum()
+        assert mac_factor(graph, derived) == pytest.approx(claimed, rel=1e-9)
 
 
 def claimed_and_live(graph: Graph, every: int) -> list[tuple[float, float]]:
