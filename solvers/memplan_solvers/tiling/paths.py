@@ -31,7 +31,7 @@ Crossing = int | None
 """How a place between two ops is crossed: what is read behind it is whole (None), or in pieces short along an axis."""
 
 
-class Way(NamedTuple):
+class TiledPath(NamedTuple):
     """A path: the bytes that it takes at most, its flops, and its regions."""
 
     nbytes: float
@@ -61,7 +61,7 @@ class Step:
     pick: NDArray[np.int64]
 
 
-def ways(accounts: Accounts, cancelled: Callable[[], bool]) -> list[Way]:
+def ways(accounts: Accounts, cancelled: Callable[[], bool]) -> list[TiledPath]:
     """The paths that no other one beats in bytes and flops, the fewest flops first; none where it was cancelled."""
     n, most = len(accounts.untiled), float(accounts.untiled.max(initial=1))
     limits = np.geomspace(most * SMALLEST, most, THRESHOLDS)
@@ -88,9 +88,9 @@ def ways(accounts: Accounts, cancelled: Callable[[], bool]) -> list[Way]:
     return unbeaten([_traced(best, via, n, k) for k in corners])
 
 
-def unbeaten(found: Sequence[Way]) -> list[Way]:
+def unbeaten(found: Sequence[TiledPath]) -> list[TiledPath]:
     """The ways that no other one beats, the fewest flops first."""
-    kept: list[Way] = []
+    kept: list[TiledPath] = []
     for way in sorted(found, key=lambda w: (w.flops, w.nbytes, len(w.tiling))):
         if not kept or way.nbytes < kept[-1].nbytes:
             kept.append(way)
@@ -137,7 +137,7 @@ def _before(best: dict[tuple[int, Crossing], Bytes], step: Step) -> Bytes:
 
 def _traced(
     best: dict[tuple[int, Crossing], Bytes], via: dict[tuple[int, Crossing], list[Step]], end: int, k: int
-) -> Way:
+) -> TiledPath:
     """The best path within the threshold of number `k`."""
     leaves: Crossing = None
     at, nbytes, flops, found = end, 0.0, 0.0, list[Region]()
@@ -148,4 +148,4 @@ def _traced(
         if step.cuts is not None:
             found.append(step.cuts.region(step.first, candidate))
         at, leaves = step.first, min(step.enters, key=lambda c: best[step.first, c][k])
-    return Way(nbytes, flops, tuple(found[::-1]))
+    return TiledPath(nbytes, flops, tuple(found[::-1]))

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from memplan_solvers.tiling.accounts import Accounts
 from memplan_solvers.tiling.candidates import Candidates
-from memplan_solvers.tiling.paths import Way, unbeaten, ways
+from memplan_solvers.tiling.paths import TiledPath, unbeaten, ways
 from memplan_solvers.tiling.regions import costs
 from onnx import ModelProto
 
@@ -36,12 +36,12 @@ def graph_of(make: Callable[[], ModelProto]) -> Graph:
     return model_from_proto(make(), "net", ".", {}).graph
 
 
-def brute_force(accounts: Accounts) -> list[Way]:
+def brute_force(accounts: Accounts) -> list[TiledPath]:
     """Every path of untiled ops and tiled regions that leave whole tensors, one by one, of those that no other one beats."""
-    found: list[list[Way]] = [[Way(0.0, 0.0, ())]]
+    found: list[list[TiledPath]] = [[TiledPath(0.0, 0.0, ())]]
     for last in range(len(accounts.untiled)):
         here = [
-            Way(max(way.nbytes, accounts.untiled[last]), way.flops + accounts.flops[last], way.tiling)
+            TiledPath(max(way.nbytes, accounts.untiled[last]), way.flops + accounts.flops[last], way.tiling)
             for way in found[last]
         ]
         for cuts in (Candidates(accounts, last, axes) for axes in accounts.axes(last)):
@@ -49,7 +49,8 @@ def brute_force(accounts: Accounts) -> list[Way]:
                 for k, (nbytes, flops) in enumerate(zip(cost.whole, cost.flops, strict=True)):
                     region = cuts.region(first, k)
                     here += [
-                        Way(max(w.nbytes, nbytes), w.flops + flops, (*w.tiling, region)) for w in found[first]
+                        TiledPath(max(w.nbytes, nbytes), w.flops + flops, (*w.tiling, region))
+                        for w in found[first]
                     ]
         found.append(unbeaten([way for way in here if way.nbytes < inf]))
     return found[-1]
