@@ -104,7 +104,7 @@ class _Step:
         self._add(kept, _cut(x, channels))
         self.ops.append(Op(f"{op.name}.keep", "Slice", (x.name,), (kept,), 0))
         self.parts[weight], self.kept[op.name] = part, kept
-        return replace(op, inputs=(*op.inputs[:2], part, *op.inputs[2:]))
+        return replace(op, inputs=(*op.inputs[:2], part, *op.inputs[2:]), needs=())
 
     def backward(self, at_once: bool) -> None:
         """The loss, gradients against program order, and the optimizer."""
