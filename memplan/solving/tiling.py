@@ -118,8 +118,8 @@ def tile_front(
         TargetError: the target is unknown or cannot be read.
 
     >>> import memplan
-    >>> front = memplan.tile_front(memplan.load("resnet8_int8"), io="external", time_limit_s=5)
-    >>> front.within(macs=1).peak < 147_456  # which its largest op touches
+    >>> front = memplan.tile_front(memplan.load("resnet8_int8"), macs=1, io="external")
+    >>> front.within().peak < 147_456  # which its largest op touches
     True
     """
     begin = time.monotonic()
