@@ -79,7 +79,8 @@ from memplan.solving.limits import Limits, Progress
 from memplan.solving.planning import PlanOptions, make_problem, plan
 from memplan.solving.registry import parse_spec
 from memplan.solving.solver import Solver
-from memplan.solving.tiling import tile
+from memplan.solving.tiler import Tiler
+from memplan.solving.tiling import TilingFront, TilingPoint, tile, tile_front
 from memplan.studies.curve import SweepPoint
 from memplan.studies.sweep import Sweep, sweep
 from memplan.tiling.record import Region
@@ -89,8 +90,8 @@ __all__ = [
     "Gap", "Graph", "GraphError", "Hosted", "InPlace", "InvalidPlanError", "Limits", "Memory", "MemplanError", "Metrics", "Model", "Move",
     "Obedience", "Op", "OptionError", "Options", "OutputReport", "Packer", "Packing", "Pin", "Place", "Placeable", "Plan", "PlanError",
     "PlanOptions", "Problem", "Progress", "ReferenceCapacities", "Region", "Residency", "RunReport", "Segment",
-    "Solver", "Status", "Storage", "Sweep", "SweepPoint", "Target", "TargetError", "Tensor", "Violation", "ZooEntry",
+    "Solver", "Status", "Storage", "Sweep", "SweepPoint", "Target", "TargetError", "Tensor", "Tiler", "TilingFront", "TilingPoint", "Violation", "ZooEntry",
     "__version__", "check", "check_packing", "declare_op", "declare_ops", "emit", "emit_fx", "from_exported", "from_fx", "fx_pass", "load",
     "load_target", "make_problem", "measure", "pack", "pack_buffers", "parse_spec", "plan", "preset_names", "read_graph",
-    "read_plan", "run", "simulate", "sweep", "testing", "tile", "torch_backend", "write_graph", "write_plan", "zoo_index", "zoo_names",
+    "read_plan", "run", "simulate", "sweep", "testing", "tile", "tile_front", "torch_backend", "write_graph", "write_plan", "zoo_index", "zoo_names",
 ]  # fmt: skip

@@ -402,6 +402,22 @@ ELSEWHERE: tuple[tuple[str, str, str], ...] = (
         "memplan.packing.packer memplan_solvers.offsets.exact_floors",
     ),
     (
+        "the search for tilings against brute force, and its bytes and flops against derived graphs",
+        "solvers/tiling/test_paths.py",
+        "memplan_solvers.tiling.accounts memplan_solvers.tiling.candidates memplan_solvers.tiling.intervals "
+        "memplan_solvers.tiling.loops memplan_solvers.tiling.reaches memplan_solvers.tiling.regions",
+    ),
+    (
+        "searches by the fronts they give",
+        "solving/test_tiling.py",
+        "memplan.solving.tiler",
+    ),
+    (
+        "the command asked as a program",
+        "cli/test_tile.py",
+        "memplan.studies.front_page",
+    ),
+    (
         "the search against brute force",
         "solvers/search/test_search.py",
         "memplan_solvers.peak.descent_state memplan_solvers.search.children memplan_solvers.search.dominance "

@@ -1,4 +1,4 @@
-"""What other packages add to memplan through entry points: solvers, packers, targets, models."""
+"""What other packages add to memplan through entry points: solvers, packers, tilers, targets, models."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ KERNELS = "memplan.kernels"
 
 PACKERS = "memplan.packers"
 """Each a subclass of `Packer`."""
+
+TILERS = "memplan.tilers"
+"""Each a subclass of `Tiler`."""
 
 TARGETS = "memplan.targets"
 """Each a `Target`, or a function that makes one."""

@@ -48,12 +48,12 @@ class Version(argparse.Action):
 
 def build_parser() -> argparse.ArgumentParser:
     """The whole command line; each command's module adds its own part."""
-    from memplan.cli import check, compare, listing, machine, measure, pack, plan, run, show, sweep
+    from memplan.cli import check, compare, listing, machine, measure, pack, plan, run, show, sweep, tile
 
     parser = Parser(prog="memplan", description="Plans where and when tensors live in memory.")
     parser.add_argument("--version", action=Version, nargs=0, help="show what is installed and exit")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=Parser)
-    for module in (plan, check, run, measure, show, pack, compare, sweep, listing, machine):
+    for module in (plan, check, run, measure, show, pack, compare, sweep, tile, listing, machine):
         module.add_parser(commands)
     parser.set_defaults(program=parser)  # what completion completes
     return parser

@@ -13,6 +13,7 @@ from memplan.cli.common import (
     add_reading,
     add_sizes,
     load_talking,
+    parse_factor,
     parse_int,
     parse_seconds,
     policies,
@@ -25,7 +26,6 @@ from memplan.ir.model import Model
 from memplan.machine.profile import profile_names
 from memplan.problem.options import CHOICES
 from memplan.problem.plan import Plan, Status, planned_graph
-from memplan.tiling.calls import calls
 from memplan.tiling.derive import derive
 from memplan.tiling.record import Region, Tiling
 from memplan_start import INTERRUPTED
@@ -82,8 +82,14 @@ def add_parser(commands: Any) -> None:
         "--tile",
         choices=("auto", "exact"),
         metavar="auto|exact",
-        help="execute ops that work row by row some rows at a time, where that takes fewer bytes; exact: "
-        "those alone that give the same bits then",
+        help="execute regions of ops tile by tile, where that takes fewer bytes; exact: those alone that give the "
+        "same bits then",
+    )
+    p.add_argument(
+        "--mac-factor",
+        metavar="F",
+        help="what tiles may compute, as a multiple of what the model computes (default: 1, nothing twice); "
+        "`memplan tile` shows what factors give",
     )
     p.add_argument(
         "--solver", metavar="SPEC", help="name or name{field=value,…}, see `memplan solvers --json`"
@@ -117,6 +123,13 @@ def run(args: argparse.Namespace) -> int:
     check_folder(Path(args.output))
     model = _rewritten(load_talking(args, args.runtime), args)
     check_folder(Path(args.output), *file_names(formats, model.stem))
+    if args.target == SCRATCHPAD and not (args.runtime or args.scratchpad or args.objective):
+        print_stderr(
+            "note: nothing limits the scratchpad, so nothing is spilled; give --scratchpad SIZE (MR is the least "
+            "that works, MH half way) or --target NAME (see `memplan targets`)"
+        )
+    if args.mac_factor is not None and args.tile is None:
+        raise OptionError(f"--mac-factor {args.mac_factor} where nothing is tiled", "add --tile auto")
     regions = _tiling(args, model, alignment) if args.tile else ()
     live = LiveLine()
     with interruptible() as cancel:
@@ -168,16 +181,16 @@ def _rewritten(model: Model, args: argparse.Namespace) -> Model:
 
 def _tiling(args: argparse.Namespace, model: Model, alignment: int | None) -> tuple[Region, ...]:
     """The regions that are tiled; what they are is said."""
+    from memplan.cli.tile import say_whole
     from memplan.onnx.exactness import exact_regions
-    from memplan.solving.tiling import tile
+    from memplan.solving.tiling import tile_front
 
     chosen = policies(args)
     treated = {key: chosen[key] for key in ("weights", "io", "inplace")}
-    regions = tile(model, args.target, alignment=alignment, runtime=args.runtime, **treated)
-    if whole := sorted({op.kind for op in model.graph.ops if not op.needs}):
-        print_stderr(
-            f"note: of these it is not known what a part of them needs, so they are no tiles: {', '.join(whole)}"
-        )
+    factor = 1.0 if args.mac_factor is None else parse_factor("--mac-factor", args.mac_factor)
+    say_whole(model.graph)
+    front = tile_front(model, args.target, macs=factor, alignment=alignment, runtime=args.runtime, **treated)
+    regions = front.within(factor).tiling
     if args.tile == "exact":
         regions = exact_regions(model.graph, regions)
     print_stderr(_tiles_note(model.graph, regions) if regions else "note: no tiles would help")
@@ -185,11 +198,15 @@ def _tiling(args: argparse.Namespace, model: Model, alignment: int | None) -> tu
 
 
 def _tiles_note(graph: Graph, regions: Tiling) -> str:
-    """How many regions there are, and whether their bits stay what they are."""
-    from memplan.onnx.exactness import exactness_text
+    """How many regions there are, what they cost, and whether their bits stay what they are."""
+    from memplan.onnx.exactness import tiling_exactness
+    from memplan.tiling.measures import mac_factor
 
-    exact = exactness_text(graph, calls(graph, derive(graph, regions)).values())
-    return f"note: {len(regions)} regions are executed tile by tile (exact: {exact})"
+    derived = derive(graph, regions)
+    return (
+        f"note: {len(regions)} regions are executed tile by tile: {len(derived.ops):,} ops compute "
+        f"{mac_factor(graph, derived):.4g} times as much (exact: {tiling_exactness(graph, regions)})"
+    )
 
 
 def _print_none(args: argparse.Namespace, graph: Graph, plan: Plan) -> None:

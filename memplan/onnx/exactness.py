@@ -79,6 +79,11 @@ def exactness_text(graph: Graph, tiles: Iterable[Call]) -> str:
     return f"no, for op '{name}'" if level is Exactness.NO else str(level)
 
 
+def tiling_exactness(graph: Graph, tiling: Tiling) -> str:
+    """The same for all tiles that a tiling makes of the graph."""
+    return exactness_text(graph, calls(graph, derive(graph, tiling)).values())
+
+
 def exact_regions(graph: Graph, tiling: Tiling) -> Tiling:
     """The regions from the last op on behind which all tiles are exact; those that end with one that is not are left out."""
     number = {op.name: i for i, op in enumerate(graph.ops)}

@@ -3,7 +3,7 @@ a time. Nothing is computed twice for it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 from math import inf
 from typing import NamedTuple
@@ -12,6 +12,8 @@ from memplan.ir.boxes import volume
 from memplan.ir.graph import Graph
 from memplan.ir.needs import cut_axes
 from memplan.problem.problem import Problem
+from memplan.solving.limits import Limits
+from memplan.solving.tiler import Pose, Tiler
 from memplan.tiling.derive import derive
 from memplan.tiling.ranges import Boxes, Readers, asked, made_by, readers, widened
 from memplan.tiling.record import Region, Tiling
@@ -44,21 +46,23 @@ class Run(NamedTuple):
     axis: int
 
 
-def blocks(graph: Graph, pose: Callable[[Graph], Problem]) -> Tiling:
-    """The tiling by blocks that brings the live bytes of the program's order down the most; empty where none does.
+class Blocks(Tiler):
+    """The tiling by blocks that brings the live bytes of the program's order down the most; none where none does."""
 
-    Args:
-        graph: what is to be tiled.
-        pose: gives the problem of a graph: what is placed, and what may be overwritten.
-    """
-    found = runs(graph)
-    best: Tiling = ()
-    least: float = max(live_bytes(pose(graph)), default=0)
-    for count in COUNTS:
-        tiling, most = _grown(graph, pose, found, count)
-        if most <= GAIN * least:
-            best, least = tiling, most
-    return best
+    name = "blocks"
+
+    def tilings(self, graph: Graph, pose: Pose, macs: float, limits: Limits) -> Sequence[Tiling]:
+        """One tiling at most, in which nothing is computed twice."""
+        found = runs(graph)
+        best: Tiling = ()
+        least: float = max(live_bytes(pose(graph)), default=0)
+        for count in COUNTS:
+            tiling, most = _grown(graph, pose, found, count)
+            if most <= GAIN * least:
+                best, least = tiling, most
+            if limits.spent():
+                break
+        return [best] if best else []
 
 
 def runs(graph: Graph) -> list[Run]:
@@ -95,13 +99,13 @@ def live_bytes(problem: Problem) -> list[int]:
     """The bytes of what is live at each step of the program's order, less what is overwritten by it."""
     n = problem.n
     change = [0] * (n + 1)
-    spans = _spans(problem)
-    for (start, stop), s in zip(spans, problem.storages, strict=True):
+    alive = spans(problem)
+    for (start, stop), s in zip(alive, problem.storages, strict=True):
         change[start] += s.size
         change[stop] -= s.size
     live = list(accumulate(change[:n]))
     for i, (_, over) in problem.overwriting.items():
-        live[i] -= max((problem.storages[k].size for k in over if spans[k][1] == i + 1), default=0)
+        live[i] -= max((problem.storages[k].size for k in over if alive[k][1] == i + 1), default=0)
     return live
 
 
@@ -137,9 +141,7 @@ def _backwards(
         yield position, 0 if op.view else sum(graph.tensor[name].nbytes for name in inner)
 
 
-def _grown(
-    graph: Graph, pose: Callable[[Graph], Problem], found: Sequence[Run], count: int
-) -> tuple[Tiling, float]:
+def _grown(graph: Graph, pose: Pose, found: Sequence[Run], count: int) -> tuple[Tiling, float]:
     """The best tiling with so many blocks, and the most bytes that are live in it: runs are added where most is live."""
     run_of = {graph.ops[k].name: run for run in found for k in range(run.first, run.last + 1)}
     best: Tiling = ()
@@ -170,7 +172,7 @@ def _concerned(problem: Problem, live: Sequence[int], run_of: Mapping[str, Run])
     high = [bytes_ >= SHARE * most for bytes_ in live]
     before = [0, *accumulate(high)]
     concerned = {i for i, is_high in enumerate(high) if is_high}
-    for (start, stop), s in zip(_spans(problem), problem.storages, strict=True):
+    for (start, stop), s in zip(spans(problem), problem.storages, strict=True):
         if before[stop] > before[start] and s.size > (1 - SHARE) ** 2 * most:
             concerned.update(s.touches)
     ops = (problem.graph.ops[i] for i in concerned)
@@ -178,11 +180,11 @@ def _concerned(problem: Problem, live: Sequence[int], run_of: Mapping[str, Run])
     return {run_of[name] for name in names if name in run_of}
 
 
-def _spans(problem: Problem) -> list[tuple[int, int]]:
+def spans(problem: Problem) -> list[tuple[int, int]]:
     """From which step of the program's order each storage is there, and before which it is gone."""
-    spans = []
+    found = []
     for s in problem.storages:
         touches = s.touches or (0,)
         start = 0 if s.resident and s.in_host else touches[0]
-        spans.append((start, problem.n if s.resident and s.is_output else touches[-1] + 1))
-    return spans
+        found.append((start, problem.n if s.resident and s.is_output else touches[-1] + 1))
+    return found

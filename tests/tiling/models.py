@@ -200,3 +200,22 @@ def qdq(size: int = 10) -> ModelProto:
     half = (size + 1) // 2
     x, y = value("x", [1, 3, size, size], TensorProto.INT8), value("y", [1, 3, half, half], TensorProto.INT8)
     return model(nodes, [x], [y], weights)
+
+
+def wide_middle(size: int = 16) -> ModelProto:
+    """A small image, wide features that are added up again, and a small result: what tiles help most."""
+    nodes = [
+        node("Conv", ["x", "w1"], ["c1"], name="widen", pads=[1, 1, 1, 1]),
+        node("Relu", ["c1"], ["r1"], name="relu1"),
+        node("Conv", ["r1", "w2"], ["c2"], name="depthwise", pads=[1, 1, 1, 1], group=8),
+        node("Add", ["r1", "c2"], ["s"], name="add"),
+        node("Conv", ["s", "w3"], ["c3"], name="narrow", pads=[1, 1, 1, 1], strides=[2, 2]),
+        node("MaxPool", ["c3"], ["y"], name="pool", kernel_shape=[2, 2], strides=[2, 2]),
+    ]
+    weights = [
+        weight("w1", _random(8, 1, 3, 3)),
+        weight("w2", _random(8, 1, 3, 3)),
+        weight("w3", _random(2, 8, 3, 3)),
+    ]
+    quarter = size // 4
+    return model(nodes, [value("x", [1, 1, size, size])], [value("y", [1, 2, quarter, quarter])], weights)
