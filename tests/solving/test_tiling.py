@@ -76,11 +76,11 @@ def test_tiles_are_never_worse_than_none(make: Callable[[], ModelProto]) -> None
 
 
 def point(macs: float, peak: int) -> TilingPoint:
-    return TilingPoint((), peak, macs, 1, "by type")
+    return TilingPoint((), peak, macs, 1)
 
 
 def test_any_point_can_be_asked_for() -> None:
-    front = TilingFront("net", (point(1.0, 100), point(1.1, 50), point(1.5, 20)), 0.0)
+    front = TilingFront(chain(1), (point(1.0, 100), point(1.1, 50), point(1.5, 20)), 0.0)
     assert [front.within(factor).peak for factor in (1, 1.1, 1.49, 2)] == [100, 50, 50, 20]
     assert [front.within(peak=peak).macs for peak in (100, 99, 20)] == [1.0, 1.1, 1.5]
     with pytest.raises(OptionError, match="needs 30 bytes and computes 1.2 times as much") as refused:
