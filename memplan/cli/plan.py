@@ -123,11 +123,6 @@ def run(args: argparse.Namespace) -> int:
     check_folder(Path(args.output))
     model = _rewritten(load_talking(args, args.runtime), args)
     check_folder(Path(args.output), *file_names(formats, model.stem))
-    if args.target == SCRATCHPAD and not (args.runtime or args.scratchpad or args.objective):
-        print_stderr(
-            "note: nothing limits the scratchpad, so nothing is spilled; give --scratchpad SIZE (MR is the least "
-            "that works, MH half way) or --target NAME (see `memplan targets`)"
-        )
     if args.mac_factor is not None and args.tile is None:
         raise OptionError(f"--mac-factor {args.mac_factor} where nothing is tiled", "add --tile auto")
     regions = _tiling(args, model, alignment) if args.tile else ()
