@@ -130,7 +130,7 @@ def test_a_preset_of_two_memories_is_planned_by_every_solver(name: str) -> None:
     target, graph = load_target(name), chain(4)
     assert BEYOND.get(name, "") in beyond_two_level(target)
     if name in BEYOND:
-        with pytest.raises(OptionError, match="'greedy' does not plan for target"):
+        with pytest.raises(OptionError, match="'greedy' does not plan for objective peak on target"):
             memplan.plan(graph, name, objective="peak", weights="tensor", solver="greedy")
         return
     assert beyond_two_level(target) == ""

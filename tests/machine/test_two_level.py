@@ -44,9 +44,9 @@ def test_a_scratchpad_machine_is_one(direct: bool, queues: int) -> None:
 def test_a_solver_of_scratchpad_machines_says_what_is_beyond_it(target: Target, beyond: str) -> None:
     assert beyond in beyond_two_level(target)
     with pytest.raises(
-        OptionError, match=f"'greedy' does not plan for target '{target.name}' with"
+        OptionError, match=f"'search' does not plan for target '{target.name}' with"
     ) as caught:
-        memplan.plan(chain(3), target, objective="peak", weights="tensor", solver="greedy")
+        memplan.plan(chain(3), target, weights="tensor", solver="search")
     assert beyond in caught.value.message
 
 
