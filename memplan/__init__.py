@@ -66,7 +66,7 @@ from memplan.packing.packer import Packer, pack, pack_buffers
 from memplan.problem.joins import Hosted
 from memplan.problem.options import Options
 from memplan.problem.pins import Pin
-from memplan.problem.places import Place, Placeable
+from memplan.problem.places import Parts, Place, Placeable
 from memplan.problem.plan import InPlace, Metrics, Move, Plan, Residency, Status
 from memplan.problem.problem import Problem
 from memplan.problem.storage import Storage
@@ -88,7 +88,7 @@ from memplan.tiling.record import Region
 __all__ = [
     "Access", "BoundError", "Buffer", "Capabilities", "Channel", "Clock", "Compute", "DimensionError", "ExecutionError",
     "Gap", "Graph", "GraphError", "Hosted", "InPlace", "InvalidPlanError", "Limits", "Memory", "MemplanError", "Metrics", "Model", "Move",
-    "Obedience", "Op", "OptionError", "Options", "OutputReport", "Packer", "Packing", "Pin", "Place", "Placeable", "Plan", "PlanError",
+    "Obedience", "Op", "OptionError", "Options", "OutputReport", "Packer", "Packing", "Parts", "Pin", "Place", "Placeable", "Plan", "PlanError",
     "PlanOptions", "Problem", "Progress", "ReferenceCapacities", "Region", "Residency", "RunReport", "Segment",
     "Solver", "Status", "Storage", "Sweep", "SweepPoint", "Target", "TargetError", "Tensor", "Tiler", "TilingFront", "TilingPoint", "Violation", "ZooEntry",
     "__version__", "check", "check_packing", "declare_op", "declare_ops", "emit", "emit_fx", "from_exported", "from_fx", "fx_pass", "load",

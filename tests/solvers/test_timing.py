@@ -121,7 +121,7 @@ def test_no_plan_stays_below_the_bound(order: str) -> None:
             seconds, bound = timeline(problem.graph, plan).latency_s, loaded_bound(problem)
             assert problem.free_bound <= bound <= seconds * (1 + 1e-9), seed
             total, met = total + 1, met + (bound >= seconds * (1 - 1e-9))
-    assert total > 100 and met > total / 4
+    assert total > 100 and met > total / 5
 
 
 def test_the_flow_shop_is_solved() -> None:

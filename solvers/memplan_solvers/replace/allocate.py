@@ -39,9 +39,9 @@ class ScratchpadOccupancy:
         del self.placed[bisect_left(self.placed, extent)]
         return extent[0]
 
-    def offset_of(self, s: int) -> int:
-        """Where s lies."""
-        return self.extent[s][0]
+    def offset_of(self, s: int) -> int | None:
+        """Where s lies; None if it does not."""
+        return self.extent[s][0] if s in self.extent else None
 
     def hole(self, size: int, pinned: int | None = None) -> int | None:
         """The lowest offset of the smallest hole of at least `size` bytes; `pinned` if that is given and free."""
