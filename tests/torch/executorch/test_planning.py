@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from typing import Any
 
@@ -63,7 +64,7 @@ def test_arenas_are_the_memories_of_the_target() -> None:
 def test_the_pass_serves_any_lowering_of_the_same_program() -> None:
     model = model_of("cell")
     plan = planned(model)
-    lowered = net("cell").to_executorch(
+    lowered = copy.deepcopy(net("cell")).to_executorch(
         ExecutorchBackendConfig(memory_planning_pass=planning_pass(model, plan))
     )
     sizes = lowered.exported_program().graph_module.meta["non_const_buffer_sizes"]
