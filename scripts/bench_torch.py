@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from marked import DOCS, put, taken
+from marked import DOCS, put_rows
 from publish_obeyed import keep
 from torch import Tensor, nn
 from torch._dynamo.backends.common import aot_autograd
@@ -36,10 +36,6 @@ from memplan.torch.flops import flops
 
 BUDGETS = (1.0, 0.6, 0.3)
 TIME_LIMIT_S = 20
-HEAD = (
-    "| module | ops | eager's peak | torch's budget | its peak | executed again | planned | measured | executed again | bound | bits |\n"
-    "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |"
-)
 
 
 class Residual(nn.Module):
@@ -316,10 +312,7 @@ def main() -> int:
     obeyed = True
     for name in sys.argv[1:] or MODULES:
         found = list(rows(name))
-        page = taken(DOCS / "torch.md", "bench_torch").splitlines()
-        lines = [line for line in page[HEAD.count("\n") + 1 :] if not line.startswith(f"| {name} |")]
-        lines += [line for line, _ in found]
-        put(DOCS / "torch.md", "bench_torch", "\n".join([HEAD, *lines]) + "\n")
+        put_rows(DOCS / "torch.md", "bench_torch", name, [line for line, _ in found])
         keep("torch", [row for _, seen in found for row in seen], of=f"{name}, ")
         obeyed = obeyed and all(seen.obeys for _, plans in found for _, seen in plans)
     return 0 if obeyed else 5

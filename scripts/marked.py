@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TypeVar
 
 from memplan.base.files import write_atomic
 
 DOCS = Path(__file__).parent.parent / "docs"
 END = "<!-- end -->"
 
-
-def taken(page: Path, script: str) -> str:
-    """What stands there; ValueError where the page has no such mark."""
-    return _parts(page, script)[1]
+_T = TypeVar("_T")
 
 
 def put(page: Path, script: str, text: str) -> None:
     """Replace what stands there; ValueError where the page has no such mark."""
     before, _, after = _parts(page, script)
     write_atomic(page, before + text + after)
+
+
+def put_rows(page: Path, script: str, name: str, rows: Iterable[str]) -> None:
+    """Replace the rows of the table there whose first cell is the name; at its end where it has none."""
+    lines = _parts(page, script)[1].strip("\n").splitlines()
+    done = replaced(lines, lambda line: line.startswith(f"| {name} |"), rows)
+    put(page, script, "\n" + "\n".join(done) + "\n\n")
+
+
+def replaced(items: Iterable[_T], old: Callable[[_T], bool], new: Iterable[_T]) -> list[_T]:
+    """The items, those that are new where those that are old began; at the end where none is old."""
+    listed = list(items)
+    at = next((i for i, item in enumerate(listed) if old(item)), len(listed))
+    rest = [item for item in listed if not old(item)]
+    return [*rest[:at], *new, *rest[at:]]
 
 
 def _parts(page: Path, script: str) -> tuple[str, str, str]:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from marked import DOCS, put
+from marked import DOCS, put, replaced
 
 from memplan.base.files import write_atomic
 from memplan.runtimes.obedience import Obedience
@@ -22,8 +22,8 @@ ROWS = DOCS / "obeyed"
 def keep(runtime: str, found: Iterable[tuple[str, Obedience]], of: str = "") -> None:
     """Replace the rows of a runtime whose names begin so: of each plan what it is called on the page, and what was measured."""
     path = ROWS / f"{runtime}.json"
-    rows = [row for row in (kept(path) if path.exists() else []) if not row["model"].startswith(of)]
-    rows += [seen.to_dict() | {"model": label} for label, seen in found]
+    new = [seen.to_dict() | {"model": label} for label, seen in found]
+    rows = replaced(kept(path) if path.exists() else [], lambda row: row["model"].startswith(of), new)
     write_atomic(path, "[\n" + ",\n".join(json.dumps(row, sort_keys=True) for row in rows) + "\n]\n")
 
 
