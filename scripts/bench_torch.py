@@ -3,8 +3,8 @@
     scripts/bench_torch [MODEL ...]
 
 Torch decides what is saved by its `activation_memory_budget`, at several values; the peak of a step is what its profiler counts.
-memplan is given exactly that peak as its capacity, and executes again what costs least. Without names, writes the table of
-docs/torch.md and keeps the rows of docs/obeyed.md.
+memplan is given exactly that peak as its capacity, and executes again what costs least. As soon as a module is done, its rows in
+docs/torch.md, and those of docs/obeyed.md, are replaced. Without names all modules are measured.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import copy
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
+from marked import DOCS, put_rows
 from publish_obeyed import keep
 from torch import Tensor, nn
 from torch._dynamo.backends.common import aot_autograd
@@ -29,20 +29,13 @@ from torch.fx.node import map_arg
 from torch.nn import functional as F
 
 import memplan
-from memplan.base.files import write_atomic
 from memplan.runtimes.obedience import Obedience
 from memplan.torch.allocations import allocated
 from memplan.torch.backend import boxed
 from memplan.torch.flops import flops
 
-PAGE = Path(__file__).parent.parent / "docs" / "torch.md"
-START, END = "<!-- scripts/bench_torch -->\n", "<!-- end -->"
 BUDGETS = (1.0, 0.6, 0.3)
 TIME_LIMIT_S = 20
-HEAD = (
-    "| module | ops | eager's peak | torch's budget | its peak | executed again | planned | measured | executed again | bound | bits |\n"
-    "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |"
-)
 
 
 class Residual(nn.Module):
@@ -315,19 +308,14 @@ def words_of(error: Exception) -> str:
 
 
 def main() -> int:
-    """Writes the page where no module is named; prints the rows in any case."""
-    names = sys.argv[1:] or list(MODULES)
-    found, obedience = [HEAD], []
-    for name in names:
-        for row, seen in rows(name):
-            print(row, flush=True)
-            found.append(row)
-            obedience += seen
-    if not sys.argv[1:]:
-        keep("torch", obedience)
-        before, rest = PAGE.read_text(encoding="utf-8").split(START)
-        write_atomic(PAGE, before + START + "\n".join(found) + "\n" + END + rest.split(END, 1)[1])
-    return 0
+    """Replaces the rows of a module as soon as it is done; exit status 5 where a plan is not obeyed."""
+    obeyed = True
+    for name in sys.argv[1:] or MODULES:
+        found = list(rows(name))
+        put_rows(DOCS / "torch.md", "bench_torch", name, [line for line, _ in found])
+        keep("torch", [row for _, seen in found for row in seen], of=f"{name}, ")
+        obeyed = obeyed and all(seen.obeys for _, plans in found for _, seen in plans)
+    return 0 if obeyed else 5
 
 
 if __name__ == "__main__":

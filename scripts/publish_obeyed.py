@@ -11,32 +11,35 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from marked import DOCS, put, replaced
+
 from memplan.base.files import write_atomic
 from memplan.runtimes.obedience import Obedience
 
-PAGE = Path(__file__).parent.parent / "docs" / "obeyed.md"
-ROWS = PAGE.with_suffix("")
-START, END = "<!-- scripts/publish_obeyed -->\n", "<!-- end -->"
+ROWS = DOCS / "obeyed"
 
 
-def keep(runtime: str, found: Iterable[tuple[str, Obedience]]) -> None:
-    """Replace the rows of a runtime: of each plan what it is called on the page, and what was measured."""
-    rows = [json.dumps(seen.to_dict() | {"model": label}, sort_keys=True) for label, seen in found]
-    write_atomic(ROWS / f"{runtime}.json", "[\n" + ",\n".join(rows) + "\n]\n")
+def keep(runtime: str, found: Iterable[tuple[str, Obedience]], of: str = "") -> None:
+    """Replace the rows of a runtime whose names begin so: of each plan what it is called on the page, and what was measured."""
+    path = ROWS / f"{runtime}.json"
+    new = [seen.to_dict() | {"model": label} for label, seen in found]
+    rows = replaced(kept(path) if path.exists() else [], lambda row: row["model"].startswith(of), new)
+    write_atomic(path, "[\n" + ",\n".join(json.dumps(row, sort_keys=True) for row in rows) + "\n]\n")
+
+
+def kept(path: Path) -> list[dict[str, Any]]:
+    """The rows of a runtime."""
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def main() -> None:
     """Replace what stands between the marks."""
-    text = PAGE.read_text(encoding="utf-8")
-    before, rest = text.split(START)
-    write_atomic(PAGE, before + START + tables() + END + rest.split(END, 1)[1])
+    put(DOCS / "obeyed.md", "publish_obeyed", tables())
 
 
 def tables() -> str:
     """Both tables, as Markdown: the runtimes summed up, then a row for each plan."""
-    rows = [
-        row for path in sorted(ROWS.glob("*.json")) for row in json.loads(path.read_text(encoding="utf-8"))
-    ]
+    rows = [row for path in sorted(ROWS.glob("*.json")) for row in kept(path)]
     return "\n".join([*summary(rows), "", *each(rows), ""])
 
 

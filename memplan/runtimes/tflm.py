@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import re
-import subprocess
 from dataclasses import dataclass
 from importlib.util import find_spec
 
-from memplan.base.children import start
 from memplan.base.errors import ExecutionError, MemplanError
 from memplan.ir.model import Model
 from memplan.problem.plan import Plan
+from memplan.runtimes.native import ask
 from memplan.runtimes.obedience import Obedience
 from memplan.tflite.emit import head_nbytes, planned_tflite, source_program, without_offsets
 from memplan.tflite.program import TfliteProgram
 
-RUNS = 3
-"""Runs of a model that are compared, one after another: what it keeps from run to run shows."""
-
 SPARE_BYTES = 16 << 20
 """What an arena of no given size has beyond all tensors: for what the runtime keeps beside them."""
-
-TIMEOUT_S = 600
-"""A run that takes longer is ended."""
 
 HEAD = re.compile(r"Arena allocation head (\d+) bytes")
 TAIL = re.compile(r"Arena allocation tail (\d+) bytes")
@@ -78,25 +70,15 @@ def invoke(program: TfliteProgram, data: bytes, arena_bytes: int | None = None, 
         tensors = (value for subgraph in program.subgraphs for value in subgraph.tensors)
         arena_bytes = SPARE_BYTES + sum(value.nbytes for value in tensors if not value.constant)
     main = program.subgraphs[0]
-    asked = {"arena": arena_bytes, "runs": RUNS, "seed": seed}
-    asked |= {"inputs": len(main.inputs), "outputs": len(main.outputs)}
-    pipe = subprocess.PIPE
-    with start("memplan.runtimes.tflm_process", stdin=pipe, stdout=pipe, stderr=pipe) as process:
-        try:
-            answer, said = process.communicate(json.dumps(asked).encode() + b"\n" + data, TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            raise ExecutionError(
-                f"TensorFlow Lite Micro has not run the model in {TIMEOUT_S} s", "does the model end?"
-            ) from None
-    words = said.decode(errors="replace")
+    asked = {"arena": arena_bytes, "seed": seed, "inputs": len(main.inputs), "outputs": len(main.outputs)}
+    told, words = ask("memplan.runtimes.tflm_process", "TensorFlow Lite Micro", asked, data)
     head, tail = HEAD.search(words), TAIL.search(words)
-    if process.returncode or head is None or tail is None:
+    if told is None or head is None or tail is None:
         raise ExecutionError(
             f"TensorFlow Lite Micro does not run the model: {_complaint(words)}",
             "does it run without a plan, in an arena that is large enough?",
         )
-    return Invocation(int(head[1]), int(tail[1]), tuple(json.loads(answer)))
+    return Invocation(int(head[1]), int(tail[1]), tuple(told))
 
 
 def _complaint(words: str) -> str:

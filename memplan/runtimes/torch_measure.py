@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -10,13 +10,14 @@ from torch import Tensor
 from torch.fx import GraphModule
 
 from memplan.base.errors import ExecutionError, MemplanError, PlanError
+from memplan.ir.graph import Graph
 from memplan.ir.model import Model
 from memplan.machine.profile import load_profile
 from memplan.problem.plan import Plan, refuse_mismatch
 from memplan.runtimes.obedience import Obedience
 from memplan.runtimes.torch_run import compared
 from memplan.runtimes.torch_values import inputs_of, state_of, with_state
-from memplan.torch.allocations import allocated
+from memplan.torch.allocations import Allocated, allocated
 from memplan.torch.bodies import attribute
 from memplan.torch.devices import CPU, device_of
 from memplan.torch.emit import emit_fx
@@ -45,7 +46,7 @@ def measure(model: Model, plan: Plan, seed: int = 0) -> Obedience:
     refuse_mismatch(model.graph, plan)
     state, fed = state_of(source, seed), inputs_of(source, seed)
     own, expected = _call(source, state, fed, seed)
-    peak, found = _call(emit_fx(model, plan, moves=True), state, fed, seed)
+    ours, found = _call(emit_fx(model, plan, moves=True), state, fed, seed)
     outputs = compared(source, found, expected)
     held = {
         x.untyped_storage().data_ptr(): x.untyped_storage().nbytes()
@@ -55,12 +56,26 @@ def measure(model: Model, plan: Plan, seed: int = 0) -> Obedience:
         model=model.graph.name,
         runtime=RUNTIME,
         predicted=plan.metrics.live_peak,
-        measured=peak,
-        own=own,
+        measured=ours.peak,
+        own=own.peak,
         beside=sum(held.values()),
         outputs=len(outputs),
         different=sum(not output.equal for output in outputs),
+        ordered=in_order(model.graph, plan, ours.called),
     )
+
+
+def in_order(graph: Graph, plan: Plan, called: Sequence[str]) -> bool | None:
+    """Whether these ops of torch were called in the plan's order, by their kinds; None where bodies of control flow call some, too.
+
+    Views are left out: they are taken wherever they are needed.
+    """
+    kinds = {op.name: op.kind.rpartition(".")[0].replace(".", "::") for op in graph.ops}
+    if not all(kinds.values()):
+        return None
+    counted = {*kinds.values()} - {kinds[op.name] for op in graph.ops if op.view}
+    planned = [kinds[name] for name in plan.schedule if kinds[name] in counted]
+    return planned == [name for name in called if name in counted]
 
 
 def refuse_unfit(plan: Plan) -> None:
@@ -77,8 +92,8 @@ def refuse_unfit(plan: Plan) -> None:
 
 def _call(
     module: GraphModule, state: Mapping[str, Tensor], fed: Mapping[str, Any], seed: int
-) -> tuple[int, list[Tensor]]:
-    """The most bytes allocated during a call, and what it returns and updates."""
+) -> tuple[Allocated, list[Tensor]]:
+    """What is allocated during a call, and what it returns and updates."""
     held = with_state(module, state)
     given = [x.clone() if isinstance(x, Tensor) else x for x in fed.values()]
     torch.manual_seed(seed)
@@ -93,4 +108,4 @@ def _call(
         operands[n.name] if n.op == "placeholder" else attribute(held, str(n.target))
         for n in epilogue(module).values()
     ]
-    return seen.peak, [*tensors_in(returned), *updated]
+    return seen, [*tensors_in(returned), *updated]

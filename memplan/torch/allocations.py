@@ -1,8 +1,8 @@
-"""What torch's allocator of host memory hands out while something runs, by the count of torch's own profiler."""
+"""What torch's own profiler sees while something runs: what the allocator of host memory hands out, and the ops that are called."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import accumulate
 from typing import Any, NamedTuple, TypeVar
 
@@ -19,10 +19,14 @@ _CONFIG = _PROFILER.ProfilerConfig(
 
 
 class Allocated(NamedTuple):
-    """Bytes on the host that were handed out during a run: the most at a time, and those in use at its end."""
+    """Bytes on the host that were handed out during a run: the most at a time, and those in use at its end; the ops called.
+
+    Ops are such as `aten::mm`, in the order of their calls, without those that an op calls itself.
+    """
 
     peak: int
     held: int
+    called: tuple[str, ...]
 
 
 def allocated(run: Callable[[], _T]) -> tuple[_T, Allocated]:
@@ -33,6 +37,18 @@ def allocated(run: Callable[[], _T]) -> tuple[_T, Allocated]:
         result = run()
     finally:
         events = _PROFILER._disable_profiler_legacy()
-    changes = [e.cpu_memory_usage() for thread in events for e in thread if e.kind() == "memory_alloc"]
-    sums = [0, *accumulate(changes)]
-    return result, Allocated(max(sums), sums[-1])
+    flat = [event for thread in events for event in thread]
+    sums = [0, *accumulate(e.cpu_memory_usage() for e in flat if e.kind() == "memory_alloc")]
+    return result, Allocated(max(sums), sums[-1], tuple(_outermost(flat)))
+
+
+def _outermost(events: Iterable[Any]) -> Iterator[str]:
+    """Names of the calls that no other call has made."""
+    depth = 0
+    for event in events:
+        if event.kind() == "push":
+            if not depth:
+                yield event.name()
+            depth += 1
+        elif event.kind() == "pop":
+            depth -= 1

@@ -43,7 +43,13 @@ def test_the_replay_uses_what_was_planned(target: str) -> None:
     assert plan.runtime == "c"
     found = memplan.measure(model, plan, on="c")
     assert found.obeys and found.measured == sum(plan.peaks.values()) > 0
-    assert (found.outputs, found.different, found.own, found.kept) == (1, 0, None, "plan")
+    assert (found.outputs, found.different, found.ordered, found.own, found.kept) == (
+        1,
+        0,
+        True,
+        None,
+        "plan",
+    )
     assert "no planner of its own" in str(found)
 
 

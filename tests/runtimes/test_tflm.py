@@ -96,6 +96,20 @@ def test_two_live_tensors_in_one_place_change_the_outputs(tmp_path: Path) -> Non
     assert invoke(program, sabotaged).digests != honest.digests
 
 
+def test_operators_run_in_the_order_of_the_file(tmp_path: Path) -> None:
+    """Two write to one place, where the later result stays: the interpreter itself does not tell its order."""
+    main = Sub()
+    x = main.input((1, 8))
+    main.outputs += [main.op(kind, [x], (1, 8)) for kind in ("NEG", "ABS")]
+    model, plan = planned(tflite(main), tmp_path)
+    program = source_program(model)
+    negative, absolute = invoke(program, planned_tflite(model, plan)).digests[:2]
+    shared = {METADATA: offsets_entry([0, 32, 32])}
+    for order, later in (([0, 1], absolute), ([1, 0], negative)):
+        found = invoke(program, rewritten(program, Changes({0: order}, metadata=shared)))
+        assert found.digests[:2] == (later, later)
+
+
 @pytest.mark.slow(reason="starts several programs")
 def test_two_live_tensors_of_a_subgraph_in_one_place_change_the_outputs(tmp_path: Path) -> None:
     model, plan = planned(counting(), tmp_path)

@@ -16,6 +16,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 import memplan
 from memplan import Model, Plan
 from memplan.base.errors import DimensionError, MemplanError, OptionError, PlanError
+from memplan.runtimes.torch_measure import in_order
 from memplan.torch.allocations import allocated
 from tests.cli.program import memplan as program_run
 
@@ -59,7 +60,7 @@ def test_torch_takes_what_the_plan_says(name: str) -> None:
     model = step(name)
     found = memplan.measure(model, memplan.plan(model, objective="peak", solver="peak"), "torch")
     assert found.obeys and found.measured == found.predicted <= found.own, str(found)
-    assert found.kept == "plan" and found.outputs > 0
+    assert found.kept == "plan" and found.outputs > 0 and found.ordered
 
 
 @pytest.mark.parametrize(
@@ -74,7 +75,7 @@ def test_what_is_stored_or_executed_again_takes_no_more(options: dict[str, Any])
     plan = memplan.plan(model, **options)
     assert plan.moves or len(plan.schedule) > len(model.graph.ops)
     found = memplan.measure(model, plan, "torch")
-    assert found.obeys and found.measured < found.own, str(found)
+    assert found.obeys and found.ordered and found.measured < found.own, str(found)
 
 
 def test_each_order_takes_its_own_bytes() -> None:
@@ -86,6 +87,16 @@ def test_each_order_takes_its_own_bytes() -> None:
         assert found.obeys
         seen[order] = found.measured
     assert seen["free"] < seen["program"] == found.own
+
+
+def test_ops_in_another_order_are_seen() -> None:
+    model = branching()
+    plan = memplan.plan(model, objective="peak", solver="peak")
+    called = ["aten::linear", "aten::relu"] * 4
+    assert in_order(model.graph, plan, [*called, *["aten::linear"] * 4, "aten::cat"]) is False
+    first, *rest = model.graph.ops
+    bodied = replace(model.graph, ops=(replace(first, kind="cond"), *rest))
+    assert in_order(bodied, plan, called) is None
 
 
 def test_a_plan_that_claims_less_is_not_obeyed() -> None:

@@ -5,7 +5,9 @@
    Every byte of the network has a number. Beside each memory lie cells, which hold the number of the byte that lies at
    an address, or 0. An op writes the numbers of its outputs there, a copy moves them, and whoever reads sees that they
    are right. Copies take as long as they may: until it is awaited, what a copy fills holds nothing, and must stay so,
-   and what it reads must stay as it is. */
+   and what it reads must stay as it is.
+
+   With any word after its name the test tells which op it executes at each step. */
 #include "net_plan.h"
 
 #include <stdio.h>
@@ -35,6 +37,7 @@ static unsigned long violations;
 static unsigned long reads;
 static uint32_t now;
 static unsigned char executed[NET_OPS];
+static int telling;
 
 static void report(const char *what, const char *whose)
 {
@@ -148,6 +151,8 @@ static void execute(uint32_t step)
     const uint32_t count = first_tensor[op + 1] - first;
     uint32_t k, j;
     executed[op] = 1;
+    if (telling)
+        printf("step %lu: op %lu\n", (unsigned long)step, (unsigned long)op);
     for (k = first_before[op]; k < first_before[op + 1]; k++)
         if (!executed[before_ops[k]])
             report("comes after an op that did not run yet", op_names[op]);
@@ -242,10 +247,12 @@ static unsigned long read_results(const uint32_t *tensors, const uint32_t *place
     return right;
 }
 
-int main(void)
+int main(int count, char **words)
 {
     unsigned long right;
     size_t k;
+    (void)words;
+    telling = count > 1;
     for (k = 0; k < sizeof blocks / sizeof blocks[0]; k++)
         if ((uintptr_t)blocks[k].bytes % blocks[k].alignment != 0)
             report("does not begin at a multiple of its alignment", blocks[k].name);

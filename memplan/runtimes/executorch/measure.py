@@ -37,7 +37,7 @@ def measure(model: Model, plan: Plan, seed: int = 0) -> Obedience:
     """
     source = source_of(model)
     planned, unplanned = planned_program(model, plan), source.lowered()
-    ours, theirs = (invoke(bytes(p.buffer), source.method, seed) for p in (planned, unplanned))
+    ours, theirs = invoke(bytes(planned.buffer), bytes(unplanned.buffer), method=source.method, seed=seed)
     wanted = arenas(model, plan)
     misorder, notes = [*_misorder(planned, source.method, plan)], [*model.notes]
     faults = [*misorder]

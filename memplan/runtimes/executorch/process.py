@@ -1,57 +1,50 @@
-"""The process in which ExecuTorch's runtime runs: native code that may end it, or print what it likes."""
+"""The process in which ExecuTorch's runtime runs."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import sys
+from collections.abc import Iterator
 from typing import Any
 
-from memplan.base.children import end_with_parent
+from memplan.runtimes.native import RUNS, answer, digests, made_up
 
 
-def _main() -> None:
-    """Run a program on made-up inputs; print its arenas and the digests of its outputs, run after run, on a last line of JSON.
+def _run(asked: dict[str, Any], data: bytes) -> list[dict[str, Any]]:
+    """What each program, one after another in `data`, asks for, and what it computes on made-up inputs, run after run."""
+    return [_executed(program, asked["method"], asked["seed"]) for program in _split(data, asked["sizes"])]
 
-    On stdin: a line of JSON with the method, the number of runs and a seed, then the program.
-    """
-    end_with_parent()
+
+def _split(data: bytes, sizes: list[int]) -> Iterator[bytes]:
+    for size in sizes:
+        yield data[:size]
+        data = data[size:]
+
+
+def _executed(data: bytes, name: str, seed: int) -> dict[str, Any]:
+    import numpy as np
     import torch
     from executorch.exir._serialize._program import deserialize_pte_binary
-    from executorch.runtime import Runtime
-
-    asked = json.loads(sys.stdin.buffer.readline())
-    data = sys.stdin.buffer.read()
-    plans = deserialize_pte_binary(data).program.execution_plan
-    arenas = next(p.non_const_buffer_sizes for p in plans if p.name == asked["method"])[1:]
-    program = Runtime.get().load_program(data)  # a method reads the program as long as it lives
-    method = program.load_method(asked["method"])
-    torch.manual_seed(asked["seed"])
-    infos = [method.metadata.input_tensor_meta(i) for i in range(method.metadata.num_inputs())]
-    digests = []
-    for _ in range(asked["runs"]):
-        for output in method.execute([_values(info) for info in infos]):
-            bits = output.contiguous().reshape(-1).view(torch.uint8).numpy()
-            digests.append(hashlib.sha256(bits.tobytes()).hexdigest())
-    print(json.dumps({"arenas": arenas, "digests": digests}))
-
-
-def _values(info: Any) -> Any:
-    """Values for an input: floats from -1 to 1, all of a small integer's range; zeros as wide integers, which may be indices."""
-    import torch
     from executorch.exir.schema import ScalarType
     from executorch.exir.tensor import enum_to_scalar_map
+    from executorch.runtime import Runtime
 
-    shape, dtype = tuple(info.sizes()), enum_to_scalar_map[ScalarType(info.dtype())]
-    if dtype.is_floating_point:
-        return (2 * torch.rand(shape) - 1).to(dtype)
-    if dtype.itemsize > 2:
-        return torch.zeros(shape, dtype=dtype)
-    if dtype == torch.bool:
-        return torch.randint(0, 2, shape).to(dtype)
-    limits = torch.iinfo(dtype)
-    return torch.randint(limits.min, limits.max + 1, shape, dtype=dtype)
+    def values(info: Any) -> Any:
+        wanted = enum_to_scalar_map[ScalarType(info.dtype())]
+        known = torch.float32 if wanted == torch.bfloat16 else wanted  # numpy has no bfloat16
+        dtype = np.dtype(str(known).removeprefix("torch."))
+        return torch.from_numpy(made_up(rng, tuple(info.sizes()), dtype)).to(wanted)
+
+    plans = deserialize_pte_binary(data).program.execution_plan
+    arenas = next(p.non_const_buffer_sizes for p in plans if p.name == name)[1:]
+    program = Runtime.get().load_program(data)  # a method reads the program as long as it lives
+    method = program.load_method(name)
+    rng = np.random.default_rng(seed)
+    infos = [method.metadata.input_tensor_meta(i) for i in range(method.metadata.num_inputs())]
+    found = []
+    for _ in range(RUNS):
+        outputs = method.execute([values(info) for info in infos])
+        found += digests(x.contiguous().reshape(-1).view(torch.uint8).numpy() for x in outputs)
+    return {"arenas": arenas, "digests": found}
 
 
 if __name__ == "__main__":
-    _main()
+    answer(_run)

@@ -26,6 +26,9 @@ PLANNABLE = {f"level {level}": level for level in LEVELS if level != "disable"}
 HOISTED = frozenset({"Shape", "Size"})
 """Kinds that onnxruntime executes as soon as it can, whatever the order of the file."""
 
+REWRITE = "plan what `optimized` makes of the model, by --optimize basic"
+"""What helps where onnxruntime executes other nodes than the plan's."""
+
 
 def measure(model: Model, plan: Plan, seed: int = 0) -> Obedience:
     """The plan beside what onnxruntime makes of it, and of the model without it, on the same seeded inputs.
@@ -56,6 +59,9 @@ def measure(model: Model, plan: Plan, seed: int = 0) -> Obedience:
         notes += (
             f"{own} needs less, since it rewrites the graph: plan that with --optimize {PLANNABLE[own]}",
         )
+    kept_order = not faults
+    if kept_order and run.peak > plan.metrics.live_peak and {*run.nodes} - {*plan.schedule}:
+        faults = (f"takes bytes for nodes that are not in the plan: {REWRITE}",)
     least = least_arena(
         ordered, lambda nbytes: session_options(plan, arena=nbytes), fed, found, run.held + run.peak
     )
@@ -69,7 +75,7 @@ def measure(model: Model, plan: Plan, seed: int = 0) -> Obedience:
         outputs=len(found),
         different=sum(found[name].data.tobytes() != expected[name].data.tobytes() for name in found),
         ways=ways,
-        ordered=not faults,
+        ordered=kept_order,
         # workspaces are those of bodies, since the profile says that kernels' own do not count
         at_most=PROFILE.control_flow == "bounded" and any(op.workspace for op in model.graph.ops),
         faults=faults,
@@ -108,9 +114,7 @@ def compared(graph: Graph, plan: Plan, nodes: Sequence[str]) -> tuple[tuple[str,
             "constants alone, stand in bodies, or are what onnxruntime puts in place of others"
         )
     if lost := [name for name in plan.schedule if name not in set(done)]:
-        return (
-            f"executes others in place of {_listed(lost)}: plan what `optimized` makes of the model, by --optimize basic",
-        ), tuple(notes)
+        return (f"executes others in place of {_listed(lost)}: {REWRITE}",), tuple(notes)
     early = {name for name in done if ops[name].kind in HOISTED}
     if done != list(plan.schedule) and early:
         notes.append(f"Shape and Size are executed as soon as they can be: {_listed(sorted(early))}")

@@ -6,14 +6,14 @@ from collections.abc import Callable
 
 import torch
 from executorch.exir import to_edge
-from executorch.runtime import Runtime
 from torch import Tensor
 from torch.nn import functional as F
 
 import memplan
 from memplan.machine.profile import load_profile
-from memplan.torch.executorch.planning import planned_program
+from memplan.torch.executorch.planning import planned_program, source_of
 from memplan.torch.executorch.read import from_edge
+from tests.torch.executorch.nets import outputs
 
 ONE: dict[str, Callable[[Tensor], Tensor]] = {
     "aten._log_softmax.out": lambda x: x.log_softmax(1),
@@ -80,10 +80,10 @@ def test_kernels_that_write_over_an_operand_compute_the_same() -> None:
     assert {kind[plan.schedule[pair.step]] for pair in plan.inplace} == {*kinds}
     torch.manual_seed(0)
     inputs = [2 * torch.rand(shape) - 1 for _ in range(2)]
-    results = []
-    for lowered in (planned_program(model, plan), model.source.lowered()):  # type: ignore[attr-defined]
-        loaded = Runtime.get().load_program(bytes(lowered.buffer))
-        results.append([x.view(torch.int32) for x in loaded.load_method("forward").execute(inputs)])
+    results = [
+        [x.view(torch.int32) for x in outputs(program, inputs, runs=1)]
+        for program in (planned_program(model, plan), source_of(model).lowered())
+    ]
     differing = [
         i for i, (ours, theirs) in enumerate(zip(*results, strict=True)) if not torch.equal(ours, theirs)
     ]

@@ -9,25 +9,25 @@ from typing import Any
 
 import pytest
 import torch
+from executorch.exir import ExecutorchProgramManager
 from executorch.exir.passes import MemoryPlanningPass
+from executorch.runtime import Runtime
 
 import memplan
 from memplan.base.errors import ExecutionError
 from memplan.runtimes.executorch.invoke import invoke
 from memplan.runtimes.executorch.measure import planned_slow_bytes
 from memplan.torch.executorch.packing import packed
-from memplan.torch.executorch.read import from_edge
+from memplan.torch.executorch.planning import source_of
 from memplan.torch.executorch.source import algorithm_suite
 from tests.pages import blocks, walk
-from tests.torch.executorch.nets import IMAGE, Cell, Stateful, edge, exported
+from tests.torch.executorch.nets import IMAGE, NETS, Cell, exported, model_of, outputs
 from tests.torch.executorch.test_planning import FAST, SLOW, TWO
 
 
 @pytest.mark.slow(reason="starts several programs")
-def test_the_runtime_obeys_plans_for_one_arena_and_for_two() -> None:
-    model = from_edge(edge(Cell))
-    one = memplan.measure(model, memplan.plan(model, solver="greedy"), on="executorch")
-    assert one.obeys and one.ordered and one.measured < one.own == one.ways["greedy"] and one.outputs == 3
+def test_the_runtime_obeys_a_plan_for_two_arenas() -> None:
+    model = model_of("cell")
     target = replace(TWO, memories=(replace(FAST, capacity=4608), SLOW))
     options = {"objective": "traffic", "solver": "greedy", "time_limit_s": 5}
     held, free = (memplan.plan(model, target, io=io, **options) for io in ("resident", "host"))
@@ -38,17 +38,17 @@ def test_the_runtime_obeys_plans_for_one_arena_and_for_two() -> None:
 
 
 def test_a_run_in_one_alignment_less_is_refused_by_the_runtime() -> None:
-    model = from_edge(edge(Stateful, (torch.zeros(2, 8, 2, 4),)))
+    model = model_of("stateful")
 
-    def program(missing: int) -> bytes:
+    def program(missing: int) -> ExecutorchProgramManager:
         def algorithm(alignment: int, specs: Any, module: Any, _: Any, padding: int) -> Any:
             return packed(alignment, specs, module.input_mem_buffer_sizes, padding - missing, {})
 
-        return bytes(model.source.lowered(MemoryPlanningPass(algorithm_suite(algorithm))).buffer)  # type: ignore[attr-defined]
+        return source_of(model).lowered(MemoryPlanningPass(algorithm_suite(algorithm)))
 
-    assert invoke(program(0)).digests
+    assert outputs(program(0), NETS["stateful"][1])
     with pytest.raises(ExecutionError, match="ExecuTorch does not run the program"):
-        invoke(program(16))
+        invoke(bytes(program(16).buffer))
 
 
 @pytest.mark.slow(reason="starts several programs")
@@ -56,7 +56,8 @@ def test_the_commands_of_the_documentation_run(tmp_path: Path) -> None:
     torch.export.save(exported(Cell(), IMAGE), tmp_path / "model.pt2")
     assert walk("executorch.md", tmp_path) >= 2
     assert json.loads((tmp_path / "out" / "model.plan.json").read_text())["runtime"] == "executorch"
-    assert invoke((tmp_path / "out" / "model.memplan.pte").read_bytes()).digests
+    loaded = Runtime.get().load_program(tmp_path / "out" / "model.memplan.pte")
+    assert loaded.load_method("forward").execute(IMAGE)
 
 
 def test_the_example_of_the_documentation_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,3 +66,5 @@ def test_the_example_of_the_documentation_runs(tmp_path: Path, monkeypatch: pyte
     for block in blocks("executorch.md", "python"):
         exec(block, space)
     assert (tmp_path / "model.pte").is_file()
+    seen = space["seen"]
+    assert seen.ordered and seen.measured < seen.own == seen.ways["greedy"] and seen.outputs == 3

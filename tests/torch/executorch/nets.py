@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from functools import cache
 
 import torch
-from executorch.exir import EdgeProgramManager, to_edge, to_edge_transform_and_lower
+from executorch.exir import (
+    EdgeProgramManager,
+    ExecutorchProgramManager,
+    to_edge,
+    to_edge_transform_and_lower,
+)
+from executorch.runtime import Runtime
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from memplan import Model
+from memplan.torch.executorch.planning import source_of
+from memplan.torch.executorch.read import from_edge
 
 IMAGE = (torch.zeros(1, 4, 8, 8),)
 
@@ -57,6 +68,14 @@ class Deaf(nn.Module):
         return x.sin().cos() + x
 
 
+NETS: dict[str, tuple[type[nn.Module], tuple[Tensor, ...]]] = {
+    "cell": (Cell, IMAGE),
+    "stateful": (Stateful, (torch.zeros(2, 8, 2, 4),)),
+    "conditional": (Conditional, IMAGE),
+    "deaf": (Deaf, (torch.zeros(4), torch.zeros(100))),
+}
+
+
 def exported(module: nn.Module, inputs: Sequence[Tensor]) -> torch.export.ExportedProgram:
     torch.manual_seed(0)
     with torch.no_grad():
@@ -69,6 +88,31 @@ def edge(make: type[nn.Module], inputs: Sequence[Tensor] = IMAGE) -> EdgeProgram
         return to_edge(exported(make(), inputs))
 
 
+@cache
+def net(name: str) -> EdgeProgramManager:
+    """One of the networks, to be lowered in a copy."""
+    return edge(*NETS[name])
+
+
+@cache
+def model_of(name: str) -> Model:
+    """One of the networks as a model."""
+    return from_edge(net(name))
+
+
+@cache
+def unplanned(name: str) -> ExecutorchProgramManager:
+    """One of the networks as ExecuTorch plans it itself."""
+    return source_of(model_of(name)).lowered()
+
+
+def outputs(program: ExecutorchProgramManager, inputs: Sequence[Tensor], runs: int = 2) -> list[Tensor]:
+    """What a program computes, run after run, in this process."""
+    loaded = Runtime.get().load_program(bytes(program.buffer))
+    method = loaded.load_method("forward")
+    return [x.clone() for _ in range(runs) for x in method.execute(inputs)]
+
+
 def delegated() -> EdgeProgramManager:
     """The cell, handed over to a backend as a whole."""
     from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
@@ -76,11 +120,3 @@ def delegated() -> EdgeProgramManager:
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return to_edge_transform_and_lower(exported(Cell(), IMAGE), partitioner=[XnnpackPartitioner()])
-
-
-NETS: dict[str, tuple[type[nn.Module], tuple[Tensor, ...]]] = {
-    "cell": (Cell, IMAGE),
-    "stateful": (Stateful, (torch.zeros(2, 8, 2, 4),)),
-    "conditional": (Conditional, IMAGE),
-    "deaf": (Deaf, (torch.zeros(4), torch.zeros(100))),
-}

@@ -6,11 +6,11 @@ import torch
 
 from memplan.torch.executorch.graph import RETURN
 from memplan.torch.executorch.read import from_edge
-from tests.torch.executorch.nets import NETS, edge
+from tests.torch.executorch.nets import edge, model_of
 
 
 def test_ops_are_those_that_the_runtime_executes() -> None:
-    graph = from_edge(edge(*NETS["stateful"])).graph
+    graph = model_of("stateful").graph
     kinds = {op.kind: op for op in graph.ops}
     assert kinds["view"].view and graph.tensor[kinds["view"].outputs[0]].place == (kinds["view"].inputs[0], 0)
     split = kinds["aten.split_with_sizes_copy.out"]
@@ -19,7 +19,7 @@ def test_ops_are_those_that_the_runtime_executes() -> None:
 
 
 def test_what_a_run_leaves_to_the_next_lives_throughout_and_changes_in_the_programs_order() -> None:
-    graph = from_edge(edge(*NETS["stateful"])).graph
+    graph = model_of("stateful").graph
     change = next(op for op in graph.ops if op.kind == "aten.copy_.default")
     readers = {op.name for op in graph.ops if "b_total" in op.inputs and op.name not in (change.name, RETURN)}
     assert "b_total" in graph.outputs and change.once and readers and readers <= {*change.after}
@@ -28,7 +28,7 @@ def test_what_a_run_leaves_to_the_next_lives_throughout_and_changes_in_the_progr
 
 
 def test_an_input_that_nothing_reads_is_held_while_the_first_op_runs() -> None:
-    graph = from_edge(edge(*NETS["deaf"])).graph
+    graph = model_of("deaf").graph
     assert "unread" in graph.ops[0].inputs
 
 

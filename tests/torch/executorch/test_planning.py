@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +11,6 @@ import torch
 from executorch.exir import ExecutorchBackendConfig
 from executorch.exir.memory_planning import Verifier
 from executorch.exir.passes import MemoryPlanningPass
-from executorch.runtime import Runtime
 from torch import Tensor
 
 import memplan
@@ -19,31 +18,20 @@ from memplan import Memory, Model, Plan, Target
 from memplan.base.errors import MemplanError, PlanError
 from memplan.torch.executorch.packing import packed
 from memplan.torch.executorch.planning import arenas, executed_order, planned_program, planning_pass
-from memplan.torch.executorch.read import from_edge
 from memplan.torch.executorch.source import algorithm_suite
-from tests.torch.executorch.nets import IMAGE, NETS, Cell, edge
+from tests.torch.executorch.nets import IMAGE, NETS, Cell, edge, model_of, net, outputs, unplanned
 
 FAST, SLOW = Memory("sram", 6144, alignment=16), Memory("dram", alignment=16, addresses=True)
 TWO = Target("two", (FAST, SLOW), {"default": ("sram", "dram")}, queues=0)
-
-
-def cell() -> Model:
-    return from_edge(edge(Cell))
 
 
 def planned(model: Model, **options: Any) -> Plan:
     return memplan.plan(model, solver=options.pop("solver", "greedy"), time_limit_s=5, **options)
 
 
-def outputs(program: bytes, inputs: Sequence[Tensor], runs: int = 2) -> list[Tensor]:
-    loaded = Runtime.get().load_program(program)
-    method = loaded.load_method("forward")
-    return [x.clone() for _ in range(runs) for x in method.execute(inputs)]
-
-
 @pytest.mark.parametrize("name", NETS)
 def test_a_planned_program_computes_the_same_in_the_bytes_of_the_plan(name: str) -> None:
-    model = from_edge(edge(*NETS[name]))
+    model = model_of(name)
     plan = planned(model)
     assert memplan.check(model, plan) == []
     program = planned_program(model, plan)
@@ -53,38 +41,38 @@ def test_a_planned_program_computes_the_same_in_the_bytes_of_the_plan(name: str)
     assert [n.name for n in module.graph.nodes if n.name in {*wanted}] == wanted
     assert Verifier(module, True, True, True, None).verify_storage_reuse() >= 0
     inputs = [torch.rand(x.shape) for x in NETS[name][1]]
-    ours, theirs = (outputs(bytes(p.buffer), inputs) for p in (program, model.source.lowered()))  # type: ignore[attr-defined]
+    ours, theirs = (outputs(p, inputs) for p in (program, unplanned(name)))
     assert len(ours) == len(theirs) and all(map(torch.equal, ours, theirs))
 
 
 def test_the_order_and_writing_in_place_save_bytes() -> None:
-    model = cell()
-    own = model.source.lowered().exported_program().graph_module.meta["non_const_buffer_sizes"]  # type: ignore[attr-defined]
+    model = model_of("cell")
+    own = unplanned("cell").exported_program().graph_module.meta["non_const_buffer_sizes"]
     assert planned(model).metrics.peak < planned(model, inplace=False).metrics.peak < sum(own)
 
 
 def test_arenas_are_the_memories_of_the_target() -> None:
-    model = cell()
+    model = model_of("cell")
     plan = planned(model, target=TWO, objective="traffic")
     program = planned_program(model, plan)
     sizes = program.exported_program().graph_module.meta["non_const_buffer_sizes"]
     assert sizes == [0, *arenas(model, plan)] and 0 < sizes[1] <= 6144 and sizes[2] > 0
     x = [torch.rand(1, 4, 8, 8)]
-    own = model.source.lowered()  # type: ignore[attr-defined]
-    assert all(map(torch.equal, outputs(bytes(program.buffer), x), outputs(bytes(own.buffer), x)))
+    assert all(map(torch.equal, outputs(program, x), outputs(unplanned("cell"), x)))
 
 
 def test_the_pass_serves_any_lowering_of_the_same_program() -> None:
-    program = edge(Cell)
-    model = from_edge(program)
+    model = model_of("cell")
     plan = planned(model)
-    lowered = program.to_executorch(ExecutorchBackendConfig(memory_planning_pass=planning_pass(model, plan)))
+    lowered = copy.deepcopy(net("cell")).to_executorch(
+        ExecutorchBackendConfig(memory_planning_pass=planning_pass(model, plan))
+    )
     sizes = lowered.exported_program().graph_module.meta["non_const_buffer_sizes"]
     assert sizes == [0, plan.metrics.peak]
 
 
 def test_two_live_tensors_in_one_place_change_the_outputs() -> None:
-    model = cell()
+    model = model_of("cell")
     plan = planned(model)
 
     def sabotaged(alignment: int, specs: Any, module: Any, _: Any, padding: int) -> Any:
@@ -96,12 +84,12 @@ def test_two_live_tensors_in_one_place_change_the_outputs() -> None:
 
     program = model.source.lowered(MemoryPlanningPass(algorithm_suite(sabotaged)))  # type: ignore[attr-defined]
     x = [torch.rand(1, 4, 8, 8)]
-    honest = outputs(bytes(planned_program(model, plan).buffer), x)
-    assert not torch.equal(outputs(bytes(program.buffer), x)[0], honest[0])
+    honest = outputs(planned_program(model, plan), x)
+    assert not torch.equal(outputs(program, x)[0], honest[0])
 
 
 def test_a_plan_that_is_not_for_the_runtime_is_refused() -> None:
-    model = cell()
+    model = model_of("cell")
     plan = planned(model)
     with pytest.raises(PlanError, match="made for no runtime"):
         planning_pass(model, replace(plan, runtime=None))
@@ -124,7 +112,7 @@ def test_a_plan_that_is_not_for_the_runtime_is_refused() -> None:
 
 
 def test_another_program_than_the_one_planned_is_refused() -> None:
-    model = cell()
+    model = model_of("cell")
 
     class Larger(Cell):
         def forward(self, x: Tensor) -> Tensor:
