@@ -5,16 +5,16 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import os
-import platform
 import sys
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from marked import put_measured
 from memplan_solvers import compiled
 from memplan_solvers.baseline import BASELINES, reduction
+from provenance import kept_rows
 
 import memplan
 from memplan.library.zoo import zoo_index
@@ -29,18 +29,6 @@ SEARCHED = ("pnasnet5_mobile_int8", "amoebanet_d_int8", "nasnet_a_mobile_int8", 
 FILES = ("tests/data/nasnet_a_cifar_6_32_raw.json", "tests/data/darts_imagenet_4_12_fused.json")
 CLAIMS = {"designed by people": "84 %", "found by search": "85 %"}
 """The paper's reductions (arXiv 2311.18246, abstract), by group."""
-
-INTRODUCTION = """\
-How many bytes must a network spill in a small scratchpad, and is that proved? The [README](../README.md#the-words)
-explains the words. A *case* is a network at one capacity, either with its weights ignored or with weights as tensors that
-are planned like all others (`tensor`). Capacities are M_R (the most bytes that a single op touches), M_P (the least peak),
-M_H half way between, and fractions of these; one below M_R is left out. The value is the bytes of spills. It is proved where the bound, which
-no plan can beat, is as high. Networks are int8 where the name says so, at batch 1; inputs and outputs lie in host memory,
-and no op writes over its operand.
-
-The baselines are those of COSMA's paper. They decide one thing after the other: the order (the program's, or the one of
-least peak), then what leaves (by Belady's rule, which evicts the tensor whose next use is farthest away, or by an integer
-program for each step alone, "greedy ILP"), then the offsets. They are repaired: more is evicted until the rest has offsets."""
 
 WIRED = ("nasnet", "amoebanet", "pnasnet", "darts", "randwire")
 
@@ -75,16 +63,17 @@ def main() -> None:
     parser.add_argument("--limit", type=float, default=60.0, help="seconds a solve")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--no-baselines", action="store_true")
-    parser.add_argument("--rows", type=Path, help="keep rows in this file, and take those that are there")
-    parser.add_argument("-o", "--output", type=Path)
+    parser.add_argument(
+        "--rows",
+        type=Path,
+        help="keep rows in this file, and take those that are there (default: one in build)",
+    )
+    parser.add_argument("-o", "--output", type=Path, help="the page whose measured part is replaced")
     args = parser.parse_args()
     solvers = [*(() if args.no_baselines else BASELINES), *args.solvers.split(";")]
-    done = {}
-    if args.rows and args.rows.exists():
-        done = {
-            tuple(r[:1] + r[3:5] + r[7:8]): Row(*r)
-            for r in map(json.loads, args.rows.read_text().splitlines())
-        }
+    file = args.rows or kept_rows(f"{args.output.stem if args.output else 'exact'}.jsonl")
+    lines = file.read_text().splitlines() if file.exists() else []
+    done = {tuple(r[:1] + r[3:5] + r[7:8]): Row(*r) for r in map(json.loads, lines)}
     rows = []
     warm()
     for name, weights, budget in itertools.product(
@@ -98,16 +87,15 @@ def main() -> None:
             key = (short, weights, budget, spec)
             if key not in done:
                 done[key] = solve(model, short, weights, budget, spec, args.limit, args.workers)
-                if args.rows:
-                    with args.rows.open("a") as file:
-                        file.write(json.dumps(list(done[key])) + "\n")
+                with file.open("a") as rows_file:
+                    rows_file.write(json.dumps(list(done[key])) + "\n")
                 print(*done[key], sep=", ", file=sys.stderr, flush=True)
             rows.append(done[key])
     check(rows)
-    text = page(rows, args)
+    text = tables(rows, args)
     print(text)
     if args.output:
-        args.output.write_text(text + "\n", encoding="utf-8")
+        put_measured(args.output, "bench_exact", text)
 
 
 def warm() -> None:
@@ -180,18 +168,12 @@ def check(rows: Iterable[Row]) -> None:
             raise SystemExit(f"{case}: called infeasible, somebody found a plan")
 
 
-def page(rows: Sequence[Row], args: argparse.Namespace) -> str:
-    """The document."""
+def tables(rows: Sequence[Row], args: argparse.Namespace) -> str:
+    """The part of the page that is measured."""
     exact = [s for s in dict.fromkeys(r.solver for r in rows) if s not in BASELINES]
-    command = "scripts/bench_exact " + " ".join(a for a in sys.argv[1:])
     lines = [
-        f"# Exact planning of nets {' and '.join(groups_of(rows))}, weights {', '.join(dict.fromkeys(r.weights for r in rows))}",
-        "",
-        INTRODUCTION,
-        "",
-        f"Written by `{command}` on {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}. A solve takes "
-        f"{args.limit:g} s at most and has {args.workers} workers. What is compiled is loaded before. Processor seconds count every "
-        "thread and the check of the plan. No bound was above a value that any solver found.",
+        f"A solve takes {args.limit:g} s at most and has {args.workers} workers. What is compiled is loaded before. Processor seconds "
+        "count every thread and the check of the plan. No bound was above a value that any solver found.",
         "",
     ]
     lines += summary(rows, exact)

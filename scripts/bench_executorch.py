@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 
 import torch
 from executorch.exir import to_edge
-from marked import DOCS, put
+from marked import DOCS, put_measured
 from publish_obeyed import keep
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -210,7 +210,7 @@ def main() -> int:
     for name, (make, inputs) in NETWORKS.items():
         print(name, file=sys.stderr, flush=True)
         found.append((name, *result(make, inputs)))
-    put(DOCS / "executorch.md", "bench_executorch", "\n".join(tables(found)) + "\n")
+    put_measured(DOCS / "executorch.md", "bench_executorch", "\n".join(tables(found)))
     keep(
         "executorch",
         [row for name, *_, one, two in found for row in ((name, one), (f"{name}, two arenas", two))],

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+from marked import put_measured
 from memplan_solvers import compiled
 
 import memplan
@@ -19,27 +20,6 @@ MODELS = (
     "darts_imagenet", "nasnet_a_cifar", "matmul_333_rank23_laderman",
 )  # fmt: skip
 """Models of the zoo that concatenate what other ops wrote."""
-
-INTRODUCTION = """\
-# Joined concats
-
-A concatenation along the outermost axis copies its operands side by side. Where these are written to their places in its result
-from the start there is nothing to copy: the op is *joined*. Its result then takes room from the first operand on,
-but never beside its operands. `--join on` leaves it to the solver which ops are joined ([the rule](rules.md#joined)).
-
-`peak` finds the least peak over all orders and all choices, mostly with a proof. Where an op is undecided, the search gives
-its result no bytes beside those of its operands, wherever these lie: that is less than either choice takes. Where a plan meets this
-bound nothing is left to decide. Else it decides one op after the other, the largest result first. Within an order, which ops to
-join is decided by adding and taking away one at a time. With in-place on, an operand that is written over by one of the
-joined parts lies in that part's place from the start.
-
-`greedy` and `search` try what joins nothing, as much as can be joined together, and one op more or less at a time; the bound of
-`search` holds for all choices. On targets of several memories `greedy` and `placement` do the same: what is joined lies in a memory
-that all ops which write or read its parts may use. With the objective traffic `greedy` spills a joined result, where that pays, once its op has
-run; `search` keeps it where it is to its last use.
-
-The peak is the highest address in bytes, inputs and outputs in host memory, weights ignored. `=` stands behind peaks that are
-proved least; else the bound follows. *Joined* counts the ops that the plan with in-place joins, of those that can be."""
 
 
 class Answer(NamedTuple):
@@ -87,20 +67,18 @@ def table(names: list[str], limit: float) -> str:
 
 
 def main() -> None:
-    """Plan all models, then print the page."""
+    """Plan all models, then print the table, or write it into its page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("models", nargs="*", default=list(MODELS), metavar="MODEL")
     parser.add_argument("--limit", type=float, default=10.0, help="seconds a solve")
-    parser.add_argument("-o", "--output", type=Path)
+    parser.add_argument("-o", "--output", type=Path, help="the page whose table is replaced")
     args = parser.parse_args()
     compiled.load("peak", Limits(float("inf")))
-    command = " ".join(["scripts/bench_joins", *sys.argv[1:]])
-    how = f"Written by `{command}`; a solve takes {args.limit:g} s at most, on one core."
-    page = "\n\n".join((INTRODUCTION, how, table(args.models, args.limit))) + "\n"
+    found = table(args.models, args.limit)
     if args.output:
-        args.output.write_text(page, encoding="utf-8")
+        put_measured(args.output, "bench_joins", found)
     else:
-        print(page, end="")
+        print(found)
 
 
 if __name__ == "__main__":

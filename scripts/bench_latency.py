@@ -3,8 +3,7 @@
 Share = of the peak of the activations plus the weights; weights are tensors, order is the program's, batch 1.
 int8 graphs count two bytes a value on the TPU. A column is the speed-up over `msa`; the last one what the
 bound allows. Every solver has the same time on one core; no reported graph was seen by the training of
-`malloc_game`'s network. Rows
-are kept in a file: a run that was stopped goes on.
+`malloc_game`'s network. Rows are kept in a file: a run that was stopped goes on.
 """
 
 from __future__ import annotations
@@ -19,13 +18,14 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from marked import put_measured
 from memplan_solvers.latency.arrays import make_arrays
 from memplan_solvers.latency.fluid import fluid_bound
 from memplan_solvers.residency import Walk
+from provenance import kept_rows
 
 from memplan.api import load
 from memplan.base.children import end_with_parent
-from memplan.base.files import write_atomic
 from memplan.ir.soundness import sound_ops
 from memplan.problem.problem import Problem
 from memplan.solving.limits import Limits
@@ -62,7 +62,7 @@ ENDS = ("all in host", "bound")
 
 
 def main() -> None:
-    """Measure what the rows' file lacks, then print the table, and write it into the page between its marks."""
+    """Measure what the rows' file lacks, then print the table, and write it into the page."""
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("models", nargs="*", default=MODELS)
     p.add_argument("--solvers", nargs="+", help="default: nine, the four that last from 10 s on")
@@ -70,14 +70,11 @@ def main() -> None:
     p.add_argument("--time-limit", type=float, default=10.0)
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--at-once", type=int, default=1, help="models measured side by side, each on one core")
-    p.add_argument("--rows", type=Path, help="file of rows, added to (default: build/latency/SECONDS.jsonl)")
-    p.add_argument(
-        "--page", type=Path, help="page whose table '<!-- SECONDS s -->' … '<!-- end -->' is replaced"
-    )
+    p.add_argument("--rows", type=Path, help="file of rows, added to (default: one in build)")
+    p.add_argument("-o", "--output", type=Path, help="the page whose table of this time limit is replaced")
     args = p.parse_args()
     args.solvers = args.solvers or (SOLVERS if args.time_limit < 10 else LASTING)
-    rows = args.rows or Path(f"build/latency/{args.time_limit:g}.jsonl")
-    rows.parent.mkdir(parents=True, exist_ok=True)
+    rows = args.rows or kept_rows(f"latency_{args.time_limit:g}.jsonl")
     done = read_rows(rows, args)
     with ProcessPoolExecutor(args.at_once, get_context("spawn"), end_with_parent) as pool:
         for wait in [pool.submit(measure, name, args, rows, set(done)) for name in args.models]:
@@ -85,11 +82,8 @@ def main() -> None:
     found = read_rows(rows, args)
     table = table_of([found[key] for name in args.models for key in found if key[0] == name], args.solvers)
     print(table)
-    if args.page:
-        before, mark, rest = args.page.read_text().partition(f"<!-- {args.time_limit:g} s -->\n")
-        if not mark:
-            raise SystemExit(f"{args.page} has no mark '<!-- {args.time_limit:g} s -->'")
-        write_atomic(args.page, f"{before}{mark}{table}\n<!-- end -->{rest.partition('<!-- end -->')[2]}")
+    if args.output:
+        put_measured(args.output, f"bench_latency {args.time_limit:g} s", table)
 
 
 def setting(args: argparse.Namespace) -> dict[str, Any]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 import math
 import multiprocessing
-import os
-import platform
 import random
 import subprocess
 import sys
@@ -18,10 +16,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from marked import put_measured
 from memplan_solvers.offsets.bounds import least_peak
 
 from memplan.base.children import end_with_parent, start_program, temporary_folder
-from memplan.base.files import write_atomic
 from memplan.io.read_csv import read_buffers
 from memplan.io.write_csv import packing_text
 from memplan.packing.buffers import Buffer
@@ -109,12 +107,12 @@ def minimalloc(buffers: list[Buffer], limit: float, capacity: int | None, binary
 
 
 def main() -> None:
-    """Print and save the table."""
+    """Print the table, and write it into its page."""
     parser = argparse.ArgumentParser()
     parser.add_argument("instances", nargs="*", type=Path)
     parser.add_argument("--limit", type=float, default=10.0)
     parser.add_argument("--minimalloc", metavar="PATH")
-    parser.add_argument("-o", "--output", type=Path)
+    parser.add_argument("-o", "--output", type=Path, help="the page whose table is replaced")
     args = parser.parse_args()
     solvers: dict[str, Solver] = {
         "memplan, 1 core, under the capacity": lambda b, s, c: ours(b, s, 1, c) if c else (None, ""),
@@ -127,13 +125,9 @@ def main() -> None:
     }
     if args.minimalloc:
         solvers["MiniMalloc"] = lambda b, s, c: minimalloc(b, s, c, args.minimalloc)
-    given = " ".join(Path(word).name if "/" in word else word for word in sys.argv[1:])
     lines = [
-        f"{cpu()}, {os.cpu_count()} cores, Python {platform.python_version()}, load average {os.getloadavg()[0]:.1f} at the start; "
-        f"limit {args.limit:g} s a case, each in a process of its own, compiled before it is timed. Peak ÷ bound; wall seconds; CPU "
+        f"Limit {args.limit:g} s a case, each in a process of its own, compiled before it is timed. Peak ÷ bound; wall seconds; CPU "
         "seconds of all threads. Under the capacity: any packing that fits; all others look for the least peak. Every answer is checked; `-`: none within twice the limit and 5 s.",
-        "",
-        f"Command: `scripts/bench_offsets {given}`.",
         "",
         "| instance | buffers | " + " | ".join(solvers) + " |",
         "| --- | --- |" + " --- |" * len(solvers),
@@ -148,28 +142,7 @@ def main() -> None:
         lines.append("| " + " | ".join(cells) + " |")
         print(lines[-1], flush=True)
         if args.output:
-            save(args.output, "\n".join(lines))
-
-
-def save(path: Path, table: str) -> None:
-    """Write the table; into a page that has a place for it, between its marks."""
-    begin, end = "<!-- bench_offsets -->\n", "\n<!-- end -->"
-    page = path.read_text(encoding="utf-8") if path.exists() else begin + end
-    head, _, rest = page.partition(begin)
-    write_atomic(path, f"{head}{begin}{table}{end}{rest.partition(end)[2]}")
-
-
-def cpu() -> str:
-    """The processor's name."""
-    try:
-        names = [
-            line.partition(":")[2].strip()
-            for line in Path("/proc/cpuinfo").read_text().splitlines()
-            if line.startswith("model name")
-        ]
-    except OSError:
-        names = []
-    return names[0] if names else platform.machine()
+            put_measured(args.output, "bench_offsets", "\n".join(lines))
 
 
 def mirrored(buffers: Sequence[Buffer]) -> list[Buffer]:

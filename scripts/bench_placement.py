@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from marked import put_measured
 from memplan_solvers.placement.fill import fastest_first
 from memplan_solvers.placement.lives import Lives
 from memplan_solvers.placement.placement import Placement
 
 import memplan
-from memplan.base.files import write_atomic
 from memplan.judge.evaluate import evaluate
 from memplan.problem.plan import Status
 
@@ -26,8 +26,6 @@ NETWORKS = (
     "mcunet_320kb_int8", "mobilenet_v2", "nasnet_a_mobile", "pnasnet5_mobile_int8", "randwire_ws_small",
     "resnet50_int8", "shufflenet_v2_x1", "ssdlite_mobilenet_v2", "unet", "yolov8n",
 )  # fmt: skip
-
-MARK = "<!-- scripts/bench_placement -o docs/placement.md -->"
 
 
 def row(name: str, preset: str, limit: float) -> tuple[float, float, bool, float]:
@@ -73,14 +71,13 @@ def table(limit: float) -> Iterator[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--limit", type=float, default=60.0, help="seconds for a case")
-    parser.add_argument("-o", "--output", type=Path, help="a page whose table, below its mark, is replaced")
+    parser.add_argument("-o", "--output", type=Path, help="the page whose table is replaced")
     arguments = parser.parse_args()
     lines = "\n".join(table(arguments.limit))
     if arguments.output is None:
         print(lines)
         return
-    before, mark, _ = arguments.output.read_text(encoding="utf-8").partition(MARK)
-    write_atomic(arguments.output, f"{before}{mark or MARK}\n{lines}\n")
+    put_measured(arguments.output, "bench_placement", lines)
 
 
 if __name__ == "__main__":

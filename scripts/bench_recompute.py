@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from marked import put_measured
 from memplan_solvers.recompute.model import make_model
 from memplan_solvers.recompute.recompute import Recompute
 
 import memplan
-from memplan.base.files import write_atomic
 from memplan.ir.graph import Graph
 from memplan.ir.parts import Op, Tensor
 from memplan.judge.evaluate import evaluate
@@ -27,8 +27,6 @@ ZOO, BUDGETS = ("torch_tiny_gpt_train", "torch_resnet18_train", "mobilenet_v2_tr
 
 MODES = (("program", 2), ("program", "any"), ("free", "any"))
 """Orders, and how often an op may be executed."""
-
-MARK = "<!-- scripts/bench_recompute -o docs/recompute.md -->"
 
 
 def layered(n: int, width_share: float, seed: int) -> Graph:
@@ -136,18 +134,17 @@ def table(paths: list[str], limit: float) -> Iterator[str]:
 
 
 def main() -> None:
-    """Print the table, or write it into the page below its mark."""
+    """Print the table, or write it into its page."""
     p = argparse.ArgumentParser(description=__doc__)
     p.add_argument("paths", nargs="*", metavar="GRAPH", help="files of graphs that are measured first")
     p.add_argument("--limit", type=float, default=8.0, help="seconds a plan")
-    p.add_argument("-o", "--output", type=Path, help="the page whose part below the mark is written anew")
+    p.add_argument("-o", "--output", type=Path, help="the page whose table is replaced")
     args = p.parse_args()
     lines = "\n".join(table(args.paths, args.limit)) + "\n"
     if args.output is None:
         print(lines, end="")
         return
-    before, _, _ = args.output.read_text().partition(MARK)
-    write_atomic(args.output, f"{before}{MARK}\n{lines}")
+    put_measured(args.output, "bench_recompute", lines)
 
 
 if __name__ == "__main__":

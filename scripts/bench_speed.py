@@ -4,76 +4,76 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import random
 import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+
+from marked import DOCS, put_measured
 
 from memplan.base.children import start_program, temporary_folder
 
-RUNS = 5
+RUNS, OPS = 5, 100_000
+HEAD = (
+    f"Whole processes, cold; medians of {RUNS}, large graphs once.\n\n"
+    "| what | seconds | processor seconds | peak memory |\n| --- | ---: | ---: | ---: |"
+)
 
 
 def main() -> None:
-    """Print the table; OPS (default 100,000) is the size of the large graphs."""
-    ops = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
-    print(
-        f"Command: `scripts/bench_speed {ops}`; {platform.machine()}, {os.cpu_count()} cores, "
-        f"Python {platform.python_version()}; whole processes, cold; medians of {RUNS}, large graphs once.\n"
-    )
-    print("| what | seconds | peak memory |\n| --- | --- | --- |")
+    """Print the table; OPS is the size of the large graphs, without which the table goes into its page."""
+    ops = int(sys.argv[1]) if len(sys.argv) > 1 else OPS
     with temporary_folder() as folder:
-        _row("`memplan --help`", ["--help"], RUNS)
-        _row(
-            "`memplan plan resnet50 --scratchpad MP --emit json,onnx`",
-            ["plan", "resnet50", "--scratchpad", "MP", "--emit", "json,onnx", "-o", str(folder)],
-            RUNS,
+        lines = list(rows(ops, folder))
+    if len(sys.argv) == 1:
+        put_measured(DOCS / "speed.md", "bench_speed", "\n".join([HEAD, *lines]))
+
+
+def rows(ops: int, folder: Path) -> Iterator[str]:
+    """The lines of the table, each printed as it is known."""
+    plan = ["plan", "resnet50", "--scratchpad", "MP", "--emit", "json,onnx", "-o", str(folder)]
+    yield row("`memplan --help`", ["--help"], RUNS)[0]
+    yield row("`memplan plan resnet50 --scratchpad MP --emit json,onnx`", plan, RUNS)[0]
+    for shape in (wide, deep, random_wired):
+        (line, once), (line_twice, twice) = (large(shape, count, folder) for count in (ops, 2 * ops))
+        yield from (line, line_twice)
+        yield shown(
+            f"| twice the ops, {shape.__name__}: ratio of processor seconds | | {twice / once:.2f} | |"
         )
-        for shape in (wide, deep, random_wired):
-            once = _large(shape, ops, folder)
-            twice = _large(shape, 2 * ops, folder)
-            print(f"| twice the ops, {shape.__name__}: time ratio | {twice / once:.2f} | |", flush=True)
 
 
-def _large(shape, ops: int, folder: Path) -> float:
+def large(shape: Callable[[int], dict], ops: int, folder: Path) -> tuple[str, float]:
+    """The line of a large graph, and its processor seconds."""
     path = folder / f"{shape.__name__}_{ops}.json"
     path.write_text(json.dumps(shape(ops)))
     label = f"{ops:,} ops, {shape.__name__}: import, greedy plan at 0.7 M_P, check, emit"
-    return _row(
-        label,
-        [
-            "plan",
-            str(path),
-            "--scratchpad",
-            "0.7MP",
-            "--solver",
-            "greedy",
-            "--time-limit",
-            "60",
-            "-o",
-            str(folder),
-        ],
-        1,
-    )
+    words = ["--scratchpad", "0.7MP", "--solver", "greedy", "--time-limit", "60", "-o", str(folder)]
+    return row(label, ["plan", str(path), *words], 1)
 
 
-def _row(label: str, arguments: list[str], runs: int) -> float:
-    """Run the program; print the median time and the largest memory; the median."""
-    seconds, memory = [], 0
+def row(label: str, arguments: list[str], runs: int) -> tuple[str, float]:
+    """Run the program: the line with the median times and the largest memory, and the median processor seconds."""
+    seconds, processor, memory = list[float](), list[float](), 0
     for _ in range(runs):
         begin = time.perf_counter()
         child = start_program([sys.executable, "-m", "memplan", *arguments], stdout=subprocess.DEVNULL)
         _, status, usage = os.wait4(child.pid, 0)
         seconds.append(time.perf_counter() - begin)
+        processor.append(usage.ru_utime + usage.ru_stime)
         memory = max(memory, usage.ru_maxrss * 1024)
         if os.waitstatus_to_exitcode(status) != 0:
             raise SystemExit(f"{label}: exit status {os.waitstatus_to_exitcode(status)}")
-    median = statistics.median(seconds)
-    print(f"| {label} | {median:.2f} | {memory / 2**20:.0f} MiB |", flush=True)
-    return median
+    wall, busy = statistics.median(seconds), statistics.median(processor)
+    return shown(f"| {label} | {wall:.2f} | {busy:.2f} | {memory / 2**20:.0f} MiB |"), busy
+
+
+def shown(line: str) -> str:
+    """Print and return a line."""
+    print(line, flush=True)
+    return line
 
 
 def _graph(name: str, sizes: dict[str, int], ops: list[tuple[list[str], str]]) -> dict:

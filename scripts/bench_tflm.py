@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from marked import DOCS, put
+from marked import DOCS, put_measured
 from packages import unpacked
 from publish_obeyed import keep
 
@@ -37,7 +37,7 @@ def main() -> int:
     """Exit status 0 if the runtime obeys every plan of a file that it can run, and none takes more than its own."""
     with unpacked(PACKAGES) as folder:
         found = [result(path, path.relative_to(folder).as_posix()) for path in distinct(folder)]
-    put(DOCS / "tflm.md", "bench_tflm", "\n".join(table(found)) + "\n")
+    put_measured(DOCS / "tflm.md", "bench_tflm", "\n".join(table(found)))
     ran = [(label, answer[1]) for label, answer in found if isinstance(answer, tuple)]
     keep("tflm", ran)
     return 0 if ran and all(seen.obeys and seen.kept == "plan" for _, seen in ran) else 5

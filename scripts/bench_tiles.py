@@ -12,13 +12,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import onnxruntime as ort
+from marked import put_measured
 from onnx import ModelProto
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import memplan
 from memplan import Region
-from memplan.base.files import write_atomic
 from memplan.onnx.exactness import exact_regions
 from memplan.onnx.inputs import seeded_inputs
 from memplan.onnx.read import model_from_proto
@@ -27,7 +27,6 @@ from memplan.onnx.values import to_array
 from memplan.runtimes.source import prepare
 from tests.tiling.models import attention
 
-MARK = "<!-- scripts/bench_tiles -o docs/tiles.md -->"
 ROWS = (Region(("quantizelinear", "stage1/quantizelinear"), (2,), (1,), 2),)
 RUNS = 3
 
@@ -131,11 +130,11 @@ def table(names: list[str], limit: float) -> Iterator[str]:
 
 
 def main() -> None:
-    """Print the table, or write it into the page below its mark."""
+    """Print the table, or write it into its page."""
     p = argparse.ArgumentParser(description=__doc__)
     p.add_argument("cases", nargs="*", default=list(CASES), metavar="CASE")
     p.add_argument("--limit", type=float, default=20.0, help="seconds a plan")
-    p.add_argument("-o", "--output", type=Path, help="the page whose part below the mark is written anew")
+    p.add_argument("-o", "--output", type=Path, help="the page whose table is replaced")
     args = p.parse_args()
     lines = []
     for line in table(args.cases, args.limit):
@@ -145,8 +144,7 @@ def main() -> None:
     if args.output is None:
         print(text, end="")
         return
-    before, _, _ = args.output.read_text(encoding="utf-8").partition(MARK)
-    write_atomic(args.output, f"{before}{MARK}\n{text}")
+    put_measured(args.output, "bench_tiles", text)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,15 @@
-"""What a script writes on a page: it stands between the script's mark, `<!-- scripts/NAME -->`, and the next end."""
+"""What a script writes on a page: it stands between the script's mark, `<!-- scripts/NAME -->`, and the next end.
+
+A measured table stands below the sentence that says how it was made.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TypeVar
+
+from provenance import MADE, made_line
 
 from memplan.base.files import write_atomic
 
@@ -20,9 +25,24 @@ def put(page: Path, script: str, text: str) -> None:
     write_atomic(page, before + text + after)
 
 
+def put_measured(page: Path, script: str, table: str) -> None:
+    """Replace what stands there by how the table was made, and the table."""
+    put(page, script, f"{made_line()}\n\n{table.strip()}\n")
+
+
+def stamp(page: Path, script: str) -> None:
+    """Say that all rows there were made now, once the last one is put."""
+    put(page, script, MADE.sub(lambda _: made_line(), part(page, script)))
+
+
+def part(page: Path, script: str) -> str:
+    """What stands there; ValueError where the page has no such mark."""
+    return _parts(page, script)[1]
+
+
 def put_rows(page: Path, script: str, name: str, rows: Iterable[str]) -> None:
     """Replace the rows of the table there whose first cell is the name; at its end where it has none."""
-    lines = _parts(page, script)[1].strip("\n").splitlines()
+    lines = part(page, script).strip("\n").splitlines()
     done = replaced(lines, lambda line: line.startswith(f"| {name} |"), rows)
     put(page, script, "\n" + "\n".join(done) + "\n\n")
 

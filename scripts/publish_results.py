@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
-import platform
 import sys
 from pathlib import Path
 
 from memplan_models.published import Published, published, results_md
+from provenance import kept_rows, made_line
 
 from memplan.base.files import write_atomic
 from memplan.cli.compare import CaseLines
@@ -24,7 +24,10 @@ def main() -> None:
     p = argparse.ArgumentParser(description=__doc__)
     p.add_argument("names", nargs="*", help="cosma, olla, latency (default: all)")
     p.add_argument(
-        "-o", "--output", default="build/results", help="where plans and reports go (default: build/results)"
+        "-o",
+        "--output",
+        type=Path,
+        help="where plans and reports go (default: a folder of this code's in build)",
     )
     p.add_argument("--time-limit", type=float, default=10.0)
     p.add_argument("--workers", type=int, default=os.cpu_count() or 1)
@@ -33,11 +36,10 @@ def main() -> None:
     chosen = published(args.time_limit, args.workers)
     for one in chosen:
         if not args.write_only and one.name in (args.names or [one.name]):
-            run(one, Path(args.output) / one.name)
+            run(one, (args.output or kept_rows("results")) / one.name)
     lines = {one.name: MODELS / "results" / f"{one.name}.jsonl" for one in chosen}
     found = [(one, read_results(lines[one.name])) for one in chosen if lines[one.name].exists()]
-    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
-    print(write_atomic(MODELS / "RESULTS.md", results_md(found, machine)))
+    print(write_atomic(MODELS / "RESULTS.md", results_md(found, made_line())))
 
 
 def run(one: Published, folder: Path) -> None:

