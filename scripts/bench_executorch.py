@@ -262,7 +262,7 @@ def tables(
             f"| {1 - seen.measured / seen.own:.1%} | {plan.status} |"
         )
     worse = sum(two.kept == "own" for *_, two in found)
-    yield f"\nWith two arenas {worse} of {len(found)} plans are worse than banked_greedy's, which is then to be kept.\n"
+    yield f"\nWith two arenas {worse} of {len(found)} plans are worse than banked_greedy's.\n"
     yield "| network | fast arena | inputs and outputs in | banked_greedy | planned | measured | no plan below | slow arena |"
     yield "| --- | ---: | --- | ---: | ---: | ---: | ---: | ---: |"
     for name, _, _, plan, _, seen in found:
