@@ -30,6 +30,7 @@ from torch.nn import functional as F
 
 import memplan
 from memplan.runtimes.obedience import Obedience
+from memplan.runtimes.torch_measure import in_order
 from memplan.torch.allocations import allocated
 from memplan.torch.backend import boxed
 from memplan.torch.flops import flops
@@ -200,11 +201,12 @@ MODULES: Mapping[str, tuple[Callable[[], nn.Module], Callable[[], tuple[Tensor, 
 
 @dataclass(frozen=True)
 class Step:
-    """A step, forward and backward: its results, the most bytes that it allocates, and the share of flops executed again."""
+    """A step, forward and backward: its results, the most bytes that it allocates, the share of flops executed again, the ops called."""
 
     results: Sequence[Tensor]
     peak: int
     again: float
+    called: Sequence[str]
 
 
 def step(
@@ -217,7 +219,9 @@ def step(
         net.zero_grad(set_to_none=True)
         torch.manual_seed(0)
         loss, seen = allocated(lambda: _forward_backward(call, inputs))
-    return Step([loss.detach(), *(p.grad for p in net.parameters()), *net.buffers()], seen.peak, again())
+    return Step(
+        [loss.detach(), *(p.grad for p in net.parameters()), *net.buffers()], seen.peak, again(), seen.called
+    )
 
 
 def _forward_backward(call: Callable[..., Tensor], inputs: Sequence[Tensor]) -> Tensor:
@@ -242,8 +246,10 @@ def by_budget(net: nn.Module, inputs: Sequence[Tensor], budget: float) -> Step:
         return step(net, inputs, call, lambda: (cost[1] + cost[2] - cost[0]) / cost[0])
 
 
-def by_plan(net: nn.Module, inputs: Sequence[Tensor], capacity: int) -> tuple[Step, memplan.Plan, float]:
-    """A step as planned for so many bytes, and the least that must be executed again; BackendCompilerFailed without a plan."""
+def by_plan(
+    net: nn.Module, inputs: Sequence[Tensor], capacity: int
+) -> tuple[Step, memplan.Model, memplan.Plan]:
+    """A step as planned for so many bytes; BackendCompilerFailed without a plan."""
     seen: list[tuple[memplan.Model, memplan.Plan]] = []
 
     def again() -> float:
@@ -257,8 +263,7 @@ def by_plan(net: nn.Module, inputs: Sequence[Tensor], capacity: int) -> tuple[St
         planned=lambda *pair: seen.append(pair),
     )  # fmt: skip
     done = step(net, inputs, torch.compile(net, backend=backend, dynamic=False), again)
-    model, plan = seen[0]
-    return done, plan, (plan.bound or 0) / sum(op.flops or 0 for op in model.graph.ops)
+    return done, *seen[0]
 
 
 def rows(name: str) -> Iterator[tuple[str, list[tuple[str, Obedience]]]]:
@@ -272,10 +277,11 @@ def rows(name: str) -> Iterator[tuple[str, list[tuple[str, Obedience]]]]:
         own = by_budget(net, inputs, budget)
         head = f"| {name} | {{ops}} | {eager.peak:,} | {budget} | {own.peak:,} | {own.again:.2%} |"
         try:
-            mine, plan, bound = by_plan(net, inputs, own.peak)
+            mine, model, plan = by_plan(net, inputs, own.peak)
         except BackendCompilerFailed as error:
             yield f"{head.format(ops='')} none: {words_of(error)} | | | | |", []
             continue
+        bound = (plan.bound or 0) / sum(op.flops or 0 for op in model.graph.ops)
         seen = Obedience(
             model=name,
             runtime="torch",
@@ -285,6 +291,7 @@ def rows(name: str) -> Iterator[tuple[str, list[tuple[str, Obedience]]]]:
             beside=sum(x.nbytes for x in (*net.parameters(), *net.buffers(), *inputs)),
             outputs=len(eager.results),
             different=sum(not torch.equal(*pair) for pair in zip(mine.results, eager.results, strict=True)),
+            ordered=in_order(model.graph, plan, mine.called),
         )
         row = (
             f"{head.format(ops=len(set(plan.schedule)))} {seen.predicted:,} | {seen.measured:,} | {mine.again:.3%} "
