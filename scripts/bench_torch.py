@@ -1,10 +1,11 @@
-"""Forward and backward of torch modules: memplan's plans beside torch's partitioner with an activation memory budget.
+"""Torch modules: calls in the plan's order, and forward and backward beside torch's partitioner with an activation memory budget.
 
     scripts/bench_torch [MODEL ...]
 
-Torch decides what is saved by its `activation_memory_budget`, at several values; the peak of a step is what its profiler counts.
-memplan is given exactly that peak as its capacity, and executes again what costs least. As soon as a module is done, its rows in
-docs/torch.md, and those of docs/obeyed.md, are replaced. Without names all modules are measured.
+A call is planned for its least peak, and compared with the order of the program. In training torch decides what is saved by its
+`activation_memory_budget`, at several values; the peak of a step is what its profiler counts. memplan is given exactly that peak as
+its capacity, and executes again what costs least. As soon as a module is done, its rows in docs/obeyed.md, and of training those in
+docs/torch.md, are replaced. Without names all modules are measured.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 
 import torch
 from marked import DOCS, put_rows, stamp
+from networks import NETWORKS
 from publish_obeyed import keep
 from torch import Tensor, nn
 from torch._dynamo.backends.common import aot_autograd
@@ -30,6 +32,7 @@ from torch.nn import functional as F
 
 import memplan
 from memplan.runtimes.obedience import Obedience
+from memplan.runtimes.torch_measure import in_order
 from memplan.torch.allocations import allocated
 from memplan.torch.backend import boxed
 from memplan.torch.flops import flops
@@ -200,11 +203,12 @@ MODULES: Mapping[str, tuple[Callable[[], nn.Module], Callable[[], tuple[Tensor, 
 
 @dataclass(frozen=True)
 class Step:
-    """A step, forward and backward: its results, the most bytes that it allocates, and the share of flops executed again."""
+    """A step, forward and backward: its results, the most bytes that it allocates, the share of flops executed again, the ops called."""
 
     results: Sequence[Tensor]
     peak: int
     again: float
+    called: Sequence[str]
 
 
 def step(
@@ -217,7 +221,9 @@ def step(
         net.zero_grad(set_to_none=True)
         torch.manual_seed(0)
         loss, seen = allocated(lambda: _forward_backward(call, inputs))
-    return Step([loss.detach(), *(p.grad for p in net.parameters()), *net.buffers()], seen.peak, again())
+    return Step(
+        [loss.detach(), *(p.grad for p in net.parameters()), *net.buffers()], seen.peak, again(), seen.called
+    )
 
 
 def _forward_backward(call: Callable[..., Tensor], inputs: Sequence[Tensor]) -> Tensor:
@@ -242,8 +248,10 @@ def by_budget(net: nn.Module, inputs: Sequence[Tensor], budget: float) -> Step:
         return step(net, inputs, call, lambda: (cost[1] + cost[2] - cost[0]) / cost[0])
 
 
-def by_plan(net: nn.Module, inputs: Sequence[Tensor], capacity: int) -> tuple[Step, memplan.Plan, float]:
-    """A step as planned for so many bytes, and the least that must be executed again; BackendCompilerFailed without a plan."""
+def by_plan(
+    net: nn.Module, inputs: Sequence[Tensor], capacity: int
+) -> tuple[Step, memplan.Model, memplan.Plan]:
+    """A step as planned for so many bytes; BackendCompilerFailed without a plan."""
     seen: list[tuple[memplan.Model, memplan.Plan]] = []
 
     def again() -> float:
@@ -257,8 +265,7 @@ def by_plan(net: nn.Module, inputs: Sequence[Tensor], capacity: int) -> tuple[St
         planned=lambda *pair: seen.append(pair),
     )  # fmt: skip
     done = step(net, inputs, torch.compile(net, backend=backend, dynamic=False), again)
-    model, plan = seen[0]
-    return done, plan, (plan.bound or 0) / sum(op.flops or 0 for op in model.graph.ops)
+    return done, *seen[0]
 
 
 def rows(name: str) -> Iterator[tuple[str, list[tuple[str, Obedience]]]]:
@@ -272,10 +279,11 @@ def rows(name: str) -> Iterator[tuple[str, list[tuple[str, Obedience]]]]:
         own = by_budget(net, inputs, budget)
         head = f"| {name} | {{ops}} | {eager.peak:,} | {budget} | {own.peak:,} | {own.again:.2%} |"
         try:
-            mine, plan, bound = by_plan(net, inputs, own.peak)
+            mine, model, plan = by_plan(net, inputs, own.peak)
         except BackendCompilerFailed as error:
             yield f"{head.format(ops='')} none: {words_of(error)} | | | | |", []
             continue
+        bound = (plan.bound or 0) / sum(op.flops or 0 for op in model.graph.ops)
         seen = Obedience(
             model=name,
             runtime="torch",
@@ -285,6 +293,7 @@ def rows(name: str) -> Iterator[tuple[str, list[tuple[str, Obedience]]]]:
             beside=sum(x.nbytes for x in (*net.parameters(), *net.buffers(), *inputs)),
             outputs=len(eager.results),
             different=sum(not torch.equal(*pair) for pair in zip(mine.results, eager.results, strict=True)),
+            ordered=in_order(model.graph, plan, mine.called),
         )
         row = (
             f"{head.format(ops=len(set(plan.schedule)))} {seen.predicted:,} | {seen.measured:,} | {mine.again:.3%} "
@@ -307,14 +316,30 @@ def words_of(error: Exception) -> str:
     return next((line.partition(": ")[2] for line in lines if line.startswith("MemplanError")), lines[0])
 
 
+def called(name: str) -> tuple[str, Obedience]:
+    """What torch makes of a network that is called in the order of the least peak."""
+    make, inputs = NETWORKS[name]
+    torch.manual_seed(0)
+    with torch.no_grad():
+        program = torch.export.export(make().eval(), inputs)
+    model = memplan.from_exported(program, runtime="torch")
+    plan = memplan.plan(model, objective="peak", time_limit_s=TIME_LIMIT_S)
+    return f"{name}, a call", memplan.measure(model, plan, on="torch")
+
+
 def main() -> int:
     """Replaces the rows of a module as soon as it is done; exit status 5 where a plan is not obeyed."""
     obeyed = True
-    for name in sys.argv[1:] or MODULES:
-        found = list(rows(name))
-        put_rows(DOCS / "torch.md", "bench_torch", name, [line for line, _ in found])
-        keep("torch", [row for _, seen in found for row in seen], of=f"{name}, ")
-        obeyed = obeyed and all(seen.obeys for _, plans in found for _, seen in plans)
+    for name in sys.argv[1:] or [*NETWORKS, *MODULES]:
+        if name in NETWORKS:
+            print(name, file=sys.stderr, flush=True)
+            found = [called(name)]
+        else:
+            lines = list(rows(name))
+            put_rows(DOCS / "torch.md", "bench_torch", name, [line for line, _ in lines])
+            found = [row for _, plans in lines for row in plans]
+        keep("torch", found, of=f"{name}, ")
+        obeyed = obeyed and all(seen.obeys for _, seen in found)
     if not sys.argv[1:]:
         stamp(DOCS / "torch.md", "bench_torch")
     return 0 if obeyed else 5

@@ -88,10 +88,10 @@ def test_the_runtimes_obey_on_as_many_models_as_the_pages_say() -> None:
         path.stem: json.loads(path.read_text(encoding="utf-8"))
         for path in (ROOT / "docs" / "obeyed").glob("*.json")
     }
-    assert len(measured["tflm"]) >= 20
-    assert all(row["obeys"] and row["kept"] == "plan" for row in measured["tflm"])
-    assert all(row["obeys"] for row in measured["c"])
-    assert all(row["obeys"] for row in measured["onnxruntime"] if ", optimised: " in row["model"])
+    assert {*measured} == {*MEASURED} and len(measured["tflm"]) >= 20
+    assert all(row["obeys"] for rows in measured.values() for row in rows)
+    for runtime in ("executorch", "tflm", "torch"):
+        assert all(row["kept"] == "plan" for row in measured[runtime]), runtime
     exact = [
         row
         for row in measured["onnxruntime"]

@@ -46,8 +46,6 @@ def open_session(model: Any, constants: Mapping[str, Value], prepack: bool) -> A
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 4
     options.enable_cpu_mem_arena = options.enable_mem_pattern = False
     if not prepack:
         options.add_session_config_entry("session.disable_prepacking", "1")
@@ -64,6 +62,15 @@ def open_session(model: Any, constants: Mapping[str, Value], prepack: bool) -> A
             shared[name] = held
     if shared:
         options.add_external_initializers(list(shared), list(shared.values()))
+    return inference_session(model, options)
+
+
+def inference_session(model: Any, options: Any) -> Any:
+    """A session of one thread over a ModelProto; ExecutionError with onnxruntime's own words if it refuses."""
+    import onnxruntime as ort
+
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # what goes wrong is raised, too
     try:
         return ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     except Exception as error:

@@ -21,6 +21,7 @@ from memplan.torch.allocations import Allocated, allocated
 from memplan.torch.bodies import attribute
 from memplan.torch.devices import CPU, device_of
 from memplan.torch.emit import emit_fx
+from memplan.torch.joint import handed_over
 from memplan.torch.module import epilogue, tensors_in
 from memplan.torch.read import RUNTIME
 
@@ -70,11 +71,12 @@ def in_order(graph: Graph, plan: Plan, called: Sequence[str]) -> bool | None:
 
     Views are left out: they are taken wherever they are needed.
     """
-    kinds = {op.name: op.kind.rpartition(".")[0].replace(".", "::") for op in graph.ops}
+    between = handed_over.__name__  # forward and backward, where the plan is of both
+    kinds = {op.name: op.kind.rpartition(".")[0].replace(".", "::") for op in graph.ops if op.kind != between}
     if not all(kinds.values()):
         return None
     counted = {*kinds.values()} - {kinds[op.name] for op in graph.ops if op.view}
-    planned = [kinds[name] for name in plan.schedule if kinds[name] in counted]
+    planned = [kinds[name] for name in plan.schedule if kinds.get(name) in counted]
     return planned == [name for name in called if name in counted]
 
 

@@ -43,12 +43,13 @@ def allocated(run: Callable[[], _T]) -> tuple[_T, Allocated]:
 
 
 def _outermost(events: Iterable[Any]) -> Iterator[str]:
-    """Names of the calls that no other call has made."""
-    depth = 0
+    """Names of the ops that no other op has called; what autograd and the compiler put around them is none."""
+    around: list[bool] = []
     for event in events:
         if event.kind() == "push":
-            if not depth:
+            is_op = "::" in event.name() and not event.name().startswith("autograd::")
+            if is_op and not any(around):
                 yield event.name()
-            depth += 1
-        elif event.kind() == "pop":
-            depth -= 1
+            around.append(is_op)
+        elif event.kind() == "pop" and around:
+            around.pop()

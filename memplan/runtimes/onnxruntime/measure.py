@@ -110,8 +110,8 @@ def compared(graph: Graph, plan: Plan, nodes: Sequence[str]) -> tuple[tuple[str,
     notes = []
     if others := list(dict.fromkeys(name for name in nodes if name not in ops)):
         notes.append(
-            f"{len(others)} nodes that are executed are not in the plan ({_listed(others)}): they depend on "
-            "constants alone, stand in bodies, or are what onnxruntime puts in place of others"
+            f"executed, but not in the plan: {_listed(others)}; such nodes depend on constants alone, stand in bodies, or are "
+            "what onnxruntime puts in place of others"
         )
     if lost := [name for name in plan.schedule if name not in set(done)]:
         return (f"executes others in place of {_listed(lost)}: {REWRITE}",), tuple(notes)

@@ -11,7 +11,7 @@ from typing import Any
 from memplan.base.children import temporary_folder
 from memplan.base.errors import ExecutionError
 from memplan.onnx.values import Value
-from memplan.runtimes.sessions import run_bound
+from memplan.runtimes.sessions import inference_session, run_bound
 
 COUNTED = "mem_bytes_requested_in_use"
 """What the profiler calls the bytes that tensors hold at the end of a node, as kernels asked for them."""
@@ -83,26 +83,12 @@ def opened(proto: Any, options: Any) -> Any:
     Where onnxruntime, as it optimises, refuses the sizes of the inputs, since a branch that they never take does not fit them,
     it is given the model with these sizes left open.
     """
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 4  # what goes wrong is raised, too
     try:
-        return _session(proto, options)
+        return inference_session(proto, options)
     except ExecutionError as error:
         if "InferenceError" not in error.message:
             raise
-    return _session(_unsized(proto), options)
-
-
-def _session(proto: Any, options: Any) -> Any:
-    import onnxruntime as ort
-
-    try:
-        return ort.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    except Exception as error:
-        raise ExecutionError(
-            f"onnxruntime cannot load the model: {' '.join(str(error).split())[:400]}",
-            "does onnxruntime run the model on its own?",
-        ) from error
+    return inference_session(_unsized(proto), options)
 
 
 def _unsized(proto: Any) -> Any:
