@@ -1,9 +1,12 @@
-"""The summary at the end of a run names what was left out, each reason once, however quiet the run is."""
+"""What holds for every test: limits count work, no garbage of others is looked at, and what was left out is named."""
 
 from __future__ import annotations
 
+import gc
+import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Generator, Iterator, Sequence
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,6 +18,27 @@ LONG_LOOP = "a long loop over seeds"
 """Why a test is slow whose mark `slow` gives no reason of its own."""
 
 _LEFT_OUT = pytest.StashKey[Counter[str]]()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def limits_count_work() -> Iterator[None]:
+    """Within tests a second of a time limit is one of this process's processor time: what a solver reaches within its
+    limit hangs on no other process."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("memplan.base.clock.time", SimpleNamespace(monotonic=time.process_time))
+        yield
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collect tests without looking for garbage. What is there then stays, modules above all, and is never looked at
+    again, which would take a third of the time of collecting and of leaving."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_configure(config: pytest.Config) -> None:
