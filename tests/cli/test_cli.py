@@ -22,7 +22,7 @@ from tests.cli.program import memplan, started
 from tests.io.test_json import GOOD
 from tests.onnx_models import external, model, small_cnn, value
 from tests.tflite_models import branching
-from tests.tiling.models import attention
+from tests.tiling.models import hourglass
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def test_plan_check_run_show(net: Path, tmp_path: Path) -> None:
 
 def test_a_plan_with_tiles_is_checked_and_shown_and_says_who_cannot_take_it(tmp_path: Path) -> None:
     net, plan = tmp_path / "net.onnx", tmp_path / "net.plan.json"
-    onnx.save(attention(64), net)
+    onnx.save(hourglass(), net)
     options = (
         "--tile",
         "auto",
@@ -77,7 +77,7 @@ def test_a_plan_with_tiles_is_checked_and_shown_and_says_who_cannot_take_it(tmp_
     assert done.returncode == 0 and "regions are executed tile by tile" in done.stderr, done.stderr
     assert json.loads(plan.read_text())["tiling"]
     assert "every rule holds" in memplan("check", net, plan).stdout
-    assert "softmax[:,:,0:" in memplan("show", net, plan).stdout
+    assert "conv4[:,:,:,6:8]" in memplan("show", net, plan).stdout
     assert "of tiles (exact: " in memplan("run", net, plan).stdout
     refused = memplan("plan", net, *options, "--emit", "c,onnx")
     assert refused.returncode == 2 and "in tiles, which cannot be done here" in refused.stderr

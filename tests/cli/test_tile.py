@@ -9,7 +9,7 @@ import onnx
 import pytest
 
 from tests.cli.program import memplan
-from tests.tiling.models import wide_middle
+from tests.tiling.models import hourglass, wide_middle
 
 
 @pytest.fixture
@@ -34,7 +34,9 @@ def test_json_holds_regions_and_a_factor_leaves_points_out(net: Path, tmp_path: 
     assert all(point["macs"] <= 1.2 for point in points) and points[-1]["tiling"][0]["axes"]
 
 
-def test_a_point_is_planned(net: Path, tmp_path: Path) -> None:
+def test_a_point_is_planned(tmp_path: Path) -> None:
+    net = tmp_path / "net.onnx"
+    onnx.save(hourglass(), net)
     words = (
         "plan",
         net,

@@ -182,7 +182,7 @@ def test_the_walk_of_the_page(
 
 
 def test_the_program_says_how_exact_tiles_are(tmp_path: Path) -> None:
-    onnx.save(models.attention(rows=64), tmp_path / "net.onnx")
+    onnx.save(models.hourglass(), tmp_path / "net.onnx")
     asked = (
         "net.onnx",
         "--scratchpad",
