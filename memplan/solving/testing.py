@@ -52,7 +52,7 @@ TRIES = 3
 """How often a solver may miss the time limit: a busy machine is not its fault."""
 
 
-SAMPLE_S = 0.2
+SAMPLE_S = 0.1
 """Seconds of work by which it is measured how busy the machine is."""
 
 
