@@ -140,7 +140,15 @@ def test_classes_say_what_their_fields_are(cls: Any) -> None:
     assert not silent, f"nothing is said of {silent}"
 
 
-@pytest.mark.parametrize("name", ["memplan", *memplan.__all__])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(
+            name, marks=[pytest.mark.slow(reason="plans of whole networks")] if name == "tile" else []
+        )
+        for name in ("memplan", *memplan.__all__)
+    ],
+)
 def test_examples_hold(name: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every doctest of a public name, in an empty folder."""
     monkeypatch.chdir(tmp_path)

@@ -13,6 +13,7 @@ import memplan_solvers
 import pytest
 
 import memplan
+from tests.syntax import syntax
 
 FLOORS = [
     ("memplan.base",),
@@ -59,7 +60,7 @@ def imports(package: object) -> tuple[Import, ...]:
     """Every import in a package, inside functions and for type checkers too; of a package's module, the module."""
     files, found = modules(package), []
     for importer, file in files.items():
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        for node in ast.walk(syntax(file)):
             if isinstance(node, ast.Import):
                 found += [Import(importer, alias.name, file, node.lineno) for alias in node.names]
             elif isinstance(node, ast.ImportFrom) and node.module:

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+from tests.syntax import syntax
+
 TESTS = Path(__file__).parent
 SOURCES = (TESTS.parent / "memplan", TESTS.parent / "solvers" / "memplan_solvers")
 
@@ -434,7 +436,7 @@ def modules() -> tuple[tuple[str, ast.Module], ...]:
     for source in SOURCES:
         for path in sorted(source.rglob("*.py")):
             parts = path.relative_to(source.parent).with_suffix("").parts
-            found.append((".".join(parts).removesuffix(".__init__"), ast.parse(path.read_text())))
+            found.append((".".join(parts).removesuffix(".__init__"), syntax(path)))
     return tuple(found)
 
 
@@ -448,7 +450,7 @@ def decides(module: ast.Module) -> bool:
 def imported(path: Path) -> set[str]:
     """Dotted names that a test file imports: modules, and what it takes out of them."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(syntax(path)):
         if isinstance(node, ast.Import):
             found |= {name.name for name in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:

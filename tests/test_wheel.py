@@ -73,7 +73,7 @@ def test_the_wheel_alone_works(built: Path, tmp_path: Path, version: str) -> Non
         pytest.skip(f"no Python {version} is installed here")
     (wheel,) = built.glob("*.whl")
     assert done(python, "-m", "venv", "empty", cwd=tmp_path).returncode == 0
-    pip = (tmp_path / "empty/bin/python", "-m", "pip", "install", "--quiet")
+    pip = (tmp_path / "empty/bin/python", "-m", "pip", "install", "--quiet", "--no-compile")
     made = done(*pip, "-c", ROOT / "constraints.txt", wheel, cwd=tmp_path)
     assert made.returncode == 0, made.stderr
     memplan = tmp_path / "empty/bin/memplan"

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 
+from memplan.base.clock import Clock
 from memplan.base.errors import InvalidPlanError, MemplanError
 from memplan.ir.graph import Graph
 from memplan.ir.parts import Op, Tensor
@@ -51,7 +52,7 @@ TRIES = 3
 """How often a solver may miss the time limit: a busy machine is not its fault."""
 
 
-SAMPLE_S = 0.2
+SAMPLE_S = 0.1
 """Seconds of work by which it is measured how busy the machine is."""
 
 
@@ -249,11 +250,11 @@ def _true(case: str, problem: Problem, plan: Plan, optimum: float | None) -> Non
 
 
 def slowdown() -> float:
-    """How many seconds pass for one of this thread's work: 1 on an idle machine, more beside busy processes."""
-    begin, worked = time.monotonic(), time.thread_time()
+    """How many seconds of a limit pass for one of this thread's work: 1 on an idle machine, more beside busy processes."""
+    clock, worked = Clock(), time.thread_time()
     while time.thread_time() - worked < SAMPLE_S:
         pass
-    return max(1.0, (time.monotonic() - begin) / SAMPLE_S)
+    return max(1.0, clock.seconds / SAMPLE_S)
 
 
 def _check_limits(solver: Solver) -> None:

@@ -21,8 +21,9 @@ from memplan.solving.testing import chain
 from tests.cli.program import memplan, started
 from tests.io.test_json import GOOD
 from tests.onnx_models import external, model, small_cnn, value
+from tests.test_api import HEAVY
 from tests.tflite_models import branching
-from tests.tiling.models import attention
+from tests.tiling.models import hourglass
 
 
 @pytest.fixture
@@ -58,7 +59,7 @@ def test_plan_check_run_show(net: Path, tmp_path: Path) -> None:
 
 def test_a_plan_with_tiles_is_checked_and_shown_and_says_who_cannot_take_it(tmp_path: Path) -> None:
     net, plan = tmp_path / "net.onnx", tmp_path / "net.plan.json"
-    onnx.save(attention(64), net)
+    onnx.save(hourglass(), net)
     options = (
         "--tile",
         "auto",
@@ -66,6 +67,8 @@ def test_a_plan_with_tiles_is_checked_and_shown_and_says_who_cannot_take_it(tmp_
         "max",
         "--objective",
         "peak",
+        "--order",
+        "program",
         "--time-limit",
         "1",
         "-o",
@@ -75,7 +78,7 @@ def test_a_plan_with_tiles_is_checked_and_shown_and_says_who_cannot_take_it(tmp_
     assert done.returncode == 0 and "regions are executed tile by tile" in done.stderr, done.stderr
     assert json.loads(plan.read_text())["tiling"]
     assert "every rule holds" in memplan("check", net, plan).stdout
-    assert "softmax[:,:,0:" in memplan("show", net, plan).stdout
+    assert "conv4[:,:,:,6:8]" in memplan("show", net, plan).stdout
     assert "of tiles (exact: " in memplan("run", net, plan).stdout
     refused = memplan("plan", net, *options, "--emit", "c,onnx")
     assert refused.returncode == 2 and "in tiles, which cannot be done here" in refused.stderr
@@ -295,16 +298,15 @@ def test_a_full_disk_is_one_clear_error(command: str, graph: Path, tmp_path: Pat
     call = [sys.executable, "-m", "memplan", word, *options]
     with open("/dev/full", "w") as full:
         done = subprocess.run(call, stdout=full, stderr=subprocess.PIPE, text=True)
-        assert done.returncode == 2 and done.stderr.startswith("error: ") and done.stderr.count("\n") == 2
-        unheard = subprocess.run(call, stdout=full, stderr=full)
-        assert unheard.returncode == 2
+    assert done.returncode == 2 and done.stderr.startswith("error: ") and done.stderr.count("\n") == 2
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full, which stands for a full disk")
 def test_an_error_that_cannot_be_said_keeps_its_status() -> None:
     with open("/dev/full", "w") as full:
         done = subprocess.run([sys.executable, "-m", "memplan", "plan", "no.json"], stderr=full)
-    assert done.returncode == 2
+        unheard = subprocess.run([sys.executable, "-m", "memplan", "zoo"], stdout=full, stderr=full)
+    assert done.returncode == unheard.returncode == 2
 
 
 def test_a_graph_without_kernels_is_not_executed(graph: Path, tmp_path: Path) -> None:
@@ -419,14 +421,14 @@ def test_a_folder_that_cannot_be_written_is_said_before_the_work(graph: Path, tm
     assert memplan("plan", graph, "-o", tmp_path / "new" / "folder").returncode == 0
 
 
-def test_the_readme_example_runs(tmp_path: Path) -> None:
+def test_the_readme_example_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
     example = readme.split("```python\n")[1].split("```")[0]
-    done = subprocess.run(
-        [sys.executable, "-c", example], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert "bit-identical" in done.stdout and (tmp_path / "out" / "resnet50.html").exists()
+    monkeypatch.chdir(tmp_path)
+    exec(example, {})
+    assert "bit-identical" in capsys.readouterr().out and (tmp_path / "out" / "resnet50.html").exists()
 
 
 def test_lists() -> None:
@@ -442,14 +444,10 @@ def test_the_page_about_solvers_has_the_table_that_the_program_prints() -> None:
     assert len(summaries.splitlines()) == len(table.splitlines()) - 1
 
 
-def test_help_and_version_are_quick() -> None:
-    times = []
-    for _ in range(3):  # processor time: others may use the machine
-        begin = os.times()
-        assert started("--help").returncode == 0
-        end = os.times()
-        times.append(end.children_user + end.children_system - begin.children_user - begin.children_system)
-    assert min(times) < 0.3
+def test_help_and_version_load_nothing_heavy() -> None:
+    code = f"import sys; from memplan.cli import main; main(['--help']); print([m for m in {HEAVY} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
     assert memplan("--version").stdout.startswith("memplan ")
     assert "--scratchpad" in memplan("plan", "--help").stdout
 

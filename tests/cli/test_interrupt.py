@@ -46,7 +46,7 @@ def test_any_moment_will_do(name: str, tmp_path: Path) -> None:
     rows = ((i, a := rng.randint(0, 2000), a + rng.randint(1, 200), rng.randint(1, 100)) for i in range(2000))
     csv.write_text("id,lower,upper,size\n" + "".join("{},{},{},{}\n".format(*row) for row in rows))
     text = plan_text(memplan.plan(saved, scratchpad="max", time_limit_s=2))
-    for k in range(12):
+    for k in range(5):
         out = tmp_path / f"out{k}"
         out.mkdir()
         (out / "resnet50.plan.json").write_text(text)
@@ -55,7 +55,7 @@ def test_any_moment_will_do(name: str, tmp_path: Path) -> None:
             [sys.executable, "-c", READY, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
         assert child.stdout is not None and child.stdout.readline() == "ready\n"
-        time.sleep(rng.uniform(0, 3) if k else 0.05)
+        time.sleep(rng.uniform(0, 2) if k else 0.05)
         child.send_signal(signal.SIGINT)
         _, said = child.communicate(timeout=60)
         assert child.returncode == 130 or (k and child.returncode == 0), said  # it may have come too late

@@ -9,7 +9,7 @@ import onnx
 import pytest
 
 from tests.cli.program import memplan
-from tests.tiling.models import wide_middle
+from tests.tiling.models import hourglass, wide_middle
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def net(tmp_path: Path) -> Path:
 
 
 def test_a_front_is_printed_and_drawn(net: Path, tmp_path: Path) -> None:
-    done = memplan("tile", net, "--io", "resident", "--time-limit", 4, "-o", tmp_path)
+    done = memplan("tile", net, "--io", "resident", "--time-limit", 1, "-o", tmp_path)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert "peak in bytes" in lines[0] and "tilings" in lines[-2] and len(lines) > 4
@@ -29,13 +29,28 @@ def test_a_front_is_printed_and_drawn(net: Path, tmp_path: Path) -> None:
 
 
 def test_json_holds_regions_and_a_factor_leaves_points_out(net: Path, tmp_path: Path) -> None:
-    words = ("tile", net, "--io", "resident", "--time-limit", 4, "--json", "-o", tmp_path)
+    words = ("tile", net, "--io", "resident", "--time-limit", 1, "--json", "-o", tmp_path)
     points = json.loads(memplan(*words, "--mac-factor", "1.2").stdout)["points"]
     assert all(point["macs"] <= 1.2 for point in points) and points[-1]["tiling"][0]["axes"]
 
 
-def test_a_point_is_planned(net: Path, tmp_path: Path) -> None:
-    words = ("plan", net, "--objective", "peak", "--io", "resident", "--time-limit", 2, "-o", tmp_path)
+def test_a_point_is_planned(tmp_path: Path) -> None:
+    net = tmp_path / "net.onnx"
+    onnx.save(hourglass(), net)
+    words = (
+        "plan",
+        net,
+        "--objective",
+        "peak",
+        "--io",
+        "resident",
+        "--order",
+        "program",
+        "--time-limit",
+        1,
+        "-o",
+        tmp_path,
+    )
     done = memplan(*words, "--tile", "auto", "--mac-factor", "1.5")
     assert done.returncode == 0 and "regions are executed tile by tile" in done.stderr, done.stderr
     assert "ops compute" in done.stderr

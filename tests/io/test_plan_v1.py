@@ -15,7 +15,7 @@ from tests.generate import random_graph, random_plan
 @pytest.mark.slow
 def test_random_plans_of_edition_1_check_with_their_values() -> None:
     moved = timed = 0
-    for seed in range(2000):
+    for seed in range(800):
         rng = random.Random(seed)
         graph = random_graph(rng, rng.randint(1, 9))
         plan = random_plan(rng, graph)
@@ -28,4 +28,4 @@ def test_random_plans_of_edition_1_check_with_their_values() -> None:
         assert again.value == data["value"] and plan_dict(plan_from_dict(written, "new")) == written
         moved += bool(again.moves)
         timed += again.options.objective == "latency"
-    assert moved > 1300 and timed > 500
+    assert moved > 500 and timed > 200

@@ -187,7 +187,7 @@ class _Fluid:
 @pytest.mark.slow
 def test_random_plans_agree_with_the_exact_reference() -> None:
     moved = 0
-    for seed in range(2000):
+    for seed in range(800):
         rng = random.Random(seed)
         graph = random_graph(rng, rng.randint(1, 8))
         plan = random_plan(rng, graph)
@@ -200,7 +200,7 @@ def test_random_plans_agree_with_the_exact_reference() -> None:
         expected = float(_Fluid(graph, plan).latency())
         assert simulate(graph, plan).latency_s == pytest.approx(expected, rel=1e-9), seed
         moved += bool(plan.moves)
-    assert moved > 1300
+    assert moved > 500
 
 
 def test_ops_of_unknown_cost_are_named_on_latency_plans() -> None:
@@ -221,7 +221,7 @@ def test_ops_of_unknown_cost_are_named_on_latency_plans() -> None:
 @pytest.mark.slow
 def test_random_plans_of_any_target_agree_with_the_exact_reference() -> None:
     judged = timed = again = 0
-    for seed in range(3000):
+    for seed in range(1000):
         rng = random.Random(seed)
         graph = wide_graph(rng, rng.randint(1, 7))
         plan = wide_plan(rng, graph)
@@ -235,7 +235,7 @@ def test_random_plans_of_any_target_agree_with_the_exact_reference() -> None:
         assert found.live_peak == expected.live_peak("m0"), seed
         assert found.extra_cost == pytest.approx(expected.extra_cost(), rel=1e-9, abs=1e-15), seed
         judged, timed, again = judged + 1, timed + plan.target.timed, again + (found.extra_cost != 0)
-    assert judged > 2000 and timed > 1200 and again > 50
+    assert judged > 650 and timed > 400 and again > 15
 
 
 def test_the_value_alone_is_that_of_the_whole_simulation() -> None:

@@ -135,7 +135,7 @@ def test_a_preset_of_two_memories_is_planned_by_every_solver(name: str) -> None:
         return
     assert beyond_two_level(target) == ""
     objective = "latency" if target.timed else "peak"
-    plan = memplan.plan(graph, name, objective=objective, workers=1, time_limit_s=2.0)
+    plan = memplan.plan(graph, name, objective=objective, workers=1, time_limit_s=0.5)
     assert plan.schedule and memplan.check(graph, plan) == []
 
 

@@ -97,13 +97,13 @@ def test_a_branch_that_fails_at_these_sizes_counts_as_far_as_it_comes() -> None:
         weight("last", np.array([1])),
     ]
     inputs = [value("c", [], BOOL), value("x", [1, 256])]
-    for other, nbytes in ((fails, 2 * 16 * KIB), (nested, (2 + 2 * 16) * KIB)):  # beside kept and i
-        for branches in ((runs, other), (other, runs)):
-            choose = node("If", ["c"], ["z"], name="choose", then_branch=branches[0], else_branch=branches[1])
-            loaded = load(model([choose], inputs, [value("z", None)], weights))
-            assert workspaces(loaded) == {"choose": nbytes}
-            assert loaded.graph.tensor["z"].shape == (1, 256)
-            assert any("branch 'e'" in note and "fails at op 'squeeze'" in note for note in loaded.notes)
+    deep = (2 + 2 * 16) * KIB  # beside kept and i
+    for then, otherwise, nbytes in ((runs, fails, 2 * 16 * KIB), (nested, runs, deep)):
+        choose = node("If", ["c"], ["z"], name="choose", then_branch=then, else_branch=otherwise)
+        loaded = load(model([choose], inputs, [value("z", None)], weights))
+        assert workspaces(loaded) == {"choose": nbytes}
+        assert loaded.graph.tensor["z"].shape == (1, 256)
+        assert any("branch 'e'" in note and "fails at op 'squeeze'" in note for note in loaded.notes)
 
 
 @pytest.mark.parametrize("switch", ["c", "d"])

@@ -12,7 +12,6 @@ from onnx import ModelProto
 
 from memplan import Region
 from memplan.onnx.exactness import exact_regions, exactness_text
-from memplan.onnx.read import model_from_proto
 from memplan.tiling.calls import calls
 from memplan.tiling.derive import derive
 from tests.onnx_models import model, value, weight
@@ -21,7 +20,7 @@ from tests.tiling.models import node
 
 
 def said(make: Callable[[], ModelProto], *regions: Region) -> str:
-    graph = model_from_proto(make(), "net", ".", {}).graph
+    graph = models.loaded(make).graph
     return exactness_text(graph, calls(graph, derive(graph, regions)).values())
 
 
@@ -74,13 +73,13 @@ def test_the_least_sure_op_is_named() -> None:
 
 
 def test_regions_are_cut_short_so_that_they_are_exact() -> None:
-    graph = model_from_proto(models.residual_cnn(), "net", ".", {}).graph
+    graph = models.loaded(models.residual_cnn).graph
     long = Region(("conv1", "batchnorm"), (2,), (3,))
     tiny = Region(("conv1", "conv1"), (2, 3), (1, 1))
     assert exact_regions(graph, (long,)) == (long,)
     assert exact_regions(graph, (replace(long, ops=("conv1", "mean")),)) == ()  # its last op is not
     assert exact_regions(graph, (tiny, Region(("conv3", "mean"), (2,), (2,)))) == ()
-    up = model_from_proto(models.hourglass(), "net", ".", {}).graph
+    up = models.loaded(models.hourglass).graph
     assert exact_regions(up, (Region(("up", "conv4"), (3,), (2,), 3),)) == (
         Region(("transposed", "conv4"), (3,), (2,), 3),
     )

@@ -13,7 +13,7 @@ import pytest
 from onnx import ModelProto, TensorProto
 
 import memplan
-from memplan import GraphError, Region
+from memplan import Graph, GraphError, Region
 from memplan.onnx.exactness import Exactness, exactness
 from memplan.onnx.read import model_from_proto
 from memplan.onnx.tiled import TILING, tiled_proto
@@ -29,7 +29,7 @@ from tests.tiling.test_derive import TILINGS
 
 
 def emitted(make: Callable[[], ModelProto], tiling: tuple[Region, ...]) -> ModelProto:
-    model = model_from_proto(make(), "net", ".", {})
+    model = models.loaded(make)
     proto = tiled_proto(model, tiling, [op.name for op in derive(model.graph, tiling).ops])
     onnx.checker.check_model(proto)
     return proto
@@ -41,9 +41,9 @@ def computed(proto: ModelProto, inputs: dict[str, Any]) -> list[Any]:
     return found
 
 
-def inputs_of(proto: ModelProto) -> dict[str, Any]:
+def inputs_of(graph: Graph) -> dict[str, Any]:
     """Random inputs."""
-    graph, rng = model_from_proto(proto, "net", ".", {}).graph, np.random.default_rng(3)
+    rng = np.random.default_rng(3)
     given = [t for t in graph.tensors if t.kind == "input"]
     return {t.name: garbage(t.dtype or "", t.shape or (), rng) for t in given}
 
@@ -52,7 +52,7 @@ def inputs_of(proto: ModelProto) -> dict[str, Any]:
 def test_onnxruntime_computes_the_bits_of_the_whole(
     make: Callable[[], ModelProto], tiling: list[Region]
 ) -> None:
-    fed = inputs_of(make())
+    fed = inputs_of(models.loaded(make).graph)
     for whole, tiled in zip(computed(make(), fed), computed(emitted(make, tuple(tiling)), fed), strict=True):
         np.testing.assert_array_equal(tiled, whole)
 
@@ -65,7 +65,7 @@ def test_random_models_are_as_exact_as_they_say() -> None:
         tiling = tiling_of(model.graph, rng)
         derived = derive(model.graph, tiling)
         level, name = exactness(model.graph, calls(model.graph, derived).values())
-        fed = inputs_of(proto)
+        fed = inputs_of(model.graph)
         tiled = computed(tiled_proto(model, tiling, [op.name for op in derived.ops]), fed)
         for one, other in zip(computed(proto, fed), tiled, strict=True):
             if level is Exactness.NO:
@@ -104,7 +104,7 @@ def test_a_plan_in_tiles_is_emitted_as_a_model_of_its_own(tmp_path: Path) -> Non
 
 def test_wrong_padding_changes_the_output() -> None:
     make, regions = models.residual_cnn, (Region(("conv1", "relu6"), (2,), (2,), 2),)
-    fed, proto = inputs_of(make()), emitted(make, regions)
+    fed, proto = inputs_of(models.loaded(make).graph), emitted(make, regions)
     first = next(
         n for n in proto.graph.node if n.op_type == "Conv" and n.name.startswith("depthwise, tile 1 of ")
     )

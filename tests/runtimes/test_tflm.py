@@ -42,10 +42,9 @@ pytestmark = pytest.mark.skipif(find_spec("tflite_micro") is None, reason="the e
     "make",
     [
         branching,
-        stateful,
         *(
             pytest.param(make, marks=pytest.mark.slow(reason="starts several programs"))
-            for make in (conditional, counting, halved, sparse_halved)
+            for make in (stateful, conditional, counting, halved, sparse_halved)
         ),
     ],
 )

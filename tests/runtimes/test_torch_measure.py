@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ def branching() -> Model:
     return memplan.from_exported(program, name="branches", runtime="torch")
 
 
+@cache
 def step(name: str) -> Model:
     """Recipes of the zoo, shrunk."""
     if name == "unet":
@@ -68,7 +70,7 @@ def test_torch_takes_what_the_plan_says(name: str) -> None:
     "options",
     [
         {"objective": "traffic", "scratchpad": "MH", "solver": "greedy"},
-        {"objective": "compute", "scratchpad": "0.9MP", "recompute": "any", "time_limit_s": 4},
+        {"objective": "compute", "scratchpad": "0.9MP", "recompute": "any", "time_limit_s": 1},
     ],
 )
 def test_what_is_stored_or_executed_again_takes_no_more(options: dict[str, Any]) -> None:

@@ -132,5 +132,5 @@ def test_random_plans_are_valid_and_gain() -> None:
 
 
 @pytest.mark.slow(reason="a long loop over seeds")
-def test_thousands_of_random_plans_are_valid() -> None:
-    random_plans(range(40, 4000))
+def test_hundreds_of_random_plans_are_valid() -> None:
+    random_plans(range(40, 800))

@@ -53,11 +53,12 @@ for solver, objective, what in (
 """
 
 KEPT = """
+import time
 from memplan_solvers.compiled import _compilers, load
 from memplan.solving.limits import Limits
 
-before = Limits(1.0)
-assert load("peak", before) and not _compilers and before.seconds < 1.0
+begin = time.process_time()
+assert load("peak", Limits()) and not _compilers and time.process_time() - begin < 4.0  # a third of what compiling takes
 """
 
 

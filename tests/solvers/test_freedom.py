@@ -139,7 +139,7 @@ def test_the_portfolio_knows_the_programs_order_where_its_parts_choose_a_worse_o
 @pytest.mark.parametrize("solver", ["greedy", QUICK])
 def test_more_freedom_is_never_worse_on_many_random_graphs(objective: str, solver: str) -> None:
     gains = 0
-    for seed in range(200, 230 if solver != "greedy" else 400):
+    for seed in range(200, 220 if solver != "greedy" else 250):
         rng = random.Random(seed)
         graph = random_graph(rng, rng.randint(4, 9 if solver != "greedy" else 20))
         capacity = "max" if objective == "peak" else rng.choice(("MR", "MH"))
@@ -154,7 +154,7 @@ def test_more_freedom_is_never_worse_on_many_random_graphs(objective: str, solve
     [
         ("resnet8_int8", "greedy"),
         ("ds_cnn_int8", "greedy"),
-        ("mnasnet_a1", "greedy"),
+        ("tc_resnet8", "greedy"),
         ("resnet8_int8", QUICK),
     ],
 )

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import memplan_solvers
 
+from tests.syntax import syntax
+
 MOST_PARAMETERS = 8
 
 SOURCES = sorted(p for p in Path(memplan_solvers.__path__[0]).rglob("*.py"))
@@ -29,7 +31,7 @@ def places(wrong: str, path: Path, function: ast.FunctionDef) -> str:
 def test_no_function_has_more_than_eight_parameters() -> None:
     found = []
     for path in SOURCES:
-        for function in functions(ast.parse(path.read_text())):
+        for function in functions(syntax(path)):
             parameters = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
             if sum(p.arg not in ("self", "cls") for p in parameters) > MOST_PARAMETERS:
                 found.append(places(f"has {len(parameters)}", path, function))
@@ -39,9 +41,8 @@ def test_no_function_has_more_than_eight_parameters() -> None:
 def test_every_kernel_says_its_types() -> None:
     found, kernels = [], 0
     for path in SOURCES:
-        source = path.read_text()
-        assert "ignore[no-untyped-def]" not in source, path
-        for function in filter(is_kernel, functions(ast.parse(source))):
+        assert "ignore[no-untyped-def]" not in path.read_text(), path
+        for function in filter(is_kernel, functions(syntax(path))):
             kernels += 1
             if function.returns is None or any(p.annotation is None for p in function.args.args):
                 found.append(places("lacks a type", path, function))

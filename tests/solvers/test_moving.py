@@ -80,16 +80,20 @@ def test_parts_are_joined_where_all_that_use_them_may() -> None:
 
 
 def test_claims_about_tiny_problems_agree_with_brute_force() -> None:
-    seen = agree_moving.check_solvers(("greedy", "placement"), range(40))
+    quick = [
+        seed for seed in range(40) if seed not in (17, 21, 39)
+    ]  # which have a hundred times as many states
+    seen = agree_moving.check_solvers(("greedy", "placement"), quick)
     assert seen["greedy optimal"] > 10 and seen["placement least"] > 10
 
 
 @pytest.mark.slow(reason="compares with brute force over hundreds of problems")
 @pytest.mark.parametrize("first", [1000, 2000])
 def test_claims_about_hundreds_of_tiny_problems_agree_with_brute_force(first: int) -> None:
-    agree_moving.check_solvers(("greedy", "placement", "portfolio"), range(first, first + 200))
+    agree_moving.check_solvers(("greedy", "placement", "portfolio"), range(first, first + 100))
 
 
+@pytest.mark.slow(reason="plans of whole networks")
 def test_moves_pay_where_storages_rest_between_their_uses() -> None:
     problem = memplan.make_problem(
         memplan.load("densenet121_int8"), "imxrt1060", io="external", order="program"

@@ -114,14 +114,14 @@ def test_what_has_to_be_in_the_scratchpad_is_planned_faster_and_validly() -> Non
 def test_no_plan_stays_below_the_bound(order: str) -> None:
     """Plans with everything early, in program order and in any other, keep to the bound of their problem."""
     met = total = 0
-    for seed in range(150):
+    for seed in range(60):
         problem = timed_problem(seed, order)
         plan = Greedy().solve(problem, Limits(10.0))
         if plan.schedule:
             seconds, bound = timeline(problem.graph, plan).latency_s, loaded_bound(problem)
             assert problem.free_bound <= bound <= seconds * (1 + 1e-9), seed
             total, met = total + 1, met + (bound >= seconds * (1 - 1e-9))
-    assert total > 100 and met > total / 5
+    assert total > 40 and met > total / 5
 
 
 def test_the_flow_shop_is_solved() -> None:

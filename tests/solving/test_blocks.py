@@ -25,7 +25,7 @@ def attention(rows: int = 128) -> Model:
 
 def peak(graph: Graph, tiling: tuple[memplan.Region, ...] = ()) -> float:
     plan = memplan.plan(
-        graph, scratchpad="max", objective="peak", io="resident", tiling=tiling, time_limit_s=3
+        graph, scratchpad="max", objective="peak", io="resident", order="program", tiling=tiling
     )
     assert plan.value is not None and memplan.check(graph, plan) == []
     return plan.value

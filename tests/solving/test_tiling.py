@@ -12,7 +12,6 @@ from onnx import ModelProto
 import memplan
 from memplan import Graph, OptionError, TilingFront, TilingPoint
 from memplan.judge.check.tiles import tiles
-from memplan.onnx.read import model_from_proto
 from memplan.solving.testing import chain
 from memplan.solving.tiler import tilers
 from memplan.tiling.derive import derive
@@ -22,14 +21,13 @@ from tests.tiling import models
 MODELS = (models.attention, models.wide_middle, models.hourglass, models.quantized)
 
 
-@cache
 def graph_of(make: Callable[[], ModelProto]) -> Graph:
-    return model_from_proto(make(), "net", ".", {}).graph
+    return models.loaded(make).graph
 
 
 @cache
 def front_of(make: Callable[[], ModelProto]) -> TilingFront:
-    return memplan.tile_front(graph_of(make), io="resident", inplace=True, time_limit_s=6)
+    return memplan.tile_front(graph_of(make), io="resident", inplace=True, time_limit_s=2)
 
 
 def recounted(graph: Graph, derived: Graph) -> float:
@@ -95,7 +93,7 @@ def test_a_factor_below_one_is_refused() -> None:
 
 def test_the_regions_of_a_point_are_what_is_asked_for() -> None:
     graph, wanted = graph_of(models.wide_middle), front_of(models.wide_middle).within(1.2)
-    options = {"macs": 1.2, "io": "resident", "inplace": True, "time_limit_s": 6}
+    options = {"macs": 1.2, "io": "resident", "inplace": True, "time_limit_s": 2}
     regions = memplan.tile(graph, peak=int(wanted.peak * 1.1), **options)
     assert regions and mac_factor(graph, derive(graph, regions)) <= 1.2
 

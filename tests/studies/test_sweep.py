@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import random
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,9 +25,9 @@ from memplan.solving.solver import Solver
 from memplan.solving.testing import TIMED, chain
 from memplan.studies.curve import PILLAR_SLICE, SLICE
 from memplan.studies.sweep import REST, WHOLE, sweep
+from tests.cli.program import memplan as program
 from tests.generate import random_graph
 from tests.oracle import Oracle
-from tests.studies.conftest import Run
 
 
 def test_the_curve_is_monotone_checked_and_ends_at_the_peak() -> None:
@@ -79,10 +78,7 @@ def test_settled_points_are_not_solved(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(asked) > 2 and not any(b.start for b in asked[:2]) and all(b.start for b in asked[2:])
 
 
-def test_what_is_proved_just_below_the_peak_settles_all_it_holds_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        "memplan.base.clock.time.monotonic", time.process_time
-    )  # whatever else the machine does
+def test_what_is_proved_just_below_the_peak_settles_all_it_holds_for() -> None:
     problem = make_problem(load("densenet121"))
     found = sweep(problem, time_limit_s=20.0, workers=1)
     assert found.points[-2].solved and all(p.value == p.bound for p in found.points)
@@ -153,9 +149,9 @@ def test_ends_that_make_no_sense() -> None:
         sweep(make_problem(chain(10), TIMED, objective="latency"), solver="fixed_order")
 
 
-def test_the_program_writes_csv_svg_html_and_json(command: Run, model: Path, tmp_path: Path) -> None:
+def test_the_program_writes_csv_svg_html_and_json(model: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    done = command(
+    done = program(
         "sweep", model, "--points", 6, "--solver", "greedy", "--time-limit", 1, "-o", out, "--json"
     )
     assert done.returncode == 0, done.stderr
@@ -168,8 +164,8 @@ def test_the_program_writes_csv_svg_html_and_json(command: Run, model: Path, tmp
     assert told["points"][0]["capacity"] == told["mr"] and told["points"][-1]["value"] == 0
     page = (out / "small.sweep.html").read_text()
     assert "http" not in page.replace("http://www.w3.org/2000/svg", "").replace("http-equiv", "")
-    assert command("sweep", model, "--points", 1, "-o", out).returncode == 2
-    text = command(
+    assert program("sweep", model, "--points", 1, "-o", out).returncode == 2
+    text = program(
         "sweep", model, "--from", "MP", "--to", "2MP", "--solver", "greedy", "-o", tmp_path / "text"
     ).stdout
     assert "settled by their neighbours" in text

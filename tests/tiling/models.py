@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
 from onnx import ModelProto, TensorProto, helper
 
+from memplan.ir.model import Model
+from memplan.onnx.read import model_from_proto
 from tests.onnx_models import model, value, weight
 
 node = helper.make_node
+
+
+@cache
+def loaded(make: Callable[..., ModelProto], **sizes: int) -> Model:
+    """Such a model as memplan reads it; once a process, since some are executed for it in a process of their own."""
+    return model_from_proto(make(**sizes), "net", ".", {})
 
 
 def _random(*shape: int, seed: int = 0) -> Any:

@@ -11,7 +11,6 @@ from onnx import ModelProto
 
 from memplan import Access, Graph, Op, OptionError, Tensor
 from memplan.judge.check.tiles import tiles
-from memplan.onnx.read import model_from_proto
 from memplan.tiling.calls import calls
 from memplan.tiling.derive import derive
 from memplan.tiling.record import Region
@@ -21,8 +20,7 @@ from tests.tiling.poisoned import Reference, execute
 
 @cache
 def reference(make: Callable[[], ModelProto]) -> Reference:
-    proto = make()
-    return Reference(proto, model_from_proto(proto, "net", ".", {}).graph)
+    return Reference(make(), models.loaded(make).graph)
 
 
 TILINGS = [

@@ -26,7 +26,7 @@ def _case(seed: int, most_ops: int = 9) -> tuple[random.Random, Graph, Plan]:
 
 @pytest.mark.slow
 def test_random_plans_are_valid_to_both_checkers() -> None:
-    for seed in range(3000):
+    for seed in range(1000):
         _, graph, plan = _case(seed)
         assert check(graph, plan) == [], seed
         assert naive_valid(graph, plan), seed
@@ -87,7 +87,7 @@ def _shake(rng: random.Random, graph: Graph, plan: Plan) -> Plan:
 @pytest.mark.slow
 def test_both_checkers_agree_on_shaken_plans() -> None:
     verdicts: Counter[bool] = Counter()
-    for seed in range(10_000):
+    for seed in range(4_000):
         rng, graph, plan = _case(seed, most_ops=7)
         for _ in range(rng.choice((1, 1, 2))):
             plan = _shake(rng, graph, plan)
@@ -95,7 +95,7 @@ def test_both_checkers_agree_on_shaken_plans() -> None:
         found = check(graph, plan, claims=False)
         assert (not found) == expected, (seed, [str(v) for v in found])
         verdicts[expected] += 1
-    assert min(verdicts.values()) > 1500, verdicts
+    assert min(verdicts.values()) > 600, verdicts
 
 
 def test_violations_say_what_and_where() -> None:
@@ -121,7 +121,7 @@ def _wide(seed: int) -> tuple[random.Random, Graph, Plan]:
 def test_both_checkers_agree_on_plans_of_any_target() -> None:
     verdicts: Counter[bool] = Counter()
     seen: Counter[str] = Counter()
-    for seed in range(10_000):
+    for seed in range(4_000):
         rng, graph, plan = _wide(seed)
         for _ in range(rng.choice((0, 1, 1, 1, 2, 5))):
             plan = shaken(rng, graph, plan)
@@ -136,7 +136,7 @@ def test_both_checkers_agree_on_plans_of_any_target() -> None:
             seen["joined"] += bool(plan.joined)
             seen["in place"] += bool(plan.inplace)
             seen["external"] += plan.options.io == "external"
-    assert min(verdicts.values()) > 3500 and min(seen.values()) > 300, (verdicts, seen)
+    assert min(verdicts.values()) > 1400 and min(seen.values()) > 120, (verdicts, seen)
 
 
 def test_wide_mutants_are_rejected() -> None:

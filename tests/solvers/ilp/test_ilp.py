@@ -49,7 +49,7 @@ def solved(problem: Problem, solver: Ilp) -> Plan:
 @pytest.mark.slow
 def test_agrees_with_brute_force_over_orders_and_addresses() -> None:
     compared = spilled = 0
-    for seed in range(20_000, 22_200):
+    for seed in range(20_000, 20_800):
         problem = random_problem(seed, 5, order="free")
         if problem.options.inplace or not small(problem):
             continue
@@ -60,7 +60,7 @@ def test_agrees_with_brute_force_over_orders_and_addresses() -> None:
         assert (plan.status, plan.value, plan.bound) == (Status.OPTIMAL, best, best), seed
         compared += 1
         spilled += best > 0
-    assert compared > 900 and spilled > 50
+    assert compared > 300 and spilled > 15
 
 
 @pytest.mark.slow

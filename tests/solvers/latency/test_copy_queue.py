@@ -60,7 +60,7 @@ def entered(copies: list[Copy], copy: Copy) -> list[Copy]:
 
 def test_what_fits_and_when_it_is_done_is_as_the_definition_says() -> None:
     said = {True: 0, False: 0}
-    for seed in range(60):
+    for seed in range(20):
         dice = random.Random(seed)
         capacity = np.concatenate([[0.0], np.cumsum([dice.randint(0, 4) for _ in range(STEPS)])]).astype(
             float
@@ -90,4 +90,4 @@ def test_what_fits_and_when_it_is_done_is_as_the_definition_says() -> None:
             rows = queue.copies[: queue.used[0]]
             assert [Copy(*row) for row in rows[["key", "due", "storage", "seconds"]].tolist()] == copies
             assert rows["done"].tolist() == done_times(copies, known)
-    assert min(said.values()) > 500, said
+    assert min(said.values()) > 150, said

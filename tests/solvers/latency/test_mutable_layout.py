@@ -48,7 +48,7 @@ def test_the_latency_follows_every_change(queues: int, queued: float) -> None:
 
 def test_a_load_that_asks_for_idle_capacity_gets_it() -> None:
     asked = 0
-    for seed in range(20):
+    for seed in range(10):
         timed = make_arrays(random_problem(random.Random(seed), 40), Limits(10.0))
         if timed is None or not timed.movable.any():
             continue
@@ -72,7 +72,7 @@ def test_a_load_that_asks_for_idle_capacity_gets_it() -> None:
                 gone.rows["slot"] = k
                 again = step_of_issue(layout, gone, int(k), -copy - 0.1 * idle.sum())
                 assert again == step_of_issue(layout, removed, int(k), -0.1 * idle.sum())
-    assert asked > 50
+    assert asked > 25
 
 
 def test_rounds_begin_as_often_as_weights_say() -> None:

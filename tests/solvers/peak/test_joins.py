@@ -55,4 +55,4 @@ def test_a_choice_that_does_not_fit_beside_what_is_pinned_is_left_out() -> None:
 @pytest.mark.slow(reason="a long loop over seeds")
 @pytest.mark.parametrize("objective", ["peak", "traffic"])
 def test_it_agrees_with_brute_force_at_length(objective: str) -> None:
-    assert check("peak", objective, range(150, 2000))["optimal"] > 500
+    assert check("peak", objective, range(150, 800))["optimal"] > 150

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
@@ -38,9 +37,7 @@ def warm() -> None:
 @pytest.mark.parametrize("name", KNOWN)
 def test_known_peaks_are_proved(name: str) -> None:
     graph = memplan.load(DATA / f"{name}.json").graph
-    begin = time.process_time()
-    found = minimum_peak_order(problem_of(graph, io="resident"), Limits(600.0))
-    assert time.process_time() - begin < 1.0
+    found = minimum_peak_order(problem_of(graph, io="resident"), Limits(1.0))
     assert (found.peak, found.bound) == (KNOWN[name], KNOWN[name])
 
 
@@ -49,9 +46,7 @@ def test_known_peaks_are_proved(name: str) -> None:
 def test_random_wirings_are_proved(seed: int, inplace: bool) -> None:
     for raw in (False, True):
         problem = problem_of(randwire(seed, raw=raw), io="resident", inplace=inplace)
-        begin = time.process_time()
-        found = minimum_peak_order(problem, Limits(600.0))
-        assert found.proved and time.process_time() - begin < 1.0
+        assert minimum_peak_order(problem, Limits(1.0)).proved
 
 
 @pytest.mark.parametrize("name", ZOO)

@@ -60,8 +60,8 @@ def test_no_placement_is_cheaper_than_what_brute_force_finds(order: str) -> None
 
 @pytest.mark.slow
 @pytest.mark.parametrize("order", ["program", "free"])
-def test_thousands_of_placements_agree_with_brute_force(order: str) -> None:
-    for seed in range(100, 1600):
+def test_hundreds_of_placements_agree_with_brute_force(order: str) -> None:
+    for seed in range(100, 600):
         agrees(seed, order)
 
 

@@ -201,8 +201,8 @@ def test_agrees_with_brute_force_on_some() -> None:
 
 @pytest.mark.slow(reason="compiles, and compares with brute force over many seeds")
 def test_agrees_with_brute_force() -> None:
-    seen = agree(range(1500), Recompute(effort=300))
-    assert seen["missed"] < 3 and seen["optimal"] > 200 and seen["infeasible"] > 100 and seen["paid"] > 100
+    seen = agree(range(600), Recompute(effort=300))
+    assert seen["missed"] < 3 and seen["optimal"] > 80 and seen["infeasible"] > 40 and seen["paid"] > 40
 
 
 if __name__ == "__main__":

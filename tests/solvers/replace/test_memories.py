@@ -61,8 +61,8 @@ def test_random_plans_are_valid() -> None:
 
 
 @pytest.mark.slow
-def test_thousands_of_random_plans_are_valid() -> None:
-    random_plans(range(200, 4000))
+def test_a_thousand_random_plans_are_valid() -> None:
+    random_plans(range(200, 1200))
 
 
 def chain(**options: object) -> tuple[Graph, Options]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import time
 
 import pytest
 from memplan_solvers.compiled import load
@@ -32,8 +31,8 @@ from tests.graphs import graph_of
 from tests.oracle import Oracle
 from tests.stages import stage
 
-SEEDS = 250
-"""Random problems per comparison; a hundred times as many were run once by hand."""
+SEEDS = 120
+"""Random problems per comparison; two hundred times as many were run once by hand."""
 
 
 def best(
@@ -191,11 +190,8 @@ def layers(ops: int, width: int = 12) -> Graph:
 
 
 @pytest.mark.slow(reason="plans large graphs")
-def test_large_graphs_get_addresses_for_what_windows_find(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_graphs_get_addresses_for_what_windows_find() -> None:
     load("search", Limits())
-    monkeypatch.setattr(
-        "memplan.base.clock.time.monotonic", time.process_time
-    )  # whatever else the machine does
     graph = layers(MOST_OPS_WHOLE + 100)
     problem = make_problem(graph, scratchpad=240)
     start = Greedy(schedule="program", replace="cost", offsets="time").best(problem, Limits(2))
@@ -205,11 +201,8 @@ def test_large_graphs_get_addresses_for_what_windows_find(monkeypatch: pytest.Mo
 
 
 @pytest.mark.slow(reason="plans large graphs")
-def test_a_long_chain_gets_a_bound_and_addresses_for_its_best_replacement(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_long_chain_gets_a_bound_and_addresses_for_its_best_replacement() -> None:
     load("search", Limits())
-    monkeypatch.setattr("memplan.base.clock.time.monotonic", time.process_time)
     rng = random.Random(0)
     sizes = [rng.randint(1, 16) for _ in range(MOST_OPS_WHOLE + 101)]
     reads = [

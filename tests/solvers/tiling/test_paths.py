@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from functools import cache
 from math import inf
 
 import numpy as np
@@ -17,7 +16,6 @@ from onnx import ModelProto
 
 from memplan import Graph, OptionError, Problem
 from memplan.judge.check.tiles import tiles
-from memplan.onnx.read import model_from_proto
 from memplan.solving.blocks import live_bytes
 from memplan.solving.planning import make_problem
 from memplan.tiling.derive import derive
@@ -31,9 +29,8 @@ def pose(graph: Graph) -> Problem:
     return make_problem(graph, objective="peak", io="resident", inplace=True)
 
 
-@cache
 def graph_of(make: Callable[[], ModelProto]) -> Graph:
-    return model_from_proto(make(), "net", ".", {}).graph
+    return models.loaded(make).graph
 
 
 def brute_force(accounts: Accounts) -> list[TiledPath]:

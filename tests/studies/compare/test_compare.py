@@ -232,7 +232,7 @@ def test_killed_at_any_moment_then_resumed(
     moments = random.Random(3)
     kept: set[str] = set()
     kills = 0
-    while kills < 8:
+    while kills < 4:
         runner = subprocess.Popen(argv, env=plugins, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             runner.wait(moments.uniform(0.4, 1.2))
