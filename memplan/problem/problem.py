@@ -19,7 +19,8 @@ from memplan.problem.op_times import latency_ends, roles
 from memplan.problem.options import Options
 from memplan.problem.overwriting import overwritten
 from memplan.problem.pins import Pin, parse_pin
-from memplan.problem.places import Placeable, is_free, least_cost, placeables
+from memplan.problem.placeable import Placeable
+from memplan.problem.places import is_free, least_cost, placeables
 from memplan.problem.plan import Move, Residency, is_load
 from memplan.problem.storage import Storage
 
@@ -286,7 +287,9 @@ class Problem:
             return 0
         price = {m.name: 1 / (m.bandwidth or 1.0) for m in target.memories}
         placed = [s for s in found if not self.pins.get(s.name, Pin()).host]  # the others' seconds are known
-        return latency_ends(self.graph, target, self.options, self._crowding(placed, price))[1]
+        # What is joined takes its overhead alone, as what may be joined is taken to do.
+        options = replace(self.options, join=True) if self.joined else self.options
+        return latency_ends(self.graph, target, options, self._crowding(placed, price))[1]
 
     def _crowding(self, found: Sequence[Placeable], price: Mapping[str, float]) -> dict[int, float]:
         """`crowding`, where each storage takes bytes of its own and ops use the backing memory directly."""

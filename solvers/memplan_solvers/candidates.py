@@ -80,6 +80,8 @@ class Families:
         if best is not None and best.value <= enough:
             return best
         walks = list(self.walks(problem, limits.start))
+        if problem.n > MANY_OPS:  # what spills least is quickest, and is looked at first
+            walks.sort(key=lambda walk: live_bytes(blocks_of(walk, without_spills(walk))))
         for way, walk in product((self._without_spills, self._with_spills), walks):
             for candidate in way(walk, best, missed, limits.spent):
                 if best is None or candidate.key < best.key:
@@ -217,7 +219,9 @@ class Families:
         found: Candidate | None = None
         most = float("inf") if best is None else best.value
         for way in ways:
-            other = way(walk, POLICIES[policy], most, missed, stop)
+            # What else there is for a large graph, the floor, takes longer to write down and to judge.
+            patient = many and best is None and found is None
+            other = way(walk, POLICIES[policy], most, missed, (lambda: False) if patient else stop)
             if other is not None and (found is None or other.key < found.key):
                 found, most = other, other.value
             if many and found is not None and crowded(walk.problem):

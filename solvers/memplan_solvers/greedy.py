@@ -59,9 +59,10 @@ class Greedy(Solver):
     def solve(self, problem: Problem, limits: Limits) -> Plan:
         """The best candidate, with some ops joined or none, in place or less so.
 
-        Joins are left out of latencies.
+        Joins are left out of latencies on scratchpad machines.
         """
-        if problem.options.join and problem.options.objective == "latency":
+        timed = problem.options.objective == "latency"
+        if problem.options.join and timed and not beyond_scratchpad(problem):
             return lifted(problem, self._in_place(joining(problem, ()), limits))
         if problem.options.join:
             return best_joined(self, problem, limits, self._in_place)
