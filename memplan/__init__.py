@@ -66,7 +66,7 @@ from memplan.packing.packer import Packer, pack, pack_buffers
 from memplan.problem.joins import Hosted
 from memplan.problem.options import Options
 from memplan.problem.pins import Pin
-from memplan.problem.places import Parts, Place, Placeable
+from memplan.problem.placeable import Parts, Place, Placeable
 from memplan.problem.plan import InPlace, Metrics, Move, Plan, Residency, Status
 from memplan.problem.problem import Problem
 from memplan.problem.storage import Storage

@@ -70,6 +70,15 @@ class Graph:
         )
 
     @cached_property
+    def succs(self) -> tuple[tuple[int, ...], ...]:
+        """Per op, the program positions of the ops that wait for it."""
+        out: list[list[int]] = [[] for _ in self.ops]
+        for i, sources in enumerate(self.preds):
+            for source in sources:
+                out[source].append(i)
+        return tuple(map(tuple, out))
+
+    @cached_property
     def storage_of(self) -> dict[str, str]:
         """Root of the storage each tensor lives in: itself, unless a view op wrote it."""
         root = {t.name: t.name for t in self.tensors}

@@ -67,6 +67,11 @@ class Target:
         """The memories by name."""
         return {m.name: m for m in self.memories}
 
+    @cached_property
+    def rank(self) -> Mapping[str, int]:
+        """How many memories are faster, by name."""
+        return {m.name: k for k, m in enumerate(self.memories)}
+
     @property
     def backing(self) -> Memory | None:
         """The last memory, which holds what lies nowhere else; None where it is readonly or the only one."""

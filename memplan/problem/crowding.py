@@ -10,7 +10,7 @@ from memplan.ir.graph import Graph
 from memplan.machine.target import Target
 from memplan.problem.op_times import roles
 from memplan.problem.options import Options
-from memplan.problem.places import Placeable
+from memplan.problem.placeable import Placeable
 
 MOST = 10
 """Operands of one op of which it is looked at who fits beside whom, the largest; the others take no bytes."""

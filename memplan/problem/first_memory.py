@@ -25,6 +25,12 @@ class FirstMemory:
     pins: Mapping[str, Pin]
     roles: Mapping[str, str]
 
+    @property
+    def serves_all(self) -> bool:
+        """Whether all ops find all that they touch in it alone, wherever that is pinned."""
+        named = any(pin.memory is not None for pin in self.pins.values())
+        return not self.target.operands and len(self.target.addressed) == 1 and not named
+
     def serves(self, kind: str, storage: Storage, writing: bool) -> bool:
         """Whether an op of a kind finds the storage, or writes it, in the first memory alone."""
         if storage.pinned:

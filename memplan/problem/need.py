@@ -15,7 +15,8 @@ def needed(
     storages: Sequence[Storage], present: Sequence[Sequence[int]], overwriting: Overwriting
 ) -> tuple[int, ...]:
     """Per op, the bytes that the storages take which are present at its step, its result over an operand if it may."""
-    total = [sum(storages[s].size for s in mine) for mine in present]
+    sizes = [s.size for s in storages]
+    total = [sum([sizes[s] for s in mine]) for mine in present]
     for i, (written, over) in overwriting.items():
         if written in present[i] and any(s in present[i] for s in over):
             total[i] -= storages[written].size

@@ -31,16 +31,13 @@ def placed_storages(
     tensors, producer, outputs = graph.tensor, graph.producer, graph.output_storages
     made = {op.results[0]: i for i, op in enumerate(graph.ops) if op.name in joined}
     pins = {name: parse_pin(word) for name, word in options.pins.items()}
+    elsewhere = _elsewhere(graph, options, pins)
     uses: dict[str, list[int]] = {}
     if graph.ops and options.io == "resident":  # a returned input lies there though no op may touch it
         uses |= {t.name: [] for t in graph.tensors if t.kind == "input" and t.name in outputs}
     for i, names in enumerate(touched):
         for name in names:
-            tensor = tensors[name]
-            ignored = tensor.kind == "constant" and options.weights == "ignore"
-            io = tensor.kind == "input" or (tensor.kind == "activation" and name in outputs)
-            callers = io and options.io == "external"
-            if not (ignored or callers or (name in pins and pins[name].host)):
+            if name not in elsewhere:
                 seen = uses.setdefault(name, [])
                 if name in made or producer.get(name) != i:
                     seen.append(i)
@@ -63,6 +60,17 @@ def placed_storages(
             offset=None if pin.memory else pin.offset,
         )
         found.append(storage)
+    return found
+
+
+def _elsewhere(graph: Graph, options: Options, pins: Mapping[str, Pin]) -> set[str]:
+    """What is not placed: constants that are ignored, the caller's buffers, and what is pinned to host memory."""
+    found = {name for name, pin in pins.items() if pin.host}
+    if options.weights == "ignore":
+        found |= {t.name for t in graph.tensors if t.kind == "constant"}
+    if options.io == "external":
+        found |= {t.name for t in graph.tensors if t.kind == "input"}
+        found |= {s for s in graph.output_storages if graph.tensor[s].kind == "activation"}
     return found
 
 

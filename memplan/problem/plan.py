@@ -57,8 +57,8 @@ class Move(NamedTuple):
 
 def is_load(target: Target, move: Move) -> bool:
     """Whether the move copies to a faster memory of the target; else it is a store."""
-    order = list(target.memory)
-    return order.index(move.destination) < order.index(move.source)
+    rank = target.rank
+    return rank[move.destination] < rank[move.source]
 
 
 class InPlace(NamedTuple):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from memplan.ir.graph import Graph
@@ -11,17 +11,21 @@ from memplan.machine.target import Target
 from memplan.machine.two_level import beyond_two_level
 from memplan.problem.crowding import crowding
 from memplan.problem.first_memory import FirstMemory
-from memplan.problem.joins import Hosted, hosted, joinable, lying, places
+from memplan.problem.joins import Hosted, hosted, joinable, places
 from memplan.problem.kept import certainly_kept
 from memplan.problem.need import fixed_end, needed
+from memplan.problem.numbering import Numbering
 from memplan.problem.op_times import latency_ends, roles
 from memplan.problem.options import Options
 from memplan.problem.overwriting import overwritten
 from memplan.problem.pins import Pin, parse_pin
-from memplan.problem.placed import placed_storages, without_room
-from memplan.problem.places import Placeable, is_free, least_cost, placeables
+from memplan.problem.placeable import Placeable
+from memplan.problem.places import is_free, least_cost, placeables
 from memplan.problem.plan import Move, Residency, is_load
 from memplan.problem.storage import Storage
+
+NUMBERINGS = 4
+"""Numberings that problems made of one another share, the latest: with each choice of what is joined there is another."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,7 @@ class Problem:
             these lie. No machine does that: what such a problem costs at least, it costs whether they are joined or not.
             Of one that is joined too, the place of an operand that is `hosted` is taken from when that is written,
             and no more than that.
+        numberings: the latest of this problem and of those that `replace` makes of it, or that it was made of.
     """
 
     graph: Graph
@@ -49,6 +54,7 @@ class Problem:
     options: Options
     joined: tuple[str, ...] = ()
     scattered: tuple[str, ...] = ()
+    numberings: list[Numbering] = field(default_factory=list, compare=False, repr=False)
 
     @property
     def n(self) -> int:
@@ -91,11 +97,6 @@ class Problem:
         return replace(self, options=replace(self.options, join=False), scattered=able) if able else self
 
     @cached_property
-    def lying(self) -> dict[str, tuple[str, ...]]:
-        """The storages in which a root's bytes lie, of the roots whose own storage these are not alone."""
-        return lying(self.graph, self.joined, self.scattered, self.options)
-
-    @cached_property
     def hosted(self) -> tuple[Hosted, ...]:
         """The operands that lie in a joined output until a part is written over them."""
         return hosted(self.graph, self.joined, self.options)
@@ -110,32 +111,26 @@ class Problem:
         return {s: tuple(ops) for s, ops in found.items()}
 
     @cached_property
-    def touched(self) -> tuple[tuple[str, ...], ...]:
-        """Per op, the storages it reads and then those it writes, placed or not (none for a view)."""
-        root, lies = self.graph.storage_of, self.lying
-        return tuple(
-            ()
-            if op.view
-            else tuple(
-                dict.fromkeys(s for n in (*op.inputs, *op.outputs) for s in lies.get(root[n], (root[n],)))
-            )
-            for op in self.graph.ops
-        )
+    def numbering(self) -> Numbering:
+        """The placed storages by number: one of the `numberings`, so that a solve numbers a large graph once."""
+        options, alignment = self.options, self.target.scratchpad.alignment
+        if not (self.joined or self.scattered):  # then these alone decide
+            options = Options(weights=options.weights, io=options.io, pins=options.pins)
+        mine = Numbering(self.graph, options, alignment, self.joined, self.scattered)
+        known = next((one for one in self.numberings if one == mine), None)
+        if known is None:
+            self.numberings[:] = [*self.numberings[1 - NUMBERINGS :], mine]
+        return known or mine
 
     @cached_property
     def storages(self) -> tuple[Storage, ...]:
         """The placed storages."""
-        found = placed_storages(
-            self.graph, self.options, self.touched, self.joined, self.target.scratchpad.alignment
-        )
-        if self.scattered:
-            found = without_room(found, self.graph, self.options, self.joined, self.scattered, self.lying)
-        return tuple(found)
+        return self.numbering.storages
 
     @cached_property
     def number(self) -> dict[str, int]:
         """Storage number by name."""
-        return {s.name: i for i, s in enumerate(self.storages)}
+        return self.numbering.number
 
     @cached_property
     def placeables(self) -> tuple[Placeable, ...]:
@@ -170,34 +165,22 @@ class Problem:
     @cached_property
     def reads(self) -> tuple[tuple[int, ...], ...]:
         """Per op, the distinct placed storages it reads, or writes in part (none for a view)."""
-        number, storages = self.number, self.storages
-        return tuple(
-            tuple(s for s in map(number.get, touched) if s is not None and storages[s].producer != i)
-            for i, touched in enumerate(self.touched)
-        )
+        return self.numbering.reads
 
     @cached_property
     def writes(self) -> tuple[tuple[int, ...], ...]:
         """Per op, the placed storages it writes, each the only one to (none for a view)."""
-        number, storages = self.number, self.storages
-        return tuple(
-            tuple(s for s in map(number.get, touched) if s is not None and storages[s].producer == i)
-            for i, touched in enumerate(self.touched)
-        )
+        return self.numbering.writes
 
     @property
     def preds(self) -> tuple[tuple[int, ...], ...]:
         """Per op, the ops it depends on directly, or is to come after; views included."""
         return self.graph.preds
 
-    @cached_property
+    @property
     def succs(self) -> tuple[tuple[int, ...], ...]:
         """Per op, the ops that depend on it directly."""
-        out: list[list[int]] = [[] for _ in range(self.n)]
-        for i, sources in enumerate(self.preds):
-            for source in sources:
-                out[source].append(i)
-        return tuple(map(tuple, out))
+        return self.graph.succs
 
     @cached_property
     def inplace_pairs(self) -> dict[int, tuple[int, tuple[int, ...]]]:
@@ -242,12 +225,13 @@ class Problem:
         """
         if self.relaxed is not self:
             return self.relaxed.present
-        unknown = self.options.join and bool(
-            beyond_two_level(self.target)
-        )  # there what is joined may read nothing
-        joined = [unknown and bool(op.joins) for op in self.graph.ops]
         storages, fast = self.storages, FirstMemory(self.target, self.pins, self.roles)
         across = certainly_kept(storages, self.preds, self.succs, self.options.order == "program")
+        # There what is joined may read nothing.
+        unknown = self.options.join and bool(beyond_two_level(self.target))
+        if fast.serves_all and not unknown:
+            return tuple([(*r, *w, *a) for r, w, a in zip(self.reads, self.writes, across, strict=True)])
+        joined = [unknown and bool(op.joins) for op in self.graph.ops]
         return tuple(
             tuple(
                 dict.fromkeys(
@@ -303,7 +287,9 @@ class Problem:
             return 0
         price = {m.name: 1 / (m.bandwidth or 1.0) for m in target.memories}
         placed = [s for s in found if not self.pins.get(s.name, Pin()).host]  # the others' seconds are known
-        return latency_ends(self.graph, target, self.options, self._crowding(placed, price))[1]
+        # What is joined takes its overhead alone, as what may be joined is taken to do.
+        options = replace(self.options, join=True) if self.joined else self.options
+        return latency_ends(self.graph, target, options, self._crowding(placed, price))[1]
 
     def _crowding(self, found: Sequence[Placeable], price: Mapping[str, float]) -> dict[int, float]:
         """`crowding`, where each storage takes bytes of its own and ops use the backing memory directly."""

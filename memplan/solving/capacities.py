@@ -176,7 +176,8 @@ def resolve_capacity(text: str | int, problem: Problem, limits: Limits) -> tuple
     if needs_peak(written):
         known = reference_capacities(problem, limits)
     else:
-        known = ReferenceCapacities(least_capacity(problem), 0, 0, mp_proved=False)
+        mr = least_capacity(problem) if isinstance(parse_capacity(written), tuple) else 0
+        known = ReferenceCapacities(mr, 0, 0, mp_proved=False)
     return known.resolve(written, problem.target.scratchpad.alignment)
 
 

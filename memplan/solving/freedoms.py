@@ -36,7 +36,7 @@ def solve_within(solver: Solver, problem: Problem, limits: Limits, solve: Solve 
     """
     solve = solve or solver.solve
     if (simple := posed(problem)) is not problem:
-        return replace(solve_within(solver, simple, limits, solve), target=problem.target)
+        return replace(solve_within(solver, simple, limits, solve), target=problem.target, value=None)
     less, unused = _known_part(solver, problem)
     if less is problem and not unused:
         return solve(problem, limits)
@@ -60,7 +60,7 @@ def lifted(problem: Problem, plan: Plan) -> Plan:
 
 def as_asked(problem: Problem, plan: Plan) -> Plan:
     """A plan of a problem with less freedom that could not make use of more, or of which the bound holds for `problem` too."""
-    return replace(plan, target=problem.target, options=recorded(problem, plan.inplace))
+    return replace(plan, target=problem.target, options=recorded(problem, plan.inplace), value=None)
 
 
 def _known_part(solver: Solver, problem: Problem) -> tuple[Problem, list[str]]:

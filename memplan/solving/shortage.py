@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from memplan.base.garbage import collection_paused
 from memplan.problem.problem import Problem
 
 
+@collection_paused()
 def shortage(problem: Problem) -> str:
     """Who needs more bytes than the capacity, and how many are missing; empty where `min_capacity` fits."""
     capacity, least = problem.capacity, problem.min_capacity

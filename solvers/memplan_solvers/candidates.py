@@ -13,7 +13,7 @@ from memplan.solving.limits import Limits
 from memplan_solvers.improve import Answer
 from memplan_solvers.offsets.one_pass import ORDERS
 from memplan_solvers.place import harder, live_bytes, one_pass, repaired
-from memplan_solvers.replace import POLICIES
+from memplan_solvers.replace import POLICIES, Rank
 from memplan_solvers.replace.allocate import allocate_on_demand
 from memplan_solvers.replace.evict import around_each_op, evict_on_demand, without_spills
 from memplan_solvers.residency import Block, Stretch, Walk, blocks_of, stretches_of, traffic
@@ -21,8 +21,8 @@ from memplan_solvers.schedule import SCHEDULES
 from memplan_solvers.schedule.orders import MANY_OPS
 
 CROWDED = 200
-"""Storages present at a time, on average, beyond which a large graph that packs is not allocated step by step as well.
-"""
+"""Storages that fit at a time, of average size, beyond which a large graph that packs is not allocated step by step as
+well."""
 
 TIGHTER = (1.0, 0.97, 0.93, 0.88, 0.82, 0.75)
 """Shares of the capacity that replacement is given until its stretches pack under the whole."""
@@ -80,6 +80,8 @@ class Families:
         if best is not None and best.value <= enough:
             return best
         walks = list(self.walks(problem, limits.start))
+        if problem.n > MANY_OPS:  # what spills least is quickest, and is looked at first
+            walks.sort(key=lambda walk: live_bytes(blocks_of(walk, without_spills(walk))))
         for way, walk in product((self._without_spills, self._with_spills), walks):
             for candidate in way(walk, best, missed, limits.spent):
                 if best is None or candidate.key < best.key:
@@ -140,14 +142,24 @@ class Families:
         problem = walk.problem
         if problem.target.direct or problem.options.objective == "peak":
             return
-        if best is None:  # cheap, and there wherever each op fits
-            floor = self._keep(walk, around_each_op(walk), missed, stop)
-            if floor is not None:
-                yield floor
+        floor = (
+            best is None
+        )  # the floor is there wherever each op fits: cheap to find, but all of it is spilled
+        if floor and problem.n <= MANY_OPS:
+            yield from self._floor(walk, missed, stop)
         for name in self._policies(problem):
             found = self._evict(walk, name, best, missed, stop)
             if found is not None:
+                floor = False
                 yield found
+        if floor and problem.n > MANY_OPS:  # so many moves take more time than a policy does
+            yield from self._floor(walk, missed, stop)
+
+    def _floor(self, walk: Walk, missed: list[Missed], stop: Callable[[], bool]) -> Iterator[Candidate]:
+        """The answer of one order that keeps nothing beyond an op, if it packs."""
+        found = self._keep(walk, around_each_op(walk), missed, stop)
+        if found is not None:
+            yield found
 
     def walks(self, problem: Problem, start: tuple[Plan, ...] = ()) -> Iterator[Walk]:
         """The distinct orders of `start`, else of the chosen schedules, made one at a time."""
@@ -200,35 +212,54 @@ class Families:
         self, walk: Walk, policy: str, best: Candidate | None, missed: list[Missed], stop: Callable[[], bool]
     ) -> Candidate | None:
         """The order under one policy: by bytes then packed, or allocated as it goes; the better one."""
-        problem, rank = walk.problem, POLICIES[policy]
-        capacity = problem.byte_limit
+        ways = [self._by_bytes, self._as_it_goes]
+        many = walk.problem.n > MANY_OPS
+        if many and not crowded(walk.problem):
+            ways.reverse()  # the quicker one first, and what the other spills beyond that is not looked at
         found: Candidate | None = None
         most = float("inf") if best is None else best.value
-        for share in TIGHTER if problem.n <= MANY_OPS else TIGHTER[::2]:
-            stretches = evict_on_demand(walk, int(capacity * share), rank, stop, most)
-            if stretches is None:
+        for way in ways:
+            # What else there is for a large graph, the floor, takes longer to write down and to judge.
+            patient = many and best is None and found is None
+            other = way(walk, POLICIES[policy], most, missed, (lambda: False) if patient else stop)
+            if other is not None and (found is None or other.key < found.key):
+                found, most = other, other.value
+            if many and found is not None and crowded(walk.problem):
                 break
-            found = self._keep(walk, stretches, missed, stop)
-            if found is not None:
-                break
-        if problem.n > MANY_OPS and found is not None and crowd(found.blocks) > CROWDED:
-            return found
-        most = most if found is None else found.value
-        on_demand = allocate_on_demand(walk, capacity, rank or farthest_next_use, stop, most=most)
-        if on_demand is not None:
-            blocks, offsets = on_demand
-            value = traffic(problem, stretches_of(problem, blocks))
-            peak = max((o + b.size for o, b in zip(offsets, blocks, strict=True)), default=0)
-            candidate = Candidate(value, peak, walk, blocks, offsets)
-            if found is None or candidate.key < found.key:
-                found = candidate
         return found
 
+    def _by_bytes(
+        self, walk: Walk, rank: Rank | None, most: float, missed: list[Missed], stop: Callable[[], bool]
+    ) -> Candidate | None:
+        """The order under a policy that counts bytes, in so much less than the capacity that it packs; None where that
+        costs more than `most`."""
+        for share in TIGHTER if walk.problem.n <= MANY_OPS else TIGHTER[::2]:
+            stretches = evict_on_demand(walk, int(walk.problem.byte_limit * share), rank, stop, most)
+            if stretches is None:
+                return None
+            found = self._keep(walk, stretches, missed, stop)
+            if found is not None:
+                return found
+        return None
 
-def crowd(blocks: list[Block]) -> float:
-    """How many blocks there are at a time, on average."""
-    steps = max((b.stop for b in blocks), default=0)
-    return sum(b.stop - b.start for b in blocks) / max(1, steps)
+    def _as_it_goes(
+        self, walk: Walk, rank: Rank | None, most: float, missed: list[Missed], stop: Callable[[], bool]
+    ) -> Candidate | None:
+        """The order under a policy that gives each storage its address when it comes; None where that costs more than
+        `most`."""
+        problem = walk.problem
+        found = allocate_on_demand(walk, problem.byte_limit, rank or farthest_next_use, stop, most=most)
+        if found is None:
+            return None
+        blocks, offsets = found
+        value = traffic(problem, stretches_of(problem, blocks))
+        peak = max((o + b.size for o, b in zip(offsets, blocks, strict=True)), default=0)
+        return Candidate(value, peak, walk, blocks, offsets)
+
+
+def crowded(problem: Problem) -> bool:
+    """Whether more than `CROWDED` storages of average size fit at a time."""
+    return problem.byte_limit * len(problem.storages) > CROWDED * sum(s.size for s in problem.storages)
 
 
 def farthest_next_use(distance: int, size: int, cost: int) -> float:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -227,22 +227,25 @@ def list_schedule(
     return starts
 
 
-def prefetched(answer: Answer, stop: Callable[[], bool]) -> list[TimedAnswer]:
-    """Timed versions of a placed answer: as it is, loads early in its holes, and loads early by bytes, packed anew."""
+def prefetched(answer: Answer, stop: Callable[[], bool]) -> Iterator[TimedAnswer]:
+    """Timed versions of a placed answer, each made when it is asked for: as it is, loads early in its holes, and loads
+    early by bytes, packed anew; only the first once `stop` says so.
+    """
     copies, blocks, capacity = PlacedCopies(answer), answer.blocks, answer.problem.byte_limit
-    found = [copies.issued({}, answer.offsets)]
-    if not copies.loads:
-        return found
-    for policy in POLICIES:
+    yield copies.issued({}, answer.offsets)
+    for policy in POLICIES if copies.loads else ():
+        if stop():
+            return
         holes = Holes(blocks, answer.offsets, capacity, answer.problem.n)
         starts = list_schedule(copies, holes, policy, stop)
-        found.append(copies.issued(starts, holes.offsets))
+        yield copies.issued(starts, holes.offsets)
         for share in TIGHTER:
+            if stop():
+                return
             starts = list_schedule(
                 copies, Bytes(blocks, int(capacity * share), answer.problem.n), policy, stop
             )
             offsets, peak = one_pass(answer.problem, begun(blocks, starts), capacity, stop=stop)
             if offsets is not None and peak <= capacity:
-                found.append(copies.issued(starts, offsets))
+                yield copies.issued(starts, offsets)
                 break
-    return found

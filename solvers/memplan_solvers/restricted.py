@@ -54,7 +54,7 @@ def _fitting(problem: Problem, **options: Any) -> Problem | None:
 
 
 def value_of(problem: Problem, plan: Plan) -> float:
-    """What a plan costs, infinite where there is none."""
+    """What a plan costs, infinite where there is none; simulated unless its solver has done that."""
     if plan.status in (Status.INFEASIBLE, Status.UNKNOWN):
         return float("inf")
-    return plan_value(problem.graph, plan)
+    return plan_value(problem.graph, plan) if plan.value is None else plan.value

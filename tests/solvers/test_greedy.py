@@ -150,3 +150,26 @@ def test_a_large_graph_that_packs_only_step_by_step_is_not_spilled_around_each_o
     whole = memplan.plan(graph, scratchpad="0.7MP", solver="greedy").value
     monkeypatch.setattr("memplan_solvers.candidates.MANY_OPS", 10)
     assert whole <= memplan.plan(graph, scratchpad="0.7MP", solver="greedy").value < 4 * whole
+
+
+def test_a_large_graph_is_answered_though_the_time_is_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("memplan_solvers.candidates.MANY_OPS", 1)
+    found = 0
+    for seed in range(60):
+        rng, problem = _problem(seed)
+        problem = _limited(rng, problem)
+        plan = evaluate(problem.graph, parse_spec("greedy").solve(problem, Limits(cancel=lambda: True)))
+        found += plan.status is not Status.UNKNOWN
+    assert found > 45
+
+
+def test_a_latency_that_is_handed_on_is_what_the_judge_finds() -> None:
+    known = 0
+    for seed in range(40):
+        rng = random.Random(seed)
+        target = timed(direct=rng.random() < 0.5).with_scratchpad(rng.choice((20, 40)))
+        problem = Problem(random_graph(rng, 8), target, random_options(rng, "latency"))
+        plan = parse_spec("greedy").solve(problem, Limits())
+        known += plan.value is not None
+        assert plan.value in (None, evaluate(problem.graph, plan).value)
+    assert known > 20

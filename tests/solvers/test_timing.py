@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -85,6 +86,7 @@ def test_a_load_is_issued_where_another_place_is_free() -> None:
     offsets = [0 if b.size == 100 else next(tens) for b in blocks]
     found = [Greedy().answer(problem, Limits(), order=a.order, residencies=a.residencies, moves=a.moves)
              for a in prefetched(Answer(walk, blocks, offsets), lambda: False)]  # fmt: skip
+    assert len(list(prefetched(Answer(walk, blocks, offsets), lambda: True))) == 1
     seconds = [evaluate(graph, plan).value for plan in found]
     assert seconds[0] is not None and all(s is not None and s <= seconds[0] - 200 for s in seconds[1:])
 
@@ -99,7 +101,7 @@ def test_what_has_to_be_in_the_scratchpad_is_planned_faster_and_validly() -> Non
             continue
         stepped = replace(problem, options=replace(problem.options, objective="traffic"))
         answer = read_plan(stepped, Greedy().solve(stepped, Limits(10.0)))
-        for plain in prefetched(Answer(*answer), lambda: False)[:1]:
+        for plain in islice(prefetched(Answer(*answer), lambda: False), 1):
             plan = Greedy().answer(
                 problem, Limits(), order=plain.order, residencies=plain.residencies, moves=plain.moves, inplace=plain.inplace
             )  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable, Sequence
 
-from memplan.problem.places import Place
+from memplan.problem.placeable import Place
 from memplan.solving.limits import Limits
 from memplan_solvers.common.holes import smallest_hole
 from memplan_solvers.common.occupancy import Occupancy

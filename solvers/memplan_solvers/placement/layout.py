@@ -8,7 +8,8 @@ from math import lcm
 from typing import NamedTuple
 
 from memplan.packing.buffers import Buffer
-from memplan.problem.places import Place, compulsory
+from memplan.problem.placeable import Place
+from memplan.problem.places import compulsory
 from memplan.problem.plan import InPlace, Move, Residency, Status
 from memplan.solving.limits import Limits
 from memplan_solvers.placement.lives import Lives, Pair

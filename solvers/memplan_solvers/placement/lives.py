@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import NamedTuple
 
-from memplan.problem.places import Place, Placeable
+from memplan.problem.placeable import Place, Placeable
 from memplan.problem.problem import Problem
 
 Span = tuple[int, int]

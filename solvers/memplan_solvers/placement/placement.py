@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from math import inf
 from typing import ClassVar
 
-from memplan.problem.places import Placeable, compulsory
+from memplan.problem.placeable import Placeable
+from memplan.problem.places import compulsory
 from memplan.problem.plan import Plan, Status
 from memplan.problem.problem import Problem
 from memplan.solving.capabilities import Capabilities

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from memplan.problem.places import Place
+from memplan.problem.placeable import Place
 from memplan.problem.problem import Problem
 from memplan_solvers.ilp.linear import Linear, Term
 from memplan_solvers.placement.lives import Lives, Pair, pairs
