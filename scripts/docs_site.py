@@ -37,4 +37,4 @@ class ExamplesAsCode(Extension):
     def on_object(self, *, obj: Object, **_: Any) -> None:
         """Called for each module, class and function."""
         if obj.docstring:
-            obj.docstring.value = EXAMPLE.sub(r"```python\n\g<0>\n```\n", obj.docstring.value)
+            obj.docstring.value = EXAMPLE.sub(r"```pycon\n\g<0>\n```\n", obj.docstring.value)

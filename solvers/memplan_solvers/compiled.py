@@ -23,7 +23,7 @@ from memplan.solving.limits import Limits
 
 class Kind(NamedTuple):
     """The module whose `warm` calls every kernel of a kind once, what they are for, about how many seconds compiling
-    takes a core, and the kind whose kernels they call.
+    takes a core, the kind whose kernels they call, and the kind that is compiled beside them, since who needs them needs it too.
     """
 
     name: str
@@ -31,6 +31,7 @@ class Kind(NamedTuple):
     use: str
     seconds: int
     after: str = ""
+    beside: str = ""
 
     def ready(self) -> bool:
         """Whether nothing is left to compile; what is kept on disk is loaded."""
@@ -62,7 +63,15 @@ KERNELS = {
             after="anneal",
         ),
         Kind("peak", "memplan_solvers.peak.search", "the search for the least peak", 4),
-        Kind("search", "memplan_solvers.search.search", "the search over order and spills", 30, after="peak"),
+        Kind(
+            "search",
+            "memplan_solvers.search.search",
+            "the search over order and spills",
+            20,
+            after="peak",
+            beside="frontiers",
+        ),
+        Kind("frontiers", "memplan_solvers.search.frontier", "the bounds of that search", 12, after="peak"),
         Kind("pack", "memplan_solvers.offsets.packer", "exact packing", 3),
         Kind("repair", "memplan_solvers.offsets.ejection_chains", "packing by repair", 3),
         Kind("recompute", "memplan_solvers.recompute.anneal", "annealing of executions", 5),
@@ -79,38 +88,44 @@ _compilers: dict[str, subprocess.Popen[bytes]] = {}
 
 
 def load(name: str, limits: Limits) -> bool:
-    """Whether the kernels called `name` are loaded, compiled before if need be; False where the solve is cancelled meanwhile.
+    """Whether the kernels called `name`, and those beside them, are loaded, compiled before if need be; False where the solve is
+    cancelled meanwhile.
 
     Its clock stands until then, whatever its limit.
     """
-    if name in _loaded:
+    kind = KERNELS[name]
+    missing = {part for part in (name, kind.beside) if part} - _loaded
+    if not missing:
         return True
     with limits.clock.standing():
-        loaded = _obtain(name, limits)
+        loaded = _obtain(kind, missing, limits)
     if not loaded:
-        limits.clock.given_up[KERNELS[name].use] = None
+        limits.clock.given_up[kind.use] = None
     return loaded
 
 
-def _obtain(name: str, limits: Limits) -> bool:
-    kind = KERNELS[name]
+def _obtain(kind: Kind, missing: set[str], limits: Limits) -> bool:
+    """`load` of the kinds that are missing, which are there for the sake of `kind`."""
     with _lock:
-        if name in _loaded or _warm(name, unless=lambda: True):
-            return True
-        if name not in _compilers:
-            _compilers[name] = kind.compiler()
+        cold = [part for part in sorted(missing) if not (part in _loaded or _warm(part, unless=lambda: True))]
+        for part in cold:
+            if part not in _compilers:
+                _compilers[part] = KERNELS[part].compiler()
+    if not cold:
+        return True
     limits.notify(
         f"compiling {kind.use}, some {kind.seconds} s, once on this machine and not part of the time limit"
     )
-    while _compilers[name].poll() is None:
+    while any(_compilers[part].poll() is None for part in cold):
         if limits.cancelled():
             return False
         time.sleep(PAUSE_S)
     with _lock:
-        if name in _loaded or _warm(name, unless=lambda: True):
+        cold = [part for part in cold if not (part in _loaded or _warm(part, unless=lambda: True))]
+        if not cold:
             return True
         _warn()
-        return _warm(name, unless=limits.cancelled)
+        return all(_warm(part, unless=limits.cancelled) for part in cold)
 
 
 @cache
