@@ -44,7 +44,7 @@ def main() -> int:
     """Exit status 0 if every plan is valid and the best one executes bit-identically."""
     model = memplan.load(MODEL)
     live = LiveLine()
-    ask = partial(memplan.plan, model, scratchpad=BUDGET, time_limit_s=20, progress=live)
+    ask = partial(memplan.plan, model, scratchpad=BUDGET, time_limit_s=20)
     print(
         f"{MODEL} is a network of {len(model.graph.ops)} operations that classifies images. It is planned for a scratchpad, a small\n"
         "fast memory, half way between the least in which it can run and the least in which nothing has to leave.\n",
@@ -53,7 +53,7 @@ def main() -> int:
     with ThreadPoolExecutor(1) as beside:
         first = [beside.submit(ask, solver=solver) for solver in (BASELINE, GREEDY)]
         show_warming(lambda: False, COMPILED)
-    plans = [*(plan.result() for plan in first), ask(solver=BEST)]
+    plans = [*(plan.result() for plan in first), ask(solver=BEST, progress=live)]
     live.clear()
     print(table(plans) + COLUMNS)
     baseline, best = plans[0], min(plans, key=lambda plan: (plan.value, plan.metrics.peak))

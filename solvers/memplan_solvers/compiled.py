@@ -39,15 +39,18 @@ class Kind(NamedTuple):
             return self.name in _loaded or _warm(self.name, unless=lambda: True)
 
     def compiler(self) -> subprocess.Popen[bytes]:
-        """A process that compiles them, to disk; interrupts from the terminal do not reach it."""
-        return start(
-            __name__,
-            self.name,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        """The one process that compiles them for this one, to disk; interrupts from the terminal do not reach it."""
+        with _lock:
+            if self.name not in _compilers:
+                _compilers[self.name] = start(
+                    __name__,
+                    self.name,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    start_new_session=True,
+                )
+            return _compilers[self.name]
 
 
 KERNELS = {
@@ -83,7 +86,7 @@ PAUSE_S = 0.02
 """Seconds between two looks at a compiler."""
 
 _loaded: set[str] = set()
-_lock = threading.Lock()
+_lock = threading.RLock()
 _compilers: dict[str, subprocess.Popen[bytes]] = {}
 
 
@@ -108,15 +111,13 @@ def _obtain(kind: Kind, missing: set[str], limits: Limits) -> bool:
     """`load` of the kinds that are missing, which are there for the sake of `kind`."""
     with _lock:
         cold = [part for part in sorted(missing) if not (part in _loaded or _warm(part, unless=lambda: True))]
-        for part in cold:
-            if part not in _compilers:
-                _compilers[part] = KERNELS[part].compiler()
+        compilers = [KERNELS[part].compiler() for part in cold]
     if not cold:
         return True
     limits.notify(
         f"compiling {kind.use}, some {kind.seconds} s, once on this machine and not part of the time limit"
     )
-    while any(_compilers[part].poll() is None for part in cold):
+    while any(compiler.poll() is None for compiler in compilers):
         if limits.cancelled():
             return False
         time.sleep(PAUSE_S)
@@ -170,5 +171,5 @@ if __name__ == "__main__":
     from memplan_solvers import jit
 
     end_with_parent()
-    jit.when_not_kept = sys.exit  # who asked compiles for itself: not everything twice
+    jit.way.when_not_kept = sys.exit  # who asked compiles for itself: not everything twice
     _warm(sys.argv[1])
