@@ -152,9 +152,13 @@ class Browser:
 
     def open(self, path: Path) -> None:
         """Load a file and wait until it is drawn."""
+        self.visit(path.resolve().as_uri())
+
+    def visit(self, address: str) -> None:
+        """The same of what lies at an address."""
         self.problems.clear()
         self.requests.clear()
-        self.call("Page.navigate", url=path.resolve().as_uri())
+        self.call("Page.navigate", url=address)
         self.until("document.readyState === 'complete' && location.href !== 'about:blank'")
         self.settle()
 

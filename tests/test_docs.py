@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import memplan
 from memplan.cli import build_parser
 from memplan.runtimes.measure import MEASURED
 
@@ -59,6 +60,20 @@ def test_every_file_that_is_named_exists(page: Path) -> None:
     assert not [name for name in named if not any((folder / name).exists() for folder in (ROOT, page.parent))]
     modules = re.findall(r"python -m ((?:tests|memplan)[\w.]*)", text)
     assert not [name for name in modules if find_spec(name) is None]
+
+
+def test_every_page_is_in_the_navigation_of_the_site() -> None:
+    listed = re.findall(
+        r"^ +- (?:.*: )?(\S+\.md)$|^  - .*: (\S+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE
+    )
+    named = sorted("".join(pair) for pair in listed)
+    assert named == sorted(page.relative_to(ROOT).as_posix() for page in PAGES)
+
+
+def test_every_public_name_is_in_the_reference() -> None:
+    text = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+    named = re.findall(r"^::: memplan\.(\w+)$", text, re.MULTILINE)
+    assert sorted([*named, "__version__"]) == memplan.__all__
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, NamedTuple
 
@@ -71,23 +71,30 @@ def installed(name: str) -> str | None:
 
 
 def _warm(args: argparse.Namespace) -> int:
-    from rich.console import Console
-    from rich.progress import Progress
-
     from memplan.cli.live import interruptible
-    from memplan.solving.kernels import warm
 
-    with interruptible() as cancel, Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("compiling")
-        for warming in warm(cancel):
-            what = ", ".join(warming.compiling) or "all"
-            progress.update(
-                task, description=f"compiling {what}", completed=warming.done, total=warming.total
-            )
+    with interruptible() as cancel:
+        show_warming(cancel)
         if cancel():
             raise KeyboardInterrupt
     print("all inner loops are compiled")
     return 0
+
+
+def show_warming(cancel: Callable[[], bool], names: Collection[str] | None = None) -> None:
+    """Compile what is not compiled yet, of these names or all, and show how far it is."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from memplan.solving.kernels import warm
+
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("compiling")
+        for warming in warm(cancel, names):
+            what = ", ".join(warming.compiling) or "all"
+            progress.update(
+                task, description=f"compiling {what}", completed=warming.done, total=warming.total
+            )
 
 
 def _doctor(args: argparse.Namespace) -> int:

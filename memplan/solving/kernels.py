@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from subprocess import Popen
 from typing import Any, NamedTuple, Protocol
 
@@ -49,12 +49,13 @@ def kernel_groups() -> dict[str, KernelGroup]:
     return {name: group for point in plugins(KERNELS).values() for name, group in load_plugin(point).items()}
 
 
-def warm(cancelled: Callable[[], bool]) -> Iterator[Warming]:
-    """Compile every group that is not ready, one to a core; where it stands, now and then, until all is done.
+def warm(cancelled: Callable[[], bool], names: Collection[str] | None = None) -> Iterator[Warming]:
+    """Compile every group that is not ready, or those of these names, one to a core; where it stands, now and then, until all is done.
 
     A group waits for the one whose kernels it calls, which would be compiled twice. A cancellation ends the compilers.
     """
-    waiting = {name: group for name, group in kernel_groups().items() if not group.ready()}
+    asked = {name: group for name, group in kernel_groups().items() if names is None or name in names}
+    waiting = {name: group for name, group in asked.items() if not group.ready()}
     total = float(sum(group.seconds for group in waiting.values()))
     done = 0.0
     running: dict[str, tuple[KernelGroup, Popen[Any], float]] = {}

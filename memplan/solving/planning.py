@@ -214,8 +214,8 @@ def make_problem(
     """The problem that these options pose to a solver; nothing is solved but what names the capacity.
 
     Args:
-        model, target, scratchpad, capacities, alignment, runtime, objective, weights, io, inplace, join, donate,
-            order, recompute, compute_limit, pins: as of `plan`.
+        model, target, scratchpad, capacities, alignment, runtime, objective: as of `plan`.
+        weights, io, inplace, join, donate, order, recompute, compute_limit, pins: as of `plan`.
 
     Returns:
         The problem, its capacity in bytes and its policies settled.

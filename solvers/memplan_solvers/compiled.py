@@ -23,7 +23,7 @@ from memplan.solving.limits import Limits
 
 class Kind(NamedTuple):
     """The module whose `warm` calls every kernel of a kind once, what they are for, about how many seconds compiling
-    takes a core, and the kind whose kernels they call.
+    takes a core, the kind whose kernels they call, and the kind that is compiled beside them, since who needs them needs it too.
     """
 
     name: str
@@ -31,6 +31,7 @@ class Kind(NamedTuple):
     use: str
     seconds: int
     after: str = ""
+    beside: str = ""
 
     def ready(self) -> bool:
         """Whether nothing is left to compile; what is kept on disk is loaded."""
@@ -38,15 +39,18 @@ class Kind(NamedTuple):
             return self.name in _loaded or _warm(self.name, unless=lambda: True)
 
     def compiler(self) -> subprocess.Popen[bytes]:
-        """A process that compiles them, to disk; interrupts from the terminal do not reach it."""
-        return start(
-            __name__,
-            self.name,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        """The one process that compiles them for this one, to disk; interrupts from the terminal do not reach it."""
+        with _lock:
+            if self.name not in _compilers:
+                _compilers[self.name] = start(
+                    __name__,
+                    self.name,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    start_new_session=True,
+                )
+            return _compilers[self.name]
 
 
 KERNELS = {
@@ -62,7 +66,15 @@ KERNELS = {
             after="anneal",
         ),
         Kind("peak", "memplan_solvers.peak.search", "the search for the least peak", 4),
-        Kind("search", "memplan_solvers.search.search", "the search over order and spills", 30, after="peak"),
+        Kind(
+            "search",
+            "memplan_solvers.search.search",
+            "the search over order and spills",
+            20,
+            after="peak",
+            beside="frontiers",
+        ),
+        Kind("frontiers", "memplan_solvers.search.frontier", "the bounds of that search", 12, after="peak"),
         Kind("pack", "memplan_solvers.offsets.packer", "exact packing", 3),
         Kind("repair", "memplan_solvers.offsets.ejection_chains", "packing by repair", 3),
         Kind("recompute", "memplan_solvers.recompute.anneal", "annealing of executions", 5),
@@ -74,43 +86,47 @@ PAUSE_S = 0.02
 """Seconds between two looks at a compiler."""
 
 _loaded: set[str] = set()
-_lock = threading.Lock()
+_lock = threading.RLock()
 _compilers: dict[str, subprocess.Popen[bytes]] = {}
 
 
 def load(name: str, limits: Limits) -> bool:
-    """Whether the kernels called `name` are loaded, compiled before if need be; False where the solve is cancelled meanwhile.
+    """Whether the kernels called `name`, and those beside them, are loaded, compiled before if need be; False where the solve is
+    cancelled meanwhile.
 
     Its clock stands until then, whatever its limit.
     """
-    if name in _loaded:
+    kind = KERNELS[name]
+    missing = {part for part in (name, kind.beside) if part} - _loaded
+    if not missing:
         return True
     with limits.clock.standing():
-        loaded = _obtain(name, limits)
+        loaded = _obtain(kind, missing, limits)
     if not loaded:
-        limits.clock.given_up[KERNELS[name].use] = None
+        limits.clock.given_up[kind.use] = None
     return loaded
 
 
-def _obtain(name: str, limits: Limits) -> bool:
-    kind = KERNELS[name]
+def _obtain(kind: Kind, missing: set[str], limits: Limits) -> bool:
+    """`load` of the kinds that are missing, which are there for the sake of `kind`."""
     with _lock:
-        if name in _loaded or _warm(name, unless=lambda: True):
-            return True
-        if name not in _compilers:
-            _compilers[name] = kind.compiler()
+        cold = [part for part in sorted(missing) if not (part in _loaded or _warm(part, unless=lambda: True))]
+        compilers = [KERNELS[part].compiler() for part in cold]
+    if not cold:
+        return True
     limits.notify(
         f"compiling {kind.use}, some {kind.seconds} s, once on this machine and not part of the time limit"
     )
-    while _compilers[name].poll() is None:
+    while any(compiler.poll() is None for compiler in compilers):
         if limits.cancelled():
             return False
         time.sleep(PAUSE_S)
     with _lock:
-        if name in _loaded or _warm(name, unless=lambda: True):
+        cold = [part for part in cold if not (part in _loaded or _warm(part, unless=lambda: True))]
+        if not cold:
             return True
         _warn()
-        return _warm(name, unless=limits.cancelled)
+        return all(_warm(part, unless=limits.cancelled) for part in cold)
 
 
 @cache
@@ -155,5 +171,5 @@ if __name__ == "__main__":
     from memplan_solvers import jit
 
     end_with_parent()
-    jit.when_not_kept = sys.exit  # who asked compiles for itself: not everything twice
+    jit.way.when_not_kept = sys.exit  # who asked compiles for itself: not everything twice
     _warm(sys.argv[1])

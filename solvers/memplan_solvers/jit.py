@@ -1,5 +1,5 @@
-"""How numba compiles the project's kernels: once, to disk, and without the interpreter's lock. No other
-module knows more.
+"""How numba compiles the project's kernels: once, to disk, and without the interpreter's lock. No module but this one and the
+two that it chooses between knows more.
 
 What Python calls is a `kernel`; it alone is optimised as a whole, made machine code and kept on disk. What
 only kernels call is `inner`, or `inlined` where it is small: its code waits in LLVM's language until it is a
@@ -11,75 +11,54 @@ passes a tuple as its arrays' fields, some hundred of them. In a kernel of many 
 the work: so its small functions are `inlined`, and what Python calls begins by `borrow`. Where neither a kernel nor any
 that it calls allocates an array, `allocates=False` does away with all counts, and `borrow` is not needed.
 
+All that reaches into numba (`jit_inside.py`), of which nobody promises that it stays. So it is done with versions under which every
+kernel was compiled and asked, see docs/numba.md; with any other the same kernels are compiled by documented means alone
+(`jit_plain.py`), which take longer, and are slower.
+
 With MEMPLAN_DEBUG=shapes in the environment every call of a kernel from Python is checked against the dtypes
 and shapes that its annotations state, see `common/arrays.py`; mypy looks into kernels, but not at their
 calls, since a compiled function takes numpy's numbers for Python's. Numbers are divided as numpy does it: by
 zero without an error.
 """
 
-# mypy: allow-untyped-calls
-
 from __future__ import annotations
 
-import os
+import re
+import warnings
 from collections.abc import Callable
-from contextlib import suppress
-from pickle import UnpicklingError
+from importlib import import_module
 from typing import Any, TypeVar, cast
 
-from numba import njit
-from numba._dynfunc import make_function
-from numba.core import types
-from numba.core.codegen import JITCodeLibrary
-from numba.core.compiler import CompilerBase, DefaultPassBuilder
-from numba.core.compiler_machinery import LoweringPass, register_pass
-from numba.core.registry import CPUDispatcher
-from numba.core.typed_passes import NativeLowering
-from numba.extending import intrinsic
-
-from memplan_solvers.common.shapes import check_arguments
+import numba
 
 Value = TypeVar("Value")
 
-CHECKS_SHAPES = "shapes" in os.environ.get("MEMPLAN_DEBUG", "").split(",")
-"""Whether calls from Python are checked."""
+TESTED = ((0, 60), (0, 68))
+"""The first and the last version of numba whose inside is known, as pyproject.toml bounds it."""
 
 
-def when_not_kept() -> None:
-    """Called where a compiled kernel cannot be kept on disk; a process that does nothing but compile then
-    ends, see `compiled.py`.
-    """
+def is_tested(version: str) -> bool:
+    """Whether the kernels were compiled and asked under this version of numba."""
+    numbers = tuple(map(int, re.findall(r"\d+", version)[:2]))
+    return TESTED[0] <= numbers <= TESTED[1]
 
 
-def kernel(
-    function: Callable[..., Any] | None = None, *, allocates: bool = True, fastmath: bool = False
-) -> Callable[..., Any]:
-    """A kernel that Python calls; kernels may call it too. `fastmath`: sums may be taken in any order."""
-    if function is None:
-        return lambda function: kernel(function, allocates=allocates, fastmath=fastmath)
-    dispatcher = _dispatcher(function, allocates, fastmath=fastmath)
-    _keep_on_disk(dispatcher)
-    if CHECKS_SHAPES:
-        dispatcher.__class__ = _Checked
-    return cast(Callable[..., Any], dispatcher)
-
-
-def inner(
-    function: Callable[..., Any] | None = None, *, allocates: bool = True, inlines: bool = False
-) -> Callable[..., Any]:
-    """A kernel that only kernels call, compiled as a part of them."""
-    if function is None:
-        return lambda function: inner(function, allocates=allocates, inlines=inlines)
-    dispatcher = _dispatcher(
-        function,
-        allocates,
-        forceinline=inlines,
-        no_cpython_wrapper=True,
-        no_cfunc_wrapper=True,
-        pipeline_class=_PartCompiler,
+if is_tested(numba.__version__):
+    way: Any = import_module("memplan_solvers.jit_inside")
+else:
+    warnings.warn(
+        f"memplan knows numba {'{}.{}'.format(*TESTED[0])} to {'{}.{}'.format(*TESTED[1])} and not {numba.__version__}: its inner loops "
+        "take longer to compile and are slower; `pip install memplan` gives a version that it knows",
+        RuntimeWarning,
+        stacklevel=2,
     )
-    dispatcher.__class__ = _Part
-    return cast(Callable[..., Any], dispatcher)
+    way = import_module("memplan_solvers.jit_plain")
+
+kernel: Callable[..., Any] = way.kernel
+"""A kernel that Python calls; kernels may call it too. `allocates`: see above. `fastmath`: sums may be taken in any order."""
+
+inner: Callable[..., Any] = way.inner
+"""A kernel that only kernels call, compiled as a part of them."""
 
 
 def inlined(function: Callable[..., Any] | None = None, *, allocates: bool = True) -> Callable[..., Any]:
@@ -87,115 +66,5 @@ def inlined(function: Callable[..., Any] | None = None, *, allocates: bool = Tru
     return inner(function, allocates=allocates, inlines=True)
 
 
-def _dispatcher(function: Callable[..., Any], allocates: bool, **options: Any) -> Any:
-    """The function, to be compiled as is wanted of all kernels and by `options`."""
-    options["_nrt"] = allocates
-    return njit(nogil=True, error_model="numpy", **options)(function)
-
-
-class _Part(CPUDispatcher):  # type: ignore[misc,unused-ignore]
-    """A kernel that Python cannot call."""
-
-    def __call__(self, *arguments: Any) -> Any:
-        raise TypeError(f"kernel {self.py_func.__module__}.{self.py_func.__name__} is called by kernels only")
-
-
-class _PartLibrary(JITCodeLibrary):  # type: ignore[misc,unused-ignore]
-    """Code that waits, neither optimised as a whole nor made machine code, until it is linked to that of a caller."""
-
-    def _optimize_final_module(self) -> None:
-        pass
-
-    def _finalize_final_module(self) -> None:
-        self._finalize_dynamic_globals()
-        self._finalized = True
-
-
-@register_pass(mutates_CFG=False, analysis_only=False)
-class _OfferToKernels(LoweringPass):  # type: ignore[misc,unused-ignore]
-    """Callers find what was compiled by a function object, though it has no machine code."""
-
-    _name = "offer_to_kernels"
-
-    def __init__(self) -> None:
-        super().__init__()
-
-    def run_pass(self, state: Any) -> bool:
-        described, library = state.cr.fndesc, state.library
-        entry = make_function(described.lookup_module(), described.qualname, "", 0, state.cr.env, (library,))
-        state.targetctx.insert_user_function(entry, described, [library])
-        state["cr"] = state.cr._replace(cfunc=entry)
-        return True
-
-
-class _PartCompiler(CompilerBase):  # type: ignore[misc,unused-ignore]
-    """Compiles as far as to a library that callers link."""
-
-    def define_pipelines(self) -> list[Any]:
-        state = self.state
-        state.flags.no_compile = True
-        state.library = _PartLibrary(state.targetctx.codegen(), state.func_id.func_qualname)
-        pipeline = DefaultPassBuilder.define_nopython_pipeline(state)
-        pipeline.add_pass_after(_OfferToKernels, NativeLowering)
-        pipeline.finalize()
-        return [pipeline]
-
-
-def _keep_on_disk(dispatcher: Any) -> None:
-    """Let what is compiled be read from disk and kept there, if there is a place that can be written and room in it."""
-    try:
-        dispatcher.enable_caching()
-    except RuntimeError:  # no folder for it can be written
-        when_not_kept()
-        return
-    cache = dispatcher._cache
-    save, load = cache.save_overload, cache.load_overload
-
-    def save_if_there_is_room(*arguments: Any) -> None:
-        try:
-            save(*arguments)
-        except OSError:
-            when_not_kept()
-
-    def load_if_it_can_be_read(*arguments: Any) -> Any:
-        try:
-            return load(*arguments)
-        except OSError:
-            return None
-        except (AttributeError, ImportError, EOFError, UnpicklingError):  # of an older memplan, or cut short
-            with suppress(OSError):
-                cache.flush()
-            return None
-
-    cache.save_overload, cache.load_overload = save_if_there_is_room, load_if_it_can_be_read
-
-
-class _Checked(CPUDispatcher):  # type: ignore[misc,unused-ignore]
-    """A kernel that looks at what Python hands over; kernels that call it do not notice."""
-
-    def __call__(self, *arguments: Any) -> Any:
-        check_arguments(self.py_func, arguments)
-        return super().__call__(*arguments)
-
-
-def _borrow(typing: Any, value: Any) -> Any:
-    """In a kernel: the same array, or tuple of arrays at any depth, uncounted; valid while the caller holds the value."""
-
-    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return _uncounted(context, builder, signature.return_type, arguments[0])
-
-    return value(value), code
-
-
-borrow = cast(Callable[[Value], Value], intrinsic(_borrow))
-
-
-def _uncounted(context: Any, builder: Any, kind: Any, value: Any) -> Any:
-    if isinstance(kind, types.Array):
-        array = context.make_array(kind)(context, builder, value)
-        array.meminfo = array.meminfo.type(None)
-        return array._getvalue()
-    for place, member in enumerate(getattr(kind, "types", ())):  # of a tuple
-        part = _uncounted(context, builder, member, builder.extract_value(value, place))
-        value = builder.insert_value(value, part, place)
-    return value
+borrow = cast(Callable[[Value], Value], way.borrow)
+"""In a kernel: the same array, or tuple of arrays at any depth, uncounted; valid while the caller holds the value."""

@@ -48,7 +48,7 @@ def test_bash_completes_options_and_files(tmp_path: Path) -> None:
 
 
 def test_warm_says_that_all_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
-    def compiled(cancelled: object) -> Iterator[kernels.Warming]:
+    def compiled(cancelled: object, names: object) -> Iterator[kernels.Warming]:
         yield kernels.Warming(("packing",), 0.5, 1.0)
         yield kernels.Warming((), 1.0, 1.0)
 

@@ -11,6 +11,9 @@ from pathlib import Path
 
 import memplan_solvers
 import pytest
+from memplan_solvers import compiled
+
+from memplan.solving.limits import Limits
 
 SOLVERS = Path(memplan_solvers.__file__).parent
 DATA = Path(__file__).parents[1] / "data"
@@ -51,6 +54,25 @@ for solver, objective, what in (
     assert f"cancelled while the kernels of {what}" in cut.reason and "plan again" in cut.reason, cut.reason
     assert cut.solver == solver and any(c.poll() is None for c in _compilers.values())
 """
+
+
+def test_kernels_beside_each_other_are_compiled_at_once_and_each_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    started: list[str] = []
+
+    def start(module: str, name: str, **options: object) -> subprocess.Popen[bytes]:
+        started.append(name)
+        return subprocess.Popen([sys.executable, "-c", ""])
+
+    monkeypatch.setattr(compiled, "start", start)
+    monkeypatch.setattr(compiled, "_compilers", {})
+    monkeypatch.setattr(compiled, "_loaded", set())
+    monkeypatch.setattr(compiled, "_warm", lambda name, unless: len(started) == 2)
+    ahead = compiled.KERNELS["frontiers"].compiler()
+    assert compiled.load("search", Limits())
+    assert sorted(started) == ["frontiers", "search"] and compiled.KERNELS["frontiers"].compiler() is ahead
+
 
 KEPT = """
 import time
@@ -117,7 +139,7 @@ else:
 from memplan_solvers import compiled
 from memplan.solving.limits import Limits
 
-compiled.Kind.compiler = lambda kind: subprocess.Popen([sys.executable, "-c", ""])  # it keeps nothing either
+compiled.start = lambda *words, **options: subprocess.Popen([sys.executable, "-c", ""])  # it keeps nothing either
 with warnings.catch_warnings(record=True) as heard:
     warnings.simplefilter("always")
     assert not compiled.load("peak", Limits(cancel=lambda: True))

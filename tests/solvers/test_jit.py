@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple
 import numba
 import numpy as np
 import pytest
+from memplan_solvers import jit
 from memplan_solvers.jit import borrow, inlined, inner, kernel
 
 
@@ -166,5 +168,42 @@ def test_this_numba_has_what_jit_reaches_into(what: str, works: Callable[[], obj
         works()
     except Exception as error:
         pytest.fail(
-            f"numba {numba.__version__} has no longer {what}: memplan_solvers/jit.py must be mended ({error!r})"
+            f"numba {numba.__version__} has no longer {what}: memplan_solvers/jit_inside.py must be mended ({error!r})"
         )
+
+
+def test_the_versions_that_are_known_are_those_that_are_installed_and_were_asked() -> None:
+    root = Path(__file__).parents[2]
+    (bounds,) = re.findall(r'"numba>=([\d.]+),<([\d.]+)"', (root / "pyproject.toml").read_text())
+    least, above = (tuple(map(int, bound.split("."))) for bound in bounds)
+    assert (least, (above[0], above[1] - 1)) == jit.TESTED and jit.is_tested(numba.__version__)
+    rows = re.findall(
+        r"^\| (\d+)\.(\d+)\S* \| .* \| the same \|$", (root / "docs" / "numba.md").read_text(), re.MULTILINE
+    )
+    asked = {(int(major), int(minor)) for major, minor in rows}
+    assert asked == {(0, minor) for minor in range(least[1], above[1])}
+
+
+UNKNOWN = """
+import sys
+import warnings
+
+sys.modules["numba._dynfunc"] = None  # what a new version may lack
+with warnings.catch_warnings(record=True) as heard:
+    warnings.simplefilter("always")
+    import memplan
+    plan = memplan.plan(memplan.load("matmul_222_rank7_winograd"), solver="peak", objective="peak", time_limit_s=300)
+assert plan.status == "optimal", plan
+said = [str(w.message) for w in heard if issubclass(w.category, RuntimeWarning)]
+assert len(said) == 1 and "numba 0.60 to 0.68 and not 0.99.0" in said[0], said
+assert "memplan_solvers.jit_plain" in sys.modules and "memplan_solvers.jit_inside" not in sys.modules
+"""
+
+
+@pytest.mark.slow(reason="compiles in processes of their own")
+def test_under_an_unknown_numba_kernels_are_compiled_by_documented_means(tmp_path: Path) -> None:
+    """Every process takes the numba that is installed for a newer one."""
+    (tmp_path / "sitecustomize.py").write_text("import numba\nnumba.__version__ = '0.99.0'\n")
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "cache"), "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", UNKNOWN], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

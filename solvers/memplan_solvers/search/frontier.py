@@ -32,7 +32,7 @@ from memplan_solvers.search.engine import Engine
 from memplan_solvers.search.layer import place_sets
 from memplan_solvers.search.remaining_cost import Labels, ParetoFrontier
 from memplan_solvers.search.state import SubproblemArrays
-from memplan_solvers.search.subproblem import PROHIBITIVE
+from memplan_solvers.search.subproblem import PROHIBITIVE, TINY
 
 CHUNK = 64
 """Sets between two looks at the clock."""
@@ -69,6 +69,13 @@ class Half:
     def pairs(self) -> int:
         """How many pairs are known."""
         return sum(len(points.cost) for points in self.points)
+
+
+def warm() -> None:
+    """Call every kernel of the search's bounds."""
+    engine, unlimited = Engine(TINY), Limits(float("inf"))
+    engine.tabulate(unlimited)
+    Frontiers(engine).extend(100, unlimited, 100)
 
 
 class Frontiers:

@@ -28,7 +28,7 @@ from memplan_solvers.replace.allocate import allocate_on_demand
 from memplan_solvers.replace.evict import evict_on_demand
 from memplan_solvers.residency import Stretch, Walk, traffic
 from memplan_solvers.search.decomposition import MOST_OPS_WHOLE, Decomposition
-from memplan_solvers.search.subproblem import PROHIBITIVE, Subproblem, is_forced, subproblems
+from memplan_solvers.search.subproblem import PROHIBITIVE, TINY, is_forced, subproblems
 
 BEAM = 3_000_000
 """States of a level that go on at most."""
@@ -83,38 +83,17 @@ class Search(Improver):
 
 
 def warm() -> None:
-    """Call every kernel of the search."""
+    """Call every kernel of the search but those of its bounds, see `frontier.py`."""
     from memplan_solvers.peak.met import enlarged
     from memplan_solvers.search.engine import Engine
-    from memplan_solvers.search.frontier import Frontiers
     from memplan_solvers.search.layered_search import search_layers
     from memplan_solvers.search.least_peak import keeps_within
 
-    ops = tuple(range(4))
-    tiny = Subproblem(
-        capacity=3,
-        ops=ops,
-        storages=ops,
-        size=(1, 1, 1, 1),
-        reload=(1, 1, 1, 1),
-        store=(1, 1, 1, 1),
-        touched=((0,), (0, 1), (1, 2), (0, 1, 2)),
-        extra=(0, 0, 1, 0),
-        over={},
-        preds=((), (0,), (1,), (2,)),
-        begun=(False, False, False, True),
-        inside=(False, False, False, True),
-        clean=(False,) * 4,
-        closing=(False, False, False, True),
-    )
-    engine, unlimited = Engine(tiny), Limits(float("inf"))
+    engine = Engine(TINY)
     engine.root()
-    search_layers(engine, PROHIBITIVE, unlimited)
+    search_layers(engine, PROHIBITIVE, Limits(float("inf")))
     keeps_within(engine.peaks.live, 0, 0)
     enlarged(engine.peaks.live.met)
-    engine.tabulate(unlimited)
-    Frontiers(engine).extend(100, unlimited, 100)
-    search_layers(engine, PROHIBITIVE, unlimited)
 
 
 class _Solve:

@@ -163,6 +163,25 @@ class Subproblem:
         return min([1.0, *rates])
 
 
+TINY = Subproblem(
+    capacity=3,
+    ops=(0, 1, 2, 3),
+    storages=(0, 1, 2, 3),
+    size=(1, 1, 1, 1),
+    reload=(1, 1, 1, 1),
+    store=(1, 1, 1, 1),
+    touched=((0,), (0, 1), (1, 2), (0, 1, 2)),
+    extra=(0, 0, 1, 0),
+    over={},
+    preds=((), (0,), (1,), (2,)),
+    begun=(False, False, False, True),
+    inside=(False, False, False, True),
+    clean=(False, False, False, False),
+    closing=(False, False, False, True),
+)
+"""One whose search calls every kernel."""
+
+
 def whole(problem: Problem) -> Subproblem:
     """The problem as one subproblem; its capacity must be given."""
     return _cut_out(problem, range(problem.n), range(len(problem.storages)))
