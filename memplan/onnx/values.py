@@ -123,17 +123,29 @@ def _from_bytes(number: int, shape: tuple[int, ...], raw: bytes) -> Value:
     return Value(number, tuple(shape), data)
 
 
-def _read_external(proto: Any, folder: str) -> Value | None:
+def is_absent(proto: Any, folder: str) -> bool:
+    """Whether a TensorProto's data is in a file that is not there; GraphError if it lies outside `folder`."""
+    from onnx import TensorProto
+
+    return proto.data_location == TensorProto.EXTERNAL and not _data_path(proto, folder).is_file()
+
+
+def _data_path(proto: Any, folder: str) -> Path:
     info = {entry.key: entry.value for entry in proto.external_data}
     base = Path(folder).resolve()
-    path = (base / info.get("location", "")).resolve()
+    path: Path = (base / info.get("location", "")).resolve()
     if not path.is_relative_to(base):
         raise GraphError(
             f"the data of '{proto.name}' lies outside the model's folder: '{path}'",
             "move the data file beside the model",
         )
-    if not path.is_file():
+    return path
+
+
+def _read_external(proto: Any, folder: str) -> Value | None:
+    if is_absent(proto, folder):
         return None
+    info, path = {entry.key: entry.value for entry in proto.external_data}, _data_path(proto, folder)
     nbytes = stored_bytes(proto.data_type, tuple(proto.dims))
     try:
         with path.open("rb") as file:

@@ -98,6 +98,7 @@ def run(
         sessions=len(kernels.cache),
         reference=reference,
         exact=exactness_text(model.graph, builder.tiles.values()) if plan.tiling else None,
+        drawn=source.drawn,
     )
 
 

@@ -44,6 +44,7 @@ class RunReport:
         reference: "onnxruntime", "node by node" where a model computes in 16-bit floats, or "eager torch".
         exact: of a plan in tiles why its outputs ought to be bit-identical: "by type", "by rule", or "no" and an op
             of which nothing says so; None of any other.
+        drawn: how many constants were drawn at random, since the file with their data is not there.
     """
 
     model: str
@@ -57,6 +58,7 @@ class RunReport:
     sessions: int
     reference: str = "onnxruntime"
     exact: str | None = None
+    drawn: int = 0
 
     @property
     def identical(self) -> bool:
@@ -80,8 +82,9 @@ class RunReport:
             verdict = f"{len(wrong)} of {len(self.outputs)} outputs differ from {self.reference}: {listed}"
         memories = " and ".join(f"{format_size(nbytes)} of {name}" for name, nbytes in self.peaks.items())
         tiles = "" if self.exact is None else f" of tiles (exact: {self.exact})"
+        drawn = f"; {self.drawn} constants without data were drawn at random" if self.drawn else ""
         return (
             f"{verdict}; {self.ops} executions{tiles} in {memories}, "
             f"{self.loaded_bytes:,} B loaded, {self.stored_bytes:,} B stored; "
-            f"{self.seconds:.4f} s, {self.ratio:.2f} times node by node"
+            f"{self.seconds:.4f} s, {self.ratio:.2f} times node by node{drawn}"
         )

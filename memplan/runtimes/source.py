@@ -11,7 +11,7 @@ from memplan.ir.graph import Graph
 from memplan.ir.model import Model
 from memplan.onnx.access import known_numbers
 from memplan.onnx.uses import captured
-from memplan.onnx.values import Value, aligned, elem_type
+from memplan.onnx.values import Value, aligned, elem_type, is_absent
 from memplan.onnx.weights import constant_nodes, fill_bodies, stored_constants
 from memplan.runtimes.sessions import make_session, run_bound
 
@@ -28,6 +28,7 @@ class Source:
     stored     names of those that onnxruntime itself regards as initializers
     prepack    whether kernels may repack stored weights when a session is made; off where weights live in
                the arena, since a kernel sums in another order over a repacked operand
+    drawn      how many initializers are drawn at random, since the file with their data is not there
     """
 
     graph: Graph
@@ -38,6 +39,7 @@ class Source:
     initializers: frozenset[str]
     stored: frozenset[str]
     prepack: bool
+    drawn: int
 
 
 def prepare(model: Model, weights: str, seed: int) -> Source:
@@ -55,6 +57,7 @@ def prepare(model: Model, weights: str, seed: int) -> Source:
         raise ExecutionError("sparse initializers cannot be executed", "store them densely")
     constants = stored_constants(proto, model.folder, seed)
     initializers = frozenset(t.name for t in proto.graph.initializer)
+    drawn = sum(is_absent(t, model.folder) for t in proto.graph.initializer)
     del proto.graph.initializer[:]
     fill_bodies(proto.graph, model.folder, seed)
     fed = {value.name for value in proto.graph.input} if proto.ir_version >= 4 else set()
@@ -67,7 +70,7 @@ def prepare(model: Model, weights: str, seed: int) -> Source:
     folded = _fold(model.graph, proto, nodes, constants, frozenset(stored), prepack)
     numbers = known_numbers(model.source.graph)
     values = constants | folded
-    return Source(model.graph, proto, nodes, values, numbers, initializers, frozenset(stored), prepack)
+    return Source(model.graph, proto, nodes, values, numbers, initializers, frozenset(stored), prepack, drawn)
 
 
 def _nodes(graph: Graph, proto: Any) -> dict[str, Any]:

@@ -195,7 +195,8 @@ def test_absent_weights_are_seeded_and_matter(tmp_path: Path) -> None:
     model = load(source, folder=str(tmp_path))
     plan = planned(model, scratchpad="MR")
     reports: list[RunReport] = [memplan.run(model, plan, seed=s) for s in (0, 0, 1)]
-    assert all(r.identical for r in reports)
+    assert all(r.identical and r.drawn == 4 for r in reports)
+    assert str(reports[0]).endswith("; 4 constants without data were drawn at random")
     digests = [r.outputs[0].sha256 for r in reports]
     assert digests[0] == digests[1] != digests[2]
     weights = {n: to_array(v) for n, v in stored_constants(model.source, str(tmp_path), 0).items()}

@@ -26,8 +26,9 @@ def operands(view: PlanView, copies: Copies) -> Iterator[Violation]:
                 yield Violation("operands", message, t, (s,))
     for (s, t), rows in copies.born.items():
         if len(rows) > 1:
-            places = " and ".join(sorted(r.memory for r in rows))
-            yield Violation("operands", f"op '{view.ops[t].name}' writes '{s}' to {places} at once", t, (s,))
+            places = " and ".join(sorted({r.memory for r in rows}))
+            message = f"op '{view.ops[t].name}' writes '{s}' to {len(rows)} places at once, in {places}"
+            yield Violation("operands", message, t, (s,))
     yield from _clashes(view, copies)
 
 
