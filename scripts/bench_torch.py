@@ -333,12 +333,12 @@ def main() -> int:
     for name in sys.argv[1:] or [*NETWORKS, *MODULES]:
         if name in NETWORKS:
             print(name, file=sys.stderr, flush=True)
-            found = [called(name)]
+            what, found = "a call", [called(name)]
         else:
             lines = list(rows(name))
             put_rows(DOCS / "torch.md", "bench_torch", name, [line for line, _ in lines])
-            found = [row for _, plans in lines for row in plans]
-        keep("torch", found, of=f"{name}, ")
+            what, found = "a step of training", [row for _, plans in lines for row in plans]
+        keep("torch", found, of=f"{name}, {what}")
         obeyed = obeyed and all(seen.obeys for _, seen in found)
     if not sys.argv[1:]:
         stamp(DOCS / "torch.md", "bench_torch")

@@ -23,7 +23,7 @@ def add_parser(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """0 if the runtime obeys the plan: it uses as many bytes and computes the same bits; else 5."""
+    """0 if the runtime obeys the plan: it uses as many bytes, in the same order, and computes the same bits; else 5."""
     from memplan.judge.check.check import check
     from memplan.judge.evaluate import refuse
 
@@ -33,8 +33,10 @@ def run(args: argparse.Namespace) -> int:
     print(json.dumps(found.to_dict()) if args.json else found)
     if found.obeys:
         return 0
-    if found.faults:
-        print_stderr(f"error: {found.runtime} {'; '.join(found.faults)}")
+    if found.faults or found.ordered is False:
+        print_stderr(
+            f"error: {found.runtime} {'; '.join(found.faults) or 'executes the ops in another order'}"
+        )
         return 5
     what = "computes other outputs" if found.different else "does not keep to the bytes of the plan"
     print_stderr(

@@ -44,9 +44,9 @@ class Obedience:
 
     @property
     def obeys(self) -> bool:
-        """Whether the runtime used exactly what the plan says (where that is a bound: no more), and computed the same."""
+        """Whether the runtime used exactly what the plan says (where that is a bound: no more), in its order, and computed the same."""
         exact = self.predicted == self.measured or (self.at_most and self.measured < self.predicted)
-        return exact and not self.different and not self.faults
+        return exact and self.ordered is not False and not self.different and not self.faults
 
     @property
     def kept(self) -> str:

@@ -102,6 +102,18 @@ def test_ops_in_another_order_are_seen() -> None:
     assert in_order(bodied, plan, called) is None
 
 
+def test_bodies_of_control_flow_take_no_more_than_is_planned() -> None:
+    class Conditional(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            y = torch.cond(x.sum() > 0, lambda z: (z + 1).exp(), lambda z: (z * 2).sin(), [x])
+            return y.relu() + x
+
+    program = torch.export.export(Conditional(), (torch.randn(8, 8),))
+    model = memplan.from_exported(program, runtime="torch")
+    found = memplan.measure(model, memplan.plan(model, objective="peak", solver="peak"), "torch")
+    assert found.obeys and found.at_most and found.ordered is None and found.measured < found.predicted
+
+
 def test_a_plan_that_claims_less_is_not_obeyed() -> None:
     model = branching()
     plan = memplan.plan(model, objective="peak", solver="peak")
