@@ -6,8 +6,11 @@ import ast
 from functools import cache
 from pathlib import Path
 
+from memplan.base.garbage import collection_paused
+
 
 @cache
 def syntax(file: Path) -> ast.Module:
     """The syntax tree of a file, which nobody may change."""
-    return ast.parse(file.read_text(encoding="utf-8"))
+    with collection_paused():
+        return ast.parse(file.read_text(encoding="utf-8"))

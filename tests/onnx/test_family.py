@@ -154,6 +154,7 @@ def test_a_tensor_that_grows_as_the_size_shrinks_is_refused_by_name() -> None:
         )
 
 
+@pytest.mark.slow(reason="starts programs that measure")
 def test_padding_to_a_fixed_size_grows_nothing() -> None:
     pads = [
         *LENGTH,

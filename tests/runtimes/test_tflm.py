@@ -142,6 +142,7 @@ def test_the_command(tmp_path: Path) -> None:
     assert json.loads(done.stdout)["obeys"] is True
 
 
+@pytest.mark.slow(reason="starts several programs")
 def test_the_walk_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "model.tflite").write_bytes(branching())
     monkeypatch.chdir(tmp_path)

@@ -70,7 +70,10 @@ def test_torch_takes_what_the_plan_says(name: str) -> None:
     "options",
     [
         {"objective": "traffic", "scratchpad": "MH", "solver": "greedy"},
-        {"objective": "compute", "scratchpad": "0.9MP", "recompute": "any", "time_limit_s": 1},
+        pytest.param(
+            {"objective": "compute", "scratchpad": "0.9MP", "recompute": "any", "time_limit_s": 1},
+            marks=pytest.mark.slow(reason="executes many nets"),
+        ),
     ],
 )
 def test_what_is_stored_or_executed_again_takes_no_more(options: dict[str, Any]) -> None:

@@ -68,7 +68,7 @@ def test_live_bytes_are_the_least_peak_of_the_programs_order() -> None:
 
 
 def test_tiles_need_a_fraction_of_what_the_whole_needs() -> None:
-    graph = attention().graph
+    graph = attention(64).graph
     tiling = memplan.tile(graph, io="resident")
     assert peak(graph, tiling) < 0.25 * peak(graph)
 

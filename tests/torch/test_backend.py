@@ -76,7 +76,14 @@ PLANS = {
 }
 
 
-@pytest.mark.parametrize("way", PLANS)
+@pytest.mark.parametrize(
+    "way",
+    [
+        "order",
+        pytest.param("executed again", marks=pytest.mark.slow(reason="traces many programs")),
+        "stored on the host",
+    ],
+)
 def test_a_step_has_eagers_bits_and_takes_what_the_plan_says(way: str) -> None:
     torch.manual_seed(0)
     net, x, y = Net(), torch.randn(64, 16), torch.randn(64, 16)
@@ -96,7 +103,7 @@ def test_a_step_has_eagers_bits_and_takes_what_the_plan_says(way: str) -> None:
 
 def test_whatever_is_executed_again_has_eagers_bits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a normalisation, too, whose statistics the caller overwrites between forward and backward."""
-    seeds, again = iter(range(3)), set[str]()
+    seeds, again = iter(range(2)), set[str]()
 
     def forced(model: Model, target: str, **options: Any) -> Plan:
         plan = forced_plan(
@@ -109,9 +116,9 @@ def test_whatever_is_executed_again_has_eagers_bits(monkeypatch: pytest.MonkeyPa
     torch.manual_seed(0)
     net, x, y = Net(), torch.randn(16, 16), torch.randn(16, 16)
     expected = trained(net, x, y)[0]
-    for _ in range(3):
+    for _ in range(2):
         assert same(trained(net, x, y, backend=memplan.torch_backend())[0], expected)
-    assert len(again) > 10 and any("batch_norm_legit" in name for name in again)
+    assert len(again) > 5 and any("batch_norm_legit" in name for name in again)
 
 
 def test_statistics_are_copied_for_whom_the_backward_asks_again() -> None:

@@ -215,6 +215,7 @@ def test_a_pass_says_why_there_is_no_plan() -> None:
         memplan.fx_pass("scratchpad", scratchpad=16, solver="greedy")(module, [torch.randn(64)])
 
 
+@pytest.mark.slow(reason="traces many programs")
 def test_the_example_of_the_documentation_runs(capsys: pytest.CaptureFixture[str]) -> None:
     text = (Path(__file__).parents[2] / "docs" / "torch.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)

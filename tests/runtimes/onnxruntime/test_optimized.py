@@ -85,6 +85,7 @@ def test_a_model_that_was_loaded_for_nothing_is_not_planned_for_onnxruntime(tmp_
     assert memplan.plan(memplan.load(tmp_path / "net.onnx", runtime="onnxruntime")).runtime == "onnxruntime"
 
 
+@pytest.mark.slow(reason="starts several programs")
 def test_the_walk_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     onnx.save(small_cnn(), tmp_path / "model.onnx")
     monkeypatch.chdir(tmp_path)

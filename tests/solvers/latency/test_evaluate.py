@@ -83,7 +83,7 @@ def test_simulator_takes_milliseconds_for_a_thousand_ops() -> None:
 
     graph = chain(1000)
     plan = solve(
-        graph, TIMED, scratchpad=4000, objective="latency", solver="greedy", order="program", time_limit_s=1
+        graph, TIMED, scratchpad=4000, objective="latency", solver="greedy", order="program", time_limit_s=0.2
     )
     begin = time.process_time()
     for _ in range(5):
