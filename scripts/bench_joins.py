@@ -34,7 +34,7 @@ join is decided by adding and taking away one at a time. With in-place on, an op
 joined parts lies in that part's place from the start.
 
 `greedy` and `search` try what joins nothing, as much as can be joined together, and one op more or less at a time; the bound of
-`search` holds for all choices. On targets of several memories `greedy` and `placement` do the same: what is joined lies in a memory
+`search` holds for all choices. On targets of several memories `greedy`, for latencies too, and `placement` do the same: what is joined lies in a memory
 that all ops which write or read its parts may use. With the objective traffic `greedy` spills a joined result, where that pays, once its op has
 run; `search` keeps it where it is to its last use.
 
