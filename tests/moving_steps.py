@@ -213,13 +213,14 @@ class MovingSteps(MovingRules):
                 yield from ((self.price(s, m) + paid, kept, pairs) for paid, kept, pairs in more)
 
     def _may_write(self, whole: str, m: str, s: str) -> bool:
-        if not self.may_lie(whole, m):
-            return False
-        if m not in self.addressed:
-            return s == whole and self.kind(s) != "workspace"
-        inside = [(x, first) for x, (w, first) in self.inside.items() if w == whole]
-        align = self.addressed[m].alignment
-        return all(first % lcm(align, self.g.tensor[x].alignment or 1) == 0 for x, first in inside)
+        alone = s == whole and self.kind(s) != "workspace"
+        return self.may_lie(whole, m) and (m in self.addressed or alone)
+
+    def _aligned(self, whole: str, m: str, at: int) -> bool:
+        """Whether the parts of a storage at this offset lie where the memory and they themselves ask for."""
+        align, begin = self.addressed[m].alignment, max(at, 0)
+        inside = ((self.g.tensor[x], first) for x, (w, first) in self.inside.items() if w == whole)
+        return all((begin + first) % lcm(align, part.alignment or 1) == 0 for part, first in inside)
 
     def _written(
         self,
@@ -238,7 +239,8 @@ class MovingSteps(MovingRules):
             return
         for at in self.spots(whole, m):
             gone = self.in_the_way(copies, whole, m, at)
-            if all(c[:2] not in busy and self.may_go(node, c) for c in gone):
+            free = all(c[:2] not in busy and self.may_go(node, c) for c in gone)
+            if free and (m not in self.addressed or self._aligned(whole, m, at)):
                 yield (copies - gone) | {(whole, m, at)}, pairs
         if not self.o.inplace or m not in self.tight:
             return

@@ -357,6 +357,11 @@ ELSEWHERE: tuple[tuple[str, str, str], ...] = (
         "memplan.problem.first_memory memplan.problem.need memplan.problem.overwriting memplan.problem.placed memplan.problem.storage",
     ),
     (
+        "places of storages by what they cost",
+        "problem/test_places.py",
+        "memplan.problem.placeable memplan.problem.survey",
+    ),
+    (
         "donated inputs by their plans",
         "solving/test_donate.py",
         "memplan.problem.donation",

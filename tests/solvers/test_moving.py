@@ -14,7 +14,7 @@ import memplan
 from memplan.ir.graph import Graph
 from memplan.ir.parts import Op, Tensor
 from memplan.judge.evaluate import evaluate
-from memplan.machine.parts import Memory
+from memplan.machine.parts import Compute, Memory
 from memplan.machine.target import Target
 from memplan.machine.two_level import two_level
 from memplan.problem.options import Options
@@ -66,6 +66,15 @@ def test_what_fits_beside_nothing_is_joined_in_one_of_several_memories(solver: s
     assert apart.value is not None and apart.value >= 8 and apart.joined == ()
     assert (joined.status, joined.value, joined.joined) == (Status.OPTIMAL, 0, ("join",))
     assert [(r.memory, r.start, r.stop) for r in joined.residencies if r.tensor == "j"] == [("one", 0, 4)]
+
+
+def test_what_is_joined_takes_no_time_for_its_copy() -> None:
+    memories = Memory("one", 8, bandwidth=4e9), Memory("two", 3, bandwidth=2e9), Memory("slow", bandwidth=1e9)
+    target = Target("three", memories, {"default": ("one", "two", "slow")}, compute=Compute(1e9))
+    words = {"objective": "latency", "io": "external", "solver": "greedy"}
+    apart, joined = (memplan.plan(JOINED, target, join=join, **words) for join in (False, True))
+    assert joined.joined == ("join",) and apart.joined == ()
+    assert joined.value is not None and apart.value is not None and joined.value < apart.value
 
 
 def test_parts_are_joined_where_all_that_use_them_may() -> None:
