@@ -103,6 +103,11 @@ ELSEWHERE: tuple[tuple[str, str, str], ...] = (
         "memplan_solvers.recompute.model",
     ),
     (
+        "kernels compiled by it",
+        "solvers/test_jit.py",
+        "memplan_solvers.jit_inside memplan_solvers.jit_plain",
+    ),
+    (
         "what the compiled annealing goes through",
         "solvers/recompute/test_executions.py",
         "memplan_solvers.recompute.anneal memplan_solvers.recompute.anneal_kernel memplan_solvers.recompute.moves",

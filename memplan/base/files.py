@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from memplan.base.errors import MemplanError
 
@@ -88,3 +89,18 @@ def write_atomic(path: Path, content: str | bytes) -> Path:
             f"cannot write '{path}': {error.strerror or error}", "choose a folder you may write to with -o"
         ) from error
     return path
+
+
+Kind = TypeVar("Kind", bound=MemplanError)
+
+
+def unreadable(kind: type[Kind], path: str | Path, cause: OSError) -> Kind:
+    """The error for a file that cannot be read; its hint names the file beside it that may be meant."""
+    path = Path(path)
+    try:
+        beside = [entry.name for entry in path.parent.iterdir() if entry.name != path.name]
+    except OSError:
+        beside = []
+    close = difflib.get_close_matches(path.name, beside, n=1, cutoff=0.8)
+    hint = f"did you mean '{path.with_name(close[0])}'?" if close else "check the path"
+    return kind(f"cannot read '{path}': {cause.strerror or cause}", hint)

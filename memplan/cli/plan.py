@@ -98,6 +98,11 @@ def add_parser(commands: Any) -> None:
     p.add_argument("--workers", metavar="N", help="processor cores to use (default: all)")
     p.add_argument("--seed", metavar="N", default="0", help="seed of all random choices (default: 0)")
     p.add_argument(
+        "--no-compile",
+        action="store_true",
+        help="do without inner loops that are not compiled yet, instead of waiting for them",
+    )
+    p.add_argument(
         "--emit", metavar="FORMATS", default="json", help="json,onnx,tflite,html,svg,trace,c (default: json)"
     )
     p.add_argument("-o", "--output", metavar="DIR", default=".", help="folder to write to (default: .)")
@@ -145,6 +150,7 @@ def run(args: argparse.Namespace) -> int:
             seed=seed,
             progress=live,
             cancel=cancel,
+            compiles=not args.no_compile,
         )
         live.clear()
         if plan.status in EXIT_STATUS:

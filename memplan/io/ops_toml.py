@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from memplan.base.errors import OptionError, nearest
+from memplan.base.files import unreadable
 from memplan.base.units import parse_size
 from memplan.ir.declarations import Declaration, declare
 
@@ -58,7 +59,7 @@ def _read(path: Path) -> list[Declaration]:
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise OptionError(f"cannot read '{path}': {error.strerror or error}", "check the path") from error
+        raise unreadable(OptionError, path, error) from error
     except (ValueError, RecursionError) as error:
         raise OptionError(
             f"'{path}' is not TOML: {error}", 'write [ops."KIND"] and its keys below'

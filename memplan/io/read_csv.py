@@ -11,6 +11,7 @@ import re
 from pathlib import Path
 
 from memplan.base.errors import GraphError, MemplanError, nearest
+from memplan.base.files import unreadable
 from memplan.packing.buffers import Buffer, Gap
 
 COLUMNS = ("id", "lower", "upper", "end", "size", "alignment", "offset", "gaps")
@@ -23,7 +24,7 @@ def read_buffers(path: Path) -> list[Buffer]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise GraphError(f"cannot read '{path}': {error.strerror or error}", "check the path") from error
+        raise unreadable(GraphError, path, error) from error
     except UnicodeDecodeError as error:
         raise GraphError(f"cannot read '{path}': it is no text", "give a CSV of buffers") from error
     try:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from memplan.base.errors import MemplanError, nearest
-from memplan.base.files import parse_json
+from memplan.base.files import parse_json, unreadable
 
 VERSIONS = {"memplan-graph": 2, "memplan-plan": 2}
 """The newest version of each format."""
@@ -24,7 +24,7 @@ def load_json(path: Path, error: ErrorKind) -> Any:
     try:
         return parse_json(path.read_bytes())
     except OSError as cause:
-        raise error(f"cannot read '{path}': {cause.strerror or cause}", "check the path") from cause
+        raise unreadable(error, path, cause) from cause
     except (ValueError, RecursionError) as cause:
         raise error(
             f"'{path}' is not JSON: {cause}", "is the file complete, and every key there once?"

@@ -50,4 +50,5 @@ def refuse(violations: list[Violation]) -> None:
     if violations:
         shown = [str(v) for v in violations[:10]]
         more = [f"and {len(violations) - 10} more"] if len(violations) > 10 else []
-        raise InvalidPlanError("the plan is not valid:\n  " + "\n  ".join(shown + more))
+        hint = "name the model that was planned, or plan this one" if violations[0].rule == "graph" else ""
+        raise InvalidPlanError("the plan is not valid:\n  " + "\n  ".join(shown + more), hint)

@@ -12,6 +12,7 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from memplan.base.errors import GraphError
+from memplan.base.files import unreadable
 from memplan.ir.declarations import completed
 from memplan.ir.graph import Graph
 from memplan.ir.model import Model
@@ -42,7 +43,7 @@ def read_onnx(path: Path, dims: Dims, bounds: Bounds | None = None, runtime: str
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise GraphError(f"cannot read '{path}': {error.strerror or error}", "check the path") from error
+        raise unreadable(GraphError, path, error) from error
     return model_from_bytes(data, path.stem, str(path.parent), dims, bounds, runtime)
 
 

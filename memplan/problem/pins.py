@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from memplan.base.errors import OptionError
-from memplan.base.files import parse_json
+from memplan.base.files import parse_json, unreadable
 
 
 class Pin(NamedTuple):
@@ -86,7 +86,7 @@ def read_pins(path: str | Path) -> dict[str, str | int]:
     try:
         data = parse_json(Path(path).read_bytes())
     except OSError as error:
-        raise OptionError(f"cannot read '{path}': {error.strerror or error}", "check the path") from error
+        raise unreadable(OptionError, path, error) from error
     except (ValueError, RecursionError) as error:
         raise OptionError(
             f"'{path}' is not JSON: {error}", 'write {"tensor": "keep", "other": "@4096"}'

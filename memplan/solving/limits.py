@@ -53,6 +53,7 @@ class Limits:
         cancel: is asked often whether somebody wants the solve to stop.
         start: answers to the same problem at other capacities, evaluated: where a solver may begin.
         bound: holds for the problem, proved elsewhere: a solver whose value meets it may stop.
+        compiles: whether to wait for what is compiled once on a machine; False: do without what is not there.
         clock: stands while something is compiled.
         started: the seconds of the clock at which it was made.
     """
@@ -64,6 +65,7 @@ class Limits:
     cancel: Callable[[], bool] | None = None
     start: tuple[Plan, ...] = ()
     bound: float = 0
+    compiles: bool = True
     clock: Clock = field(default_factory=Clock, repr=False, compare=False)
     started: float = 0.0
 
@@ -123,6 +125,7 @@ def limits_for(
     seed: int = 0,
     progress: Callable[[Progress], None] | None = None,
     cancel: Callable[[], bool] | None = None,
+    compiles: bool = True,
 ) -> Limits:
     """The limits a caller asks for, starting now; all cores where `workers` is None. OptionError where it
     makes no sense.
@@ -133,4 +136,4 @@ def limits_for(
         raise OptionError(f"workers {workers!r}", "it is a whole number from 1, or None for all cores")
     if not (isinstance(seed, int) and 0 <= seed < 2**31):
         raise OptionError(f"seed {seed!r}", "it is a whole number from 0 to 2^31 - 1")
-    return Limits(time_limit_s, workers or os.cpu_count() or 1, seed, progress, cancel)
+    return Limits(time_limit_s, workers or os.cpu_count() or 1, seed, progress, cancel, compiles=compiles)

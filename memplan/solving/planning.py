@@ -64,6 +64,7 @@ class PlanOptions(TypedDict, total=False):
     seed: int
     progress: Callable[[Progress], None] | None
     cancel: Callable[[], bool] | None
+    compiles: bool
 
 
 def plan(
@@ -91,6 +92,7 @@ def plan(
     seed: int = 0,
     progress: Callable[[Progress], None] | None = None,
     cancel: Callable[[], bool] | None = None,
+    compiles: bool = True,
 ) -> Plan:
     """A checked plan for the model; its status says what was proved.
 
@@ -127,6 +129,8 @@ def plan(
         progress: is called with every improvement, and with a notice where something is compiled, once on a
             machine.
         cancel: is asked often; once it returns true the best plan so far is returned.
+        compiles: whether to wait for inner loops that are not compiled yet; False gives the best plan that needs none
+            of them.
 
     Returns:
         The plan, in which `check` finds nothing. Infeasible and unknown plans hold no schedule, and `reason`
@@ -146,7 +150,7 @@ def plan(
     "op 'stage0/add' needs 196608 bytes, the scratchpad has 65536: 131072 bytes are missing"
     """
     begin = time.monotonic()
-    limits = limits_for(time_limit_s, workers, seed, progress, cancel)
+    limits = limits_for(time_limit_s, workers, seed, progress, cancel, compiles)
     chosen = parse_spec(solver)
     runtime = runtime or loaded_for(model)
     regions = tuple(tiling)
@@ -182,9 +186,11 @@ def plan(
         found = solve_within(chosen, problem, limits)
     seconds = found.seconds or limits.seconds - before
     done = evaluate(problem.graph, replace(found, seconds=seconds, budget_proved=proved))
-    if limits.cancelled() and limits.clock.given_up and done.status in (Status.FEASIBLE, Status.UNKNOWN):
+    if limits.clock.given_up and done.status in (Status.FEASIBLE, Status.UNKNOWN):
         what = " and ".join(limits.clock.given_up)
         why = f"cancelled while the kernels of {what} were compiled, which is done once on a machine: plan again"
+        if not compiles:
+            why = f"without the kernels of {what}, which are not compiled"
         done = replace(done, reason="; ".join(filter(None, (done.reason, why))))
     if regions:
         done = replace(done, graph_sha256=graph_of(model).sha256, tiling=regions)

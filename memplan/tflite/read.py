@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from memplan.base.errors import DimensionError, GraphError
+from memplan.base.files import unreadable
 from memplan.ir.declarations import completed
 from memplan.ir.graph import Graph
 from memplan.ir.model import Model
@@ -32,7 +33,7 @@ def read_tflite(path: Path, dims: Dims) -> Model:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise GraphError(f"cannot read '{path}': {error.strerror or error}", "check the path") from error
+        raise unreadable(GraphError, path, error) from error
     if dims:
         raise DimensionError(
             f"the sizes of '{path}' are fixed: the runtime resizes no tensor", "leave --dim out, convert anew"

@@ -16,6 +16,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from memplan.base.errors import DimensionError, GraphError, MemplanError
+from memplan.base.files import unreadable
 from memplan.base.garbage import collection_paused
 from memplan.ir.model import Model
 from memplan.ir.ranges import Dims, ranges, resized, sizes_within
@@ -64,7 +65,7 @@ def exported_program(path: Path, trust: bool = False) -> Any:
             pass
         whole = zipfile.is_zipfile(path)
     except OSError as error:
-        raise GraphError(f"cannot read '{path}': {error.strerror or error}", "check the path") from error
+        raise unreadable(GraphError, path, error) from error
     if not whole:
         raise GraphError(
             f"'{path}' is not a .pt2 file, or a part of it is missing",

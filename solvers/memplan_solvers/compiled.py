@@ -92,7 +92,7 @@ _compilers: dict[str, subprocess.Popen[bytes]] = {}
 
 def load(name: str, limits: Limits) -> bool:
     """Whether the kernels called `name`, and those beside them, are loaded, compiled before if need be; False where the solve is
-    cancelled meanwhile.
+    cancelled meanwhile, or nothing may be compiled.
 
     Its clock stands until then, whatever its limit.
     """
@@ -111,9 +111,9 @@ def _obtain(kind: Kind, missing: set[str], limits: Limits) -> bool:
     """`load` of the kinds that are missing, which are there for the sake of `kind`."""
     with _lock:
         cold = [part for part in sorted(missing) if not (part in _loaded or _warm(part, unless=lambda: True))]
+        if not (cold and limits.compiles):
+            return not cold
         compilers = [KERNELS[part].compiler() for part in cold]
-    if not cold:
-        return True
     limits.notify(
         f"compiling {kind.use}, some {kind.seconds} s, once on this machine and not part of the time limit"
     )

@@ -13,7 +13,8 @@ that it calls allocates an array, `allocates=False` does away with all counts, a
 
 All that reaches into numba (`jit_inside.py`), of which nobody promises that it stays. So it is done with versions under which every
 kernel was compiled and asked, see docs/numba.md; with any other the same kernels are compiled by documented means alone
-(`jit_plain.py`), which take longer, and are slower.
+(`jit_plain.py`), which take longer, and are slower. The same way is taken where NUMBA_DISABLE_JIT=1 in the environment leaves them
+functions of Python.
 
 With MEMPLAN_DEBUG=shapes in the environment every call of a kernel from Python is checked against the dtypes
 and shapes that its annotations state, see `common/arrays.py`; mypy looks into kernels, but not at their
@@ -43,8 +44,10 @@ def is_tested(version: str) -> bool:
     return TESTED[0] <= numbers <= TESTED[1]
 
 
-if is_tested(numba.__version__):
-    way: Any = import_module("memplan_solvers.jit_inside")
+if numba.config.DISABLE_JIT:
+    way: Any = import_module("memplan_solvers.jit_plain")
+elif is_tested(numba.__version__):
+    way = import_module("memplan_solvers.jit_inside")
 else:
     warnings.warn(
         f"memplan knows numba {'{}.{}'.format(*TESTED[0])} to {'{}.{}'.format(*TESTED[1])} and not {numba.__version__}: its inner loops "

@@ -52,7 +52,11 @@ for solver, objective, what in (
     cut, said = ask(solver, 300.0, True, objective)
     assert cut.status == "feasible" and what in said[0], (cut.status, said)
     assert f"cancelled while the kernels of {what}" in cut.reason and "plan again" in cut.reason, cut.reason
-    assert cut.solver == solver and any(c.poll() is None for c in _compilers.values())
+    assert cut.solver == solver
+    if objective == "traffic":
+        assert any(compiler.poll() is None for compiler in _compilers.values()), "they go on"
+    elif "in plain Python" in cut.reason:
+        assert cut.value < cut.metrics.latency_all_host_s
 """
 
 
@@ -90,6 +94,29 @@ def run(code: str, folder: Path, *words: str) -> None:
     command = [sys.executable, "-c", code, *words]
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
+
+
+NEVER_WAITS = """
+import memplan
+from memplan_solvers.compiled import _compilers
+
+model, heard = memplan.load("resnet8_int8"), []
+for options in (
+    dict(target="ethos-u65", scratchpad="64KiB", objective="latency", solver="msa"),
+    dict(target="ethos-u65", scratchpad="64KiB", objective="latency"),
+    dict(scratchpad="MR", solver="search"),
+):
+    plan = memplan.plan(model, time_limit_s=60, compiles=False, progress=heard.append, **options)
+    assert not _compilers and not any(news.notice for news in heard)
+    if "objective" in options:
+        assert plan.value < 0.6 * plan.metrics.latency_all_host_s, plan.value
+        assert plan.reason.endswith(", which are not compiled"), plan.reason
+"""
+
+
+@pytest.mark.slow(reason="plans without any kernel")
+def test_who_does_not_wait_gets_what_needs_no_kernels(tmp_path: Path) -> None:
+    run(NEVER_WAITS, tmp_path)
 
 
 @pytest.mark.slow(reason="compiles in a process of its own")

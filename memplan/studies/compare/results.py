@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from memplan.base.errors import MemplanError, OptionError
-from memplan.base.files import write_atomic
+from memplan.base.files import unreadable, write_atomic
 from memplan.io.graph_json import graph_from_dict, graph_text
 from memplan.solving.capacities import ReferenceCapacities
 from memplan.studies.compare.cases import Subject
@@ -98,7 +98,7 @@ def read_results(path: Path) -> list[Record]:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise MemplanError(f"cannot read '{path}': {error.strerror or error}", "check the path") from error
+        raise unreadable(MemplanError, path, error) from error
     return _parse(data[: data.rfind(b"\n") + 1], path)
 
 

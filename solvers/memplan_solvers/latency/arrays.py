@@ -11,11 +11,11 @@ from memplan.problem.op_times import op_work
 from memplan.problem.plan import Status
 from memplan.problem.problem import Problem
 from memplan.solving.limits import Limits
-from memplan_solvers.common.arrays import Flags, Floats, Ints, Records
+from memplan_solvers.common.arrays import Flags, Floats, Ints, Records, record
 from memplan_solvers.place import place
 from memplan_solvers.residency import Stretch, Walk
 
-RESIDENCY = np.dtype(
+RESIDENCY = record(
     [
         ("storage", np.int64),
         ("start", np.int64),  # first step
@@ -24,7 +24,7 @@ RESIDENCY = np.dtype(
     ]
 )
 
-STORE = np.dtype(
+STORE = record(
     [
         ("issue", np.int64),  # the step after which the copy may begin, -1 where there is no store
         ("due", np.int64),  # the step before which it is done, -1 likewise

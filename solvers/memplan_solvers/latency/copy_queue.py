@@ -10,13 +10,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from memplan_solvers.common.arrays import Floats, Ints, Records
+from memplan_solvers.common.arrays import Floats, Ints, Records, record
 from memplan_solvers.jit import inner
 
 EPS = 1e-13
 """Seconds by which rounding may make a copy late."""
 
-COPY = np.dtype(
+COPY = record(
     [
         ("key", np.int64),  # its place in the order: 2 x issue, + 1 for a store; ties in order of entry
         ("due", np.int64),  # the step that waits for it, -1 while none does

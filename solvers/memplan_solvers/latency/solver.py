@@ -16,6 +16,7 @@ from memplan_solvers.compiled import load
 from memplan_solvers.greedy import Greedy
 from memplan_solvers.latency.arrays import LatencyArrays
 from memplan_solvers.latency.bounds import closed_bound
+from memplan_solvers.latency.uncompiled import assigned
 
 BOUNDS = ("closed", "lp")
 
@@ -38,9 +39,11 @@ class LatencySolver(Solver):
         return "assign"
 
     def solve(self, problem: Problem, limits: Limits) -> Plan:
-        """See `search`; the greedy plan where a cancellation leaves no kernels to search with."""
+        """See `search`; where there are no kernels to search with, memory space assignment's plan, else the greedy one."""
         if load(self.kernels, limits):
             return self.search(problem, limits)
+        if found := assigned(problem):
+            return replace(found, solver=self.spec, reason="assigned by msa, in plain Python")
         return replace(Greedy().solve(problem, limits), solver=self.spec)
 
     @abstractmethod
