@@ -32,6 +32,9 @@ STEPS = 8
 LABELS = 4_000_000
 """Labels that a frontier may have in all."""
 
+SHARES = 1, 4
+"""What the effort is divided by for the direction that proved something last, and for the other one."""
+
 SHARE = 10
 """States times ops of a turn for each set of executed ops that is listed."""
 
@@ -86,9 +89,9 @@ class Bracket:
         return self.done or stuck
 
     def search(self, limits: Limits, beam: int) -> bool:
-        """One pass over the levels in each direction; False where there is no plan through."""
-        for direction in self._directions:
-            if self._pass(direction, self.below, limits, beam=beam):
+        """One pass over the layers in each direction; False where there is no plan through."""
+        for share, direction in zip(SHARES, self._directions, strict=False):
+            if self._pass(direction, self.below, limits, beam=max(BEAM, beam // share)):
                 return self.plan is not None
         return True
 
@@ -113,8 +116,8 @@ class Bracket:
             return True
         if self._forwards.engine.known >= limit:
             self._prefer(self._forwards)
-        for direction in list(self._directions):
-            if self._pass(direction, limit, limits, most=most):
+        for share, direction in zip(SHARES, list(self._directions), strict=False):
+            if self._pass(direction, limit, limits, most=most // share):
                 self._prefer(direction)
                 return True
         return False
