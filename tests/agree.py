@@ -19,6 +19,7 @@ from memplan_solvers.peak.directions import Directions
 from memplan_solvers.peak.live import live_model, live_peak
 from memplan_solvers.peak.rules import RULES
 from memplan_solvers.peak.search import minimum_peak_order
+from memplan_solvers.search.chain_bound import chain_bound
 from memplan_solvers.search.direction import Direction
 from memplan_solvers.search.engine import RULES as STATE_RULES
 from memplan_solvers.search.engine import Engine
@@ -310,6 +311,20 @@ def check_frontiers(rule: str | None, seeds: Iterable[int]) -> int:
     return sharper
 
 
+def check_chain_bound(seeds: Iterable[int]) -> int:
+    """How often what one chain lacks proves something; AssertionError where it is above the optimum."""
+    positive = 0
+    for seed in seeds:
+        problem = random_problem(seed, "traffic", pins=False)
+        least, subproblem = Oracle(problem).least_traffic(), whole(problem)
+        if least is None:
+            continue
+        bound = chain_bound(subproblem, Limits(60.0))
+        assert bound + problem.free_bound <= least, f"chain, seed {seed}: {bound} is above {least}"
+        positive += bound > 0
+    return positive
+
+
 def check_program_without(rule: str, seeds: Iterable[int]) -> int:
     """How many problems `ilp` gets right without its windows or its twins; AssertionError at the first it does not."""
     whole = property(lambda steps: [(0, len(steps.ops) - 1)] * len(steps.ops))
@@ -347,6 +362,7 @@ def main() -> None:
                 f"frontiers, search without {rule or 'nothing'}: {check_frontiers(rule, seeds)} sharper",
                 flush=True,
             )
+        print(f"chain bound: {check_chain_bound(seeds)} above 0", flush=True)
         for rule in ("twins", "windows"):
             print(f"ilp without {rule}: {check_program_without(rule, seeds)} graphs agree", flush=True)
         return

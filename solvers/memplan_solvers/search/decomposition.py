@@ -9,6 +9,7 @@ from memplan.solving.limits import Limits
 from memplan_solvers.ilp.gaps import Gaps
 from memplan_solvers.residency import Stretch, Walk
 from memplan_solvers.search.bounds import windows_bound
+from memplan_solvers.search.chain_bound import chain_bound
 from memplan_solvers.search.direction import Direction
 from memplan_solvers.search.frontier import Frontiers
 from memplan_solvers.search.lns import PartialPlan, improve_windows
@@ -52,7 +53,7 @@ class Bracket:
         if subproblem.reversible:
             self._directions.append(Direction(subproblem, backwards=True))
         self._beam = 0  # the widest so far
-        self._looked_at_windows = False
+        self._looked_at_chain = self._looked_ahead = False
         self._frontiers: Frontiers | None = None
         self._listed = 0  # sets up to which it is known whether there are no more
         self._settled: PartialPlan | None = None  # what windows do not improve
@@ -74,10 +75,9 @@ class Bracket:
             if not self.search(limits, wide):
                 return False
         if effort >= AHEAD and not self.done:
-            if proving and not self._looked_at_windows and self._frontiers is None:
-                self._looked_at_windows = True
-                order: Sequence[int] = range(self.subproblem.n) if self.plan is None else self.plan.order
-                self.learn(windows_bound(self.subproblem, order, limits.share(0.2)))
+            if proving and not self._looked_ahead:
+                self._looked_ahead = True
+                self.look_ahead(limits.share(0.2))
             self.improve(limits.share(1 if self.large else 0.4))
         if proving:
             self.raise_bound(limits, 2 * effort)
@@ -87,6 +87,19 @@ class Bracket:
         """Whether further turns with this beam do nothing new."""
         stuck = self.plan is self._settled if self.large else self._beam >= beam
         return self.done or stuck
+
+    def look_ahead(self, limits: Limits) -> None:
+        """Learn the bounds that need no sets of executed ops."""
+        self.learn_chain(limits)
+        if not self.done and self._frontiers is None:
+            order: Sequence[int] = range(self.subproblem.n) if self.plan is None else self.plan.order
+            self.learn(windows_bound(self.subproblem, order, limits))
+
+    def learn_chain(self, limits: Limits) -> None:
+        """Learn what one chain of ops lacks, once."""
+        if not (self._looked_at_chain or self.done):
+            self._looked_at_chain = True
+            self.learn(chain_bound(self.subproblem, limits))
 
     def search(self, limits: Limits, beam: int) -> bool:
         """One pass over the layers in each direction; False where there is no plan through."""
@@ -177,6 +190,13 @@ class Decomposition:
                 return None
             total += bracket.plan.value
         return total
+
+    def adopt(self, other: Decomposition) -> None:
+        """Keep the other's plans through the same subproblems where they cost less."""
+        for mine, theirs in zip(self.brackets, other.brackets, strict=True):
+            if theirs.below < mine.below:
+                mine.plan = theirs.plan
+                mine.learn(mine.low)
 
     def answer(self) -> tuple[Walk, list[list[Stretch]]]:
         """The best plans as an order and stretches of presence; there must be one through every subproblem."""
