@@ -19,10 +19,13 @@ from memplan_solvers.peak.directions import Directions
 from memplan_solvers.peak.live import live_model, live_peak
 from memplan_solvers.peak.rules import RULES
 from memplan_solvers.peak.search import minimum_peak_order
+from memplan_solvers.search.chain_bound import chain_bound
+from memplan_solvers.search.direction import Direction
 from memplan_solvers.search.engine import RULES as STATE_RULES
 from memplan_solvers.search.engine import Engine
 from memplan_solvers.search.frontier import Frontiers
 from memplan_solvers.search.layered_search import search_layers
+from memplan_solvers.search.lns import PartialPlan
 from memplan_solvers.search.subproblem import PROHIBITIVE, whole
 
 from memplan.ir.graph import Graph
@@ -235,19 +238,44 @@ def check_rule(rule: str | None, seeds: Iterable[int]) -> int:
 
 
 def check_states_without(rule: str | None, seeds: Iterable[int]) -> int:
-    """How many least traffics with spills the search over states gets right without `rule`, each problem as one piece."""
+    """How many least traffics with spills the search over states gets right without `rule`, each problem as one piece.
+
+    It is searched in both directions, where it has two, and fits by bytes as found.
+    """
     spilled = 0
     for seed in seeds:
         problem = random_problem(seed, "traffic", pins=False)
-        least = Oracle(problem).least_traffic()
-        found = search_layers(Engine(whole(problem), STATE_RULES - {rule}), PROHIBITIVE, Limits(60.0))
-        value = None if found.value is None else found.value + problem.free_bound
-        assert found.complete and value == least, f"search without {rule}, seed {seed}: {value}, not {least}"
-        assert found.value is None or found.bound == found.value, (
-            f"search without {rule}, seed {seed}: {found.bound}"
-        )
+        least, subproblem = Oracle(problem).least_traffic(), whole(problem)
+        for backwards in (False, True)[: 1 + subproblem.reversible]:
+            case = f"search without {rule}, {backwards=}, seed {seed}"
+            found, plan = Direction(subproblem, backwards, STATE_RULES - {rule}).search(
+                PROHIBITIVE, Limits(60.0)
+            )
+            value = None if found.value is None else found.value + problem.free_bound
+            assert found.complete and value == least, f"{case}: {value}, not {least}"
+            assert (plan is None) == (value is None), case
+            if plan is not None:
+                assert found.bound == found.value == plan.value, f"{case}: {found.bound}, {plan.value}"
+                assert bytes_needed(plan) <= subproblem.capacity, case
         spilled += bool(found.value)
     return spilled
+
+
+def bytes_needed(plan: PartialPlan) -> int:
+    """The most bytes that are present at once; the plan fits by bytes where that is within the capacity."""
+    subproblem, most = plan.subproblem, 0
+    for t, i in enumerate(plan.order):
+        present = set(subproblem.touched[i])
+        for s, steps in enumerate(plan.steps):
+            exists = subproblem.begun[s] or (steps and steps[0] < t)
+            needed = subproblem.closing[s] or (steps and steps[-1] > t)
+            if exists and needed and plan.inside(s, t + 1):
+                present.add(s)
+        saved, sources = subproblem.over.get(i, (0, ()))
+        if not any(plan.steps[s][-1] == t for s in sources):
+            saved = 0
+        most = max(most, sum(subproblem.size[s] for s in present) + subproblem.extra[i] - saved)
+    return most
 
 
 def check_frontiers(rule: str | None, seeds: Iterable[int]) -> int:
@@ -281,6 +309,20 @@ def check_frontiers(rule: str | None, seeds: Iterable[int]) -> int:
             )
         sharper += low > free
     return sharper
+
+
+def check_chain_bound(seeds: Iterable[int]) -> int:
+    """How often what one chain lacks proves something; AssertionError where it is above the optimum."""
+    positive = 0
+    for seed in seeds:
+        problem = random_problem(seed, "traffic", pins=False)
+        least, subproblem = Oracle(problem).least_traffic(), whole(problem)
+        if least is None:
+            continue
+        bound = chain_bound(subproblem, Limits(60.0))
+        assert bound + problem.free_bound <= least, f"chain, seed {seed}: {bound} is above {least}"
+        positive += bound > 0
+    return positive
 
 
 def check_program_without(rule: str, seeds: Iterable[int]) -> int:
@@ -320,6 +362,7 @@ def main() -> None:
                 f"frontiers, search without {rule or 'nothing'}: {check_frontiers(rule, seeds)} sharper",
                 flush=True,
             )
+        print(f"chain bound: {check_chain_bound(seeds)} above 0", flush=True)
         for rule in ("twins", "windows"):
             print(f"ilp without {rule}: {check_program_without(rule, seeds)} graphs agree", flush=True)
         return

@@ -13,6 +13,9 @@ from memplan_solvers.search.remaining_cost import ParetoFrontier, Terms, Weight,
 from memplan_solvers.search.state import SubproblemArrays
 from memplan_solvers.search.subsets import Leavers, SubsetWalk, give_back, is_exhausted, skip, take
 
+MOST_STEPS = 10_000
+"""Steps of the walk over what may leave for one op of one state; what it has not come to by then is skipped."""
+
 
 class Layers(NamedTuple):
     """A layer, the one after it, and the frontier of each."""
@@ -38,11 +41,12 @@ class Scratch(NamedTuple):
 
 
 class Child(NamedTuple):
-    """How a new state comes about: its parent, the op, the number of its set."""
+    """How a new state comes about: its parent, the op, the number of its set; and what all ways from the parent pay at least."""
 
     parent: int
     op: int
     number: int
+    least: int
 
 
 @inner(allocates=False)
@@ -124,7 +128,8 @@ def evict(
     """Keep the states after an op for which `lack` bytes have to leave, a state for each set that may; False
     where the layer is full.
 
-    `scratch.base` is the state with nothing evicted, which weighs `weight`.
+    `scratch.base` is the state with nothing evicted, which weighs `weight`. Of mixed sizes the sets are too many: after
+    MOST_STEPS the rest is skipped. All ways from the parent pay `child.least`, so those do.
     """
     new, rules, W, V = layers.new, terms.rules, terms.op_words, terms.storage_words
     row, leavers, size = scratch.row, scratch.leavers, flat.size
@@ -133,7 +138,7 @@ def evict(
     for w in range(row.shape[0]):
         row[w] = scratch.base[w]
     held, unsafe, reload = weight
-    while True:
+    for _ in range(MOST_STEPS):
         if walk.freed >= lack and not (rules.farther and is_superfluous(scratch.before, leavers, walk)):
             now = Weight(held, unsafe, reload)
             if not emit(flat, new, layers.new_frontier, row, child, cost, now, terms):
@@ -173,3 +178,5 @@ def evict(
         else:
             walk = skip(size, leavers, walk)
             new.totals[0].cut = min(new.totals[0].cut, dear)
+    new.totals[0].skipped = min(new.totals[0].skipped, child.least)
+    return True

@@ -9,9 +9,9 @@ from memplan.solving.limits import Limits
 from memplan_solvers.ilp.gaps import Gaps
 from memplan_solvers.residency import Stretch, Walk
 from memplan_solvers.search.bounds import windows_bound
-from memplan_solvers.search.engine import Engine
+from memplan_solvers.search.chain_bound import chain_bound
+from memplan_solvers.search.direction import Direction
 from memplan_solvers.search.frontier import Frontiers
-from memplan_solvers.search.layered_search import search_layers
 from memplan_solvers.search.lns import PartialPlan, improve_windows
 from memplan_solvers.search.set_tables import FEW
 from memplan_solvers.search.subproblem import PROHIBITIVE, Subproblem
@@ -28,10 +28,13 @@ AHEAD = 3_000_000
 """States times ops of a turn from which on it is worth looking ahead and at windows."""
 
 STEPS = 8
-"""Shares of the gap that are closed one by one while the bound is raised."""
+"""Shares of the gap of which the first step of a turn closes one while the bound is raised."""
 
-LABELS = 1_000_000
+LABELS = 4_000_000
 """Labels that a frontier may have in all."""
+
+SHARES = 1, 4
+"""What the effort is divided by for the direction that proved something last, and for the other one."""
 
 SHARE = 10
 """States times ops of a turn for each set of executed ops that is listed."""
@@ -45,9 +48,12 @@ class Bracket:
         self.low = 0
         self.done = plan is not None and plan.value == 0
         self.large = subproblem.n > MOST_OPS_WHOLE
-        self._engine: Engine | None = None
+        self._forwards = Direction(subproblem)
+        self._directions = [self._forwards]  # the one that proved something last first
+        if subproblem.reversible:
+            self._directions.append(Direction(subproblem, backwards=True))
         self._beam = 0  # the widest so far
-        self._looked_at_windows = False
+        self._looked_at_chain = self._looked_ahead = False
         self._frontiers: Frontiers | None = None
         self._listed = 0  # sets up to which it is known whether there are no more
         self._settled: PartialPlan | None = None  # what windows do not improve
@@ -56,13 +62,6 @@ class Bracket:
     def below(self) -> int:
         """What a better plan costs less than."""
         return PROHIBITIVE if self.plan is None else self.plan.value
-
-    @property
-    def engine(self) -> Engine:
-        """The subproblem's arrays, made when they are first needed."""
-        if self._engine is None:
-            self._engine = Engine(self.subproblem)
-        return self._engine
 
     def spend_turn(self, limits: Limits, effort: int, beam: int, proving: bool) -> bool:
         """Spend about `effort` states times ops on better plans, by a beam of at most `beam`; twice that a
@@ -76,10 +75,9 @@ class Bracket:
             if not self.search(limits, wide):
                 return False
         if effort >= AHEAD and not self.done:
-            if proving and not self._looked_at_windows and self._frontiers is None:
-                self._looked_at_windows = True
-                order: Sequence[int] = range(self.subproblem.n) if self.plan is None else self.plan.order
-                self.learn(windows_bound(self.subproblem, order, limits.share(0.2)))
+            if proving and not self._looked_ahead:
+                self._looked_ahead = True
+                self.look_ahead(limits.share(0.2))
             self.improve(limits.share(1 if self.large else 0.4))
         if proving:
             self.raise_bound(limits, 2 * effort)
@@ -90,31 +88,62 @@ class Bracket:
         stuck = self.plan is self._settled if self.large else self._beam >= beam
         return self.done or stuck
 
+    def look_ahead(self, limits: Limits) -> None:
+        """Learn the bounds that need no sets of executed ops."""
+        self.learn_chain(limits)
+        if not self.done and self._frontiers is None:
+            order: Sequence[int] = range(self.subproblem.n) if self.plan is None else self.plan.order
+            self.learn(windows_bound(self.subproblem, order, limits))
+
+    def learn_chain(self, limits: Limits) -> None:
+        """Learn what one chain of ops lacks, once."""
+        if not (self._looked_at_chain or self.done):
+            self._looked_at_chain = True
+            self.learn(chain_bound(self.subproblem, limits))
+
     def search(self, limits: Limits, beam: int) -> bool:
-        """One pass over the levels; False where there is no plan through."""
-        found = search_layers(self.engine, self.below, limits, beam)
-        if found.order is not None:
-            self.plan = PartialPlan(self.subproblem, found.order, found.evictions)
-        self.learn(found.bound)
-        return not (found.complete and self.plan is None)
+        """One pass over the layers in each direction; False where there is no plan through."""
+        for share, direction in zip(SHARES, self._directions, strict=False):
+            if self._pass(direction, self.below, limits, beam=max(BEAM, beam // share)):
+                return self.plan is not None
+        return True
 
     def raise_bound(self, limits: Limits, effort: int) -> None:
         """Raise the lower bound: what costs little more than it is either found, and then the best, or proved
         not to exist.
 
-        Far below the optimum few states cost so little. `effort` is states times ops, for every step up.
+        Far below the optimum few states cost so little: each step up is longer than the one before, until one fails.
+        `effort` is states times ops, for every step up and each direction.
         """
+        step = 0
         while self.plan is not None and not (self.done or limits.spent() or self.large):
-            limit = self.low + max(1, (self.below - self.low) // STEPS)
-            self.extend_frontiers(limit, limits, effort)
-            if self.low >= limit:
-                continue
-            found = search_layers(self.engine, limit, limits, most=effort // max(self.subproblem.n, 1))
-            if found.order is not None:
-                self.plan = PartialPlan(self.subproblem, found.order, found.evictions)
-            self.learn(found.bound)
-            if not found.complete:
-                break
+            step = 2 * step or max(1, (self.below - self.low) // STEPS)
+            if not self._reach(min(self.low + step, self.below), limits, effort):
+                return
+
+    def _reach(self, limit: int, limits: Limits, effort: int) -> bool:
+        """Whether every plan is known to cost `limit` at least, or the best one to be found."""
+        most = effort // max(self.subproblem.n, 1)
+        self.extend_frontiers(limit, limits, effort)
+        if self.low >= limit:
+            return True
+        if self._forwards.engine.known >= limit:
+            self._prefer(self._forwards)
+        for share, direction in zip(SHARES, list(self._directions), strict=False):
+            if self._pass(direction, limit, limits, most=most // share):
+                self._prefer(direction)
+                return True
+        return False
+
+    def _pass(self, direction: Direction, below: int, limits: Limits, **widths: int) -> bool:
+        """Search in one direction for what costs less than `below`; whether nothing was cut."""
+        found, plan = direction.search(below, limits, **widths)
+        self.plan = plan or self.plan
+        self.learn(found.bound)
+        return found.complete
+
+    def _prefer(self, direction: Direction) -> None:
+        self._directions.sort(key=lambda other: other is not direction)
 
     def extend_frontiers(self, below: int, limits: Limits, effort: int) -> None:
         """Loads and stores alone, for what costs less than `below`, where the sets are few and the pairs at
@@ -123,8 +152,8 @@ class Bracket:
         few = min(FEW, effort // SHARE)
         if self._frontiers is None and few > self._listed:
             self._listed = few
-            if self.engine.tabulate(limits, few):
-                self._frontiers = Frontiers(self.engine)
+            if self._forwards.engine.tabulate(limits, few):
+                self._frontiers = Frontiers(self._forwards.engine)
         if self._frontiers is not None:
             self.learn(self._frontiers.extend(below, limits, min(LABELS, effort)))
 
@@ -161,6 +190,13 @@ class Decomposition:
                 return None
             total += bracket.plan.value
         return total
+
+    def adopt(self, other: Decomposition) -> None:
+        """Keep the other's plans through the same subproblems where they cost less."""
+        for mine, theirs in zip(self.brackets, other.brackets, strict=True):
+            if theirs.below < mine.below:
+                mine.plan = theirs.plan
+                mine.learn(mine.low)
 
     def answer(self) -> tuple[Walk, list[list[Stretch]]]:
         """The best plans as an order and stretches of presence; there must be one through every subproblem."""

@@ -13,7 +13,6 @@ from memplan_solvers.search.remaining_cost import (
     Peaks,
     Reached,
     Terms,
-    Weight,
     add_set,
     bound,
     split_row,
@@ -108,7 +107,9 @@ def expand(
         inside, clean = split_row(old.row[p], terms)
         weight = weigh(flat, inside, clean)
         paid = old.paid[p]
-        if is_pruned(flat, layers, p, inside, clean, weight, terms):
+        f = paid + bound(flat, old, layers.old_frontier, number, inside, clean, weight, terms)
+        if f >= new.totals[0].best:
+            new.totals[0].cut = min(new.totals[0].cut, f)
             continue
         if number != standing:
             count_ready = settle_searches(peaks, here, scratch.ready, terms)
@@ -121,7 +122,7 @@ def expand(
             i = ready[k]
             if only >= 0 and i != only:
                 continue
-            child = Child(p, i, reach_set(flat, peaks, layers, number, i, base, terms))
+            child = Child(p, i, reach_set(flat, peaks, layers, number, i, base, terms), f)
             run_op(flat, old.row[p], i, base, terms)
             base_inside, base_clean = split_row(base, terms)
             after = weigh(flat, base_inside, base_clean)
@@ -152,22 +153,3 @@ def expand(
             if not evict(flat, layers, scratch, walk, child, lack, after, terms):
                 return p
     return stop
-
-
-@inlined(allocates=False)
-def is_pruned(
-    flat: SubproblemArrays,
-    layers: Layers,
-    p: int,
-    inside: Ints,
-    clean: Ints,
-    weight: Weight,
-    terms: Terms,
-) -> bool:
-    """Whether state p of the old layer leads to nothing better than is known by now."""
-    old, totals = layers.old, layers.new.totals[0]
-    f = old.paid[p] + bound(flat, old, layers.old_frontier, old.set_of[p], inside, clean, weight, terms)
-    if f >= totals.best:
-        totals.cut = min(totals.cut, f)
-        return True
-    return False

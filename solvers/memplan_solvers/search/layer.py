@@ -23,6 +23,7 @@ TOTALS = np.dtype(
         ("parent", np.int64),  # the state before that goal
         ("op", np.int64),  # the op that leads to it
         ("cut", np.int64),  # the least f of what was left out because of `best`
+        ("skipped", np.int64),  # the least f of states whose children are not all here, there being too many
     ]
 )
 
@@ -116,7 +117,7 @@ def new_layer(ops: int, storages: int, states: int, best: int) -> Layer:
     Of their sets at most as many are distinct; those of one more state have room too.
     """
     totals = np.zeros(1, TOTALS)
-    totals["best"], totals["cut"] = best, NONE
+    totals["best"], totals["cut"], totals["skipped"] = best, NONE, NONE
     op_words = words_of(ops)
     width, sets = op_words + 2 * words_of(storages), states + ops + 1
     return Layer(

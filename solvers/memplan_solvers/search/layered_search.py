@@ -76,7 +76,7 @@ class _Pass:
         self.engine, self.below, self.limits, self.beam = engine, below, limits, beam
         self.best = below
         self.goal: Goal | None = None
-        self.cut: int = NONE  # the least f of what a beam left behind
+        self.cut: int = NONE  # the least f of what a beam or a walk left behind
         self.pruned: int = NONE
         self.history: list[Origins] = []
 
@@ -131,6 +131,7 @@ class _Pass:
                 new = self.thinned(new, self.beam, front) if state_count(new) >= MOST else self.larger(new)
             engine.peaks = Peaks(*map(grown, engine.peaks))
         self.pruned = min(self.pruned, int(new.totals["cut"][0]))
+        self.cut = min(self.cut, int(new.totals["skipped"][0]))
         return self.thinned(new, self.beam, front)
 
     def larger(self, layer: Layer) -> Layer:

@@ -66,6 +66,14 @@ class PartialPlan:
             return self.subproblem.inside[s]
         return last_touch >= last_leave
 
+    @property
+    def reversed(self) -> PartialPlan:
+        """The same plan through `subproblem.reversed`: what leaves in a gap leaves right after the touch that opens it there."""
+        n = self.subproblem.n
+        order = tuple(n - 1 - i for i in reversed(self.order))
+        closed = [(min((x for x in self.steps[s] if x >= t), default=n), s) for t, s in self.evictions]
+        return PartialPlan(self.subproblem.reversed, order, tuple(sorted((n - t, s) for t, s in closed)))
+
 
 @dataclass(frozen=True)
 class Window:

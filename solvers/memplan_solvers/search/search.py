@@ -36,6 +36,9 @@ BEAM = 3_000_000
 EFFORT = 200_000
 """States times ops that each subproblem may take in the first round; every round takes four times as many."""
 
+LONG = 200
+"""Ops beyond which a chain of them and the order at hand are looked at before any set of executed ops is."""
+
 SEARCHING = 0.85
 """Share of the time that is left to searching; the rest is for addresses."""
 
@@ -108,8 +111,12 @@ class _Solve:
     def solve(self) -> Plan:
         start = None if self.best is None else (self.best.walk, self.best.stretches)
         found = Decomposition(subproblems(self.problem), self.problem, start)
-        if self.problem.n > MOST_OPS_WHOLE and self.best is not None:
-            found = self.replaced(found)
+        if self.problem.n > LONG and self.best is not None:
+            for bracket in found.brackets:
+                bracket.learn_chain(self.limits.share(0.1))
+            self.bound = max(self.bound, self.free + sum(bracket.low for bracket in found.brackets))
+            if self.problem.n > MOST_OPS_WHOLE or self.best.value < 2 * self.bound:
+                found.adopt(self.replaced(found))
         share = SEARCHING if self.problem.n <= MOST_OPS_WHOLE else SEARCHING / 2
         if not self.passes(found, self.limits.share(share), self.solver.beam, proving=True):
             return self.solver.no_answer(

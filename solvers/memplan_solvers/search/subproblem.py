@@ -108,6 +108,30 @@ class Subproblem:
             found.append(reduce(or_, (found[p] | 1 << p for p in sources), 0))
         return tuple(found)
 
+    @property
+    def reversible(self) -> bool:
+        """Whether `reversed` asks the same: no op works in place, and at the start all that exists is present and dirty."""
+        return not self.over and self.inside == self.begun and not any(self.clean)
+
+    @cached_property
+    def reversed(self) -> Subproblem:
+        """The subproblem with time reversed, which must be `reversible`: op i is op n - 1 - i there, storages keep their numbers.
+
+        A plan is a set of gaps between touches in which a storage is absent. Read from its end it has the same gaps,
+        so it needs the same bytes at each op and costs the same.
+        """
+        last = self.n - 1
+        return replace(
+            self,
+            ops=self.ops[::-1],
+            touched=self.touched[::-1],
+            extra=self.extra[::-1],
+            preds=tuple(tuple(last - j for j in ops) for ops in reversed(self.succs)),
+            begun=self.closing,
+            inside=self.closing,
+            closing=self.begun,
+        )
+
     def window(self, storages: Iterable[int]) -> Subproblem:
         """What becomes of the subproblem when only these storages, and those that never leave, take up room
         between two steps.

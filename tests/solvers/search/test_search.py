@@ -218,3 +218,22 @@ def test_a_long_chain_gets_a_bound_and_addresses_for_its_best_replacement() -> N
     assert start is not None
     made = evaluate(graph, Search().improve(problem, Limits(8), start.answer))
     assert made.value is not None and 0.6 * made.value < made.bound <= made.value < start.value
+
+
+def test_of_too_many_sets_that_may_leave_some_are_skipped_and_the_bound_stays_true() -> None:
+    count = 40
+    sizes = [16 + k for k in range(count)]
+    tensors = [Tensor("t", 1, "input"), *(Tensor(f"t{k}", z) for k, z in enumerate(sizes))]
+    ops = [Op(f"op{k}", "Linear", (f"t{k - 1}" if k else "t",), (f"t{k}",)) for k in range(count)]
+    ops.append(
+        Op("middle", "Linear", (f"t{count - 1}",), ("large",))
+    )  # a third of what is live leaves for it
+    tensors.append(Tensor("large", sum(sizes) // 3))
+    for k in range(0, count, 10):
+        ops.append(Op(f"sum{k}", "Sum", ("large", *(f"t{j}" for j in range(k, k + 10))), (f"sum{k}",)))
+        tensors.append(Tensor(f"sum{k}", 1, "output"))
+    problem = make_problem(graph_of("crowd", tuple(tensors), tuple(ops)), scratchpad=sum(sizes))
+    begin = time.process_time()
+    found = search_layers(Engine(whole(problem)), PROHIBITIVE, Limits(60), beam=10)
+    assert time.process_time() - begin < 20
+    assert found.value is not None and found.bound <= found.value and not found.complete
