@@ -111,10 +111,15 @@ def operand(op: Op, number: int, tensor: Tensor, box: Box, pieces: Iterable[Piec
 
 def result(op: Op, tensor: Tensor, box: Box, piece: Piece, before: str | None) -> Result:
     """What the tile `box` of the op writes of this result of it into the piece."""
-    full, cut = whole(tensor.shape or ()), cut_axes(op)
-    own = tuple(box[axis] if axis in cut else part for axis, part in enumerate(full))
+    own = own_box(op, tensor, box)
     dense = tensor.strides is None and contiguous(own, piece.frame)
     return Result(own, piece, before, own != piece.frame and not dense)
+
+
+def own_box(op: Op, tensor: Tensor, box: Box) -> Box:
+    """What of this result of the op belongs to a box of its first one: results differ along axes that are not cut."""
+    cut = cut_axes(op)
+    return tuple(box[axis] if axis in cut else part for axis, part in enumerate(whole(tensor.shape or ())))
 
 
 def renames(graph: Graph, op: Op) -> bool:
