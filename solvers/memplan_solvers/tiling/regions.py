@@ -74,7 +74,7 @@ def costs(accounts: Accounts, ways: Candidates) -> Iterator[tuple[int, Costs]]:
         live[:ended] += stays
         for reader in reaches.readers_of(position):
             live[last - reader[0]] += none if escapes else reaches.in_pieces(position, *reader)
-        stay, flops, ops = stay + stays, flops + reaches.flops(position), ops + ways.tiles
+        stay, flops, ops = stay + stays, flops + reaches.flops(position), ops + reaches.ops(position)
         at_all, made = accounts.crossing(position, last)
         fits = np.where((ops <= MOST_OPS) & ~reaches.void, bad, np.inf)
         pieces = live[: back + 1].max(axis=0) + at_all + fits
