@@ -199,7 +199,10 @@ class Reaches:
     def ops(self, position: int) -> Bytes:
         """How many ops the tiles of an op are: windows are copied, and those of channels in slices."""
         slid = any(access is not None and access != Access(access.axis) for access in self._image(position))
-        return self.ways.tiles / self.slice(position) if slid else self.ways.tiles
+        found = np.ones(len(self.ways.tiles))
+        for reach, this, picked in zip(self.reach[position], self.ways.loops, self.ways.picked, strict=True):
+            found = found * (np.bincount(this.choice) if reach is None else reach.parts)[picked]
+        return found / self.slice(position) if slid else found
 
     def _image(self, position: int) -> Sequence[Access | None]:
         needs = self.accounts.graph.ops[position].needs
