@@ -30,10 +30,13 @@ MOST_DERIVED = 24
 MOST_PLANNED = 16
 """So many tilings are planned at most, those of the fewest live bytes."""
 
-MOST_SECONDS_A_PLAN = 5.0
-"""What one of them gets at most."""
+SECONDS_A_PLAN = 1.0
+"""What one of them gets at least, where its graph is small."""
 
-SEARCHING = 0.6
+SECONDS_AN_OP = 1e-3
+"""What one of them gets for each op at least: addresses of thousands of chunks take seconds to become good."""
+
+SEARCHING = 0.5
 """The share of the time in which tilings are found and derived; the rest is for planning them."""
 
 
@@ -263,7 +266,8 @@ def _points(
     for number, candidate in enumerate([*(c for c in waiting if not c.tiling), *chosen]):
         if number > 1 and limits.spent():  # one that is tiled is planned in any case
             break
-        seconds = min(max(limits.remaining_s / (len(chosen) + 1 - number), 0.5), MOST_SECONDS_A_PLAN)
+        least = SECONDS_A_PLAN + SECONDS_AN_OP * len(candidate.graph.ops)
+        seconds = max(limits.remaining_s / (len(chosen) + 1 - number), least)
         peak = planned(candidate.tiling, seconds)
         if peak is not None:
             points.append(TilingPoint(candidate.tiling, peak, candidate.macs, len(candidate.graph.ops)))
