@@ -98,8 +98,11 @@ def unbeaten(found: Sequence[TiledPath]) -> list[TiledPath]:
 
 
 def _kinds(costs: Costs, crossings: Sequence[Crossing]) -> list[tuple[Crossing, Sequence[Crossing], Bytes]]:
-    """How a region may leave the place behind it and find the one before it, and the bytes that it takes then."""
-    if not costs.divided:
+    """How a region may leave the place behind it and find the one before it, and the bytes that it takes then.
+
+    One that is cut along no axis of windows finds all whole: what it reads lies in one piece there, and in many else.
+    """
+    if not costs.divided or costs.passed.keys().isdisjoint(crossings):
         crossings = [None]
     kinds: list[tuple[Crossing, Sequence[Crossing], Bytes]] = [(None, crossings, costs.whole)]
     for leaves, short in costs.short.items():
