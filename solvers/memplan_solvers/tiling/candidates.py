@@ -15,10 +15,10 @@ from memplan_solvers.tiling.loops import Flags, loop
 MOST_TILES = 128
 """The most tiles along one axis."""
 
-MOST_OPS = 1536
-"""The most tile ops of one region: so many are derived and planned in seconds."""
+MOST_OPS = 3072
+"""The most tile ops of one region: so many are derived and planned in some seconds."""
 
-SLICES = (1, 8)
+SLICES = (1, 4, 16)
 """Into how many slices channels are cut."""
 
 SHORT = 1 / 8
