@@ -415,7 +415,7 @@ ELSEWHERE: tuple[tuple[str, str, str], ...] = (
     (
         "the command asked as a program",
         "cli/test_tile.py",
-        "memplan.studies.front_page",
+        "memplan.cli.tiling memplan.studies.front_page",
     ),
     (
         "the search against brute force",
