@@ -13,6 +13,7 @@ import memplan
 from memplan import Graph, OptionError, TilingFront, TilingPoint
 from memplan.judge.check.tiles import tiles
 from memplan.onnx.read import model_from_proto
+from memplan.solving.capacities import NotFoundInTime
 from memplan.solving.planning import PlanOptions
 from memplan.solving.testing import chain
 from memplan.solving.tiler import tilers
@@ -119,3 +120,13 @@ def test_a_tiling_that_does_not_help_gives_way_to_the_untiled_plan() -> None:
         assert best.tiling == (found.tiling if kept is None else kept)
         assert best.value is not None and found.value is not None and best.value <= found.value
         assert memplan.check(graph, best) == []
+
+
+def test_a_plan_that_is_cut_short_records_its_tiling(monkeypatch: pytest.MonkeyPatch) -> None:
+    def late(*_: object) -> None:
+        raise NotFoundInTime("M_P was not found", "give more time")
+
+    monkeypatch.setattr("memplan.solving.planning.resolve_capacity", late)
+    graph, tiling = graph_of(models.wide_middle), (memplan.Region(("widen", "relu1"), (2,), (4,)),)
+    found = memplan.plan(graph, scratchpad="MH", tiling=tiling)
+    assert (found.tiling, found.graph_sha256) == (tiling, graph.sha256)
