@@ -410,7 +410,7 @@ ELSEWHERE: tuple[tuple[str, str, str], ...] = (
     (
         "searches by the fronts they give",
         "solving/test_tiling.py",
-        "memplan.solving.tiler",
+        "memplan.solving.front memplan.solving.tiler",
     ),
     (
         "the command asked as a program",

@@ -6,7 +6,7 @@ import json
 from html import escape
 
 from memplan.onnx.exactness import tiling_exactness
-from memplan.solving.tiling import TilingFront, TilingPoint
+from memplan.solving.front import TilingFront, TilingPoint
 from memplan.views.charts import Axis, Mark, Series, byte_axis, plot, standalone
 from memplan.views.table_page import table_page
 

@@ -25,7 +25,7 @@ from memplan.tiling.calls import (
 )
 from memplan.tiling.ranges import Index, Ranges, Work
 from memplan.tiling.record import Tiling
-from memplan.tiling.slices import slice_axis, sliced
+from memplan.tiling.slices import slices
 
 
 def derive(graph: Graph, tiling: Tiling) -> Graph:
@@ -170,7 +170,9 @@ class _Tiles:
             return
         frames = [self._frame(op, number, item.box) for number in range(len(op.results))]
         before = self._held(op.results[0], item.tile)[:1] if op.results[0] in self.to.whole else []
-        left = self._slices(item, operands, frames[0])
+        written = result(op, self.graph.tensor[op.results[0]], item.box, Piece("", frames[0]), None)
+        copies = written.scattered or any(found.gathered for found in operands)
+        left = slices(self.graph, op, item.box, self.ranges.region.slices if copies else 1)
         while left:
             box = left.pop(0)
             results = [
@@ -197,15 +199,6 @@ class _Tiles:
                     "make the tiles larger",
                 ) from error
         return tuple(found)
-
-    def _slices(self, item: Work, operands: Sequence[Operand], frame: Box) -> list[Box]:
-        """The item's box in slices, where that lets the op copy less at once."""
-        op = self.graph.ops[item.position]
-        written = result(op, self.graph.tensor[op.results[0]], item.box, Piece(op.results[0], frame), None)
-        axis = slice_axis(self.graph, op)
-        if axis is None or not (written.scattered or any(found.gathered for found in operands)):
-            return [item.box]
-        return sliced(item.box, axis, self.ranges.region.slices)
 
     def _frame(self, op: Op, number: int, box: Box) -> Box:
         """What the tensor holds into which a result of the box is written: that, or all of it."""

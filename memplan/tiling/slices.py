@@ -25,8 +25,11 @@ def slice_axis(graph: Graph, op: Op) -> int | None:
     return axis if read and all(Access(axis) in op.needs[n] for n in read) else None
 
 
-def sliced(box: Box, axis: int, count: int) -> list[Box]:
-    """The box in at most so many parts along the axis, all but the last of the same size."""
+def slices(graph: Graph, op: Op, box: Box, count: int) -> list[Box]:
+    """The box of the op's result in at most so many slices, all but the last of the same size; the box where it has none."""
+    axis = slice_axis(graph, op)
+    if axis is None:
+        return [box]
     first, stop = box[axis]
     size = -(-(stop - first) // count)
     return [(*box[:axis], (at, min(at + size, stop)), *box[axis + 1 :]) for at in range(first, stop, size)]

@@ -105,7 +105,9 @@ class Portfolio(Solver):
         run = PortfolioRun(self, problem, limits)
         rounds = self._rounds(run)
         alone = [r.parts for r in rounds] in ALONE
-        in_tiles = any(op.tile for op in problem.graph.ops)  # without in-place each tile would copy what is there
+        in_tiles = any(
+            op.tile for op in problem.graph.ops
+        )  # without in-place each tile would copy what is there
         if not (alone or in_tiles) and (plain := inplace_off(problem)):
             run.restricted("the portfolio without in-place", plain, limits)
             if run.settled:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from memplan.onnx.read import model_from_proto
-from memplan.tiling.slices import slice_axis, sliced
+from memplan.tiling.slices import slice_axis, slices
 from tests.tiling import models
 
 
@@ -27,7 +27,11 @@ def test_what_only_renames_bytes_and_what_has_several_results_is_not_cut() -> No
 
 
 @pytest.mark.parametrize(
-    ("count", "parts"), [(1, [(2, 9)]), (3, [(2, 5), (5, 8), (8, 9)]), (9, [(k, k + 1) for k in range(2, 9)])]
+    ("count", "parts"), [(1, [(1, 4)]), (2, [(1, 3), (3, 4)]), (9, [(1, 2), (2, 3), (3, 4)])]
 )
 def test_slices_are_alike_but_the_last(count: int, parts: list[tuple[int, int]]) -> None:
-    assert sliced(((0, 1), (2, 9), (0, 4)), 1, count) == [((0, 1), part, (0, 4)) for part in parts]
+    graph = model_from_proto(models.residual_cnn(), "net", ".", {}).graph
+    ops = {op.name: op for op in graph.ops}
+    box = ((0, 1), (1, 4), (0, 4), (2, 3))
+    assert slices(graph, ops["depthwise"], box, count) == [(box[0], part, *box[2:]) for part in parts]
+    assert slices(graph, ops["conv3"], box, count) == [box]

@@ -198,15 +198,12 @@ class Reaches:
 
     def ops(self, position: int) -> Bytes:
         """How many ops the tiles of an op are: windows are copied, and those of channels in slices."""
-        slid = any(access is not None and access != Access(access.axis) for access in self._image(position))
+        needs = self.accounts.graph.ops[position].needs
+        slid = any(access != Access(access.axis) for access in (needs or [()])[0] if access is not None)
         found = np.ones(len(self.ways.tiles))
         for reach, this, picked in zip(self.reach[position], self.ways.loops, self.ways.picked, strict=True):
             found = found * (np.bincount(this.choice) if reach is None else reach.parts)[picked]
         return found / self.slice(position) if slid else found
-
-    def _image(self, position: int) -> Sequence[Access | None]:
-        needs = self.accounts.graph.ops[position].needs
-        return needs[0] if needs else ()
 
     def workspace(self, position: int) -> Bytes:
         """Bytes of what a tile op gathers if its operands are there whole, and of what the op itself needs."""
