@@ -68,15 +68,16 @@ class Reach:
 
 
 def loop(axis: int, size: int, most: int, windows: bool) -> Loop:
-    """The loop over an axis of `size` elements, cut into 1 to `most` tiles: about two sizes for each doubling.
+    """The loop over an axis of `size` elements, cut into 1 to `most` tiles: about two sizes for each doubling, and the least.
 
     Args:
         axis: of the last op's result.
         size, most: see above.
         windows: whether windows slide along it, so that something can be kept.
     """
-    counts = sorted({round(2 ** (k / 2)) for k in range(2 * min(size, most).bit_length())})
-    sizes = sorted({-(-size // count) for count in counts if count <= min(size, most)}, reverse=True)
+    finest = min(size, most)
+    counts = {round(2 ** (k / 2)) for k in range(2 * finest.bit_length())} | {finest}
+    sizes = sorted({-(-size // count) for count in counts if count <= finest}, reverse=True)
     choices = [(s, False) for s in sizes] + [(s, True) for s in sizes if windows and s < size]
     tiles = [-(-size // s) for s, _ in choices]
     cached = np.array([keeps for _, keeps in choices])
