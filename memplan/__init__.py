@@ -75,12 +75,13 @@ from memplan.runtimes.report import OutputReport, RunReport
 from memplan.solving import testing
 from memplan.solving.capabilities import Capabilities
 from memplan.solving.capacities import ReferenceCapacities
+from memplan.solving.front import TilingFront, TilingPoint
 from memplan.solving.limits import Limits, Progress
 from memplan.solving.planning import PlanOptions, make_problem, plan
 from memplan.solving.registry import parse_spec
 from memplan.solving.solver import Solver
 from memplan.solving.tiler import Tiler
-from memplan.solving.tiling import TilingFront, TilingPoint, tile, tile_front
+from memplan.solving.tiling import tile, tile_front
 from memplan.studies.curve import SweepPoint
 from memplan.studies.sweep import Sweep, sweep
 from memplan.tiling.record import Region

@@ -422,12 +422,12 @@ ELSEWHERE: tuple[tuple[str, str, str], ...] = (
     (
         "searches by the fronts they give",
         "solving/test_tiling.py",
-        "memplan.solving.tiler",
+        "memplan.solving.front memplan.solving.tiler",
     ),
     (
         "the command asked as a program",
         "cli/test_tile.py",
-        "memplan.studies.front_page",
+        "memplan.cli.tiling memplan.studies.front_page",
     ),
     (
         "the search against brute force",

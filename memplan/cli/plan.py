@@ -13,7 +13,6 @@ from memplan.cli.common import (
     add_reading,
     add_sizes,
     load_talking,
-    parse_factor,
     parse_int,
     parse_seconds,
     policies,
@@ -21,13 +20,12 @@ from memplan.cli.common import (
 )
 from memplan.cli.live import LiveLine, interruptible
 from memplan.cli.status import EXIT_STATUS
+from memplan.cli.tiling import add_tiling, chosen_tiling
 from memplan.ir.graph import Graph
 from memplan.ir.model import Model
 from memplan.machine.profile import profile_names
 from memplan.problem.options import CHOICES
 from memplan.problem.plan import Plan, Status, planned_graph
-from memplan.tiling.derive import derive
-from memplan.tiling.record import Region, Tiling
 from memplan_start import INTERRUPTED
 
 SCRATCHPAD = "scratchpad"
@@ -78,19 +76,7 @@ def add_parser(commands: Any) -> None:
         "MEMORY@OFFSET'; may be repeated",
     )
     p.add_argument("--pins", metavar="FILE", help="pins as a JSON object by tensor name; --pin overrides")
-    p.add_argument(
-        "--tile",
-        choices=("auto", "exact"),
-        metavar="auto|exact",
-        help="execute regions of ops tile by tile, where that takes fewer bytes; exact: those alone that give the "
-        "same bits then",
-    )
-    p.add_argument(
-        "--mac-factor",
-        metavar="F",
-        help="what tiles may compute, as a multiple of what the model computes (default: 1, nothing twice); "
-        "`memplan tile` shows what factors give",
-    )
+    add_tiling(p)
     p.add_argument(
         "--solver", metavar="SPEC", help="name or name{field=value,…}, see `memplan solvers --json`"
     )
@@ -115,8 +101,9 @@ def run(args: argparse.Namespace) -> int:
     """Plan and write; the exit status says what was found."""
     from memplan.base.files import check_folder
     from memplan.problem.pins import parse_pins, read_pins
-    from memplan.solving.planning import DEFAULT_SOLVER
+    from memplan.solving.planning import DEFAULT_SOLVER, PlanOptions
     from memplan.solving.planning import plan as solve
+    from memplan.solving.tiling import not_worse_than_untiled
     from memplan.views.write import check_formats, emit_plan, file_names
 
     formats = check_formats(args.emit)
@@ -128,30 +115,30 @@ def run(args: argparse.Namespace) -> int:
     check_folder(Path(args.output))
     model = _rewritten(load_talking(args, args.runtime), args)
     check_folder(Path(args.output), *file_names(formats, model.stem))
-    if args.mac_factor is not None and args.tile is None:
-        raise OptionError(f"--mac-factor {args.mac_factor} where nothing is tiled", "add --tile auto")
-    regions = _tiling(args, model, alignment) if args.tile else ()
+    regions = chosen_tiling(args, model, alignment, args.runtime)
     live = LiveLine()
     with interruptible() as cancel:
-        plan = solve(
-            model,
-            args.target,
-            scratchpad=args.scratchpad,
-            alignment=alignment,
-            runtime=args.runtime,
-            objective=args.objective,
-            donate=args.donate,
-            **policies(args),
-            pins=pins,
-            tiling=regions,
-            solver=DEFAULT_SOLVER if args.solver is None else args.solver,
-            time_limit_s=time_limit_s,
-            workers=workers,
-            seed=seed,
-            progress=live,
-            cancel=cancel,
-            compiles=not args.no_compile,
-        )
+        asked: PlanOptions = {
+            "scratchpad": args.scratchpad,
+            "alignment": alignment,
+            "runtime": args.runtime,
+            "objective": args.objective,
+            "donate": args.donate,
+            **policies(args),  # type: ignore[typeddict-item]
+            "pins": pins,
+            "solver": DEFAULT_SOLVER if args.solver is None else args.solver,
+            "time_limit_s": time_limit_s,
+            "workers": workers,
+            "seed": seed,
+            "progress": live,
+            "cancel": cancel,
+            "compiles": not args.no_compile,
+        }
+        plan = solve(model, args.target, **(asked | {"tiling": regions}))
+        if regions and not pins:  # pins speak of the tensors of either graph
+            plan = not_worse_than_untiled(model, plan, asked)
+            if not plan.tiling:
+                print_stderr("note: without tiles the plan is as good: nothing is tiled")
         live.clear()
         if plan.status in EXIT_STATUS:
             _print_none(args, planned_graph(model.graph, plan), plan)
@@ -178,36 +165,6 @@ def _rewritten(model: Model, args: argparse.Namespace) -> Model:
     from memplan.runtimes.onnxruntime import optimized
 
     return optimized(model, args.optimize, parse_int("--seed", args.seed, 0))
-
-
-def _tiling(args: argparse.Namespace, model: Model, alignment: int | None) -> tuple[Region, ...]:
-    """The regions that are tiled; what they are is said."""
-    from memplan.cli.tile import say_whole
-    from memplan.onnx.exactness import exact_regions
-    from memplan.solving.tiling import tile_front
-
-    chosen = policies(args)
-    treated = {key: chosen[key] for key in ("weights", "io", "inplace")}
-    factor = 1.0 if args.mac_factor is None else parse_factor("--mac-factor", args.mac_factor)
-    say_whole(model.graph)
-    front = tile_front(model, args.target, macs=factor, alignment=alignment, runtime=args.runtime, **treated)
-    regions = front.within(factor).tiling
-    if args.tile == "exact":
-        regions = exact_regions(model.graph, regions)
-    print_stderr(_tiles_note(model.graph, regions) if regions else "note: no tiles would help")
-    return regions
-
-
-def _tiles_note(graph: Graph, regions: Tiling) -> str:
-    """How many regions there are, what they cost, and whether their bits stay what they are."""
-    from memplan.onnx.exactness import tiling_exactness
-    from memplan.tiling.measures import mac_factor
-
-    derived = derive(graph, regions)
-    return (
-        f"note: {len(regions)} regions are executed tile by tile: {len(derived.ops):,} ops compute "
-        f"{mac_factor(graph, derived):.4g} times as much (exact: {tiling_exactness(graph, regions)})"
-    )
 
 
 def _print_none(args: argparse.Namespace, graph: Graph, plan: Plan) -> None:

@@ -17,6 +17,7 @@ from memplan.cli.common import (
     policies,
 )
 from memplan.cli.live import LiveLine, interruptible
+from memplan.cli.tiling import add_tiling, chosen_tiling
 from memplan_start import INTERRUPTED
 
 
@@ -44,6 +45,7 @@ def add_parser(commands: Any) -> None:
         help="what is least: spilled bytes, seconds, or the cost of executing ops again (default: traffic)",
     )
     add_policies(p)
+    add_tiling(p)
     p.add_argument(
         "--solver", metavar="SPEC", help="name or name{field=value,…}, see `memplan solvers --json`"
     )
@@ -64,7 +66,7 @@ def add_parser(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Sweep and write STEM.sweep.csv, .svg and .html; 4 where no capacity has a plan."""
     from memplan.base.files import check_folder, write_atomic
-    from memplan.solving.planning import DEFAULT_SOLVER, make_problem
+    from memplan.solving.planning import DEFAULT_SOLVER, make_problem, tiled
     from memplan.studies.sweep import sweep
     from memplan.studies.sweep_page import sweep_files, sweep_json, sweep_text
 
@@ -75,8 +77,9 @@ def run(args: argparse.Namespace) -> int:
     check_folder(Path(args.output))
     model = load_talking(args)
     check_folder(Path(args.output), f"{model.stem}.sweep.html")
+    regions = chosen_tiling(args, model, alignment)
     problem = make_problem(
-        model,
+        tiled(model, regions) if regions else model,
         args.target,
         alignment=alignment,
         objective=args.objective,

@@ -13,9 +13,9 @@ from memplan.cli.common import (
     parse_factor,
     parse_int,
     parse_seconds,
-    print_stderr,
 )
 from memplan.cli.live import interruptible
+from memplan.cli.tiling import say_whole
 from memplan.machine.profile import profile_names
 from memplan.problem.options import CHOICES
 from memplan_start import INTERRUPTED
@@ -96,11 +96,3 @@ def run(args: argparse.Namespace) -> int:
             print(front_text(front))
             print("wrote " + ", ".join(map(str, written)))
     return INTERRUPTED if cancel() else 0
-
-
-def say_whole(graph: Any) -> None:
-    """Name the kinds of ops that cannot be cut."""
-    if whole := sorted({op.kind for op in graph.ops if not op.needs}):
-        print_stderr(
-            f"note: of these it is not known what a part of them needs, so they are no tiles: {', '.join(whole)}"
-        )

@@ -205,7 +205,8 @@ def _region(item: JsonReader) -> Region:
         raise item.error(
             f"{item.where}: 'ops' names {len(ops)} ops", "name the first and the last op of the region"
         )
-    return Region((ops[0], ops[1]), axes, tile, item.whole("cache") if item.has("cache") else None)
+    cache = item.whole("cache") if item.has("cache") else None
+    return Region((ops[0], ops[1]), axes, tile, cache, item.whole("slices") if item.has("slices") else 1)
 
 
 def _recompute(options: JsonReader) -> int | None:

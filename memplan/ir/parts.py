@@ -27,7 +27,7 @@ class Tensor:
         alignment: its address is a multiple of so many bytes, whatever the memory asks; None where the
             memory's alignment is enough. A view has none: it lies where its storage does.
         part: of a chunk of a tensor that the graph was tiled in, that tensor's name and the box of it that is
-            here; of one with the box of the whole, what the tiles so far have written of it. None elsewhere.
+            here, as far as tiles have written it by then. None elsewhere.
     """
 
     name: str

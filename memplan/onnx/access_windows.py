@@ -28,17 +28,18 @@ def _windows(call: NodeCall, x: Shape, kernel: Shape) -> Iterator[Access | None]
 def conv(x: int, weight: int, bias: int, vectors: tuple[int, ...] = ()) -> Formula:
     """ONNX Conv and its quantized forms: operands by number, `vectors` those that may have an element a channel.
 
-    Channels of the result can be cut where there is one group.
+    Channels of the result can be cut where there is one group, or one for each channel (a depthwise convolution).
     """
 
     def formula(call: NodeCall) -> list[Axes] | None:
         image, kernel = call.shape(x), call.shape(weight)
         if image is None or kernel is None:
             return None
-        one_group = call.attributes.get("group", 1) == 1
+        group = call.attributes.get("group", 1)
+        depthwise = 1 < group == image[1] == call.result[1]
         found = [whole(shape) for shape in call.inputs]
-        found[x] = (Access(0), None, *_windows(call, image, kernel[2:]))
-        if one_group:
+        found[x] = (Access(0), Access(1) if depthwise else None, *_windows(call, image, kernel[2:]))
+        if group == 1 or depthwise:
             found[weight] = (Access(1), *whole(kernel[1:]))
             for k in (bias, *vectors):
                 if k < len(found):

@@ -134,10 +134,11 @@ def _product(graph: Graph, op: Op, box: Box, full: Box) -> bool:
 
 
 def _conv(graph: Graph, op: Op, box: Box, full: Box) -> bool:
-    """The pixels of the result are the columns of a product, and its channels rows."""
+    """The pixels of the result are the columns of a product, and its channels rows; of a depthwise one each channel makes a
+    product of its own."""
     k = prod((graph.tensor[op.inputs[1]].shape or ())[1:])
     pixels = [volume(part[2:]) for part in (box, full)]
-    channels = [extents(part)[1] for part in (box, full)]
-    if channels[0] != channels[1] and min(channels) < 2 or pixels[0] != pixels[1] and min(pixels) < 2:
+    rows = [1 if op.needs[0][1] is not None else extents(part)[1] for part in (box, full)]
+    if rows[0] != rows[1] and min(rows) < 2 or pixels[0] != pixels[1] and min(pixels) < 2:
         return False
     return pixels[0] == pixels[1] or k <= BLOCK or min(pixels) > COLUMNS

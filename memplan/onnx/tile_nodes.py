@@ -106,12 +106,20 @@ class _Tile:
 
 
 def _windows(tile: _Tile) -> None:
-    """Convolutions and pools: the tile's own padding, none where it does not reach the border."""
+    """Windows of convolutions and pools: the tile's own padding, none where it does not reach the border."""
     needs = tile.call.op.needs
     if needs and None not in needs[0][2:]:
         pads = tile.call.operands[0].pads[2:]
         tile.set("pads", [before for before, _ in pads] + [behind for _, behind in pads])
         tile.set("auto_pad", None)
+
+
+def _conv(tile: _Tile) -> None:
+    """The tile's own padding; of a depthwise convolution a group for each channel that the tile has."""
+    _windows(tile)
+    needs = tile.call.op.needs
+    if needs and needs[0][1] is not None:
+        tile.set("group", extents(tile.call.operands[0].box)[1])
 
 
 def _conv_transpose(tile: _Tile) -> None:
@@ -196,7 +204,7 @@ def _reshape(tile: _Tile) -> None:
 
 
 REWRITES: dict[str, Callable[[_Tile], None]] = {
-    **dict.fromkeys(("Conv", "ConvInteger", "QLinearConv"), _windows),
+    **dict.fromkeys(("Conv", "ConvInteger", "QLinearConv"), _conv),
     **dict.fromkeys(("MaxPool", "AveragePool", "LpPool", "QLinearAveragePool"), _windows),
     **dict.fromkeys(VIEWS - {"Identity"}, _reshape),
     "ConvTranspose": _conv_transpose,

@@ -173,12 +173,18 @@ def plan(
     )
     limits = limits.sooner(judging_seconds(problem.graph))  # the answer is judged within the limit
     refuse(chosen, problem)
+
+    def recorded(done: Plan) -> Plan:
+        if regions:
+            done = replace(done, graph_sha256=graph_of(model).sha256, tiling=regions)
+        return replace(done, total_seconds=time.monotonic() - begin, runtime=runtime)
+
     try:
         problem, proved = _limited(problem, scratchpad, limits)
     except NotFoundInTime as error:
         why = f"{error.message}: {error.hint}"
         cut = chosen.no_answer(problem, limits, Status.UNKNOWN, why)
-        return replace(cut, seconds=limits.seconds, total_seconds=time.monotonic() - begin, runtime=runtime)
+        return recorded(replace(cut, seconds=limits.seconds))
     before = limits.seconds
     if impossible := shortage(problem) or contradiction(problem):
         found = chosen.no_answer(problem, limits, Status.INFEASIBLE, impossible)
@@ -192,9 +198,7 @@ def plan(
         if not compiles:
             why = f"without the kernels of {what}, which are not compiled"
         done = replace(done, reason="; ".join(filter(None, (done.reason, why))))
-    if regions:
-        done = replace(done, graph_sha256=graph_of(model).sha256, tiling=regions)
-    return replace(done, total_seconds=time.monotonic() - begin, runtime=runtime)
+    return recorded(done)
 
 
 @collection_paused()

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypedDict, TypeVar, Unpack
 
 from memplan.base.errors import OptionError
 from memplan.ir.graph import Graph
 from memplan.ir.model import Model
 from memplan.machine.target import Target
+from memplan.problem.plan import Plan
 from memplan.problem.problem import Problem
 from memplan.solving.blocks import live_bytes
+from memplan.solving.front import TilingFront, TilingPoint
 from memplan.solving.limits import Limits, limits_for
-from memplan.solving.planning import graph_of, make_problem, plan, tiled
+from memplan.solving.planning import PlanOptions, graph_of, make_problem, plan, tiled
 from memplan.solving.tiler import ROUNDING, Pose, tilers
 from memplan.tiling.derive import derive
 from memplan.tiling.measures import mac_factor
@@ -30,55 +32,28 @@ MOST_DERIVED = 24
 MOST_PLANNED = 16
 """So many tilings are planned at most, those of the fewest live bytes."""
 
-MOST_SECONDS_A_PLAN = 5.0
-"""What one of them gets at most."""
+SECONDS_A_PLAN = 1.0
+"""What one of them gets at least, where its graph is small."""
 
-SEARCHING = 0.6
+SECONDS_AN_OP = 1e-3
+"""What one of them gets for each op at least: addresses of thousands of chunks take seconds to become good."""
+
+SEARCHING = 0.5
 """The share of the time in which tilings are found and derived; the rest is for planning them."""
 
 
-@dataclass(frozen=True)
-class TilingPoint:
-    """A tiling and what it costs.
+class FrontOptions(TypedDict, total=False):
+    """The options of `tile_front` beside its factor, for functions that hand them on."""
 
-    Args:
-        tiling: its regions, none of the untiled graph.
-        peak: bytes, of a checked plan in the program's order.
-        macs: what is computed, as a multiple of what the untiled graph computes.
-        ops: how many ops there are.
-    """
-
-    tiling: Tiling
-    peak: int
-    macs: float
-    ops: int
-
-
-@dataclass(frozen=True)
-class TilingFront:
-    """Tilings of one graph, none of which another one beats in bytes and in what is computed.
-
-    Args:
-        graph: the untiled one.
-        points: by rising `macs` and falling `peak`, from the untiled graph, or what beats it, on.
-        seconds: what the search and the planning took.
-    """
-
-    graph: Graph
-    points: tuple[TilingPoint, ...]
-    seconds: float
-
-    def within(self, macs: float = inf, peak: int | None = None) -> TilingPoint:
-        """The point of the least peak that computes at most `macs` times what the untiled graph does; or, where `peak` is
-        given, the one that computes the least with at most so many bytes. OptionError where there is none."""
-        fits = [p for p in self.points if p.macs <= macs + ROUNDING and (peak is None or p.peak <= peak)]
-        if not fits:
-            within = [p.peak for p in self.points if p.macs <= macs + ROUNDING]
-            raise OptionError(
-                f"no tiling of '{self.graph.name}' was found that needs {peak} bytes and computes {macs:g} times as much",
-                f"the least was {min(within)} bytes" if within else "give a factor from 1",
-            )
-        return fits[-1] if peak is None else fits[0]
+    alignment: int | None
+    runtime: str | None
+    weights: str | None
+    io: str | None
+    inplace: bool | None
+    time_limit_s: float
+    workers: int | None
+    seed: int
+    cancel: Callable[[], bool] | None
 
 
 def tile_front(
@@ -152,7 +127,7 @@ def tile_front(
         )
         return None if found.value is None else int(found.value)
 
-    points = _points(graph, _candidates(graph, pose, macs, limits.share(SEARCHING)), planned, limits)
+    points = _points(pose, _candidates(graph, pose, macs, limits.share(SEARCHING)), planned, limits)
     return TilingFront(graph, tuple(points), time.monotonic() - begin)
 
 
@@ -162,14 +137,7 @@ def tile(
     *,
     macs: float = 1.0,
     peak: int | None = None,
-    alignment: int | None = None,
-    runtime: str | None = None,
-    weights: str | None = None,
-    io: str | None = None,
-    inplace: bool | None = None,
-    time_limit_s: float = 20.0,
-    workers: int | None = None,
-    seed: int = 0,
+    **options: Unpack[FrontOptions],
 ) -> tuple[Region, ...]:
     """Regions of the model that are executed tile by tile, so that it needs fewer bytes: what `plan` takes as `tiling`.
 
@@ -177,7 +145,7 @@ def tile(
         model: what is to be planned.
         macs: how much may be computed, as a multiple of what the model computes; with 1 nothing is computed twice.
         peak: where it is given, the regions are those that compute the least and need at most so many bytes.
-        target, alignment, runtime, weights, io, inplace, time_limit_s, workers, seed: as of `tile_front`.
+        target, options: as of `tile_front`.
 
     Returns:
         The regions in the program's order; none where they would not help.
@@ -192,20 +160,26 @@ def tile(
     >>> memplan.plan(model, scratchpad="max", objective="peak", tiling=tiling, time_limit_s=1).value < 12e6
     True
     """
-    front = tile_front(
-        model,
-        target,
-        macs=macs,
-        alignment=alignment,
-        runtime=runtime,
-        weights=weights,
-        io=io,
-        inplace=inplace,
-        time_limit_s=time_limit_s,
-        workers=workers,
-        seed=seed,
-    )
-    return front.within(macs, peak).tiling
+    return tile_front(model, target, macs=macs, **options).within(macs, peak).tiling
+
+
+def not_worse_than_untiled(model: Model | Graph, found: Plan, asked: PlanOptions) -> Plan:
+    """The plan of a tiling, or one of the untiled model for the same machine where that is no worse.
+
+    None is sought where none can be better: where nothing is moved, or the peak is below what one op needs untiled.
+
+    Args:
+        model: what was planned.
+        found: the plan of the tiling.
+        asked: the options that it was planned with, but for the tiling.
+    """
+    least = 1
+    if found.options.objective == "peak":
+        least = Problem(graph_of(model), found.target, found.options).min_capacity
+    if found.value is not None and found.value < least:
+        return found
+    untiled = plan(model, found.target, **(asked | {"scratchpad": None}))
+    return untiled if untiled.value is not None and untiled.value <= (found.value or inf) else found
 
 
 @dataclass(frozen=True)
@@ -250,7 +224,7 @@ def _spread(found: Sequence[T], most: int) -> list[T]:
 
 
 def _points(
-    graph: Graph,
+    pose: Pose,
     candidates: Iterable[_Candidate],
     planned: Callable[[Tiling, float], int | None],
     limits: Limits,
@@ -263,12 +237,22 @@ def _points(
     for number, candidate in enumerate([*(c for c in waiting if not c.tiling), *chosen]):
         if number > 1 and limits.spent():  # one that is tiled is planned in any case
             break
-        seconds = min(max(limits.remaining_s / (len(chosen) + 1 - number), 0.5), MOST_SECONDS_A_PLAN)
+        least = SECONDS_A_PLAN + SECONDS_AN_OP * len(candidate.graph.ops)
+        seconds = max(limits.remaining_s / (len(chosen) + 1 - number), least)
         peak = planned(candidate.tiling, seconds)
         if peak is not None:
-            points.append(TilingPoint(candidate.tiling, peak, candidate.macs, len(candidate.graph.ops)))
+            posed = pose(candidate.graph)
+            live = (_most_live(posed, io) for io in ("resident", "external"))
+            points.append(
+                TilingPoint(candidate.tiling, peak, candidate.macs, len(candidate.graph.ops), *live)
+            )
     kept: list[TilingPoint] = []
     for point in sorted(points, key=lambda p: (round(p.macs / ROUNDING), p.peak, p.ops)):
         if not kept or point.peak < kept[-1].peak:
             kept.append(point)
     return kept
+
+
+def _most_live(problem: Problem, io: str) -> int:
+    """The most bytes that are live in the program's order, inputs and outputs treated like this."""
+    return max(live_bytes(replace(problem, options=replace(problem.options, io=io))), default=0)

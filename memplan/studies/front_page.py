@@ -6,11 +6,14 @@ import json
 from html import escape
 
 from memplan.onnx.exactness import tiling_exactness
-from memplan.solving.tiling import TilingFront, TilingPoint
+from memplan.solving.front import TilingFront, TilingPoint
 from memplan.views.charts import Axis, Mark, Series, byte_axis, plot, standalone
 from memplan.views.table_page import table_page
 
-HEADS = ("peak in bytes", "computed", "regions", "ops", "exact")
+HEADS = ("peak in bytes", "with in/out", "without", "computed", "regions", "ops", "exact")
+
+
+LIVE = "with in/out, without: the most live bytes with the model's inputs and outputs, and without them"
 
 
 def front_files(front: TilingFront) -> list[tuple[str, str]]:
@@ -25,6 +28,8 @@ def front_json(front: TilingFront) -> str:
             "peak": point.peak,
             "macs": point.macs,
             "ops": point.ops,
+            "live_resident": point.live_resident,
+            "live_external": point.live_external,
             "exact": tiling_exactness(front.graph, point.tiling),
             "tiling": [region.to_dict() for region in point.tiling],
         }
@@ -38,7 +43,7 @@ def front_text(front: TilingFront) -> str:
     lines = ["  ".join(f"{head:>13}" for head in HEADS)]
     lines += ["  ".join(f"{cell:>13}" for cell in _cells(front, point)) for point in front.points]
     count = len(front.points)
-    lines.append(f"{count} {'tiling' if count == 1 else 'tilings'}, {front.seconds:.1f} s")
+    lines.append(f"{count} {'tiling' if count == 1 else 'tilings'}, {front.seconds:.1f} s; {LIVE}")
     return "\n".join(lines)
 
 
@@ -64,7 +69,7 @@ def front_html(front: TilingFront) -> str:
     head = "".join(f'<th scope="col" class="num">{escape(name)}</th>' for name in HEADS)
     lead = (
         f"Regions of '{front.graph.name}' executed tile by tile, each point a checked plan in the program's order; "
-        f"{front.seconds:.1f} s in all. No point needs as few bytes as another one and computes as little."
+        f"{front.seconds:.1f} s in all. No point needs as few bytes as another one and computes as little; {LIVE}."
     )
     body = (
         f'<p class="lead">{escape(lead)}</p><section class="card"><h2>Computed against bytes</h2>{front_svg(front)}'
@@ -76,4 +81,5 @@ def front_html(front: TilingFront) -> str:
 
 def _cells(front: TilingFront, point: TilingPoint) -> list[str]:
     exact = tiling_exactness(front.graph, point.tiling) if point.tiling else "untiled"
-    return [f"{point.peak:,}", f"{point.macs:.4f} x", str(len(point.tiling)), f"{point.ops:,}", exact]
+    sizes = [f"{nbytes:,}" for nbytes in (point.peak, point.live_resident, point.live_external)]
+    return [*sizes, f"{point.macs:.4f} x", str(len(point.tiling)), f"{point.ops:,}", exact]

@@ -9,7 +9,8 @@ compute without making the graph (`work()`).
 What an importer must say is in the IR: `Op.needs`, an `Access` for each axis of each operand (`memplan.ir.needs` tells
 boxes and padding from it; `cut_axes` along which axes an op can be cut; an op without needs is computed as a whole). In the
 derived graph
-- `Tensor.part` is (tensor of the original graph, box): a chunk, row-major. A tensor of the original graph that an op
+- `Tensor.part` is (tensor of the original graph, box): a chunk, row-major. One that is written slice by slice has states as
+  well, all of the chunk's box: `y[…].1`, `y[…].2` … `y[…]`. A tensor of the original graph that an op
   outside of all regions reads whole, or an output, is there whole under its own name. It is written tile by tile: `y.1`, `y.2`
   … `y` are its states, each tile reading the state before it as its last operand, over which it may write;
 - `Op.tile` is (op of the original graph, box of its results); its kernel is that op's, with less to do. An op that no

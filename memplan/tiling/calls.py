@@ -99,11 +99,14 @@ def operand(op: Op, number: int, tensor: Tensor, box: Box, pieces: Iterable[Piec
     """
     shape = tensor.shape or ()
     need, pads = needed(op, number, shape, box), padding(op, number, shape, box)
-    known = list(pieces)
-    if one := next((piece for piece in known if need in (piece.frame, common(need, piece.frame))), None):
-        dense = tensor.strides is None or one.frame == need == whole(shape)
-        return Operand(need, pads, (one,), not (dense and contiguous(need, one.frame)))
-    parts = [(piece, part) for piece in known if (part := common(need, piece.frame)) is not None]
+    parts = list[tuple[Piece, Box]]()
+    for piece in pieces:
+        part = need if piece.frame == need else common(need, piece.frame)
+        if part == need:
+            dense = tensor.strides is None or piece.frame == need == whole(shape)
+            return Operand(need, pads, (piece,), not (dense and contiguous(need, piece.frame)))
+        if part is not None:
+            parts.append((piece, part))
     if sum(volume(part) for _, part in parts) != volume(need) or not parts:
         raise LookupError(f"'{tensor.name}'{need} of op '{op.name}' is not there")
     return Operand(need, pads, tuple(piece for piece, _ in parts), True)
@@ -111,10 +114,15 @@ def operand(op: Op, number: int, tensor: Tensor, box: Box, pieces: Iterable[Piec
 
 def result(op: Op, tensor: Tensor, box: Box, piece: Piece, before: str | None) -> Result:
     """What the tile `box` of the op writes of this result of it into the piece."""
-    full, cut = whole(tensor.shape or ()), cut_axes(op)
-    own = tuple(box[axis] if axis in cut else part for axis, part in enumerate(full))
+    own = own_box(op, tensor, box)
     dense = tensor.strides is None and contiguous(own, piece.frame)
     return Result(own, piece, before, own != piece.frame and not dense)
+
+
+def own_box(op: Op, tensor: Tensor, box: Box) -> Box:
+    """What of this result of the op belongs to a box of its first one: results differ along axes that are not cut."""
+    cut = cut_axes(op)
+    return tuple(box[axis] if axis in cut else part for axis, part in enumerate(whole(tensor.shape or ())))
 
 
 def renames(graph: Graph, op: Op) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 
 from memplan.base.errors import OptionError
@@ -10,9 +11,21 @@ from memplan.ir.boxes import Box, box_text, extents, first_element, volume, whol
 from memplan.ir.graph import Graph
 from memplan.ir.parts import Op, Tensor
 from memplan.ir.soundness import sound_ops
-from memplan.tiling.calls import Call, Piece, Result, box_nbytes, operand, renames, result, workspace_nbytes
+from memplan.tiling.calls import (
+    Call,
+    Operand,
+    Piece,
+    Result,
+    box_nbytes,
+    operand,
+    own_box,
+    renames,
+    result,
+    workspace_nbytes,
+)
 from memplan.tiling.ranges import Index, Ranges, Work
 from memplan.tiling.record import Tiling
+from memplan.tiling.slices import slices
 
 
 def derive(graph: Graph, tiling: Tiling) -> Graph:
@@ -131,14 +144,13 @@ class _Tiles:
         self.maker = {
             name: position for position in ranges.positions for name in self.graph.ops[position].results
         }
-        self.parts: dict[int, int] = {}
         self.left: dict[int, int] = {}
+        self.states = Counter[str]()
 
     def emit(self) -> None:
         """Add the ops of all tiles, and leave behind what of the region is read outside."""
         work = list(self.ranges.work())
-        self.parts = Counter(item.position for item in work)
-        self.left = dict(self.parts)
+        self.left = Counter(item.position for item in work)
         for item in work:
             self.left[item.position] -= 1
             self._tile(item)
@@ -149,57 +161,81 @@ class _Tiles:
     def _tile(self, item: Work) -> None:
         op = self.graph.ops[item.position]
         shapes = [self.graph.tensor[name].shape or () for name in op.results]
-        operands = []
-        for number, name in enumerate(op.inputs):
-            try:
-                operands.append(
-                    operand(op, number, self.graph.tensor[name], item.box, self._held(name, item.tile))
-                )
-            except LookupError as error:
-                raise OptionError(
-                    f"a tile of op '{op.name}' needs nothing but padding of '{name}'",
-                    "make the tiles larger",
-                ) from error
+        operands = self._operands(item, item.box)
         uncut = item.box == whole(shapes[0]) and op.results[0] not in self.to.tensors
         if uncut and [piece.name for o in operands for piece in o.pieces] == list(op.inputs):
             self.to.copy(op)
             for name, shape in zip(op.results, shapes, strict=True):
                 self._now_there(name, item, Piece(name, whole(shape)))
             return
-        name = op.name if uncut else self.to.fresh(op.name + box_text(item.box, shapes[0]))
-        results = [self._result(op, number, item) for number in range(len(op.results))]
-        call = Call(op, item.box, tuple(operands), tuple(found for found, _ in results))
-        self._add(name, call, [tensor for _, tensor in results])
-        for result_name, (found, _) in zip(op.results, results, strict=True):
+        frames = [self._frame(op, number, item.box) for number in range(len(op.results))]
+        before = self._held(op.results[0], item.tile)[:1] if op.results[0] in self.to.whole else []
+        written = result(op, self.graph.tensor[op.results[0]], item.box, Piece("", frames[0]), None)
+        copies = written.scattered or any(found.gathered for found in operands)
+        left = slices(self.graph, op, item.box, self.ranges.region.slices if copies else 1)
+        while left:
+            box = left.pop(0)
+            results = [
+                self._result(item, number, box, frame, before, complete=not left)
+                for number, frame in enumerate(frames)
+            ]
+            made = tuple(found for found, _ in results)
+            name = op.name if uncut and box == item.box else self.to.fresh(op.name + box_text(box, shapes[0]))
+            self._add(name, Call(op, box, self._operands(item, box), made), [tensor for _, tensor in results])
+            before = [made[0].piece]
+        for result_name, found in zip(op.results, made, strict=True):
             self._now_there(result_name, item, found.piece)
 
-    def _result(self, op: Op, number: int, item: Work) -> tuple[Result, Tensor]:
-        """What the tile writes of a result of the op, and the tensor that it writes."""
-        name = op.results[number]
-        tensor = replace(self.graph.tensor[name], place=None)
-        full = whole(tensor.shape or ())
-        own = result(op, tensor, item.box, Piece(name, full), None).box
-        if name not in self.to.whole or own == full:
-            made = (
-                name
-                if own == full and name not in self.to.tensors
-                else self.to.fresh(name + box_text(own, tensor.shape or ()))
-            )
-            part = None if made == name else (name, own)
-            nbytes = tensor.nbytes if own == full else box_nbytes(tensor, own)
-            strides = tensor.strides if own == full else None
-            chunk = replace(tensor, name=made, nbytes=nbytes, shape=extents(own), strides=strides, part=part)
-            return result(op, tensor, item.box, Piece(made, own), None), chunk
+    def _operands(self, item: Work, box: Box) -> tuple[Operand, ...]:
+        """What is read to compute the box in the item's tile."""
+        op, found = self.graph.ops[item.position], list[Operand]()
+        for number, name in enumerate(op.inputs):
+            held = self._held(name, item.tile)
+            try:
+                found.append(operand(op, number, self.graph.tensor[name], box, held))
+            except LookupError as error:
+                raise OptionError(
+                    f"a tile of op '{op.name}' needs nothing but padding of '{name}'",
+                    "make the tiles larger",
+                ) from error
+        return tuple(found)
+
+    def _frame(self, op: Op, number: int, box: Box) -> Box:
+        """What the tensor holds into which a result of the box is written: that, or all of it."""
+        tensor = self.graph.tensor[op.results[number]]
+        own, full = own_box(op, tensor, box), whole(tensor.shape or ())
+        if tensor.name not in self.to.whole or own == full:
+            return own
         if len(op.results) > 1:
             raise OptionError(
-                f"'{name}', which is needed outside of its region, is one of several results of op '{op.name}'",
+                f"'{tensor.name}', which is needed outside of its region, is one of several results of op '{op.name}'",
                 "end the region before it",
             )
-        before = self._held(name, item.tile)
-        left = self.left[item.position]
-        made = name if not left else self.to.fresh(f"{name}.{self.parts[item.position] - left}")
-        found = result(op, tensor, item.box, Piece(made, full), before[0].name if before else None)
-        return found, replace(tensor, name=made, part=None if made == name else (name, full))
+        return full
+
+    def _result(
+        self, item: Work, number: int, box: Box, frame: Box, before: Sequence[Piece], complete: bool
+    ) -> tuple[Result, Tensor]:
+        """What of a result is written for a box of the item, and the tensor that it is written to.
+
+        That holds `frame`, of which `before` has what was written before. It is `complete` for this item; a tensor that is
+        needed whole is so with the last item of all.
+        """
+        op = self.graph.ops[item.position]
+        tensor = replace(self.graph.tensor[op.results[number]], place=None)
+        full = whole(tensor.shape or ())
+        made = tensor.name if frame == full else tensor.name + box_text(frame, tensor.shape or ())
+        if not complete or tensor.name in self.to.whole and self.left[item.position]:
+            self.states[made] += 1
+            made += f".{self.states[made]}"
+        if made != tensor.name or made in self.to.tensors:
+            made = self.to.fresh(made)
+        chunk = replace(tensor, name=made, part=None if made == tensor.name else (tensor.name, frame))
+        if frame != full:
+            nbytes = box_nbytes(tensor, frame)
+            chunk = replace(chunk, nbytes=nbytes, shape=extents(frame), strides=None)
+        found = result(op, tensor, box, Piece(made, frame), before[0].name if before else None)
+        return found, chunk
 
     def _add(self, name: str, call: Call, made: list[Tensor]) -> None:
         """Add the tile op, and what it writes."""
@@ -244,6 +280,8 @@ class _Tiles:
         """A whole tensor continues what is there of it; a chunk may lie over an operand's chunk where the op may work so."""
         if (before := call.results[0].before) is not None:
             return ((call.results[0].piece.name, before),)
+        if call.results[0].box != call.results[0].piece.frame:
+            return ()
         made = {name: found.piece.name for name, found in zip(call.op.results, call.results, strict=True)}
         pairs = {
             (made[output], found.pieces[0].name): None

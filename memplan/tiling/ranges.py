@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -104,16 +105,18 @@ class Ranges:
     def _cuts(self, number: int) -> dict[int, set[tuple[int, int]]]:
         """Where boxes are parted in a tile, as pairs of an axis and an element, by the position of their op.
 
-        They are where later tiles need but a part of them; and where those that read element by element are parted, so
+        They are where what a later tile needs begins, so that all before it can go; and where those that read element by element are parted, so
         that these find what they read by itself, and may write over it.
         """
-        made, least = self._made
+        made, firsts = self._made
         cuts: dict[int, set[tuple[int, int]]] = {}
         for position in reversed(self.positions):
             own = cuts.setdefault(position, set())
-            kept, later = self.kept.get(position), least.get((number, position))
-            if kept is not None and later is not None:
-                own.add((kept.axis, later))
+            if (kept := self.kept.get(position)) is not None and position in made[number]:
+                first, stop = made[number][position][kept.axis]
+                wanted = firsts.get((position, self.scope(position, self.tiles[number][0])), [])
+                later = wanted[bisect_right(wanted, first) : bisect_left(wanted, stop)]
+                own |= {(kept.axis, at) for at in later}
             op = self.graph.ops[position]
             for reader, operand in self._readers.get(op.results[0], ()):
                 if reader in made[number] and self.graph.ops[reader].needs:
@@ -229,15 +232,14 @@ class Ranges:
         return (*box[: kept.axis], part, *box[kept.axis + 1 :])
 
     @cached_property
-    def _made(self) -> tuple[list[Boxes], dict[tuple[int, int], int]]:
-        """For each tile what is computed, without what was made before; and by number of the tile and position of the op
-        the first element along its kept axis that later tiles ask for."""
+    def _made(self) -> tuple[list[Boxes], dict[tuple[int, Index], list[int]]]:
+        """For each tile what is computed, without what was made before; and by position and scope of each op where along
+        its kept axis begins what tiles ask for, in rising order."""
         done: dict[tuple[int, Index], int] = {}
         made: list[Boxes] = []
-        wanted: list[dict[int, int]] = []
+        firsts: dict[tuple[int, Index], set[int]] = {}
         for index, tile in self.tiles:
             boxes: Boxes = {}
-            firsts: dict[int, int] = {}
             for position in reversed(self.positions):
                 box = (
                     tile
@@ -253,24 +255,14 @@ class Ranges:
                     if key not in done:
                         boxes[position], done[key] = widened(self.graph, position, box), 0
                     continue
-                firsts[position] = box[kept.axis][0]
+                firsts.setdefault(key, set()).add(box[kept.axis][0])
                 box = widened(self.graph, position, self._reaching(position, index, box, self._escaping))
                 first, stop = max(box[kept.axis][0], done.get(key, 0)), box[kept.axis][1]
                 if first < stop:
                     boxes[position] = (*box[: kept.axis], (first, stop), *box[kept.axis + 1 :])
                     done[key] = stop
             made.append(boxes)
-            wanted.append(firsts)
-        least: dict[tuple[int, int], int] = {}
-        running: dict[tuple[int, Index], int] = {}
-        for number in reversed(range(len(self.tiles))):
-            for position in self.positions:
-                key = (position, self.scope(position, self.tiles[number][0]))
-                if key in running:
-                    least[number, position] = running[key]
-                if position in wanted[number]:
-                    running[key] = min(wanted[number][position], running.get(key, wanted[number][position]))
-        return made, least
+        return made, {key: sorted(found) for key, found in firsts.items()}
 
 
 def readers(graph: Graph, positions: Iterable[int]) -> Readers:

@@ -17,6 +17,8 @@ class Region:
         tile: for each of them how many elements a tile has; the last tile has what is left.
         cache: the one of `axes` along which what tiles before have made is kept, so that nothing is computed twice
             for its sake: it is the innermost loop. None where every tile computes all that it needs.
+        slices: into how many parts the channels of a tile are cut where an op works on each alone (`slices.slice_axis`)
+            and has to copy what it reads or makes, so that it copies but a part of that at once.
 
     Raises:
         OptionError: these do not fit each other.
@@ -26,6 +28,7 @@ class Region:
     axes: tuple[int, ...]
     tile: tuple[int, ...]
     cache: int | None = None
+    slices: int = 1
 
     def __post_init__(self) -> None:
         if not self.axes or len(self.axes) != len(self.tile) or list(self.axes) != sorted(set(self.axes)):
@@ -33,10 +36,10 @@ class Region:
                 f"a region is cut along the axes {self.axes} into tiles of {self.tile}",
                 "give a size for each axis, the axes in rising order",
             )
-        if min(self.axes) < 0 or min(self.tile) < 1:
+        if min(self.axes) < 0 or min(*self.tile, self.slices) < 1:
             raise OptionError(
-                f"a region is cut along the axes {self.axes} into tiles of {self.tile}",
-                "axes count from 0, sizes from 1",
+                f"a region is cut along the axes {self.axes} into tiles of {self.tile} in {self.slices} slices",
+                "axes count from 0, sizes and slices from 1",
             )
         if self.cache is not None and self.cache not in self.axes:
             raise OptionError(
@@ -45,7 +48,13 @@ class Region:
 
     def to_dict(self) -> dict[str, object]:
         """The region as plan files have it."""
-        return {"ops": list(self.ops), "axes": list(self.axes), "tile": list(self.tile), "cache": self.cache}
+        return {
+            "ops": list(self.ops),
+            "axes": list(self.axes),
+            "tile": list(self.tile),
+            "cache": self.cache,
+            "slices": self.slices,
+        }
 
 
 Tiling = tuple[Region, ...]

@@ -105,7 +105,10 @@ class Portfolio(Solver):
         run = PortfolioRun(self, problem, limits)
         rounds = self._rounds(run)
         alone = [r.parts for r in rounds] in ALONE
-        if not alone and (plain := inplace_off(problem)):
+        in_tiles = any(
+            op.tile for op in problem.graph.ops
+        )  # without in-place each tile would copy what is there
+        if not (alone or in_tiles) and (plain := inplace_off(problem)):
             run.restricted("the portfolio without in-place", plain, limits)
             if run.settled:
                 return run.answer()

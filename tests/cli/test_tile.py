@@ -23,7 +23,12 @@ def test_a_front_is_printed_and_drawn(net: Path, tmp_path: Path) -> None:
     done = memplan("tile", net, "--io", "resident", "--time-limit", 1, "-o", tmp_path)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    assert "peak in bytes" in lines[0] and "tilings" in lines[-2] and len(lines) > 4
+    assert (
+        "peak in bytes" in lines[0]
+        and "with in/out" in lines[0]
+        and "tilings" in lines[-2]
+        and len(lines) > 4
+    )
     assert "<polyline" in (tmp_path / "net.tiles.svg").read_text()
     assert lines[1].split()[0] in (tmp_path / "net.tiles.html").read_text()
 
@@ -66,3 +71,9 @@ def test_a_point_is_planned(tmp_path: Path) -> None:
 def test_a_factor_that_makes_no_sense_is_refused(net: Path, words: tuple[str, ...], said: str) -> None:
     refused = memplan("plan", net, *words)
     assert refused.returncode == 2 and said in refused.stderr
+
+
+def test_a_sweep_takes_tiles_along(net: Path, tmp_path: Path) -> None:
+    words = ("sweep", net, "--io", "host", "--points", 2, "--time-limit", 2, "--json", "-o", tmp_path)
+    whole, tiled = (json.loads(memplan(*words, *more).stdout) for more in ((), ("--tile", "auto")))
+    assert tiled["mr"] < whole["mr"]

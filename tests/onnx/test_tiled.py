@@ -85,7 +85,9 @@ def test_nodes_are_named_after_their_ops() -> None:
     whole = next(n for n in proto.graph.node if n.output[0] == "o1")
     assert whole.op_type == "Concat" and len(whole.input) == 3
     entry = next(e for e in proto.metadata_props if e.key == TILING)
-    assert entry.value == '[{"ops": ["scores", "mixed"], "axes": [2], "tile": [5], "cache": null}]'
+    assert (
+        entry.value == '[{"ops": ["scores", "mixed"], "axes": [2], "tile": [5], "cache": null, "slices": 1}]'
+    )
 
 
 def test_a_plan_in_tiles_is_emitted_as_a_model_of_its_own(tmp_path: Path) -> None:

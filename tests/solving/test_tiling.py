@@ -12,8 +12,11 @@ from onnx import ModelProto
 import memplan
 from memplan import Graph, OptionError, TilingFront, TilingPoint
 from memplan.judge.check.tiles import tiles
+from memplan.solving.capacities import NotFoundInTime
+from memplan.solving.planning import PlanOptions
 from memplan.solving.testing import chain
 from memplan.solving.tiler import tilers
+from memplan.solving.tiling import not_worse_than_untiled
 from memplan.tiling.derive import derive
 from memplan.tiling.measures import mac_factor
 from tests.tiling import models
@@ -47,11 +50,13 @@ def test_no_point_of_a_front_beats_another_one_and_all_are_what_they_say(
     make: Callable[[], ModelProto],
 ) -> None:
     graph, points = graph_of(make), front_of(make).points
+    assert make is not models.attention or any(p.live_external < p.live_resident for p in points)
     assert all(a.macs < b.macs and a.peak > b.peak for a, b in zip(points, points[1:], strict=False))
     for point in points:
         derived = derive(graph, point.tiling)
         assert tiles(graph, derived) == [] and len(derived.ops) == point.ops
         assert recounted(graph, derived) == pytest.approx(point.macs, rel=1e-9)
+        assert point.live_external <= point.live_resident <= point.peak
 
 
 @pytest.mark.parametrize("make", MODELS)
@@ -74,7 +79,7 @@ def test_tiles_are_never_worse_than_none(make: Callable[[], ModelProto]) -> None
 
 
 def point(macs: float, peak: int) -> TilingPoint:
-    return TilingPoint((), peak, macs, 1)
+    return TilingPoint((), peak, macs, 1, peak, peak)
 
 
 def test_any_point_can_be_asked_for() -> None:
@@ -100,3 +105,26 @@ def test_the_regions_of_a_point_are_what_is_asked_for() -> None:
 
 def test_searches_are_plug_ins() -> None:
     assert [tiler.name for tiler in tilers()] == ["blocks", "intervals"]
+
+
+def test_a_tiling_that_does_not_help_gives_way_to_the_untiled_plan() -> None:
+    """Where any order is allowed, tiles of an elementwise op alone only add what they copy; those of the search help."""
+    graph = graph_of(models.wide_middle)
+    asked: PlanOptions = {"objective": "peak", "io": "resident", "inplace": True, "time_limit_s": 2}
+    bad = (memplan.Region(("widen", "widen"), (2,), (1,)),)
+    for tiling, kept in ((bad, ()), (front_of(models.wide_middle).within().tiling, None)):
+        found = memplan.plan(graph, tiling=tiling, **asked)
+        best = not_worse_than_untiled(graph, found, asked)
+        assert best.tiling == (found.tiling if kept is None else kept)
+        assert best.value is not None and found.value is not None and best.value <= found.value
+        assert memplan.check(graph, best) == []
+
+
+def test_a_plan_that_is_cut_short_records_its_tiling(monkeypatch: pytest.MonkeyPatch) -> None:
+    def late(*_: object) -> None:
+        raise NotFoundInTime("M_P was not found", "give more time")
+
+    monkeypatch.setattr("memplan.solving.planning.resolve_capacity", late)
+    graph, tiling = graph_of(models.wide_middle), (memplan.Region(("widen", "relu1"), (2,), (4,)),)
+    found = memplan.plan(graph, scratchpad="MH", tiling=tiling)
+    assert (found.tiling, found.graph_sha256) == (tiling, graph.sha256)

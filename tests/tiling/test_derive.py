@@ -36,6 +36,10 @@ TILINGS = [
     (models.residual_cnn, [Region(("conv1", "mean"), (2, 3), (4, 4))]),
     (models.residual_cnn, [Region(("conv1", "relu1"), (2,), (2,), 2), Region(("depthwise", "mean"), (2,), (1,), 2)]),
     (models.residual_cnn, [Region(("conv1", "relu6"), (2,), (2,), 2), Region(("conv3", "add"), (1, 2), (2, 3))]),
+    (models.residual_cnn, [Region(("depthwise", "relu6"), (1,), (2,))]),
+    (models.residual_cnn, [Region(("conv1", "mean"), (2,), (2,), 2, slices=4)]),
+    (models.residual_cnn, [Region(("conv1", "mean"), (2, 3), (4, 4), slices=3)]),
+    (models.residual_cnn, [Region(("conv1", "relu1"), (2,), (2,), 2), Region(("depthwise", "mean"), (3,), (2,), 3, slices=2)]),
     (models.hourglass, [Region(("conv1", "conv4"), (2,), (2,), 2)]),
     (models.hourglass, [Region(("conv1", "conv4"), (2,), (3,))]),
     (models.hourglass, [Region(("conv1", "conv4"), (2, 3), (3, 4), 3)]),
@@ -80,7 +84,6 @@ def test_a_halo_that_is_not_kept_is_computed_twice() -> None:
     [
         ([Region(("conv1", "nowhere"), (2,), (1,))], "'nowhere', which is no op"),
         ([Region(("relu1", "conv1"), (2,), (1,))], "which comes after 'conv1'"),
-        ([Region(("conv1", "depthwise"), (1,), (1,))], "'depthwise' cannot be cut along axis 1"),
         ([Region(("conv1", "relu1"), (4,), (1,))], "'relu1' cannot be cut along axis 4"),
         ([Region(("conv1", "relu1"), (2,), (1,)), Region(("relu1", "add"), (2,), (1,))], "begins before the one listed before"),
         ([Region(("conv1", "conv3"), (2, 3), (1, 1))], "'r1', which is needed outside of its region, is cut along several"),
@@ -129,3 +132,18 @@ def test_a_tile_continues_the_tensor_that_the_one_before_has_left() -> None:
     assert [op.results for op in last] == [("y.1",), ("y.2",), ("y",)]
     assert [op.overwrites for op in last] == [(), (("y.2", "y.1"),), (("y", "y.2"),)]
     assert derived.tensor["y"] == graph.tensor["y"]
+
+
+def test_a_slice_gathers_its_channels_alone_and_continues_the_chunk() -> None:
+    """A depthwise convolution of four channels by rows, which it gathers: whole, or one channel after the other."""
+    known = reference(models.residual_cnn).graph
+    spaces = []
+    for slices in (1, 4):
+        derived = derive(known, (Region(("conv1", "mean"), (2,), (2,), 2, slices),))
+        tiles_ = [op for op in derived.ops if op.tile and op.tile[0] == "depthwise" and op.workspace]
+        spaces.append({derived.tensor[op.workspace or ""].nbytes for op in tiles_})
+        if slices == 4:
+            second = tiles_[1]
+            assert second.overwrites == ((second.results[0], tiles_[0].results[0]),)
+            assert derived.tensor[second.results[0]].part == derived.tensor[tiles_[0].results[0]].part
+    assert max(spaces[0]) == 4 * max(spaces[1])

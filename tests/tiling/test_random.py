@@ -20,7 +20,7 @@ MODELS = (models.attention, models.residual_cnn, models.hourglass, models.quanti
 
 
 def random_tiling(graph: Graph, rng: random.Random) -> tuple[Region, ...]:
-    """Regions of any length, axes, size and cache, one behind the other."""
+    """Regions of any length, axes, size, cache and number of slices, one behind the other."""
     regions, at = [], 0
     while at < len(graph.ops):
         last = min(len(graph.ops) - 1, at + int(rng.expovariate(0.3)))
@@ -31,7 +31,8 @@ def random_tiling(graph: Graph, rng: random.Random) -> tuple[Region, ...]:
             continue
         axes = tuple(sorted(rng.sample(cut, min(len(cut), rng.choice((1, 1, 2))))))
         size = tuple(rng.randint(1, shape[axis]) for axis in axes)
-        regions.append(Region((graph.ops[at].name, op.name), axes, size, rng.choice((None, *axes))))
+        cache, slices = rng.choice((None, *axes)), rng.choice((1, 1, 2, 5))
+        regions.append(Region((graph.ops[at].name, op.name), axes, size, cache, slices))
         at = last + 1
     return tuple(regions)
 

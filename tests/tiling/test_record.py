@@ -22,4 +22,4 @@ def test_a_region_whose_fields_do_not_fit_is_refused(axes: Any, tile: Any, cache
 
 def test_a_region_is_written_as_plan_files_have_it() -> None:
     found = Region(("a", "b"), (2, 3), (4, 8), 3).to_dict()
-    assert found == {"ops": ["a", "b"], "axes": [2, 3], "tile": [4, 8], "cache": 3}
+    assert found == {"ops": ["a", "b"], "axes": [2, 3], "tile": [4, 8], "cache": 3, "slices": 1}

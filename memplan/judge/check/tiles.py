@@ -166,10 +166,9 @@ def _write(tensor: Tensor, made: Tensor, own: Box, before: list[str], held: dict
     parent, frame = (made.name, all_of(tensor)) if made.part is None else made.part
     if parent != tensor.name or (made.dtype, made.kind) != (tensor.dtype, tensor.kind):
         raise Wrong(f"writes '{made.name}', which is no part of '{tensor.name}'")
-    whole = frame == all_of(tensor)
-    if made.nbytes != (tensor.nbytes if whole else nbytes(tensor, size(frame))):
+    if made.nbytes != (tensor.nbytes if frame == all_of(tensor) else nbytes(tensor, size(frame))):
         raise Wrong(f"writes '{made.name}', which has {made.nbytes} bytes")
-    if shared(own, frame) != size(own) or not (whole or own == frame):
+    if shared(own, frame) != size(own):
         raise Wrong(f"writes {own} to '{made.name}', which holds {frame}")
     written: tuple[Box, ...] = ()
     if before:

@@ -11,6 +11,7 @@ from memplan.ir.needs import cut_axes
 from memplan.ir.parts import Access, Op
 from memplan.problem.problem import Problem
 from memplan.solving.blocks import live_bytes, spans
+from memplan.tiling.slices import slice_axis
 
 Bytes = NDArray[np.float64]
 """Bytes, or flops, by op, by candidate (a way to cut a region) or by threshold."""
@@ -69,6 +70,11 @@ class Accounts:
     def shape(self, position: int) -> tuple[int, ...]:
         """Of what an op makes first."""
         return self.graph.tensor[self.graph.ops[position].results[0]].shape or ()
+
+    def channels(self, position: int) -> int:
+        """How many slices an op's tiles can be cut into; 1 where they cannot."""
+        axis = slice_axis(self.graph, self.graph.ops[position])
+        return 1 if axis is None else self.shape(position)[axis]
 
     def stop(self, op: Op) -> int:
         """The first op behind the last one that reads what the op makes, through views too."""

@@ -15,15 +15,18 @@ from memplan_solvers.tiling.loops import Flags, loop
 MOST_TILES = 128
 """The most tiles along one axis."""
 
-MOST_OPS = 1536
-"""The most tile ops of one region: so many are derived and planned in seconds."""
+MOST_OPS = 3072
+"""The most tile ops of one region: so many are derived and planned in some seconds."""
+
+SLICES = (1, 4, 16)
+"""Into how many slices channels are cut."""
 
 SHORT = 1 / 8
 """Pieces are short along an axis if they have no more than so much of its elements."""
 
 
 class Candidates:
-    """Sizes of tiles along some axes of an op's result, and along which of them what was made is kept.
+    """Sizes of tiles along some axes of an op's result, along which of them what was made is kept, and numbers of slices.
 
     Args:
         accounts: of the problem.
@@ -45,8 +48,9 @@ class Candidates:
         for found, k in zip(self.loops, flat, strict=True):
             tiles *= np.bincount(found.choice)[k]
         fits = (cached <= 1) & (tiles > 1) & (tiles <= MOST_OPS)
-        self.tiles: Bytes = tiles[fits]
-        return [k[fits] for k in flat]
+        self.tiles: Bytes = np.tile(tiles[fits], len(SLICES))
+        self.slices = np.repeat(SLICES, int(fits.sum()))
+        return [np.tile(k[fits], len(SLICES)) for k in flat]
 
     @cached_property
     def short(self) -> dict[int, Flags]:
@@ -90,4 +94,4 @@ class Candidates:
                 cache = found.axis if found.cached[choice] else cache
         ops = self.accounts.graph.ops
         names = (ops[first].name, ops[self.last].name)
-        return Region(names, tuple(axes), tuple(sizes), cache)
+        return Region(names, tuple(axes), tuple(sizes), cache, int(self.slices[candidate]))

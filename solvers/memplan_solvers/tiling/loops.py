@@ -47,6 +47,7 @@ class Reach:
         begin: where what the tile computes begins, by tile; from `stop` on where it computes nothing.
         live, stay, part, total: by choice the most elements there are of it in a tile, that stay until the next one, that
             one op computes, and all that are computed; `stay` is `live` where nothing is kept.
+        parts: by choice in how many parts they are computed.
     """
 
     axis: int
@@ -58,6 +59,7 @@ class Reach:
     stay: Numbers
     part: Numbers
     total: Numbers
+    parts: Numbers
 
     @property
     def empty(self) -> Flags:
@@ -66,15 +68,16 @@ class Reach:
 
 
 def loop(axis: int, size: int, most: int, windows: bool) -> Loop:
-    """The loop over an axis of `size` elements, cut into 1 to `most` tiles: about two sizes for each doubling.
+    """The loop over an axis of `size` elements, cut into 1 to `most` tiles: about two sizes for each doubling, and the least.
 
     Args:
         axis: of the last op's result.
         size, most: see above.
         windows: whether windows slide along it, so that something can be kept.
     """
-    counts = sorted({round(2 ** (k / 2)) for k in range(2 * min(size, most).bit_length())})
-    sizes = sorted({-(-size // count) for count in counts if count <= min(size, most)}, reverse=True)
+    finest = min(size, most)
+    counts = {round(2 ** (k / 2)) for k in range(2 * finest.bit_length())} | {finest}
+    sizes = sorted({-(-size // count) for count in counts if count <= finest}, reverse=True)
     choices = [(s, False) for s in sizes] + [(s, True) for s in sizes if windows and s < size]
     tiles = [-(-size // s) for s, _ in choices]
     cached = np.array([keeps for _, keeps in choices])
@@ -110,16 +113,11 @@ def measured(
     later = np.append(later[1:], FAR)
     later[np.append(found.starts[1:], len(first)) - 1] = FAR
     length = np.where(begin < stop, stop - begin, 0)
-    parted = np.where((begin < later) & (later < stop), later, begin)
-    ends = np.sort(
-        np.concatenate([begin, parted, np.zeros_like(found.starts)])
-        + np.concatenate([offset, offset, offset[found.starts]])
-    )
-    live = np.where(first < stop, stop - np.where(kept, _piece(ends, first, offset), first), 0)
-    halo = np.where(kept & (later < done), done - _piece(ends, np.minimum(later, done), offset), 0)
-    part = np.where(kept, np.maximum(length - halo, np.minimum(halo, length)), length)
-    most = np.maximum.reduceat(np.stack([live, halo, part]), found.starts, axis=1)
-    cached = found.cached | escaping
+    live = np.where(first < stop, stop - first, 0)
+    halo = np.where(kept & (later < done), done - later, 0)
+    most = np.maximum.reduceat(np.stack([live, halo, length]), found.starts, axis=1)
+    part, parts = _parts(found, np.stack([begin, first, done])[:, first < stop] + offset[first < stop])
+    held = kept[found.starts]
     return Reach(
         axis,
         size,
@@ -127,16 +125,22 @@ def measured(
         stop,
         begin,
         most[0],
-        np.where(cached, most[1], most[0]),
-        most[2],
+        np.where(held, most[1], most[0]),
+        np.where(held, part, most[2]),
         np.add.reduceat(length, found.starts),
+        np.where(held, parts, np.add.reduceat(length > 0, found.starts)),
     )
 
 
-def _piece(ends: Numbers, at: Numbers, offset: Numbers) -> Numbers:
-    """Where the piece begins that holds an element, `ends` being where pieces begin; tiles of a choice share an offset."""
-    found: Numbers = ends[np.searchsorted(ends, at + offset, side="right") - 1] - offset
-    return found
+def _parts(found: Loop, points: Numbers) -> tuple[Numbers, Numbers]:
+    """By choice the most elements between two of these points, at which what is kept is parted, and how many parts there
+    are; points of a choice share an offset."""
+    ends = np.unique(points)
+    choice = ends // (FAR * 2)
+    inside = choice[1:] == choice[:-1]
+    most = np.zeros_like(found.sizes)
+    np.maximum.at(most, choice[1:][inside], np.diff(ends)[inside])
+    return most, np.bincount(choice[1:][inside], minlength=len(most))
 
 
 def asked(reach: Reach, access: Access, size: int) -> tuple[Numbers, Numbers]:

@@ -62,19 +62,20 @@ class Step:
 
 
 def ways(accounts: Accounts, cancelled: Callable[[], bool]) -> list[TiledPath]:
-    """The paths that no other one beats in bytes and flops, the fewest flops first; none where it was cancelled."""
+    """The paths that no other one beats in bytes and flops, the fewest flops first; ops that were not looked at before it was
+    cancelled are in no region."""
     n, most = len(accounts.untiled), float(accounts.untiled.max(initial=1))
     limits = np.geomspace(most * SMALLEST, most, THRESHOLDS)
     crossings: list[Crossing] = [None, *sorted(accounts.slid)]
     best = {(0, c): np.full(THRESHOLDS, np.inf if c is not None else 0.0) for c in crossings}
     via: dict[tuple[int, Crossing], list[Step]] = {}
+    late = False
     for last in range(n):
-        if cancelled():
-            return []
+        late = late or cancelled()
         alone, own = accounts.untiled[last : last + 1], accounts.flops[last : last + 1]
         steps = {c: list[Step]() for c in crossings}
         steps[None].append(_step(last, (None,), None, alone, own, own, limits))
-        for cuts in (Candidates(accounts, last, axes) for axes in accounts.axes(last)):
+        for cuts in (Candidates(accounts, last, axes) for axes in accounts.axes(last) if not late):
             for first, cost in costs(accounts, cuts):
                 weight = cost.flops + cost.ops * PER_OP * accounts.flops.sum()
                 for leaves, enters, nbytes in _kinds(cost, crossings):
@@ -98,8 +99,11 @@ def unbeaten(found: Sequence[TiledPath]) -> list[TiledPath]:
 
 
 def _kinds(costs: Costs, crossings: Sequence[Crossing]) -> list[tuple[Crossing, Sequence[Crossing], Bytes]]:
-    """How a region may leave the place behind it and find the one before it, and the bytes that it takes then."""
-    if not costs.divided:
+    """How a region may leave the place behind it and find the one before it, and the bytes that it takes then.
+
+    One that is cut along no axis of windows finds all whole: what it reads lies in one piece there, and in many else.
+    """
+    if not costs.divided or costs.passed.keys().isdisjoint(crossings):
         crossings = [None]
     kinds: list[tuple[Crossing, Sequence[Crossing], Bytes]] = [(None, crossings, costs.whole)]
     for leaves, short in costs.short.items():

@@ -136,7 +136,8 @@ class Reaches:
         together = np.ones(len(self.ways.tiles), bool)
         for number, picked in enumerate(self.ways.picked):
             together &= self._same(number, position, reader, operand)[picked]
-        more = np.where(together, 0, self.read(reader, operand)[0]) - self.gathered(reader, operand)
+        read = self.read(reader, operand)[0] * self.slice(reader)
+        more = np.where(together, 0, read) - self.gathered(reader, operand)
         over = any(under == by.inputs[operand] for _, under in by.overwrites)
         if over and self.accounts.problem.options.inplace and reader == self.accounts.stop(op) - 1:
             there, stays = self.chunk(reader)
@@ -164,7 +165,8 @@ class Reaches:
             return np.zeros(len(self.ways.tiles))
         name = self.accounts.graph.ops[position].results[0]
         sizes = [reach.size for reach in self.reach[position] if reach is not None]
-        return self.accounts.graph.tensor[name].nbytes / prod(sizes) * self.product(position, "part")
+        nbytes = self.accounts.graph.tensor[name].nbytes / prod(sizes) * self.slice(position)
+        return nbytes * self.product(position, "part")
 
     def read(self, position: int, operand: int) -> tuple[Bytes, list[int]]:
         """Bytes of an operand that a tile op reads at once, and the axes along which that is a part of it."""
@@ -186,7 +188,22 @@ class Reaches:
         """Bytes of an operand that a tile op gathers where it is there whole."""
         tensor = self.accounts.graph.tensor[self.accounts.graph.ops[position].inputs[operand]]
         read, axes = self.read(position, operand)
-        return np.where((read < tensor.nbytes) & (not _adjoining(tensor.shape or (), axes)), read, 0)
+        apart = (read < tensor.nbytes) & (not _adjoining(tensor.shape or (), axes))
+        return np.where(apart, read * self.slice(position), 0)
+
+    def slice(self, position: int) -> Bytes:
+        """By candidate which share of an op's channels a slice has: so much of what is copied is copied at once."""
+        channels = self.accounts.channels(position)
+        return np.ceil(channels / self.ways.slices) / channels
+
+    def ops(self, position: int) -> Bytes:
+        """How many ops the tiles of an op are: windows are copied, and those of channels in slices."""
+        needs = self.accounts.graph.ops[position].needs
+        slid = any(access != Access(access.axis) for access in (needs or [()])[0] if access is not None)
+        found = np.ones(len(self.ways.tiles))
+        for reach, this, picked in zip(self.reach[position], self.ways.loops, self.ways.picked, strict=True):
+            found = found * (np.bincount(this.choice) if reach is None else reach.parts)[picked]
+        return found / self.slice(position) if slid else found
 
     def workspace(self, position: int) -> Bytes:
         """Bytes of what a tile op gathers if its operands are there whole, and of what the op itself needs."""

@@ -74,37 +74,37 @@ def costs(accounts: Accounts, ways: Candidates) -> Iterator[tuple[int, Costs]]:
         live[:ended] += stays
         for reader in reaches.readers_of(position):
             live[last - reader[0]] += none if escapes else reaches.in_pieces(position, *reader)
-        stay, flops, ops = stay + stays, flops + reaches.flops(position), ops + ways.tiles
+        stay, flops, ops = stay + stays, flops + reaches.flops(position), ops + reaches.ops(position)
         at_all, made = accounts.crossing(position, last)
         fits = np.where((ops <= MOST_OPS) & ~reaches.void, bad, np.inf)
         pieces = live[: back + 1].max(axis=0) + at_all + fits
         whole = np.maximum(pieces, live[0] + scattered + at_all)
-        sources = _sources(reaches, position)
-        passed = {axis: pieces - saved for axis, saved in _saved(reaches, sources, made).items()}
+        passed = {axis: pieces - saved for axis, saved in _saved(reaches, position, made).items()}
         yield position, Costs(whole, pieces, passed, ways.short, _divided(reaches, position), flops, ops)
 
 
 def _sources(reaches: Reaches, position: int) -> dict[str, list[Reader]]:
-    """What is made before the region from `position` on and read there for the last time, and by whom."""
+    """What the op before the region from `position` on makes and is read there for the last time, and by whom."""
     accounts = reaches.accounts
     return {
         name: readers
         for name, readers in reaches.readers.items()
-        if accounts.maker.get(name, position) < position
+        if accounts.maker.get(name) == position - 1
         and accounts.placed(name)
         and accounts.span[accounts.graph.storage_of[name]][1] <= reaches.ways.last + 1
     }
 
 
-def _saved(reaches: Reaches, sources: dict[str, list[Reader]], made: float) -> dict[int, Bytes]:
+def _saved(reaches: Reaches, position: int, made: float) -> dict[int, Bytes]:
     """By axis how many bytes less there are where what the region reads goes piece by piece, as what it makes comes.
 
     Args:
-        reaches: of the region's ops.
-        sources: what it reads.
+        reaches: of the region's ops, from `position` on.
+        position: see above.
         made: bytes of what it makes.
     """
     saved, ways, tensor = {}, reaches.ways, reaches.accounts.graph.tensor
+    sources = _sources(reaches, position)
     read = float(sum(tensor[name].nbytes for name in sources))
     for number, found in enumerate(ways.loops):
         mine = reaches.reach[ways.last][number]

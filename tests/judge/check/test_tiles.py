@@ -87,6 +87,19 @@ def test_a_state_that_is_read_too_early_is_refused() -> None:
     assert "needs ((0, 1), (0, 4), (0, 12), (0, 12)) of 'r1', it reads" in said(CNN, early)
 
 
+def test_a_chunk_that_is_read_before_its_last_slice_is_refused() -> None:
+    derived = derive(CNN, (Region(("conv1", "mean"), (2,), (2,), 2, slices=4),))
+    slices = [o for o in derived.ops if o.tile and o.tile[0] == "depthwise"]
+    last = next(
+        o
+        for o in slices
+        if any(o.results[0] in later.inputs for later in derived.ops if later.kind == "Clip")
+    )
+    reads = next(o for o in derived.ops if o.kind == "Clip" and last.results[0] in o.inputs)
+    early = changed(derived, reads.name, inputs=(last.inputs[-1], *reads.inputs[1:]), overwrites=())
+    assert "of 'c2', it reads" in said(CNN, early)
+
+
 @pytest.mark.parametrize("before", [0, 2])
 def test_wrong_padding_is_refused(before: int) -> None:
     """Tiles are derived as if there were more or less padding above the image than there is."""
