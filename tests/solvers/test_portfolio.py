@@ -186,15 +186,16 @@ def test_the_last_part_that_plans_for_the_problem_has_all_the_time(monkeypatch: 
             return super().solve(problem, limits)
 
     monkeypatch.setattr(portfolio_run, "parse_spec", lambda s: Recorder() if s == "greedy" else parse_spec(s))
-    target = timed(direct=False)
-    plan = memplan.plan(chain(12), target, objective="latency", scratchpad=400, time_limit_s=10.0)
-    assert seen and seen[0] > 8.0  # malloc_game, which would have the rest, wants operands in host
+    plan = memplan.plan(chain(12), "stm32h743", objective="latency", scratchpad=400, time_limit_s=10.0)
+    assert seen and seen[0] > 8.0  # malloc_game, which would have the rest, knows two memories
     assert plan.schedule
 
 
-@pytest.mark.parametrize("options", [{"pins": {"t3": "keep"}}, {"pins": {"t0": "keep"}}, {"queues": 2}])
+@pytest.mark.parametrize(
+    "options", [{"pins": {"t3": "keep"}}, {"pins": {"t0": "keep"}}, {"queues": 2}, {"direct": False}]
+)
 def test_latency_is_planned_whoever_refuses(options: dict[str, Any]) -> None:
-    target = timed(queues=options.get("queues", 1))
+    target = timed(queues=options.get("queues", 1), direct=options.get("direct", True))
     plan = memplan.plan(
         chain(12), target, objective="latency", pins=options.get("pins"), scratchpad=400, time_limit_s=3.0
     )

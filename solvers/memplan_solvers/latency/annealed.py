@@ -26,7 +26,7 @@ ORDERS = ("program", "least_live_recent", "reverse_post_order", "breadth_first")
 HEAT = 0.2
 """Share of the work that all orders have together, then the faster half of them, and so on; the rest is the last one's."""
 
-TUNED, GREEDY = 0.1, 0.3
+TUNED, GREEDY = 0.1, 0.5
 """Shares of the time for what an annealing begins with: tuned memory space assignment, or greedy's plan."""
 
 
@@ -103,8 +103,10 @@ def _better_news(limits: Limits, known: float) -> Limits:
 
 
 def _from_greedy(solver: LatencySolver, problem: Problem, limits: Limits, anneal: Anneal) -> Plan:
-    """Where ops use the scratchpad alone: greedy's plan, and what annealing makes of one that writes nothing in place."""
-    best = replace(Greedy().solve(problem, limits.share(GREEDY)), solver=solver.spec)
+    """Where ops use the scratchpad alone: a known plan or greedy's, and what annealing makes of one that writes nothing in place."""
+    known = [p for p in limits.start if (p.target, p.options) == (problem.target, problem.options)]
+    best = known[-1] if known else Greedy().solve(problem, limits.share(GREEDY))
+    best = replace(best, solver=solver.spec)
     less = inplace_off(problem) if best.inplace else None
     start = best if less is None else Greedy().solve(less, limits.share(GREEDY))
     begun = layout_of(problem, start)
