@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from math import inf
 from typing import NamedTuple
@@ -23,8 +23,8 @@ from memplan_solvers.schedule.orders import MANY_OPS
 ORDERS = ("program", "least_live_recent", "reverse_post_order", "breadth_first")
 """The schedules that are tried where the order is free, of which no two are much alike."""
 
-HEAT = 0.2
-"""Share of the work that all orders have together, then the faster half of them, and so on; the rest is the last one's."""
+ALL, PAIR = 0.15, 0.3
+"""Shares of the work for all orders together, and then for the program's and the fastest other one; the rest is the faster one's."""
 
 TUNED, GREEDY = 0.1, 0.5
 """Shares of the time for what an annealing begins with: tuned memory space assignment, or greedy's plan."""
@@ -75,23 +75,34 @@ def order_arrays(problem: Problem, limits: Limits) -> dict[str, LatencyArrays]:
 def best_order(orders: Mapping[str, LatencyArrays], work: Work, anneal: Anneal) -> tuple[str, Layout]:
     """The fastest layout met in any of these orders, at least one, and whose it is.
 
-    All are annealed for a while, the faster half of them for longer, and the last one to the end.
+    All are annealed for a while. What is fastest then may be slower in the end, so the first order, the program's, goes on
+    beside the fastest other one; what leads then is annealed to the end.
     """
     best: dict[str, Layout] = {}
-    names, left, limits = list(orders), 1.0, work.limits
-    while names:
-        share = HEAT / len(names) if len(names) > 1 else left
+    left, (first, *others) = 1.0, orders
+
+    def fastest(names: Iterable[str]) -> str:
+        return min(names, key=lambda name: best[name].seconds)
+
+    def go_on(names: Sequence[str], whole: float) -> None:
+        nonlocal left
         for name in names:
-            known = min((layout.seconds for layout in best.values()), default=inf)
-            mine = Work(share * work.share, _better_news(limits.share(share / left), known), work.bound)
-            start = tuned(orders[name], mine.limits.share(TUNED), work.bound)
-            found = anneal(orders[name], start, mine)
+            known, share = min((x.seconds for x in best.values()), default=inf), whole / len(names)
+            if best and (known <= work.bound or work.limits.spent()):
+                return
+            limits = _better_news(work.limits.share(min(1.0, share / left)), known)
+            start = tuned(orders[name], limits.share(TUNED), work.bound)
+            found = anneal(orders[name], start, Work(share * work.share, limits, work.bound))
             best[name] = min(best.get(name, found), found, key=lambda layout: layout.seconds)
             left -= share
-        names = sorted(names, key=lambda name: best[name].seconds)[: len(names) // 2]
-        if limits.spent() or min(layout.seconds for layout in best.values()) <= work.bound:
-            break
-    return min(best.items(), key=lambda item: item[1].seconds)
+
+    if len(others) > 1:
+        go_on([first, *others], ALL)
+        others = [fastest(name for name in others if name in best)] if len(best) > 1 else []
+    if others:
+        go_on([first, *others], PAIR)
+    go_on([fastest(best) if best else first], left)
+    return fastest(best), best[fastest(best)]
 
 
 def _better_news(limits: Limits, known: float) -> Limits:
