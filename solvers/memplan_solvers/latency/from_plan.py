@@ -12,10 +12,13 @@ from memplan_solvers.residency import Walk
 
 
 def layout_of(problem: Problem, plan: Plan) -> tuple[LatencyArrays, Layout] | None:
-    """The arrays in the plan's order, and its layout; None where it has none, writes in place, or lets host serve an op
-    that must not use it.
+    """The arrays in the plan's order, and its layout.
+
+    None where it has none, writes in place, lets host serve an op that must not use it, or where offsets are pinned of
+    what may leave: annealing would lay it elsewhere.
     """
-    if len(plan.schedule) != problem.n or plan.inplace or plan.joined:
+    bound_to_offset = any(s.offset is not None and not s.pinned for s in problem.storages)
+    if len(plan.schedule) != problem.n or plan.inplace or plan.joined or bound_to_offset:
         return None
     op = {o.name: i for i, o in enumerate(problem.graph.ops)}
     walk = Walk(problem, tuple(op[name] for name in plan.schedule))
