@@ -242,6 +242,11 @@ ELSEWHERE: tuple[tuple[str, str, str], ...] = (
         "memplan_solvers.latency.brkga memplan_solvers.latency.solver",
     ),
     (
+        "layouts of plans, and the plans of these",
+        "solvers/latency/test_annealed.py",
+        "memplan_solvers.latency.from_plan",
+    ),
+    (
         "layouts changed step by step",
         "solvers/latency/test_mutable_layout.py",
         "memplan_solvers.latency.free_space "

@@ -51,7 +51,7 @@ class Limits:
         seed: of whatever is random.
         progress: is told of every improvement.
         cancel: is asked often whether somebody wants the solve to stop.
-        start: answers to the same problem at other capacities, evaluated: where a solver may begin.
+        start: answers to the same problem, at other capacities or found by others: where a solver may begin.
         bound: holds for the problem, proved elsewhere: a solver whose value meets it may stop.
         compiles: whether to wait for what is compiled once on a machine; False: do without what is not there.
         clock: stands while something is compiled.

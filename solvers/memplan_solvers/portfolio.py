@@ -42,6 +42,9 @@ ROUNDS: dict[str, tuple[Round, ...]] = {
 }
 """By objective: who is asked, the cheapest first. Nothing is compiled before it is somebody's turn who needs it."""
 
+LOADED = 0.7
+"""Share of the time for the first round of latency where all operands must be in the scratchpad: greedy, which then is strong."""
+
 ALONE = ([("greedy",)], [("recompute",)])
 """Rounds whose only part plans itself what is less free."""
 
@@ -151,7 +154,10 @@ class Portfolio(Solver):
         """The rounds without the parts that are left out, up to the last of which a part plans for the problem: that one has
         all the time that the others leave.
         """
-        asked = [r._replace(parts=self._asked(r.parts)) for r in ROUNDS[run.problem.options.objective]]
+        objective, share = run.problem.options.objective, 0.0
+        if objective == "latency" and not run.problem.target.direct:
+            share = LOADED
+        asked = [r._replace(parts=self._asked(r.parts), share=max(r.share, share)) for r in ROUNDS[objective]]
         rounds = [r for r in asked if r.parts]
         # from the end: whoever comes first is not even imported yet
         while len(rounds) > 1 and not run.able(rounds[-1].parts):

@@ -70,7 +70,10 @@ class PortfolioRun:
         """
         side_by_side = max(1, min(len(parts), self.limits.workers))
         round_ = self.limits.share(share)
-        best = self.best if self.problem.options.objective != "latency" else None
+        timed = self.problem.options.objective == "latency"
+        best = None if timed else self.best
+        if timed and self.best:
+            round_ = replace(round_, start=(*round_.start, self.best))
         settled = [float("inf")] * len(parts)  # seconds into the round
         begin = self.limits.seconds
 

@@ -18,6 +18,7 @@ from memplan_solvers.residency import materialise
 import memplan
 from memplan.base.errors import OptionError
 from memplan.judge.evaluate import evaluate
+from memplan.machine.parts import Memory
 from memplan.machine.target import Target
 from memplan.problem.options import Options
 from memplan.problem.plan import Plan, Status, without_times
@@ -186,15 +187,18 @@ def test_the_last_part_that_plans_for_the_problem_has_all_the_time(monkeypatch: 
             return super().solve(problem, limits)
 
     monkeypatch.setattr(portfolio_run, "parse_spec", lambda s: Recorder() if s == "greedy" else parse_spec(s))
-    target = timed(direct=False)
+    pad, host = timed().memories
+    target = replace(timed(), memories=(pad, Memory("sram", 1000, bandwidth=2e9), host))
     plan = memplan.plan(chain(12), target, objective="latency", scratchpad=400, time_limit_s=10.0)
-    assert seen and seen[0] > 8.0  # malloc_game, which would have the rest, wants operands in host
+    assert seen and seen[0] > 8.0  # malloc_game, which would have the rest, knows two memories
     assert plan.schedule
 
 
-@pytest.mark.parametrize("options", [{"pins": {"t3": "keep"}}, {"pins": {"t0": "keep"}}, {"queues": 2}])
+@pytest.mark.parametrize(
+    "options", [{"pins": {"t3": "keep"}}, {"pins": {"t0": "keep"}}, {"queues": 2}, {"direct": False}]
+)
 def test_latency_is_planned_whoever_refuses(options: dict[str, Any]) -> None:
-    target = timed(queues=options.get("queues", 1))
+    target = timed(queues=options.get("queues", 1), direct=options.get("direct", True))
     plan = memplan.plan(
         chain(12), target, objective="latency", pins=options.get("pins"), scratchpad=400, time_limit_s=3.0
     )

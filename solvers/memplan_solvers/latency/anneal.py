@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -14,6 +14,7 @@ from memplan.ir.graph import Graph
 from memplan.ir.parts import Op, Tensor
 from memplan.problem.plan import Plan
 from memplan.problem.problem import Problem
+from memplan.solving.capabilities import OPERANDS, Capabilities
 from memplan.solving.limits import Limits
 from memplan.solving.planning import make_problem
 from memplan_solvers.common.arrays import Floats, Floats32, Ints
@@ -26,7 +27,8 @@ from memplan_solvers.latency.anneal_kernel import (
     keep_best,
     run_rounds,
 )
-from memplan_solvers.latency.arrays import STORE, UNPLACED, LatencyArrays, make_arrays
+from memplan_solvers.latency.annealed import Work, annealed
+from memplan_solvers.latency.arrays import STORE, LatencyArrays, make_arrays
 from memplan_solvers.latency.incremental import first_latency
 from memplan_solvers.latency.layout import Layout, make_layout, to_plan
 from memplan_solvers.latency.layout_changes import make_mutable
@@ -53,6 +55,8 @@ TAKEN, CHANGED = (0.35, 0.57, 0.08), (0.4, 0.25, 0.21, 0.07, 0.07)
 class Anneal(LatencySolver):
     """Ruin and recreate from the tuned memory space assignment on, judged by the simulator's model alone.
 
+    Where the order is free several are tried; where ops use the scratchpad alone it begins with greedy's plan.
+
     effort  rounds per touch of a storage; fewer if the time is up first (the cooling then fits the time)
     hot     temperature at the start, as a share of the latency of an op on average
     cold    and at the end
@@ -62,6 +66,8 @@ class Anneal(LatencySolver):
     summary: ClassVar[str] = (
         "annealing over residencies and prefetches: the best latency without a learnt policy"
     )
+
+    supports: ClassVar[Capabilities] = replace(LatencySolver.supports, operands=OPERANDS)
 
     effort: int = 4000
     hot: float = 0.1
@@ -80,14 +86,12 @@ class Anneal(LatencySolver):
         return "anneal"
 
     def search(self, problem: Problem, limits: Limits) -> Plan:
-        """The best layout met."""
-        arrays = make_arrays(problem, limits)
-        if arrays is None:
-            return self.no_answer(problem, limits, *UNPLACED)
-        bound = self.lower_bound(problem, arrays, limits)
-        start = tuned(arrays, limits.share(0.1), bound)
-        best = self.improve(arrays, start, limits, bound)
-        return to_plan(self, problem, limits, arrays, best, bound)
+        """The best layout met, in the order in which it is fastest."""
+        return annealed(self, problem, limits, self._anneal)
+
+    def _anneal(self, arrays: LatencyArrays, start: Layout, work: Work) -> Layout:
+        share = replace(self, effort=round(work.share * self.effort))
+        return share.improve(arrays, start, work.limits, work.bound)
 
     def improve(
         self,
@@ -182,6 +186,9 @@ def service_of(arrays: LatencyArrays, layout: MutableLayout) -> Service:
     k = len(arrays.touch)
     slots, reach = layout.slots[:k], layout.accepted.reach
     service = Service(np.zeros(k, np.int8), np.full(k, 1.1))
+    # what nobody reads lies in the scratchpad only where a store of that length is asked for
+    written = (slots["start"] >= 0) & (layout.storages["producer"][slots["storage"]] == slots["step"])
+    service.prefetch_ratio[written] = 3.0
     for r in np.flatnonzero((slots["loaded"] > 0) & (slots["start"] >= 0)):
         storage, begin, due = slots["storage"][r], slots["start"][r], slots["step"][r]
         if r > layout.storages["first"][storage]:

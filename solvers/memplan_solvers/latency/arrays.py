@@ -1,8 +1,8 @@
-"""A latency problem in program order as flat arrays: what every compiled routine of this package reads."""
+"""A latency problem in one order of its ops as flat arrays: what every compiled routine of this package reads."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -32,14 +32,24 @@ STORE = record(
 )
 
 
+class Fixed(NamedTuple):
+    """Where and when a storage stays in the scratchpad."""
+
+    start: int  # first step
+    stop: int  # the step after its last
+    offset: int  # bytes
+    source: int = -1  # the storage that it is written over in place, or -1
+
+
 class LatencyArrays(NamedTuple):
-    """A latency problem in program order. Times are in seconds.
+    """A latency problem in one order of its ops. Times are in seconds.
 
     Fixed storages (the caller's buffers, what is pinned to keep) lie at one offset all the time; only those that are
     movable are anybody's choice. One pinned to an offset without being kept is served from host.
     """
 
     n: int  # steps
+    order: Ints  # [n], op by step
     capacity: int  # bytes of the scratchpad
     alignment: int  # bytes
     queues: int  # of copies: 1, or 2 (loads and stores apart)
@@ -48,7 +58,8 @@ class LatencyArrays(NamedTuple):
     compute: Floats  # [n], without overhead
     base_host: Floats  # [n], host time of what is no storage
     size: Ints  # [m], aligned bytes
-    copy: Floats  # [m], how long a copy or an access in host keeps the bus busy
+    copy: Floats  # [m], how long a copy keeps the bus busy
+    host: Floats  # [m], how long an access in host does; where ops use the scratchpad alone, longer than any plan takes
     pad: Floats  # [m], of an access in the scratchpad
     producer: Ints  # [m], step, -1 for inputs and constants
     output: Flags  # [m], whether it must be in host in the end
@@ -64,12 +75,19 @@ class LatencyArrays(NamedTuple):
     over: Ints  # [m], the storage it may be written over in place, and is if both are fixed, or -1
 
 
-def make_arrays(problem: Problem, limits: Limits) -> LatencyArrays | None:
-    """The problem's arrays, None if what must stay in the scratchpad could not be placed."""
-    walk = Walk(problem, tuple(range(problem.n)))
+def make_arrays(problem: Problem, limits: Limits, order: Sequence[int] | None = None) -> LatencyArrays | None:
+    """The problem's arrays in this order, op numbers by step, else in the program's.
+
+    None if what must stay in the scratchpad could not be placed.
+    """
+    walk = Walk(problem, tuple(range(problem.n) if order is None else order))
     fixed = _fixed(walk, limits)
-    if fixed is None:
-        return None
+    return None if fixed is None else arrays_of(walk, fixed)
+
+
+def arrays_of(walk: Walk, fixed: Mapping[int, Fixed]) -> LatencyArrays:
+    """The arrays of a problem in an order, in which these storages are fixed."""
+    problem = walk.problem
     storages, graph, target = problem.storages, problem.graph, problem.target
     m, n = len(storages), problem.n
     host, pad = target.host.bandwidth or 1.0, target.scratchpad.bandwidth or 1.0
@@ -86,11 +104,13 @@ def make_arrays(problem: Problem, limits: Limits) -> LatencyArrays | None:
     for written, source in walk.inplace.items():
         if movable[written] and movable[source] and storages[source].producer >= 0:
             over[written] = source
-    work = op_work(graph, target, problem.options)
+    every, step = op_work(graph, target, problem.options), np.argsort(walk.order)
+    work = [every[i] for i in walk.order]
     base = [sum(b for name, b in w.operands.items() if name not in problem.number) for w in work]
-    by_op = [(*r, *w) for r, w in zip(problem.reads, problem.writes, strict=True)]
-    return LatencyArrays(
+    by_step = [(*problem.reads[i], *problem.writes[i]) for i in walk.order]
+    found = LatencyArrays(
         n=n,
+        order=np.array(walk.order, dtype=np.int64),
         capacity=capacity,
         alignment=target.scratchpad.alignment,
         queues=target.queues,
@@ -100,8 +120,9 @@ def make_arrays(problem: Problem, limits: Limits) -> LatencyArrays | None:
         base_host=np.array(base, dtype=np.float64) / host,
         size=size,
         copy=nbytes / host,
+        host=nbytes / host,
         pad=nbytes / pad,
-        producer=np.array([s.producer for s in storages], dtype=np.int64),
+        producer=np.array([step[s.producer] if s.producer >= 0 else -1 for s in storages], dtype=np.int64),
         output=np.array([s.is_output and not s.in_host for s in storages], dtype=np.bool_) & ~resident,
         streamed=np.array([s.is_constant for s in storages], dtype=np.bool_)
         & (problem.options.weights == "stream"),
@@ -111,14 +132,21 @@ def make_arrays(problem: Problem, limits: Limits) -> LatencyArrays | None:
         given=resident,
         touch_row=_rows(walk.steps),
         touch=_flat(walk.steps),
-        op_row=_rows(by_op),
-        op_touch=_flat(by_op),
+        op_row=_rows(by_step),
+        op_touch=_flat(by_step),
         over=over,
     )
+    return found if target.direct else found._replace(host=np.full(m, _longest(found)))
 
 
-def _fixed(walk: Walk, limits: Limits) -> dict[int, tuple[int, int, int, int]] | None:
-    """(start, stop, offset, storage written over or -1) of what stays in the scratchpad; None if it was not placed."""
+def _longest(arrays: LatencyArrays) -> float:
+    """Seconds that no plan takes longer than: whatever an op touches is loaded for it, and stored after it."""
+    touched = np.repeat(3 * arrays.copy + arrays.pad, np.diff(arrays.touch_row))
+    return float((arrays.compute + arrays.base_host + arrays.overhead).sum() + touched.sum())
+
+
+def _fixed(walk: Walk, limits: Limits) -> dict[int, Fixed] | None:
+    """What stays in the scratchpad; None if it was not placed."""
     stretches: list[list[Stretch]] = [
         spans if s.pinned else [] for spans, s in zip(walk.whole, walk.problem.storages, strict=True)
     ]
@@ -129,7 +157,7 @@ def _fixed(walk: Walk, limits: Limits) -> dict[int, tuple[int, int, int, int]] |
     for block, offset in zip(placed.blocks, placed.offsets, strict=True):
         source = -1
         for s, (start, stop) in block.members:
-            fixed[s] = start, stop, int(offset), source
+            fixed[s] = Fixed(start, stop, int(offset), source)
             source = s
     return fixed
 

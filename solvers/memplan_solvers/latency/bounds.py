@@ -59,7 +59,7 @@ def least_times(problem: Problem, timed: LatencyArrays) -> Floats:
         touched = timed.op_touch[timed.op_row[t] : timed.op_row[t + 1]]
         host = timed.base_host[t] + timed.copy[touched].sum()
         free_bytes, gain = timed.capacity, 0.0
-        sizes = {int(s): 0 if s == over.get(t) else int(timed.size[s]) for s in touched}
+        sizes = {int(s): 0 if s == over.get(int(timed.order[t])) else int(timed.size[s]) for s in touched}
         rate = [(-saved[s] / size if size else -np.inf, s) for s, size in sizes.items()]
         for _, s in sorted(rate):
             share = min(1.0, free_bytes / sizes[s]) if sizes[s] else 1.0

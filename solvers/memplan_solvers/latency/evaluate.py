@@ -100,7 +100,7 @@ def op_times(arrays: LatencyArrays, residencies: Records, dues: Ints) -> OpTimes
             if fast[k] or inside:
                 near[touch[k]] += arrays.pad[s]
             else:
-                bus[touch[k]] += arrays.copy[s]
+                bus[touch[k]] += arrays.host[s]
     busy = np.empty(arrays.n)
     for t in range(arrays.n):
         busy[t] = max(arrays.compute[t], bus[t] + near[t]) + arrays.overhead

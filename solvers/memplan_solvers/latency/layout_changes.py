@@ -66,7 +66,7 @@ def retime_step(layout: MutableLayout, t: int) -> None:
         if slots[k].fast:
             near += access[slots[k].storage].pad
         else:
-            bus += access[slots[k].storage].copy
+            bus += access[slots[k].storage].host
     op.bus = bus
     op.busy = max(op.compute, bus + near) + op.overhead
     mark_changed(layout, t)

@@ -46,7 +46,8 @@ STORAGE = np.dtype(
 
 ACCESS = np.dtype(
     [
-        ("copy", np.float64),  # s, in host
+        ("copy", np.float64),  # s, of a copy
+        ("host", np.float64),  # s, of an access in host
         ("pad", np.float64),  # s, in the scratchpad
     ]
 )
@@ -139,7 +140,7 @@ def empty_layout(arrays: LatencyArrays) -> MutableLayout:
     rank[by_step] = np.arange(k)
     ops["base"], ops["compute"], ops["overhead"] = arrays.base_host, arrays.compute, arrays.overhead
     access = np.zeros(m, ACCESS)
-    access["copy"], access["pad"] = arrays.copy, arrays.pad
+    access["copy"], access["host"], access["pad"] = arrays.copy, arrays.host, arrays.pad
     return MutableLayout(
         n=n,
         capacity=arrays.capacity,

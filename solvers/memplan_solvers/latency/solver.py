@@ -16,6 +16,7 @@ from memplan_solvers.compiled import load
 from memplan_solvers.greedy import Greedy
 from memplan_solvers.latency.arrays import LatencyArrays
 from memplan_solvers.latency.bounds import closed_bound
+from memplan_solvers.latency.prefix import loaded_bound
 from memplan_solvers.latency.uncompiled import assigned
 
 BOUNDS = ("closed", "lp")
@@ -53,6 +54,8 @@ class LatencySolver(Solver):
     def lower_bound(self, problem: Problem, timed: LatencyArrays, limits: Limits) -> float:
         """Seconds that no plan of the problem stays below; the program may take half of the time left."""
         closed = closed_bound(problem, timed)
+        if not problem.target.direct:
+            closed = max(closed, loaded_bound(problem))
         if self.bound == "closed" or problem.options.order == "free":
             return closed
         from memplan_solvers.latency.fluid import fluid_bound

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from memplan.base.errors import OptionError, TargetError
+from memplan.base.errors import MemplanError, OptionError, TargetError
 from memplan.problem.op_times import latency_ends
 from memplan.problem.plan import InPlace, Plan
 from memplan.problem.problem import Problem
@@ -17,31 +17,39 @@ from memplan_solvers.malloc_game.board import Board, make_board, open_state
 from memplan_solvers.malloc_game.state import GameState, copy_state
 
 
-def open_board(problem: Problem, limits: Limits) -> Board | None:
-    """The board of a latency problem; None if what must stay in the scratchpad could not be placed.
-
-    OptionError where operands must be in the scratchpad or a kept storage has to be copied, TargetError for two
-    queues: the game has one.
+def refusal(problem: Problem) -> MemplanError | None:
+    """Why the game cannot be played: operands must be in the scratchpad, a kept storage has to be copied, or there are
+    two queues; None where it can.
     """
     if problem.target.queues != 1:
-        raise TargetError(
+        return TargetError(
             f"target '{problem.target.name}' has two DMA queues, the mallocGame has one",
             "use anneal or msa, or a target with dma.queues = 1",
         )
     if not problem.target.direct:
-        raise OptionError(
+        return OptionError(
             f"target '{problem.target.name}' serves no operand from host, as the mallocGame does",
-            "use greedy for latency there, or a target with operands = 'any'",
+            "use anneal or greedy for latency there, or a target with operands = 'any'",
         )
-    timed = make_arrays(problem, limits)
-    if timed is None:
-        return None
     for s in problem.storages:
         if s.keep and not s.resident and (s.in_host or s.is_output):
-            raise OptionError(
+            return OptionError(
                 f"'{s.name}' is pinned to the scratchpad, but has to be copied, and the mallocGame does not plan its copy",
                 "keep only activations there, or use anneal or msa",
             )
+    return None
+
+
+def open_board(problem: Problem, limits: Limits) -> Board | None:
+    """The board of a latency problem; None if what must stay in the scratchpad could not be placed.
+
+    What `refusal` says is raised.
+    """
+    if (error := refusal(problem)) is not None:
+        raise error
+    timed = make_arrays(problem, limits)
+    if timed is None:
+        return None
     return make_board(timed, latency_ends(problem.graph, problem.target, problem.options)[0] or 0.0)
 
 

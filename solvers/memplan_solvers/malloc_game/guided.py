@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from memplan.problem.options import Options
 from memplan.problem.problem import Problem
 from memplan.solving.limits import Limits
 from memplan.solving.testing import TIMED, chain
 from memplan_solvers.latency.anneal import Anneal
+from memplan_solvers.latency.annealed import Work
 from memplan_solvers.latency.arrays import LatencyArrays, make_arrays
 from memplan_solvers.latency.layout import Layout
 from memplan_solvers.latency.msa import tuned
@@ -19,10 +22,12 @@ QUEUED = 0.9
 """Share of new ratios of loads that ask for idle copy capacity, see `anneal_kernel.AnnealingState`."""
 
 
-def annealed(timed: LatencyArrays, limits: Limits, bound: float) -> Layout:
-    """What guided annealing makes of tuned memory space assignment."""
-    start = tuned(timed, limits.share(0.1), bound)
-    return Anneal().improve(timed, start, limits, bound, QUEUED, focus_of(timed, load_guide()))
+def anneal(timed: LatencyArrays, start: Layout, work: Work) -> Layout:
+    """What guided annealing makes of a layout."""
+    whole = Anneal()
+    share = replace(whole, effort=round(work.share * whole.effort))
+    focus = focus_of(timed, load_guide())
+    return share.improve(timed, start, work.limits, work.bound, QUEUED, focus)
 
 
 def warm() -> None:
@@ -34,4 +39,4 @@ def warm() -> None:
         refiner = Refiner(Game(board), load_network(), 0)
         refiner.consider_greedy()
         refiner.cycle(1, lambda: False)
-        annealed(timed, limits, 0.0)
+        anneal(timed, tuned(timed, limits, 0.0), Work(1.0, limits, 0.0))

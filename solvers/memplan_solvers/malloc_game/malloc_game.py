@@ -11,11 +11,12 @@ from memplan.base.errors import OptionError, nearest
 from memplan.judge.timeline import timeline
 from memplan.problem.plan import Plan, Status
 from memplan.problem.problem import Problem
-from memplan.solving.capabilities import Capabilities
+from memplan.solving.capabilities import OPERANDS, Capabilities
 from memplan.solving.limits import Limits
 from memplan.solving.registry import parse_spec
 from memplan_solvers.latency.arrays import UNPLACED, make_arrays
 from memplan_solvers.latency.solver import LatencySolver
+from memplan_solvers.restricted import value_of
 
 if TYPE_CHECKING:
     from memplan_solvers.malloc_game.game import Game
@@ -43,8 +44,9 @@ class MallocGame(LatencySolver):
     """Plays the game over program order with a trained network; needs no torch but for finetune_s and muzero.
 
     mode        agent (the network's and the greedy game and games near them for a while, then annealing over
-                residencies from tuned memory space assignment, guided by a second network; the better of
-                both), prod (the better of agent and tuned assignment), game (the agent without leaving the
+                residencies and orders, as `anneal` does, guided by a second network; the better of both, and
+                annealing alone where there is no game: with two queues, operands that must be in the scratchpad,
+                kept inputs or outputs), prod (the better of agent and tuned assignment), game (the agent without leaving the
                 game), policy (the network's one game), search (Gumbel AlphaZero: a tree search at every move,
                 games until time is up), muzero (learns this one program's dynamics as the paper's agent
                 does), greedy, random
@@ -54,7 +56,7 @@ class MallocGame(LatencySolver):
 
     name: ClassVar[str] = "malloc_game"
     summary: ClassVar[str] = "an agent that plays the mallocGame with a trained network, after mallocMuZero"
-    supports: ClassVar[Capabilities] = replace(LatencySolver.supports, queues=(1,))
+    supports: ClassVar[Capabilities] = replace(LatencySolver.supports, operands=OPERANDS)
 
     mode: str = "agent"
     finetune_s: float = 0.0
@@ -72,6 +74,11 @@ class MallocGame(LatencySolver):
                 "pip install 'memplan[torch]', or leave finetune_s and mode=muzero out",
             )
 
+    def lacks(self, problem: Problem) -> list[str]:
+        """What of the problem is beyond it: mode=agent anneals where the game has no moves for the machine."""
+        known = self.supports if self.mode == "agent" else replace(LatencySolver.supports, queues=(1,))
+        return known.lacks(problem)
+
     @property
     def kernels(self) -> str:
         """See `LatencySolver.kernels`."""
@@ -83,25 +90,26 @@ class MallocGame(LatencySolver):
 
     def _played(self, problem: Problem, limits: Limits) -> Plan:
         """What the mode says, tuned memory space assignment apart."""
-        from memplan_solvers.malloc_game.game import Game, open_board
+        from memplan_solvers.latency.annealed import annealed
+        from memplan_solvers.malloc_game.game import Game, open_board, refusal
+        from memplan_solvers.malloc_game.guided import anneal
 
+        if self.mode == "agent" and refusal(problem):
+            return annealed(self, problem, limits, anneal)
         board, timed = open_board(problem, limits), make_arrays(problem, limits)
         if board is None or timed is None:
             return self.no_answer(problem, limits, *UNPLACED)
-        bound = self.lower_bound(problem, timed, limits)
         game = Game(board)
         game.reset()
         if game.moves and self.mode == "agent":
-            from memplan_solvers.latency.layout import to_plan
-            from memplan_solvers.malloc_game.guided import annealed
-
             self._with_network(game, self._games(limits))
-            found = annealed(timed, limits, bound)
-            if found.seconds < game.latency:
-                return to_plan(self, problem, limits, timed, found, bound)
-        elif game.moves:
+            found = annealed(self, problem, limits, anneal)
+            if value_of(problem, found) < game.latency:
+                return found
+            return game.plan(self, problem, limits, found.bound)
+        if game.moves:
             self._play(game, limits)
-        return game.plan(self, problem, limits, bound)
+        return game.plan(self, problem, limits, self.lower_bound(problem, timed, limits))
 
     def _games(self, limits: Limits) -> Limits:
         """What mode=agent may spend on games."""
