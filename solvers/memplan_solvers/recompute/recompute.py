@@ -16,7 +16,7 @@ from memplan.solving.limits import Limits
 from memplan.solving.solver import Solver
 from memplan_solvers.compiled import load
 from memplan_solvers.peak.search import minimum_peak_order
-from memplan_solvers.recompute.addresses import Placed, materialise, place
+from memplan_solvers.recompute.addresses import Placed, materialise, place, place_harder
 from memplan_solvers.recompute.cut_search import CutSearch, FreeCuts
 from memplan_solvers.recompute.model import make_model
 from memplan_solvers.schedule.orders import orders
@@ -33,11 +33,14 @@ FREE_CUTS = 12
 PEAK_SHARE, PEAK_EVALUATIONS = 0.25, 1e8
 """Share of the time, and evaluations of an op, for the order of the least peak with each op executed once."""
 
-PACKING_SHARE = 0.2
-"""Share of the time left in which a sequence that packs is looked for after each cooling."""
+PACKING_SHARE, PACKINGS = 0.2, 8
+"""Share of the time left in which a sequence that packs is looked for after each cooling, and sequences tried then, at most."""
 
-PACKINGS, PACKING_ROUNDS = 4, 100_000
-"""How often such a sequence is looked for in the end, and the rounds of annealing between two packings then, at most."""
+LAST_PACKINGS = 100
+"""Sequences that are tried in the end, at most."""
+
+UNPACKED_SHARE = 0.7
+"""Share of the time for them as long as none packs; what is left is for the best sequence itself."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,7 @@ class _Run:
         self.infeasible = False
         self.best: Placed | None = None  # fits by bytes
         self.answer: Placed | None = None  # has addresses, too
-        self.packable: Packable | None = None  # of the best sequence, where one pass found no places
+        self.packable: Packable | None = None
         self.starts: list[Sequence[int]] = []
 
     def plan(self) -> Plan:
@@ -155,13 +158,10 @@ class _Run:
             placed = place(self.problem, self.model, sequence, self.limits)
             if self.best is None or cost < self._cost(self.best):
                 self.best = placed
-            if self._packs(placed):
+            if placed.within(self.model.capacity):
                 self.answer = placed
                 self._report()
         return True
-
-    def _packs(self, placed: Placed) -> bool:
-        return placed.offsets is not None and placed.peak <= self.model.capacity
 
     def _is_cheaper(self, cost: int) -> bool:
         """Whether a sequence of that cost would be a better answer."""
@@ -170,6 +170,11 @@ class _Run:
     def _report(self) -> None:
         value = None if self.answer is None else self._in_objective(self._cost(self.answer))
         self.limits.report("recompute", value, self._in_objective(self.bound))
+
+    @property
+    def _rounds(self) -> int:
+        """Rounds of annealing, at most."""
+        return self.solver.effort * self.model.n
 
     @property
     def _settled(self) -> bool:
@@ -194,8 +199,7 @@ class _Run:
         if load("recompute", self.limits):
             from memplan_solvers.recompute.coolings import Coolings
 
-            rounds = self.solver.effort * self.model.n
-            coolings = Coolings(self.model, self.starts, rounds, self.limits.seed, self._offer)
+            coolings = Coolings(self.model, self.starts, self._rounds, self.limits.seed, self._offer)
 
         def solve(known: Sequence[int] | None) -> list[int] | None:
             if free is not None and not free.finished:
@@ -209,7 +213,7 @@ class _Run:
                     wait([solving])
                 if coolings is not None and not coolings.finished:
                     coolings.cool(self._until_placing)
-                    self._place_harder(coolings.done, self.limits.share(PACKING_SHARE))
+                    self._pack_near(PACKINGS, self.limits.share(PACKING_SHARE))
                 if (decoded := solving.result()) is not None:
                     self._offer(decoded)
                     if coolings is not None:
@@ -227,22 +231,23 @@ class _Run:
         self.infeasible = self.infeasible or (infeasible and self.best is None)
 
     def _place(self) -> None:
-        """Addresses for the best sequence; where none are found, for others that keep less live."""
-        for _ in range(PACKINGS):
-            self._place_harder(PACKING_ROUNDS, self.limits)
+        """Addresses for the best sequence, or for one near it that packs."""
+        self._pack_near(LAST_PACKINGS, self.limits.share(UNPACKED_SHARE if self.answer is None else 1.0))
+        if self.best is not None and self.answer is None:
+            placed = place_harder(self.problem, self.best, self.limits)
+            self.answer = placed if placed.within(self.model.capacity) else None
 
-    def _place_harder(self, rounds: int, limits: Limits) -> None:
-        """Where one pass found no addresses for the best sequence, look for one near it that packs, with so many rounds
-        between two packings."""
+    def _pack_near(self, tries: int, limits: Limits) -> None:
+        """Where the best sequence has no places, take some near it that have, each better than the one before, of so many tried."""
         if self.best is None or self.best is self.answer or not load("recompute", limits):
             return
         from memplan_solvers.recompute.packable import Packable
 
-        if self.packable is None or self.packable.sequence != self.best.sequence:
-            self.packable = Packable(self.problem, self.model, self.best, limits.seed)
-        found = self.packable.search(limits, self._is_cheaper, rounds)
-        if found is not None and self._is_cheaper(self._cost(found)):
-            self.answer = found
-            if self._cost(found) <= self._cost(self.best):
-                self.best = found
+        if self.packable is None:
+            self.packable = Packable(self.problem, self.model, self._rounds, limits.seed)
+        for placed in self.packable.near(self.best.sequence, self._is_cheaper, tries, limits):
+            self.answer = placed
             self._report()
+            if self._cost(placed) <= self._cost(self.best):
+                self.best = placed
+                return
