@@ -34,14 +34,14 @@ class CutSearch:
         self._share = PROGRAM_SHARE
         live = model.live_bytes(range(model.n))
         self._cuts = {max(range(model.n), key=live.__getitem__)} if model.n else set[int]()
-        self._guards = set[tuple[int, int]]()
+        self._guards, self._ends = set[tuple[int, int]](), set[int]()
 
     def step(self, limits: Limits, incumbent: Sequence[int] | None) -> list[int] | None:
         """Solve the program over the cuts so far: the sequence that it says, which may overflow; None without one.
 
         Cuts for the next step are chosen where it overflows.
         """
-        program = CutProgram(self.model, sorted(self._cuts), self._guards)
+        program = CutProgram(self.model, sorted(self._cuts), self._guards, self._ends)
         hint = program.encode(incumbent) if incumbent is not None else None
         if hint is not None and not program.linear.holds(hint):
             hint = None
@@ -61,7 +61,7 @@ class CutSearch:
         return sequence
 
     def _refine(self, sequence: Sequence[int]) -> bool:
-        """Add cuts and guards where the sequence overflows, the worst steps first; whether any is new."""
+        """Add cuts, guards and ends where the sequence overflows, the worst steps first; whether any is new."""
         live = self.model.live_bytes(sequence)
         first: dict[int, int] = {}
         for t, i in enumerate(sequence):
@@ -76,7 +76,8 @@ class CutSearch:
         return added > 0
 
     def _cut_at(self, sequence: Sequence[int], first: dict[int, int], t: int) -> bool:
-        """Add the guard of the execution at step t if there is none, else a cut near it; whether that is new."""
+        """Add the guard of the execution at step t if there is none, else the end of its segment, else a cut near it; whether
+        that is new."""
         op = sequence[t]
         cut = max((c for c in self._cuts if first[c] <= t), default=None)
         if first[op] == t and op not in self._cuts:
@@ -85,6 +86,14 @@ class CutSearch:
         follows = any(first[c] > t for c in self._cuts)
         if first[op] != t and cut is not None and follows and (cut, op) not in self._guards:
             self._guards.add((cut, op))
+            return True
+        if (
+            cut is not None
+            and cut not in self._ends
+            and first.get(cut + 1) == t + 1
+            and cut + 1 in self._cuts
+        ):
+            self._ends.add(cut)
             return True
         near = [i for i in range(max(0, op), self.model.n) if i not in self._cuts]
         near.sort(key=lambda i: (abs(first[i] - t), i))

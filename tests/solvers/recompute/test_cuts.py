@@ -17,7 +17,7 @@ from tests.solvers.recompute.test_recompute import random_problem
 
 
 def test_what_fits_is_a_point_and_points_are_sequences() -> None:
-    rng, points, decoded = random.Random(5), 0, 0
+    rng, points, decoded, ended = random.Random(5), 0, 0, 0
     for seed in range(400):
         problem = random_problem(seed)
         if problem is None or problem.options.order != "program":
@@ -26,9 +26,11 @@ def test_what_fits_is_a_point_and_points_are_sequences() -> None:
         annealing = Annealing(model, seed)
         annealing.begin(range(model.n))
         annealing.cool(2000, Limits(60.0))
-        cuts = sorted(rng.sample(range(model.n), rng.randint(1, min(3, model.n))))
+        cuts = sorted(rng.sample(range(model.n), rng.randint(1, min(4, model.n))))
         guards = [(c, r) for c in cuts for r in range(c) if rng.random() < 0.5]
-        program = CutProgram(model, cuts, guards)
+        ends = [c for c in cuts if c + 1 in cuts]
+        ended += len(ends)
+        program = CutProgram(model, cuts, guards, ends)
         if annealing.best is not None:
             x = program.encode(annealing.best)
             assert program.linear.holds(x), seed
@@ -39,7 +41,7 @@ def test_what_fits_is_a_point_and_points_are_sequences() -> None:
         if found.x is not None:
             check_order(model, program.decode(found.x))
             decoded += 1
-    assert points > 20 and decoded > 20
+    assert points > 20 and decoded > 20 and ended > 20
 
 
 def test_one_cut_bounds_every_order() -> None:
