@@ -12,8 +12,8 @@ from memplan.solving.limits import Limits
 from memplan_solvers.offsets.one_pass import pack_around, pack_greedy
 from memplan_solvers.recompute.model import Life, RecomputeModel
 
-NODES = 20_000
-"""Nodes of a short exact search for places: most of those that are found at all are found in fewer."""
+NODES = 5_000_000
+"""Nodes x buffers of a short exact search for places: most of those that are found at all are found in fewer."""
 
 
 class Placed(NamedTuple):
@@ -44,7 +44,9 @@ def place(problem: Problem, model: RecomputeModel, sequence: Sequence[int], limi
         offsets, peak = pack_greedy(starts, stops, sizes, alignment, capacity, stop=limits.spent)
     else:
         offsets, peak = pack_around(starts, stops, sizes, fixed, alignment, capacity, stop=limits.spent)
-    return place_harder(problem, Placed(tuple(sequence), lives, offsets, peak), limits, NODES)
+    return place_harder(
+        problem, Placed(tuple(sequence), lives, offsets, peak), limits, NODES // max(1, len(lives))
+    )
 
 
 def place_harder(problem: Problem, placed: Placed, limits: Limits, nodes: int | None = None) -> Placed:

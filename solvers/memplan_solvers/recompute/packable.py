@@ -21,13 +21,19 @@ STEPS = 10_000_000
 SPARE = 0.02
 """Share of the capacity that is left free at first."""
 
-LESS, MORE = 0.7, 1.15
-"""What the share is multiplied by where a sequence packed or cost too much, and where it did not pack."""
+LESS, MORE, MUCH_MORE = 0.7, 1.15, 2.0
+"""What the share is multiplied by where a sequence packed, cost too much or was not found, where it did not pack, and where none
+has packed so far."""
+
+LONGEST = 8
+"""Times as many executions that are judged, at most, after those did not do to find a sequence."""
 
 
 @dataclass
 class Packable:
     """The search for sequences that pack, near those that fit by bytes; it goes on with the share left free that it had last.
+
+    `loosest`: as long as none has packed, the last one that did not, which leaves the most free.
 
     Args:
         problem, model: what is planned.
@@ -41,7 +47,9 @@ class Packable:
     seed: int
 
     def __post_init__(self) -> None:
-        model, self._spare = self.model, SPARE
+        model = self.model
+        self._spare, self._longer, self._some_packed = SPARE, 1, False
+        self.loosest: Placed | None = None
         self._least = [
             sum(model.sizes[s] for s in {*reads, *writes})
             for reads, writes in zip(model.reads, model.writes, strict=True)
@@ -61,17 +69,22 @@ class Packable:
             if limits.spent():
                 return
             found = self._annealed(begin, limits)
-            if found is None or not is_cheaper(self.model.extra_cost(found)):
+            if found is None:
+                self._spare *= LESS
+                self._longer = min(LONGEST, 2 * self._longer)
+            elif not is_cheaper(self.model.extra_cost(found)):
                 self._spare *= LESS
                 begin = sequence
-                continue
-            placed = place(self.problem, self.model, found, limits)
-            if placed.within(self.model.capacity):
+            elif (placed := place(self.problem, self.model, found, limits)).within(self.model.capacity):
                 self._spare *= LESS
+                self._some_packed, self.loosest = True, None
                 begin = found
                 yield placed
-            else:
+            elif self._some_packed:
                 self._spare *= MORE
+            else:
+                self._spare *= MUCH_MORE
+                begin, self.loosest = found, placed
 
     def _annealed(self, begin: Sequence[int], limits: Limits) -> tuple[int, ...] | None:
         """A sequence that leaves that share free wherever what an op touches lets it; None where none was found."""
@@ -79,5 +92,5 @@ class Packable:
         room = int(self.model.capacity * (1 - self._spare))
         annealing = Annealing(self.model, self.seed, [max(room, least) for least in self._least])
         annealing.begin(begin)
-        annealing.cool(min(self.rounds, STEPS // max(100, self.model.n)), limits, WARM)
+        annealing.cool(min(self.rounds, self._longer * STEPS // max(100, self.model.n)), limits, WARM)
         return annealing.best

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import count
 from typing import TYPE_CHECKING, ClassVar
 
 from memplan.base.errors import OptionError
@@ -30,6 +31,9 @@ LAST = 0.3
 FREE_CUTS = 12
 """Ops at which one cut is looked at where the order is free."""
 
+PROGRAMS = 4
+"""Programs over ever more cuts that are solved beside the first cooling; twice as many each turn, as coolings grow."""
+
 PEAK_SHARE, PEAK_EVALUATIONS = 0.25, 1e8
 """Share of the time, and evaluations of an op, for the order of the least peak with each op executed once."""
 
@@ -39,8 +43,9 @@ PACKING_SHARE, PACKINGS = 0.2, 8
 LAST_PACKINGS = 100
 """Sequences that are tried in the end, at most."""
 
-UNPACKED_SHARE = 0.7
-"""Share of the time for them as long as none packs; what is left is for the best sequence itself."""
+UNPACKED_SHARE, LOOSEST_SHARE = 0.6, 0.6
+"""Shares of the time for them as long as none packs, and of what is left for that which leaves most free; the rest is for the
+best sequence itself."""
 
 
 @dataclass(frozen=True)
@@ -154,7 +159,8 @@ class _Run:
         if not self.model.fits(sequence):
             return False
         cost = self.model.extra_cost(sequence)
-        if self._is_cheaper(cost):
+        is_new = self.best is None or self.best.sequence != tuple(sequence)
+        if is_new and self._is_cheaper(cost):
             placed = place(self.problem, self.model, sequence, self.limits)
             if self.best is None or cost < self._cost(self.best):
                 self.best = placed
@@ -191,7 +197,7 @@ class _Run:
     def _search(self) -> None:
         """Coolings and programs in turns, each told what the other found, until nothing better exists or the effort is spent.
 
-        With two workers a program is solved beside each cooling.
+        Programs over cuts take turns with those for free orders. With two workers they are solved beside each cooling.
         """
         programs = CutSearch(self.model, self.solver.cuts)
         free = None if self.model.program_order else FreeCuts(self.model, FREE_CUTS)
@@ -201,23 +207,25 @@ class _Run:
 
             coolings = Coolings(self.model, self.starts, self._rounds, self.limits.seed, self._offer)
 
-        def solve(known: Sequence[int] | None) -> list[int] | None:
-            if free is not None and not free.finished:
+        def solve(turn: int, known: Sequence[int] | None) -> list[list[int]]:
+            if free is not None and not free.finished and (turn % 2 or programs.finished):
                 free.step(self.limits)
-            return None if programs.finished else programs.step(self.limits, known)
+                return []
+            return programs.steps(PROGRAMS << turn, self.limits, known)
 
+        turns = count()
         with ThreadPoolExecutor(1) as beside:
             while not (self._settled or self._until_placing.spent()):
-                solving = beside.submit(solve, coolings.in_program_order if coolings else None)
+                solving = beside.submit(solve, next(turns), coolings.in_program_order if coolings else None)
                 if self.limits.workers == 1:
                     wait([solving])
                 if coolings is not None and not coolings.finished:
                     coolings.cool(self._until_placing)
                     self._pack_near(PACKINGS, self.limits.share(PACKING_SHARE))
-                if (decoded := solving.result()) is not None:
+                for decoded in solving.result():
                     self._offer(decoded)
-                    if coolings is not None:
-                        coolings.begin(decoded)
+                if coolings is not None and solving.result():
+                    coolings.begin(solving.result()[-1])
                 proof = programs if free is None else free
                 self._prove(proof.bound, proof.infeasible)
                 idle = coolings is None or coolings.finished
@@ -233,9 +241,11 @@ class _Run:
     def _place(self) -> None:
         """Addresses for the best sequence, or for one near it that packs."""
         self._pack_near(LAST_PACKINGS, self.limits.share(UNPACKED_SHARE if self.answer is None else 1.0))
-        if self.best is not None and self.answer is None:
-            placed = place_harder(self.problem, self.best, self.limits)
-            self.answer = placed if placed.within(self.model.capacity) else None
+        loosest = self.packable.loosest if self.packable is not None else None
+        for placed, share in ((loosest, LOOSEST_SHARE), (self.best, 1.0)):
+            if placed is not None and self.answer is None:
+                harder = place_harder(self.problem, placed, self.limits.share(share))
+                self.answer = harder if harder.within(self.model.capacity) else None
 
     def _pack_near(self, tries: int, limits: Limits) -> None:
         """Where the best sequence has no places, take some near it that have, each better than the one before, of so many tried."""
