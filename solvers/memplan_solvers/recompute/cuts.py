@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from memplan_solvers.ilp.linear import Linear
 from memplan_solvers.recompute.model import RecomputeModel
@@ -64,17 +65,14 @@ class CutProgram:
                     self._readers[s].append(i)
         for segment in self.segments:
             self._add_segment(segment)
-        for before, after in zip(self.segments, self.segments[1:], strict=False):
+        for before, after in pairwise(self.segments):
             for s, kept in after.kept.items():
                 if self._begun(s, before.cut):
                     self.linear.add([(kept, -1), *self._sources(before, s)], low=0)
         for s, closing in enumerate(model.closing):
             if closing and self.segments and self._begun(s, self.segments[-1].cut):
                 self.linear.add(self._sources(self.segments[-1], s), low=1)
-        pairs = {
-            before.cut: (before, after)
-            for before, after in zip(self.segments, self.segments[1:], strict=False)
-        }
+        pairs = {segment.cut: (segment, after) for segment, after in pairwise(self.segments)}
         for cut, op in guards:
             if cut in pairs:
                 self._add_guard(*pairs[cut], op)
@@ -154,15 +152,18 @@ class CutProgram:
         linear.add(terms, high=model.capacity)
 
     def _add_through(self, segment: CutSegment, s: int, kept_after: int) -> int:
-        model, linear = self.model, self.linear
-        ends = [kept_after, *([segment.kept[s]] if s in segment.kept else [])]
-        if s not in segment.kept:
+        """A variable that is 1 where the storage is kept at the next cut, and at this one or written by its op, and nobody
+        writes it between them."""
+        through = self.linear.binary()
+        row, low = [(through, 1), (kept_after, -1)], 0
+        if s in segment.kept:
+            row.append((segment.kept[s], -1))
+            low = -1
+        else:
             self._let_repeat(segment)
-        through = linear.binary()
-        row = [(through, 1), *((end, -1) for end in ends)]
-        if (again := segment.again.get(model.producer[s])) is not None:
+        if (again := segment.again.get(self.model.producer[s])) is not None:
             row.append((again, 1))
-        linear.add(row, low=1 - len(ends))
+        self.linear.add(row, low=low)
         return through
 
     def _let_repeat(self, segment: CutSegment) -> None:
@@ -244,7 +245,7 @@ class CutProgram:
             for i in sequence[start + 1 : stop]:
                 if i in segment.again:
                     x[segment.again[i]] = 1
-        for segment, after in zip(self.segments, self.segments[1:], strict=False):
+        for segment, after in pairwise(self.segments):
             for s, v in segment.through.items():
                 again = segment.again.get(model.producer[s])
                 is_there = s not in segment.kept or x[segment.kept[s]]

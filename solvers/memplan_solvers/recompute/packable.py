@@ -22,11 +22,11 @@ SPARE = 0.02
 """Share of the capacity that is left free at first."""
 
 LESS, MORE, MUCH_MORE = 0.7, 1.15, 2.0
-"""What the share is multiplied by where a sequence packed, cost too much or was not found, where it did not pack, and where none
-has packed so far."""
+"""What the share is multiplied by: where a sequence packed, cost too much or was not found; where it did not pack; and where
+it did not as none before."""
 
 LONGEST = 8
-"""Times as many executions that are judged, at most, after those did not do to find a sequence."""
+"""Times as many executions that are judged, at most, where so many were too few to find a sequence."""
 
 
 @dataclass

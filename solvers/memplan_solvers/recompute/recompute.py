@@ -40,8 +40,8 @@ PEAK_SHARE, PEAK_EVALUATIONS = 0.25, 1e8
 PACKING_SHARE, PACKINGS = 0.2, 8
 """Share of the time left in which a sequence that packs is looked for after each cooling, and sequences tried then, at most."""
 
-LAST_PACKINGS = 100
-"""Sequences that are tried in the end, at most."""
+PACKING_EFFORT, LAST_PACKINGS = 1000, 60
+"""Rounds of annealing per op for each of them, at most, and how many are tried in the end."""
 
 UNPACKED_SHARE, LOOSEST_SHARE = 0.6, 0.6
 """Shares of the time for them as long as none packs, and of what is left for that which leaves most free; the rest is for the
@@ -178,11 +178,6 @@ class _Run:
         self.limits.report("recompute", value, self._in_objective(self.bound))
 
     @property
-    def _rounds(self) -> int:
-        """Rounds of annealing, at most."""
-        return self.solver.effort * self.model.n
-
-    @property
     def _settled(self) -> bool:
         optimal = self.best is not None and self._cost(self.best) <= self.bound
         return self.infeasible or optimal or self._too_dear(self.bound)
@@ -205,7 +200,8 @@ class _Run:
         if load("recompute", self.limits):
             from memplan_solvers.recompute.coolings import Coolings
 
-            coolings = Coolings(self.model, self.starts, self._rounds, self.limits.seed, self._offer)
+            rounds = self.solver.effort * self.model.n
+            coolings = Coolings(self.model, self.starts, rounds, self.limits.seed, self._offer)
 
         def solve(turn: int, known: Sequence[int] | None) -> list[list[int]]:
             if free is not None and not free.finished and (turn % 2 or programs.finished):
@@ -254,7 +250,8 @@ class _Run:
         from memplan_solvers.recompute.packable import Packable
 
         if self.packable is None:
-            self.packable = Packable(self.problem, self.model, self._rounds, limits.seed)
+            rounds = min(PACKING_EFFORT, self.solver.effort) * self.model.n
+            self.packable = Packable(self.problem, self.model, rounds, limits.seed)
         for placed in self.packable.near(self.best.sequence, self._is_cheaper, tries, limits):
             self.answer = placed
             self._report()
