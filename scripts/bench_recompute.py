@@ -15,18 +15,42 @@ from memplan_solvers.recompute.model import make_model
 from memplan_solvers.recompute.recompute import Recompute
 
 import memplan
+from memplan.base.clock import Clock
 from memplan.ir.graph import Graph
 from memplan.ir.parts import Op, Tensor
 from memplan.judge.evaluate import evaluate
 
-RANDOM, TRAINING = (0.9, 0.8, 0.7), (0.9, 0.8, 0.6)
+RANDOM, LARGE, TRAINING = (0.9, 0.8, 0.7), (0.8,), (0.9, 0.8, 0.6)
 """Budgets of random graphs and of generated training steps, as shares of the program order's peak."""
 
-ZOO, BUDGETS = ("torch_tiny_gpt_train", "torch_resnet18_train", "mobilenet_v2_train"), (0.8, 0.6, 0.4)
+ZOO = (
+    "torch_tiny_gpt_train",
+    "torch_resnet18_train",
+    "mobilenet_v2_train",
+    "resnet50_train",
+    "vit_ti16_train",
+)
+BUDGETS = (0.8, 0.6, 0.4)
 """Training steps of the zoo, whose inputs and outputs are the caller's, and budgets of theirs and of files."""
 
 MODES = (("program", 2), ("program", "any"), ("free", "any"))
 """Orders, and how often an op may be executed."""
+
+
+class ProcessorClock(Clock):
+    """Seconds for which this process has computed, so that it matters little what else the machine does.
+
+    The integer programs' own limits are by the wall's clock all the same.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._begun = time.process_time()
+
+    @property
+    def seconds(self) -> float:
+        """What it shows."""
+        return time.process_time() - self._begun
 
 
 def layered(n: int, width_share: float, seed: int) -> Graph:
@@ -95,6 +119,7 @@ def cases(paths: list[str]) -> Iterator[tuple[Graph, float, str, str | int, str]
     """Graph, budget, order, executions and io of each line: of the files, the generated graphs and the zoo's."""
     generated = [(memplan.load(path).graph, BUDGETS) for path in paths]
     generated += [(g, RANDOM) for g in (layered(100, 0.27, 1), layered(100, 0.27, 2), layered(250, 0.43, 1))]
+    generated += [(g, LARGE) for g in (layered(500, 0.3, 1), layered(1000, 0.3, 1))]
     generated += [(training("plain training, 4 stages", 4, 3, False), TRAINING)]
     generated += [(training("residual training, 4 stages", 4, 4, True), TRAINING)]
     for graph, budgets in generated:
@@ -114,19 +139,17 @@ def row(graph: Graph, share: float, order: str, recompute: str | int, io: str, l
         options=replace(problem.options, order=order),
     )
     total = sum(op.flops or 0 for op in graph.ops)
-    solver, limits = Recompute(), memplan.Limits(limit, workers=2)
-    begin = time.process_time()
+    solver, limits = Recompute(), memplan.Limits(limit, workers=2, clock=ProcessorClock())
     plan = evaluate(problem.graph, solver.solve(problem, limits))
-    seconds = time.process_time() - begin
     value = "none" if plan.value is None else f"{100 * plan.value / total:.4g} %"
     words = f"| {graph.name} | {len(graph.ops)} | {order} | {recompute} | {share:g} | {value} | {100 * plan.bound / total:.4g} % |"
-    return f"{words} {plan.status} | {limits.seconds:.1f} | {seconds:.1f} |"
+    return f"{words} {plan.status} | {limits.seconds:.1f} |"
 
 
 def table(paths: list[str], limit: float) -> Iterator[str]:
     """The lines of the table."""
-    yield "| graph | ops | order | executions | budget | overhead | bound | status | seconds | of processor |"
-    yield "| --- | ---: | --- | --- | ---: | ---: | ---: | --- | ---: | ---: |"
+    yield "| graph | ops | order | executions | budget | overhead | bound | status | processor seconds |"
+    yield "| --- | ---: | --- | --- | ---: | ---: | ---: | --- | ---: |"
     for case in cases(paths):
         line = row(*case, limit)
         print(line, file=sys.stderr, flush=True)
@@ -137,7 +160,7 @@ def main() -> None:
     """Print the table, or write it into its page."""
     p = argparse.ArgumentParser(description=__doc__)
     p.add_argument("paths", nargs="*", metavar="GRAPH", help="files of graphs that are measured first")
-    p.add_argument("--limit", type=float, default=8.0, help="seconds a plan")
+    p.add_argument("--limit", type=float, default=8.0, help="processor seconds a plan")
     p.add_argument("-o", "--output", type=Path, help="the page whose table is replaced")
     args = p.parse_args()
     lines = "\n".join(table(args.paths, args.limit)) + "\n"

@@ -58,6 +58,7 @@ def row(label: str, arguments: list[str], runs: int) -> tuple[str, float]:
     """Run the program: the line with the median times and the largest memory, and the median processor seconds."""
     seconds, processor, memory = list[float](), list[float](), 0
     for _ in range(runs):
+        begin = time.perf_counter()
         child = start_program([sys.executable, "-m", "memplan", *arguments], stdout=subprocess.DEVNULL)
         _, status, usage = os.wait4(child.pid, 0)
         seconds.append(time.perf_counter() - begin)

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from memplan_solvers.common.arrays import Floats, Floats32, Ints, Records
+from memplan_solvers.common.random_numbers import rand
 from memplan_solvers.jit import borrow, inlined, kernel
 from memplan_solvers.latency.arrays import LatencyArrays
 from memplan_solvers.latency.free_space import Fit
@@ -92,17 +93,6 @@ class AnnealingState(NamedTuple):
     removed: Removed  # scratch: what a round has taken out
     values: Ints  # [MOST], scratch: storages that it takes out
     old_stores: Records  # STORE[MOST], scratch: what their stores were
-
-
-@inlined
-def rand(state: npt.NDArray[np.uint64]) -> float:
-    """A uniform number in [0, 1); xorshift64*."""
-    x = state[0]
-    x ^= x >> np.uint64(12)
-    x ^= x << np.uint64(25)
-    x ^= x >> np.uint64(27)
-    state[0] = x
-    return float((x * np.uint64(2685821657736338717)) >> np.uint64(11)) / 9007199254740992.0
 
 
 @kernel

@@ -12,6 +12,9 @@ from memplan.solving.limits import Limits
 from memplan_solvers.offsets.one_pass import pack_around, pack_greedy
 from memplan_solvers.recompute.model import Life, RecomputeModel
 
+NODES = 5_000_000
+"""Nodes x buffers of a short exact search for places: most of those that are found at all are found in fewer."""
+
 
 class Placed(NamedTuple):
     """A sequence of executions, what it keeps live, where that lies, and the end of the highest place.
@@ -24,9 +27,13 @@ class Placed(NamedTuple):
     offsets: Sequence[int] | None
     peak: int
 
+    def within(self, capacity: int) -> bool:
+        """Whether it has places that end within the capacity."""
+        return self.offsets is not None and self.peak <= capacity
+
 
 def place(problem: Problem, model: RecomputeModel, sequence: Sequence[int], limits: Limits) -> Placed:
-    """Addresses by one-pass orders, within the capacity or not."""
+    """Addresses by one-pass orders, or by a short exact search where those end above the capacity; within it or not."""
     lives = model.lives(sequence)
     starts, stops = [life.start for life in lives], [life.stop for life in lives]
     sizes = [model.sizes[life.storage] for life in lives]
@@ -37,33 +44,28 @@ def place(problem: Problem, model: RecomputeModel, sequence: Sequence[int], limi
         offsets, peak = pack_greedy(starts, stops, sizes, alignment, capacity, stop=limits.spent)
     else:
         offsets, peak = pack_around(starts, stops, sizes, fixed, alignment, capacity, stop=limits.spent)
-    return Placed(tuple(sequence), lives, offsets, peak)
+    return place_harder(
+        problem, Placed(tuple(sequence), lives, offsets, peak), limits, NODES // max(1, len(lives))
+    )
 
 
-def place_harder(problem: Problem, placed: Placed, limits: Limits) -> Placed:
-    """Addresses by the packer, as near to the capacity as it comes in time."""
-    from memplan_solvers.offsets.packer import approach  # numpy is not needed where one pass does
+def place_harder(problem: Problem, placed: Placed, limits: Limits, nodes: int | None = None) -> Placed:
+    """Addresses within the capacity if the packer finds some, by so many nodes of its exact search, or in all the time
+    there is; else those it had."""
+    if placed.within(problem.byte_limit) or placed.offsets is None:
+        return placed
+    from memplan_solvers.offsets.packer import fit  # numpy is not needed where one pass does
 
     storages, alignment = problem.storages, problem.target.scratchpad.alignment
     buffers = [
         Buffer(str(k), start, stop, storages[s].size, alignment, storages[s].offset)
         for k, (s, start, stop) in enumerate(placed.lives)
     ]
-    found = approach(buffers, problem.byte_limit, limits)
+    found = fit(buffers, problem.byte_limit, limits, nodes)
     if not found.offsets:
         return placed
     peak = max(offset + b.size for offset, b in zip(found.offsets, buffers, strict=True))
-    return placed._replace(offsets=found.offsets, peak=peak) if peak < placed.peak else placed
-
-
-def overflows(placed: Placed, model: RecomputeModel) -> list[int]:
-    """By how many bytes the places of what is live at each step end above the capacity."""
-    over = [0] * len(placed.sequence)
-    for life, offset in zip(placed.lives, placed.offsets or (), strict=True):
-        if (beyond := offset + model.sizes[life.storage] - model.capacity) > 0:
-            for t in range(life.start, life.stop):
-                over[t] = max(over[t], beyond)
-    return over
+    return placed._replace(offsets=found.offsets, peak=peak)
 
 
 def materialise(problem: Problem, placed: Placed) -> tuple[list[Residency], list[Move]]:

@@ -7,9 +7,10 @@ from typing import Annotated
 import numpy as np
 
 from memplan_solvers.common.arrays import Ints
+from memplan_solvers.common.random_numbers import rand
 from memplan_solvers.jit import inlined, kernel
 from memplan_solvers.recompute.executions import Executions, Facts, copy, judge
-from memplan_solvers.recompute.moves import delete, insert, rand, shift, shift_first
+from memplan_solvers.recompute.moves import delete, insert, shift, shift_first
 
 
 @kernel(allocates=False)
@@ -18,7 +19,7 @@ def begin_with(facts: Facts, state: Executions, sequence: Annotated[Ints, "given
     side = state.status[0].side
     copy(sequence, 0, len(sequence), state.sequence[side], 0)
     state.sides[side].length = len(sequence)
-    if not judge(facts, state, side):
+    if not judge(facts, state, side, np.inf):
         return False
     _note_best(state)
     return True
@@ -38,11 +39,11 @@ def run_rounds(
         side = status.side
         now, proposed = state.sides[side], state.sides[1 - side]
         status.price = cheap * (dear / cheap) ** (k / rounds)
-        if not _propose(facts, state) or not judge(facts, state, 1 - side):
-            continue
         heat = hot * (cold / hot) ** (k / rounds)
-        worse = proposed.cost - now.cost + status.price * (proposed.excess - now.excess)
-        if worse <= 0.0 or rand(state.random) < np.exp(-worse / heat):
+        most = now.cost + status.price * now.excess - heat * np.log(1.0 - rand(state.random))
+        if not _propose(facts, state) or not judge(facts, state, 1 - side, most):
+            continue
+        if proposed.cost + status.price * proposed.excess <= most:
             status.side = 1 - side
             _note_best(state)
 

@@ -22,7 +22,8 @@ class CutSearch:
 
     `bound` is a true lower bound, in the model's unit; `infeasible`: it is proved that there is no sequence; `finished`:
     the search can do no more, since the last plan is optimal and fits or overflows at no new cut or guard, or has solved
-    so many programs. A program that is cut before anything new is known is solved again in twice the share of the time.
+    so many programs; `solved`: the last program was solved to its end. A program that is cut before anything new is known
+    is solved again in twice the share of the time.
     """
 
     def __init__(self, model: RecomputeModel, most: int) -> None:
@@ -30,18 +31,32 @@ class CutSearch:
         self.bound = 0
         self.infeasible = False
         self.finished = most <= 0
+        self.solved = True
         self._left = most
         self._share = PROGRAM_SHARE
         live = model.live_bytes(range(model.n))
         self._cuts = {max(range(model.n), key=live.__getitem__)} if model.n else set[int]()
-        self._guards = set[tuple[int, int]]()
+        self._guards, self._ends = set[tuple[int, int]](), set[int]()
+
+    def steps(self, most: int, limits: Limits, incumbent: Sequence[int] | None) -> list[list[int]]:
+        """So many steps, or fewer if the search is finished or a program is cut before it is solved: what they say."""
+        found = list[list[int]]()
+        for _ in range(most):
+            if self.finished or limits.spent():
+                break
+            sequence = self.step(limits, incumbent)
+            if sequence is not None:
+                found.append(sequence)
+            if not self.solved:
+                break
+        return found
 
     def step(self, limits: Limits, incumbent: Sequence[int] | None) -> list[int] | None:
         """Solve the program over the cuts so far: the sequence that it says, which may overflow; None without one.
 
         Cuts for the next step are chosen where it overflows.
         """
-        program = CutProgram(self.model, sorted(self._cuts), self._guards)
+        program = CutProgram(self.model, sorted(self._cuts), self._guards, self._ends)
         hint = program.encode(incumbent) if incumbent is not None else None
         if hint is not None and not program.linear.holds(hint):
             hint = None
@@ -49,19 +64,20 @@ class CutSearch:
         self.infeasible = self.infeasible or found.infeasible
         if found.bound is not None:
             self.bound = max(self.bound, found.bound)
+        self.solved = found.infeasible
         if found.x is None or found.infeasible:
             self.finished = self.infeasible
             return None
         sequence = program.decode(found.x)
         self._left -= 1
         refined = self._refine(sequence)
-        is_optimal = found.bound is not None and found.bound >= program.linear.value(found.x)
+        self.solved = found.bound is not None and found.bound >= program.linear.value(found.x)
         self._share = PROGRAM_SHARE if refined else min(MOST_SHARE, 2 * self._share)
-        self.finished = self._left <= 0 or (is_optimal and not refined)
+        self.finished = self._left <= 0 or (self.solved and not refined)
         return sequence
 
     def _refine(self, sequence: Sequence[int]) -> bool:
-        """Add cuts and guards where the sequence overflows, the worst steps first; whether any is new."""
+        """Add cuts, guards and ends where the sequence overflows, the worst steps first; whether any is new."""
         live = self.model.live_bytes(sequence)
         first: dict[int, int] = {}
         for t, i in enumerate(sequence):
@@ -76,7 +92,8 @@ class CutSearch:
         return added > 0
 
     def _cut_at(self, sequence: Sequence[int], first: dict[int, int], t: int) -> bool:
-        """Add the guard of the execution at step t if there is none, else a cut near it; whether that is new."""
+        """Add the guard of the execution at step t if there is none, else the end of its segment, else a cut near it; whether
+        that is new."""
         op = sequence[t]
         cut = max((c for c in self._cuts if first[c] <= t), default=None)
         if first[op] == t and op not in self._cuts:
@@ -85,6 +102,10 @@ class CutSearch:
         follows = any(first[c] > t for c in self._cuts)
         if first[op] != t and cut is not None and follows and (cut, op) not in self._guards:
             self._guards.add((cut, op))
+            return True
+        is_last = cut is not None and cut + 1 in self._cuts and first[cut + 1] == t + 1
+        if cut is not None and is_last and cut not in self._ends:
+            self._ends.add(cut)
             return True
         near = [i for i in range(max(0, op), self.model.n) if i not in self._cuts]
         near.sort(key=lambda i: (abs(first[i] - t), i))

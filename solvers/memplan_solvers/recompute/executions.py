@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from typing import Annotated, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from memplan_solvers.common.arrays import Flags, Floats, Ints, Records
+from memplan_solvers.common.arrays import Flags, Floats, Ints, Records, Words
 from memplan_solvers.jit import inlined, inner
 from memplan_solvers.recompute.model import RecomputeModel
 
@@ -33,11 +32,11 @@ class Facts(NamedTuple):
     """
 
     first_read: Annotated[Ints, "ops + 1"]  # where the row of each op begins in `reads`
-    reads: Ints
+    reads: Annotated[Ints, "reads"]  # storages
     first_write: Annotated[Ints, "ops + 1"]
-    writes: Ints
+    writes: Annotated[Ints, "writes"]  # storages
     first_pred: Annotated[Ints, "ops + 1"]
-    preds: Ints
+    preds: Annotated[Ints, "predecessors"]  # ops of which one execution comes before each of the op
     fleeting: Annotated[Ints, "ops"]  # bytes live during the op's step alone
     cost: Annotated[Floats, "ops"]  # in mean costs of an op
     repeats: Annotated[Flags, "ops"]  # whether it may be executed again
@@ -67,7 +66,7 @@ class Executions(NamedTuple):
     dropped: Annotated[Flags, "steps"]  # scratch
     marked: Annotated[Flags, "ops"]  # scratch: what is to be inserted
     stack: Annotated[Ints, "ops"]  # scratch
-    random: npt.NDArray[np.uint64]  # [1], state of the random numbers
+    random: Annotated[Words, "1"]  # state of the random numbers
 
 
 def make_facts(model: RecomputeModel, room: Sequence[int] | None = None) -> Facts:
@@ -132,22 +131,28 @@ def make_executions(facts: Facts, steps: int, seed: int) -> Executions:
 
 
 @inner(allocates=False)
-def judge(facts: Facts, state: Executions, side: int) -> bool:
-    """Drop executions that nobody needs, and work out lives, live bytes, cost and excess; False if the sequence makes no sense."""
+def judge(facts: Facts, state: Executions, side: int, most: float) -> bool:
+    """Drop executions that nobody needs, and work out lives, live bytes, cost and excess.
+
+    False if the sequence makes no sense or costs more than `most`: then there is nothing but a cost.
+    """
     _count(facts, state, side)
     _drop(facts, state, side)
     about, sequence, live = state.sides[side], state.sequence[side], state.live[side]
     length = about.length
+    about.cost = 0.0
+    for t in range(length):
+        about.cost += facts.cost[sequence[t]]
+    if about.cost > most:
+        return False
     about.lives = 0
     live[:length] = 0
     for s in range(len(facts.size)):
         state.newest[side, s] = -1
         if facts.opening[s]:
             begin_life(state, side, s, 0)
-    cost = 0.0
     for t in range(length):
         i = sequence[t]
-        cost += facts.cost[i]
         for k in range(facts.first_read[i], facts.first_read[i + 1]):
             s = facts.reads[k]
             if state.newest[side, s] < 0:
@@ -157,7 +162,6 @@ def judge(facts: Facts, state: Executions, side: int) -> bool:
             state.lives[side, state.newest[side, s]].last = t
         for k in range(facts.first_write[i], facts.first_write[i + 1]):
             begin_life(state, side, facts.writes[k], t)
-    about.cost = cost
     _add_up(facts, state, side)
     return True
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-import numpy.typing as npt
-
 from memplan_solvers.common.arrays import Ints
+from memplan_solvers.common.random_numbers import rand
 from memplan_solvers.jit import inlined, inner
 from memplan_solvers.recompute.executions import Executions, Facts, copy
 
@@ -14,17 +12,6 @@ MOST_IN_CHAIN = 24
 
 EARLIER = 0.3
 """Share of insertions that are not just before the next use: there may be less room there than at a step before."""
-
-
-@inlined(allocates=False)
-def rand(state: npt.NDArray[np.uint64]) -> float:
-    """A uniform number in [0, 1); xorshift64*."""
-    x = state[0]
-    x ^= x >> np.uint64(12)
-    x ^= x << np.uint64(25)
-    x ^= x >> np.uint64(27)
-    state[0] = x
-    return float((x * np.uint64(2685821657736338717)) >> np.uint64(11)) / 9007199254740992.0
 
 
 @inner(allocates=False)
@@ -158,7 +145,7 @@ def _unmark(state: Executions, count: int) -> None:
 
 
 @inlined(allocates=False)
-def _write_chain(state: Executions, sequence: npt.NDArray[np.int64], at: int, count: int) -> None:
+def _write_chain(state: Executions, sequence: Ints, at: int, count: int) -> None:
     """Write the marked ops in the order of their numbers, in which operands come first, and unmark them."""
     chain = sequence[at : at + count]
     for k in range(count):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import count
 from typing import TYPE_CHECKING, ClassVar
 
 from memplan.base.errors import OptionError
@@ -16,7 +17,7 @@ from memplan.solving.limits import Limits
 from memplan.solving.solver import Solver
 from memplan_solvers.compiled import load
 from memplan_solvers.peak.search import minimum_peak_order
-from memplan_solvers.recompute.addresses import Placed, materialise, place
+from memplan_solvers.recompute.addresses import Placed, materialise, place, place_harder
 from memplan_solvers.recompute.cut_search import CutSearch, FreeCuts
 from memplan_solvers.recompute.model import make_model
 from memplan_solvers.schedule.orders import orders
@@ -30,14 +31,21 @@ LAST = 0.3
 FREE_CUTS = 12
 """Ops at which one cut is looked at where the order is free."""
 
+PROGRAMS = 4
+"""Programs over ever more cuts that are solved beside the first cooling; twice as many each turn, as coolings grow."""
+
 PEAK_SHARE, PEAK_EVALUATIONS = 0.25, 1e8
 """Share of the time, and evaluations of an op, for the order of the least peak with each op executed once."""
 
-PACKING_SHARE = 0.2
-"""Share of the time left in which a sequence that packs is looked for after each cooling."""
+PACKING_SHARE, PACKINGS = 0.2, 8
+"""Share of the time left in which a sequence that packs is looked for after each cooling, and sequences tried then, at most."""
 
-PACKINGS, PACKING_ROUNDS = 4, 100_000
-"""How often such a sequence is looked for in the end, and the rounds of annealing between two packings then, at most."""
+PACKING_EFFORT, LAST_PACKINGS = 1000, 60
+"""Rounds of annealing per op for each of them, at most, and how many are tried in the end."""
+
+UNPACKED_SHARE, LOOSEST_SHARE = 0.6, 0.6
+"""Shares of the time for them as long as none packs, and of what is left for that which leaves most free; the rest is for the
+best sequence itself."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +87,7 @@ class _Run:
         self.infeasible = False
         self.best: Placed | None = None  # fits by bytes
         self.answer: Placed | None = None  # has addresses, too
-        self.packable: Packable | None = None  # of the best sequence, where one pass found no places
+        self.packable: Packable | None = None
         self.starts: list[Sequence[int]] = []
 
     def plan(self) -> Plan:
@@ -151,17 +159,15 @@ class _Run:
         if not self.model.fits(sequence):
             return False
         cost = self.model.extra_cost(sequence)
-        if self._is_cheaper(cost):
+        is_new = self.best is None or self.best.sequence != tuple(sequence)
+        if is_new and self._is_cheaper(cost):
             placed = place(self.problem, self.model, sequence, self.limits)
             if self.best is None or cost < self._cost(self.best):
                 self.best = placed
-            if self._packs(placed):
+            if placed.within(self.model.capacity):
                 self.answer = placed
                 self._report()
         return True
-
-    def _packs(self, placed: Placed) -> bool:
-        return placed.offsets is not None and placed.peak <= self.model.capacity
 
     def _is_cheaper(self, cost: int) -> bool:
         """Whether a sequence of that cost would be a better answer."""
@@ -186,7 +192,7 @@ class _Run:
     def _search(self) -> None:
         """Coolings and programs in turns, each told what the other found, until nothing better exists or the effort is spent.
 
-        With two workers a program is solved beside each cooling.
+        Programs over cuts take turns with those for free orders. With two workers they are solved beside each cooling.
         """
         programs = CutSearch(self.model, self.solver.cuts)
         free = None if self.model.program_order else FreeCuts(self.model, FREE_CUTS)
@@ -197,23 +203,25 @@ class _Run:
             rounds = self.solver.effort * self.model.n
             coolings = Coolings(self.model, self.starts, rounds, self.limits.seed, self._offer)
 
-        def solve(known: Sequence[int] | None) -> list[int] | None:
-            if free is not None and not free.finished:
+        def solve(turn: int, known: Sequence[int] | None) -> list[list[int]]:
+            if free is not None and not free.finished and (turn % 2 or programs.finished):
                 free.step(self.limits)
-            return None if programs.finished else programs.step(self.limits, known)
+                return []
+            return programs.steps(PROGRAMS << turn, self.limits, known)
 
+        turns = count()
         with ThreadPoolExecutor(1) as beside:
             while not (self._settled or self._until_placing.spent()):
-                solving = beside.submit(solve, coolings.in_program_order if coolings else None)
+                solving = beside.submit(solve, next(turns), coolings.in_program_order if coolings else None)
                 if self.limits.workers == 1:
                     wait([solving])
                 if coolings is not None and not coolings.finished:
                     coolings.cool(self._until_placing)
-                    self._place_harder(coolings.done, self.limits.share(PACKING_SHARE))
-                if (decoded := solving.result()) is not None:
+                    self._pack_near(PACKINGS, self.limits.share(PACKING_SHARE))
+                for decoded in solving.result():
                     self._offer(decoded)
-                    if coolings is not None:
-                        coolings.begin(decoded)
+                if coolings is not None and solving.result():
+                    coolings.begin(solving.result()[-1])
                 proof = programs if free is None else free
                 self._prove(proof.bound, proof.infeasible)
                 idle = coolings is None or coolings.finished
@@ -227,22 +235,26 @@ class _Run:
         self.infeasible = self.infeasible or (infeasible and self.best is None)
 
     def _place(self) -> None:
-        """Addresses for the best sequence; where none are found, for others that keep less live."""
-        for _ in range(PACKINGS):
-            self._place_harder(PACKING_ROUNDS, self.limits)
+        """Addresses for the best sequence, or for one near it that packs."""
+        self._pack_near(LAST_PACKINGS, self.limits.share(UNPACKED_SHARE if self.answer is None else 1.0))
+        loosest = self.packable.loosest if self.packable is not None else None
+        for placed, share in ((loosest, LOOSEST_SHARE), (self.best, 1.0)):
+            if placed is not None and self.answer is None:
+                harder = place_harder(self.problem, placed, self.limits.share(share))
+                self.answer = harder if harder.within(self.model.capacity) else None
 
-    def _place_harder(self, rounds: int, limits: Limits) -> None:
-        """Where one pass found no addresses for the best sequence, look for one near it that packs, with so many rounds
-        between two packings."""
+    def _pack_near(self, tries: int, limits: Limits) -> None:
+        """Where the best sequence has no places, take some near it that have, each better than the one before, of so many tried."""
         if self.best is None or self.best is self.answer or not load("recompute", limits):
             return
         from memplan_solvers.recompute.packable import Packable
 
-        if self.packable is None or self.packable.sequence != self.best.sequence:
-            self.packable = Packable(self.problem, self.model, self.best, limits.seed)
-        found = self.packable.search(limits, self._is_cheaper, rounds)
-        if found is not None and self._is_cheaper(self._cost(found)):
-            self.answer = found
-            if self._cost(found) <= self._cost(self.best):
-                self.best = found
+        if self.packable is None:
+            rounds = min(PACKING_EFFORT, self.solver.effort) * self.model.n
+            self.packable = Packable(self.problem, self.model, rounds, limits.seed)
+        for placed in self.packable.near(self.best.sequence, self._is_cheaper, tries, limits):
+            self.answer = placed
             self._report()
+            if self._cost(placed) <= self._cost(self.best):
+                self.best = placed
+                return

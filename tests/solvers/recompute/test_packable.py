@@ -19,9 +19,9 @@ from memplan.solving.limits import Limits
 
 
 def tangled_graph(rng: random.Random, n: int) -> Graph:
-    """Ops that read some of the ten before them, with sizes of all magnitudes: what is live seldom packs by chance."""
+    """Ops that read some of the thirty before them, with sizes of all magnitudes: what is live seldom packs by chance."""
     sizes = [int(10 ** rng.uniform(1, 2.5)) for _ in range(n)]
-    reads = [sorted(rng.sample(range(max(0, i - 10), i), min(i, rng.randint(1, 3)))) for i in range(n)]
+    reads = [sorted(rng.sample(range(max(0, i - 30), i), min(i, rng.randint(1, 3)))) for i in range(n)]
     used = {k for row in reads for k in row}
     ops = (Op(f"o{i}", "Op", tuple(f"t{k}" for k in row), (f"t{i}",), i % 7) for i, row in enumerate(reads))
     tensors = tuple(Tensor(f"t{i}", size) for i, size in enumerate(sizes))
@@ -30,8 +30,8 @@ def tangled_graph(rng: random.Random, n: int) -> Graph:
 
 def test_what_one_pass_does_not_pack_is_packed_at_little_cost() -> None:
     tried = packed = 0
-    for seed in range(12):
-        graph = tangled_graph(random.Random(seed), 40)
+    for seed in range(6):
+        graph = tangled_graph(random.Random(seed), 150)
         problem = Problem(graph, Target(), Options("compute", order="program", recompute=None))
         peak = max(make_model(problem).live_bytes(range(problem.n)))
         problem = replace(problem, target=Target().with_scratchpad(int(0.85 * peak)))
@@ -41,15 +41,13 @@ def test_what_one_pass_does_not_pack_is_packed_at_little_cost() -> None:
         annealing.cool(20_000, Limits(60.0))
         if annealing.best is None:
             continue
-        loose = place(problem, model, annealing.best, Limits(60.0))
-        if loose.peak <= model.capacity:
+        if place(problem, model, annealing.best, Limits(60.0)).within(model.capacity):
             continue
         tried += 1
-        found = Packable(problem, model, loose, 0).search(Limits(20.0), lambda cost: True, 20_000)
-        if found is not None:
+        begun = Packable(problem, model, 20_000, 0).near(annealing.best, lambda cost: True, 20, Limits(20.0))
+        if found := next(begun, None):
             packed += 1
             assert found.offsets is not None and found.lives == model.lives(found.sequence)
             ends = [o + model.sizes[s] for o, (s, _, _) in zip(found.offsets, found.lives, strict=True)]
             assert max(ends) == found.peak <= model.capacity
-            assert model.extra_cost(found.sequence) >= annealing.best_cost
     assert tried >= 3 and packed >= tried - 1
