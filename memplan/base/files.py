@@ -6,6 +6,7 @@ import difflib
 import json
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -94,7 +95,7 @@ def write_atomic(path: Path, content: str | bytes) -> Path:
 Kind = TypeVar("Kind", bound=MemplanError)
 
 
-def unreadable(kind: type[Kind], path: str | Path, cause: OSError) -> Kind:
+def unreadable(kind: Callable[[str, str], Kind], path: str | Path, cause: OSError) -> Kind:
     """The error for a file that cannot be read; its hint names the file beside it that may be meant."""
     path = Path(path)
     try:

@@ -44,7 +44,7 @@ def is_tested(version: str) -> bool:
     return TESTED[0] <= numbers <= TESTED[1]
 
 
-if numba.config.DISABLE_JIT:
+if numba.config.DISABLE_JIT:  # type: ignore[attr-defined,unused-ignore]
     way: Any = import_module("memplan_solvers.jit_plain")
 elif is_tested(numba.__version__):
     way = import_module("memplan_solvers.jit_inside")
@@ -57,10 +57,10 @@ else:
     )
     way = import_module("memplan_solvers.jit_plain")
 
-kernel: Callable[..., Any] = way.kernel
+kernel: Callable[..., Callable[..., Any]] = way.kernel
 """A kernel that Python calls; kernels may call it too. `allocates`: see above. `fastmath`: sums may be taken in any order."""
 
-inner: Callable[..., Any] = way.inner
+inner: Callable[..., Callable[..., Any]] = way.inner
 """A kernel that only kernels call, compiled as a part of them."""
 
 

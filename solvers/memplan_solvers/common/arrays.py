@@ -28,6 +28,6 @@ NEVER = 1 << 50
 """A step after all steps."""
 
 
-def record(fields: list[tuple[str, type]]) -> np.dtype[np.record]:
+def record(fields: list[tuple[str, type]]) -> np.dtype[np.void]:
     """The dtype of a record array whose records have their fields as attributes, in Python as in kernels."""
     return np.dtype((np.record, fields))

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import pickle
+import sys
+import warnings
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
+from memplan.base.children import end_with_parent
 from memplan.base.errors import OptionError
 from memplan.problem.options import Options
 from memplan.problem.plan import Plan
@@ -154,3 +158,12 @@ def warm() -> None:
     """Call every kernel of the assignment, of what it is judged by, and of what makes a plan of it."""
     problem = Problem(chain(4), TIMED.with_scratchpad(600), Options("latency", "tensor", order="program"))
     MsaTuned().search(problem, Limits(float("inf")))
+
+
+if __name__ == "__main__":  # see `uncompiled.py`
+    end_with_parent()
+    with warnings.catch_warnings(
+        action="ignore"
+    ):  # numpy's numbers say what they do where kernels say nothing
+        plan = Msa().search(pickle.load(sys.stdin.buffer), Limits(float("inf")))
+    sys.stdout.buffer.write(pickle.dumps(plan))
