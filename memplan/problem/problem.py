@@ -46,7 +46,7 @@ class Problem:
             these lie. No machine does that: what such a problem costs at least, it costs whether they are joined or not.
             Of one that is joined too, the place of an operand that is `hosted` is taken from when that is written,
             and no more than that.
-        numberings: the latest of this problem and of those that `replace` makes of it, or that it was made of.
+        _numberings: the latest of this problem and of those that `replace` makes of it, or that it was made of.
     """
 
     graph: Graph
@@ -54,7 +54,7 @@ class Problem:
     options: Options
     joined: tuple[str, ...] = ()
     scattered: tuple[str, ...] = ()
-    numberings: list[Numbering] = field(default_factory=list, compare=False, repr=False)
+    _numberings: list[Numbering] = field(default_factory=list, compare=False, repr=False)
 
     @property
     def n(self) -> int:
@@ -111,26 +111,26 @@ class Problem:
         return {s: tuple(ops) for s, ops in found.items()}
 
     @cached_property
-    def numbering(self) -> Numbering:
-        """The placed storages by number: one of the `numberings`, so that a solve numbers a large graph once."""
+    def _numbering(self) -> Numbering:
+        """The placed storages by number: one of those that are known, so that a solve numbers a large graph once."""
         options, alignment = self.options, self.target.scratchpad.alignment
         if not (self.joined or self.scattered):  # then these alone decide
             options = Options(weights=options.weights, io=options.io, pins=options.pins)
         mine = Numbering(self.graph, options, alignment, self.joined, self.scattered)
-        known = next((one for one in self.numberings if one == mine), None)
+        known = next((one for one in self._numberings if one == mine), None)
         if known is None:
-            self.numberings[:] = [*self.numberings[1 - NUMBERINGS :], mine]
+            self._numberings[:] = [*self._numberings[1 - NUMBERINGS :], mine]
         return known or mine
 
     @cached_property
     def storages(self) -> tuple[Storage, ...]:
         """The placed storages."""
-        return self.numbering.storages
+        return self._numbering.storages
 
     @cached_property
     def number(self) -> dict[str, int]:
         """Storage number by name."""
-        return self.numbering.number
+        return self._numbering.number
 
     @cached_property
     def placeables(self) -> tuple[Placeable, ...]:
@@ -165,12 +165,12 @@ class Problem:
     @cached_property
     def reads(self) -> tuple[tuple[int, ...], ...]:
         """Per op, the distinct placed storages it reads, or writes in part (none for a view)."""
-        return self.numbering.reads
+        return self._numbering.reads
 
     @cached_property
     def writes(self) -> tuple[tuple[int, ...], ...]:
         """Per op, the placed storages it writes, each the only one to (none for a view)."""
-        return self.numbering.writes
+        return self._numbering.writes
 
     @property
     def preds(self) -> tuple[tuple[int, ...], ...]:

@@ -83,7 +83,7 @@ class Families:
         if problem.n > MANY_OPS:  # what spills least is quickest, and is looked at first
             walks.sort(key=lambda walk: live_bytes(blocks_of(walk, without_spills(walk))))
         for way, walk in product((self._without_spills, self._with_spills), walks):
-            for candidate in way(walk, best, missed, limits.spent):
+            for candidate in way(walk, best, missed, limits):
                 if best is None or candidate.key < best.key:
                     best = candidate
                     limits.report("greedy", best.value, problem.free_bound)
@@ -125,15 +125,15 @@ class Families:
         return best
 
     def _without_spills(
-        self, walk: Walk, best: Candidate | None, missed: list[Missed], stop: Callable[[], bool]
+        self, walk: Walk, best: Candidate | None, missed: list[Missed], limits: Limits
     ) -> Iterator[Candidate]:
         """The answer of one order that keeps everything, if it fits; what fits by bytes only joins `missed`."""
-        kept = self._keep(walk, without_spills(walk), missed, stop)
+        kept = self._keep(walk, without_spills(walk), missed, limits.spent)
         if kept is not None:
             yield kept
 
     def _with_spills(
-        self, walk: Walk, best: Candidate | None, missed: list[Missed], stop: Callable[[], bool]
+        self, walk: Walk, best: Candidate | None, missed: list[Missed], limits: Limits
     ) -> Iterator[Candidate]:
         """The answers of one order that evict; those that cannot beat `best`, or take too long, are left out.
 
@@ -142,18 +142,16 @@ class Families:
         problem = walk.problem
         if problem.target.direct or problem.options.objective == "peak":
             return
-        floor = (
-            best is None
-        )  # the floor is there wherever each op fits: cheap to find, but all of it is spilled
+        floor = best is None  # cheap to find, and there wherever each op fits
         if floor and problem.n <= MANY_OPS:
-            yield from self._floor(walk, missed, stop)
+            yield from self._floor(walk, missed, limits.spent)
         for name in self._policies(problem):
-            found = self._evict(walk, name, best, missed, stop)
+            found = self._evict(walk, name, best, missed, limits)
             if found is not None:
                 floor = False
                 yield found
-        if floor and problem.n > MANY_OPS:  # so many moves take more time than a policy does
-            yield from self._floor(walk, missed, stop)
+        if floor and problem.n > MANY_OPS:  # to write down and to judge so many moves takes long
+            yield from self._floor(walk, missed, limits.spent)
 
     def _floor(self, walk: Walk, missed: list[Missed], stop: Callable[[], bool]) -> Iterator[Candidate]:
         """The answer of one order that keeps nothing beyond an op, if it packs."""
@@ -209,7 +207,7 @@ class Families:
         return None
 
     def _evict(
-        self, walk: Walk, policy: str, best: Candidate | None, missed: list[Missed], stop: Callable[[], bool]
+        self, walk: Walk, policy: str, best: Candidate | None, missed: list[Missed], limits: Limits
     ) -> Candidate | None:
         """The order under one policy: by bytes then packed, or allocated as it goes; the better one."""
         ways = [self._by_bytes, self._as_it_goes]
@@ -219,9 +217,9 @@ class Families:
         found: Candidate | None = None
         most = float("inf") if best is None else best.value
         for way in ways:
-            # What else there is for a large graph, the floor, takes longer to write down and to judge.
-            patient = many and best is None and found is None
-            other = way(walk, POLICIES[policy], most, missed, (lambda: False) if patient else stop)
+            waited = many and best is None and found is None  # there is nothing else but the floor
+            stop = limits.cancelled if waited else limits.spent
+            other = way(walk, POLICIES[policy], most, missed, stop)
             if other is not None and (found is None or other.key < found.key):
                 found, most = other, other.value
             if many and found is not None and crowded(walk.problem):
