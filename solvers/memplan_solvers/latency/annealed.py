@@ -146,8 +146,8 @@ def _better_news(limits: Limits, known: float) -> Limits:
 
 def _from_greedy(solver: LatencySolver, problem: Problem, limits: Limits, anneal: Anneal) -> Plan:
     """Where ops use the scratchpad alone: a known plan or greedy's, and what annealing makes of one that writes nothing in place."""
-    known = [p for p in limits.start if (p.target, p.options) == (problem.target, problem.options)]
-    best = known[-1] if known else Greedy().solve(problem, limits.share(GREEDY))
+    here = [plan for plan in limits.start if (plan.target, plan.options) == (problem.target, problem.options)]
+    best = here[-1] if here else Greedy().solve(problem, limits.share(GREEDY))
     best = replace(best, solver=solver.spec)
     less = inplace_off(problem) if best.inplace else None
     start = best if less is None else Greedy().solve(less, limits.share(GREEDY))
