@@ -27,7 +27,7 @@ from memplan_solvers.latency.anneal_kernel import (
     keep_best,
     run_rounds,
 )
-from memplan_solvers.latency.annealed import Work, annealed
+from memplan_solvers.latency.annealed import AnnealingWork, annealed
 from memplan_solvers.latency.arrays import STORE, LatencyArrays, make_arrays
 from memplan_solvers.latency.incremental import first_latency
 from memplan_solvers.latency.layout import Layout, make_layout, to_plan
@@ -89,7 +89,7 @@ class Anneal(LatencySolver):
         """The best layout met, in the order in which it is fastest."""
         return annealed(self, problem, limits, self._anneal)
 
-    def _anneal(self, arrays: LatencyArrays, start: Layout, work: Work) -> Layout:
+    def _anneal(self, arrays: LatencyArrays, start: Layout, work: AnnealingWork) -> Layout:
         share = replace(self, effort=round(work.share * self.effort))
         return share.improve(arrays, start, work.limits, work.bound)
 

@@ -32,7 +32,7 @@ STORE = record(
 )
 
 
-class Fixed(NamedTuple):
+class FixedStretch(NamedTuple):
     """Where and when a storage stays in the scratchpad."""
 
     start: int  # first step
@@ -85,7 +85,7 @@ def make_arrays(problem: Problem, limits: Limits, order: Sequence[int] | None = 
     return None if fixed is None else arrays_of(walk, fixed)
 
 
-def arrays_of(walk: Walk, fixed: Mapping[int, Fixed]) -> LatencyArrays:
+def arrays_of(walk: Walk, fixed: Mapping[int, FixedStretch]) -> LatencyArrays:
     """The arrays of a problem in an order, in which these storages are fixed."""
     problem = walk.problem
     storages, graph, target = problem.storages, problem.graph, problem.target
@@ -145,7 +145,7 @@ def _longest(arrays: LatencyArrays) -> float:
     return float((arrays.compute + arrays.base_host + arrays.overhead).sum() + touched.sum())
 
 
-def _fixed(walk: Walk, limits: Limits) -> dict[int, Fixed] | None:
+def _fixed(walk: Walk, limits: Limits) -> dict[int, FixedStretch] | None:
     """What stays in the scratchpad; None if it was not placed."""
     stretches: list[list[Stretch]] = [
         spans if s.pinned else [] for spans, s in zip(walk.whole, walk.problem.storages, strict=True)
@@ -157,7 +157,7 @@ def _fixed(walk: Walk, limits: Limits) -> dict[int, Fixed] | None:
     for block, offset in zip(placed.blocks, placed.offsets, strict=True):
         source = -1
         for s, (start, stop) in block.members:
-            fixed[s] = Fixed(start, stop, int(offset), source)
+            fixed[s] = FixedStretch(start, stop, int(offset), source)
             source = s
     return fixed
 

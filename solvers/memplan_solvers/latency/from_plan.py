@@ -6,7 +6,7 @@ import numpy as np
 
 from memplan.problem.plan import Plan
 from memplan.problem.problem import Problem
-from memplan_solvers.latency.arrays import RESIDENCY, Fixed, LatencyArrays, arrays_of, no_stores
+from memplan_solvers.latency.arrays import RESIDENCY, FixedStretch, LatencyArrays, arrays_of, no_stores
 from memplan_solvers.latency.layout import Layout, make_layout
 from memplan_solvers.residency import Walk
 
@@ -23,7 +23,9 @@ def layout_of(problem: Problem, plan: Plan) -> tuple[LatencyArrays, Layout] | No
     op = {o.name: i for i, o in enumerate(problem.graph.ops)}
     walk = Walk(problem, tuple(op[name] for name in plan.schedule))
     rows = sorted((problem.number[r.tensor], r.start, r.stop, r.offset) for r in plan.residencies)
-    fixed = {s: Fixed(start, stop, offset) for s, start, stop, offset in rows if problem.storages[s].pinned}
+    fixed = {
+        s: FixedStretch(start, stop, offset) for s, start, stop, offset in rows if problem.storages[s].pinned
+    }
     arrays = arrays_of(walk, fixed)
     loads = {(problem.number[m.tensor], m.issue): m.due for m in plan.moves if problem.is_load(m)}
     stores = no_stores(arrays)

@@ -16,9 +16,8 @@ from memplan_solvers.latency.evaluate import first_dues, latency
 
 
 class Layout(NamedTuple):
-    """Residencies and stores in an order of the ops, and how long the program takes with them."""
+    """Residencies and stores, and how long the program takes with them."""
 
-    order: Ints  # [n], op by step
     residencies: Records  # RESIDENCY[r], loads in the order in which they queue
     dues: Ints  # [r], the step that waits for the load with which each begins, -1 where it begins with none
     stores: Records  # STORE[m]
@@ -35,7 +34,7 @@ def make_layout(
     if dues is None:
         dues = first_dues(arrays, residencies)
     seconds = float(latency(arrays, residencies, dues, stores, np.empty(arrays.n + 1)))
-    return Layout(arrays.order, residencies, dues, stores, seconds)
+    return Layout(residencies, dues, stores, seconds)
 
 
 def to_plan(
@@ -59,12 +58,7 @@ def to_plan(
         InPlace(int(arrays.producer[b]), storages[b].name, storages[a].name)
         for b, a in fixed_pairs(arrays).items()
     ]
+    order_of_ops = arrays.order.tolist()
     return solver.answer(
-        problem,
-        limits,
-        order=layout.order.tolist(),
-        residencies=residencies,
-        moves=moves,
-        bound=bound,
-        inplace=pairs,
+        problem, limits, order=order_of_ops, residencies=residencies, moves=moves, bound=bound, inplace=pairs
     )

@@ -9,7 +9,7 @@ from memplan.problem.problem import Problem
 from memplan.solving.limits import Limits
 from memplan.solving.testing import TIMED, chain
 from memplan_solvers.latency.anneal import Anneal
-from memplan_solvers.latency.annealed import Work
+from memplan_solvers.latency.annealed import AnnealingWork
 from memplan_solvers.latency.arrays import LatencyArrays, make_arrays
 from memplan_solvers.latency.layout import Layout
 from memplan_solvers.latency.msa import tuned
@@ -22,7 +22,7 @@ QUEUED = 0.9
 """Share of new ratios of loads that ask for idle copy capacity, see `anneal_kernel.AnnealingState`."""
 
 
-def anneal(timed: LatencyArrays, start: Layout, work: Work) -> Layout:
+def anneal(timed: LatencyArrays, start: Layout, work: AnnealingWork) -> Layout:
     """What guided annealing makes of a layout."""
     whole = Anneal()
     share = replace(whole, effort=round(work.share * whole.effort))
@@ -39,4 +39,4 @@ def warm() -> None:
         refiner = Refiner(Game(board), load_network(), 0)
         refiner.consider_greedy()
         refiner.cycle(1, lambda: False)
-        anneal(timed, tuned(timed, limits, 0.0), Work(1.0, limits, 0.0))
+        anneal(timed, tuned(timed, limits, 0.0), AnnealingWork(1.0, limits, 0.0))

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 from memplan_solvers.greedy import Greedy
-from memplan_solvers.latency.annealed import Work, best_order, order_arrays
+from memplan_solvers.latency.annealed import AnnealingWork, best_order, order_arrays
 from memplan_solvers.latency.arrays import LatencyArrays
 from memplan_solvers.latency.from_plan import layout_of
 from memplan_solvers.latency.layout import Layout, to_plan
@@ -72,13 +72,13 @@ def test_the_work_of_all_orders_is_that_of_one() -> None:
     limits = Limits(20.0, progress=news.append)
     orders, shares = order_arrays(problem, limits), dict[str, float]()
 
-    def anneal(arrays: LatencyArrays, start: Layout, work: Work) -> Layout:
+    def anneal(arrays: LatencyArrays, start: Layout, work: AnnealingWork) -> Layout:
         name = next(name for name, found in orders.items() if found is arrays)
         shares[name] = shares.get(name, 0.0) + work.share
         work.limits.report("here", start.seconds, 0.0)
         return start
 
-    name, layout = best_order(orders, Work(1.0, limits, 0.0), anneal)
+    name, layout = best_order(orders, AnnealingWork(1.0, limits, 0.0), anneal)
     assert len(orders) > 1 and shares.keys() == orders.keys()
     assert sum(shares.values()) == pytest.approx(1.0) and max(shares, key=lambda x: shares[x]) == name
     values = [x.value for x in news if x.phase == "here" and x.value is not None]

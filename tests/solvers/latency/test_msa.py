@@ -149,6 +149,6 @@ def test_operands_in_the_scratchpad_are_refused() -> None:
     problem = small_problem("x>a a>y", {}, 60)
     with pytest.raises(
         OptionError,
-        match="does not plan for operands that must all be in 'scratchpad'\nhint: use --solver, one of greedy, portfolio",
+        match="does not plan for operands that must all be in 'scratchpad'\nhint: use --solver, one of anneal, greedy, malloc_game, portfolio",
     ):
         solve(problem.graph, "cortex-m7", objective="latency", solver="msa")
