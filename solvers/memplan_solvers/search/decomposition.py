@@ -33,7 +33,7 @@ STEPS = 8
 LABELS = 4_000_000
 """Labels that a frontier may have in all."""
 
-SHARES = 1, 4
+DIVISORS = 1, 4
 """What the effort is divided by for the direction that proved something last, and for the other one."""
 
 SHARE = 10
@@ -96,15 +96,15 @@ class Bracket:
             self.learn(windows_bound(self.subproblem, order, limits))
 
     def learn_chain(self, limits: Limits) -> None:
-        """Learn what one chain of ops lacks, once."""
-        if not (self._looked_at_chain or self.done):
+        """Learn what one chain of ops lacks, once; of large subproblems it takes too much space."""
+        if not (self._looked_at_chain or self.done or self.large):
             self._looked_at_chain = True
             self.learn(chain_bound(self.subproblem, limits))
 
     def search(self, limits: Limits, beam: int) -> bool:
         """One pass over the layers in each direction; False where there is no plan through."""
-        for share, direction in zip(SHARES, self._directions, strict=False):
-            if self._pass(direction, self.below, limits, beam=max(BEAM, beam // share)):
+        for divisor, direction in zip(DIVISORS, self._directions, strict=False):
+            if self._pass(direction, self.below, limits, beam=max(BEAM, beam // divisor)):
                 return self.plan is not None
         return True
 
@@ -129,8 +129,8 @@ class Bracket:
             return True
         if self._forwards.engine.known >= limit:
             self._prefer(self._forwards)
-        for share, direction in zip(SHARES, list(self._directions), strict=False):
-            if self._pass(direction, limit, limits, most=most // share):
+        for divisor, direction in zip(DIVISORS, list(self._directions), strict=False):
+            if self._pass(direction, limit, limits, most=most // divisor):
                 self._prefer(direction)
                 return True
         return False
