@@ -67,13 +67,12 @@ print(json.dumps({
 def main(versions: list[str]) -> None:
     """A row for each version, beside those of other runs, in the order of the versions."""
     expected = asked(Path(sys.executable))["answers"]
-    before, rest = PAGE.read_text(encoding="utf-8").split(START)
-    table, after = rest.split(END)
-    rows = {key(row): row for row in table.splitlines()[2:]}
     for version in versions:
         row = measured(version, expected)
         print(row, flush=True)
-        rows[key(row)] = row
+        before, rest = PAGE.read_text(encoding="utf-8").split(START)
+        table, after = rest.split(END)
+        rows = {key(line): line for line in (*table.splitlines()[2:], row)}
         lines = "".join(f"{rows[name]}\n" for name in sorted(rows))
         write_atomic(PAGE, before + START + HEAD + lines + END + after)
 

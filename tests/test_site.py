@@ -54,6 +54,9 @@ def address(site: Path) -> Iterator[str]:
 
 def test_examples_of_docstrings_are_code(site: Path) -> None:
     page = (site / "docs" / "reference.html").read_text(encoding="utf-8")
+    assert "so that it can be executed and emitted." in " ".join(page.split()), (
+        "what is returned is one thing"
+    )
     assert "<blockquote>" not in page and 'id="memplan.plan"' in page and 'class="gp">&gt;&gt;&gt; ' in page
 
 

@@ -192,11 +192,12 @@ def plan(
         found = solve_within(chosen, problem, limits)
     seconds = found.seconds or limits.seconds - before
     done = evaluate(problem.graph, replace(found, seconds=seconds, budget_proved=proved))
-    if limits.clock.given_up and done.status in (Status.FEASIBLE, Status.UNKNOWN):
-        what = " and ".join(limits.clock.given_up)
-        why = f"cancelled while the kernels of {what} were compiled, which is done once on a machine: plan again"
-        if not compiles:
-            why = f"without the kernels of {what}, which are not compiled"
+    without = limits.clock.given_up if limits.cancelled() or not compiles else ()
+    if without and done.status in (Status.FEASIBLE, Status.UNKNOWN):
+        what = " and ".join(without)
+        why = f"without the kernels of {what}, which are not compiled"
+        if compiles:
+            why = f"cancelled while the kernels of {what} were compiled, which is done once on a machine: plan again"
         done = replace(done, reason="; ".join(filter(None, (done.reason, why))))
     return recorded(done)
 

@@ -97,7 +97,9 @@ def run(code: str, folder: Path, *words: str) -> None:
 
 
 NEVER_WAITS = """
+import sys
 import memplan
+from memplan.cli import main
 from memplan_solvers.compiled import _compilers
 
 model, heard = memplan.load("resnet8_int8"), []
@@ -111,12 +113,14 @@ for options in (
     if "objective" in options:
         assert plan.value < 0.6 * plan.metrics.latency_all_host_s, plan.value
         assert plan.reason.endswith(", which are not compiled"), plan.reason
+command = "plan resnet8_int8 --target ethos-u65 --scratchpad 64KiB --objective latency --solver msa --no-compile -o"
+assert main([*command.split(), sys.argv[1]]) == 0 and not _compilers
 """
 
 
 @pytest.mark.slow(reason="plans without any kernel")
 def test_who_does_not_wait_gets_what_needs_no_kernels(tmp_path: Path) -> None:
-    run(NEVER_WAITS, tmp_path)
+    run(NEVER_WAITS, tmp_path, str(tmp_path))
 
 
 @pytest.mark.slow(reason="compiles in a process of its own")
