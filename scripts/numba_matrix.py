@@ -11,11 +11,10 @@ import tempfile
 import tomllib
 from pathlib import Path
 
-from memplan.base.files import write_atomic
+from marked import DOCS, part, put, stamp
+from provenance import ROOT
 
-ROOT = Path(__file__).parent.parent
-PAGE = ROOT / "docs" / "numba.md"
-START, END = "<!-- scripts/numba_matrix -->\n", "<!-- end -->"
+PAGE = DOCS / "numba.md"
 HEAD = (
     "| numba | llvmlite | numpy | Python | kernels compiled | processor seconds | answers |\n"
     "| --- | --- | --- | --- | ---: | ---: | --- |\n"
@@ -70,11 +69,12 @@ def main(versions: list[str]) -> None:
     for version in versions:
         row = measured(version, expected)
         print(row, flush=True)
-        before, rest = PAGE.read_text(encoding="utf-8").split(START)
-        table, after = rest.split(END)
-        rows = {key(line): line for line in (*table.splitlines()[2:], row)}
+        made, _, *table = part(PAGE, "numba_matrix").splitlines()
+        rows = {key(line): line for line in (*table[2:], row)}
         lines = "".join(f"{rows[name]}\n" for name in sorted(rows))
-        write_atomic(PAGE, before + START + HEAD + lines + END + after)
+        put(PAGE, "numba_matrix", f"{made}\n\n{HEAD}{lines}")
+    if {line.split()[1] for line in part(PAGE, "numba_matrix").splitlines()[4:]} <= set(versions):
+        stamp(PAGE, "numba_matrix")
 
 
 def key(row: str) -> tuple[tuple[int, ...], str]:

@@ -79,6 +79,7 @@ TABLES = (
     Measured("docs/onnxruntime.md", "bench_onnxruntime", ("memplan/runtimes/onnxruntime",)),
     Measured("docs/executorch.md", "bench_executorch", ("memplan/runtimes/executorch", "memplan/torch/executorch")),
     Measured("docs/torch.md", "bench_torch", ("memplan/torch", *solvers("recompute"))),
+    Measured("docs/numba.md", "numba_matrix", solvers("jit_inside.py", "jit_plain.py")),
     Measured("docs/trained-models.md", "run_trained_models", ("memplan/onnx", "memplan/runtimes/arena.py")),
     Measured("models/RESULTS.md", "", (*EXACT, *LATENCY)),
 )  # fmt: skip
