@@ -81,14 +81,14 @@ from memplan.solving.planning import PlanOptions, make_problem, plan
 from memplan.solving.registry import parse_spec
 from memplan.solving.solver import Solver
 from memplan.solving.tiler import Tiler
-from memplan.solving.tiling import tile, tile_front
+from memplan.solving.tiling import FrontOptions, tile, tile_front
 from memplan.studies.curve import SweepPoint
 from memplan.studies.sweep import Sweep, sweep
 from memplan.tiling.record import Region
 
 __all__ = [
     "Access", "BoundError", "Buffer", "Capabilities", "Channel", "Clock", "Compute", "DimensionError", "ExecutionError",
-    "Gap", "Graph", "GraphError", "Hosted", "InPlace", "InvalidPlanError", "Limits", "Memory", "MemplanError", "Metrics", "Model", "Move",
+    "FrontOptions", "Gap", "Graph", "GraphError", "Hosted", "InPlace", "InvalidPlanError", "Limits", "Memory", "MemplanError", "Metrics", "Model", "Move",
     "Obedience", "Op", "OptionError", "Options", "OutputReport", "Packer", "Packing", "Parts", "Pin", "Place", "Placeable", "Plan", "PlanError",
     "PlanOptions", "Problem", "Progress", "ReferenceCapacities", "Region", "Residency", "RunReport", "Segment",
     "Solver", "Status", "Storage", "Sweep", "SweepPoint", "Target", "TargetError", "Tensor", "Tiler", "TilingFront", "TilingPoint", "Violation", "ZooEntry",

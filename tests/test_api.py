@@ -194,6 +194,14 @@ def test_options_that_are_handed_on_are_those_of_plan() -> None:
     assert typing.get_type_hints(memplan.PlanOptions) == options
 
 
+def test_options_that_are_handed_on_are_those_of_a_front_beside_its_factor() -> None:
+    hints = get_type_hints(memplan.tile_front)
+    named = {
+        p.name for p in inspect.signature(memplan.tile_front).parameters.values() if p.kind is p.KEYWORD_ONLY
+    }
+    assert typing.get_type_hints(memplan.FrontOptions) == {name: hints[name] for name in named - {"macs"}}
+
+
 def test_import_takes_the_standard_library_alone() -> None:
     code = f"import memplan, sys; print([m for m in {HEAVY} if m in sys.modules]); print(memplan.testing.check_solver)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

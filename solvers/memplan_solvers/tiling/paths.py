@@ -99,18 +99,18 @@ def unbeaten(found: Sequence[TiledPath]) -> list[TiledPath]:
 
 
 def _kinds(costs: Costs, crossings: Sequence[Crossing]) -> list[tuple[Crossing, Sequence[Crossing], Bytes]]:
-    """How a region may leave the place behind it and find the one before it, and the bytes that it takes then.
-
-    One that is cut along no axis of windows finds all whole: what it reads lies in one piece there, and in many else.
-    """
-    if not costs.divided or costs.passed.keys().isdisjoint(crossings):
-        crossings = [None]
-    kinds: list[tuple[Crossing, Sequence[Crossing], Bytes]] = [(None, crossings, costs.whole)]
+    """How a region may leave the place behind it and find the one before it, and the bytes that it takes then."""
+    pieces = [c for c in crossings if c is not None] if costs.divided else []
+    left = {None: costs.whole} | {axis: np.where(s, costs.pieces, np.inf) for axis, s in costs.short.items()}
+    kinds: list[tuple[Crossing, Sequence[Crossing], Bytes]] = []
+    for leaves, nbytes in left.items():
+        kinds.append((leaves, (None,), nbytes))
+        if pieces:
+            kinds.append((leaves, pieces, nbytes + costs.gathered))
     for leaves, short in costs.short.items():
-        kinds.append((leaves, crossings, np.where(short, costs.pieces, np.inf)))
-        for axis, passed in costs.passed.items():
-            if axis in crossings:
-                kinds.append((leaves, (axis,), np.where(short, passed, np.inf)))
+        for axis in (axis for axis in costs.passed if axis in pieces):
+            passed = costs.passed[axis] + costs.gathered
+            kinds.append((leaves, (axis,), np.where(short, passed, np.inf)))
     return kinds
 
 

@@ -32,6 +32,7 @@ class Costs:
             leaves comes.
         short: by axis whether the pieces that it leaves are short along that axis.
         divided: whether what comes in may be in pieces at all.
+        gathered: bytes more where it is, since what would lie side by side in one tensor does not in pieces.
         flops: of all tiles.
         ops: how many ops they are.
     """
@@ -41,6 +42,7 @@ class Costs:
     passed: dict[int, Bytes]
     short: dict[int, Flags]
     divided: bool
+    gathered: Bytes
     flops: Bytes
     ops: Bytes
 
@@ -80,7 +82,8 @@ def costs(accounts: Accounts, ways: Candidates) -> Iterator[tuple[int, Costs]]:
         pieces = live[: back + 1].max(axis=0) + at_all + fits
         whole = np.maximum(pieces, live[0] + scattered + at_all)
         passed = {axis: pieces - saved for axis, saved in _saved(reaches, position, made).items()}
-        yield position, Costs(whole, pieces, passed, ways.short, _divided(reaches, position), flops, ops)
+        divided, gathered = _divided(reaches, position), _gathered(reaches, position)
+        yield position, Costs(whole, pieces, passed, ways.short, divided, gathered, flops, ops)
 
 
 def _sources(reaches: Reaches, position: int) -> dict[str, list[Reader]]:
@@ -117,6 +120,16 @@ def _saved(reaches: Reaches, position: int, made: float) -> dict[int, Bytes]:
         by_choice = np.maximum(read + made - most, 0)
         saved[found.axis] = np.where(ways.outer(number), by_choice[ways.picked[number]], 0)
     return saved
+
+
+def _gathered(reaches: Reaches, position: int) -> Bytes:
+    """Bytes of what the region's ops read side by side where the op before it has made one tensor."""
+    found = np.zeros(len(reaches.ways.tiles))
+    for readers in _sources(reaches, position).values():
+        for reader in readers:
+            read = reaches.read(*reader)[0] * reaches.slice(reader[0])
+            found = found + np.where(reaches.gathered(*reader) > 0, 0, read)
+    return found
 
 
 def _divided(reaches: Reaches, position: int) -> bool:

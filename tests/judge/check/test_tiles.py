@@ -71,7 +71,7 @@ def test_a_chunk_that_is_read_twice_is_refused() -> None:
 
 
 def test_a_chunk_of_another_place_is_refused() -> None:
-    tile = reader(KEPT, "depthwise")
+    tile = [o for o in KEPT.ops if o.tile and o.tile[0] == "depthwise"][-1]
     other = next(o for o in KEPT.ops if o.tile and o.tile[0] == "relu1" and o.results[0] not in tile.inputs)
     wrong = changed(KEPT, tile.name, inputs=(other.results[0], *tile.inputs[1:]))
     assert "which holds nothing that it needs of 'r1'" in said(CNN, wrong)

@@ -77,6 +77,16 @@ def test_what_paths_claim_is_a_front_and_is_computed(make: Callable[[], ModelPro
         assert mac_factor(graph, derived) == pytest.approx(claimed, rel=1e-9)
 
 
+def test_what_was_found_when_the_time_is_up_is_given() -> None:
+    """Four ops are looked at; what comes behind them is in no region."""
+    accounts = Accounts(pose(graph_of(models.wide_middle)))
+    left = iter([False] * 4)
+    found = ways(accounts, lambda: next(left, True))
+    number = {op.name: i for i, op in enumerate(accounts.graph.ops)}
+    lasts = {number[region.ops[1]] for way in found for region in way.tiling}
+    assert lasts and max(lasts) < 4
+
+
 def claimed_and_live(graph: Graph, every: int) -> list[tuple[float, float]]:
     """Of every so many-th candidate of a region the bytes that the search claims, and those live in its derived graph."""
     accounts = Accounts(pose(graph))
