@@ -14,7 +14,7 @@ from memplan.solving.limits import Limits
 from memplan.solving.registry import parse_spec
 from tests import agree_latency
 
-SPECS = (*agree_latency.EXACT, "anneal{effort=50}", "msa_tuned")
+SPECS = (*agree_latency.EXACT, "anneal{effort=50}", "msa_tuned", "malloc_game")
 
 
 @pytest.mark.parametrize(("ops", "every", "count"), [(2, True, 20), (3, False, 10)])
