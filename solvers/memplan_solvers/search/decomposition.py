@@ -33,8 +33,8 @@ STEPS = 8
 LABELS = 4_000_000
 """Labels that a frontier may have in all."""
 
-DIVISORS = 1, 4
-"""What the effort is divided by for the direction that proved something last, and for the other one."""
+DIVISORS = 1, 16
+"""What the effort is divided by for the direction that proved most, and for the other one."""
 
 SHARE = 10
 """States times ops of a turn for each set of executed ops that is listed."""
@@ -49,7 +49,7 @@ class Bracket:
         self.done = plan is not None and plan.value == 0
         self.large = subproblem.n > MOST_OPS_WHOLE
         self._forwards = Direction(subproblem)
-        self._directions = [self._forwards]  # the one that proved something last first
+        self._directions = [self._forwards]  # the one that proved most first
         if subproblem.reversible:
             self._directions.append(Direction(subproblem, backwards=True))
         self._beam = 0  # the widest so far
@@ -103,9 +103,13 @@ class Bracket:
 
     def search(self, limits: Limits, beam: int) -> bool:
         """One pass over the layers in each direction; False where there is no plan through."""
+        compared = all(direction.proved for direction in self._directions)
         for divisor, direction in zip(DIVISORS, self._directions, strict=False):
-            if self._pass(direction, self.below, limits, beam=max(BEAM, beam // divisor)):
+            width = beam // divisor if compared else beam
+            if width >= min(beam, BEAM) and self._pass(direction, self.below, limits, beam=width):
                 return self.plan is not None
+        if not compared:
+            self._directions.sort(key=lambda direction: -direction.proved)
         return True
 
     def raise_bound(self, limits: Limits, effort: int) -> None:

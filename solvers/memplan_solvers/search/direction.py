@@ -25,6 +25,7 @@ class Direction:
     ) -> None:
         self.subproblem = subproblem.reversed if backwards else subproblem
         self.backwards, self.rules = backwards, rules
+        self.proved = 0  # the bound of the last pass
 
     @cached_property
     def engine(self) -> Engine:
@@ -36,6 +37,7 @@ class Direction:
     ) -> tuple[SearchResult, PartialPlan | None]:
         """One pass over the layers (`search_layers`), and the plan that it found, through the subproblem as it is posed."""
         found = search_layers(self.engine, below, limits, beam, most=most)
+        self.proved = found.bound
         if found.order is None:
             return found, None
         plan = PartialPlan(self.subproblem, found.order, found.evictions)
