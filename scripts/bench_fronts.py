@@ -6,10 +6,10 @@ import argparse
 import sys
 from pathlib import Path
 
-import memplan
-from memplan.base.files import write_atomic
+from marked import put_measured
 
-MARK = "<!-- scripts/bench_fronts --limit 100 -o docs/tiles.md -->\n"
+import memplan
+
 NETS = ("mcunet_320kb_int8", "mobilenet_v1_025_int8", "resnet8_int8", "resnet50_int8")
 FACTORS = (1.0, 1.1)
 HEAD = (
@@ -33,11 +33,11 @@ def row(name: str, limit: float) -> str:
 
 
 def main() -> None:
-    """Print the table, or write it into the page between its mark and the next empty line."""
+    """Print the table, or write it into its page."""
     p = argparse.ArgumentParser(description=__doc__)
     p.add_argument("models", nargs="*", default=list(NETS), metavar="MODEL")
     p.add_argument("--limit", type=float, default=20.0, help="seconds a front")
-    p.add_argument("-o", "--output", type=Path, help="the page whose table is written anew")
+    p.add_argument("-o", "--output", type=Path, help="the page whose table is replaced")
     args = p.parse_args()
     text = HEAD
     for name in args.models:
@@ -47,8 +47,7 @@ def main() -> None:
     if args.output is None:
         print(text, end="")
         return
-    before, _, after = args.output.read_text(encoding="utf-8").partition(MARK)
-    write_atomic(args.output, before + MARK + text + after[after.index("\n\n") + 1 :])
+    put_measured(args.output, "bench_fronts", text)
 
 
 if __name__ == "__main__":

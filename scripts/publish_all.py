@@ -71,6 +71,7 @@ TABLES = (
     Measured("docs/offsets.md", "bench_offsets", solvers("offsets")),
     Measured("docs/recompute.md", "bench_recompute", solvers("recompute")),
     Measured("docs/tiles.md", "bench_tiles", ("memplan/tiling", "memplan/solving/tiling.py", *solvers("tiling"))),
+    Measured("docs/tiles.md", "bench_fronts", solvers("tiling")),
     Measured("docs/exact.md", "bench_exact", EXACT),
     Measured("docs/exact_nas.md", "bench_exact", EXACT),
     Measured("docs/exact_nas_weights.md", "bench_exact", EXACT),
