@@ -94,9 +94,9 @@ def test_who_computes_waits_for_what_is_loaded(log: list[str]) -> None:
 def test_on_the_cpu_what_is_stored_is_not_counted() -> None:
     value = torch.arange(12.0).reshape(3, 4).t()
     host, seen = allocated(lambda: offload.store(value))
-    assert seen == (0, 0) and torch.equal(host, value) and host.stride() == value.stride()
+    assert seen[:2] == (0, 0) and torch.equal(host, value) and host.stride() == value.stride()
     back, seen = allocated(lambda: offload.load(host, "cpu"))
-    assert seen == (48, 48) and torch.equal(back, value) and back.data_ptr() != host.data_ptr()
+    assert seen[:2] == (48, 48) and torch.equal(back, value) and back.data_ptr() != host.data_ptr()
     assert offload.store(torch.empty(0, 3)).shape == (0, 3)
 
 
