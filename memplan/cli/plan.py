@@ -20,7 +20,7 @@ from memplan.cli.common import (
 )
 from memplan.cli.live import LiveLine, interruptible
 from memplan.cli.status import EXIT_STATUS
-from memplan.cli.tiling import add_tiling, chosen_tiling
+from memplan.cli.tiling import FINDING, add_tiling, chosen_tiling
 from memplan.ir.graph import Graph
 from memplan.ir.model import Model
 from memplan.machine.profile import profile_names
@@ -115,9 +115,10 @@ def run(args: argparse.Namespace) -> int:
     check_folder(Path(args.output))
     model = _rewritten(load_talking(args, args.runtime), args)
     check_folder(Path(args.output), *file_names(formats, model.stem))
-    regions = chosen_tiling(args, model, alignment, args.runtime)
     live = LiveLine()
     with interruptible() as cancel:
+        regions = chosen_tiling(args, model, alignment, time_limit_s, cancel, args.runtime)
+        beside = bool(regions) and not pins  # pins speak of the tensors of either graph
         asked: PlanOptions = {
             "scratchpad": args.scratchpad,
             "alignment": alignment,
@@ -127,7 +128,7 @@ def run(args: argparse.Namespace) -> int:
             **policies(args),  # type: ignore[typeddict-item]
             "pins": pins,
             "solver": DEFAULT_SOLVER if args.solver is None else args.solver,
-            "time_limit_s": time_limit_s,
+            "time_limit_s": time_limit_s * (1 - FINDING if args.tile else 1) / (2 if beside else 1),
             "workers": workers,
             "seed": seed,
             "progress": live,
@@ -135,7 +136,7 @@ def run(args: argparse.Namespace) -> int:
             "compiles": not args.no_compile,
         }
         plan = solve(model, args.target, **(asked | {"tiling": regions}))
-        if regions and not pins:  # pins speak of the tensors of either graph
+        if beside:
             plan = not_worse_than_untiled(model, plan, asked)
             if not plan.tiling:
                 print_stderr("note: without tiles the plan is as good: nothing is tiled")

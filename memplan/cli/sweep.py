@@ -17,7 +17,7 @@ from memplan.cli.common import (
     policies,
 )
 from memplan.cli.live import LiveLine, interruptible
-from memplan.cli.tiling import add_tiling, chosen_tiling
+from memplan.cli.tiling import FINDING, add_tiling, chosen_tiling
 from memplan_start import INTERRUPTED
 
 
@@ -77,23 +77,23 @@ def run(args: argparse.Namespace) -> int:
     check_folder(Path(args.output))
     model = load_talking(args)
     check_folder(Path(args.output), f"{model.stem}.sweep.html")
-    regions = chosen_tiling(args, model, alignment)
-    problem = make_problem(
-        tiled(model, regions) if regions else model,
-        args.target,
-        alignment=alignment,
-        objective=args.objective,
-        **policies(args),
-    )
     live = LiveLine()
     with interruptible() as cancel:
+        regions = chosen_tiling(args, model, alignment, time_limit_s, cancel)
+        problem = make_problem(
+            tiled(model, regions) if regions else model,
+            args.target,
+            alignment=alignment,
+            objective=args.objective,
+            **policies(args),
+        )
         found = sweep(
             problem,
             points=points,
             least=args.least,
             most=args.most,
             solver=DEFAULT_SOLVER if args.solver is None else args.solver,
-            time_limit_s=time_limit_s,
+            time_limit_s=time_limit_s * (1 - FINDING if args.tile else 1),
             workers=workers,
             seed=seed,
             progress=live,

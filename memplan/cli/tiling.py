@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 
 from memplan.base.errors import OptionError
 from memplan.cli.common import parse_factor, policies, print_stderr
@@ -10,6 +11,9 @@ from memplan.ir.graph import Graph
 from memplan.ir.model import Model
 from memplan.tiling.derive import derive
 from memplan.tiling.record import Region, Tiling
+
+FINDING = 0.5
+"""The share of a command's time in which regions are found; the rest is for planning them."""
 
 
 def add_tiling(p: argparse.ArgumentParser) -> None:
@@ -30,9 +34,17 @@ def add_tiling(p: argparse.ArgumentParser) -> None:
 
 
 def chosen_tiling(
-    args: argparse.Namespace, model: Model, alignment: int | None, runtime: str | None = None
+    args: argparse.Namespace,
+    model: Model,
+    alignment: int | None,
+    time_limit_s: float,
+    cancel: Callable[[], bool],
+    runtime: str | None = None,
 ) -> tuple[Region, ...]:
-    """The regions that are to be tiled, none where that is not asked for; what they are is said."""
+    """The regions that are to be tiled, none where that is not asked for; what they are is said.
+
+    They are sought for `FINDING` of the time limit.
+    """
     if args.tile is None:
         if args.mac_factor is not None:
             raise OptionError(f"--mac-factor {args.mac_factor} where nothing is tiled", "add --tile auto")
@@ -44,7 +56,16 @@ def chosen_tiling(
     treated = {key: chosen[key] for key in ("weights", "io", "inplace")}
     factor = 1.0 if args.mac_factor is None else parse_factor("--mac-factor", args.mac_factor)
     say_whole(model.graph)
-    front = tile_front(model, args.target, macs=factor, alignment=alignment, runtime=runtime, **treated)
+    front = tile_front(
+        model,
+        args.target,
+        macs=factor,
+        alignment=alignment,
+        runtime=runtime,
+        time_limit_s=FINDING * time_limit_s,
+        cancel=cancel,
+        **treated,
+    )
     regions = front.within(factor).tiling
     if args.tile == "exact":
         regions = exact_regions(model.graph, regions)
