@@ -117,7 +117,8 @@ def run(args: argparse.Namespace) -> int:
     check_folder(Path(args.output), *file_names(formats, model.stem))
     live = LiveLine()
     with interruptible() as cancel:
-        regions = chosen_tiling(args, model, alignment, time_limit_s, cancel, args.runtime)
+        compiles = not args.no_compile
+        regions = chosen_tiling(args, model, alignment, time_limit_s, cancel, args.runtime, compiles)
         beside = bool(regions) and not pins  # pins speak of the tensors of either graph
         asked: PlanOptions = {
             "scratchpad": args.scratchpad,
@@ -133,7 +134,7 @@ def run(args: argparse.Namespace) -> int:
             "seed": seed,
             "progress": live,
             "cancel": cancel,
-            "compiles": not args.no_compile,
+            "compiles": compiles,
         }
         plan = solve(model, args.target, **(asked | {"tiling": regions}))
         if beside:

@@ -40,6 +40,7 @@ def chosen_tiling(
     time_limit_s: float,
     cancel: Callable[[], bool],
     runtime: str | None = None,
+    compiles: bool = True,
 ) -> tuple[Region, ...]:
     """The regions that are to be tiled, none where that is not asked for; what they are is said.
 
@@ -64,6 +65,7 @@ def chosen_tiling(
         runtime=runtime,
         time_limit_s=FINDING * time_limit_s,
         cancel=cancel,
+        compiles=compiles,
         **treated,
     )
     regions = front.within(factor).tiling
