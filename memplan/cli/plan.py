@@ -117,8 +117,17 @@ def run(args: argparse.Namespace) -> int:
     check_folder(Path(args.output), *file_names(formats, model.stem))
     live = LiveLine()
     with interruptible() as cancel:
-        compiles = not args.no_compile
-        regions = chosen_tiling(args, model, alignment, time_limit_s, cancel, args.runtime, compiles)
+        regions = chosen_tiling(
+            args,
+            model,
+            alignment=alignment,
+            runtime=args.runtime,
+            time_limit_s=FINDING * time_limit_s,
+            workers=workers,
+            seed=seed,
+            cancel=cancel,
+            compiles=not args.no_compile,
+        )
         beside = bool(regions) and not pins  # pins speak of the tensors of either graph
         asked: PlanOptions = {
             "scratchpad": args.scratchpad,
@@ -134,7 +143,7 @@ def run(args: argparse.Namespace) -> int:
             "seed": seed,
             "progress": live,
             "cancel": cancel,
-            "compiles": compiles,
+            "compiles": not args.no_compile,
         }
         plan = solve(model, args.target, **(asked | {"tiling": regions}))
         if beside:
