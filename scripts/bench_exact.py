@@ -71,7 +71,8 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, help="the page whose measured part is replaced")
     args = parser.parse_args()
     solvers = [*(() if args.no_baselines else BASELINES), *args.solvers.split(";")]
-    file = args.rows or kept_rows(f"{args.output.stem if args.output else 'exact'}.jsonl")
+    page = args.output.stem if args.output else "exact"
+    file = args.rows or kept_rows(f"{page}_{args.limit:g}_{args.workers}.jsonl")
     lines = file.read_text().splitlines() if file.exists() else []
     done = {tuple(r[:1] + r[3:5] + r[7:8]): Row(*r) for r in map(json.loads, lines)}
     rows = []

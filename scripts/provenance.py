@@ -23,10 +23,9 @@ MADE = re.compile(
 
 def made_line() -> str:
     """How the script that runs makes its table, as the sentence that stands above it."""
-    command = shlex.join([f"scripts/{Path(sys.argv[0]).stem}", *sys.argv[1:]])
-    changed = " with changes" if git("status", "--porcelain", "--", *CODE) else ""
+    command = shlex.join([f"scripts/{Path(sys.argv[0]).stem}", *map(_within, sys.argv[1:])])
     return (
-        f"Made by `{command}` at commit {code_commit()}{changed}, {datetime.now(UTC).date()}, on {platform.machine()}, "
+        f"Made by `{command}` at commit {code_commit()}{' with changes' if _changed() else ''}, {datetime.now(UTC).date()}, on {platform.machine()}, "
         f"{os.cpu_count()} cores, Python {platform.python_version()}, load average {os.getloadavg()[0]:.1f}."
     )
 
@@ -37,10 +36,24 @@ def code_commit() -> str:
 
 
 def kept_rows(name: str) -> Path:
-    """Where rows measured of this code are kept, so that a run that was stopped goes on; its folder exists."""
-    path = ROOT / "build" / code_commit() / name
+    """Where rows measured of this code are kept, so that a run that was stopped goes on; its folder exists.
+
+    What is measured of code that is in no commit is kept apart.
+    """
+    path = ROOT / "build" / f"{code_commit()}{'_changed' if _changed() else ''}" / name
     path.parent.mkdir(parents=True, exist_ok=True)
     return path
+
+
+def _changed() -> bool:
+    """Whether what can be measured is in no commit."""
+    return bool(git("status", "--porcelain", "--", *CODE))
+
+
+def _within(word: str) -> str:
+    """A word of a command; of a path out of the project, or from the machine's root, its name alone."""
+    outside = Path(word).is_absolute() or not (ROOT / word).resolve().is_relative_to(ROOT.resolve())
+    return Path(word).name if outside else word
 
 
 def changes_since(text: str, measured: tuple[str, ...]) -> list[str]:

@@ -63,6 +63,7 @@ def solvers(*names: str) -> tuple[str, ...]:
 
 
 EXACT = solvers("search", "peak", "offsets", "portfolio.py", "benders.py", "ilp")
+TILES = ("memplan/tiling", "memplan/solving/tiling.py", *solvers("tiling"))
 LATENCY = solvers("latency", "malloc_game", "replace", "schedule")
 TABLES = (
     Measured("docs/speed.md", "bench_speed", ("memplan/problem", "memplan/judge", *solvers("greedy.py", "prefetch.py"))),
@@ -70,8 +71,8 @@ TABLES = (
     Measured("docs/placement.md", "bench_placement", solvers("placement")),
     Measured("docs/offsets.md", "bench_offsets", solvers("offsets")),
     Measured("docs/recompute.md", "bench_recompute", solvers("recompute")),
-    Measured("docs/tiles.md", "bench_tiles", ("memplan/tiling", "memplan/solving/tiling.py", *solvers("tiling"))),
-    Measured("docs/tiles.md", "bench_fronts", solvers("tiling")),
+    Measured("docs/tiles.md", "bench_tiles", TILES),
+    Measured("docs/tiles.md", "bench_fronts", TILES),
     Measured("docs/exact.md", "bench_exact", EXACT),
     Measured("docs/exact_nas.md", "bench_exact", EXACT),
     Measured("docs/exact_nas_weights.md", "bench_exact", EXACT),

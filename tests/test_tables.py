@@ -81,6 +81,22 @@ def test_what_no_commit_has_and_what_says_nothing_is_old(project: Path) -> None:
     assert provenance.changes_since("| a |", ("memplan",)) == ["it does not say when it was made"]
 
 
+def test_a_command_names_no_path_of_this_machine(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        sys, "argv", ["bench_it.py", "-o", "docs/it.md", "/a/folder/packs", "../more/cases", "0.5"]
+    )
+    assert provenance.made_line().startswith(
+        "Made by `scripts/bench_it -o docs/it.md packs cases 0.5` at commit "
+    )
+
+
+def test_rows_of_changed_code_are_kept_apart(project: Path) -> None:
+    clean = provenance.kept_rows("rows.jsonl")
+    (project / "memplan/code.py").write_text("2")
+    changed = provenance.kept_rows("rows.jsonl")
+    assert clean != changed and clean.parent.is_dir() and changed.parent.is_dir()
+
+
 def test_rows_are_replaced_by_name_and_the_last_one_stamps_the_table(project: Path) -> None:
     page = project / "page.md"
     marked.put_measured(page, "bench_it", "| name |\n| --- |\n| a |\n| b |")

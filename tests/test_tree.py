@@ -192,7 +192,7 @@ ELSEWHERE: tuple[tuple[str, str, str], ...] = (
     (
         "an interpreter that runs what is planned",
         "runtimes/test_tflm.py",
-        "memplan.cli.measure memplan.runtimes.measure memplan.runtimes.native memplan.runtimes.tflm_process",
+        "memplan.cli.measure memplan.runtimes.measure memplan.runtimes.tflm_process",
     ),
     (
         "a runtime that runs what is planned",

@@ -96,10 +96,11 @@ Kind = TypeVar("Kind", bound=MemplanError)
 
 
 def unreadable(kind: Callable[[str, str], Kind], path: str | Path, cause: OSError) -> Kind:
-    """The error for a file that cannot be read; its hint names the file beside it that may be meant."""
+    """The error for a file that cannot be read; where it is not there, the hint names the file beside it that may be meant."""
     path = Path(path)
     try:
-        beside = [entry.name for entry in path.parent.iterdir() if entry.name != path.name]
+        missing = isinstance(cause, FileNotFoundError)
+        beside = [entry.name for entry in path.parent.iterdir()] if missing else []
     except OSError:
         beside = []
     close = difflib.get_close_matches(path.name, beside, n=1, cutoff=0.8)

@@ -117,7 +117,17 @@ def run(args: argparse.Namespace) -> int:
     check_folder(Path(args.output), *file_names(formats, model.stem))
     live = LiveLine()
     with interruptible() as cancel:
-        regions = chosen_tiling(args, model, alignment, time_limit_s, cancel, args.runtime)
+        regions = chosen_tiling(
+            args,
+            model,
+            alignment=alignment,
+            runtime=args.runtime,
+            time_limit_s=FINDING * time_limit_s,
+            workers=workers,
+            seed=seed,
+            cancel=cancel,
+            compiles=not args.no_compile,
+        )
         beside = bool(regions) and not pins  # pins speak of the tensors of either graph
         asked: PlanOptions = {
             "scratchpad": args.scratchpad,

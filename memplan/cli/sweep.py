@@ -79,7 +79,15 @@ def run(args: argparse.Namespace) -> int:
     check_folder(Path(args.output), f"{model.stem}.sweep.html")
     live = LiveLine()
     with interruptible() as cancel:
-        regions = chosen_tiling(args, model, alignment, time_limit_s, cancel)
+        regions = chosen_tiling(
+            args,
+            model,
+            alignment=alignment,
+            time_limit_s=FINDING * time_limit_s,
+            workers=workers,
+            seed=seed,
+            cancel=cancel,
+        )
         problem = make_problem(
             tiled(model, regions) if regions else model,
             args.target,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
     alignment = None if args.alignment is None else parse_int("--alignment", args.alignment, 1)
     workers = None if args.workers is None else parse_int("--workers", args.workers, 1)
     seed, time_limit_s = parse_int("--seed", args.seed, 0), parse_seconds("--time-limit", args.time_limit)
-    factor = {} if args.mac_factor is None else {"macs": parse_factor("--mac-factor", args.mac_factor)}
+    factor = inf if args.mac_factor is None else parse_factor("--mac-factor", args.mac_factor)
     check_folder(Path(args.output))
     model = load_talking(args, args.runtime)
     check_folder(Path(args.output), f"{model.stem}.tiles.html")
@@ -75,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
         front = tile_front(
             model,
             args.target,
-            **factor,
+            macs=factor,
             alignment=alignment,
             runtime=args.runtime,
             weights=args.weights,

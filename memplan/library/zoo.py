@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from importlib import import_module, resources
 from importlib.resources.abc import Traversable
-from pathlib import Path
 from typing import Any, TypedDict
 
 from memplan.base.errors import BoundError, DimensionError, GraphError, nearest
@@ -86,7 +86,7 @@ def load_zoo_model(
         hint = nearest(name, {*files, *plugins(MODELS), *trained})
         if hint.startswith("known"):
             hint = "give an .onnx, a .pt2, a .tflite, a graph .json or a model's name"
-        what = "no model file" if Path(name).exists() else "neither a file nor a zoo model"
+        what = "no model file" if os.path.exists(name) else "neither a file nor a zoo model"
         raise GraphError(f"'{name}' is {what}", f"{hint} (`memplan zoo` lists them)")
     folder = _package() / "graphs"
     data = gzip.decompress((folder / files[name]).read_bytes())

@@ -33,8 +33,10 @@ def ask(module: str, runtime: str, question: Mapping[str, object], program: byte
             raise ExecutionError(
                 f"{runtime} has not run the model in {TIMEOUT_S} s", "does the model end?"
             ) from None
-    words = said.decode(errors="replace")
-    return (None if process.returncode else json.loads(told.splitlines()[-1])), words
+    lines = (
+        [] if process.returncode else told.splitlines()
+    )  # none where native code ends the process as if all were well
+    return (json.loads(lines[-1]) if lines else None), said.decode(errors="replace")
 
 
 def answer(run: Callable[[dict[str, Any], bytes], object]) -> None:

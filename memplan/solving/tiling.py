@@ -54,6 +54,7 @@ class FrontOptions(TypedDict, total=False):
     workers: int | None
     seed: int
     cancel: Callable[[], bool] | None
+    compiles: bool
 
 
 def tile_front(
@@ -70,6 +71,7 @@ def tile_front(
     workers: int | None = None,
     seed: int = 0,
     cancel: Callable[[], bool] | None = None,
+    compiles: bool = True,
 ) -> TilingFront:
     """Ways to execute regions of the model tile by tile, from the fewest operations to the fewest bytes.
 
@@ -81,7 +83,7 @@ def tile_front(
         macs: tilings that compute more than so many times what the model does are left out.
         target, alignment, runtime, weights, io, inplace: as of `plan`: what takes how many bytes.
         time_limit_s: seconds for all of it, compilation not counted.
-        workers, seed, cancel: as of `plan`.
+        workers, seed, cancel, compiles: as of `plan`.
 
     Returns:
         The front; in it the untiled model, or a point that beats it.
@@ -98,7 +100,7 @@ def tile_front(
     begin = time.monotonic()
     if not macs >= 1:
         raise OptionError(f"a factor of {macs:g} on what is computed", "give a factor from 1, such as 1.1")
-    limits = limits_for(time_limit_s, workers, seed, None, cancel)
+    limits = limits_for(time_limit_s, workers, seed, None, cancel, compiles)
     treated: dict[str, Any] = {
         "alignment": alignment,
         "runtime": runtime,
@@ -123,6 +125,7 @@ def tile_front(
             workers=workers,
             seed=seed,
             cancel=cancel,
+            compiles=compiles,
             **treated,
         )
         return None if found.value is None else int(found.value)
@@ -179,7 +182,9 @@ def not_worse_than_untiled(model: Model | Graph, found: Plan, asked: PlanOptions
     if found.value is not None and found.value < least:
         return found
     untiled = plan(model, found.target, **(asked | {"scratchpad": None}))
-    return untiled if untiled.value is not None and untiled.value <= (found.value or inf) else found
+    if untiled.value is None or (found.value is not None and found.value < untiled.value):
+        return found
+    return untiled
 
 
 @dataclass(frozen=True)

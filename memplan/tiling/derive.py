@@ -181,7 +181,8 @@ class _Tiles:
             ]
             made = tuple(found for found, _ in results)
             name = op.name if uncut and box == item.box else self.to.fresh(op.name + box_text(box, shapes[0]))
-            self._add(name, Call(op, box, self._operands(item, box), made), [tensor for _, tensor in results])
+            read = operands if box == item.box else self._operands(item, box)
+            self._add(name, Call(op, box, read, made), [tensor for _, tensor in results])
             before = [made[0].piece]
         for result_name, found in zip(op.results, made, strict=True):
             self._now_there(result_name, item, found.piece)

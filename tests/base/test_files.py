@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from memplan.base.errors import MemplanError
-from memplan.base.files import LONGEST_NAME, check_folder, check_name, parse_json, write_atomic
+from memplan.base.files import LONGEST_NAME, check_folder, check_name, parse_json, unreadable, write_atomic
 
 
 def test_a_key_that_stands_twice_is_refused_at_any_depth() -> None:
@@ -67,3 +67,14 @@ def test_a_folder_is_asked_about_without_making_it(tmp_path: Path) -> None:
     ):
         with pytest.raises(MemplanError, match=words):
             check_folder(folder, *names)
+
+
+def test_of_a_file_that_is_not_there_the_one_beside_it_is_named(tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").touch()
+    (tmp_path / "models.onnx").mkdir()
+    missing = unreadable(
+        MemplanError, tmp_path / "modle.onnx", FileNotFoundError(2, "No such file or directory")
+    )
+    assert missing.hint == f"did you mean '{tmp_path / 'model.onnx'}'?"
+    folder = unreadable(MemplanError, tmp_path / "models.onnx", IsADirectoryError(21, "Is a directory"))
+    assert "Is a directory" in folder.message and folder.hint == "check the path"

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import onnx
 import pytest
 
+from memplan import OptionError
+from memplan.cli import main
 from tests.cli.program import memplan
 from tests.tiling.models import hourglass, wide_middle
 
@@ -77,3 +80,20 @@ def test_a_sweep_takes_tiles_along(net: Path, tmp_path: Path) -> None:
     words = ("sweep", net, "--io", "host", "--points", 2, "--time-limit", 2, "--json", "-o", tmp_path)
     whole, tiled = (json.loads(memplan(*words, *more).stdout) for more in ((), ("--tile", "auto")))
     assert tiled["mr"] < whole["mr"]
+
+
+def test_tiles_are_sought_with_the_options_of_the_command(
+    net: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[dict[str, Any]] = []
+
+    def front(*_: Any, **options: Any) -> None:
+        asked.append(options)
+        raise OptionError("that is enough", "look at what was asked")
+
+    monkeypatch.setattr("memplan.solving.tiling.tile_front", front)
+    words = ["--tile", "exact", "--time-limit", "2", "--workers", "1", "--seed", "7", "-o", str(tmp_path)]
+    assert main(["plan", str(net), "--no-compile", "--scratchpad", "MP", *words]) == 2
+    assert main(["sweep", str(net), "--points", "2", *words]) == 2
+    told = [{key: options.get(key) for key in ("time_limit_s", "workers", "seed")} for options in asked]
+    assert told == [{"time_limit_s": 1.0, "workers": 1, "seed": 7}] * 2 and asked[0]["compiles"] is False

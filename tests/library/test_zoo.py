@@ -253,6 +253,8 @@ def test_unknown_names_are_refused_with_the_nearest() -> None:
     with pytest.raises(GraphError, match="neither a file nor a zoo model") as caught:
         memplan.load("notes.txt")
     assert ".onnx" in caught.value.hint and len(caught.value.hint) < 120
+    with pytest.raises(GraphError, match="neither a file nor a zoo model"):
+        memplan.load("folder/" * 1000 + "name")  # longer than any path
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 from math import prod
+from typing import Any
 
 import pytest
 from onnx import ModelProto
@@ -94,6 +95,20 @@ def test_any_point_can_be_asked_for() -> None:
 def test_a_factor_below_one_is_refused() -> None:
     with pytest.raises(OptionError, match="a factor of 0.5"):
         memplan.tile(chain(3), macs=0.5)
+
+
+def test_who_does_not_wait_for_compilers_does_not_for_those_of_tilings(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    waited = list[bool]()
+
+    def planned(*words: Any, compiles: bool = True, **options: Any) -> memplan.Plan:
+        waited.append(compiles)
+        return memplan.plan(*words, compiles=compiles, **options)
+
+    monkeypatch.setattr("memplan.solving.tiling.plan", planned)
+    memplan.tile(chain(3), time_limit_s=1, compiles=False)
+    assert waited and not any(waited)
 
 
 def test_the_regions_of_a_point_are_what_is_asked_for() -> None:
