@@ -86,6 +86,7 @@ def test_moves_that_one_step_awaits() -> None:
     assert _seconds(lambda: simulate(graph, plan)) < 2
 
 
+@pytest.mark.slow(reason="judges large plans")
 def test_workspaces_of_many_ops() -> None:
     """Each op's is found among the residencies of that storage, not among all."""
     count = 2 * STEPS

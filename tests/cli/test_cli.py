@@ -57,6 +57,7 @@ def test_plan_check_run_show(net: Path, tmp_path: Path) -> None:
     assert "7 ops" in memplan("show", net).stdout
 
 
+@pytest.mark.slow(reason="plans whole nets")
 def test_a_plan_with_tiles_is_checked_and_shown_and_says_who_cannot_take_it(tmp_path: Path) -> None:
     net, plan = tmp_path / "net.onnx", tmp_path / "net.plan.json"
     onnx.save(hourglass(), net)
@@ -421,6 +422,7 @@ def test_a_folder_that_cannot_be_written_is_said_before_the_work(graph: Path, tm
     assert memplan("plan", graph, "-o", tmp_path / "new" / "folder").returncode == 0
 
 
+@pytest.mark.slow(reason="plans whole nets")
 def test_the_readme_example_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

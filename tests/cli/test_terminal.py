@@ -98,6 +98,7 @@ def test_a_long_stem_is_refused_before_the_solve(tmp_path: Path, capsys: pytest.
     assert "no file can be called" in capsys.readouterr().err and not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow(reason="plans whole nets")
 def test_inputs_that_unpack_to_too_much_are_refused_by_their_headers(tmp_path: Path) -> None:
     path = tmp_path / "inputs.npz"
     header = "{'descr': '<f4', 'fortran_order': False, 'shape': (1099511627776,)}".ljust(117) + "\n"

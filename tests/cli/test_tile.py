@@ -22,6 +22,7 @@ def net(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow(reason="searches tiles by whole commands")
 def test_a_front_is_printed_and_drawn(net: Path, tmp_path: Path) -> None:
     done = memplan("tile", net, "--io", "resident", "--time-limit", 1, "-o", tmp_path)
     assert done.returncode == 0, done.stderr
@@ -36,6 +37,7 @@ def test_a_front_is_printed_and_drawn(net: Path, tmp_path: Path) -> None:
     assert lines[1].split()[0] in (tmp_path / "net.tiles.html").read_text()
 
 
+@pytest.mark.slow(reason="searches tiles by whole commands")
 def test_json_holds_regions_and_a_factor_leaves_points_out(net: Path, tmp_path: Path) -> None:
     words = ("tile", net, "--io", "resident", "--time-limit", 1, "--json", "-o", tmp_path)
     points = json.loads(memplan(*words, "--mac-factor", "1.2").stdout)["points"]
@@ -76,6 +78,7 @@ def test_a_factor_that_makes_no_sense_is_refused(net: Path, words: tuple[str, ..
     assert refused.returncode == 2 and said in refused.stderr
 
 
+@pytest.mark.slow(reason="searches tiles by whole commands")
 def test_a_sweep_takes_tiles_along(net: Path, tmp_path: Path) -> None:
     words = ("sweep", net, "--io", "host", "--points", 2, "--time-limit", 2, "--json", "-o", tmp_path)
     whole, tiled = (json.loads(memplan(*words, *more).stdout) for more in ((), ("--tile", "auto")))

@@ -225,6 +225,7 @@ def test_a_fault_in_the_tables_is_found(
     assert "violation: step" in replayed(compiler, tmp_path, files(program, fault(program)))
 
 
+@pytest.mark.slow(reason="compiles several programs")
 def test_tensors_that_overlap_while_one_is_still_read_are_found(tmp_path: Path, compiler: str) -> None:
     """Of a valid plan, a residency is put where a tensor lies that has no other one, and is read to its end."""
     model, found = memplan.load("tc_resnet8"), 0

@@ -88,6 +88,7 @@ def test_costs_add_up_and_the_last_capacity_needs_no_spill() -> None:
     assert explained > 80
 
 
+@pytest.mark.slow(reason="walks through many plans")
 def test_spills_are_absences_from_the_first_memory() -> None:
     """Each between two residencies there, whatever lies in other memories meanwhile."""
     found = 0

@@ -238,6 +238,7 @@ def test_random_plans_of_any_target_agree_with_the_exact_reference() -> None:
     assert judged > 650 and timed > 400 and again > 15
 
 
+@pytest.mark.slow(reason="walks through many plans")
 def test_the_value_alone_is_that_of_the_whole_simulation() -> None:
     """On scratchpad machines, where moves alone cost something, and on any target; the executions cost in some."""
     seen = set()

@@ -95,6 +95,7 @@ def valid(seed: int) -> tuple[Graph, Plan] | None:
     return None if check(graph, plan, claims=False) else (graph, plan)
 
 
+@pytest.mark.slow(reason="walks through many plans")
 def test_valid_plans_read_what_was_written() -> None:
     found = [case for seed in range(400) if (case := valid(seed))]
     assert len(found) > 200
@@ -146,6 +147,7 @@ def filled(plan: Plan, row: Residency) -> int:
     return max(arriving, default=row.start)
 
 
+@pytest.mark.slow(reason="walks through many plans")
 def test_places_that_overlap_are_seen() -> None:
     """Where one of them is read once the other, by then filled, has been written or has ended."""
     tried = 0

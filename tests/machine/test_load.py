@@ -125,6 +125,7 @@ def test_op_times_of_a_preset_follow_its_roofline(name: str) -> None:
     assert all_host == pytest.approx(max(flops / rate, nbytes / target.host.bandwidth))
 
 
+@pytest.mark.slow(reason="plans on many machines")
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_preset_of_two_memories_is_planned_by_every_solver(name: str) -> None:
     target, graph = load_target(name), chain(4)

@@ -85,6 +85,7 @@ def failing(prefix: str, rows: str) -> Any:
     return inside
 
 
+@pytest.mark.slow(reason="reads many models")
 def test_a_branch_that_fails_at_these_sizes_counts_as_far_as_it_comes() -> None:
     """Though no run that takes it comes to its end, it holds its tensors until then; within a branch as well."""
     runs, fails = grown("t", "few", "Neg"), failing("e", "many")

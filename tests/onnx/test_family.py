@@ -126,6 +126,7 @@ def test_sizes_outside_of_the_range_are_refused() -> None:
 LENGTH = [node("Shape", ["x"], ["dims"], name="dims"), node("Sub", ["full", "dims"], ["rest"], name="rest")]
 
 
+@pytest.mark.slow(reason="reads many models")
 def test_a_tensor_that_grows_as_the_size_shrinks_is_refused_by_name() -> None:
     fill = [
         *LENGTH,

@@ -57,6 +57,7 @@ def test_onnxruntime_computes_the_bits_of_the_whole(
         np.testing.assert_array_equal(tiled, whole)
 
 
+@pytest.mark.slow(reason="reads many models")
 def test_random_models_are_as_exact_as_they_say() -> None:
     seen = 0
     for rng in map(random.Random, range(10)):

@@ -67,6 +67,7 @@ def test_operands_in_host_memory() -> None:
     assert report.identical and report.peaks == {"scratchpad": 0}
 
 
+@pytest.mark.slow(reason="executes many programs")
 @pytest.mark.parametrize("target", ["tpu-v4i", "cortex-m7"])
 def test_timed_plans(target: str) -> None:
     model = load(FEATURES["branches"]())

@@ -71,6 +71,7 @@ def test_random_tilings_are_as_exact_as_they_say(make: Callable[[], ModelProto])
     assert execute_random(loaded(make), random.Random(3), 4)
 
 
+@pytest.mark.slow(reason="executes many programs")
 def test_random_models_are_as_exact_as_they_say() -> None:
     said = [
         execute_random(model_from_proto(drawn(rng), "net", ".", {}), rng, 1)
@@ -171,6 +172,7 @@ def test_a_state_that_is_not_written_over_is_copied() -> None:
     assert memplan.run(model, plan).identical
 
 
+@pytest.mark.slow(reason="executes many programs")
 def test_the_walk_of_the_page(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -105,6 +105,7 @@ def test_ops_in_another_order_are_seen() -> None:
     assert in_order(bodied, plan, called) is None
 
 
+@pytest.mark.slow(reason="measures several steps of training")
 def test_bodies_of_control_flow_take_no_more_than_is_planned() -> None:
     class Conditional(nn.Module):
         def forward(self, x: Tensor) -> Tensor:

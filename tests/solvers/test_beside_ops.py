@@ -126,6 +126,7 @@ def random_plans(seeds: range) -> tuple[int, int]:
     return made, beside
 
 
+@pytest.mark.slow(reason="plans many graphs")
 def test_random_plans_are_valid_and_gain() -> None:
     made, beside = random_plans(range(40))
     assert made > 8 and beside > 4

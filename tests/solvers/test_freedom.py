@@ -104,6 +104,7 @@ class CountedWork(Clock):
         return self.asked / 1000
 
 
+@pytest.mark.slow(reason="plans many graphs")
 def test_the_portfolio_that_is_cut_has_done_what_it_would_have_done_with_less_freedom() -> None:
     cut = 0
     for seed in range(6):

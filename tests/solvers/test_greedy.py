@@ -163,6 +163,7 @@ def test_a_large_graph_is_answered_though_the_time_is_up(monkeypatch: pytest.Mon
     assert found > 45
 
 
+@pytest.mark.slow(reason="plans many graphs")
 def test_a_latency_that_is_handed_on_is_what_the_judge_finds() -> None:
     known = 0
     for seed in range(40):

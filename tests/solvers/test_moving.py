@@ -28,6 +28,7 @@ from tests.generate_wide import wide_problem
 from tests.programs import program
 
 
+@pytest.mark.slow(reason="plans many graphs")
 def test_random_problems_on_any_target_get_valid_plans() -> None:
     made = 0
     for seed in range(80):
@@ -88,6 +89,7 @@ def test_parts_are_joined_where_all_that_use_them_may() -> None:
     assert {s.name for s in problem.placeables} == {"j"}
 
 
+@pytest.mark.slow(reason="plans many graphs")
 def test_claims_about_tiny_problems_agree_with_brute_force() -> None:
     # Those left out have a hundred times as many states.
     quick = [seed for seed in range(40) if seed not in (17, 21, 39)]
@@ -151,6 +153,7 @@ def test_resident_inputs_and_outputs_have_places_when_the_time_is_up() -> None:
     assert {r.tensor for r in plan.residencies} == {"image", *problem.graph.outputs}
 
 
+@pytest.mark.slow(reason="plans many graphs")
 @pytest.mark.parametrize("objective", ["traffic", "latency"])
 def test_the_portfolio_has_a_plan_wherever_greedy_has_one(objective: str) -> None:
     answered = 0

@@ -55,6 +55,7 @@ def test_never_worse_than_a_part(objective: str) -> None:
             assert whole.bound >= min(plan.bound, whole.value) and plan.bound <= whole.value
 
 
+@pytest.mark.slow(reason="plans many graphs")
 def test_says_who_found_and_who_proved() -> None:
     graph = randwire(0, stages=1)
     easy = memplan.plan(graph, scratchpad="MP", workers=1)

@@ -60,6 +60,7 @@ def timed_problem(seed: int, order: str = "program") -> Problem:
     return replace(problem, target=target.with_scratchpad(capacity))
 
 
+@pytest.mark.slow(reason="plans many graphs")
 @pytest.mark.parametrize("branches", [1, 3])
 @pytest.mark.parametrize("order", ["program", "free"])
 @pytest.mark.parametrize("capacity", [2_100, 2_500, 5_000, None])

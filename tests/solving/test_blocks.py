@@ -67,6 +67,7 @@ def test_live_bytes_are_the_least_peak_of_the_programs_order() -> None:
         assert max(live_bytes(problem)) == plan.value
 
 
+@pytest.mark.slow(reason="searches tiles")
 def test_tiles_need_a_fraction_of_what_the_whole_needs() -> None:
     graph = attention(64).graph
     tiling = memplan.tile(graph, io="resident")

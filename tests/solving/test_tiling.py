@@ -46,6 +46,7 @@ def recounted(graph: Graph, derived: Graph) -> float:
     return spent / sum(op.flops or 0 for op in graph.ops)
 
 
+@pytest.mark.slow(reason="searches tiles")
 @pytest.mark.parametrize("make", MODELS)
 def test_no_point_of_a_front_beats_another_one_and_all_are_what_they_say(
     make: Callable[[], ModelProto],
@@ -60,6 +61,7 @@ def test_no_point_of_a_front_beats_another_one_and_all_are_what_they_say(
         assert point.live_external <= point.live_resident <= point.peak
 
 
+@pytest.mark.slow(reason="searches tiles")
 @pytest.mark.parametrize("make", MODELS)
 def test_tiles_are_never_worse_than_none(make: Callable[[], ModelProto]) -> None:
     graph, front = graph_of(make), front_of(make)
@@ -111,6 +113,7 @@ def test_who_does_not_wait_for_compilers_does_not_for_those_of_tilings(
     assert waited and not any(waited)
 
 
+@pytest.mark.slow(reason="searches tiles")
 def test_the_regions_of_a_point_are_what_is_asked_for() -> None:
     graph, wanted = graph_of(models.wide_middle), front_of(models.wide_middle).within(1.2)
     options = {"macs": 1.2, "io": "resident", "inplace": True, "time_limit_s": 20}
@@ -122,6 +125,7 @@ def test_searches_are_plug_ins() -> None:
     assert [tiler.name for tiler in tilers()] == ["blocks", "intervals"]
 
 
+@pytest.mark.slow(reason="searches tiles")
 def test_a_tiling_that_does_not_help_gives_way_to_the_untiled_plan() -> None:
     """Where any order is allowed, tiles of an elementwise op alone only add what they copy; those of the search help."""
     graph = graph_of(models.wide_middle)

@@ -78,6 +78,7 @@ def test_settled_points_are_not_solved(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(asked) > 2 and not any(b.start for b in asked[:2]) and all(b.start for b in asked[2:])
 
 
+@pytest.mark.slow(reason="sweeps several graphs")
 def test_what_is_proved_just_below_the_peak_settles_all_it_holds_for() -> None:
     problem = make_problem(load("densenet121"))
     found = sweep(problem, time_limit_s=20.0, workers=1)
@@ -88,6 +89,7 @@ def test_what_is_proved_just_below_the_peak_settles_all_it_holds_for() -> None:
     )  # two ends, just below the peak, two steps found by halving
 
 
+@pytest.mark.slow(reason="sweeps several graphs")
 def test_pillars_first_then_a_share_of_what_they_took(monkeypatch: pytest.MonkeyPatch) -> None:
     greedy = type(parse_spec("greedy"))
     honest = greedy.solve
@@ -125,6 +127,7 @@ def test_bounds_hold_against_brute_force(seed: int) -> None:
     assert len(found.points) > 1 and found.points[0].value
 
 
+@pytest.mark.slow(reason="sweeps several graphs")
 def test_latency_falls_too() -> None:
     graph: Graph = chain(20)
     problem = make_problem(graph, TIMED, objective="latency")

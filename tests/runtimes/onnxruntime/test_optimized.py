@@ -50,6 +50,7 @@ def test_plan_and_measure_as_a_program(tmp_path: Path) -> None:
     assert done.returncode == 2 and "hint:" in done.stderr
 
 
+@pytest.mark.slow(reason="executes many programs")
 def test_what_onnxruntime_makes_of_a_model_is_planned_as_a_program(tmp_path: Path) -> None:
     file = tmp_path / "net.onnx"
     onnx.save(small_cnn(), file)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 
+import pytest
 from memplan_solvers.common.occupancy import Occupancy
 
 
@@ -35,6 +36,7 @@ def test_it_says_what_a_list_says() -> None:
             assert occupied.taken(begin, end) == there
 
 
+@pytest.mark.slow(reason="measures a speed")
 def test_a_question_costs_what_is_there_and_not_what_was_ever_put_there() -> None:
     def seconds(steps: int) -> float:
         begin = time.process_time()

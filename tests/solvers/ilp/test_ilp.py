@@ -76,6 +76,7 @@ def test_fixed_schedule_agrees_with_brute_force() -> None:
     assert compared > 250
 
 
+@pytest.mark.slow(reason="solves many integer programs")
 @pytest.mark.parametrize("backend", ["highs", "scip"])
 def test_floating_backends_agree_and_never_overbid(backend: str) -> None:
     for seed in range(12_000, 12_120):
@@ -87,6 +88,7 @@ def test_floating_backends_agree_and_never_overbid(backend: str) -> None:
                 assert other.value == exact.value, seed
 
 
+@pytest.mark.slow(reason="solves many integer programs")
 def test_peak_mode_agrees_with_brute_force() -> None:
     compared = 0
     for seed in range(13_000, 13_250):

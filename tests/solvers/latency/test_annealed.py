@@ -85,6 +85,7 @@ def test_the_work_of_all_orders_is_that_of_one() -> None:
     assert values == sorted(values, reverse=True) and values[-1] == layout.seconds
 
 
+@pytest.mark.slow(reason="anneals several programs")
 def test_a_plan_is_the_layout_that_is_made_of_it() -> None:
     read = 0
     for seed in range(60):
@@ -105,6 +106,7 @@ def test_a_plan_is_the_layout_that_is_made_of_it() -> None:
     assert read > 20
 
 
+@pytest.mark.slow(reason="anneals several programs")
 @pytest.mark.parametrize("spec", ["anneal{effort=100}"])
 def test_where_operands_must_be_in_the_scratchpad_annealing_goes_on_from_greedy(spec: str) -> None:
     better = 0

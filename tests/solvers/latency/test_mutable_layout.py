@@ -24,6 +24,7 @@ def step_of_issue(layout: MutableLayout, removed: Removed, k: int, wanted: float
     return issue_step(layout, removed, k, wanted, 0)
 
 
+@pytest.mark.slow(reason="anneals several programs")
 @pytest.mark.parametrize(("queues", "queued"), [(1, 0.0), (1, 0.9), (2, 0.0)])
 def test_the_latency_follows_every_change(queues: int, queued: float) -> None:
     changed = 0

@@ -36,6 +36,7 @@ def test_searches_are_never_behind_the_baseline() -> None:
     assert better > 10
 
 
+@pytest.mark.slow(reason="anneals several programs")
 def test_annealing_gains_on_a_long_program_and_repeats_itself() -> None:
     target = TIMED.with_scratchpad(1500)
     target = replace(target, compute=replace(target.compute, default=2e9))

@@ -17,6 +17,7 @@ def problem() -> Problem:
     return memplan.make_problem(model, "ethos-u65", scratchpad="64KiB", objective="latency")
 
 
+@pytest.mark.slow(reason="anneals several programs")
 def test_it_is_what_the_kernels_answer(problem: Problem) -> None:
     plain, compiled = uncompiled.assigned(problem), Msa().solve(problem, Limits())
     assert plain is not None and plain.residencies == compiled.residencies and plain.moves == compiled.moves

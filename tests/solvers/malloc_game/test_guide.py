@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from memplan_solvers.common.arrays import Floats32
 from memplan_solvers.latency.anneal import Anneal
 from memplan_solvers.latency.anneal_kernel import KINDS, STATES
@@ -36,6 +37,7 @@ def all_log_gains(guide: Guide, x: Floats32) -> Floats32:
     return np.clip(np.maximum(x @ guide.g0 + guide.c0, 0) @ guide.g1 + guide.c1, LEAST, MOST)
 
 
+@pytest.mark.slow(reason="plays many games")
 def test_the_shipped_guide_knows_what_rounds_gain_on_a_net_it_has_not_seen() -> None:
     lived = experience(UNSEEN, 5)
     work, gain = lived.work.ravel(), lived.gain.ravel()
@@ -52,6 +54,7 @@ def test_the_compiled_guide_is_the_formula() -> None:
     assert np.allclose(found, all_log_gains(guide, with_state(static, state, 0.3)), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow(reason="plays many games")
 def test_teaching_finds_what_gains() -> None:
     rng = np.random.default_rng(0)
     x = rng.standard_normal((400, INPUTS)).astype(np.float32)

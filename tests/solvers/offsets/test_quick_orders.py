@@ -81,6 +81,7 @@ def test_each_order_is_what_plain_python_places() -> None:
             assert whole.first_fit(rank, whole.peak(found) - 1, order.best_fit, Limits(1e6)) is None
 
 
+@pytest.mark.slow(reason="packs large traces")
 def test_no_order_of_others_is_ahead() -> None:
     """On traces of training steps no order is the best of all; the packer is never behind the best of the others'."""
     assert compiled.load("pack", Limits()) and compiled.load("repair", Limits())

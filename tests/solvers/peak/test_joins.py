@@ -43,6 +43,7 @@ def test_choices_are_mixed_and_proved() -> None:
     assert peaks[()] == 42
 
 
+@pytest.mark.slow(reason="plans many graphs")
 def test_it_agrees_with_brute_force() -> None:
     seen = check("peak", "peak", range(150))
     assert seen["joined"] > 20 and seen["better"] > 20 and seen["optimal"] > 100

@@ -65,6 +65,7 @@ def test_hundreds_of_placements_agree_with_brute_force(order: str) -> None:
         agrees(seed, order)
 
 
+@pytest.mark.slow(reason="plans many graphs")
 def test_what_may_move_is_loaded_once_and_stored_once() -> None:
     moved = 0
     for seed in range(150):

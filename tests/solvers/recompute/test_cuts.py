@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
+import pytest
 from memplan_solvers.ilp.mathopt import solve_mathopt
 from memplan_solvers.recompute.anneal import Annealing
 from memplan_solvers.recompute.cuts import CutProgram
@@ -21,6 +22,7 @@ from tests.solvers.recompute.test_packable import tangled_graph
 from tests.solvers.recompute.test_recompute import random_problem
 
 
+@pytest.mark.slow(reason="executes many small programs again")
 def test_what_fits_is_a_point_and_points_are_sequences() -> None:
     rng, points, decoded, ended = random.Random(5), 0, 0, 0
     for seed in range(400):
@@ -76,6 +78,7 @@ def test_what_is_executed_often_is_a_point_between_cuts_at_all_ops() -> None:
     assert again > 40 and ended > 10
 
 
+@pytest.mark.slow(reason="executes many small programs again")
 def test_one_cut_bounds_every_order() -> None:
     bounded = 0
     for seed in range(150):

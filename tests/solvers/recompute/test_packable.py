@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
+import pytest
 from memplan_solvers.recompute.addresses import place
 from memplan_solvers.recompute.anneal import Annealing
 from memplan_solvers.recompute.model import make_model
@@ -28,6 +29,7 @@ def tangled_graph(rng: random.Random, n: int) -> Graph:
     return Graph("tangled", tensors, tuple(ops), tuple(f"t{i}" for i in range(n) if i not in used))
 
 
+@pytest.mark.slow(reason="executes many small programs again")
 def test_what_one_pass_does_not_pack_is_packed_at_little_cost() -> None:
     tried = packed = 0
     for seed in range(6):

@@ -181,6 +181,7 @@ def test_a_plan_of_a_smaller_capacity_is_where_a_solve_begins() -> None:
     assert evaluate(problem.graph, begun).value == known.value
 
 
+@pytest.mark.slow(reason="executes many small programs again")
 @pytest.mark.parametrize("order", ["free", "program"])
 def test_ops_are_executed_again_instead_of_spilling_and_for_a_lower_peak(order: str) -> None:
     graph = paid(6)

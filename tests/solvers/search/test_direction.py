@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from memplan_solvers.search.direction import Direction
 from memplan_solvers.search.subproblem import PROHIBITIVE, subproblems, whole
 
@@ -41,6 +42,7 @@ def test_what_works_in_place_has_one_direction() -> None:
     assert forced and not any(p.reversible for p in forced)
 
 
+@pytest.mark.slow(reason="searches hard graphs")
 def test_a_decoder_is_proved_from_its_end_on() -> None:
     graph = encoder_decoder(2, 5)
     made = plan(graph, scratchpad="MR", solver="search", time_limit_s=60)

@@ -128,6 +128,7 @@ def test_frontiers_and_tables_change_no_optimum(left_out: str) -> None:
     assert check_frontiers(left_out, range(SEEDS)) > SEEDS / 50
 
 
+@pytest.mark.slow(reason="searches hard graphs")
 @pytest.mark.parametrize(("seed", "value", "loads", "stores"), [(1, 23, 13, 10), (3, 25, 14, 11)])
 def test_loads_and_stores_alone_add_up_to_the_optimum_where_space_is_least(
     seed: int, value: int, loads: int, stores: int

@@ -63,6 +63,7 @@ def test_paths_need_no_more_than_the_best_of_all_paths(make: Callable[[], ModelP
         assert min(w.nbytes for w in near) <= one.nbytes * 1.02  # thresholds lie 1.5 % apart
 
 
+@pytest.mark.slow(reason="searches tiles")
 @pytest.mark.parametrize("make", MODELS)
 def test_what_paths_claim_is_a_front_and_is_computed(make: Callable[[], ModelProto]) -> None:
     graph = graph_of(make)
@@ -107,6 +108,7 @@ def claimed_and_live(graph: Graph, every: int) -> list[tuple[float, float]]:
     return found
 
 
+@pytest.mark.slow(reason="searches tiles")
 @pytest.mark.parametrize("make", MODELS)
 def test_bytes_are_near_those_of_derived_graphs(make: Callable[[], ModelProto]) -> None:
     ratios = np.array([live / claimed for claimed, live in claimed_and_live(graph_of(make), 29)])
