@@ -238,6 +238,7 @@ def small_transformer() -> onnx.ModelProto:
     return b.finish(logits=b.linear(x, 11, bias=False))
 
 
+@pytest.mark.slow(reason="runs many models")
 @pytest.mark.parametrize("build", [small_cnn, small_transformer])
 def test_every_gradient_agrees_with_automatic_differentiation(build: Callable[[], onnx.ModelProto]) -> None:
     model = build()

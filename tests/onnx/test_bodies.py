@@ -164,6 +164,7 @@ def loop(turns: str, carried: list[Any], go_on: str = "keep") -> Any:
     )
 
 
+@pytest.mark.slow(reason="reads many models")
 def test_a_loop_holds_its_carried_values_twice() -> None:
     step = [node("Exp", ["v"], ["e"]), node("Neg", ["e"], ["v_next"])]
     proto = model(

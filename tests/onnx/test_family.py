@@ -171,6 +171,7 @@ def test_padding_to_a_fixed_size_grows_nothing() -> None:
     assert all(memplan.run(loaded, plan, dims={"seq": n}).identical for n in (1, 7, 16))
 
 
+@pytest.mark.slow(reason="reads many models")
 def test_a_size_that_falls_and_rises_again_is_refused() -> None:
     """Padding to a multiple of 4: the padding itself is largest just above a multiple."""
     wave = [node("Shape", ["x"], ["dims"]), node("Neg", ["dims"], ["minus"]), node("Mod", ["minus", "four"], ["rest"]),

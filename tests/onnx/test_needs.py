@@ -120,6 +120,7 @@ COARSE = frozenset(
 """Cases with axes of which nobody knows what is needed, or where a need has holes or elements of no weight at its ends."""
 
 
+@pytest.mark.slow(reason="reads many models")
 @pytest.mark.parametrize("name", CASES)
 def test_a_box_needs_the_elements_that_change_it(name: str) -> None:
     proto = CASES[name]

@@ -96,6 +96,7 @@ def test_a_size_that_data_decide_is_refused_and_the_hint_works(
     assert memplan.plan(loaded).options.bounds == bounds
 
 
+@pytest.mark.slow(reason="reads many models")
 def test_what_shapes_and_constants_decide_is_no_guess() -> None:
     nodes = [
         node("Shape", ["x"], ["s"]),

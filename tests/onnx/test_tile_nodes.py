@@ -110,6 +110,7 @@ def test_tiles_between_others_give_what_the_whole_gives(kind: str) -> None:
     assert seen or kind in ("transposed, padded by itself", "transposed to a shape")
 
 
+@pytest.mark.slow(reason="reads many models")
 @pytest.mark.parametrize("kind", CASES)
 def test_tiles_of_every_kind_give_what_the_whole_op_gives(kind: str) -> None:
     if kind in UNTILED:

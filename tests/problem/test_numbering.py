@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
+import pytest
+
 from memplan.machine.target import Target
 from memplan.problem.problem import Problem
 from tests.generate import random_graph, random_options
@@ -21,6 +23,7 @@ def test_a_capacity_and_an_objective_number_nothing_anew() -> None:
     assert less.storages is problem.storages and less.reads is problem.reads and less.number is problem.number
 
 
+@pytest.mark.slow(reason="numbers many problems")
 def test_what_is_shared_is_what_each_problem_numbers_alone() -> None:
     shared = joined = 0
     for seed in range(300):

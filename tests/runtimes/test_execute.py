@@ -35,6 +35,7 @@ def planned(model: Model, **options: Any) -> Plan:
     return plan
 
 
+@pytest.mark.slow(reason="executes many programs")
 @pytest.mark.parametrize("feature", FEATURES)
 @pytest.mark.parametrize("alignment", [1, 64])
 def test_every_feature_under_every_treatment_is_bit_identical(feature: str, alignment: int) -> None:

@@ -42,6 +42,7 @@ def planned(model: Model, tiling: tuple[Region, ...], **options: Any) -> Plan:
     return plan
 
 
+@pytest.mark.slow(reason="executes many programs")
 @pytest.mark.parametrize(("make", "tiling"), TILINGS)
 def test_tiles_give_the_bits_of_the_whole(make: Callable[[], ModelProto], tiling: list[Region]) -> None:
     model = loaded(make)
@@ -183,6 +184,7 @@ def test_the_walk_of_the_page(
     assert walk("tiles.md", tmp_path) == 3
 
 
+@pytest.mark.slow(reason="executes many programs")
 def test_the_program_says_how_exact_tiles_are(tmp_path: Path) -> None:
     onnx.save(models.hourglass(), tmp_path / "net.onnx")
     asked = (

@@ -93,6 +93,7 @@ def test_other_objectives_give_valid_plans(objective: str) -> None:
             assert plan.value <= plan.metrics.latency_all_host_s * (1 + 1e-9)
 
 
+@pytest.mark.slow(reason="plans many graphs")
 def test_peak_without_limit_is_always_answered() -> None:
     for seed in range(200):
         _, problem = _problem(seed, "peak")

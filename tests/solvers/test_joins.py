@@ -126,6 +126,7 @@ def test_where_nothing_can_be_joined_the_proof_holds() -> None:
     assert plan.status is Status.OPTIMAL and plan.options.join
 
 
+@pytest.mark.slow(reason="plans many graphs")
 @pytest.mark.parametrize(
     ("solver", "objective"), [("greedy", "peak"), ("greedy", "traffic"), ("search", "traffic")]
 )

@@ -6,6 +6,7 @@ import random
 from collections import Counter
 from dataclasses import replace
 
+import pytest
 from memplan_solvers.place import harder, live_bytes, one_pass, place, repaired
 from memplan_solvers.residency import Block, Walk, blocks_of
 
@@ -17,6 +18,7 @@ from tests.programs import problem
 from tests.solvers.offsets.instances import least_peak, perfect
 
 
+@pytest.mark.slow(reason="plans many graphs")
 def test_placed_or_proved_impossible_and_nothing_else() -> None:
     seen: Counter[tuple[str, bool]] = Counter()
     for seed in range(120):

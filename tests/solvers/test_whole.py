@@ -13,6 +13,7 @@ from memplan.problem.plan import Status
 from tests import agree_whole
 
 
+@pytest.mark.slow(reason="plans many graphs")
 def test_no_random_plan_contradicts_what_is_claimed() -> None:
     seen = agree_whole.check_solvers(("greedy", "placement", "peak"), range(25))
     assert seen["greedy feasible"] + seen["greedy optimal"] > 8

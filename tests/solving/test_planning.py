@@ -147,6 +147,7 @@ def planned(seeds: Iterable[int], solvers: Iterable[str]) -> Counter[str]:
     return seen
 
 
+@pytest.mark.slow(reason="plans with many options")
 def test_every_combination_of_options_is_planned() -> None:
     seen = planned(range(150), ("greedy", "baseline", "pytorch"))
     assert {*seen} == {"optimal", "feasible", "infeasible", "unknown"}

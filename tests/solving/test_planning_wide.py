@@ -63,6 +63,7 @@ def planned(seeds: Iterable[int], solvers: Iterable[str]) -> Counter[str]:
     return seen
 
 
+@pytest.mark.slow(reason="plans with many options")
 def test_every_combination_of_options_is_planned_on_any_target() -> None:
     seen = planned(range(80), ("greedy", "placement"))
     assert {"optimal", "feasible", "infeasible", "unknown"} <= {*seen}

@@ -47,6 +47,7 @@ def test_the_curve_is_monotone_checked_and_ends_at_the_peak() -> None:
     assert found.seconds < WHOLE * 2.0 + 1
 
 
+@pytest.mark.slow(reason="sweeps several graphs")
 def test_never_worse_than_the_plans_it_starts_from() -> None:
     problem = make_problem(chain(40))
     found = sweep(problem, points=6, solver="greedy", time_limit_s=5.0, workers=1)

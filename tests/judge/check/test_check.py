@@ -139,6 +139,7 @@ def test_both_checkers_agree_on_plans_of_any_target() -> None:
     assert min(verdicts.values()) > 1400 and min(seen.values()) > 120, (verdicts, seen)
 
 
+@pytest.mark.slow(reason="walks through many plans")
 def test_wide_mutants_are_rejected() -> None:
     assert len(MUTATIONS | WIDE_MUTATIONS) >= 80
     killed: Counter[str] = Counter()

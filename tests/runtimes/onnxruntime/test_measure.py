@@ -146,6 +146,7 @@ def test_the_runtimes_own_plan_is_kept_where_it_needs_less() -> None:
     assert found.obeys and found.kept == "plan"
 
 
+@pytest.mark.slow(reason="executes many programs")
 def test_a_plan_for_a_range_of_sizes_is_measured_at_its_upper_end() -> None:
     net = model_from_proto(small_cnn("N"), "net", ".", {"N": (1, 3)}, runtime="onnxruntime")
     plan = planned(net)

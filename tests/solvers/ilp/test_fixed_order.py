@@ -128,6 +128,7 @@ def test_agrees_with_brute_force_addresses_included() -> None:
     assert compared > 900 and spilled > 150
 
 
+@pytest.mark.slow(reason="solves many integer programs")
 def test_bound_of_the_gap_model_is_that_of_the_bytes() -> None:
     """Without addresses the program's own optimum is the brute force's."""
     from memplan_solvers.ilp.mathopt import solve_mathopt
@@ -150,6 +151,7 @@ def test_bound_of_the_gap_model_is_that_of_the_bytes() -> None:
     assert compared > 80
 
 
+@pytest.mark.slow(reason="solves many integer programs")
 def test_backends_agree() -> None:
     for seed in range(4000, 4150):
         problem = random_problem(seed, 8)
@@ -218,6 +220,7 @@ def test_unknown_words_name_the_nearest() -> None:
         FixedOrder(schedule="least_lives")
 
 
+@pytest.mark.slow(reason="solves many integer programs")
 def test_the_relaxed_program_gives_a_true_bound_and_stretches_that_fit() -> None:
     close = 0
     for seed in range(3000, 3300):

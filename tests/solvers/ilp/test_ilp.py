@@ -136,6 +136,7 @@ def test_in_place_bound_holds() -> None:
     assert proved > 100
 
 
+@pytest.mark.slow(reason="solves many integer programs")
 def test_symmetry_breaking_and_windows_lose_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Twins off and windows as wide as can be: the same optima."""
     problems = [random_problem(seed, 5, order="free") for seed in range(15_000, 15_150)]
@@ -232,6 +233,7 @@ def test_hints_are_points_of_the_program() -> None:
     assert checked > 60
 
 
+@pytest.mark.slow(reason="solves many integer programs")
 def test_split_improves_and_large_programs_fall_back(monkeypatch: pytest.MonkeyPatch) -> None:
     from memplan_solvers.ilp import ilp
 

@@ -90,6 +90,7 @@ def test_what_is_live_under_every_order_bounds_every_order() -> None:
         assert 0 < certain_bound(model) <= live_peak(model, range(model.n))
 
 
+@pytest.mark.slow(reason="plans many graphs")
 def test_the_packed_peak_is_told_from_the_live_one() -> None:
     graph = memplan.load(DATA / "nasnet_a_cifar_6_32_raw.json").graph
     plan = memplan.plan(graph, objective="peak", io="resident", solver="peak{packing=none}", workers=1)

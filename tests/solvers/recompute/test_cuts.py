@@ -51,6 +51,7 @@ def test_what_fits_is_a_point_and_points_are_sequences() -> None:
     assert points > 20 and decoded > 20 and ended > 20
 
 
+@pytest.mark.slow(reason="executes many small programs again")
 def test_what_is_executed_often_is_a_point_between_cuts_at_all_ops() -> None:
     """Larger graphs, where several ops are executed again between the first executions of two that follow each other."""
     again, ended = 0, 0

@@ -48,6 +48,7 @@ def best(
     )
 
 
+@pytest.mark.slow(reason="searches hard graphs")
 def test_agrees_with_brute_force_addresses_included() -> None:
     seen = check("search", range(SEEDS))
     assert seen["traffic optimal"] > SEEDS / 2 and seen["spills"]
@@ -83,6 +84,7 @@ def test_proves_a_randomly_wired_stage_and_counts_states(solver: str) -> None:
     assert max(counts) > 0 and counts == sorted(counts)
 
 
+@pytest.mark.slow(reason="searches hard graphs")
 def test_proves_a_randomly_wired_stage_at_its_least_capacity() -> None:
     made = plan(stage(1), scratchpad="MR", solver="search", time_limit_s=60)
     assert (made.status, made.value) == (Status.OPTIMAL, 23)
@@ -160,6 +162,7 @@ def test_windows_of_storages_never_cost_more_than_the_whole() -> None:
     assert positive
 
 
+@pytest.mark.slow(reason="searches hard graphs")
 def test_windows_of_steps_improve_a_plan_and_keep_it_valid() -> None:
     better = 0
     for seed, capacity in ((3, 9), (7, 10), (8, 8)):
