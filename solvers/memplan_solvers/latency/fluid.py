@@ -206,10 +206,17 @@ def _storage(
 
 
 def _free_bytes(problem: Problem, timed: LatencyArrays) -> Floats:
-    """Share of the scratchpad that what is fixed leaves free at each step, at most 1, float64[n]."""
+    """Share of the scratchpad that what is fixed leaves free at each step, at most 1, float64[n].
+
+    A load may bring what is pinned early, as in the plan from which the arrays may be; under every plan it is there from its
+    first touch to its last alone.
+    """
     taken = np.zeros(timed.n)
     for s in np.flatnonzero(timed.fixed >= 0):
         start, stop = timed.fixed_span[s]
+        if not timed.given[s]:
+            touched = timed.touch[timed.touch_row[s] : timed.touch_row[s + 1]]
+            start, stop = int(touched[0]), int(touched[-1]) + 1
         taken[start:stop] += timed.size[s]
     for t, (written, _) in problem.overwriting.items():
         taken[t] -= timed.size[written] if timed.fixed[written] >= 0 else 0

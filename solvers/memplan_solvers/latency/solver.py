@@ -40,10 +40,13 @@ class LatencySolver(Solver):
         return "assign"
 
     def solve(self, problem: Problem, limits: Limits) -> Plan:
-        """See `search`; where there are no kernels to search with, memory space assignment's plan, else the greedy one."""
+        """See `search`; where there are no kernels to search with, memory space assignment's plan, else the greedy one.
+
+        Memory space assignment lets host serve what finds no room, so where ops use the scratchpad alone it is greedy's.
+        """
         if load(self.kernels, limits):
             return self.search(problem, limits)
-        if found := assigned(problem):
+        if problem.target.direct and (found := assigned(problem, limits)):
             return replace(found, solver=self.spec, reason="assigned by msa, in plain Python")
         return replace(Greedy().solve(problem, limits), solver=self.spec)
 

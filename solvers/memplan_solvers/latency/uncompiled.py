@@ -8,6 +8,7 @@ import subprocess
 from memplan.base.children import start
 from memplan.problem.plan import Plan
 from memplan.problem.problem import Problem
+from memplan.solving.limits import Limits
 
 SOLVER = "memplan_solvers.latency.msa"
 """The module that answers a problem on stdin with a plan on stdout."""
@@ -16,8 +17,8 @@ PATIENCE_S = 20.0
 """Seconds after which nobody waits any more; most nets take less than two."""
 
 
-def assigned(problem: Problem) -> Plan | None:
-    """The plan of `msa`, or None where it takes too long."""
+def assigned(problem: Problem, limits: Limits) -> Plan | None:
+    """The plan of `msa`, or None where it takes too long; ops must be able to use host."""
     process = start(
         SOLVER,
         env={"NUMBA_DISABLE_JIT": "1"},
@@ -27,7 +28,7 @@ def assigned(problem: Problem) -> Plan | None:
         start_new_session=True,
     )
     try:
-        answer, _ = process.communicate(pickle.dumps(problem), timeout=PATIENCE_S)
+        answer, _ = process.communicate(pickle.dumps(problem), timeout=min(PATIENCE_S, limits.remaining_s))
     except subprocess.TimeoutExpired:
         process.kill()
         process.communicate()

@@ -48,15 +48,10 @@ def fit(buffers: Sequence[Buffer], capacity: int, limits: Limits, node_limit: in
     return _by_parts(buffers, capacity, lambda part, goal, later: part.fit(capacity, limits, node_limit))
 
 
-def approach(buffers: Sequence[Buffer], capacity: int, limits: Limits) -> Packing:
-    """Offsets whose peak is as little above the capacity as was found in time, or not above it."""
-    return _minimize(buffers, limits, capacity)
-
-
-def _minimize(buffers: Sequence[Buffer], limits: Limits, enough: int = 0) -> Packing:
+def _minimize(buffers: Sequence[Buffer], limits: Limits) -> Packing:
     def minimize(part: _Part, goal: int, later: int) -> Packing:
         kept = min(0.5, FIRST_FIT_S * later / max(1e-9, limits.remaining_s))
-        return part.minimize(max(goal, enough), limits.share(1 - kept))
+        return part.minimize(goal, limits.share(1 - kept))
 
     return _by_parts(buffers, None, minimize)
 

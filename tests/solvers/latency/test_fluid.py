@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -11,8 +12,11 @@ from memplan_solvers.latency.arrays import make_arrays
 from memplan_solvers.latency.fluid import _Program, fluid_bound
 
 from memplan.judge.simulate import simulate
+from memplan.problem.options import Options
+from memplan.problem.problem import Problem
 from memplan.solving.limits import Limits
 from memplan.solving.registry import parse_spec
+from tests.generate import TIMED, random_graph
 from tests.solvers.latency.test_msa import small_problem
 from tests.timed_oracle import TimedOracle
 
@@ -43,6 +47,20 @@ def test_more_capacity_bounds_no_more() -> None:
         assert bounds[-1] <= simulate(problem.graph, plan).latency_s * (1 + 1e-9)
     assert all(a >= b * (1 - 1e-6) for a, b in zip(bounds, bounds[1:], strict=False))
     assert bounds[0] > bounds[-1] * 1.1
+
+
+def test_how_early_a_plan_brings_what_is_pinned_bounds_nothing() -> None:
+    for seed in range(20):
+        graph = random_graph(random.Random(seed), 8)
+        kept = [t.name for t in graph.tensors if t.kind == "constant"][-2:]
+        options = Options("latency", "tensor", order="program", pins=dict.fromkeys(kept, "keep"))
+        problem = Problem(graph, TIMED, options)
+        target = problem.target.with_scratchpad(max(problem.min_capacity, 1))
+        problem = replace(problem, target=target)
+        late = make_arrays(problem, Limits(10.0))
+        assert late is not None
+        early = late._replace(fixed_span=late.fixed_span * [0, 1])
+        assert fluid_bound(problem, early, 20.0) == fluid_bound(problem, late, 20.0)
 
 
 def test_what_duals_prove_no_solution_stays_below(monkeypatch: pytest.MonkeyPatch) -> None:
