@@ -69,7 +69,7 @@ ELSEWHERE: tuple[tuple[str, str, str], ...] = (
     (
         "ops by brute force",
         "onnx/test_needs.py",
-        "memplan.onnx.access memplan.onnx.access_windows",
+        "memplan.ir.accesses memplan.onnx.access memplan.onnx.access_windows",
     ),
     (
         "pictures",
