@@ -9,10 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-import memplan
-from memplan.base.errors import PlanError
 from memplan.ir.needs import cut_axes, needed
-from memplan.tflite.emit import planned_tflite
 from tests.tflite.test_read import loaded
 from tests.tflite_models import Sub, tflite
 
@@ -180,29 +177,3 @@ def test_what_a_variable_keeps_is_left_whole(tmp_path: Path) -> None:
     x, state = main.input((1, 4)), main.tensor((1, 4), variable=True)
     main.outputs.append(main.op("ADD", [x, state], (1, 4)))
     assert loaded(tflite(main), tmp_path).graph.ops[0].needs == ()
-
-
-def bottleneck() -> Sub:
-    """Wide images between two narrow ones: a convolution, one by one channel, and a sum."""
-    main = Sub()
-    narrow = main.conv(main.input((1, 16, 8, 4)), 4)
-    wide = main.conv(narrow, 32, 1)
-    filtered = main.op(
-        "DEPTHWISE_CONV_2D", [wide, main.constant(weights(1, 3, 3, 32)), main.constant(weights(32))],
-        (1, 16, 8, 32), sliding(SAME, (1, 1), {3: ("i", 1)}),
-    )  # fmt: skip
-    main.outputs.append(main.op("ADD", [narrow, main.conv(filtered, 4, 2)], (1, 16, 8, 4)))
-    return main
-
-
-def test_regions_are_found_planned_and_checked_and_refused_where_a_file_is_to_be_written(
-    tmp_path: Path,
-) -> None:
-    model = loaded(tflite(bottleneck()), tmp_path)
-    options = {"runtime": "tflm", "solver": "greedy"}
-    whole = memplan.plan(model, **options)  # type: ignore[arg-type]
-    tiled = memplan.plan(model, tiling=memplan.tile(model, runtime="tflm", time_limit_s=5), **options)  # type: ignore[arg-type]
-    assert tiled.tiling and tiled.metrics.peak < whole.metrics.peak
-    assert memplan.check(model, tiled) == []
-    with pytest.raises(PlanError, match="in tiles(?s:.*)plan without tiles"):
-        planned_tflite(model, tiled)
