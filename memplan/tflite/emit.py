@@ -119,13 +119,14 @@ def offsets(model: Model, plan: Plan) -> list[int]:
 
 def head_nbytes(model: Model, plan: Plan) -> int:
     """Bytes of the arena that the planned file takes: the plan's, or more where a tensor that nothing touches is larger, or where
-    rows at the arena's end are rounded up.
+    rows at the arena's end are rounded up; fewer where a tile reads in place what the plan would gather.
     """
     made, found = _written(model, plan)
     values = (value for subgraph in parse(made, model.stem).subgraphs for value in subgraph.tensors)
     placed = zip(found, values, strict=True)
     ends = [offset + rounded(value.nbytes) for offset, value in placed if offset != DECIDED_AT_RUN_TIME]
-    return max([*ends, *(r.offset + r.size for r in plan.residencies)], default=0)
+    ends += [r.offset + r.size for r in plan.residencies if r.tensor in model.graph.tensor]
+    return max(ends, default=0)
 
 
 def offsets_entry(found: list[int]) -> bytes:

@@ -191,8 +191,14 @@ class TiledFile:
             if operand.gathered or operand.pieces[0].frame != box:
                 raise _refusal(call)
             return _Held(number, number, box, -1)
-        if not operand.gathered:
-            return self._of_piece(name, operand.pieces[0], box)
+        piece = operand.pieces[0]
+        if len(operand.pieces) == 1 and call.op.kind in SLIDING:
+            box = (
+                *box[:2],
+                *piece.frame[2:],
+            )  # columns at the end that no window reaches are no gaps between rows
+        if len(operand.pieces) == 1 and contiguous(box, piece.frame):
+            return self._of_piece(name, piece, box)
         axis = next((k for k, (first, stop) in enumerate(box) if stop - first > 1), 0)
         found, reached = list[_Held](), box[axis][0]
         for piece in sorted(operand.pieces, key=lambda one: one.frame):
@@ -275,5 +281,6 @@ def _refusal(call: Call) -> PlanError:
     """The error of a tile that the runtime cannot compute alone."""
     return PlanError(
         f"a tile of op '{call.op.name}' ({call.op.kind}) is no operator on rows of its image that lie together",
-        "tile without it, along the rows alone; or plan without tiles",
+        "give regions that are cut along axis 1 alone: memplan.plan(…, tiling=[Region(ops, (1,), (1,), cache=1)]); or plan "
+        "without tiles",
     )

@@ -161,3 +161,17 @@ def test_regions_are_found(tmp_path: Path) -> None:
     tiled = memplan.plan(model, runtime="tflm", solver="greedy", tiling=regions)
     assert regions and tiled.metrics.peak < whole.metrics.peak / 2
     assert memplan.check(model, tiled) == [] and planned_tflite(model, tiled)
+
+
+def test_columns_that_no_window_reaches_are_no_gaps(tmp_path: Path) -> None:
+    """Every other pixel of both axes is read, the last column is not."""
+    sub = Sub()
+    x = sub.input((1, 12, 8, 2))
+    weights = sub.constant(np.array([[[[1, 2]]], [[[3, -1]]]], np.float32))
+    sub.outputs.append(sub.op("CONV_2D", [x, weights], (1, 6, 4, 2), sliding(SAME, (2, 2))))
+    model = loaded(tflite(sub), tmp_path)
+    plan = in_rows(model, 2, cache=False)
+    tiled = parse(planned_tflite(model, plan), "x").subgraphs[0]
+    assert {op.kind for op in tiled.operators} == {"CONV_2D"}
+    pytest.importorskip("tflite_micro", reason="the extra [tflm] is not installed")
+    assert measure(model, plan).obeys
