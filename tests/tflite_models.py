@@ -20,6 +20,14 @@ OPTIONS = {
 }  # fmt: skip
 """The numbers of the options that these files have."""
 
+SAME, VALID = 0, 1
+"""The numbers of the ways to pad."""
+
+
+def sliding(padding: int, strides: tuple[int, int], more: dict[int, Any] | None = None) -> dict[int, Any]:
+    """Options of what slides over images: strides along height and width."""
+    return {0: ("b", padding), 1: ("i", strides[1]), 2: ("i", strides[0])} | (more or {})
+
 
 @dataclass
 class Sub:

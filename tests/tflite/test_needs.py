@@ -11,10 +11,9 @@ import pytest
 
 from memplan.ir.needs import cut_axes, needed
 from tests.tflite.test_read import loaded
-from tests.tflite_models import Sub, tflite
+from tests.tflite_models import SAME, VALID, Sub, sliding, tflite
 
 Shape = Sequence[int]
-SAME, VALID = 0, 1
 
 
 def case(kind: str, *operands: Shape | Any, result: Shape, options: dict[int, Any] | None = None) -> Sub:
@@ -31,11 +30,6 @@ def weights(*shape: int) -> Any:
 
 def ints(*numbers: Any) -> Any:
     return np.array(numbers, np.int32)
-
-
-def sliding(padding: int, strides: tuple[int, int], more: dict[int, Any] | None = None) -> dict[int, Any]:
-    """Options of what slides over images: strides along height and width."""
-    return {0: ("b", padding), 1: ("i", strides[1]), 2: ("i", strides[0])} | (more or {})
 
 
 CASES = {

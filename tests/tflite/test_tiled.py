@@ -17,14 +17,7 @@ from memplan.tflite.program import parse
 from memplan.tflite.scratch import ALIGNMENT
 from memplan.tiling.record import Region
 from tests.tflite.test_read import loaded
-from tests.tflite_models import Sub, conditional, tflite
-
-SAME, VALID = 0, 1
-
-
-def sliding(padding: int, strides: tuple[int, int], more: dict[int, Any] | None = None) -> dict[int, Any]:
-    """Options of what slides over images: strides along height and width."""
-    return {0: ("b", padding), 1: ("i", strides[1]), 2: ("i", strides[0])} | (more or {})
+from tests.tflite_models import SAME, VALID, Sub, conditional, sliding, tflite
 
 
 def filtered(sub: Sub, x: int, rng: random.Random, dtype: str, depthwise: bool) -> int:
