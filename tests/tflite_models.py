@@ -14,10 +14,19 @@ from memplan.tflite.schema import OPERATORS, TYPES
 
 NUMBER = {name: number for number, (name, _) in TYPES.items()}
 OPTIONS = {
-    "CONV_2D": 1, "SVDF": 6, "FULLY_CONNECTED": 8, "CONCATENATION": 10, "TRANSPOSE_CONV": 49,
-    "UNIDIRECTIONAL_SEQUENCE_LSTM": 71, "IF": 92, "WHILE": 93, "CALL_ONCE": 103, "VAR_HANDLE": 111,
+    "CONV_2D": 1, "DEPTHWISE_CONV_2D": 2, "AVERAGE_POOL_2D": 5, "MAX_POOL_2D": 5, "SVDF": 6, "FULLY_CONNECTED": 8,
+    "SOFTMAX": 9, "CONCATENATION": 10, "TRANSPOSE_CONV": 49, "UNIDIRECTIONAL_SEQUENCE_LSTM": 71, "IF": 92, "WHILE": 93,
+    "CALL_ONCE": 103, "VAR_HANDLE": 111,
 }  # fmt: skip
 """The numbers of the options that these files have."""
+
+SAME, VALID = 0, 1
+"""The numbers of the ways to pad."""
+
+
+def sliding(padding: int, strides: tuple[int, int], more: dict[int, Any] | None = None) -> dict[int, Any]:
+    """Options of what slides over images: strides along height and width."""
+    return {0: ("b", padding), 1: ("i", strides[1]), 2: ("i", strides[0])} | (more or {})
 
 
 @dataclass

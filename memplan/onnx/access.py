@@ -1,19 +1,16 @@
-"""An ONNX node as the formulas of what it needs see it, and the simplest of them."""
+"""An ONNX node as the formulas of what it needs see it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
 
 import onnx
 
-from memplan.ir.parts import Access
+from memplan.ir.accesses import Axes
 from memplan.onnx.flops_products import Attributes, Shape, Shapes
-
-Axes = tuple[Access | None, ...]
-"""What is needed along each axis of an operand: see `memplan.ir.parts.Needs`."""
 
 INTEGERS = (onnx.TensorProto.INT32, onnx.TensorProto.INT64)
 MOST_NUMBERS = 64
@@ -59,26 +56,6 @@ class NodeCall:
 
 Formula = Callable[[NodeCall], list[Axes] | None]
 """For each operand of the call what it needs of it, None where that is not known."""
-
-
-def whole(shape: Shape | None) -> Axes:
-    """All of an operand."""
-    return (None,) * len(shape or ())
-
-
-def same(shape: Shape | None, result: Shape, but: Container[int] = ()) -> Axes:
-    """The elements of the same place, the operand being broadcast to the result; whole along axes of it in `but`."""
-    shape = shape or ()
-    ahead = len(result) - len(shape)
-    return tuple(
-        Access(k + ahead) if size == result[k + ahead] and k not in but else None
-        for k, size in enumerate(shape)
-    )
-
-
-def along(shape: Shape | None, axis: int, size: int) -> Axes:
-    """Of a vector that goes with one axis of the result its elements there; all of one that has another length."""
-    return (Access(axis),) if shape == (size,) else whole(shape)
 
 
 def known_numbers(graph: Any) -> dict[str, tuple[int, ...]]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from memplan.ir.accesses import Axes, along, whole
 from memplan.ir.parts import Access
-from memplan.onnx.access import Axes, Formula, NodeCall, along, whole
+from memplan.onnx.access import Formula, NodeCall
 from memplan.onnx.flops_products import Shape
 
 

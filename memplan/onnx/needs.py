@@ -5,11 +5,11 @@ Follows the operator definitions of the ONNX specification. A kind that is not h
 
 from __future__ import annotations
 
+from memplan.ir.accesses import Axes, along, kept_axes, same, whole
 from memplan.ir.parts import Access, Needs
-from memplan.onnx.access import Axes, Formula, NodeCall, along, same, whole
+from memplan.onnx.access import Formula, NodeCall
 from memplan.onnx.access_windows import conv, conv_transpose, pad, pool, resize
 from memplan.onnx.dialect import ELEMENTWISE
-from memplan.onnx.flops_products import Shape
 
 
 def needs(kind: str, call: NodeCall) -> Needs:
@@ -130,21 +130,6 @@ def _reshape(call: NodeCall) -> list[Axes] | None:
     """Axes that stay one axis, between the same elements before and behind, are read as they are."""
     x = call.shape(0) or ()
     return [kept_axes(x, call.result), *(whole(shape) for shape in call.inputs[1:])]
-
-
-def kept_axes(shape: Shape, result: Shape) -> Axes:
-    """Of each axis longer than 1 the one of the result that has as many elements before it and as many of its own."""
-    where, before = {}, 1
-    for axis, size in enumerate(result):
-        if size > 1:
-            where[before, size] = axis
-        before *= size
-    axes: list[Access | None] = []
-    before = 1
-    for size in shape:
-        axes.append(Access(where[before, size]) if (before, size) in where else None)
-        before *= size
-    return tuple(axes)
 
 
 def _concat(call: NodeCall) -> list[Axes] | None:

@@ -235,7 +235,8 @@ def refuse_tiles(graph: Graph, plan: Plan) -> None:
     if plan.tiling:
         raise PlanError(
             f"the plan executes '{plan.graph}' in tiles, which cannot be done here",
-            "plan without tiles; check, simulate and show take them, and of ONNX models run and --emit onnx",
+            "plan without tiles; check, simulate and show take them, of ONNX models run and --emit onnx, of .tflite files "
+            "measure and --emit tflite",
         )
 
 

@@ -34,12 +34,26 @@ REDUCING = (
 """Operators counted as one operation an element of their operand."""
 
 
-def flops(kind: str, inputs: list[Shape], outputs: list[Shape]) -> int | None:
+POOLS = ("AVERAGE_POOL_2D", "MAX_POOL_2D", "L2_POOL_2D")
+"""Operators counted as one operation an element of each window."""
+
+SOFTMAXES = {"SOFTMAX": 5, "LOG_SOFTMAX": 6}
+"""Operations an element: subtract the maximum, exponentiate, sum, divide; or take the logarithm besides."""
+
+
+def flops(
+    kind: str, inputs: list[Shape], outputs: list[Shape], window: tuple[int, int] | None = None
+) -> int | None:
     """Operations of one operator from the shapes of its operands (None for one left out), None if not known.
 
-    Filters are laid out as the schema says: CONV_2D (out, height, width, in), DEPTHWISE_CONV_2D (1, height, width, out).
+    Filters are laid out as the schema says: CONV_2D (out, height, width, in), DEPTHWISE_CONV_2D (1, height, width, out). Of
+    a pool, `window` is the height and width of what it takes together.
     """
     result = math.prod(outputs[0] or ()) if outputs else 0
+    if kind in POOLS and window is not None:
+        return result * math.prod(window)
+    if kind in SOFTMAXES:
+        return SOFTMAXES[kind] * result
     if kind in MOVES:
         return 0
     if kind in ELEMENTWISE:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from memplan.base.errors import GraphError
 from memplan.base.units import MAX_BYTES
@@ -59,6 +59,7 @@ class Operator:
         outputs: the same.
         calls: numbers of the subgraphs that it runs.
         variable: the name of the resource variable that it gives a handle of, None for any other operator.
+        options: where they lie in the file, None where it has none; no part of what makes two operators equal.
     """
 
     kind: str
@@ -66,6 +67,7 @@ class Operator:
     outputs: tuple[int, ...]
     calls: tuple[int, ...] = ()
     variable: str | None = None
+    options: FlatbufferTable | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -180,9 +182,8 @@ def _operator(table: FlatbufferTable, kinds: tuple[str, ...]) -> Operator:
         raise table.file.fault(f"has an operator {kind} without options")
     calls = tuple(options.number(field, "i") for field in range(count)) if options else ()
     variable = options.text(SHARED_NAME) if options and kind == "VAR_HANDLE" else None
-    return Operator(
-        kind, table.numbers(OperatorField.INPUTS), table.numbers(OperatorField.OUTPUTS), calls, variable
-    )
+    inputs, outputs = table.numbers(OperatorField.INPUTS), table.numbers(OperatorField.OUTPUTS)
+    return Operator(kind, inputs, outputs, calls, variable, options)
 
 
 def _within(table: FlatbufferTable, numbers: list[int] | tuple[int, ...], count: int, what: str) -> None:

@@ -18,6 +18,7 @@ from memplan.machine.profile import KernelBehaviour, load_profile
 from memplan.tflite.bodies import called_bodies
 from memplan.tflite.flops import flops
 from memplan.tflite.fold import folded
+from memplan.tflite.needs import needs, pool_window
 from memplan.tflite.program import Operator, SubGraph, TfliteProgram, parse
 from memplan.tflite.scratch import rounded, scratch_nbytes
 from memplan.tflite.state import kept_orders, touched
@@ -80,9 +81,10 @@ def _graph(program: TfliteProgram, name: str) -> Graph:
             once=bool(states[number]),
             after=tuple(known[i] for i in before),
             source=(f"operator {number}",),
+            needs=needs(program, operator),
         )
         space = bodies[number].nbytes if number in bodies else scratch_nbytes(main, operator)
-        op, space = completed(_described(op, operands, tensors), operands, tensors, space)
+        op, space = completed(_described(op, operator, operands, tensors), operands, tensors, space)
         if space and not op.view:
             workspace = f"{op.name}.workspace"
             while workspace in tensors:
@@ -121,10 +123,11 @@ def _tensor(main: SubGraph, number: int, name: str, kind: str) -> Tensor:
     return Tensor(name, value.nbytes, kind, value.dtype, value.shape)
 
 
-def _described(op: Op, operands: list[str | None], tensors: Mapping[str, Tensor]) -> Op:
+def _described(op: Op, operator: Operator, operands: list[str | None], tensors: Mapping[str, Tensor]) -> Op:
     """The op with its cost, and with what its kernel may do, by the runtime's profile."""
     shapes = [None if x is None else tensors[x].shape for x in operands]
-    op = replace(op, flops=flops(op.kind, shapes, [tensors[x].shape for x in op.outputs]))
+    results = [tensors[x].shape for x in op.outputs]
+    op = replace(op, flops=flops(op.kind, shapes, results, pool_window(operator)))
     kernel = load_profile(PROFILE).kernels.get(op.kind)
     return op if kernel is None else _obeying(op, kernel, operands, tensors)
 

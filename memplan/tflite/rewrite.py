@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from memplan.base.errors import GraphError
-from memplan.tflite.flatbuffer import HEADER_BYTES, vector, word
+from memplan.tflite.build import Number, Old, Value, joined
+from memplan.tflite.flatbuffer import vector, word
 from memplan.tflite.program import TfliteProgram, parse
 from memplan.tflite.schema import (
     IDENTIFIER,
@@ -21,9 +22,6 @@ from memplan.tflite.schema import (
     SubGraphField,
     TensorField,
 )
-
-BUFFER_ALIGNMENT = 16
-"""What a buffer holds begins at a multiple of so many bytes, by the schema."""
 
 
 @dataclass(frozen=True)
@@ -45,11 +43,6 @@ class Changes:
 
 def rewritten(program: TfliteProgram, changes: Changes) -> bytes:
     """The file with the changes made; GraphError where it is laid out as no converter would."""
-    if program.root.fields() > len(ModelField):
-        raise GraphError(
-            f"'{program.root.file.where}' says more of its model than schema 3 knows",
-            "convert the model by an older release",
-        )
     old = bytearray(program.data)
     for number, order in changes.orders.items():
         _reorder(program, number, order, old)
@@ -60,7 +53,7 @@ def rewritten(program: TfliteProgram, changes: Changes) -> bytes:
         _replace_tensor(program, place, value.shape, len(program.buffers) + i, old)
     for place in changes.emptied:
         _replace_tensor(program, place, (0,), 0, old)
-    made = _Head(program, [*changes.constants.values(), *changes.metadata.values()], changes).joined(old)
+    made = headed(program, bytes(old), [*changes.constants.values()], changes.metadata)
     _require(program, changes, made)
     return made
 
@@ -95,64 +88,42 @@ def _replace_tensor(
     _point(old, slot, at[-1])
 
 
-class _Head:
-    """The bytes before the old ones: a root table, and lists of old and new buffers and metadata."""
+def headed(
+    program: TfliteProgram,
+    old: bytes,
+    buffers: Sequence[bytes],
+    metadata: Mapping[str, bytes],
+    fields: Mapping[int, Value] | None = None,
+) -> bytes:
+    """The old bytes behind a root table with more buffers, with entries of metadata, and with other `fields`.
 
-    def __init__(self, program: TfliteProgram, buffers: list[bytes], changes: Changes) -> None:
-        self.made = bytearray(HEADER_BYTES)
-        self.behind: list[tuple[int, int]] = []  # places of offsets, and what of the old bytes they point to
-        root, first = program.root, len(program.buffers)
-        known = [n for n in ModelField if root.place(n) is not None]
-        fields = dict.fromkeys({*known, ModelField.BUFFERS, ModelField.METADATA}, 0)
-        fields[ModelField.VERSION] = root.number(ModelField.VERSION, "I")
-        at = _append_table(self.made, dict(sorted(fields.items())), len(ModelField))
-        _point(self.made, 0, at[-1])
-        self.made[4:HEADER_BYTES] = IDENTIFIER
-        for number in known:
-            target = None if number == ModelField.VERSION else root.target(number)
-            if target is not None and number not in (ModelField.BUFFERS, ModelField.METADATA):
-                self.behind.append((at[number], target))
-        kept = [table.at for table in root.tables(ModelField.BUFFERS)]
-        free = self._list(at[ModelField.BUFFERS], kept, len(buffers))
-        entries = list(zip(root.tables(ModelField.METADATA), program.metadata, strict=True))
-        kept = [table.at for table, (name, _) in entries if name not in changes.metadata]
-        free_entries = self._list(at[ModelField.METADATA], kept, len(changes.metadata))
-        for i, (slot, name) in enumerate(zip(free_entries, changes.metadata, strict=True)):
-            self._metadata(slot, name, first + len(changes.constants) + i)
-        for slot, held in zip(free, buffers, strict=True):
-            self._buffer(slot, held)
-
-    def joined(self, old: bytearray) -> bytes:
-        """All of the file: these bytes and the old ones."""
-        _pad(self.made, BUFFER_ALIGNMENT)
-        for place, target in self.behind:
-            _point(self.made, place, len(self.made) + target)
-        return bytes(self.made) + bytes(old)
-
-    def _list(self, place: int, kept: Sequence[int], new: int) -> range:
-        """A list of tables of the old bytes and of `new` others, whose places are returned."""
-        _point(self.made, place, len(self.made))
-        self.made += word("I", len(kept) + new)
-        first = len(self.made)
-        self.behind += [(first + 4 * i, target) for i, target in enumerate(kept)]
-        self.made += bytes(4 * (len(kept) + new))
-        return range(first + 4 * len(kept), len(self.made), 4)
-
-    def _metadata(self, slot: int, name: str, buffer: int) -> None:
-        fields: dict[int, int] = {MetadataField.NAME: 0, MetadataField.BUFFER: buffer}
-        at = _append_table(self.made, fields, len(MetadataField))
-        _point(self.made, slot, at[-1])
-        _point(self.made, at[MetadataField.NAME], len(self.made))
-        self.made += word("I", len(name.encode())) + name.encode() + b"\0"
-        _pad(self.made, 4)
-
-    def _buffer(self, slot: int, held: bytes) -> None:
-        at = _append_table(self.made, {BufferField.DATA: 0}, 1)
-        _point(self.made, slot, at[-1])
-        _pad(self.made, BUFFER_ALIGNMENT, 4)
-        _point(self.made, at[BufferField.DATA], len(self.made))
-        self.made += word("I", len(held)) + held
-        _pad(self.made, 4)
+    GraphError where the model has fields that are not known.
+    """
+    root, first = program.root, len(program.buffers) + len(buffers)
+    if root.fields() > len(ModelField):
+        raise GraphError(
+            f"'{root.file.where}' says more of its model than schema 3 knows",
+            "convert the model by an older release",
+        )
+    entries = zip(root.tables(ModelField.METADATA), program.metadata, strict=True)
+    known = [n for n in ModelField if n != ModelField.VERSION]
+    made: dict[int, Value] = {
+        **{ModelField.VERSION: Number("I", root.number(ModelField.VERSION, "I"))},
+        **{n: Old(target) for n in known if (target := root.target(n)) is not None},
+        ModelField.BUFFERS: [
+            *(Old(table.at) for table in root.tables(ModelField.BUFFERS)),
+            *({BufferField.DATA: held} for held in (*buffers, *metadata.values())),
+        ],
+        ModelField.METADATA: [
+            *(Old(table.at) for table, (name, _) in entries if name not in metadata),
+            *(
+                {MetadataField.NAME: name, MetadataField.BUFFER: Number("I", first + i)}
+                for i, name in enumerate(metadata)
+            ),
+        ],
+        **(fields or {}),
+    }
+    return joined(dict(sorted(made.items())), IDENTIFIER, old)
 
 
 def _append_table(made: bytearray, fields: Mapping[int, int], count: int) -> dict[int, int]:
@@ -172,9 +143,9 @@ def _point(made: bytearray, place: int, target: int) -> None:
     made[place : place + 4] = word("I", target - place)
 
 
-def _pad(made: bytearray, alignment: int, ahead: int = 0) -> None:
-    """Append zeros until what comes `ahead` bytes later is aligned."""
-    made += bytes(-(len(made) + ahead) % alignment)
+def _pad(made: bytearray, alignment: int) -> None:
+    """Append zeros until what comes is aligned."""
+    made += bytes(-len(made) % alignment)
 
 
 def _require(program: TfliteProgram, changes: Changes, made: bytes) -> None:

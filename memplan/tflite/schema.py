@@ -36,6 +36,24 @@ class OperatorCodeField(IntEnum):
     """Codes up to 127 stand in the old field too, larger ones in the new one alone."""
 
 
+class ConvolutionField(IntEnum):
+    PADDING, STRIDE_WIDTH, STRIDE_HEIGHT = range(3)
+    """Of the options of CONV_2D and DEPTHWISE_CONV_2D, and of pools, which begin alike."""
+
+
+class PoolField(IntEnum):
+    FILTER_WIDTH, FILTER_HEIGHT = range(3, 5)
+
+
+DILATION_FIELDS: dict[str, tuple[int, int]] = {"CONV_2D": (5, 4), "DEPTHWISE_CONV_2D": (6, 5)}
+"""The fields of a convolution's options that hold its dilations along height and width."""
+
+SAME_PADDING, VALID_PADDING = range(2)
+
+CONCATENATION_AXIS = 0
+"""The field of the options of CONCATENATION that holds its axis."""
+
+
 class BufferField(IntEnum):
     DATA, OFFSET, SIZE = range(3)
 

@@ -14,5 +14,8 @@ def test_products() -> None:
 
 def test_the_rest() -> None:
     assert flops("RESHAPE", [(4, 4)], [(16,)]) == 0 and flops("ADD", [(4, 4), (4,)], [(4, 4)]) == 16
+    assert flops("MAX_POOL_2D", [(1, 4, 4, 3)], [(1, 2, 2, 3)], (2, 3)) == 12 * 6
+    assert flops("MAX_POOL_2D", [(1, 4, 4, 3)], [(1, 2, 2, 3)]) is None
+    assert flops("SOFTMAX", [(2, 4)], [(2, 4)]) == 40 and flops("LOG_SOFTMAX", [(2, 4)], [(2, 4)]) == 48
     assert flops("MEAN", [(4, 4), (1,)], [(4,)]) == 16
     assert flops("CUSTOM:mine", [(4, 4)], [(4,)]) is None and flops("CONV_2D", [None], [(4,)]) is None

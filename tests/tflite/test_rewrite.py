@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from memplan.base.errors import GraphError
+from memplan.tflite.build import BUFFER_ALIGNMENT
 from memplan.tflite.program import parse
-from memplan.tflite.rewrite import BUFFER_ALIGNMENT, Changes, rewritten
+from memplan.tflite.rewrite import Changes, rewritten
 from memplan.tflite.schema import ModelField
 from tests.tflite_models import Sub, branching, flatbuffer, random_net, tflite
 
