@@ -101,6 +101,8 @@ def _bisect(
     evaluations: float,
 ) -> PeakResult:
     """Close the gap: a found order lowers the peak, a failed search raises the bound."""
+    from memplan_solvers.peak.directions import EFFORT
+
     low = bound  # the least limit worth trying: below it the search failed or gave up
     patience, limit = min(PATIENCE, evaluations / FIRST_TRIES), bound if goal is None else goal
     while not (_settled(peak, bound, goal) or evaluations <= 0 or limits.spent()):
@@ -112,7 +114,7 @@ def _bisect(
             order = outcome
             peak = live_peak(search.model, order)
         else:
-            evaluations -= patience
+            evaluations -= max(patience, EFFORT)  # no search is ended within so many
             if goal is None and limit < peak - 1:
                 low = limit + 1  # hard: look for a better order above it first
             else:
