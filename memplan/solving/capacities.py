@@ -22,7 +22,7 @@ from memplan.solving.registry import parse_spec
 PEAK_SOLVER = "peak{packing=none,evaluations=20}"
 """What M_P is found by: its work is counted, not timed, so that a graph's M_P is the same on every machine."""
 
-MANY_OPS, PEAK_SOLVER_OF_MANY = 5_000, "peak{packing=none,evaluations=2}"
+MANY_OPS, PEAK_SOLVER_OF_MANY = 5_000, "peak{packing=none,evaluations=1}"
 """Beyond so many ops an evaluation costs more and finds less: M_P is the least peak that fewer of them find."""
 
 NO_LIMIT_S = 1e9
