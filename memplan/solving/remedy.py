@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from memplan.machine.profile import load_profile
 from memplan.machine.two_level import beyond_two_level
 from memplan.problem.contradictions import contradiction
@@ -49,4 +51,14 @@ def _without_limits(problem: Problem) -> str:
     if first in limited and all(first.name in {p.memory for p in item.places} for item in problem.placeables):
         limited = [first]  # which then holds everything
     words = ("--scratchpad max" if m is first else f"--capacity {m.name}=max" for m in limited)
-    return f"give {' '.join(words)}"
+    return f"give {' '.join(words)}{_or_as_the_callers(problem)}"
+
+
+def _or_as_the_callers(problem: Problem) -> str:
+    """The alternative to resident inputs and outputs, where all else can then lie in memories without a limit."""
+    if problem.options.io != "resident" or problem.options.pins:
+        return ""
+    without = replace(problem, options=replace(problem.options, io="external"))
+    limitless = {m.name for m in problem.target.memories if m.capacity is None}
+    fits = all(limitless & {p.memory for p in item.places} for item in without.placeables)
+    return ", or do without resident inputs and outputs (use --io external)" if fits else ""

@@ -100,3 +100,20 @@ def test_the_hint_names_what_no_memory_serves() -> None:
     assert plan.status is Status.INFEASIBLE
     hint = remedy(Problem(_skip(), plan.target, plan.options))
     assert hint.startswith("set [operands] or [home] of target 'board' so that one memory serves 'x'")
+
+
+@pytest.mark.parametrize("preset", ["stm32h743", "imxrt1060"])
+def test_where_inputs_are_too_large_for_the_first_memory_they_may_be_the_callers(preset: str) -> None:
+    tensors = (Tensor("x", 300_000, "input"), Tensor("a", 200_000), Tensor("y", 100))
+    graph = Graph(
+        "large input", tensors, (Op("p", "Conv", ("x",), ("a",)), Op("q", "Conv", ("a",), ("y",))), ("y",)
+    )
+    plan = memplan.plan(graph, preset, io="resident", workers=1, time_limit_s=5)
+    assert plan.status is Status.INFEASIBLE
+    hint = remedy(memplan.make_problem(graph, preset, io="resident"))
+    assert hint == "give --scratchpad max, or do without resident inputs and outputs (use --io external)"
+    for mended in ({"io": "resident", "scratchpad": "max"}, {"io": "external"}):
+        assert memplan.plan(graph, preset, workers=1, time_limit_s=5, **mended).status in (
+            Status.OPTIMAL,
+            Status.FEASIBLE,
+        )
