@@ -8,12 +8,13 @@ from math import lcm
 
 from memplan.base.units import align_up
 from memplan.problem.problem import Problem
+from tests.roles import Roles
 
 Copy = tuple[str, str, int]
 """A storage, a memory and an offset there; -1 where the memory has no addresses or no limit."""
 
 
-class MovingRules:
+class MovingRules(Roles):
     """One problem without recomputation, pins and donation, seen apart from every solver.
 
     Args:
@@ -23,39 +24,15 @@ class MovingRules:
 
     def __init__(self, problem: Problem, joined: tuple[int, ...] = ()) -> None:
         self.problem, self.joined = problem, frozenset(joined)
-        self.g, self.o, self.target = problem.graph, problem.options, problem.target
+        super().__init__(problem)
         assert self.o.recompute == 1 and not self.o.pins and not self.o.donate
         assert not (self.o.join and self.o.inplace)
-        self.root, self.outs = self.g.storage_of, self.g.output_storages
-        self.names = [m.name for m in self.target.memories]
-        self.addressed = {m.name: m for m in self.target.addressed}
         self.tight = {name for name, m in self.addressed.items() if m.capacity is not None}
         self.inside: dict[str, tuple[str, int]] = {}
         for i in sorted(joined, reverse=True):
             op = self.g.ops[i]
             whole, begin = self.inside.get(op.results[0], (op.results[0], 0))
             self.inside |= {x: (whole, begin + first) for x, first in op.joins}
-
-    def kind(self, s: str) -> str:
-        return self.g.tensor[s].kind
-
-    def io(self, s: str) -> bool:
-        return self.kind(s) == "input" or (self.kind(s) == "activation" and s in self.outs)
-
-    @cache  # noqa: B019 - rules live for one problem
-    def role(self, s: str) -> str:
-        return "outputs" if self.kind(s) == "activation" and s in self.outs else f"{self.kind(s)}s"
-
-    def ours(self, s: str) -> bool:
-        if self.kind(s) == "constant":
-            return self.o.weights != "ignore"
-        return not (self.o.io == "external" and self.io(s))
-
-    def resident(self, s: str) -> bool:
-        return self.o.io == "resident" and self.io(s)
-
-    def home(self, s: str) -> str:
-        return self.names[0] if self.resident(s) else self.target.home_of(self.role(s))
 
     def may_lie(self, s: str, m: str) -> bool:
         if self.resident(s):

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from memplan.base.units import align_up
 from memplan.problem.pins import Pin, parse_pin
 from memplan.problem.problem import Problem
+from tests.roles import Roles
 
 
 class Row(NamedTuple):
@@ -26,40 +27,18 @@ class Row(NamedTuple):
     at: int = -1
 
 
-class PlacementOracle:
+class PlacementOracle(Roles):
     """One problem without moves, recomputation and joins, seen through the rules."""
 
     def __init__(self, problem: Problem) -> None:
-        self.g, self.o, self.target = problem.graph, problem.options, problem.target
+        super().__init__(problem)
         assert self.target.queues == 0 and self.o.recompute == 1 and not self.o.join
-        self.root, self.outs = self.g.storage_of, self.g.output_storages
-        self.names = [m.name for m in self.target.memories]
-        self.addressed = {m.name: m for m in self.target.addressed}
         self.ops = [op for op in self.g.ops if not op.view]
         found = dict.fromkeys(self.root[x] for op in self.ops for x in (*op.inputs, *op.outputs))
         if self.g.ops:  # what is returned lies at home though no op may touch it
             given = (s for s in sorted(self.outs) if self.kind(s) in ("input", "constant"))
             found |= dict.fromkeys(s for s in given if self.home(s) in self.addressed)
         self.storages = [s for s in found if self.ours(s)]
-
-    def kind(self, s: str) -> str:
-        return self.g.tensor[s].kind
-
-    def io(self, s: str) -> bool:
-        return self.kind(s) == "input" or (self.kind(s) == "activation" and s in self.outs)
-
-    def role(self, s: str) -> str:
-        return "outputs" if self.kind(s) == "activation" and s in self.outs else f"{self.kind(s)}s"
-
-    def ours(self, s: str) -> bool:
-        if self.kind(s) == "constant":
-            return self.o.weights != "ignore"
-        return not (self.o.io == "external" and self.io(s))
-
-    def home(self, s: str) -> str:
-        if self.o.io == "resident" and self.io(s):
-            return self.names[0]
-        return self.target.home_of(self.role(s))
 
     def memories(self, s: str) -> list[str]:
         """Where the storage may lie for its whole life."""
